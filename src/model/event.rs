@@ -1,0 +1,196 @@
+//! What happened: the facts that the ledger keeps and everything else is derived from.
+
+use serde::{Deserialize, Serialize};
+
+use super::lifecycle::{Authority, Validity};
+use super::platform::{Form, Platform};
+use super::revocation::Reason;
+use super::serial::Serial;
+use super::subject::{Address, Email, Employee, PersonName};
+use super::time::Time;
+
+/// One acknowledged event: its place in the ledger, when and by whom, and what happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its number, from 1 without a gap.
+    pub seq: u64,
+    /// When it was committed, by the clock of the machine that did.
+    pub time: Time,
+    /// The account that ran the command. Told by the system, proved by nothing.
+    pub by: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Fact {
+    /// The home was made; always the first event.
+    Initialized {
+        /// The organization in every subject.
+        organization: String,
+        /// SHA-256 of the root's certificate, hexadecimal.
+        root: String,
+        /// SHA-256 of the issuing CA's certificate, hexadecimal.
+        issuing: String,
+    },
+    /// A certificate was signed.
+    Issued(Box<Issued>),
+    /// Its bundle lies where it was asked for, on disk.
+    Delivered {
+        /// Which certificate.
+        serial: Serial,
+        /// SHA-256 of the bundle's file, hexadecimal.
+        sha256: String,
+        /// The certificates of the same device that it replaces: superseded from now on.
+        supersedes: Vec<Serial>,
+    },
+    /// A certificate is no longer good.
+    Revoked {
+        /// Which certificate.
+        serial: Serial,
+        /// Whose it was; absent where only a published CRL knew of it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        address: Option<Address>,
+        /// Why.
+        reason: Reason,
+        /// Since when, where that is not the event's own time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        since: Option<Time>,
+    },
+    /// An employee left; nothing is issued to her until she is reinstated.
+    Offboarded {
+        /// Who.
+        employee: Employee,
+    },
+    /// An employee who had left is back.
+    Reinstated {
+        /// Who.
+        employee: Employee,
+    },
+    /// A CRL was signed.
+    CrlSigned {
+        /// Whose.
+        authority: Authority,
+        /// Its cRLNumber (RFC 5280 §5.2.3).
+        number: u64,
+        /// Its thisUpdate.
+        this_update: Time,
+        /// Its nextUpdate.
+        next_update: Time,
+        /// How many certificates it revokes.
+        entries: u64,
+        /// SHA-256 of its DER, hexadecimal.
+        sha256: String,
+    },
+    /// A publication was written.
+    Published {
+        /// The number of the public area's manifest.
+        public: u64,
+        /// The number of the server area's manifest.
+        server: u64,
+        /// The directories it went to, beside the home's own.
+        targets: Vec<String>,
+    },
+    /// The operator went on although the clock stood before the last event.
+    ClockConfirmed {
+        /// What the clock said.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+}
+
+/// A certificate and everything that was asked for with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// Its serial number.
+    pub serial: Serial,
+    /// Whose it is.
+    pub address: Address,
+    /// What she is called.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub name: Option<PersonName>,
+    /// Her e-mail address, also where it may not stand in the certificate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub email: Option<Email>,
+    /// What the device runs.
+    #[serde(rename = "for")]
+    pub platform: Platform,
+    /// The profile's name.
+    pub profile: String,
+    /// Where the device's key came from.
+    #[serde(flatten)]
+    pub key: KeySource,
+    /// The certificates that it replaces once it is delivered.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub supersedes: Vec<Serial>,
+    /// When it is good.
+    #[serde(flatten)]
+    pub validity: Validity,
+    /// The certificate, DER.
+    #[serde(with = "base64")]
+    pub certificate: Vec<u8>,
+}
+
+/// Where the key of a device came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "key", rename_all = "lowercase")]
+pub enum KeySource {
+    /// Made here and handed out in a PKCS#12 bundle.
+    Bundle {
+        /// How the bundle is encrypted.
+        p12: Form,
+    },
+    /// Made by the device, which asked with a CSR.
+    Request,
+}
+
+/// Octets as base64 text (RFC 4648 §4).
+mod base64 {
+    use data_encoding::BASE64;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64.encode(octets))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        BASE64.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_back_as_it_was_written() {
+        let event = Event {
+            seq: 7,
+            time: Time::from_unix(1_800_000_000),
+            by: "root".into(),
+            fact: Fact::Issued(Box::new(Issued {
+                serial: Serial::from_random([7; 16]),
+                address: "alice/phone".parse().unwrap(),
+                name: Some("Zoë".parse().unwrap()),
+                email: None,
+                platform: Platform::Ios,
+                profile: "device".into(),
+                key: KeySource::Bundle { p12: Form::Modern },
+                supersedes: vec![],
+                validity: Validity {
+                    not_before: Time::from_unix(1_800_000_000),
+                    not_after: Time::from_unix(1_800_000_999),
+                },
+                certificate: vec![0x30, 0x00],
+            })),
+        };
+        let text = serde_json::to_string(&event).unwrap();
+        assert!(text.contains(r#""event":"issued""#) && text.contains(r#""key":"bundle","p12":"modern""#), "{text}");
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    }
+}

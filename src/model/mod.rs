@@ -1,0 +1,24 @@
+//! The nouns of a private PKI as plain data: no I/O, no clock, no randomness of its own, no keys.
+//!
+//! Everything that comes from outside is parsed into one of these types at the edge and trusted afterwards.
+
+pub mod constraints;
+pub mod event;
+pub mod lifecycle;
+pub mod platform;
+pub mod profile;
+pub mod revocation;
+pub mod serial;
+pub mod subject;
+pub mod text;
+pub mod time;
+
+pub use constraints::{Domain, IpRange, NameConstraints};
+pub use event::{Event, Fact};
+pub use lifecycle::{Authority, Draft, Issuer, Record, Signed, State, Status, Subject, Validity};
+pub use platform::{Form, Platform};
+pub use profile::Profile;
+pub use revocation::{Reason, Revocation};
+pub use serial::Serial;
+pub use subject::{Address, Device, Email, Employee, PersonName};
+pub use time::{Span, Time};

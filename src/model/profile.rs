@@ -1,0 +1,278 @@
+//! A certificate profile: the bounds of what a CA may be asked to sign.
+
+use serde::Deserialize;
+
+use super::lifecycle::{Draft, EmailLeftOut, Holder, Issuer, Remark, Subject, Validity};
+use super::subject::Address;
+use super::text::quoted;
+use super::time::{Span, Time};
+
+/// The bounds of one kind of certificate, read once from a template and fixed from then on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    name: String,
+    days: i64,
+    max_days: i64,
+}
+
+/// Whether people's names go into certificates (`names_in_certificates` in `pki.toml`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(from = "bool")]
+pub enum Names {
+    /// CN has the name and the device.
+    Shown,
+    /// O and UID only.
+    Hidden,
+}
+
+impl From<bool> for Names {
+    fn from(shown: bool) -> Self {
+        if shown { Self::Shown } else { Self::Hidden }
+    }
+}
+
+/// Why a profile is no profile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidProfile {
+    /// The file is not TOML of the right keys.
+    #[error("{0}")]
+    Syntax(String),
+    /// A life that makes no sense.
+    #[error("days = {days} and max_days = {max_days}: days must be 1 or more, and at most max_days, which is at most 398")]
+    Lifetimes {
+        /// The default life.
+        days: i64,
+        /// The bound.
+        max_days: i64,
+    },
+    /// The name is not a file name of ours.
+    #[error("{0} is not a profile's name: use a-z, 0-9 and hyphen")]
+    Name(String),
+}
+
+/// Why policy refuses to draft a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The life asked for is longer than the profile's bound, or none at all.
+    #[error("{asked} days is outside what profile {profile} allows (1 to {max})")]
+    Days {
+        /// What was asked for.
+        asked: i64,
+        /// The bound.
+        max: i64,
+        /// The profile.
+        profile: String,
+    },
+    /// The issuing CA ends too soon.
+    #[error("the issuing CA ends on {}, less than 7 days from now", .0.date())]
+    IssuerEnds(Time),
+    /// The issuing CA's certificate is not good yet, by this clock.
+    #[error("the issuing CA's certificate is good from {0} on, and the clock stands before that")]
+    IssuerNotYet(Time),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    days: i64,
+    max_days: i64,
+}
+
+impl Profile {
+    /// The longest life that any profile may allow, in days.
+    pub const LIMIT: i64 = 398;
+    /// The shortest life that is worth handing out where the issuing CA's end cuts it.
+    const WORTHWHILE: Span = Span::days(7);
+    /// The most characters of a CN (RFC 5280 appendix A.1: ub-common-name).
+    const COMMON_NAME: usize = 64;
+
+    /// The profile called `name`, from the text of its template.
+    ///
+    /// # Errors
+    /// Where the text is not a profile's, or its bounds make no sense.
+    pub fn parse(name: &str, text: &str) -> Result<Self, InvalidProfile> {
+        Self::check_name(name)?;
+        let File { days, max_days } =
+            toml::from_str(text).map_err(|e| InvalidProfile::Syntax(e.to_string().trim_end().to_owned()))?;
+        if days < 1 || days > max_days || max_days > Self::LIMIT {
+            return Err(InvalidProfile::Lifetimes { days, max_days });
+        }
+        Ok(Self { name: name.to_owned(), days, max_days })
+    }
+
+    /// Whether `name` may name a profile, and so a file among the templates.
+    ///
+    /// # Errors
+    /// Where it may not.
+    pub fn check_name(name: &str) -> Result<(), InvalidProfile> {
+        let good = !name.is_empty()
+            && name.len() <= 32
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if good { Ok(()) } else { Err(InvalidProfile::Name(quoted(name))) }
+    }
+
+    /// What the certificate of `holder` will say, if it is made at `now` and below `issuer`.
+    ///
+    /// # Errors
+    /// Where the life asked for is out of bounds, or the issuer has too little left of its own.
+    pub fn draft(
+        &self,
+        holder: Holder,
+        days: Option<i64>,
+        names: Names,
+        issuer: &Issuer,
+        now: Time,
+    ) -> Result<Draft, Refusal> {
+        let days = days.unwrap_or(self.days);
+        if !(1..=self.max_days).contains(&days) {
+            return Err(Refusal::Days { asked: days, max: self.max_days, profile: self.name.clone() });
+        }
+        if now < issuer.validity.not_before {
+            return Err(Refusal::IssuerNotYet(issuer.validity.not_before));
+        }
+        if issuer.validity.not_after - now < Self::WORTHWHILE {
+            return Err(Refusal::IssuerEnds(issuer.validity.not_after));
+        }
+        let mut remarks = Vec::new();
+        let mut validity = Validity::starting(now, issuer.validity.not_before, Span::days(days));
+        if validity.not_after > issuer.validity.not_after {
+            validity.not_after = issuer.validity.not_after;
+            remarks.push(Remark::CutToIssuer { not_after: validity.not_after });
+        }
+        let rfc822_name = match &holder.email {
+            Some(email) if !email.as_str().is_ascii() => {
+                remarks.push(Remark::EmailLeftOut { email: email.clone(), why: EmailLeftOut::NotAscii });
+                None
+            }
+            Some(email) if !issuer.constraints.iter().all(|c| c.permit_email(email)) => {
+                remarks.push(Remark::EmailLeftOut { email: email.clone(), why: EmailLeftOut::NotPermitted });
+                None
+            }
+            // A name in the SAN would defeat `names_in_certificates = false`.
+            email => email.clone().filter(|_| names == Names::Shown),
+        };
+        let subject = Subject {
+            organization: issuer.organization.clone(),
+            uid: holder.address.clone(),
+            common_name: match names {
+                Names::Shown => Some(common_name(&holder)),
+                Names::Hidden => None,
+            },
+        };
+        Ok(Draft { subject, rfc822_name, validity, holder, profile: self.name.clone(), remarks })
+    }
+}
+
+/// `Alice Doe (phone)`: the name cut so that the whole has at most 64 characters. The parentheses keep verifiers from
+/// reading `alice.smith` as a host name and applying DNS name constraints to it.
+fn common_name(holder: &Holder) -> String {
+    let Address { employee, device } = &holder.address;
+    let suffix = format!(" ({device})");
+    let name = holder.name.as_ref().map_or(employee.as_str(), |name| name.as_str());
+    let room = Profile::COMMON_NAME - suffix.chars().count();
+    let cut: String = name.chars().take(room).collect();
+    format!("{}{suffix}", cut.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::constraints::NameConstraints;
+
+    fn now() -> Time {
+        Time::from_unix(1_800_000_000)
+    }
+
+    fn issuer(days_left: i64) -> Issuer {
+        Issuer {
+            organization: "Acme Ltd".into(),
+            validity: Validity { not_before: now() - Span::days(1), not_after: now() + Span::days(days_left) },
+            constraints: vec![NameConstraints {
+                domains: vec!["acme.example".parse().unwrap()],
+                ..NameConstraints::default()
+            }],
+        }
+    }
+
+    fn holder(address: &str) -> Holder {
+        Holder { address: address.parse().unwrap(), name: None, email: None, platform: Default::default() }
+    }
+
+    fn profile() -> Profile {
+        Profile::parse("device", "days = 90\nmax_days = 398").unwrap()
+    }
+
+    fn draft(holder: Holder, days: Option<i64>, issuer: &Issuer) -> Result<Draft, Refusal> {
+        profile().draft(holder, days, Names::Shown, issuer, now())
+    }
+
+    #[test]
+    fn a_life_is_counted_from_five_minutes_ago_to_its_last_second() {
+        let validity = draft(holder("alice/phone"), None, &issuer(900)).unwrap().validity();
+        assert_eq!(validity.not_before, now() - Span::minutes(5));
+        assert_eq!(validity.not_after, now() - Span::minutes(5) + Span::days(90) - Span::seconds(1));
+    }
+
+    #[test]
+    fn no_certificate_begins_before_its_issuer() {
+        let mut issuer = issuer(900);
+        issuer.validity.not_before = now() - Span::minutes(1);
+        let validity = draft(holder("alice/phone"), None, &issuer).unwrap().validity();
+        assert_eq!(validity.not_before, issuer.validity.not_before);
+        issuer.validity.not_before = now() + Span::seconds(1);
+        assert!(matches!(draft(holder("alice/phone"), None, &issuer), Err(Refusal::IssuerNotYet(_))));
+    }
+
+    #[test]
+    fn no_certificate_outlives_its_issuer_or_lives_a_few_days_only() {
+        let cut = draft(holder("alice/phone"), None, &issuer(30)).unwrap();
+        assert_eq!(cut.validity().not_after, issuer(30).validity.not_after);
+        assert_eq!(cut.remarks(), [Remark::CutToIssuer { not_after: cut.validity().not_after }]);
+        assert!(matches!(draft(holder("alice/phone"), None, &issuer(6)), Err(Refusal::IssuerEnds(_))));
+    }
+
+    #[test]
+    fn a_life_beyond_the_bound_is_refused() {
+        assert!(draft(holder("alice/phone"), Some(398), &issuer(900)).is_ok());
+        for days in [399, 0, -1, i64::MAX] {
+            assert!(matches!(draft(holder("alice/phone"), Some(days), &issuer(900)), Err(Refusal::Days { .. })));
+        }
+    }
+
+    #[test]
+    fn an_email_outside_the_constraints_stays_out_and_is_told() {
+        for (email, inside) in
+            [("a@acme.example", true), ("a@hr.acme.example", true), ("a@evil.example", false), ("ä@acme.example", false)]
+        {
+            let asked = Holder { email: Some(email.parse().unwrap()), ..holder("alice/phone") };
+            let draft = draft(asked, None, &issuer(900)).unwrap();
+            assert_eq!(draft.rfc822_name().is_some(), inside, "{email}");
+            assert_eq!(draft.remarks().is_empty(), inside, "{email}");
+            assert!(draft.holder().email.is_some());
+        }
+    }
+
+    #[test]
+    fn a_common_name_fits_and_never_looks_like_a_host() {
+        let cn = |h| draft(h, None, &issuer(900)).unwrap().subject().common_name.clone().unwrap();
+        assert_eq!(cn(holder("alice.smith/phone")), "alice.smith (phone)");
+        let long = Holder { name: Some("ü".repeat(128).parse().unwrap()), ..holder("alice/phone") };
+        assert_eq!(cn(long).chars().count(), 64);
+    }
+
+    #[test]
+    fn names_can_be_kept_out_of_certificates() {
+        let asked = Holder { email: Some("a@acme.example".parse().unwrap()), ..holder("alice/phone") };
+        let draft = profile().draft(asked, None, Names::Hidden, &issuer(900), now()).unwrap();
+        assert_eq!((draft.subject().common_name.as_ref(), draft.rfc822_name()), (None, None));
+    }
+
+    #[test]
+    fn a_profile_with_impossible_bounds_is_none() {
+        for text in ["days = 0\nmax_days = 9", "days = 10\nmax_days = 9", "days = 1\nmax_days = 399"] {
+            assert!(matches!(Profile::parse("device", text), Err(InvalidProfile::Lifetimes { .. })), "{text}");
+        }
+        assert!(matches!(Profile::parse("device", "days = 1"), Err(InvalidProfile::Syntax(_))));
+        assert!(matches!(Profile::parse("../x", "days = 1\nmax_days = 2"), Err(InvalidProfile::Name(_))));
+    }
+}

@@ -1,0 +1,97 @@
+//! Why and since when a certificate is no longer good.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::serial::Serial;
+use super::text::quoted;
+use super::time::Time;
+
+/// Why a certificate is revoked, as a word of everyday life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// The device is lost.
+    Lost,
+    /// The device was stolen.
+    Stolen,
+    /// Somebody else has, or may have, the key.
+    Compromised,
+    /// Its holder left.
+    Left,
+    /// Another certificate took its place.
+    Replaced,
+    /// Nobody said why.
+    #[default]
+    Unspecified,
+}
+
+impl Reason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: [Self; 6] =
+        [Self::Lost, Self::Stolen, Self::Compromised, Self::Left, Self::Replaced, Self::Unspecified];
+
+    /// The word for it, in `--reason` and in the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Stolen => "stolen",
+            Self::Compromised => "compromised",
+            Self::Left => "left",
+            Self::Replaced => "replaced",
+            Self::Unspecified => "unspecified",
+        }
+    }
+
+    /// The CRLReason of a CRL entry (RFC 5280 §5.3.1); `unspecified` should be absent there, and is.
+    pub fn crl_reason(self) -> Option<u8> {
+        match self {
+            Self::Lost | Self::Stolen | Self::Compromised => Some(1),
+            Self::Left => Some(3),
+            Self::Replaced => Some(4),
+            Self::Unspecified => None,
+        }
+    }
+
+    /// The nearest word for a CRLReason that was read from a CRL.
+    pub fn from_crl_reason(code: Option<u8>) -> Self {
+        match code {
+            Some(1) => Self::Compromised,
+            Some(3) => Self::Left,
+            Some(4) => Self::Replaced,
+            _ => Self::Unspecified,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for Reason {
+    type Err = InvalidReason;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReason> {
+        Self::ALL.into_iter().find(|r| r.word() == text).ok_or_else(|| InvalidReason(quoted(text)))
+    }
+}
+
+/// A word that names no reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not one of lost, stolen, compromised, left, replaced, unspecified")]
+pub struct InvalidReason(String);
+
+/// One revoked certificate: what a CRL entry is made of (RFC 5280 §5.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revocation {
+    /// Which certificate.
+    pub serial: Serial,
+    /// Since when.
+    pub at: Time,
+    /// Why.
+    pub reason: Reason,
+}

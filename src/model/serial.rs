@@ -1,0 +1,108 @@
+//! The serial number of a certificate.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::text::quoted;
+
+/// A serial number as this CA makes them: 16 random octets, the first 01 to 7F, so that the DER INTEGER is positive and
+/// exactly 16 octets long (RFC 5280 §4.1.2.2). Its text form is 32 upper-case hexadecimal digits, the form that nginx
+/// and Node.js give for a client certificate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Serial([u8; 16]);
+
+impl Serial {
+    /// The serial made of these random octets; the first octet is mapped into 01 to 7F.
+    pub fn from_random(mut random: [u8; 16]) -> Self {
+        random[0] = match random[0] & 0x7F {
+            0 => 0x01,
+            octet => octet,
+        };
+        Self(random)
+    }
+
+    /// The content octets of the DER INTEGER, where they have this CA's form.
+    pub fn from_octets(octets: &[u8]) -> Option<Self> {
+        let octets: [u8; 16] = octets.try_into().ok()?;
+        (1..=0x7F).contains(&octets[0]).then_some(Self(octets))
+    }
+
+    /// The content octets of the DER INTEGER.
+    pub fn octets(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The first eight digits: enough to tell the files of one device apart.
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(8).collect::<String>().to_ascii_lowercase()
+    }
+}
+
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXUPPER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Serial({self})")
+    }
+}
+
+impl FromStr for Serial {
+    type Err = InvalidSerial;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSerial> {
+        data_encoding::HEXLOWER_PERMISSIVE
+            .decode(text.as_bytes())
+            .ok()
+            .and_then(|octets| Self::from_octets(&octets))
+            .ok_or_else(|| InvalidSerial(quoted(text)))
+    }
+}
+
+impl TryFrom<String> for Serial {
+    type Error = InvalidSerial;
+
+    fn try_from(text: String) -> Result<Self, InvalidSerial> {
+        text.parse()
+    }
+}
+
+impl From<Serial> for String {
+    fn from(serial: Serial) -> Self {
+        serial.to_string()
+    }
+}
+
+/// A text that is no serial number of this CA.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a serial number (32 hexadecimal digits)")]
+pub struct InvalidSerial(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_random_serial_is_a_positive_integer_of_sixteen_octets() {
+        for first in 0..=255 {
+            let serial = Serial::from_random([first; 16]);
+            assert_eq!(Serial::from_octets(serial.octets()), Some(serial));
+        }
+    }
+
+    #[test]
+    fn text_is_read_in_any_case_and_written_in_upper_case() {
+        let serial: Serial = "0a1b2c3d4e5f60718293a4b5c6d7e8f9".parse().unwrap();
+        assert_eq!(serial.to_string(), "0A1B2C3D4E5F60718293A4B5C6D7E8F9");
+        assert_eq!(serial.short(), "0a1b2c3d");
+        for bad in ["", "0A", "80000000000000000000000000000000", "00000000000000000000000000000001", "zz"] {
+            assert!(bad.parse::<Serial>().is_err(), "{bad}");
+        }
+    }
+}

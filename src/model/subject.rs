@@ -1,0 +1,263 @@
+//! Who holds a certificate: a person, her device, and how people call her.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::text::{Unprintable, printable, quoted};
+
+/// An employee's short name, `alice`: `[a-z0-9][a-z0-9._-]*`, at most 64 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Employee(String);
+
+/// A device's short name, `phone`: `[a-z0-9][a-z0-9._-]*`, at most 32 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Device(String);
+
+/// One device of one employee, `alice/phone`: the identity that a certificate carries (its subject's UID).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
+    /// Whose device it is.
+    pub employee: Employee,
+    /// Which of her devices.
+    pub device: Device,
+}
+
+/// What a person is called, for other people: any printable Unicode text of 1 to 128 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PersonName(String);
+
+/// An e-mail address: a local part, `@` and a domain of two labels or more, at most 254 octets. It need not be ASCII; one that is
+/// not stays out of certificates (RFC 5280 §4.2.1.6: rfc822Name is an IA5String).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Email(String);
+
+/// Why a text is no name of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSubject {
+    /// Not `[a-z0-9][a-z0-9._-]*`, or too long.
+    #[error("{text} is not {what} name: it is {rule}")]
+    Name {
+        /// What was given, escaped.
+        text: String,
+        /// `an employee's` or `a device's`.
+        what: &'static str,
+        /// The rule it breaks.
+        rule: String,
+    },
+    /// More than one slash.
+    #[error("{0} is not an address: EMPLOYEE/DEVICE has exactly one slash")]
+    Address(String),
+    /// A person's name with characters that nobody can see.
+    #[error("the name {text} {why}")]
+    Unprintable {
+        /// What was given, escaped.
+        text: String,
+        /// The character.
+        why: Unprintable,
+    },
+    /// A person's name that is empty or too long.
+    #[error("the name {text} has {count} characters: it must have 1 to {}", PersonName::MAX)]
+    Length {
+        /// What was given, escaped and cut.
+        text: String,
+        /// How many characters it has.
+        count: usize,
+    },
+    /// Not an e-mail address.
+    #[error("{0} is not an e-mail address such as alice@acme.example")]
+    Email(String),
+}
+
+/// Checks the one rule that both sides of an address follow.
+fn short_name(text: &str, what: &'static str, max: usize) -> Result<String, InvalidSubject> {
+    let fault = |rule: String| InvalidSubject::Name { text: quoted(text), what, rule };
+    if text.is_empty() {
+        return Err(fault("empty".into()));
+    }
+    if text.chars().count() > max {
+        return Err(fault(format!("{} characters long, more than {max}", text.chars().count())));
+    }
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    if !text.bytes().all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-')) {
+        let hint = if text.bytes().any(|b| b.is_ascii_uppercase()) { "in upper case or " } else { "" };
+        return Err(fault(format!("{hint}not made of a-z, 0-9, dot, underscore and hyphen alone")));
+    }
+    if !text.bytes().next().is_some_and(allowed) {
+        return Err(fault("not begun with a letter or a digit".into()));
+    }
+    Ok(text.to_owned())
+}
+
+impl FromStr for Employee {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        short_name(text, "an employee's", 64).map(Self)
+    }
+}
+
+impl FromStr for Device {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        short_name(text, "a device's", 32).map(Self)
+    }
+}
+
+impl Address {
+    /// The address of `device` of `employee`.
+    pub fn new(employee: Employee, device: Device) -> Self {
+        Self { employee, device }
+    }
+
+    /// The stem of the names of this device's files: `alice-phone`.
+    pub fn file_stem(&self) -> String {
+        format!("{}-{}", self.employee, self.device)
+    }
+}
+
+impl FromStr for Address {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        let (employee, device) = text.split_once('/').ok_or_else(|| InvalidSubject::Address(quoted(text)))?;
+        if device.contains('/') {
+            return Err(InvalidSubject::Address(quoted(text)));
+        }
+        Ok(Self::new(employee.parse()?, device.parse()?))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.employee, self.device)
+    }
+}
+
+impl PersonName {
+    /// The most characters that a name may have.
+    pub const MAX: usize = 128;
+}
+
+impl FromStr for PersonName {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        let text = text.trim();
+        printable(text).map_err(|why| InvalidSubject::Unprintable { text: quoted(text), why })?;
+        let count = text.chars().count();
+        if !(1..=Self::MAX).contains(&count) {
+            return Err(InvalidSubject::Length { text: quoted(text), count });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Email {
+    /// What follows the `@`, in lower case.
+    pub fn domain(&self) -> String {
+        self.0.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase()).unwrap_or_default()
+    }
+}
+
+impl FromStr for Email {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        let invalid = || InvalidSubject::Email(quoted(text));
+        let (local, domain) = text.rsplit_once('@').ok_or_else(invalid)?;
+        let odd = |c: char| c.is_whitespace() || matches!(c, '@' | '<' | '>' | '(' | ')' | ',' | ';' | ':' | '"' | '\\');
+        let label = |l: &str| {
+            !l.is_empty() && !l.starts_with('-') && l.chars().all(|c| c.is_alphanumeric() || c == '-')
+        };
+        let good = printable(text).is_ok()
+            && text.len() <= 254
+            && !local.is_empty()
+            && !local.starts_with('.')
+            && !local.ends_with('.')
+            && !local.contains("..")
+            && !local.chars().any(odd)
+            && domain.contains('.')
+            && domain.split('.').all(label);
+        if good { Ok(Self(text.to_owned())) } else { Err(invalid()) }
+    }
+}
+
+macro_rules! text_form {
+    ($($name:ty),*) => {$(
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+text_form!(Employee, Device, PersonName, Email);
+
+macro_rules! from_text {
+    ($($name:ty),*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = InvalidSubject;
+            fn try_from(text: String) -> Result<Self, InvalidSubject> {
+                text.parse()
+            }
+        }
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.to_string()
+            }
+        }
+    )*};
+}
+from_text!(Employee, Device, Address, PersonName, Email);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_two_short_names() {
+        let address: Address = "alice.smith/work-phone_2".parse().unwrap();
+        assert_eq!(address.to_string(), "alice.smith/work-phone_2");
+        assert_eq!(address.file_stem(), "alice.smith-work-phone_2");
+        for bad in [
+            "", "/", "alice/", "/phone", "alice", "a//b", "a/b/c", "../x", "Alice/phone", "alice/Phone", ".a/b",
+            "-a/b", "a b/c", "a/b\0", "a/\u{200F}b", "alice/phöne",
+        ] {
+            assert!(bad.parse::<Address>().is_err(), "{bad:?}");
+        }
+        assert!(format!("{}/phone", "a".repeat(64)).parse::<Address>().is_ok());
+        assert!(format!("{}/phone", "a".repeat(65)).parse::<Address>().is_err());
+        assert!(format!("a/{}", "b".repeat(33)).parse::<Address>().is_err());
+    }
+
+    #[test]
+    fn a_name_is_what_people_can_read() {
+        assert_eq!("  Zoë O'Neil ".parse::<PersonName>().unwrap().as_str(), "Zoë O'Neil");
+        for bad in ["", "  ", "Al\u{202E}ice", "Al\nice", &"n".repeat(129)] {
+            assert!(bad.parse::<PersonName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_email_has_a_local_part_and_a_domain() {
+        assert_eq!("Alice@ACME.example".parse::<Email>().unwrap().domain(), "acme.example");
+        assert!("zoë@acme.example".parse::<Email>().is_ok());
+        for bad in ["", "a", "@b.c", "a@", "a@b", "a@.b", "a@b.", "a b@c.d", "a@b@c.d", "<a@b.c>", "a@-b.c", ".a@b.c"] {
+            assert!(bad.parse::<Email>().is_err(), "{bad:?}");
+        }
+    }
+}
