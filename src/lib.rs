@@ -4,3 +4,4 @@
 //! `docs/architecture.md` tells how the rooms below build on each other. A module uses only those above it in this list.
 
 pub mod model;
+pub mod key;

@@ -1,0 +1,15 @@
+//! What can sign, and the secrets that protect it.
+
+mod passphrase;
+mod software;
+
+pub use passphrase::{Passphrase, UnfitPassphrase};
+pub use software::{KeyError, PublicKey, SoftwareKey};
+
+/// The operating system's randomness, the only source for keys, serials and salts.
+///
+/// It cannot fail once the kernel's generator is seeded (getrandom(2)); should it ever, the process stops rather
+/// than sign with less.
+pub fn os_rng() -> impl rand_core::CryptoRng {
+    rand_core::UnwrapErr(getrandom::SysRng)
+}

@@ -1,0 +1,228 @@
+//! P-256 keys in software: encrypted PKCS#8 at rest.
+
+use p256::ecdsa::signature::{Signer, Verifier};
+use p256::ecdsa::{DerSignature, Signature, SigningKey, VerifyingKey};
+use pkcs8::pkcs5::pbes2;
+use pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, EncryptedPrivateKeyInfoRef};
+use p256::elliptic_curve::Generate;
+use rand_core::CryptoRng;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::passphrase::Passphrase;
+
+/// Why a key could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Not an encrypted PKCS#8 key in PEM.
+    #[error("is no encrypted private key (PEM, \"ENCRYPTED PRIVATE KEY\")")]
+    NotEncryptedPkcs8,
+    /// The key asks for a key derivation that would need too much memory or time, or that is not known.
+    #[error("is encrypted in a way that this program does not open: {0}")]
+    Unsupported(String),
+    /// It does not open: the passphrase is wrong, or the file is damaged.
+    #[error("does not open with this passphrase")]
+    WrongPassphrase,
+    /// It opens, and is not a P-256 key.
+    #[error("holds no P-256 key")]
+    NotP256,
+    /// A SubjectPublicKeyInfo of another algorithm or curve, or an invalid point.
+    #[error("the public key is not a valid P-256 key")]
+    PublicKey,
+    /// The library refused to encrypt.
+    #[error("the key could not be encrypted: {0}")]
+    Encryption(String),
+}
+
+/// A P-256 public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    key: VerifyingKey,
+    spki: Vec<u8>,
+}
+
+impl PublicKey {
+    fn new(key: VerifyingKey) -> Self {
+        let spki = key.to_public_key_der().map(|der| der.into_vec());
+        Self { key, spki: spki.expect("a P-256 point always has a DER form") }
+    }
+
+    /// From a SubjectPublicKeyInfo in DER (RFC 5480). The point is checked to lie on the curve.
+    ///
+    /// # Errors
+    /// Any other algorithm, curve or encoding.
+    pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
+        VerifyingKey::from_public_key_der(der).map(Self::new).map_err(|_| KeyError::PublicKey)
+    }
+
+    /// The SubjectPublicKeyInfo in DER.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The uncompressed point, 65 octets (SEC 1 §2.3.3).
+    pub fn point(&self) -> &[u8] {
+        // The point is the whole BIT STRING at the end of the SubjectPublicKeyInfo.
+        &self.spki[self.spki.len() - 65..]
+    }
+
+    /// SHA-256 of the SubjectPublicKeyInfo: the pin.
+    pub fn spki_sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.spki).into()
+    }
+
+    /// The key identifier of SKI and AKI: the first 20 octets of SHA-256 of the point (RFC 7093 §2 method 1).
+    pub fn key_identifier(&self) -> Vec<u8> {
+        Sha256::digest(self.point())[..20].to_vec()
+    }
+
+    /// Whether `signature` (ECDSA-Sig-Value, DER) over SHA-256 of `message` is this key's.
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_der(signature).is_ok_and(|signature| self.key.verify(message, &signature).is_ok())
+    }
+}
+
+/// A P-256 private key, wiped when dropped.
+pub struct SoftwareKey {
+    secret: SigningKey,
+    public: PublicKey,
+}
+
+impl std::fmt::Debug for SoftwareKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SoftwareKey(…)")
+    }
+}
+
+impl SoftwareKey {
+    fn new(secret: SigningKey) -> Self {
+        let public = PublicKey::new(*secret.verifying_key());
+        Self { secret, public }
+    }
+
+    /// A new key.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self::new(SigningKey::generate_from_rng(rng))
+    }
+
+    /// The key in an encrypted PKCS#8 PEM file. Takes as long as its key derivation was set to: about 0.3 s for our own.
+    ///
+    /// # Errors
+    /// Where the file is something else, its derivation is out of bounds, or the passphrase is not its own.
+    pub fn decrypt(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
+        let (label, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|_| KeyError::NotEncryptedPkcs8)?;
+        if label != "ENCRYPTED PRIVATE KEY" {
+            return Err(KeyError::NotEncryptedPkcs8);
+        }
+        let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
+            .map_err(|_| KeyError::NotEncryptedPkcs8)?;
+        bounded(&info)?;
+        let opened = info.decrypt(passphrase.expose()).map_err(|_| KeyError::WrongPassphrase)?;
+        SigningKey::from_pkcs8_der(opened.as_bytes()).map(Self::new).map_err(|_| KeyError::NotP256)
+    }
+
+    /// The key as encrypted PKCS#8 in PEM: PBES2 with scrypt (N = 2^14, r = 8, p = 8; OpenSSL opens no larger N)
+    /// and AES-256-CBC.
+    ///
+    /// # Errors
+    /// Should the library refuse the parameters.
+    pub fn encrypt(&self, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<String, KeyError> {
+        let failed = |e: &dyn std::fmt::Display| KeyError::Encryption(e.to_string());
+        let (mut salt, mut iv) = ([0; 16], [0; 16]);
+        rng.fill_bytes(&mut salt);
+        rng.fill_bytes(&mut iv);
+        let cost = scrypt::Params::new(14, 8, 8).map_err(|e| failed(&e))?;
+        let parameters = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|e| failed(&e))?;
+        let plain = self.pkcs8()?;
+        let info = pkcs8::PrivateKeyInfoRef::try_from(plain.as_slice()).map_err(|e| failed(&e))?;
+        let sealed = info.encrypt_with_params(parameters, passphrase.expose()).map_err(|e| failed(&e))?;
+        let pem = sealed.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).map_err(|e| failed(&e))?;
+        Ok(pem.to_string())
+    }
+
+    /// The key as plain PKCS#8, DER: for the encrypted bundle of the device that will own it.
+    ///
+    /// # Errors
+    /// Should the library fail to encode it.
+    pub fn pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let document = self.secret.to_pkcs8_der().map_err(|e| KeyError::Encryption(e.to_string()))?;
+        Ok(Zeroizing::new(document.as_bytes().to_vec()))
+    }
+
+    /// Its public half.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// ecdsa-with-SHA256 over `message`, as X.509 has it: an ECDSA-Sig-Value in DER (RFC 5758 §3.2). Deterministic (RFC 6979).
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let signature: DerSignature = self.secret.sign(message);
+        signature.as_bytes().to_vec()
+    }
+
+    /// ES256 over `message`, as JOSE has it: r and s, 32 octets each (RFC 7518 §3.4).
+    pub fn sign_es256(&self, message: &[u8]) -> [u8; 64] {
+        let signature: Signature = self.secret.sign(message);
+        signature.to_bytes().into()
+    }
+}
+
+/// Refuses key derivations that would keep the machine busy for minutes or eat its memory: the file may come from anywhere.
+fn bounded(info: &EncryptedPrivateKeyInfoRef<'_>) -> Result<(), KeyError> {
+    let unsupported = |what: String| Err(KeyError::Unsupported(what));
+    let Some(parameters) = info.encryption_algorithm.pbes2() else {
+        return unsupported("not PBES2".into());
+    };
+    match &parameters.kdf {
+        pbes2::Kdf::Scrypt(s) => {
+            let memory = s.cost_parameter.saturating_mul(u64::from(s.block_size)).saturating_mul(128);
+            let work = memory.saturating_mul(u64::from(s.parallelization));
+            if memory > 256 << 20 || work > 2 << 30 {
+                return unsupported(format!("scrypt with N = {}", s.cost_parameter));
+            }
+        }
+        pbes2::Kdf::Pbkdf2(p) if p.iteration_count > 10_000_000 => {
+            return unsupported(format!("PBKDF2 with {} iterations", p.iteration_count));
+        }
+        pbes2::Kdf::Pbkdf2(_) => {}
+        other => return unsupported(format!("key derivation {}", other.oid())),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::os_rng;
+
+    fn passphrase(text: &str) -> Passphrase {
+        Passphrase::from_octets(Zeroizing::new(text.as_bytes().to_vec())).unwrap()
+    }
+
+    #[test]
+    fn an_encrypted_key_opens_with_its_passphrase_and_no_other() {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let pem = key.encrypt(&passphrase("correct horse battery"), &mut os_rng()).unwrap();
+        let opened = SoftwareKey::decrypt(&pem, &passphrase("correct horse battery")).unwrap();
+        assert_eq!(opened.public_key(), key.public_key());
+        assert!(matches!(SoftwareKey::decrypt(&pem, &passphrase("wrong")), Err(KeyError::WrongPassphrase)));
+    }
+
+    #[test]
+    fn a_signature_is_verified_by_the_public_key_alone() {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let public = PublicKey::from_spki(key.public_key().spki()).unwrap();
+        let signature = key.sign(b"message");
+        assert!(public.verifies(b"message", &signature));
+        assert!(!public.verifies(b"another", &signature));
+        assert_eq!(public.point().len(), 65);
+        assert_eq!(public.point()[0], 4);
+    }
+
+    #[test]
+    fn what_is_no_p256_key_is_refused() {
+        assert!(matches!(PublicKey::from_spki(b"\x30\x00"), Err(KeyError::PublicKey)));
+        let other = SoftwareKey::decrypt("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", &passphrase("x"));
+        assert!(matches!(other, Err(KeyError::NotEncryptedPkcs8)));
+    }
+}
