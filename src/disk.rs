@@ -1,0 +1,307 @@
+//! Files that are there whole or not at all.
+//!
+//! A file is written beside its place, synced, renamed into it, and the directory is synced: whoever reads it, also after
+//! a power cut, finds the old content or the new one. Private files have mode 0600 from their first octet.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+
+/// What could not be done to which file, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} could not be {deed}: {source}")]
+pub struct DiskError {
+    /// `read`, `written`, …
+    pub deed: &'static str,
+    /// Which file.
+    pub path: Shown,
+    /// The system's words.
+    pub source: io::Error,
+}
+
+/// A path that is shown with [`Path::display`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown(pub PathBuf);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+/// Names the file in an error of the system.
+pub fn failed<'a>(deed: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
+    move |source| DiskError { deed, path: Shown(path.to_owned()), source }
+}
+
+/// Mode of a private file.
+pub const PRIVATE_FILE: u32 = 0o600;
+/// Mode of a private directory.
+pub const PRIVATE_DIRECTORY: u32 = 0o700;
+
+/// Makes a private directory, mode 0700, which must not exist.
+///
+/// # Errors
+/// Where it exists or cannot be made.
+pub fn create_private_directory(path: &Path) -> Result<(), DiskError> {
+    DirBuilder::new().mode(PRIVATE_DIRECTORY).create(path).map_err(failed("created", path))
+}
+
+/// Makes a directory with exactly this mode, and every missing one above it, or leaves it as it is.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn ensure_directory(path: &Path, mode: u32) -> Result<(), DiskError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        ensure_directory(above, mode)?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => set_mode(path, mode),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed("created", path)(error)),
+    }
+}
+
+/// Sets the permission bits, whatever the umask.
+///
+/// # Errors
+/// Where the system refuses.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), DiskError> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("given its mode", path))
+}
+
+/// The permission bits of a file.
+///
+/// # Errors
+/// Where it is not there or cannot be looked at.
+pub fn mode(path: &Path) -> Result<u32, DiskError> {
+    Ok(fs::metadata(path).map_err(failed("examined", path))?.mode() & 0o7777)
+}
+
+/// Reads a file of at most `max` octets.
+///
+/// # Errors
+/// Where it cannot be read, or is larger.
+pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, DiskError> {
+    let file = File::open(path).map_err(failed("read", path))?;
+    let mut octets = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut octets).map_err(failed("read", path))?;
+    if octets.len() as u64 > max {
+        let why = io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {max} octets"));
+        return Err(failed("read", path)(why));
+    }
+    Ok(octets)
+}
+
+/// Reads a file, or nothing where there is none.
+///
+/// # Errors
+/// Where it is there and cannot be read.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+    match fs::read(path) {
+        Ok(octets) => Ok(Some(octets)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+/// Makes the entries of a directory durable.
+///
+/// # Errors
+/// Where the system cannot.
+pub fn sync_directory(path: &Path) -> Result<(), DiskError> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed("synced", path))
+}
+
+/// Makes every file written into `directory`'s file system durable at once: one call for hundreds of files.
+///
+/// # Errors
+/// Where the system cannot, or where writing back any of them failed.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn sync_many(directory: &Path, _files: &[Staged]) -> Result<(), DiskError> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let handle = File::open(directory).map_err(failed("opened", directory))?;
+    rustix::fs::syncfs(&handle).map_err(|errno| failed("synced", directory)(errno.into()))
+}
+
+/// Makes each of these files durable.
+///
+/// # Errors
+/// Where the system cannot.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn sync_many(_directory: &Path, files: &[Staged]) -> Result<(), DiskError> {
+    files.iter().try_for_each(Staged::sync)
+}
+
+/// A file that has been written beside its place and is not there yet. Dropped before it is, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    beside: PathBuf,
+    place: PathBuf,
+    moved: bool,
+}
+
+impl Staged {
+    /// Writes `parts`, one after the other, beside `place`, with exactly this mode.
+    ///
+    /// # Errors
+    /// Where the file cannot be made or written (a full disk, a read-only directory).
+    pub fn write(place: &Path, mode: u32, parts: &[&[u8]]) -> Result<Self, DiskError> {
+        let mut random = [0; 6];
+        getrandom::fill(&mut random)
+            .map_err(|e| failed("named", place)(io::Error::other(e.to_string())))?;
+        let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let beside = place.with_file_name(format!("{}{}.tmp", prefix(&name), HEXLOWER.encode(&random)));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(PRIVATE_FILE)
+            .open(&beside)
+            .map_err(failed("created", &beside))?;
+        let mut staged = Self { file, beside, place: place.to_owned(), moved: false };
+        for part in parts {
+            staged.file.write_all(part).map_err(failed("written", place))?;
+        }
+        if mode != PRIVATE_FILE {
+            set_mode(&staged.beside, mode)?;
+        }
+        Ok(staged)
+    }
+
+    /// Hands the file to another group.
+    ///
+    /// # Errors
+    /// Where the system refuses (the caller is not a member).
+    pub fn set_group(&self, group: u32) -> Result<(), DiskError> {
+        std::os::unix::fs::fchown(&self.file, None, Some(group)).map_err(failed("given to its group", &self.place))
+    }
+
+    /// Makes its content durable.
+    ///
+    /// # Errors
+    /// Where the system cannot.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        self.file.sync_all().map_err(failed("synced", &self.place))
+    }
+
+    /// Where it will be.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Moves it to its place, over what is there. The directory is not synced yet.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn replace(mut self) -> Result<(), DiskError> {
+        fs::rename(&self.beside, &self.place).map_err(failed("put in place", &self.place))?;
+        self.moved = true;
+        Ok(())
+    }
+
+    /// Moves it to its place, where nothing may be. The directory is not synced yet.
+    ///
+    /// # Errors
+    /// Where something is there, or the system refuses.
+    pub fn place_new(self) -> Result<(), DiskError> {
+        // link(2) fails where the name exists, on every system and file system that has hard links.
+        fs::hard_link(&self.beside, &self.place).map_err(failed("put in place", &self.place))
+        // Dropping removes the other name.
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.moved {
+            // Nothing can be done about a file that cannot be removed; a later `sweep` tries again.
+            let _ = fs::remove_file(&self.beside);
+        }
+    }
+}
+
+fn prefix(name: &str) -> String {
+    format!(".{name}.")
+}
+
+/// Removes what writes of `place` that were cut off left beside it. For the holder of the lock only.
+///
+/// # Errors
+/// Where the directory cannot be read.
+pub fn sweep(place: &Path) -> Result<(), DiskError> {
+    let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let directory = place.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let begins = prefix(&name);
+    for entry in fs::read_dir(directory).map_err(failed("read", directory))?.flatten() {
+        let found = entry.file_name().to_string_lossy().into_owned();
+        if found.starts_with(&begins) && found.ends_with(".tmp") {
+            fs::remove_file(entry.path()).map_err(failed("removed", directory))?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a new private file: synced, in place, its directory synced.
+///
+/// # Errors
+/// Where something is there already, or any step fails; then nothing is there.
+pub fn create_private(place: &Path, octets: &[u8]) -> Result<(), DiskError> {
+    let staged = Staged::write(place, PRIVATE_FILE, &[octets])?;
+    staged.sync()?;
+    staged.place_new()?;
+    sync_directory(place.parent().unwrap_or(Path::new(".")))
+}
+
+/// Replaces a file as a whole, with exactly this mode.
+///
+/// # Errors
+/// Where any step fails; then the old content is there.
+pub fn replace(place: &Path, mode: u32, octets: &[u8]) -> Result<(), DiskError> {
+    let staged = Staged::write(place, mode, &[octets])?;
+    staged.sync()?;
+    staged.replace()?;
+    sync_directory(place.parent().unwrap_or(Path::new(".")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_file_is_private_and_never_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("key");
+        create_private(&place, b"one").unwrap();
+        assert_eq!(mode(&place).unwrap(), 0o600);
+        assert!(create_private(&place, b"two").is_err());
+        assert_eq!(fs::read(&place).unwrap(), b"one");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn what_a_cut_off_write_left_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("a.p12");
+        let staged = Staged::write(&place, 0o600, &[b"x", b"y"]).unwrap();
+        std::mem::forget(staged);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        sweep(&place).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("f");
+        create_private(&place, b"12345").unwrap();
+        assert_eq!(read(&place, 5).unwrap(), b"12345");
+        assert!(read(&place, 4).is_err());
+    }
+}

@@ -1,0 +1,448 @@
+//! The ledger: one event a line, append-only, chained by SHA-256.
+//!
+//! A line is `{"seq":…,"prev":"…","batch":[i,n],…,"sha":"…"}`. `sha`, its last member, is the SHA-256 of the line's octets before
+//! `,"sha"`; `prev` is the previous line's `sha`. A commit is one append of a whole batch and one fdatasync.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::StoreError;
+use crate::disk;
+use crate::model::{Event, Fact, Time};
+
+/// The `prev` of the first event.
+pub const GENESIS: [u8; 32] = [0; 32];
+/// `,"sha":"` + 64 digits + `"}`: what follows the octets that are hashed.
+const SEAL: usize = 8 + 64 + 2;
+/// The longest line that is taken for one: a certificate in base64 and some names fit many times over.
+const LONGEST: u64 = 1 << 20;
+
+/// A place in the ledger: after an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The event's number; 0 before the first.
+    pub seq: u64,
+    /// Where the next line begins, in octets.
+    pub offset: u64,
+    /// The event's `sha`.
+    pub sha: [u8; 32],
+}
+
+impl Position {
+    /// Before the first event.
+    pub const START: Self = Self { seq: 0, offset: 0, sha: GENESIS };
+}
+
+/// An event and where its line stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The event.
+    pub event: Event,
+    /// Where its line begins, in octets.
+    pub offset: u64,
+    /// The place after it.
+    pub after: Position,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    seq: u64,
+    prev: &'a str,
+    batch: [usize; 2],
+    time: Time,
+    by: &'a str,
+    #[serde(flatten)]
+    fact: &'a Fact,
+}
+
+/// What every line has beside its event, for checking the chain without reading the events.
+#[derive(Deserialize)]
+struct Chain {
+    seq: u64,
+    #[serde(with = "hex32")]
+    prev: [u8; 32],
+    batch: [usize; 2],
+}
+
+mod hex32 {
+    use serde::{Deserialize, Deserializer, de::Error};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let octets = data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        octets.try_into().map_err(|_| D::Error::custom("not 32 octets"))
+    }
+}
+
+/// The open file of the ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    file: File,
+}
+
+/// What stands after the last complete batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// Nothing.
+    Clean,
+    /// Octets that were never acknowledged.
+    Torn,
+}
+
+impl Ledger {
+    /// Opens the ledger for appending.
+    ///
+    /// # Errors
+    /// Where it is not there or cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = OpenOptions::new().read(true).append(true).open(path).map_err(disk::failed("opened", path))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Opens the ledger for reading.
+    ///
+    /// # Errors
+    /// Where it is not there or cannot be opened.
+    pub fn read(path: &Path) -> Result<Self, StoreError> {
+        let file = File::open(path).map_err(disk::failed("opened", path))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Makes an empty ledger, mode 0600.
+    ///
+    /// # Errors
+    /// Where there is one already.
+    pub fn create(path: &Path) -> Result<Self, StoreError> {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(disk::PRIVATE_FILE)
+            .open(path)
+            .map_err(disk::failed("created", path))?;
+        Self::open(path)
+    }
+
+    /// Its length in octets.
+    pub fn len(&self) -> Result<u64, StoreError> {
+        Ok(self.file.metadata().map_err(disk::failed("examined", &self.path))?.len())
+    }
+
+    /// Appends a batch after `at` and makes it durable. On success the entries are acknowledged.
+    ///
+    /// # Errors
+    /// Where it could not be written: then it is undone, or, should that fail too, [`StoreError::OutcomeUnknown`].
+    pub fn append(&self, at: Position, time: Time, by: &str, facts: Vec<Fact>) -> Result<Vec<Entry>, StoreError> {
+        let count = facts.len();
+        let mut text = Vec::new();
+        let mut entries = Vec::with_capacity(count);
+        let mut position = at;
+        for (i, fact) in facts.into_iter().enumerate() {
+            let seq = position.seq + 1;
+            let begin = text.len();
+            let prev = HEXLOWER.encode(&position.sha);
+            let line = Line { seq, prev: &prev, batch: [i + 1, count], time, by, fact: &fact };
+            serde_json::to_writer(&mut text, &line).map_err(|e| StoreError::Encoding(e.to_string()))?;
+            // The closing brace gives way to the seal.
+            text.pop();
+            let sha: [u8; 32] = Sha256::digest(&text[begin..]).into();
+            text.extend_from_slice(format!(",\"sha\":\"{}\"}}\n", HEXLOWER.encode(&sha)).as_bytes());
+            let after = Position { seq, offset: at.offset + text.len() as u64, sha };
+            let event = Event { seq, time, by: by.to_owned(), fact };
+            entries.push(Entry { event, offset: at.offset + begin as u64, after });
+            position = after;
+        }
+        self.write_durably(at.offset, &text)?;
+        Ok(entries)
+    }
+
+    fn write_durably(&self, at: u64, text: &[u8]) -> Result<(), StoreError> {
+        let length = self.len()?;
+        if length != at {
+            return Err(StoreError::Moved { expected: at, found: length });
+        }
+        let mut file = &self.file;
+        let written = file.write_all(text).and_then(|()| file.sync_data());
+        let Err(failure) = written else { return Ok(()) };
+        // A second fsync after a failed one proves nothing of the first one's data: the append is undone instead.
+        match self.file.set_len(at).and_then(|()| self.file.sync_all()) {
+            Ok(()) => Err(StoreError::NotAppended(disk::failed("appended to", &self.path)(failure))),
+            Err(undo) => Err(StoreError::OutcomeUnknown {
+                append: disk::failed("appended to", &self.path)(failure),
+                undo: undo.to_string(),
+            }),
+        }
+    }
+
+    /// Reads every acknowledged event after `from`, in order, checking each line's hash and link, and hands over one batch
+    /// at a time. Says what stands behind the last one, and where that one ends.
+    ///
+    /// # Errors
+    /// Damage in the middle, or what `visit` says.
+    pub fn replay(
+        &self,
+        from: Position,
+        mut visit: impl FnMut(Vec<Entry>) -> Result<(), StoreError>,
+    ) -> Result<(Position, Tail), StoreError> {
+        let mut reader = self.lines(from.offset)?;
+        let mut last = from;
+        let mut position = from;
+        let mut batch: Vec<Entry> = Vec::new();
+        let mut line = Vec::new();
+        loop {
+            let begin = position.offset;
+            read_line(&mut reader, &mut line).map_err(disk::failed("read", &self.path))?;
+            if line.is_empty() && batch.is_empty() {
+                return Ok((last, Tail::Clean));
+            }
+            let checked = check(&line, position).filter(|(_, [i, n])| *i == batch.len() + 1 && i <= n);
+            let Some((after, [i, n])) = checked else {
+                return self.tail(last, begin, position.seq + 1);
+            };
+            let event: Event = serde_json::from_slice(&line).map_err(|e| StoreError::Damaged {
+                seq: after.seq,
+                offset: begin,
+                why: format!("the event is unknown to this version: {e}"),
+            })?;
+            batch.push(Entry { event, offset: begin, after });
+            position = after;
+            if i == n {
+                visit(std::mem::take(&mut batch))?;
+                last = position;
+            }
+        }
+    }
+
+    /// What follows the last complete batch is a torn tail only if no complete batch follows the damage.
+    fn tail(&self, last: Position, begin: u64, seq: u64) -> Result<(Position, Tail), StoreError> {
+        let mut reader = self.lines(last.offset)?;
+        let mut line = Vec::new();
+        let mut run: Option<(Position, usize, usize)> = None;
+        loop {
+            read_line(&mut reader, &mut line).map_err(disk::failed("read", &self.path))?;
+            if line.is_empty() {
+                return Ok((last, Tail::Torn));
+            }
+            run = match (sealed(&line), run) {
+                (None, _) => None,
+                (Some((chain, sha)), Some((before, i, n)))
+                    if chain.prev == before.sha && chain.batch == [i + 1, n] =>
+                {
+                    Some((Position { sha, ..before }, i + 1, n))
+                }
+                (Some((chain, sha)), _) if chain.batch[0] == 1 => {
+                    Some((Position { sha, ..Position::START }, 1, chain.batch[1]))
+                }
+                (Some(_), _) => None,
+            };
+            if let Some((_, i, n)) = run
+                && i == n
+            {
+                return Err(StoreError::Damaged {
+                    seq,
+                    offset: begin,
+                    why: "its hash or its link to the event before does not hold, and acknowledged events follow".into(),
+                });
+            }
+        }
+    }
+
+    /// Moves what follows `last` into `ledger.torn-TIME` beside the ledger and cuts it off.
+    ///
+    /// # Errors
+    /// Where the file cannot be written or cut.
+    pub fn cut(&self, last: Position, now: Time) -> Result<PathBuf, StoreError> {
+        let mut torn = Vec::new();
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(last.offset)).map_err(disk::failed("read", &self.path))?;
+        file.read_to_end(&mut torn).map_err(disk::failed("read", &self.path))?;
+        let stamp: String = now.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+        let digest = HEXLOWER.encode(&Sha256::digest(&torn)[..4]);
+        let aside = self.path.with_file_name(format!("ledger.torn-{stamp}-{digest}"));
+        disk::replace(&aside, disk::PRIVATE_FILE, &torn)?;
+        let cut = self.file.set_len(last.offset).and_then(|()| self.file.sync_all());
+        cut.map_err(disk::failed("cut", &self.path))?;
+        Ok(aside)
+    }
+
+    /// The event whose line begins at `offset`.
+    ///
+    /// # Errors
+    /// Where there is none, or its hash does not hold.
+    pub fn event_at(&self, offset: u64) -> Result<Event, StoreError> {
+        let damaged = |why: &str| StoreError::Damaged { seq: 0, offset, why: why.to_owned() };
+        let mut line = Vec::with_capacity(2048);
+        let mut chunk = [0; 2048];
+        while line.last() != Some(&b'\n') {
+            let count = self
+                .file
+                .read_at(&mut chunk, offset + line.len() as u64)
+                .map_err(disk::failed("read", &self.path))?;
+            if count == 0 || line.len() as u64 > LONGEST {
+                return Err(damaged("no event begins there"));
+            }
+            let end = chunk[..count].iter().position(|o| *o == b'\n').map_or(count, |i| i + 1);
+            line.extend_from_slice(&chunk[..end]);
+        }
+        sealed(&line).ok_or_else(|| damaged("its hash does not hold"))?;
+        serde_json::from_slice(&line).map_err(|e| damaged(&e.to_string()))
+    }
+
+    /// Whether the event that ends at `position` is the one that it says.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn holds(&self, position: Position) -> Result<bool, StoreError> {
+        if position == Position::START {
+            return Ok(true);
+        }
+        if self.len()? < position.offset || position.offset < SEAL as u64 + 1 {
+            return Ok(false);
+        }
+        let mut seal = [0; SEAL + 1];
+        self.file
+            .read_exact_at(&mut seal, position.offset - seal.len() as u64)
+            .map_err(disk::failed("read", &self.path))?;
+        let expected = format!(",\"sha\":\"{}\"}}\n", HEXLOWER.encode(&position.sha));
+        Ok(seal == expected.as_bytes())
+    }
+
+    fn lines(&self, offset: u64) -> Result<BufReader<File>, StoreError> {
+        // A handle of its own: two readers of one process do not share an offset.
+        let mut file = File::open(&self.path).map_err(disk::failed("opened", &self.path))?;
+        file.seek(SeekFrom::Start(offset)).map_err(disk::failed("read", &self.path))?;
+        Ok(BufReader::with_capacity(1 << 16, file))
+    }
+}
+
+/// The next line with its newline; without one at the end of the file, or where it is too long to be a line.
+fn read_line(reader: &mut BufReader<File>, line: &mut Vec<u8>) -> io::Result<()> {
+    line.clear();
+    reader.by_ref().take(LONGEST).read_until(b'\n', line)?;
+    Ok(())
+}
+
+/// The chain members of a line and its `sha`, where the line is whole and its hash holds.
+fn sealed(line: &[u8]) -> Option<(Chain, [u8; 32])> {
+    let line = line.strip_suffix(b"\n")?;
+    let (content, seal) = line.split_at_checked(line.len().checked_sub(SEAL)?)?;
+    let digits = seal.strip_prefix(b",\"sha\":\"")?.strip_suffix(b"\"}")?;
+    let sha: [u8; 32] = HEXLOWER.decode(digits).ok()?.try_into().ok()?;
+    if <[u8; 32]>::from(Sha256::digest(content)) != sha {
+        return None;
+    }
+    Some((serde_json::from_slice(line).ok()?, sha))
+}
+
+/// The place after a line that follows `before`, and its part of a batch.
+fn check(line: &[u8], before: Position) -> Option<(Position, [usize; 2])> {
+    let (chain, sha) = sealed(line)?;
+    let follows = chain.prev == before.sha && chain.seq == before.seq + 1;
+    let after = Position { seq: chain.seq, offset: before.offset + line.len() as u64, sha };
+    follows.then_some((after, chain.batch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(name: &str) -> Fact {
+        Fact::Offboarded { employee: name.parse().unwrap() }
+    }
+
+    /// A ledger of a batch of one and a batch of two.
+    fn ledger(directory: &Path) -> (Ledger, Vec<Entry>) {
+        let ledger = Ledger::create(&directory.join("ledger.jsonl")).unwrap();
+        let time = Time::from_unix(1_800_000_000);
+        let mut entries = ledger.append(Position::START, time, "root", vec![fact("a")]).unwrap();
+        let at = entries[0].after;
+        entries.extend(ledger.append(at, time, "root", vec![fact("b"), fact("c")]).unwrap());
+        (ledger, entries)
+    }
+
+    fn replayed(ledger: &Ledger) -> Result<(Vec<Entry>, Position, Tail), StoreError> {
+        let mut all = Vec::new();
+        let (last, tail) = ledger.replay(Position::START, |batch| {
+            all.extend(batch);
+            Ok(())
+        })?;
+        Ok((all, last, tail))
+    }
+
+    fn damage(ledger: &Ledger, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut octets = std::fs::read(&ledger.path).unwrap();
+        change(&mut octets);
+        std::fs::write(&ledger.path, octets).unwrap();
+    }
+
+    #[test]
+    fn what_was_appended_is_replayed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ledger, entries) = ledger(directory.path());
+        let (all, last, tail) = replayed(&ledger).unwrap();
+        assert_eq!((&all, last, tail), (&entries, entries[2].after, Tail::Clean));
+        assert_eq!(ledger.event_at(entries[1].offset).unwrap(), entries[1].event);
+        assert!(ledger.holds(last).unwrap());
+        assert!(!ledger.holds(Position { sha: [1; 32], ..last }).unwrap());
+        assert!(!ledger.holds(Position { offset: last.offset + 1, ..last }).unwrap());
+    }
+
+    #[test]
+    fn a_tail_cut_anywhere_is_torn_and_takes_its_whole_batch_along() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ledger, entries) = ledger(directory.path());
+        let whole = std::fs::read(&ledger.path).unwrap();
+        let begin = entries[0].after.offset;
+        for length in begin + 1..whole.len() as u64 {
+            std::fs::write(&ledger.path, &whole[..usize::try_from(length).unwrap()]).unwrap();
+            let (all, last, tail) = replayed(&ledger).unwrap();
+            assert_eq!((all.len(), last, tail), (1, entries[0].after, Tail::Torn), "cut at {length}");
+        }
+        let aside = ledger.cut(entries[0].after, Time::from_unix(0)).unwrap();
+        assert_eq!(std::fs::read(aside).unwrap(), whole[usize::try_from(begin).unwrap()..whole.len() - 1]);
+        assert_eq!(replayed(&ledger).unwrap().2, Tail::Clean);
+    }
+
+    #[test]
+    fn zeros_after_a_power_cut_are_a_torn_tail() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ledger, entries) = ledger(directory.path());
+        damage(&ledger, |octets| octets.extend([0; 4096]));
+        assert_eq!(replayed(&ledger).unwrap(), (entries.clone(), entries[2].after, Tail::Torn));
+    }
+
+    #[test]
+    fn damage_before_an_acknowledged_batch_stops_and_says_where() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ledger, entries) = ledger(directory.path());
+        let whole = std::fs::read(&ledger.path).unwrap();
+        let first = usize::try_from(entries[0].after.offset).unwrap();
+        for at in (0..first).step_by(7) {
+            std::fs::write(&ledger.path, &whole).unwrap();
+            damage(&ledger, |octets| octets[at] ^= 1);
+            assert!(matches!(replayed(&ledger), Err(StoreError::Damaged { seq: 1, offset: 0, .. })), "octet {at}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_left_out_breaks_the_chain() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ledger, entries) = ledger(directory.path());
+        damage(&ledger, |octets| drop(octets.drain(..usize::try_from(entries[0].after.offset).unwrap())));
+        assert!(matches!(replayed(&ledger), Err(StoreError::Damaged { seq: 1, .. })));
+    }
+
+    #[test]
+    fn an_append_at_a_place_that_moved_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ledger, entries) = ledger(directory.path());
+        let again = ledger.append(entries[0].after, Time::from_unix(0), "root", vec![fact("d")]);
+        assert!(matches!(again, Err(StoreError::Moved { .. })));
+    }
+}

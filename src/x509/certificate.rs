@@ -1,0 +1,171 @@
+//! A certificate that was read: the parts that this program goes by.
+
+use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::{FromDer, ParsedExtension};
+
+use super::{X509Error, extension, pem};
+use crate::key::PublicKey;
+use crate::model::{NameConstraints, Time, Validity};
+
+/// A certificate with a P-256 key, parsed by x509-parser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    der: Vec<u8>,
+    tbs: std::ops::Range<usize>,
+    signature: Vec<u8>,
+    serial: Vec<u8>,
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+    subject_text: String,
+    issuer_text: String,
+    organization: Option<String>,
+    common_name: Option<String>,
+    validity: Validity,
+    public_key: PublicKey,
+    is_ca: bool,
+    subject_key_identifier: Option<Vec<u8>>,
+    name_constraints: Option<NameConstraints>,
+}
+
+impl Certificate {
+    /// Reads one certificate in DER.
+    ///
+    /// # Errors
+    /// Anything but exactly one certificate with a P-256 key.
+    pub fn from_der(der: &[u8]) -> Result<Self, X509Error> {
+        let malformed = X509Error::malformed("the certificate");
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|e| malformed(&e))?;
+        if !rest.is_empty() {
+            return Err(X509Error::TrailingOctets("the certificate"));
+        }
+        let tbs = &parsed.tbs_certificate;
+        let text = |name: &x509_parser::x509::X509Name<'_>| -> String { name.to_string() };
+        let first = |mut values: Box<dyn Iterator<Item = String> + '_>| values.next();
+        let organization = first(Box::new(
+            tbs.subject.iter_organization().filter_map(|a| a.as_str().ok()).map(str::to_owned),
+        ));
+        let common_name =
+            first(Box::new(tbs.subject.iter_common_name().filter_map(|a| a.as_str().ok()).map(str::to_owned)));
+        let mut subject_key_identifier = None;
+        let mut name_constraints = None;
+        for item in tbs.extensions() {
+            match item.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(id) => subject_key_identifier = Some(id.0.to_vec()),
+                ParsedExtension::NameConstraints(parsed) => {
+                    name_constraints = Some(extension::read_name_constraints(parsed)?);
+                }
+                ParsedExtension::ParseError { error } => return Err(malformed(error)),
+                _ => {}
+            }
+        }
+        // TBSCertificate is the first element of the outer SEQUENCE; x509-parser keeps its octets.
+        let raw = AsRef::<[u8]>::as_ref(tbs);
+        let start = der.windows(raw.len()).position(|w| w == raw).unwrap_or_default();
+        Ok(Self {
+            tbs: start..start + raw.len(),
+            signature: parsed.signature_value.data.to_vec(),
+            serial: tbs.raw_serial().to_vec(),
+            subject: tbs.subject.as_raw().to_vec(),
+            issuer: tbs.issuer.as_raw().to_vec(),
+            subject_text: text(&tbs.subject),
+            issuer_text: text(&tbs.issuer),
+            organization,
+            common_name,
+            validity: Validity {
+                not_before: Time::from_unix(tbs.validity.not_before.timestamp()),
+                not_after: Time::from_unix(tbs.validity.not_after.timestamp()),
+            },
+            public_key: PublicKey::from_spki(tbs.subject_pki.raw)
+                .map_err(|e| X509Error::Foreign(format!("the certificate cannot be used: {e}")))?,
+            is_ca: tbs.is_ca(),
+            subject_key_identifier,
+            name_constraints,
+            der: der.to_vec(),
+        })
+    }
+
+    /// Reads one certificate in PEM.
+    ///
+    /// # Errors
+    /// Anything but exactly one certificate with a P-256 key.
+    pub fn from_pem(text: &[u8]) -> Result<Self, X509Error> {
+        Self::from_der(&pem::decode(pem::CERTIFICATE, text)?)
+    }
+
+    /// The whole certificate in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The whole certificate in PEM.
+    pub fn pem(&self) -> String {
+        pem::encode(pem::CERTIFICATE, &self.der)
+    }
+
+    /// The content octets of the serial number.
+    pub fn serial(&self) -> &[u8] {
+        &self.serial
+    }
+
+    /// The subject in DER.
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The subject as text, for people.
+    pub fn subject_text(&self) -> &str {
+        &self.subject_text
+    }
+
+    /// The issuer as text, for people.
+    pub fn issuer_text(&self) -> &str {
+        &self.issuer_text
+    }
+
+    /// O of the subject.
+    pub fn organization(&self) -> Option<&str> {
+        self.organization.as_deref()
+    }
+
+    /// CN of the subject.
+    pub fn common_name(&self) -> Option<&str> {
+        self.common_name.as_deref()
+    }
+
+    /// When it is good.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
+    /// The subject's key.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// basicConstraints cA.
+    pub fn is_ca(&self) -> bool {
+        self.is_ca
+    }
+
+    /// The key identifier that the certificates it signs refer to: its own SKI.
+    pub fn key_identifier(&self) -> Vec<u8> {
+        self.subject_key_identifier.clone().unwrap_or_else(|| self.public_key.key_identifier())
+    }
+
+    /// Its name constraints, where it has any.
+    pub fn name_constraints(&self) -> Option<&NameConstraints> {
+        self.name_constraints.as_ref()
+    }
+
+    /// SHA-256 of the DER.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.der).into()
+    }
+
+    /// Whether `issuer` is named as its issuer and signed it (RFC 5280 §6.1.3 a).
+    pub fn is_issued_by(&self, issuer: &Self) -> bool {
+        self.issuer == issuer.subject
+            && issuer.public_key.verifies(&self.der[self.tbs.clone()], &self.signature)
+    }
+}

@@ -1,0 +1,279 @@
+//! Certificate revocation lists (RFC 5280 §5): full, version 2, ecdsa-with-SHA256.
+//!
+//! The writer is our own, because a list of a million entries must not cost what the libraries ask for it; the reader rests on
+//! x509-parser and goes through the entries one by one, so that reading takes no memory either.
+
+use x509_parser::prelude::{FromDer, ParsedExtension};
+use x509_parser::revocation_list::RevokedCertificate;
+use x509_parser::time::ASN1Time;
+use x509_parser::x509::{AlgorithmIdentifier, X509Name};
+use x509_parser::asn1_rs::{Any, BitString, Class, Header, Tag};
+
+use super::{Certificate, X509Error};
+use crate::key::SoftwareKey;
+use crate::model::{Reason, Revocation, Serial, Time};
+
+/// What a CRL says besides its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// cRLNumber (RFC 5280 §5.2.3).
+    pub number: u64,
+    /// thisUpdate.
+    pub this_update: Time,
+    /// nextUpdate.
+    pub next_update: Time,
+}
+
+const ECDSA_WITH_SHA256: &[u8] = &[0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02];
+const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x06, 0x03, 0x55, 0x1D, 0x23];
+const CRL_NUMBER: &[u8] = &[0x06, 0x03, 0x55, 0x1D, 0x14];
+/// crlEntryExtensions with a reasonCode: SEQUENCE { SEQUENCE { id-ce-cRLReasons, OCTET STRING { ENUMERATED } } }; the reason
+/// is the last octet.
+const REASON_CODE: &[u8] = &[0x30, 0x0C, 0x30, 0x0A, 0x06, 0x03, 0x55, 0x1D, 0x15, 0x04, 0x03, 0x0A, 0x01];
+
+/// Writes and signs the CRL of `issuer`, in DER. The entries must be in the order of their serials.
+///
+/// # Errors
+/// Where the terms make no sense, or the result does not verify.
+pub fn sign(
+    issuer: &Certificate,
+    key: &SoftwareKey,
+    terms: Terms,
+    entries: &[Revocation],
+) -> Result<Vec<u8>, X509Error> {
+    let sorted = entries.windows(2).all(|pair| pair[0].serial < pair[1].serial);
+    if !sorted || terms.next_update <= terms.this_update || terms.number == 0 {
+        return Err(X509Error::Build("the CRL's terms or the order of its entries make no sense".into()));
+    }
+    let entries_length: usize = entries.iter().map(|e| entry_header(e).len() + entry_length(e)).sum();
+    let extensions = crl_extensions(issuer, terms.number);
+    let head = [
+        &[0x02, 0x01, 0x01][..],
+        ECDSA_WITH_SHA256,
+        issuer.subject(),
+        &time(terms.this_update),
+        &time(terms.next_update),
+    ]
+    .concat();
+    let list_header = if entries.is_empty() { Vec::new() } else { header(0x30, entries_length) };
+    let content = head.len() + list_header.len() + entries_length + extensions.len();
+    let tbs_header = header(0x30, content);
+    // A signature has at most 72 octets: one allocation for the whole list.
+    let mut list = Vec::with_capacity(tbs_header.len() + content + ECDSA_WITH_SHA256.len() + 96);
+    list.extend_from_slice(&tbs_header);
+    list.extend_from_slice(&head);
+    list.extend_from_slice(&list_header);
+    for entry in entries {
+        write_entry(&mut list, entry);
+    }
+    list.extend_from_slice(&extensions);
+    let signature = key.sign(&list);
+    list.extend_from_slice(ECDSA_WITH_SHA256);
+    list.extend_from_slice(&header(0x03, signature.len() + 1));
+    list.push(0);
+    list.extend_from_slice(&signature);
+    let outer = header(0x30, list.len());
+    list.splice(0..0, outer);
+    Ok(list)
+}
+
+fn crl_extensions(issuer: &Certificate, number: u64) -> Vec<u8> {
+    let tlv = |tag: u8, content: &[u8]| [header(tag, content.len()), content.to_vec()].concat();
+    let extension = |oid: &[u8], value: &[u8]| tlv(0x30, &[oid, &tlv(0x04, value)].concat());
+    let key_identifier = tlv(0x30, &tlv(0x80, &issuer.key_identifier()));
+    let mut number = number.to_be_bytes().to_vec();
+    while number.len() > 1 && number[0] == 0 && number[1] < 0x80 {
+        number.remove(0);
+    }
+    if number[0] >= 0x80 {
+        number.insert(0, 0);
+    }
+    let both = [extension(AUTHORITY_KEY_IDENTIFIER, &key_identifier), extension(CRL_NUMBER, &tlv(0x02, &number))];
+    tlv(0xA0, &tlv(0x30, &both.concat()))
+}
+
+fn entry_length(entry: &Revocation) -> usize {
+    let reason = entry.reason.crl_reason().map_or(0, |_| REASON_CODE.len() + 1);
+    2 + entry.serial.octets().len() + time_length(entry.at) + reason
+}
+
+fn entry_header(entry: &Revocation) -> Vec<u8> {
+    header(0x30, entry_length(entry))
+}
+
+fn write_entry(list: &mut Vec<u8>, entry: &Revocation) {
+    list.extend_from_slice(&entry_header(entry));
+    list.extend_from_slice(&[0x02, 0x10]);
+    list.extend_from_slice(entry.serial.octets());
+    list.extend_from_slice(&time(entry.at));
+    if let Some(reason) = entry.reason.crl_reason() {
+        list.extend_from_slice(REASON_CODE);
+        list.push(reason);
+    }
+}
+
+/// Identifier and length octets (X.690 §8.1.2 and §8.1.3).
+fn header(tag: u8, length: usize) -> Vec<u8> {
+    let octets = length.to_be_bytes();
+    let significant = &octets[octets.iter().position(|o| *o != 0).unwrap_or(octets.len() - 1)..];
+    match significant {
+        [short] if *short < 0x80 => vec![tag, *short],
+        long => {
+            let count = u8::try_from(long.len()).expect("a length has at most eight octets");
+            [&[tag, 0x80 | count], long].concat()
+        }
+    }
+}
+
+/// 2050-01-01T00:00:00Z: from there on a time is a GeneralizedTime (RFC 5280 §5.1.2.4).
+const GENERALIZED: i64 = 2_524_608_000;
+
+fn time_length(time: Time) -> usize {
+    if time.unix() < GENERALIZED { 15 } else { 17 }
+}
+
+fn time(time: Time) -> Vec<u8> {
+    let digits: String = time.to_string().chars().filter(char::is_ascii_digit).collect();
+    let (tag, text) = if time.unix() < GENERALIZED { (0x17, &digits[2..]) } else { (0x18, &digits[..]) };
+    let mut encoded = header(tag, text.len() + 1);
+    encoded.extend_from_slice(text.as_bytes());
+    encoded.push(b'Z');
+    encoded
+}
+
+/// A CRL that was read and has the form that this program writes.
+#[derive(Debug, Clone)]
+pub struct Crl<'a> {
+    tbs: &'a [u8],
+    signature: &'a [u8],
+    issuer: &'a [u8],
+    terms: Terms,
+    entries: &'a [u8],
+}
+
+impl<'a> Crl<'a> {
+    /// Reads one CRL in DER. Its entries are read when they are asked for.
+    ///
+    /// # Errors
+    /// Anything but exactly one full version 2 CRL with nextUpdate and cRLNumber and no other critical extension.
+    pub fn parse(der: &'a [u8]) -> Result<Self, X509Error> {
+        let malformed = |e: &dyn std::fmt::Display| X509Error::malformed("the CRL")(e);
+        let foreign = |what: &str| X509Error::Foreign(format!("the CRL {what}"));
+        let (rest, outer) = sequence(der).map_err(|e| malformed(&e))?;
+        if !rest.is_empty() {
+            return Err(X509Error::TrailingOctets("the CRL"));
+        }
+        let (after_tbs, inner) = sequence(outer).map_err(|e| malformed(&e))?;
+        let tbs = &outer[..outer.len() - after_tbs.len()];
+        let (rest, algorithm) = AlgorithmIdentifier::from_der(after_tbs).map_err(|e| malformed(&e))?;
+        let (rest, signature) = <BitString<'_> as FromDer<'_>>::from_der(rest).map_err(|e| malformed(&e))?;
+        if !rest.is_empty() {
+            return Err(X509Error::TrailingOctets("the CRL's signature"));
+        }
+        // `BitString` owns or borrows its data; the octets at the end of the list are the same ones and live as long as it.
+        let signature = &der[der.len() - signature.data.len()..];
+
+        let (rest, version) = <u32 as FromDer<'_>>::from_der(inner).map_err(|e| malformed(&e))?;
+        let (rest, inner_algorithm) = AlgorithmIdentifier::from_der(rest).map_err(|e| malformed(&e))?;
+        if version != 1 || algorithm != inner_algorithm {
+            return Err(foreign("is not of version 2, or names two algorithms"));
+        }
+        if algorithm.algorithm.to_id_string() != "1.2.840.10045.4.3.2" {
+            return Err(foreign("is not signed with ecdsa-with-SHA256"));
+        }
+        let (rest, issuer) = X509Name::from_der(rest).map_err(|e| malformed(&e))?;
+        let (rest, this_update) = ASN1Time::from_der(rest).map_err(|e| malformed(&e))?;
+        let (rest, next_update) = ASN1Time::from_der(rest).map_err(|e| malformed(&e))?;
+        let (rest, entries) = match rest.first() {
+            Some(0x30) => sequence(rest).map_err(|e| malformed(&e))?,
+            _ => (rest, &rest[..0]),
+        };
+        let number = crl_number(rest)?;
+        Ok(Self {
+            tbs,
+            signature,
+            issuer: issuer.as_raw(),
+            terms: Terms {
+                number,
+                this_update: Time::from_unix(this_update.timestamp()),
+                next_update: Time::from_unix(next_update.timestamp()),
+            },
+            entries,
+        })
+    }
+
+    /// Number and times.
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// Whether `authority` is named as its issuer and signed it.
+    pub fn is_issued_by(&self, authority: &Certificate) -> bool {
+        self.issuer == authority.subject() && authority.public_key().verifies(self.tbs, self.signature)
+    }
+
+    /// Its entries, one by one, in its own order. A serial that is not of this program's form is an error.
+    pub fn entries(&self) -> impl Iterator<Item = Result<Revocation, X509Error>> + 'a {
+        let mut rest = self.entries;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            match RevokedCertificate::from_der(rest) {
+                Ok((after, entry)) => {
+                    rest = after;
+                    Some(revocation(&entry))
+                }
+                Err(error) => {
+                    rest = &[];
+                    Some(Err(X509Error::malformed("an entry of the CRL")(&error)))
+                }
+            }
+        })
+    }
+}
+
+fn revocation(entry: &RevokedCertificate<'_>) -> Result<Revocation, X509Error> {
+    let serial = Serial::from_octets(entry.raw_serial())
+        .ok_or_else(|| X509Error::Foreign(format!("the CRL has the serial {}", entry.raw_serial_as_string())))?;
+    let code = entry.reason_code().map(|(_, code)| code.0);
+    Ok(Revocation {
+        serial,
+        at: Time::from_unix(entry.revocation_date.timestamp()),
+        reason: Reason::from_crl_reason(code),
+    })
+}
+
+/// The content of the SEQUENCE at the beginning of `input`, and what follows it.
+fn sequence(input: &[u8]) -> Result<(&[u8], &[u8]), String> {
+    let (rest, any) = <Any<'_> as FromDer<'_>>::from_der(input).map_err(|e| e.to_string())?;
+    let header: &Header<'_> = &any.header;
+    if header.tag() != Tag::Sequence || header.class() != Class::Universal {
+        return Err("a SEQUENCE was expected".into());
+    }
+    Ok((rest, any.data))
+}
+
+/// The cRLNumber of `[0] EXPLICIT Extensions`, which must be all that is left.
+fn crl_number(input: &[u8]) -> Result<u64, X509Error> {
+    let malformed = |e: &dyn std::fmt::Display| X509Error::malformed("the CRL's extensions")(e);
+    let foreign = |what: &str| X509Error::Foreign(format!("the CRL {what}"));
+    let (rest, tagged) = <Any<'_> as FromDer<'_>>::from_der(input).map_err(|e| malformed(&e))?;
+    if !rest.is_empty() || tagged.header.class() != Class::ContextSpecific || tagged.header.tag() != Tag(0) {
+        return Err(foreign("does not end with its extensions"));
+    }
+    let (_, mut list) = sequence(tagged.data).map_err(|e| malformed(&e))?;
+    let mut number = None;
+    while !list.is_empty() {
+        let (after, extension) =
+            x509_parser::extensions::X509Extension::from_der(list).map_err(|e| malformed(&e))?;
+        list = after;
+        match extension.parsed_extension() {
+            ParsedExtension::CRLNumber(n) => number = u64::try_from(n.clone()).ok(),
+            ParsedExtension::AuthorityKeyIdentifier(_) => {}
+            _ if extension.critical => return Err(foreign("has a critical extension that is not known here")),
+            _ => {}
+        }
+    }
+    number.ok_or_else(|| foreign("has no cRLNumber"))
+}

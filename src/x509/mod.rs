@@ -1,0 +1,51 @@
+//! Octets to nouns and back: certificates, CRLs, requests. Pure: what signs is handed in.
+//!
+//! What is written here (rcgen, and a CRL writer of our own) is read back by another library (x509-parser) before a key
+//! touches it: see [`lint`].
+
+pub mod build;
+pub mod certificate;
+pub mod crl;
+pub mod extension;
+pub mod lint;
+pub mod pem;
+pub mod request;
+
+pub use certificate::Certificate;
+
+/// Why octets are not what they should be, or cannot be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum X509Error {
+    /// Not a certificate, CRL or extension in DER.
+    #[error("{what} cannot be read: {why}")]
+    Malformed {
+        /// What it was taken for.
+        what: &'static str,
+        /// The library's words.
+        why: String,
+    },
+    /// Octets after the end.
+    #[error("{0} is followed by octets that do not belong to it")]
+    TrailingOctets(&'static str),
+    /// Not PEM, or of another label.
+    #[error("no PEM block \"{0}\" found")]
+    NoPem(&'static str),
+    /// Not what this CA makes.
+    #[error("{0}")]
+    Foreign(String),
+    /// The certificate about to be signed is not the one that was drafted.
+    #[error("refused to sign: {0}")]
+    Lint(String),
+    /// The library could not write it.
+    #[error("the certificate could not be written: {0}")]
+    Build(String),
+    /// The signature is not the issuer's.
+    #[error("{0} is not signed by {1}")]
+    NotSignedBy(&'static str, &'static str),
+}
+
+impl X509Error {
+    fn malformed(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+        move |why| Self::Malformed { what, why: why.to_string() }
+    }
+}

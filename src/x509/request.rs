@@ -1,0 +1,85 @@
+//! Certificate signing requests (RFC 2986): a public key and the proof that its key is held. Nothing else of them counts.
+
+use x509_cert::request::CertReq;
+use der::{Decode, Encode};
+
+use super::{X509Error, pem};
+use crate::key::PublicKey;
+
+/// A request whose signature was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    public_key: PublicKey,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Larger than any request with a P-256 key.
+    #[error("is larger than {} KiB", Request::MAX / 1024)]
+    TooLarge,
+    /// Not PKCS#10.
+    #[error("is no certificate signing request (PKCS#10, PEM or DER): {0}")]
+    Malformed(String),
+    /// The key is of another kind.
+    #[error("has a key of the algorithm {0}: only P-256 keys are certified")]
+    Algorithm(String),
+    /// The signature's algorithm is another.
+    #[error("is signed with the algorithm {0}: only ecdsa-with-SHA256 is accepted")]
+    Signature(String),
+    /// The signature does not match the key.
+    #[error("has a signature that is not by its own key")]
+    NotProven,
+}
+
+impl Request {
+    /// The most octets that a request may have.
+    pub const MAX: usize = 64 * 1024;
+
+    /// Reads a request in PEM or DER and verifies that whoever made it holds the key.
+    ///
+    /// # Errors
+    /// Anything but one well-formed request with a P-256 key and a valid ecdsa-with-SHA256 signature.
+    pub fn parse(octets: &[u8]) -> Result<Self, RequestError> {
+        if octets.len() > Self::MAX {
+            return Err(RequestError::TooLarge);
+        }
+        let malformed = |e: &dyn std::fmt::Display| RequestError::Malformed(e.to_string());
+        let der = if octets.first() == Some(&0x30) {
+            octets.to_vec()
+        } else {
+            pem::decode(pem::REQUEST, octets).map_err(|e: X509Error| malformed(&e))?
+        };
+        let request = CertReq::from_der(&der).map_err(|e| malformed(&e))?;
+        let spki = request.info.public_key.to_der().map_err(|e| malformed(&e))?;
+        let algorithm = &request.info.public_key.algorithm;
+        let public_key =
+            PublicKey::from_spki(&spki).map_err(|_| RequestError::Algorithm(algorithm_name(&algorithm.oid)))?;
+        let signed_with = request.algorithm.oid.to_string();
+        if signed_with != "1.2.840.10045.4.3.2" {
+            return Err(RequestError::Signature(algorithm_name(&request.algorithm.oid)));
+        }
+        let info = request.info.to_der().map_err(|e| malformed(&e))?;
+        let signature = request.signature.as_bytes().ok_or(RequestError::NotProven)?;
+        if !public_key.verifies(&info, signature) {
+            return Err(RequestError::NotProven);
+        }
+        Ok(Self { public_key })
+    }
+
+    /// The key that its maker holds.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+}
+
+fn algorithm_name(oid: &der::asn1::ObjectIdentifier) -> String {
+    match oid.to_string().as_str() {
+        "1.2.840.113549.1.1.1" => "RSA".into(),
+        "1.2.840.10045.2.1" => "EC on another curve, or an invalid point".into(),
+        "1.3.101.112" => "Ed25519".into(),
+        "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384".into(),
+        "1.2.840.10045.4.1" => "ecdsa-with-SHA1".into(),
+        other => other.to_owned(),
+    }
+}
