@@ -120,23 +120,27 @@ pub fn sync_directory(path: &Path) -> Result<(), DiskError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(failed("synced", path))
 }
 
-/// Makes every file written into `directory`'s file system durable at once: one call for hundreds of files.
+/// How many files are synced one by one before one call for their whole file system is quicker.
+const FEW: usize = 16;
+
+/// Makes these files durable: one by one where they are few, else with one call for the file system of `directory`, which
+/// holds them all.
 ///
 /// # Errors
 /// Where the system cannot, or where writing back any of them failed.
+pub fn sync_many(directory: &Path, files: &[Staged]) -> Result<(), DiskError> {
+    if files.len() <= FEW { files.iter().try_for_each(Staged::sync) } else { sync_file_system(directory, files) }
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub fn sync_many(directory: &Path, _files: &[Staged]) -> Result<(), DiskError> {
+fn sync_file_system(directory: &Path, _files: &[Staged]) -> Result<(), DiskError> {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let handle = File::open(directory).map_err(failed("opened", directory))?;
     rustix::fs::syncfs(&handle).map_err(|errno| failed("synced", directory)(errno.into()))
 }
 
-/// Makes each of these files durable.
-///
-/// # Errors
-/// Where the system cannot.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub fn sync_many(_directory: &Path, files: &[Staged]) -> Result<(), DiskError> {
+fn sync_file_system(_directory: &Path, files: &[Staged]) -> Result<(), DiskError> {
     files.iter().try_for_each(Staged::sync)
 }
 

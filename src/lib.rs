@@ -4,5 +4,11 @@
 //! `docs/architecture.md` tells how the rooms below build on each other. A module uses only those above it in this list.
 
 pub mod model;
+pub mod disk;
 pub mod key;
 pub mod x509;
+pub mod store;
+pub mod authority;
+pub mod publish;
+pub mod config;
+pub mod home;

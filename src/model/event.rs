@@ -130,6 +130,9 @@ pub struct Issued {
     /// When it is good.
     #[serde(flatten)]
     pub validity: Validity,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    #[serde(with = "hex32")]
+    pub spki_sha256: [u8; 32],
     /// The certificate, DER.
     #[serde(with = "base64")]
     pub certificate: Vec<u8>,
@@ -163,6 +166,22 @@ mod base64 {
     }
 }
 
+/// 32 octets as lower-case hexadecimal text.
+pub(crate) mod hex32 {
+    use data_encoding::HEXLOWER;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(octets: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&HEXLOWER.encode(octets))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let octets = HEXLOWER.decode(text.as_bytes()).map_err(D::Error::custom)?;
+        octets.try_into().map_err(|_| D::Error::custom("not 32 octets"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +205,7 @@ mod tests {
                     not_before: Time::from_unix(1_800_000_000),
                     not_after: Time::from_unix(1_800_000_999),
                 },
+                spki_sha256: [9; 32],
                 certificate: vec![0x30, 0x00],
             })),
         };

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::StoreError;
 use crate::disk;
+use crate::model::event::hex32;
 use crate::model::{Event, Fact, Time};
 
 /// The `prev` of the first event.
@@ -68,16 +69,6 @@ struct Chain {
     #[serde(with = "hex32")]
     prev: [u8; 32],
     batch: [usize; 2],
-}
-
-mod hex32 {
-    use serde::{Deserialize, Deserializer, de::Error};
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let octets = data_encoding::HEXLOWER.decode(text.as_bytes()).map_err(D::Error::custom)?;
-        octets.try_into().map_err(|_| D::Error::custom("not 32 octets"))
-    }
 }
 
 /// The open file of the ledger.
@@ -294,6 +285,28 @@ impl Ledger {
         serde_json::from_slice(&line).map_err(|e| damaged(&e.to_string()))
     }
 
+    /// The event whose line ends at `offset`.
+    ///
+    /// # Errors
+    /// Where there is none, or its hash does not hold.
+    pub fn event_ending_at(&self, offset: u64) -> Result<Event, StoreError> {
+        let mut begin = offset.saturating_sub(1);
+        let mut chunk = [0; 4096];
+        loop {
+            let from = begin.saturating_sub(chunk.len() as u64);
+            // Both ends lie within one chunk of each other.
+            let piece = &mut chunk[..usize::try_from(begin - from).unwrap_or(0)];
+            self.file.read_exact_at(piece, from).map_err(disk::failed("read", &self.path))?;
+            if let Some(newline) = piece.iter().rposition(|o| *o == b'\n') {
+                return self.event_at(from + newline as u64 + 1);
+            }
+            begin = from;
+            if begin == 0 {
+                return self.event_at(0);
+            }
+        }
+    }
+
     /// Whether the event that ends at `position` is the one that it says.
     ///
     /// # Errors
@@ -307,7 +320,7 @@ impl Ledger {
         }
         let mut seal = [0; SEAL + 1];
         self.file
-            .read_exact_at(&mut seal, position.offset - seal.len() as u64)
+            .read_exact_at(&mut seal, position.offset - (SEAL as u64 + 1))
             .map_err(disk::failed("read", &self.path))?;
         let expected = format!(",\"sha\":\"{}\"}}\n", HEXLOWER.encode(&position.sha));
         Ok(seal == expected.as_bytes())

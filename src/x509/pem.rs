@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn a_block_reads_back_and_has_lines_of_64() {
         for length in [0, 1, 47, 48, 49, 1000] {
-            let der: Vec<u8> = (0..length).map(|i| i.to_le_bytes()[0]).collect();
+            let der: Vec<u8> = (0..length).map(|i: u32| i.to_le_bytes()[0]).collect();
             let text = encode(CRL, &der);
             assert!(text.lines().all(|line| line.len() <= 64), "{text}");
             assert!(text.ends_with("\n-----END X509 CRL-----\n") && !text.contains("\n\n"), "{text}");

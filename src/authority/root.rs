@@ -1,0 +1,129 @@
+//! The root: makes issuing CAs and its own CRL, and nothing else.
+
+use rand_core::CryptoRng;
+
+use super::{AuthorityError, Chain};
+use crate::key::{PublicKey, SoftwareKey};
+use crate::model::{Authority, NameConstraints, Revocation, Serial, Span, Time, Validity};
+use crate::x509::build::{self, AuthorityKind, Kind, Pointers, Template};
+use crate::x509::{Certificate, crl};
+
+/// The root's certificate and its key, unlocked.
+#[derive(Debug)]
+pub struct Root {
+    certificate: Certificate,
+    key: SoftwareKey,
+}
+
+/// How long a root lives: 10 years.
+const ROOT_LIFE: Span = Span::days(3652);
+/// How long an issuing CA lives: 5 years.
+const ISSUING_LIFE: Span = Span::days(1826);
+
+impl Root {
+    /// A new root of this organization.
+    ///
+    /// # Errors
+    /// Where the certificate cannot be made.
+    pub fn create(
+        organization: &str,
+        constraints: &NameConstraints,
+        now: Time,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, AuthorityError> {
+        let key = SoftwareKey::generate(rng);
+        let template = Template {
+            serial: random_serial(rng),
+            public_key: key.public_key(),
+            pointers: None,
+            kind: Kind::Authority(AuthorityKind {
+                authority: Authority::Root,
+                organization,
+                validity: Validity::starting(now, Time::from_unix(0), ROOT_LIFE),
+                constraints,
+            }),
+        };
+        let certificate = build::self_signed(&template, &key)?;
+        Ok(Self { certificate, key })
+    }
+
+    /// The root of these two.
+    ///
+    /// # Errors
+    /// Where they do not belong together.
+    pub fn open(certificate: Certificate, key: SoftwareKey) -> Result<Self, AuthorityError> {
+        if key.public_key() != certificate.public_key() {
+            return Err(AuthorityError::KeyMismatch("root"));
+        }
+        Ok(Self { certificate, key })
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// Its key: to be encrypted and written away.
+    pub fn key(&self) -> &SoftwareKey {
+        &self.key
+    }
+
+    /// Signs an issuing CA for `public_key`, with the root's own constraints and within its life.
+    ///
+    /// # Errors
+    /// Where the certificate cannot be made.
+    pub fn sign_issuing(
+        &self,
+        public_key: &PublicKey,
+        base_url: Option<&str>,
+        now: Time,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Chain, AuthorityError> {
+        let constraints = self.certificate.name_constraints().ok_or(AuthorityError::NotOurs("root"))?;
+        let outer = self.certificate.validity();
+        let mut validity = Validity::starting(now, outer.not_before, ISSUING_LIFE);
+        validity.not_after = validity.not_after.min(outer.not_after);
+        let template = Template {
+            serial: random_serial(rng),
+            public_key,
+            pointers: base_url.map(|url| Pointers::new(url, Authority::Root)),
+            kind: Kind::Authority(AuthorityKind {
+                authority: Authority::Issuing,
+                organization: self.certificate.organization().ok_or(AuthorityError::NotOurs("root"))?,
+                validity,
+                constraints,
+            }),
+        };
+        let issuing = build::certificate(&template, &self.certificate, &self.key)?;
+        Chain::new(self.certificate.clone(), issuing)
+    }
+
+    /// Signs the root's CRL, in DER.
+    ///
+    /// # Errors
+    /// Where the root is out of date, or the terms make no sense.
+    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, AuthorityError> {
+        sign_crl("root", &self.certificate, &self.key, terms, entries)
+    }
+}
+
+/// Signs a CRL and reads it back: it must be the authority's.
+pub(super) fn sign_crl(
+    who: &'static str,
+    certificate: &Certificate,
+    key: &SoftwareKey,
+    terms: crl::Terms,
+    entries: &[Revocation],
+) -> Result<Vec<u8>, AuthorityError> {
+    let Validity { not_before: from, not_after: to } = certificate.validity();
+    if terms.this_update < from || terms.this_update > to {
+        return Err(AuthorityError::OutOfDate { who, from, to, at: terms.this_update });
+    }
+    Ok(crl::sign(certificate, key, terms, entries)?)
+}
+
+pub(super) fn random_serial(rng: &mut impl CryptoRng) -> Serial {
+    let mut octets = [0; 16];
+    rng.fill_bytes(&mut octets);
+    Serial::from_random(octets)
+}

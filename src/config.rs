@@ -1,0 +1,209 @@
+//! `pki.toml`: what the operator has decided.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::model::profile::Names;
+use crate::model::{Device, Profile, Span};
+
+/// The operator's decisions, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the public half of a publication is served.
+    pub base_url: Option<String>,
+    /// The device that is meant where none is named.
+    pub default_device: Device,
+    /// The profile that is meant where none is named.
+    pub default_profile: String,
+    /// Whether people's names go into certificates.
+    pub names: Names,
+    /// Whether issuing publishes at once.
+    pub publish_on_issue: bool,
+    /// The command that prints the issuing key's passphrase.
+    pub passphrase_command: Option<Vec<String>>,
+    /// The command that prints the root key's passphrase.
+    pub root_passphrase_command: Option<Vec<String>>,
+    /// Where the root's key is, as written.
+    pub root_key: PathBuf,
+    /// How long an issuing CA's CRL holds.
+    pub issuing_crl_life: Span,
+    /// How long the root's CRL holds.
+    pub root_crl_life: Span,
+    /// Where publications go beside the home.
+    pub publish: Vec<PublishTo>,
+}
+
+/// A `[[publish]]` table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishTo {
+    /// The directory of the public half.
+    pub public: Option<PathBuf>,
+    /// The directory of the servers' half.
+    pub server: Option<PathBuf>,
+    /// The group that may read the servers' half.
+    pub group: Option<String>,
+}
+
+/// Why `pki.toml` is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidConfig {
+    /// Not TOML, an unknown key, or a value of the wrong type.
+    #[error("{0}")]
+    Syntax(String),
+    /// A value that makes no sense.
+    #[error("{key} = {value}: {rule}")]
+    Value {
+        /// Which key.
+        key: &'static str,
+        /// What it has.
+        value: String,
+        /// What it must have.
+        rule: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    base_url: Option<String>,
+    default_device: Option<String>,
+    default_profile: Option<String>,
+    names_in_certificates: Option<Names>,
+    publish_on_issue: Option<bool>,
+    passphrase_command: Option<Vec<String>>,
+    root_passphrase_command: Option<Vec<String>>,
+    root_key: Option<PathBuf>,
+    #[serde(default)]
+    lifetimes: Lifetimes,
+    #[serde(default)]
+    publish: Vec<PublishTo>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Lifetimes {
+    issuing_crl_days: Option<i64>,
+    root_crl_days: Option<i64>,
+}
+
+/// Where the root's key is unless `pki.toml` says otherwise.
+pub const ROOT_KEY: &str = "root/root.key";
+
+impl Config {
+    /// Reads the text of `pki.toml`.
+    ///
+    /// # Errors
+    /// The first thing in it that makes no sense.
+    pub fn parse(text: &str) -> Result<Self, InvalidConfig> {
+        let file: File =
+            toml::from_str(text).map_err(|e| InvalidConfig::Syntax(e.to_string().trim_end().to_owned()))?;
+        if let Some(url) = &file.base_url {
+            check_base_url(url)?;
+        }
+        let device = file.default_device.unwrap_or_else(|| "phone".into());
+        let default_profile = file.default_profile.unwrap_or_else(|| "device".into());
+        Profile::check_name(&default_profile).map_err(|e| value("default_profile", &default_profile, e))?;
+        let days = |key, given: Option<i64>, default, bounds: std::ops::RangeInclusive<i64>| {
+            let days = given.unwrap_or(default);
+            if bounds.contains(&days) {
+                return Ok(Span::days(days));
+            }
+            Err(value(key, &days.to_string(), format!("it must be {} to {} days", bounds.start(), bounds.end())))
+        };
+        for (key, command) in [
+            ("passphrase_command", &file.passphrase_command),
+            ("root_passphrase_command", &file.root_passphrase_command),
+        ] {
+            if command.as_ref().is_some_and(|c| c.first().is_none_or(String::is_empty)) {
+                return Err(value(key, "[]", "it must name a program"));
+            }
+        }
+        for target in &file.publish {
+            check_target(target)?;
+        }
+        Ok(Self {
+            base_url: file.base_url,
+            default_device: device.parse().map_err(|e| value("default_device", &device, e))?,
+            default_profile,
+            names: file.names_in_certificates.unwrap_or(Names::Shown),
+            publish_on_issue: file.publish_on_issue.unwrap_or(true),
+            passphrase_command: file.passphrase_command,
+            root_passphrase_command: file.root_passphrase_command,
+            root_key: file.root_key.unwrap_or_else(|| ROOT_KEY.into()),
+            issuing_crl_life: days("issuing_crl_days", file.lifetimes.issuing_crl_days, 30, 2..=90)?,
+            root_crl_life: days("root_crl_days", file.lifetimes.root_crl_days, 400, 30..=800)?,
+            publish: file.publish,
+        })
+    }
+}
+
+fn value(key: &'static str, value: &str, rule: impl ToString) -> InvalidConfig {
+    InvalidConfig::Value { key, value: crate::model::text::quoted(value), rule: rule.to_string() }
+}
+
+/// A URL that certificates can carry: plain http, a host, printable ASCII, no query.
+///
+/// # Errors
+/// Anything else.
+pub fn check_base_url(url: &str) -> Result<(), InvalidConfig> {
+    let rest = url.strip_prefix("http://").unwrap_or_default();
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~' | b'/' | b':');
+    if host.is_empty() || url.len() > 200 || !rest.bytes().all(plain) {
+        let rule = "it must be an http:// URL of a host and a path (CRLs are signed; https would need them to be fetched)";
+        return Err(value("base_url", url, rule));
+    }
+    Ok(())
+}
+
+fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
+    let absolute = |path: &Option<PathBuf>| path.as_deref().is_none_or(Path::is_absolute);
+    if target.public.is_none() && target.server.is_none() {
+        return Err(value("publish", "", "a [[publish]] table needs `public`, `server`, or both"));
+    }
+    if !absolute(&target.public) || !absolute(&target.server) {
+        return Err(value("publish", "", "the directories must be absolute paths"));
+    }
+    if target.public.is_some() && target.public == target.server {
+        return Err(value("publish", "", "`public` and `server` must be two directories: one of them names employees"));
+    }
+    if target.group.is_some() && target.server.is_none() {
+        return Err(value("publish", "", "`group` is for `server`, which is missing"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_all_defaults() {
+        let config = Config::parse("").unwrap();
+        assert!(config.publish_on_issue && config.publish.is_empty());
+        assert_eq!(config.issuing_crl_life, Span::days(30));
+        assert_eq!(config.default_device.as_str(), "phone");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (text, named) in [
+            ("base_ulr = \"http://x\"", "base_ulr"),
+            ("publish_on_issue = \"yes\"", "publish_on_issue"),
+            ("base_url = \"https://pki.acme.example\"", "base_url"),
+            ("base_url = \"http://\"", "base_url"),
+            ("default_device = \"My Phone\"", "default_device"),
+            ("[lifetimes]\nissuing_crl_days = 0", "issuing_crl_days"),
+            ("[lifetimes]\nroot_crl_days = 5000", "root_crl_days"),
+            ("passphrase_command = []", "passphrase_command"),
+            ("[[publish]]\ngroup = \"x\"", "publish"),
+            ("[[publish]]\npublic = \"relative\"", "publish"),
+            ("[[publish]]\npublic = \"/a\"\nserver = \"/a\"", "publish"),
+        ] {
+            let error = Config::parse(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+}

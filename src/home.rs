@@ -1,0 +1,299 @@
+//! The home: one directory with everything of one PKI, private to its operator.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::authority::{AuthorityError, Chain};
+use crate::config::{Config, InvalidConfig};
+use crate::disk::{self, DiskError, Shown};
+use crate::model::{Authority, Profile};
+use crate::model::profile::InvalidProfile;
+use crate::store::{self, Store, StoreError};
+use crate::x509::{Certificate, X509Error};
+
+/// Why a home cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// There is nothing there.
+    #[error("there is no PKI in {0}")]
+    Missing(Shown),
+    /// There is something else there.
+    #[error("{0} is not the home of a PKI: it has no {1}")]
+    NotAHome(Shown, &'static str),
+    /// Others can read what is private.
+    #[error("{path} can be read or changed by others (mode {mode:04o})")]
+    Exposed {
+        /// Which file.
+        path: Shown,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// `pki.toml` makes no sense.
+    #[error("{path}: {why}")]
+    Config {
+        /// Which file.
+        path: Shown,
+        /// What is wrong with it.
+        why: InvalidConfig,
+    },
+    /// A profile makes no sense.
+    #[error("profile {name}: {why}")]
+    Profile {
+        /// Which profile.
+        name: String,
+        /// What is wrong with it.
+        why: InvalidProfile,
+    },
+    /// No such profile.
+    #[error("there is no profile {0}")]
+    NoProfile(String),
+    /// A certificate in the home is damaged.
+    #[error("{path}: {why}")]
+    Certificate {
+        /// Which file.
+        path: Shown,
+        /// What is wrong with it.
+        why: X509Error,
+    },
+    /// The CAs do not belong together.
+    #[error(transparent)]
+    Chain(#[from] AuthorityError),
+    /// The certificates and the ledger are of two homes.
+    #[error("{path} is not the certificate that this home's ledger began with: files of two homes are mixed")]
+    Mixed {
+        /// Which file.
+        path: Shown,
+    },
+    /// Another process has the lock.
+    #[error("the home is in use by {holder}, and was for {} s", .waited.as_secs())]
+    Busy {
+        /// Who has it, as far as can be said.
+        holder: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The ledger or its index.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A home, its configuration read and its certificates checked.
+#[derive(Debug)]
+pub struct Home {
+    path: PathBuf,
+    config: Config,
+    chain: Chain,
+}
+
+/// The exclusive right to change a home: for one commit or one publication. Given back when dropped, or when its holder dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// The file that makes a directory a home.
+pub const LEDGER: &str = "ledger.jsonl";
+/// The longest configuration or certificate that is read.
+const SMALL_FILE: u64 = 1 << 20;
+
+impl Home {
+    /// Opens the home at `path`.
+    ///
+    /// # Errors
+    /// Where it is none, others can read it, or its files make no sense.
+    pub fn open(path: &Path) -> Result<Self, HomeError> {
+        let shown = || Shown(path.to_owned());
+        if !path.exists() {
+            return Err(HomeError::Missing(shown()));
+        }
+        for file in [LEDGER, "pki.toml", "issuing/issuing.crt", "root/root.crt"] {
+            if !path.join(file).is_file() {
+                return Err(HomeError::NotAHome(shown(), file));
+            }
+        }
+        if let Some(exposed) = exposed(path)?.into_iter().next() {
+            return Err(exposed);
+        }
+        let config_path = path.join("pki.toml");
+        let text = disk::read(&config_path, SMALL_FILE)?;
+        let config = std::str::from_utf8(&text)
+            .map_err(|_| InvalidConfig::Syntax("the file is not UTF-8".into()))
+            .and_then(Config::parse)
+            .map_err(|why| HomeError::Config { path: Shown(config_path), why })?;
+        let chain = Chain::new(read_certificate(path, Authority::Root)?, read_certificate(path, Authority::Issuing)?)?;
+        Ok(Self { path: path.to_owned(), config, chain })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the operator has decided.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its CAs.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The key of an authority: where it is, and its encrypted text, which is private.
+    ///
+    /// # Errors
+    /// Where it is not there, or others can read it.
+    pub fn key(&self, authority: Authority) -> Result<String, HomeError> {
+        let path = self.key_path(authority);
+        let octets = disk::read(&path, SMALL_FILE)?;
+        if let Some(exposed) = exposure(&path)? {
+            return Err(exposed);
+        }
+        Ok(String::from_utf8_lossy(&octets).into_owned())
+    }
+
+    /// Where the key of an authority is, or was when the home was made.
+    pub fn key_path(&self, authority: Authority) -> PathBuf {
+        match authority {
+            Authority::Root => self.path.join(&self.config.root_key),
+            Authority::Issuing => self.path.join("issuing/issuing.key"),
+        }
+    }
+
+    /// The root's CRL, in DER.
+    pub fn root_crl_path(&self) -> PathBuf {
+        self.path.join("root/root.crl")
+    }
+
+    /// The profile of this name: the home's own, or the one built in.
+    ///
+    /// # Errors
+    /// Where there is none, or it makes no sense.
+    pub fn profile(&self, name: &str) -> Result<Profile, HomeError> {
+        let invalid = |why| HomeError::Profile { name: name.to_owned(), why };
+        Profile::check_name(name).map_err(invalid)?;
+        let own = disk::read_if_there(&self.path.join(format!("templates/profiles/{name}.toml")))?;
+        let text = match (own, name) {
+            (Some(own), _) => String::from_utf8_lossy(&own).into_owned(),
+            (None, "device") => include_str!("../templates/profiles/device.toml").to_owned(),
+            (None, _) => return Err(HomeError::NoProfile(name.to_owned())),
+        };
+        Profile::parse(name, &text).map_err(invalid)
+    }
+
+    /// The text of a template: the home's own, or the one built in.
+    ///
+    /// # Errors
+    /// Where the home's own cannot be read.
+    pub fn template(&self, name: &str, built_in: &str) -> Result<String, HomeError> {
+        let own = disk::read_if_there(&self.path.join("templates").join(name))?;
+        Ok(own.map_or_else(|| built_in.to_owned(), |own| String::from_utf8_lossy(&own).into_owned()))
+    }
+
+    /// Takes the lock, waiting for it until `patience` is over. `holder` is what others are told while it is held.
+    ///
+    /// # Errors
+    /// Where somebody else has it for longer than that.
+    pub fn lock(&self, patience: Duration, holder: &str) -> Result<Lock, HomeError> {
+        let path = self.path.join("lock");
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(disk::PRIVATE_FILE)
+            .open(&path)
+            .map_err(disk::failed("opened", &path))?;
+        let begun = Instant::now();
+        loop {
+            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let mut text = String::new();
+                    // Whoever holds it may just be writing its name: the name is a courtesy.
+                    let _ = file.read_to_string(&mut text);
+                    let holder = match text.trim() {
+                        "" => "another process".to_owned(),
+                        name => name.to_owned(),
+                    };
+                    return Err(HomeError::Busy { holder, waited: patience });
+                }
+                Err(errno) => return Err(disk::failed("locked", &path)(errno.into()).into()),
+            }
+        }
+        let named = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "process {} ({holder})", std::process::id()));
+        named.map_err(disk::failed("written", &path))?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Opens the ledger for changes. The lock proves that nobody else does.
+    ///
+    /// # Errors
+    /// Where it is damaged, busy, or another home's.
+    pub fn store(&self, _lock: &Lock, patience: Duration, now: crate::model::Time) -> Result<Store, HomeError> {
+        self.checked(Store::open(&store::Paths::in_home(&self.path), patience, now)?)
+    }
+
+    /// Opens the ledger for reading, beside whoever is changing it.
+    ///
+    /// # Errors
+    /// Where it is damaged or another home's.
+    pub fn read(&self) -> Result<Store, HomeError> {
+        self.checked(Store::read(&store::Paths::in_home(&self.path))?)
+    }
+
+    /// Holds the ledger's first event against the certificates beside it.
+    fn checked(&self, store: Store) -> Result<Store, HomeError> {
+        let crate::model::Fact::Initialized { root, issuing, .. } = store.initialized()?.fact else {
+            return Err(HomeError::NotAHome(Shown(self.path.clone()), "`initialized` event in its ledger"));
+        };
+        for (recorded, certificate, file) in
+            [(root, self.chain.root(), "root/root.crt"), (issuing, self.chain.issuing(), "issuing/issuing.crt")]
+        {
+            if recorded != data_encoding::HEXLOWER.encode(&certificate.sha256()) {
+                return Err(HomeError::Mixed { path: Shown(self.path.join(file)) });
+            }
+        }
+        Ok(store)
+    }
+}
+
+fn read_certificate(home: &Path, authority: Authority) -> Result<Certificate, HomeError> {
+    let path = home.join(format!("{authority}/{authority}.crt"));
+    let text = disk::read(&path, SMALL_FILE)?;
+    Certificate::from_pem(&text).map_err(|why| HomeError::Certificate { path: Shown(path), why })
+}
+
+/// Every private file or directory of a home that others can read or change.
+///
+/// # Errors
+/// Where the home cannot be looked at.
+pub fn exposed(home: &Path) -> Result<Vec<HomeError>, DiskError> {
+    let private = ["", "root", "issuing", "index", LEDGER, "lock", "issuing/issuing.key", "root/root.key"];
+    let mut found = Vec::new();
+    for name in private {
+        let path = if name.is_empty() { home.to_owned() } else { home.join(name) };
+        found.extend(exposure(&path)?);
+    }
+    Ok(found)
+}
+
+fn exposure(path: &Path) -> Result<Option<HomeError>, DiskError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mode = disk::mode(path)?;
+    Ok((mode & 0o077 != 0).then(|| HomeError::Exposed { path: Shown(path.to_owned()), mode }))
+}

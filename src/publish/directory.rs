@@ -1,0 +1,112 @@
+//! A publication in a directory: each file replaced atomically, in order, the manifest last.
+
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64URL_NOPAD;
+
+use super::manifest::{Area, Manifest};
+use super::publication::File;
+use crate::disk::{self, DiskError, Staged};
+
+/// Where an area is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Which half.
+    pub area: Area,
+    /// The directory that will hold its files.
+    pub directory: PathBuf,
+    /// The group that may read it, by its number.
+    pub group: Option<u32>,
+}
+
+/// Why an area did not reach its directory.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// A file could not be written. Those before it are in place, and each is whole.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl Destination {
+    /// Whether it holds exactly these files, and a manifest of them.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
+        let Some(manifest) = self.manifest()? else { return Ok(false) };
+        if manifest.files != Manifest::list(files) || !self.statement()?.is_some_and(|(text, jws)| signs(&jws, &text)) {
+            return Ok(false);
+        }
+        for file in files {
+            if !disk::read_if_there(&self.directory.join(file.path))?.is_some_and(|there| file.body.is(&there)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The manifest that is there, where it can be read.
+    ///
+    /// # Errors
+    /// Where there is one and the system does not let it be read.
+    pub fn manifest(&self) -> Result<Option<Manifest>, TargetError> {
+        let text = disk::read_if_there(&self.directory.join(Manifest::JSON))?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    /// The octets of the manifest in both forms, where both are there.
+    ///
+    /// # Errors
+    /// Where the system does not let them be read.
+    pub fn statement(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, TargetError> {
+        let json = disk::read_if_there(&self.directory.join(Manifest::JSON))?;
+        Ok(json.zip(disk::read_if_there(&self.directory.join(Manifest::JWS))?))
+    }
+
+    /// Writes the files that differ from what is there, in their order, and then the manifest in both forms. Every file is
+    /// written and synced before the first is put in place.
+    ///
+    /// # Errors
+    /// Where one cannot be written; before the first is in place nothing has changed.
+    pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
+        let (directory_mode, _) = self.area.modes();
+        disk::ensure_directory(&self.directory, directory_mode)?;
+        let mut staged = Vec::new();
+        let mut directories = vec![self.directory.clone()];
+        for file in files {
+            let place = self.directory.join(file.path);
+            if let Some(directory) = place.parent().filter(|d| !directories.contains(&d.to_path_buf())) {
+                disk::ensure_directory(directory, directory_mode)?;
+                directories.push(directory.to_owned());
+            }
+            if disk::read_if_there(&place)?.is_some_and(|there| file.body.is(&there)) {
+                continue;
+            }
+            staged.push(self.stage(&place, &file.body.parts())?);
+        }
+        for (name, octets) in [(Manifest::JSON, manifest), (Manifest::JWS, jws)] {
+            staged.push(self.stage(&self.directory.join(name), &[octets])?);
+        }
+        disk::sync_many(&self.directory, &staged)?;
+        for file in staged {
+            file.replace()?;
+        }
+        directories.iter().try_for_each(|directory| disk::sync_directory(directory))?;
+        Ok(())
+    }
+
+    fn stage(&self, place: &Path, parts: &[&[u8]]) -> Result<Staged, TargetError> {
+        disk::sweep(place)?;
+        let staged = Staged::write(place, self.area.modes().1, parts)?;
+        if let Some(group) = self.group {
+            staged.set_group(group)?;
+        }
+        Ok(staged)
+    }
+}
+
+/// Whether `jws` has `payload` as its payload.
+fn signs(jws: &[u8], payload: &[u8]) -> bool {
+    let middle = jws.split(|octet| *octet == b'.').nth(1).unwrap_or_default();
+    BASE64URL_NOPAD.decode(middle).is_ok_and(|signed| signed == payload)
+}

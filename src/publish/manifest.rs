@@ -1,0 +1,97 @@
+//! The manifest of an area: every file of it by its hash, with a number that only rises.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use super::publication::File;
+use crate::model::Time;
+
+/// The two halves of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Area {
+    /// What anyone may read: certificates and CRLs.
+    Public,
+    /// What only the API's servers read: lists that name employees.
+    Server,
+}
+
+impl Area {
+    /// The word for it: its directory in a home, too.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Server => "server",
+        }
+    }
+
+    /// Modes of its directories and files.
+    pub fn modes(self) -> (u32, u32) {
+        match self {
+            Self::Public => (0o755, 0o644),
+            Self::Server => (0o750, 0o640),
+        }
+    }
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// 1.
+    pub version: u32,
+    /// Which half.
+    pub area: Area,
+    /// Rises with every change of the area.
+    pub number: u64,
+    /// When it was made.
+    pub made: Time,
+    /// The least nextUpdate of the publication's CRLs.
+    pub valid_until: Time,
+    /// Every file of the area but the manifest's own two, by its path.
+    pub files: BTreeMap<String, Listed>,
+}
+
+/// A file in a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// SHA-256 of its content, hexadecimal.
+    pub sha256: String,
+    /// Its length in octets.
+    pub size: u64,
+}
+
+impl Manifest {
+    /// `typ` of `manifest.jws`.
+    pub const TYPE: &'static str = "pki-manifest+jws";
+    /// Its own name.
+    pub const JSON: &'static str = "manifest.json";
+    /// The name of the signed form.
+    pub const JWS: &'static str = "manifest.jws";
+
+    /// What `files` are, for comparison and for the manifest.
+    pub fn list(files: &[File]) -> BTreeMap<String, Listed> {
+        files
+            .iter()
+            .map(|file| {
+                let listed = Listed { sha256: HEXLOWER.encode(&file.body.sha256()), size: file.body.len() };
+                (file.path.to_owned(), listed)
+            })
+            .collect()
+    }
+
+    /// Its text, with a newline at the end.
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("strings, numbers and times have a JSON form");
+        text.push(b'\n');
+        text
+    }
+}

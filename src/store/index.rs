@@ -1,0 +1,366 @@
+//! The index: the inventory as queries need it, derived from the ledger event by event.
+//!
+//! It remembers the last event that it has applied. Its values are small: names and certificates stay in the ledger.
+//!
+//! | key | value |
+//! |---|---|
+//! | `p` | the position after the last applied event |
+//! | `h` | the hash of the first event: whose index this is |
+//! | `i` | the `initialized` event, JSON |
+//! | `c` authority | the last CRL's number and times |
+//! | `n` | the numbers of the last publication |
+//! | `o` employee | when she was offboarded |
+//! | `r` serial | the record |
+//! | `d` address 00 seq | its serial |
+//! | `v` serial | the revocation |
+
+use super::StoreError;
+use super::ledger::{Entry, Position};
+use super::map::{Map, Writes};
+use crate::model::event::{Issued, KeySource};
+use crate::model::{
+    Address, Authority, Employee, Event, Fact, Reason, Record, Revocation, Serial, State, Time, Validity,
+};
+use sha2::{Digest, Sha256};
+
+/// The last CRL of an authority, as the ledger has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastCrl {
+    /// cRLNumber.
+    pub number: u64,
+    /// thisUpdate.
+    pub this_update: Time,
+    /// nextUpdate.
+    pub next_update: Time,
+}
+
+/// The numbers of the last publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LastPublication {
+    /// Of the public area's manifest.
+    pub public: u64,
+    /// Of the server area's manifest.
+    pub server: u64,
+}
+
+/// The index over some map.
+pub(super) struct Index {
+    map: Box<dyn Map>,
+}
+
+/// The key of the position: written after everything else.
+pub(super) const POSITION: &[u8] = b"p";
+const HOME: &[u8] = b"h";
+const INITIALIZED: &[u8] = b"i";
+const PUBLICATION: &[u8] = b"n";
+
+fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
+    [&[kind], rest].concat()
+}
+
+fn corrupt(what: &str) -> StoreError {
+    StoreError::Index(format!("its entry for {what} cannot be read"))
+}
+
+impl Index {
+    pub(super) fn new(map: Box<dyn Map>) -> Self {
+        Self { map }
+    }
+
+    /// After which event it stands.
+    pub(super) fn position(&self) -> Result<Position, StoreError> {
+        let Some(value) = self.map.value(POSITION)? else { return Ok(Position::START) };
+        let mut fields = Fields(&value);
+        let mut read = || Some(Position { seq: fields.number()?, offset: fields.number()?, sha: fields.array()? });
+        read().ok_or_else(|| corrupt("the position"))
+    }
+
+    /// The hash of the first event that it has applied.
+    pub(super) fn home(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.map.value(HOME)
+    }
+
+    /// The `initialized` event.
+    pub(super) fn initialized(&self) -> Result<Event, StoreError> {
+        let value = self.map.value(INITIALIZED)?.ok_or_else(|| corrupt("the first event"))?;
+        serde_json::from_slice(&value).map_err(|_| corrupt("the first event"))
+    }
+
+    pub(super) fn last_crl(&self, authority: Authority) -> Result<Option<LastCrl>, StoreError> {
+        let Some(value) = self.map.value(&key(b'c', authority.word().as_bytes()))? else { return Ok(None) };
+        let mut fields = Fields(&value);
+        let mut read =
+            || Some(LastCrl { number: fields.number()?, this_update: fields.time()?, next_update: fields.time()? });
+        read().map(Some).ok_or_else(|| corrupt("the last CRL"))
+    }
+
+    pub(super) fn last_publication(&self) -> Result<LastPublication, StoreError> {
+        let Some(value) = self.map.value(PUBLICATION)? else { return Ok(LastPublication::default()) };
+        let mut fields = Fields(&value);
+        let mut read = || Some(LastPublication { public: fields.number()?, server: fields.number()? });
+        read().ok_or_else(|| corrupt("the last publication"))
+    }
+
+    pub(super) fn offboarded(&self, employee: &Employee) -> Result<Option<Time>, StoreError> {
+        let Some(value) = self.map.value(&key(b'o', employee.as_str().as_bytes()))? else { return Ok(None) };
+        Fields(&value).time().map(Some).ok_or_else(|| corrupt("an offboarded employee"))
+    }
+
+    pub(super) fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
+        self.map.value(&key(b'r', serial.octets()))?.map(|value| read_record(*serial, &value)).transpose()
+    }
+
+    /// The records of one device, oldest first.
+    pub(super) fn device(&self, address: &Address) -> Result<Vec<Record>, StoreError> {
+        self.at(format!("{address}\0").as_bytes())
+    }
+
+    /// The records of one person, by device, oldest first.
+    pub(super) fn employee(&self, employee: &Employee) -> Result<Vec<Record>, StoreError> {
+        self.at(format!("{employee}/").as_bytes())
+    }
+
+    fn at(&self, prefix: &[u8]) -> Result<Vec<Record>, StoreError> {
+        let mut serials = Vec::new();
+        self.map.scan(&key(b'd', prefix), &mut |_, value| {
+            serials.push(Serial::from_octets(value).ok_or_else(|| corrupt("a device"))?);
+            Ok(true)
+        })?;
+        serials.iter().map(|serial| self.record(serial)?.ok_or_else(|| corrupt("a device"))).collect()
+    }
+
+    /// Every record, by serial.
+    pub(super) fn records(&self, visit: &mut dyn FnMut(Record) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.map.scan(b"r", &mut |key, value| {
+            let serial = Serial::from_octets(&key[1..]).ok_or_else(|| corrupt("a record"))?;
+            visit(read_record(serial, value)?)?;
+            Ok(true)
+        })
+    }
+
+    /// Every revocation, by serial, with the end of its certificate where the certificate is known.
+    pub(super) fn revocations(
+        &self,
+        visit: &mut dyn FnMut(Revocation, Option<Time>),
+    ) -> Result<(), StoreError> {
+        self.map.scan(b"v", &mut |key, value| {
+            let mut fields = Fields(value);
+            let mut read = || {
+                let serial = Serial::from_octets(&key[1..])?;
+                let revocation = Revocation { serial, at: fields.time()?, reason: reason(fields.octet()?)? };
+                Some((revocation, fields.time()?))
+            };
+            let (revocation, not_after) = read().ok_or_else(|| corrupt("a revocation"))?;
+            visit(revocation, Some(not_after).filter(|end| *end != Time::MAX));
+            Ok(true)
+        })
+    }
+
+    pub(super) fn revocation(&self, serial: &Serial) -> Result<bool, StoreError> {
+        Ok(self.map.value(&key(b'v', serial.octets()))?.is_some())
+    }
+
+    /// Applies acknowledged events, in their order, at once.
+    pub(super) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        let mut pending = Pending { index: self, writes: Writes::new() };
+        for entry in entries {
+            pending.apply(entry)?;
+        }
+        let writes = pending.writes;
+        self.map.write(writes)
+    }
+}
+
+/// Events applied and not yet written: later ones see what earlier ones of the same batch say.
+struct Pending<'a> {
+    index: &'a Index,
+    writes: Writes,
+}
+
+impl Pending<'_> {
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.writes.insert(key, Some(value));
+    }
+
+    fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
+        match self.writes.get(&key(b'r', serial.octets())) {
+            Some(Some(value)) => read_record(*serial, value).map(Some),
+            Some(None) => Ok(None),
+            None => self.index.record(serial),
+        }
+    }
+
+    fn put_record(&mut self, record: &Record) {
+        self.put(key(b'r', record.serial.octets()), write_record(record));
+    }
+
+    fn apply(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        let Entry { event, offset, after } = entry;
+        match &event.fact {
+            Fact::Initialized { .. } => {
+                self.put(HOME.to_vec(), after.sha.to_vec());
+                self.put(INITIALIZED.to_vec(), serde_json::to_vec(event).map_err(|_| corrupt("the first event"))?);
+            }
+            Fact::Issued(issued) => self.issued(issued, event.seq, *offset)?,
+            Fact::Delivered { serial, supersedes, .. } => {
+                self.change(serial, State::Active)?;
+                self.supersede(supersedes)?;
+            }
+            Fact::Revoked { serial, reason, since, .. } => {
+                let (at, reason) = (since.unwrap_or(event.time), *reason);
+                let end = match self.record(serial)? {
+                    Some(mut record) => {
+                        record.state = State::Revoked { at, reason };
+                        self.put_record(&record);
+                        record.validity.not_after
+                    }
+                    // Only a published CRL knew of it: it stays on the CRL for good.
+                    None => Time::MAX,
+                };
+                let value = [&seconds(at)[..], &[reason_octet(reason)], &seconds(end)].concat();
+                self.put(key(b'v', serial.octets()), value);
+            }
+            Fact::Offboarded { employee } => {
+                self.put(key(b'o', employee.as_str().as_bytes()), seconds(event.time).to_vec());
+            }
+            Fact::Reinstated { employee } => {
+                self.writes.insert(key(b'o', employee.as_str().as_bytes()), None);
+            }
+            Fact::CrlSigned { authority, number, this_update, next_update, .. } => {
+                let value = [number.to_be_bytes(), seconds(*this_update), seconds(*next_update)].concat();
+                self.put(key(b'c', authority.word().as_bytes()), value);
+            }
+            Fact::Published { public, server, .. } => {
+                self.put(PUBLICATION.to_vec(), [public.to_be_bytes(), server.to_be_bytes()].concat());
+            }
+            Fact::ClockConfirmed { .. } => {}
+        }
+        let position = [&after.seq.to_be_bytes()[..], &after.offset.to_be_bytes(), &after.sha].concat();
+        self.put(POSITION.to_vec(), position);
+        Ok(())
+    }
+
+    fn issued(&mut self, issued: &Issued, seq: u64, offset: u64) -> Result<(), StoreError> {
+        let state = match issued.key {
+            KeySource::Bundle { .. } => State::Undelivered,
+            KeySource::Request => State::Active,
+        };
+        self.put_record(&Record {
+            serial: issued.serial,
+            address: issued.address.clone(),
+            validity: issued.validity,
+            state,
+            spki_sha256: issued.spki_sha256,
+            certificate_sha256: Sha256::digest(&issued.certificate).into(),
+            seq,
+            offset,
+        });
+        let device = [issued.address.to_string().as_bytes(), &[0], &seq.to_be_bytes()].concat();
+        self.put(key(b'd', &device), issued.serial.octets().to_vec());
+        match issued.key {
+            KeySource::Bundle { .. } => Ok(()),
+            KeySource::Request => self.supersede(&issued.supersedes),
+        }
+    }
+
+    fn supersede(&mut self, serials: &[Serial]) -> Result<(), StoreError> {
+        serials.iter().try_for_each(|serial| self.change(serial, State::Superseded))
+    }
+
+    /// Changes the state of a certificate that is not revoked: from that state there is no way back.
+    fn change(&mut self, serial: &Serial, state: State) -> Result<(), StoreError> {
+        let Some(mut record) = self.record(serial)? else { return Ok(()) };
+        match record.state {
+            State::Revoked { .. } => {}
+            State::Undelivered | State::Active | State::Superseded => {
+                record.state = state;
+                self.put_record(&record);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn seconds(time: Time) -> [u8; 8] {
+    time.unix().to_be_bytes()
+}
+
+fn reason_octet(reason: Reason) -> u8 {
+    match reason {
+        Reason::Unspecified => 0,
+        Reason::Lost => 1,
+        Reason::Stolen => 2,
+        Reason::Compromised => 3,
+        Reason::Left => 4,
+        Reason::Replaced => 5,
+    }
+}
+
+fn reason(octet: u8) -> Option<Reason> {
+    Reason::ALL.into_iter().find(|reason| reason_octet(*reason) == octet)
+}
+
+fn write_record(record: &Record) -> Vec<u8> {
+    let (state, at, why) = match record.state {
+        State::Undelivered => (0, Time::from_unix(0), 0),
+        State::Active => (1, Time::from_unix(0), 0),
+        State::Superseded => (2, Time::from_unix(0), 0),
+        State::Revoked { at, reason } => (3, at, reason_octet(reason)),
+    };
+    [
+        &record.seq.to_be_bytes()[..],
+        &record.offset.to_be_bytes(),
+        &seconds(record.validity.not_before),
+        &seconds(record.validity.not_after),
+        &[state],
+        &seconds(at),
+        &[why],
+        &record.spki_sha256,
+        &record.certificate_sha256,
+        record.address.to_string().as_bytes(),
+    ]
+    .concat()
+}
+
+fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreError> {
+    let mut fields = Fields(value);
+    let mut read = || {
+        let (seq, offset) = (fields.number()?, fields.number()?);
+        let validity = Validity { not_before: fields.time()?, not_after: fields.time()? };
+        let (state, at, why) = (fields.octet()?, fields.time()?, fields.octet()?);
+        let state = match state {
+            0 => State::Undelivered,
+            1 => State::Active,
+            2 => State::Superseded,
+            3 => State::Revoked { at, reason: reason(why)? },
+            _ => return None,
+        };
+        let (spki_sha256, certificate_sha256) = (fields.array()?, fields.array()?);
+        let address = std::str::from_utf8(fields.0).ok()?.parse().ok()?;
+        Some(Record { serial, address, validity, state, spki_sha256, certificate_sha256, seq, offset })
+    };
+    read().ok_or_else(|| corrupt("a record"))
+}
+
+/// Fixed-width fields, taken off one by one.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    fn octet(&mut self) -> Option<u8> {
+        self.array().map(|[octet]| octet)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    fn time(&mut self) -> Option<Time> {
+        self.array().map(i64::from_be_bytes).map(Time::from_unix)
+    }
+}

@@ -1,0 +1,469 @@
+//! What remembers: the ledger is the truth, the index is derived from it.
+//!
+//! The methods of [`Store`] are the sentences that the rest of the program speaks to it; each that changes something
+//! is one commit: one append to the ledger, made durable, then applied to the index.
+
+mod index;
+mod ledger;
+mod map;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use index::{LastCrl, LastPublication};
+pub use ledger::{Entry, Position, Tail};
+
+use index::Index;
+use ledger::Ledger;
+use map::{NotOpened, Sled};
+
+use crate::disk::{self, DiskError};
+use crate::model::event::Issued;
+use crate::model::{
+    Address, Authority, Employee, Event, Fact, Record, Revocation, Serial, Signed, Span, Time,
+};
+
+/// Why the store cannot answer or take something in.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The append failed and was undone: nothing happened.
+    #[error("nothing was recorded: {0}")]
+    NotAppended(DiskError),
+    /// The append failed, and so did undoing it.
+    #[error("it is not known whether the event was recorded: {append}; undoing it failed as well: {undo}")]
+    OutcomeUnknown {
+        /// The first failure.
+        append: DiskError,
+        /// The second.
+        undo: String,
+    },
+    /// An event could not be written as JSON.
+    #[error("the event cannot be written: {0}")]
+    Encoding(String),
+    /// The ledger's chain is broken before its end.
+    #[error("the ledger is damaged at event {seq} (octet {offset}): {why}")]
+    Damaged {
+        /// Which event.
+        seq: u64,
+        /// Where its line begins.
+        offset: u64,
+        /// What does not hold.
+        why: String,
+    },
+    /// The index has seen events that the ledger does not have.
+    #[error("the ledger ends at event {ledger}, and event {index} had been acknowledged: events are missing")]
+    Ahead {
+        /// The last event in the ledger.
+        ledger: u64,
+        /// The last event that the index has seen.
+        index: u64,
+    },
+    /// Somebody else wrote to the ledger without the lock.
+    #[error("the ledger changed while it was open: it has {found} octets, not {expected}")]
+    Moved {
+        /// Where it ended.
+        expected: u64,
+        /// Where it ends now.
+        found: u64,
+    },
+    /// The ledger has no events.
+    #[error("the ledger is empty")]
+    Empty,
+    /// The index is in use by another process for longer than one is willing to wait.
+    #[error("the index is in use by another process")]
+    IndexBusy,
+    /// The index cannot be read; it can be made anew.
+    #[error("the index is damaged: {0}")]
+    Index(String),
+}
+
+/// What opening the store did on the way, for the operator to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// What followed the last acknowledged event was moved there.
+    TornTail(PathBuf),
+    /// The index was made anew from the ledger.
+    Rebuilt(String),
+    /// The index was not used, because it is busy, behind or out of reach; the ledger was read instead.
+    IndexNotUsed(String),
+}
+
+/// A certificate that the ledger has, on disk. Only from one of these can a bundle be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    issued: Issued,
+}
+
+impl Committed {
+    /// What the ledger says of it.
+    pub fn issued(&self) -> &Issued {
+        &self.issued
+    }
+}
+
+/// The ledger and its index, open.
+pub struct Store {
+    ledger: Ledger,
+    index: Index,
+    position: Position,
+    last: Time,
+    notices: Vec<Notice>,
+}
+
+/// The files of a store in a home.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// `ledger.jsonl`.
+    pub ledger: PathBuf,
+    /// `index/`.
+    pub index: PathBuf,
+}
+
+impl Paths {
+    /// The store's files in `home`.
+    pub fn in_home(home: &Path) -> Self {
+        Self { ledger: home.join("ledger.jsonl"), index: home.join("index") }
+    }
+}
+
+impl Store {
+    /// Makes the ledger of a new home with its first event.
+    ///
+    /// # Errors
+    /// Where there is one already, or it cannot be written.
+    pub fn create(paths: &Paths, first: Fact, time: Time, by: &str) -> Result<(), StoreError> {
+        Ledger::create(&paths.ledger)?.append(Position::START, time, by, vec![first])?;
+        Ok(())
+    }
+
+    /// Opens the store for changes. The caller holds the home's exclusive lock. Waits for readers of the index until `patience`
+    /// is over, moves a torn tail aside, and makes the index anew where that is needed.
+    ///
+    /// # Errors
+    /// A damaged ledger, events that are gone, a busy index, or a failing disk.
+    pub fn open(paths: &Paths, patience: Duration, now: Time) -> Result<Self, StoreError> {
+        let ledger = Ledger::open(&paths.ledger)?;
+        let (mut index, mut notices) = open_index(paths, &ledger, patience)?;
+        let (position, tail) = match catch_up(&ledger, &mut index) {
+            Err(StoreError::Index(why)) => {
+                drop(index);
+                index = new_index(paths, &mut notices, &why)?;
+                catch_up(&ledger, &mut index)?
+            }
+            caught_up => caught_up?,
+        };
+        if tail == Tail::Torn {
+            notices.push(Notice::TornTail(ledger.cut(position, now)?));
+        }
+        Self::at(ledger, index, position, notices)
+    }
+
+    /// Opens the store for reading, beside whoever is writing: without a lock, without changing anything, from the index where it is
+    /// there and up to date, and from the ledger alone otherwise.
+    ///
+    /// # Errors
+    /// A damaged ledger, or one that cannot be read.
+    pub fn read(paths: &Paths) -> Result<Self, StoreError> {
+        let ledger = Ledger::read(&paths.ledger)?;
+        let why = match Self::current_index(paths, &ledger) {
+            Ok((index, position)) => return Self::at(ledger, index, position, Vec::new()),
+            Err(why) => why,
+        };
+        let mut index = Index::new(Box::new(BTreeMap::new()));
+        let (position, _) = catch_up(&ledger, &mut index)?;
+        Self::at(ledger, index, position, vec![Notice::IndexNotUsed(why)])
+    }
+
+    /// The index on disk, where nobody has it and it stands at the ledger's end.
+    fn current_index(paths: &Paths, ledger: &Ledger) -> Result<(Index, Position), String> {
+        if !paths.index.is_dir() {
+            return Err("missing".into());
+        }
+        let index = match Sled::open(&paths.index) {
+            Ok(sled) => Index::new(Box::new(sled)),
+            Err(NotOpened::Busy) => return Err("in use".into()),
+            Err(NotOpened::Unusable(why)) => return Err(why),
+        };
+        let position = index.position().map_err(|e| e.to_string())?;
+        let current = position != Position::START
+            && ledger.holds(position).map_err(|e| e.to_string())?
+            && ledger.len().map_err(|e| e.to_string())? == position.offset;
+        if current { Ok((index, position)) } else { Err("behind the ledger".into()) }
+    }
+
+    fn at(ledger: Ledger, index: Index, position: Position, notices: Vec<Notice>) -> Result<Self, StoreError> {
+        if position == Position::START {
+            return Err(StoreError::Empty);
+        }
+        let mut store = Self { ledger, index, position, last: Time::from_unix(0), notices };
+        store.last = store.last_event()?.time;
+        Ok(store)
+    }
+
+    /// What opening did on the way.
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// The number of the last event.
+    pub fn seq(&self) -> u64 {
+        self.position.seq
+    }
+
+    /// When the last event was committed.
+    pub fn last_time(&self) -> Time {
+        self.last
+    }
+
+    /// The event that made the home.
+    pub fn initialized(&self) -> Result<Event, StoreError> {
+        self.index.initialized()
+    }
+
+    /// Records what happened, as one batch: durable when this returns.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit(&mut self, facts: Vec<Fact>, time: Time, by: &str) -> Result<(), StoreError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let entries = self.ledger.append(self.position, time, by, facts)?;
+        self.advance(&entries, time);
+        Ok(())
+    }
+
+    /// Records signed certificates, and what comes with them, as one batch. Only now may anybody see them.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit_signed(
+        &mut self,
+        before: Vec<Fact>,
+        signed: Vec<Signed>,
+        time: Time,
+        by: &str,
+    ) -> Result<Vec<Committed>, StoreError> {
+        let committed: Vec<Committed> =
+            signed.into_iter().map(|signed| Committed { issued: signed.into_issued() }).collect();
+        let issued = committed.iter().map(|c| Fact::Issued(Box::new(c.issued.clone())));
+        self.commit(before.into_iter().chain(issued).collect(), time, by)?;
+        Ok(committed)
+    }
+
+    /// Takes acknowledged entries into the index. An index that cannot follow is left behind: the next open catches up.
+    fn advance(&mut self, entries: &[Entry], time: Time) {
+        if let Some(last) = entries.last() {
+            self.position = last.after;
+            self.last = time;
+        }
+        if let Err(error) = self.index.apply(entries) {
+            self.notices.push(Notice::IndexNotUsed(error.to_string()));
+        }
+    }
+
+    /// The record of a certificate.
+    pub fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
+        self.index.record(serial)
+    }
+
+    /// The certificates of one device, oldest first.
+    pub fn device(&self, address: &Address) -> Result<Vec<Record>, StoreError> {
+        self.index.device(address)
+    }
+
+    /// The certificates of one person, by device, oldest first.
+    pub fn employee(&self, employee: &Employee) -> Result<Vec<Record>, StoreError> {
+        self.index.employee(employee)
+    }
+
+    /// Since when an employee is offboarded.
+    pub fn offboarded(&self, employee: &Employee) -> Result<Option<Time>, StoreError> {
+        self.index.offboarded(employee)
+    }
+
+    /// Every certificate, in the order of the serials.
+    ///
+    /// # Errors
+    /// What `visit` says, or a damaged index.
+    pub fn records(&self, visit: &mut dyn FnMut(Record) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.index.records(visit)
+    }
+
+    /// What is revoked and belongs on a CRL whose predecessor was made at `previous`: an entry stays for one CRL beyond the end of
+    /// its certificate (RFC 5280 §3.3). In the order of the serials.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn revoked(&self, previous: Option<Time>) -> Result<Vec<Revocation>, StoreError> {
+        let mut list = Vec::new();
+        self.index.revocations(&mut |revocation, not_after| {
+            let gone = match (not_after, previous) {
+                (Some(end), Some(previous)) => end < previous,
+                (None, _) | (_, None) => false,
+            };
+            if !gone {
+                list.push(revocation);
+            }
+        })?;
+        Ok(list)
+    }
+
+    /// Whether the ledger knows this serial as revoked.
+    pub fn is_revoked(&self, serial: &Serial) -> Result<bool, StoreError> {
+        self.index.revocation(serial)
+    }
+
+    /// The last CRL of an authority.
+    pub fn last_crl(&self, authority: Authority) -> Result<Option<LastCrl>, StoreError> {
+        self.index.last_crl(authority)
+    }
+
+    /// The numbers of the last publication.
+    pub fn last_publication(&self) -> Result<LastPublication, StoreError> {
+        self.index.last_publication()
+    }
+
+    /// What was recorded of a certificate when it was issued, its octets included.
+    ///
+    /// # Errors
+    /// Where the ledger does not have it where the index says.
+    pub fn issued(&self, record: &Record) -> Result<Issued, StoreError> {
+        let event = self.ledger.event_at(record.offset)?;
+        match event.fact {
+            Fact::Issued(issued) if issued.serial == record.serial => Ok(*issued),
+            _ => Err(StoreError::Index(format!("it places certificate {} wrongly", record.serial))),
+        }
+    }
+
+    /// Every acknowledged event after number `after`, in order, each checked. Reads the whole ledger and checks its chain.
+    ///
+    /// # Errors
+    /// Damage, or what `visit` says.
+    pub fn events(
+        &self,
+        after: u64,
+        visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
+    ) -> Result<(Position, Tail), StoreError> {
+        self.ledger.replay(Position::START, |batch| {
+            batch.into_iter().filter(|entry| entry.event.seq > after).try_for_each(|entry| visit(entry.event))
+        })
+    }
+
+    fn last_event(&self) -> Result<Event, StoreError> {
+        self.ledger.event_ending_at(self.position.offset)
+    }
+}
+
+/// Applies what the ledger has beyond the index, some hundred events at a time.
+fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), StoreError> {
+    const AT_ONCE: usize = 512;
+    let mut waiting: Vec<Entry> = Vec::new();
+    let outcome = ledger.replay(index.position()?, |batch| {
+        waiting.extend(batch);
+        if waiting.len() < AT_ONCE {
+            return Ok(());
+        }
+        index.apply(&std::mem::take(&mut waiting))
+    })?;
+    index.apply(&waiting)?;
+    Ok(outcome)
+}
+
+/// How long to sleep between two tries at a busy index.
+const RETRY: Duration = Duration::from_millis(5);
+
+/// The index of this ledger, which is not ahead of it; made anew where it is missing, foreign or damaged.
+fn open_index(paths: &Paths, ledger: &Ledger, patience: Duration) -> Result<(Index, Vec<Notice>), StoreError> {
+    let mut notices = Vec::new();
+    if !paths.index.is_dir() {
+        disk::ensure_directory(&paths.index, disk::PRIVATE_DIRECTORY)?;
+    }
+    let begun = Instant::now();
+    let index = loop {
+        match Sled::open(&paths.index) {
+            Ok(sled) => break Index::new(Box::new(sled)),
+            Err(NotOpened::Busy) if begun.elapsed() < patience => std::thread::sleep(RETRY),
+            Err(NotOpened::Busy) => return Err(StoreError::IndexBusy),
+            Err(NotOpened::Unusable(why)) => {
+                return Ok((new_index(paths, &mut notices, &why)?, notices));
+            }
+        }
+    };
+    let known = index.position().and_then(|position| Ok((position, index.home()?)));
+    let (position, home) = match known {
+        Ok(known) => known,
+        Err(error) => {
+            drop(index);
+            return Ok((new_index(paths, &mut notices, &error.to_string())?, notices));
+        }
+    };
+    if home.is_none() || ledger.holds(position)? {
+        return Ok((index, notices));
+    }
+    let mut first = None;
+    let (last, _) = ledger.replay(Position::START, |batch| {
+        first = first.or(batch.first().map(|entry| entry.after.sha));
+        Ok(())
+    })?;
+    if first.map(Vec::from) == home {
+        return Err(StoreError::Ahead { ledger: last.seq, index: position.seq });
+    }
+    drop(index);
+    Ok((new_index(paths, &mut notices, "it belongs to another home")?, notices))
+}
+
+/// An empty index in place of one that is of no use.
+fn new_index(paths: &Paths, notices: &mut Vec<Notice>, why: &str) -> Result<Index, StoreError> {
+    std::fs::remove_dir_all(&paths.index).map_err(disk::failed("removed", &paths.index))?;
+    disk::create_private_directory(&paths.index)?;
+    notices.push(Notice::Rebuilt(why.to_owned()));
+    match Sled::open(&paths.index) {
+        Ok(sled) => Ok(Index::new(Box::new(sled))),
+        Err(NotOpened::Busy) => Err(StoreError::IndexBusy),
+        Err(NotOpened::Unusable(why)) => Err(StoreError::Index(why)),
+    }
+}
+
+/// What the clock of this machine may be believed, given the time of the last event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// As it should be: use this time.
+    Good(Time),
+    /// It stands before the last event by more than five minutes.
+    Behind {
+        /// What it says.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+    /// It stands more than thirty days after the last event.
+    FarAhead {
+        /// What it says.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+}
+
+impl Clock {
+    /// How far back it may stand before it is doubted.
+    const SLACK: Span = Span::minutes(5);
+    /// How long nothing may have happened before it is doubted.
+    const LEAP: Span = Span::days(30);
+
+    /// Judges `clock` by the time of the last event.
+    pub fn judge(clock: Time, last: Time) -> Self {
+        if clock < last - Self::SLACK {
+            Self::Behind { clock, last }
+        } else if clock > last + Self::LEAP {
+            Self::FarAhead { clock, last }
+        } else {
+            Self::Good(clock.max(last))
+        }
+    }
+}
