@@ -166,6 +166,11 @@ impl Publication {
         self.issuing.next_update.min(self.root.next_update)
     }
 
+    /// nextUpdate of the root's CRL.
+    pub fn root_crl_end(&self) -> Time {
+        self.root.next_update
+    }
+
     /// When the root's CRL ended, where it has: servers then refuse everyone, but what shrinks what they accept must go out all the same.
     pub fn root_crl_ended(&self) -> Option<Time> {
         (self.root.next_update < self.now).then_some(self.root.next_update)

@@ -1,0 +1,121 @@
+//! What the operator's verbs do, whatever door they come through: every change of a home is one of these.
+//!
+//! A change begins with a [`Session`]: the lock, the open store and the time that holds for it. The lock is never held while
+//! a person types or a key is being unlocked.
+
+mod bulk;
+mod deliver;
+mod init;
+mod issue;
+mod people;
+mod publication;
+mod revoke;
+mod root_crl;
+mod session;
+
+pub use bulk::{Failure, Outcome as BulkOutcome, Row, Skipped, Tally, issue_all};
+pub use deliver::{Delivered, Handover, Outbox, PassphraseOut};
+pub use init::{Founded, Founding, Passphrases, found};
+pub use issue::{BundlePassphrase, Intent, Issuance, KeyRequest, Plan, Request, Standing, Verdict, issue, plan};
+pub use people::{Person, PeopleError, read_people};
+pub use publication::{Published, Refresh, refresh};
+pub use revoke::{Revoked, offboard, revoke};
+pub use root_crl::sign_root_crl;
+pub use session::{ClockPolicy, Desk, Session};
+
+use crate::authority::AuthorityError;
+use crate::bundle::BundleError;
+use crate::disk::{DiskError, Shown};
+use crate::home::HomeError;
+use crate::key::KeyError;
+use crate::model::profile::Refusal;
+use crate::model::{Address, Employee, Serial, Time};
+use crate::publish::{Rejected, TargetError};
+use crate::store::StoreError;
+
+/// Why an operation was refused or failed. Unless it says so, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    /// The home.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The ledger or its index.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A CA.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A key file.
+    #[error("{path} {why}")]
+    Key {
+        /// Which file.
+        path: Shown,
+        /// What is wrong with it.
+        why: KeyError,
+    },
+    /// A bundle could not be made.
+    #[error("the bundle could not be made: {0}")]
+    Bundle(#[from] BundleError),
+    /// A target of a publication.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The publication is not fit to go out.
+    #[error("nothing was published: {0}")]
+    Rejected(#[from] Rejected),
+    /// Policy.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The clock stands before the last event.
+    #[error("the clock says {clock}, and the last event was recorded at {last}: the clock is behind")]
+    ClockBehind {
+        /// What the clock says.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+    /// The device has a certificate.
+    #[error("{address} has a valid certificate, until {}", .until.date())]
+    AlreadyValid {
+        /// Which device.
+        address: Address,
+        /// Its certificate.
+        serial: Serial,
+        /// Its end.
+        until: Time,
+    },
+    /// The employee left.
+    #[error("{employee} was offboarded on {}", .since.date())]
+    Offboarded {
+        /// Who.
+        employee: Employee,
+        /// Since when.
+        since: Time,
+    },
+    /// There is no such device.
+    #[error("there is no device {0}")]
+    NoDevice(Address),
+    /// There is no such employee.
+    #[error("there is no employee {0}")]
+    NoEmployee(Employee),
+    /// The device has nothing that could be renewed.
+    #[error("{0} has no certificate that could be renewed: the last one is revoked")]
+    NothingToRenew(Address),
+    /// A key of the device's own making cannot be renewed here.
+    #[error("{0} made its own key and was issued by CSR")]
+    NeedsRequest(Address),
+    /// A file is in the way.
+    #[error("{0} exists already")]
+    Exists(Shown),
+    /// The file that was written is not what is on disk.
+    #[error("{0} does not read back as it was written")]
+    ReadBack(Shown),
+    /// Bundles were committed but did not reach their place: the same command again issues them anew.
+    #[error("the certificate was recorded, but its bundle was not delivered: {0}")]
+    Undelivered(Box<Self>),
+    /// What was recorded could not be published.
+    #[error("it is recorded, but not published: {0}")]
+    Unpublished(Box<Self>),
+}

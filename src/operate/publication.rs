@@ -1,0 +1,331 @@
+//! Bringing the publication up to date with the ledger.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use rustix::fs::Gid;
+use sha2::{Digest, Sha256};
+
+use super::OperateError;
+use super::init::terms;
+use super::root_crl::next_number;
+use super::session::Session;
+use crate::authority::Issuing;
+use crate::disk::{self, Shown};
+use crate::model::{Authority, Fact, Reason, Record, Revocation, Span, Time};
+use crate::publish::{Area, Destination, Manifest, Material, Publication, TargetError};
+use crate::x509::crl::Crl;
+
+/// What a refresh came to.
+#[derive(Debug)]
+pub enum Refresh {
+    /// Something must be signed, and no key was given. Nothing was published.
+    NeedsKey,
+    /// Every place has the publication, or is named with what went wrong.
+    Done(Published),
+}
+
+/// What was published.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// The areas that were written, each with its manifest's number.
+    pub written: Vec<(Area, u64)>,
+    /// The CRL that was signed: its number and how many it revokes.
+    pub crl: Option<(u64, u64)>,
+    /// Certificates that only a published CRL knew as revoked, and that are recorded as such now.
+    pub adopted: usize,
+    /// The places that could not be written.
+    pub failed: Vec<(Shown, TargetError)>,
+    /// The end of the root's CRL, where that has passed.
+    pub root_crl_ended: Option<Time>,
+    /// The end of the root's CRL.
+    pub root_crl_end: Option<Time>,
+}
+
+/// Brings every place of the publication up to date. Signs a new CRL where an entry came or went or half of the last one's life is
+/// over, and only then; what has not changed is not written.
+///
+/// # Errors
+/// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told in the outcome.
+pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<Refresh, OperateError> {
+    let places = destinations(session)?;
+    let published = published_crls(session, &places)?;
+    let adopted = adopt(session, &published)?;
+    let previous = published.iter().filter(|p| p.authority == Authority::Issuing).max_by_key(|p| p.number);
+    let staged = places.iter().find(|place| place.staging && place.to.area == Area::Public);
+    let staged_crl = staged.map(|place| disk::read_if_there(&place.to.directory.join(ISSUING_CRL))).transpose()?;
+    let mut revoked = session.store.revoked(previous.map(|p| p.this_update))?;
+    let mut done = Published { adopted, ..Published::default() };
+
+    let current = staged_crl.flatten().filter(|der| is_current(session, der, &revoked, previous.map(|p| p.number)));
+    let issuing_crl: Arc<[u8]> = match (current, issuing) {
+        (Some(der), _) => der.into(),
+        (None, None) => return Ok(Refresh::NeedsKey),
+        (None, Some(issuing)) => {
+            let der = sign_crl(session, issuing, previous, &mut revoked)?;
+            let crl = Crl::parse(&der).map_err(crate::authority::AuthorityError::X509)?;
+            done.crl = Some((crl.terms().number, revoked.len() as u64));
+            der.into()
+        }
+    };
+    let root_crl: Arc<[u8]> = disk::read(&session.desk.home.root_crl_path(), 64 << 20)?.into();
+    let accepted = accepted(session)?;
+    let chain = session.desk.home.chain();
+    let others: Vec<(Authority, Vec<u8>)> = published.into_iter().map(|p| (p.authority, p.der)).collect();
+    let material = Material {
+        chain,
+        root_crl,
+        issuing_crl,
+        revoked: &revoked,
+        accepted: &accepted,
+        now: session.now,
+    };
+    let publication = Publication::build(&material, &others)?;
+    drop(others);
+    done.root_crl_ended = publication.root_crl_ended();
+    done.root_crl_end = Some(publication.root_crl_end());
+    let mut numbers = session.store.last_publication()?;
+    for area in [Area::Server, Area::Public] {
+        let places: Vec<&Place> = places.iter().filter(|place| place.to.area == area).collect();
+        let last = match area {
+            Area::Public => &mut numbers.public,
+            Area::Server => &mut numbers.server,
+        };
+        match publish_area(&publication, area, &places, last, session.now, issuing, &mut done)? {
+            Refresh::NeedsKey => return Ok(Refresh::NeedsKey),
+            Refresh::Done(_) => {}
+        }
+    }
+    if !done.written.is_empty() {
+        let targets = places
+            .iter()
+            .filter(|place| !place.staging)
+            .map(|place| place.to.directory.display().to_string())
+            .filter(|target| !done.failed.iter().any(|(failed, _)| failed.to_string() == *target))
+            .collect();
+        session.commit(vec![Fact::Published { public: numbers.public, server: numbers.server, targets }])?;
+    }
+    Ok(Refresh::Done(done))
+}
+
+const ISSUING_CRL: &str = "crl/issuing.crl";
+
+/// A place of the publication.
+struct Place {
+    to: Destination,
+    /// Whether it is the home's own.
+    staging: bool,
+}
+
+fn destinations(session: &Session<'_>) -> Result<Vec<Place>, OperateError> {
+    let home = &session.desk.home;
+    let own = |area: Area| Place {
+        to: Destination { area, directory: home.path().join(area.word()), group: None },
+        staging: true,
+    };
+    let mut places = vec![own(Area::Server), own(Area::Public)];
+    for target in &home.config().publish {
+        let group = target.group.as_deref().map(group_number).transpose()?;
+        let of = |area, directory: &Option<std::path::PathBuf>, group| {
+            directory.clone().map(|directory| Place { to: Destination { area, directory, group }, staging: false })
+        };
+        places.extend(of(Area::Server, &target.server, group));
+        places.extend(of(Area::Public, &target.public, None));
+    }
+    Ok(places)
+}
+
+/// The number of a group, from the system's list.
+fn group_number(name: &str) -> Result<u32, OperateError> {
+    let list = Path::new("/etc/group");
+    let unknown = || disk::failed("searched", list)(std::io::Error::other(format!("there is no group {name}")));
+    let text = String::from_utf8_lossy(&disk::read(list, 16 << 20)?).into_owned();
+    let number = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse::<u32>().ok()).flatten()
+    });
+    Ok(number.map(|number| Gid::from_raw(number).as_raw()).ok_or_else(unknown)?)
+}
+
+/// A CRL that stands in one of the places, signed by our CA.
+struct Standing {
+    authority: Authority,
+    number: u64,
+    this_update: Time,
+    der: Vec<u8>,
+}
+
+/// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
+fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<Vec<Standing>, OperateError> {
+    let chain = session.desk.home.chain();
+    let mut found: Vec<Standing> = Vec::new();
+    for place in places.iter().filter(|place| place.to.area == Area::Public) {
+        for (authority, file, issuer) in
+            [(Authority::Issuing, ISSUING_CRL, chain.issuing()), (Authority::Root, "crl/root.crl", chain.root())]
+        {
+            let there = match disk::read_if_there(&place.to.directory.join(file)) {
+                Ok(there) => there,
+                // A target that cannot be read is told when it cannot be written.
+                Err(_) if !place.staging => None,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(der) = there.filter(|der| !found.iter().any(|known| known.der == *der)) else { continue };
+            let Some(terms) = Crl::parse(&der).ok().filter(|crl| crl.is_issued_by(issuer)).map(|crl| crl.terms())
+            else {
+                continue;
+            };
+            found.push(Standing { authority, number: terms.number, this_update: terms.this_update, der });
+        }
+    }
+    Ok(found)
+}
+
+/// Takes in what a published CRL revokes and the ledger does not: after a restore from an old backup a lost phone stays locked out.
+fn adopt(session: &mut Session<'_>, published: &[Standing]) -> Result<usize, OperateError> {
+    let mut facts = Vec::new();
+    for standing in published.iter().filter(|p| p.authority == Authority::Issuing) {
+        let Ok(crl) = Crl::parse(&standing.der) else { continue };
+        let known = session.store.revoked(None)?;
+        let mut known = known.iter().map(|revocation| revocation.serial).peekable();
+        for entry in crl.entries() {
+            let entry = entry.map_err(crate::authority::AuthorityError::X509)?;
+            while known.next_if(|serial| *serial < entry.serial).is_some() {}
+            if known.peek() == Some(&entry.serial) || session.store.is_revoked(&entry.serial)? {
+                continue;
+            }
+            let record = session.store.record(&entry.serial)?;
+            let repeated = facts.iter().any(|fact| matches!(fact, Fact::Revoked { serial, .. } if *serial == entry.serial));
+            if !repeated {
+                facts.push(Fact::Revoked {
+                    serial: entry.serial,
+                    address: record.map(|record| record.address),
+                    reason: match entry.reason {
+                        Reason::Unspecified => Reason::Unspecified,
+                        known => known,
+                    },
+                    since: Some(entry.at),
+                });
+            }
+        }
+    }
+    let count = facts.len();
+    session.commit(facts)?;
+    Ok(count)
+}
+
+/// Whether a CRL is the last one, revokes what it should, and has more than half of its life before it.
+fn is_current(session: &Session<'_>, der: &[u8], revoked: &[Revocation], last: Option<u64>) -> bool {
+    let Ok(crl) = Crl::parse(der) else { return false };
+    let terms = crl.terms();
+    let half = Span::seconds((terms.next_update - terms.this_update).as_seconds() / 2);
+    let fresh = terms.this_update <= session.now && session.now < terms.this_update + half;
+    let mut wanted = revoked.iter();
+    fresh
+        && Some(terms.number) == last
+        && crl.is_issued_by(session.desk.home.chain().issuing())
+        && crl.entries().all(|entry| {
+            entry.is_ok_and(|entry| wanted.next().is_some_and(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at)))
+        })
+        && wanted.next().is_none()
+}
+
+fn sign_crl(
+    session: &mut Session<'_>,
+    issuing: &Issuing,
+    previous: Option<&Standing>,
+    revoked: &mut [Revocation],
+) -> Result<Vec<u8>, OperateError> {
+    let recorded = session.store.last_crl(Authority::Issuing)?;
+    let last = previous.map(|p| p.number).max(recorded.map(|r| r.number));
+    let floor = previous.map(|p| p.this_update).max(recorded.map(|r| r.this_update));
+    let floor = floor.unwrap_or(Time::from_unix(0)).max(issuing.chain().issuing().validity().not_before);
+    let number = next_number(last, session.now);
+    let terms = terms(number, session.now, floor, session.desk.home.config().issuing_crl_life);
+    let der = issuing.sign_crl(terms, revoked)?;
+    session.commit(vec![Fact::CrlSigned {
+        authority: Authority::Issuing,
+        number,
+        this_update: terms.this_update,
+        next_update: terms.next_update,
+        entries: revoked.len() as u64,
+        sha256: HEXLOWER.encode(&Sha256::digest(&der)),
+    }])?;
+    Ok(der)
+}
+
+/// The certificates that servers are told to accept, by serial: an undelivered one is nobody's.
+fn accepted(session: &Session<'_>) -> Result<Vec<Record>, OperateError> {
+    use crate::model::Status;
+    let mut accepted = Vec::new();
+    session.store.records(&mut |record| {
+        match record.status(session.now) {
+            Status::Valid | Status::Superseded => accepted.push(record),
+            Status::Undelivered | Status::Revoked | Status::Expired => {}
+        }
+        Ok(())
+    })?;
+    Ok(accepted)
+}
+
+/// Writes one area to each of its places that does not have it.
+fn publish_area(
+    publication: &Publication,
+    area: Area,
+    places: &[&Place],
+    last: &mut u64,
+    now: Time,
+    issuing: Option<&Issuing>,
+    done: &mut Published,
+) -> Result<Refresh, OperateError> {
+    let files = publication.files(area);
+    let mut behind = Vec::new();
+    let mut standing = None;
+    let mut highest = *last;
+    for place in places {
+        let looked = place.to.holds(files).and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
+        let (holds, manifest, statement) = match looked {
+            Ok(looked) => looked,
+            Err(error) if place.staging => return Err(error.into()),
+            Err(_) => (false, None, None),
+        };
+        highest = highest.max(manifest.map_or(0, |manifest| manifest.number));
+        if holds && place.staging {
+            standing = statement;
+        } else if holds && statement == standing {
+            continue;
+        } else {
+            behind.push(*place);
+        }
+    }
+    if behind.is_empty() {
+        return Ok(Refresh::Done(Published::default()));
+    }
+    let (manifest, jws) = match (standing, issuing) {
+        (Some(statement), _) => statement,
+        (None, None) => return Ok(Refresh::NeedsKey),
+        (None, Some(issuing)) => {
+            *last = next_number(Some(highest), now);
+            let manifest = Manifest {
+                version: 1,
+                area,
+                number: *last,
+                made: now,
+                valid_until: publication.valid_until(),
+                files: Manifest::list(files),
+            };
+            let text = manifest.text();
+            let jws = issuing.sign_statement(Manifest::TYPE, &text).into_bytes();
+            (text, jws)
+        }
+    };
+    for place in behind {
+        match place.to.write(files, &manifest, &jws) {
+            Ok(()) => {}
+            Err(error) if place.staging => return Err(error.into()),
+            Err(error) => done.failed.push((Shown(place.to.directory.clone()), error)),
+        }
+    }
+    done.written.push((area, *last));
+    Ok(Refresh::Done(Published::default()))
+}
