@@ -7,6 +7,7 @@ mod mobileconfig;
 mod pkcs12;
 mod protection;
 mod qr;
+mod stretch;
 mod tlv;
 
 pub use mobileconfig::{MobileConfig, RootCertificate};

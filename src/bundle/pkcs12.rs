@@ -46,8 +46,8 @@ pub struct Contents<'a> {
 /// How long a passphrase is stretched, which is the price of one guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stretch {
-    /// 2,048 iterations: a generated passphrase of 100 bits is out of reach without any, and a thousand bundles
-    /// should take no minute.
+    /// 2,048 iterations: a generated passphrase of 100 bits is out of reach without any, and so a thousand
+    /// bundles take half a second.
     Generated,
     /// 600,000 iterations, for a passphrase that a person chose. (The JDK refuses more than 5,000,000.)
     Chosen,
