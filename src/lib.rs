@@ -9,6 +9,8 @@ pub mod key;
 pub mod x509;
 pub mod store;
 pub mod authority;
+pub mod bundle;
 pub mod publish;
 pub mod config;
 pub mod home;
+pub mod operate;

@@ -144,7 +144,10 @@ fn configuration(founding: &Founding) -> Result<String, OperateError> {
         domain => founding.constraints.domains.first().map(ToString::to_string),
         root_key => root_key,
     };
-    Ok(bundle::render_text(include_str!("../../templates/pki.toml"), context)?)
+    let text = minijinja::Environment::new()
+        .render_str(include_str!("../../templates/pki.toml"), context)
+        .map_err(bundle::BundleError::from)?;
+    Ok(text)
 }
 
 fn first_publication(

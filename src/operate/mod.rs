@@ -13,13 +13,13 @@ mod revoke;
 mod root_crl;
 mod session;
 
-pub use bulk::{Failure, Outcome as BulkOutcome, Row, Skipped, Tally, issue_all};
-pub use deliver::{Delivered, Handover, Outbox, PassphraseOut};
+pub use bulk::{Tally, issue_all};
+pub use deliver::{Codes, Delivery, Handover, Issuance, Outbox, RootInProfile, carry_out};
 pub use init::{Founded, Founding, Passphrases, found};
-pub use issue::{BundlePassphrase, Intent, Issuance, KeyRequest, Plan, Request, Standing, Verdict, issue, plan};
-pub use people::{Person, PeopleError, read_people};
+pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
+pub use people::{PeopleError, Person, read_people};
 pub use publication::{Published, Refresh, refresh};
-pub use revoke::{Revoked, offboard, revoke};
+pub use revoke::{Revoked, Whom, offboard, revoke};
 pub use root_crl::sign_root_crl;
 pub use session::{ClockPolicy, Desk, Session};
 
@@ -97,6 +97,17 @@ pub enum OperateError {
     /// There is no such device.
     #[error("there is no device {0}")]
     NoDevice(Address),
+    /// There is no such certificate.
+    #[error("there is no certificate {0}")]
+    NoCertificate(Serial),
+    /// A listed device was locked out, and stays so.
+    #[error("{address} was revoked on {}", .since.date())]
+    LockedOut {
+        /// Which device.
+        address: Address,
+        /// Since when.
+        since: Time,
+    },
     /// There is no such employee.
     #[error("there is no employee {0}")]
     NoEmployee(Employee),

@@ -1,0 +1,184 @@
+//! How a PKCS#12 bundle is encrypted and authenticated: two forms, each with what its consumers know.
+
+use aes::Aes256;
+use aes::cipher::block_padding::Pkcs7;
+use aes::cipher::{BlockModeEncrypt, KeyIvInit};
+use cbc::Encryptor;
+use der::asn1::ObjectIdentifier;
+use des::TdesEde3;
+use hmac::{Hmac, KeyInit, Mac};
+use rand_core::CryptoRng;
+use sha1::Sha1;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::stretch::{Purpose, bmp_string, stretch};
+use super::tlv::{NULL, algorithm, integer, octets, sequence};
+use crate::key::Passphrase;
+use crate::model::Form;
+
+/// PBES2 (RFC 8018 §A.4).
+const PBES2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.13");
+/// PBKDF2 (RFC 8018 §A.2).
+const PBKDF2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.5.12");
+/// hmacWithSHA256 (RFC 8018 §B.1.2).
+const HMAC_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
+/// aes256-CBC-PAD (RFC 8018 §B.2.5).
+const AES256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.1.42");
+/// pbeWithSHAAnd3-KeyTripleDES-CBC (RFC 7292 appendix C).
+const PBE_SHA1_3DES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.1.3");
+/// id-sha1 (RFC 8017 §B.1).
+const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
+/// id-sha256 (RFC 8017 §B.1).
+const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
+
+/// Of encryption and MAC: the length that every consumer accepts (some versions of macOS refuse 16).
+type Salt = [u8; 8];
+
+/// The encryption of one bundle: derived once, used for the certificates and for the key.
+///
+/// One derivation for both halves the time, and costs nothing. In the modern form each ciphertext has an IV of its
+/// own, random as CBC needs it, and one AES key may encrypt many messages. In the legacy form the IV comes out of
+/// the same derivation as the key, so both texts begin with the same one: CBC then shows how many blocks of 8 octets
+/// the two have in common at their beginning, and nothing else. They have none in common: one is a SEQUENCE of
+/// SEQUENCEs, the other a SEQUENCE that begins with INTEGER 0, so that tag, length and the octet after them, six
+/// octets at most, already differ. Either way a guess at the passphrase is tried on one bag only, shared salt or not.
+pub(super) struct Sealer {
+    salt: Salt,
+    iterations: u32,
+    keys: Keys,
+}
+
+enum Keys {
+    Modern {
+        key: Zeroizing<[u8; 32]>,
+    },
+    Legacy {
+        key: Zeroizing<[u8; 24]>,
+        iv: Zeroizing<[u8; 8]>,
+    },
+}
+
+/// What [`Sealer::seal`] made.
+pub(super) struct Sealed {
+    /// The AlgorithmIdentifier that tells how to open it, DER.
+    pub(super) algorithm: Vec<u8>,
+    /// The text, padded and encrypted.
+    pub(super) ciphertext: Vec<u8>,
+}
+
+impl Sealer {
+    /// Stretches the passphrase with a new salt.
+    pub(super) fn derive(
+        passphrase: &Passphrase,
+        form: Form,
+        iterations: u32,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let salt: Salt = random(rng);
+        let keys = match form {
+            Form::Modern => {
+                let mut key = Zeroizing::new([0; 32]);
+                // PBKDF2 takes the octets of the passphrase as they are, RFC 7292 appendix B UTF-16 with a NUL.
+                let octets = passphrase.expose().as_bytes();
+                pbkdf2::pbkdf2_hmac::<Sha256>(octets, &salt, iterations, key.as_mut_slice());
+                Keys::Modern { key }
+            }
+            Form::Legacy => {
+                let text = bmp_string(passphrase);
+                let (mut key, mut iv) = (Zeroizing::new([0; 24]), Zeroizing::new([0; 8]));
+                stretch::<Sha1>(Purpose::Key, &text, &salt, iterations, key.as_mut_slice());
+                stretch::<Sha1>(Purpose::Iv, &text, &salt, iterations, iv.as_mut_slice());
+                Keys::Legacy { key, iv }
+            }
+        };
+        Self {
+            salt,
+            iterations,
+            keys,
+        }
+    }
+
+    /// Encrypts `plain`.
+    pub(super) fn seal(&self, plain: &[u8], rng: &mut impl CryptoRng) -> der::Result<Sealed> {
+        let (salt, count) = (octets(&self.salt)?, integer(self.iterations)?);
+        match &self.keys {
+            Keys::Modern { key } => {
+                let iv: [u8; 16] = random(rng);
+                // The PRF has a default, SHA-1, and is written out: Apple assumes SHA-256, others read what is there.
+                let derivation = sequence(&[&salt, &count, &algorithm(HMAC_WITH_SHA256, NULL)?])?;
+                let derivation = algorithm(PBKDF2, &derivation)?;
+                let scheme = algorithm(AES256_CBC, &octets(&iv)?)?;
+                let ciphertext =
+                    Encryptor::<Aes256>::new((&**key).into(), &iv.into()).encrypt_padded_vec::<Pkcs7>(plain);
+                Ok(Sealed {
+                    algorithm: algorithm(PBES2, &sequence(&[&derivation, &scheme])?)?,
+                    ciphertext,
+                })
+            }
+            Keys::Legacy { key, iv } => {
+                let ciphertext = Encryptor::<TdesEde3>::new((&**key).into(), (&**iv).into())
+                    .encrypt_padded_vec::<Pkcs7>(plain);
+                Ok(Sealed {
+                    algorithm: algorithm(PBE_SHA1_3DES, &sequence(&[&salt, &count])?)?,
+                    ciphertext,
+                })
+            }
+        }
+    }
+}
+
+/// MacData (RFC 7292 §4) over the octets of an AuthenticatedSafe, with a salt of its own.
+pub(super) fn mac_data(
+    passphrase: &Passphrase,
+    form: Form,
+    iterations: u32,
+    safe: &[u8],
+    rng: &mut impl CryptoRng,
+) -> der::Result<Vec<u8>> {
+    let salt: Salt = random(rng);
+    let text = bmp_string(passphrase);
+    let (hash, tag) = match form {
+        Form::Modern => {
+            let mut key = Zeroizing::new([0; 32]);
+            stretch::<Sha256>(Purpose::Mac, &text, &salt, iterations, key.as_mut_slice());
+            (SHA256, hmac::<Hmac<Sha256>>(key.as_slice(), safe))
+        }
+        Form::Legacy => {
+            let mut key = Zeroizing::new([0; 20]);
+            stretch::<Sha1>(Purpose::Mac, &text, &salt, iterations, key.as_mut_slice());
+            (SHA1, hmac::<Hmac<Sha1>>(key.as_slice(), safe))
+        }
+    };
+    let digest_info = sequence(&[&algorithm(hash, NULL)?, &octets(&tag)?])?;
+    sequence(&[&digest_info, &octets(&salt)?, &integer(iterations)?])
+}
+
+fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mac = <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.chain_update(message).finalize().into_bytes().to_vec()
+}
+
+fn random<const N: usize>(rng: &mut impl CryptoRng) -> [u8; N] {
+    let mut octets = [0; N];
+    rng.fill_bytes(&mut octets);
+    octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::os_rng;
+
+    fn passphrase(text: &str) -> Passphrase {
+        Passphrase::from_octets(Zeroizing::new(text.as_bytes().to_vec())).unwrap()
+    }
+
+    #[test]
+    fn the_same_text_is_never_sealed_twice_alike_in_the_modern_form() {
+        let sealer = Sealer::derive(&passphrase("secret"), Form::Modern, 1, &mut os_rng());
+        let [one, two] = [0; 2].map(|_| sealer.seal(b"text", &mut os_rng()).unwrap());
+        assert_ne!(one.ciphertext, two.ciphertext);
+        assert_ne!(one.algorithm, two.algorithm);
+    }
+}

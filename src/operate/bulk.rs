@@ -1,0 +1,69 @@
+//! Many devices: checked before the first, committed some hundred at a time, finished by the same command after a kill.
+
+use super::OperateError;
+use super::deliver::{Delivery, Issuance, carry_out};
+use super::issue::{Intent, Plan, Request, plan};
+use super::session::{ClockPolicy, Desk};
+use crate::authority::Issuing;
+use crate::model::Address;
+
+/// How many devices share one commit.
+const BATCH: usize = 256;
+
+/// What became of a list.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// What was issued.
+    pub issued: Vec<Issuance>,
+    /// Who has a valid certificate already.
+    pub already: Vec<Address>,
+    /// Who was refused, or failed, and why.
+    pub failed: Vec<(Address, String)>,
+}
+
+/// Issues a certificate for each request, in their order. `progress` is told how many are done.
+///
+/// # Errors
+/// Where the home or the ledger fails. What a batch before that did is recorded and delivered; the same command again goes on from there.
+pub fn issue_all(
+    desk: &Desk,
+    policy: ClockPolicy,
+    issuing: &Issuing,
+    requests: &[Request],
+    intent: Intent,
+    delivery: &mut Delivery<'_>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Tally, (Tally, OperateError)> {
+    let mut tally = Tally::default();
+    for chunk in requests.chunks(BATCH) {
+        if let Err(error) = issue_chunk(desk, policy, issuing, chunk, intent, delivery, &mut tally) {
+            return Err((tally, error));
+        }
+        progress(chunk.len());
+    }
+    Ok(tally)
+}
+
+fn issue_chunk(
+    desk: &Desk,
+    policy: ClockPolicy,
+    issuing: &Issuing,
+    requests: &[Request],
+    intent: Intent,
+    delivery: &mut Delivery<'_>,
+    tally: &mut Tally,
+) -> Result<(), OperateError> {
+    let mut session = desk.session(policy)?;
+    let mut plans: Vec<Plan> = Vec::new();
+    for request in requests {
+        let address = &request.holder.address;
+        match plan(&session.store, &desk.home, request, intent, session.now) {
+            Ok(plan) => plans.push(plan),
+            Err(OperateError::AlreadyValid { .. }) => tally.already.push(address.clone()),
+            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error),
+            Err(refused) => tally.failed.push((address.clone(), refused.to_string())),
+        }
+    }
+    tally.issued.extend(carry_out(&mut session, issuing, plans, delivery)?);
+    Ok(())
+}

@@ -1,0 +1,433 @@
+//! Carrying out plans: keys, signatures, one commit, bundles on disk, and the event that says they are there.
+//!
+//! Whatever moment a kill comes at, the same command again ends with a bundle that opens: before the commit nothing has happened; after
+//! it the certificate is *undelivered* until its bundle lies under its final name, synced and read back, and is revoked and
+//! replaced by the next try.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::OperateError;
+use super::issue::{KeyRequest, Old, Plan};
+use super::session::Session;
+use crate::authority::{Chain, Issuing, Order};
+use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
+use crate::disk::{self, Shown, Staged};
+use crate::key::{KeyError, Passphrase, PublicKey, SoftwareKey, os_rng};
+use crate::model::event::{Issued, KeySource};
+use crate::model::lifecycle::Remark;
+use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Signed, Validity};
+use crate::store::Committed;
+use crate::x509::pem;
+
+/// A certificate that was issued, and where it lies.
+#[derive(Debug, Clone)]
+pub struct Issuance {
+    /// Whose.
+    pub address: Address,
+    /// Its serial number.
+    pub serial: Serial,
+    /// When it is good.
+    pub validity: Validity,
+    /// What it was made for.
+    pub platform: Platform,
+    /// The bundle's form; none where the device made its own key.
+    pub form: Option<Form>,
+    /// The files, the bundle or certificate first.
+    pub files: Vec<PathBuf>,
+    /// What policy changed of what was asked for.
+    pub remarks: Vec<Remark>,
+    /// What it replaces.
+    pub supersedes: Vec<Serial>,
+    /// How many certificates of the device were revoked because their bundles were lost.
+    pub lost: usize,
+}
+
+/// How bundles are handed out.
+pub struct Delivery<'a> {
+    /// Where the files go.
+    pub outbox: &'a mut Outbox,
+    /// Where the passphrases come from, and go.
+    pub passphrases: Handover<'a>,
+    /// Whether QR codes of the bundles are drawn.
+    pub codes: Codes,
+    /// Whether an Apple profile asks to trust the root.
+    pub root: RootInProfile,
+}
+
+/// Whether QR codes of the bundles are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// PNG and SVG beside each bundle.
+    Drawn,
+    /// None.
+    None,
+}
+
+/// Whether an Apple profile asks to trust the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootInProfile {
+    /// It does not.
+    Omitted,
+    /// `--with-root`.
+    Included,
+}
+
+/// Where the passphrases of bundles come from, and where they go.
+pub enum Handover<'a> {
+    /// A person chose it; she knows it already.
+    Chosen(Passphrase),
+    /// Generated, and shown before the bundle counts as delivered.
+    Shown(&'a mut dyn FnMut(&Address, &Passphrase)),
+    /// Generated, into a new private file of its own.
+    File(PathBuf),
+    /// Generated, a line `ADDRESS<TAB>PASSPHRASE` each, appended to a private file before the commit.
+    List(PathBuf),
+}
+
+/// The directory that bundles go to, and the names that are taken.
+#[derive(Debug)]
+pub struct Outbox {
+    directory: PathBuf,
+    claimed: HashSet<PathBuf>,
+}
+
+impl Outbox {
+    /// The directory at `path`, made where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn open(path: &Path) -> Result<Self, OperateError> {
+        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY)?;
+        Ok(Self { directory: path.to_owned(), claimed: HashSet::new() })
+    }
+
+    /// Makes sure that files can be written there before anything is signed.
+    fn prove(&self, octets: usize) -> Result<(), OperateError> {
+        let probe = Staged::write(&self.directory.join("pki"), disk::PRIVATE_FILE, &[&vec![0; octets]])?;
+        Ok(probe.sync()?)
+    }
+
+    /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is taken.
+    fn stem(&mut self, address: &Address, serial: Serial) -> Result<PathBuf, OperateError> {
+        let plain = address.file_stem();
+        for name in [plain.clone(), format!("{plain}-{}", serial.short())] {
+            let stem = self.directory.join(name);
+            let taken = EXTENSIONS.iter().any(|extension| with_extension(&stem, extension).exists());
+            if !taken && self.claimed.insert(stem.clone()) {
+                return Ok(stem);
+            }
+        }
+        Err(OperateError::Exists(Shown(self.directory.join(plain))))
+    }
+}
+
+const EXTENSIONS: [&str; 5] = ["p12", "mobileconfig", "qr.png", "qr.svg", "crt"];
+
+fn with_extension(stem: &Path, extension: &str) -> PathBuf {
+    // The stem may hold dots: `Path::with_extension` would cut it.
+    let mut name = stem.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// A device's key and the passphrase of its bundle, until that is written.
+struct Secret {
+    key: SoftwareKey,
+    passphrase: Option<Passphrase>,
+}
+
+/// A file of a device, ready to be written.
+struct Ready {
+    files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+/// Carries out plans that were made in this session, as one batch.
+///
+/// # Errors
+/// Before the commit: nothing happened. After it: [`OperateError::Undelivered`], and the same command again finishes the work.
+pub fn carry_out(
+    session: &mut Session<'_>,
+    issuing: &Issuing,
+    plans: Vec<Plan>,
+    delivery: &mut Delivery<'_>,
+) -> Result<Vec<Issuance>, OperateError> {
+    if plans.is_empty() {
+        return Ok(Vec::new());
+    }
+    let generated = !matches!(delivery.passphrases, Handover::Chosen(_));
+    let signed: Vec<(Signed, Option<Secret>)> =
+        plans.par_iter().map(|plan| sign(issuing, plan, generated)).collect::<Result<_, _>>()?;
+    let mut stems = Vec::with_capacity(plans.len());
+    for (plan, (signed, _)) in plans.iter().zip(&signed) {
+        stems.push(delivery.outbox.stem(plan.address(), signed.serial())?);
+    }
+    delivery.outbox.prove(plans.len() * ROOM)?;
+    let stored = store_passphrases(&delivery.passphrases, &plans, &signed)?;
+
+    let facts = plans.iter().flat_map(Plan::facts).collect();
+    let (signed, secrets): (Vec<Signed>, Vec<Option<Secret>>) = signed.into_iter().unzip();
+    let committed = session.store.commit_signed(facts, signed, session.now, &session.desk.by)?;
+
+    let undelivered = |error| OperateError::Undelivered(Box::new(error));
+    let mut deliver = || -> Result<Vec<Ready>, OperateError> {
+        let workshop = Workshop {
+            chain: issuing.chain(),
+            template: session.desk.home.template("mobileconfig.plist", MobileConfig::TEMPLATE)?,
+            chosen: match &delivery.passphrases {
+                Handover::Chosen(passphrase) => Some(passphrase),
+                Handover::Shown(_) | Handover::File(_) | Handover::List(_) => None,
+            },
+            codes: delivery.codes,
+            root: delivery.root,
+        };
+        let ready: Vec<Ready> = committed
+            .par_iter()
+            .zip(&secrets)
+            .zip(&stems)
+            .map(|((committed, secret), stem)| workshop.assemble(committed, secret.as_ref(), stem))
+            .collect::<Result<_, _>>()?;
+        put_in_place(&delivery.outbox.directory, &ready, stored)?;
+        if let Handover::Shown(show) = &mut delivery.passphrases {
+            for (plan, secret) in plans.iter().zip(&secrets) {
+                if let Some(passphrase) = secret.as_ref().and_then(|secret| secret.passphrase.as_ref()) {
+                    show(plan.address(), passphrase);
+                }
+            }
+        }
+        Ok(ready)
+    };
+    let ready = deliver().map_err(undelivered)?;
+    let events = committed.iter().zip(&plans).zip(&ready).flat_map(|((c, plan), ready)| delivered(c, plan, ready));
+    session.commit(events.collect()).map_err(undelivered)?;
+    let issuances = committed.into_iter().zip(plans).zip(ready);
+    Ok(issuances.map(|((committed, plan), ready)| issuance(committed.issued(), plan, ready)).collect())
+}
+
+/// Room for the files of one device, in octets: what must be free before anything is signed.
+const ROOM: usize = 4096;
+
+fn sign(issuing: &Issuing, plan: &Plan, generated: bool) -> Result<(Signed, Option<Secret>), OperateError> {
+    let rng = &mut os_rng();
+    let order = |public_key: &PublicKey, source, rng: &mut _| {
+        let order = Order { draft: plan.draft.clone(), public_key, source, supersedes: plan.supersedes.clone() };
+        issuing.sign(order, rng)
+    };
+    match &plan.key {
+        KeyRequest::Own(public_key) => Ok((order(public_key, KeySource::Request, rng)?, None)),
+        KeyRequest::Bundle(form) => {
+            let key = SoftwareKey::generate(rng);
+            let signed = order(key.public_key(), KeySource::Bundle { p12: *form }, rng)?;
+            let passphrase = generated.then(|| Passphrase::generate(rng));
+            Ok((signed, Some(Secret { key, passphrase })))
+        }
+    }
+}
+
+/// A passphrase that lies on disk beside its final name.
+struct Stored {
+    staged: Staged,
+    /// Whether an earlier try left a file under the final name, for a certificate that was never delivered.
+    over: bool,
+}
+
+/// Puts generated passphrases where they were asked for, durably, before the commit.
+fn store_passphrases(
+    handover: &Handover<'_>,
+    plans: &[Plan],
+    signed: &[(Signed, Option<Secret>)],
+) -> Result<Option<Stored>, OperateError> {
+    let lines = plans.iter().zip(signed).filter_map(|(plan, (_, secret))| {
+        Some((plan.address(), secret.as_ref()?.passphrase.as_ref()?))
+    });
+    match handover {
+        Handover::Chosen(_) | Handover::Shown(_) => Ok(None),
+        Handover::File(path) => {
+            let again = plans.iter().any(|plan| !plan.lost.is_empty());
+            if path.exists() && !again {
+                return Err(OperateError::Exists(Shown(path.clone())));
+            }
+            let mut text = zeroize::Zeroizing::new(String::new());
+            for (_, passphrase) in lines {
+                text.push_str(passphrase.expose());
+                text.push('\n');
+            }
+            disk::sweep(path)?;
+            let staged = Staged::write(path, disk::PRIVATE_FILE, &[text.as_bytes()])?;
+            staged.sync()?;
+            Ok(Some(Stored { staged, over: path.exists() }))
+        }
+        Handover::List(path) => {
+            let mut text = zeroize::Zeroizing::new(String::new());
+            for (address, passphrase) in lines {
+                text.push_str(&format!("{address}\t"));
+                text.push_str(passphrase.expose());
+                text.push('\n');
+            }
+            append_private(path, text.as_bytes())?;
+            Ok(None)
+        }
+    }
+}
+
+/// Appends to a private file, made where it is missing, and makes that durable.
+fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
+    let new = !path.exists();
+    if !new && disk::mode(path)? & 0o077 != 0 {
+        return Err(crate::home::HomeError::Exposed { path: Shown(path.to_owned()), mode: disk::mode(path)? }.into());
+    }
+    let mut file: File = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(disk::PRIVATE_FILE)
+        .open(path)
+        .map_err(disk::failed("opened", path))?;
+    file.write_all(octets).and_then(|()| file.sync_all()).map_err(disk::failed("written", path))?;
+    if new {
+        disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// What every bundle of a batch is made with.
+struct Workshop<'a> {
+    chain: &'a Chain,
+    template: String,
+    chosen: Option<&'a Passphrase>,
+    codes: Codes,
+    root: RootInProfile,
+}
+
+impl Workshop<'_> {
+    /// The files of one device.
+    fn assemble(&self, committed: &Committed, secret: Option<&Secret>, stem: &Path) -> Result<Ready, OperateError> {
+        let issued = committed.issued();
+        let (Some(secret), KeySource::Bundle { p12: form }) = (secret, issued.key) else {
+            let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &self.chain.issuing().pem();
+            return Ok(Ready { files: vec![(with_extension(stem, "crt"), text.into_bytes())] });
+        };
+        let unencodable = |why: KeyError| OperateError::Key { path: Shown("the device's key".into()), why };
+        let (passphrase, stretch) = match (&secret.passphrase, self.chosen) {
+            (Some(generated), _) => (generated, Stretch::Generated),
+            (None, Some(chosen)) => (chosen, Stretch::Chosen),
+            (None, None) => return Err(unencodable(KeyError::WrongPassphrase)),
+        };
+        let label = friendly_name(issued);
+        let key = secret.key.pkcs8().map_err(unencodable)?;
+        let contents = Contents {
+            friendly_name: &label,
+            key: &key,
+            leaf: &issued.certificate,
+            authorities: &[self.chain.issuing().der()],
+        };
+        let p12 = bundle::encode(&contents, passphrase, form, stretch, &mut os_rng())?;
+        let mut files = Vec::new();
+        if issued.platform.takes_mobileconfig() {
+            files.push((with_extension(stem, "mobileconfig"), self.profile(issued, &label, &p12)?.into_bytes()));
+        }
+        if self.codes == Codes::Drawn {
+            let code = Code::new(&bundle::credential(&p12))?;
+            files.push((with_extension(stem, "qr.png"), code.to_png()?));
+            files.push((with_extension(stem, "qr.svg"), code.to_svg().into_bytes()));
+        }
+        files.insert(0, (with_extension(stem, "p12"), p12));
+        Ok(Ready { files })
+    }
+
+    /// Apple's configuration profile with this bundle.
+    fn profile(&self, issued: &Issued, label: &str, p12: &[u8]) -> Result<String, OperateError> {
+        let root = self.chain.root();
+        let fingerprint = HEXLOWER.encode(&root.sha256()[..8]);
+        let profile = MobileConfig {
+            identifier: &format!("pki.{fingerprint}.{}", issued.address.to_string().replace('/', ".")),
+            display_name: label,
+            organization: &self.chain.issuer().organization,
+            p12,
+            issuing: self.chain.issuing().der(),
+            root: match self.root {
+                RootInProfile::Omitted => RootCertificate::Omitted,
+                RootInProfile::Included => RootCertificate::Included(root.der()),
+            },
+        };
+        Ok(profile.render(&self.template, &mut os_rng())?)
+    }
+}
+
+/// What systems show as the name of the identity.
+fn friendly_name(issued: &Issued) -> String {
+    let name = issued.name.as_ref().map_or(issued.address.employee.as_str(), |name| name.as_str());
+    format!("{name} ({})", issued.address.device)
+}
+
+/// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and reads every file back.
+fn put_in_place(directory: &Path, ready: &[Ready], stored: Option<Stored>) -> Result<(), OperateError> {
+    let files = || ready.iter().flat_map(|ready| &ready.files);
+    let mut staged = Vec::new();
+    for (place, octets) in files() {
+        staged.push(Staged::write(place, disk::PRIVATE_FILE, &[octets])?);
+    }
+    disk::sync_many(directory, &staged)?;
+    if let Some(Stored { staged, over }) = stored {
+        let place = staged.place().to_owned();
+        if over { staged.replace()? } else { staged.place_new()? }
+        disk::sync_directory(place.parent().unwrap_or(Path::new(".")))?;
+    }
+    for file in staged {
+        file.place_new()?;
+    }
+    disk::sync_directory(directory)?;
+    for (place, octets) in files() {
+        if disk::read_if_there(place)?.as_deref() != Some(octets) {
+            return Err(OperateError::ReadBack(Shown(place.clone())));
+        }
+    }
+    Ok(())
+}
+
+/// What is recorded once the files are there.
+fn delivered(committed: &Committed, plan: &Plan, ready: &Ready) -> Vec<Fact> {
+    let issued = committed.issued();
+    let mut facts = Vec::new();
+    match (issued.key, ready.files.first()) {
+        (KeySource::Bundle { .. }, Some((_, bundle))) => facts.push(Fact::Delivered {
+            serial: issued.serial,
+            sha256: HEXLOWER.encode(&Sha256::digest(bundle)),
+            supersedes: issued.supersedes.clone(),
+        }),
+        (KeySource::Request, _) | (_, None) => {}
+    }
+    if plan.old == Old::Revoked {
+        facts.extend(plan.supersedes.iter().map(|serial| Fact::Revoked {
+            serial: *serial,
+            address: Some(issued.address.clone()),
+            reason: Reason::Replaced,
+            since: None,
+        }));
+    }
+    facts
+}
+
+fn issuance(issued: &Issued, plan: Plan, ready: Ready) -> Issuance {
+    Issuance {
+        address: issued.address.clone(),
+        serial: issued.serial,
+        validity: issued.validity,
+        platform: issued.platform,
+        form: match issued.key {
+            KeySource::Bundle { p12 } => Some(p12),
+            KeySource::Request => None,
+        },
+        files: ready.files.into_iter().map(|(path, _)| path).collect(),
+        remarks: plan.draft.remarks().to_vec(),
+        supersedes: plan.supersedes,
+        lost: plan.lost.len(),
+    }
+}

@@ -1,0 +1,175 @@
+//! What will be done about a request for a certificate: decided by the ledger, the profile and the time, before anything is done.
+
+use super::OperateError;
+use crate::home::Home;
+use crate::key::PublicKey;
+use crate::model::lifecycle::Holder;
+use crate::model::{Address, Draft, Employee, Form, Profile, Reason, Record, Serial, Status, Time};
+use crate::model::{Fact, State};
+use crate::store::Store;
+
+/// Somebody asks for a certificate.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who, and for which device.
+    pub holder: Holder,
+    /// How long it shall be good, where not for the profile's default.
+    pub days: Option<i64>,
+    /// Within which bounds.
+    pub profile: Profile,
+    /// For which key.
+    pub key: KeyRequest,
+}
+
+/// For which key a certificate is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyRequest {
+    /// A new one, to be handed out in a bundle of this form.
+    Bundle(Form),
+    /// One that the device made itself and proved to hold.
+    Own(PublicKey),
+}
+
+/// What a request is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// One device, named by the operator.
+    Single(Leavers),
+    /// A list that may come every night: who was locked out stays locked out.
+    List(Leavers),
+    /// A newer certificate for a device that has one.
+    Renewal(Old),
+}
+
+/// What to do about an employee who was offboarded, or a listed device whose certificate was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leavers {
+    /// They stay locked out.
+    LockedOut,
+    /// `--reissue`: they come back.
+    Reissue,
+}
+
+/// What becomes of the certificate that a renewal replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    /// It stays good until it ends.
+    Kept,
+    /// It is revoked as soon as the new one is delivered.
+    Revoked,
+}
+
+/// What will be done.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(super) draft: Draft,
+    pub(super) key: KeyRequest,
+    pub(super) lost: Vec<Record>,
+    pub(super) supersedes: Vec<Serial>,
+    pub(super) reinstates: Option<Employee>,
+    pub(super) old: Old,
+}
+
+impl Plan {
+    /// What the certificate will say.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
+    /// The device.
+    pub fn address(&self) -> &Address {
+        &self.draft.holder().address
+    }
+
+    /// The certificates that were recorded and never delivered, and are revoked with this.
+    pub fn lost(&self) -> &[Record] {
+        &self.lost
+    }
+
+    /// The certificates that it will replace.
+    pub fn supersedes(&self) -> &[Serial] {
+        &self.supersedes
+    }
+
+    /// What is recorded before the certificate itself, in the same batch.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let lost = self.lost.iter().map(|record| Fact::Revoked {
+            serial: record.serial,
+            address: Some(record.address.clone()),
+            reason: Reason::Replaced,
+            since: None,
+        });
+        let back = self.reinstates.iter().map(|employee| Fact::Reinstated { employee: employee.clone() });
+        lost.chain(back).collect()
+    }
+}
+
+/// Decides what to do about a request at `now`.
+///
+/// # Errors
+/// Where policy or the device's history refuses it.
+pub fn plan(
+    store: &Store,
+    home: &Home,
+    request: &Request,
+    intent: Intent,
+    now: Time,
+) -> Result<Plan, OperateError> {
+    let address = &request.holder.address;
+    let history = store.device(address)?;
+    let with = |status: Status| history.iter().filter(move |record| record.status(now) == status);
+    let reinstates = reinstates(store, address, intent)?;
+    match intent {
+        Intent::Single(_) | Intent::List(_) => {
+            if let Some(valid) = with(Status::Valid).next_back() {
+                return Err(OperateError::AlreadyValid {
+                    address: address.clone(),
+                    serial: valid.serial,
+                    until: valid.validity.not_after,
+                });
+            }
+            if let (Intent::List(Leavers::LockedOut), Some(at)) = (intent, history.last().and_then(revoked_at)) {
+                return Err(OperateError::LockedOut { address: address.clone(), since: at });
+            }
+        }
+        Intent::Renewal(_) => match history.last() {
+            None => return Err(OperateError::NoDevice(address.clone())),
+            Some(last) if revoked_at(last).is_some() && with(Status::Valid).next().is_none() => {
+                return Err(OperateError::NothingToRenew(address.clone()));
+            }
+            Some(_) => {}
+        },
+    }
+    let draft =
+        request.profile.draft(request.holder.clone(), request.days, home.config().names, home.chain().issuer(), now)?;
+    Ok(Plan {
+        draft,
+        key: request.key.clone(),
+        lost: with(Status::Undelivered).cloned().collect(),
+        supersedes: with(Status::Valid).map(|record| record.serial).collect(),
+        reinstates,
+        old: match intent {
+            Intent::Renewal(old) => old,
+            Intent::Single(_) | Intent::List(_) => Old::Kept,
+        },
+    })
+}
+
+/// The employee, where she was offboarded and shall come back.
+fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option<Employee>, OperateError> {
+    let employee = &address.employee;
+    let Some(since) = store.offboarded(employee)? else { return Ok(None) };
+    match intent {
+        Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(Some(employee.clone())),
+        Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
+            Err(OperateError::Offboarded { employee: employee.clone(), since })
+        }
+    }
+}
+
+fn revoked_at(record: &Record) -> Option<Time> {
+    match record.state {
+        State::Revoked { at, .. } => Some(at),
+        State::Undelivered | State::Active | State::Superseded => None,
+    }
+}

@@ -1,0 +1,192 @@
+//! The people's list: a CSV file of employees and their devices, as a personnel department writes it.
+
+use std::collections::HashMap;
+
+use crate::model::text::quoted;
+use crate::model::{Address, Email, PersonName, Platform};
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Its line in the file.
+    pub line: u64,
+    /// The device.
+    pub address: Address,
+    /// What she is called.
+    pub name: Option<PersonName>,
+    /// Her e-mail address.
+    pub email: Option<Email>,
+    /// What the device runs.
+    pub platform: Option<Platform>,
+    /// How long the certificate shall be good.
+    pub days: Option<i64>,
+}
+
+/// Why a list is refused. Nothing of it was issued.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PeopleError {
+    /// The file is not UTF-8 text.
+    #[error("line {0} is not UTF-8 text (saved as Latin-1 or Windows-1252?)")]
+    NotUtf8(u64),
+    /// The file has no header or no rows.
+    #[error("the list is empty")]
+    Empty,
+    /// The header lacks a column.
+    #[error("the column \"{0}\" is missing in the header")]
+    MissingColumn(&'static str),
+    /// The header has a column that is not known.
+    #[error("the column {0} is not known (known are employee, device, name, email, for, days)")]
+    UnknownColumn(String),
+    /// The header has a column twice.
+    #[error("the column {0} is there twice")]
+    RepeatedColumn(String),
+    /// Rows that make no sense; the first of them, and how many there are.
+    #[error("{} of its rows cannot be used:\n{}", .0.len(), shown(.0))]
+    Rows(Vec<(u64, String)>),
+}
+
+const COLUMNS: [&str; 6] = ["employee", "device", "name", "email", "for", "days"];
+/// How many bad rows an error names.
+const SHOWN: usize = 20;
+
+fn shown(rows: &[(u64, String)]) -> String {
+    let mut lines: Vec<String> = rows.iter().take(SHOWN).map(|(line, why)| format!("  line {line}: {why}")).collect();
+    if rows.len() > SHOWN {
+        lines.push(format!("  and {} more", rows.len() - SHOWN));
+    }
+    lines.join("\n")
+}
+
+/// Reads the whole list. A byte-order mark is passed over; line ends may be LF or CRLF; `device` may be left empty for `default`.
+///
+/// # Errors
+/// Every row that cannot be used, at once.
+pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<Person>, PeopleError> {
+    let octets = octets.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(octets);
+    if let Err(error) = std::str::from_utf8(octets) {
+        let before = &octets[..error.valid_up_to()];
+        return Err(PeopleError::NotUtf8(1 + before.iter().filter(|o| **o == b'\n').count() as u64));
+    }
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(octets);
+    let header = reader.headers().map_err(|e| PeopleError::Rows(vec![(1, e.to_string())]))?.clone();
+    if header.iter().all(str::is_empty) {
+        return Err(PeopleError::Empty);
+    }
+    let columns = columns(&header)?;
+    let mut people = Vec::new();
+    let mut bad = Vec::new();
+    let mut seen: HashMap<Address, u64> = HashMap::new();
+    for record in reader.records() {
+        let row = match record {
+            Ok(row) => row,
+            Err(error) => {
+                bad.push((error.position().map_or(0, csv::Position::line), error.to_string()));
+                continue;
+            }
+        };
+        let line = row.position().map_or(0, csv::Position::line);
+        if row.iter().all(str::is_empty) {
+            continue;
+        }
+        let person = if row.len() == header.len() {
+            person(&row, &columns, line, default)
+        } else {
+            Err(format!("it has {} cells, and the header has {}", row.len(), header.len()))
+        };
+        match person {
+            Err(why) => bad.push((line, why)),
+            Ok(person) => match seen.insert(person.address.clone(), line) {
+                Some(first) => bad.push((line, format!("{} is in line {first} already", person.address))),
+                None => people.push(person),
+            },
+        }
+    }
+    match (bad.is_empty(), people.is_empty()) {
+        (false, _) => Err(PeopleError::Rows(bad)),
+        (true, true) => Err(PeopleError::Empty),
+        (true, false) => Ok(people),
+    }
+}
+
+/// Where each known column is.
+fn columns(header: &csv::StringRecord) -> Result<HashMap<&'static str, usize>, PeopleError> {
+    let mut columns = HashMap::new();
+    for (place, title) in header.iter().enumerate() {
+        let known = COLUMNS.into_iter().find(|known| known.eq_ignore_ascii_case(title));
+        let known = known.ok_or_else(|| PeopleError::UnknownColumn(quoted(title)))?;
+        if columns.insert(known, place).is_some() {
+            return Err(PeopleError::RepeatedColumn(quoted(title)));
+        }
+    }
+    match ["employee", "device"].into_iter().find(|needed| !columns.contains_key(needed)) {
+        Some(missing) => Err(PeopleError::MissingColumn(missing)),
+        None => Ok(columns),
+    }
+}
+
+fn person(
+    row: &csv::StringRecord,
+    columns: &HashMap<&'static str, usize>,
+    line: u64,
+    default: &crate::model::Device,
+) -> Result<Person, String> {
+    let cell = |column: &str| columns.get(column).and_then(|place| row.get(*place)).filter(|text| !text.is_empty());
+    for column in COLUMNS {
+        // A spreadsheet that opens the list, or a table made of it, would run such a cell.
+        if let Some(text) = cell(column).filter(|text| text.starts_with(['=', '+', '-', '@'])) {
+            return Err(format!("{column} {} begins like a spreadsheet formula", quoted(text)));
+        }
+    }
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let employee = cell("employee").ok_or("employee is empty")?.parse().map_err(|e| text(&e))?;
+    let device = match cell("device") {
+        Some(device) => device.parse().map_err(|e| text(&e))?,
+        None => default.clone(),
+    };
+    Ok(Person {
+        line,
+        address: Address::new(employee, device),
+        name: cell("name").map(str::parse).transpose().map_err(|e| text(&e))?,
+        email: cell("email").map(str::parse).transpose().map_err(|e| text(&e))?,
+        platform: cell("for").map(str::parse).transpose().map_err(|e| text(&e))?,
+        days: cell("days").map(str::parse).transpose().map_err(|_| {
+            format!("days {} is not a number", quoted(cell("days").unwrap_or_default()))
+        })?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &[u8]) -> Result<Vec<Person>, PeopleError> {
+        read_people(text, &"phone".parse().unwrap())
+    }
+
+    #[test]
+    fn a_list_from_a_spreadsheet_is_read() {
+        let people =
+            read("\u{FEFF}Employee,device,NAME,days\r\nalice,phone,\"Doe, Alice\",30\r\nbob,,,\r\n\r\n".as_bytes()).unwrap();
+        assert_eq!(people.len(), 2);
+        assert_eq!(people[0].name.as_ref().unwrap().as_str(), "Doe, Alice");
+        assert_eq!((people[0].days, people[1].address.to_string().as_str()), (Some(30), "bob/phone"));
+    }
+
+    #[test]
+    fn every_bad_row_is_named_at_once() {
+        let error = read(b"employee,device,name\nAlice,phone,\nbob,phone,=1+1\nbob,phone,\nbob,phone,\nx,y\n").unwrap_err();
+        let PeopleError::Rows(rows) = &error else { panic!("{error}") };
+        assert_eq!(rows.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 5, 6]);
+        assert!(error.to_string().contains("line 5: bob/phone is in line 4 already"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        assert_eq!(read(b""), Err(PeopleError::Empty));
+        assert_eq!(read(b"employee,device\n"), Err(PeopleError::Empty));
+        assert_eq!(read(b"employee,name\na,b\n"), Err(PeopleError::MissingColumn("device")));
+        assert!(matches!(read(b"employee,device,phone\n"), Err(PeopleError::UnknownColumn(_))));
+        assert!(matches!(read(b"employee,device,device\n"), Err(PeopleError::RepeatedColumn(_))));
+        assert_eq!(read(b"employee,device,name\na,b,c\nm,n,M\xFCller\n"), Err(PeopleError::NotUtf8(3)));
+    }
+}

@@ -1,0 +1,100 @@
+//! Taking certificates back.
+
+use super::OperateError;
+use super::session::Session;
+use crate::model::{Address, Employee, Fact, Reason, Record, Serial, Status, Time};
+
+/// What is to be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// Every certificate of a device that servers still accept.
+    Device(Address),
+    /// Exactly one certificate.
+    Certificate(Serial),
+}
+
+/// What was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// The certificates that are revoked now and were not before.
+    pub certificates: Vec<Record>,
+    /// Since when the last one was revoked already, where there was nothing left to do.
+    pub already: Option<Time>,
+    /// Whose they were.
+    pub employee: Employee,
+    /// How many devices with a valid certificate the person has left.
+    pub devices_left: usize,
+}
+
+/// Takes back a device or a certificate.
+///
+/// # Errors
+/// Where there is none of that name, or it cannot be recorded.
+pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<Revoked, OperateError> {
+    let (employee, records) = match whom {
+        Whom::Device(address) => {
+            let records = session.store.device(address)?;
+            if records.is_empty() {
+                return Err(OperateError::NoDevice(address.clone()));
+            }
+            (address.employee.clone(), records)
+        }
+        Whom::Certificate(serial) => {
+            let record = session.store.record(serial)?.ok_or(OperateError::NoCertificate(*serial))?;
+            (record.address.employee.clone(), vec![record])
+        }
+    };
+    take_back(session, employee, records, reason, Vec::new())
+}
+
+/// Takes back everything of one person, and issues nothing to her from now on.
+///
+/// # Errors
+/// Where there is no such person, or it cannot be recorded.
+pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoked, OperateError> {
+    let records = session.store.employee(employee)?;
+    let since = session.store.offboarded(employee)?;
+    if records.is_empty() && since.is_none() {
+        return Err(OperateError::NoEmployee(employee.clone()));
+    }
+    let fact = match since {
+        Some(_) => Vec::new(),
+        None => vec![Fact::Offboarded { employee: employee.clone() }],
+    };
+    let mut revoked = take_back(session, employee.clone(), records, Reason::Left, fact)?;
+    revoked.already = since.filter(|_| revoked.certificates.is_empty());
+    Ok(revoked)
+}
+
+fn take_back(
+    session: &mut Session<'_>,
+    employee: Employee,
+    records: Vec<Record>,
+    reason: Reason,
+    mut facts: Vec<Fact>,
+) -> Result<Revoked, OperateError> {
+    let already = records.iter().filter_map(|record| record.revocation().map(|r| r.at)).max();
+    let now = session.now;
+    let accepted: Vec<Record> = records.into_iter().filter(|record| record.status(now).accepted()).collect();
+    facts.extend(accepted.iter().map(|record| Fact::Revoked {
+        serial: record.serial,
+        address: Some(record.address.clone()),
+        reason,
+        since: None,
+    }));
+    session.commit(facts)?;
+    let devices_left = devices_left(session, &employee)?;
+    Ok(Revoked { already: already.filter(|_| accepted.is_empty()), certificates: accepted, employee, devices_left })
+}
+
+fn devices_left(session: &Session<'_>, employee: &Employee) -> Result<usize, OperateError> {
+    let records = session.store.employee(employee)?;
+    let mut devices: Vec<_> = records
+        .iter()
+        .filter(|record| matches!(record.status(session.now), Status::Valid | Status::Superseded))
+        .map(|record| &record.address.device)
+        .collect();
+    devices.sort_unstable();
+    devices.dedup();
+    Ok(devices.len())
+}
