@@ -433,9 +433,9 @@ impl Store {
     }
 }
 
-/// Applies what the ledger has beyond the index, some hundred events at a time.
+/// Applies what the ledger has beyond the index, many events at a time: each bucket of the index is then written a few times, not thousands.
 fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), StoreError> {
-    const AT_ONCE: usize = 512;
+    const AT_ONCE: usize = 1 << 17;
     let mut waiting: Vec<Entry> = Vec::new();
     let outcome = ledger.replay(index.position()?, |batch| {
         waiting.extend(batch);
