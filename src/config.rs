@@ -110,13 +110,20 @@ impl Config {
             if bounds.contains(&days) {
                 return Ok(Span::days(days));
             }
-            Err(value(key, &days.to_string(), format!("it must be {} to {} days", bounds.start(), bounds.end())))
+            Err(value(
+                key,
+                &days.to_string(),
+                format!("it must be {} to {} days", bounds.start(), bounds.end()),
+            ))
         };
         for (key, command) in [
             ("passphrase_command", &file.passphrase_command),
             ("root_passphrase_command", &file.root_passphrase_command),
         ] {
-            if command.as_ref().is_some_and(|c| c.first().is_none_or(String::is_empty)) {
+            if command
+                .as_ref()
+                .is_some_and(|c| c.first().is_none_or(String::is_empty))
+            {
                 return Err(value(key, "[]", "it must name a program"));
             }
         }
@@ -140,7 +147,11 @@ impl Config {
 }
 
 fn value(key: &'static str, value: &str, rule: impl ToString) -> InvalidConfig {
-    InvalidConfig::Value { key, value: crate::model::text::quoted(value), rule: rule.to_string() }
+    InvalidConfig::Value {
+        key,
+        value: crate::model::text::quoted(value),
+        rule: rule.to_string(),
+    }
 }
 
 /// A URL that certificates can carry: plain http, a host, printable ASCII, no query.
@@ -161,13 +172,21 @@ pub fn check_base_url(url: &str) -> Result<(), InvalidConfig> {
 fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
     let absolute = |path: &Option<PathBuf>| path.as_deref().is_none_or(Path::is_absolute);
     if target.public.is_none() && target.server.is_none() {
-        return Err(value("publish", "", "a [[publish]] table needs `public`, `server`, or both"));
+        return Err(value(
+            "publish",
+            "",
+            "a [[publish]] table needs `public`, `server`, or both",
+        ));
     }
     if !absolute(&target.public) || !absolute(&target.server) {
         return Err(value("publish", "", "the directories must be absolute paths"));
     }
     if target.public.is_some() && target.public == target.server {
-        return Err(value("publish", "", "`public` and `server` must be two directories: one of them names employees"));
+        return Err(value(
+            "publish",
+            "",
+            "`public` and `server` must be two directories: one of them names employees",
+        ));
     }
     if target.group.is_some() && target.server.is_none() {
         return Err(value("publish", "", "`group` is for `server`, which is missing"));

@@ -34,7 +34,11 @@ impl std::fmt::Display for Shown {
 
 /// Names the file in an error of the system.
 pub fn failed<'a>(deed: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
-    move |source| DiskError { deed, path: Shown(path.to_owned()), source }
+    move |source| DiskError {
+        deed,
+        path: Shown(path.to_owned()),
+        source,
+    }
 }
 
 /// Mode of a private file.
@@ -47,7 +51,10 @@ pub const PRIVATE_DIRECTORY: u32 = 0o700;
 /// # Errors
 /// Where it exists or cannot be made.
 pub fn create_private_directory(path: &Path) -> Result<(), DiskError> {
-    DirBuilder::new().mode(PRIVATE_DIRECTORY).create(path).map_err(failed("created", path))
+    DirBuilder::new()
+        .mode(PRIVATE_DIRECTORY)
+        .create(path)
+        .map_err(failed("created", path))
 }
 
 /// Makes a directory with exactly this mode, and every missing one above it, or leaves it as it is.
@@ -91,9 +98,14 @@ pub fn mode(path: &Path) -> Result<u32, DiskError> {
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, DiskError> {
     let file = File::open(path).map_err(failed("read", path))?;
     let mut octets = Vec::new();
-    file.take(max.saturating_add(1)).read_to_end(&mut octets).map_err(failed("read", path))?;
+    file.take(max.saturating_add(1))
+        .read_to_end(&mut octets)
+        .map_err(failed("read", path))?;
     if octets.len() as u64 > max {
-        let why = io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {max} octets"));
+        let why = io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {max} octets"),
+        );
         return Err(failed("read", path)(why));
     }
     Ok(octets)
@@ -116,8 +128,14 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
 /// # Errors
 /// Where the system cannot.
 pub fn sync_directory(path: &Path) -> Result<(), DiskError> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed("synced", path))
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed("synced", path))
 }
 
 /// How many files are synced one by one before one call for their whole file system is quicker.
@@ -129,12 +147,20 @@ const FEW: usize = 16;
 /// # Errors
 /// Where the system cannot, or where writing back any of them failed.
 pub fn sync_many(directory: &Path, files: &[Staged]) -> Result<(), DiskError> {
-    if files.len() <= FEW { files.iter().try_for_each(Staged::sync) } else { sync_file_system(directory, files) }
+    if files.len() <= FEW {
+        files.iter().try_for_each(Staged::sync)
+    } else {
+        sync_file_system(directory, files)
+    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn sync_file_system(directory: &Path, _files: &[Staged]) -> Result<(), DiskError> {
-    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    let directory = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
     let handle = File::open(directory).map_err(failed("opened", directory))?;
     rustix::fs::syncfs(&handle).map_err(|errno| failed("synced", directory)(errno.into()))
 }
@@ -160,9 +186,12 @@ impl Staged {
     /// Where the file cannot be made or written (a full disk, a read-only directory).
     pub fn write(place: &Path, mode: u32, parts: &[&[u8]]) -> Result<Self, DiskError> {
         let mut random = [0; 6];
-        getrandom::fill(&mut random)
-            .map_err(|e| failed("named", place)(io::Error::other(e.to_string())))?;
-        let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        getrandom::fill(&mut random).map_err(|e| failed("named", place)(io::Error::other(e.to_string())))?;
+        let name = place
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let beside = place.with_file_name(format!("{}{}.tmp", prefix(&name), HEXLOWER.encode(&random)));
         let file = OpenOptions::new()
             .write(true)
@@ -170,7 +199,12 @@ impl Staged {
             .mode(PRIVATE_FILE)
             .open(&beside)
             .map_err(failed("created", &beside))?;
-        let mut staged = Self { file, beside, place: place.to_owned(), moved: false };
+        let mut staged = Self {
+            file,
+            beside,
+            place: place.to_owned(),
+            moved: false,
+        };
         for part in parts {
             staged.file.write_all(part).map_err(failed("written", place))?;
         }
@@ -185,7 +219,8 @@ impl Staged {
     /// # Errors
     /// Where the system refuses (the caller is not a member).
     pub fn set_group(&self, group: u32) -> Result<(), DiskError> {
-        std::os::unix::fs::fchown(&self.file, None, Some(group)).map_err(failed("given to its group", &self.place))
+        std::os::unix::fs::fchown(&self.file, None, Some(group))
+            .map_err(failed("given to its group", &self.place))
     }
 
     /// Makes its content durable.
@@ -240,10 +275,20 @@ fn prefix(name: &str) -> String {
 /// # Errors
 /// Where the directory cannot be read.
 pub fn sweep(place: &Path) -> Result<(), DiskError> {
-    let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let directory = place.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = place
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let directory = place
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let begins = prefix(&name);
-    for entry in fs::read_dir(directory).map_err(failed("read", directory))?.flatten() {
+    for entry in fs::read_dir(directory)
+        .map_err(failed("read", directory))?
+        .flatten()
+    {
         let found = entry.file_name().to_string_lossy().into_owned();
         if found.starts_with(&begins) && found.ends_with(".tmp") {
             fs::remove_file(entry.path()).map_err(failed("removed", directory))?;
@@ -286,7 +331,11 @@ mod tests {
         assert_eq!(mode(&place).unwrap(), 0o600);
         assert!(create_private(&place, b"two").is_err());
         assert_eq!(fs::read(&place).unwrap(), b"one");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::authority::{AuthorityError, Chain};
 use crate::config::{Config, InvalidConfig};
 use crate::disk::{self, DiskError, Shown};
-use crate::model::{Authority, Profile};
 use crate::model::profile::InvalidProfile;
+use crate::model::{Authority, Profile};
 use crate::store::{self, Store, StoreError};
 use crate::x509::{Certificate, X509Error};
 
@@ -125,9 +125,19 @@ impl Home {
         let config = std::str::from_utf8(&text)
             .map_err(|_| InvalidConfig::Syntax("the file is not UTF-8".into()))
             .and_then(Config::parse)
-            .map_err(|why| HomeError::Config { path: Shown(config_path), why })?;
-        let chain = Chain::new(read_certificate(path, Authority::Root)?, read_certificate(path, Authority::Issuing)?)?;
-        Ok(Self { path: path.to_owned(), config, chain })
+            .map_err(|why| HomeError::Config {
+                path: Shown(config_path),
+                why,
+            })?;
+        let chain = Chain::new(
+            read_certificate(path, Authority::Root)?,
+            read_certificate(path, Authority::Issuing)?,
+        )?;
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            chain,
+        })
     }
 
     /// Where it is.
@@ -176,7 +186,10 @@ impl Home {
     /// # Errors
     /// Where there is none, or it makes no sense.
     pub fn profile(&self, name: &str) -> Result<Profile, HomeError> {
-        let invalid = |why| HomeError::Profile { name: name.to_owned(), why };
+        let invalid = |why| HomeError::Profile {
+            name: name.to_owned(),
+            why,
+        };
         Profile::check_name(name).map_err(invalid)?;
         let own = disk::read_if_there(&self.path.join(format!("templates/profiles/{name}.toml")))?;
         let text = match (own, name) {
@@ -193,7 +206,10 @@ impl Home {
     /// Where the home's own cannot be read.
     pub fn template(&self, name: &str, built_in: &str) -> Result<String, HomeError> {
         let own = disk::read_if_there(&self.path.join("templates").join(name))?;
-        Ok(own.map_or_else(|| built_in.to_owned(), |own| String::from_utf8_lossy(&own).into_owned()))
+        Ok(own.map_or_else(
+            || built_in.to_owned(),
+            |own| String::from_utf8_lossy(&own).into_owned(),
+        ))
     }
 
     /// Takes the lock, waiting for it until `patience` is over. `holder` is what others are told while it is held.
@@ -225,7 +241,10 @@ impl Home {
                         "" => "another process".to_owned(),
                         name => name.to_owned(),
                     };
-                    return Err(HomeError::Busy { holder, waited: patience });
+                    return Err(HomeError::Busy {
+                        holder,
+                        waited: patience,
+                    });
                 }
                 Err(errno) => return Err(disk::failed("locked", &path)(errno.into()).into()),
             }
@@ -242,7 +261,12 @@ impl Home {
     ///
     /// # Errors
     /// Where it is damaged, busy, or another home's.
-    pub fn store(&self, _lock: &Lock, patience: Duration, now: crate::model::Time) -> Result<Store, HomeError> {
+    pub fn store(
+        &self,
+        _lock: &Lock,
+        patience: Duration,
+        now: crate::model::Time,
+    ) -> Result<Store, HomeError> {
         self.checked(Store::open(&store::Paths::in_home(&self.path), patience, now)?)
     }
 
@@ -257,13 +281,19 @@ impl Home {
     /// Holds the ledger's first event against the certificates beside it.
     fn checked(&self, store: Store) -> Result<Store, HomeError> {
         let crate::model::Fact::Initialized { root, issuing, .. } = store.initialized()?.fact else {
-            return Err(HomeError::NotAHome(Shown(self.path.clone()), "`initialized` event in its ledger"));
+            return Err(HomeError::NotAHome(
+                Shown(self.path.clone()),
+                "`initialized` event in its ledger",
+            ));
         };
-        for (recorded, certificate, file) in
-            [(root, self.chain.root(), "root/root.crt"), (issuing, self.chain.issuing(), "issuing/issuing.crt")]
-        {
+        for (recorded, certificate, file) in [
+            (root, self.chain.root(), "root/root.crt"),
+            (issuing, self.chain.issuing(), "issuing/issuing.crt"),
+        ] {
             if recorded != data_encoding::HEXLOWER.encode(&certificate.sha256()) {
-                return Err(HomeError::Mixed { path: Shown(self.path.join(file)) });
+                return Err(HomeError::Mixed {
+                    path: Shown(self.path.join(file)),
+                });
             }
         }
         Ok(store)
@@ -273,7 +303,10 @@ impl Home {
 fn read_certificate(home: &Path, authority: Authority) -> Result<Certificate, HomeError> {
     let path = home.join(format!("{authority}/{authority}.crt"));
     let text = disk::read(&path, SMALL_FILE)?;
-    Certificate::from_pem(&text).map_err(|why| HomeError::Certificate { path: Shown(path), why })
+    Certificate::from_pem(&text).map_err(|why| HomeError::Certificate {
+        path: Shown(path),
+        why,
+    })
 }
 
 /// Every private file or directory of a home that others can read or change.
@@ -281,10 +314,23 @@ fn read_certificate(home: &Path, authority: Authority) -> Result<Certificate, Ho
 /// # Errors
 /// Where the home cannot be looked at.
 pub fn exposed(home: &Path) -> Result<Vec<HomeError>, DiskError> {
-    let private = ["", "root", "issuing", "index", LEDGER, "lock", "issuing/issuing.key", "root/root.key"];
+    let private = [
+        "",
+        "root",
+        "issuing",
+        "index",
+        LEDGER,
+        "lock",
+        "issuing/issuing.key",
+        "root/root.key",
+    ];
     let mut found = Vec::new();
     for name in private {
-        let path = if name.is_empty() { home.to_owned() } else { home.join(name) };
+        let path = if name.is_empty() {
+            home.to_owned()
+        } else {
+            home.join(name)
+        };
         found.extend(exposure(&path)?);
     }
     Ok(found)
@@ -295,5 +341,8 @@ fn exposure(path: &Path) -> Result<Option<HomeError>, DiskError> {
         return Ok(None);
     }
     let mode = disk::mode(path)?;
-    Ok((mode & 0o077 != 0).then(|| HomeError::Exposed { path: Shown(path.to_owned()), mode }))
+    Ok((mode & 0o077 != 0).then(|| HomeError::Exposed {
+        path: Shown(path.to_owned()),
+        mode,
+    }))
 }

@@ -14,3 +14,5 @@ pub mod publish;
 pub mod config;
 pub mod home;
 pub mod operate;
+pub mod doctor;
+pub mod cli;

@@ -54,11 +54,19 @@ impl Issuing {
     /// # Errors
     /// Where what is about to be signed is not what was drafted.
     pub fn sign(&self, order: Order<'_>, rng: &mut impl CryptoRng) -> Result<Signed, AuthorityError> {
-        let Order { draft, public_key, source, supersedes } = order;
+        let Order {
+            draft,
+            public_key,
+            source,
+            supersedes,
+        } = order;
         let template = Template {
             serial: random_serial(rng),
             public_key,
-            pointers: self.base_url.as_deref().map(|url| Pointers::new(url, Authority::Issuing)),
+            pointers: self
+                .base_url
+                .as_deref()
+                .map(|url| Pointers::new(url, Authority::Issuing)),
             kind: Kind::Device(&draft),
         };
         let certificate = build::certificate(&template, self.chain.issuing(), &self.key)?;
@@ -91,8 +99,11 @@ impl Issuing {
     pub fn sign_statement(&self, typ: &str, payload: &[u8]) -> String {
         let certificate = BASE64.encode(self.chain.issuing().der());
         let header = serde_json::json!({ "alg": "ES256", "typ": typ, "x5c": [certificate] });
-        let signed =
-            format!("{}.{}", BASE64URL_NOPAD.encode(header.to_string().as_bytes()), BASE64URL_NOPAD.encode(payload));
+        let signed = format!(
+            "{}.{}",
+            BASE64URL_NOPAD.encode(header.to_string().as_bytes()),
+            BASE64URL_NOPAD.encode(payload)
+        );
         let signature = self.key.sign_es256(signed.as_bytes());
         format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
     }

@@ -65,11 +65,21 @@ impl Chain {
             return Err(AuthorityError::ChainBroken);
         }
         let issuer = Issuer {
-            organization: issuing.organization().ok_or(AuthorityError::NotOurs("issuing CA"))?.to_owned(),
+            organization: issuing
+                .organization()
+                .ok_or(AuthorityError::NotOurs("issuing CA"))?
+                .to_owned(),
             validity: issuing.validity(),
-            constraints: [&root, &issuing].into_iter().filter_map(|c| c.name_constraints().cloned()).collect(),
+            constraints: [&root, &issuing]
+                .into_iter()
+                .filter_map(|c| c.name_constraints().cloned())
+                .collect(),
         };
-        Ok(Self { root, issuing, issuer })
+        Ok(Self {
+            root,
+            issuing,
+            issuer,
+        })
     }
 
     /// The root's certificate.

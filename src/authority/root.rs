@@ -79,7 +79,10 @@ impl Root {
         now: Time,
         rng: &mut impl CryptoRng,
     ) -> Result<Chain, AuthorityError> {
-        let constraints = self.certificate.name_constraints().ok_or(AuthorityError::NotOurs("root"))?;
+        let constraints = self
+            .certificate
+            .name_constraints()
+            .ok_or(AuthorityError::NotOurs("root"))?;
         let outer = self.certificate.validity();
         let mut validity = Validity::starting(now, outer.not_before, ISSUING_LIFE);
         validity.not_after = validity.not_after.min(outer.not_after);
@@ -89,7 +92,10 @@ impl Root {
             pointers: base_url.map(|url| Pointers::new(url, Authority::Root)),
             kind: Kind::Authority(AuthorityKind {
                 authority: Authority::Issuing,
-                organization: self.certificate.organization().ok_or(AuthorityError::NotOurs("root"))?,
+                organization: self
+                    .certificate
+                    .organization()
+                    .ok_or(AuthorityError::NotOurs("root"))?,
                 validity,
                 constraints,
             }),
@@ -115,9 +121,17 @@ pub(super) fn sign_crl(
     terms: crl::Terms,
     entries: &[Revocation],
 ) -> Result<Vec<u8>, AuthorityError> {
-    let Validity { not_before: from, not_after: to } = certificate.validity();
+    let Validity {
+        not_before: from,
+        not_after: to,
+    } = certificate.validity();
     if terms.this_update < from || terms.this_update > to {
-        return Err(AuthorityError::OutOfDate { who, from, to, at: terms.this_update });
+        return Err(AuthorityError::OutOfDate {
+            who,
+            from,
+            to,
+            at: terms.this_update,
+        });
     }
     Ok(crl::sign(certificate, key, terms, entries)?)
 }

@@ -49,7 +49,9 @@ impl Passphrase {
     /// Where it is empty, too long, not text, or more than one line.
     pub fn from_octets(octets: Zeroizing<Vec<u8>>) -> Result<Self, UnfitPassphrase> {
         let text = std::str::from_utf8(&octets).map_err(|_| UnfitPassphrase::NotText)?;
-        let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+        let line = text
+            .strip_suffix('\n')
+            .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
         if line.is_empty() {
             return Err(UnfitPassphrase::Empty);
         }
@@ -94,7 +96,11 @@ impl Passphrase {
         first.dedup();
         let distinct = first.len();
         zeroize::Zeroize::zeroize(&mut first);
-        if distinct <= 2 { Err(UnfitPassphrase::Monotonous) } else { Ok(()) }
+        if distinct <= 2 {
+            Err(UnfitPassphrase::Monotonous)
+        } else {
+            Ok(())
+        }
     }
 
     /// Demands what every system's PKCS#12 prompt can take.
@@ -103,7 +109,11 @@ impl Passphrase {
     /// Where it is not printable ASCII.
     pub fn demand_ascii(&self) -> Result<(), UnfitPassphrase> {
         let good = self.expose().bytes().all(|b| (0x20..0x7F).contains(&b));
-        if good { Ok(()) } else { Err(UnfitPassphrase::NotAscii) }
+        if good {
+            Ok(())
+        } else {
+            Err(UnfitPassphrase::NotAscii)
+        }
     }
 
     /// Whether two passphrases are the same, in constant time for equal lengths.
@@ -147,8 +157,14 @@ mod tests {
     #[test]
     fn a_new_passphrase_has_twelve_characters_that_differ() {
         assert!(read("zwölf Zeichn".as_bytes()).unwrap().demand_strength().is_ok());
-        assert_eq!(read(b"elevenchars").unwrap().demand_strength(), Err(UnfitPassphrase::Short(11)));
-        assert_eq!(read(b"abababababababab").unwrap().demand_strength(), Err(UnfitPassphrase::Monotonous));
+        assert_eq!(
+            read(b"elevenchars").unwrap().demand_strength(),
+            Err(UnfitPassphrase::Short(11))
+        );
+        assert_eq!(
+            read(b"abababababababab").unwrap().demand_strength(),
+            Err(UnfitPassphrase::Monotonous)
+        );
     }
 
     #[test]

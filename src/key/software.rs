@@ -2,9 +2,11 @@
 
 use p256::ecdsa::signature::{Signer, Verifier};
 use p256::ecdsa::{DerSignature, Signature, SigningKey, VerifyingKey};
-use pkcs8::pkcs5::pbes2;
-use pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, EncryptedPrivateKeyInfoRef};
 use p256::elliptic_curve::Generate;
+use pkcs8::pkcs5::pbes2;
+use pkcs8::{
+    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, EncryptedPrivateKeyInfoRef,
+};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -44,7 +46,10 @@ pub struct PublicKey {
 impl PublicKey {
     fn new(key: VerifyingKey) -> Self {
         let spki = key.to_public_key_der().map(|der| der.into_vec());
-        Self { key, spki: spki.expect("a P-256 point always has a DER form") }
+        Self {
+            key,
+            spki: spki.expect("a P-256 point always has a DER form"),
+        }
     }
 
     /// From a SubjectPublicKeyInfo in DER (RFC 5480). The point is checked to lie on the curve.
@@ -52,7 +57,9 @@ impl PublicKey {
     /// # Errors
     /// Any other algorithm, curve or encoding.
     pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
-        VerifyingKey::from_public_key_der(der).map(Self::new).map_err(|_| KeyError::PublicKey)
+        VerifyingKey::from_public_key_der(der)
+            .map(Self::new)
+            .map_err(|_| KeyError::PublicKey)
     }
 
     /// The SubjectPublicKeyInfo in DER.
@@ -110,15 +117,20 @@ impl SoftwareKey {
     /// # Errors
     /// Where the file is something else, its derivation is out of bounds, or the passphrase is not its own.
     pub fn decrypt(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
-        let (label, document) = pkcs8::SecretDocument::from_pem(pem).map_err(|_| KeyError::NotEncryptedPkcs8)?;
+        let (label, document) =
+            pkcs8::SecretDocument::from_pem(pem).map_err(|_| KeyError::NotEncryptedPkcs8)?;
         if label != "ENCRYPTED PRIVATE KEY" {
             return Err(KeyError::NotEncryptedPkcs8);
         }
         let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
             .map_err(|_| KeyError::NotEncryptedPkcs8)?;
         bounded(&info)?;
-        let opened = info.decrypt(passphrase.expose()).map_err(|_| KeyError::WrongPassphrase)?;
-        SigningKey::from_pkcs8_der(opened.as_bytes()).map(Self::new).map_err(|_| KeyError::NotP256)
+        let opened = info
+            .decrypt(passphrase.expose())
+            .map_err(|_| KeyError::WrongPassphrase)?;
+        SigningKey::from_pkcs8_der(opened.as_bytes())
+            .map(Self::new)
+            .map_err(|_| KeyError::NotP256)
     }
 
     /// The key as encrypted PKCS#8 in PEM: PBES2 with scrypt (N = 2^14, r = 8, p = 8; OpenSSL opens no larger N)
@@ -132,11 +144,16 @@ impl SoftwareKey {
         rng.fill_bytes(&mut salt);
         rng.fill_bytes(&mut iv);
         let cost = scrypt::Params::new(14, 8, 8).map_err(|e| failed(&e))?;
-        let parameters = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|e| failed(&e))?;
+        let parameters =
+            pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|e| failed(&e))?;
         let plain = self.pkcs8()?;
         let info = pkcs8::PrivateKeyInfoRef::try_from(plain.as_slice()).map_err(|e| failed(&e))?;
-        let sealed = info.encrypt_with_params(parameters, passphrase.expose()).map_err(|e| failed(&e))?;
-        let pem = sealed.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).map_err(|e| failed(&e))?;
+        let sealed = info
+            .encrypt_with_params(parameters, passphrase.expose())
+            .map_err(|e| failed(&e))?;
+        let pem = sealed
+            .to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF)
+            .map_err(|e| failed(&e))?;
         Ok(pem.to_string())
     }
 
@@ -145,7 +162,10 @@ impl SoftwareKey {
     /// # Errors
     /// Should the library fail to encode it.
     pub fn pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let document = self.secret.to_pkcs8_der().map_err(|e| KeyError::Encryption(e.to_string()))?;
+        let document = self
+            .secret
+            .to_pkcs8_der()
+            .map_err(|e| KeyError::Encryption(e.to_string()))?;
         Ok(Zeroizing::new(document.as_bytes().to_vec()))
     }
 
@@ -175,7 +195,10 @@ fn bounded(info: &EncryptedPrivateKeyInfoRef<'_>) -> Result<(), KeyError> {
     };
     match &parameters.kdf {
         pbes2::Kdf::Scrypt(s) => {
-            let memory = s.cost_parameter.saturating_mul(u64::from(s.block_size)).saturating_mul(128);
+            let memory = s
+                .cost_parameter
+                .saturating_mul(u64::from(s.block_size))
+                .saturating_mul(128);
             let work = memory.saturating_mul(u64::from(s.parallelization));
             if memory > 256 << 20 || work > 2 << 30 {
                 return unsupported(format!("scrypt with N = {}", s.cost_parameter));
@@ -202,10 +225,15 @@ mod tests {
     #[test]
     fn an_encrypted_key_opens_with_its_passphrase_and_no_other() {
         let key = SoftwareKey::generate(&mut os_rng());
-        let pem = key.encrypt(&passphrase("correct horse battery"), &mut os_rng()).unwrap();
+        let pem = key
+            .encrypt(&passphrase("correct horse battery"), &mut os_rng())
+            .unwrap();
         let opened = SoftwareKey::decrypt(&pem, &passphrase("correct horse battery")).unwrap();
         assert_eq!(opened.public_key(), key.public_key());
-        assert!(matches!(SoftwareKey::decrypt(&pem, &passphrase("wrong")), Err(KeyError::WrongPassphrase)));
+        assert!(matches!(
+            SoftwareKey::decrypt(&pem, &passphrase("wrong")),
+            Err(KeyError::WrongPassphrase)
+        ));
     }
 
     #[test]
@@ -221,8 +249,14 @@ mod tests {
 
     #[test]
     fn what_is_no_p256_key_is_refused() {
-        assert!(matches!(PublicKey::from_spki(b"\x30\x00"), Err(KeyError::PublicKey)));
-        let other = SoftwareKey::decrypt("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", &passphrase("x"));
+        assert!(matches!(
+            PublicKey::from_spki(b"\x30\x00"),
+            Err(KeyError::PublicKey)
+        ));
+        let other = SoftwareKey::decrypt(
+            "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+            &passphrase("x"),
+        );
         assert!(matches!(other, Err(KeyError::NotEncryptedPkcs8)));
     }
 }

@@ -19,7 +19,8 @@ impl Domain {
 
     /// Whether `host` is this domain or lies below it.
     fn covers(&self, host: &str) -> bool {
-        host.strip_suffix(&self.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        host.strip_suffix(&self.0)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 }
 
@@ -41,7 +42,9 @@ impl FromStr for Domain {
                 && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         };
         let labels: Vec<&str> = name.split('.').collect();
-        let numeric_end = labels.last().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+        let numeric_end = labels
+            .last()
+            .is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
         if labels.len() < 2 || name.len() > 253 || numeric_end || !labels.iter().all(|l| label(l)) {
             return Err(InvalidConstraint::Domain(quoted(text)));
         }
@@ -86,13 +89,19 @@ impl FromStr for IpRange {
     fn from_str(text: &str) -> Result<Self, InvalidConstraint> {
         let invalid = || InvalidConstraint::IpRange(quoted(text));
         let (address, prefix) = text.split_once('/').ok_or_else(invalid)?;
-        let range =
-            Self { address: address.parse().map_err(|_| invalid())?, prefix: prefix.parse().map_err(|_| invalid())? };
+        let range = Self {
+            address: address.parse().map_err(|_| invalid())?,
+            prefix: prefix.parse().map_err(|_| invalid())?,
+        };
         let bits = if range.address.is_ipv4() { 32 } else { 128 };
         let octets = range.octets();
         let (host, mask) = octets.split_at(octets.len() / 2);
         let clean = host.iter().zip(mask).all(|(h, m)| h & !m == 0);
-        if range.prefix > bits || !clean { Err(invalid()) } else { Ok(range) }
+        if range.prefix > bits || !clean {
+            Err(invalid())
+        } else {
+            Ok(range)
+        }
     }
 }
 
@@ -100,7 +109,9 @@ impl FromStr for IpRange {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConstraint {
     /// Not a domain.
-    #[error("{0} is not a domain such as acme.example (ASCII, two labels or more, no wildcard, no trailing dot)")]
+    #[error(
+        "{0} is not a domain such as acme.example (ASCII, two labels or more, no wildcard, no trailing dot)"
+    )]
     Domain(String),
     /// Not a range of addresses.
     #[error("{0} is not a range of IP addresses such as 10.0.0.0/8 (no bits set beyond the prefix)")]
@@ -121,7 +132,11 @@ pub struct NameConstraints {
 impl NameConstraints {
     /// Every domain whose e-mail addresses are permitted.
     pub fn mail(&self) -> impl Iterator<Item = &Domain> {
-        self.domains.iter().chain(self.email_domains.iter().filter(|domain| !self.domains.contains(domain)))
+        self.domains.iter().chain(
+            self.email_domains
+                .iter()
+                .filter(|domain| !self.domains.contains(domain)),
+        )
     }
 
     /// Whether a certificate below may carry this address as rfc822Name.
@@ -138,7 +153,16 @@ mod tests {
     #[test]
     fn a_domain_has_two_labels_and_no_odd_characters() {
         assert_eq!("ACME.example".parse::<Domain>().unwrap().as_str(), "acme.example");
-        for bad in ["", "localhost", "acme.example.", "*.acme.example", "a..b", "-a.b", "münchen.de", "10.0.0.1"] {
+        for bad in [
+            "",
+            "localhost",
+            "acme.example.",
+            "*.acme.example",
+            "a..b",
+            "-a.b",
+            "münchen.de",
+            "10.0.0.1",
+        ] {
             assert!(bad.parse::<Domain>().is_err(), "{bad}");
         }
     }
@@ -151,7 +175,14 @@ mod tests {
         assert_eq!(octets("10.1.2.3/32")[4..], [255; 4]);
         assert_eq!(octets("0.0.0.0/0"), [0; 8]);
         assert_eq!(octets("2001:db8::/32")[16..22], [255, 255, 255, 255, 0, 0]);
-        for bad in ["10.0.0.1/8", "10.0.0.0", "10.0.0.0/33", "::/129", "x/8", "10.0.0.0/-1"] {
+        for bad in [
+            "10.0.0.1/8",
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "::/129",
+            "x/8",
+            "10.0.0.0/-1",
+        ] {
             assert!(bad.parse::<IpRange>().is_err(), "{bad}");
         }
     }

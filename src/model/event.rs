@@ -210,7 +210,10 @@ mod tests {
             })),
         };
         let text = serde_json::to_string(&event).unwrap();
-        assert!(text.contains(r#""event":"issued""#) && text.contains(r#""key":"bundle","p12":"modern""#), "{text}");
+        assert!(
+            text.contains(r#""event":"issued""#) && text.contains(r#""key":"bundle","p12":"modern""#),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
     }
 }

@@ -54,7 +54,10 @@ impl Validity {
     /// `life` from five minutes before `now`, never before `floor`.
     pub fn starting(now: Time, floor: Time, life: Span) -> Self {
         let not_before = (now - Self::BACKDATED).max(floor);
-        Self { not_before, not_after: not_before + life - Span::seconds(1) }
+        Self {
+            not_before,
+            not_after: not_before + life - Span::seconds(1),
+        }
     }
 
     /// Whether the last second has passed.
@@ -141,14 +144,21 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CutToIssuer { not_after } => {
-                write!(f, "the certificate ends with its issuing CA, on {}", not_after.date())
+                write!(
+                    f,
+                    "the certificate ends with its issuing CA, on {}",
+                    not_after.date()
+                )
             }
             Self::EmailLeftOut { email, why } => {
                 let why = match why {
                     EmailLeftOut::NotPermitted => "outside the domains that this CA may vouch for",
                     EmailLeftOut::NotAscii => "not ASCII",
                 };
-                write!(f, "{email} is {why}: it is kept in the ledger and left out of the certificate")
+                write!(
+                    f,
+                    "{email} is {why}: it is kept in the ledger and left out of the certificate"
+                )
             }
         }
     }
@@ -245,8 +255,13 @@ pub enum Status {
 
 impl Status {
     /// Every status.
-    pub const ALL: [Self; 5] =
-        [Self::Valid, Self::Superseded, Self::Undelivered, Self::Revoked, Self::Expired];
+    pub const ALL: [Self; 5] = [
+        Self::Valid,
+        Self::Superseded,
+        Self::Undelivered,
+        Self::Revoked,
+        Self::Expired,
+    ];
 
     /// The word for it.
     pub fn word(self) -> &'static str {
@@ -326,7 +341,11 @@ impl Record {
     /// Its revocation, where it has one.
     pub fn revocation(&self) -> Option<Revocation> {
         match self.state {
-            State::Revoked { at, reason } => Some(Revocation { serial: self.serial, at, reason }),
+            State::Revoked { at, reason } => Some(Revocation {
+                serial: self.serial,
+                at,
+                reason,
+            }),
             State::Undelivered | State::Active | State::Superseded => None,
         }
     }

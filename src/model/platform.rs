@@ -40,8 +40,15 @@ pub enum Form {
 
 impl Platform {
     /// Every platform, in the order of the documentation.
-    pub const ALL: [Self; 7] =
-        [Self::Ios, Self::Macos, Self::Windows, Self::Android, Self::Java, Self::Linux, Self::Any];
+    pub const ALL: [Self; 7] = [
+        Self::Ios,
+        Self::Macos,
+        Self::Windows,
+        Self::Android,
+        Self::Java,
+        Self::Linux,
+        Self::Any,
+    ];
 
     /// The word for it, in `--for` and in the ledger.
     pub fn word(self) -> &'static str {
@@ -67,14 +74,20 @@ impl Platform {
     /// The systems that open a bundle of this form on this platform, for people.
     pub fn opens_on(self, form: Form) -> &'static str {
         match (self, form) {
-            (_, Form::Legacy) => "iOS, macOS, Android, Windows, Java, OpenSSL, NSS and GnuTLS, old versions too",
+            (_, Form::Legacy) => {
+                "iOS, macOS, Android, Windows, Java, OpenSSL, NSS and GnuTLS, old versions too"
+            }
             (Self::Ios, Form::Modern) => "iOS 18 and later (before that: --p12 legacy)",
             (Self::Macos, Form::Modern) => "macOS 15 and later (before that: --p12 legacy)",
-            (Self::Windows, Form::Modern) => "Windows 10, 11 and Server 2019 and later (Server 2016: --p12 legacy)",
+            (Self::Windows, Form::Modern) => {
+                "Windows 10, 11 and Server 2019 and later (Server 2016: --p12 legacy)"
+            }
             (Self::Android, Form::Modern) => "Android 14 and later (before that: --p12 legacy)",
             (Self::Java, Form::Modern) => "Java 8u301, 11.0.12, 12 and later (before that: --p12 legacy)",
             (Self::Linux, Form::Modern) => "OpenSSL 1.1 and later, NSS, GnuTLS, Node.js, curl",
-            (Self::Any, Form::Modern) => "iOS 18, macOS 15, Android 14, Windows 10, Java 12, OpenSSL and later",
+            (Self::Any, Form::Modern) => {
+                "iOS 18, macOS 15, Android 14, Windows 10, Java 12, OpenSSL and later"
+            }
         }
     }
 
@@ -94,7 +107,10 @@ impl FromStr for Platform {
     type Err = InvalidPlatform;
 
     fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
-        Self::ALL.into_iter().find(|p| p.word() == text).ok_or_else(|| InvalidPlatform(quoted(text)))
+        Self::ALL
+            .into_iter()
+            .find(|p| p.word() == text)
+            .ok_or_else(|| InvalidPlatform(quoted(text)))
     }
 }
 

@@ -38,7 +38,9 @@ pub enum InvalidProfile {
     #[error("{0}")]
     Syntax(String),
     /// A life that makes no sense.
-    #[error("days = {days} and max_days = {max_days}: days must be 1 or more, and at most max_days, which is at most 398")]
+    #[error(
+        "days = {days} and max_days = {max_days}: days must be 1 or more, and at most max_days, which is at most 398"
+    )]
     Lifetimes {
         /// The default life.
         days: i64,
@@ -97,7 +99,11 @@ impl Profile {
         if days < 1 || days > max_days || max_days > Self::LIMIT {
             return Err(InvalidProfile::Lifetimes { days, max_days });
         }
-        Ok(Self { name: name.to_owned(), days, max_days })
+        Ok(Self {
+            name: name.to_owned(),
+            days,
+            max_days,
+        })
     }
 
     /// Whether `name` may name a profile, and so a file among the templates.
@@ -107,8 +113,14 @@ impl Profile {
     pub fn check_name(name: &str) -> Result<(), InvalidProfile> {
         let good = !name.is_empty()
             && name.len() <= 32
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if good { Ok(()) } else { Err(InvalidProfile::Name(quoted(name))) }
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if good {
+            Ok(())
+        } else {
+            Err(InvalidProfile::Name(quoted(name)))
+        }
     }
 
     /// What the certificate of `holder` will say, if it is made at `now` and below `issuer`.
@@ -125,7 +137,11 @@ impl Profile {
     ) -> Result<Draft, Refusal> {
         let days = days.unwrap_or(self.days);
         if !(1..=self.max_days).contains(&days) {
-            return Err(Refusal::Days { asked: days, max: self.max_days, profile: self.name.clone() });
+            return Err(Refusal::Days {
+                asked: days,
+                max: self.max_days,
+                profile: self.name.clone(),
+            });
         }
         if now < issuer.validity.not_before {
             return Err(Refusal::IssuerNotYet(issuer.validity.not_before));
@@ -137,15 +153,23 @@ impl Profile {
         let mut validity = Validity::starting(now, issuer.validity.not_before, Span::days(days));
         if validity.not_after > issuer.validity.not_after {
             validity.not_after = issuer.validity.not_after;
-            remarks.push(Remark::CutToIssuer { not_after: validity.not_after });
+            remarks.push(Remark::CutToIssuer {
+                not_after: validity.not_after,
+            });
         }
         let rfc822_name = match &holder.email {
             Some(email) if !email.as_str().is_ascii() => {
-                remarks.push(Remark::EmailLeftOut { email: email.clone(), why: EmailLeftOut::NotAscii });
+                remarks.push(Remark::EmailLeftOut {
+                    email: email.clone(),
+                    why: EmailLeftOut::NotAscii,
+                });
                 None
             }
             Some(email) if !issuer.constraints.iter().all(|c| c.permit_email(email)) => {
-                remarks.push(Remark::EmailLeftOut { email: email.clone(), why: EmailLeftOut::NotPermitted });
+                remarks.push(Remark::EmailLeftOut {
+                    email: email.clone(),
+                    why: EmailLeftOut::NotPermitted,
+                });
                 None
             }
             // A name in the SAN would defeat `names_in_certificates = false`.
@@ -159,7 +183,14 @@ impl Profile {
                 Names::Hidden => None,
             },
         };
-        Ok(Draft { subject, rfc822_name, validity, holder, profile: self.name.clone(), remarks })
+        Ok(Draft {
+            subject,
+            rfc822_name,
+            validity,
+            holder,
+            profile: self.name.clone(),
+            remarks,
+        })
     }
 }
 
@@ -168,7 +199,10 @@ impl Profile {
 fn common_name(holder: &Holder) -> String {
     let Address { employee, device } = &holder.address;
     let suffix = format!(" ({device})");
-    let name = holder.name.as_ref().map_or(employee.as_str(), |name| name.as_str());
+    let name = holder
+        .name
+        .as_ref()
+        .map_or(employee.as_str(), |name| name.as_str());
     let room = Profile::COMMON_NAME - suffix.chars().count();
     let cut: String = name.chars().take(room).collect();
     format!("{}{suffix}", cut.trim_end())
@@ -186,7 +220,10 @@ mod tests {
     fn issuer(days_left: i64) -> Issuer {
         Issuer {
             organization: "Acme Ltd".into(),
-            validity: Validity { not_before: now() - Span::days(1), not_after: now() + Span::days(days_left) },
+            validity: Validity {
+                not_before: now() - Span::days(1),
+                not_after: now() + Span::days(days_left),
+            },
             constraints: vec![NameConstraints {
                 domains: vec!["acme.example".parse().unwrap()],
                 ..NameConstraints::default()
@@ -195,7 +232,12 @@ mod tests {
     }
 
     fn holder(address: &str) -> Holder {
-        Holder { address: address.parse().unwrap(), name: None, email: None, platform: Default::default() }
+        Holder {
+            address: address.parse().unwrap(),
+            name: None,
+            email: None,
+            platform: Default::default(),
+        }
     }
 
     fn profile() -> Profile {
@@ -208,9 +250,14 @@ mod tests {
 
     #[test]
     fn a_life_is_counted_from_five_minutes_ago_to_its_last_second() {
-        let validity = draft(holder("alice/phone"), None, &issuer(900)).unwrap().validity();
+        let validity = draft(holder("alice/phone"), None, &issuer(900))
+            .unwrap()
+            .validity();
         assert_eq!(validity.not_before, now() - Span::minutes(5));
-        assert_eq!(validity.not_after, now() - Span::minutes(5) + Span::days(90) - Span::seconds(1));
+        assert_eq!(
+            validity.not_after,
+            now() - Span::minutes(5) + Span::days(90) - Span::seconds(1)
+        );
     }
 
     #[test]
@@ -220,31 +267,51 @@ mod tests {
         let validity = draft(holder("alice/phone"), None, &issuer).unwrap().validity();
         assert_eq!(validity.not_before, issuer.validity.not_before);
         issuer.validity.not_before = now() + Span::seconds(1);
-        assert!(matches!(draft(holder("alice/phone"), None, &issuer), Err(Refusal::IssuerNotYet(_))));
+        assert!(matches!(
+            draft(holder("alice/phone"), None, &issuer),
+            Err(Refusal::IssuerNotYet(_))
+        ));
     }
 
     #[test]
     fn no_certificate_outlives_its_issuer_or_lives_a_few_days_only() {
         let cut = draft(holder("alice/phone"), None, &issuer(30)).unwrap();
         assert_eq!(cut.validity().not_after, issuer(30).validity.not_after);
-        assert_eq!(cut.remarks(), [Remark::CutToIssuer { not_after: cut.validity().not_after }]);
-        assert!(matches!(draft(holder("alice/phone"), None, &issuer(6)), Err(Refusal::IssuerEnds(_))));
+        assert_eq!(
+            cut.remarks(),
+            [Remark::CutToIssuer {
+                not_after: cut.validity().not_after
+            }]
+        );
+        assert!(matches!(
+            draft(holder("alice/phone"), None, &issuer(6)),
+            Err(Refusal::IssuerEnds(_))
+        ));
     }
 
     #[test]
     fn a_life_beyond_the_bound_is_refused() {
         assert!(draft(holder("alice/phone"), Some(398), &issuer(900)).is_ok());
         for days in [399, 0, -1, i64::MAX] {
-            assert!(matches!(draft(holder("alice/phone"), Some(days), &issuer(900)), Err(Refusal::Days { .. })));
+            assert!(matches!(
+                draft(holder("alice/phone"), Some(days), &issuer(900)),
+                Err(Refusal::Days { .. })
+            ));
         }
     }
 
     #[test]
     fn an_email_outside_the_constraints_stays_out_and_is_told() {
-        for (email, inside) in
-            [("a@acme.example", true), ("a@hr.acme.example", true), ("a@evil.example", false), ("ä@acme.example", false)]
-        {
-            let asked = Holder { email: Some(email.parse().unwrap()), ..holder("alice/phone") };
+        for (email, inside) in [
+            ("a@acme.example", true),
+            ("a@hr.acme.example", true),
+            ("a@evil.example", false),
+            ("ä@acme.example", false),
+        ] {
+            let asked = Holder {
+                email: Some(email.parse().unwrap()),
+                ..holder("alice/phone")
+            };
             let draft = draft(asked, None, &issuer(900)).unwrap();
             assert_eq!(draft.rfc822_name().is_some(), inside, "{email}");
             assert_eq!(draft.remarks().is_empty(), inside, "{email}");
@@ -254,25 +321,59 @@ mod tests {
 
     #[test]
     fn a_common_name_fits_and_never_looks_like_a_host() {
-        let cn = |h| draft(h, None, &issuer(900)).unwrap().subject().common_name.clone().unwrap();
+        let cn = |h| {
+            draft(h, None, &issuer(900))
+                .unwrap()
+                .subject()
+                .common_name
+                .clone()
+                .unwrap()
+        };
         assert_eq!(cn(holder("alice.smith/phone")), "alice.smith (phone)");
-        let long = Holder { name: Some("ü".repeat(128).parse().unwrap()), ..holder("alice/phone") };
+        let long = Holder {
+            name: Some("ü".repeat(128).parse().unwrap()),
+            ..holder("alice/phone")
+        };
         assert_eq!(cn(long).chars().count(), 64);
     }
 
     #[test]
     fn names_can_be_kept_out_of_certificates() {
-        let asked = Holder { email: Some("a@acme.example".parse().unwrap()), ..holder("alice/phone") };
-        let draft = profile().draft(asked, None, Names::Hidden, &issuer(900), now()).unwrap();
-        assert_eq!((draft.subject().common_name.as_ref(), draft.rfc822_name()), (None, None));
+        let asked = Holder {
+            email: Some("a@acme.example".parse().unwrap()),
+            ..holder("alice/phone")
+        };
+        let draft = profile()
+            .draft(asked, None, Names::Hidden, &issuer(900), now())
+            .unwrap();
+        assert_eq!(
+            (draft.subject().common_name.as_ref(), draft.rfc822_name()),
+            (None, None)
+        );
     }
 
     #[test]
     fn a_profile_with_impossible_bounds_is_none() {
-        for text in ["days = 0\nmax_days = 9", "days = 10\nmax_days = 9", "days = 1\nmax_days = 399"] {
-            assert!(matches!(Profile::parse("device", text), Err(InvalidProfile::Lifetimes { .. })), "{text}");
+        for text in [
+            "days = 0\nmax_days = 9",
+            "days = 10\nmax_days = 9",
+            "days = 1\nmax_days = 399",
+        ] {
+            assert!(
+                matches!(
+                    Profile::parse("device", text),
+                    Err(InvalidProfile::Lifetimes { .. })
+                ),
+                "{text}"
+            );
         }
-        assert!(matches!(Profile::parse("device", "days = 1"), Err(InvalidProfile::Syntax(_))));
-        assert!(matches!(Profile::parse("../x", "days = 1\nmax_days = 2"), Err(InvalidProfile::Name(_))));
+        assert!(matches!(
+            Profile::parse("device", "days = 1"),
+            Err(InvalidProfile::Syntax(_))
+        ));
+        assert!(matches!(
+            Profile::parse("../x", "days = 1\nmax_days = 2"),
+            Err(InvalidProfile::Name(_))
+        ));
     }
 }

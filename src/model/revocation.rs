@@ -30,8 +30,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 6] =
-        [Self::Lost, Self::Stolen, Self::Compromised, Self::Left, Self::Replaced, Self::Unspecified];
+    pub const ALL: [Self; 6] = [
+        Self::Lost,
+        Self::Stolen,
+        Self::Compromised,
+        Self::Left,
+        Self::Replaced,
+        Self::Unspecified,
+    ];
 
     /// The word for it, in `--reason` and in the ledger.
     pub fn word(self) -> &'static str {
@@ -76,7 +82,10 @@ impl FromStr for Reason {
     type Err = InvalidReason;
 
     fn from_str(text: &str) -> Result<Self, InvalidReason> {
-        Self::ALL.into_iter().find(|r| r.word() == text).ok_or_else(|| InvalidReason(quoted(text)))
+        Self::ALL
+            .into_iter()
+            .find(|r| r.word() == text)
+            .ok_or_else(|| InvalidReason(quoted(text)))
     }
 }
 

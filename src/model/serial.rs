@@ -37,7 +37,11 @@ impl Serial {
 
     /// The first eight digits: enough to tell the files of one device apart.
     pub fn short(&self) -> String {
-        self.to_string().chars().take(8).collect::<String>().to_ascii_lowercase()
+        self.to_string()
+            .chars()
+            .take(8)
+            .collect::<String>()
+            .to_ascii_lowercase()
     }
 }
 
@@ -101,7 +105,13 @@ mod tests {
         let serial: Serial = "0a1b2c3d4e5f60718293a4b5c6d7e8f9".parse().unwrap();
         assert_eq!(serial.to_string(), "0A1B2C3D4E5F60718293A4B5C6D7E8F9");
         assert_eq!(serial.short(), "0a1b2c3d");
-        for bad in ["", "0A", "80000000000000000000000000000000", "00000000000000000000000000000001", "zz"] {
+        for bad in [
+            "",
+            "0A",
+            "80000000000000000000000000000000",
+            "00000000000000000000000000000001",
+            "zz",
+        ] {
             assert!(bad.parse::<Serial>().is_err(), "{bad}");
         }
     }

@@ -63,7 +63,10 @@ pub enum InvalidSubject {
         why: Unprintable,
     },
     /// A person's name that is empty or too long.
-    #[error("the name {text} has {count} characters: it must have 1 to {}", PersonName::MAX)]
+    #[error(
+        "the name {text} has {count} characters: it must have 1 to {}",
+        PersonName::MAX
+    )]
     Length {
         /// What was given, escaped and cut.
         text: String,
@@ -77,17 +80,33 @@ pub enum InvalidSubject {
 
 /// Checks the one rule that both sides of an address follow.
 fn short_name(text: &str, what: &'static str, max: usize) -> Result<String, InvalidSubject> {
-    let fault = |rule: String| InvalidSubject::Name { text: quoted(text), what, rule };
+    let fault = |rule: String| InvalidSubject::Name {
+        text: quoted(text),
+        what,
+        rule,
+    };
     if text.is_empty() {
         return Err(fault("empty".into()));
     }
     if text.chars().count() > max {
-        return Err(fault(format!("{} characters long, more than {max}", text.chars().count())));
+        return Err(fault(format!(
+            "{} characters long, more than {max}",
+            text.chars().count()
+        )));
     }
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    if !text.bytes().all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-')) {
-        let hint = if text.bytes().any(|b| b.is_ascii_uppercase()) { "in upper case or " } else { "" };
-        return Err(fault(format!("{hint}not made of a-z, 0-9, dot, underscore and hyphen alone")));
+    if !text
+        .bytes()
+        .all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-'))
+    {
+        let hint = if text.bytes().any(|b| b.is_ascii_uppercase()) {
+            "in upper case or "
+        } else {
+            ""
+        };
+        return Err(fault(format!(
+            "{hint}not made of a-z, 0-9, dot, underscore and hyphen alone"
+        )));
     }
     if !text.bytes().next().is_some_and(allowed) {
         return Err(fault("not begun with a letter or a digit".into()));
@@ -127,7 +146,9 @@ impl FromStr for Address {
     type Err = InvalidSubject;
 
     fn from_str(text: &str) -> Result<Self, InvalidSubject> {
-        let (employee, device) = text.split_once('/').ok_or_else(|| InvalidSubject::Address(quoted(text)))?;
+        let (employee, device) = text
+            .split_once('/')
+            .ok_or_else(|| InvalidSubject::Address(quoted(text)))?;
         if device.contains('/') {
             return Err(InvalidSubject::Address(quoted(text)));
         }
@@ -151,10 +172,16 @@ impl FromStr for PersonName {
 
     fn from_str(text: &str) -> Result<Self, InvalidSubject> {
         let text = text.trim();
-        printable(text).map_err(|why| InvalidSubject::Unprintable { text: quoted(text), why })?;
+        printable(text).map_err(|why| InvalidSubject::Unprintable {
+            text: quoted(text),
+            why,
+        })?;
         let count = text.chars().count();
         if !(1..=Self::MAX).contains(&count) {
-            return Err(InvalidSubject::Length { text: quoted(text), count });
+            return Err(InvalidSubject::Length {
+                text: quoted(text),
+                count,
+            });
         }
         Ok(Self(text.to_owned()))
     }
@@ -163,7 +190,10 @@ impl FromStr for PersonName {
 impl Email {
     /// What follows the `@`, in lower case.
     pub fn domain(&self) -> String {
-        self.0.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase()).unwrap_or_default()
+        self.0
+            .rsplit_once('@')
+            .map(|(_, domain)| domain.to_ascii_lowercase())
+            .unwrap_or_default()
     }
 }
 
@@ -173,7 +203,9 @@ impl FromStr for Email {
     fn from_str(text: &str) -> Result<Self, InvalidSubject> {
         let invalid = || InvalidSubject::Email(quoted(text));
         let (local, domain) = text.rsplit_once('@').ok_or_else(invalid)?;
-        let odd = |c: char| c.is_whitespace() || matches!(c, '@' | '<' | '>' | '(' | ')' | ',' | ';' | ':' | '"' | '\\');
+        let odd = |c: char| {
+            c.is_whitespace() || matches!(c, '@' | '<' | '>' | '(' | ')' | ',' | ';' | ':' | '"' | '\\')
+        };
         let label = |l: &str| {
             !l.is_empty() && !l.starts_with('-') && l.chars().all(|c| c.is_alphanumeric() || c == '-')
         };
@@ -186,7 +218,11 @@ impl FromStr for Email {
             && !local.chars().any(odd)
             && domain.contains('.')
             && domain.split('.').all(label);
-        if good { Ok(Self(text.to_owned())) } else { Err(invalid()) }
+        if good {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(invalid())
+        }
     }
 }
 
@@ -234,8 +270,22 @@ mod tests {
         assert_eq!(address.to_string(), "alice.smith/work-phone_2");
         assert_eq!(address.file_stem(), "alice.smith-work-phone_2");
         for bad in [
-            "", "/", "alice/", "/phone", "alice", "a//b", "a/b/c", "../x", "Alice/phone", "alice/Phone", ".a/b",
-            "-a/b", "a b/c", "a/b\0", "a/\u{200F}b", "alice/phöne",
+            "",
+            "/",
+            "alice/",
+            "/phone",
+            "alice",
+            "a//b",
+            "a/b/c",
+            "../x",
+            "Alice/phone",
+            "alice/Phone",
+            ".a/b",
+            "-a/b",
+            "a b/c",
+            "a/b\0",
+            "a/\u{200F}b",
+            "alice/phöne",
         ] {
             assert!(bad.parse::<Address>().is_err(), "{bad:?}");
         }
@@ -246,7 +296,10 @@ mod tests {
 
     #[test]
     fn a_name_is_what_people_can_read() {
-        assert_eq!("  Zoë O'Neil ".parse::<PersonName>().unwrap().as_str(), "Zoë O'Neil");
+        assert_eq!(
+            "  Zoë O'Neil ".parse::<PersonName>().unwrap().as_str(),
+            "Zoë O'Neil"
+        );
         for bad in ["", "  ", "Al\u{202E}ice", "Al\nice", &"n".repeat(129)] {
             assert!(bad.parse::<PersonName>().is_err(), "{bad:?}");
         }
@@ -254,9 +307,14 @@ mod tests {
 
     #[test]
     fn an_email_has_a_local_part_and_a_domain() {
-        assert_eq!("Alice@ACME.example".parse::<Email>().unwrap().domain(), "acme.example");
+        assert_eq!(
+            "Alice@ACME.example".parse::<Email>().unwrap().domain(),
+            "acme.example"
+        );
         assert!("zoë@acme.example".parse::<Email>().is_ok());
-        for bad in ["", "a", "@b.c", "a@", "a@b", "a@.b", "a@b.", "a b@c.d", "a@b@c.d", "<a@b.c>", "a@-b.c", ".a@b.c"] {
+        for bad in [
+            "", "a", "@b.c", "a@", "a@b", "a@.b", "a@b.", "a b@c.d", "a@b@c.d", "<a@b.c>", "a@-b.c", ".a@b.c",
+        ] {
             assert!(bad.parse::<Email>().is_err(), "{bad:?}");
         }
     }

@@ -192,7 +192,18 @@ mod tests {
     fn spans_are_a_number_and_a_unit() {
         assert_eq!("30d".parse(), Ok(Span::days(30)));
         assert_eq!("2w".parse(), Ok(Span::days(14)));
-        for bad in ["", "d", "30", "-1d", "+1d", "1.5d", "30 d", "9999999999d", "30D", "30ä"] {
+        for bad in [
+            "",
+            "d",
+            "30",
+            "-1d",
+            "+1d",
+            "1.5d",
+            "30 d",
+            "9999999999d",
+            "30D",
+            "30ä",
+        ] {
             assert!(bad.parse::<Span>().is_err(), "{bad}");
         }
     }

@@ -64,6 +64,8 @@ fn issue_chunk(
             Err(refused) => tally.failed.push((address.clone(), refused.to_string())),
         }
     }
-    tally.issued.extend(carry_out(&mut session, issuing, plans, delivery)?);
+    tally
+        .issued
+        .extend(carry_out(&mut session, issuing, plans, delivery)?);
     Ok(())
 }

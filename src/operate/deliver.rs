@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
-use super::issue::{KeyRequest, Old, Plan};
+use super::issue::{KeyRequest, Old, Plan, Request};
 use super::session::Session;
 use crate::authority::{Chain, Issuing, Order};
 use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
@@ -23,7 +23,7 @@ use crate::disk::{self, Shown, Staged};
 use crate::key::{KeyError, Passphrase, PublicKey, SoftwareKey, os_rng};
 use crate::model::event::{Issued, KeySource};
 use crate::model::lifecycle::Remark;
-use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Signed, Validity};
+use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Signed, Status, Validity};
 use crate::store::Committed;
 use crate::x509::pem;
 
@@ -106,12 +106,19 @@ impl Outbox {
     /// Where it cannot be made.
     pub fn open(path: &Path) -> Result<Self, OperateError> {
         disk::ensure_directory(path, disk::PRIVATE_DIRECTORY)?;
-        Ok(Self { directory: path.to_owned(), claimed: HashSet::new() })
+        Ok(Self {
+            directory: path.to_owned(),
+            claimed: HashSet::new(),
+        })
     }
 
     /// Makes sure that files can be written there before anything is signed.
     fn prove(&self, octets: usize) -> Result<(), OperateError> {
-        let probe = Staged::write(&self.directory.join("pki"), disk::PRIVATE_FILE, &[&vec![0; octets]])?;
+        let probe = Staged::write(
+            &self.directory.join("pki"),
+            disk::PRIVATE_FILE,
+            &[&vec![0; octets]],
+        )?;
         Ok(probe.sync()?)
     }
 
@@ -120,7 +127,9 @@ impl Outbox {
         let plain = address.file_stem();
         for name in [plain.clone(), format!("{plain}-{}", serial.short())] {
             let stem = self.directory.join(name);
-            let taken = EXTENSIONS.iter().any(|extension| with_extension(&stem, extension).exists());
+            let taken = EXTENSIONS
+                .iter()
+                .any(|extension| with_extension(&stem, extension).exists());
             if !taken && self.claimed.insert(stem.clone()) {
                 return Ok(stem);
             }
@@ -164,8 +173,10 @@ pub fn carry_out(
         return Ok(Vec::new());
     }
     let generated = !matches!(delivery.passphrases, Handover::Chosen(_));
-    let signed: Vec<(Signed, Option<Secret>)> =
-        plans.par_iter().map(|plan| sign(issuing, plan, generated)).collect::<Result<_, _>>()?;
+    let signed: Vec<(Signed, Option<Secret>)> = plans
+        .par_iter()
+        .map(|plan| sign(issuing, plan, generated))
+        .collect::<Result<_, _>>()?;
     let mut stems = Vec::with_capacity(plans.len());
     for (plan, (signed, _)) in plans.iter().zip(&signed) {
         stems.push(delivery.outbox.stem(plan.address(), signed.serial())?);
@@ -175,13 +186,18 @@ pub fn carry_out(
 
     let facts = plans.iter().flat_map(Plan::facts).collect();
     let (signed, secrets): (Vec<Signed>, Vec<Option<Secret>>) = signed.into_iter().unzip();
-    let committed = session.store.commit_signed(facts, signed, session.now, &session.desk.by)?;
+    let committed = session
+        .store
+        .commit_signed(facts, signed, session.now, &session.desk.by)?;
 
     let undelivered = |error| OperateError::Undelivered(Box::new(error));
-    let mut deliver = || -> Result<Vec<Ready>, OperateError> {
+    let deliver = || -> Result<Vec<Ready>, OperateError> {
         let workshop = Workshop {
             chain: issuing.chain(),
-            template: session.desk.home.template("mobileconfig.plist", MobileConfig::TEMPLATE)?,
+            template: session
+                .desk
+                .home
+                .template("mobileconfig.plist", MobileConfig::TEMPLATE)?,
             chosen: match &delivery.passphrases {
                 Handover::Chosen(passphrase) => Some(passphrase),
                 Handover::Shown(_) | Handover::File(_) | Handover::List(_) => None,
@@ -206,10 +222,52 @@ pub fn carry_out(
         Ok(ready)
     };
     let ready = deliver().map_err(undelivered)?;
-    let events = committed.iter().zip(&plans).zip(&ready).flat_map(|((c, plan), ready)| delivered(c, plan, ready));
+    let events = committed
+        .iter()
+        .zip(&plans)
+        .zip(&ready)
+        .flat_map(|((c, plan), ready)| delivered(c, plan, ready));
     session.commit(events.collect()).map_err(undelivered)?;
     let issuances = committed.into_iter().zip(plans).zip(ready);
-    Ok(issuances.map(|((committed, plan), ready)| issuance(committed.issued(), plan, ready)).collect())
+    Ok(issuances
+        .map(|((committed, plan), ready)| issuance(committed.issued(), plan, ready))
+        .collect())
+}
+
+/// Writes the certificate of a device's own key once more, where that key has a valid one: the same request again after a kill, or
+/// after the file was lost.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn hand_out_again(
+    session: &Session<'_>,
+    request: &Request,
+    outbox: &mut Outbox,
+) -> Result<Option<Issuance>, OperateError> {
+    let KeyRequest::Own(public_key) = &request.key else {
+        return Ok(None);
+    };
+    let history = session.store.device(&request.holder.address)?;
+    let same = history.iter().rev().find(|record| {
+        record.status(session.now) == Status::Valid && record.spki_sha256 == public_key.spki_sha256()
+    });
+    let Some(record) = same else { return Ok(None) };
+    let issued = session.store.issued(record)?;
+    let chain = session.desk.home.chain();
+    let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &chain.issuing().pem();
+    let place = with_extension(&outbox.stem(&record.address, record.serial)?, "crt");
+    disk::create_private(&place, text.as_bytes())?;
+    Ok(Some(Issuance {
+        address: issued.address,
+        serial: issued.serial,
+        validity: issued.validity,
+        platform: issued.platform,
+        form: None,
+        files: vec![place],
+        remarks: Vec::new(),
+        supersedes: Vec::new(),
+        lost: 0,
+    }))
 }
 
 /// Room for the files of one device, in octets: what must be free before anything is signed.
@@ -218,7 +276,12 @@ const ROOM: usize = 4096;
 fn sign(issuing: &Issuing, plan: &Plan, generated: bool) -> Result<(Signed, Option<Secret>), OperateError> {
     let rng = &mut os_rng();
     let order = |public_key: &PublicKey, source, rng: &mut _| {
-        let order = Order { draft: plan.draft.clone(), public_key, source, supersedes: plan.supersedes.clone() };
+        let order = Order {
+            draft: plan.draft.clone(),
+            public_key,
+            source,
+            supersedes: plan.supersedes.clone(),
+        };
         issuing.sign(order, rng)
     };
     match &plan.key {
@@ -245,9 +308,10 @@ fn store_passphrases(
     plans: &[Plan],
     signed: &[(Signed, Option<Secret>)],
 ) -> Result<Option<Stored>, OperateError> {
-    let lines = plans.iter().zip(signed).filter_map(|(plan, (_, secret))| {
-        Some((plan.address(), secret.as_ref()?.passphrase.as_ref()?))
-    });
+    let lines = plans
+        .iter()
+        .zip(signed)
+        .filter_map(|(plan, (_, secret))| Some((plan.address(), secret.as_ref()?.passphrase.as_ref()?)));
     match handover {
         Handover::Chosen(_) | Handover::Shown(_) => Ok(None),
         Handover::File(path) => {
@@ -263,7 +327,10 @@ fn store_passphrases(
             disk::sweep(path)?;
             let staged = Staged::write(path, disk::PRIVATE_FILE, &[text.as_bytes()])?;
             staged.sync()?;
-            Ok(Some(Stored { staged, over: path.exists() }))
+            Ok(Some(Stored {
+                staged,
+                over: path.exists(),
+            }))
         }
         Handover::List(path) => {
             let mut text = zeroize::Zeroizing::new(String::new());
@@ -282,7 +349,11 @@ fn store_passphrases(
 fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
     let new = !path.exists();
     if !new && disk::mode(path)? & 0o077 != 0 {
-        return Err(crate::home::HomeError::Exposed { path: Shown(path.to_owned()), mode: disk::mode(path)? }.into());
+        return Err(crate::home::HomeError::Exposed {
+            path: Shown(path.to_owned()),
+            mode: disk::mode(path)?,
+        }
+        .into());
     }
     let mut file: File = OpenOptions::new()
         .append(true)
@@ -290,7 +361,9 @@ fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
         .mode(disk::PRIVATE_FILE)
         .open(path)
         .map_err(disk::failed("opened", path))?;
-    file.write_all(octets).and_then(|()| file.sync_all()).map_err(disk::failed("written", path))?;
+    file.write_all(octets)
+        .and_then(|()| file.sync_all())
+        .map_err(disk::failed("written", path))?;
     if new {
         disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
     }
@@ -308,13 +381,23 @@ struct Workshop<'a> {
 
 impl Workshop<'_> {
     /// The files of one device.
-    fn assemble(&self, committed: &Committed, secret: Option<&Secret>, stem: &Path) -> Result<Ready, OperateError> {
+    fn assemble(
+        &self,
+        committed: &Committed,
+        secret: Option<&Secret>,
+        stem: &Path,
+    ) -> Result<Ready, OperateError> {
         let issued = committed.issued();
         let (Some(secret), KeySource::Bundle { p12: form }) = (secret, issued.key) else {
             let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &self.chain.issuing().pem();
-            return Ok(Ready { files: vec![(with_extension(stem, "crt"), text.into_bytes())] });
+            return Ok(Ready {
+                files: vec![(with_extension(stem, "crt"), text.into_bytes())],
+            });
         };
-        let unencodable = |why: KeyError| OperateError::Key { path: Shown("the device's key".into()), why };
+        let unencodable = |why: KeyError| OperateError::Key {
+            path: Shown("the device's key".into()),
+            why,
+        };
         let (passphrase, stretch) = match (&secret.passphrase, self.chosen) {
             (Some(generated), _) => (generated, Stretch::Generated),
             (None, Some(chosen)) => (chosen, Stretch::Chosen),
@@ -331,7 +414,10 @@ impl Workshop<'_> {
         let p12 = bundle::encode(&contents, passphrase, form, stretch, &mut os_rng())?;
         let mut files = Vec::new();
         if issued.platform.takes_mobileconfig() {
-            files.push((with_extension(stem, "mobileconfig"), self.profile(issued, &label, &p12)?.into_bytes()));
+            files.push((
+                with_extension(stem, "mobileconfig"),
+                self.profile(issued, &label, &p12)?.into_bytes(),
+            ));
         }
         if self.codes == Codes::Drawn {
             let code = Code::new(&bundle::credential(&p12))?;
@@ -347,7 +433,10 @@ impl Workshop<'_> {
         let root = self.chain.root();
         let fingerprint = HEXLOWER.encode(&root.sha256()[..8]);
         let profile = MobileConfig {
-            identifier: &format!("pki.{fingerprint}.{}", issued.address.to_string().replace('/', ".")),
+            identifier: &format!(
+                "pki.{fingerprint}.{}",
+                issued.address.to_string().replace('/', ".")
+            ),
             display_name: label,
             organization: &self.chain.issuer().organization,
             p12,
@@ -363,7 +452,10 @@ impl Workshop<'_> {
 
 /// What systems show as the name of the identity.
 fn friendly_name(issued: &Issued) -> String {
-    let name = issued.name.as_ref().map_or(issued.address.employee.as_str(), |name| name.as_str());
+    let name = issued
+        .name
+        .as_ref()
+        .map_or(issued.address.employee.as_str(), |name| name.as_str());
     format!("{name} ({})", issued.address.device)
 }
 
@@ -377,7 +469,11 @@ fn put_in_place(directory: &Path, ready: &[Ready], stored: Option<Stored>) -> Re
     disk::sync_many(directory, &staged)?;
     if let Some(Stored { staged, over }) = stored {
         let place = staged.place().to_owned();
-        if over { staged.replace()? } else { staged.place_new()? }
+        if over {
+            staged.replace()?
+        } else {
+            staged.place_new()?
+        }
         disk::sync_directory(place.parent().unwrap_or(Path::new(".")))?;
     }
     for file in staged {

@@ -93,7 +93,13 @@ pub fn found(
         issuing: HEXLOWER.encode(&chain.issuing().sha256()),
     };
     Store::create(&Paths::in_home(&staging.path), first, now, by).map_err(HomeError::Store)?;
-    first_publication(&staging.path, &root, Issuing::open(chain, key, founding.base_url.clone())?, clock, by)?;
+    first_publication(
+        &staging.path,
+        &root,
+        Issuing::open(chain, key, founding.base_url.clone())?,
+        clock,
+        by,
+    )?;
 
     let root_key = match &founding.offline_root {
         Some(medium) => write_offline(medium, &sealed_root, &root)?,
@@ -123,7 +129,10 @@ fn check_place(founding: &Founding) -> Result<(), OperateError> {
 
 /// Encrypts a key, and opens it once more: a key that does not open is no key.
 fn seal(key: &SoftwareKey, passphrase: &Passphrase) -> Result<String, OperateError> {
-    let failed = |why| OperateError::Key { path: Shown("the new key".into()), why };
+    let failed = |why| OperateError::Key {
+        path: Shown("the new key".into()),
+        why,
+    };
     let sealed = key.encrypt(passphrase, &mut os_rng()).map_err(failed)?;
     let opened = SoftwareKey::decrypt(&sealed, passphrase).map_err(failed)?;
     if opened.public_key() == key.public_key() {
@@ -136,7 +145,8 @@ fn seal(key: &SoftwareKey, passphrase: &Passphrase) -> Result<String, OperateErr
 fn configuration(founding: &Founding) -> Result<String, OperateError> {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let root_key = founding.offline_root.as_ref().map(|medium| {
-        let absolute = std::path::absolute(medium.join("root.key")).unwrap_or_else(|_| medium.join("root.key"));
+        let absolute =
+            std::path::absolute(medium.join("root.key")).unwrap_or_else(|_| medium.join("root.key"));
         quoted(&absolute.display().to_string())
     });
     let context = minijinja::context! {
@@ -158,7 +168,13 @@ fn first_publication(
     by: &str,
 ) -> Result<(), OperateError> {
     let home = Home::open(staging)?;
-    let desk = Desk { home, by: by.to_owned(), holder: "init".into(), patience: Duration::from_secs(5), clock };
+    let desk = Desk {
+        home,
+        by: by.to_owned(),
+        holder: "init".into(),
+        patience: Duration::from_secs(5),
+        clock,
+    };
     let mut session = desk.session(ClockPolicy::Strict)?;
     root_crl::sign_with(&mut session, root)?;
     match refresh(&mut session, Some(&issuing))? {
@@ -178,7 +194,9 @@ fn write_offline(medium: &Path, sealed: &str, root: &Root) -> Result<PathBuf, Op
 fn ends(home: &Home) -> Result<[(&'static str, Time); 4], OperateError> {
     let store = home.read()?;
     let crl = |authority| -> Result<Time, OperateError> {
-        Ok(store.last_crl(authority)?.map_or(Time::from_unix(0), |crl| crl.next_update))
+        Ok(store
+            .last_crl(authority)?
+            .map_or(Time::from_unix(0), |crl| crl.next_update))
     };
     Ok([
         ("root CA", home.chain().root().validity().not_after),
@@ -191,7 +209,11 @@ fn ends(home: &Home) -> Result<[(&'static str, Time); 4], OperateError> {
 /// The terms of a CRL that begins now and lasts `life`.
 pub(super) fn terms(number: u64, now: Time, floor: Time, life: Span) -> Terms {
     let this_update = (now - Span::minutes(5)).max(floor).min(now);
-    Terms { number, this_update, next_update: this_update + life }
+    Terms {
+        number,
+        this_update,
+        next_update: this_update + life,
+    }
 }
 
 /// The home in the making: removed unless it becomes the home.
@@ -206,8 +228,13 @@ impl Staging {
         let above = home.parent().unwrap_or(Path::new("/"));
         disk::ensure_directory(above, disk::PRIVATE_DIRECTORY)?;
         let mut random = [0; 6];
-        getrandom::fill(&mut random).map_err(|e| disk::failed("named", above)(std::io::Error::other(e.to_string())))?;
-        let name = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        getrandom::fill(&mut random)
+            .map_err(|e| disk::failed("named", above)(std::io::Error::other(e.to_string())))?;
+        let name = home
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let path = above.join(format!(".{name}.{}.init", HEXLOWER.encode(&random)));
         disk::create_private_directory(&path)?;
         Ok(Self { path, done: false })

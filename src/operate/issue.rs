@@ -99,7 +99,9 @@ impl Plan {
             reason: Reason::Replaced,
             since: None,
         });
-        let back = self.reinstates.iter().map(|employee| Fact::Reinstated { employee: employee.clone() });
+        let back = self.reinstates.iter().map(|employee| Fact::Reinstated {
+            employee: employee.clone(),
+        });
         lost.chain(back).collect()
     }
 }
@@ -128,8 +130,13 @@ pub fn plan(
                     until: valid.validity.not_after,
                 });
             }
-            if let (Intent::List(Leavers::LockedOut), Some(at)) = (intent, history.last().and_then(revoked_at)) {
-                return Err(OperateError::LockedOut { address: address.clone(), since: at });
+            if let (Intent::List(Leavers::LockedOut), Some(at)) =
+                (intent, history.last().and_then(revoked_at))
+            {
+                return Err(OperateError::LockedOut {
+                    address: address.clone(),
+                    since: at,
+                });
             }
         }
         Intent::Renewal(_) => match history.last() {
@@ -140,8 +147,13 @@ pub fn plan(
             Some(_) => {}
         },
     }
-    let draft =
-        request.profile.draft(request.holder.clone(), request.days, home.config().names, home.chain().issuer(), now)?;
+    let draft = request.profile.draft(
+        request.holder.clone(),
+        request.days,
+        home.config().names,
+        home.chain().issuer(),
+        now,
+    )?;
     Ok(Plan {
         draft,
         key: request.key.clone(),
@@ -158,11 +170,16 @@ pub fn plan(
 /// The employee, where she was offboarded and shall come back.
 fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option<Employee>, OperateError> {
     let employee = &address.employee;
-    let Some(since) = store.offboarded(employee)? else { return Ok(None) };
+    let Some(since) = store.offboarded(employee)? else {
+        return Ok(None);
+    };
     match intent {
         Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(Some(employee.clone())),
         Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
-            Err(OperateError::Offboarded { employee: employee.clone(), since })
+            Err(OperateError::Offboarded {
+                employee: employee.clone(),
+                since,
+            })
         }
     }
 }

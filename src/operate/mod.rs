@@ -14,11 +14,11 @@ mod root_crl;
 mod session;
 
 pub use bulk::{Tally, issue_all};
-pub use deliver::{Codes, Delivery, Handover, Issuance, Outbox, RootInProfile, carry_out};
+pub use deliver::{Codes, Delivery, Handover, Issuance, Outbox, RootInProfile, carry_out, hand_out_again};
 pub use init::{Founded, Founding, Passphrases, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use people::{PeopleError, Person, read_people};
-pub use publication::{Published, Refresh, refresh};
+pub use publication::{Published, Refresh, behind, refresh};
 pub use revoke::{Revoked, Whom, offboard, revoke};
 pub use root_crl::sign_root_crl;
 pub use session::{ClockPolicy, Desk, Session};

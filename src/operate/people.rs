@@ -50,7 +50,11 @@ const COLUMNS: [&str; 6] = ["employee", "device", "name", "email", "for", "days"
 const SHOWN: usize = 20;
 
 fn shown(rows: &[(u64, String)]) -> String {
-    let mut lines: Vec<String> = rows.iter().take(SHOWN).map(|(line, why)| format!("  line {line}: {why}")).collect();
+    let mut lines: Vec<String> = rows
+        .iter()
+        .take(SHOWN)
+        .map(|(line, why)| format!("  line {line}: {why}"))
+        .collect();
     if rows.len() > SHOWN {
         lines.push(format!("  and {} more", rows.len() - SHOWN));
     }
@@ -65,10 +69,18 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
     let octets = octets.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(octets);
     if let Err(error) = std::str::from_utf8(octets) {
         let before = &octets[..error.valid_up_to()];
-        return Err(PeopleError::NotUtf8(1 + before.iter().filter(|o| **o == b'\n').count() as u64));
+        return Err(PeopleError::NotUtf8(
+            1 + before.iter().filter(|o| **o == b'\n').count() as u64,
+        ));
     }
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(octets);
-    let header = reader.headers().map_err(|e| PeopleError::Rows(vec![(1, e.to_string())]))?.clone();
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(octets);
+    let header = reader
+        .headers()
+        .map_err(|e| PeopleError::Rows(vec![(1, e.to_string())]))?
+        .clone();
     if header.iter().all(str::is_empty) {
         return Err(PeopleError::Empty);
     }
@@ -91,7 +103,11 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
         let person = if row.len() == header.len() {
             person(&row, &columns, line, default)
         } else {
-            Err(format!("it has {} cells, and the header has {}", row.len(), header.len()))
+            Err(format!(
+                "it has {} cells, and the header has {}",
+                row.len(),
+                header.len()
+            ))
         };
         match person {
             Err(why) => bad.push((line, why)),
@@ -112,13 +128,18 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
 fn columns(header: &csv::StringRecord) -> Result<HashMap<&'static str, usize>, PeopleError> {
     let mut columns = HashMap::new();
     for (place, title) in header.iter().enumerate() {
-        let known = COLUMNS.into_iter().find(|known| known.eq_ignore_ascii_case(title));
+        let known = COLUMNS
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(title));
         let known = known.ok_or_else(|| PeopleError::UnknownColumn(quoted(title)))?;
         if columns.insert(known, place).is_some() {
             return Err(PeopleError::RepeatedColumn(quoted(title)));
         }
     }
-    match ["employee", "device"].into_iter().find(|needed| !columns.contains_key(needed)) {
+    match ["employee", "device"]
+        .into_iter()
+        .find(|needed| !columns.contains_key(needed))
+    {
         Some(missing) => Err(PeopleError::MissingColumn(missing)),
         None => Ok(columns),
     }
@@ -130,15 +151,26 @@ fn person(
     line: u64,
     default: &crate::model::Device,
 ) -> Result<Person, String> {
-    let cell = |column: &str| columns.get(column).and_then(|place| row.get(*place)).filter(|text| !text.is_empty());
+    let cell = |column: &str| {
+        columns
+            .get(column)
+            .and_then(|place| row.get(*place))
+            .filter(|text| !text.is_empty())
+    };
     for column in COLUMNS {
         // A spreadsheet that opens the list, or a table made of it, would run such a cell.
         if let Some(text) = cell(column).filter(|text| text.starts_with(['=', '+', '-', '@'])) {
-            return Err(format!("{column} {} begins like a spreadsheet formula", quoted(text)));
+            return Err(format!(
+                "{column} {} begins like a spreadsheet formula",
+                quoted(text)
+            ));
         }
     }
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let employee = cell("employee").ok_or("employee is empty")?.parse().map_err(|e| text(&e))?;
+    let employee = cell("employee")
+        .ok_or("employee is empty")?
+        .parse()
+        .map_err(|e| text(&e))?;
     let device = match cell("device") {
         Some(device) => device.parse().map_err(|e| text(&e))?,
         None => default.clone(),
@@ -150,7 +182,10 @@ fn person(
         email: cell("email").map(str::parse).transpose().map_err(|e| text(&e))?,
         platform: cell("for").map(str::parse).transpose().map_err(|e| text(&e))?,
         days: cell("days").map(str::parse).transpose().map_err(|_| {
-            format!("days {} is not a number", quoted(cell("days").unwrap_or_default()))
+            format!(
+                "days {} is not a number",
+                quoted(cell("days").unwrap_or_default())
+            )
         })?,
     })
 }
@@ -165,28 +200,57 @@ mod tests {
 
     #[test]
     fn a_list_from_a_spreadsheet_is_read() {
-        let people =
-            read("\u{FEFF}Employee,device,NAME,days\r\nalice,phone,\"Doe, Alice\",30\r\nbob,,,\r\n\r\n".as_bytes()).unwrap();
+        let people = read(
+            "\u{FEFF}Employee,device,NAME,days\r\nalice,phone,\"Doe, Alice\",30\r\nbob,,,\r\n\r\n".as_bytes(),
+        )
+        .unwrap();
         assert_eq!(people.len(), 2);
         assert_eq!(people[0].name.as_ref().unwrap().as_str(), "Doe, Alice");
-        assert_eq!((people[0].days, people[1].address.to_string().as_str()), (Some(30), "bob/phone"));
+        assert_eq!(
+            (people[0].days, people[1].address.to_string().as_str()),
+            (Some(30), "bob/phone")
+        );
     }
 
     #[test]
     fn every_bad_row_is_named_at_once() {
-        let error = read(b"employee,device,name\nAlice,phone,\nbob,phone,=1+1\nbob,phone,\nbob,phone,\nx,y\n").unwrap_err();
-        let PeopleError::Rows(rows) = &error else { panic!("{error}") };
-        assert_eq!(rows.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 5, 6]);
-        assert!(error.to_string().contains("line 5: bob/phone is in line 4 already"), "{error}");
+        let error =
+            read(b"employee,device,name\nAlice,phone,\nbob,phone,=1+1\nbob,phone,\nbob,phone,\nx,y\n")
+                .unwrap_err();
+        let PeopleError::Rows(rows) = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            rows.iter().map(|(line, _)| *line).collect::<Vec<_>>(),
+            [2, 3, 5, 6]
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("line 5: bob/phone is in line 4 already"),
+            "{error}"
+        );
     }
 
     #[test]
     fn what_is_no_list_is_refused() {
         assert_eq!(read(b""), Err(PeopleError::Empty));
         assert_eq!(read(b"employee,device\n"), Err(PeopleError::Empty));
-        assert_eq!(read(b"employee,name\na,b\n"), Err(PeopleError::MissingColumn("device")));
-        assert!(matches!(read(b"employee,device,phone\n"), Err(PeopleError::UnknownColumn(_))));
-        assert!(matches!(read(b"employee,device,device\n"), Err(PeopleError::RepeatedColumn(_))));
-        assert_eq!(read(b"employee,device,name\na,b,c\nm,n,M\xFCller\n"), Err(PeopleError::NotUtf8(3)));
+        assert_eq!(
+            read(b"employee,name\na,b\n"),
+            Err(PeopleError::MissingColumn("device"))
+        );
+        assert!(matches!(
+            read(b"employee,device,phone\n"),
+            Err(PeopleError::UnknownColumn(_))
+        ));
+        assert!(matches!(
+            read(b"employee,device,device\n"),
+            Err(PeopleError::RepeatedColumn(_))
+        ));
+        assert_eq!(
+            read(b"employee,device,name\na,b,c\nm,n,M\xFCller\n"),
+            Err(PeopleError::NotUtf8(3))
+        );
     }
 }

@@ -52,13 +52,25 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     let places = destinations(session)?;
     let published = published_crls(session, &places)?;
     let adopted = adopt(session, &published)?;
-    let previous = published.iter().filter(|p| p.authority == Authority::Issuing).max_by_key(|p| p.number);
-    let staged = places.iter().find(|place| place.staging && place.to.area == Area::Public);
-    let staged_crl = staged.map(|place| disk::read_if_there(&place.to.directory.join(ISSUING_CRL))).transpose()?;
+    let previous = published
+        .iter()
+        .filter(|p| p.authority == Authority::Issuing)
+        .max_by_key(|p| p.number);
+    let staged = places
+        .iter()
+        .find(|place| place.staging && place.to.area == Area::Public);
+    let staged_crl = staged
+        .map(|place| disk::read_if_there(&place.to.directory.join(ISSUING_CRL)))
+        .transpose()?;
     let mut revoked = session.store.revoked(previous.map(|p| p.this_update))?;
-    let mut done = Published { adopted, ..Published::default() };
+    let mut done = Published {
+        adopted,
+        ..Published::default()
+    };
 
-    let current = staged_crl.flatten().filter(|der| is_current(session, der, &revoked, previous.map(|p| p.number)));
+    let current = staged_crl
+        .flatten()
+        .filter(|der| is_current(session, der, &revoked, previous.map(|p| p.number)));
     let issuing_crl: Arc<[u8]> = match (current, issuing) {
         (Some(der), _) => der.into(),
         (None, None) => return Ok(Refresh::NeedsKey),
@@ -102,11 +114,62 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
             .iter()
             .filter(|place| !place.staging)
             .map(|place| place.to.directory.display().to_string())
-            .filter(|target| !done.failed.iter().any(|(failed, _)| failed.to_string() == *target))
+            .filter(|target| {
+                !done
+                    .failed
+                    .iter()
+                    .any(|(failed, _)| failed.to_string() == *target)
+            })
             .collect();
-        session.commit(vec![Fact::Published { public: numbers.public, server: numbers.server, targets }])?;
+        session.commit(vec![Fact::Published {
+            public: numbers.public,
+            server: numbers.server,
+            targets,
+        }])?;
     }
     Ok(Refresh::Done(done))
+}
+
+/// Why the publication is not what the ledger says, without changing anything: nothing where it is.
+///
+/// # Errors
+/// Where the ledger or the home's own places cannot be read.
+pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
+    let places = destinations(session)?;
+    let published = published_crls(session, &places)?;
+    let previous = published
+        .iter()
+        .filter(|p| p.authority == Authority::Issuing)
+        .max_by_key(|p| p.number);
+    let number = previous.map(|p| p.number);
+    let revoked = session.store.revoked(previous.map(|p| p.this_update))?;
+    let own = session
+        .desk
+        .home
+        .path()
+        .join(Area::Public.word())
+        .join(ISSUING_CRL);
+    let current = disk::read_if_there(&own)?.filter(|der| is_current(session, der, &revoked, number));
+    let Some(issuing_crl) = current else {
+        return Ok(vec!["a new CRL is due".into()]);
+    };
+    let root_crl = disk::read(&session.desk.home.root_crl_path(), 64 << 20)?.into();
+    let material = Material {
+        chain: session.desk.home.chain(),
+        root_crl,
+        issuing_crl: issuing_crl.into(),
+        revoked: &revoked,
+        accepted: &accepted(session)?,
+        now: session.now,
+    };
+    let publication = Publication::build(&material, &[])?;
+    let mut reasons = Vec::new();
+    for place in &places {
+        if !place.to.holds(publication.files(place.to.area)).unwrap_or(false) {
+            reasons.push(format!("{} differs", place.to.directory.display()));
+        }
+    }
+    Ok(reasons)
 }
 
 const ISSUING_CRL: &str = "crl/issuing.crl";
@@ -121,14 +184,25 @@ struct Place {
 fn destinations(session: &Session<'_>) -> Result<Vec<Place>, OperateError> {
     let home = &session.desk.home;
     let own = |area: Area| Place {
-        to: Destination { area, directory: home.path().join(area.word()), group: None },
+        to: Destination {
+            area,
+            directory: home.path().join(area.word()),
+            group: None,
+        },
         staging: true,
     };
     let mut places = vec![own(Area::Server), own(Area::Public)];
     for target in &home.config().publish {
         let group = target.group.as_deref().map(group_number).transpose()?;
         let of = |area, directory: &Option<std::path::PathBuf>, group| {
-            directory.clone().map(|directory| Place { to: Destination { area, directory, group }, staging: false })
+            directory.clone().map(|directory| Place {
+                to: Destination {
+                    area,
+                    directory,
+                    group,
+                },
+                staging: false,
+            })
         };
         places.extend(of(Area::Server, &target.server, group));
         places.extend(of(Area::Public, &target.public, None));
@@ -139,13 +213,18 @@ fn destinations(session: &Session<'_>) -> Result<Vec<Place>, OperateError> {
 /// The number of a group, from the system's list.
 fn group_number(name: &str) -> Result<u32, OperateError> {
     let list = Path::new("/etc/group");
-    let unknown = || disk::failed("searched", list)(std::io::Error::other(format!("there is no group {name}")));
+    let unknown =
+        || disk::failed("searched", list)(std::io::Error::other(format!("there is no group {name}")));
     let text = String::from_utf8_lossy(&disk::read(list, 16 << 20)?).into_owned();
     let number = text.lines().find_map(|line| {
         let mut fields = line.split(':');
-        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse::<u32>().ok()).flatten()
+        (fields.next() == Some(name))
+            .then(|| fields.nth(1)?.parse::<u32>().ok())
+            .flatten()
     });
-    Ok(number.map(|number| Gid::from_raw(number).as_raw()).ok_or_else(unknown)?)
+    Ok(number
+        .map(|number| Gid::from_raw(number).as_raw())
+        .ok_or_else(unknown)?)
 }
 
 /// A CRL that stands in one of the places, signed by our CA.
@@ -161,21 +240,32 @@ fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<Vec<Standin
     let chain = session.desk.home.chain();
     let mut found: Vec<Standing> = Vec::new();
     for place in places.iter().filter(|place| place.to.area == Area::Public) {
-        for (authority, file, issuer) in
-            [(Authority::Issuing, ISSUING_CRL, chain.issuing()), (Authority::Root, "crl/root.crl", chain.root())]
-        {
+        for (authority, file, issuer) in [
+            (Authority::Issuing, ISSUING_CRL, chain.issuing()),
+            (Authority::Root, "crl/root.crl", chain.root()),
+        ] {
             let there = match disk::read_if_there(&place.to.directory.join(file)) {
                 Ok(there) => there,
                 // A target that cannot be read is told when it cannot be written.
                 Err(_) if !place.staging => None,
                 Err(error) => return Err(error.into()),
             };
-            let Some(der) = there.filter(|der| !found.iter().any(|known| known.der == *der)) else { continue };
-            let Some(terms) = Crl::parse(&der).ok().filter(|crl| crl.is_issued_by(issuer)).map(|crl| crl.terms())
+            let Some(der) = there.filter(|der| !found.iter().any(|known| known.der == *der)) else {
+                continue;
+            };
+            let Some(terms) = Crl::parse(&der)
+                .ok()
+                .filter(|crl| crl.is_issued_by(issuer))
+                .map(|crl| crl.terms())
             else {
                 continue;
             };
-            found.push(Standing { authority, number: terms.number, this_update: terms.this_update, der });
+            found.push(Standing {
+                authority,
+                number: terms.number,
+                this_update: terms.this_update,
+                der,
+            });
         }
     }
     Ok(found)
@@ -185,7 +275,9 @@ fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<Vec<Standin
 fn adopt(session: &mut Session<'_>, published: &[Standing]) -> Result<usize, OperateError> {
     let mut facts = Vec::new();
     for standing in published.iter().filter(|p| p.authority == Authority::Issuing) {
-        let Ok(crl) = Crl::parse(&standing.der) else { continue };
+        let Ok(crl) = Crl::parse(&standing.der) else {
+            continue;
+        };
         let known = session.store.revoked(None)?;
         let mut known = known.iter().map(|revocation| revocation.serial).peekable();
         for entry in crl.entries() {
@@ -195,7 +287,9 @@ fn adopt(session: &mut Session<'_>, published: &[Standing]) -> Result<usize, Ope
                 continue;
             }
             let record = session.store.record(&entry.serial)?;
-            let repeated = facts.iter().any(|fact| matches!(fact, Fact::Revoked { serial, .. } if *serial == entry.serial));
+            let repeated = facts
+                .iter()
+                .any(|fact| matches!(fact, Fact::Revoked { serial, .. } if *serial == entry.serial));
             if !repeated {
                 facts.push(Fact::Revoked {
                     serial: entry.serial,
@@ -225,7 +319,11 @@ fn is_current(session: &Session<'_>, der: &[u8], revoked: &[Revocation], last: O
         && Some(terms.number) == last
         && crl.is_issued_by(session.desk.home.chain().issuing())
         && crl.entries().all(|entry| {
-            entry.is_ok_and(|entry| wanted.next().is_some_and(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at)))
+            entry.is_ok_and(|entry| {
+                wanted
+                    .next()
+                    .is_some_and(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at))
+            })
         })
         && wanted.next().is_none()
 }
@@ -238,10 +336,19 @@ fn sign_crl(
 ) -> Result<Vec<u8>, OperateError> {
     let recorded = session.store.last_crl(Authority::Issuing)?;
     let last = previous.map(|p| p.number).max(recorded.map(|r| r.number));
-    let floor = previous.map(|p| p.this_update).max(recorded.map(|r| r.this_update));
-    let floor = floor.unwrap_or(Time::from_unix(0)).max(issuing.chain().issuing().validity().not_before);
+    let floor = previous
+        .map(|p| p.this_update)
+        .max(recorded.map(|r| r.this_update));
+    let floor = floor
+        .unwrap_or(Time::from_unix(0))
+        .max(issuing.chain().issuing().validity().not_before);
     let number = next_number(last, session.now);
-    let terms = terms(number, session.now, floor, session.desk.home.config().issuing_crl_life);
+    let terms = terms(
+        number,
+        session.now,
+        floor,
+        session.desk.home.config().issuing_crl_life,
+    );
     let der = issuing.sign_crl(terms, revoked)?;
     session.commit(vec![Fact::CrlSigned {
         authority: Authority::Issuing,
@@ -283,7 +390,10 @@ fn publish_area(
     let mut standing = None;
     let mut highest = *last;
     for place in places {
-        let looked = place.to.holds(files).and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
+        let looked = place
+            .to
+            .holds(files)
+            .and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
         let (holds, manifest, statement) = match looked {
             Ok(looked) => looked,
             Err(error) if place.staging => return Err(error.into()),

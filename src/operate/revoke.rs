@@ -40,7 +40,10 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
             (address.employee.clone(), records)
         }
         Whom::Certificate(serial) => {
-            let record = session.store.record(serial)?.ok_or(OperateError::NoCertificate(*serial))?;
+            let record = session
+                .store
+                .record(serial)?
+                .ok_or(OperateError::NoCertificate(*serial))?;
             (record.address.employee.clone(), vec![record])
         }
     };
@@ -59,7 +62,9 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
     }
     let fact = match since {
         Some(_) => Vec::new(),
-        None => vec![Fact::Offboarded { employee: employee.clone() }],
+        None => vec![Fact::Offboarded {
+            employee: employee.clone(),
+        }],
     };
     let mut revoked = take_back(session, employee.clone(), records, Reason::Left, fact)?;
     revoked.already = since.filter(|_| revoked.certificates.is_empty());
@@ -73,9 +78,15 @@ fn take_back(
     reason: Reason,
     mut facts: Vec<Fact>,
 ) -> Result<Revoked, OperateError> {
-    let already = records.iter().filter_map(|record| record.revocation().map(|r| r.at)).max();
+    let already = records
+        .iter()
+        .filter_map(|record| record.revocation().map(|r| r.at))
+        .max();
     let now = session.now;
-    let accepted: Vec<Record> = records.into_iter().filter(|record| record.status(now).accepted()).collect();
+    let accepted: Vec<Record> = records
+        .into_iter()
+        .filter(|record| record.status(now).accepted())
+        .collect();
     facts.extend(accepted.iter().map(|record| Fact::Revoked {
         serial: record.serial,
         address: Some(record.address.clone()),
@@ -84,7 +95,12 @@ fn take_back(
     }));
     session.commit(facts)?;
     let devices_left = devices_left(session, &employee)?;
-    Ok(Revoked { already: already.filter(|_| accepted.is_empty()), certificates: accepted, employee, devices_left })
+    Ok(Revoked {
+        already: already.filter(|_| accepted.is_empty()),
+        certificates: accepted,
+        employee,
+        devices_left,
+    })
 }
 
 fn devices_left(session: &Session<'_>, employee: &Employee) -> Result<usize, OperateError> {

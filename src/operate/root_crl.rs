@@ -23,11 +23,15 @@ pub(super) fn sign_with(session: &mut Session<'_>, root: &Root) -> Result<Terms,
     let place = home.root_crl_path();
     let there = disk::read_if_there(&place)?;
     let there = there.as_deref().and_then(|der| Crl::parse(der).ok());
-    let there = there.filter(|crl| crl.is_issued_by(root.certificate())).map(|crl| crl.terms());
+    let there = there
+        .filter(|crl| crl.is_issued_by(root.certificate()))
+        .map(|crl| crl.terms());
     let recorded = session.store.last_crl(Authority::Root)?;
     let last = there.map(|t| t.number).max(recorded.map(|r| r.number));
     let floor = there.map(|t| t.this_update).max(recorded.map(|r| r.this_update));
-    let floor = floor.unwrap_or(Time::from_unix(0)).max(root.certificate().validity().not_before);
+    let floor = floor
+        .unwrap_or(Time::from_unix(0))
+        .max(root.certificate().validity().not_before);
     let number = next_number(last, session.now);
     let terms = terms(number, session.now, floor, home.config().root_crl_life);
     let der = root.sign_crl(terms, &[])?;

@@ -70,7 +70,13 @@ impl Desk {
                 clock
             }
         };
-        Ok(Session { desk: self, store, now, leap, _lock: lock })
+        Ok(Session {
+            desk: self,
+            store,
+            now,
+            leap,
+            _lock: lock,
+        })
     }
 }
 

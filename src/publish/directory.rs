@@ -33,12 +33,18 @@ impl Destination {
     /// # Errors
     /// Where it cannot be read.
     pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
-        let Some(manifest) = self.manifest()? else { return Ok(false) };
-        if manifest.files != Manifest::list(files) || !self.statement()?.is_some_and(|(text, jws)| signs(&jws, &text)) {
+        let Some(manifest) = self.manifest()? else {
+            return Ok(false);
+        };
+        if manifest.files != Manifest::list(files)
+            || !self.statement()?.is_some_and(|(text, jws)| signs(&jws, &text))
+        {
             return Ok(false);
         }
         for file in files {
-            if !disk::read_if_there(&self.directory.join(file.path))?.is_some_and(|there| file.body.is(&there)) {
+            if !disk::read_if_there(&self.directory.join(file.path))?
+                .is_some_and(|there| file.body.is(&there))
+            {
                 return Ok(false);
             }
         }
@@ -91,7 +97,9 @@ impl Destination {
         for file in staged {
             file.replace()?;
         }
-        directories.iter().try_for_each(|directory| disk::sync_directory(directory))?;
+        directories
+            .iter()
+            .try_for_each(|directory| disk::sync_directory(directory))?;
         Ok(())
     }
 
@@ -108,5 +116,7 @@ impl Destination {
 /// Whether `jws` has `payload` as its payload.
 fn signs(jws: &[u8], payload: &[u8]) -> bool {
     let middle = jws.split(|octet| *octet == b'.').nth(1).unwrap_or_default();
-    BASE64URL_NOPAD.decode(middle).is_ok_and(|signed| signed == payload)
+    BASE64URL_NOPAD
+        .decode(middle)
+        .is_ok_and(|signed| signed == payload)
 }

@@ -82,7 +82,10 @@ impl Manifest {
         files
             .iter()
             .map(|file| {
-                let listed = Listed { sha256: HEXLOWER.encode(&file.body.sha256()), size: file.body.len() };
+                let listed = Listed {
+                    sha256: HEXLOWER.encode(&file.body.sha256()),
+                    size: file.body.len(),
+                };
                 (file.path.to_owned(), listed)
             })
             .collect()

@@ -121,7 +121,11 @@ impl Body {
     /// Whether the content is exactly this.
     pub fn is(&self, octets: &[u8]) -> bool {
         let mut rest = octets;
-        self.0.iter().all(|part| rest.strip_prefix(part.as_ref()).map(|after| rest = after).is_some()) && rest.is_empty()
+        self.0.iter().all(|part| {
+            rest.strip_prefix(part.as_ref())
+                .map(|after| rest = after)
+                .is_some()
+        }) && rest.is_empty()
     }
 }
 
@@ -143,14 +147,31 @@ impl Publication {
     /// # Errors
     /// The first check that it fails. A root CRL that has ended is no obstacle here: see [`Self::root_crl_ended`].
     pub fn build(material: &Material<'_>, published: &[(Authority, Vec<u8>)]) -> Result<Self, Rejected> {
-        let Material { chain, root_crl, issuing_crl, .. } = material;
-        let issuing = check_crl(Authority::Issuing, issuing_crl, chain.issuing(), material.now, published)?;
+        let Material {
+            chain,
+            root_crl,
+            issuing_crl,
+            ..
+        } = material;
+        let issuing = check_crl(
+            Authority::Issuing,
+            issuing_crl,
+            chain.issuing(),
+            material.now,
+            published,
+        )?;
         if issuing.next_update < material.now {
             return Err(Rejected::Ended(Authority::Issuing, issuing.next_update));
         }
         let root = check_crl(Authority::Root, root_crl, chain.root(), material.now, published)?;
         check_entries(issuing_crl, material.revoked)?;
-        Ok(Self { server: server(material), public: public(material)?, issuing, root, now: material.now })
+        Ok(Self {
+            server: server(material),
+            public: public(material)?,
+            issuing,
+            root,
+            now: material.now,
+        })
     }
 
     /// The files of an area, in the order in which they are written.
@@ -201,9 +222,18 @@ fn server(material: &Material<'_>) -> Vec<File> {
     }
     devices.push_str("\n]}\n");
     vec![
-        File { path: "revoked.map", body: Body::of(revoked.into_bytes()) },
-        File { path: "allowed.map", body: Body::of(allowed.into_bytes()) },
-        File { path: "devices.json", body: Body::of(devices.into_bytes()) },
+        File {
+            path: "revoked.map",
+            body: Body::of(revoked.into_bytes()),
+        },
+        File {
+            path: "allowed.map",
+            body: Body::of(allowed.into_bytes()),
+        },
+        File {
+            path: "devices.json",
+            body: Body::of(devices.into_bytes()),
+        },
     ]
 }
 
@@ -221,16 +251,46 @@ fn public(material: &Material<'_>) -> Result<Vec<File>, Rejected> {
     let certificate = |certificate: &Certificate| Body::of(certificate.pem().into_bytes());
     let (root_ca, issuing_ca) = (certificate(chain.root()), certificate(chain.issuing()));
     Ok(vec![
-        File { path: "crl/bundle.pem", body: Body::join(&[&issuing_pem, &root_pem]) },
-        File { path: "crl/issuing.pem", body: issuing_pem },
-        File { path: "crl/issuing.crl", body: Body::of(material.issuing_crl.clone()) },
-        File { path: "crl/root.pem", body: root_pem },
-        File { path: "crl/root.crl", body: Body::of(material.root_crl.clone()) },
-        File { path: "ca/bundle.pem", body: Body::join(&[&root_ca, &issuing_ca]) },
-        File { path: "ca/root.crt", body: root_ca },
-        File { path: "ca/issuing.crt", body: issuing_ca },
-        File { path: "ca/root.der", body: Body::of(chain.root().der()) },
-        File { path: "ca/issuing.der", body: Body::of(chain.issuing().der()) },
+        File {
+            path: "crl/bundle.pem",
+            body: Body::join(&[&issuing_pem, &root_pem]),
+        },
+        File {
+            path: "crl/issuing.pem",
+            body: issuing_pem,
+        },
+        File {
+            path: "crl/issuing.crl",
+            body: Body::of(material.issuing_crl.clone()),
+        },
+        File {
+            path: "crl/root.pem",
+            body: root_pem,
+        },
+        File {
+            path: "crl/root.crl",
+            body: Body::of(material.root_crl.clone()),
+        },
+        File {
+            path: "ca/bundle.pem",
+            body: Body::join(&[&root_ca, &issuing_ca]),
+        },
+        File {
+            path: "ca/root.crt",
+            body: root_ca,
+        },
+        File {
+            path: "ca/issuing.crt",
+            body: issuing_ca,
+        },
+        File {
+            path: "ca/root.der",
+            body: Body::of(chain.root().der()),
+        },
+        File {
+            path: "ca/issuing.der",
+            body: Body::of(chain.issuing().der()),
+        },
     ])
 }
 
@@ -250,13 +310,22 @@ fn check_crl(
     if terms.this_update > now {
         return Err(Rejected::NotYet(authority, terms.this_update));
     }
-    for (_, other) in published.iter().filter(|(whose, other)| *whose == authority && other != der) {
+    for (_, other) in published
+        .iter()
+        .filter(|(whose, other)| *whose == authority && other != der)
+    {
         // What cannot be read or is another CA's is replaced, whatever its number.
-        let Some(other) = Crl::parse(other).ok().filter(|other| other.is_issued_by(issuer)) else { continue };
+        let Some(other) = Crl::parse(other).ok().filter(|other| other.is_issued_by(issuer)) else {
+            continue;
+        };
         match other.terms().number {
             same if same == terms.number => return Err(Rejected::SameNumber(authority, same)),
             published if published > terms.number => {
-                return Err(Rejected::Older { authority, number: terms.number, published });
+                return Err(Rejected::Older {
+                    authority,
+                    number: terms.number,
+                    published,
+                });
             }
             _ => {}
         }
@@ -272,10 +341,14 @@ fn check_entries(der: &[u8], revoked: &[Revocation]) -> Result<(), Rejected> {
     for entry in crl.entries() {
         let entry = entry.map_err(unreadable)?;
         let same = wanted.next().is_some_and(|wanted| {
-            (wanted.serial, wanted.at, wanted.reason.crl_reason()) == (entry.serial, entry.at, entry.reason.crl_reason())
+            (wanted.serial, wanted.at, wanted.reason.crl_reason())
+                == (entry.serial, entry.at, entry.reason.crl_reason())
         });
         if !same {
-            return Err(Rejected::Entries(format!("the entry of {} is out of place", entry.serial)));
+            return Err(Rejected::Entries(format!(
+                "the entry of {} is out of place",
+                entry.serial
+            )));
         }
     }
     match wanted.next() {

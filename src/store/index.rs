@@ -69,9 +69,17 @@ impl Index {
 
     /// After which event it stands.
     pub(super) fn position(&self) -> Result<Position, StoreError> {
-        let Some(value) = self.map.value(POSITION)? else { return Ok(Position::START) };
+        let Some(value) = self.map.value(POSITION)? else {
+            return Ok(Position::START);
+        };
         let mut fields = Fields(&value);
-        let mut read = || Some(Position { seq: fields.number()?, offset: fields.number()?, sha: fields.array()? });
+        let mut read = || {
+            Some(Position {
+                seq: fields.number()?,
+                offset: fields.number()?,
+                sha: fields.array()?,
+            })
+        };
         read().ok_or_else(|| corrupt("the position"))
     }
 
@@ -82,32 +90,57 @@ impl Index {
 
     /// The `initialized` event.
     pub(super) fn initialized(&self) -> Result<Event, StoreError> {
-        let value = self.map.value(INITIALIZED)?.ok_or_else(|| corrupt("the first event"))?;
+        let value = self
+            .map
+            .value(INITIALIZED)?
+            .ok_or_else(|| corrupt("the first event"))?;
         serde_json::from_slice(&value).map_err(|_| corrupt("the first event"))
     }
 
     pub(super) fn last_crl(&self, authority: Authority) -> Result<Option<LastCrl>, StoreError> {
-        let Some(value) = self.map.value(&key(b'c', authority.word().as_bytes()))? else { return Ok(None) };
+        let Some(value) = self.map.value(&key(b'c', authority.word().as_bytes()))? else {
+            return Ok(None);
+        };
         let mut fields = Fields(&value);
-        let mut read =
-            || Some(LastCrl { number: fields.number()?, this_update: fields.time()?, next_update: fields.time()? });
+        let mut read = || {
+            Some(LastCrl {
+                number: fields.number()?,
+                this_update: fields.time()?,
+                next_update: fields.time()?,
+            })
+        };
         read().map(Some).ok_or_else(|| corrupt("the last CRL"))
     }
 
     pub(super) fn last_publication(&self) -> Result<LastPublication, StoreError> {
-        let Some(value) = self.map.value(PUBLICATION)? else { return Ok(LastPublication::default()) };
+        let Some(value) = self.map.value(PUBLICATION)? else {
+            return Ok(LastPublication::default());
+        };
         let mut fields = Fields(&value);
-        let mut read = || Some(LastPublication { public: fields.number()?, server: fields.number()? });
+        let mut read = || {
+            Some(LastPublication {
+                public: fields.number()?,
+                server: fields.number()?,
+            })
+        };
         read().ok_or_else(|| corrupt("the last publication"))
     }
 
     pub(super) fn offboarded(&self, employee: &Employee) -> Result<Option<Time>, StoreError> {
-        let Some(value) = self.map.value(&key(b'o', employee.as_str().as_bytes()))? else { return Ok(None) };
-        Fields(&value).time().map(Some).ok_or_else(|| corrupt("an offboarded employee"))
+        let Some(value) = self.map.value(&key(b'o', employee.as_str().as_bytes()))? else {
+            return Ok(None);
+        };
+        Fields(&value)
+            .time()
+            .map(Some)
+            .ok_or_else(|| corrupt("an offboarded employee"))
     }
 
     pub(super) fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
-        self.map.value(&key(b'r', serial.octets()))?.map(|value| read_record(*serial, &value)).transpose()
+        self.map
+            .value(&key(b'r', serial.octets()))?
+            .map(|value| read_record(*serial, &value))
+            .transpose()
     }
 
     /// The records of one device, oldest first.
@@ -126,11 +159,17 @@ impl Index {
             serials.push(Serial::from_octets(value).ok_or_else(|| corrupt("a device"))?);
             Ok(true)
         })?;
-        serials.iter().map(|serial| self.record(serial)?.ok_or_else(|| corrupt("a device"))).collect()
+        serials
+            .iter()
+            .map(|serial| self.record(serial)?.ok_or_else(|| corrupt("a device")))
+            .collect()
     }
 
     /// Every record, by serial.
-    pub(super) fn records(&self, visit: &mut dyn FnMut(Record) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    pub(super) fn records(
+        &self,
+        visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.map.scan(b"r", &mut |key, value| {
             let serial = Serial::from_octets(&key[1..]).ok_or_else(|| corrupt("a record"))?;
             visit(read_record(serial, value)?)?;
@@ -147,7 +186,11 @@ impl Index {
             let mut fields = Fields(value);
             let mut read = || {
                 let serial = Serial::from_octets(&key[1..])?;
-                let revocation = Revocation { serial, at: fields.time()?, reason: reason(fields.octet()?)? };
+                let revocation = Revocation {
+                    serial,
+                    at: fields.time()?,
+                    reason: reason(fields.octet()?)?,
+                };
                 Some((revocation, fields.time()?))
             };
             let (revocation, not_after) = read().ok_or_else(|| corrupt("a revocation"))?;
@@ -162,7 +205,10 @@ impl Index {
 
     /// Applies acknowledged events, in their order, at once.
     pub(super) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut pending = Pending { index: self, writes: Writes::new() };
+        let mut pending = Pending {
+            index: self,
+            writes: Writes::new(),
+        };
         for entry in entries {
             pending.apply(entry)?;
         }
@@ -199,14 +245,24 @@ impl Pending<'_> {
         match &event.fact {
             Fact::Initialized { .. } => {
                 self.put(HOME.to_vec(), after.sha.to_vec());
-                self.put(INITIALIZED.to_vec(), serde_json::to_vec(event).map_err(|_| corrupt("the first event"))?);
+                self.put(
+                    INITIALIZED.to_vec(),
+                    serde_json::to_vec(event).map_err(|_| corrupt("the first event"))?,
+                );
             }
             Fact::Issued(issued) => self.issued(issued, event.seq, *offset)?,
-            Fact::Delivered { serial, supersedes, .. } => {
+            Fact::Delivered {
+                serial, supersedes, ..
+            } => {
                 self.change(serial, State::Active)?;
                 self.supersede(supersedes)?;
             }
-            Fact::Revoked { serial, reason, since, .. } => {
+            Fact::Revoked {
+                serial,
+                reason,
+                since,
+                ..
+            } => {
                 let (at, reason) = (since.unwrap_or(event.time), *reason);
                 let end = match self.record(serial)? {
                     Some(mut record) => {
@@ -221,21 +277,38 @@ impl Pending<'_> {
                 self.put(key(b'v', serial.octets()), value);
             }
             Fact::Offboarded { employee } => {
-                self.put(key(b'o', employee.as_str().as_bytes()), seconds(event.time).to_vec());
+                self.put(
+                    key(b'o', employee.as_str().as_bytes()),
+                    seconds(event.time).to_vec(),
+                );
             }
             Fact::Reinstated { employee } => {
                 self.writes.insert(key(b'o', employee.as_str().as_bytes()), None);
             }
-            Fact::CrlSigned { authority, number, this_update, next_update, .. } => {
+            Fact::CrlSigned {
+                authority,
+                number,
+                this_update,
+                next_update,
+                ..
+            } => {
                 let value = [number.to_be_bytes(), seconds(*this_update), seconds(*next_update)].concat();
                 self.put(key(b'c', authority.word().as_bytes()), value);
             }
             Fact::Published { public, server, .. } => {
-                self.put(PUBLICATION.to_vec(), [public.to_be_bytes(), server.to_be_bytes()].concat());
+                self.put(
+                    PUBLICATION.to_vec(),
+                    [public.to_be_bytes(), server.to_be_bytes()].concat(),
+                );
             }
             Fact::ClockConfirmed { .. } => {}
         }
-        let position = [&after.seq.to_be_bytes()[..], &after.offset.to_be_bytes(), &after.sha].concat();
+        let position = [
+            &after.seq.to_be_bytes()[..],
+            &after.offset.to_be_bytes(),
+            &after.sha,
+        ]
+        .concat();
         self.put(POSITION.to_vec(), position);
         Ok(())
     }
@@ -264,12 +337,16 @@ impl Pending<'_> {
     }
 
     fn supersede(&mut self, serials: &[Serial]) -> Result<(), StoreError> {
-        serials.iter().try_for_each(|serial| self.change(serial, State::Superseded))
+        serials
+            .iter()
+            .try_for_each(|serial| self.change(serial, State::Superseded))
     }
 
     /// Changes the state of a certificate that is not revoked: from that state there is no way back.
     fn change(&mut self, serial: &Serial, state: State) -> Result<(), StoreError> {
-        let Some(mut record) = self.record(serial)? else { return Ok(()) };
+        let Some(mut record) = self.record(serial)? else {
+            return Ok(());
+        };
         match record.state {
             State::Revoked { .. } => {}
             State::Undelivered | State::Active | State::Superseded => {
@@ -297,7 +374,9 @@ fn reason_octet(reason: Reason) -> u8 {
 }
 
 fn reason(octet: u8) -> Option<Reason> {
-    Reason::ALL.into_iter().find(|reason| reason_octet(*reason) == octet)
+    Reason::ALL
+        .into_iter()
+        .find(|reason| reason_octet(*reason) == octet)
 }
 
 fn write_record(record: &Record) -> Vec<u8> {
@@ -326,18 +405,33 @@ fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreError> {
     let mut fields = Fields(value);
     let mut read = || {
         let (seq, offset) = (fields.number()?, fields.number()?);
-        let validity = Validity { not_before: fields.time()?, not_after: fields.time()? };
+        let validity = Validity {
+            not_before: fields.time()?,
+            not_after: fields.time()?,
+        };
         let (state, at, why) = (fields.octet()?, fields.time()?, fields.octet()?);
         let state = match state {
             0 => State::Undelivered,
             1 => State::Active,
             2 => State::Superseded,
-            3 => State::Revoked { at, reason: reason(why)? },
+            3 => State::Revoked {
+                at,
+                reason: reason(why)?,
+            },
             _ => return None,
         };
         let (spki_sha256, certificate_sha256) = (fields.array()?, fields.array()?);
         let address = std::str::from_utf8(fields.0).ok()?.parse().ok()?;
-        Some(Record { serial, address, validity, state, spki_sha256, certificate_sha256, seq, offset })
+        Some(Record {
+            serial,
+            address,
+            validity,
+            state,
+            spki_sha256,
+            certificate_sha256,
+            seq,
+            offset,
+        })
     };
     read().ok_or_else(|| corrupt("a record"))
 }

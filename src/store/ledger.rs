@@ -37,7 +37,11 @@ pub struct Position {
 
 impl Position {
     /// Before the first event.
-    pub const START: Self = Self { seq: 0, offset: 0, sha: GENESIS };
+    pub const START: Self = Self {
+        seq: 0,
+        offset: 0,
+        sha: GENESIS,
+    };
 }
 
 /// An event and where its line stands.
@@ -93,8 +97,15 @@ impl Ledger {
     /// # Errors
     /// Where it is not there or cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = OpenOptions::new().read(true).append(true).open(path).map_err(disk::failed("opened", path))?;
-        Ok(Self { path: path.to_owned(), file })
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .open(path)
+            .map_err(disk::failed("opened", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
     }
 
     /// Opens the ledger for reading.
@@ -103,7 +114,10 @@ impl Ledger {
     /// Where it is not there or cannot be opened.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(disk::failed("opened", path))?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
     }
 
     /// Makes an empty ledger, mode 0600.
@@ -122,14 +136,24 @@ impl Ledger {
 
     /// Its length in octets.
     pub fn len(&self) -> Result<u64, StoreError> {
-        Ok(self.file.metadata().map_err(disk::failed("examined", &self.path))?.len())
+        Ok(self
+            .file
+            .metadata()
+            .map_err(disk::failed("examined", &self.path))?
+            .len())
     }
 
     /// Appends a batch after `at` and makes it durable. On success the entries are acknowledged.
     ///
     /// # Errors
     /// Where it could not be written: then it is undone, or, should that fail too, [`StoreError::OutcomeUnknown`].
-    pub fn append(&self, at: Position, time: Time, by: &str, facts: Vec<Fact>) -> Result<Vec<Entry>, StoreError> {
+    pub fn append(
+        &self,
+        at: Position,
+        time: Time,
+        by: &str,
+        facts: Vec<Fact>,
+    ) -> Result<Vec<Entry>, StoreError> {
         let count = facts.len();
         let mut text = Vec::new();
         let mut entries = Vec::with_capacity(count);
@@ -138,15 +162,35 @@ impl Ledger {
             let seq = position.seq + 1;
             let begin = text.len();
             let prev = HEXLOWER.encode(&position.sha);
-            let line = Line { seq, prev: &prev, batch: [i + 1, count], time, by, fact: &fact };
+            let line = Line {
+                seq,
+                prev: &prev,
+                batch: [i + 1, count],
+                time,
+                by,
+                fact: &fact,
+            };
             serde_json::to_writer(&mut text, &line).map_err(|e| StoreError::Encoding(e.to_string()))?;
             // The closing brace gives way to the seal.
             text.pop();
             let sha: [u8; 32] = Sha256::digest(&text[begin..]).into();
             text.extend_from_slice(format!(",\"sha\":\"{}\"}}\n", HEXLOWER.encode(&sha)).as_bytes());
-            let after = Position { seq, offset: at.offset + text.len() as u64, sha };
-            let event = Event { seq, time, by: by.to_owned(), fact };
-            entries.push(Entry { event, offset: at.offset + begin as u64, after });
+            let after = Position {
+                seq,
+                offset: at.offset + text.len() as u64,
+                sha,
+            };
+            let event = Event {
+                seq,
+                time,
+                by: by.to_owned(),
+                fact,
+            };
+            entries.push(Entry {
+                event,
+                offset: at.offset + begin as u64,
+                after,
+            });
             position = after;
         }
         self.write_durably(at.offset, &text)?;
@@ -156,14 +200,19 @@ impl Ledger {
     fn write_durably(&self, at: u64, text: &[u8]) -> Result<(), StoreError> {
         let length = self.len()?;
         if length != at {
-            return Err(StoreError::Moved { expected: at, found: length });
+            return Err(StoreError::Moved {
+                expected: at,
+                found: length,
+            });
         }
         let mut file = &self.file;
         let written = file.write_all(text).and_then(|()| file.sync_data());
         let Err(failure) = written else { return Ok(()) };
         // A second fsync after a failed one proves nothing of the first one's data: the append is undone instead.
         match self.file.set_len(at).and_then(|()| self.file.sync_all()) {
-            Ok(()) => Err(StoreError::NotAppended(disk::failed("appended to", &self.path)(failure))),
+            Ok(()) => Err(StoreError::NotAppended(disk::failed("appended to", &self.path)(
+                failure,
+            ))),
             Err(undo) => Err(StoreError::OutcomeUnknown {
                 append: disk::failed("appended to", &self.path)(failure),
                 undo: undo.to_string(),
@@ -201,7 +250,11 @@ impl Ledger {
                 offset: begin,
                 why: format!("the event is unknown to this version: {e}"),
             })?;
-            batch.push(Entry { event, offset: begin, after });
+            batch.push(Entry {
+                event,
+                offset: begin,
+                after,
+            });
             position = after;
             if i == n {
                 visit(std::mem::take(&mut batch))?;
@@ -227,9 +280,14 @@ impl Ledger {
                 {
                     Some((Position { sha, ..before }, i + 1, n))
                 }
-                (Some((chain, sha)), _) if chain.batch[0] == 1 => {
-                    Some((Position { sha, ..Position::START }, 1, chain.batch[1]))
-                }
+                (Some((chain, sha)), _) if chain.batch[0] == 1 => Some((
+                    Position {
+                        sha,
+                        ..Position::START
+                    },
+                    1,
+                    chain.batch[1],
+                )),
                 (Some(_), _) => None,
             };
             if let Some((_, i, n)) = run
@@ -251,9 +309,15 @@ impl Ledger {
     pub fn cut(&self, last: Position, now: Time) -> Result<PathBuf, StoreError> {
         let mut torn = Vec::new();
         let mut file = &self.file;
-        file.seek(SeekFrom::Start(last.offset)).map_err(disk::failed("read", &self.path))?;
-        file.read_to_end(&mut torn).map_err(disk::failed("read", &self.path))?;
-        let stamp: String = now.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+        file.seek(SeekFrom::Start(last.offset))
+            .map_err(disk::failed("read", &self.path))?;
+        file.read_to_end(&mut torn)
+            .map_err(disk::failed("read", &self.path))?;
+        let stamp: String = now
+            .to_string()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
         let digest = HEXLOWER.encode(&Sha256::digest(&torn)[..4]);
         let aside = self.path.with_file_name(format!("ledger.torn-{stamp}-{digest}"));
         disk::replace(&aside, disk::PRIVATE_FILE, &torn)?;
@@ -267,7 +331,11 @@ impl Ledger {
     /// # Errors
     /// Where there is none, or its hash does not hold.
     pub fn event_at(&self, offset: u64) -> Result<Event, StoreError> {
-        let damaged = |why: &str| StoreError::Damaged { seq: 0, offset, why: why.to_owned() };
+        let damaged = |why: &str| StoreError::Damaged {
+            seq: 0,
+            offset,
+            why: why.to_owned(),
+        };
         let mut line = Vec::with_capacity(2048);
         let mut chunk = [0; 2048];
         while line.last() != Some(&b'\n') {
@@ -278,7 +346,10 @@ impl Ledger {
             if count == 0 || line.len() as u64 > LONGEST {
                 return Err(damaged("no event begins there"));
             }
-            let end = chunk[..count].iter().position(|o| *o == b'\n').map_or(count, |i| i + 1);
+            let end = chunk[..count]
+                .iter()
+                .position(|o| *o == b'\n')
+                .map_or(count, |i| i + 1);
             line.extend_from_slice(&chunk[..end]);
         }
         sealed(&line).ok_or_else(|| damaged("its hash does not hold"))?;
@@ -296,7 +367,9 @@ impl Ledger {
             let from = begin.saturating_sub(chunk.len() as u64);
             // Both ends lie within one chunk of each other.
             let piece = &mut chunk[..usize::try_from(begin - from).unwrap_or(0)];
-            self.file.read_exact_at(piece, from).map_err(disk::failed("read", &self.path))?;
+            self.file
+                .read_exact_at(piece, from)
+                .map_err(disk::failed("read", &self.path))?;
             if let Some(newline) = piece.iter().rposition(|o| *o == b'\n') {
                 return self.event_at(from + newline as u64 + 1);
             }
@@ -329,7 +402,8 @@ impl Ledger {
     fn lines(&self, offset: u64) -> Result<BufReader<File>, StoreError> {
         // A handle of its own: two readers of one process do not share an offset.
         let mut file = File::open(&self.path).map_err(disk::failed("opened", &self.path))?;
-        file.seek(SeekFrom::Start(offset)).map_err(disk::failed("read", &self.path))?;
+        file.seek(SeekFrom::Start(offset))
+            .map_err(disk::failed("read", &self.path))?;
         Ok(BufReader::with_capacity(1 << 16, file))
     }
 }
@@ -357,7 +431,11 @@ fn sealed(line: &[u8]) -> Option<(Chain, [u8; 32])> {
 fn check(line: &[u8], before: Position) -> Option<(Position, [usize; 2])> {
     let (chain, sha) = sealed(line)?;
     let follows = chain.prev == before.sha && chain.seq == before.seq + 1;
-    let after = Position { seq: chain.seq, offset: before.offset + line.len() as u64, sha };
+    let after = Position {
+        seq: chain.seq,
+        offset: before.offset + line.len() as u64,
+        sha,
+    };
     follows.then_some((after, chain.batch))
 }
 
@@ -366,16 +444,24 @@ mod tests {
     use super::*;
 
     fn fact(name: &str) -> Fact {
-        Fact::Offboarded { employee: name.parse().unwrap() }
+        Fact::Offboarded {
+            employee: name.parse().unwrap(),
+        }
     }
 
     /// A ledger of a batch of one and a batch of two.
     fn ledger(directory: &Path) -> (Ledger, Vec<Entry>) {
         let ledger = Ledger::create(&directory.join("ledger.jsonl")).unwrap();
         let time = Time::from_unix(1_800_000_000);
-        let mut entries = ledger.append(Position::START, time, "root", vec![fact("a")]).unwrap();
+        let mut entries = ledger
+            .append(Position::START, time, "root", vec![fact("a")])
+            .unwrap();
         let at = entries[0].after;
-        entries.extend(ledger.append(at, time, "root", vec![fact("b"), fact("c")]).unwrap());
+        entries.extend(
+            ledger
+                .append(at, time, "root", vec![fact("b"), fact("c")])
+                .unwrap(),
+        );
         (ledger, entries)
     }
 
@@ -403,7 +489,14 @@ mod tests {
         assert_eq!(ledger.event_at(entries[1].offset).unwrap(), entries[1].event);
         assert!(ledger.holds(last).unwrap());
         assert!(!ledger.holds(Position { sha: [1; 32], ..last }).unwrap());
-        assert!(!ledger.holds(Position { offset: last.offset + 1, ..last }).unwrap());
+        assert!(
+            !ledger
+                .holds(Position {
+                    offset: last.offset + 1,
+                    ..last
+                })
+                .unwrap()
+        );
     }
 
     #[test]
@@ -415,10 +508,17 @@ mod tests {
         for length in begin + 1..whole.len() as u64 {
             std::fs::write(&ledger.path, &whole[..usize::try_from(length).unwrap()]).unwrap();
             let (all, last, tail) = replayed(&ledger).unwrap();
-            assert_eq!((all.len(), last, tail), (1, entries[0].after, Tail::Torn), "cut at {length}");
+            assert_eq!(
+                (all.len(), last, tail),
+                (1, entries[0].after, Tail::Torn),
+                "cut at {length}"
+            );
         }
         let aside = ledger.cut(entries[0].after, Time::from_unix(0)).unwrap();
-        assert_eq!(std::fs::read(aside).unwrap(), whole[usize::try_from(begin).unwrap()..whole.len() - 1]);
+        assert_eq!(
+            std::fs::read(aside).unwrap(),
+            whole[usize::try_from(begin).unwrap()..whole.len() - 1]
+        );
         assert_eq!(replayed(&ledger).unwrap().2, Tail::Clean);
     }
 
@@ -427,7 +527,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (ledger, entries) = ledger(directory.path());
         damage(&ledger, |octets| octets.extend([0; 4096]));
-        assert_eq!(replayed(&ledger).unwrap(), (entries.clone(), entries[2].after, Tail::Torn));
+        assert_eq!(
+            replayed(&ledger).unwrap(),
+            (entries.clone(), entries[2].after, Tail::Torn)
+        );
     }
 
     #[test]
@@ -439,7 +542,17 @@ mod tests {
         for at in (0..first).step_by(7) {
             std::fs::write(&ledger.path, &whole).unwrap();
             damage(&ledger, |octets| octets[at] ^= 1);
-            assert!(matches!(replayed(&ledger), Err(StoreError::Damaged { seq: 1, offset: 0, .. })), "octet {at}");
+            assert!(
+                matches!(
+                    replayed(&ledger),
+                    Err(StoreError::Damaged {
+                        seq: 1,
+                        offset: 0,
+                        ..
+                    })
+                ),
+                "octet {at}"
+            );
         }
     }
 
@@ -447,8 +560,13 @@ mod tests {
     fn a_line_that_was_left_out_breaks_the_chain() {
         let directory = tempfile::tempdir().unwrap();
         let (ledger, entries) = ledger(directory.path());
-        damage(&ledger, |octets| drop(octets.drain(..usize::try_from(entries[0].after.offset).unwrap())));
-        assert!(matches!(replayed(&ledger), Err(StoreError::Damaged { seq: 1, .. })));
+        damage(&ledger, |octets| {
+            drop(octets.drain(..usize::try_from(entries[0].after.offset).unwrap()))
+        });
+        assert!(matches!(
+            replayed(&ledger),
+            Err(StoreError::Damaged { seq: 1, .. })
+        ));
     }
 
     #[test]

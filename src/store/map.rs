@@ -116,7 +116,10 @@ fn broken(error: &sled::Error) -> StoreError {
 /// The bucket of a key: by the first bits of a serial, in its order, or by a hash of the employee. Single keys have their own.
 fn bucket_name(key: &[u8]) -> Vec<u8> {
     let bits = |mask: u16, octets: &[u8]| {
-        let first = u16::from_be_bytes([octets.first().copied().unwrap_or(0), octets.get(1).copied().unwrap_or(0)]);
+        let first = u16::from_be_bytes([
+            octets.first().copied().unwrap_or(0),
+            octets.get(1).copied().unwrap_or(0),
+        ]);
         (first & mask).to_be_bytes()
     };
     match key.split_first() {
@@ -152,9 +155,16 @@ fn unpack(mut packed: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
     };
     let mut pairs = Vec::new();
     while let Some(key) = part() {
-        pairs.push((key, part().ok_or_else(|| StoreError::Index("a bucket cannot be read".into()))?));
+        pairs.push((
+            key,
+            part().ok_or_else(|| StoreError::Index("a bucket cannot be read".into()))?,
+        ));
     }
-    if packed.is_empty() { Ok(pairs) } else { Err(StoreError::Index("a bucket cannot be read".into())) }
+    if packed.is_empty() {
+        Ok(pairs)
+    } else {
+        Err(StoreError::Index("a bucket cannot be read".into()))
+    }
 }
 
 impl Map for Sled {
@@ -165,7 +175,11 @@ impl Map for Sled {
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         // A scan of one kind goes through all its buckets, any other through the one bucket of its employee.
-        let buckets = if prefix.len() == 1 { prefix.to_vec() } else { bucket_name(prefix) };
+        let buckets = if prefix.len() == 1 {
+            prefix.to_vec()
+        } else {
+            bucket_name(prefix)
+        };
         let mut iterator = self.0.scan_prefix(buckets);
         while let Some(pair) = unpanicked(|| iterator.next().transpose()).map_err(|e| broken(&e))? {
             for (key, value) in unpack(&pair.1)? {
@@ -208,7 +222,10 @@ mod tests {
     /// The same sentences of both maps.
     fn contract(map: &mut dyn Map) {
         let put = |map: &mut dyn Map, pairs: &[(&[u8], Option<&[u8]>)]| {
-            let writes = pairs.iter().map(|(k, v)| (k.to_vec(), v.map(<[u8]>::to_vec))).collect();
+            let writes = pairs
+                .iter()
+                .map(|(k, v)| (k.to_vec(), v.map(<[u8]>::to_vec)))
+                .collect();
             map.write(writes).unwrap();
         };
         let scan = |map: &dyn Map, prefix: &[u8]| {
@@ -220,13 +237,30 @@ mod tests {
             .unwrap();
             found
         };
-        put(map, &[(b"r\x01\x02a", Some(b"1")), (b"r\x01\x02b", Some(b"2")), (b"r\x7f\xffc", Some(b"3"))]);
-        put(map, &[(b"dalice/phone\0x", Some(b"4")), (b"dalice/tablet\0x", Some(b"5")), (b"dbob/phone\0x", Some(b"6"))]);
+        put(
+            map,
+            &[
+                (b"r\x01\x02a", Some(b"1")),
+                (b"r\x01\x02b", Some(b"2")),
+                (b"r\x7f\xffc", Some(b"3")),
+            ],
+        );
+        put(
+            map,
+            &[
+                (b"dalice/phone\0x", Some(b"4")),
+                (b"dalice/tablet\0x", Some(b"5")),
+                (b"dbob/phone\0x", Some(b"6")),
+            ],
+        );
         put(map, &[(POSITION, Some(b"p")), (b"r\x01\x02b", None)]);
         assert_eq!(map.value(b"r\x01\x02a").unwrap(), Some(b"1".to_vec()));
         assert_eq!(map.value(b"r\x01\x02b").unwrap(), None);
         assert_eq!(scan(map, b"r"), [b"r\x01\x02a".to_vec(), b"r\x7f\xffc".to_vec()]);
-        assert_eq!(scan(map, b"dalice/"), [b"dalice/phone\0x".to_vec(), b"dalice/tablet\0x".to_vec()]);
+        assert_eq!(
+            scan(map, b"dalice/"),
+            [b"dalice/phone\0x".to_vec(), b"dalice/tablet\0x".to_vec()]
+        );
         assert_eq!(scan(map, b"dalice/phone\0"), [b"dalice/phone\0x".to_vec()]);
         assert_eq!(map.value(POSITION).unwrap(), Some(b"p".to_vec()));
     }

@@ -88,6 +88,8 @@ pub enum Notice {
     TornTail(PathBuf),
     /// The index was made anew from the ledger.
     Rebuilt(String),
+    /// The index was this many events behind the ledger, and has caught up.
+    CaughtUp(u64),
     /// The index was not used, because it is busy, behind or out of reach; the ledger was read instead.
     IndexNotUsed(String),
 }
@@ -126,7 +128,10 @@ pub struct Paths {
 impl Paths {
     /// The store's files in `home`.
     pub fn in_home(home: &Path) -> Self {
-        Self { ledger: home.join("ledger.jsonl"), index: home.join("index") }
+        Self {
+            ledger: home.join("ledger.jsonl"),
+            index: home.join("index"),
+        }
     }
 }
 
@@ -148,6 +153,7 @@ impl Store {
     pub fn open(paths: &Paths, patience: Duration, now: Time) -> Result<Self, StoreError> {
         let ledger = Ledger::open(&paths.ledger)?;
         let (mut index, mut notices) = open_index(paths, &ledger, patience)?;
+        let known = index.position()?.seq;
         let (position, tail) = match catch_up(&ledger, &mut index) {
             Err(StoreError::Index(why)) => {
                 drop(index);
@@ -156,6 +162,9 @@ impl Store {
             }
             caught_up => caught_up?,
         };
+        if known > 0 && position.seq > known && !notices.iter().any(|n| matches!(n, Notice::Rebuilt(_))) {
+            notices.push(Notice::CaughtUp(position.seq - known));
+        }
         if tail == Tail::Torn {
             notices.push(Notice::TornTail(ledger.cut(position, now)?));
         }
@@ -192,14 +201,29 @@ impl Store {
         let current = position != Position::START
             && ledger.holds(position).map_err(|e| e.to_string())?
             && ledger.len().map_err(|e| e.to_string())? == position.offset;
-        if current { Ok((index, position)) } else { Err("behind the ledger".into()) }
+        if current {
+            Ok((index, position))
+        } else {
+            Err("behind the ledger".into())
+        }
     }
 
-    fn at(ledger: Ledger, index: Index, position: Position, notices: Vec<Notice>) -> Result<Self, StoreError> {
+    fn at(
+        ledger: Ledger,
+        index: Index,
+        position: Position,
+        notices: Vec<Notice>,
+    ) -> Result<Self, StoreError> {
         if position == Position::START {
             return Err(StoreError::Empty);
         }
-        let mut store = Self { ledger, index, position, last: Time::from_unix(0), notices };
+        let mut store = Self {
+            ledger,
+            index,
+            position,
+            last: Time::from_unix(0),
+            notices,
+        };
         store.last = store.last_event()?.time;
         Ok(store)
     }
@@ -248,8 +272,12 @@ impl Store {
         time: Time,
         by: &str,
     ) -> Result<Vec<Committed>, StoreError> {
-        let committed: Vec<Committed> =
-            signed.into_iter().map(|signed| Committed { issued: signed.into_issued() }).collect();
+        let committed: Vec<Committed> = signed
+            .into_iter()
+            .map(|signed| Committed {
+                issued: signed.into_issued(),
+            })
+            .collect();
         let issued = committed.iter().map(|c| Fact::Issued(Box::new(c.issued.clone())));
         self.commit(before.into_iter().chain(issued).collect(), time, by)?;
         Ok(committed)
@@ -336,8 +364,19 @@ impl Store {
         let event = self.ledger.event_at(record.offset)?;
         match event.fact {
             Fact::Issued(issued) if issued.serial == record.serial => Ok(*issued),
-            _ => Err(StoreError::Index(format!("it places certificate {} wrongly", record.serial))),
+            _ => Err(StoreError::Index(format!(
+                "it places certificate {} wrongly",
+                record.serial
+            ))),
         }
+    }
+
+    /// The event that issued a certificate.
+    ///
+    /// # Errors
+    /// Where the ledger does not have it where the index says.
+    pub fn issuing_event(&self, record: &Record) -> Result<Event, StoreError> {
+        self.ledger.event_at(record.offset)
     }
 
     /// Every acknowledged event after number `after`, in order, each checked. Reads the whole ledger and checks its chain.
@@ -350,7 +389,10 @@ impl Store {
         visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
     ) -> Result<(Position, Tail), StoreError> {
         self.ledger.replay(Position::START, |batch| {
-            batch.into_iter().filter(|entry| entry.event.seq > after).try_for_each(|entry| visit(entry.event))
+            batch
+                .into_iter()
+                .filter(|entry| entry.event.seq > after)
+                .try_for_each(|entry| visit(entry.event))
         })
     }
 
@@ -378,7 +420,11 @@ fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), Stor
 const RETRY: Duration = Duration::from_millis(5);
 
 /// The index of this ledger, which is not ahead of it; made anew where it is missing, foreign or damaged.
-fn open_index(paths: &Paths, ledger: &Ledger, patience: Duration) -> Result<(Index, Vec<Notice>), StoreError> {
+fn open_index(
+    paths: &Paths,
+    ledger: &Ledger,
+    patience: Duration,
+) -> Result<(Index, Vec<Notice>), StoreError> {
     let mut notices = Vec::new();
     if !paths.index.is_dir() {
         disk::ensure_directory(&paths.index, disk::PRIVATE_DIRECTORY)?;
@@ -394,7 +440,9 @@ fn open_index(paths: &Paths, ledger: &Ledger, patience: Duration) -> Result<(Ind
             }
         }
     };
-    let known = index.position().and_then(|position| Ok((position, index.home()?)));
+    let known = index
+        .position()
+        .and_then(|position| Ok((position, index.home()?)));
     let (position, home) = match known {
         Ok(known) => known,
         Err(error) => {
@@ -411,10 +459,16 @@ fn open_index(paths: &Paths, ledger: &Ledger, patience: Duration) -> Result<(Ind
         Ok(())
     })?;
     if first.map(Vec::from) == home {
-        return Err(StoreError::Ahead { ledger: last.seq, index: position.seq });
+        return Err(StoreError::Ahead {
+            ledger: last.seq,
+            index: position.seq,
+        });
     }
     drop(index);
-    Ok((new_index(paths, &mut notices, "it belongs to another home")?, notices))
+    Ok((
+        new_index(paths, &mut notices, "it belongs to another home")?,
+        notices,
+    ))
 }
 
 /// An empty index in place of one that is of no use.

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
-    SerialNumber, SignatureAlgorithm, SigningKey,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData,
+    SanType, SerialNumber, SignatureAlgorithm, SigningKey,
 };
 
 use super::lint::{self, Expected};
@@ -64,7 +64,10 @@ impl Pointers {
     /// Where `base_url` serves what `authority` publishes.
     pub fn new(base_url: &str, authority: Authority) -> Self {
         let base = base_url.trim_end_matches('/');
-        Self { crl: format!("{base}/crl/{authority}.crl"), ca: format!("{base}/ca/{authority}.der") }
+        Self {
+            crl: format!("{base}/crl/{authority}.crl"),
+            ca: format!("{base}/ca/{authority}.der"),
+        }
     }
 }
 
@@ -87,9 +90,15 @@ pub fn certificate(
 ) -> Result<Certificate, X509Error> {
     let params = params(template)?;
     let issuer_params = issuer_params(issuer)?;
-    let expected = Expected { template, issuer: Some(issuer) };
+    let expected = Expected {
+        template,
+        issuer: Some(issuer),
+    };
     let gate = Gate::new(key, &expected);
-    let signed = params.signed_by(&Subject(template.public_key), &rcgen::Issuer::from_params(&issuer_params, &gate));
+    let signed = params.signed_by(
+        &Subject(template.public_key),
+        &rcgen::Issuer::from_params(&issuer_params, &gate),
+    );
     let certificate = gate.outcome(signed)?;
     if !certificate.is_issued_by(issuer) {
         return Err(X509Error::NotSignedBy("the new certificate", "its issuing CA"));
@@ -103,7 +112,10 @@ pub fn certificate(
 /// As [`certificate`].
 pub fn self_signed(template: &Template<'_>, key: &SoftwareKey) -> Result<Certificate, X509Error> {
     let params = params(template)?;
-    let expected = Expected { template, issuer: None };
+    let expected = Expected {
+        template,
+        issuer: None,
+    };
     let gate = Gate::new(key, &expected);
     let certificate = gate.outcome(params.self_signed(&gate))?;
     if !certificate.is_issued_by(&certificate) {
@@ -120,8 +132,12 @@ fn params(template: &Template<'_>) -> Result<CertificateParams, X509Error> {
     params.key_identifier_method = KeyIdMethod::PreSpecified(identifier.clone());
     params.distinguished_name = DistinguishedName::new();
     if let Some(pointers) = &template.pointers {
-        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![pointers.crl.clone()] }];
-        params.custom_extensions.push(extension::ca_issuers(&pointers.ca)?);
+        params.crl_distribution_points = vec![CrlDistributionPoint {
+            uris: vec![pointers.crl.clone()],
+        }];
+        params
+            .custom_extensions
+            .push(extension::ca_issuers(&pointers.ca)?);
     }
     let validity = match &template.kind {
         Kind::Authority(ca) => {
@@ -129,7 +145,11 @@ fn params(template: &Template<'_>) -> Result<CertificateParams, X509Error> {
             ca.validity
         }
         Kind::Device(draft) => {
-            device_params(&mut params, draft, extension::subject_key_identifier(&identifier)?)?;
+            device_params(
+                &mut params,
+                draft,
+                extension::subject_key_identifier(&identifier)?,
+            )?;
             draft.validity()
         }
     };
@@ -140,9 +160,13 @@ fn params(template: &Template<'_>) -> Result<CertificateParams, X509Error> {
 
 fn authority_params(params: &mut CertificateParams, ca: &AuthorityKind<'_>) -> Result<(), X509Error> {
     let name = authority_name(ca.authority, ca.organization);
-    params.distinguished_name.push(DnType::OrganizationName, ca.organization);
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, ca.organization);
     params.distinguished_name.push(DnType::CommonName, name);
-    params.custom_extensions.push(extension::name_constraints(ca.constraints)?);
+    params
+        .custom_extensions
+        .push(extension::name_constraints(ca.constraints)?);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     match ca.authority {
         Authority::Root => params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1)),
@@ -155,7 +179,11 @@ fn authority_params(params: &mut CertificateParams, ca: &AuthorityKind<'_>) -> R
     Ok(())
 }
 
-fn device_params(params: &mut CertificateParams, draft: &Draft, ski: CustomExtension) -> Result<(), X509Error> {
+fn device_params(
+    params: &mut CertificateParams,
+    draft: &Draft,
+    ski: CustomExtension,
+) -> Result<(), X509Error> {
     let subject = draft.subject();
     let name = &mut params.distinguished_name;
     name.push(DnType::OrganizationName, subject.organization.as_str());
@@ -164,7 +192,10 @@ fn device_params(params: &mut CertificateParams, draft: &Draft, ski: CustomExten
         name.push(DnType::CommonName, common_name.as_str());
     }
     if let Some(email) = draft.rfc822_name() {
-        let email = email.as_str().try_into().map_err(|e: rcgen::Error| X509Error::Build(e.to_string()))?;
+        let email = email
+            .as_str()
+            .try_into()
+            .map_err(|e: rcgen::Error| X509Error::Build(e.to_string()))?;
         params.subject_alt_names = vec![SanType::Rfc822Name(email)];
     }
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -178,8 +209,13 @@ fn issuer_params(issuer: &Certificate) -> Result<CertificateParams, X509Error> {
     let foreign = || X509Error::Foreign("the issuer's subject is not O and CN".into());
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, issuer.organization().ok_or_else(foreign)?);
-    params.distinguished_name.push(DnType::CommonName, issuer.common_name().ok_or_else(foreign)?);
+    params.distinguished_name.push(
+        DnType::OrganizationName,
+        issuer.organization().ok_or_else(foreign)?,
+    );
+    params
+        .distinguished_name
+        .push(DnType::CommonName, issuer.common_name().ok_or_else(foreign)?);
     params.key_identifier_method = KeyIdMethod::PreSpecified(issuer.key_identifier());
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params)
@@ -211,7 +247,11 @@ struct Gate<'a> {
 
 impl<'a> Gate<'a> {
     fn new(key: &'a SoftwareKey, expected: &'a Expected<'a>) -> Self {
-        Self { key, expected, refused: RefCell::new(None) }
+        Self {
+            key,
+            expected,
+            refused: RefCell::new(None),
+        }
     }
 
     /// rcgen's answer, or the lint's where it refused.

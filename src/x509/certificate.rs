@@ -43,10 +43,17 @@ impl Certificate {
         let text = |name: &x509_parser::x509::X509Name<'_>| -> String { name.to_string() };
         let first = |mut values: Box<dyn Iterator<Item = String> + '_>| values.next();
         let organization = first(Box::new(
-            tbs.subject.iter_organization().filter_map(|a| a.as_str().ok()).map(str::to_owned),
+            tbs.subject
+                .iter_organization()
+                .filter_map(|a| a.as_str().ok())
+                .map(str::to_owned),
         ));
-        let common_name =
-            first(Box::new(tbs.subject.iter_common_name().filter_map(|a| a.as_str().ok()).map(str::to_owned)));
+        let common_name = first(Box::new(
+            tbs.subject
+                .iter_common_name()
+                .filter_map(|a| a.as_str().ok())
+                .map(str::to_owned),
+        ));
         let mut subject_key_identifier = None;
         let mut name_constraints = None;
         for item in tbs.extensions() {
@@ -150,7 +157,9 @@ impl Certificate {
 
     /// The key identifier that the certificates it signs refer to: its own SKI.
     pub fn key_identifier(&self) -> Vec<u8> {
-        self.subject_key_identifier.clone().unwrap_or_else(|| self.public_key.key_identifier())
+        self.subject_key_identifier
+            .clone()
+            .unwrap_or_else(|| self.public_key.key_identifier())
     }
 
     /// Its name constraints, where it has any.
@@ -166,6 +175,8 @@ impl Certificate {
     /// Whether `issuer` is named as its issuer and signed it (RFC 5280 §6.1.3 a).
     pub fn is_issued_by(&self, issuer: &Self) -> bool {
         self.issuer == issuer.subject
-            && issuer.public_key.verifies(&self.der[self.tbs.clone()], &self.signature)
+            && issuer
+                .public_key
+                .verifies(&self.der[self.tbs.clone()], &self.signature)
     }
 }

@@ -3,11 +3,11 @@
 //! The writer is our own, because a list of a million entries must not cost what the libraries ask for it; the reader rests on
 //! x509-parser and goes through the entries one by one, so that reading takes no memory either.
 
+use x509_parser::asn1_rs::{Any, BitString, Class, Header, Tag};
 use x509_parser::prelude::{FromDer, ParsedExtension};
 use x509_parser::revocation_list::RevokedCertificate;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::{AlgorithmIdentifier, X509Name};
-use x509_parser::asn1_rs::{Any, BitString, Class, Header, Tag};
 
 use super::{Certificate, X509Error};
 use crate::key::SoftwareKey;
@@ -24,12 +24,16 @@ pub struct Terms {
     pub next_update: Time,
 }
 
-const ECDSA_WITH_SHA256: &[u8] = &[0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02];
+const ECDSA_WITH_SHA256: &[u8] = &[
+    0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02,
+];
 const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x06, 0x03, 0x55, 0x1D, 0x23];
 const CRL_NUMBER: &[u8] = &[0x06, 0x03, 0x55, 0x1D, 0x14];
 /// crlEntryExtensions with a reasonCode: SEQUENCE { SEQUENCE { id-ce-cRLReasons, OCTET STRING { ENUMERATED } } }; the reason
 /// is the last octet.
-const REASON_CODE: &[u8] = &[0x30, 0x0C, 0x30, 0x0A, 0x06, 0x03, 0x55, 0x1D, 0x15, 0x04, 0x03, 0x0A, 0x01];
+const REASON_CODE: &[u8] = &[
+    0x30, 0x0C, 0x30, 0x0A, 0x06, 0x03, 0x55, 0x1D, 0x15, 0x04, 0x03, 0x0A, 0x01,
+];
 
 /// Writes and signs the CRL of `issuer`, in DER. The entries must be in the order of their serials.
 ///
@@ -43,9 +47,14 @@ pub fn sign(
 ) -> Result<Vec<u8>, X509Error> {
     let sorted = entries.windows(2).all(|pair| pair[0].serial < pair[1].serial);
     if !sorted || terms.next_update <= terms.this_update || terms.number == 0 {
-        return Err(X509Error::Build("the CRL's terms or the order of its entries make no sense".into()));
+        return Err(X509Error::Build(
+            "the CRL's terms or the order of its entries make no sense".into(),
+        ));
     }
-    let entries_length: usize = entries.iter().map(|e| entry_header(e).len() + entry_length(e)).sum();
+    let entries_length: usize = entries
+        .iter()
+        .map(|e| entry_header(e).len() + entry_length(e))
+        .sum();
     let extensions = crl_extensions(issuer, terms.number);
     let head = [
         &[0x02, 0x01, 0x01][..],
@@ -55,7 +64,11 @@ pub fn sign(
         &time(terms.next_update),
     ]
     .concat();
-    let list_header = if entries.is_empty() { Vec::new() } else { header(0x30, entries_length) };
+    let list_header = if entries.is_empty() {
+        Vec::new()
+    } else {
+        header(0x30, entries_length)
+    };
     let content = head.len() + list_header.len() + entries_length + extensions.len();
     let tbs_header = header(0x30, content);
     // A signature has at most 72 octets: one allocation for the whole list.
@@ -88,7 +101,10 @@ fn crl_extensions(issuer: &Certificate, number: u64) -> Vec<u8> {
     if number[0] >= 0x80 {
         number.insert(0, 0);
     }
-    let both = [extension(AUTHORITY_KEY_IDENTIFIER, &key_identifier), extension(CRL_NUMBER, &tlv(0x02, &number))];
+    let both = [
+        extension(AUTHORITY_KEY_IDENTIFIER, &key_identifier),
+        extension(CRL_NUMBER, &tlv(0x02, &number)),
+    ];
     tlv(0xA0, &tlv(0x30, &both.concat()))
 }
 
@@ -134,7 +150,11 @@ fn time_length(time: Time) -> usize {
 
 fn time(time: Time) -> Vec<u8> {
     let digits: String = time.to_string().chars().filter(char::is_ascii_digit).collect();
-    let (tag, text) = if time.unix() < GENERALIZED { (0x17, &digits[2..]) } else { (0x18, &digits[..]) };
+    let (tag, text) = if time.unix() < GENERALIZED {
+        (0x17, &digits[2..])
+    } else {
+        (0x18, &digits[..])
+    };
     let mut encoded = header(tag, text.len() + 1);
     encoded.extend_from_slice(text.as_bytes());
     encoded.push(b'Z');
@@ -234,8 +254,9 @@ impl<'a> Crl<'a> {
 }
 
 fn revocation(entry: &RevokedCertificate<'_>) -> Result<Revocation, X509Error> {
-    let serial = Serial::from_octets(entry.raw_serial())
-        .ok_or_else(|| X509Error::Foreign(format!("the CRL has the serial {}", entry.raw_serial_as_string())))?;
+    let serial = Serial::from_octets(entry.raw_serial()).ok_or_else(|| {
+        X509Error::Foreign(format!("the CRL has the serial {}", entry.raw_serial_as_string()))
+    })?;
     let code = entry.reason_code().map(|(_, code)| code.0);
     Ok(Revocation {
         serial,
@@ -271,7 +292,9 @@ fn crl_number(input: &[u8]) -> Result<u64, X509Error> {
         match extension.parsed_extension() {
             ParsedExtension::CRLNumber(n) => number = u64::try_from(n.clone()).ok(),
             ParsedExtension::AuthorityKeyIdentifier(_) => {}
-            _ if extension.critical => return Err(foreign("has a critical extension that is not known here")),
+            _ if extension.critical => {
+                return Err(foreign("has a critical extension that is not known here"));
+            }
             _ => {}
         }
     }

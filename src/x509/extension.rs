@@ -24,7 +24,11 @@ fn build_error(error: der::Error) -> X509Error {
 }
 
 fn subtree(base: GeneralName) -> GeneralSubtree {
-    GeneralSubtree { base, minimum: 0, maximum: None }
+    GeneralSubtree {
+        base,
+        minimum: 0,
+        maximum: None,
+    }
 }
 
 fn ia5(text: &str) -> Result<Ia5String, X509Error> {
@@ -43,10 +47,18 @@ pub(super) fn name_constraints(constraints: &NameConstraints) -> Result<rcgen::C
         permitted.push(subtree(GeneralName::Rfc822Name(ia5(&format!(".{domain}"))?)));
     }
     for domain in &constraints.domains {
-        permitted.push(subtree(GeneralName::UniformResourceIdentifier(ia5(domain.as_str())?)));
-        permitted.push(subtree(GeneralName::UniformResourceIdentifier(ia5(&format!(".{domain}"))?)));
+        permitted.push(subtree(GeneralName::UniformResourceIdentifier(ia5(
+            domain.as_str()
+        )?)));
+        permitted.push(subtree(GeneralName::UniformResourceIdentifier(ia5(&format!(
+            ".{domain}"
+        ))?)));
     }
-    let ip = |octets: Vec<u8>| OctetString::new(octets).map(GeneralName::IpAddress).map_err(build_error);
+    let ip = |octets: Vec<u8>| {
+        OctetString::new(octets)
+            .map(GeneralName::IpAddress)
+            .map_err(build_error)
+    };
     for range in &constraints.ip_ranges {
         permitted.push(subtree(ip(range.octets())?));
     }
@@ -55,7 +67,10 @@ pub(super) fn name_constraints(constraints: &NameConstraints) -> Result<rcgen::C
     } else {
         None
     };
-    let encoded = Encoded { permitted_subtrees: Some(permitted), excluded_subtrees: excluded };
+    let encoded = Encoded {
+        permitted_subtrees: Some(permitted),
+        excluded_subtrees: excluded,
+    };
     let content = encoded.to_der().map_err(build_error)?;
     let mut extension = rcgen::CustomExtension::from_oid_content(NAME_CONSTRAINTS, content);
     extension.set_criticality(true);
@@ -75,7 +90,9 @@ pub(super) fn read_name_constraints(parsed: &Parsed<'_>) -> Result<NameConstrain
             ParsedName::DNSName(name) => constraints.domains.push(name.parse().map_err(|_| foreign())?),
             ParsedName::RFC822Name(name) if name.starts_with('.') => {}
             ParsedName::RFC822Name(name) => mail.push(name.parse().map_err(|_| foreign())?),
-            ParsedName::IPAddress(octets) => constraints.ip_ranges.push(ip_range(octets).ok_or_else(foreign)?),
+            ParsedName::IPAddress(octets) => {
+                constraints.ip_ranges.push(ip_range(octets).ok_or_else(foreign)?)
+            }
             ParsedName::URI(_) => {}
             _ => return Err(foreign()),
         }
@@ -83,7 +100,10 @@ pub(super) fn read_name_constraints(parsed: &Parsed<'_>) -> Result<NameConstrain
     let excluded = parsed.excluded_subtrees.as_deref().unwrap_or_default();
     let no_address = [&[0_u8; 8][..], &[0_u8; 32]];
     let as_written = match constraints.ip_ranges.as_slice() {
-        [] => excluded.iter().map(|s| &s.base).eq(no_address.map(ParsedName::IPAddress).iter()),
+        [] => excluded
+            .iter()
+            .map(|s| &s.base)
+            .eq(no_address.map(ParsedName::IPAddress).iter()),
         _ => excluded.is_empty(),
     };
     if !as_written {
@@ -109,14 +129,24 @@ fn ip_range(octets: &[u8]) -> Option<IpRange> {
 /// authorityInfoAccess with one caIssuers URL (RFC 5280 §4.2.2.1).
 pub(super) fn ca_issuers(url: &str) -> Result<rcgen::CustomExtension, X509Error> {
     let access_location = GeneralName::UniformResourceIdentifier(ia5(url)?);
-    let syntax =
-        AuthorityInfoAccessSyntax(vec![AccessDescription { access_method: CA_ISSUERS, access_location }]);
+    let syntax = AuthorityInfoAccessSyntax(vec![AccessDescription {
+        access_method: CA_ISSUERS,
+        access_location,
+    }]);
     let content = syntax.to_der().map_err(build_error)?;
-    Ok(rcgen::CustomExtension::from_oid_content(AUTHORITY_INFO_ACCESS, content))
+    Ok(rcgen::CustomExtension::from_oid_content(
+        AUTHORITY_INFO_ACCESS,
+        content,
+    ))
 }
 
 /// subjectKeyIdentifier (RFC 5280 §4.2.1.2), which rcgen writes for CAs only.
 pub(super) fn subject_key_identifier(identifier: &[u8]) -> Result<rcgen::CustomExtension, X509Error> {
-    let content = OctetString::new(identifier).and_then(|octets| octets.to_der()).map_err(build_error)?;
-    Ok(rcgen::CustomExtension::from_oid_content(SUBJECT_KEY_IDENTIFIER, content))
+    let content = OctetString::new(identifier)
+        .and_then(|octets| octets.to_der())
+        .map_err(build_error)?;
+    Ok(rcgen::CustomExtension::from_oid_content(
+        SUBJECT_KEY_IDENTIFIER,
+        content,
+    ))
 }

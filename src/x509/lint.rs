@@ -27,17 +27,33 @@ pub(super) fn certificate(octets: &[u8], expected: &Expected<'_>) -> Result<(), 
     demand(rest.is_empty(), "octets follow the certificate")?;
     let template = expected.template;
     demand(tbs.version.0 == 2, "it is not of version 3")?;
-    demand(tbs.raw_serial() == template.serial.octets(), "its serial number is another")?;
-    demand(tbs.signature.algorithm.to_id_string() == "1.2.840.10045.4.3.2", "it is not signed with ecdsa-with-SHA256")?;
-    demand(tbs.subject_pki.raw == template.public_key.spki(), "its key is another")?;
-    demand(tbs.issuer_uid.is_none() && tbs.subject_uid.is_none(), "it has unique identifiers")?;
+    demand(
+        tbs.raw_serial() == template.serial.octets(),
+        "its serial number is another",
+    )?;
+    demand(
+        tbs.signature.algorithm.to_id_string() == "1.2.840.10045.4.3.2",
+        "it is not signed with ecdsa-with-SHA256",
+    )?;
+    demand(
+        tbs.subject_pki.raw == template.public_key.spki(),
+        "its key is another",
+    )?;
+    demand(
+        tbs.issuer_uid.is_none() && tbs.subject_uid.is_none(),
+        "it has unique identifiers",
+    )?;
     names(&tbs, expected)?;
     times(&tbs, expected)?;
     extensions(&tbs, expected)
 }
 
 fn demand(holds: bool, otherwise: &str) -> Result<(), X509Error> {
-    if holds { Ok(()) } else { Err(X509Error::Lint(otherwise.to_owned())) }
+    if holds {
+        Ok(())
+    } else {
+        Err(X509Error::Lint(otherwise.to_owned()))
+    }
 }
 
 fn names(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Error> {
@@ -50,7 +66,10 @@ fn names(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
             let subject = draft.subject();
             let uid = ("0.9.2342.19200300.100.1.1", subject.uid.to_string());
             let common_name = subject.common_name.clone().map(|name| ("2.5.4.3", name));
-            [("2.5.4.10", subject.organization.clone()), uid].into_iter().chain(common_name).collect()
+            [("2.5.4.10", subject.organization.clone()), uid]
+                .into_iter()
+                .chain(common_name)
+                .collect()
         }
     };
     let found: Option<Vec<(String, String)>> = tbs
@@ -60,12 +79,18 @@ fn names(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
         .collect();
     let same = found.is_some_and(|found| {
         found.len() == wanted.len()
-            && found.iter().zip(&wanted).all(|(f, w)| f.0 == w.0 && f.1 == w.1 && !f.1.is_empty())
+            && found
+                .iter()
+                .zip(&wanted)
+                .all(|(f, w)| f.0 == w.0 && f.1 == w.1 && !f.1.is_empty())
     });
     demand(same, "its subject is another")?;
     // RFC 5280 §4.1.2.4: the issuer's name is the CA's subject, octet for octet.
     let issuer = expected.issuer.map_or(tbs.subject.as_raw(), Certificate::subject);
-    demand(tbs.issuer.as_raw() == issuer, "its issuer is not named as the CA is")
+    demand(
+        tbs.issuer.as_raw() == issuer,
+        "its issuer is not named as the CA is",
+    )
 }
 
 fn times(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Error> {
@@ -79,7 +104,9 @@ fn times(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
     };
     demand(found == wanted, "its validity is another")?;
     demand(found.not_before < found.not_after, "it ends before it begins")?;
-    let Some(issuer) = expected.issuer else { return Ok(()) };
+    let Some(issuer) = expected.issuer else {
+        return Ok(());
+    };
     let outer = issuer.validity();
     demand(
         outer.not_before <= found.not_before && found.not_after <= outer.not_after,
@@ -90,7 +117,9 @@ fn times(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
 fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Error> {
     let template = expected.template;
     let identifier = template.public_key.key_identifier();
-    let authority_identifier = expected.issuer.map_or(identifier.clone(), Certificate::key_identifier);
+    let authority_identifier = expected
+        .issuer
+        .map_or(identifier.clone(), Certificate::key_identifier);
     let mut found = Vec::new();
     for item in tbs.extensions() {
         let critical = item.critical;
@@ -98,7 +127,10 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
             ParsedExtension::SubjectKeyIdentifier(id) => !critical && id.0 == identifier,
             ParsedExtension::AuthorityKeyIdentifier(id) => {
                 !critical
-                    && id.key_identifier.as_ref().is_some_and(|k| k.0 == authority_identifier)
+                    && id
+                        .key_identifier
+                        .as_ref()
+                        .is_some_and(|k| k.0 == authority_identifier)
                     && id.authority_cert_issuer.is_none()
                     && id.authority_cert_serial.is_none()
             }
@@ -125,7 +157,9 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
             ParsedExtension::SubjectAlternativeName(names) => match &template.kind {
                 Kind::Authority(_) => false,
                 Kind::Device(draft) => {
-                    let email = draft.rfc822_name().map(|email| GeneralName::RFC822Name(email.as_str()));
+                    let email = draft
+                        .rfc822_name()
+                        .map(|email| GeneralName::RFC822Name(email.as_str()));
                     !critical && names.general_names.iter().eq(email.iter())
                 }
             },
@@ -143,8 +177,15 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
             ParsedExtension::AuthorityInfoAccess(access) => {
                 let url = template.pointers.as_ref().map(|p| GeneralName::URI(&p.ca));
                 !critical
-                    && access.accessdescs.iter().map(|d| &d.access_location).eq(url.iter())
-                    && access.accessdescs.iter().all(|d| d.access_method.to_id_string() == "1.3.6.1.5.5.7.48.2")
+                    && access
+                        .accessdescs
+                        .iter()
+                        .map(|d| &d.access_location)
+                        .eq(url.iter())
+                    && access
+                        .accessdescs
+                        .iter()
+                        .all(|d| d.access_method.to_id_string() == "1.3.6.1.5.5.7.48.2")
             }
             _ => false,
         };
@@ -155,7 +196,10 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
     found.sort_unstable();
     let mut wanted: Vec<String> = wanted_extensions(&template.kind, template.pointers.as_ref());
     wanted.sort_unstable();
-    demand(found == wanted, "its extensions are not exactly those of its kind")
+    demand(
+        found == wanted,
+        "its extensions are not exactly those of its kind",
+    )
 }
 
 fn path_length(authority: Authority) -> u32 {

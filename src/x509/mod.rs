@@ -46,6 +46,9 @@ pub enum X509Error {
 
 impl X509Error {
     fn malformed(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
-        move |why| Self::Malformed { what, why: why.to_string() }
+        move |why| Self::Malformed {
+            what,
+            why: why.to_string(),
+        }
     }
 }

@@ -14,11 +14,15 @@ pub const REQUEST: &str = "CERTIFICATE REQUEST";
 /// Base64 in lines of 64 characters.
 fn wrapped() -> Encoding {
     let mut specification = Specification::new();
-    specification.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+    specification
+        .symbols
+        .push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
     specification.padding = Some('=');
     specification.wrap.width = 64;
     specification.wrap.separator.push('\n');
-    specification.encoding().expect("64 distinct symbols, padding and a separator make an encoding")
+    specification
+        .encoding()
+        .expect("64 distinct symbols, padding and a separator make an encoding")
 }
 
 /// One PEM block.
@@ -37,7 +41,10 @@ pub fn encode(label: &str, der: &[u8]) -> String {
 /// No such block, a broken one, or more than one block.
 pub fn decode(label: &'static str, text: &[u8]) -> Result<Vec<u8>, X509Error> {
     let mut blocks = x509_parser::pem::Pem::iter_from_buffer(text);
-    let first = blocks.next().and_then(Result::ok).filter(|block| block.label == label);
+    let first = blocks
+        .next()
+        .and_then(Result::ok)
+        .filter(|block| block.label == label);
     let first = first.ok_or(X509Error::NoPem(label))?;
     match blocks.next() {
         None => Ok(first.contents),
@@ -55,7 +62,10 @@ mod tests {
             let der: Vec<u8> = (0..length).map(|i: u32| i.to_le_bytes()[0]).collect();
             let text = encode(CRL, &der);
             assert!(text.lines().all(|line| line.len() <= 64), "{text}");
-            assert!(text.ends_with("\n-----END X509 CRL-----\n") && !text.contains("\n\n"), "{text}");
+            assert!(
+                text.ends_with("\n-----END X509 CRL-----\n") && !text.contains("\n\n"),
+                "{text}"
+            );
             assert_eq!(decode(CRL, text.as_bytes()).unwrap(), der);
         }
     }

@@ -1,7 +1,7 @@
 //! Certificate signing requests (RFC 2986): a public key and the proof that its key is held. Nothing else of them counts.
 
-use x509_cert::request::CertReq;
 use der::{Decode, Encode};
+use x509_cert::request::CertReq;
 
 use super::{X509Error, pem};
 use crate::key::PublicKey;
@@ -53,8 +53,8 @@ impl Request {
         let request = CertReq::from_der(&der).map_err(|e| malformed(&e))?;
         let spki = request.info.public_key.to_der().map_err(|e| malformed(&e))?;
         let algorithm = &request.info.public_key.algorithm;
-        let public_key =
-            PublicKey::from_spki(&spki).map_err(|_| RequestError::Algorithm(algorithm_name(&algorithm.oid)))?;
+        let public_key = PublicKey::from_spki(&spki)
+            .map_err(|_| RequestError::Algorithm(algorithm_name(&algorithm.oid)))?;
         let signed_with = request.algorithm.oid.to_string();
         if signed_with != "1.2.840.10045.4.3.2" {
             return Err(RequestError::Signature(algorithm_name(&request.algorithm.oid)));

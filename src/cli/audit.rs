@@ -1,0 +1,189 @@
+use std::fmt;
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::model::{Event, Fact};
+use crate::store::{StoreError, Tail};
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+
+/// Show what happened: every event of the ledger, oldest first
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Examples:
+  pki audit
+  pki audit --json | jq '.events[] | select(.event == \"revoked\")'
+  pki audit --follow
+  pki audit verify                  every link of the chain: exit code 3 where one does not hold")]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Go on showing what happens, until interrupted
+    #[arg(long)]
+    follow: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Verify the ledger link by link
+    Verify,
+}
+
+/// How often --follow looks.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    match args.verb {
+        Some(Verb::Verify) => verify(context),
+        None if args.follow => follow(context),
+        None => show(context),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Events {
+    events: Vec<Event>,
+}
+
+impl fmt::Display for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.events
+            .iter()
+            .try_for_each(|event| writeln!(f, "{}", line(event)))
+    }
+}
+
+fn show(context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let mut events = Vec::new();
+    context.read(&home)?.events(0, &mut |event| {
+        events.push(event);
+        Ok(())
+    })?;
+    context.ui.report(&Events { events })?;
+    Ok(Exit::Done)
+}
+
+fn follow(context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let mut seen = 0;
+    loop {
+        let mut fresh = Vec::new();
+        home.read()?.events(seen, &mut |event| {
+            fresh.push(event);
+            Ok(())
+        })?;
+        for event in fresh {
+            let text = if context.ui.json {
+                serde_json::to_string(&event).map_err(|e| Failure::new(Exit::Bug, "bug", e))?
+            } else {
+                line(&event)
+            };
+            context.ui.out(format!("{text}\n"))?;
+            seen = event.seq;
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Verified {
+    good: bool,
+    events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            None => writeln!(f, "{} events, every link holds", self.events),
+            Some(problem) => writeln!(f, "{problem}"),
+        }
+    }
+}
+
+fn verify(context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let mut events = 0;
+    let outcome = home.read().map_err(Failure::from).and_then(|store| {
+        Ok(store.events(0, &mut |_| {
+            events += 1;
+            Ok::<(), StoreError>(())
+        })?)
+    });
+    let problem = match outcome {
+        Ok((_, Tail::Clean)) => None,
+        Ok((_, Tail::Torn)) => Some(format!(
+            "{events} events are good; what follows them was never acknowledged (the next command that changes something moves it aside)"
+        )),
+        Err(failure) if matches!(failure.kind, "ledger-damaged" | "events-missing" | "mixed") => {
+            Some(failure.message)
+        }
+        Err(failure) => return Err(failure),
+    };
+    let exit = if problem.is_none() {
+        Exit::Done
+    } else {
+        Exit::Found
+    };
+    if problem.is_some() {
+        context
+            .ui
+            .hint("restore ledger.jsonl from a backup, unless this is a torn end");
+    }
+    context.ui.report(&Verified {
+        good: problem.is_none(),
+        events,
+        problem,
+    })?;
+    Ok(exit)
+}
+
+/// One event for people.
+fn line(event: &Event) -> String {
+    let what = match &event.fact {
+        Fact::Initialized { organization, .. } => format!("initialized  {organization}"),
+        Fact::Issued(issued) => {
+            format!(
+                "issued       {} {} until {}",
+                issued.address,
+                issued.serial,
+                issued.validity.not_after.date()
+            )
+        }
+        Fact::Delivered { serial, .. } => format!("delivered    {serial}"),
+        Fact::Revoked {
+            serial,
+            address,
+            reason,
+            ..
+        } => {
+            let address = address
+                .as_ref()
+                .map_or("(unknown)".to_owned(), ToString::to_string);
+            format!("revoked      {address} {serial} ({reason})")
+        }
+        Fact::Offboarded { employee } => format!("offboarded   {employee}"),
+        Fact::Reinstated { employee } => format!("reinstated   {employee}"),
+        Fact::CrlSigned {
+            authority,
+            number,
+            entries,
+            next_update,
+            ..
+        } => {
+            format!(
+                "crl signed   {authority} {number}, {entries} revoked, until {}",
+                next_update.date()
+            )
+        }
+        Fact::Published { public, server, .. } => format!("published    public {public}, server {server}"),
+        Fact::ClockConfirmed { clock, last } => format!("clock        {clock} confirmed, after {last}"),
+    };
+    format!("{:>6}  {}  {what}  by {}", event.seq, event.time, event.by)
+}

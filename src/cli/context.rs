@@ -1,0 +1,303 @@
+//! What every verb needs: the operator, the home, the clock.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::failure::{Exit, Failure};
+use super::ui::Ui;
+use crate::authority::Issuing;
+use crate::home::Home;
+use crate::model::{Address, Authority, Employee, Serial, Span, Time};
+use crate::operate::{self, ClockPolicy, Desk, Published, Refresh, Session};
+use crate::store::{Notice, Store};
+
+/// What every verb needs.
+pub struct Context {
+    /// The operator.
+    pub ui: Ui,
+    /// Where the home is, where that was said.
+    pub home: Option<PathBuf>,
+    /// How long to wait for the lock.
+    pub wait: Duration,
+    /// What others are told while the lock is held.
+    pub command: String,
+}
+
+/// An employee, or one of her devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addressee {
+    /// `alice`.
+    Employee(Employee),
+    /// `alice/phone`.
+    Device(Address),
+}
+
+impl std::str::FromStr for Addressee {
+    type Err = crate::model::subject::InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains('/') {
+            text.parse().map(Self::Device)
+        } else {
+            text.parse().map(Self::Employee)
+        }
+    }
+}
+
+/// The machine's clock.
+pub fn system_clock() -> Time {
+    let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    };
+    Time::from_unix(seconds)
+}
+
+/// The account that runs the command, for the ledger.
+pub fn account() -> String {
+    let named = |variable| {
+        std::env::var(variable)
+            .ok()
+            .filter(|name: &String| !name.is_empty() && name.len() <= 64)
+    };
+    let uid = rustix::process::getuid().as_raw();
+    match named("SUDO_USER")
+        .or_else(|| named("USER"))
+        .or_else(|| named("LOGNAME"))
+    {
+        Some(name) => format!("{name} (uid {uid})"),
+        None => format!("uid {uid}"),
+    }
+}
+
+impl Context {
+    /// Where the home is: --home, PKI_HOME, or the platform's data directory.
+    ///
+    /// # Errors
+    /// Where none of them is known.
+    pub fn home_path(&self) -> Result<PathBuf, Failure> {
+        let from_home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
+        let data = if cfg!(target_os = "macos") {
+            from_home("Library/Application Support")
+        } else {
+            std::env::var_os("XDG_DATA_HOME")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+                .or_else(|| from_home(".local/share"))
+        };
+        self.home
+            .clone()
+            .or_else(|| data.map(|data| data.join("pki")))
+            .ok_or_else(|| {
+                Failure::refused("it is not known where the PKI is")
+                    .hint("name it with --home DIR or PKI_HOME")
+            })
+    }
+
+    /// Opens the home.
+    ///
+    /// # Errors
+    /// Where it is none, or cannot be used.
+    pub fn open(&self) -> Result<Home, Failure> {
+        Ok(Home::open(&self.home_path()?)?)
+    }
+
+    /// An operator at work on the home.
+    ///
+    /// # Errors
+    /// Where the home cannot be used.
+    pub fn desk(&self) -> Result<Desk, Failure> {
+        Ok(Desk {
+            home: self.open()?,
+            by: account(),
+            holder: format!("pki {}", self.command),
+            patience: self.wait,
+            clock: system_clock,
+        })
+    }
+
+    /// Begins a change.
+    ///
+    /// # Errors
+    /// A busy home, a damaged ledger, or a clock that policy refuses.
+    pub fn session<'a>(&self, desk: &'a Desk, policy: ClockPolicy) -> Result<Session<'a>, Failure> {
+        let session = desk.session(policy)?;
+        self.tell(&session.store);
+        self.warn_of_crl(&session.store, session.now)?;
+        Ok(session)
+    }
+
+    /// Opens the ledger for reading.
+    ///
+    /// # Errors
+    /// Where it is damaged.
+    pub fn read(&self, home: &Home) -> Result<Store, Failure> {
+        let store = home.read()?;
+        self.tell(&store);
+        self.warn_of_crl(&store, system_clock())?;
+        Ok(store)
+    }
+
+    /// Says what opening the store did on the way.
+    pub fn tell(&self, store: &Store) {
+        for notice in store.notices() {
+            match notice {
+                Notice::TornTail(path) => self.ui.warn(format!(
+                    "the end of the ledger was cut off while it was written; what was never acknowledged is in {}",
+                    path.display()
+                )),
+                Notice::Rebuilt(why) => self.ui.say(format!("the index was made anew from the ledger ({why})")),
+                Notice::CaughtUp(count) => self.ui.detail(format!("the index took in {count} events")),
+                Notice::IndexNotUsed(why) => {
+                    self.ui.detail(format!("the ledger was read without its index ({why})"));
+                }
+            }
+        }
+    }
+
+    /// Warns where the issuing CA's CRL has under a third of its life left.
+    fn warn_of_crl(&self, store: &Store, now: Time) -> Result<(), Failure> {
+        let Some(crl) = store.last_crl(Authority::Issuing).map_err(Failure::from)? else {
+            return Ok(());
+        };
+        let life = (crl.next_update - crl.this_update).as_seconds();
+        let left = crl.next_update - now;
+        if left < Span::seconds(0) {
+            self.ui.warn(format!(
+                "the CRL ended on {}: servers let nobody in",
+                crl.next_update
+            ));
+            self.ui
+                .hint("run `pki publish` now, and set up the timer of docs/how-to/timer.md");
+        } else if left.as_seconds() * 3 < life {
+            self.ui
+                .warn(format!("the CRL ends in {left}; then servers let nobody in"));
+            self.ui.hint("run `pki publish`, and see why its timer does not");
+        }
+        Ok(())
+    }
+
+    /// The device that is meant: `alice` alone is her default device when issuing.
+    pub fn to_issue(&self, home: &Home, addressee: &Addressee) -> Address {
+        match addressee {
+            Addressee::Device(address) => address.clone(),
+            Addressee::Employee(employee) => {
+                Address::new(employee.clone(), home.config().default_device.clone())
+            }
+        }
+    }
+
+    /// The device that is meant: `alice` alone is her only active device. Where she has several, a terminal offers the choice.
+    ///
+    /// # Errors
+    /// Where she has none, or several and there is nobody to ask.
+    pub fn existing(&self, store: &Store, addressee: &Addressee, now: Time) -> Result<Address, Failure> {
+        let employee = match addressee {
+            Addressee::Device(address) => return Ok(address.clone()),
+            Addressee::Employee(employee) => employee,
+        };
+        let records = store.employee(employee)?;
+        let mut all: Vec<Address> = records.iter().map(|record| record.address.clone()).collect();
+        all.dedup();
+        let mut active: Vec<Address> = records
+            .iter()
+            .filter(|r| r.status(now).accepted())
+            .map(|r| r.address.clone())
+            .collect();
+        active.dedup();
+        match (active.as_slice(), all.as_slice()) {
+            ([one], _) | ([], [one]) => Ok(one.clone()),
+            ([], []) => Err(operate::OperateError::NoEmployee(employee.clone()).into()),
+            ([], _) => Err(Failure::refused(format!("{employee} has no active device"))
+                .hint(format!("`pki list --employee {employee}` shows what she had"))),
+            (several, _) => {
+                let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+                if self.ui.can_ask() {
+                    let choice = self.ui.choose(&format!("Which device of {employee}?"), &names)?;
+                    return Ok(several[choice].clone());
+                }
+                Err(Failure::refused(format!(
+                    "{employee} has several active devices: {}",
+                    names.join(", ")
+                ))
+                .hint("name one of them"))
+            }
+        }
+    }
+
+    /// Asks whether a clock far ahead of the last event is right.
+    ///
+    /// # Errors
+    /// Where it is not, or there is nobody to ask.
+    pub fn confirm_leap(&self, leap: Option<(Time, Time)>) -> Result<(), Failure> {
+        let Some((clock, last)) = leap else { return Ok(()) };
+        self.ui.confirm(&format!(
+            "The clock says {clock}, and nothing has happened here since {last}. Is the clock right?"
+        ))
+    }
+
+    /// Publishes what a change has brought, and tells what came of it.
+    ///
+    /// # Errors
+    /// Exit 5: what was recorded stays recorded.
+    pub fn publish_change(&self, session: &mut Session<'_>, issuing: &Issuing) -> Result<Published, Failure> {
+        let unpublished = |e| Failure::from(operate::OperateError::Unpublished(Box::new(e)));
+        match operate::refresh(session, Some(issuing)).map_err(unpublished)? {
+            Refresh::NeedsKey => Ok(Published::default()),
+            Refresh::Done(published) => Ok(published),
+        }
+    }
+
+    /// Tells what was published, and the exit code that it makes.
+    pub fn tell_published(&self, published: &Published, now: Time) -> Exit {
+        if let Some((number, entries)) = published.crl {
+            self.ui.detail(format!("CRL {number} signed: {entries} revoked"));
+        }
+        if published.adopted > 0 {
+            self.ui.warn(format!(
+                "{} revocations were on the published CRL and not in the ledger (restored from an older backup?): recorded",
+                published.adopted
+            ));
+        }
+        for (place, error) in &published.failed {
+            self.ui.warn(format!("{place} was not published to: {error}"));
+            self.ui.hint("mend it, then run `pki publish`");
+        }
+        if let Some(end) = published.root_crl_ended {
+            self.ui.warn(format!(
+                "the root's CRL ended on {}: servers let nobody in",
+                end.date()
+            ));
+            self.ui.hint("run `pki root crl`, then `pki publish`");
+        } else if let Some(end) = published.root_crl_end.filter(|end| *end - now < Span::days(120)) {
+            self.ui.warn(format!("the root's CRL ends in {}", end - now));
+            self.ui
+                .hint("take the root out of its safe soon, and run `pki root crl`");
+        }
+        if published.failed.is_empty() && published.root_crl_ended.is_none() {
+            Exit::Done
+        } else {
+            Exit::Incomplete
+        }
+    }
+}
+
+/// What names a certificate or a device on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// Exactly one certificate.
+    Serial(Serial),
+    /// A person or a device.
+    Addressee(Addressee),
+}
+
+impl std::str::FromStr for Named {
+    type Err = crate::model::subject::InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(serial) => Ok(Self::Serial(serial)),
+            Err(_) => text.parse().map(Self::Addressee),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::disk::Shown;
+use crate::doctor::{self, Finding, Severity};
+use crate::home::HomeError;
+use crate::operate::Desk;
+
+use super::context::{Context, account, system_clock};
+use super::failure::{Exit, Failure};
+
+/// Find what is wrong or soon will be, with the command that mends it
+///
+/// Exit code 3 with warnings or errors; notes alone are 0.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki doctor
+  pki doctor --json | jq -r '.findings[] | \"\\(.severity) \\(.code)\"'")]
+pub struct Args {}
+
+#[derive(Debug, Serialize)]
+struct Findings {
+    findings: Vec<Finding>,
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.findings {
+            writeln!(f, "{}: {} [{}]", finding.severity, finding.message, finding.code)?;
+            writeln!(f, "  → {}", finding.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
+    let path = context.home_path()?;
+    if !path.exists() {
+        return Err(HomeError::Missing(Shown(path)).into());
+    }
+    let desk = |home| Desk {
+        home,
+        by: account(),
+        holder: "pki doctor".into(),
+        patience: context.wait,
+        clock: system_clock,
+    };
+    let findings = doctor::examine(&path, desk, system_clock());
+    let serious = findings
+        .iter()
+        .any(|finding| finding.severity >= Severity::Warning);
+    if findings.is_empty() {
+        context.ui.say("all is well");
+    } else if !serious {
+        context.ui.say("all is well, with notes");
+    }
+    context.ui.report(&Findings { findings })?;
+    Ok(if serious { Exit::Found } else { Exit::Done })
+}

@@ -1,0 +1,156 @@
+use std::path::PathBuf;
+
+use crate::config::check_base_url;
+use crate::key::Passphrase;
+use crate::model::text::{printable, quoted};
+use crate::model::{Domain, IpRange, NameConstraints};
+use crate::operate::{self, Founding, Passphrases};
+
+use super::context::{Context, account, system_clock};
+use super::failure::{Exit, Failure};
+use super::secrets::{IssuingSecret, RootSecret};
+
+/// Make a PKI: root, issuing CA, their CRLs, pki.toml and the first publication
+///
+/// The root and the issuing CA can vouch for names of your domains and for nothing else (name constraints), so that devices
+/// and servers that trust the root are no worse off should it ever be stolen.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki init --org \"Acme Ltd\" --domain acme.example
+  pki init --org \"Acme Ltd\" --domain acme.example --email-domain mail.example --base-url http://pki.acme.example
+  pki init --org \"Acme Ltd\" --domain acme.example --offline-root /media/usb/acme-root
+  pki init --org \"Acme Ltd\" --domain acme.example --root-passphrase-file root.txt --passphrase-file issuing.txt")]
+pub struct Args {
+    /// The organization, as every certificate names it (at most 48 characters)
+    #[arg(long, value_name = "NAME")]
+    org: String,
+    /// A domain that the PKI may vouch for, with everything below it; may be repeated
+    #[arg(long, required = true, value_name = "DOMAIN")]
+    domain: Vec<Domain>,
+    /// A further domain of e-mail addresses; may be repeated
+    #[arg(long, value_name = "DOMAIN")]
+    email_domain: Vec<Domain>,
+    /// A range of IP addresses that the PKI may vouch for; may be repeated [default: none]
+    #[arg(long, value_name = "CIDR")]
+    ip_range: Vec<IpRange>,
+    /// Where the CRLs and CA certificates will be served, plain http
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Put the root's key on another medium instead of the home
+    #[arg(long, value_name = "DIR")]
+    offline_root: Option<PathBuf>,
+    #[command(flatten)]
+    issuing: IssuingSecret,
+    #[command(flatten)]
+    root: RootSecret,
+}
+
+/// The most characters of an organization: with " Issuing CA" behind it, it fits a CN of 64.
+const ORGANIZATION: usize = 48;
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let organization = args.org.trim().to_owned();
+    let count = organization.chars().count();
+    if !(1..=ORGANIZATION).contains(&count) {
+        return Err(Failure::usage(format!(
+            "--org has {count} characters: it must have 1 to {ORGANIZATION}"
+        )));
+    }
+    printable(&organization)
+        .map_err(|why| Failure::usage(format!("--org {} {why}", quoted(&organization))))?;
+    if let Some(url) = &args.base_url {
+        check_base_url(url).map_err(|why| Failure::usage(format!("--base-url: {why}")))?;
+    }
+    let founding = Founding {
+        home: context.home_path()?,
+        organization,
+        constraints: NameConstraints {
+            domains: unique(args.domain),
+            email_domains: unique(args.email_domain),
+            ip_ranges: args.ip_range,
+        },
+        base_url: args.base_url,
+        offline_root: args.offline_root,
+    };
+    if founding.home.join(crate::home::LEDGER).exists() {
+        return Err(Failure::new(
+            Exit::Refused,
+            "exists",
+            format!("there is a PKI in {} already", founding.home.display()),
+        )
+        .hint("`pki doctor` tells how it is; another one needs another --home"));
+    }
+    let passphrases = passphrases(&args.root, &args.issuing, context)?;
+    ui.detail("making two keys, and opening each once more");
+    let founded = operate::found(&founding, &passphrases, system_clock, &account())?;
+
+    let home = founded.home.path().display();
+    ui.say(format!("the PKI of {} is in {home}", founding.organization));
+    for (what, end) in founded.ends {
+        ui.more(format!("{what:<12} until {}", end.date()));
+    }
+    ui.say(format!("the root's key is {}", founded.root_key.display()));
+    ui.hint("it is needed about once a year: move it to a medium in a safe (root_key in pki.toml names its place)");
+    ui.say(format!(
+        "servers load {home}/public/ca/bundle.pem and {home}/public/crl/bundle.pem"
+    ));
+    ui.say("the CRL must be renewed by a timer, or servers will let nobody in after 30 days; one of these does it:");
+    let executable = std::env::current_exe().map_or_else(|_| "pki".into(), |path| path.display().to_string());
+    let absolute =
+        std::path::absolute(founded.home.path()).unwrap_or_else(|_| founded.home.path().to_owned());
+    let absolute = absolute.display();
+    ui.more(
+        "systemd: docs/units/pki-publish.service and .timer (`systemctl enable --now pki-publish.timer`)",
+    );
+    ui.more(format!(
+        "cron:    17 */6 * * *  PKI_PASSPHRASE_FILE=/etc/pki/passphrase {executable} --home {absolute} publish --no-input -q"
+    ));
+    ui.hint("next: `pki issue alice`");
+    ui.report(&Made {
+        home: absolute.to_string(),
+        root_key: founded.root_key.display().to_string(),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// What was made, for scripts.
+#[derive(Debug, serde::Serialize)]
+pub struct Made {
+    home: String,
+    root_key: String,
+}
+
+impl std::fmt::Display for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.home)
+    }
+}
+
+fn unique(domains: Vec<Domain>) -> Vec<Domain> {
+    let mut kept = Vec::new();
+    for domain in domains {
+        if !kept.contains(&domain) {
+            kept.push(domain);
+        }
+    }
+    kept
+}
+
+/// Two new passphrases that differ.
+fn passphrases(
+    root: &RootSecret,
+    issuing: &IssuingSecret,
+    context: &Context,
+) -> Result<Passphrases, Failure> {
+    let root: Passphrase = root.new_passphrase(&context.ui)?;
+    let issuing = issuing.new_passphrase(&context.ui)?;
+    if root.same_as(&issuing) {
+        return Err(
+            Failure::refused("the passphrases of root and issuing key are the same")
+                .hint("the root's is for the safe, the issuing key's for every day: choose two"),
+        );
+    }
+    Ok(Passphrases { root, issuing })
+}

@@ -1,0 +1,566 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::bundle::{self, Code};
+use crate::disk;
+use crate::home::Home;
+use crate::key::Passphrase;
+use crate::model::lifecycle::Holder;
+use crate::model::{Address, Email, Form, PersonName, Platform};
+use crate::operate::{
+    self, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox, Request,
+    RootInProfile, Tally,
+};
+use crate::x509::request::Request as Csr;
+
+use super::context::{Addressee, Context, system_clock};
+use super::failure::{Exit, Failure};
+use super::report::{IssuedReport, table};
+use super::root::clock_policy;
+use super::secrets::{BundleSecret, IssuingSecret};
+
+/// Issue a certificate for a device, as a PKCS#12 bundle
+///
+/// The bundle's passphrase is generated and shown once, or written to --bundle-passphrase-out; send it another way than the
+/// bundle. With --from, a whole list of people: who has a valid certificate is skipped, who was locked out stays so.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki issue alice                                      alice/phone, bundle in the current directory
+  pki issue alice/laptop --for macos --name \"Alice Doe\" --email alice@acme.example
+  pki issue alice --qr bundle                          also as a QR code for an app that scans it
+  pki issue alice --csr phone.csr                      the phone made its own key
+  pki issue --from people.csv --out bundles --bundle-passphrase-out passphrases.tsv")]
+pub struct Args {
+    /// EMPLOYEE or EMPLOYEE/DEVICE
+    #[arg(value_name = "ADDRESS", required_unless_present = "from")]
+    address: Option<Addressee>,
+    /// A CSV file: employee,device[,name,email,for,days]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "name", "email", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]
+    from: Option<PathBuf>,
+    /// What the person is called
+    #[arg(long)]
+    name: Option<PersonName>,
+    /// Her e-mail address
+    #[arg(long)]
+    email: Option<Email>,
+    /// What the device runs: ios, macos, windows, android, java, linux, any
+    #[arg(long = "for", value_name = "TARGET")]
+    platform: Option<Platform>,
+    /// How many days the certificate is good [default: the profile's, 90]
+    #[arg(long, value_name = "N")]
+    days: Option<i64>,
+    /// The profile [default: default_profile of pki.toml]
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Certify the key of this request (PKCS#10, PEM or DER) instead of making one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["p12", "qr", "bundle_passphrase_out", "bundle_passphrase_fd", "bundle_passphrase_file"])]
+    csr: Option<PathBuf>,
+    /// Let in again who was offboarded, or whose listed device was revoked
+    #[arg(long)]
+    reissue: bool,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
+}
+
+/// Where bundles go and how they look: the same for `issue` and `renew`.
+#[derive(Debug, clap::Args)]
+pub struct DeliveryArgs {
+    /// The directory for the files
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+    /// Write the generated passphrase to this file (0600); with several devices a line ADDRESS<TAB>PASSPHRASE each
+    #[arg(long, value_name = "FILE")]
+    pub bundle_passphrase_out: Option<PathBuf>,
+    /// The bundle's encryption: modern or legacy [default: what the target opens]
+    #[arg(long, value_name = "FORM")]
+    pub p12: Option<Form>,
+    /// Also as a QR code
+    #[arg(long, value_name = "WHAT", default_value = "none")]
+    pub qr: Qr,
+    /// Let an Apple profile ask to trust the root, too
+    #[arg(long)]
+    pub with_root: bool,
+    /// Leave publishing to the next `pki publish`
+    #[arg(long)]
+    pub no_publish: bool,
+    /// Check everything, say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on although the clock stands before the last event: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+    #[command(flatten)]
+    pub bundle: BundleSecret,
+    #[command(flatten)]
+    pub issuing: IssuingSecret,
+}
+
+/// What goes into a QR code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Qr {
+    /// The whole bundle: PKI1: and its base45 (RFC 9285)
+    Bundle,
+    /// No QR code
+    None,
+}
+
+/// The largest list that is read, in octets.
+const LIST: u64 = 64 << 20;
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let leavers = if args.reissue {
+        Leavers::Reissue
+    } else {
+        Leavers::LockedOut
+    };
+    match &args.from {
+        Some(list) => {
+            let requests = from_list(&args, list, &home, context)?;
+            many(&args.delivery, requests, Intent::List(leavers), context)
+        }
+        None => {
+            let request = single_request(&args, &home, context)?;
+            one(&args.delivery, request, Intent::Single(leavers), context)
+        }
+    }
+}
+
+fn single_request(args: &Args, home: &Home, context: &Context) -> Result<Request, Failure> {
+    let addressee = args
+        .address
+        .as_ref()
+        .ok_or_else(|| Failure::usage("an address is missing"))?;
+    let platform = args.platform.unwrap_or_default();
+    let key = match &args.csr {
+        Some(path) => read_request(path)?,
+        None => KeyRequest::Bundle(args.delivery.p12.unwrap_or(platform.form())),
+    };
+    Ok(Request {
+        holder: Holder {
+            address: context.to_issue(home, addressee),
+            name: args.name.clone(),
+            email: args.email.clone(),
+            platform,
+        },
+        days: args.days,
+        profile: home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?,
+        key,
+    })
+}
+
+/// The key of a certificate signing request.
+pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
+    // One octet more than any request has: what is larger is refused for its size, not for being cut off.
+    let octets = match disk::read(path, Csr::MAX as u64) {
+        Err(error) if error.source.kind() == std::io::ErrorKind::FileTooLarge => vec![0; Csr::MAX + 1],
+        read => read?,
+    };
+    let request = Csr::parse(&octets).map_err(|why| {
+        Failure::refused(format!("{} {why}", path.display()))
+            .hint("make one with `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=device -keyout device.key -out device.csr`")
+    })?;
+    Ok(KeyRequest::Own(request.public_key().clone()))
+}
+
+fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> Result<Vec<Request>, Failure> {
+    let octets = disk::read(path, LIST)?;
+    let people = operate::read_people(&octets, &home.config().default_device).map_err(|why| {
+        Failure::refused(format!("{}: {why}", path.display())).hint(
+            "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]",
+        )
+    })?;
+    let profile = home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?;
+    let requests = people.into_iter().map(|person| {
+        let platform = person.platform.or(args.platform).unwrap_or_default();
+        Request {
+            holder: Holder {
+                address: person.address,
+                name: person.name,
+                email: person.email,
+                platform,
+            },
+            days: person.days.or(args.days),
+            profile: profile.clone(),
+            key: KeyRequest::Bundle(args.delivery.p12.unwrap_or(platform.form())),
+        }
+    });
+    Ok(requests.collect())
+}
+
+/// Where passphrases will come from and go, decided before anything is done.
+fn handover<'a>(
+    args: &DeliveryArgs,
+    show: &'a mut dyn FnMut(&Address, &Passphrase),
+    several: bool,
+    ui: &super::ui::Ui,
+) -> Result<Handover<'a>, Failure> {
+    match (args.bundle.chosen()?, &args.bundle_passphrase_out) {
+        (Some(_), Some(_)) => Err(Failure::usage(
+            "a chosen passphrase need not be written to --bundle-passphrase-out",
+        )),
+        (Some(_), None) if several => Err(Failure::usage(
+            "several bundles cannot share one chosen passphrase",
+        )),
+        (Some(chosen), None) => Ok(Handover::Chosen(chosen)),
+        (None, Some(path)) if several => Ok(Handover::List(path.clone())),
+        (None, Some(path)) => Ok(Handover::File(path.clone())),
+        (None, None) if ui.can_ask() => Ok(Handover::Shown(show)),
+        (None, None) => Err(
+            Failure::secret("there is no terminal to show the bundle's passphrase on")
+                .hint("give --bundle-passphrase-out FILE (or --bundle-passphrase-file for one of your own)"),
+        ),
+    }
+}
+
+/// Issues to one device.
+pub fn one(
+    args: &DeliveryArgs,
+    request: Request,
+    intent: Intent,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let desk = context.desk()?;
+    let policy = clock_policy(args.confirm.as_deref())?;
+    let mut show = |address: &Address, passphrase: &Passphrase| {
+        ui.show_secret(&format!(
+            "\n  Passphrase of the bundle for {address}, shown only now:\n\n      {}\n",
+            passphrase.expose()
+        ));
+    };
+    let passphrases = match (&request.key, args.dry_run) {
+        (KeyRequest::Bundle(_), false) => handover(args, &mut show, false, ui)?,
+        // A device's own key needs no passphrase, and a dry run makes none.
+        (KeyRequest::Own(_), _) | (_, true) => Handover::Shown(&mut show),
+    };
+    if args.dry_run || args.issuing.is_typed(&desk.home) {
+        // Nobody types a passphrase for a request that will be refused.
+        let store = context.read(&desk.home)?;
+        let plan = operate::plan(&store, &desk.home, &request, intent, system_clock());
+        if args.dry_run {
+            return tell_plan(&plan?, context);
+        }
+        match plan {
+            Err(OperateError::AlreadyValid { .. }) if matches!(request.key, KeyRequest::Own(_)) => {}
+            plan => drop(plan?),
+        }
+    }
+    let issuing = args.issuing.unlock(&desk.home, ui)?;
+    let mut session = context.session(&desk, policy)?;
+    if session.leap.is_some() && !ui.yes {
+        let leap = session.leap;
+        drop(session);
+        context.confirm_leap(leap)?;
+        session = context.session(&desk, policy)?;
+    }
+    let mut outbox = Outbox::open(&args.out)?;
+    let issuance = match operate::plan(&session.store, &desk.home, &request, intent, session.now) {
+        Ok(plan) => {
+            let mut delivery = Delivery {
+                outbox: &mut outbox,
+                passphrases,
+                codes: codes(args.qr),
+                root: root(args.with_root),
+            };
+            let issued = operate::carry_out(&mut session, &issuing, vec![plan], &mut delivery)?;
+            issued.into_iter().next()
+        }
+        Err(error @ OperateError::AlreadyValid { .. }) => {
+            let again = operate::hand_out_again(&session, &request, &mut outbox)?;
+            if again.is_none() {
+                return Err(error.into());
+            }
+            ui.say("this key has a valid certificate already; here it is again");
+            again
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let issuance = issuance.ok_or_else(|| Failure::new(Exit::Bug, "bug", "nothing was issued"))?;
+    tell_issued(&issuance, args, context);
+    ui.report(&IssuedReport::from(&issuance))?;
+    publish(args, &mut session, &issuing, context)
+}
+
+fn publish(
+    args: &DeliveryArgs,
+    session: &mut operate::Session<'_>,
+    issuing: &crate::authority::Issuing,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    if args.no_publish || !session.desk.home.config().publish_on_issue {
+        return Ok(Exit::Done);
+    }
+    let published = context.publish_change(session, issuing)?;
+    Ok(context.tell_published(&published, session.now))
+}
+
+fn codes(qr: Qr) -> Codes {
+    match qr {
+        Qr::Bundle => Codes::Drawn,
+        Qr::None => Codes::None,
+    }
+}
+
+fn root(with_root: bool) -> RootInProfile {
+    if with_root {
+        RootInProfile::Included
+    } else {
+        RootInProfile::Omitted
+    }
+}
+
+fn tell_plan(plan: &operate::Plan, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let draft = plan.draft();
+    ui.say(format!(
+        "would issue {}, good until {}",
+        plan.address(),
+        draft.validity().not_after.date()
+    ));
+    if let Some(common_name) = &draft.subject().common_name {
+        ui.more(format!(
+            "O={}, UID={}, CN={common_name}",
+            draft.subject().organization,
+            draft.subject().uid
+        ));
+    }
+    draft.remarks().iter().for_each(|remark| ui.more(remark));
+    plan.lost()
+        .iter()
+        .for_each(|lost| ui.more(format!("would revoke {}: its bundle was lost", lost.serial)));
+    ui.report(&Planned {
+        address: plan.address().clone(),
+        not_before: draft.validity().not_before,
+        not_after: draft.validity().not_after,
+        dry_run: true,
+    })?;
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct Planned {
+    address: Address,
+    not_before: crate::model::Time,
+    not_after: crate::model::Time,
+    dry_run: bool,
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+fn tell_issued(issuance: &Issuance, args: &DeliveryArgs, context: &Context) {
+    let ui = &context.ui;
+    if issuance.lost > 0 {
+        ui.say(format!(
+            "revoked {} earlier certificate(s) whose bundle was lost",
+            issuance.lost
+        ));
+    }
+    ui.say(format!(
+        "issued {}, good until {}",
+        issuance.address,
+        issuance.validity.not_after.date()
+    ));
+    issuance.remarks.iter().for_each(|remark| ui.warn(remark));
+    let Some(form) = issuance.form else {
+        ui.hint("give the certificate to the device that made the request");
+        return;
+    };
+    ui.more(format!("opens on {}", issuance.platform.opens_on(form)));
+    if let Some(path) = &args.bundle_passphrase_out {
+        ui.more(format!("its passphrase is in {}", path.display()));
+    }
+    if args.qr == Qr::Bundle && ui.can_ask() {
+        draw(issuance, context);
+    }
+    ui.hint("send the file to the device and its passphrase another way; then delete the file here");
+    ui.hint(format!("if the device is lost: pki revoke {}", issuance.address));
+}
+
+/// Draws the code in the terminal, where it fits.
+fn draw(issuance: &Issuance, context: &Context) {
+    let ui = &context.ui;
+    let read = issuance.files.first().and_then(|file| std::fs::read(file).ok());
+    let Some(code) = read.and_then(|p12| Code::new(&bundle::credential(&p12)).ok()) else {
+        return;
+    };
+    match ui.size() {
+        Some((columns, rows)) if columns >= code.columns() && rows > code.rows() => {
+            ui.show_secret(&if ui.colored() { code.to_terminal() } else { code.to_plain() });
+        }
+        Some((columns, rows)) => ui.more(format!(
+            "the QR code needs a terminal of {} × {} (this one has {columns} × {rows}): open the .qr.png instead",
+            code.columns(),
+            code.rows() + 1,
+        )),
+        None => {}
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ManyReport {
+    issued: Vec<IssuedReport>,
+    already: Vec<Address>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    address: Address,
+    reason: String,
+}
+
+impl fmt::Display for ManyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = table(&["DEVICE", "RESULT"]);
+        for issued in &self.issued {
+            lines.add_row([issued.address().to_string(), issued.result()]);
+        }
+        for address in &self.already {
+            lines.add_row([address.to_string(), "already".to_owned()]);
+        }
+        for failed in &self.failed {
+            lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
+        }
+        writeln!(f, "{lines}")
+    }
+}
+
+impl From<&Tally> for ManyReport {
+    fn from(tally: &Tally) -> Self {
+        Self {
+            issued: tally.issued.iter().map(IssuedReport::from).collect(),
+            already: tally.already.clone(),
+            failed: tally
+                .failed
+                .iter()
+                .map(|(address, reason)| Failed {
+                    address: address.clone(),
+                    reason: reason.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Issues to many devices: all are checked before the first.
+pub fn many(
+    args: &DeliveryArgs,
+    requests: Vec<Request>,
+    intent: Intent,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let desk = context.desk()?;
+    let policy = clock_policy(args.confirm.as_deref())?;
+    let mut show = |address: &Address, passphrase: &Passphrase| {
+        ui.show_secret(&format!("{address}\t{}", passphrase.expose()));
+    };
+    let passphrases = if args.dry_run {
+        Handover::Shown(&mut show)
+    } else {
+        handover(args, &mut show, true, ui)?
+    };
+    let wanted = check_all(&requests, intent, &desk.home, context)?;
+    if args.dry_run {
+        ui.say(format!(
+            "would issue {wanted} certificates; {} rows need none",
+            requests.len() - wanted
+        ));
+        return Ok(Exit::Done);
+    }
+    let leap = { desk.session(policy)?.leap };
+    context.confirm_leap(leap)?;
+    let issuing = args.issuing.unlock(&desk.home, ui)?;
+    let mut outbox = Outbox::open(&args.out)?;
+    let mut delivery = Delivery {
+        outbox: &mut outbox,
+        passphrases,
+        codes: codes(args.qr),
+        root: root(args.with_root),
+    };
+    let bar = ui.progress("issuing", requests.len());
+    let outcome = operate::issue_all(
+        &desk,
+        policy,
+        &issuing,
+        &requests,
+        intent,
+        &mut delivery,
+        &mut |count| {
+            bar.inc(count as u64);
+        },
+    );
+    bar.finish_and_clear();
+    let (tally, failure) = match outcome {
+        Ok(tally) => (tally, None),
+        Err((tally, error)) => (tally, Some(Failure::from(error))),
+    };
+    ui.say(format!(
+        "issued {}, {} had a valid certificate already, {} failed",
+        tally.issued.len(),
+        tally.already.len(),
+        tally.failed.len()
+    ));
+    for remark in tally
+        .issued
+        .iter()
+        .flat_map(|issued| issued.remarks.iter().map(move |r| (&issued.address, r)))
+    {
+        ui.warn(format!("{}: {}", remark.0, remark.1));
+    }
+    ui.report(&ManyReport::from(&tally))?;
+    if let Some(mut failure) = failure {
+        if !tally.issued.is_empty() {
+            failure.exit = Exit::Incomplete;
+        }
+        return Err(failure.hint("mend that, then run the same command again: it goes on where it stopped"));
+    }
+    let mut exit = Exit::Done;
+    if !tally.issued.is_empty() {
+        let mut session = context.session(&desk, policy)?;
+        exit = publish(args, &mut session, &issuing, context)?;
+    }
+    if !tally.failed.is_empty() {
+        ui.hint("those were not issued; the others are done");
+        exit = Exit::Incomplete;
+    }
+    Ok(exit)
+}
+
+/// Checks every request against policy and history. Says how many certificates will be made.
+fn check_all(requests: &[Request], intent: Intent, home: &Home, context: &Context) -> Result<usize, Failure> {
+    let store = context.read(home)?;
+    let now = system_clock().max(store.last_time());
+    let mut wanted = 0;
+    let mut refused = Vec::new();
+    for request in requests {
+        match operate::plan(&store, home, request, intent, now) {
+            Ok(_) => wanted += 1,
+            Err(OperateError::Refused(why)) => refused.push(format!("  {}: {why}", request.holder.address)),
+            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
+            // Who is there already or was locked out is told at the end, and is no obstacle to the others.
+            Err(_) => {}
+        }
+    }
+    if refused.is_empty() {
+        return Ok(wanted);
+    }
+    let count = refused.len();
+    refused.truncate(20);
+    Err(Failure::new(
+        Exit::Refused,
+        "policy",
+        format!(
+            "nothing was issued; {count} rows ask for what policy refuses:\n{}",
+            refused.join("\n")
+        ),
+    ))
+}

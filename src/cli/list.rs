@@ -1,0 +1,139 @@
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::{Employee, Span, Status};
+
+use super::context::{Context, system_clock};
+use super::failure::{Exit, Failure};
+use super::report::{Row, table};
+
+/// List the certificates, by person and device
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki list
+  pki list --employee alice
+  pki list --status revoked --csv > revoked.csv
+  pki list --expiring 30d --check        exit code 3 if there are any: for monitoring
+  pki list --json | jq '.devices[] | select(.status == \"valid\") | .address'")]
+pub struct Args {
+    /// Only this person's
+    #[arg(long, value_name = "EMPLOYEE")]
+    employee: Option<Employee>,
+    /// Only these: valid, superseded, undelivered, revoked, expired
+    #[arg(long, value_name = "STATUS")]
+    status: Option<Status>,
+    /// Only valid ones that end within this time
+    #[arg(long, value_name = "DURATION")]
+    expiring: Option<Span>,
+    /// Exit with 3 where the list is not empty
+    #[arg(long)]
+    check: bool,
+    /// As CSV
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct List {
+    devices: Vec<Row>,
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.devices.is_empty() {
+            return Ok(());
+        }
+        let mut lines = table(&["DEVICE", "STATUS", "UNTIL", "SERIAL"]);
+        for row in &self.devices {
+            let status = match row.reason {
+                Some(reason) => format!("{} ({reason})", row.status),
+                None => row.status.to_string(),
+            };
+            lines.add_row([
+                row.address.to_string(),
+                status,
+                row.not_after.date(),
+                row.serial.to_string(),
+            ]);
+        }
+        writeln!(f, "{lines}")
+    }
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let store = context.read(&home)?;
+    let now = system_clock();
+    let mut records = Vec::new();
+    match &args.employee {
+        Some(employee) => records = store.employee(employee)?,
+        None => store.records(&mut |record| {
+            records.push(record);
+            Ok(())
+        })?,
+    }
+    records.retain(|record| {
+        let status = record.status(now);
+        let ending = args
+            .expiring
+            .is_none_or(|within| status == Status::Valid && record.validity.not_after < now + within);
+        args.status.is_none_or(|wanted| wanted == status) && ending
+    });
+    records.sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
+    let list = List {
+        devices: records.iter().map(|record| Row::new(record, now)).collect(),
+    };
+    let found = !list.devices.is_empty();
+    if args.csv {
+        context.ui.out(csv_text(&list.devices)?)?;
+    } else {
+        context.ui.report(&list)?;
+    }
+    if !found && !context.ui.json && !args.csv {
+        context.ui.say("nothing to list");
+    }
+    Ok(if args.check && found {
+        Exit::Found
+    } else {
+        Exit::Done
+    })
+}
+
+fn csv_text(rows: &[Row]) -> Result<String, Failure> {
+    let broken = |e: csv::Error| Failure::new(Exit::Bug, "bug", e);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer
+        .write_record([
+            "address",
+            "employee",
+            "device",
+            "serial",
+            "status",
+            "not_before",
+            "not_after",
+            "revoked_at",
+            "reason",
+        ])
+        .map_err(broken)?;
+    for row in rows {
+        writer
+            .write_record([
+                row.address.to_string(),
+                row.employee.clone(),
+                row.device.clone(),
+                row.serial.to_string(),
+                row.status.to_string(),
+                row.not_before.to_string(),
+                row.not_after.to_string(),
+                row.revoked_at.map_or(String::new(), |t| t.to_string()),
+                row.reason.map_or(String::new(), |r| r.to_string()),
+            ])
+            .map_err(broken)?;
+    }
+    let octets = writer
+        .into_inner()
+        .map_err(|e| Failure::new(Exit::Bug, "bug", e))?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}

@@ -1,0 +1,212 @@
+//! The terminal door: argv in, text and exit code out. The only room that knows argv, environment, terminal and stdout.
+//!
+//! One file per verb: its doc comment is its help, its `Args` are its flags, and one function does it.
+
+mod audit;
+mod completions;
+mod context;
+mod doctor;
+mod failure;
+mod init;
+mod issue;
+mod list;
+mod publish;
+mod renew;
+mod report;
+mod revoke;
+mod root;
+mod secrets;
+mod show;
+mod ui;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::model::Span;
+use context::Context;
+use failure::{Exit, Failure};
+use ui::{Color, Ui};
+
+/// A private PKI for client certificates: issue a phone its certificate, take it back the minute it is lost.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pki",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = "\
+Examples:
+  pki init --org \"Acme Ltd\" --domain acme.example    make root, issuing CA and first publication
+  pki issue alice --for ios                          a certificate for alice's phone
+  pki revoke alice                                   the phone is lost: locked out at once
+  pki list --expiring 30d                            who needs a new certificate soon
+  pki doctor                                         what is wrong or soon will be
+
+Exit codes: 0 done, 1 refused, 2 wrong usage, 3 looked and found something, 4 secret or confirmation missing or wrong,
+5 committed but not all delivered or published, 70 a bug in pki, 130 interrupted.")]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// The flags that every verb takes.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// The directory of the PKI [default: the platform's data directory + /pki]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PKI_HOME",
+        hide_env_values = true
+    )]
+    home: Option<PathBuf>,
+    /// Print one JSON document instead of text; nothing is asked
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print only warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Print every step
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Answer questions with yes (names that must be typed again excepted)
+    #[arg(short, long, global = true)]
+    yes: bool,
+    /// Ask nothing: what is missing is an error
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// How long to wait for another pki on the same home
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s")]
+    wait: Span,
+    /// When to colour messages
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Init(init::Args),
+    Issue(Box<issue::Args>),
+    Renew(Box<renew::Args>),
+    Revoke(revoke::Args),
+    Offboard(revoke::OffboardArgs),
+    List(list::Args),
+    Show(show::Args),
+    Publish(publish::Args),
+    Doctor(doctor::Args),
+    Audit(audit::Args),
+    #[command(subcommand)]
+    Root(root::Verb),
+    Completions(completions::Args),
+}
+
+/// Makes the process fit to hold secrets: files private unless said otherwise, no core dumps, no other process of the same account
+/// reading its memory.
+pub fn harden_process() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // Where the system refuses, the rest still holds.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+    #[cfg(target_os = "linux")]
+    {
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Runs the program with this command line and says how it went.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("pki: this is a bug in pki, please report it: {panic}");
+    }));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let outcome = std::panic::catch_unwind(|| dispatch(arguments));
+    let exit = outcome.unwrap_or(Exit::Bug);
+    ExitCode::from(u8::try_from(exit as i32).unwrap_or(70))
+}
+
+/// The whole command line, for completions and man pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn dispatch(arguments: Vec<OsString>) -> Exit {
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage_error(&error, json),
+    };
+    let Global {
+        home,
+        json,
+        quiet,
+        verbose,
+        yes,
+        no_input,
+        wait,
+        color,
+    } = cli.global;
+    let ui = Ui::new(json, quiet, verbose, yes, no_input, color);
+    let wait = Duration::from_secs(u64::try_from(wait.as_seconds()).unwrap_or(0));
+    let context = Context {
+        ui,
+        home,
+        wait,
+        command: std::env::args().skip(1).take(2).collect::<Vec<_>>().join(" "),
+    };
+    match verb(cli.verb, &context) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            context.ui.fail(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Init(args) => init::run(args, context),
+        Verb::Issue(args) => issue::run(*args, context),
+        Verb::Renew(args) => renew::run(*args, context),
+        Verb::Revoke(args) => revoke::run(args, context),
+        Verb::Offboard(args) => revoke::run_offboard(args, context),
+        Verb::List(args) => list::run(args, context),
+        Verb::Show(args) => show::run(args, context),
+        Verb::Publish(args) => publish::run(args, context),
+        Verb::Doctor(args) => doctor::run(args, context),
+        Verb::Audit(args) => audit::run(args, context),
+        Verb::Root(verb) => root::run(verb, context),
+        Verb::Completions(args) => completions::run(args, context),
+    }
+}
+
+/// Help and version are no errors; everything else is wrong usage, in the form that was asked for.
+fn usage_error(error: &clap::Error, json: bool) -> Exit {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        // A reader that has gone away is no reason to fail.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+    if json {
+        let message = text.lines().next().unwrap_or_default();
+        let failure = Failure::usage(message).hint("see --help");
+        eprintln!("{}", serde_json::json!({ "error": failure }));
+    } else {
+        eprintln!("pki: {text}");
+    }
+    Exit::Usage
+}

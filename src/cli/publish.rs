@@ -1,0 +1,114 @@
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::operate::{self, Published, Refresh};
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::root::clock_policy;
+use super::secrets::IssuingSecret;
+
+/// Bring the publication up to date: CRLs, CA certificates, device lists
+///
+/// Writes public/ and server/ in the home and every [[publish]] directory of pki.toml. A CRL is signed anew where something was
+/// revoked or half of its life is over, and only then; where nothing has changed nothing is written and no passphrase needed.
+/// Run it from a timer: servers let nobody in once the CRL has ended.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki publish
+  pki publish --no-input --passphrase-file /etc/pki/passphrase     from a timer
+  pki publish --dry-run                                            what would be written?")]
+pub struct Args {
+    /// Say whether something would be published, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on although the clock stands before the last event: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    #[command(flatten)]
+    issuing: IssuingSecret,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    written: Vec<Written>,
+    crl_number: Option<u64>,
+    revoked: Option<u64>,
+    adopted: usize,
+    failed: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Written {
+    area: String,
+    number: u64,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.written
+            .iter()
+            .try_for_each(|w| writeln!(f, "{} {}", w.area, w.number))
+    }
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let desk = context.desk()?;
+    let policy = clock_policy(args.confirm.as_deref())?;
+    if args.dry_run {
+        let session = context.session(&desk, policy)?;
+        let behind = operate::behind(&session)?;
+        match behind.as_slice() {
+            [] => ui.say("nothing has changed"),
+            reasons => reasons
+                .iter()
+                .for_each(|reason| ui.say(format!("would publish: {reason}"))),
+        }
+        return Ok(Exit::Done);
+    }
+    let (published, now) = {
+        let mut session = context.session(&desk, policy)?;
+        (operate::refresh(&mut session, None)?, session.now)
+    };
+    // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
+    let published = match published {
+        Refresh::Done(published) => published,
+        Refresh::NeedsKey => {
+            let issuing = args.issuing.unlock(&desk.home, ui)?;
+            let mut session = context.session(&desk, policy)?;
+            match operate::refresh(&mut session, Some(&issuing))? {
+                Refresh::Done(published) => published,
+                Refresh::NeedsKey => Published::default(),
+            }
+        }
+    };
+    let exit = context.tell_published(&published, now);
+    if published.written.is_empty() {
+        ui.say("nothing has changed");
+    }
+    for (area, number) in &published.written {
+        ui.say(format!("published {area} {number}"));
+    }
+    ui.report(&Report {
+        written: published
+            .written
+            .iter()
+            .map(|(a, n)| Written {
+                area: a.to_string(),
+                number: *n,
+            })
+            .collect(),
+        crl_number: published.crl.map(|(number, _)| number),
+        revoked: published.crl.map(|(_, entries)| entries),
+        adopted: published.adopted,
+        failed: published
+            .failed
+            .iter()
+            .map(|(place, error)| format!("{place}: {error}"))
+            .collect(),
+    })?;
+    Ok(exit)
+}

@@ -1,0 +1,121 @@
+//! What several verbs report: one certificate of the inventory, and what was issued.
+
+use std::fmt;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::model::lifecycle::Remark;
+use crate::model::{Address, Form, Platform, Reason, Record, Serial, Status, Time};
+use crate::operate::Issuance;
+
+/// One certificate of the inventory.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    /// `alice/phone`.
+    pub address: Address,
+    /// `alice`.
+    pub employee: String,
+    /// `phone`.
+    pub device: String,
+    /// Its serial number.
+    pub serial: Serial,
+    /// Its status now.
+    pub status: Status,
+    /// Its first second.
+    pub not_before: Time,
+    /// Its last second.
+    pub not_after: Time,
+    /// Since when it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Time>,
+    /// Why it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+}
+
+impl Row {
+    /// How a record stands at `now`.
+    pub fn new(record: &Record, now: Time) -> Self {
+        let revocation = record.revocation();
+        Self {
+            address: record.address.clone(),
+            employee: record.address.employee.to_string(),
+            device: record.address.device.to_string(),
+            serial: record.serial,
+            status: record.status(now),
+            not_before: record.validity.not_before,
+            not_after: record.validity.not_after,
+            revoked_at: revocation.map(|r| r.at),
+            reason: revocation.map(|r| r.reason),
+        }
+    }
+}
+
+/// A plain table that fits the terminal.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.to_vec());
+    table
+}
+
+/// A certificate that was issued.
+#[derive(Debug, Serialize)]
+pub struct IssuedReport {
+    address: Address,
+    serial: Serial,
+    not_before: Time,
+    not_after: Time,
+    #[serde(rename = "for")]
+    platform: Platform,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p12: Option<Form>,
+    files: Vec<String>,
+    supersedes: Vec<Serial>,
+    remarks: Vec<Remark>,
+}
+
+impl From<&Issuance> for IssuedReport {
+    fn from(issuance: &Issuance) -> Self {
+        Self {
+            address: issuance.address.clone(),
+            serial: issuance.serial,
+            not_before: issuance.validity.not_before,
+            not_after: issuance.validity.not_after,
+            platform: issuance.platform,
+            p12: issuance.form,
+            files: issuance
+                .files
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+            supersedes: issuance.supersedes.clone(),
+            remarks: issuance.remarks.clone(),
+        }
+    }
+}
+
+impl fmt::Display for IssuedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.files.iter().try_for_each(|file| writeln!(f, "{file}"))
+    }
+}
+
+impl IssuedReport {
+    /// Whose it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Until when, and where the bundle is.
+    pub fn result(&self) -> String {
+        format!(
+            "issued until {}  {}",
+            self.not_after.date(),
+            self.files.first().map_or("", String::as_str)
+        )
+    }
+}

@@ -1,0 +1,343 @@
+//! Where passphrases come from: a descriptor, a file, a command, or the terminal; never argv or the value of a variable.
+
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use super::ui::Ui;
+use crate::authority::{Issuing, Root};
+use crate::disk::Shown;
+use crate::home::Home;
+use crate::key::{KeyError, Passphrase, SoftwareKey};
+use crate::model::Authority;
+use crate::operate::OperateError;
+
+/// The issuing key's passphrase: the everyday one.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Passphrase of the issuing key")]
+pub struct IssuingSecret {
+    /// Read it from this descriptor
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<u32>,
+    /// Read it from this file (mode 0600)
+    #[arg(long, value_name = "PATH")]
+    passphrase_file: Option<PathBuf>,
+    /// Accept secrets under /run/secrets that others can read, as container hosts mount them
+    #[arg(long)]
+    allow_mounted_secrets: bool,
+}
+
+/// The root key's passphrase.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Passphrase of the root key")]
+pub struct RootSecret {
+    /// Read it from this descriptor
+    #[arg(long, value_name = "N")]
+    root_passphrase_fd: Option<u32>,
+    /// Read it from this file (mode 0600)
+    #[arg(long, value_name = "PATH")]
+    root_passphrase_file: Option<PathBuf>,
+}
+
+/// A bundle's passphrase, where it shall not be generated.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Passphrase of the bundle")]
+pub struct BundleSecret {
+    /// Read it from this descriptor instead of generating one
+    #[arg(long, value_name = "N")]
+    bundle_passphrase_fd: Option<u32>,
+    /// Read it from this file (mode 0600) instead of generating one
+    #[arg(long, value_name = "PATH")]
+    bundle_passphrase_file: Option<PathBuf>,
+}
+
+/// Which secret is wanted, and what can give it.
+struct Wanted<'a> {
+    /// `""`, `root-` or `bundle-`.
+    prefix: &'static str,
+    what: &'static str,
+    fd: Option<u32>,
+    file: Option<&'a Path>,
+    command: Option<&'a [String]>,
+    mounted: bool,
+}
+
+/// How many times a passphrase may be typed wrongly.
+const TRIES: usize = 3;
+
+impl IssuingSecret {
+    fn wanted<'a>(&'a self, command: Option<&'a [String]>) -> Wanted<'a> {
+        Wanted {
+            prefix: "",
+            what: "issuing key",
+            fd: self.passphrase_fd,
+            file: self.passphrase_file.as_deref(),
+            command,
+            mounted: self.allow_mounted_secrets,
+        }
+    }
+
+    /// Whether the passphrase will have to be typed.
+    pub fn is_typed(&self, home: &Home) -> bool {
+        self.wanted(home.config().passphrase_command.as_deref())
+            .is_typed()
+    }
+
+    /// A new passphrase, strong enough.
+    ///
+    /// # Errors
+    /// Where none is given, or it is weak.
+    pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+        self.wanted(None).new_passphrase(ui)
+    }
+
+    /// Opens the issuing CA. Takes as long as the key's scrypt.
+    ///
+    /// # Errors
+    /// Where the passphrase is missing or wrong, or the key is damaged.
+    pub fn unlock(&self, home: &Home, ui: &Ui) -> Result<Issuing, Failure> {
+        let wanted = self.wanted(home.config().passphrase_command.as_deref());
+        let key = wanted.unlock(home, Authority::Issuing, ui)?;
+        Ok(Issuing::open(
+            home.chain().clone(),
+            key,
+            home.config().base_url.clone(),
+        )?)
+    }
+}
+
+impl RootSecret {
+    fn wanted<'a>(&'a self, command: Option<&'a [String]>) -> Wanted<'a> {
+        Wanted {
+            prefix: "root-",
+            what: "root key",
+            fd: self.root_passphrase_fd,
+            file: self.root_passphrase_file.as_deref(),
+            command,
+            mounted: false,
+        }
+    }
+
+    /// A new passphrase, strong enough.
+    ///
+    /// # Errors
+    /// Where none is given, or it is weak.
+    pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+        self.wanted(None).new_passphrase(ui)
+    }
+
+    /// Opens the root. Takes as long as the key's scrypt.
+    ///
+    /// # Errors
+    /// Where the key is away, the passphrase is missing or wrong, or the key is damaged.
+    pub fn unlock(&self, home: &Home, ui: &Ui) -> Result<Root, Failure> {
+        let place = home.key_path(Authority::Root);
+        if !place.exists() {
+            return Err(
+                Failure::refused(format!("the root's key is not at {}", place.display()))
+                    .hint("attach the medium that it is on, or correct root_key in pki.toml"),
+            );
+        }
+        let wanted = self.wanted(home.config().root_passphrase_command.as_deref());
+        let key = wanted.unlock(home, Authority::Root, ui)?;
+        Ok(Root::open(home.chain().root().clone(), key)?)
+    }
+}
+
+impl BundleSecret {
+    /// The passphrase that somebody chose for the bundle, if any.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is weak, or not ASCII.
+    pub fn chosen(&self) -> Result<Option<Passphrase>, Failure> {
+        let wanted = Wanted {
+            prefix: "bundle-",
+            what: "bundle",
+            fd: self.bundle_passphrase_fd,
+            file: self.bundle_passphrase_file.as_deref(),
+            command: None,
+            mounted: false,
+        };
+        let Some(passphrase) = wanted.given()? else {
+            return Ok(None);
+        };
+        let fits = passphrase
+            .demand_strength()
+            .and_then(|()| passphrase.demand_ascii());
+        fits.map_err(|why| Failure::refused(format!("the passphrase of the bundle {why}")))?;
+        Ok(Some(passphrase))
+    }
+}
+
+impl Wanted<'_> {
+    /// The variable that names a file.
+    fn variable(&self) -> String {
+        format!(
+            "PKI_{}PASSPHRASE_FILE",
+            self.prefix.replace('-', "_").to_uppercase()
+        )
+    }
+
+    /// The systemd credential (`LoadCredential=pki-passphrase:…`).
+    fn credential(&self) -> Option<PathBuf> {
+        let directory = std::env::var_os("CREDENTIALS_DIRECTORY")?;
+        Some(Path::new(&directory).join(format!("pki-{}passphrase", self.prefix)))
+            .filter(|path| path.exists())
+    }
+
+    fn file_from_environment(&self) -> Option<PathBuf> {
+        std::env::var_os(self.variable())
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    }
+
+    fn is_typed(&self) -> bool {
+        self.fd.is_none()
+            && self.file.is_none()
+            && self.file_from_environment().is_none()
+            && self.credential().is_none()
+            && self.command.is_none()
+    }
+
+    /// The passphrase from the first source that is there, the terminal apart.
+    fn given(&self) -> Result<Option<Passphrase>, Failure> {
+        if let Some(fd) = self.fd {
+            // A path instead of the descriptor itself: no unsafe code, and pipes read the same.
+            return self
+                .read(Path::new(&format!("/dev/fd/{fd}")), Privacy::Demanded)
+                .map(Some);
+        }
+        if let Some(path) = self.file {
+            return self.read(path, Privacy::Demanded).map(Some);
+        }
+        if let Some(path) = self.file_from_environment() {
+            return self.read(&path, Privacy::Demanded).map(Some);
+        }
+        if let Some(path) = self.credential() {
+            return self.read(&path, Privacy::Given).map(Some);
+        }
+        self.command.map(|command| self.run(command)).transpose()
+    }
+
+    fn read(&self, path: &Path, privacy: Privacy) -> Result<Passphrase, Failure> {
+        let shown = Shown(path.to_owned());
+        let unreadable = |error: std::io::Error| {
+            Failure::secret(format!(
+                "the passphrase of the {} could not be read from {shown}: {error}",
+                self.what
+            ))
+        };
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        let mounted = self.mounted && path.starts_with("/run/secrets");
+        if privacy == Privacy::Demanded && metadata.is_file() && metadata.mode() & 0o077 != 0 && !mounted {
+            return Err(Failure::secret(format!(
+                "the passphrase file {shown} can be read by others (mode {:04o})",
+                metadata.mode() & 0o7777
+            ))
+            .hint(format!("run `chmod 600 {shown}`")));
+        }
+        // Two octets more than the limit: the line ending does not count.
+        let mut octets = Zeroizing::new(Vec::with_capacity(Passphrase::MAX + 3));
+        file.take(Passphrase::MAX as u64 + 3)
+            .read_to_end(&mut octets)
+            .map_err(unreadable)?;
+        Passphrase::from_octets(octets)
+            .map_err(|why| Failure::secret(format!("the passphrase of the {} in {shown} {why}", self.what)))
+    }
+
+    fn run(&self, command: &[String]) -> Result<Passphrase, Failure> {
+        let (program, arguments) = command
+            .split_first()
+            .map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+        let failed = |why: String| {
+            Failure::secret(format!(
+                "the {}passphrase_command {program} {why}",
+                self.prefix.replace('-', "_")
+            ))
+        };
+        let output = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|e| failed(format!("could not be run: {e}")))?;
+        let octets = Zeroizing::new(output.stdout);
+        if !output.status.success() {
+            return Err(failed(format!("failed ({})", output.status)));
+        }
+        Passphrase::from_octets(octets).map_err(|why| failed(format!("printed a passphrase that {why}")))
+    }
+
+    fn missing(&self) -> Failure {
+        let flag = format!("--{}passphrase-file", self.prefix);
+        Failure::secret(format!("the passphrase of the {} is missing", self.what)).hint(format!(
+            "give it with {flag} PATH or {}, or run the command at a terminal",
+            self.variable()
+        ))
+    }
+
+    fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+        let strong = |passphrase: &Passphrase| {
+            passphrase
+                .demand_strength()
+                .map_err(|why| format!("the passphrase of the {} {why}", self.what))
+        };
+        if let Some(passphrase) = self.given()? {
+            strong(&passphrase).map_err(Failure::refused)?;
+            return Ok(passphrase);
+        }
+        if ui.can_ask() {
+            ui.ask_new_passphrase(self.what, strong)
+        } else {
+            Err(self.missing())
+        }
+    }
+
+    fn unlock(&self, home: &Home, authority: Authority, ui: &Ui) -> Result<SoftwareKey, Failure> {
+        let pem = home.key(authority)?;
+        let failed = |why| {
+            Failure::from(OperateError::Key {
+                path: Shown(home.key_path(authority)),
+                why,
+            })
+        };
+        let begun = std::time::Instant::now();
+        let opened = |passphrase: &Passphrase| {
+            let key = SoftwareKey::decrypt(&pem, passphrase);
+            ui.detail(format!(
+                "{} opened in {:.2} s",
+                self.what,
+                begun.elapsed().as_secs_f64()
+            ));
+            key
+        };
+        if let Some(passphrase) = self.given()? {
+            return opened(&passphrase).map_err(failed);
+        }
+        if !ui.can_ask() {
+            return Err(self.missing());
+        }
+        for _ in 1..TRIES {
+            match opened(&ui.ask_passphrase(self.what)?) {
+                Err(KeyError::WrongPassphrase) => ui.say("that is not the passphrase; once more"),
+                outcome => return outcome.map_err(failed),
+            }
+        }
+        opened(&ui.ask_passphrase(self.what)?).map_err(failed)
+    }
+}
+
+/// Whether a file's own mode must keep others out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Privacy {
+    /// It must.
+    Demanded,
+    /// systemd has seen to that for its credentials.
+    Given,
+}

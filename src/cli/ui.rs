@@ -1,0 +1,342 @@
+//! The operator: what she is told, and what she is asked.
+//!
+//! stdout carries what was asked for, stderr what happened, and the terminal prompts and generated passphrases and nothing else.
+
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+
+use console::Term;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::failure::{Exit, Failure};
+use crate::key::Passphrase;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// Where stderr is a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How the operator wants to be spoken to.
+pub struct Ui {
+    /// One JSON document on stdout instead of text.
+    pub json: bool,
+    /// Nothing but warnings and errors.
+    pub quiet: bool,
+    /// Every step.
+    pub verbose: bool,
+    /// Whether `--yes` was given.
+    pub yes: bool,
+    color: bool,
+    terminal: Option<File>,
+}
+
+impl Ui {
+    /// Finds the terminal, unless nothing may be asked.
+    pub fn new(json: bool, quiet: bool, verbose: bool, yes: bool, no_input: bool, color: Color) -> Self {
+        let terminal = if no_input || json {
+            None
+        } else {
+            OpenOptions::new().read(true).write(true).open("/dev/tty").ok()
+        };
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let color = match color {
+            Color::Auto => !plain && io::stderr().is_terminal(),
+            Color::Always => true,
+            Color::Never => false,
+        };
+        restore_on_interrupt(terminal.as_ref());
+        Self {
+            json,
+            quiet,
+            verbose,
+            yes,
+            color,
+            terminal,
+        }
+    }
+
+    /// Whether something may be asked.
+    pub fn can_ask(&self) -> bool {
+        self.terminal.is_some()
+    }
+
+    /// Whether the terminal shows colours and blocks.
+    pub fn colored(&self) -> bool {
+        self.color
+    }
+
+    /// What happened.
+    pub fn say(&self, text: impl Display) {
+        if !self.quiet {
+            self.error_line("", &text);
+        }
+    }
+
+    /// A step, for `-v`.
+    pub fn detail(&self, text: impl Display) {
+        if self.verbose {
+            self.error_line("", &text);
+        }
+    }
+
+    /// What should be looked at.
+    pub fn warn(&self, text: impl Display) {
+        self.error_line(&self.paint("33", "warning: "), &text);
+    }
+
+    /// What to do next.
+    pub fn hint(&self, text: impl Display) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "     {}{text}", self.paint("2", "→ "));
+        }
+    }
+
+    /// Lines that belong to what was just said.
+    pub fn more(&self, text: impl Display) {
+        if !self.quiet {
+            let _ = writeln!(io::stderr(), "     {text}");
+        }
+    }
+
+    /// The last word of a command that did not end well.
+    pub fn fail(&self, failure: &Failure) {
+        if self.json {
+            let error = serde_json::json!({ "error": failure });
+            let _ = writeln!(io::stderr(), "{error}");
+            return;
+        }
+        self.error_line("", &self.paint("31", &failure.message));
+        if let Some(hint) = &failure.hint {
+            let _ = writeln!(io::stderr(), "     {}{hint}", self.paint("2", "→ "));
+        }
+    }
+
+    // A closed stderr must not stop a revocation: failures to write there are passed over.
+    fn error_line(&self, prefix: &str, text: &dyn Display) {
+        let _ = writeln!(io::stderr(), "pki: {prefix}{text}");
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// What was asked for: text for people, or one JSON document with `"version": 1`.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
+    pub fn report<R: Serialize + Display>(&self, report: &R) -> Result<(), Failure> {
+        if !self.json {
+            return self.out(report.to_string());
+        }
+        let mut document = serde_json::json!({ "version": 1 });
+        let value = serde_json::to_value(report).map_err(|e| Failure::new(Exit::Bug, "bug", e))?;
+        if let (Some(document), serde_json::Value::Object(fields)) = (document.as_object_mut(), value) {
+            document.extend(fields);
+        }
+        self.out(format!("{document:#}\n"))
+    }
+
+    /// Writes to stdout. A reader that has gone away (`pki list | head`) is no error.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written otherwise.
+    pub fn out(&self, text: impl AsRef<str>) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout
+            .write_all(text.as_ref().as_bytes())
+            .and_then(|()| stdout.flush())
+        {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+                Exit::Refused,
+                "output",
+                format!("the output could not be written: {error}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn term(&self) -> Result<Term, Failure> {
+        let terminal = self
+            .terminal
+            .as_ref()
+            .ok_or_else(|| Failure::secret("there is no terminal to ask at"))?;
+        let both = terminal
+            .try_clone()
+            .and_then(|read| Ok((read, terminal.try_clone()?)));
+        let (read, write) = both.map_err(|e| Failure::secret(format!("the terminal cannot be used: {e}")))?;
+        Ok(Term::read_write_pair(read, write))
+    }
+
+    /// Shows a secret: on the terminal, and nowhere else.
+    pub fn show_secret(&self, text: &str) {
+        if let Some(mut terminal) = self.terminal.as_ref() {
+            let _ = writeln!(terminal, "{text}");
+        }
+    }
+
+    /// The size of the terminal in columns and rows.
+    pub fn size(&self) -> Option<(usize, usize)> {
+        let size = rustix::termios::tcgetwinsize(self.terminal.as_ref()?).ok()?;
+        Some((usize::from(size.ws_col), usize::from(size.ws_row)))
+    }
+
+    /// Asks for a passphrase that exists.
+    ///
+    /// # Errors
+    /// Where there is no terminal, or nothing fitting is typed.
+    pub fn ask_passphrase(&self, what: &str) -> Result<Passphrase, Failure> {
+        let typed = dialoguer::Password::new()
+            .with_prompt(format!("Passphrase of the {what}"))
+            .interact_on(&self.term()?)
+            .map_err(prompt_failed)?;
+        passphrase(typed, what)
+    }
+
+    /// Asks twice for a new passphrase, until both agree and it is strong enough.
+    ///
+    /// # Errors
+    /// Where there is no terminal.
+    pub fn ask_new_passphrase(
+        &self,
+        what: &str,
+        fits: impl Fn(&Passphrase) -> Result<(), String>,
+    ) -> Result<Passphrase, Failure> {
+        let term = self.term()?;
+        loop {
+            let typed = dialoguer::Password::new()
+                .with_prompt(format!("New passphrase for the {what} (12 characters or more)"))
+                .with_confirmation("The same again", "They differ; once more")
+                .interact_on(&term)
+                .map_err(prompt_failed)?;
+            let complaint = match passphrase(typed, what) {
+                Ok(passphrase) => match fits(&passphrase) {
+                    Ok(()) => return Ok(passphrase),
+                    Err(complaint) => complaint,
+                },
+                Err(failure) => failure.message,
+            };
+            term.write_line(&complaint)
+                .map_err(|e| Failure::secret(e.to_string()))?;
+        }
+    }
+
+    /// Asks for a yes. `--yes` answers it.
+    ///
+    /// # Errors
+    /// Where it is answered with no, or there is nobody to ask.
+    pub fn confirm(&self, question: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !self.can_ask() {
+            return Err(Failure::secret(format!("a confirmation is missing: {question}"))
+                .hint("repeat with --yes, or at a terminal"));
+        }
+        let answer = dialoguer::Confirm::new()
+            .with_prompt(question)
+            .default(false)
+            .interact_on(&self.term()?);
+        match answer.map_err(prompt_failed)? {
+            true => Ok(()),
+            false => Err(Failure::secret("answered with no; nothing was changed")),
+        }
+    }
+
+    /// Has a name typed again; `--confirm NAME` answers it, `--yes` does not.
+    ///
+    /// # Errors
+    /// Where another name is typed, or there is nobody to ask.
+    pub fn confirm_name(&self, given: Option<&str>, name: &str, question: &str) -> Result<(), Failure> {
+        let differs = || Failure::secret(format!("\"{name}\" was not confirmed; nothing was changed"));
+        if let Some(given) = given {
+            return if given == name { Ok(()) } else { Err(differs()) };
+        }
+        if !self.can_ask() {
+            return Err(Failure::secret(format!("a confirmation is missing: {question}"))
+                .hint(format!("repeat with --confirm {name}")));
+        }
+        let typed: String = dialoguer::Input::new()
+            .with_prompt(format!("{question} Type \"{name}\" to go on"))
+            .allow_empty(true)
+            .interact_text_on(&self.term()?)
+            .map_err(prompt_failed)?;
+        if typed.trim() == name {
+            Ok(())
+        } else {
+            Err(differs())
+        }
+    }
+
+    /// Lets one of several be chosen.
+    ///
+    /// # Errors
+    /// Where there is nobody to ask, or nothing is chosen.
+    pub fn choose(&self, question: &str, choices: &[String]) -> Result<usize, Failure> {
+        dialoguer::Select::new()
+            .with_prompt(question)
+            .items(choices)
+            .default(0)
+            .interact_on(&self.term()?)
+            .map_err(prompt_failed)
+    }
+
+    /// A bar for what takes long; invisible where nobody watches.
+    pub fn progress(&self, what: &'static str, count: usize) -> indicatif::ProgressBar {
+        if self.quiet || self.json || !io::stderr().is_terminal() {
+            return indicatif::ProgressBar::hidden();
+        }
+        let template = "pki: {msg} {wide_bar} {pos}/{len}";
+        let style = indicatif::ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+        indicatif::ProgressBar::new(count as u64)
+            .with_style(style)
+            .with_message(what)
+    }
+}
+
+fn passphrase(typed: String, what: &str) -> Result<Passphrase, Failure> {
+    Passphrase::from_octets(Zeroizing::new(typed.into_bytes()))
+        .map_err(|e| Failure::secret(format!("the passphrase of the {what} {e}")))
+}
+
+fn prompt_failed(error: dialoguer::Error) -> Failure {
+    let dialoguer::Error::IO(error) = error;
+    if error.kind() == io::ErrorKind::Interrupted {
+        return Failure::new(Exit::Interrupted, "interrupted", "interrupted");
+    }
+    Failure::secret(format!("nothing could be read from the terminal: {error}"))
+}
+
+/// Ctrl-C during a prompt must not leave the terminal without echo or cursor. Anywhere else it is like a kill: whatever it
+/// comes upon, the same command again finishes the work.
+fn restore_on_interrupt(terminal: Option<&File>) {
+    let state: Option<(File, Termios)> =
+        terminal.and_then(|terminal| Some((terminal.try_clone().ok()?, tcgetattr(terminal).ok()?)));
+    // Where the handler cannot be set the system's own way of dying remains, which is as safe.
+    let _ = ctrlc::set_handler(move || {
+        if let Some((terminal, before)) = &state {
+            let _ = tcsetattr(terminal, OptionalActions::Now, before);
+            let mut writer: &File = terminal;
+            let _ = writer.write_all(b"\x1b[?25h\n");
+        }
+        let _ = writeln!(
+            io::stderr(),
+            "pki: interrupted; the same command again finishes what was begun"
+        );
+        std::process::exit(Exit::Interrupted as i32);
+    });
+}

@@ -1,0 +1,371 @@
+//! What is wrong with a home or soon will be, and the command that mends it.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::home::{self, Home, HomeError};
+use crate::model::{Authority, Span, Status, Time};
+use crate::operate::{self, ClockPolicy, Desk, OperateError};
+use crate::store::{Clock, Notice, Store, StoreError, Tail};
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// Will go wrong, or could.
+    Warning,
+    /// Is wrong.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// A stable word for it.
+    pub code: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it is.
+    pub message: String,
+    /// What mends it.
+    pub remedy: String,
+}
+
+impl Finding {
+    fn new(code: &'static str, severity: Severity, message: impl ToString, remedy: impl ToString) -> Self {
+        Self {
+            code,
+            severity,
+            message: message.to_string(),
+            remedy: remedy.to_string(),
+        }
+    }
+}
+
+/// From when on the end of the root's CRL is a warning.
+const ROOT_CRL: Span = Span::days(120);
+/// From when on the end of an issuing CA is a warning: its devices' certificates would be cut.
+const ISSUING_CA: Span = Span::days(180);
+/// From when on the end of a device's certificate is a warning.
+const DEVICE: Span = Span::days(14);
+
+/// Examines the home at `path` as it is. What can be mended without a decision (an index that is behind or damaged, a torn end of the
+/// ledger) is mended on the way, and told.
+pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match home::exposed(path) {
+        Ok(exposed) => findings.extend(exposed.into_iter().map(|error| {
+            let remedy = match &error {
+                HomeError::Exposed { path, .. } => format!("chmod go= {path}"),
+                _ => String::new(),
+            };
+            Finding::new("exposed", Severity::Error, error, remedy)
+        })),
+        Err(error) => findings.push(Finding::new(
+            "unreadable",
+            Severity::Error,
+            error,
+            "look at the directory's owner and mode",
+        )),
+    }
+    let home = match Home::open(path) {
+        Ok(home) => home,
+        Err(HomeError::Exposed { .. }) => return findings,
+        Err(error) => {
+            findings.push(Finding::new(
+                "home",
+                Severity::Error,
+                error,
+                "restore the files from a backup, or correct pki.toml",
+            ));
+            return findings;
+        }
+    };
+    keys(&home, &mut findings);
+    authorities(&home, now, &mut findings);
+    let desk = desk(home);
+    ledger(&desk, now, &mut findings);
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
+}
+
+fn keys(home: &Home, findings: &mut Vec<Finding>) {
+    let root = home.key_path(Authority::Root);
+    if root.exists() && root.starts_with(home.path()) {
+        findings.push(Finding::new(
+            "root-key-here",
+            Severity::Note,
+            format!("the root's key is on this machine: {}", root.display()),
+            "move it to a medium in a safe, and name its place as root_key in pki.toml",
+        ));
+    }
+    if let Err(error) = home.key(Authority::Issuing) {
+        findings.push(Finding::new(
+            "issuing-key",
+            Severity::Error,
+            error,
+            "restore issuing/issuing.key from a backup",
+        ));
+    }
+}
+
+fn authorities(home: &Home, now: Time, findings: &mut Vec<Finding>) {
+    for (who, certificate) in [
+        ("root", home.chain().root()),
+        ("issuing CA", home.chain().issuing()),
+    ] {
+        let end = certificate.validity().not_after;
+        if end < now {
+            let message = format!("the certificate of the {who} ended on {}", end.date());
+            findings.push(Finding::new(
+                "ca-ended",
+                Severity::Error,
+                message,
+                "pki ca rotate",
+            ));
+        } else if end - now < ISSUING_CA {
+            let message = format!("the certificate of the {who} ends on {}", end.date());
+            findings.push(Finding::new(
+                "ca-ending",
+                Severity::Warning,
+                message,
+                "pki ca rotate",
+            ));
+        }
+    }
+}
+
+fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
+    let session = match desk.session(ClockPolicy::Lenient) {
+        Ok(session) => session,
+        Err(OperateError::Home(HomeError::Store(error)) | OperateError::Store(error)) => {
+            findings.push(store_finding(&error));
+            return;
+        }
+        Err(OperateError::Home(error @ HomeError::Busy { .. })) => {
+            findings.push(Finding::new(
+                "busy",
+                Severity::Note,
+                error,
+                "run doctor again once that is done",
+            ));
+            return;
+        }
+        Err(OperateError::Home(error @ HomeError::Mixed { .. })) => {
+            findings.push(Finding::new(
+                "mixed",
+                Severity::Error,
+                error,
+                "restore the files that belong together",
+            ));
+            return;
+        }
+        Err(error) => {
+            findings.push(Finding::new(
+                "unwritable",
+                Severity::Error,
+                error,
+                "look at the home's owner, mode and disk",
+            ));
+            return;
+        }
+    };
+    let store = &session.store;
+    notices(store, findings);
+    chain(store, findings);
+    clock(now, store.last_time(), findings);
+    crls(store, now, findings);
+    certificates(store, now, findings);
+    match operate::behind(&session) {
+        Ok(reasons) => findings.extend(reasons.into_iter().map(|reason| {
+            Finding::new(
+                "publication-behind",
+                Severity::Warning,
+                format!("the publication is older than the ledger: {reason}"),
+                "pki publish",
+            )
+        })),
+        Err(error) => findings.push(Finding::new("publication", Severity::Error, error, "pki publish")),
+    }
+}
+
+fn store_finding(error: &StoreError) -> Finding {
+    let (code, remedy) = match error {
+        StoreError::Damaged { .. } | StoreError::Empty => {
+            ("ledger-damaged", "restore ledger.jsonl from a backup")
+        }
+        StoreError::Ahead { .. } => (
+            "index-ahead",
+            "restore the newest ledger.jsonl: acknowledged events are gone",
+        ),
+        StoreError::IndexBusy => ("busy", "run doctor again"),
+        StoreError::Index(_) => (
+            "index",
+            "remove the directory index/ in the home: it is made anew",
+        ),
+        StoreError::Disk(_)
+        | StoreError::NotAppended(_)
+        | StoreError::OutcomeUnknown { .. }
+        | StoreError::Encoding(_)
+        | StoreError::Moved { .. } => ("unwritable", "look at the home's owner, mode and disk"),
+    };
+    Finding::new(code, Severity::Error, error, remedy)
+}
+
+fn notices(store: &Store, findings: &mut Vec<Finding>) {
+    findings.extend(store.notices().iter().map(|notice| match notice {
+        Notice::TornTail(path) => Finding::new(
+            "ledger-torn",
+            Severity::Warning,
+            format!(
+                "the ledger's end was never acknowledged; it was moved to {}",
+                path.display()
+            ),
+            "nothing is lost; see why a pki was killed while it wrote",
+        ),
+        Notice::Rebuilt(why) => Finding::new(
+            "index-rebuilt",
+            Severity::Warning,
+            format!("the index was of no use ({why}) and was made anew from the ledger"),
+            "nothing is left to do",
+        ),
+        Notice::CaughtUp(count) => Finding::new(
+            "index-behind",
+            Severity::Note,
+            format!("the index was {count} events behind the ledger and has caught up"),
+            "nothing is left to do",
+        ),
+        Notice::IndexNotUsed(why) => Finding::new(
+            "index-not-used",
+            Severity::Note,
+            format!("the ledger was read without its index ({why})"),
+            "nothing is left to do",
+        ),
+    }));
+}
+
+/// Every link of the ledger, not only those beyond the index.
+fn chain(store: &Store, findings: &mut Vec<Finding>) {
+    match store.events(0, &mut |_| Ok(())) {
+        Ok((_, Tail::Clean)) => {}
+        Ok((_, Tail::Torn)) => findings.push(Finding::new(
+            "ledger-torn",
+            Severity::Warning,
+            "the ledger's end was never acknowledged",
+            "the next command that changes something moves it aside",
+        )),
+        Err(error) => findings.push(store_finding(&error)),
+    }
+}
+
+fn clock(now: Time, last: Time, findings: &mut Vec<Finding>) {
+    match Clock::judge(now, last) {
+        Clock::Good(_) => {}
+        Clock::Behind { clock, last } => findings.push(Finding::new(
+            "clock-behind",
+            Severity::Error,
+            format!("the clock says {clock}, and the last event was recorded at {last}"),
+            "set the clock; if it is right, repeat the next command with --confirm CLOCK",
+        )),
+        Clock::FarAhead { clock, last } => findings.push(Finding::new(
+            "clock-ahead",
+            Severity::Warning,
+            format!("the clock says {clock}, and nothing has been recorded since {last}"),
+            "make sure that the clock is right, and that the timer of `pki publish` runs",
+        )),
+    }
+}
+
+fn crls(store: &Store, now: Time, findings: &mut Vec<Finding>) {
+    for (authority, remedy) in [
+        (Authority::Root, "pki root crl"),
+        (Authority::Issuing, "pki publish"),
+    ] {
+        let crl = match store.last_crl(authority) {
+            Ok(Some(crl)) => crl,
+            Ok(None) => {
+                let message = format!("the {authority} CA has no CRL");
+                findings.push(Finding::new("crl-missing", Severity::Error, message, remedy));
+                continue;
+            }
+            Err(error) => {
+                findings.push(store_finding(&error));
+                continue;
+            }
+        };
+        let left = crl.next_update - now;
+        let life = crl.next_update - crl.this_update;
+        let near = match authority {
+            Authority::Root => left < ROOT_CRL,
+            Authority::Issuing => left.as_seconds() * 3 < life.as_seconds(),
+        };
+        let (ended, ending) = match authority {
+            Authority::Root => ("root-crl-ended", "root-crl-ending"),
+            Authority::Issuing => ("issuing-crl-ended", "issuing-crl-ending"),
+        };
+        if left < Span::seconds(0) {
+            let message = format!(
+                "the CRL of the {authority} CA ended on {}: servers let nobody in",
+                crl.next_update
+            );
+            findings.push(Finding::new(ended, Severity::Error, message, remedy));
+        } else if near {
+            let message = format!("the CRL of the {authority} CA ends in {left}; then servers let nobody in");
+            findings.push(Finding::new(ending, Severity::Warning, message, remedy));
+        }
+    }
+}
+
+fn certificates(store: &Store, now: Time, findings: &mut Vec<Finding>) {
+    let mut ending = Vec::new();
+    let looked = store.records(&mut |record| {
+        match record.status(now) {
+            Status::Undelivered => findings.push(Finding::new(
+                "undelivered",
+                Severity::Warning,
+                format!(
+                    "the bundle of {} ({}) was never delivered",
+                    record.address, record.serial
+                ),
+                format!("pki issue {}", record.address),
+            )),
+            Status::Valid if record.validity.not_after - now < DEVICE => {
+                ending.push(record.address.to_string())
+            }
+            Status::Valid | Status::Superseded | Status::Revoked | Status::Expired => {}
+        }
+        Ok(())
+    });
+    if let Err(error) = looked {
+        findings.push(store_finding(&error));
+    }
+    if !ending.is_empty() {
+        ending.sort_unstable();
+        let count = ending.len();
+        ending.truncate(5);
+        let more = if count > 5 { ", …" } else { "" };
+        findings.push(Finding::new(
+            "certificates-ending",
+            Severity::Warning,
+            format!(
+                "{count} certificates end within {DEVICE}: {}{more}",
+                ending.join(", ")
+            ),
+            "pki renew --expiring 14d --out DIR",
+        ));
+    }
+}
