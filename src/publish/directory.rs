@@ -75,14 +75,13 @@ impl Destination {
     /// # Errors
     /// Where one cannot be written; before the first is in place nothing has changed.
     pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
-        let (directory_mode, _) = self.area.modes();
-        disk::ensure_directory(&self.directory, directory_mode)?;
+        self.ensure(&self.directory)?;
         let mut staged = Vec::new();
         let mut directories = vec![self.directory.clone()];
         for file in files {
             let place = self.directory.join(file.path);
             if let Some(directory) = place.parent().filter(|d| !directories.contains(&d.to_path_buf())) {
-                disk::ensure_directory(directory, directory_mode)?;
+                self.ensure(directory)?;
                 directories.push(directory.to_owned());
             }
             if disk::read_if_there(&place)?.is_some_and(|there| file.body.is(&there)) {
@@ -100,6 +99,22 @@ impl Destination {
         directories
             .iter()
             .try_for_each(|directory| disk::sync_directory(directory))?;
+        Ok(())
+    }
+
+    /// Makes a directory of the area where it is missing, open to those who may read its files.
+    fn ensure(&self, directory: &Path) -> Result<(), TargetError> {
+        if directory.is_dir() {
+            return Ok(());
+        }
+        if let Some(above) = directory.parent() {
+            // Both halves may lie in it, and a web server must get through to the public one.
+            disk::ensure_directory(above, Area::Public.modes().0)?;
+        }
+        disk::ensure_directory(directory, self.area.modes().0)?;
+        if let Some(group) = self.group {
+            disk::set_group(directory, group)?;
+        }
         Ok(())
     }
 
