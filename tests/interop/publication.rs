@@ -65,7 +65,12 @@ fn manifests_list_exactly_the_files_and_are_signed_by_the_issuing_authority() {
     let home = Home::staffed();
     for (area, files) in [("public", &PUBLIC[..]), ("server", &SERVER)] {
         let manifest = verified(&home, area, &home.home().join(area));
-        let listed: Vec<&str> = manifest["files"].as_object().unwrap().keys().map(String::as_str).collect();
+        let listed: Vec<&str> = manifest["files"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         assert_eq!(listed, files, "{area}");
     }
 }
@@ -76,7 +81,8 @@ fn numbers_of_manifests_rise_with_every_change_of_their_area() {
         return;
     }
     let home = Home::staffed();
-    let numbers = || ["public", "server"].map(|area| verified(&home, area, &home.home().join(area))["number"].as_u64());
+    let numbers =
+        || ["public", "server"].map(|area| verified(&home, area, &home.home().join(area))["number"].as_u64());
     let [public, server] = numbers();
     // Issuing names a new device to the servers, and changes nothing that anyone may read.
     home.issue("carol", &[]);
@@ -86,7 +92,10 @@ fn numbers_of_manifests_rise_with_every_change_of_their_area() {
     home.run(&["revoke", "alice", "--yes"]);
     let [public_after_revoke, server_after_revoke] = numbers();
     assert!(public_after_revoke > public, "{public:?} {public_after_revoke:?}");
-    assert!(server_after_revoke > server_after_issue, "{server_after_issue:?} {server_after_revoke:?}");
+    assert!(
+        server_after_revoke > server_after_issue,
+        "{server_after_issue:?} {server_after_revoke:?}"
+    );
 }
 
 #[test]
@@ -96,12 +105,24 @@ fn a_publication_is_good_until_the_first_of_its_crls_ends() {
     }
     let home = Home::new();
     let crl = home.public("crl/issuing.crl");
-    let mut arguments = vec!["crl", "-inform", "DER", "-in", crl.to_str().unwrap(), "-noout", "-nextupdate"];
+    let mut arguments = vec![
+        "crl",
+        "-inform",
+        "DER",
+        "-in",
+        crl.to_str().unwrap(),
+        "-noout",
+        "-nextupdate",
+    ];
     arguments.extend(["-dateopt", "iso_8601"]);
     let end = home.foreign("openssl", &arguments).ok().stdout;
     let end = end.trim().strip_prefix("nextUpdate=").unwrap().replace(' ', "T");
     for area in ["public", "server"] {
-        assert_eq!(verified(&home, area, &home.home().join(area))["valid_until"], end.as_str(), "{area}");
+        assert_eq!(
+            verified(&home, area, &home.home().join(area))["valid_until"],
+            end.as_str(),
+            "{area}"
+        );
     }
 }
 
@@ -120,14 +141,27 @@ fn a_target_directory_gets_the_same_publication_with_the_same_modes() {
     let home = Home::staffed();
     let target = with_target(&home, "");
     home.run(&["publish"]);
-    for (area, files, modes) in [("public", &PUBLIC[..], (0o755, 0o644)), ("server", &SERVER, (0o750, 0o640))] {
+    for (area, files, modes) in [
+        ("public", &PUBLIC[..], (0o755, 0o644)),
+        ("server", &SERVER, (0o750, 0o640)),
+    ] {
         for file in files.iter().chain(&MANIFESTS) {
-            let [ours, theirs] = [home.home().join(area), target.join(area)].map(|d| std::fs::read(d.join(file)).unwrap());
+            let [ours, theirs] =
+                [home.home().join(area), target.join(area)].map(|d| std::fs::read(d.join(file)).unwrap());
             assert_eq!(ours, theirs, "{area}/{file}");
         }
         assert_modes(&target.join(area), files, modes.0, modes.1);
         verified(&home, area, &target.join(area));
     }
+}
+
+#[test]
+fn a_web_server_gets_through_to_the_public_half_of_a_new_target() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish"]);
+    let mode = std::fs::metadata(target).unwrap().mode() & 0o777;
+    assert_eq!(mode, 0o755);
 }
 
 #[test]
@@ -146,9 +180,13 @@ fn the_servers_half_belongs_to_the_group_that_was_configured() {
     home.run(&["publish"]);
     for file in SERVER.iter().chain(&MANIFESTS) {
         let metadata = std::fs::metadata(target.join("server").join(file)).unwrap();
-        assert_eq!((metadata.gid(), metadata.mode() & 0o777), (number, 0o640), "{file}");
+        assert_eq!(
+            (metadata.gid(), metadata.mode() & 0o777),
+            (number, 0o640),
+            "{file}"
+        );
     }
-    // A group that may read the files must be able to reach them.
+    // Who may read the files must be able to reach them.
     let directory = std::fs::metadata(target.join("server")).unwrap();
     assert_eq!((directory.gid(), directory.mode() & 0o777), (number, 0o750));
 }
@@ -168,7 +206,10 @@ fn the_maps_name_who_is_revoked_and_who_is_allowed() {
     let home = Home::staffed();
     let [alice, bob] = [home.alice().serial, home.bob().serial];
     let read = |file: &str| std::fs::read_to_string(home.server(file)).unwrap();
-    let mut allowed = [format!("{alice} \"alice/phone\";"), format!("{bob} \"bob/phone\";")];
+    let mut allowed = [
+        format!("{alice} \"alice/phone\";"),
+        format!("{bob} \"bob/phone\";"),
+    ];
     allowed.sort();
     assert_eq!(read("allowed.map").lines().collect::<Vec<_>>(), allowed);
     assert_eq!(read("revoked.map"), "");
@@ -195,7 +236,10 @@ console.log(JSON.stringify({
   not_after: new Date(certificate.validTo).toISOString().replace(".000Z", "Z"),
 }));
 "#;
-    let expected = home.foreign("node", &["-e", script, leaf.to_str().unwrap()]).ok().json();
+    let expected = home
+        .foreign("node", &["-e", script, leaf.to_str().unwrap()])
+        .ok()
+        .json();
     let devices = std::fs::read_to_string(home.server("devices.json")).unwrap();
     let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
     assert_eq!(devices["version"], 1);
@@ -209,7 +253,12 @@ fn where_nothing_changed_nothing_is_rewritten() {
     let home = Home::staffed();
     let target = with_target(&home, "");
     home.run(&["publish"]);
-    let before = [home.home().join("public"), home.home().join("server"), target.clone()].map(|d| traces(&d));
+    let before = [
+        home.home().join("public"),
+        home.home().join("server"),
+        target.clone(),
+    ]
+    .map(|d| traces(&d));
     home.run(&["publish"]);
     home.run(&["list"]);
     let after = [home.home().join("public"), home.home().join("server"), target].map(|d| traces(&d));
@@ -222,8 +271,21 @@ fn a_revocation_rewrites_what_it_changes_and_leaves_the_rest_alone() {
     let before = traces(&home.home().join("public"));
     home.run(&["revoke", "alice", "--yes"]);
     let after = traces(&home.home().join("public"));
-    let changed: Vec<&str> = before.keys().filter(|file| before[*file] != after[*file]).map(String::as_str).collect();
-    assert_eq!(changed, ["crl/bundle.pem", "crl/issuing.crl", "crl/issuing.pem", "manifest.json", "manifest.jws"]);
+    let changed: Vec<&str> = before
+        .keys()
+        .filter(|file| before[*file] != after[*file])
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "crl/bundle.pem",
+            "crl/issuing.crl",
+            "crl/issuing.pem",
+            "manifest.json",
+            "manifest.jws"
+        ]
+    );
 }
 
 #[test]
@@ -244,7 +306,11 @@ fn what_was_tampered_with_is_put_right_by_the_next_publication() {
         return;
     }
     let home = Home::staffed();
-    for (area, file) in [("public", "crl/bundle.pem"), ("server", "revoked.map"), ("public", "manifest.jws")] {
+    for (area, file) in [
+        ("public", "crl/bundle.pem"),
+        ("server", "revoked.map"),
+        ("public", "manifest.jws"),
+    ] {
         std::fs::write(home.home().join(area).join(file), "tampered").unwrap();
         home.run(&["publish"]);
         verified(&home, area, &home.home().join(area));
@@ -255,7 +321,9 @@ fn what_was_tampered_with_is_put_right_by_the_next_publication() {
 fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
     let target = home.path("target");
     let [public, server] = ["public", "server"].map(|area| target.join(area).display().to_string());
-    home.configure_table(&format!("[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\n{more}\n"));
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\n{more}\n"
+    ));
     target
 }
 
