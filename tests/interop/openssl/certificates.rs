@@ -1,7 +1,7 @@
 //! Every field of the contract's table of certificates.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{BACKDATED_AT_MOST, Critical, DAY, Extensions, Uncritical, extensions, line, now, unix, x509};
 use crate::support::{Home, need};
@@ -354,7 +354,7 @@ fn text(home: &Home, certificate: &Path) -> String {
     x509(home, certificate, &["-text"])
 }
 
-fn validity(home: &Home, certificate: &PathBuf) -> (i64, i64) {
+fn validity(home: &Home, certificate: &Path) -> (i64, i64) {
     let text = x509(home, certificate, &["-dates"]);
     (unix(line(&text, "notBefore=")), unix(line(&text, "notAfter=")))
 }
