@@ -59,29 +59,7 @@ fn over_a_renewal_a_profile_keeps_its_identifier_and_gets_a_new_uuid() {
     }
     let home = Home::new();
     let first = profile(&home, &home.issue("alice", &["--for", "ios"]));
-    let said = home.run(&[
-        "renew",
-        "alice",
-        "--json",
-        "--out",
-        "renewed",
-        "--bundle-passphrase-out",
-        "renewed.txt",
-    ]);
-    let said = said.json();
-    let files: Vec<_> = said["files"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| home.path(f.as_str().unwrap()))
-        .collect();
-    let bundle = Bundle {
-        p12: files[0].clone(),
-        passphrase: home.path("renewed.txt"),
-        serial: String::new(),
-        files,
-    };
-    let second = profile(&home, &bundle);
+    let second = profile(&home, &home.renew("alice", &[]));
     assert_eq!(first["identifier"], second["identifier"]);
     assert_ne!(first["uuid"], second["uuid"]);
 }

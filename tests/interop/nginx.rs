@@ -165,27 +165,12 @@ fn after_a_renewal_both_certificates_get_in_and_with_revoke_old_only_the_new_one
     }
     let home = Home::staffed();
     let nginx = Nginx::start(&home);
-    let renewed = renew(&home, "alice", "renewed", &[]);
-    let renewed_bob = renew(&home, "bob", "renewed", &["--revoke-old"]);
+    let renewed = home.renew("alice", &[]);
+    let renewed_bob = home.renew("bob", &["--revoke-old"]);
     nginx.reload(&home);
     let statuses =
         [home.alice(), renewed, home.bob(), renewed_bob].map(|b| nginx.curl(&home, Some(&b), "/").0);
     assert_eq!(statuses, [Some(200), Some(200), Some(400), Some(200)]);
-}
-
-fn renew(home: &Home, address: &str, out: &str, more: &[&str]) -> Bundle {
-    let passphrase = home.path(format!("{address}.renewed"));
-    let mut arguments = vec!["renew", address, "--json", "--out", out];
-    arguments.extend(["--bundle-passphrase-out", passphrase.to_str().unwrap()]);
-    arguments.extend(more);
-    let said = home.run(&arguments).json();
-    let p12 = home.path(said["files"][0].as_str().unwrap());
-    Bundle {
-        files: vec![p12.clone()],
-        p12,
-        passphrase,
-        serial: said["serial"].as_str().unwrap().to_owned(),
-    }
 }
 
 /// An nginx of its own: its process, its files, its port.

@@ -118,8 +118,18 @@ fn it_finds_nothing_in_a_certificate_for_a_request() {
     home.foreign("openssl", &request.split_whitespace().collect::<Vec<_>>())
         .ok();
     let said = home.run(&["issue", "carol", "--csr", "own.csr", "--json"]).json();
-    // The first certificate of the file is the device's, as for every program that loads one.
-    devices(&home, &[home.path(said["files"][0].as_str().unwrap())]);
+    // The file holds the issuing CA's certificate, too, and pkilint reads files of one.
+    let file = home.path(said["files"][0].as_str().unwrap());
+    let leaf = home.path("leaf.pem");
+    let arguments = [
+        "x509",
+        "-in",
+        file.to_str().unwrap(),
+        "-out",
+        leaf.to_str().unwrap(),
+    ];
+    home.foreign("openssl", &arguments).ok();
+    devices(&home, &[leaf]);
 }
 
 #[test]

@@ -226,16 +226,28 @@ impl Home {
     #[track_caller]
     pub fn issue(&self, address: &str, more: &[&str]) -> Bundle {
         let passphrase = self.path(format!("{}.passphrase", address.replace('/', "-")));
-        let mut arguments = vec!["issue", address, "--json", "--bundle-passphrase-out"];
-        arguments.push(passphrase.to_str().unwrap());
-        arguments.extend(more);
-        let said = self.run(&arguments).json();
-        let files: Vec<PathBuf> = said["files"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|file| self.path(file.as_str().unwrap()))
-            .collect();
+        self.bundle(&[&["issue", address], more].concat(), passphrase)
+    }
+
+    /// Renews `address` into the directory `renewed`, as [`Self::issue`].
+    #[track_caller]
+    pub fn renew(&self, address: &str, more: &[&str]) -> Bundle {
+        let passphrase = self.path(format!("{}.renewed.passphrase", address.replace('/', "-")));
+        self.bundle(
+            &[&["renew", address, "--out", "renewed"], more].concat(),
+            passphrase,
+        )
+    }
+
+    #[track_caller]
+    fn bundle(&self, arguments: &[&str], passphrase: PathBuf) -> Bundle {
+        let mut command = self.pki(arguments);
+        command
+            .args(["--json", "--bundle-passphrase-out"])
+            .arg(&passphrase);
+        let said = finish(&mut command, b"").ok().json();
+        let files = said["files"].as_array().unwrap().iter();
+        let files: Vec<PathBuf> = files.map(|file| self.path(file.as_str().unwrap())).collect();
         let p12 = files
             .iter()
             .find(|file| file.extension().is_some_and(|e| e == "p12"));
