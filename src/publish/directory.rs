@@ -42,9 +42,7 @@ impl Destination {
             return Ok(false);
         }
         for file in files {
-            if !disk::read_if_there(&self.directory.join(file.path))?
-                .is_some_and(|there| file.body.is(&there))
-            {
+            if !holds_file(&self.directory.join(file.path), file)? {
                 return Ok(false);
             }
         }
@@ -84,7 +82,7 @@ impl Destination {
                 self.ensure(directory)?;
                 directories.push(directory.to_owned());
             }
-            if disk::read_if_there(&place)?.is_some_and(|there| file.body.is(&there)) {
+            if holds_file(&place, file)? {
                 continue;
             }
             staged.push(self.stage(&place, &file.body.parts())?);
@@ -126,6 +124,20 @@ impl Destination {
         }
         Ok(staged)
     }
+}
+
+/// Whether the file at `place` is this one. Another length tells without reading.
+fn holds_file(place: &Path, file: &File) -> Result<bool, DiskError> {
+    let mut there = match std::fs::File::open(place) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        opened => opened.map_err(disk::failed("read", place))?,
+    };
+    let length = there.metadata().map_err(disk::failed("examined", place))?.len();
+    Ok(length == file.body.len()
+        && file
+            .body
+            .is_read_from(&mut there)
+            .map_err(disk::failed("read", place))?)
 }
 
 /// Whether `jws` has `payload` as its payload.
