@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::support::{Home, need};
+use crate::support::{Home, finish, need, program};
 
 const PUBLIC: [&str; 10] = [
     "ca/bundle.pem",
@@ -294,7 +294,7 @@ fn a_target_that_cannot_be_written_is_exit_5_and_the_home_has_the_publication_al
     home.write_private("no-directory", "");
     let place = home.path("no-directory").join("public");
     home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", place.display()));
-    let said = crate::support::finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    let said = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
     assert!(said.stderr.contains(place.to_str().unwrap()), "{said}");
     let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
     assert_eq!(map, format!("{} 1;\n", home.alice().serial));
@@ -315,6 +315,92 @@ fn what_was_tampered_with_is_put_right_by_the_next_publication() {
         home.run(&["publish"]);
         verified(&home, area, &home.home().join(area));
     }
+}
+
+#[test]
+fn a_target_is_written_in_the_order_of_the_contract_and_each_file_renamed_into_its_place() {
+    if !need(&["strace"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    let written = home.path("strace.txt");
+    let mut strace = program("strace");
+    strace
+        .args([
+            "-f",
+            "-qq",
+            "-y",
+            "-e",
+            "trace=openat,rename,renameat,renameat2",
+            "-o",
+        ])
+        .arg(&written);
+    let pki = home.pki(&["publish"]);
+    strace
+        .arg(pki.get_program())
+        .args(pki.get_args())
+        .current_dir(home.path(""));
+    for (name, value) in pki.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    finish(&mut strace, b"").ok();
+
+    let told = std::fs::read_to_string(&written).unwrap();
+    let names = |call: &str| -> Vec<String> {
+        let lines = told
+            .lines()
+            .filter(|line| line.contains(call) && !line.contains(" = -1 "));
+        // The last path of the call is the one that comes to be.
+        let paths = lines.filter_map(|line| Some(line.rsplit_once('"')?.0.rsplit_once('"')?.1.to_owned()));
+        let below = format!("{}/", target.display());
+        paths
+            .filter_map(|path| path.strip_prefix(&below).map(str::to_owned))
+            .collect()
+    };
+    let renamed = names("rename");
+    let place = |file: &str| {
+        let found: Vec<usize> = (0..renamed.len()).filter(|i| renamed[*i] == file).collect();
+        assert_eq!(found.len(), 1, "{file} in {renamed:?}");
+        found[0]
+    };
+    let of = |area: &str, files: &[&str]| {
+        files
+            .iter()
+            .map(|file| place(&format!("{area}/{file}")))
+            .collect::<Vec<_>>()
+    };
+    let [crls, cas] = ["crl/", "ca/"].map(|start| {
+        let files: Vec<&str> = PUBLIC
+            .into_iter()
+            .filter(|file| file.starts_with(start))
+            .collect();
+        of("public", &files)
+    });
+    let groups = [
+        of("server", &["revoked.map"]),
+        of("server", &["allowed.map", "devices.json"]),
+        crls,
+        cas,
+    ];
+    for pair in groups.windows(2) {
+        assert!(pair[0].iter().max() < pair[1].iter().min(), "{renamed:?}");
+    }
+    for (area, files) in [("server", &SERVER[..]), ("public", &PUBLIC)] {
+        assert!(
+            of(area, files).iter().max() < of(area, &MANIFESTS).iter().min(),
+            "{area}: {renamed:?}"
+        );
+    }
+    let made = names("O_CREAT");
+    assert_eq!(made.len(), renamed.len(), "{made:?}");
+    assert!(
+        made.iter().all(|file| !renamed.contains(file)),
+        "written under a final name: {made:?}"
+    );
 }
 
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
