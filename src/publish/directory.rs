@@ -28,7 +28,7 @@ pub enum TargetError {
 }
 
 impl Destination {
-    /// Whether it holds exactly these files, and a manifest of them.
+    /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -42,11 +42,21 @@ impl Destination {
             return Ok(false);
         }
         for file in files {
-            if !holds_file(&self.directory.join(file.path), file)? {
+            if !self.holds_file(file)? {
+                return Ok(false);
+            }
+        }
+        for name in [Manifest::JSON, Manifest::JWS] {
+            if disk::mode(&self.directory.join(name))? != self.area.modes().1 {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn holds_file(&self, file: &File) -> Result<bool, TargetError> {
+        let place = self.directory.join(file.path);
+        Ok(holds_file(&place, file)? && disk::mode(&place)? == self.area.modes().1)
     }
 
     /// The manifest that is there, where it can be read.
@@ -82,7 +92,7 @@ impl Destination {
                 self.ensure(directory)?;
                 directories.push(directory.to_owned());
             }
-            if holds_file(&place, file)? {
+            if self.holds_file(file)? {
                 continue;
             }
             staged.push(self.stage(&place, &file.body.parts())?);
