@@ -28,7 +28,7 @@ pub enum TargetError {
 }
 
 impl Destination {
-    /// Whether it holds exactly these files, and a manifest of them.
+    /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -42,11 +42,21 @@ impl Destination {
             return Ok(false);
         }
         for file in files {
-            if !holds_file(&self.directory.join(file.path), file)? {
+            if !self.holds_file(file)? {
+                return Ok(false);
+            }
+        }
+        for name in [Manifest::JSON, Manifest::JWS] {
+            if disk::mode(&self.directory.join(name))? != self.area.modes().1 {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn holds_file(&self, file: &File) -> Result<bool, TargetError> {
+        let place = self.directory.join(file.path);
+        Ok(holds_file(&place, file)? && disk::mode(&place)? == self.area.modes().1)
     }
 
     /// The manifest that is there, where it can be read.
@@ -73,17 +83,16 @@ impl Destination {
     /// # Errors
     /// Where one cannot be written; before the first is in place nothing has changed.
     pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
-        let (directory_mode, _) = self.area.modes();
-        disk::ensure_directory(&self.directory, directory_mode)?;
+        self.ensure(&self.directory)?;
         let mut staged = Vec::new();
         let mut directories = vec![self.directory.clone()];
         for file in files {
             let place = self.directory.join(file.path);
             if let Some(directory) = place.parent().filter(|d| !directories.contains(&d.to_path_buf())) {
-                disk::ensure_directory(directory, directory_mode)?;
+                self.ensure(directory)?;
                 directories.push(directory.to_owned());
             }
-            if holds_file(&place, file)? {
+            if self.holds_file(file)? {
                 continue;
             }
             staged.push(self.stage(&place, &file.body.parts())?);
@@ -98,6 +107,22 @@ impl Destination {
         directories
             .iter()
             .try_for_each(|directory| disk::sync_directory(directory))?;
+        Ok(())
+    }
+
+    /// Makes a directory of the area where it is missing, open to those who may read its files.
+    fn ensure(&self, directory: &Path) -> Result<(), TargetError> {
+        if directory.is_dir() {
+            return Ok(());
+        }
+        if let Some(above) = directory.parent() {
+            // Both halves may lie in it, and a web server must get through to the public one.
+            disk::ensure_directory(above, Area::Public.modes().0)?;
+        }
+        disk::ensure_directory(directory, self.area.modes().0)?;
+        if let Some(group) = self.group {
+            disk::set_group(directory, group)?;
+        }
         Ok(())
     }
 
