@@ -205,14 +205,14 @@ fn finish(
             }
         }
     }
-    ui.report(&Report {
+    let report = Report {
         employee: revoked.employee,
         revoked: revoked.certificates.iter().map(|record| record.serial).collect(),
         already_since: revoked.already,
         devices_left: revoked.devices_left,
         published,
-    })?;
-    Ok(exit)
+    };
+    ui.report_done(&report, Ok(exit))
 }
 
 fn unlock(common: &Common, context: &Context, desk: &Desk, label: &str) -> Result<Issuing, Failure> {
