@@ -525,7 +525,7 @@ pub fn many(
             }
             Err(failure.hint("mend that, then run the same command again: it goes on where it stopped"))
         }
-        None if tally.issued.is_empty() => Ok(Exit::Done),
+        // Also where nothing was left to issue: an earlier run may have been cut off before it published.
         None => context
             .session(&desk, policy)
             .and_then(|mut session| publish(args, &mut session, &issuing, context)),

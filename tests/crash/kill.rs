@@ -96,8 +96,6 @@ fn a_list_is_finished_by_the_same_command() {
     let steps = killed_at_every_step(&before, &arguments, |home, step| {
         is_whole(home, step);
         again(home, &arguments).ok();
-        // Who was there already was not published by the second run.
-        home.run(&["publish"]);
         let all = is_sound(home, step);
         let secrets = text(home, "secrets");
         for address in ["alice/phone", "bob/phone", "carol/tablet"] {
