@@ -7,18 +7,51 @@ use crate::support::{Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, finish
 
 /// Every call by which something gets to a disk, or away from it.
 pub const DURABLE: [&str; 15] = [
-    "write", "pwrite64", "writev", "fsync", "fdatasync", "syncfs", "rename", "renameat", "renameat2", "link", "linkat",
-    "unlink", "unlinkat", "ftruncate", "mkdir",
+    "write",
+    "pwrite64",
+    "writev",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
+    "mkdir",
 ];
 
 /// A home whose keys open at once: the cost of scrypt is not what is tested here, and is paid at each of a thousand steps.
 pub fn cheap() -> Home {
     let home = Home::new();
-    for (key, passphrase) in [("issuing/issuing.key", ISSUING_PASSPHRASE), ("root/root.key", ROOT_PASSPHRASE)] {
+    for (key, passphrase) in [
+        ("issuing/issuing.key", ISSUING_PASSPHRASE),
+        ("root/root.key", ROOT_PASSPHRASE),
+    ] {
         let place = home.home().join(key);
         let secret = format!("pass:{passphrase}");
-        let mut arguments = vec!["pkcs8", "-topk8", "-in", place.to_str().unwrap(), "-passin", &secret];
-        arguments.extend(["-passout", &secret, "-scrypt", "-scrypt_N", "16", "-scrypt_r", "8", "-scrypt_p", "1"]);
+        let mut arguments = vec![
+            "pkcs8",
+            "-topk8",
+            "-in",
+            place.to_str().unwrap(),
+            "-passin",
+            &secret,
+        ];
+        arguments.extend([
+            "-passout",
+            &secret,
+            "-scrypt",
+            "-scrypt_N",
+            "16",
+            "-scrypt_r",
+            "8",
+            "-scrypt_p",
+            "1",
+        ]);
         arguments.extend(["-v2", "aes-256-cbc"]);
         let sealed = home.foreign("openssl", &arguments).ok().stdout;
         std::fs::write(&place, sealed).unwrap();
@@ -98,7 +131,11 @@ pub fn refused_at_every_step(
         let count = count_of(&copy_of(before), call, arguments);
         for n in 1..=count {
             let home = copy_of(before);
-            let ended = under_strace(&home.pki(arguments), call, &format!("{call}:error={error}:when={n}"));
+            let ended = under_strace(
+                &home.pki(arguments),
+                call,
+                &format!("{call}:error={error}:when={n}"),
+            );
             steps += 1;
             after(&home, ended, &format!("{error} at {call} {n} of {count}"));
         }
@@ -111,8 +148,13 @@ pub fn count_of(home: &Home, call: &str, arguments: &[&str]) -> usize {
     let log = home.path("strace.log");
     let command = home.pki(arguments);
     let mut strace = program("strace");
-    strace.args(["-qq", "-e", &format!("trace={call}"), "-o"]).arg(&log);
-    strace.arg(command.get_program()).args(command.get_args()).current_dir(command.get_current_dir().unwrap());
+    strace
+        .args(["-qq", "-e", &format!("trace={call}"), "-o"])
+        .arg(&log);
+    strace
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => strace.env(name, value),
@@ -121,7 +163,9 @@ pub fn count_of(home: &Home, call: &str, arguments: &[&str]) -> usize {
     }
     finish(&mut strace, b"").ok();
     let log = std::fs::read_to_string(log).unwrap();
-    log.lines().filter(|line| line.starts_with(&format!("{call}("))).count()
+    log.lines()
+        .filter(|line| line.starts_with(&format!("{call}(")))
+        .count()
 }
 
 /// Every file below a directory, by its path from there, in order.
