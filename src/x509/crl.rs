@@ -3,6 +3,11 @@
 //! The writer is our own, because a list of a million entries must not cost what the libraries ask for it; the reader rests on
 //! x509-parser and goes through the entries one by one, so that reading takes no memory either.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an extension that is not named is refused where it is critical"
+)]
+
 use x509_parser::asn1_rs::{Any, BitString, Class, Header, Tag};
 use x509_parser::prelude::{FromDer, ParsedExtension};
 use x509_parser::revocation_list::RevokedCertificate;

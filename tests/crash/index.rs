@@ -46,8 +46,11 @@ fn index(home: &Home, file: &str) -> PathBuf {
 }
 
 /// Every way in which an index is damaged here, by name.
-fn damages(before: &Home) -> Vec<(String, Box<dyn Fn(&Home)>)> {
-    let mut all: Vec<(String, Box<dyn Fn(&Home)>)> = Vec::new();
+/// What is done to a home, by name.
+type Damage = (String, Box<dyn Fn(&Home)>);
+
+fn damages(before: &Home) -> Vec<Damage> {
+    let mut all: Vec<Damage> = Vec::new();
     all.push((
         "removed".into(),
         Box::new(|home| std::fs::remove_dir_all(home.home().join("index")).unwrap()),

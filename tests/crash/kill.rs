@@ -137,8 +137,8 @@ fn a_list_is_finished_by_the_same_command() {
         let all = is_sound(home, step);
         let secrets = text(home, "secrets");
         for address in ["alice/phone", "bob/phone", "carol/tablet"] {
-            let lines = secrets.lines().filter_map(|line| line.split_once('\t'));
-            let (_, secret) = lines.filter(|(whose, _)| *whose == address).last().unwrap();
+            let mut lines = secrets.lines().filter_map(|line| line.split_once('\t'));
+            let (_, secret) = lines.rfind(|(whose, _)| *whose == address).unwrap();
             demand_one_valid(home, &all, address, secret, step);
         }
     });
