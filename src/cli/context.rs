@@ -107,13 +107,18 @@ impl Context {
     /// # Errors
     /// Where the home cannot be used.
     pub fn desk(&self) -> Result<Desk, Failure> {
-        Ok(Desk {
-            home: self.open()?,
+        Ok(self.desk_of(self.open()?))
+    }
+
+    /// An operator at work on this home.
+    pub fn desk_of(&self, home: Home) -> Desk {
+        Desk {
+            home,
             by: account(),
             holder: format!("pki {}", self.command),
             patience: self.wait,
             clock: system_clock,
-        })
+        }
     }
 
     /// Begins a change.

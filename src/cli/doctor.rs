@@ -5,9 +5,8 @@ use serde::Serialize;
 use crate::disk::Shown;
 use crate::doctor::{self, Finding, Severity};
 use crate::home::HomeError;
-use crate::operate::Desk;
 
-use super::context::{Context, account, system_clock};
+use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 
 /// Find what is wrong or soon will be, with the command that mends it
@@ -40,14 +39,7 @@ pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     if !path.exists() {
         return Err(HomeError::Missing(Shown(path)).into());
     }
-    let desk = |home| Desk {
-        home,
-        by: account(),
-        holder: "pki doctor".into(),
-        patience: context.wait,
-        clock: system_clock,
-    };
-    let findings = doctor::examine(&path, desk, system_clock());
+    let findings = doctor::examine(&path, |home| context.desk_of(home), system_clock());
     let serious = findings
         .iter()
         .any(|finding| finding.severity >= Severity::Warning);

@@ -120,11 +120,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match &args.from {
         Some(list) => {
             let requests = from_list(&args, list, &home, context)?;
-            many(&args.delivery, requests, Intent::List(leavers), context)
+            many(&args.delivery, home, requests, Intent::List(leavers), context)
         }
         None => {
             let request = single_request(&args, &home, context)?;
-            one(&args.delivery, request, Intent::Single(leavers), context)
+            one(&args.delivery, home, request, Intent::Single(leavers), context)
         }
     }
 }
@@ -219,12 +219,13 @@ fn handover<'a>(
 /// Issues to one device.
 pub fn one(
     args: &DeliveryArgs,
+    home: Home,
     request: Request,
     intent: Intent,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let desk = context.desk()?;
+    let desk = context.desk_of(home);
     let policy = clock_policy(args.confirm.as_deref())?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
         ui.show_secret(&format!(
@@ -453,12 +454,13 @@ impl From<&Tally> for ManyReport {
 /// Issues to many devices: all are checked before the first.
 pub fn many(
     args: &DeliveryArgs,
+    home: Home,
     requests: Vec<Request>,
     intent: Intent,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let desk = context.desk()?;
+    let desk = context.desk_of(home);
     let policy = clock_policy(args.confirm.as_deref())?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
         ui.show_secret(&format!("{address}\t{}", passphrase.expose()));

@@ -61,7 +61,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                     Exit::Incomplete
                 });
             }
-            let exit = many(&args.delivery, requests, Intent::Renewal(old), context)?;
+            let exit = many(&args.delivery, home, requests, Intent::Renewal(old), context)?;
             Ok(if exit == Exit::Done && !own.is_empty() {
                 Exit::Incomplete
             } else {
@@ -70,7 +70,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
         None => {
             let request = single(&args, &home, context)?;
-            one(&args.delivery, request, Intent::Renewal(old), context)
+            one(&args.delivery, home, request, Intent::Renewal(old), context)
         }
     }
 }

@@ -54,7 +54,9 @@ impl Ui {
             Color::Always => true,
             Color::Never => false,
         };
-        restore_on_interrupt(terminal.as_ref());
+        if let Some(terminal) = &terminal {
+            restore_on_interrupt(terminal);
+        }
         Self {
             json,
             quiet,
@@ -97,14 +99,14 @@ impl Ui {
     /// What to do next.
     pub fn hint(&self, text: impl Display) {
         if !self.quiet {
-            let _ = writeln!(io::stderr(), "     {}{text}", self.paint("2", "→ "));
+            line(&format!("     {}{text}", self.paint("2", "→ ")));
         }
     }
 
     /// Lines that belong to what was just said.
     pub fn more(&self, text: impl Display) {
         if !self.quiet {
-            let _ = writeln!(io::stderr(), "     {text}");
+            line(&format!("     {text}"));
         }
     }
 
@@ -112,18 +114,17 @@ impl Ui {
     pub fn fail(&self, failure: &Failure) {
         if self.json {
             let error = serde_json::json!({ "error": failure });
-            let _ = writeln!(io::stderr(), "{error}");
+            line(&error.to_string());
             return;
         }
         self.error_line("", &self.paint("31", &failure.message));
         if let Some(hint) = &failure.hint {
-            let _ = writeln!(io::stderr(), "     {}{hint}", self.paint("2", "→ "));
+            line(&format!("     {}{hint}", self.paint("2", "→ ")));
         }
     }
 
-    // A closed stderr must not stop a revocation: failures to write there are passed over.
     fn error_line(&self, prefix: &str, text: &dyn Display) {
-        let _ = writeln!(io::stderr(), "pki: {prefix}{text}");
+        line(&format!("pki: {prefix}{text}"));
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -308,6 +309,11 @@ impl Ui {
     }
 }
 
+/// One line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write there are passed over.
+fn line(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
 fn passphrase(typed: String, what: &str) -> Result<Passphrase, Failure> {
     Passphrase::from_octets(Zeroizing::new(typed.into_bytes()))
         .map_err(|e| Failure::secret(format!("the passphrase of the {what} {e}")))
@@ -323,9 +329,8 @@ fn prompt_failed(error: dialoguer::Error) -> Failure {
 
 /// Ctrl-C during a prompt must not leave the terminal without echo or cursor. Anywhere else it is like a kill: whatever it
 /// comes upon, the same command again finishes the work.
-fn restore_on_interrupt(terminal: Option<&File>) {
-    let state: Option<(File, Termios)> =
-        terminal.and_then(|terminal| Some((terminal.try_clone().ok()?, tcgetattr(terminal).ok()?)));
+fn restore_on_interrupt(terminal: &File) {
+    let state: Option<(File, Termios)> = terminal.try_clone().ok().zip(tcgetattr(terminal).ok());
     // Where the handler cannot be set the system's own way of dying remains, which is as safe.
     let _ = ctrlc::set_handler(move || {
         if let Some((terminal, before)) = &state {
