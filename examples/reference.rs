@@ -15,9 +15,9 @@ const HEAD: &str = "\
 `pki help COMMAND` and `pki COMMAND --help` say the same at the terminal; `make man` writes it as man pages.
 
 An **address** names a device: `EMPLOYEE/DEVICE`, as `alice/phone`. Both parts are lower-case letters, digits, dot,
-underscore and hyphen, and begin with a letter or digit; 64 and 32 characters at most. `alice` alone is `alice/phone` when
-issuing (`default_device` in `pki.toml`), and her only active device when revoking or renewing. A certificate is also named
-by its **serial number**, 32 hexadecimal digits. A **duration** is a number with a unit, as `30d`.
+underscore and hyphen, and begin with a letter or digit; 64 and 32 characters at most. `alice` alone is `alice/phone`
+when issuing (`default_device` in `pki.toml`), and her only active device when revoking or renewing. A certificate is
+also named by its **serial number**, 32 hexadecimal digits. A **duration** is a number with a unit, as `30d`.
 
 Files, formats and exit codes are in [files.md](files.md).
 
@@ -35,13 +35,13 @@ The first of these that is there gives the passphrase of the issuing key:
 | the terminal | people |
 
 The root key's passphrase has the same sources with `root-` or `ROOT_` in the name: `--root-passphrase-file`,
-`PKI_ROOT_PASSPHRASE_FILE`, `pki-root-passphrase`, `root_passphrase_command`. A bundle's passphrase is generated, unless
-`--bundle-passphrase-fd`, `--bundle-passphrase-file`, `PKI_BUNDLE_PASSPHRASE_FILE` or the credential `pki-bundle-passphrase`
-gives one.
+`PKI_ROOT_PASSPHRASE_FILE`, `pki-root-passphrase`, `root_passphrase_command`. A bundle's passphrase is generated,
+unless `--bundle-passphrase-fd`, `--bundle-passphrase-file`, `PKI_BUNDLE_PASSPHRASE_FILE` or the credential
+`pki-bundle-passphrase` gives one.
 
-A passphrase file holds one line and nothing else, 4,096 octets at most. One that others can read is refused, apart from pipes,
-files in `$CREDENTIALS_DIRECTORY`, and files under `/run/secrets` with `--allow-mounted-secrets`. No flag and no variable
-holds a passphrase itself: other users can read both.
+A passphrase file holds one line and nothing else, 4,096 octets at most. One that others can read is refused, apart
+from pipes, files in `$CREDENTIALS_DIRECTORY`, and files under `/run/secrets` with `--allow-mounted-secrets`. No flag
+and no variable holds a passphrase itself: other users can read both.
 ";
 
 /// The whole text.

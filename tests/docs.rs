@@ -94,8 +94,11 @@ fn links_lead_somewhere_and_lines_are_short() {
             let there = target.contains("://") || directory.join(&target).exists();
             assert!(there, "{page}: there is no {target}");
         }
+        let mut shown = false;
         for (number, line) in text.lines().enumerate() {
-            let long = line.chars().count() > 120 && !line.contains("://");
+            // What the program says has the length that it has.
+            shown = line == "```text" || (shown && line != "```");
+            let long = line.chars().count() > 120 && !shown;
             assert!(!long, "{page}:{}: longer than 120 characters: {line}", number + 1);
         }
     }
