@@ -11,7 +11,14 @@ export PATH
 
 step() { printf '\n== %s\n' "$*"; }
 note() { printf '   %s\n' "$*"; }
-show() { printf '$ pki %s\n' "$*"; "$pki" "$@"; }
+show() {
+    printf '$ pki'
+    for word; do
+        case $word in *' '*) printf ' "%s"' "$word" ;; *) printf ' %s' "$word" ;; esac
+    done
+    echo
+    "$pki" "$@"
+}
 
 step "Building"
 (cd "$top" && cargo build --release --quiet)
