@@ -330,7 +330,18 @@ impl Store {
         self.index.offboarded(employee)
     }
 
-    /// Every certificate, in the order of the serials.
+    /// Every certificate that is not revoked, in the order of the serials.
+    ///
+    /// # Errors
+    /// What `visit` says, or a damaged index.
+    pub fn unrevoked(
+        &self,
+        visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.index.unrevoked(visit)
+    }
+
+    /// Every certificate, in no order that means anything.
     ///
     /// # Errors
     /// What `visit` says, or a damaged index.
@@ -360,6 +371,11 @@ impl Store {
     /// Whether the ledger knows this serial as revoked.
     pub fn is_revoked(&self, serial: &Serial) -> Result<bool, StoreError> {
         self.index.revocation(serial)
+    }
+
+    /// Whether something was revoked after the issuing CA's last CRL: a new one is due, whatever else holds.
+    pub fn revoked_since_crl(&self) -> Result<bool, StoreError> {
+        self.index.revoked_since_crl()
     }
 
     /// The last CRL of an authority.

@@ -1,0 +1,21 @@
+//! The product and the programs that it must get on with, each started for real: one file a program.
+//!
+//! A program that is not installed is a visible skip on a person's machine, and a failure in CI.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod apple;
+mod gnutls;
+mod keytool;
+mod nginx;
+mod node;
+mod nss;
+mod openssl;
+mod pkilint;
+mod publication;
+mod root_crl_lapsed;
+mod session;
+mod zbar;

@@ -1,0 +1,452 @@
+//! A publication as those see it who fetch it: its files, their modes, its manifests, checked by Node.js.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::support::{Home, finish, need, program};
+
+const PUBLIC: [&str; 10] = [
+    "ca/bundle.pem",
+    "ca/issuing.crt",
+    "ca/issuing.der",
+    "ca/root.crt",
+    "ca/root.der",
+    "crl/bundle.pem",
+    "crl/issuing.crl",
+    "crl/issuing.pem",
+    "crl/root.crl",
+    "crl/root.pem",
+];
+const SERVER: [&str; 3] = ["allowed.map", "devices.json", "revoked.map"];
+const MANIFESTS: [&str; 2] = ["manifest.json", "manifest.jws"];
+
+/// Verifies a publication as a careful client does: `node verify.cjs AREA DIRECTORY ROOT`. Prints the manifest.
+const VERIFY: &str = r#"
+const fs = require("fs"), path = require("path"), crypto = require("crypto"), assert = require("assert");
+const [area, directory, rootFile] = process.argv.slice(2);
+const read = (name) => fs.readFileSync(path.join(directory, name));
+const bytes = read("manifest.json"), manifest = JSON.parse(bytes);
+assert.strictEqual(manifest.version, 1);
+assert.strictEqual(manifest.area, area);
+assert.ok(Number.isSafeInteger(manifest.number) && manifest.number > 0);
+const present = [];
+const walk = (below) => fs.readdirSync(path.join(directory, below), { withFileTypes: true }).forEach((entry) => {
+  const name = path.join(below, entry.name);
+  entry.isDirectory() ? walk(name) : present.push(name);
+});
+walk("");
+const listed = [...Object.keys(manifest.files), "manifest.json", "manifest.jws"];
+assert.deepStrictEqual(present.sort(), listed.sort());
+for (const [name, { sha256, size }] of Object.entries(manifest.files)) {
+  assert.strictEqual(crypto.createHash("sha256").update(read(name)).digest("hex"), sha256, name);
+  assert.strictEqual(read(name).length, size, name);
+}
+const [header, payload, signature] = read("manifest.jws").toString().trim().split(".");
+const { alg, typ, x5c } = JSON.parse(Buffer.from(header, "base64url"));
+assert.strictEqual(alg, "ES256");
+assert.strictEqual(typ, "pki-manifest+jws");
+assert.ok(Buffer.from(payload, "base64url").equals(bytes), "the payload is the manifest, byte for byte");
+const root = new crypto.X509Certificate(fs.readFileSync(rootFile));
+const signer = new crypto.X509Certificate(Buffer.from(x5c[0], "base64"));
+assert.ok(signer.ca && signer.checkIssued(root) && signer.verify(root.publicKey), "an authority directly below the root");
+const verified = crypto.verify("sha256", Buffer.from(header + "." + payload),
+  { key: signer.publicKey, dsaEncoding: "ieee-p1363" }, Buffer.from(signature, "base64url"));
+assert.ok(verified, "the signature");
+process.stdout.write(bytes);
+"#;
+
+#[test]
+fn manifests_list_exactly_the_files_and_are_signed_by_the_issuing_authority() {
+    if !need(&["node"]) {
+        return;
+    }
+    let home = Home::staffed();
+    for (area, files) in [("public", &PUBLIC[..]), ("server", &SERVER)] {
+        let manifest = verified(&home, area, &home.home().join(area));
+        let listed: Vec<&str> = manifest["files"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(listed, files, "{area}");
+    }
+}
+
+#[test]
+fn numbers_of_manifests_rise_with_every_change_of_their_area() {
+    if !need(&["node"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let numbers =
+        || ["public", "server"].map(|area| verified(&home, area, &home.home().join(area))["number"].as_u64());
+    let [public, server] = numbers();
+    // Issuing names a new device to the servers, and changes nothing that anyone may read.
+    home.issue("carol", &[]);
+    let [public_after_issue, server_after_issue] = numbers();
+    assert_eq!(public_after_issue, public);
+    assert!(server_after_issue > server, "{server:?} {server_after_issue:?}");
+    home.run(&["revoke", "alice", "--yes"]);
+    let [public_after_revoke, server_after_revoke] = numbers();
+    assert!(public_after_revoke > public, "{public:?} {public_after_revoke:?}");
+    assert!(
+        server_after_revoke > server_after_issue,
+        "{server_after_issue:?} {server_after_revoke:?}"
+    );
+}
+
+#[test]
+fn a_publication_is_good_until_the_first_of_its_crls_ends() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    let home = Home::new();
+    let crl = home.public("crl/issuing.crl");
+    let mut arguments = vec![
+        "crl",
+        "-inform",
+        "DER",
+        "-in",
+        crl.to_str().unwrap(),
+        "-noout",
+        "-nextupdate",
+    ];
+    arguments.extend(["-dateopt", "iso_8601"]);
+    let end = home.foreign("openssl", &arguments).ok().stdout;
+    let end = end.trim().strip_prefix("nextUpdate=").unwrap().replace(' ', "T");
+    for area in ["public", "server"] {
+        assert_eq!(
+            verified(&home, area, &home.home().join(area))["valid_until"],
+            end.as_str(),
+            "{area}"
+        );
+    }
+}
+
+#[test]
+fn what_anyone_may_read_is_readable_and_what_names_employees_is_not() {
+    let home = Home::staffed();
+    assert_modes(&home.home().join("public"), &PUBLIC, 0o755, 0o644);
+    assert_modes(&home.home().join("server"), &SERVER, 0o750, 0o640);
+}
+
+#[test]
+fn a_target_directory_gets_the_same_publication_with_the_same_modes() {
+    if !need(&["node"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish"]);
+    for (area, files, modes) in [
+        ("public", &PUBLIC[..], (0o755, 0o644)),
+        ("server", &SERVER, (0o750, 0o640)),
+    ] {
+        for file in files.iter().chain(&MANIFESTS) {
+            let [ours, theirs] =
+                [home.home().join(area), target.join(area)].map(|d| std::fs::read(d.join(file)).unwrap());
+            assert_eq!(ours, theirs, "{area}/{file}");
+        }
+        assert_modes(&target.join(area), files, modes.0, modes.1);
+        verified(&home, area, &target.join(area));
+    }
+}
+
+#[test]
+fn a_web_server_gets_through_to_the_public_half_of_a_new_target() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish"]);
+    let mode = std::fs::metadata(target).unwrap().mode() & 0o777;
+    assert_eq!(mode, 0o755);
+}
+
+#[test]
+fn the_servers_half_belongs_to_the_group_that_was_configured() {
+    let home = Home::staffed();
+    // Only root may give a file to a group it is not in: everyone else tries a group of her own.
+    let id = home.foreign("id", &["-Gn"]).ok().stdout;
+    let group = if id.split_whitespace().any(|group| group == "root") {
+        "daemon"
+    } else {
+        id.split_whitespace().last().unwrap()
+    };
+    let entry = home.foreign("getent", &["group", group]).ok().stdout;
+    let number: u32 = entry.split(':').nth(2).unwrap().parse().unwrap();
+    let target = with_target(&home, &format!("group = \"{group}\""));
+    home.run(&["publish"]);
+    for file in SERVER.iter().chain(&MANIFESTS) {
+        let metadata = std::fs::metadata(target.join("server").join(file)).unwrap();
+        assert_eq!(
+            (metadata.gid(), metadata.mode() & 0o777),
+            (number, 0o640),
+            "{file}"
+        );
+    }
+    // Who may read the files must be able to reach them.
+    let directory = std::fs::metadata(target.join("server")).unwrap();
+    assert_eq!((directory.gid(), directory.mode() & 0o777), (number, 0o750));
+}
+
+#[test]
+fn a_revocation_reaches_the_target_directory_in_the_same_command() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish"]);
+    home.run(&["revoke", "alice", "--yes"]);
+    let map = std::fs::read_to_string(target.join("server/revoked.map")).unwrap();
+    assert_eq!(map, format!("{} 1;\n", home.alice().serial));
+}
+
+#[test]
+fn the_maps_name_who_is_revoked_and_who_is_allowed() {
+    let home = Home::staffed();
+    let [alice, bob] = [home.alice().serial, home.bob().serial];
+    let read = |file: &str| std::fs::read_to_string(home.server(file)).unwrap();
+    let mut allowed = [
+        format!("{alice} \"alice/phone\";"),
+        format!("{bob} \"bob/phone\";"),
+    ];
+    allowed.sort();
+    assert_eq!(read("allowed.map").lines().collect::<Vec<_>>(), allowed);
+    assert_eq!(read("revoked.map"), "");
+    home.run(&["revoke", "alice", "--yes"]);
+    assert_eq!(read("allowed.map"), format!("{bob} \"bob/phone\";\n"));
+    assert_eq!(read("revoked.map"), format!("{alice} 1;\n"));
+}
+
+#[test]
+fn devices_json_describes_each_device_as_node_sees_its_certificate() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let [leaf, ..] = home.opened(&home.alice());
+    let script = r#"
+const crypto = require("crypto"), fs = require("fs");
+const certificate = new crypto.X509Certificate(fs.readFileSync(process.argv[1]));
+const sha256 = (bytes, form) => crypto.createHash("sha256").update(bytes).digest(form);
+console.log(JSON.stringify({
+  serial: certificate.serialNumber, address: "alice/phone", status: "valid",
+  spki_sha256: sha256(certificate.publicKey.export({ type: "spki", format: "der" }), "base64"),
+  "x5t#S256": sha256(certificate.raw, "base64url"),
+  not_after: new Date(certificate.validTo).toISOString().replace(".000Z", "Z"),
+}));
+"#;
+    let expected = home
+        .foreign("node", &["-e", script, leaf.to_str().unwrap()])
+        .ok()
+        .json();
+    let devices = std::fs::read_to_string(home.server("devices.json")).unwrap();
+    let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+    assert_eq!(devices["version"], 1);
+    let devices = devices["devices"].as_array().unwrap();
+    assert_eq!(devices.len(), 2);
+    assert!(devices.contains(&expected), "{expected}: {devices:?}");
+}
+
+#[test]
+fn where_nothing_changed_nothing_is_rewritten() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish"]);
+    let before = [
+        home.home().join("public"),
+        home.home().join("server"),
+        target.clone(),
+    ]
+    .map(|d| traces(&d));
+    home.run(&["publish"]);
+    home.run(&["list"]);
+    let after = [home.home().join("public"), home.home().join("server"), target].map(|d| traces(&d));
+    assert_eq!(before, after);
+}
+
+#[test]
+fn a_revocation_rewrites_what_it_changes_and_leaves_the_rest_alone() {
+    let home = Home::staffed();
+    let before = traces(&home.home().join("public"));
+    home.run(&["revoke", "alice", "--yes"]);
+    let after = traces(&home.home().join("public"));
+    let changed: Vec<&str> = before
+        .keys()
+        .filter(|file| before[*file] != after[*file])
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "crl/bundle.pem",
+            "crl/issuing.crl",
+            "crl/issuing.pem",
+            "manifest.json",
+            "manifest.jws"
+        ]
+    );
+}
+
+#[test]
+fn a_target_that_cannot_be_written_is_exit_5_and_the_home_has_the_publication_all_the_same() {
+    let home = Home::staffed();
+    home.write_private("no-directory", "");
+    let place = home.path("no-directory").join("public");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", place.display()));
+    let said = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    assert!(said.stderr.contains(place.to_str().unwrap()), "{said}");
+    let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
+    assert_eq!(map, format!("{} 1;\n", home.alice().serial));
+}
+
+#[test]
+fn what_was_tampered_with_is_put_right_by_the_next_publication() {
+    if !need(&["node"]) {
+        return;
+    }
+    let home = Home::staffed();
+    for (area, file) in [
+        ("public", "crl/bundle.pem"),
+        ("server", "revoked.map"),
+        ("public", "manifest.jws"),
+    ] {
+        std::fs::write(home.home().join(area).join(file), "tampered").unwrap();
+        home.run(&["publish"]);
+        verified(&home, area, &home.home().join(area));
+    }
+}
+
+#[test]
+fn a_target_is_written_in_the_order_of_the_contract_and_each_file_renamed_into_its_place() {
+    if !need(&["strace"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    let written = home.path("strace.txt");
+    let mut strace = program("strace");
+    strace
+        .args([
+            "-f",
+            "-qq",
+            "-y",
+            "-e",
+            "trace=openat,rename,renameat,renameat2",
+            "-o",
+        ])
+        .arg(&written);
+    let pki = home.pki(&["publish"]);
+    strace
+        .arg(pki.get_program())
+        .args(pki.get_args())
+        .current_dir(home.path(""));
+    for (name, value) in pki.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    finish(&mut strace, b"").ok();
+
+    let told = std::fs::read_to_string(&written).unwrap();
+    let names = |call: &str| -> Vec<String> {
+        let lines = told
+            .lines()
+            .filter(|line| line.contains(call) && !line.contains(" = -1 "));
+        // The last path of the call is the one that comes to be.
+        let paths = lines.filter_map(|line| Some(line.rsplit_once('"')?.0.rsplit_once('"')?.1.to_owned()));
+        let below = format!("{}/", target.display());
+        paths
+            .filter_map(|path| path.strip_prefix(&below).map(str::to_owned))
+            .collect()
+    };
+    let renamed = names("rename");
+    let place = |file: &str| {
+        let found: Vec<usize> = (0..renamed.len()).filter(|i| renamed[*i] == file).collect();
+        assert_eq!(found.len(), 1, "{file} in {renamed:?}");
+        found[0]
+    };
+    let of = |area: &str, files: &[&str]| {
+        files
+            .iter()
+            .map(|file| place(&format!("{area}/{file}")))
+            .collect::<Vec<_>>()
+    };
+    let [crls, cas] = ["crl/", "ca/"].map(|start| {
+        let files: Vec<&str> = PUBLIC
+            .into_iter()
+            .filter(|file| file.starts_with(start))
+            .collect();
+        of("public", &files)
+    });
+    let groups = [
+        of("server", &["revoked.map"]),
+        of("server", &["allowed.map", "devices.json"]),
+        crls,
+        cas,
+    ];
+    for pair in groups.windows(2) {
+        assert!(pair[0].iter().max() < pair[1].iter().min(), "{renamed:?}");
+    }
+    for (area, files) in [("server", &SERVER[..]), ("public", &PUBLIC)] {
+        assert!(
+            of(area, files).iter().max() < of(area, &MANIFESTS).iter().min(),
+            "{area}: {renamed:?}"
+        );
+    }
+    let made = names("O_CREAT");
+    assert_eq!(made.len(), renamed.len(), "{made:?}");
+    assert!(
+        made.iter().all(|file| !renamed.contains(file)),
+        "written under a final name: {made:?}"
+    );
+}
+
+/// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
+fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
+    let target = home.path("target");
+    let [public, server] = ["public", "server"].map(|area| target.join(area).display().to_string());
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\n{more}\n"
+    ));
+    target
+}
+
+fn verified(home: &Home, area: &str, directory: &Path) -> serde_json::Value {
+    let script = home.path("verify.cjs");
+    std::fs::write(&script, VERIFY).unwrap();
+    let root = home.home().join("root/root.crt");
+    let [script, directory, root] = [&script, directory, &root].map(|path| path.to_str().unwrap());
+    home.foreign("node", &[script, area, directory, root]).ok().json()
+}
+
+fn assert_modes(directory: &Path, files: &[&str], of_directories: u32, of_files: u32) {
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o7777;
+    assert_eq!(mode(directory), of_directories, "{directory:?}");
+    for file in files.iter().chain(&MANIFESTS) {
+        let file = directory.join(file);
+        assert_eq!(mode(&file), of_files, "{file:?}");
+        assert_eq!(mode(file.parent().unwrap()), of_directories, "above {file:?}");
+    }
+}
+
+/// Every file below a directory: which one it is, and when it was written.
+fn traces(directory: &Path) -> BTreeMap<String, (u64, SystemTime)> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![directory.to_owned()];
+    while let Some(place) = todo.pop() {
+        for entry in std::fs::read_dir(&place).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = std::fs::metadata(&path).unwrap();
+            if metadata.is_dir() {
+                todo.push(path);
+            } else {
+                let name = path.strip_prefix(directory).unwrap().display().to_string();
+                found.insert(name, (metadata.ino(), metadata.modified().unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{directory:?} is empty");
+    found
+}

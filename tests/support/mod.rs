@@ -1,0 +1,16 @@
+//! What the black-box tests share: a home made by the real program, foreign programs, and servers that end with their test.
+//!
+//! Nothing here reaches into the library: what a test sees is what an operator, a phone or a server sees.
+
+// Each test binary uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+mod base45;
+mod home;
+mod program;
+mod server;
+
+pub use base45::base45_decoded;
+pub use home::{Bundle, Home, ISSUING_PASSPHRASE, PKI, REASONS, ROOT_PASSPHRASE};
+pub use program::{Finished, finish, found, need, need_pkilint, pkilint, program};
+pub use server::{HOST, Server, ServerCertificate, free_port, wait_until};

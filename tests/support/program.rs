@@ -1,0 +1,148 @@
+//! Foreign programs: whether they are there, and what they said.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// Whether all these programs are installed. One that is missing is a visible skip on a person's machine, and a failure in CI.
+pub fn need(programs: &[&str]) -> bool {
+    programs
+        .iter()
+        .all(|program| there_or_skipped(found(program).is_some(), program))
+}
+
+/// As [`need`], for pkilint, which lives in a virtual environment of Python.
+pub fn need_pkilint() -> bool {
+    there_or_skipped(pkilint_python().is_some(), "pkilint")
+}
+
+fn there_or_skipped(there: bool, program: &str) -> bool {
+    let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    assert!(there || !ci, "{program} is not installed, and this is CI");
+    if !there {
+        eprintln!("skipped: {program} is not installed (`make test` installs it)");
+    }
+    there
+}
+
+/// Where a program is. Servers live in directories that are not on every person's path.
+pub fn found(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(program))
+        .find(|file| Path::is_file(file))
+}
+
+/// A command of a foreign program that speaks English and knows nothing of the person who runs the tests.
+pub fn program(name: &str) -> Command {
+    let mut command = Command::new(found(name).unwrap_or_else(|| panic!("{name} is not installed")));
+    command
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
+        .env_remove("OPENSSL_CONF")
+        .env_remove("NODE_OPTIONS");
+    command
+}
+
+/// A Python that has pkilint, ready for a script of ours.
+pub fn pkilint() -> Command {
+    Command::new(pkilint_python().expect("a test asks `need_pkilint` first"))
+}
+
+/// The virtual environment of this package, or that of the `lint_pkix_cert` on the path.
+fn pkilint_python() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/lint_pkix_cert");
+    let script = if own.is_file() {
+        own
+    } else {
+        found("lint_pkix_cert")?
+    };
+    let python = script.with_file_name("python");
+    python.is_file().then_some(python)
+}
+
+/// What a program said, and how it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The command, for messages.
+    pub command: String,
+    /// Its exit code; none where a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Demands an exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        self
+    }
+
+    /// Demands success.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        self.exits(0)
+    }
+
+    /// Both streams.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// stdout, which is one JSON document.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not one JSON document: {error}: {self}"))
+    }
+}
+
+impl std::fmt::Display for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            command,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(
+            f,
+            "{command}\nexit {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
+        )
+    }
+}
+
+/// Runs a command to its end, with `input` on its stdin.
+pub fn finish(command: &mut Command, input: &[u8]) -> Finished {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut stdin = child.stdin.take().unwrap();
+    if let Err(error) = stdin.write_all(input) {
+        // A program that has read enough, or has ended, says the rest itself.
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::BrokenPipe,
+            "{command:?}: {error}"
+        );
+    }
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    Finished {
+        command: format!("{command:?}"),
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

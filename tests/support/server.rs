@@ -1,0 +1,150 @@
+//! Servers on loopback that end with their test.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::home::{Bundle, Home};
+use super::program::{Finished, program};
+
+/// The name that the tests' servers have. No name service knows it.
+pub const HOST: &str = "api.acme.example";
+/// How long a server may take to be ready, on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A port of loopback that nobody listens on at this moment. Who takes it must bear that another was faster.
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// The certificate of a server, self-signed: what its clients trust is not what this product is about.
+pub struct ServerCertificate {
+    /// Its certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub key: PathBuf,
+}
+
+impl ServerCertificate {
+    /// Makes one for [`HOST`].
+    pub fn make(home: &Home) -> Self {
+        let made = Self {
+            certificate: home.path("server.crt"),
+            key: home.path("server.key"),
+        };
+        let subject = format!("/CN={HOST}");
+        let names = format!("subjectAltName=DNS:{HOST}");
+        let mut arguments = vec![
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-noenc",
+        ];
+        arguments.extend(["-days", "3650", "-subj", &subject, "-addext", &names]);
+        arguments.extend([
+            "-keyout",
+            made.key.to_str().unwrap(),
+            "-out",
+            made.certificate.to_str().unwrap(),
+        ]);
+        home.foreign("openssl", &arguments).ok();
+        made
+    }
+}
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    child: Child,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts a server and waits until `ready` says its port. None: it ended before, and its log may say why.
+    ///
+    /// # Panics
+    /// Where it neither ends nor gets ready.
+    pub fn start(command: &mut Command, mut ready: impl FnMut() -> Option<u16>) -> Option<Self> {
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut server = Self { child, port: 0 };
+        let ended = wait_until(&format!("{command:?} to be ready"), || {
+            if let Some(port) = ready() {
+                server.port = port;
+                return Some(false);
+            }
+            server.child.try_wait().unwrap().map(|_| true)
+        });
+        (!ended).then_some(server)
+    }
+
+    /// Sends it SIGHUP.
+    pub fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+    }
+
+    /// What curl gets with a bundle as its identity: the status, or none where there was no answer, and all that it said.
+    pub fn curl(&self, home: &Home, bundle: Option<&Bundle>, path: &str) -> (Option<u16>, Finished) {
+        let port = self.port;
+        let mut config = format!(
+            "url = \"https://{HOST}:{port}{path}\"\nresolve = \"{HOST}:{port}:127.0.0.1\"\nnoproxy = \"*\"\n\
+             cacert = \"server.crt\"\nsilent\nshow-error\nmax-time = 30\nwrite-out = \"\\n%{{http_code}}\"\n",
+        );
+        if let Some(bundle) = bundle {
+            let (p12, passphrase) = (bundle.p12.display(), bundle.passphrase());
+            config.push_str(&format!(
+                "cert-type = \"P12\"\ncert = \"{p12}\"\npass = \"{passphrase}\"\n"
+            ));
+        }
+        let finished = home.foreign_given("curl", &["--disable", "--config", "-"], config.as_bytes());
+        let status = finished
+            .stdout
+            .lines()
+            .last()
+            .and_then(|line| line.parse().ok())
+            .filter(|status| *status != 0);
+        (status, finished)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A server that is asked ends its workers, too. One that does not hear is not asked twice. What fails here has ended.
+        let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
+        if !ended(&mut self.child) && kill_process(Pid::from_child(&self.child), Signal::TERM).is_ok() {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while Instant::now() < deadline && !ended(&mut self.child) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        if !ended(&mut self.child) && self.child.kill().is_ok() {
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Asks until there is an answer.
+///
+/// # Panics
+/// Where there is none after a long while.
+pub fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
