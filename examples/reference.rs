@@ -50,7 +50,10 @@ pub fn text() -> String {
     command.build();
     let mut text = HEAD.to_owned();
     text.push_str("\n## Options of every command\n\n");
-    let mut globals: Vec<&Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).collect();
+    let mut globals: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|arg| arg.is_global_set())
+        .collect();
     globals.dedup_by_key(|arg| arg.get_id().clone());
     globals.iter().for_each(|arg| option(&mut text, arg));
     for verb in command.get_subcommands() {
@@ -69,7 +72,10 @@ fn describe(text: &mut String, command: &Command, parents: &str, level: usize) {
     let about = about.map(ToString::to_string).unwrap_or_default();
     write(text, format_args!("{}\n\n", fold(&prose(&about))));
     let usage = command.clone().render_usage().to_string();
-    write(text, format_args!("```text\n{}\n```\n", usage.trim_start_matches("Usage: ").trim()));
+    write(
+        text,
+        format_args!("```text\n{}\n```\n", usage.trim_start_matches("Usage: ").trim()),
+    );
     let own = |arg: &&Arg| !arg.is_global_set() && arg.get_id() != "help" && arg.get_id() != "version";
     let mut headings: Vec<Option<&str>> = Vec::new();
     for arg in command.get_arguments().filter(own) {
@@ -82,15 +88,25 @@ fn describe(text: &mut String, command: &Command, parents: &str, level: usize) {
             write(text, format_args!("\n{heading}:\n"));
         }
         text.push('\n');
-        for arg in command.get_arguments().filter(own).filter(|arg| arg.get_help_heading() == heading) {
+        for arg in command
+            .get_arguments()
+            .filter(own)
+            .filter(|arg| arg.get_help_heading() == heading)
+        {
             option(text, arg);
         }
     }
     if let Some(after) = command.get_after_help() {
         let after = after.to_string();
         let examples = after.strip_prefix("Examples:\n").unwrap_or(&after);
-        let examples: Vec<&str> = examples.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
-        write(text, format_args!("\nExamples:\n\n```text\n{}\n```\n", examples.join("\n")));
+        let examples: Vec<&str> = examples
+            .lines()
+            .map(|line| line.strip_prefix("  ").unwrap_or(line))
+            .collect();
+        write(
+            text,
+            format_args!("\nExamples:\n\n```text\n{}\n```\n", examples.join("\n")),
+        );
     }
     for verb in command.get_subcommands() {
         describe(text, verb, &name, level + 1);
@@ -98,17 +114,30 @@ fn describe(text: &mut String, command: &Command, parents: &str, level: usize) {
 }
 
 fn option(text: &mut String, arg: &Arg) {
-    let values: Vec<String> = arg.get_value_names().unwrap_or_default().iter().map(ToString::to_string).collect();
+    let values: Vec<String> = arg
+        .get_value_names()
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let takes_value = arg.get_action().takes_values();
     let mut forms = Vec::new();
     forms.extend(arg.get_short().map(|short| format!("-{short}")));
     forms.extend(arg.get_long().map(|long| format!("--{long}")));
     let mut form = forms.join(", ");
     if takes_value {
-        let value = if values.is_empty() { arg.get_id().to_string().to_uppercase() } else { values.join(" ") };
+        let value = if values.is_empty() {
+            arg.get_id().to_string().to_uppercase()
+        } else {
+            values.join(" ")
+        };
         form = format!("{form} {value}").trim().to_owned();
     }
-    let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
+    let help = arg
+        .get_long_help()
+        .or(arg.get_help())
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let mut notes = Vec::new();
     if takes_value {
         let words: Vec<String> = arg
@@ -122,7 +151,11 @@ fn option(text: &mut String, arg: &Arg) {
         if !words.is_empty() {
             notes.push(format!("One of {}.", words.join(", ")));
         }
-        let defaults: Vec<_> = arg.get_default_values().iter().map(|v| v.to_string_lossy()).collect();
+        let defaults: Vec<_> = arg
+            .get_default_values()
+            .iter()
+            .map(|v| v.to_string_lossy())
+            .collect();
         if !defaults.is_empty() {
             notes.push(format!("Default: `{}`.", defaults.join(" ")));
         }
@@ -147,7 +180,10 @@ fn prose(help: &str) -> String {
 }
 
 fn fold(text: &str) -> String {
-    let paragraphs: Vec<String> = text.split("\n\n").map(|paragraph| fold_with(paragraph, "")).collect();
+    let paragraphs: Vec<String> = text
+        .split("\n\n")
+        .map(|paragraph| fold_with(paragraph, ""))
+        .collect();
     paragraphs.join("\n\n")
 }
 

@@ -74,14 +74,20 @@ fn every_page_with_commands_is_run() {
     let this = std::fs::read_to_string(root().join("tests/docs.rs")).unwrap();
     for page in pages() {
         let runs = steps(&read(&page)).iter().any(|step| step.shown);
-        assert!(!runs || this.contains(&format!("run_page(\"{page}\")")), "{page} has commands and no test");
+        assert!(
+            !runs || this.contains(&format!("run_page(\"{page}\")")),
+            "{page} has commands and no test"
+        );
     }
 }
 
 #[test]
 fn the_reference_is_what_the_commands_say() {
     let written = read("docs/reference.md");
-    assert!(written == reference::text(), "docs/reference.md is stale: run `make docs`");
+    assert!(
+        written == reference::text(),
+        "docs/reference.md is stale: run `make docs`"
+    );
 }
 
 #[test]
@@ -112,10 +118,15 @@ fn a_page_whose_command_fails_is_noticed() {
 
 #[test]
 fn a_page_that_shows_something_else_is_noticed() {
-    let page = |shown: &str| format!("```sh\necho good until 2026-01-31; echo end\n```\n\n```text\n{shown}\n```\n");
+    let page =
+        |shown: &str| format!("```sh\necho good until 2026-01-31; echo end\n```\n\n```text\n{shown}\n```\n");
     assert_eq!(outcome(&page("good until 2031-12-01\nend")), Ok(()));
     assert_eq!(outcome(&page("...\nend")), Ok(()));
-    assert!(outcome(&page("good until tomorrow\nend")).unwrap_err().contains("good until tomorrow"));
+    assert!(
+        outcome(&page("good until tomorrow\nend"))
+            .unwrap_err()
+            .contains("good until tomorrow")
+    );
     assert!(outcome(&page("good until 2031-12-01")).is_err());
 }
 
@@ -131,11 +142,17 @@ struct Step {
 
 fn run_page(page: &str) {
     let text = read(page);
-    let missing: Vec<String> = needs(&text).into_iter().filter(|program| !is_installed(program)).collect();
+    let missing: Vec<String> = needs(&text)
+        .into_iter()
+        .filter(|program| !is_installed(program))
+        .collect();
     if !missing.is_empty() {
         let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
         assert!(!ci, "{page} needs {}, and this is CI", missing.join(", "));
-        eprintln!("skipped: {page} needs {} (`make test` installs it)", missing.join(", "));
+        eprintln!(
+            "skipped: {page} needs {} (`make test` installs it)",
+            missing.join(", ")
+        );
         return;
     }
     if let Err(why) = outcome(&text) {
@@ -165,27 +182,41 @@ fn outcome(page: &str) -> Result<(), String> {
     std::fs::write(&file, script).unwrap();
 
     let mut command = Command::new("bash");
-    command.args(["--noprofile", "--norc"]).arg(&file).current_dir(&home);
+    command
+        .args(["--noprofile", "--norc"])
+        .arg(&file)
+        .current_dir(&home);
     command.env_clear();
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{path}:/usr/sbin:/sbin", bin.display()));
-    for (name, value) in [("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("TERM", "dumb"), ("USER", "you")] {
+    for (name, value) in [
+        ("LC_ALL", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("TERM", "dumb"),
+        ("USER", "you"),
+    ] {
         command.env(name, value);
     }
     command.env("HOME", &home);
-    let options = Options::new().timeout_ms(Some(180_000)).strip_ansi_escape_codes(true);
+    let options = Options::new()
+        .timeout_ms(Some(180_000))
+        .strip_ansi_escape_codes(true);
     let mut session = spawn_with_options(command, options).unwrap();
     let (seen, end) = match session.exp_regex("\u{1e}end [0-9]+\u{1e}") {
         Ok(found) => found,
         Err(error) => return Err(format!("1: it does not end: {error}")),
     };
     // rexpect gives every octet as a character of its own.
-    let octets: Vec<u8> = seen.chars().filter_map(|octet| u8::try_from(u32::from(octet)).ok()).collect();
+    let octets: Vec<u8> = seen
+        .chars()
+        .filter_map(|octet| u8::try_from(u32::from(octet)).ok())
+        .collect();
     let seen = format!("{}\u{1e}", String::from_utf8_lossy(&octets).replace("\r\n", "\n"));
 
     let program = Path::new(env!("CARGO_BIN_EXE_pki")).canonicalize().unwrap();
     let common = |text: &str| {
-        text.replace(program.to_str().unwrap(), "/usr/local/bin/pki").replace(home.to_str().unwrap(), "/home/you")
+        text.replace(program.to_str().unwrap(), "/usr/local/bin/pki")
+            .replace(home.to_str().unwrap(), "/home/you")
     };
     for (number, step) in steps.iter().enumerate() {
         let Some((_, rest)) = seen.split_once(&format!("\u{1e}{number}\u{1e}\n")) else {
@@ -195,12 +226,18 @@ fn outcome(page: &str) -> Result<(), String> {
         let last = !seen.contains(&format!("\u{1e}{}\u{1e}\n", number + 1));
         if last && end != "\u{1e}end 0\u{1e}" {
             let code = end.trim_matches('\u{1e}').trim_start_matches("end ");
-            return Err(format!("{}: a command ended with {code}:\n{}--- it said\n{saw}", step.line, step.script));
+            return Err(format!(
+                "{}: a command ended with {code}:\n{}--- it said\n{saw}",
+                step.line, step.script
+            ));
         }
         if let Some(shown) = &step.output
             && !is_alike(&forms(shown), &forms(&saw))
         {
-            return Err(format!("{}: the page shows\n{shown}--- and this is what it is\n{saw}", step.line));
+            return Err(format!(
+                "{}: the page shows\n{shown}--- and this is what it is\n{saw}",
+                step.line
+            ));
         }
     }
     Ok(())
@@ -278,12 +315,20 @@ fn steps(page: &str) -> Vec<Step> {
     while let Some((number, line)) = lines.next() {
         let line = line.trim_start();
         if let Some(language) = line.strip_prefix("```") {
-            let inside: Vec<&str> =
-                lines.by_ref().map(|(_, line)| line).take_while(|line| line.trim() != "```").collect();
+            let inside: Vec<&str> = lines
+                .by_ref()
+                .map(|(_, line)| line)
+                .take_while(|line| line.trim() != "```")
+                .collect();
             let inside: String = inside.iter().map(|line| format!("{line}\n")).collect();
             match (language, skip) {
                 ("sh", false) => {
-                    steps.push(Step { line: number + 1, script: inside, output: None, shown: true });
+                    steps.push(Step {
+                        line: number + 1,
+                        script: inside,
+                        output: None,
+                        shown: true,
+                    });
                     fresh = true;
                     continue;
                 }
@@ -296,7 +341,12 @@ fn steps(page: &str) -> Vec<Step> {
             }
             skip = false;
         } else if let Some(script) = comment(line, "test") {
-            steps.push(Step { line: number + 1, script: format!("{script}\n"), output: None, shown: false });
+            steps.push(Step {
+                line: number + 1,
+                script: format!("{script}\n"),
+                output: None,
+                shown: false,
+            });
         } else if comment(line, "not run").is_some() {
             skip = true;
         } else if line.is_empty() {
@@ -308,12 +358,20 @@ fn steps(page: &str) -> Vec<Step> {
 }
 
 fn comment<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
-    Some(line.strip_prefix("<!-- ")?.strip_suffix("-->")?.strip_prefix(kind)?.strip_prefix(": ")?.trim())
+    Some(
+        line.strip_prefix("<!-- ")?
+            .strip_suffix("-->")?
+            .strip_prefix(kind)?
+            .strip_prefix(": ")?
+            .trim(),
+    )
 }
 
 fn needs(page: &str) -> Vec<String> {
     let named = page.lines().filter_map(|line| comment(line, "needs"));
-    named.flat_map(|names| names.split_whitespace().map(str::to_owned)).collect()
+    named
+        .flat_map(|names| names.split_whitespace().map(str::to_owned))
+        .collect()
 }
 
 fn is_installed(program: &str) -> bool {
