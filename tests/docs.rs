@@ -8,6 +8,8 @@
 //! - `<!-- test: COMMAND -->` is run as well.
 //! - `<!-- not run: WHY -->` the next fence is not run.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 #[path = "../examples/reference.rs"]
 mod reference;
 
@@ -266,7 +268,7 @@ a_home_with() {
   done
 }
 a_server_certificate() {
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 30 -subj /CN=localhost \\
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \\
     -addext subjectAltName=DNS:localhost -keyout server.key -out server.crt 2>/dev/null
 }
 ";

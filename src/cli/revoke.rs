@@ -117,7 +117,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         args.common,
         context,
         &desk,
-        ("revoked", &label),
+        (Deed::Revoked, &label),
         accepted,
         |session| operate::revoke(session, &whom, reason),
     )
@@ -139,7 +139,10 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
             .filter(|record| record.status(now).accepted())
             .count();
         if !args.common.dry_run && (accepted > 0 || since.is_none()) {
-            let question = format!("This revokes {} of {employee}.", certificates(accepted));
+            let question = format!(
+                "This locks {employee} out for good: {} to revoke.",
+                certificates(accepted)
+            );
             context
                 .ui
                 .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;
@@ -151,10 +154,26 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         args.common,
         context,
         &desk,
-        ("offboarded", &label),
+        (Deed::Offboarded, &label),
         accepted,
         |session| operate::offboard(session, &employee),
     )
+}
+
+/// What is done, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Revoked,
+    Offboarded,
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Revoked => "revoked",
+            Self::Offboarded => "offboarded",
+        })
+    }
 }
 
 /// Unlocks, records, publishes and tells: the same for a device and a person.
@@ -162,7 +181,7 @@ fn finish(
     common: Common,
     context: &Context,
     desk: &Desk,
-    (deed, label): (&str, &str),
+    (deed, label): (Deed, &str),
     accepted: usize,
     take_back: impl FnOnce(&mut Session<'_>) -> Result<Revoked, operate::OperateError>,
 ) -> Result<Exit, Failure> {
@@ -175,12 +194,15 @@ fn finish(
     let issuing: Option<Issuing> = if common.no_publish || accepted == 0 {
         None
     } else {
-        Some(unlock(&common, context, desk, label)?)
+        Some(unlock(&common, context, desk)?)
     };
     let mut session = context.session(desk, ClockPolicy::Lenient)?;
     let revoked = take_back(&mut session)?;
     match (revoked.certificates.len(), revoked.already) {
         (0, Some(since)) => ui.say(format!("{label} was {deed} already, on {since}")),
+        (0, None) if deed == Deed::Offboarded => ui.say(format!(
+            "{label} is offboarded: no certificate to revoke, and none will be issued"
+        )),
         (0, None) => ui.say(format!(
             "{label} has no certificate that servers accept; nothing to revoke"
         )),
@@ -237,11 +259,11 @@ fn counted(count: usize, what: &str) -> String {
     }
 }
 
-fn unlock(common: &Common, context: &Context, desk: &Desk, label: &str) -> Result<Issuing, Failure> {
+fn unlock(common: &Common, context: &Context, desk: &Desk) -> Result<Issuing, Failure> {
     common.issuing.unlock(&desk.home, &context.ui).map_err(|failure| match failure.exit {
-        Exit::Secret => failure.hint(format!(
-            "`pki revoke {label} --no-publish` records it without a passphrase; servers act on it after `pki publish`"
-        )),
+        Exit::Secret => failure.hint(
+            "the same with --no-publish records it without a passphrase; servers act on it after `pki publish`",
+        ),
         Exit::Done | Exit::Refused | Exit::Usage | Exit::Found | Exit::Incomplete | Exit::Bug | Exit::Interrupted => failure,
     })
 }
