@@ -112,11 +112,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         "cron:    17 */6 * * *  PKI_PASSPHRASE_FILE=/etc/pki/passphrase {executable} --home {absolute} publish --no-input -q"
     ));
     ui.hint("next: `pki issue alice`");
-    ui.report(&Made {
+    let made = Made {
         home: absolute.to_string(),
         root_key: founded.root_key.display().to_string(),
-    })?;
-    Ok(Exit::Done)
+    };
+    ui.report_done(&made, Ok(Exit::Done))
 }
 
 /// What was made, for scripts.

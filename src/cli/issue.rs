@@ -282,8 +282,8 @@ pub fn one(
     };
     let issuance = issuance.ok_or_else(|| Failure::new(Exit::Bug, "bug", "nothing was issued"))?;
     tell_issued(&issuance, args, context);
-    ui.report(&IssuedReport::from(&issuance))?;
-    publish(args, &mut session, &issuing, context)
+    let published = publish(args, &mut session, &issuing, context);
+    ui.report_done(&IssuedReport::from(&issuance), published)
 }
 
 fn publish(
@@ -492,7 +492,7 @@ pub fn many(
         root: root(args.with_root),
     };
     let bar = ui.progress("issuing", requests.len());
-    let outcome = operate::issue_all(
+    let mut tally = operate::issue_all(
         &desk,
         policy,
         &issuing,
@@ -504,10 +504,7 @@ pub fn many(
         },
     );
     bar.finish_and_clear();
-    let (tally, failure) = match outcome {
-        Ok(tally) => (tally, None),
-        Err((tally, error)) => (tally, Some(Failure::from(error))),
-    };
+    let failure = tally.stopped.take().map(Failure::from);
     ui.say(format!(
         "issued {}, {} had a valid certificate already, {} failed",
         tally.issued.len(),
@@ -521,23 +518,24 @@ pub fn many(
     {
         ui.warn(format!("{}: {}", remark.0, remark.1));
     }
-    ui.report(&ManyReport::from(&tally))?;
-    if let Some(mut failure) = failure {
-        if !tally.issued.is_empty() {
-            failure.exit = Exit::Incomplete;
+    let outcome = match failure {
+        Some(mut failure) => {
+            if !tally.issued.is_empty() {
+                failure.exit = Exit::Incomplete;
+            }
+            Err(failure.hint("mend that, then run the same command again: it goes on where it stopped"))
         }
-        return Err(failure.hint("mend that, then run the same command again: it goes on where it stopped"));
+        // Also where nothing was left to issue: an earlier run may have been cut off before it published.
+        None => context
+            .session(&desk, policy)
+            .and_then(|mut session| publish(args, &mut session, &issuing, context)),
+    };
+    let exit = ui.report_done(&ManyReport::from(&tally), outcome)?;
+    if tally.failed.is_empty() {
+        return Ok(exit);
     }
-    let mut exit = Exit::Done;
-    if !tally.issued.is_empty() {
-        let mut session = context.session(&desk, policy)?;
-        exit = publish(args, &mut session, &issuing, context)?;
-    }
-    if !tally.failed.is_empty() {
-        ui.hint("those were not issued; the others are done");
-        exit = Exit::Incomplete;
-    }
-    Ok(exit)
+    ui.hint("those were not issued; the others are done");
+    Ok(Exit::Incomplete)
 }
 
 /// What a list will come to.

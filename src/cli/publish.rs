@@ -92,7 +92,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for (area, number) in &published.written {
         ui.say(format!("published {area} {number}"));
     }
-    ui.report(&Report {
+    let report = Report {
         written: published
             .written
             .iter()
@@ -109,6 +109,6 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .iter()
             .map(|(place, error)| format!("{place}: {error}"))
             .collect(),
-    })?;
-    Ok(exit)
+    };
+    ui.report_done(&report, Ok(exit))
 }

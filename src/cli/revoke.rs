@@ -190,11 +190,13 @@ fn finish(
         ui.say(format!("would revoke {} of {label}", certificates(accepted)));
         return Ok(Exit::Done);
     }
-    // Nothing left to revoke needs no key, unless an earlier revocation is still to be published.
-    let issuing: Option<Issuing> = if common.no_publish || accepted == 0 {
-        None
-    } else {
+    // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and publishing.
+    let publishes = !common.no_publish
+        && (accepted > 0 || !operate::behind(&context.session(desk, ClockPolicy::Lenient)?)?.is_empty());
+    let issuing: Option<Issuing> = if publishes {
         Some(unlock(&common, context, desk)?)
+    } else {
+        None
     };
     let mut session = context.session(desk, ClockPolicy::Lenient)?;
     let revoked = take_back(&mut session)?;
@@ -230,21 +232,20 @@ fn finish(
             ui.hint("run `pki publish`: until then servers let it in");
         }
         None => {
-            // An earlier command may have been cut off between recording and publishing.
-            if !operate::behind(&session)?.is_empty() {
+            if common.no_publish && !operate::behind(&session)?.is_empty() {
                 ui.warn("the publication is older than the ledger");
                 ui.hint("run `pki publish`");
             }
         }
     }
-    ui.report(&Report {
+    let report = Report {
         employee: revoked.employee,
         revoked: revoked.certificates.iter().map(|record| record.serial).collect(),
         already_since: revoked.already,
         devices_left: revoked.devices_left,
         published,
-    })?;
-    Ok(exit)
+    };
+    ui.report_done(&report, Ok(exit))
 }
 
 fn certificates(count: usize) -> String {

@@ -151,6 +151,24 @@ impl Ui {
         self.out(format!("{document:#}\n"))
     }
 
+    /// Reports what was done, and how that ended. What was done stays done where stdout cannot be written: exit 5, not 1.
+    ///
+    /// # Errors
+    /// The outcome's own, or that stdout cannot be written.
+    pub fn report_done<R: Serialize + Display>(
+        &self,
+        report: &R,
+        outcome: Result<Exit, Failure>,
+    ) -> Result<Exit, Failure> {
+        let told = self.report(report);
+        let exit = outcome?;
+        told.map_err(|failure| Failure {
+            exit: Exit::Incomplete,
+            ..failure.hint("what was asked for is done; `pki audit` and `pki list` show it")
+        })?;
+        Ok(exit)
+    }
+
     /// Writes to stdout. A reader that has gone away (`pki list | head`) is no error.
     ///
     /// # Errors

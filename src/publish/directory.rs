@@ -8,6 +8,9 @@ use super::manifest::{Area, Manifest};
 use super::publication::File;
 use crate::disk::{self, DiskError, Staged};
 
+/// `manifest.json` and `manifest.jws`, their octets.
+pub type Statement = (Vec<u8>, Vec<u8>);
+
 /// Where an area is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
@@ -28,7 +31,7 @@ pub enum TargetError {
 }
 
 impl Destination {
-    /// Whether it holds exactly these files, and a manifest of them.
+    /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -42,11 +45,21 @@ impl Destination {
             return Ok(false);
         }
         for file in files {
-            if !holds_file(&self.directory.join(file.path), file)? {
+            if !self.holds_file(file)? {
+                return Ok(false);
+            }
+        }
+        for name in [Manifest::JSON, Manifest::JWS] {
+            if disk::mode(&self.directory.join(name))? != self.area.modes().1 {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn holds_file(&self, file: &File) -> Result<bool, TargetError> {
+        let place = self.directory.join(file.path);
+        Ok(holds_file(&place, file)? && disk::mode(&place)? == self.area.modes().1)
     }
 
     /// The manifest that is there, where it can be read.
@@ -62,7 +75,7 @@ impl Destination {
     ///
     /// # Errors
     /// Where the system does not let them be read.
-    pub fn statement(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, TargetError> {
+    pub fn statement(&self) -> Result<Option<Statement>, TargetError> {
         let json = disk::read_if_there(&self.directory.join(Manifest::JSON))?;
         Ok(json.zip(disk::read_if_there(&self.directory.join(Manifest::JWS))?))
     }
@@ -82,7 +95,7 @@ impl Destination {
                 self.ensure(directory)?;
                 directories.push(directory.to_owned());
             }
-            if holds_file(&place, file)? {
+            if self.holds_file(file)? {
                 continue;
             }
             staged.push(self.stage(&place, &file.body.parts())?);

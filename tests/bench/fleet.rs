@@ -12,7 +12,7 @@ use pki::model::{Fact, Form, Platform, Reason, Serial, Span, Time, Validity};
 use rand_core::Rng;
 
 /// How many devices share one commit.
-const BATCH: u64 = 500;
+const BATCH: u64 = 20_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();

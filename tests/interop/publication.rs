@@ -1,7 +1,8 @@
 //! A publication as those see it who fetch it: its files, their modes, its manifests, checked by Node.js.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -315,6 +316,22 @@ fn what_was_tampered_with_is_put_right_by_the_next_publication() {
         home.run(&["publish"]);
         verified(&home, area, &home.home().join(area));
     }
+}
+
+#[test]
+fn a_file_that_was_opened_to_others_or_closed_to_its_readers_is_put_right_by_the_next_publication() {
+    let home = Home::staffed();
+    for (file, mode) in [
+        ("server/devices.json", 0o644),
+        ("public/crl/bundle.pem", 0o600),
+        ("public/manifest.jws", 0o600),
+    ] {
+        let file = home.home().join(file);
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    }
+    home.run(&["publish"]);
+    assert_modes(&home.home().join("public"), &PUBLIC, 0o755, 0o644);
+    assert_modes(&home.home().join("server"), &SERVER, 0o750, 0o640);
 }
 
 #[test]

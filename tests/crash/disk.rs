@@ -1,0 +1,191 @@
+//! A disk that is full, fails or may not be written: a clear error, the right exit code, and the same command works afterwards.
+
+use std::fs::OpenOptions;
+use std::process::Stdio;
+
+use crate::ground::{cheap, copy_of, count_of, refused_at_every_step, under_strace};
+use crate::state::{certificates, demand_one_valid, events, is_sound, is_whole, ledger, recorded};
+use crate::support::{Finished, Home, finish, need};
+
+const TOOLS: [&str; 2] = ["strace", "openssl"];
+
+fn issued(home: &Home) -> usize {
+    events(home)
+        .iter()
+        .filter(|event| event["event"] == "issued")
+        .count()
+}
+
+/// The exit code says what became of it: 0 done, 1 nothing recorded, 5 recorded and not delivered or published.
+#[track_caller]
+fn demand_truth(before: &[u8], home: &Home, ended: &Finished, step: &str) {
+    assert!(
+        !ended.stderr.contains("panicked") && ended.code != Some(70),
+        "{step}: {ended}"
+    );
+    let unchanged = ledger(home) == before;
+    match ended.code {
+        Some(0) => {}
+        // 4: the file with the passphrase is one of those that cannot be read.
+        Some(1 | 4) => {
+            assert!(unchanged, "{step}: exit 1, and something was recorded: {ended}");
+            assert!(!ended.stderr.is_empty(), "{step}: {ended}");
+        }
+        Some(5) => {
+            assert!(!unchanged, "{step}: exit 5, and nothing was recorded: {ended}");
+            assert!(
+                ended.stderr.contains('→'),
+                "{step}: exit 5 without a remedy: {ended}"
+            );
+        }
+        _ => panic!("{step}: {ended}"),
+    }
+}
+
+fn issue_survives(calls: &[&str], error: &str, at_least: usize, expected: &[i32]) {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = cheap();
+    let recorded = ledger(&before);
+    let arguments = ["issue", "alice", "--bundle-passphrase-out", "secret"];
+    let mut codes = Vec::new();
+    let steps = refused_at_every_step(&before, calls, error, &arguments, |home, ended, step| {
+        demand_truth(&recorded, home, &ended, step);
+        is_whole(home, step);
+        codes.push(ended.code.unwrap());
+        if ended.code == Some(1) {
+            assert!(
+                !home.path("secret").exists() && !home.path("alice-phone.p12").exists(),
+                "{step}: {ended}"
+            );
+        }
+        let again = finish(&mut home.pki(&arguments), b"");
+        match again.code {
+            Some(0) => {}
+            Some(1) => assert!(
+                again.stderr.contains("has a valid certificate"),
+                "{step}: {again}"
+            ),
+            _ => panic!("{step}: {again}"),
+        }
+        home.run(&["publish"]);
+        let all = is_sound(home, step);
+        let secret = std::fs::read_to_string(home.path("secret")).unwrap();
+        demand_one_valid(home, &all, "alice/phone", secret.trim_end(), step);
+    });
+    assert!(steps >= at_least, "only {steps} steps");
+    assert!(expected.iter().all(|code| codes.contains(code)), "{codes:?}");
+}
+
+#[test]
+fn issue_on_a_full_disk() {
+    issue_survives(&["write"], "ENOSPC", 20, &[1, 5]);
+}
+
+#[test]
+fn issue_on_a_disk_that_fails_to_sync() {
+    issue_survives(&["fsync", "fdatasync"], "EIO", 10, &[1, 5]);
+}
+
+#[test]
+fn issue_where_names_cannot_be_changed() {
+    issue_survives(&["rename", "linkat"], "EROFS", 5, &[5]);
+}
+
+#[test]
+fn revoke_on_a_disk_that_fails_says_whether_it_was_recorded() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = cheap();
+    before.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+    let serial = before.serial_of("alice/phone");
+    let octets = ledger(&before);
+    let arguments = ["revoke", "alice", "--yes"];
+    for (calls, error) in [
+        (&["write"][..], "ENOSPC"),
+        (&["fsync", "fdatasync", "rename"], "EIO"),
+    ] {
+        let steps = refused_at_every_step(&before, calls, error, &arguments, |home, ended, step| {
+            demand_truth(&octets, home, &ended, step);
+            is_whole(home, step);
+            assert_eq!(recorded(home, &serial), ended.code != Some(1), "{step}: {ended}");
+            finish(&mut home.pki(&arguments), b"").ok();
+            let all = is_sound(home, step);
+            assert_eq!(all[0].status, "revoked", "{step}");
+        });
+        assert!(steps > 10, "only {steps} steps of {error}");
+    }
+}
+
+#[test]
+fn files_that_may_not_be_written() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = cheap();
+    let octets = ledger(&before);
+    let arguments = ["issue", "alice", "--bundle-passphrase-out", "secret"];
+    let count = count_of(&copy_of(&before), "openat", &arguments);
+    let mut codes = Vec::new();
+    // The first ones belong to the loader and the system's libraries, which start no program without them.
+    for n in 1..=count {
+        let home = copy_of(&before);
+        let ended = under_strace(
+            &home.pki(&arguments),
+            "openat",
+            &format!("openat:error=EACCES:when={n}"),
+        );
+        let step = format!("EACCES at openat {n} of {count}");
+        if ended.code == Some(127) {
+            continue;
+        }
+        demand_truth(&octets, &home, &ended, &step);
+        codes.push(ended.code.unwrap());
+        if !matches!(ended.code, Some(0)) {
+            let again = finish(&mut home.pki(&arguments), b"");
+            assert!(
+                again.code == Some(0) || again.stderr.contains("has a valid certificate"),
+                "{step}: {again}"
+            );
+        }
+        assert_eq!(
+            certificates(&home)
+                .iter()
+                .filter(|one| one.status == "valid")
+                .count(),
+            1,
+            "{step}: {ended}"
+        );
+    }
+    assert!(codes.contains(&1) && codes.contains(&5), "{codes:?}");
+}
+
+#[test]
+fn a_full_stdout_does_not_stop_what_was_asked_for() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let full = || Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let mut issue = home.pki(&["issue", "alice", "--bundle-passphrase-out", "secret"]);
+    let ended = issue.stdout(full()).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(5), "{said}");
+    assert!(
+        said.contains("the output could not be written: No space left on device"),
+        "{said}"
+    );
+    assert_eq!(issued(&home), 1);
+    let all = is_sound(&home, "issue > /dev/full");
+    assert_eq!(all[0].status, "valid");
+
+    let ended = home
+        .pki(&["revoke", "alice", "--yes"])
+        .stdout(full())
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(5));
+    assert_eq!(is_sound(&home, "revoke > /dev/full")[0].status, "revoked");
+}

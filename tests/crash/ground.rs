@@ -1,0 +1,187 @@
+//! Homes that are cheap to open and cheap to copy, and the program run under strace.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, finish, program};
+
+/// Every call by which something gets to a disk, or away from it.
+pub const DURABLE: [&str; 15] = [
+    "write",
+    "pwrite64",
+    "writev",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
+    "mkdir",
+];
+
+/// A home whose keys open at once: the cost of scrypt is not what is tested here, and is paid at each of a thousand steps.
+pub fn cheap() -> Home {
+    let home = Home::new();
+    for (key, passphrase) in [
+        ("issuing/issuing.key", ISSUING_PASSPHRASE),
+        ("root/root.key", ROOT_PASSPHRASE),
+    ] {
+        let place = home.home().join(key);
+        let secret = format!("pass:{passphrase}");
+        let mut arguments = vec![
+            "pkcs8",
+            "-topk8",
+            "-in",
+            place.to_str().unwrap(),
+            "-passin",
+            &secret,
+        ];
+        arguments.extend([
+            "-passout",
+            &secret,
+            "-scrypt",
+            "-scrypt_N",
+            "16",
+            "-scrypt_r",
+            "8",
+            "-scrypt_p",
+            "1",
+        ]);
+        arguments.extend(["-v2", "aes-256-cbc"]);
+        let sealed = home.foreign("openssl", &arguments).ok().stdout;
+        std::fs::write(&place, sealed).unwrap();
+    }
+    home
+}
+
+/// The same home once more, with everything that lies beside it.
+pub fn copy_of(home: &Home) -> Home {
+    let copy = Home::unfounded();
+    let mut command = program("cp");
+    command.arg("-a").arg(home.path(".")).arg(copy.path("."));
+    finish(&mut command, b"").ok();
+    copy
+}
+
+/// A command as strace runs it, with something injected into the system calls of its first thread, which does all the work on
+/// disk. (With `--seccomp-bpf` strace loses count of the calls.)
+pub fn under_strace(command: &Command, trace: &str, inject: &str) -> Finished {
+    let mut strace = program("strace");
+    strace.args(["-qq", "-o", "/dev/null"]);
+    strace.args(["-e", &format!("trace={trace}"), "-e", &format!("inject={inject}")]);
+    strace.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        strace.current_dir(directory);
+    }
+    finish(&mut strace, b"")
+}
+
+/// Runs a command once for each step, and each time kills it there; then lets `after` look at what is left. Says how many steps
+/// there were.
+pub fn killed_at_every_step(before: &Home, arguments: &[&str], after: impl FnMut(&Home, &str)) -> usize {
+    killed_at_every(&DURABLE, before, arguments, after)
+}
+
+/// As [`killed_at_every_step`], at these calls.
+pub fn killed_at_every(
+    calls: &[&str],
+    before: &Home,
+    arguments: &[&str],
+    mut after: impl FnMut(&Home, &str),
+) -> usize {
+    let mut steps = 0;
+    for call in calls {
+        for n in 1.. {
+            let home = copy_of(before);
+            let inject = format!("{call}:signal=SIGKILL:when={n}");
+            let ended = under_strace(&home.pki(arguments), call, &inject);
+            if ended.code.is_some() {
+                // There was no such step: the command came to its end.
+                ended.ok();
+                break;
+            }
+            steps += 1;
+            after(&home, &format!("killed at {call} {n}"));
+        }
+    }
+    steps
+}
+
+/// Runs a command once for each of these steps, and each time lets the system refuse it with `error`.
+pub fn refused_at_every_step(
+    before: &Home,
+    calls: &[&str],
+    error: &str,
+    arguments: &[&str],
+    mut after: impl FnMut(&Home, Finished, &str),
+) -> usize {
+    let mut steps = 0;
+    for call in calls {
+        let count = count_of(&copy_of(before), call, arguments);
+        for n in 1..=count {
+            let home = copy_of(before);
+            let ended = under_strace(
+                &home.pki(arguments),
+                call,
+                &format!("{call}:error={error}:when={n}"),
+            );
+            steps += 1;
+            after(&home, ended, &format!("{error} at {call} {n} of {count}"));
+        }
+    }
+    steps
+}
+
+/// How often the thread that does the work makes a call.
+pub fn count_of(home: &Home, call: &str, arguments: &[&str]) -> usize {
+    let log = home.path("strace.log");
+    let command = home.pki(arguments);
+    let mut strace = program("strace");
+    strace
+        .args(["-qq", "-e", &format!("trace={call}"), "-o"])
+        .arg(&log);
+    strace
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    finish(&mut strace, b"").ok();
+    let log = std::fs::read_to_string(log).unwrap();
+    log.lines()
+        .filter(|line| line.starts_with(&format!("{call}(")))
+        .count()
+}
+
+/// Every file below a directory, by its path from there, in order.
+pub fn files_below(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                found.push(path.strip_prefix(directory).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,285 @@
+//! Killed at every step that reaches the disk, then the same command again.
+
+use crate::ground::{cheap, copy_of, count_of, killed_at_every, killed_at_every_step, under_strace};
+use crate::state::{certificates, demand_one_valid, is_sound, is_whole, kind, recorded, status};
+use crate::support::{Finished, Home, finish, need};
+
+const TOOLS: [&str; 2] = ["strace", "openssl"];
+
+fn text(home: &Home, file: &str) -> String {
+    std::fs::read_to_string(home.path(file))
+        .unwrap()
+        .trim_end()
+        .to_owned()
+}
+
+fn again(home: &Home, arguments: &[&str]) -> Finished {
+    finish(&mut home.pki(arguments), b"")
+}
+
+/// The command was run again and did its work, or said with this kind of error that it was done.
+#[track_caller]
+fn done_or(finished: &Finished, done: &str, step: &str) -> bool {
+    match finished.code {
+        Some(0) => true,
+        Some(1) => {
+            assert_eq!(kind(finished), done, "{step}: {finished}");
+            false
+        }
+        _ => panic!("{step}: {finished}"),
+    }
+}
+
+#[test]
+fn init_leaves_nothing_or_a_whole_home() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = Home::unfounded();
+    let files = ["issuing-passphrase", "root-passphrase"].map(|file| before.path(file).display().to_string());
+    let mut arguments = vec![
+        "init",
+        "--org",
+        "Acme Ltd",
+        "--domain",
+        "acme.example",
+        "--json",
+        "-q",
+    ];
+    arguments.extend([
+        "--passphrase-file",
+        &files[0],
+        "--root-passphrase-file",
+        &files[1],
+    ]);
+    let (mut steps, mut founded) = (0, 0);
+    // Scrypt is dear here, and cannot be had for less. Until the home is renamed into its place nobody sees it: of the steps
+    // before that every tenth stands for the others, and one of each kind is followed by the same command.
+    for call in ["rename", "fsync", "fdatasync"] {
+        let count = count_of(&copy_of(&before), call, &arguments);
+        for n in (1..=count).filter(|n| n % 10 == 1 || n + 1 >= count) {
+            let home = copy_of(&before);
+            let ended = under_strace(
+                &home.pki(&arguments),
+                call,
+                &format!("{call}:signal=SIGKILL:when={n}"),
+            );
+            assert_eq!(ended.code, None, "{ended}");
+            steps += 1;
+            let step = format!("killed at {call} {n} of {count}");
+            if home.home().exists() {
+                founded += 1;
+                is_whole(&home, &step);
+                assert_eq!(kind(&again(&home, &arguments).exits(1)), "exists", "{step}");
+                is_sound(&home, &step);
+            } else if n + 1 == count {
+                again(&home, &arguments).ok();
+                is_sound(&home, &step);
+            }
+        }
+    }
+    assert!(steps >= 9, "only {steps} steps");
+    assert!(founded > 0, "never killed after the home was in its place");
+}
+
+#[test]
+fn issue_ends_with_a_bundle_that_opens_and_no_certificate_that_nobody_has() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = cheap();
+    let arguments = [
+        "issue",
+        "alice",
+        "--bundle-passphrase-out",
+        "secret",
+        "--json",
+        "-q",
+    ];
+    let steps = killed_at_every_step(&before, &arguments, |home, step| {
+        is_whole(home, step);
+        let rerun = again(home, &arguments);
+        if !done_or(&rerun, "already-valid", step) {
+            home.run(&["publish"]);
+        }
+        let all = is_sound(home, step);
+        let serial = demand_one_valid(home, &all, "alice/phone", &text(home, "secret"), step);
+        if rerun.code == Some(0) {
+            assert_eq!(rerun.json()["serial"], serial, "{step}");
+        }
+    });
+    assert!(steps > 30, "only {steps} steps");
+}
+
+#[test]
+fn a_list_is_finished_by_the_same_command() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = cheap();
+    before.write_private(
+        "people.csv",
+        "employee,device\nalice,phone\nbob,phone\ncarol,tablet\n",
+    );
+    let mut arguments = vec![
+        "issue",
+        "--from",
+        "people.csv",
+        "--out",
+        "bundles",
+        "--json",
+        "-q",
+    ];
+    arguments.extend(["--bundle-passphrase-out", "secrets"]);
+    let steps = killed_at_every_step(&before, &arguments, |home, step| {
+        is_whole(home, step);
+        again(home, &arguments).ok();
+        let all = is_sound(home, step);
+        let secrets = text(home, "secrets");
+        for address in ["alice/phone", "bob/phone", "carol/tablet"] {
+            let mut lines = secrets.lines().filter_map(|line| line.split_once('\t'));
+            let (_, secret) = lines.rfind(|(whose, _)| *whose == address).unwrap();
+            demand_one_valid(home, &all, address, secret, step);
+        }
+    });
+    assert!(steps > 30, "only {steps} steps");
+}
+
+/// A home with a bundle for alice, and its passphrase in `first`.
+fn with_alice() -> Home {
+    let home = cheap();
+    home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+    home
+}
+
+#[test]
+fn renew_leaves_the_device_a_certificate_that_it_has() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = with_alice();
+    let arguments = [
+        "renew",
+        "alice",
+        "--bundle-passphrase-out",
+        "secret",
+        "--json",
+        "-q",
+    ];
+    let steps = killed_at_every_step(&before, &arguments, |home, step| {
+        is_whole(home, step);
+        if !done_or(&again(home, &arguments), "exists", step) {
+            home.run(&["publish"]);
+        }
+        let all = is_sound(home, step);
+        demand_one_valid(home, &all, "alice/phone", &text(home, "secret"), step);
+    });
+    assert!(steps > 30, "only {steps} steps");
+}
+
+#[test]
+fn renew_revokes_the_old_certificate_no_sooner_than_the_new_one_is_there() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = with_alice();
+    let old = before.serial_of("alice/phone");
+    let arguments = [
+        "renew",
+        "alice",
+        "--revoke-old",
+        "--bundle-passphrase-out",
+        "secret",
+        "--json",
+        "-q",
+    ];
+    let steps = killed_at_every_step(&before, &arguments, |home, step| {
+        is_whole(home, step);
+        // Wherever it was killed: where the old one is gone, the new one is there.
+        if recorded(home, &old) {
+            let all = certificates(home);
+            demand_one_valid(home, &all, "alice/phone", &text(home, "secret"), step);
+        }
+        if !done_or(&again(home, &arguments), "exists", step) {
+            home.run(&["publish"]);
+        }
+        let all = is_sound(home, step);
+        demand_one_valid(home, &all, "alice/phone", &text(home, "secret"), step);
+        assert!(recorded(home, &old), "{step}");
+    });
+    assert!(steps > 30, "only {steps} steps");
+}
+
+#[test]
+fn revoke_is_never_taken_back_and_is_published_by_the_same_command() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = with_alice();
+    let serial = before.serial_of("alice/phone");
+    let arguments = ["revoke", "alice", "--yes", "--json", "-q"];
+    let mut recorded_first = 0;
+    let steps = killed_at_every_step(&before, &arguments, |home, step| {
+        is_whole(home, step);
+        if recorded(home, &serial) {
+            recorded_first += 1;
+            assert_eq!(status(home, &serial), "revoked", "{step}");
+        }
+        again(home, &arguments).ok();
+        assert!(recorded(home, &serial), "{step}");
+        assert_eq!(is_sound(home, step)[0].status, "revoked", "{step}");
+    });
+    assert!(steps > 20, "only {steps} steps");
+    assert!(
+        recorded_first > 10,
+        "killed only {recorded_first} times after it was recorded"
+    );
+}
+
+#[test]
+fn offboard_is_published_by_the_same_command() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = with_alice();
+    let serial = before.serial_of("alice/phone");
+    let arguments = ["offboard", "alice", "--confirm", "alice", "--json", "-q"];
+    // It is `revoke` with one more event: the steps of the ledger and of the publication.
+    let calls = ["fdatasync", "rename"];
+    let steps = killed_at_every(&calls, &before, &arguments, |home, step| {
+        again(home, &arguments).ok();
+        assert!(recorded(home, &serial), "{step}");
+        is_sound(home, step);
+    });
+    assert!(steps > 8, "only {steps} steps");
+}
+
+#[test]
+fn publish_is_finished_by_the_same_command() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = with_alice();
+    before.run(&["revoke", "alice", "--yes", "--no-publish"]);
+    let steps = killed_at_every_step(&before, &["publish", "--json", "-q"], |home, step| {
+        is_whole(home, step);
+        again(home, &["publish", "--json", "-q"]).ok();
+        is_sound(home, step);
+    });
+    assert!(steps > 20, "only {steps} steps");
+}
+
+#[test]
+fn the_roots_crl_is_signed_by_the_same_command() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = with_alice();
+    let arguments = ["root", "crl", "--json", "-q"];
+    let steps = killed_at_every_step(&before, &arguments, |home, step| {
+        is_whole(home, step);
+        again(home, &arguments).ok();
+        is_sound(home, step);
+    });
+    assert!(steps > 20, "only {steps} steps");
+}

@@ -1,0 +1,232 @@
+//! Several processes on one home, and a home that may only be read.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+
+use crate::ground::cheap;
+use crate::state::{bundle_of, certificates, demand_opens, is_sound, kind};
+use crate::support::{Home, finish, need, program};
+
+fn lived_in() -> Home {
+    let home = cheap();
+    home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+    home
+}
+
+#[test]
+fn twenty_at_once_all_succeed() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let names: Vec<String> = (0..20).map(|i| format!("person{i}")).collect();
+    let started: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let mut command = home.pki(&[
+                "issue",
+                name,
+                "--bundle-passphrase-out",
+                name,
+                "--wait",
+                "2m",
+                "-q",
+            ]);
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for (name, child) in names.iter().zip(started) {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{name}");
+    }
+    let all = is_sound(&home, "twenty at once");
+    assert_eq!(all.len(), 20);
+    for name in &names {
+        let one: Vec<_> = all
+            .iter()
+            .filter(|one| one.address == format!("{name}/phone"))
+            .collect();
+        assert_eq!((one.len(), one[0].status.as_str()), (1, "valid"), "{name}");
+        let secret = std::fs::read_to_string(home.path(name)).unwrap();
+        let bundle = bundle_of(&home, &one[0].serial).unwrap();
+        demand_opens(&home, &bundle, secret.trim_end(), &one[0].serial, name);
+    }
+}
+
+/// Holds the home's lock as another `pki` would, until it is dropped.
+fn held(home: &Home) -> File {
+    let path = home.home().join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .unwrap();
+    file.lock().unwrap();
+    std::fs::write(&path, "process 4711 (pki revoke bob)\n").unwrap();
+    file
+}
+
+#[test]
+fn a_busy_home_is_refused_with_the_name_of_its_holder() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = lived_in();
+    let lock = held(&home);
+    let busy = finish(
+        &mut home.pki(&[
+            "issue",
+            "bob",
+            "--bundle-passphrase-out",
+            "bob",
+            "--wait",
+            "0s",
+            "--json",
+        ]),
+        b"",
+    );
+    let busy = busy.exits(1);
+    assert_eq!(kind(&busy), "busy");
+    assert!(busy.stderr.contains("process 4711 (pki revoke bob)"), "{busy}");
+    assert!(!home.path("bob").exists() && !home.path("bob-phone.p12").exists());
+    drop(lock);
+    home.run(&[
+        "issue",
+        "bob",
+        "--bundle-passphrase-out",
+        "bob",
+        "--wait",
+        "0s",
+        "-q",
+    ]);
+    assert_eq!(is_sound(&home, "after a busy home").len(), 2);
+}
+
+#[test]
+fn reading_waits_for_nobody() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = lived_in();
+    let _lock = held(&home);
+    for arguments in [
+        &["list", "--json"][..],
+        &["show", "alice", "--json"],
+        &["audit", "--json"],
+        &["audit", "verify"],
+    ] {
+        let mut command = home.pki(arguments);
+        command.args(["--wait", "0s"]);
+        finish(&mut command, b"").ok();
+    }
+    assert_eq!(certificates(&home).len(), 1);
+}
+
+#[test]
+fn who_waits_is_served_as_soon_as_the_home_is_free() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = lived_in();
+    let lock = held(&home);
+    let mut command = home.pki(&[
+        "issue",
+        "bob",
+        "--bundle-passphrase-out",
+        "bob",
+        "--wait",
+        "2m",
+        "-q",
+    ]);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(
+        child.try_wait().unwrap(),
+        None,
+        "it went on while another held the lock"
+    );
+    assert!(!home.path("bob-phone.p12").exists());
+    drop(lock);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(is_sound(&home, "after waiting").len(), 2);
+}
+
+#[test]
+fn a_home_on_a_read_only_disk_can_be_read() {
+    if !need(&["openssl", "unshare", "mount"]) {
+        return;
+    }
+    // A disk that is mounted read-only refuses root as well. A mount of its own namespace goes when its process ends.
+    let home = lived_in();
+    let place = home.home();
+    let place = place.to_str().unwrap();
+    let script =
+        format!("mount --bind '{place}' '{place}' && mount -o remount,ro,bind '{place}' && exec \"$@\"");
+    let read_only = |arguments: &[&str]| {
+        let inner = home.pki(arguments);
+        let mut command = program("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
+        command
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .current_dir(home.path("."));
+        for (name, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        finish(&mut command, b"")
+    };
+    if read_only(&["completions", "bash"]).code != Some(0) {
+        let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+        assert!(!ci, "no mounts of one's own are allowed here, and this is CI");
+        eprintln!("skipped: no mounts of one's own are allowed here");
+        return;
+    }
+    let listed = read_only(&["list", "--json"]).ok().json();
+    assert_eq!(listed["devices"].as_array().unwrap().len(), 1);
+    read_only(&["show", "alice"]).ok();
+    read_only(&["audit", "verify"]).ok();
+    let refused = read_only(&["issue", "bob", "--bundle-passphrase-out", "bob", "--json"]).exits(1);
+    assert_eq!(kind(&refused), "disk");
+    assert!(refused.stderr.contains("Read-only file system"), "{refused}");
+    assert!(!home.path("bob").exists());
+}
+
+#[test]
+fn files_that_others_can_read_are_refused() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = lived_in();
+    for file in ["issuing/issuing.key", "ledger.jsonl", "issuing", "root"] {
+        let path = home.home().join(file);
+        let before = std::fs::metadata(&path).unwrap().permissions();
+        std::fs::set_permissions(&path, Permissions::from_mode(before.mode() | 0o044)).unwrap();
+        let refused = finish(
+            &mut home.pki(&["issue", "bob", "--bundle-passphrase-out", "bob", "--json"]),
+            b"",
+        )
+        .exits(1);
+        assert_eq!(kind(&refused), "exposed", "{file}: {refused}");
+        assert!(
+            refused.stderr.contains(&format!("chmod go= {}", path.display())),
+            "{file}: {refused}"
+        );
+        std::fs::set_permissions(&path, before).unwrap();
+    }
+    is_sound(&home, "with its modes back");
+}
