@@ -12,7 +12,7 @@ use x509_parser::asn1_rs::{Any, BitString, Class, Header, Tag};
 use x509_parser::prelude::{FromDer, ParsedExtension};
 use x509_parser::revocation_list::RevokedCertificate;
 use x509_parser::time::ASN1Time;
-use x509_parser::x509::{AlgorithmIdentifier, X509Name};
+use x509_parser::x509::X509Name;
 
 use super::{Certificate, X509Error};
 use crate::key::SoftwareKey;
@@ -190,7 +190,11 @@ impl<'a> Crl<'a> {
         }
         let (after_tbs, inner) = sequence(outer).map_err(|e| malformed(&e))?;
         let tbs = &outer[..outer.len() - after_tbs.len()];
-        let (rest, algorithm) = AlgorithmIdentifier::from_der(after_tbs).map_err(|e| malformed(&e))?;
+        // Octet for octet: there is one way to write this algorithm (RFC 5758 §3.2), and nothing signs what stands behind the list.
+        let other_algorithm = || foreign("is not signed with ecdsa-with-SHA256");
+        let rest = after_tbs
+            .strip_prefix(ECDSA_WITH_SHA256)
+            .ok_or_else(other_algorithm)?;
         let (rest, signature) = <BitString<'_> as FromDer<'_>>::from_der(rest).map_err(|e| malformed(&e))?;
         if !rest.is_empty() {
             return Err(X509Error::TrailingOctets("the CRL's signature"));
@@ -202,13 +206,10 @@ impl<'a> Crl<'a> {
         let signature = &der[der.len() - signature.data.len()..];
 
         let (rest, version) = <u32 as FromDer<'_>>::from_der(inner).map_err(|e| malformed(&e))?;
-        let (rest, inner_algorithm) = AlgorithmIdentifier::from_der(rest).map_err(|e| malformed(&e))?;
-        if version != 1 || algorithm != inner_algorithm {
-            return Err(foreign("is not of version 2, or names two algorithms"));
+        if version != 1 {
+            return Err(foreign("is not of version 2"));
         }
-        if algorithm.algorithm.to_id_string() != "1.2.840.10045.4.3.2" {
-            return Err(foreign("is not signed with ecdsa-with-SHA256"));
-        }
+        let rest = rest.strip_prefix(ECDSA_WITH_SHA256).ok_or_else(other_algorithm)?;
         let (rest, issuer) = X509Name::from_der(rest).map_err(|e| malformed(&e))?;
         let (rest, this_update) = ASN1Time::from_der(rest).map_err(|e| malformed(&e))?;
         let (rest, next_update) = ASN1Time::from_der(rest).map_err(|e| malformed(&e))?;
