@@ -83,6 +83,14 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<(), DiskError> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("given its mode", path))
 }
 
+/// Gives a file or directory to a group.
+///
+/// # Errors
+/// Where the system refuses (the caller is not a member).
+pub fn set_group(path: &Path, group: u32) -> Result<(), DiskError> {
+    std::os::unix::fs::chown(path, None, Some(group)).map_err(failed("given to its group", path))
+}
+
 /// The permission bits of a file.
 ///
 /// # Errors

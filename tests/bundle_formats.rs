@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Instant;
 
@@ -16,6 +18,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
     KeyUsagePurpose,
 };
+use support::{base45_decoded, found, need};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -44,7 +47,7 @@ fn p12_keystore_finds_key_and_chain_under_the_name() {
 
 #[test]
 fn openssl_opens_both_forms_and_sees_what_they_are_made_of() {
-    if !installed("openssl") {
+    if !need(&["openssl"]) {
         return;
     }
     let device = Device::new();
@@ -94,7 +97,7 @@ fn openssl_opens_both_forms_and_sees_what_they_are_made_of() {
 
 #[test]
 fn openssl_opens_a_bundle_with_a_passphrase_that_a_person_chose() {
-    if !installed("openssl") {
+    if !need(&["openssl"]) {
         return;
     }
     let device = Device::new();
@@ -122,7 +125,7 @@ fn openssl_opens_a_bundle_with_a_passphrase_that_a_person_chose() {
 
 #[test]
 fn keytool_finds_an_entry_with_a_chain_and_can_take_the_key_out() {
-    if !installed("keytool") {
+    if !need(&["keytool"]) {
         return;
     }
     let device = Device::new();
@@ -154,7 +157,7 @@ fn keytool_finds_an_entry_with_a_chain_and_can_take_the_key_out() {
 
 #[test]
 fn nss_imports_key_and_certificates() {
-    if !installed("pk12util") || !installed("certutil") {
+    if !need(&["pk12util", "certutil"]) {
         return;
     }
     let device = Device::new();
@@ -172,7 +175,7 @@ fn nss_imports_key_and_certificates() {
 
 #[test]
 fn gnutls_opens_both_forms() {
-    if !installed("certtool") {
+    if !need(&["certtool"]) {
         return;
     }
     let device = Device::new();
@@ -210,7 +213,7 @@ fn gnutls_opens_both_forms() {
 
 #[test]
 fn node_makes_a_client_context_of_either_form() {
-    if !installed("node") {
+    if !need(&["node"]) {
         return;
     }
     let device = Device::new();
@@ -238,7 +241,7 @@ fn a_name_beyond_ucs_2_hinders_nobody() {
         let bundle = device.bundle_of("Zoë 🔑", form, Stretch::Generated);
         assert!(KeyStore::from_pkcs12(&bundle, PASSPHRASE, Pkcs12ImportPolicy::Strict).is_ok());
         let files = Files::with(&bundle);
-        if installed("openssl") {
+        if need(&["openssl"]) {
             files.run(
                 "openssl",
                 &[
@@ -251,17 +254,17 @@ fn a_name_beyond_ucs_2_hinders_nobody() {
                 ],
             );
         }
-        if installed("keytool") {
+        if need(&["keytool"]) {
             let told = files.run(
                 "keytool",
                 &["-list", "-keystore", "alice.p12", "-storepass:file", "passphrase"],
             );
             assert!(told.contains("zoë 🔑, "), "{form}: {told}");
         }
-        if installed("pk12util") && installed("certutil") {
+        if need(&["pk12util", "certutil"]) {
             assert!(files.imported_by_nss().contains("Zoë 🔑"), "{form}");
         }
-        if installed("certtool") {
+        if need(&["certtool"]) {
             let arguments = [
                 "--p12-info",
                 "--inder",
@@ -282,7 +285,7 @@ fn a_name_beyond_ucs_2_hinders_nobody() {
 
 #[test]
 fn a_credential_survives_print_and_scan() {
-    if !installed("zbarimg") || !installed("openssl") {
+    if !need(&["zbarimg", "openssl"]) {
         return;
     }
     let device = Device::new();
@@ -337,7 +340,7 @@ fn a_profile_is_a_property_list_with_whole_payloads_and_no_password() {
     std::fs::write(files.path("root.der"), &device.root).unwrap();
     let rendered = config.render(MobileConfig::TEMPLATE, &mut os_rng()).unwrap();
     std::fs::write(files.path("alice.mobileconfig"), rendered).unwrap();
-    if installed("python3") {
+    if need(&["python3"]) {
         let script = r#"
 import plistlib, uuid
 profile = plistlib.load(open("alice.mobileconfig", "rb"))
@@ -512,39 +515,4 @@ impl Files {
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-}
-
-fn installed(program: &str) -> bool {
-    let there = found(program).is_some();
-    assert!(
-        there || std::env::var_os("CI").is_none(),
-        "{program} is not installed, and this is CI"
-    );
-    if !there {
-        eprintln!("skipped: {program} is not installed");
-    }
-    there
-}
-
-fn found(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|file| Path::is_file(file))
-}
-
-/// Base45 read by the words of RFC 9285 §4, not by our own table of digits.
-fn base45_decoded(text: &str) -> Vec<u8> {
-    let digit = |c: char| match c {
-        '0'..='9' => c as u32 - '0' as u32,
-        'A'..='Z' => c as u32 - 'A' as u32 + 10,
-        other => 36 + " $%*+-./:".find(other).unwrap() as u32,
-    };
-    let digits: Vec<u32> = text.chars().map(digit).collect();
-    let mut octets = Vec::new();
-    for group in digits.chunks(3) {
-        let value: u32 = group.iter().rev().fold(0, |value, digit| value * 45 + digit);
-        octets.extend_from_slice(&value.to_be_bytes()[5 - group.len()..]);
-    }
-    octets
 }

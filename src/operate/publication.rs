@@ -14,8 +14,8 @@ use super::session::Session;
 use crate::authority::Issuing;
 use crate::disk::{self, Shown};
 use crate::model::{Authority, Fact, Reason, Record, Revocation, Span, Time};
-use crate::publish::{Area, Destination, Manifest, Material, Publication, TargetError};
-use crate::x509::crl::Crl;
+use crate::publish::{Area, Destination, Manifest, Material, Publication, PublishedCrl, TargetError};
+use crate::x509::crl::{Crl, Terms};
 
 /// What a refresh came to.
 #[derive(Debug)]
@@ -49,13 +49,13 @@ pub struct Published {
 /// # Errors
 /// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told in the outcome.
 pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<Refresh, OperateError> {
+    if issuing.is_none() && session.store.revoked_since_crl()? {
+        return Ok(Refresh::NeedsKey);
+    }
     let places = destinations(session)?;
     let published = published_crls(session, &places)?;
     let adopted = adopt(session, &published)?;
-    let previous = published
-        .iter()
-        .filter(|p| p.authority == Authority::Issuing)
-        .max_by_key(|p| p.number);
+    let (previous, published) = remember(published);
     let staged = places
         .iter()
         .find(|place| place.staging && place.to.area == Area::Public);
@@ -71,7 +71,7 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     let current = staged_crl
         .flatten()
         .filter(|der| is_current(session, der, &revoked, previous.map(|p| p.number)));
-    let issuing_crl: Arc<[u8]> = match (current, issuing) {
+    let issuing_crl: Arc<Vec<u8>> = match (current, issuing) {
         (Some(der), _) => der.into(),
         (None, None) => return Ok(Refresh::NeedsKey),
         (None, Some(issuing)) => {
@@ -81,10 +81,9 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
             der.into()
         }
     };
-    let root_crl: Arc<[u8]> = disk::read(&session.desk.home.root_crl_path(), 64 << 20)?.into();
+    let root_crl: Arc<Vec<u8>> = disk::read(&session.desk.home.root_crl_path(), 64 << 20)?.into();
     let accepted = accepted(session)?;
     let chain = session.desk.home.chain();
-    let others: Vec<(Authority, Vec<u8>)> = published.into_iter().map(|p| (p.authority, p.der)).collect();
     let material = Material {
         chain,
         root_crl,
@@ -93,8 +92,7 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
         accepted: &accepted,
         now: session.now,
     };
-    let publication = Publication::build(&material, &others)?;
-    drop(others);
+    let publication = Publication::build(&material, &published)?;
     done.root_crl_ended = publication.root_crl_ended();
     done.root_crl_end = Some(publication.root_crl_end());
     let mut numbers = session.store.last_publication()?;
@@ -137,10 +135,7 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
 pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     let places = destinations(session)?;
     let published = published_crls(session, &places)?;
-    let previous = published
-        .iter()
-        .filter(|p| p.authority == Authority::Issuing)
-        .max_by_key(|p| p.number);
+    let (previous, _) = remember(published);
     let number = previous.map(|p| p.number);
     let revoked = session.store.revoked(previous.map(|p| p.this_update))?;
     let own = session
@@ -230,9 +225,23 @@ fn group_number(name: &str) -> Result<u32, OperateError> {
 /// A CRL that stands in one of the places, signed by our CA.
 struct Standing {
     authority: Authority,
-    number: u64,
-    this_update: Time,
+    terms: Terms,
     der: Vec<u8>,
+}
+
+/// What must be remembered of the CRLs that stand, without their octets: the newest of the issuing CA, and each one's number.
+fn remember(standing: Vec<Standing>) -> (Option<Terms>, Vec<PublishedCrl>) {
+    let issuing = standing
+        .iter()
+        .filter(|s| s.authority == Authority::Issuing)
+        .map(|s| s.terms);
+    let newest = issuing.max_by_key(|terms| terms.number);
+    let published = standing.iter().map(|s| PublishedCrl {
+        authority: s.authority,
+        number: s.terms.number,
+        sha256: Sha256::digest(&s.der).into(),
+    });
+    (newest, published.collect())
 }
 
 /// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
@@ -262,8 +271,7 @@ fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<Vec<Standin
             };
             found.push(Standing {
                 authority,
-                number: terms.number,
-                this_update: terms.this_update,
+                terms,
                 der,
             });
         }
@@ -331,7 +339,7 @@ fn is_current(session: &Session<'_>, der: &[u8], revoked: &[Revocation], last: O
 fn sign_crl(
     session: &mut Session<'_>,
     issuing: &Issuing,
-    previous: Option<&Standing>,
+    previous: Option<Terms>,
     revoked: &mut [Revocation],
 ) -> Result<Vec<u8>, OperateError> {
     let recorded = session.store.last_crl(Authority::Issuing)?;
@@ -365,7 +373,7 @@ fn sign_crl(
 fn accepted(session: &Session<'_>) -> Result<Vec<Record>, OperateError> {
     use crate::model::Status;
     let mut accepted = Vec::new();
-    session.store.records(&mut |record| {
+    session.store.unrevoked(&mut |record| {
         match record.status(session.now) {
             Status::Valid | Status::Superseded => accepted.push(record),
             Status::Undelivered | Status::Revoked | Status::Expired => {}

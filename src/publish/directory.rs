@@ -28,7 +28,7 @@ pub enum TargetError {
 }
 
 impl Destination {
-    /// Whether it holds exactly these files, and a manifest of them.
+    /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -42,13 +42,21 @@ impl Destination {
             return Ok(false);
         }
         for file in files {
-            if !disk::read_if_there(&self.directory.join(file.path))?
-                .is_some_and(|there| file.body.is(&there))
-            {
+            if !self.holds_file(file)? {
+                return Ok(false);
+            }
+        }
+        for name in [Manifest::JSON, Manifest::JWS] {
+            if disk::mode(&self.directory.join(name))? != self.area.modes().1 {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    fn holds_file(&self, file: &File) -> Result<bool, TargetError> {
+        let place = self.directory.join(file.path);
+        Ok(holds_file(&place, file)? && disk::mode(&place)? == self.area.modes().1)
     }
 
     /// The manifest that is there, where it can be read.
@@ -75,17 +83,16 @@ impl Destination {
     /// # Errors
     /// Where one cannot be written; before the first is in place nothing has changed.
     pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
-        let (directory_mode, _) = self.area.modes();
-        disk::ensure_directory(&self.directory, directory_mode)?;
+        self.ensure(&self.directory)?;
         let mut staged = Vec::new();
         let mut directories = vec![self.directory.clone()];
         for file in files {
             let place = self.directory.join(file.path);
             if let Some(directory) = place.parent().filter(|d| !directories.contains(&d.to_path_buf())) {
-                disk::ensure_directory(directory, directory_mode)?;
+                self.ensure(directory)?;
                 directories.push(directory.to_owned());
             }
-            if disk::read_if_there(&place)?.is_some_and(|there| file.body.is(&there)) {
+            if self.holds_file(file)? {
                 continue;
             }
             staged.push(self.stage(&place, &file.body.parts())?);
@@ -103,6 +110,22 @@ impl Destination {
         Ok(())
     }
 
+    /// Makes a directory of the area where it is missing, open to those who may read its files.
+    fn ensure(&self, directory: &Path) -> Result<(), TargetError> {
+        if directory.is_dir() {
+            return Ok(());
+        }
+        if let Some(above) = directory.parent() {
+            // Both halves may lie in it, and a web server must get through to the public one.
+            disk::ensure_directory(above, Area::Public.modes().0)?;
+        }
+        disk::ensure_directory(directory, self.area.modes().0)?;
+        if let Some(group) = self.group {
+            disk::set_group(directory, group)?;
+        }
+        Ok(())
+    }
+
     fn stage(&self, place: &Path, parts: &[&[u8]]) -> Result<Staged, TargetError> {
         disk::sweep(place)?;
         let staged = Staged::write(place, self.area.modes().1, parts)?;
@@ -111,6 +134,20 @@ impl Destination {
         }
         Ok(staged)
     }
+}
+
+/// Whether the file at `place` is this one. Another length tells without reading.
+fn holds_file(place: &Path, file: &File) -> Result<bool, DiskError> {
+    let mut there = match std::fs::File::open(place) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        opened => opened.map_err(disk::failed("read", place))?,
+    };
+    let length = there.metadata().map_err(disk::failed("examined", place))?.len();
+    Ok(length == file.body.len()
+        && file
+            .body
+            .is_read_from(&mut there)
+            .map_err(disk::failed("read", place))?)
 }
 
 /// Whether `jws` has `payload` as its payload.

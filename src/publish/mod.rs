@@ -6,4 +6,4 @@ mod publication;
 
 pub use directory::{Destination, TargetError};
 pub use manifest::{Area, Manifest};
-pub use publication::{Body, File, Material, Publication, Rejected};
+pub use publication::{Body, File, Material, Publication, PublishedCrl, Rejected};

@@ -1,5 +1,6 @@
 //! A publication: every file of it, and the checks that it must pass before an octet of it is written.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -17,9 +18,9 @@ pub struct Material<'a> {
     /// Root and issuing CA.
     pub chain: &'a Chain,
     /// The root's CRL, DER.
-    pub root_crl: Arc<[u8]>,
+    pub root_crl: Arc<Vec<u8>>,
     /// The issuing CA's CRL, DER.
-    pub issuing_crl: Arc<[u8]>,
+    pub issuing_crl: Arc<Vec<u8>>,
     /// What that CRL must revoke, by serial: no more and no less.
     pub revoked: &'a [Revocation],
     /// The certificates that servers accept, by serial.
@@ -28,9 +29,20 @@ pub struct Material<'a> {
     pub now: Time,
 }
 
+/// A CRL of one of our CAs that stands in a place of the publication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedCrl {
+    /// Whose.
+    pub authority: Authority,
+    /// Its cRLNumber.
+    pub number: u64,
+    /// SHA-256 of its DER.
+    pub sha256: [u8; 32],
+}
+
 /// The content of a file, in parts that other files share: lists of a million entries stand in memory once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Body(Vec<Arc<[u8]>>);
+pub struct Body(Vec<Arc<Vec<u8>>>);
 
 /// A file of a publication.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +100,7 @@ pub enum Rejected {
 }
 
 impl Body {
-    fn of(octets: impl Into<Arc<[u8]>>) -> Self {
+    fn of(octets: impl Into<Arc<Vec<u8>>>) -> Self {
         Self(vec![octets.into()])
     }
 
@@ -98,7 +110,7 @@ impl Body {
 
     /// The content, part by part.
     pub fn parts(&self) -> Vec<&[u8]> {
-        self.0.iter().map(AsRef::as_ref).collect()
+        self.0.iter().map(|part| part.as_slice()).collect()
     }
 
     /// Its length in octets.
@@ -114,18 +126,27 @@ impl Body {
     /// SHA-256 of the content.
     pub fn sha256(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
-        self.0.iter().for_each(|part| hash.update(part));
+        self.0.iter().for_each(|part| hash.update(part.as_slice()));
         hash.finalize().into()
     }
 
-    /// Whether the content is exactly this.
-    pub fn is(&self, octets: &[u8]) -> bool {
-        let mut rest = octets;
-        self.0.iter().all(|part| {
-            rest.strip_prefix(part.as_ref())
-                .map(|after| rest = after)
-                .is_some()
-        }) && rest.is_empty()
+    /// Whether a reader gives exactly this content. Reads piece by piece: a long file is not held a second time.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn is_read_from(&self, reader: &mut impl Read) -> io::Result<bool> {
+        const PIECE: usize = 1 << 16;
+        let mut buffer = vec![0; PIECE];
+        for piece in self.0.iter().flat_map(|part| part.chunks(PIECE)) {
+            let place = &mut buffer[..piece.len()];
+            match reader.read_exact(place) {
+                Ok(()) if place == piece => {}
+                Ok(()) => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(reader.read(&mut buffer[..1])? == 0)
     }
 }
 
@@ -146,7 +167,7 @@ impl Publication {
     ///
     /// # Errors
     /// The first check that it fails. A root CRL that has ended is no obstacle here: see [`Self::root_crl_ended`].
-    pub fn build(material: &Material<'_>, published: &[(Authority, Vec<u8>)]) -> Result<Self, Rejected> {
+    pub fn build(material: &Material<'_>, published: &[PublishedCrl]) -> Result<Self, Rejected> {
         let Material {
             chain,
             root_crl,
@@ -238,11 +259,12 @@ fn server(material: &Material<'_>) -> Vec<File> {
 }
 
 fn public(material: &Material<'_>) -> Result<Vec<File>, Rejected> {
-    let crl = |path: &'static str, der: &Arc<[u8]>| {
-        let text = pem::encode(pem::CRL, der).into_bytes();
-        match pem::decode(pem::CRL, &text) {
-            Ok(back) if *back == **der => Ok(Body::of(text)),
-            Ok(_) | Err(_) => Err(Rejected::Pem(path)),
+    let crl = |path: &'static str, der: &[u8]| {
+        let text = pem::encode(pem::CRL, der);
+        if pem::is_block_of(pem::CRL, der, &text) {
+            Ok(Body::of(text.into_bytes()))
+        } else {
+            Err(Rejected::Pem(path))
         }
     };
     let chain = material.chain;
@@ -285,11 +307,11 @@ fn public(material: &Material<'_>) -> Result<Vec<File>, Rejected> {
         },
         File {
             path: "ca/root.der",
-            body: Body::of(chain.root().der()),
+            body: Body::of(chain.root().der().to_vec()),
         },
         File {
             path: "ca/issuing.der",
-            body: Body::of(chain.issuing().der()),
+            body: Body::of(chain.issuing().der().to_vec()),
         },
     ])
 }
@@ -300,7 +322,7 @@ fn check_crl(
     der: &[u8],
     issuer: &Certificate,
     now: Time,
-    published: &[(Authority, Vec<u8>)],
+    published: &[PublishedCrl],
 ) -> Result<Terms, Rejected> {
     let crl = Crl::parse(der).map_err(|e| Rejected::Unreadable(authority, e))?;
     if !crl.is_issued_by(issuer) {
@@ -310,22 +332,18 @@ fn check_crl(
     if terms.this_update > now {
         return Err(Rejected::NotYet(authority, terms.this_update));
     }
-    for (_, other) in published
-        .iter()
-        .filter(|(whose, other)| *whose == authority && other != der)
-    {
-        // What cannot be read or is another CA's is replaced, whatever its number.
-        let Some(other) = Crl::parse(other).ok().filter(|other| other.is_issued_by(issuer)) else {
-            continue;
-        };
-        match other.terms().number {
-            same if same == terms.number => return Err(Rejected::SameNumber(authority, same)),
-            published if published > terms.number => {
+    for other in published.iter().filter(|other| other.authority == authority) {
+        let same = || Sha256::digest(der)[..] == other.sha256;
+        match other.number {
+            number if number > terms.number => {
                 return Err(Rejected::Older {
                     authority,
                     number: terms.number,
-                    published,
+                    published: number,
                 });
+            }
+            number if number == terms.number && !same() => {
+                return Err(Rejected::SameNumber(authority, number));
             }
             _ => {}
         }

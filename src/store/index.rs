@@ -9,8 +9,10 @@
 //! | `i` | the `initialized` event, JSON |
 //! | `c` authority | the last CRL's number and times |
 //! | `n` | the numbers of the last publication |
+//! | `x` | 1 where something was revoked after the issuing CA's last CRL |
 //! | `o` employee | when she was offboarded |
-//! | `r` serial | the record |
+//! | `r` serial | the record, where it is not revoked |
+//! | `z` serial | the record, where it is revoked: what servers accept is found without these |
 //! | `d` address 00 seq | its serial |
 //! | `v` serial | the revocation |
 
@@ -51,8 +53,12 @@ pub(super) struct Index {
 /// The key of the position: written after everything else.
 pub(super) const POSITION: &[u8] = b"p";
 const HOME: &[u8] = b"h";
+const UNREVOKED: u8 = b'r';
+const REVOKED: u8 = b'z';
+const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
 const INITIALIZED: &[u8] = b"i";
 const PUBLICATION: &[u8] = b"n";
+const REVOCATION: &[u8] = b"x";
 
 fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
     [&[kind], rest].concat()
@@ -126,6 +132,13 @@ impl Index {
         read().ok_or_else(|| corrupt("the last publication"))
     }
 
+    /// Whether something was revoked after the issuing CA's last CRL.
+    pub(super) fn revoked_since_crl(&self) -> Result<bool, StoreError> {
+        self.map
+            .value(REVOCATION)
+            .map(|value| value.is_some_and(|value| value == [1]))
+    }
+
     pub(super) fn offboarded(&self, employee: &Employee) -> Result<Option<Time>, StoreError> {
         let Some(value) = self.map.value(&key(b'o', employee.as_str().as_bytes()))? else {
             return Ok(None);
@@ -137,10 +150,12 @@ impl Index {
     }
 
     pub(super) fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
-        self.map
-            .value(&key(b'r', serial.octets()))?
-            .map(|value| read_record(*serial, &value))
-            .transpose()
+        for kind in RECORDS {
+            if let Some(value) = self.map.value(&key(kind, serial.octets()))? {
+                return read_record(*serial, &value).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// The records of one device, oldest first.
@@ -165,12 +180,30 @@ impl Index {
             .collect()
     }
 
-    /// Every record, by serial.
+    /// Every record: first those that are not revoked, by serial, then the others.
     pub(super) fn records(
         &self,
         visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        self.map.scan(b"r", &mut |key, value| {
+        RECORDS
+            .into_iter()
+            .try_for_each(|kind| self.records_of(kind, visit))
+    }
+
+    /// Every record that is not revoked, by serial.
+    pub(super) fn unrevoked(
+        &self,
+        visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.records_of(UNREVOKED, visit)
+    }
+
+    fn records_of(
+        &self,
+        kind: u8,
+        visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.map.scan(&[kind], &mut |key, value| {
             let serial = Serial::from_octets(&key[1..]).ok_or_else(|| corrupt("a record"))?;
             visit(read_record(serial, value)?)?;
             Ok(true)
@@ -229,15 +262,23 @@ impl Pending<'_> {
     }
 
     fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
-        match self.writes.get(&key(b'r', serial.octets())) {
-            Some(Some(value)) => read_record(*serial, value).map(Some),
-            Some(None) => Ok(None),
-            None => self.index.record(serial),
+        for kind in RECORDS {
+            if let Some(Some(value)) = self.writes.get(&key(kind, serial.octets())) {
+                return read_record(*serial, value).map(Some);
+            }
         }
+        self.index.record(serial)
     }
 
     fn put_record(&mut self, record: &Record) {
-        self.put(key(b'r', record.serial.octets()), write_record(record));
+        let kind = match record.state {
+            State::Undelivered | State::Active | State::Superseded => UNREVOKED,
+            State::Revoked { .. } => {
+                self.writes.insert(key(UNREVOKED, record.serial.octets()), None);
+                REVOKED
+            }
+        };
+        self.put(key(kind, record.serial.octets()), write_record(record));
     }
 
     fn apply(&mut self, entry: &Entry) -> Result<(), StoreError> {
@@ -275,6 +316,7 @@ impl Pending<'_> {
                 };
                 let value = [&seconds(at)[..], &[reason_octet(reason)], &seconds(end)].concat();
                 self.put(key(b'v', serial.octets()), value);
+                self.put(REVOCATION.to_vec(), vec![1]);
             }
             Fact::Offboarded { employee } => {
                 self.put(
@@ -294,6 +336,9 @@ impl Pending<'_> {
             } => {
                 let value = [number.to_be_bytes(), seconds(*this_update), seconds(*next_update)].concat();
                 self.put(key(b'c', authority.word().as_bytes()), value);
+                if *authority == Authority::Issuing {
+                    self.put(REVOCATION.to_vec(), vec![0]);
+                }
             }
             Fact::Published { public, server, .. } => {
                 self.put(

@@ -124,7 +124,7 @@ fn bucket_name(key: &[u8]) -> Vec<u8> {
     };
     match key.split_first() {
         // 2^15 buckets of records: about 5 KB each at a million certificates (the first bit of a serial is 0).
-        Some((b'r', serial)) => [&[b'r'][..], &bits(0xFFFF, serial)].concat(),
+        Some((kind @ (b'r' | b'z'), serial)) => [&[*kind][..], &bits(0xFFFF, serial)].concat(),
         Some((b'v', serial)) => [&[b'v'][..], &bits(0xFFFC, serial)].concat(),
         Some((kind @ (b'd' | b'o'), name)) => {
             let employee = name.split(|o| *o == b'/').next().unwrap_or_default();

@@ -330,7 +330,18 @@ impl Store {
         self.index.offboarded(employee)
     }
 
-    /// Every certificate, in the order of the serials.
+    /// Every certificate that is not revoked, in the order of the serials.
+    ///
+    /// # Errors
+    /// What `visit` says, or a damaged index.
+    pub fn unrevoked(
+        &self,
+        visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.index.unrevoked(visit)
+    }
+
+    /// Every certificate, in no order that means anything.
     ///
     /// # Errors
     /// What `visit` says, or a damaged index.
@@ -360,6 +371,11 @@ impl Store {
     /// Whether the ledger knows this serial as revoked.
     pub fn is_revoked(&self, serial: &Serial) -> Result<bool, StoreError> {
         self.index.revocation(serial)
+    }
+
+    /// Whether something was revoked after the issuing CA's last CRL: a new one is due, whatever else holds.
+    pub fn revoked_since_crl(&self) -> Result<bool, StoreError> {
+        self.index.revoked_since_crl()
     }
 
     /// The last CRL of an authority.
@@ -417,9 +433,9 @@ impl Store {
     }
 }
 
-/// Applies what the ledger has beyond the index, some hundred events at a time.
+/// Applies what the ledger has beyond the index, many events at a time: each bucket of the index is then written a few times, not thousands.
 fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), StoreError> {
-    const AT_ONCE: usize = 512;
+    const AT_ONCE: usize = 1 << 17;
     let mut waiting: Vec<Entry> = Vec::new();
     let outcome = ledger.replay(index.position()?, |batch| {
         waiting.extend(batch);

@@ -1,4 +1,4 @@
-//! Writing certificates: rcgen encodes, [`lint`](super::lint) reads the octets again, and only then does the key sign them.
+//! Writing certificates: rcgen encodes, [`lint`] reads the octets again, and only then does the key sign them.
 
 use std::cell::RefCell;
 

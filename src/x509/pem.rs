@@ -1,6 +1,6 @@
 //! PEM: base64 between two lines (RFC 7468).
 
-use data_encoding::{Encoding, Specification};
+use data_encoding::{BASE64, Encoding, Specification};
 
 use super::X509Error;
 
@@ -35,6 +35,27 @@ pub fn encode(label: &str, der: &[u8]) -> String {
     text
 }
 
+/// Whether `text` is exactly one block of `der`, read back line by line: a list of a million entries is not held a second time.
+pub fn is_block_of(label: &str, der: &[u8], text: &str) -> bool {
+    let inner = text
+        .strip_prefix(&format!("-----BEGIN {label}-----\n"))
+        .and_then(|rest| rest.strip_suffix(&format!("-----END {label}-----\n")));
+    let Some(inner) = inner else { return false };
+    let mut chunks = der.chunks(48);
+    inner.lines().all(|line| {
+        let mut octets = [0; 48];
+        let decoded = BASE64
+            .decode_len(line.len())
+            .ok()
+            .and_then(|length| octets.get_mut(..length));
+        let decoded = decoded.and_then(|place| {
+            let length = BASE64.decode_mut(line.as_bytes(), place).ok()?;
+            place.get(..length)
+        });
+        decoded.is_some() && decoded == chunks.next()
+    }) && chunks.next().is_none()
+}
+
 /// The octets of the only PEM block of `text`, which must have this label; text around it is passed over.
 ///
 /// # Errors
@@ -67,6 +88,9 @@ mod tests {
                 "{text}"
             );
             assert_eq!(decode(CRL, text.as_bytes()).unwrap(), der);
+            assert!(is_block_of(CRL, &der, &text));
+            assert!(!is_block_of(CRL, &[&der[..], &[0]].concat(), &text));
+            assert!(der.is_empty() || !is_block_of(CRL, &der[1..], &text));
         }
     }
 

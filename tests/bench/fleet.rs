@@ -12,7 +12,7 @@ use pki::model::{Fact, Form, Platform, Reason, Serial, Span, Time, Validity};
 use rand_core::Rng;
 
 /// How many devices share one commit.
-const BATCH: u64 = 500;
+const BATCH: u64 = 20_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -43,14 +43,26 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 profile: "device".into(),
                 key: KeySource::Bundle { p12: Form::Legacy },
                 supersedes: Vec::new(),
-                validity: Validity { not_before: now, not_after: now + Span::days(90) },
+                validity: Validity {
+                    not_before: now,
+                    not_after: now + Span::days(90),
+                },
                 spki_sha256: [7; 32],
                 certificate: certificate.clone(),
             })));
-            facts.push(Fact::Delivered { serial, sha256: "0".repeat(64), supersedes: Vec::new() });
+            facts.push(Fact::Delivered {
+                serial,
+                sha256: "0".repeat(64),
+                supersedes: Vec::new(),
+            });
             if revoked {
                 let address = format!("fleet{number:07}/phone").parse()?;
-                facts.push(Fact::Revoked { serial, address: Some(address), reason: Reason::Lost, since: None });
+                facts.push(Fact::Revoked {
+                    serial,
+                    address: Some(address),
+                    reason: Reason::Lost,
+                    since: None,
+                });
             }
         }
         made += BATCH;

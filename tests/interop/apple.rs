@@ -59,11 +59,7 @@ fn over_a_renewal_a_profile_keeps_its_identifier_and_gets_a_new_uuid() {
     }
     let home = Home::new();
     let first = profile(&home, &home.issue("alice", &["--for", "ios"]));
-    let said = home.run(&["renew", "alice", "--json", "--out", "renewed", "--bundle-passphrase-out", "renewed.txt"]);
-    let said = said.json();
-    let files: Vec<_> = said["files"].as_array().unwrap().iter().map(|f| home.path(f.as_str().unwrap())).collect();
-    let bundle = Bundle { p12: files[0].clone(), passphrase: home.path("renewed.txt"), serial: String::new(), files };
-    let second = profile(&home, &bundle);
+    let second = profile(&home, &home.renew("alice", &[]));
     assert_eq!(first["identifier"], second["identifier"]);
     assert_ne!(first["uuid"], second["uuid"]);
 }
@@ -76,9 +72,14 @@ fn other_systems_get_no_profile() {
 }
 
 fn profile(home: &Home, bundle: &Bundle) -> Value {
-    let file = bundle.files.iter().find(|file| file.extension().is_some_and(|e| e == "mobileconfig"));
+    let file = bundle
+        .files
+        .iter()
+        .find(|file| file.extension().is_some_and(|e| e == "mobileconfig"));
     let file = file.unwrap_or_else(|| panic!("no profile in {:?}", bundle.files));
-    home.foreign("python3", &["-X", "utf8", "-c", READ, file.to_str().unwrap()]).ok().json()
+    home.foreign("python3", &["-X", "utf8", "-c", READ, file.to_str().unwrap()])
+        .ok()
+        .json()
 }
 
 fn base64(octets: &[u8]) -> String {

@@ -19,7 +19,9 @@ fn gnutls_opens_certificates_and_key_of_both_forms() {
         let told = certtool(&["--p12-info", "--inder", "--infile", bundle.p12.to_str().unwrap()]);
         assert_eq!(told.matches("BEGIN CERTIFICATE").count(), 2, "{form}: {told}");
         // It shows the key still encrypted: opening it is a second command.
-        let (_, key) = told.split_once("-----BEGIN ENCRYPTED PRIVATE KEY").unwrap_or_else(|| panic!("{form}: {told}"));
+        let (_, key) = told
+            .split_once("-----BEGIN ENCRYPTED PRIVATE KEY")
+            .unwrap_or_else(|| panic!("{form}: {told}"));
         let key = home.write_private("key.pem", &format!("-----BEGIN ENCRYPTED PRIVATE KEY{key}"));
         let told = certtool(&["--key-info", "--infile", key.to_str().unwrap()]);
         assert!(told.contains("SECP256R1"), "{form}: {told}");
@@ -33,10 +35,16 @@ fn gnutls_verifies_a_device_through_the_published_chain() {
     }
     let home = Home::staffed();
     let [leaf, chain, _] = home.opened(&home.alice());
-    let text = [leaf, chain].map(|path| std::fs::read_to_string(path).unwrap()).concat();
+    let text = [leaf, chain]
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .concat();
     let root = home.public("ca/root.crt");
     let mut arguments = vec!["--verify", "--load-ca-certificate", root.to_str().unwrap()];
     arguments.extend(["--verify-purpose", "1.3.6.1.5.5.7.3.2"]);
     let said = home.foreign_given("certtool", &arguments, text.as_bytes()).ok();
-    assert!(said.stdout.contains("Chain verification output: Verified. The certificate is trusted."), "{said}");
+    assert!(
+        said.stdout
+            .contains("Chain verification output: Verified. The certificate is trusted."),
+        "{said}"
+    );
 }

@@ -41,7 +41,8 @@ fn a_certificate_of_another_authority_of_the_same_name_does_not_get_in() {
         return;
     }
     let home = Home::staffed();
-    let stranger = Home::bare().issue("alice", &["--name", "Alice Doe"]);
+    let other_home = Home::bare();
+    let stranger = other_home.issue("alice", &["--name", "Alice Doe"]);
     let nginx = Nginx::start(&home);
     let (status, said) = nginx.curl(&home, Some(&stranger), "/");
     assert_eq!(status, Some(400), "{said}");
@@ -59,7 +60,11 @@ fn a_revoked_phone_is_refused_after_a_reload_and_the_others_are_not() {
     nginx.reload(&home);
     let (status, said) = nginx.curl(&home, Some(&home.alice()), "/");
     assert_eq!(status, Some(400), "{said}");
-    assert!(nginx.log(&home).contains("(23:certificate revoked)"), "{}", nginx.log(&home));
+    assert!(
+        nginx.log(&home).contains("(23:certificate revoked)"),
+        "{}",
+        nginx.log(&home)
+    );
     let (status, said) = nginx.curl(&home, Some(&home.bob()), "/");
     assert_eq!(status, Some(200), "{said}");
 }
@@ -85,17 +90,54 @@ fn refused_on_a_resumed_session(version: &'static str) {
     let bob = Client::new(&home, &nginx, &home.bob(), version);
     let sessions = ["one", "two", "three"].map(|name| home.path(format!("alice-{name}.session")));
     for session in &sessions {
-        assert_eq!(alice.begin(session), Seen { status: Some(200), reused: false });
+        assert_eq!(
+            alice.begin(session),
+            Seen {
+                status: Some(200),
+                reused: false
+            }
+        );
     }
     let session_of_bob = home.path("bob.session");
-    assert_eq!(bob.begin(&session_of_bob), Seen { status: Some(200), reused: false });
-    assert_eq!(alice.resume(&sessions[0], "/"), Seen { status: Some(200), reused: true });
+    assert_eq!(
+        bob.begin(&session_of_bob),
+        Seen {
+            status: Some(200),
+            reused: false
+        }
+    );
+    assert_eq!(
+        alice.resume(&sessions[0], "/"),
+        Seen {
+            status: Some(200),
+            reused: true
+        }
+    );
 
     home.run(&["revoke", "alice", "--yes", "--reason", "stolen"]);
     nginx.reload(&home);
-    assert_eq!(alice.resume(&sessions[1], "/no-map"), Seen { status: Some(200), reused: true }, "no hole to close");
-    assert_eq!(alice.resume(&sessions[2], "/"), Seen { status: Some(403), reused: true });
-    assert_eq!(bob.resume(&session_of_bob, "/"), Seen { status: Some(200), reused: true });
+    assert_eq!(
+        alice.resume(&sessions[1], "/no-map"),
+        Seen {
+            status: Some(200),
+            reused: true
+        },
+        "no hole to close"
+    );
+    assert_eq!(
+        alice.resume(&sessions[2], "/"),
+        Seen {
+            status: Some(403),
+            reused: true
+        }
+    );
+    assert_eq!(
+        bob.resume(&session_of_bob, "/"),
+        Seen {
+            status: Some(200),
+            reused: true
+        }
+    );
 }
 
 #[test]
@@ -123,21 +165,12 @@ fn after_a_renewal_both_certificates_get_in_and_with_revoke_old_only_the_new_one
     }
     let home = Home::staffed();
     let nginx = Nginx::start(&home);
-    let renewed = renew(&home, "alice", "renewed", &[]);
-    let renewed_bob = renew(&home, "bob", "renewed", &["--revoke-old"]);
+    let renewed = home.renew("alice", &[]);
+    let renewed_bob = home.renew("bob", &["--revoke-old"]);
     nginx.reload(&home);
-    let statuses = [home.alice(), renewed, home.bob(), renewed_bob].map(|b| nginx.curl(&home, Some(&b), "/").0);
+    let statuses =
+        [home.alice(), renewed, home.bob(), renewed_bob].map(|b| nginx.curl(&home, Some(&b), "/").0);
     assert_eq!(statuses, [Some(200), Some(200), Some(400), Some(200)]);
-}
-
-fn renew(home: &Home, address: &str, out: &str, more: &[&str]) -> Bundle {
-    let passphrase = home.path(format!("{address}.renewed"));
-    let mut arguments = vec!["renew", address, "--json", "--out", out];
-    arguments.extend(["--bundle-passphrase-out", passphrase.to_str().unwrap()]);
-    arguments.extend(more);
-    let said = home.run(&arguments).json();
-    let p12 = home.path(said["files"][0].as_str().unwrap());
-    Bundle { files: vec![p12.clone()], p12, passphrase, serial: said["serial"].as_str().unwrap().to_owned() }
 }
 
 /// An nginx of its own: its process, its files, its port.
@@ -153,15 +186,26 @@ impl Nginx {
         // Between the choice of a port and its use another program may take it.
         for _ in 0..10 {
             let port = free_port();
-            std::fs::write(home.path("nginx/nginx.conf"), configuration(home, &certificate, port)).unwrap();
+            std::fs::write(
+                home.path("nginx/nginx.conf"),
+                configuration(home, &certificate, port),
+            )
+            .unwrap();
             let pid = home.path("nginx/nginx.pid");
             // The file is written when the ports are taken.
-            let ready = || std::fs::read_to_string(&pid).is_ok_and(|pid| !pid.trim().is_empty()).then_some(port);
+            let ready = || {
+                std::fs::read_to_string(&pid)
+                    .is_ok_and(|pid| !pid.trim().is_empty())
+                    .then_some(port)
+            };
             if let Some(server) = Server::start(&mut nginx(home), ready) {
                 return Self(server);
             }
             let log = log(home);
-            assert!(log.contains("Address already in use"), "nginx does not start: {log}");
+            assert!(
+                log.contains("Address already in use"),
+                "nginx does not start: {log}"
+            );
         }
         panic!("no port is free");
     }
@@ -197,7 +241,11 @@ impl std::ops::Deref for Nginx {
 fn nginx(home: &Home) -> std::process::Command {
     let mut command = program("nginx");
     let prefix = home.path("nginx");
-    command.arg("-p").arg(&prefix).args(["-e", "error.log", "-c", "nginx.conf"]).current_dir(prefix);
+    command
+        .arg("-p")
+        .arg(&prefix)
+        .args(["-e", "error.log", "-c", "nginx.conf"])
+        .current_dir(prefix);
     command.stdin(std::process::Stdio::null());
     command
 }
@@ -207,13 +255,16 @@ fn log(home: &Home) -> String {
 }
 
 fn configuration(home: &Home, certificate: &ServerCertificate, port: u16) -> String {
-    let mut text = String::from("daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log error.log info;\n");
+    let mut text =
+        String::from("daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log error.log info;\n");
     text.push_str("events { worker_connections 64; }\nhttp {\naccess_log off;\n");
     for temp in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         writeln!(text, "{temp}_temp_path temp/{temp};").unwrap();
     }
-    let [revoked, allowed] = ["revoked.map", "allowed.map"].map(|file| home.server(file).display().to_string());
-    let [bundle, crl] = ["ca/bundle.pem", "crl/bundle.pem"].map(|file| home.public(file).display().to_string());
+    let [revoked, allowed] =
+        ["revoked.map", "allowed.map"].map(|file| home.server(file).display().to_string());
+    let [bundle, crl] =
+        ["ca/bundle.pem", "crl/bundle.pem"].map(|file| home.public(file).display().to_string());
     let (server, key) = (certificate.certificate.display(), certificate.key.display());
     // Session tickets off: what is resumed is in the shared cache, which stays over a reload in every version of nginx.
     write!(

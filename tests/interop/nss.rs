@@ -18,9 +18,19 @@ fn nss_imports_key_and_chain_of_both_forms() {
         let [p12, passphrase] = [&bundle.p12, &bundle.passphrase].map(|path| path.to_str().unwrap());
         run("pk12util", &["-i", p12, "-d", &database, "-w", passphrase]);
         let keys = run("certutil", &["-K", "-d", &database]);
-        assert!(keys.lines().filter(|line| line.contains("< 0> ec ")).count() == 1, "{form}: {keys}");
+        assert!(
+            keys.lines().filter(|line| line.contains("< 0> ec ")).count() == 1,
+            "{form}: {keys}"
+        );
         let certificates = run("certutil", &["-L", "-d", &database]);
-        assert_eq!(certificates.matches("u,u,u").count(), 1, "one with a key: {certificates}");
-        assert!(certificates.contains("Acme Ltd Issuing CA"), "{form}: {certificates}");
+        assert_eq!(
+            certificates.matches("u,u,u").count(),
+            1,
+            "one with a key: {certificates}"
+        );
+        assert!(
+            certificates.contains("Acme Ltd Issuing CA"),
+            "{form}: {certificates}"
+        );
     }
 }

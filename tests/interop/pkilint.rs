@@ -12,7 +12,7 @@ import contextlib, importlib, io, json, sys
 findings = []
 for program, *arguments in json.load(sys.stdin):
     said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         code = importlib.import_module("pkilint.bin." + program).main(arguments)
     findings.append({"command": " ".join([program, *arguments]), "code": code, "said": said.getvalue()})
 json.dump(findings, sys.stdout)
@@ -25,7 +25,12 @@ fn it_finds_nothing_in_the_authorities() {
     }
     for home in [Home::new(), Home::bare()] {
         let [root, issuing] = ["ca/root.crt", "ca/issuing.crt"].map(|file| home.public(file));
-        let lints = [certificate(&root), certificate(&issuing), chain(&root, &root), chain(&root, &issuing)];
+        let lints = [
+            certificate(&root),
+            certificate(&issuing),
+            chain(&root, &root),
+            chain(&root, &issuing),
+        ];
         finds_nothing(&lints);
     }
 }
@@ -36,8 +41,23 @@ fn it_finds_nothing_in_an_authority_for_domains_addresses_and_mail() {
         return;
     }
     let home = Home::unfounded();
-    let mut arguments = vec!["init", "--org", "Größe & Söhne, Ltd", "--domain", "acme.example", "--domain", "acme.test"];
-    arguments.extend(["--email-domain", "mail.example", "--ip-range", "10.0.0.0/8", "--ip-range", "fd00::/8"]);
+    let mut arguments = vec![
+        "init",
+        "--org",
+        "Größe & Söhne, Ltd",
+        "--domain",
+        "acme.example",
+        "--domain",
+        "acme.test",
+    ];
+    arguments.extend([
+        "--email-domain",
+        "mail.example",
+        "--ip-range",
+        "10.0.0.0/8",
+        "--ip-range",
+        "fd00::/8",
+    ]);
     home.run(&arguments);
     let [root, issuing] = ["ca/root.crt", "ca/issuing.crt"].map(|file| home.public(file));
     finds_nothing(&[certificate(&root), chain(&root, &issuing), certificate(&issuing)]);
@@ -49,7 +69,10 @@ fn it_finds_nothing_in_devices_with_and_without_name_and_email() {
         return;
     }
     let home = Home::staffed();
-    devices(&home, &[home.alice(), home.bob()].map(|bundle| home.opened(&bundle)[0].clone()));
+    devices(
+        &home,
+        &[home.alice(), home.bob()].map(|bundle| home.opened(&bundle)[0].clone()),
+    );
 }
 
 #[test]
@@ -61,7 +84,10 @@ fn it_finds_nothing_in_devices_without_pointers_or_names() {
     let named = home.issue("alice", &["--name", "Алиса Доу", "--email", "alice@acme.example"]);
     home.configure("names_in_certificates", "false");
     let hidden = home.issue("bob", &["--name", "Bob", "--email", "bob@acme.example"]);
-    devices(&home, &[named, hidden].map(|bundle| home.opened(&bundle)[0].clone()));
+    devices(
+        &home,
+        &[named, hidden].map(|bundle| home.opened(&bundle)[0].clone()),
+    );
 }
 
 #[test]
@@ -71,9 +97,15 @@ fn it_finds_nothing_in_the_extremes_of_life_and_length() {
     }
     let home = Home::new();
     let longest = format!("{}/{}", "e".repeat(64), "d".repeat(32));
-    let long = home.issue(&longest, &["--name", &"n".repeat(100), "--days", "398", "--out", "long"]);
+    let long = home.issue(
+        &longest,
+        &["--name", &"n".repeat(100), "--days", "398", "--out", "long"],
+    );
     let short = home.issue("a/b", &["--days", "7"]);
-    devices(&home, &[long, short].map(|bundle| home.opened(&bundle)[0].clone()));
+    devices(
+        &home,
+        &[long, short].map(|bundle| home.opened(&bundle)[0].clone()),
+    );
 }
 
 #[test]
@@ -83,10 +115,21 @@ fn it_finds_nothing_in_a_certificate_for_a_request() {
     }
     let home = Home::new();
     let request = "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout own.key -out own.csr -subj /CN=x";
-    home.foreign("openssl", &request.split_whitespace().collect::<Vec<_>>()).ok();
+    home.foreign("openssl", &request.split_whitespace().collect::<Vec<_>>())
+        .ok();
     let said = home.run(&["issue", "carol", "--csr", "own.csr", "--json"]).json();
-    // The first certificate of the file is the device's, as for every program that loads one.
-    devices(&home, &[home.path(said["files"][0].as_str().unwrap())]);
+    // The file holds the issuing CA's certificate, too, and pkilint reads files of one.
+    let file = home.path(said["files"][0].as_str().unwrap());
+    let leaf = home.path("leaf.pem");
+    let arguments = [
+        "x509",
+        "-in",
+        file.to_str().unwrap(),
+        "-out",
+        leaf.to_str().unwrap(),
+    ];
+    home.foreign("openssl", &arguments).ok();
+    devices(&home, &[leaf]);
 }
 
 #[test]
@@ -95,7 +138,10 @@ fn it_finds_nothing_in_empty_crls() {
         return;
     }
     let home = Home::new();
-    finds_nothing(&[crl("CRL", &home.public("crl/issuing.crl")), crl("ARL", &home.public("crl/root.crl"))]);
+    finds_nothing(&[
+        crl("CRL", &home.public("crl/issuing.crl")),
+        crl("ARL", &home.public("crl/root.crl")),
+    ]);
 }
 
 #[test]
@@ -126,14 +172,24 @@ fn it_does_find_what_is_wrong() {
     let home = Home::unfounded();
     let bad = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout bad.key -out bad.crt \
                -subj /CN=bad -days 10 -set_serial 0";
-    home.foreign("openssl", &bad.split_whitespace().collect::<Vec<_>>()).ok();
+    home.foreign("openssl", &bad.split_whitespace().collect::<Vec<_>>())
+        .ok();
     let (findings, said) = lint(&[certificate(&home.path("bad.crt"))]);
-    assert!(findings[0]["said"].as_str().unwrap().contains("certificate_serial_number_out_of_range"), "{said}");
+    assert!(
+        findings[0]["said"]
+            .as_str()
+            .unwrap()
+            .contains("certificate_serial_number_out_of_range"),
+        "{said}"
+    );
 }
 
 fn devices(home: &Home, certificates: &[PathBuf]) {
     let issuing = home.public("ca/issuing.crt");
-    let lints: Vec<Lint> = certificates.iter().flat_map(|leaf| [certificate(leaf), chain(&issuing, leaf)]).collect();
+    let lints: Vec<Lint> = certificates
+        .iter()
+        .flat_map(|leaf| [certificate(leaf), chain(&issuing, leaf)])
+        .collect();
     finds_nothing(&lints);
 }
 
@@ -144,7 +200,10 @@ fn certificate(path: &Path) -> Lint {
 }
 
 fn chain(issuer: &Path, subject: &Path) -> Lint {
-    words("lint_pkix_signer_signee_cert_chain lint -s WARNING", &[issuer, subject])
+    words(
+        "lint_pkix_signer_signee_cert_chain lint -s WARNING",
+        &[issuer, subject],
+    )
 }
 
 fn crl(kind: &str, path: &Path) -> Lint {
@@ -152,7 +211,11 @@ fn crl(kind: &str, path: &Path) -> Lint {
 }
 
 fn words(command: &str, paths: &[&Path]) -> Lint {
-    command.split(' ').map(str::to_owned).chain(paths.iter().map(|path| path.display().to_string())).collect()
+    command
+        .split(' ')
+        .map(str::to_owned)
+        .chain(paths.iter().map(|path| path.display().to_string()))
+        .collect()
 }
 
 #[track_caller]
@@ -160,7 +223,13 @@ fn finds_nothing(lints: &[Lint]) {
     let (findings, said) = lint(lints);
     assert_eq!(findings.len(), lints.len(), "{said}");
     for finding in findings {
-        assert_eq!(finding["code"], 0, "{}\n{}", finding["command"], finding["said"].as_str().unwrap());
+        assert_eq!(
+            finding["code"],
+            0,
+            "{}\n{}",
+            finding["command"],
+            finding["said"].as_str().unwrap()
+        );
     }
 }
 

@@ -1,11 +1,12 @@
 //! A publication as those see it who fetch it: its files, their modes, its manifests, checked by Node.js.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::support::{Home, need};
+use crate::support::{Home, finish, need, program};
 
 const PUBLIC: [&str; 10] = [
     "ca/bundle.pem",
@@ -65,7 +66,12 @@ fn manifests_list_exactly_the_files_and_are_signed_by_the_issuing_authority() {
     let home = Home::staffed();
     for (area, files) in [("public", &PUBLIC[..]), ("server", &SERVER)] {
         let manifest = verified(&home, area, &home.home().join(area));
-        let listed: Vec<&str> = manifest["files"].as_object().unwrap().keys().map(String::as_str).collect();
+        let listed: Vec<&str> = manifest["files"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         assert_eq!(listed, files, "{area}");
     }
 }
@@ -76,7 +82,8 @@ fn numbers_of_manifests_rise_with_every_change_of_their_area() {
         return;
     }
     let home = Home::staffed();
-    let numbers = || ["public", "server"].map(|area| verified(&home, area, &home.home().join(area))["number"].as_u64());
+    let numbers =
+        || ["public", "server"].map(|area| verified(&home, area, &home.home().join(area))["number"].as_u64());
     let [public, server] = numbers();
     // Issuing names a new device to the servers, and changes nothing that anyone may read.
     home.issue("carol", &[]);
@@ -86,7 +93,10 @@ fn numbers_of_manifests_rise_with_every_change_of_their_area() {
     home.run(&["revoke", "alice", "--yes"]);
     let [public_after_revoke, server_after_revoke] = numbers();
     assert!(public_after_revoke > public, "{public:?} {public_after_revoke:?}");
-    assert!(server_after_revoke > server_after_issue, "{server_after_issue:?} {server_after_revoke:?}");
+    assert!(
+        server_after_revoke > server_after_issue,
+        "{server_after_issue:?} {server_after_revoke:?}"
+    );
 }
 
 #[test]
@@ -96,12 +106,24 @@ fn a_publication_is_good_until_the_first_of_its_crls_ends() {
     }
     let home = Home::new();
     let crl = home.public("crl/issuing.crl");
-    let mut arguments = vec!["crl", "-inform", "DER", "-in", crl.to_str().unwrap(), "-noout", "-nextupdate"];
+    let mut arguments = vec![
+        "crl",
+        "-inform",
+        "DER",
+        "-in",
+        crl.to_str().unwrap(),
+        "-noout",
+        "-nextupdate",
+    ];
     arguments.extend(["-dateopt", "iso_8601"]);
     let end = home.foreign("openssl", &arguments).ok().stdout;
     let end = end.trim().strip_prefix("nextUpdate=").unwrap().replace(' ', "T");
     for area in ["public", "server"] {
-        assert_eq!(verified(&home, area, &home.home().join(area))["valid_until"], end.as_str(), "{area}");
+        assert_eq!(
+            verified(&home, area, &home.home().join(area))["valid_until"],
+            end.as_str(),
+            "{area}"
+        );
     }
 }
 
@@ -120,14 +142,27 @@ fn a_target_directory_gets_the_same_publication_with_the_same_modes() {
     let home = Home::staffed();
     let target = with_target(&home, "");
     home.run(&["publish"]);
-    for (area, files, modes) in [("public", &PUBLIC[..], (0o755, 0o644)), ("server", &SERVER, (0o750, 0o640))] {
+    for (area, files, modes) in [
+        ("public", &PUBLIC[..], (0o755, 0o644)),
+        ("server", &SERVER, (0o750, 0o640)),
+    ] {
         for file in files.iter().chain(&MANIFESTS) {
-            let [ours, theirs] = [home.home().join(area), target.join(area)].map(|d| std::fs::read(d.join(file)).unwrap());
+            let [ours, theirs] =
+                [home.home().join(area), target.join(area)].map(|d| std::fs::read(d.join(file)).unwrap());
             assert_eq!(ours, theirs, "{area}/{file}");
         }
         assert_modes(&target.join(area), files, modes.0, modes.1);
         verified(&home, area, &target.join(area));
     }
+}
+
+#[test]
+fn a_web_server_gets_through_to_the_public_half_of_a_new_target() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish"]);
+    let mode = std::fs::metadata(target).unwrap().mode() & 0o777;
+    assert_eq!(mode, 0o755);
 }
 
 #[test]
@@ -146,9 +181,13 @@ fn the_servers_half_belongs_to_the_group_that_was_configured() {
     home.run(&["publish"]);
     for file in SERVER.iter().chain(&MANIFESTS) {
         let metadata = std::fs::metadata(target.join("server").join(file)).unwrap();
-        assert_eq!((metadata.gid(), metadata.mode() & 0o777), (number, 0o640), "{file}");
+        assert_eq!(
+            (metadata.gid(), metadata.mode() & 0o777),
+            (number, 0o640),
+            "{file}"
+        );
     }
-    // A group that may read the files must be able to reach them.
+    // Who may read the files must be able to reach them.
     let directory = std::fs::metadata(target.join("server")).unwrap();
     assert_eq!((directory.gid(), directory.mode() & 0o777), (number, 0o750));
 }
@@ -168,7 +207,10 @@ fn the_maps_name_who_is_revoked_and_who_is_allowed() {
     let home = Home::staffed();
     let [alice, bob] = [home.alice().serial, home.bob().serial];
     let read = |file: &str| std::fs::read_to_string(home.server(file)).unwrap();
-    let mut allowed = [format!("{alice} \"alice/phone\";"), format!("{bob} \"bob/phone\";")];
+    let mut allowed = [
+        format!("{alice} \"alice/phone\";"),
+        format!("{bob} \"bob/phone\";"),
+    ];
     allowed.sort();
     assert_eq!(read("allowed.map").lines().collect::<Vec<_>>(), allowed);
     assert_eq!(read("revoked.map"), "");
@@ -195,7 +237,10 @@ console.log(JSON.stringify({
   not_after: new Date(certificate.validTo).toISOString().replace(".000Z", "Z"),
 }));
 "#;
-    let expected = home.foreign("node", &["-e", script, leaf.to_str().unwrap()]).ok().json();
+    let expected = home
+        .foreign("node", &["-e", script, leaf.to_str().unwrap()])
+        .ok()
+        .json();
     let devices = std::fs::read_to_string(home.server("devices.json")).unwrap();
     let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
     assert_eq!(devices["version"], 1);
@@ -209,7 +254,12 @@ fn where_nothing_changed_nothing_is_rewritten() {
     let home = Home::staffed();
     let target = with_target(&home, "");
     home.run(&["publish"]);
-    let before = [home.home().join("public"), home.home().join("server"), target.clone()].map(|d| traces(&d));
+    let before = [
+        home.home().join("public"),
+        home.home().join("server"),
+        target.clone(),
+    ]
+    .map(|d| traces(&d));
     home.run(&["publish"]);
     home.run(&["list"]);
     let after = [home.home().join("public"), home.home().join("server"), target].map(|d| traces(&d));
@@ -222,8 +272,21 @@ fn a_revocation_rewrites_what_it_changes_and_leaves_the_rest_alone() {
     let before = traces(&home.home().join("public"));
     home.run(&["revoke", "alice", "--yes"]);
     let after = traces(&home.home().join("public"));
-    let changed: Vec<&str> = before.keys().filter(|file| before[*file] != after[*file]).map(String::as_str).collect();
-    assert_eq!(changed, ["crl/bundle.pem", "crl/issuing.crl", "crl/issuing.pem", "manifest.json", "manifest.jws"]);
+    let changed: Vec<&str> = before
+        .keys()
+        .filter(|file| before[*file] != after[*file])
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            "crl/bundle.pem",
+            "crl/issuing.crl",
+            "crl/issuing.pem",
+            "manifest.json",
+            "manifest.jws"
+        ]
+    );
 }
 
 #[test]
@@ -232,7 +295,7 @@ fn a_target_that_cannot_be_written_is_exit_5_and_the_home_has_the_publication_al
     home.write_private("no-directory", "");
     let place = home.path("no-directory").join("public");
     home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", place.display()));
-    let said = crate::support::finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    let said = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
     assert!(said.stderr.contains(place.to_str().unwrap()), "{said}");
     let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
     assert_eq!(map, format!("{} 1;\n", home.alice().serial));
@@ -244,18 +307,126 @@ fn what_was_tampered_with_is_put_right_by_the_next_publication() {
         return;
     }
     let home = Home::staffed();
-    for (area, file) in [("public", "crl/bundle.pem"), ("server", "revoked.map"), ("public", "manifest.jws")] {
+    for (area, file) in [
+        ("public", "crl/bundle.pem"),
+        ("server", "revoked.map"),
+        ("public", "manifest.jws"),
+    ] {
         std::fs::write(home.home().join(area).join(file), "tampered").unwrap();
         home.run(&["publish"]);
         verified(&home, area, &home.home().join(area));
     }
 }
 
+#[test]
+fn a_file_that_was_opened_to_others_or_closed_to_its_readers_is_put_right_by_the_next_publication() {
+    let home = Home::staffed();
+    for (file, mode) in [
+        ("server/devices.json", 0o644),
+        ("public/crl/bundle.pem", 0o600),
+        ("public/manifest.jws", 0o600),
+    ] {
+        let file = home.home().join(file);
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+    }
+    home.run(&["publish"]);
+    assert_modes(&home.home().join("public"), &PUBLIC, 0o755, 0o644);
+    assert_modes(&home.home().join("server"), &SERVER, 0o750, 0o640);
+}
+
+#[test]
+fn a_target_is_written_in_the_order_of_the_contract_and_each_file_renamed_into_its_place() {
+    if !need(&["strace"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    let written = home.path("strace.txt");
+    let mut strace = program("strace");
+    strace
+        .args([
+            "-f",
+            "-qq",
+            "-y",
+            "-e",
+            "trace=openat,rename,renameat,renameat2",
+            "-o",
+        ])
+        .arg(&written);
+    let pki = home.pki(&["publish"]);
+    strace
+        .arg(pki.get_program())
+        .args(pki.get_args())
+        .current_dir(home.path(""));
+    for (name, value) in pki.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    finish(&mut strace, b"").ok();
+
+    let told = std::fs::read_to_string(&written).unwrap();
+    let names = |call: &str| -> Vec<String> {
+        let lines = told
+            .lines()
+            .filter(|line| line.contains(call) && !line.contains(" = -1 "));
+        // The last path of the call is the one that comes to be.
+        let paths = lines.filter_map(|line| Some(line.rsplit_once('"')?.0.rsplit_once('"')?.1.to_owned()));
+        let below = format!("{}/", target.display());
+        paths
+            .filter_map(|path| path.strip_prefix(&below).map(str::to_owned))
+            .collect()
+    };
+    let renamed = names("rename");
+    let place = |file: &str| {
+        let found: Vec<usize> = (0..renamed.len()).filter(|i| renamed[*i] == file).collect();
+        assert_eq!(found.len(), 1, "{file} in {renamed:?}");
+        found[0]
+    };
+    let of = |area: &str, files: &[&str]| {
+        files
+            .iter()
+            .map(|file| place(&format!("{area}/{file}")))
+            .collect::<Vec<_>>()
+    };
+    let [crls, cas] = ["crl/", "ca/"].map(|start| {
+        let files: Vec<&str> = PUBLIC
+            .into_iter()
+            .filter(|file| file.starts_with(start))
+            .collect();
+        of("public", &files)
+    });
+    let groups = [
+        of("server", &["revoked.map"]),
+        of("server", &["allowed.map", "devices.json"]),
+        crls,
+        cas,
+    ];
+    for pair in groups.windows(2) {
+        assert!(pair[0].iter().max() < pair[1].iter().min(), "{renamed:?}");
+    }
+    for (area, files) in [("server", &SERVER[..]), ("public", &PUBLIC)] {
+        assert!(
+            of(area, files).iter().max() < of(area, &MANIFESTS).iter().min(),
+            "{area}: {renamed:?}"
+        );
+    }
+    let made = names("O_CREAT");
+    assert_eq!(made.len(), renamed.len(), "{made:?}");
+    assert!(
+        made.iter().all(|file| !renamed.contains(file)),
+        "written under a final name: {made:?}"
+    );
+}
+
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
 fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
     let target = home.path("target");
     let [public, server] = ["public", "server"].map(|area| target.join(area).display().to_string());
-    home.configure_table(&format!("[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\n{more}\n"));
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\n{more}\n"
+    ));
     target
 }
 

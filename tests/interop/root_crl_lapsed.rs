@@ -15,12 +15,27 @@ fn a_phone_is_locked_out_and_exit_5_names_the_remedy() {
     assert!(said.stderr.contains("pki root crl"), "{said}");
     let serial = home.alice().serial;
     for map in [home.server("revoked.map"), home.path("target/server/revoked.map")] {
-        assert_eq!(std::fs::read_to_string(&map).unwrap(), format!("{serial} 1;\n"), "{map:?}");
+        assert_eq!(
+            std::fs::read_to_string(&map).unwrap(),
+            format!("{serial} 1;\n"),
+            "{map:?}"
+        );
     }
     let devices = std::fs::read_to_string(home.path("target/server/devices.json")).unwrap();
     assert!(!devices.contains(&serial), "{devices}");
     let crl = home.path("target/public/crl/issuing.crl");
-    let told = home.foreign("openssl", &["crl", "-inform", "DER", "-in", crl.to_str().unwrap(), "-noout", "-text"]);
+    let told = home.foreign(
+        "openssl",
+        &[
+            "crl",
+            "-inform",
+            "DER",
+            "-in",
+            crl.to_str().unwrap(),
+            "-noout",
+            "-text",
+        ],
+    );
     assert!(told.ok().stdout.contains(&format!("Serial Number: {serial}\n")));
 }
 
@@ -50,9 +65,15 @@ fn a_publication_that_nobody_was_there_for_keeps_the_crls_in_date() {
         finish(&mut home.pki_at(&offset, &["publish"]), b"").ok();
         let at = (jiff::Timestamp::now().as_second() + days * 86_400).to_string();
         let [leaf, ..] = home.opened(&home.alice());
-        let [root, issuing, crls] = ["ca/root.crt", "ca/issuing.crt", "crl/bundle.pem"].map(|file| home.public(file));
+        let [root, issuing, crls] =
+            ["ca/root.crt", "ca/issuing.crt", "crl/bundle.pem"].map(|file| home.public(file));
         let mut arguments = vec!["verify", "-x509_strict", "-crl_check_all", "-attime", &at];
-        arguments.extend(["-CAfile", root.to_str().unwrap(), "-untrusted", issuing.to_str().unwrap()]);
+        arguments.extend([
+            "-CAfile",
+            root.to_str().unwrap(),
+            "-untrusted",
+            issuing.to_str().unwrap(),
+        ]);
         arguments.extend(["-CRLfile", crls.to_str().unwrap(), leaf.to_str().unwrap()]);
         home.foreign("openssl", &arguments).ok();
     }
@@ -61,8 +82,11 @@ fn a_publication_that_nobody_was_there_for_keeps_the_crls_in_date() {
 fn short_lived() -> Home {
     let home = Home::staffed();
     home.configure("root_crl_days", "30");
-    let [public, server] = ["public", "server"].map(|area| home.path(format!("target/{area}")).display().to_string());
-    home.configure_table(&format!("[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\n"));
+    let [public, server] =
+        ["public", "server"].map(|area| home.path(format!("target/{area}")).display().to_string());
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\n"
+    ));
     home.run(&["root", "crl"]);
     home.run(&["publish"]);
     home

@@ -13,13 +13,32 @@ fn the_code_of_either_form_scans_to_the_very_bundle_and_opens() {
         let bundle = home.issue(&name, &["--qr", "bundle", "--p12", form, "--name", "Alice Doe"]);
         let stem = name.replace('/', "-");
         for made in [format!("{stem}.qr.png"), format!("{stem}.qr.svg")] {
-            assert!(bundle.files.contains(&home.path(&made)), "{made} in {:?}", bundle.files);
+            assert!(
+                bundle.files.contains(&home.path(&made)),
+                "{made} in {:?}",
+                bundle.files
+            );
         }
         let picture = home.path(format!("{stem}.qr.png"));
-        let arguments = ["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", picture.to_str().unwrap()];
+        let arguments = [
+            "--quiet",
+            "--raw",
+            "-Sdisable",
+            "-Sqrcode.enable",
+            picture.to_str().unwrap(),
+        ];
         let said = home.foreign("zbarimg", &arguments).ok();
-        let text = said.stdout.strip_suffix('\n').unwrap().strip_prefix("PKI1:").unwrap_or_else(|| panic!("{said}"));
-        assert_eq!(base45_decoded(text), std::fs::read(&bundle.p12).unwrap(), "{form}");
+        let text = said
+            .stdout
+            .strip_suffix('\n')
+            .unwrap()
+            .strip_prefix("PKI1:")
+            .unwrap_or_else(|| panic!("{said}"));
+        assert_eq!(
+            base45_decoded(text),
+            std::fs::read(&bundle.p12).unwrap(),
+            "{form}"
+        );
 
         let scanned = home.path("scanned.p12");
         std::fs::write(&scanned, base45_decoded(text)).unwrap();

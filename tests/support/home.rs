@@ -83,14 +83,18 @@ impl Home {
 
     /// A directory with the passphrase files and no home in it yet.
     pub fn unfounded() -> Self {
-        let home = Self { directory: TempDir::new().unwrap() };
+        let home = Self {
+            directory: TempDir::new().unwrap(),
+        };
         home.write_private("issuing-passphrase", ISSUING_PASSPHRASE);
         home.write_private("root-passphrase", ROOT_PASSPHRASE);
         home
     }
 
     fn copy_of(model: Model) -> Self {
-        let home = Self { directory: TempDir::new().unwrap() };
+        let home = Self {
+            directory: TempDir::new().unwrap(),
+        };
         let shelf = Path::new(env!("CARGO_TARGET_TMPDIR"));
         std::fs::create_dir_all(shelf).unwrap();
         // Every test may be a process of its own. The first makes the home, the others wait for it.
@@ -131,7 +135,7 @@ impl Home {
     }
 
     /// Writes a file beside the home, mode 0600.
-    pub fn write_private(&self, name: &str, text: &str) -> PathBuf {
+    pub fn write_private(&self, name: impl AsRef<Path>, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -143,7 +147,10 @@ impl Home {
         let path = self.home().join("pki.toml");
         let text = std::fs::read_to_string(&path).unwrap();
         let is_key = |line: &&str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
-        let line = text.lines().find(is_key).unwrap_or_else(|| panic!("pki.toml explains no {key}: {text}"));
+        let line = text
+            .lines()
+            .find(is_key)
+            .unwrap_or_else(|| panic!("pki.toml explains no {key}: {text}"));
         let text = text.replacen(line, &format!("{key} = {value}"), 1);
         std::fs::write(&path, text).unwrap();
     }
@@ -167,7 +174,9 @@ impl Home {
     pub fn pki_at(&self, offset: &str, arguments: &[&str]) -> Command {
         let mut command = program("faketime");
         // The clock of waits stays real: only the date is another.
-        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
+        command
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("DONT_FAKE_MONOTONIC", "1");
         command.args(["-f", offset, PKI]);
         self.prepare(&mut command);
         command.args(arguments);
@@ -206,7 +215,10 @@ impl Home {
     /// Runs a foreign program beside the home, with `input` on its stdin.
     pub fn foreign_given(&self, name: &str, arguments: &[&str], input: &[u8]) -> Finished {
         let mut command = program(name);
-        command.args(arguments).current_dir(self.directory.path()).env("HOME", self.directory.path());
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env("HOME", self.directory.path());
         finish(&mut command, input)
     }
 
@@ -214,15 +226,38 @@ impl Home {
     #[track_caller]
     pub fn issue(&self, address: &str, more: &[&str]) -> Bundle {
         let passphrase = self.path(format!("{}.passphrase", address.replace('/', "-")));
-        let mut arguments = vec!["issue", address, "--json", "--bundle-passphrase-out"];
-        arguments.push(passphrase.to_str().unwrap());
-        arguments.extend(more);
-        let said = self.run(&arguments).json();
-        let files: Vec<PathBuf> =
-            said["files"].as_array().unwrap().iter().map(|file| self.path(file.as_str().unwrap())).collect();
-        let p12 = files.iter().find(|file| file.extension().is_some_and(|e| e == "p12"));
+        self.bundle(&[&["issue", address], more].concat(), passphrase)
+    }
+
+    /// Renews `address` into the directory `renewed`, as [`Self::issue`].
+    #[track_caller]
+    pub fn renew(&self, address: &str, more: &[&str]) -> Bundle {
+        let passphrase = self.path(format!("{}.renewed.passphrase", address.replace('/', "-")));
+        self.bundle(
+            &[&["renew", address, "--out", "renewed"], more].concat(),
+            passphrase,
+        )
+    }
+
+    #[track_caller]
+    fn bundle(&self, arguments: &[&str], passphrase: PathBuf) -> Bundle {
+        let mut command = self.pki(arguments);
+        command
+            .args(["--json", "--bundle-passphrase-out"])
+            .arg(&passphrase);
+        let said = finish(&mut command, b"").ok().json();
+        let files = said["files"].as_array().unwrap().iter();
+        let files: Vec<PathBuf> = files.map(|file| self.path(file.as_str().unwrap())).collect();
+        let p12 = files
+            .iter()
+            .find(|file| file.extension().is_some_and(|e| e == "p12"));
         let p12 = p12.unwrap_or_else(|| panic!("no .p12: {said}")).clone();
-        Bundle { p12, passphrase, serial: said["serial"].as_str().unwrap().to_owned(), files }
+        Bundle {
+            p12,
+            passphrase,
+            serial: said["serial"].as_str().unwrap().to_owned(),
+            files,
+        }
     }
 
     /// The serial number of a device's only certificate, as the inventory says it.
@@ -230,7 +265,10 @@ impl Home {
     pub fn serial_of(&self, address: &str) -> String {
         let said = self.run(&["list", "--json"]).json();
         let devices = said["devices"].as_array().unwrap();
-        let found: Vec<_> = devices.iter().filter(|device| device["address"] == address).collect();
+        let found: Vec<_> = devices
+            .iter()
+            .filter(|device| device["address"] == address)
+            .collect();
         assert_eq!(found.len(), 1, "certificates of {address}: {said}");
         found[0]["serial"].as_str().unwrap().to_owned()
     }
@@ -249,23 +287,37 @@ impl Home {
         let stem = address.replace('/', "-");
         let p12 = self.path(format!("{stem}.p12"));
         let serial = std::fs::read_to_string(self.path(format!("{stem}.serial"))).unwrap();
-        Bundle { files: vec![p12.clone()], p12, passphrase: self.path(format!("{stem}.passphrase")), serial }
+        Bundle {
+            files: vec![p12.clone()],
+            p12,
+            passphrase: self.path(format!("{stem}.passphrase")),
+            serial,
+        }
     }
 
-    /// Takes a bundle apart with OpenSSL: the paths of the certificate, the chain above it and the key, each as PEM.
+    /// Takes a bundle apart with OpenSSL: the paths of the certificate, of the one above it and of the key, each as PEM.
     pub fn opened(&self, bundle: &Bundle) -> [PathBuf; 3] {
-        let parts = [("leaf", vec!["-nokeys", "-clcerts"]), ("chain", vec!["-nokeys", "-cacerts"]), (
-            "key",
-            vec!["-nocerts", "-noenc"],
-        )];
+        let passphrase = format!("file:{}", bundle.passphrase.display());
+        let parts = [
+            ("leaf", ["-nokeys", "-clcerts"]),
+            ("chain", ["-nokeys", "-cacerts"]),
+            ("key", ["-nocerts", "-noenc"]),
+        ];
         parts.map(|(part, what)| {
-            let out = bundle.p12.with_extension(format!("{part}.pem"));
-            let passphrase = format!("file:{}", bundle.passphrase.display());
-            let mut arguments = vec!["pkcs12", "-in", bundle.p12.to_str().unwrap(), "-passin", &passphrase];
-            arguments.extend(["-out", out.to_str().unwrap()]);
+            let mut arguments = vec![
+                "pkcs12",
+                "-in",
+                bundle.p12.to_str().unwrap(),
+                "-passin",
+                &passphrase,
+            ];
             arguments.extend(what);
-            self.foreign("openssl", &arguments).ok();
-            out
+            let told = self.foreign("openssl", &arguments).ok().stdout;
+            let from = told
+                .find("-----BEGIN")
+                .unwrap_or_else(|| panic!("no {part} in {bundle:?}: {told}"));
+            // What OpenSSL tells of a bag before the PEM is not for every program's eyes.
+            self.write_private(bundle.p12.with_extension(format!("{part}.pem")), &told[from..])
         })
     }
 }
@@ -307,7 +359,10 @@ impl Model {
             }
             Self::Leavers => {
                 let home = Home::new();
-                let rows: String = REASONS.iter().map(|(reason, _)| format!("{reason},phone\n")).collect();
+                let rows: String = REASONS
+                    .iter()
+                    .map(|(reason, _)| format!("{reason},phone\n"))
+                    .collect();
                 let people = home.write_private("people.csv", &format!("employee,device\n{rows}"));
                 let passphrases = home.path("passphrases");
                 let mut arguments = vec!["issue", "--from", people.to_str().unwrap(), "--out", "bundles"];
@@ -327,7 +382,12 @@ fn founded(more: &[&str]) -> Home {
     let mut arguments = vec!["init", "--org", "Acme Ltd", "--domain", "acme.example"];
     // By flag, as an operator would: everything else takes them from the environment.
     let files = ["issuing-passphrase", "root-passphrase"].map(|file| home.path(file).display().to_string());
-    arguments.extend(["--passphrase-file", &files[0], "--root-passphrase-file", &files[1]]);
+    arguments.extend([
+        "--passphrase-file",
+        &files[0],
+        "--root-passphrase-file",
+        &files[1],
+    ]);
     arguments.extend(more);
     home.run(&arguments);
     home
@@ -335,8 +395,12 @@ fn founded(more: &[&str]) -> Home {
 
 /// Whether what was made once was made by this very binary, and not so long ago that its CRLs grow old.
 fn is_fresh(stamp: &Path) -> bool {
-    let Ok(text) = std::fs::read_to_string(stamp) else { return false };
-    let made = std::fs::metadata(stamp).and_then(|metadata| metadata.modified()).unwrap();
+    let Ok(text) = std::fs::read_to_string(stamp) else {
+        return false;
+    };
+    let made = std::fs::metadata(stamp)
+        .and_then(|metadata| metadata.modified())
+        .unwrap();
     let age = SystemTime::now().duration_since(made);
     text == binary_stamp() && age.is_ok_and(|age| age < Duration::from_secs(6 * 3600))
 }

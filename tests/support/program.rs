@@ -8,7 +8,9 @@ use serde_json::Value;
 
 /// Whether all these programs are installed. One that is missing is a visible skip on a person's machine, and a failure in CI.
 pub fn need(programs: &[&str]) -> bool {
-    programs.iter().all(|program| there_or_skipped(found(program).is_some(), program))
+    programs
+        .iter()
+        .all(|program| there_or_skipped(found(program).is_some(), program))
 }
 
 /// As [`need`], for pkilint, which lives in a virtual environment of Python.
@@ -37,7 +39,11 @@ pub fn found(program: &str) -> Option<PathBuf> {
 /// A command of a foreign program that speaks English and knows nothing of the person who runs the tests.
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(found(name).unwrap_or_else(|| panic!("{name} is not installed")));
-    command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env_remove("OPENSSL_CONF").env_remove("NODE_OPTIONS");
+    command
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC")
+        .env_remove("OPENSSL_CONF")
+        .env_remove("NODE_OPTIONS");
     command
 }
 
@@ -49,7 +55,11 @@ pub fn pkilint() -> Command {
 /// The virtual environment of this package, or that of the `lint_pkix_cert` on the path.
 fn pkilint_python() -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/lint_pkix_cert");
-    let script = if own.is_file() { own } else { found("lint_pkix_cert")? };
+    let script = if own.is_file() {
+        own
+    } else {
+        found("lint_pkix_cert")?
+    };
     let python = script.with_file_name("python");
     python.is_file().then_some(python)
 }
@@ -89,25 +99,43 @@ impl Finished {
     /// stdout, which is one JSON document.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("not one JSON document: {error}: {self}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("not one JSON document: {error}: {self}"))
     }
 }
 
 impl std::fmt::Display for Finished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { command, code, stdout, stderr } = self;
-        write!(f, "{command}\nexit {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+        let Self {
+            command,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(
+            f,
+            "{command}\nexit {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}"
+        )
     }
 }
 
 /// Runs a command to its end, with `input` on its stdin.
 pub fn finish(command: &mut Command, input: &[u8]) -> Finished {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut stdin = child.stdin.take().unwrap();
     if let Err(error) = stdin.write_all(input) {
         // A program that has read enough, or has ended, says the rest itself.
-        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "{command:?}: {error}");
+        assert_eq!(
+            error.kind(),
+            std::io::ErrorKind::BrokenPipe,
+            "{command:?}: {error}"
+        );
     }
     drop(stdin);
     let output = child.wait_with_output().unwrap();

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::home::{Bundle, Home};
 use super::program::{Finished, program};
 
@@ -15,7 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A port of loopback that nobody listens on at this moment. Who takes it must bear that another was faster.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// The certificate of a server, self-signed: what its clients trust is not what this product is about.
@@ -29,12 +35,28 @@ pub struct ServerCertificate {
 impl ServerCertificate {
     /// Makes one for [`HOST`].
     pub fn make(home: &Home) -> Self {
-        let made = Self { certificate: home.path("server.crt"), key: home.path("server.key") };
+        let made = Self {
+            certificate: home.path("server.crt"),
+            key: home.path("server.key"),
+        };
         let subject = format!("/CN={HOST}");
         let names = format!("subjectAltName=DNS:{HOST}");
-        let mut arguments = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"];
+        let mut arguments = vec![
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-noenc",
+        ];
         arguments.extend(["-days", "3650", "-subj", &subject, "-addext", &names]);
-        arguments.extend(["-keyout", made.key.to_str().unwrap(), "-out", made.certificate.to_str().unwrap()]);
+        arguments.extend([
+            "-keyout",
+            made.key.to_str().unwrap(),
+            "-out",
+            made.certificate.to_str().unwrap(),
+        ]);
         home.foreign("openssl", &arguments).ok();
         made
     }
@@ -53,7 +75,9 @@ impl Server {
     /// # Panics
     /// Where it neither ends nor gets ready.
     pub fn start(command: &mut Command, mut ready: impl FnMut() -> Option<u16>) -> Option<Self> {
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut server = Self { child, port: 0 };
         let ended = wait_until(&format!("{command:?} to be ready"), || {
             if let Some(port) = ready() {
@@ -67,9 +91,7 @@ impl Server {
 
     /// Sends it SIGHUP.
     pub fn hang_up(&self) {
-        let mut kill = program("kill");
-        kill.args(["-HUP", &self.child.id().to_string()]);
-        super::finish(&mut kill, b"").ok();
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
     }
 
     /// What curl gets with a bundle as its identity: the status, or none where there was no answer, and all that it said.
@@ -81,29 +103,34 @@ impl Server {
         );
         if let Some(bundle) = bundle {
             let (p12, passphrase) = (bundle.p12.display(), bundle.passphrase());
-            config.push_str(&format!("cert-type = \"P12\"\ncert = \"{p12}\"\npass = \"{passphrase}\"\n"));
+            config.push_str(&format!(
+                "cert-type = \"P12\"\ncert = \"{p12}\"\npass = \"{passphrase}\"\n"
+            ));
         }
         let finished = home.foreign_given("curl", &["--disable", "--config", "-"], config.as_bytes());
-        let status = finished.stdout.lines().last().and_then(|line| line.parse().ok()).filter(|status| *status != 0);
+        let status = finished
+            .stdout
+            .lines()
+            .last()
+            .and_then(|line| line.parse().ok())
+            .filter(|status| *status != 0);
         (status, finished)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself; its workers go with it when it is asked, and are not asked twice.
-        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            let asked = program("kill").arg(self.child.id().to_string()).status();
-            let asked = asked.is_ok_and(|status| status.success());
+        // A server that is asked ends its workers, too. One that does not hear is not asked twice. What fails here has ended.
+        let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
+        if !ended(&mut self.child) && kill_process(Pid::from_child(&self.child), Signal::TERM).is_ok() {
             let deadline = Instant::now() + Duration::from_secs(5);
-            while asked && Instant::now() < deadline && self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            while Instant::now() < deadline && !ended(&mut self.child) {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-                let _ = self.child.kill();
-            }
         }
-        let _ = self.child.wait();
+        if !ended(&mut self.child) && self.child.kill().is_ok() {
+            let _ = self.child.wait();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every field of the contract's table of certificates.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{BACKDATED_AT_MOST, Critical, DAY, Extensions, Uncritical, extensions, line, now, unix, x509};
 use crate::support::{Home, need};
@@ -20,7 +20,11 @@ fn the_root_holds_the_fields_of_the_contract_and_no_others() {
     assert_eq!(line(&text, "Issuer: "), "O = Acme Ltd, CN = Acme Ltd Root CA");
     let identifier = identifier(&text);
     let expected = [
-        ("Basic Constraints", Critical, vec!["CA:TRUE, pathlen:1".to_owned()]),
+        (
+            "Basic Constraints",
+            Critical,
+            vec!["CA:TRUE, pathlen:1".to_owned()],
+        ),
         ("Key Usage", Critical, vec!["Certificate Sign, CRL Sign".into()]),
         ("Name Constraints", Critical, name_constraints()),
         ("Subject Key Identifier", Uncritical, vec![identifier.clone()]),
@@ -52,10 +56,17 @@ fn a_device_holds_the_fields_of_the_contract_and_no_others() {
     let alice = home.alice();
     let [leaf, chain, _] = home.opened(&alice);
     let text = text(&home, &leaf);
-    assert_eq!(line(&text, "Subject: "), "O = Acme Ltd, UID = alice/phone, CN = Alice Doe (phone)");
+    assert_eq!(
+        line(&text, "Subject: "),
+        "O = Acme Ltd, UID = alice/phone, CN = Alice Doe (phone)"
+    );
     assert_eq!(line(&text, "Issuer: "), "O = Acme Ltd, CN = Acme Ltd Issuing CA");
     let mut expected = device_without_pointers(&home, &text, &chain);
-    expected.push(("Subject Alternative Name", Uncritical, vec!["email:alice@acme.example".into()]));
+    expected.push((
+        "Subject Alternative Name",
+        Uncritical,
+        vec!["email:alice@acme.example".into()],
+    ));
     expected.extend(pointers("issuing"));
     assert_eq!(sorted(extensions(&text, HEADING)), table(&expected));
 }
@@ -68,7 +79,10 @@ fn without_name_and_email_a_device_is_called_by_its_employee_and_has_no_alternat
     let home = Home::staffed();
     let [leaf, chain, _] = home.opened(&home.bob());
     let text = text(&home, &leaf);
-    assert_eq!(line(&text, "Subject: "), "O = Acme Ltd, UID = bob/phone, CN = bob (phone)");
+    assert_eq!(
+        line(&text, "Subject: "),
+        "O = Acme Ltd, UID = bob/phone, CN = bob (phone)"
+    );
     let mut expected = device_without_pointers(&home, &text, &chain);
     expected.extend(pointers("issuing"));
     assert_eq!(sorted(extensions(&text, HEADING)), table(&expected));
@@ -82,9 +96,15 @@ fn without_a_base_url_no_certificate_points_anywhere() {
     let home = Home::bare();
     let [leaf, chain, _] = home.opened(&home.issue("alice", &[]));
     let issuing = text(&home, &home.public("ca/issuing.crt"));
-    assert_eq!(sorted(extensions(&issuing, HEADING)), table(&issuing_without_pointers(&home, &issuing)));
+    assert_eq!(
+        sorted(extensions(&issuing, HEADING)),
+        table(&issuing_without_pointers(&home, &issuing))
+    );
     let device = text(&home, &leaf);
-    assert_eq!(sorted(extensions(&device, HEADING)), table(&device_without_pointers(&home, &device, &chain)));
+    assert_eq!(
+        sorted(extensions(&device, HEADING)),
+        table(&device_without_pointers(&home, &device, &chain))
+    );
 }
 
 #[test]
@@ -98,7 +118,10 @@ fn with_names_hidden_a_device_has_its_address_alone() {
     let [leaf, chain, _] = home.opened(&bundle);
     let text = text(&home, &leaf);
     assert_eq!(line(&text, "Subject: "), "O = Acme Ltd, UID = alice/phone");
-    assert_eq!(sorted(extensions(&text, HEADING)), table(&device_without_pointers(&home, &text, &chain)));
+    assert_eq!(
+        sorted(extensions(&text, HEADING)),
+        table(&device_without_pointers(&home, &text, &chain))
+    );
 }
 
 #[test]
@@ -120,7 +143,10 @@ fn a_long_name_is_cut_to_a_common_name_of_64_characters() {
     let [leaf, _, _] = home.opened(&home.issue("alice", &["--name", &"ä".repeat(120)]));
     let text = text(&home, &leaf);
     let (_, common_name) = line(&text, "Subject: ").split_once("CN = ").unwrap();
-    assert_eq!(common_name, format!("{} (phone)", "ä".repeat(64 - " (phone)".len())));
+    assert_eq!(
+        common_name,
+        format!("{} (phone)", "ä".repeat(64 - " (phone)".len()))
+    );
 }
 
 #[test]
@@ -132,14 +158,20 @@ fn every_serial_has_sixteen_octets_the_first_from_01_to_7f_and_none_is_there_twi
     let [alice, bob] = [home.alice(), home.bob()];
     let mut certificates = vec![home.public("ca/root.crt"), home.public("ca/issuing.crt")];
     certificates.extend([&alice, &bob].map(|bundle| home.opened(bundle)[0].clone()));
-    let serials: Vec<String> =
-        certificates.iter().map(|file| line(&x509(&home, file, &["-serial"]), "serial=").to_owned()).collect();
+    let serials: Vec<String> = certificates
+        .iter()
+        .map(|file| line(&x509(&home, file, &["-serial"]), "serial=").to_owned())
+        .collect();
     for serial in &serials {
         assert_eq!(serial.len(), 32, "{serial}");
         let first = u8::from_str_radix(&serial[..2], 16).unwrap();
         assert!((0x01..=0x7f).contains(&first), "{serial}");
     }
-    assert_eq!(serials.iter().collect::<HashSet<_>>().len(), serials.len(), "{serials:?}");
+    assert_eq!(
+        serials.iter().collect::<HashSet<_>>().len(),
+        serials.len(),
+        "{serials:?}"
+    );
     assert_eq!(serials[2..], [alice.serial, bob.serial]);
 }
 
@@ -153,7 +185,9 @@ fn every_key_is_p_256_and_every_signature_ecdsa_with_sha_256() {
     for certificate in [home.public("ca/root.crt"), home.public("ca/issuing.crt"), leaf] {
         let text = text(&home, &certificate);
         assert_eq!(line(&text, "ASN1 OID: "), "prime256v1");
-        let algorithms = text.lines().filter_map(|line| line.trim().strip_prefix("Signature Algorithm: "));
+        let algorithms = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("Signature Algorithm: "));
         assert_eq!(algorithms.collect::<Vec<_>>(), [ALG, ALG]);
     }
 }
@@ -168,14 +202,21 @@ fn certificates_begin_minutes_ago_and_last_as_long_as_the_contract_says() {
     let [short, _, _] = home.opened(&home.issue("alice/tablet", &["--days", "7"]));
     for (certificate, days) in [(leaf, 90), (short, 7)] {
         let (begin, end) = validity(&home, &certificate);
-        assert!((0..=BACKDATED_AT_MOST).contains(&(now() - begin)), "begins {} s ago", now() - begin);
+        assert!(
+            (0..=BACKDATED_AT_MOST).contains(&(now() - begin)),
+            "begins {} s ago",
+            now() - begin
+        );
         assert_eq!(end - begin, days * DAY - 1, "{days} days");
     }
     for (certificate, years) in [("ca/root.crt", 10), ("ca/issuing.crt", 5)] {
         let (begin, end) = validity(&home, &home.public(certificate));
         // A year has 365 or 366 days; both ways to count are ten years.
         let days = (end + 1 - begin) as f64 / DAY as f64;
-        assert!((days - 365.25 * f64::from(years)).abs() < 3.0, "{certificate}: {days} days");
+        assert!(
+            (days - 365.25 * f64::from(years)).abs() < 3.0,
+            "{certificate}: {days} days"
+        );
     }
 }
 
@@ -201,7 +242,16 @@ fn the_certificates_of_a_publication_are_the_same_in_each_form() {
     let home = Home::new();
     let fingerprint = |file: &str, form: &str| {
         let path = home.public(file);
-        let arguments = ["x509", "-in", path.to_str().unwrap(), "-inform", form, "-noout", "-fingerprint", "-sha256"];
+        let arguments = [
+            "x509",
+            "-in",
+            path.to_str().unwrap(),
+            "-inform",
+            form,
+            "-noout",
+            "-fingerprint",
+            "-sha256",
+        ];
         home.foreign("openssl", &arguments).ok().stdout
     };
     for authority in ["root", "issuing"] {
@@ -221,7 +271,11 @@ fn table(rows: &[Row]) -> Extensions {
         "Authority Information Access" => short.to_owned(),
         short => format!("X509v3 {short}"),
     };
-    sorted(rows.iter().map(|(short, critical, lines)| (name(short), (*critical, lines.clone()))).collect())
+    sorted(
+        rows.iter()
+            .map(|(short, critical, lines)| (name(short), (*critical, lines.clone())))
+            .collect(),
+    )
 }
 
 /// The order of names within an extension says nothing.
@@ -234,8 +288,16 @@ fn issuing_without_pointers(home: &Home, text: &str) -> Vec<Row> {
     let root = identifier(&self::text(home, &home.public("ca/root.crt")));
     vec![
         ("Basic Constraints", Critical, vec!["CA:TRUE, pathlen:0".into()]),
-        ("Key Usage", Critical, vec!["Digital Signature, Certificate Sign, CRL Sign".into()]),
-        ("Extended Key Usage", Uncritical, vec!["TLS Web Client Authentication".into()]),
+        (
+            "Key Usage",
+            Critical,
+            vec!["Digital Signature, Certificate Sign, CRL Sign".into()],
+        ),
+        (
+            "Extended Key Usage",
+            Uncritical,
+            vec!["TLS Web Client Authentication".into()],
+        ),
         ("Name Constraints", Critical, name_constraints()),
         ("Subject Key Identifier", Uncritical, vec![identifier(text)]),
         ("Authority Key Identifier", Uncritical, vec![root]),
@@ -246,7 +308,11 @@ fn device_without_pointers(home: &Home, text: &str, chain: &Path) -> Vec<Row> {
     let issuing = identifier(&self::text(home, chain));
     vec![
         ("Key Usage", Critical, vec!["Digital Signature".into()]),
-        ("Extended Key Usage", Uncritical, vec!["TLS Web Client Authentication".into()]),
+        (
+            "Extended Key Usage",
+            Uncritical,
+            vec!["TLS Web Client Authentication".into()],
+        ),
         ("Subject Key Identifier", Uncritical, vec![identifier(text)]),
         ("Authority Key Identifier", Uncritical, vec![issuing]),
     ]
@@ -256,15 +322,27 @@ fn pointers(issuer: &str) -> [Row; 2] {
     let crl = format!("URI:http://pki.acme.example/crl/{issuer}.crl");
     let authority = format!("CA Issuers - URI:http://pki.acme.example/ca/{issuer}.der");
     [
-        ("CRL Distribution Points", Uncritical, vec!["Full Name:".into(), crl]),
+        (
+            "CRL Distribution Points",
+            Uncritical,
+            vec!["Full Name:".into(), crl],
+        ),
         ("Authority Information Access", Uncritical, vec![authority]),
     ]
 }
 
 fn name_constraints() -> Vec<String> {
-    let lines = ["Permitted:", "DNS:acme.example", "email:acme.example", "email:.acme.example", "URI:acme.example"];
-    let excluded = ["Excluded:", "IP:0.0.0.0/0.0.0.0", "IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0"];
-    lines.into_iter().chain(excluded).map(str::to_owned).collect()
+    // In mail addresses and URIs a name is that host alone, and one with a dot before it all below (RFC 5280 §4.2.1.10).
+    let permitted = ["DNS:acme.example", "email:acme.example", "email:.acme.example"];
+    let of_uris = ["URI:acme.example", "URI:.acme.example"];
+    let excluded = ["IP:0.0.0.0/0.0.0.0", "IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0"];
+    let lines = ["Permitted:"]
+        .into_iter()
+        .chain(permitted)
+        .chain(of_uris)
+        .chain(["Excluded:"])
+        .chain(excluded);
+    lines.map(str::to_owned).collect()
 }
 
 /// The subject key identifier.
@@ -276,7 +354,7 @@ fn text(home: &Home, certificate: &Path) -> String {
     x509(home, certificate, &["-text"])
 }
 
-fn validity(home: &Home, certificate: &PathBuf) -> (i64, i64) {
+fn validity(home: &Home, certificate: &Path) -> (i64, i64) {
     let text = x509(home, certificate, &["-dates"]);
     (unix(line(&text, "notBefore=")), unix(line(&text, "notAfter=")))
 }

@@ -20,8 +20,14 @@ fn both_crls_hold_number_and_key_identifier_and_no_distribution_point() {
         let found = extensions(&text, HEADING);
         let names: Vec<&str> = found.keys().map(String::as_str).collect();
         assert_eq!(names, ["X509v3 Authority Key Identifier", "X509v3 CRL Number"]);
-        assert_eq!(found["X509v3 Authority Key Identifier"].1, issuer["X509v3 Subject Key Identifier"].1);
-        assert!(found.values().all(|(critical, _)| *critical == Uncritical), "{found:?}");
+        assert_eq!(
+            found["X509v3 Authority Key Identifier"].1,
+            issuer["X509v3 Subject Key Identifier"].1
+        );
+        assert!(
+            found.values().all(|(critical, _)| *critical == Uncritical),
+            "{found:?}"
+        );
     }
 }
 
@@ -32,7 +38,11 @@ fn the_crl_of_the_issuing_authority_holds_30_days_and_the_roots_400() {
     }
     let home = Home::new();
     for (authority, days) in [("root", 400), ("issuing", 30)] {
-        let text = crl(&home, &home.public(&format!("crl/{authority}.crl")), &["-lastupdate", "-nextupdate"]);
+        let text = crl(
+            &home,
+            &home.public(&format!("crl/{authority}.crl")),
+            &["-lastupdate", "-nextupdate"],
+        );
         let [begin, end] = ["lastUpdate=", "nextUpdate="].map(|title| unix(line(&text, title)));
         assert_eq!(end - begin, days * DAY, "{authority}");
     }
@@ -58,12 +68,34 @@ fn an_empty_crl_has_no_list_at_all() {
     let home = Home::new();
     for authority in ["root", "issuing"] {
         let path = home.public(&format!("crl/{authority}.crl"));
-        let told = home.foreign("openssl", &["asn1parse", "-inform", "DER", "-in", path.to_str().unwrap()]).ok().stdout;
+        let told = home
+            .foreign(
+                "openssl",
+                &["asn1parse", "-inform", "DER", "-in", path.to_str().unwrap()],
+            )
+            .ok()
+            .stdout;
         // In the signed part: version, algorithm, issuer, two times, extensions. A list would be a sequence after the times.
-        let depth_two: Vec<&str> =
-            told.lines().filter(|l| l.contains("d=2 ")).map(|l| l.split(": ").nth(1).unwrap().trim()).collect();
-        let kinds: Vec<&str> = depth_two.iter().map(|kind| kind.split("  ").next().unwrap().trim_end_matches(" :")).collect();
-        assert_eq!(kinds, ["INTEGER", "SEQUENCE", "SEQUENCE", "UTCTIME", "UTCTIME", "cont [ 0 ]"], "{told}");
+        let signed = told
+            .lines()
+            .skip(2)
+            .take_while(|line| !line.contains(":d=1 "))
+            .filter(|line| line.contains(":d=2 "));
+        let kinds: Vec<&str> = signed
+            .map(|line| line.split(": ").nth(1).unwrap().split("  ").next().unwrap())
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                "INTEGER",
+                "SEQUENCE",
+                "SEQUENCE",
+                "UTCTIME",
+                "UTCTIME",
+                "cont [ 0 ]"
+            ],
+            "{told}"
+        );
     }
 }
 
@@ -76,10 +108,14 @@ fn every_word_for_a_reason_becomes_the_code_of_the_contract() {
     let text = crl(&home, &home.public("crl/issuing.crl"), &["-text"]);
     for (word, code) in REASONS {
         let serial = home.serial_of(&format!("{word}/phone"));
-        let (_, rest) = text.split_once(&format!("Serial Number: {serial}\n")).unwrap_or_else(|| panic!("{word}: {text}"));
+        let (_, rest) = text
+            .split_once(&format!("Serial Number: {serial}\n"))
+            .unwrap_or_else(|| panic!("{word}: {text}"));
         let entry = rest.split("Serial Number: ").next().unwrap();
         let entry = entry.split("Signature Algorithm").next().unwrap();
-        let reason = entry.split_once("X509v3 CRL Reason Code:").map(|(_, rest)| rest.trim().lines().next().unwrap());
+        let reason = entry
+            .split_once("X509v3 CRL Reason Code:")
+            .map(|(_, rest)| rest.trim().lines().next().unwrap());
         assert_eq!(reason, code, "{word}: {entry}");
     }
     assert_eq!(text.matches("Serial Number: ").count(), REASONS.len(), "{text}");
@@ -105,7 +141,10 @@ fn every_crl_is_signed_by_its_authority_and_the_same_in_each_form() {
     }
     let [root, issuing, bundle] = ["root", "issuing", "bundle"]
         .map(|file| std::fs::read_to_string(home.public(&format!("crl/{file}.pem"))).unwrap());
-    assert!(bundle == format!("{root}{issuing}") || bundle == format!("{issuing}{root}"), "{bundle}");
+    assert!(
+        bundle == format!("{root}{issuing}") || bundle == format!("{issuing}{root}"),
+        "{bundle}"
+    );
 }
 
 #[test]

@@ -38,8 +38,14 @@ fn extensions(text: &str, heading: &str) -> Extensions {
     for line in lines.take_while(|line| depth(line) > depth(first) || line.trim().is_empty()) {
         let content = line.trim();
         if depth(line) == depth(first) + 4 {
-            let (title, rest) = content.split_once(':').unwrap_or_else(|| panic!("no extension: {line}: {text}"));
-            let criticality = if rest.trim() == "critical" { Critical } else { Uncritical };
+            let (title, rest) = content
+                .split_once(':')
+                .unwrap_or_else(|| panic!("no extension: {line}: {text}"));
+            let criticality = if rest.trim() == "critical" {
+                Critical
+            } else {
+                Uncritical
+            };
             name = title.to_owned();
             let before = found.insert(name.clone(), (criticality, Vec::new()));
             assert!(before.is_none(), "{name} is there twice: {text}");

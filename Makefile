@@ -1,0 +1,31 @@
+# The ways to build, test and try this program. `make check` is what must pass before a change lands.
+
+.DEFAULT_GOAL := build
+.PHONY: build test check tools fmt man bench demo
+
+# The release build: target/release/pki.
+build:
+	cargo build --release --locked
+
+# What the tests run beside our own program, installed where it is missing.
+tools:
+	sh tests/install-tools
+
+# The doc tests first: the last lines of the output are those of the whole suite.
+test: tools
+	cargo test --locked --quiet --doc
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		set -x; cargo nextest run --locked $(if $(CI),--profile ci); \
+	else \
+		set -x; cargo test --locked --lib --bins --tests; \
+	fi
+
+# Formatting, lints and documentation, then the tests.
+check:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps
+	$(MAKE) test
+
+fmt:
+	cargo fmt
