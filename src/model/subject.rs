@@ -99,7 +99,8 @@ fn short_name(text: &str, what: &'static str, max: usize) -> Result<String, Inva
         .bytes()
         .all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-'))
     {
-        let rule = if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        let lower = text.to_ascii_lowercase();
+        let rule = if lower.bytes().all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-')) {
             "may not have upper-case letters"
         } else {
             "may have a-z, 0-9, dot, underscore and hyphen only"
