@@ -182,13 +182,17 @@ pub fn check_base_url(url: &str) -> Result<(), InvalidConfig> {
 fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
     let absolute = |path: &Option<PathBuf>| path.as_deref().is_none_or(Path::is_absolute);
     if target.public.is_none() && target.server.is_none() {
-        return Err(InvalidConfig::Target("a [[publish]] table needs `public`, `server`, or both"));
+        return Err(InvalidConfig::Target(
+            "a [[publish]] table needs `public`, `server`, or both",
+        ));
     }
     if !absolute(&target.public) || !absolute(&target.server) {
         return Err(InvalidConfig::Target("the directories must be absolute paths"));
     }
     if target.public.is_some() && target.public == target.server {
-        return Err(InvalidConfig::Target("`public` and `server` must be two directories: one of them names employees"));
+        return Err(InvalidConfig::Target(
+            "`public` and `server` must be two directories: one of them names employees",
+        ));
     }
     if target.group.is_some() && target.server.is_none() {
         return Err(InvalidConfig::Target("`group` is for `server`, which is missing"));

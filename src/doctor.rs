@@ -68,12 +68,9 @@ const DEVICE: Span = Span::days(14);
 pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<Finding> {
     let mut findings = Vec::new();
     match home::exposed(path) {
-        Ok(exposed) => findings.extend(exposed.into_iter().map(|error| {
-            let remedy = match &error {
-                HomeError::Exposed { path, .. } => format!("chmod go= {path}"),
-                _ => String::new(),
-            };
-            Finding::new("exposed", Severity::Error, error, remedy)
+        Ok(exposed) => findings.extend(exposed.into_iter().map(|exposed| {
+            let remedy = format!("chmod go= {}", exposed.path);
+            Finding::new("exposed", Severity::Error, exposed, remedy)
         })),
         Err(error) => findings.push(Finding::new(
             "unreadable",
@@ -84,7 +81,7 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
     }
     let home = match Home::open(path) {
         Ok(home) => home,
-        Err(HomeError::Exposed { .. }) => return findings,
+        Err(HomeError::Exposed(_)) => return findings,
         Err(error) => {
             let remedy = if matches!(error, HomeError::NotAHome(..)) {
                 "name the right directory with --home DIR or PKI_HOME"

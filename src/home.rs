@@ -14,6 +14,16 @@ use crate::model::{Authority, Event, Profile};
 use crate::store::{self, Store, StoreError};
 use crate::x509::{Certificate, X509Error};
 
+/// Others can read or change what is private.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} can be read or changed by others (mode {mode:04o})")]
+pub struct Exposed {
+    /// Which file.
+    pub path: Shown,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -24,13 +34,8 @@ pub enum HomeError {
     #[error("{0} is not the home of a PKI: it has no {1}")]
     NotAHome(Shown, &'static str),
     /// Others can read what is private.
-    #[error("{path} can be read or changed by others (mode {mode:04o})")]
-    Exposed {
-        /// Which file.
-        path: Shown,
-        /// Its permission bits.
-        mode: u32,
-    },
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
     /// A file could not be read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -118,7 +123,7 @@ impl Home {
             }
         }
         if let Some(exposed) = exposed(path)?.into_iter().next() {
-            return Err(exposed);
+            return Err(exposed.into());
         }
         let config_path = path.join("pki.toml");
         let text = disk::read(&config_path, SMALL_FILE)?;
@@ -163,7 +168,7 @@ impl Home {
         let path = self.key_path(authority);
         let octets = disk::read(&path, SMALL_FILE)?;
         if let Some(exposed) = exposure(&path)? {
-            return Err(exposed);
+            return Err(exposed.into());
         }
         Ok(String::from_utf8_lossy(&octets).into_owned())
     }
@@ -323,7 +328,7 @@ fn read_certificate(home: &Path, authority: Authority) -> Result<Certificate, Ho
 ///
 /// # Errors
 /// Where the home cannot be looked at.
-pub fn exposed(home: &Path) -> Result<Vec<HomeError>, DiskError> {
+pub fn exposed(home: &Path) -> Result<Vec<Exposed>, DiskError> {
     let private = [
         "",
         "root",
@@ -346,12 +351,12 @@ pub fn exposed(home: &Path) -> Result<Vec<HomeError>, DiskError> {
     Ok(found)
 }
 
-fn exposure(path: &Path) -> Result<Option<HomeError>, DiskError> {
+fn exposure(path: &Path) -> Result<Option<Exposed>, DiskError> {
     if !path.exists() {
         return Ok(None);
     }
     let mode = disk::mode(path)?;
-    Ok((mode & 0o077 != 0).then(|| HomeError::Exposed {
+    Ok((mode & 0o077 != 0).then(|| Exposed {
         path: Shown(path.to_owned()),
         mode,
     }))

@@ -4,5 +4,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     pki::cli::harden_process();
-    pki::cli::run(std::env::args_os())
+    pki::cli::run()
 }

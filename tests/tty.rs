@@ -29,12 +29,21 @@ impl Terminal {
         let begin = format!("stty sane echo cols 100 rows 40; trap : INT; pki() {{ '{PKI}' \"$@\"; }}\n");
         command.args(["-c", &format!("{begin}{script}\necho \"ended $?\"")]);
         command.env_clear().current_dir(home.path("."));
-        for (name, value) in [("PATH", std::env::var("PATH").unwrap()), ("TERM", term.to_owned())] {
+        for (name, value) in [
+            ("PATH", std::env::var("PATH").unwrap()),
+            ("TERM", term.to_owned()),
+        ] {
             command.env(name, value);
         }
-        command.env("HOME", home.path(".")).env("PKI_HOME", home.home()).env("LC_ALL", "C.UTF-8");
+        command
+            .env("HOME", home.path("."))
+            .env("PKI_HOME", home.home())
+            .env("LC_ALL", "C.UTF-8");
         let options = Options::new().timeout_ms(Some(PATIENCE.as_millis().try_into().unwrap()));
-        Self { session: spawn_with_options(command, options).unwrap(), seen: String::new() }
+        Self {
+            session: spawn_with_options(command, options).unwrap(),
+            seen: String::new(),
+        }
     }
 
     /// Waits until this is shown.
@@ -52,7 +61,11 @@ impl Terminal {
         let terminal = self.session.process().get_file_handle().unwrap();
         let deadline = Instant::now() + PATIENCE;
         while !state(tcgetattr(&terminal).unwrap().local_modes) {
-            assert!(Instant::now() < deadline, "the terminal does not change: {}", self.seen);
+            assert!(
+                Instant::now() < deadline,
+                "the terminal does not change: {}",
+                self.seen
+            );
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -83,11 +96,18 @@ impl Terminal {
     #[track_caller]
     fn ends(mut self, code: i32) -> String {
         self.shows("ended ");
-        let rest = self.session.exp_eof().unwrap_or_else(|error| panic!("it does not end: {error}: {}", self.seen));
+        let rest = self
+            .session
+            .exp_eof()
+            .unwrap_or_else(|error| panic!("it does not end: {error}: {}", self.seen));
         self.seen.push_str(&rest);
         assert_eq!(rest.trim(), code.to_string(), "{}", self.seen);
         for secret in [ISSUING_PASSPHRASE, ROOT_PASSPHRASE] {
-            assert!(!self.seen.contains(secret), "a passphrase was shown: {}", self.seen);
+            assert!(
+                !self.seen.contains(secret),
+                "a passphrase was shown: {}",
+                self.seen
+            );
         }
         self.seen
     }
@@ -109,9 +129,13 @@ fn ledger(home: &Home) -> Vec<u8> {
 
 /// The passphrases in a text that look like generated ones: five groups of four.
 fn generated(text: &str) -> Vec<String> {
-    let group = |word: &str| word.len() == 4 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let group =
+        |word: &str| word.len() == 4 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let words = text.split_whitespace();
-    words.filter(|word| word.split('-').count() == 5 && word.split('-').all(group)).map(str::to_owned).collect()
+    words
+        .filter(|word| word.split('-').count() == 5 && word.split('-').all(group))
+        .map(str::to_owned)
+        .collect()
 }
 
 const INIT: &str = "pki init --org 'Acme Ltd' --domain acme.example >out 2>err";
@@ -120,7 +144,10 @@ const INIT: &str = "pki init --org 'Acme Ltd' --domain acme.example >out 2>err";
 fn init_asks_twice_for_each_passphrase_until_they_fit() {
     let home = Home::unfounded();
     let mut terminal = Terminal::start(&home, "xterm", INIT);
-    terminal.secret("New passphrase for the root key (12 characters or more)", ROOT_PASSPHRASE);
+    terminal.secret(
+        "New passphrase for the root key (12 characters or more)",
+        ROOT_PASSPHRASE,
+    );
     terminal.secret("The same again", "root: marble-lantern-thicket-43");
     terminal.shows("They differ; once more");
     terminal.secret("New passphrase for the root key", "too short");
@@ -132,16 +159,26 @@ fn init_asks_twice_for_each_passphrase_until_they_fit() {
     terminal.secret("The same again", ISSUING_PASSPHRASE);
     let seen = terminal.ends(0);
     assert!(!seen.contains("too short"), "{seen}");
-    for (key, passphrase) in [("root/root.key", ROOT_PASSPHRASE), ("issuing/issuing.key", ISSUING_PASSPHRASE)] {
+    for (key, passphrase) in [
+        ("root/root.key", ROOT_PASSPHRASE),
+        ("issuing/issuing.key", ISSUING_PASSPHRASE),
+    ] {
         let secret = format!("pass:{passphrase}");
         let key = home.home().join(key);
         if need(&["openssl"]) {
-            home.foreign("openssl", &["pkey", "-noout", "-in", key.to_str().unwrap(), "-passin", &secret]).ok();
+            home.foreign(
+                "openssl",
+                &["pkey", "-noout", "-in", key.to_str().unwrap(), "-passin", &secret],
+            )
+            .ok();
         }
     }
     for file in files_below(&home.home()) {
         let text = String::from_utf8_lossy(&std::fs::read(home.home().join(&file)).unwrap()).into_owned();
-        assert!(!text.contains(ROOT_PASSPHRASE) && !text.contains(ISSUING_PASSPHRASE), "{file}");
+        assert!(
+            !text.contains(ROOT_PASSPHRASE) && !text.contains(ISSUING_PASSPHRASE),
+            "{file}"
+        );
     }
 }
 
@@ -154,7 +191,11 @@ fn init_refuses_one_passphrase_for_both_keys() {
         terminal.secret("The same again", ROOT_PASSPHRASE);
     }
     terminal.ends(1);
-    assert!(read(&home, "err").contains("the passphrases of root and issuing key are the same"), "{}", read(&home, "err"));
+    assert!(
+        read(&home, "err").contains("the passphrases of root and issuing key are the same"),
+        "{}",
+        read(&home, "err")
+    );
     assert!(!home.home().exists());
 }
 
@@ -176,7 +217,12 @@ fn a_generated_passphrase_is_shown_once_on_the_terminal_and_nowhere_else() {
     assert_eq!(elsewhere, [""; 0], "the passphrase lies in files");
     let passphrase = home.write_private("passphrase", &shown[0]);
     let p12 = home.path("alice-phone.p12");
-    home.opened(&Bundle { files: vec![p12.clone()], p12, passphrase, serial: String::new() });
+    home.opened(&Bundle {
+        files: vec![p12.clone()],
+        p12,
+        passphrase,
+        serial: String::new(),
+    });
 }
 
 #[test]
@@ -190,7 +236,10 @@ fn a_wrong_passphrase_may_be_typed_again() {
     terminal.shows("pki: that is not the passphrase; once more");
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
     let seen = terminal.ends(0);
-    assert!(!seen.contains("quite another secret") && generated(&seen).len() == 1, "{seen}");
+    assert!(
+        !seen.contains("quite another secret") && generated(&seen).len() == 1,
+        "{seen}"
+    );
 }
 
 #[test]
@@ -205,10 +254,16 @@ fn three_wrong_passphrases_are_enough() {
         terminal.secret("Passphrase of the issuing key", wrong);
     }
     let seen = terminal.ends(4);
-    assert!(seen.contains("issuing.key does not open with this passphrase"), "{seen}");
+    assert!(
+        seen.contains("issuing.key does not open with this passphrase"),
+        "{seen}"
+    );
     assert!(!seen.contains("that is wrong"), "{seen}");
     assert_eq!(ledger(&home), before);
-    assert!(generated(&seen).is_empty() && !home.path("alice-phone.p12").exists(), "{seen}");
+    assert!(
+        generated(&seen).is_empty() && !home.path("alice-phone.p12").exists(),
+        "{seen}"
+    );
 }
 
 #[test]
@@ -254,9 +309,15 @@ fn offboard_wants_the_name_typed() {
     // `--yes` does not answer it.
     for typed in ["alicia\r", "\r", "y\r"] {
         let mut terminal = Terminal::start(&home, "xterm", "pki offboard alice --yes");
-        terminal.answer("This revokes 1 certificates of alice. Type \"alice\" to go on", typed);
+        terminal.answer(
+            "This revokes 1 certificates of alice. Type \"alice\" to go on",
+            typed,
+        );
         let seen = terminal.ends(4);
-        assert!(seen.contains("\"alice\" was not confirmed; nothing was changed"), "{seen}");
+        assert!(
+            seen.contains("\"alice\" was not confirmed; nothing was changed"),
+            "{seen}"
+        );
         assert_eq!(ledger(&home), before);
     }
     let mut terminal = Terminal::start(&home, "xterm", "pki offboard alice");
@@ -311,9 +372,15 @@ fn an_interrupt_leaves_the_terminal_as_it_was() {
         terminal.shows("Passphrase of the issuing key");
         terminal.is(|modes| !modes.contains(LocalModes::ECHO));
     });
-    interrupted(&home, "pki revoke alice/phone", |terminal| terminal.answer("Revoke alice/phone (lost)? [y/N]", ""));
-    interrupted(&home, "pki revoke alice", |terminal| terminal.answer("Which device of alice?", ""));
-    interrupted(&home, "pki offboard alice", |terminal| terminal.answer("to go on", "al"));
+    interrupted(&home, "pki revoke alice/phone", |terminal| {
+        terminal.answer("Revoke alice/phone (lost)? [y/N]", "")
+    });
+    interrupted(&home, "pki revoke alice", |terminal| {
+        terminal.answer("Which device of alice?", "")
+    });
+    interrupted(&home, "pki offboard alice", |terminal| {
+        terminal.answer("to go on", "al")
+    });
 }
 
 #[test]
@@ -326,7 +393,10 @@ fn a_dumb_terminal_will_do() {
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
     let seen = terminal.ends(0);
     assert_eq!(generated(&seen).len(), 1, "{seen}");
-    assert!(!seen.contains("\x1b[3"), "colours for a terminal that has none: {seen:?}");
+    assert!(
+        !seen.contains("\x1b[3"),
+        "colours for a terminal that has none: {seen:?}"
+    );
     let mut terminal = Terminal::start(&home, "dumb", "pki revoke alice");
     terminal.answer("Revoke alice/phone (lost)? [y/N]", "y");
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
@@ -342,18 +412,55 @@ fn nothing_is_asked_where_nothing_may_be_asked() {
     home.issue("alice/tablet", &["-q"]);
     let before = ledger(&home);
     for (command, code, message) in [
-        ("pki --no-input issue bob", 4, "there is no terminal to show the bundle's passphrase on"),
-        ("pki --json issue bob", 4, "there is no terminal to show the bundle's passphrase on"),
-        ("pki --no-input issue bob --bundle-passphrase-out p", 4, "the passphrase of the issuing key is missing"),
-        ("pki --json issue bob --bundle-passphrase-out p", 4, "the passphrase of the issuing key is missing"),
-        ("pki --no-input revoke alice/phone", 4, "a confirmation is missing: Revoke alice/phone (lost)?"),
-        ("pki --no-input offboard alice --yes", 4, "a confirmation is missing: This revokes 2 certificates of alice."),
-        ("pki --no-input revoke alice", 1, "alice has several active devices: alice/phone, alice/tablet"),
-        ("pki --json revoke alice", 1, "alice has several active devices: alice/phone, alice/tablet"),
+        (
+            "pki --no-input issue bob",
+            4,
+            "there is no terminal to show the bundle's passphrase on",
+        ),
+        (
+            "pki --json issue bob",
+            4,
+            "there is no terminal to show the bundle's passphrase on",
+        ),
+        (
+            "pki --no-input issue bob --bundle-passphrase-out p",
+            4,
+            "the passphrase of the issuing key is missing",
+        ),
+        (
+            "pki --json issue bob --bundle-passphrase-out p",
+            4,
+            "the passphrase of the issuing key is missing",
+        ),
+        (
+            "pki --no-input revoke alice/phone",
+            4,
+            "a confirmation is missing: Revoke alice/phone (lost)?",
+        ),
+        (
+            "pki --no-input offboard alice --yes",
+            4,
+            "a confirmation is missing: This revokes 2 certificates of alice.",
+        ),
+        (
+            "pki --no-input revoke alice",
+            1,
+            "alice has several active devices: alice/phone, alice/tablet",
+        ),
+        (
+            "pki --json revoke alice",
+            1,
+            "alice has several active devices: alice/phone, alice/tablet",
+        ),
     ] {
         let seen = Terminal::start(&home, "xterm", command).ends(code);
         assert!(seen.contains(message), "{command}: {seen}");
-        for prompt in ["Passphrase of the issuing key:", "Which device", "[y/N]", "to go on"] {
+        for prompt in [
+            "Passphrase of the issuing key:",
+            "Which device",
+            "[y/N]",
+            "to go on",
+        ] {
             assert!(!seen.contains(prompt), "{command}: {seen}");
         }
         assert_eq!(ledger(&home), before, "{command}");

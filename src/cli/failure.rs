@@ -146,7 +146,7 @@ impl From<HomeError> for Failure {
             E::NotAHome(..) => {
                 refused("no-home").hint("name the right directory with --home DIR or PKI_HOME")
             }
-            E::Exposed { path, .. } => refused("exposed").hint(format!("run `chmod go= {path}`")),
+            E::Exposed(exposed) => refused("exposed").hint(format!("run `chmod go= {}`", exposed.path)),
             E::Disk(_) => refused("disk"),
             E::Config { .. } => refused("config").hint("correct the file; its comments explain every key"),
             E::Profile { .. } => refused("profile").hint("correct the profile"),

@@ -489,7 +489,7 @@ pub fn many(
         root: root(args.with_root),
     };
     let bar = ui.progress("issuing", requests.len());
-    let outcome = operate::issue_all(
+    let mut tally = operate::issue_all(
         &desk,
         policy,
         &issuing,
@@ -501,10 +501,7 @@ pub fn many(
         },
     );
     bar.finish_and_clear();
-    let (tally, failure) = match outcome {
-        Ok(tally) => (tally, None),
-        Err((tally, error)) => (tally, Some(Failure::from(error))),
-    };
+    let failure = tally.stopped.take().map(Failure::from);
     ui.say(format!(
         "issued {}, {} had a valid certificate already, {} failed",
         tally.issued.len(),

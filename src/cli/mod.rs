@@ -128,12 +128,12 @@ pub fn harden_process() {
     }
 }
 
-/// Runs the program with this command line and says how it went.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs the program with the command line of this process and says how it went.
+pub fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        eprintln!("pki: this is a bug in pki, please report it: {panic}");
+        ui::line(&format!("pki: this is a bug in pki, please report it: {panic}"));
     }));
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
     let outcome = std::panic::catch_unwind(|| dispatch(arguments));
     let exit = outcome.unwrap_or(Exit::Bug);
     ExitCode::from(u8::try_from(exit as i32).unwrap_or(70))
@@ -146,6 +146,7 @@ pub fn command() -> clap::Command {
 
 fn dispatch(arguments: Vec<OsString>) -> Exit {
     let json = arguments.iter().any(|argument| argument == "--json");
+    let command = shown(&arguments);
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage_error(&error, json),
@@ -166,7 +167,7 @@ fn dispatch(arguments: Vec<OsString>) -> Exit {
         ui,
         home,
         wait,
-        command: std::env::args().skip(1).take(2).collect::<Vec<_>>().join(" "),
+        command,
     };
     match verb(cli.verb, &context) {
         Ok(exit) => exit,
@@ -194,6 +195,28 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
+/// The beginning of the command line, as others may be shown it.
+fn shown(arguments: &[OsString]) -> String {
+    let words: Vec<_> = arguments
+        .iter()
+        .skip(1)
+        .take(2)
+        .map(|word| word.to_string_lossy())
+        .collect();
+    words
+        .join(" ")
+        .chars()
+        .map(|c| {
+            if printable(c.encode_utf8(&mut [0; 4])).is_ok() {
+                c
+            } else {
+                '?'
+            }
+        })
+        .take(80)
+        .collect()
+}
+
 /// Help and version are no errors; everything else is wrong usage, in the form that was asked for.
 fn usage_error(error: &clap::Error, json: bool) -> Exit {
     if !error.use_stderr() {
@@ -213,9 +236,9 @@ fn usage_error(error: &clap::Error, json: bool) -> Exit {
     if json {
         let message = text.lines().next().unwrap_or_default();
         let failure = Failure::usage(message).hint("see --help");
-        eprintln!("{}", serde_json::json!({ "error": failure }));
+        ui::line(&serde_json::json!({ "error": failure }).to_string());
     } else {
-        eprintln!("pki: {text}");
+        ui::line(&format!("pki: {text}"));
     }
     Exit::Usage
 }

@@ -342,7 +342,7 @@ impl Ui {
 }
 
 /// One line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write there are passed over.
-fn line(text: &str) {
+pub(super) fn line(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 

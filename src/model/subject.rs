@@ -100,7 +100,10 @@ fn short_name(text: &str, what: &'static str, max: usize) -> Result<String, Inva
         .all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-'))
     {
         let lower = text.to_ascii_lowercase();
-        let rule = if lower.bytes().all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-')) {
+        let rule = if lower
+            .bytes()
+            .all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-'))
+        {
             "may not have upper-case letters"
         } else {
             "may have a-z, 0-9, dot, underscore and hyphen only"

@@ -19,12 +19,12 @@ pub struct Tally {
     pub already: Vec<Address>,
     /// Who was refused, or failed, and why.
     pub failed: Vec<(Address, String)>,
+    /// What stopped the work before its end: the home, the ledger or the disk. What a batch before that did is recorded and delivered;
+    /// the same command again goes on from there.
+    pub stopped: Option<OperateError>,
 }
 
-/// Issues a certificate for each request, in their order. `progress` is told how many are done.
-///
-/// # Errors
-/// Where the home or the ledger fails. What a batch before that did is recorded and delivered; the same command again goes on from there.
+/// Issues a certificate for each request, in their order, until something stops the work. `progress` is told how many are done.
 pub fn issue_all(
     desk: &Desk,
     policy: ClockPolicy,
@@ -33,15 +33,16 @@ pub fn issue_all(
     intent: Intent,
     delivery: &mut Delivery<'_>,
     progress: &mut dyn FnMut(usize),
-) -> Result<Tally, (Tally, OperateError)> {
+) -> Tally {
     let mut tally = Tally::default();
     for chunk in requests.chunks(BATCH) {
         if let Err(error) = issue_chunk(desk, policy, issuing, chunk, intent, delivery, &mut tally) {
-            return Err((tally, error));
+            tally.stopped = Some(error);
+            break;
         }
         progress(chunk.len());
     }
-    Ok(tally)
+    tally
 }
 
 fn issue_chunk(

@@ -349,10 +349,10 @@ fn store_passphrases(
 fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
     let new = !path.exists();
     if !new && disk::mode(path)? & 0o077 != 0 {
-        return Err(crate::home::HomeError::Exposed {
+        return Err(crate::home::HomeError::Exposed(crate::home::Exposed {
             path: Shown(path.to_owned()),
             mode: disk::mode(path)?,
-        }
+        })
         .into());
     }
     let mut file: File = OpenOptions::new()

@@ -13,7 +13,7 @@ use super::root_crl::next_number;
 use super::session::Session;
 use crate::authority::Issuing;
 use crate::disk::{self, Shown};
-use crate::model::{Authority, Fact, Reason, Record, Revocation, Span, Time};
+use crate::model::{Authority, Fact, Record, Revocation, Span, Time};
 use crate::publish::{Area, Destination, Manifest, Material, Publication, PublishedCrl, TargetError};
 use crate::x509::crl::{Crl, Terms};
 
@@ -302,10 +302,7 @@ fn adopt(session: &mut Session<'_>, published: &[Standing]) -> Result<usize, Ope
                 facts.push(Fact::Revoked {
                     serial: entry.serial,
                     address: record.map(|record| record.address),
-                    reason: match entry.reason {
-                        Reason::Unspecified => Reason::Unspecified,
-                        known => known,
-                    },
+                    reason: entry.reason,
                     since: Some(entry.at),
                 });
             }

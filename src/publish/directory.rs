@@ -8,6 +8,9 @@ use super::manifest::{Area, Manifest};
 use super::publication::File;
 use crate::disk::{self, DiskError, Staged};
 
+/// `manifest.json` and `manifest.jws`, their octets.
+pub type Statement = (Vec<u8>, Vec<u8>);
+
 /// Where an area is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
@@ -72,7 +75,7 @@ impl Destination {
     ///
     /// # Errors
     /// Where the system does not let them be read.
-    pub fn statement(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, TargetError> {
+    pub fn statement(&self) -> Result<Option<Statement>, TargetError> {
         let json = disk::read_if_there(&self.directory.join(Manifest::JSON))?;
         Ok(json.zip(disk::read_if_there(&self.directory.join(Manifest::JWS))?))
     }

@@ -21,6 +21,9 @@ pub(super) trait Map {
 /// Takes a key and its value; `false` ends the scan.
 pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
 
+/// Keys and their values.
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What is to be written, by key.
 pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
@@ -84,7 +87,7 @@ impl Sled {
         }
     }
 
-    fn bucket(&self, name: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn bucket(&self, name: &[u8]) -> Result<Pairs, StoreError> {
         let value = unpanicked(|| self.0.get(name)).map_err(|e| broken(&e))?;
         value.map_or(Ok(Vec::new()), |value| unpack(&value))
     }
@@ -146,7 +149,7 @@ fn pack(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     packed
 }
 
-fn unpack(mut packed: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+fn unpack(mut packed: &[u8]) -> Result<Pairs, StoreError> {
     let mut part = || -> Option<Vec<u8>> {
         let (length, rest) = packed.split_first_chunk::<4>()?;
         let (octets, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;

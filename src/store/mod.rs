@@ -402,13 +402,15 @@ impl Store {
     /// Where the ledger does not have it where the index says.
     pub fn issued(&self, record: &Record) -> Result<Issued, StoreError> {
         let event = self.ledger.event_at(record.offset)?;
-        match event.fact {
-            Fact::Issued(issued) if issued.serial == record.serial => Ok(*issued),
-            _ => Err(StoreError::Index(format!(
-                "it places certificate {} wrongly",
-                record.serial
-            ))),
+        if let Fact::Issued(issued) = event.fact
+            && issued.serial == record.serial
+        {
+            return Ok(*issued);
         }
+        Err(StoreError::Index(format!(
+            "it places certificate {} wrongly",
+            record.serial
+        )))
     }
 
     /// The event that issued a certificate.

@@ -285,3 +285,279 @@ impl SigningKey for Gate<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::os_rng;
+    use crate::model::lifecycle::{Holder, Issuer};
+    use crate::model::profile::Names;
+    use crate::model::{Platform, Profile, Span};
+
+    struct Ca {
+        key: SoftwareKey,
+        certificate: Certificate,
+        constraints: NameConstraints,
+    }
+
+    fn now() -> Time {
+        Time::from_unix(1_800_000_000)
+    }
+
+    fn serial(octet: u8) -> Serial {
+        Serial::from_random([octet; 16])
+    }
+
+    fn authority<'a>(authority: Authority, constraints: &'a NameConstraints) -> Kind<'a> {
+        let validity = Validity::starting(now() - Span::days(1), Time::from_unix(0), Span::days(900));
+        Kind::Authority(AuthorityKind {
+            authority,
+            organization: "Acme Ltd",
+            validity,
+            constraints,
+        })
+    }
+
+    fn ca() -> Ca {
+        let constraints = NameConstraints {
+            domains: vec!["acme.example".parse().unwrap()],
+            email_domains: vec!["mail.example".parse().unwrap()],
+            ip_ranges: vec![],
+        };
+        let root_key = SoftwareKey::generate(&mut os_rng());
+        let template = |kind, public_key, serial| Template {
+            serial,
+            public_key,
+            pointers: None,
+            kind,
+        };
+        let root = template(
+            authority(Authority::Root, &constraints),
+            root_key.public_key(),
+            serial(1),
+        );
+        let root = self_signed(&root, &root_key).unwrap();
+        let key = SoftwareKey::generate(&mut os_rng());
+        let issuing = template(
+            authority(Authority::Issuing, &constraints),
+            key.public_key(),
+            serial(2),
+        );
+        let certificate = certificate(&issuing, &root, &root_key).unwrap();
+        Ca {
+            key,
+            certificate,
+            constraints,
+        }
+    }
+
+    fn draft(ca: &Ca) -> Draft {
+        let holder = Holder {
+            address: "alice/phone".parse().unwrap(),
+            name: Some("Zoë Doe".parse().unwrap()),
+            email: Some("alice@acme.example".parse().unwrap()),
+            platform: Platform::Any,
+        };
+        let issuer = Issuer {
+            organization: "Acme Ltd".into(),
+            validity: ca.certificate.validity(),
+            constraints: vec![ca.constraints.clone()],
+        };
+        let profile = Profile::parse("device", "days = 90\nmax_days = 398").unwrap();
+        profile.draft(holder, None, Names::Shown, &issuer, now()).unwrap()
+    }
+
+    /// What comes of a device's certificate that an encoder changed on its way to the key.
+    fn attempt(ca: &Ca, change: impl FnOnce(&mut CertificateParams)) -> Result<Certificate, X509Error> {
+        let draft = draft(ca);
+        let device = SoftwareKey::generate(&mut os_rng());
+        let template = Template {
+            serial: serial(3),
+            public_key: device.public_key(),
+            pointers: Some(Pointers::new("http://pki.acme.example/", Authority::Issuing)),
+            kind: Kind::Device(&draft),
+        };
+        let mut params = params(&template)?;
+        change(&mut params);
+        let issuer_params = issuer_params(&ca.certificate)?;
+        let expected = Expected {
+            template: &template,
+            issuer: Some(&ca.certificate),
+        };
+        let gate = Gate::new(&ca.key, &expected);
+        let issuer = rcgen::Issuer::from_params(&issuer_params, &gate);
+        gate.outcome(params.signed_by(&Subject(device.public_key()), &issuer))
+    }
+
+    #[test]
+    fn what_was_drafted_is_signed_and_reads_back() {
+        let ca = ca();
+        let certificate = attempt(&ca, |_| {}).unwrap();
+        assert!(certificate.is_issued_by(&ca.certificate) && !certificate.is_ca());
+        assert_eq!(certificate.serial(), serial(3).octets());
+        assert_eq!(certificate.common_name(), Some("Zoë Doe (phone)"));
+        assert_eq!(certificate.validity(), draft(&ca).validity());
+        assert_eq!(ca.certificate.name_constraints(), Some(&ca.constraints));
+    }
+
+    #[test]
+    fn nothing_but_what_was_drafted_reaches_the_key() {
+        let ca = ca();
+        let email = |text: &str| SanType::Rfc822Name(text.try_into().unwrap());
+        let custom = |oid: &[u64]| CustomExtension::from_oid_content(oid, vec![0x05, 0x00]);
+        type Change = Box<dyn FnOnce(&mut CertificateParams)>;
+        let changes: Vec<(&str, Change)> = vec![
+            (
+                "CA:TRUE",
+                Box::new(|p| p.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            ),
+            ("CA:FALSE", Box::new(|p| p.is_ca = IsCa::ExplicitNoCa)),
+            (
+                "serial",
+                Box::new(|p| p.serial_number = Some(SerialNumber::from_slice(&[0x42; 16]))),
+            ),
+            (
+                "short serial",
+                Box::new(|p| p.serial_number = Some(SerialNumber::from_slice(&[1]))),
+            ),
+            (
+                "notAfter",
+                Box::new(|p| p.not_after += time::Duration::seconds(1)),
+            ),
+            (
+                "notBefore",
+                Box::new(|p| p.not_before -= time::Duration::seconds(1)),
+            ),
+            (
+                "server EKU",
+                Box::new(|p| p.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth)),
+            ),
+            (
+                "any EKU",
+                Box::new(|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any]),
+            ),
+            ("no EKU", Box::new(|p| p.extended_key_usages.clear())),
+            (
+                "key usage",
+                Box::new(|p| p.key_usages.push(KeyUsagePurpose::KeyCertSign)),
+            ),
+            ("no key usage", Box::new(|p| p.key_usages.clear())),
+            (
+                "another e-mail",
+                Box::new(move |p| p.subject_alt_names = vec![email("eve@acme.example")]),
+            ),
+            (
+                "a second e-mail",
+                Box::new(move |p| p.subject_alt_names.push(email("eve@acme.example"))),
+            ),
+            (
+                "a DNS name",
+                Box::new(|p| {
+                    p.subject_alt_names = vec![SanType::DnsName("acme.example".try_into().unwrap())]
+                }),
+            ),
+            ("no SAN", Box::new(|p| p.subject_alt_names.clear())),
+            (
+                "another CN",
+                Box::new(|p| p.distinguished_name.push(DnType::CommonName, "Eve (phone)")),
+            ),
+            (
+                "one more attribute",
+                Box::new(|p| p.distinguished_name.push(DnType::LocalityName, "Here")),
+            ),
+            (
+                "no AKI",
+                Box::new(|p| p.use_authority_key_identifier_extension = false),
+            ),
+            ("no pointers", Box::new(|p| p.crl_distribution_points.clear())),
+            (
+                "another pointer",
+                Box::new(|p| p.crl_distribution_points[0].uris = vec!["http://evil.example/x".into()]),
+            ),
+            (
+                "an unknown extension",
+                Box::new(move |p| p.custom_extensions.push(custom(&[1, 2, 3, 4]))),
+            ),
+            (
+                "OCSP no-check",
+                Box::new(move |p| p.custom_extensions.push(custom(&[1, 3, 6, 1, 5, 5, 7, 48, 1, 5]))),
+            ),
+            (
+                "no SKI",
+                Box::new(|p| {
+                    p.custom_extensions
+                        .retain(|e| !e.oid_components().eq([2, 5, 29, 14]))
+                }),
+            ),
+        ];
+        for (what, change) in changes {
+            let outcome = attempt(&ca, change);
+            assert!(matches!(outcome, Err(X509Error::Lint(_))), "{what}: {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_ca_gets_its_own_constraints_and_no_others() {
+        let ca = ca();
+        let wider = NameConstraints {
+            domains: vec!["evil.example".parse().unwrap()],
+            ..ca.constraints.clone()
+        };
+        let key = SoftwareKey::generate(&mut os_rng());
+        let drafted = Template {
+            serial: serial(4),
+            public_key: key.public_key(),
+            pointers: None,
+            kind: authority(Authority::Root, &ca.constraints),
+        };
+        let other = Template {
+            kind: authority(Authority::Root, &wider),
+            ..drafted.clone()
+        };
+        let expected = Expected {
+            template: &drafted,
+            issuer: None,
+        };
+        let gate = Gate::new(&key, &expected);
+        let outcome = gate.outcome(params(&other).unwrap().self_signed(&gate));
+        assert!(matches!(outcome, Err(X509Error::Lint(_))), "{outcome:?}");
+    }
+
+    #[test]
+    fn no_certificate_outlives_its_issuer_whatever_was_drafted() {
+        let mut ca = ca();
+        let long = draft(&ca);
+        let short = NameConstraints {
+            ..ca.constraints.clone()
+        };
+        let validity = Validity {
+            not_after: long.validity().not_after - Span::seconds(1),
+            ..ca.certificate.validity()
+        };
+        let kind = AuthorityKind {
+            authority: Authority::Root,
+            organization: "Acme Ltd",
+            validity,
+            constraints: &short,
+        };
+        let template = Template {
+            serial: serial(5),
+            public_key: ca.key.public_key(),
+            pointers: None,
+            kind: Kind::Authority(kind),
+        };
+        let ending = self_signed(&template, &ca.key).unwrap();
+        let device = SoftwareKey::generate(&mut os_rng());
+        let leaf = Template {
+            serial: serial(6),
+            public_key: device.public_key(),
+            pointers: None,
+            kind: Kind::Device(&long),
+        };
+        ca.certificate = ending;
+        assert!(matches!(
+            certificate(&leaf, &ca.certificate, &ca.key),
+            Err(X509Error::Lint(_))
+        ));
+    }
+}

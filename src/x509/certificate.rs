@@ -1,5 +1,10 @@
 //! A certificate that was read: the parts that this program goes by.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an extension that is not named is of no concern to its reader"
+)]
+
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{FromDer, ParsedExtension};

@@ -3,11 +3,16 @@
 //! The writer is our own, because a list of a million entries must not cost what the libraries ask for it; the reader rests on
 //! x509-parser and goes through the entries one by one, so that reading takes no memory either.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an extension that is not named is refused where it is critical"
+)]
+
 use x509_parser::asn1_rs::{Any, BitString, Class, Header, Tag};
 use x509_parser::prelude::{FromDer, ParsedExtension};
 use x509_parser::revocation_list::RevokedCertificate;
 use x509_parser::time::ASN1Time;
-use x509_parser::x509::{AlgorithmIdentifier, X509Name};
+use x509_parser::x509::X509Name;
 
 use super::{Certificate, X509Error};
 use crate::key::SoftwareKey;
@@ -185,22 +190,26 @@ impl<'a> Crl<'a> {
         }
         let (after_tbs, inner) = sequence(outer).map_err(|e| malformed(&e))?;
         let tbs = &outer[..outer.len() - after_tbs.len()];
-        let (rest, algorithm) = AlgorithmIdentifier::from_der(after_tbs).map_err(|e| malformed(&e))?;
+        // Octet for octet: there is one way to write this algorithm (RFC 5758 §3.2), and nothing signs what stands behind the list.
+        let other_algorithm = || foreign("is not signed with ecdsa-with-SHA256");
+        let rest = after_tbs
+            .strip_prefix(ECDSA_WITH_SHA256)
+            .ok_or_else(other_algorithm)?;
         let (rest, signature) = <BitString<'_> as FromDer<'_>>::from_der(rest).map_err(|e| malformed(&e))?;
         if !rest.is_empty() {
             return Err(X509Error::TrailingOctets("the CRL's signature"));
+        }
+        if signature.unused_bits != 0 {
+            return Err(foreign("has a signature that is not a whole number of octets"));
         }
         // `BitString` owns or borrows its data; the octets at the end of the list are the same ones and live as long as it.
         let signature = &der[der.len() - signature.data.len()..];
 
         let (rest, version) = <u32 as FromDer<'_>>::from_der(inner).map_err(|e| malformed(&e))?;
-        let (rest, inner_algorithm) = AlgorithmIdentifier::from_der(rest).map_err(|e| malformed(&e))?;
-        if version != 1 || algorithm != inner_algorithm {
-            return Err(foreign("is not of version 2, or names two algorithms"));
+        if version != 1 {
+            return Err(foreign("is not of version 2"));
         }
-        if algorithm.algorithm.to_id_string() != "1.2.840.10045.4.3.2" {
-            return Err(foreign("is not signed with ecdsa-with-SHA256"));
-        }
+        let rest = rest.strip_prefix(ECDSA_WITH_SHA256).ok_or_else(other_algorithm)?;
         let (rest, issuer) = X509Name::from_der(rest).map_err(|e| malformed(&e))?;
         let (rest, this_update) = ASN1Time::from_der(rest).map_err(|e| malformed(&e))?;
         let (rest, next_update) = ASN1Time::from_der(rest).map_err(|e| malformed(&e))?;
@@ -299,4 +308,151 @@ fn crl_number(input: &[u8]) -> Result<u64, X509Error> {
         }
     }
     number.ok_or_else(|| foreign("has no cRLNumber"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::authority::Root;
+    use crate::key::os_rng;
+    use crate::model::{NameConstraints, Span};
+
+    fn root() -> Root {
+        let constraints = NameConstraints {
+            domains: vec!["acme.example".parse().unwrap()],
+            ..NameConstraints::default()
+        };
+        Root::create(
+            "Acme Ltd",
+            &constraints,
+            Time::from_unix(1_800_000_000),
+            &mut os_rng(),
+        )
+        .unwrap()
+    }
+
+    fn terms(number: u64) -> Terms {
+        let this_update = Time::from_unix(1_800_000_000);
+        Terms {
+            number,
+            this_update,
+            next_update: this_update + Span::days(30),
+        }
+    }
+
+    fn revocation(octet: u8, reason: Reason) -> Revocation {
+        Revocation {
+            serial: Serial::from_random([octet; 16]),
+            at: Time::from_unix(1_799_999_000),
+            reason,
+        }
+    }
+
+    #[test]
+    fn an_empty_list_has_no_revoked_certificates_at_all() {
+        let root = root();
+        let der = root.sign_crl(terms(1), &[]).unwrap();
+        let (rest, parsed) = x509_parser::revocation_list::CertificateRevocationList::from_der(&der).unwrap();
+        assert!(rest.is_empty() && parsed.tbs_cert_list.revoked_certificates.is_empty());
+        assert!(Crl::parse(&der).unwrap().is_issued_by(root.certificate()));
+        assert_eq!(Crl::parse(&der).unwrap().entries().count(), 0);
+    }
+
+    #[test]
+    fn every_length_of_list_and_number_reads_back_in_another_parser() {
+        let root = root();
+        // Beyond 127, 255 and 65,535 octets the length octets grow; from 128 and 2^63 on the number needs a leading zero.
+        for (count, number) in [
+            (1_u16, 1),
+            (2, 127),
+            (3, 128),
+            (6, 255),
+            (300, 256),
+            (2000, u64::MAX),
+        ] {
+            let entries: Vec<Revocation> = (0..count)
+                .map(|i| {
+                    let mut octets = [1; 16];
+                    octets[1..3].copy_from_slice(&i.to_be_bytes());
+                    let reason = Reason::ALL[usize::from(i) % Reason::ALL.len()];
+                    Revocation {
+                        serial: Serial::from_random(octets),
+                        ..revocation(1, reason)
+                    }
+                })
+                .collect();
+            let der = root.sign_crl(terms(number), &entries).unwrap();
+            let (rest, parsed) =
+                x509_parser::revocation_list::CertificateRevocationList::from_der(&der).unwrap();
+            assert!(rest.is_empty());
+            assert_eq!(parsed.iter_revoked_certificates().count(), usize::from(count));
+            assert_eq!(parsed.crl_number().unwrap().to_string(), number.to_string());
+            let crl = Crl::parse(&der).unwrap();
+            assert_eq!(
+                (crl.terms(), crl.is_issued_by(root.certificate())),
+                (terms(number), true)
+            );
+            for (read, written) in crl.entries().map(Result::unwrap).zip(&entries) {
+                assert_eq!((read.serial, read.at), (written.serial, written.at));
+                assert_eq!(read.reason.crl_reason(), written.reason.crl_reason());
+            }
+        }
+    }
+
+    #[test]
+    fn times_from_2050_on_are_generalized() {
+        let at = |unix| time(Time::from_unix(unix));
+        assert_eq!(at(GENERALIZED - 1), b"\x17\x0d491231235959Z");
+        assert_eq!(at(GENERALIZED), b"\x18\x0f20500101000000Z");
+        for unix in [GENERALIZED - 1, GENERALIZED] {
+            assert_eq!(at(unix).len(), time_length(Time::from_unix(unix)));
+        }
+    }
+
+    #[test]
+    fn a_list_out_of_order_or_without_a_life_is_not_signed() {
+        let root = root();
+        let (one, two) = (revocation(1, Reason::Lost), revocation(2, Reason::Lost));
+        assert!(root.sign_crl(terms(1), &[two, one]).is_err());
+        assert!(root.sign_crl(terms(1), &[one, one]).is_err());
+        assert!(root.sign_crl(terms(0), &[one]).is_err());
+        let backwards = Terms {
+            next_update: terms(1).this_update,
+            ..terms(1)
+        };
+        assert!(root.sign_crl(backwards, &[one]).is_err());
+    }
+
+    #[test]
+    fn another_authority_or_a_changed_octet_is_noticed() {
+        let other = root();
+        let root = root();
+        let der = root.sign_crl(terms(9), &[revocation(1, Reason::Stolen)]).unwrap();
+        assert!(!Crl::parse(&der).unwrap().is_issued_by(other.certificate()));
+        for at in 0..der.len() {
+            let mut changed = der.clone();
+            changed[at] ^= 1;
+            let still = Crl::parse(&changed).is_ok_and(|crl| crl.is_issued_by(root.certificate()));
+            assert!(!still, "octet {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(crl) = Crl::parse(&octets) {
+                crl.entries().for_each(drop);
+            }
+        }
+
+        #[test]
+        fn no_cut_list_is_taken_for_a_whole_one(cut in 0..400_usize) {
+            let root = root();
+            let der = root.sign_crl(terms(9), &[revocation(1, Reason::Left)]).unwrap();
+            prop_assume!(cut < der.len());
+            prop_assert!(Crl::parse(&der[..cut]).is_err());
+        }
+    }
 }

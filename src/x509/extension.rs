@@ -1,5 +1,10 @@
 //! The extensions that rcgen does not write as the contract has them.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a form of name that is not named is refused"
+)]
+
 use der::Encode;
 use der::asn1::{Ia5String, OctetString};
 use x509_cert::ext::pkix::constraints::name::GeneralSubtree;

@@ -1,6 +1,11 @@
 //! The last look before a key signs: the octets of a TBSCertificate, parsed by another library than wrote them, must say
 //! what was drafted and not a word more (RFC 5280 §4).
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an extension that is not named is refused"
+)]
+
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{DistributionPointName, GeneralName, KeyUsage, ParsedExtension};
 use x509_parser::prelude::FromDer;

@@ -28,11 +28,22 @@ fn a_clock_an_hour_back_is_refused_with_both_times() {
     assert_eq!(kind(&refused), "clock-behind");
     let error: serde_json::Value = serde_json::from_str(&refused.stderr).unwrap();
     let message = error["error"]["message"].as_str().unwrap();
-    let clock = message.strip_prefix("the clock says ").and_then(|rest| rest.split_once(", and the last event was recorded at "));
+    let clock = message
+        .strip_prefix("the clock says ")
+        .and_then(|rest| rest.split_once(", and the last event was recorded at "));
     let (clock, rest) = clock.unwrap_or_else(|| panic!("{message}"));
     assert_eq!(rest, format!("{last}: the clock is behind"));
-    assert!(clock < last.as_str() && clock.ends_with('Z') && clock.len() == 20, "{message}");
-    assert!(error["error"]["hint"].as_str().unwrap().contains("--confirm CLOCK"), "{error}");
+    assert!(
+        clock < last.as_str() && clock.ends_with('Z') && clock.len() == 20,
+        "{message}"
+    );
+    assert!(
+        error["error"]["hint"]
+            .as_str()
+            .unwrap()
+            .contains("--confirm CLOCK"),
+        "{error}"
+    );
     assert_eq!(ledger(&home), before);
     assert!(!home.path("bob").exists());
 }
@@ -44,15 +55,39 @@ fn a_confirmed_clock_goes_on_and_is_recorded() {
     }
     // The last event was recorded by a clock that stood two hours ahead. Now it is set right.
     let home = cheap();
-    finish(&mut home.pki_at("+2h", &["issue", "alice", "--bundle-passphrase-out", "first", "-q"]), b"").ok();
-    let arguments = |confirm| ["issue", "bob", "--bundle-passphrase-out", "bob", "--json", "-q", "--confirm", confirm];
+    finish(
+        &mut home.pki_at(
+            "+2h",
+            &["issue", "alice", "--bundle-passphrase-out", "first", "-q"],
+        ),
+        b"",
+    )
+    .ok();
+    let arguments = |confirm| {
+        [
+            "issue",
+            "bob",
+            "--bundle-passphrase-out",
+            "bob",
+            "--json",
+            "-q",
+            "--confirm",
+            confirm,
+        ]
+    };
     let refused = finish(&mut home.pki(&arguments("CLOCK")[..6]), b"").exits(1);
     assert_eq!(kind(&refused), "clock-behind");
     finish(&mut home.pki(&arguments("bob")), b"").exits(2);
     home.run(&arguments("CLOCK"));
-    let confirmed: Vec<_> = events(&home).into_iter().filter(|event| event["event"] == "clock_confirmed").collect();
+    let confirmed: Vec<_> = events(&home)
+        .into_iter()
+        .filter(|event| event["event"] == "clock_confirmed")
+        .collect();
     assert_eq!(confirmed.len(), 1, "{:?}", events(&home));
-    assert!(confirmed[0]["clock"].as_str().unwrap() < confirmed[0]["last"].as_str().unwrap(), "{confirmed:?}");
+    assert!(
+        confirmed[0]["clock"].as_str().unwrap() < confirmed[0]["last"].as_str().unwrap(),
+        "{confirmed:?}"
+    );
     assert_eq!(home.run(&["audit", "verify", "--json"]).json()["good"], true);
 }
 
@@ -63,7 +98,11 @@ fn a_clock_two_minutes_back_is_the_last_events_time() {
     }
     let home = lived_in();
     let before = last(&home);
-    finish(&mut home.pki_at("-2m", &["issue", "bob", "--bundle-passphrase-out", "bob", "-q"]), b"").ok();
+    finish(
+        &mut home.pki_at("-2m", &["issue", "bob", "--bundle-passphrase-out", "bob", "-q"]),
+        b"",
+    )
+    .ok();
     assert_eq!(last(&home), before);
     is_sound(&home, "two minutes back");
 }
@@ -76,7 +115,11 @@ fn revoking_is_never_refused_for_the_clock() {
     for offset in ["-1h", "-400d", "+60d"] {
         let home = lived_in();
         let serial = home.serial_of("alice/phone");
-        finish(&mut home.pki_at(offset, &["revoke", "alice", "--yes", "--json", "-q"]), b"").ok();
+        finish(
+            &mut home.pki_at(offset, &["revoke", "alice", "--yes", "--json", "-q"]),
+            b"",
+        )
+        .ok();
         assert!(recorded(&home, &serial), "{offset}");
         let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
         assert_eq!(map, format!("{serial} 1;\n"), "{offset}");
@@ -93,17 +136,45 @@ fn a_clock_far_ahead_is_a_question() {
     let arguments = ["issue", "bob", "--bundle-passphrase-out", "bob"];
     let refused = finish(&mut home.pki_at("+60d", &arguments), b"").exits(4);
     let last = last(&home);
-    assert!(refused.stderr.contains("a confirmation is missing: The clock says "), "{refused}");
-    assert!(refused.stderr.contains(&format!("nothing has happened here since {last}")), "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains("a confirmation is missing: The clock says "),
+        "{refused}"
+    );
+    assert!(
+        refused
+            .stderr
+            .contains(&format!("nothing has happened here since {last}")),
+        "{refused}"
+    );
     assert!(refused.stderr.contains("repeat with --yes"), "{refused}");
     assert_eq!(ledger(&home), before);
     assert!(!home.path("bob").exists());
 
-    let found = finish(&mut home.pki_at("+60d", &["doctor", "--json"]), b"").exits(3).json();
+    let found = finish(&mut home.pki_at("+60d", &["doctor", "--json"]), b"")
+        .exits(3)
+        .json();
     let found = found["findings"].as_array().unwrap();
-    assert!(found.iter().any(|f| f["code"] == "clock-ahead" && f["severity"] == "warning"), "{found:?}");
-    assert!(!findings(&home).iter().any(|finding| finding["code"] == "clock-ahead"));
+    assert!(
+        found
+            .iter()
+            .any(|f| f["code"] == "clock-ahead" && f["severity"] == "warning"),
+        "{found:?}"
+    );
+    assert!(
+        !findings(&home)
+            .iter()
+            .any(|finding| finding["code"] == "clock-ahead")
+    );
 
-    finish(&mut home.pki_at("+60d", &["issue", "bob", "--bundle-passphrase-out", "bob", "--yes"]), b"").ok();
+    finish(
+        &mut home.pki_at(
+            "+60d",
+            &["issue", "bob", "--bundle-passphrase-out", "bob", "--yes"],
+        ),
+        b"",
+    )
+    .ok();
     assert!(home.path("bob-phone.p12").exists());
 }

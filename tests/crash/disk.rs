@@ -10,13 +10,19 @@ use crate::support::{Finished, Home, cheap, copy_of, finish, need};
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 
 fn issued(home: &Home) -> usize {
-    events(home).iter().filter(|event| event["event"] == "issued").count()
+    events(home)
+        .iter()
+        .filter(|event| event["event"] == "issued")
+        .count()
 }
 
 /// The exit code says what became of it: 0 done, 1 nothing recorded, 5 recorded and not delivered or published.
 #[track_caller]
 fn demand_truth(before: &[u8], home: &Home, ended: &Finished, step: &str) {
-    assert!(!ended.stderr.contains("panicked") && ended.code != Some(70), "{step}: {ended}");
+    assert!(
+        !ended.stderr.contains("panicked") && ended.code != Some(70),
+        "{step}: {ended}"
+    );
     let unchanged = ledger(home) == before;
     match ended.code {
         Some(0) => {}
@@ -27,7 +33,10 @@ fn demand_truth(before: &[u8], home: &Home, ended: &Finished, step: &str) {
         }
         Some(5) => {
             assert!(!unchanged, "{step}: exit 5, and nothing was recorded: {ended}");
-            assert!(ended.stderr.contains('→'), "{step}: exit 5 without a remedy: {ended}");
+            assert!(
+                ended.stderr.contains('→'),
+                "{step}: exit 5 without a remedy: {ended}"
+            );
         }
         _ => panic!("{step}: {ended}"),
     }
@@ -46,12 +55,18 @@ fn issue_survives(calls: &[&str], error: &str, at_least: usize, expected: &[i32]
         is_whole(home, step);
         codes.push(ended.code.unwrap());
         if ended.code == Some(1) {
-            assert!(!home.path("secret").exists() && !home.path("alice-phone.p12").exists(), "{step}: {ended}");
+            assert!(
+                !home.path("secret").exists() && !home.path("alice-phone.p12").exists(),
+                "{step}: {ended}"
+            );
         }
         let again = finish(&mut home.pki(&arguments), b"");
         match again.code {
             Some(0) => {}
-            Some(1) => assert!(again.stderr.contains("has a valid certificate"), "{step}: {again}"),
+            Some(1) => assert!(
+                again.stderr.contains("has a valid certificate"),
+                "{step}: {again}"
+            ),
             _ => panic!("{step}: {again}"),
         }
         home.run(&["publish"]);
@@ -88,7 +103,10 @@ fn revoke_on_a_disk_that_fails_says_whether_it_was_recorded() {
     let serial = before.serial_of("alice/phone");
     let octets = ledger(&before);
     let arguments = ["revoke", "alice", "--yes"];
-    for (calls, error) in [(&["write"][..], "ENOSPC"), (&["fsync", "fdatasync", "rename"], "EIO")] {
+    for (calls, error) in [
+        (&["write"][..], "ENOSPC"),
+        (&["fsync", "fdatasync", "rename"], "EIO"),
+    ] {
         let steps = refused_at_every_step(&before, calls, error, &arguments, |home, ended, step| {
             demand_truth(&octets, home, &ended, step);
             is_whole(home, step);
@@ -114,7 +132,11 @@ fn files_that_may_not_be_written() {
     // The first ones belong to the loader and the system's libraries, which start no program without them.
     for n in 1..=count {
         let home = copy_of(&before);
-        let ended = under_strace(&home.pki(&arguments), "openat", &format!("openat:error=EACCES:when={n}"));
+        let ended = under_strace(
+            &home.pki(&arguments),
+            "openat",
+            &format!("openat:error=EACCES:when={n}"),
+        );
         let step = format!("EACCES at openat {n} of {count}");
         if ended.code == Some(127) {
             continue;
@@ -123,9 +145,19 @@ fn files_that_may_not_be_written() {
         codes.push(ended.code.unwrap());
         if !matches!(ended.code, Some(0)) {
             let again = finish(&mut home.pki(&arguments), b"");
-            assert!(again.code == Some(0) || again.stderr.contains("has a valid certificate"), "{step}: {again}");
+            assert!(
+                again.code == Some(0) || again.stderr.contains("has a valid certificate"),
+                "{step}: {again}"
+            );
         }
-        assert_eq!(certificates(&home).iter().filter(|one| one.status == "valid").count(), 1, "{step}: {ended}");
+        assert_eq!(
+            certificates(&home)
+                .iter()
+                .filter(|one| one.status == "valid")
+                .count(),
+            1,
+            "{step}: {ended}"
+        );
     }
     assert!(codes.contains(&1) && codes.contains(&5), "{codes:?}");
 }
@@ -141,12 +173,19 @@ fn a_full_stdout_does_not_stop_what_was_asked_for() {
     let ended = issue.stdout(full()).stderr(Stdio::piped()).output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(5), "{said}");
-    assert!(said.contains("the output could not be written: No space left on device"), "{said}");
+    assert!(
+        said.contains("the output could not be written: No space left on device"),
+        "{said}"
+    );
     assert_eq!(issued(&home), 1);
     let all = is_sound(&home, "issue > /dev/full");
     assert_eq!(all[0].status, "valid");
 
-    let ended = home.pki(&["revoke", "alice", "--yes"]).stdout(full()).output().unwrap();
+    let ended = home
+        .pki(&["revoke", "alice", "--yes"])
+        .stdout(full())
+        .output()
+        .unwrap();
     assert_eq!(ended.status.code(), Some(5));
     assert_eq!(is_sound(&home, "revoke > /dev/full")[0].status, "revoked");
 }

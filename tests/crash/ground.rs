@@ -6,8 +6,21 @@ use crate::support::{Finished, Home, copy_of, finish, program};
 
 /// Every call by which something gets to a disk, or away from it.
 pub const DURABLE: [&str; 15] = [
-    "write", "pwrite64", "writev", "fsync", "fdatasync", "syncfs", "rename", "renameat", "renameat2", "link", "linkat",
-    "unlink", "unlinkat", "ftruncate", "mkdir",
+    "write",
+    "pwrite64",
+    "writev",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
+    "mkdir",
 ];
 
 /// A command as strace runs it, with something injected into the system calls of its first thread, which does all the work on
@@ -73,7 +86,11 @@ pub fn refused_at_every_step(
         let count = count_of(&copy_of(before), call, arguments);
         for n in 1..=count {
             let home = copy_of(before);
-            let ended = under_strace(&home.pki(arguments), call, &format!("{call}:error={error}:when={n}"));
+            let ended = under_strace(
+                &home.pki(arguments),
+                call,
+                &format!("{call}:error={error}:when={n}"),
+            );
             steps += 1;
             after(&home, ended, &format!("{error} at {call} {n} of {count}"));
         }
@@ -86,8 +103,13 @@ pub fn count_of(home: &Home, call: &str, arguments: &[&str]) -> usize {
     let log = home.path("strace.log");
     let command = home.pki(arguments);
     let mut strace = program("strace");
-    strace.args(["-qq", "-e", &format!("trace={call}"), "-o"]).arg(&log);
-    strace.arg(command.get_program()).args(command.get_args()).current_dir(command.get_current_dir().unwrap());
+    strace
+        .args(["-qq", "-e", &format!("trace={call}"), "-o"])
+        .arg(&log);
+    strace
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => strace.env(name, value),
@@ -96,5 +118,7 @@ pub fn count_of(home: &Home, call: &str, arguments: &[&str]) -> usize {
     }
     finish(&mut strace, b"").ok();
     let log = std::fs::read_to_string(log).unwrap();
-    log.lines().filter(|line| line.starts_with(&format!("{call}("))).count()
+    log.lines()
+        .filter(|line| line.starts_with(&format!("{call}(")))
+        .count()
 }

@@ -20,7 +20,16 @@ fn crowded() -> Home {
     let home = lived_in();
     let rows: String = (0..400).map(|i| format!("person{i},phone\n")).collect();
     home.write_private("people.csv", &format!("employee,device\n{rows}"));
-    home.run(&["issue", "--from", "people.csv", "--out", "bundles", "--bundle-passphrase-out", "secrets", "-q"]);
+    home.run(&[
+        "issue",
+        "--from",
+        "people.csv",
+        "--out",
+        "bundles",
+        "--bundle-passphrase-out",
+        "secrets",
+        "-q",
+    ]);
     std::fs::remove_dir_all(home.path("bundles")).unwrap();
     home
 }
@@ -36,9 +45,15 @@ fn index(home: &Home, file: &str) -> PathBuf {
 }
 
 /// Every way in which an index is damaged here, by name.
-fn damages(before: &Home) -> Vec<(String, Box<dyn Fn(&Home)>)> {
-    let mut all: Vec<(String, Box<dyn Fn(&Home)>)> = Vec::new();
-    all.push(("removed".into(), Box::new(|home| std::fs::remove_dir_all(home.home().join("index")).unwrap())));
+/// What is done to a home, by name.
+type Damage = (String, Box<dyn Fn(&Home)>);
+
+fn damages(before: &Home) -> Vec<Damage> {
+    let mut all: Vec<Damage> = Vec::new();
+    all.push((
+        "removed".into(),
+        Box::new(|home| std::fs::remove_dir_all(home.home().join("index")).unwrap()),
+    ));
     all.push((
         "emptied".into(),
         Box::new(|home| {
@@ -50,7 +65,10 @@ fn damages(before: &Home) -> Vec<(String, Box<dyn Fn(&Home)>)> {
     let files = files_below(&before.home().join("index"));
     for file in files {
         let (gone, short, garbage, flipped) = (file.clone(), file.clone(), file.clone(), file.clone());
-        all.push((format!("without {file}"), Box::new(move |home| std::fs::remove_file(index(home, &gone)).unwrap())));
+        all.push((
+            format!("without {file}"),
+            Box::new(move |home| std::fs::remove_file(index(home, &gone)).unwrap()),
+        ));
         all.push((
             format!("{file} cut short"),
             Box::new(move |home| damaged(&index(home, &short), |octets| octets.truncate(octets.len() / 2))),
@@ -62,7 +80,9 @@ fn damages(before: &Home) -> Vec<(String, Box<dyn Fn(&Home)>)> {
         all.push((
             format!("{file} with garbage at its beginning"),
             Box::new(move |home| {
-                damaged(&index(home, &flipped), |octets| octets.iter_mut().take(64).for_each(|o| *o ^= 0x5A));
+                damaged(&index(home, &flipped), |octets| {
+                    octets.iter_mut().take(64).for_each(|o| *o ^= 0x5A)
+                });
             }),
         ));
     }
@@ -85,18 +105,33 @@ fn rebuilt_from(before: &Home) -> usize {
         let listed = home.run(&["list", "--json"]);
         quiet(&listed, &what);
         assert_eq!(listed.json(), inventory, "{what}");
-        let issued = finish(&mut home.pki(&["issue", "carol", "--bundle-passphrase-out", "carol"]), b"").ok();
+        let issued = finish(
+            &mut home.pki(&["issue", "carol", "--bundle-passphrase-out", "carol"]),
+            b"",
+        )
+        .ok();
         quiet(&issued, &what);
         // Some damage costs it nothing: then there is nothing to tell.
-        if issued.stderr.contains("pki: the index was made anew from the ledger") {
+        if issued
+            .stderr
+            .contains("pki: the index was made anew from the ledger")
+        {
             rebuilt += 1;
         }
         // Who is valid is known, and who is revoked.
-        let again = finish(&mut home.pki(&["issue", "alice", "--bundle-passphrase-out", "x", "--json"]), b"").exits(1);
+        let again = finish(
+            &mut home.pki(&["issue", "alice", "--bundle-passphrase-out", "x", "--json"]),
+            b"",
+        )
+        .exits(1);
         assert_eq!(kind(&again), "already-valid", "{what}");
         let all = is_sound(&home, &what);
         assert_eq!(all.len(), count + 1, "{what}");
-        assert!(all.iter().any(|one| one.address == "bob/phone" && one.status == "revoked"), "{what}: {all:?}");
+        assert!(
+            all.iter()
+                .any(|one| one.address == "bob/phone" && one.status == "revoked"),
+            "{what}: {all:?}"
+        );
     }
     rebuilt
 }
@@ -119,7 +154,12 @@ fn a_damaged_index_is_made_anew_and_told() {
     }
     let before = crowded();
     let files = files_below(&before.home().join("index"));
-    assert!(["conf", "db", "head"].iter().all(|file| files.contains(&(*file).to_owned())), "{files:?}");
+    assert!(
+        ["conf", "db", "head"]
+            .iter()
+            .all(|file| files.contains(&(*file).to_owned())),
+        "{files:?}"
+    );
     let rebuilt = rebuilt_from(&before);
     assert!(rebuilt >= 6, "only {rebuilt} were made anew");
 }
@@ -132,7 +172,10 @@ fn doctor_tells_that_the_index_was_made_anew() {
     let home = crowded();
     damaged(&index(&home, "conf"), |octets| octets.fill(0xA5));
     let found = findings(&home);
-    let rebuilt = found.iter().find(|finding| finding["code"] == "index-rebuilt").unwrap_or_else(|| panic!("{found:?}"));
+    let rebuilt = found
+        .iter()
+        .find(|finding| finding["code"] == "index-rebuilt")
+        .unwrap_or_else(|| panic!("{found:?}"));
     assert_eq!(rebuilt["severity"], "warning");
     is_sound(&home, "after doctor");
 }
@@ -150,7 +193,11 @@ fn an_index_behind_the_ledger_catches_up() {
     home.run(&["issue", "carol", "--bundle-passphrase-out", "carol", "-q"]);
     std::fs::remove_dir_all(home.home().join("index")).unwrap();
     std::fs::rename(&old, home.home().join("index")).unwrap();
-    let again = finish(&mut home.pki(&["issue", "carol", "--bundle-passphrase-out", "x", "--json"]), b"").exits(1);
+    let again = finish(
+        &mut home.pki(&["issue", "carol", "--bundle-passphrase-out", "x", "--json"]),
+        b"",
+    )
+    .exits(1);
     assert_eq!(kind(&again), "already-valid");
     is_sound(&home, "caught up");
 }

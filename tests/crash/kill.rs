@@ -7,7 +7,10 @@ use crate::support::{Finished, Home, cheap, copy_of, finish, need};
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 
 fn text(home: &Home, file: &str) -> String {
-    std::fs::read_to_string(home.path(file)).unwrap().trim_end().to_owned()
+    std::fs::read_to_string(home.path(file))
+        .unwrap()
+        .trim_end()
+        .to_owned()
 }
 
 fn again(home: &Home, arguments: &[&str]) -> Finished {
@@ -34,8 +37,21 @@ fn init_leaves_nothing_or_a_whole_home() {
     }
     let before = Home::unfounded();
     let files = ["issuing-passphrase", "root-passphrase"].map(|file| before.path(file).display().to_string());
-    let mut arguments = vec!["init", "--org", "Acme Ltd", "--domain", "acme.example", "--json", "-q"];
-    arguments.extend(["--passphrase-file", &files[0], "--root-passphrase-file", &files[1]]);
+    let mut arguments = vec![
+        "init",
+        "--org",
+        "Acme Ltd",
+        "--domain",
+        "acme.example",
+        "--json",
+        "-q",
+    ];
+    arguments.extend([
+        "--passphrase-file",
+        &files[0],
+        "--root-passphrase-file",
+        &files[1],
+    ]);
     let (mut steps, mut founded) = (0, 0);
     // Scrypt is dear here, and cannot be had for less. Until the home is renamed into its place nobody sees it: of the steps
     // before that every tenth stands for the others, and one of each kind is followed by the same command.
@@ -43,7 +59,11 @@ fn init_leaves_nothing_or_a_whole_home() {
         let count = count_of(&copy_of(&before), call, &arguments);
         for n in (1..=count).filter(|n| n % 10 == 1 || n + 1 >= count) {
             let home = copy_of(&before);
-            let ended = under_strace(&home.pki(&arguments), call, &format!("{call}:signal=SIGKILL:when={n}"));
+            let ended = under_strace(
+                &home.pki(&arguments),
+                call,
+                &format!("{call}:signal=SIGKILL:when={n}"),
+            );
             assert_eq!(ended.code, None, "{ended}");
             steps += 1;
             let step = format!("killed at {call} {n} of {count}");
@@ -68,7 +88,14 @@ fn issue_ends_with_a_bundle_that_opens_and_no_certificate_that_nobody_has() {
         return;
     }
     let before = cheap();
-    let arguments = ["issue", "alice", "--bundle-passphrase-out", "secret", "--json", "-q"];
+    let arguments = [
+        "issue",
+        "alice",
+        "--bundle-passphrase-out",
+        "secret",
+        "--json",
+        "-q",
+    ];
     let steps = killed_at_every_step(&before, &arguments, |home, step| {
         is_whole(home, step);
         let rerun = again(home, &arguments);
@@ -90,8 +117,19 @@ fn a_list_is_finished_by_the_same_command() {
         return;
     }
     let before = cheap();
-    before.write_private("people.csv", "employee,device\nalice,phone\nbob,phone\ncarol,tablet\n");
-    let mut arguments = vec!["issue", "--from", "people.csv", "--out", "bundles", "--json", "-q"];
+    before.write_private(
+        "people.csv",
+        "employee,device\nalice,phone\nbob,phone\ncarol,tablet\n",
+    );
+    let mut arguments = vec![
+        "issue",
+        "--from",
+        "people.csv",
+        "--out",
+        "bundles",
+        "--json",
+        "-q",
+    ];
     arguments.extend(["--bundle-passphrase-out", "secrets"]);
     let steps = killed_at_every_step(&before, &arguments, |home, step| {
         is_whole(home, step);
@@ -99,8 +137,8 @@ fn a_list_is_finished_by_the_same_command() {
         let all = is_sound(home, step);
         let secrets = text(home, "secrets");
         for address in ["alice/phone", "bob/phone", "carol/tablet"] {
-            let lines = secrets.lines().filter_map(|line| line.split_once('\t'));
-            let (_, secret) = lines.filter(|(whose, _)| *whose == address).last().unwrap();
+            let mut lines = secrets.lines().filter_map(|line| line.split_once('\t'));
+            let (_, secret) = lines.rfind(|(whose, _)| *whose == address).unwrap();
             demand_one_valid(home, &all, address, secret, step);
         }
     });
@@ -120,7 +158,14 @@ fn renew_leaves_the_device_a_certificate_that_it_has() {
         return;
     }
     let before = with_alice();
-    let arguments = ["renew", "alice", "--bundle-passphrase-out", "secret", "--json", "-q"];
+    let arguments = [
+        "renew",
+        "alice",
+        "--bundle-passphrase-out",
+        "secret",
+        "--json",
+        "-q",
+    ];
     let steps = killed_at_every_step(&before, &arguments, |home, step| {
         is_whole(home, step);
         if !done_or(&again(home, &arguments), "exists", step) {
@@ -139,7 +184,15 @@ fn renew_revokes_the_old_certificate_no_sooner_than_the_new_one_is_there() {
     }
     let before = with_alice();
     let old = before.serial_of("alice/phone");
-    let arguments = ["renew", "alice", "--revoke-old", "--bundle-passphrase-out", "secret", "--json", "-q"];
+    let arguments = [
+        "renew",
+        "alice",
+        "--revoke-old",
+        "--bundle-passphrase-out",
+        "secret",
+        "--json",
+        "-q",
+    ];
     let steps = killed_at_every_step(&before, &arguments, |home, step| {
         is_whole(home, step);
         // Wherever it was killed: where the old one is gone, the new one is there.
@@ -177,7 +230,10 @@ fn revoke_is_never_taken_back_and_is_published_by_the_same_command() {
         assert_eq!(is_sound(home, step)[0].status, "revoked", "{step}");
     });
     assert!(steps > 20, "only {steps} steps");
-    assert!(recorded_first > 10, "killed only {recorded_first} times after it was recorded");
+    assert!(
+        recorded_first > 10,
+        "killed only {recorded_first} times after it was recorded"
+    );
 }
 
 #[test]

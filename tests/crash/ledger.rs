@@ -19,14 +19,31 @@ fn change(home: &Home, change: impl FnOnce(&mut Vec<u8>)) {
 
 /// What was moved aside.
 fn torn(home: &Home) -> Vec<PathBuf> {
-    let names = std::fs::read_dir(home.home()).unwrap().map(|entry| entry.unwrap().path());
-    names.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("ledger.torn-")).collect()
+    let names = std::fs::read_dir(home.home())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    names
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("ledger.torn-")
+        })
+        .collect()
 }
 
 /// The octets of a line that somebody began to write after the last one.
 fn begun(home: &Home) -> Vec<u8> {
     let later = copy_of(home);
-    later.run(&["issue", "dora", "--bundle-passphrase-out", "dora", "--no-publish", "-q"]);
+    later.run(&[
+        "issue",
+        "dora",
+        "--bundle-passphrase-out",
+        "dora",
+        "--no-publish",
+        "-q",
+    ]);
     ledger(&later)[ledger(home).len()..].to_vec()
 }
 
@@ -52,15 +69,26 @@ fn a_line_that_was_begun_is_moved_aside_and_told() {
         // Reading goes past it, and moves nothing.
         assert_eq!(certificates(&home).len(), 1, "{what}");
         assert!(torn(&home).is_empty(), "{what}");
-        let verified = finish(&mut home.pki(&["audit", "verify", "--json"]), b"").exits(3).json();
+        let verified = finish(&mut home.pki(&["audit", "verify", "--json"]), b"")
+            .exits(3)
+            .json();
         assert_eq!(verified["good"], false, "{what}: {verified}");
 
-        let issued = finish(&mut home.pki(&["issue", "bob", "--bundle-passphrase-out", "bob"]), b"").ok();
+        let issued = finish(
+            &mut home.pki(&["issue", "bob", "--bundle-passphrase-out", "bob"]),
+            b"",
+        )
+        .ok();
         let aside = torn(&home);
         assert_eq!(aside.len(), 1, "{what}: {issued}");
         assert_eq!(std::fs::read(&aside[0]).unwrap(), tail, "{what}");
         let named = aside[0].display().to_string();
-        assert!(issued.stderr.contains("pki: warning: the end of the ledger was cut off"), "{what}: {issued}");
+        assert!(
+            issued
+                .stderr
+                .contains("pki: warning: the end of the ledger was cut off"),
+            "{what}: {issued}"
+        );
         assert!(issued.stderr.contains(&named), "{what}: {issued}");
         assert!(ledger(&home).starts_with(&whole), "{what}");
         is_sound(&home, what);
@@ -75,7 +103,10 @@ fn doctor_tells_of_a_line_that_was_begun() {
     let home = lived_in();
     change(&home, |octets| octets.extend_from_slice(b"{\"seq\":99"));
     let found = findings(&home);
-    assert!(found.iter().any(|finding| finding["code"] == "ledger-torn"), "{found:?}");
+    assert!(
+        found.iter().any(|finding| finding["code"] == "ledger-torn"),
+        "{found:?}"
+    );
     assert_eq!(torn(&home).len(), 1);
     is_sound(&home, "after doctor");
 }
@@ -98,15 +129,26 @@ fn an_octet_that_flipped_stops_every_change_and_is_named() {
         let place = format!("the ledger is damaged at event {} (octet {begin})", line + 1);
         let damaged = ledger(&home);
 
-        let verified = finish(&mut home.pki(&["audit", "verify", "--json"]), b"").exits(3).json();
+        let verified = finish(&mut home.pki(&["audit", "verify", "--json"]), b"")
+            .exits(3)
+            .json();
         assert_eq!(verified["good"], false, "{what}: {verified}");
-        assert!(verified["problem"].as_str().unwrap().starts_with(&place), "{what}: {verified}");
+        assert!(
+            verified["problem"].as_str().unwrap().starts_with(&place),
+            "{what}: {verified}"
+        );
 
         finish(&mut home.pki(&["doctor"]), b"").exits(3);
         let found = findings(&home);
-        let finding = found.iter().find(|finding| finding["code"] == "ledger-damaged").unwrap_or_else(|| panic!("{found:?}"));
+        let finding = found
+            .iter()
+            .find(|finding| finding["code"] == "ledger-damaged")
+            .unwrap_or_else(|| panic!("{found:?}"));
         assert_eq!(finding["severity"], "error", "{what}");
-        assert!(finding["message"].as_str().unwrap().starts_with(&place), "{what}: {finding}");
+        assert!(
+            finding["message"].as_str().unwrap().starts_with(&place),
+            "{what}: {finding}"
+        );
 
         for arguments in [
             &["issue", "bob", "--bundle-passphrase-out", "bob", "--json"][..],
@@ -117,7 +159,11 @@ fn an_octet_that_flipped_stops_every_change_and_is_named() {
             assert_eq!(kind(&refused), "ledger-damaged", "{what}: {refused}");
             assert!(refused.stderr.contains(&place), "{what}: {refused}");
         }
-        assert_eq!(ledger(&home), damaged, "{what}: the damaged ledger is evidence, and is left alone");
+        assert_eq!(
+            ledger(&home),
+            damaged,
+            "{what}: the damaged ledger is evidence, and is left alone"
+        );
         assert!(torn(&home).is_empty() && !home.path("bob").exists(), "{what}");
     }
 }
@@ -133,7 +179,10 @@ fn acknowledged_events_that_are_gone_stop_the_program() {
     // An older copy of the ledger, as a careless restore puts it back: every link holds, and the lost phone is let in again.
     change(&home, |octets| {
         let text = String::from_utf8(octets.clone()).unwrap();
-        let kept = text.find("\"revoked\"").map(|at| text[..at].rfind('\n').unwrap() + 1).unwrap();
+        let kept = text
+            .find("\"revoked\"")
+            .map(|at| text[..at].rfind('\n').unwrap() + 1)
+            .unwrap();
         octets.truncate(kept);
     });
     for arguments in [
@@ -147,7 +196,20 @@ fn acknowledged_events_that_are_gone_stop_the_program() {
     }
     finish(&mut home.pki(&["doctor"]), b"").exits(3);
     let found = findings(&home);
-    assert!(found.iter().any(|f| f["code"] == "index-ahead" && f["severity"] == "error"), "{found:?}");
-    let verified = finish(&mut home.pki(&["audit", "verify", "--json"]), b"").exits(3).json();
-    assert!(verified["problem"].as_str().unwrap().contains("events are missing"), "{verified}");
+    assert!(
+        found
+            .iter()
+            .any(|f| f["code"] == "index-ahead" && f["severity"] == "error"),
+        "{found:?}"
+    );
+    let verified = finish(&mut home.pki(&["audit", "verify", "--json"]), b"")
+        .exits(3)
+        .json();
+    assert!(
+        verified["problem"]
+            .as_str()
+            .unwrap()
+            .contains("events are missing"),
+        "{verified}"
+    );
 }

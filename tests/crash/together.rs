@@ -23,8 +23,21 @@ fn twenty_at_once_all_succeed() {
     let started: Vec<_> = names
         .iter()
         .map(|name| {
-            let mut command = home.pki(&["issue", name, "--bundle-passphrase-out", name, "--wait", "2m", "-q"]);
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            let mut command = home.pki(&[
+                "issue",
+                name,
+                "--bundle-passphrase-out",
+                name,
+                "--wait",
+                "2m",
+                "-q",
+            ]);
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
         })
         .collect();
     for (name, child) in names.iter().zip(started) {
@@ -35,7 +48,10 @@ fn twenty_at_once_all_succeed() {
     let all = is_sound(&home, "twenty at once");
     assert_eq!(all.len(), 20);
     for name in &names {
-        let one: Vec<_> = all.iter().filter(|one| one.address == format!("{name}/phone")).collect();
+        let one: Vec<_> = all
+            .iter()
+            .filter(|one| one.address == format!("{name}/phone"))
+            .collect();
         assert_eq!((one.len(), one[0].status.as_str()), (1, "valid"), "{name}");
         let secret = std::fs::read_to_string(home.path(name)).unwrap();
         let bundle = bundle_of(&home, &one[0].serial).unwrap();
@@ -46,7 +62,12 @@ fn twenty_at_once_all_succeed() {
 /// Holds the home's lock as another `pki` would, until it is dropped.
 fn held(home: &Home) -> File {
     let path = home.home().join("lock");
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).unwrap();
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .unwrap();
     file.lock().unwrap();
     std::fs::write(&path, "process 4711 (pki revoke bob)\n").unwrap();
     file
@@ -59,13 +80,32 @@ fn a_busy_home_is_refused_with_the_name_of_its_holder() {
     }
     let home = lived_in();
     let lock = held(&home);
-    let busy = finish(&mut home.pki(&["issue", "bob", "--bundle-passphrase-out", "bob", "--wait", "0s", "--json"]), b"");
+    let busy = finish(
+        &mut home.pki(&[
+            "issue",
+            "bob",
+            "--bundle-passphrase-out",
+            "bob",
+            "--wait",
+            "0s",
+            "--json",
+        ]),
+        b"",
+    );
     let busy = busy.exits(1);
     assert_eq!(kind(&busy), "busy");
     assert!(busy.stderr.contains("process 4711 (pki revoke bob)"), "{busy}");
     assert!(!home.path("bob").exists() && !home.path("bob-phone.p12").exists());
     drop(lock);
-    home.run(&["issue", "bob", "--bundle-passphrase-out", "bob", "--wait", "0s", "-q"]);
+    home.run(&[
+        "issue",
+        "bob",
+        "--bundle-passphrase-out",
+        "bob",
+        "--wait",
+        "0s",
+        "-q",
+    ]);
     assert_eq!(is_sound(&home, "after a busy home").len(), 2);
 }
 
@@ -76,7 +116,12 @@ fn reading_waits_for_nobody() {
     }
     let home = lived_in();
     let _lock = held(&home);
-    for arguments in [&["list", "--json"][..], &["show", "alice", "--json"], &["audit", "--json"], &["audit", "verify"]] {
+    for arguments in [
+        &["list", "--json"][..],
+        &["show", "alice", "--json"],
+        &["audit", "--json"],
+        &["audit", "verify"],
+    ] {
         let mut command = home.pki(arguments);
         command.args(["--wait", "0s"]);
         finish(&mut command, b"").ok();
@@ -91,10 +136,26 @@ fn who_waits_is_served_as_soon_as_the_home_is_free() {
     }
     let home = lived_in();
     let lock = held(&home);
-    let mut command = home.pki(&["issue", "bob", "--bundle-passphrase-out", "bob", "--wait", "2m", "-q"]);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut command = home.pki(&[
+        "issue",
+        "bob",
+        "--bundle-passphrase-out",
+        "bob",
+        "--wait",
+        "2m",
+        "-q",
+    ]);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(300));
-    assert_eq!(child.try_wait().unwrap(), None, "it went on while another held the lock");
+    assert_eq!(
+        child.try_wait().unwrap(),
+        None,
+        "it went on while another held the lock"
+    );
     assert!(!home.path("bob-phone.p12").exists());
     drop(lock);
     assert!(child.wait().unwrap().success());
@@ -110,12 +171,16 @@ fn a_home_on_a_read_only_disk_can_be_read() {
     let home = lived_in();
     let place = home.home();
     let place = place.to_str().unwrap();
-    let script = format!("mount --bind '{place}' '{place}' && mount -o remount,ro,bind '{place}' && exec \"$@\"");
+    let script =
+        format!("mount --bind '{place}' '{place}' && mount -o remount,ro,bind '{place}' && exec \"$@\"");
     let read_only = |arguments: &[&str]| {
         let inner = home.pki(arguments);
         let mut command = program("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
-        command.arg(inner.get_program()).args(inner.get_args()).current_dir(home.path("."));
+        command
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .current_dir(home.path("."));
         for (name, value) in inner.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
@@ -150,9 +215,16 @@ fn files_that_others_can_read_are_refused() {
         let path = home.home().join(file);
         let before = std::fs::metadata(&path).unwrap().permissions();
         std::fs::set_permissions(&path, Permissions::from_mode(before.mode() | 0o044)).unwrap();
-        let refused = finish(&mut home.pki(&["issue", "bob", "--bundle-passphrase-out", "bob", "--json"]), b"").exits(1);
+        let refused = finish(
+            &mut home.pki(&["issue", "bob", "--bundle-passphrase-out", "bob", "--json"]),
+            b"",
+        )
+        .exits(1);
         assert_eq!(kind(&refused), "exposed", "{file}: {refused}");
-        assert!(refused.stderr.contains(&format!("chmod go= {}", path.display())), "{file}: {refused}");
+        assert!(
+            refused.stderr.contains(&format!("chmod go= {}", path.display())),
+            "{file}: {refused}"
+        );
         std::fs::set_permissions(&path, before).unwrap();
     }
     is_sound(&home, "with its modes back");

@@ -8,11 +8,31 @@ use super::program::{finish, program};
 /// A home whose keys open at once: the cost of scrypt is not what is tested here, and is paid at each of a thousand steps.
 pub fn cheap() -> Home {
     let home = Home::new();
-    for (key, passphrase) in [("issuing/issuing.key", ISSUING_PASSPHRASE), ("root/root.key", ROOT_PASSPHRASE)] {
+    for (key, passphrase) in [
+        ("issuing/issuing.key", ISSUING_PASSPHRASE),
+        ("root/root.key", ROOT_PASSPHRASE),
+    ] {
         let place = home.home().join(key);
         let secret = format!("pass:{passphrase}");
-        let mut arguments = vec!["pkcs8", "-topk8", "-in", place.to_str().unwrap(), "-passin", &secret];
-        arguments.extend(["-passout", &secret, "-scrypt", "-scrypt_N", "16", "-scrypt_r", "8", "-scrypt_p", "1"]);
+        let mut arguments = vec![
+            "pkcs8",
+            "-topk8",
+            "-in",
+            place.to_str().unwrap(),
+            "-passin",
+            &secret,
+        ];
+        arguments.extend([
+            "-passout",
+            &secret,
+            "-scrypt",
+            "-scrypt_N",
+            "16",
+            "-scrypt_r",
+            "8",
+            "-scrypt_p",
+            "1",
+        ]);
         arguments.extend(["-v2", "aes-256-cbc"]);
         let sealed = home.foreign("openssl", &arguments).ok().stdout;
         std::fs::write(&place, sealed).unwrap();

@@ -1,0 +1,144 @@
+//! The rooms build on each other in one direction, and what only one room may do only that room does.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Every source file below `directory`, with its text.
+fn sources(directory: &Path, found: &mut BTreeMap<PathBuf, String>) {
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.insert(path.clone(), std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The rooms in the order of `lib.rs`: from the ground up.
+fn rooms() -> Vec<String> {
+    let library = std::fs::read_to_string(source().join("lib.rs")).unwrap();
+    let rooms: Vec<String> = library
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("pub mod ")?.strip_suffix(';')?.to_owned()))
+        .collect();
+    assert!(rooms.len() > 10, "{rooms:?}");
+    rooms
+}
+
+/// Which room a file belongs to.
+fn room(path: &Path) -> String {
+    let inside = path.strip_prefix(source()).unwrap();
+    inside
+        .components()
+        .next()
+        .unwrap()
+        .as_os_str()
+        .to_str()
+        .unwrap()
+        .trim_end_matches(".rs")
+        .to_owned()
+}
+
+/// The part of a file that is not its tests, without comments.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// The rooms that a file names with `crate::ROOM`, also inside `crate::{…}`.
+fn named(text: &str) -> Vec<String> {
+    let mut named = Vec::new();
+    for part in code(text).split("crate::").skip(1) {
+        let list = part
+            .strip_prefix('{')
+            .map_or(part, |list| list.split('}').next().unwrap());
+        let braces = part.starts_with('{');
+        let words = if braces {
+            list.split(',').collect::<Vec<_>>()
+        } else {
+            vec![list]
+        };
+        for word in words {
+            let word = word
+                .trim()
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+                .unwrap();
+            named.push(word.to_owned());
+        }
+    }
+    named
+}
+
+#[test]
+fn a_room_uses_only_the_rooms_below_it() {
+    let rooms = rooms();
+    let height = |room: &str| rooms.iter().position(|r| r == room);
+    let mut files = BTreeMap::new();
+    sources(&source(), &mut files);
+    let mut checked = 0;
+    for (path, text) in &files {
+        let Some(own) = height(&room(path)) else { continue };
+        for used in named(text) {
+            let Some(other) = height(&used) else { continue };
+            assert!(other <= own, "{} uses {used}, which is above it", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 100, "only {checked} uses were seen");
+}
+
+#[test]
+fn only_the_authority_attests_and_only_the_store_commits() {
+    let mut files = BTreeMap::new();
+    sources(&source(), &mut files);
+    for (call, only) in [
+        ("Signed::attest(", "authority"),
+        ("Committed {", "store"),
+        ("std::env::", "cli"),
+        ("stdout()", "cli"),
+        ("process::exit", "cli"),
+        ("SystemTime::now", "cli"),
+    ] {
+        let callers: Vec<String> = files
+            .iter()
+            .filter(|(_, text)| code(text).contains(call))
+            .map(|(path, _)| room(path))
+            .collect();
+        assert!(!callers.is_empty(), "nobody uses {call}");
+        assert!(
+            callers.iter().all(|room| room == only),
+            "{call} stands in {callers:?}"
+        );
+    }
+}
+
+#[test]
+fn the_pure_rooms_touch_no_file_and_no_clock() {
+    let mut files = BTreeMap::new();
+    sources(&source(), &mut files);
+    for (path, text) in &files {
+        if ["model", "x509", "authority", "bundle"].contains(&room(path).as_str()) {
+            for impure in [
+                "std::fs",
+                "File::",
+                "std::net::Tcp",
+                "Instant::now",
+                "Timestamp::now",
+                "std::process",
+            ] {
+                assert!(!code(text).contains(impure), "{} uses {impure}", path.display());
+            }
+        }
+    }
+}
