@@ -62,6 +62,9 @@ pub enum InvalidConfig {
         /// What it must have.
         rule: String,
     },
+    /// A `[[publish]]` table breaks a rule.
+    #[error("[[publish]]: {0}")]
+    Target(&'static str),
 }
 
 #[derive(Deserialize)]
@@ -124,7 +127,11 @@ impl Config {
                 .as_ref()
                 .is_some_and(|c| c.first().is_none_or(String::is_empty))
             {
-                return Err(value(key, "[]", "it must name a program"));
+                return Err(InvalidConfig::Value {
+                    key,
+                    value: "[]".into(),
+                    rule: "it must name a program".into(),
+                });
             }
         }
         for target in &file.publish {
@@ -149,7 +156,10 @@ impl Config {
 fn value(key: &'static str, value: &str, rule: impl ToString) -> InvalidConfig {
     InvalidConfig::Value {
         key,
-        value: crate::model::text::quoted(value),
+        value: match value.parse::<i64>() {
+            Ok(number) => number.to_string(),
+            Err(_) => crate::model::text::quoted(value),
+        },
         rule: rule.to_string(),
     }
 }
@@ -172,24 +182,20 @@ pub fn check_base_url(url: &str) -> Result<(), InvalidConfig> {
 fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
     let absolute = |path: &Option<PathBuf>| path.as_deref().is_none_or(Path::is_absolute);
     if target.public.is_none() && target.server.is_none() {
-        return Err(value(
-            "publish",
-            "",
+        return Err(InvalidConfig::Target(
             "a [[publish]] table needs `public`, `server`, or both",
         ));
     }
     if !absolute(&target.public) || !absolute(&target.server) {
-        return Err(value("publish", "", "the directories must be absolute paths"));
+        return Err(InvalidConfig::Target("the directories must be absolute paths"));
     }
     if target.public.is_some() && target.public == target.server {
-        return Err(value(
-            "publish",
-            "",
+        return Err(InvalidConfig::Target(
             "`public` and `server` must be two directories: one of them names employees",
         ));
     }
     if target.group.is_some() && target.server.is_none() {
-        return Err(value("publish", "", "`group` is for `server`, which is missing"));
+        return Err(InvalidConfig::Target("`group` is for `server`, which is missing"));
     }
     Ok(())
 }

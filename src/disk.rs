@@ -70,7 +70,8 @@ pub fn ensure_directory(path: &Path, mode: u32) -> Result<(), DiskError> {
     }
     match DirBuilder::new().mode(mode).create(path) {
         Ok(()) => set_mode(path, mode),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Another process was faster. A file of that name is no directory.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(failed("created", path)(error)),
     }
 }

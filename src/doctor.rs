@@ -83,12 +83,14 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
         Ok(home) => home,
         Err(HomeError::Exposed(_)) => return findings,
         Err(error) => {
-            findings.push(Finding::new(
-                "home",
-                Severity::Error,
-                error,
-                "restore the files from a backup, or correct pki.toml",
-            ));
+            let remedy = if matches!(error, HomeError::NotAHome(..)) {
+                "name the right directory with --home DIR or PKI_HOME"
+            } else if matches!(error, HomeError::Config { .. }) {
+                "correct the file; its comments explain every key"
+            } else {
+                "restore the files that belong together from a backup"
+            };
+            findings.push(Finding::new("home", Severity::Error, error, remedy));
             return findings;
         }
     };
@@ -196,7 +198,14 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
                 "pki publish",
             )
         })),
-        Err(error) => findings.push(Finding::new("publication", Severity::Error, error, "pki publish")),
+        Err(error) => {
+            let remedy = if let OperateError::Rejected(rejected) = &error {
+                rejected.remedy()
+            } else {
+                "pki publish"
+            };
+            findings.push(Finding::new("publication", Severity::Error, error, remedy));
+        }
     }
 }
 

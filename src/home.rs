@@ -10,7 +10,7 @@ use crate::authority::{AuthorityError, Chain};
 use crate::config::{Config, InvalidConfig};
 use crate::disk::{self, DiskError, Shown};
 use crate::model::profile::InvalidProfile;
-use crate::model::{Authority, Profile};
+use crate::model::{Authority, Event, Profile};
 use crate::store::{self, Store, StoreError};
 use crate::x509::{Certificate, X509Error};
 
@@ -272,7 +272,12 @@ impl Home {
         patience: Duration,
         now: crate::model::Time,
     ) -> Result<Store, HomeError> {
-        self.checked(Store::open(&store::Paths::in_home(&self.path), patience, now)?)
+        let paths = store::Paths::in_home(&self.path);
+        // Opening writes the index. Another home's ledger is refused before it replaces ours; damage is for opening to tell.
+        if let Ok(first) = Store::first_event(&paths) {
+            self.demand_ours(first)?;
+        }
+        self.checked(Store::open(&paths, patience, now)?)
     }
 
     /// Opens the ledger for reading, beside whoever is changing it.
@@ -285,7 +290,12 @@ impl Home {
 
     /// Holds the ledger's first event against the certificates beside it.
     fn checked(&self, store: Store) -> Result<Store, HomeError> {
-        let crate::model::Fact::Initialized { root, issuing, .. } = store.initialized()?.fact else {
+        self.demand_ours(store.initialized()?)?;
+        Ok(store)
+    }
+
+    fn demand_ours(&self, first: Event) -> Result<(), HomeError> {
+        let crate::model::Fact::Initialized { root, issuing, .. } = first.fact else {
             return Err(HomeError::NotAHome(
                 Shown(self.path.clone()),
                 "`initialized` event in its ledger",
@@ -301,7 +311,7 @@ impl Home {
                 });
             }
         }
-        Ok(store)
+        Ok(())
     }
 }
 

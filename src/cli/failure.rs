@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::authority::AuthorityError;
 use crate::home::HomeError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
@@ -87,12 +88,18 @@ impl From<OperateError> for Failure {
             E::Home(error) => error.into(),
             E::Store(error) => error.into(),
             E::Disk(_) => refused("disk"),
+            E::Authority(AuthorityError::KeyMismatch(_)) => {
+                refused("mixed").hint("restore key and certificate from one backup: files of two homes are mixed")
+            }
             E::Authority(_) => refused("authority"),
             E::Key { why: KeyError::WrongPassphrase, .. } => Self::new(Exit::Secret, "wrong-passphrase", message),
             E::Key { .. } => refused("key"),
             E::Bundle(_) => refused("bundle"),
             E::Target(_) => refused("target").hint("mend the directory, then run `pki publish`"),
-            E::Rejected(_) => refused("publication").hint("`pki doctor` tells what is wrong with the home"),
+            E::Rejected(rejected) => refused("publication").hint(format!(
+                "run `{}`; `pki doctor` tells what else is wrong",
+                rejected.remedy()
+            )),
             E::Refused(refusal) => refusal.into(),
             E::ClockBehind { .. } => refused("clock-behind").hint(
                 "set the clock; if it is right and the last event's time was wrong, repeat with --confirm CLOCK",
@@ -119,8 +126,9 @@ impl From<OperateError> for Failure {
             E::ReadBack(_) => refused("disk").hint("check the disk, then run the same command again"),
             E::Undelivered(_) => Self::new(Exit::Incomplete, "undelivered", message)
                 .hint("run the same command again: it revokes that certificate and issues a new one"),
-            E::Unpublished(_) => {
-                Self::new(Exit::Incomplete, "unpublished", message).hint("run `pki publish` to finish the work")
+            E::Unpublished(why) => {
+                let remedy = if let E::Rejected(rejected) = *why { rejected.remedy() } else { "pki publish" };
+                Self::new(Exit::Incomplete, "unpublished", message).hint(format!("run `{remedy}` to finish the work"))
             }
         }
     }
@@ -194,4 +202,4 @@ macro_rules! by_way_of_operate {
         }
     )*};
 }
-by_way_of_operate!(crate::disk::DiskError, crate::authority::AuthorityError);
+by_way_of_operate!(crate::disk::DiskError, AuthorityError);

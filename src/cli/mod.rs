@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::model::Span;
@@ -220,12 +221,19 @@ fn shown(arguments: &[OsString]) -> String {
 
 /// Help and version are no errors; everything else is wrong usage, in the form that was asked for.
 fn usage_error(error: &clap::Error, json: bool) -> Exit {
-    let text = error.render().to_string();
     if !error.use_stderr() {
         // A reader that has gone away is no reason to fail.
         let _ = error.print();
         return Exit::Done;
     }
+    let why = std::error::Error::source(error).map(ToString::to_string);
+    let text = match (error.get(ContextKind::InvalidArg), why) {
+        // A value that a type of ours refused: its own words say it best, and show the value escaped.
+        (Some(argument), Some(why)) if error.kind() == ErrorKind::ValueValidation && why.contains('"') => {
+            format!("{argument}: {why}\n\nFor more information, try '--help'.")
+        }
+        _ => escaped(&error.render().to_string()),
+    };
     let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
     if json {
         let message = text.lines().next().unwrap_or_default();
@@ -235,4 +243,14 @@ fn usage_error(error: &clap::Error, json: bool) -> Exit {
         ui::line(&format!("pki: {text}"));
     }
     Exit::Usage
+}
+
+/// What was typed may hold what a terminal obeys, or what makes a line read otherwise.
+fn escaped(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| match printable(c.encode_utf8(&mut [0; 4])) {
+            Err(_) if c != '\n' => c.escape_unicode().collect(),
+            _ => vec![c],
+        })
+        .collect()
 }

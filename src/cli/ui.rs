@@ -265,11 +265,13 @@ impl Ui {
             return Err(Failure::secret(format!("a confirmation is missing: {question}"))
                 .hint("repeat with --yes, or at a terminal"));
         }
-        let answer = dialoguer::Confirm::new()
-            .with_prompt(question)
-            .default(false)
-            .interact_on(&self.term()?);
-        match answer.map_err(prompt_failed)? {
+        let answer = self.asked(|term| {
+            dialoguer::Confirm::new()
+                .with_prompt(question)
+                .default(false)
+                .interact_on(term)
+        });
+        match answer? {
             true => Ok(()),
             false => Err(Failure::secret("answered with no; nothing was changed")),
         }
@@ -288,11 +290,12 @@ impl Ui {
             return Err(Failure::secret(format!("a confirmation is missing: {question}"))
                 .hint(format!("repeat with --confirm {name}")));
         }
-        let typed: String = dialoguer::Input::new()
-            .with_prompt(format!("{question} Type \"{name}\" to go on"))
-            .allow_empty(true)
-            .interact_text_on(&self.term()?)
-            .map_err(prompt_failed)?;
+        let typed: String = self.asked(|term| {
+            dialoguer::Input::new()
+                .with_prompt(format!("{question} Type \"{name}\" to go on"))
+                .allow_empty(true)
+                .interact_text_on(term)
+        })?;
         if typed.trim() == name {
             Ok(())
         } else {
@@ -305,12 +308,23 @@ impl Ui {
     /// # Errors
     /// Where there is nobody to ask, or nothing is chosen.
     pub fn choose(&self, question: &str, choices: &[String]) -> Result<usize, Failure> {
-        dialoguer::Select::new()
-            .with_prompt(question)
-            .items(choices)
-            .default(0)
-            .interact_on(&self.term()?)
-            .map_err(prompt_failed)
+        self.asked(|term| {
+            dialoguer::Select::new()
+                .with_prompt(question)
+                .items(choices)
+                .default(0)
+                .interact_on(term)
+        })
+    }
+
+    /// Asks key by key. An interrupt then comes as a key, and ends the question with the cursor hidden.
+    fn asked<T>(&self, ask: impl FnOnce(&Term) -> dialoguer::Result<T>) -> Result<T, Failure> {
+        let term = self.term()?;
+        ask(&term).map_err(|error| {
+            // Where it cannot be shown, there is no terminal left to show it on.
+            let _ = term.show_cursor();
+            prompt_failed(error)
+        })
     }
 
     /// A bar for what takes long; invisible where nobody watches.

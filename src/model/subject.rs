@@ -42,13 +42,13 @@ pub struct Email(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSubject {
     /// Not `[a-z0-9][a-z0-9._-]*`, or too long.
-    #[error("{text} is not {what} name: it is {rule}")]
+    #[error("{text} is not {what} name: it {rule}")]
     Name {
         /// What was given, escaped.
         text: String,
         /// `an employee's` or `a device's`.
         what: &'static str,
-        /// The rule it breaks.
+        /// The rule it breaks, as a predicate.
         rule: String,
     },
     /// More than one slash.
@@ -86,11 +86,11 @@ fn short_name(text: &str, what: &'static str, max: usize) -> Result<String, Inva
         rule,
     };
     if text.is_empty() {
-        return Err(fault("empty".into()));
+        return Err(fault("is empty".into()));
     }
     if text.chars().count() > max {
         return Err(fault(format!(
-            "{} characters long, more than {max}",
+            "has {} characters, and may have {max}",
             text.chars().count()
         )));
     }
@@ -99,17 +99,19 @@ fn short_name(text: &str, what: &'static str, max: usize) -> Result<String, Inva
         .bytes()
         .all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-'))
     {
-        let hint = if text.bytes().any(|b| b.is_ascii_uppercase()) {
-            "in upper case or "
+        let lower = text.to_ascii_lowercase();
+        let rule = if lower
+            .bytes()
+            .all(|b| allowed(b) || matches!(b, b'.' | b'_' | b'-'))
+        {
+            "may not have upper-case letters"
         } else {
-            ""
+            "may have a-z, 0-9, dot, underscore and hyphen only"
         };
-        return Err(fault(format!(
-            "{hint}not made of a-z, 0-9, dot, underscore and hyphen alone"
-        )));
+        return Err(fault(rule.into()));
     }
     if !text.bytes().next().is_some_and(allowed) {
-        return Err(fault("not begun with a letter or a digit".into()));
+        return Err(fault("must begin with a letter or a digit".into()));
     }
     Ok(text.to_owned())
 }

@@ -99,6 +99,24 @@ pub enum Rejected {
     Pem(&'static str),
 }
 
+impl Rejected {
+    /// The command that mends it: the root's CRL needs the root.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreadable(authority, _)
+            | Self::Signature(authority)
+            | Self::Ended(authority, _)
+            | Self::NotYet(authority, _)
+            | Self::Older { authority, .. }
+            | Self::SameNumber(authority, _) => match authority {
+                Authority::Root => "pki root crl",
+                Authority::Issuing => "pki publish",
+            },
+            Self::Entries(_) | Self::Pem(_) => "pki publish",
+        }
+    }
+}
+
 impl Body {
     fn of(octets: impl Into<Arc<Vec<u8>>>) -> Self {
         Self(vec![octets.into()])

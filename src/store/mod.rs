@@ -153,6 +153,14 @@ impl Store {
         Ok(())
     }
 
+    /// The first event of a ledger, by itself.
+    ///
+    /// # Errors
+    /// Where it is damaged or cannot be read.
+    pub fn first_event(paths: &Paths) -> Result<Event, StoreError> {
+        Ledger::read(&paths.ledger)?.event_at(0)
+    }
+
     /// Opens the store for changes. The caller holds the home's exclusive lock. Waits for readers of the index until `patience`
     /// is over, moves a torn tail aside, and makes the index anew where that is needed.
     ///

@@ -1,8 +1,7 @@
 //! A clock that is wrong.
 
-use crate::ground::cheap;
 use crate::state::{events, findings, is_sound, kind, ledger, recorded};
-use crate::support::{Home, finish, need};
+use crate::support::{Home, cheap, finish, need};
 
 const TOOLS: [&str; 2] = ["faketime", "openssl"];
 

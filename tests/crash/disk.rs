@@ -3,9 +3,9 @@
 use std::fs::OpenOptions;
 use std::process::Stdio;
 
-use crate::ground::{cheap, copy_of, count_of, refused_at_every_step, under_strace};
+use crate::ground::{count_of, refused_at_every_step, under_strace};
 use crate::state::{certificates, demand_one_valid, events, is_sound, is_whole, ledger, recorded};
-use crate::support::{Finished, Home, finish, need};
+use crate::support::{Finished, Home, cheap, copy_of, finish, need};
 
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::ground::{cheap, copy_of, files_below};
 use crate::state::{findings, is_sound, kind};
-use crate::support::{Finished, Home, finish, need};
+use crate::support::{Finished, Home, cheap, copy_of, files_below, finish, need};
 
 /// A home with alice, valid, and bob, revoked.
 fn lived_in() -> Home {

@@ -1,8 +1,8 @@
 //! Killed at every step that reaches the disk, then the same command again.
 
-use crate::ground::{cheap, copy_of, count_of, killed_at_every, killed_at_every_step, under_strace};
+use crate::ground::{count_of, killed_at_every, killed_at_every_step, under_strace};
 use crate::state::{certificates, demand_one_valid, is_sound, is_whole, kind, recorded, status};
-use crate::support::{Finished, Home, finish, need};
+use crate::support::{Finished, Home, cheap, copy_of, finish, need};
 
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 

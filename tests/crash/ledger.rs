@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::ground::{cheap, copy_of};
 use crate::state::{certificates, findings, is_sound, kind, ledger};
-use crate::support::{Home, finish, need};
+use crate::support::{Home, cheap, copy_of, finish, need};
 
 fn lived_in() -> Home {
     let home = cheap();

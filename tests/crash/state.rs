@@ -7,8 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::FromDer;
 
-use crate::ground::files_below;
-use crate::support::{Finished, Home};
+use crate::support::{Finished, Home, files_below};
 
 /// What a certificate is said to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,8 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::ground::cheap;
 use crate::state::{bundle_of, certificates, demand_opens, is_sound, kind};
-use crate::support::{Home, finish, need, program};
+use crate::support::{Home, cheap, finish, need, program};
 
 fn lived_in() -> Home {
     let home = cheap();

@@ -6,11 +6,13 @@
 #![allow(dead_code, unused_imports)]
 
 mod base45;
+mod cheap;
 mod home;
 mod program;
 mod server;
 
 pub use base45::base45_decoded;
+pub use cheap::{cheap, copy_of, files_below};
 pub use home::{Bundle, Home, ISSUING_PASSPHRASE, PKI, REASONS, ROOT_PASSPHRASE};
 pub use program::{Finished, finish, found, need, need_pkilint, pkilint, program};
 pub use server::{HOST, Server, ServerCertificate, free_port, wait_until};

@@ -1,0 +1,1111 @@
+//! Bad input, by name: the exact error that each gives, and the proof that nothing was written.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, copy_of, files_below, finish, need};
+
+/// What is there: the digest of every file of the home and of everything beside it, and every directory.
+///
+/// The lock is the one file that every command may write: it says who has it.
+fn snapshot(home: &Home) -> BTreeMap<PathBuf, Option<[u8; 32]>> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![home.path(".")];
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path.clone());
+                found.insert(path, None);
+            } else if path != home.path("./home/lock") {
+                let digest = Sha256::digest(std::fs::read(&path).unwrap());
+                found.insert(path, Some(digest.into()));
+            }
+        }
+    }
+    found
+}
+
+/// Puts a file of `tests/data` beside the home, mode 0600.
+fn given(home: &Home, folder: &str, name: &str) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(folder)
+        .join(name);
+    std::fs::write(home.path(name), std::fs::read(&from).unwrap()).unwrap();
+    std::fs::set_permissions(home.path(name), Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Every file of a folder of `tests/data` is in this table, or is good.
+fn demand_complete<'a>(folder: &str, table: impl Iterator<Item = &'a str>) {
+    let mut named: Vec<&str> = table.collect();
+    named.sort_unstable();
+    let there = files_below(
+        &Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/data")
+            .join(folder),
+    );
+    let bad: Vec<&str> = there
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.starts_with("good"))
+        .collect();
+    assert_eq!(bad, named);
+}
+
+/// What an error must be.
+#[derive(Debug, Clone, Copy)]
+struct Wrong<'a> {
+    exit: i32,
+    kind: &'a str,
+    message: &'a str,
+}
+
+fn refused<'a>(message: &'a str) -> Wrong<'a> {
+    Wrong {
+        exit: 1,
+        kind: "refused",
+        message,
+    }
+}
+
+fn usage<'a>(message: &'a str) -> Wrong<'a> {
+    Wrong {
+        exit: 2,
+        kind: "usage",
+        message,
+    }
+}
+
+fn secret<'a>(message: &'a str) -> Wrong<'a> {
+    Wrong {
+        exit: 4,
+        kind: "secret",
+        message,
+    }
+}
+
+/// Runs a command that must fail in exactly this way, for people and for scripts, and must leave everything as it was.
+#[track_caller]
+fn fails(home: &Home, arguments: &[&str], wrong: Wrong<'_>) -> Finished {
+    let before = snapshot(home);
+    let mut command = home.pki(arguments);
+    let told = finish(command.arg("--json"), b"");
+    let error: Value = serde_json::from_str(&told.stderr).unwrap_or_else(|error| panic!("{error}: {told}"));
+    assert_eq!(error["error"]["message"], wrong.message, "{told}");
+    assert_eq!(error["error"]["kind"], wrong.kind, "{told}");
+    assert_eq!(
+        (told.code, told.stdout.as_str()),
+        (Some(wrong.exit), ""),
+        "{told}"
+    );
+
+    let told = finish(&mut home.pki(arguments), b"").exits(wrong.exit);
+    assert!(
+        told.stderr.starts_with(&format!("pki: {}\n", wrong.message)),
+        "{told}"
+    );
+    assert_eq!(told.stdout, "", "{told}");
+    // What a terminal obeys, or what reorders a line, is never repeated as it came.
+    let harmless = |c: char| {
+        c == '\n' || !(c.is_control() || matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'))
+    };
+    assert!(told.stderr.chars().all(harmless), "{:?}", told.stderr);
+    assert!(!told.stderr.contains(ISSUING_PASSPHRASE), "{told}");
+    assert_eq!(snapshot(home), before, "something was written: {told}");
+    told
+}
+
+const ONLY: &str = "it may have a-z, 0-9, dot, underscore and hyphen only";
+
+#[test]
+fn addresses() {
+    let home = Home::new();
+    let long = "a".repeat(300);
+    let shown = "a".repeat(60);
+    for (address, message) in [
+        (
+            "../x",
+            "\"..\" is not an employee's name: it must begin with a letter or a digit".to_owned(),
+        ),
+        (
+            "alice/..",
+            "\"..\" is not a device's name: it must begin with a letter or a digit".to_owned(),
+        ),
+        (
+            "Alice",
+            "\"Alice\" is not an employee's name: it may not have upper-case letters".to_owned(),
+        ),
+        (
+            "a//b",
+            "\"a//b\" is not an address: EMPLOYEE/DEVICE has exactly one slash".to_owned(),
+        ),
+        ("alice/", "\"\" is not a device's name: it is empty".to_owned()),
+        ("/phone", "\"\" is not an employee's name: it is empty".to_owned()),
+        ("", "\"\" is not an employee's name: it is empty".to_owned()),
+        ("al ice", format!("\"al ice\" is not an employee's name: {ONLY}")),
+        (
+            "al\u{200F}ice",
+            format!("\"al\\u{{200f}}ice\" is not an employee's name: {ONLY}"),
+        ),
+        (
+            "al\u{1b}[2Jice",
+            format!("\"al\\u{{1b}}[2Jice\" is not an employee's name: {ONLY}"),
+        ),
+        (
+            "\u{430}lice",
+            format!("\"\u{430}lice\" is not an employee's name: {ONLY}"),
+        ),
+        (
+            &long,
+            format!("\"{shown}…\" is not an employee's name: it has 300 characters, and may have 64"),
+        ),
+    ] {
+        fails(
+            &home,
+            &["issue", address, "--out", "out"],
+            usage(&format!("[ADDRESS]: {message}")),
+        );
+        fails(
+            &home,
+            &["renew", address, "--out", "out"],
+            usage(&format!("[ADDRESS]: {message}")),
+        );
+        fails(
+            &home,
+            &["revoke", address, "--yes"],
+            usage(&format!("<ADDRESS|SERIAL>: {message}")),
+        );
+    }
+}
+
+#[test]
+fn values_in_argv() {
+    let home = Home::new();
+    let name = "A".repeat(200);
+    let shown = "A".repeat(60);
+    let long = format!("--name <NAME>: the name \"{shown}…\" has 200 characters: it must have 1 to 128");
+    for (flag, value, message) in [
+        ("--name", name.as_str(), long.as_str()),
+        (
+            "--name",
+            "",
+            "--name <NAME>: the name \"\" has 0 characters: it must have 1 to 128",
+        ),
+        (
+            "--name",
+            "Al\u{1b}[31mice",
+            "--name <NAME>: the name \"Al\\u{1b}[31mice\" has the control character U+001B",
+        ),
+        (
+            "--name",
+            "Al\u{202E}ice",
+            "--name <NAME>: the name \"Al\\u{202e}ice\" has the invisible or text-reordering character U+202E",
+        ),
+        (
+            "--email",
+            "alice",
+            "--email <EMAIL>: \"alice\" is not an e-mail address such as alice@acme.example",
+        ),
+        (
+            "--for",
+            "nokia",
+            "--for <TARGET>: \"nokia\" is not one of ios, macos, windows, android, java, linux, any",
+        ),
+        (
+            "--days",
+            "ten",
+            "invalid value 'ten' for '--days <N>': invalid digit found in string",
+        ),
+        (
+            "--wait",
+            "5",
+            "--wait <DURATION>: \"5\" is not a duration such as 30d, 12h or 45m",
+        ),
+    ] {
+        fails(
+            &home,
+            &["issue", "alice", "--out", "out", flag, value],
+            usage(message),
+        );
+    }
+}
+
+#[test]
+fn lives_that_are_too_long() {
+    let home = Home::new();
+    for days in ["0", "399", "100000"] {
+        let message = format!("{days} days is outside what profile device allows (1 to 398)");
+        let wrong = Wrong {
+            exit: 1,
+            kind: "policy",
+            message: &message,
+        };
+        fails(
+            &home,
+            &[
+                "issue",
+                "alice",
+                "--bundle-passphrase-out",
+                "secret",
+                "--days",
+                days,
+            ],
+            wrong,
+        );
+    }
+}
+
+const PEOPLE: [(&str, &str); 20] = [
+    (
+        "300-characters.csv",
+        "1 of its rows cannot be used:\n  line 2: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…\" is not an employee's name: it has 300 characters, and may have 64",
+    ),
+    (
+        "climbs-out.csv",
+        "1 of its rows cannot be used:\n  line 2: \"../x\" is not an employee's name: it may have a-z, 0-9, dot, underscore and hyphen only",
+    ),
+    ("column-twice.csv", "the column \"device\" is there twice"),
+    ("days-over-the-bound.csv", ""),
+    (
+        "duplicate-device.csv",
+        "1 of its rows cannot be used:\n  line 4: alice/phone is in line 2 already",
+    ),
+    ("empty.csv", "the list is empty"),
+    (
+        "escape-in-a-name.csv",
+        "1 of its rows cannot be used:\n  line 2: the name \"Al\\u{1b}[31mice\" has the control character U+001B",
+    ),
+    (
+        "formula.csv",
+        "1 of its rows cannot be used:\n  line 2: name \"=1+1\" begins like a spreadsheet formula",
+    ),
+    ("header-only.csv", "the list is empty"),
+    (
+        "latin-1.csv",
+        "line 3 is not UTF-8 text (saved as Latin-1 or Windows-1252?)",
+    ),
+    (
+        "missing-column.csv",
+        "the column \"device\" is missing in the header",
+    ),
+    (
+        "nul.csv",
+        "1 of its rows cannot be used:\n  line 2: \"ali\\u{0}ce\" is not an employee's name: it may have a-z, 0-9, dot, underscore and hyphen only",
+    ),
+    (
+        "right-to-left-mark.csv",
+        "1 of its rows cannot be used:\n  line 2: \"al\\u{200f}ice\" is not an employee's name: it may have a-z, 0-9, dot, underscore and hyphen only",
+    ),
+    (
+        "right-to-left-override-in-a-name.csv",
+        "1 of its rows cannot be used:\n  line 2: the name \"Al\\u{202e}ice\" has the invisible or text-reordering character U+202E",
+    ),
+    (
+        "semicolons.csv",
+        "the column \"employee;device\" is not known (known are employee, device, name, email, for, days)",
+    ),
+    (
+        "several-at-once.csv",
+        "3 of its rows cannot be used:\n  line 2: \"nokia\" is not one of ios, macos, windows, android, java, linux, any\n  line 3: days \"ten\" is not a number\n  line 4: \"not an address\" is not an e-mail address such as alice@acme.example",
+    ),
+    (
+        "slashes.csv",
+        "1 of its rows cannot be used:\n  line 2: \"a//b\" is not an employee's name: it may have a-z, 0-9, dot, underscore and hyphen only",
+    ),
+    (
+        "too-many-cells.csv",
+        "1 of its rows cannot be used:\n  line 3: it has 3 cells, and the header has 2",
+    ),
+    (
+        "unknown-column.csv",
+        "the column \"phone\" is not known (known are employee, device, name, email, for, days)",
+    ),
+    (
+        "upper-case.csv",
+        "1 of its rows cannot be used:\n  line 2: \"Alice\" is not an employee's name: it may not have upper-case letters",
+    ),
+];
+
+fn from_list(list: &str) -> [&str; 7] {
+    [
+        "issue",
+        "--from",
+        list,
+        "--out",
+        "out",
+        "--bundle-passphrase-out",
+        "secrets",
+    ]
+}
+
+#[test]
+fn lists_of_people() {
+    let home = Home::new();
+    demand_complete("csv", PEOPLE.iter().map(|(file, _)| *file));
+    for (file, message) in PEOPLE {
+        given(&home, "csv", file);
+        if file == "days-over-the-bound.csv" {
+            // Policy speaks once every row can be read.
+            let message = "nothing was issued; 1 rows ask for what policy refuses:\n  \
+                           bob/phone: 399 days is outside what profile device allows (1 to 398)";
+            fails(
+                &home,
+                &from_list(file),
+                Wrong {
+                    exit: 1,
+                    kind: "policy",
+                    message,
+                },
+            );
+        } else {
+            let told = fails(&home, &from_list(file), refused(&format!("{file}: {message}")));
+            assert!(
+                told.stderr
+                    .contains("→ nothing was issued; the list is UTF-8 CSV with a header"),
+                "{told}"
+            );
+        }
+    }
+    let missing = "no-such.csv could not be read: No such file or directory (os error 2)";
+    fails(
+        &home,
+        &from_list("no-such.csv"),
+        Wrong {
+            exit: 1,
+            kind: "disk",
+            message: missing,
+        },
+    );
+}
+
+#[test]
+fn lists_as_spreadsheets_write_them_are_good() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    for (file, devices) in [("good-byte-order-mark.csv", 1), ("good-crlf.csv", 2)] {
+        let home = cheap();
+        given(&home, "csv", file);
+        home.run(&from_list(file));
+        let said = home.run(&["list", "--status", "valid", "--json"]).json();
+        assert_eq!(
+            said["devices"].as_array().unwrap().len(),
+            devices,
+            "{file}: {said}"
+        );
+    }
+}
+
+#[test]
+fn one_bad_row_among_a_hundred_thousand_is_found_soon() {
+    let home = Home::new();
+    let mut list = String::from("employee,device,name\n");
+    for i in 0..99_999 {
+        list.push_str(&format!("person{i},phone,Person {i}\n"));
+    }
+    list.push_str("Last,phone,The Last\n");
+    home.write_private("many.csv", &list);
+    let message = "many.csv: 1 of its rows cannot be used:\n  \
+                   line 100001: \"Last\" is not an employee's name: it may not have upper-case letters";
+    let begun = Instant::now();
+    fails(&home, &from_list("many.csv"), refused(message));
+    // It takes a second or two unoptimised; what compares every row with every other takes hours.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+const REQUESTS: [(&str, &str); 10] = [
+    (
+        "a-certificate.csr",
+        "is no certificate signing request (PKCS#10, PEM or DER): no PEM block \"CERTIFICATE REQUEST\" found",
+    ),
+    ("bad-signature.csr", "has a signature that is not by its own key"),
+    (
+        "changed-subject.csr",
+        "has a signature that is not by its own key",
+    ),
+    (
+        "cut-short.csr",
+        "is no certificate signing request (PKCS#10, PEM or DER): ASN.1 DER message is incomplete: expected 187, actual 186 at DER byte 186",
+    ),
+    (
+        "ed25519.csr",
+        "has a key of the algorithm Ed25519: only P-256 keys are certified",
+    ),
+    (
+        "garbage.csr",
+        "is no certificate signing request (PKCS#10, PEM or DER): no PEM block \"CERTIFICATE REQUEST\" found",
+    ),
+    (
+        "p-384.csr",
+        "has a key of the algorithm EC on another curve, or an invalid point: only P-256 keys are certified",
+    ),
+    (
+        "rsa-512.csr",
+        "has a key of the algorithm RSA: only P-256 keys are certified",
+    ),
+    (
+        "signed-with-sha-512.csr",
+        "is signed with the algorithm 1.2.840.10045.4.3.4: only ecdsa-with-SHA256 is accepted",
+    ),
+    (
+        "trailing-octets.csr",
+        "is no certificate signing request (PKCS#10, PEM or DER): trailing data at end of DER message: decoded 206 bytes, 2 bytes remaining at DER byte 206",
+    ),
+];
+
+#[test]
+fn requests() {
+    let home = Home::new();
+    demand_complete(
+        "csr",
+        REQUESTS
+            .iter()
+            .map(|(file, _)| *file)
+            .chain(["ca-true-and-odd-extensions.csr"]),
+    );
+    for (file, message) in REQUESTS {
+        given(&home, "csr", file);
+        let told = fails(
+            &home,
+            &["issue", "eve", "--out", "out", "--csr", file],
+            refused(&format!("{file} {message}")),
+        );
+        assert!(
+            told.stderr.contains("→ make one with `openssl req -new"),
+            "{told}"
+        );
+    }
+    std::fs::write(home.path("large.csr"), vec![b'A'; 5 << 20]).unwrap();
+    fails(
+        &home,
+        &["issue", "eve", "--csr", "large.csr"],
+        refused("large.csr is larger than 64 KiB"),
+    );
+    let message = "none.csr could not be read: No such file or directory (os error 2)";
+    fails(
+        &home,
+        &["issue", "eve", "--csr", "none.csr"],
+        Wrong {
+            exit: 1,
+            kind: "disk",
+            message,
+        },
+    );
+}
+
+#[test]
+fn a_request_gives_its_key_and_nothing_else() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let says = |address: &str, file: &str| {
+        given(&home, "csr", file);
+        home.run(&["issue", address, "--csr", file]);
+        let certificate = format!("{}-phone.crt", address);
+        let arguments = [
+            "x509",
+            "-in",
+            &certificate,
+            "-noout",
+            "-text",
+            "-nameopt",
+            "RFC2253",
+        ];
+        let text = home.foreign("openssl", &arguments).ok().stdout;
+        let verified = [
+            "verify",
+            "-x509_strict",
+            "-CAfile",
+            "home/public/ca/bundle.pem",
+            &certificate,
+        ];
+        home.foreign("openssl", &verified).ok();
+        text
+    };
+    let plain = says("alice", "good.csr");
+    let odd = says("eve", "ca-true-and-odd-extensions.csr");
+    // They have one key. But for serial number, name, times and signature they are the same certificate.
+    let body = |text: &str, address: &str| {
+        let text = text.replace(address, "NAME");
+        let fickle = ["Serial Number", "Not Before", "Not After"];
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let signature = lines
+            .iter()
+            .rposition(|line| line.contains("Signature Algorithm"))
+            .unwrap();
+        lines.truncate(signature);
+        let serial = lines
+            .iter()
+            .position(|line| line.contains("Serial Number"))
+            .unwrap();
+        lines.remove(serial + 1);
+        lines.retain(|line| !fickle.iter().any(|word| line.contains(word)));
+        lines
+    };
+    assert_eq!(body(&odd, "eve"), body(&plain, "alice"));
+    for smuggled in [
+        "CA:TRUE",
+        "Certificate Sign",
+        "OCSP Signing",
+        "DNS:",
+        "boss@acme.example",
+        "1.2.3.4.5",
+        "Other Org",
+    ] {
+        assert!(!odd.contains(smuggled), "{smuggled}: {odd}");
+    }
+}
+
+const PASSPHRASES: [(&str, &str); 7] = [
+    ("empty", "the passphrase of the issuing key in empty is empty"),
+    (
+        "not-text",
+        "the passphrase of the issuing key in not-text is not text (UTF-8 without NUL)",
+    ),
+    (
+        "only-a-line-end",
+        "the passphrase of the issuing key in only-a-line-end is empty",
+    ),
+    (
+        "too-long",
+        "the passphrase of the issuing key in too-long is longer than 4,096 octets",
+    ),
+    (
+        "two-lines",
+        "the passphrase of the issuing key in two-lines has more than one line",
+    ),
+    (
+        "with-nul",
+        "the passphrase of the issuing key in with-nul is not text (UTF-8 without NUL)",
+    ),
+    ("wrong", ""),
+];
+
+/// Files that are good as passphrases, and too weak for a new one.
+const WEAK: [(&str, &str); 3] = [
+    (
+        "monotonous",
+        "repeats one or two characters: choose several words",
+    ),
+    (
+        "not-ascii",
+        "is not ASCII: several systems cannot open such a bundle",
+    ),
+    ("short", "has 5 characters: 12 or more are needed"),
+];
+
+#[test]
+fn passphrase_files() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    demand_complete(
+        "passphrase",
+        PASSPHRASES.iter().chain(&WEAK).map(|(file, _)| *file),
+    );
+    let issue = |file| {
+        [
+            "issue",
+            "alice",
+            "--bundle-passphrase-out",
+            "secret",
+            "--passphrase-file",
+            file,
+        ]
+    };
+    for (file, message) in PASSPHRASES {
+        given(&home, "passphrase", file);
+        if file == "wrong" {
+            let key = home.home().join("issuing/issuing.key");
+            let message = format!("{} does not open with this passphrase", key.display());
+            fails(
+                &home,
+                &issue(file),
+                Wrong {
+                    exit: 4,
+                    kind: "wrong-passphrase",
+                    message: &message,
+                },
+            );
+        } else {
+            fails(&home, &issue(file), secret(message));
+        }
+    }
+    let missing = "the passphrase of the issuing key could not be read from none: No such file or directory (os error 2)";
+    fails(&home, &issue("none"), secret(missing));
+    let directory =
+        "the passphrase of the issuing key could not be read from home: Is a directory (os error 21)";
+    fails(&home, &issue("home"), secret(directory));
+    home.write_private("open", ISSUING_PASSPHRASE);
+    for mode in [0o644, 0o640, 0o604, 0o660] {
+        std::fs::set_permissions(home.path("open"), Permissions::from_mode(mode)).unwrap();
+        let message = format!("the passphrase file open can be read by others (mode {mode:04o})");
+        let told = fails(&home, &issue("open"), secret(&message));
+        assert!(told.stderr.contains("→ run `chmod 600 open`"), "{told}");
+    }
+    std::fs::set_permissions(home.path("open"), Permissions::from_mode(0o400)).unwrap();
+    home.run(&issue("open"));
+}
+
+#[test]
+fn passphrases_of_bundles_that_are_too_weak() {
+    let home = Home::new();
+    for (file, why) in WEAK {
+        given(&home, "passphrase", file);
+        let message = format!("the passphrase of the bundle {why}");
+        fails(
+            &home,
+            &["issue", "alice", "--bundle-passphrase-file", file, "--out", "out"],
+            refused(&message),
+        );
+    }
+}
+
+const CONFIGURATIONS: [(&str, &str); 14] = [
+    (
+        "days-beyond-bound.toml",
+        "root_crl_days = 5000: it must be 30 to 800 days",
+    ),
+    (
+        "device-with-a-space.toml",
+        "default_device = \"My Phone\": \"My Phone\" is not a device's name: it may have a-z, 0-9, dot, underscore and hyphen only",
+    ),
+    (
+        "https-base-url.toml",
+        "base_url = \"https://pki.acme.example\": it must be an http:// URL of a host and a path (CRLs are signed; https would need them to be fetched)",
+    ),
+    ("latin-1.toml", "the file is not UTF-8"),
+    (
+        "negative-days.toml",
+        "issuing_crl_days = -30: it must be 2 to 90 days",
+    ),
+    (
+        "no-command.toml",
+        "passphrase_command = []: it must name a program",
+    ),
+    (
+        "no-days-at-all.toml",
+        "issuing_crl_days = 0: it must be 2 to 90 days",
+    ),
+    (
+        "no-toml.toml",
+        "TOML parse error at line 1, column 13\n  |\n1 | base_url = [\n  |             ^\nunclosed array, expected `]`",
+    ),
+    (
+        "one-directory-for-both.toml",
+        "[[publish]]: `public` and `server` must be two directories: one of them names employees",
+    ),
+    (
+        "profile-that-climbs-out.toml",
+        "default_profile = \"../x\": \"../x\" is not a profile's name: use a-z, 0-9 and hyphen",
+    ),
+    (
+        "relative-directory.toml",
+        "[[publish]]: the directories must be absolute paths",
+    ),
+    (
+        "unknown-key.toml",
+        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `publish`",
+    ),
+    (
+        "unknown-lifetime.toml",
+        "TOML parse error at line 2, column 1\n  |\n2 | device_days = 90\n  | ^^^^^^^^^^^\nunknown field `device_days`, expected `issuing_crl_days` or `root_crl_days`",
+    ),
+    (
+        "wrong-type.toml",
+        "TOML parse error at line 1, column 20\n  |\n1 | publish_on_issue = \"yes\"\n  |                    ^^^^^\ninvalid type: string \"yes\", expected a boolean",
+    ),
+];
+
+#[test]
+fn configurations() {
+    let home = Home::new();
+    demand_complete("pki.toml", CONFIGURATIONS.iter().map(|(file, _)| *file));
+    let place = home.home().join("pki.toml");
+    for (file, message) in CONFIGURATIONS {
+        given(&home, "pki.toml", file);
+        std::fs::copy(home.path(file), &place).unwrap();
+        let message = format!("{}: {message}", place.display());
+        for arguments in [
+            &["issue", "alice", "--bundle-passphrase-out", "secret"][..],
+            &["list"],
+            &["publish"],
+        ] {
+            let told = fails(
+                &home,
+                arguments,
+                Wrong {
+                    exit: 1,
+                    kind: "config",
+                    message: &message,
+                },
+            );
+            assert!(
+                told.stderr
+                    .contains("→ correct the file; its comments explain every key"),
+                "{told}"
+            );
+        }
+        let found = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3).json();
+        let finding = &found["findings"][0];
+        assert_eq!(
+            (&finding["message"], &finding["severity"]),
+            (&Value::from(message), &Value::from("error")),
+            "{found}"
+        );
+    }
+}
+
+#[test]
+fn e_mail_addresses_outside_the_name_constraints_stay_out_of_the_certificate() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    for (who, email, told) in [
+        ("inside", "inside@acme.example", None),
+        ("below", "below@mail.acme.example", None),
+        (
+            "outside",
+            "outside@evil.example",
+            Some("is outside the domains that this CA may vouch for"),
+        ),
+        (
+            "suffix",
+            "suffix@notacme.example",
+            Some("is outside the domains that this CA may vouch for"),
+        ),
+        ("unicode", "zoë@acme.example", Some("is not ASCII")),
+    ] {
+        let secret = format!("{who}.secret");
+        let arguments = ["issue", who, "--email", email, "--bundle-passphrase-out", &secret];
+        let said = finish(&mut home.pki(&arguments), b"").ok();
+        match told {
+            Some(told) => assert!(
+                said.stderr.contains(&format!("pki: warning: {email} {told}")),
+                "{said}"
+            ),
+            None => assert!(!said.stderr.contains("warning"), "{said}"),
+        }
+        // The ledger keeps it all the same.
+        let shown = home.run(&["show", who, "--json"]);
+        assert!(shown.stdout.contains(email), "{shown}");
+        let pem = home.run(&["show", who, "--pem"]).stdout;
+        let text = home
+            .foreign_given("openssl", &["x509", "-noout", "-text"], pem.as_bytes())
+            .ok()
+            .stdout;
+        assert_eq!(text.contains(&format!("email:{email}")), told.is_none(), "{text}");
+        assert_eq!(
+            text.contains("Subject Alternative Name"),
+            told.is_none(),
+            "{text}"
+        );
+        home.write_private("leaf.pem", &pem);
+        home.foreign(
+            "openssl",
+            &[
+                "verify",
+                "-x509_strict",
+                "-CAfile",
+                "home/public/ca/bundle.pem",
+                "leaf.pem",
+            ],
+        )
+        .ok();
+    }
+}
+
+#[test]
+fn names_that_look_like_hosts_or_fill_the_field_verify() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let longest = "Ä".repeat(128);
+    for (who, name) in [
+        ("alice.smith", None),
+        ("evil.example", None),
+        ("www.google.com", Some("www.google.com")),
+        ("zoe", Some("Zoë Müller 李")),
+        ("long", Some(longest.as_str())),
+        ("comma", Some("Doe, Alice + \"A\" <x>; #1\\")),
+    ] {
+        let secret = format!("{who}.secret");
+        let mut arguments = vec!["issue", who, "--bundle-passphrase-out", &secret];
+        arguments.extend(name.iter().flat_map(|name| ["--name", *name]));
+        home.run(&arguments);
+        let pem = home.run(&["show", who, "--pem"]).stdout;
+        home.write_private("leaf.pem", &pem);
+        let mut verify = vec![
+            "verify",
+            "-x509_strict",
+            "-crl_check_all",
+            "-purpose",
+            "sslclient",
+        ];
+        verify.extend([
+            "-CAfile",
+            "home/public/ca/bundle.pem",
+            "-CRLfile",
+            "home/public/crl/bundle.pem",
+            "leaf.pem",
+        ]);
+        home.foreign("openssl", &verify).ok();
+        let subject = [
+            "x509",
+            "-in",
+            "leaf.pem",
+            "-noout",
+            "-subject",
+            "-nameopt",
+            "utf8,sep_multiline,lname",
+        ];
+        let subject = home.foreign("openssl", &subject).ok().stdout;
+        let common_name = subject
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("commonName="))
+            .unwrap();
+        assert!(
+            common_name.ends_with(" (phone)") && common_name.chars().count() <= 64,
+            "{subject}"
+        );
+        let wanted = name.unwrap_or(who);
+        assert!(
+            wanted.starts_with(common_name.strip_suffix(" (phone)").unwrap()),
+            "{subject}"
+        );
+        assert!(subject.contains(&format!("{who}/phone")), "{subject}");
+    }
+}
+
+#[test]
+fn what_is_no_home() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("empty")).unwrap();
+    home.write_private("file", "not a directory");
+    let at = |name: &str| home.path(name).display().to_string();
+    for (place, message) in [
+        ("none", format!("there is no PKI in {}", at("none"))),
+        (
+            "empty",
+            format!("{} is not the home of a PKI: it has no ledger.jsonl", at("empty")),
+        ),
+        (
+            "file",
+            format!("{} is not the home of a PKI: it has no ledger.jsonl", at("file")),
+        ),
+    ] {
+        let named = at(place);
+        for arguments in [
+            &["issue", "alice"][..],
+            &["list"],
+            &["revoke", "alice", "--yes"],
+            &["publish"],
+            &["audit"],
+        ] {
+            let arguments = [arguments, &["--home", &named]].concat();
+            fails(
+                &home,
+                &arguments,
+                Wrong {
+                    exit: 1,
+                    kind: "no-home",
+                    message: &message,
+                },
+            );
+        }
+    }
+    let doctor = finish(&mut home.pki(&["doctor", "--home", &at("empty")]), b"").exits(3);
+    assert!(
+        doctor
+            .stdout
+            .contains("name the right directory with --home DIR or PKI_HOME"),
+        "{doctor}"
+    );
+    std::fs::remove_file(home.home().join("pki.toml")).unwrap();
+    let message = format!(
+        "{} is not the home of a PKI: it has no pki.toml",
+        home.home().display()
+    );
+    fails(
+        &home,
+        &["list"],
+        Wrong {
+            exit: 1,
+            kind: "no-home",
+            message: &message,
+        },
+    );
+}
+
+#[test]
+fn files_of_two_homes() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let (ours, theirs) = (cheap(), Home::bare());
+    let issue = [
+        "issue",
+        "alice",
+        "--bundle-passphrase-out",
+        "secret",
+        "--out",
+        "out",
+    ];
+    for file in [
+        "root/root.crt",
+        "issuing/issuing.crt",
+        "issuing/issuing.key",
+        "ledger.jsonl",
+    ] {
+        let mixed = copy_of(&ours);
+        std::fs::copy(theirs.home().join(file), mixed.home().join(file)).unwrap();
+        let root = mixed.home().join("root/root.crt");
+        let (kind, message) = match file {
+            "ledger.jsonl" => (
+                "mixed",
+                format!(
+                    "{} is not the certificate that this home's ledger began with: files of two homes are mixed",
+                    root.display()
+                ),
+            ),
+            "issuing/issuing.key" => (
+                "mixed",
+                "the key of the issuing CA does not belong to its certificate".to_owned(),
+            ),
+            _ => (
+                "damaged",
+                "the issuing CA's certificate is not issued by the root beside it".to_owned(),
+            ),
+        };
+        fails(
+            &mixed,
+            &issue,
+            Wrong {
+                exit: 1,
+                kind,
+                message: &message,
+            },
+        );
+        if file != "issuing/issuing.key" {
+            finish(&mut mixed.pki(&["doctor"]), b"").exits(3);
+            fails(
+                &mixed,
+                &["revoke", "alice", "--yes"],
+                Wrong {
+                    exit: 1,
+                    kind,
+                    message: &message,
+                },
+            );
+        }
+    }
+    // A whole CA of another home beside our ledger.
+    let mixed = copy_of(&ours);
+    for file in ["root/root.crt", "issuing/issuing.crt", "issuing/issuing.key"] {
+        std::fs::copy(theirs.home().join(file), mixed.home().join(file)).unwrap();
+    }
+    let root = mixed.home().join("root/root.crt").display().to_string();
+    let message = format!(
+        "{root} is not the certificate that this home's ledger began with: files of two homes are mixed"
+    );
+    fails(
+        &mixed,
+        &issue,
+        Wrong {
+            exit: 1,
+            kind: "mixed",
+            message: &message,
+        },
+    );
+
+    // The index is derived: another home's is of no use, and does no harm.
+    let mixed = copy_of(&ours);
+    std::fs::copy(theirs.home().join("index/head"), mixed.home().join("index/head")).unwrap();
+    let said = finish(&mut mixed.pki(&issue), b"").ok();
+    assert!(
+        said.stderr
+            .contains("pki: the index was made anew from the ledger"),
+        "{said}"
+    );
+    mixed.run(&["audit", "verify"]);
+
+    // The root's CRL of another root holds up the publication until the root signs one, and it is said how.
+    let mixed = copy_of(&ours);
+    std::fs::copy(
+        theirs.home().join("root/root.crl"),
+        mixed.home().join("root/root.crl"),
+    )
+    .unwrap();
+    let said = finish(&mut mixed.pki(&issue), b"").exits(5);
+    assert!(
+        said.stderr.contains("the CRL of the root CA is not signed by it"),
+        "{said}"
+    );
+    assert!(
+        said.stderr.contains("→ run `pki root crl` to finish the work"),
+        "{said}"
+    );
+    let found = finish(&mut mixed.pki(&["doctor"]), b"").exits(3);
+    assert!(found.stdout.contains("→ pki root crl"), "{found}");
+    mixed.run(&["root", "crl"]);
+    let found = mixed.run(&["doctor"]);
+    assert!(!found.stdout.contains("error"), "{found}");
+}
+
+#[test]
+fn what_init_refuses() {
+    let home = Home::unfounded();
+    home.write_private("short", "too short\n");
+    let init = |more: &[&str]| {
+        let mut arguments = vec!["init", "--org", "Acme Ltd", "--domain", "acme.example"];
+        arguments.extend(more);
+        arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = |arguments: &[String], wrong: Wrong<'_>| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        fails(&home, &arguments, wrong);
+    };
+    let message = "the passphrase of the root key has 9 characters: 12 or more are needed";
+    run(&init(&["--root-passphrase-file", "short"]), refused(message));
+    let message = "the passphrases of root and issuing key are the same";
+    run(
+        &init(&["--root-passphrase-file", "issuing-passphrase"]),
+        refused(message),
+    );
+    let long = "A".repeat(49);
+    fails(
+        &home,
+        &["init", "--org", &long, "--domain", "acme.example"],
+        usage("--org has 49 characters: it must have 1 to 48"),
+    );
+    fails(
+        &home,
+        &["init", "--org", "Ac\u{202E}me", "--domain", "acme.example"],
+        usage("--org \"Ac\\u{202e}me\" has the invisible or text-reordering character U+202E"),
+    );
+    std::fs::create_dir(home.home()).unwrap();
+    std::fs::write(home.home().join("precious"), "mine").unwrap();
+    let message = format!("{} exists already", home.home().display());
+    run(
+        &init(&[]),
+        Wrong {
+            exit: 1,
+            kind: "exists",
+            message: &message,
+        },
+    );
+}
