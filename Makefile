@@ -34,6 +34,7 @@ fmt:
 bench:
 	cargo build --release --locked --bins --example fleet
 	python3 tests/bench/bench.py $(BENCH)
+
 # A CA in ./demo, a device and its QR code, and a real nginx that lets the device in and locks it out.
 demo:
 	sh docs/demo.sh
