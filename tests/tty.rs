@@ -310,7 +310,7 @@ fn offboard_wants_the_name_typed() {
     for typed in ["alicia\r", "\r", "y\r"] {
         let mut terminal = Terminal::start(&home, "xterm", "pki offboard alice --yes");
         terminal.answer(
-            "This revokes 1 certificates of alice. Type \"alice\" to go on",
+            "This revokes 1 certificate of alice. Type \"alice\" to go on",
             typed,
         );
         let seen = terminal.ends(4);
@@ -324,7 +324,7 @@ fn offboard_wants_the_name_typed() {
     terminal.answer("Type \"alice\" to go on", "alice\r");
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
     let seen = terminal.ends(0);
-    assert!(seen.contains("alice is revoked"), "{seen}");
+    assert!(seen.contains("alice is offboarded"), "{seen}");
 }
 
 #[test]
