@@ -1,7 +1,7 @@
 # The ways to build, test and try this program. `make check` is what must pass before a change lands.
 
 .DEFAULT_GOAL := build
-.PHONY: build test check tools fmt man bench demo
+.PHONY: build test check tools fmt man docs bench demo
 
 # The release build: target/release/pki.
 build:
@@ -29,3 +29,22 @@ check:
 
 fmt:
 	cargo fmt
+
+# Figures for docs/benchmarks.md. `make bench BENCH=--million` adds a CRL of a million entries.
+bench:
+	cargo build --release --locked --bins --example fleet
+	python3 tests/bench/bench.py $(BENCH)
+
+# A CA in ./demo, a device and its QR code, and a real nginx that lets the device in and locks it out.
+demo:
+	sh docs/demo.sh
+
+# The man pages, one for each command: target/man.
+man:
+	cargo run --locked --quiet --example man -- target/man
+
+# docs/reference.md, from the commands' own help.
+docs:
+	mkdir -p target
+	cargo run --locked --quiet --example reference > target/reference.md
+	mv target/reference.md docs/reference.md

@@ -127,6 +127,13 @@ impl Context {
     /// A busy home, a damaged ledger, or a clock that policy refuses.
     pub fn session<'a>(&self, desk: &'a Desk, policy: ClockPolicy) -> Result<Session<'a>, Failure> {
         let session = desk.session(policy)?;
+        if let Some((clock, last)) = session.behind {
+            self.ui.warn(format!(
+                "the clock says {clock}, before the last event at {last}: that time is used instead"
+            ));
+            self.ui
+                .hint("set the clock: a CRL that begins in the future lets nobody in");
+        }
         self.tell(&session.store);
         self.warn_of_crl(&session.store, session.now)?;
         Ok(session)

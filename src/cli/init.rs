@@ -92,7 +92,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ui.more(format!("{what:<12} until {}", end.date()));
     }
     ui.say(format!("the root's key is {}", founded.root_key.display()));
-    ui.hint("it is needed about once a year: move it to a medium in a safe (root_key in pki.toml names its place)");
+    ui.hint(if founding.offline_root.is_some() {
+        "it is needed about once a year: keep that medium in a safe"
+    } else {
+        "it is needed about once a year: move it to a medium in a safe (root_key in pki.toml names its place)"
+    });
     ui.say(format!(
         "servers load {home}/public/ca/bundle.pem and {home}/public/crl/bundle.pem"
     ));

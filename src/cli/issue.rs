@@ -474,12 +474,15 @@ pub fn many(
     } else {
         handover(args, &mut show, true, ui)?
     };
-    let wanted = check_all(&requests, intent, &desk.home, context)?;
+    let forecast = check_all(&requests, intent, &desk.home, context)?;
     if args.dry_run {
         ui.say(format!(
-            "would issue {wanted} certificates; {} rows need none",
-            requests.len() - wanted
+            "would issue {}, {} have a valid certificate already, {} would fail",
+            forecast.wanted,
+            forecast.already,
+            forecast.failing.len()
         ));
+        forecast.failing.iter().for_each(|why| ui.more(why));
         return Ok(Exit::Done);
     }
     let leap = { desk.session(policy)?.leap };
@@ -539,23 +542,37 @@ pub fn many(
     Ok(Exit::Incomplete)
 }
 
-/// Checks every request against policy and history. Says how many certificates will be made.
-fn check_all(requests: &[Request], intent: Intent, home: &Home, context: &Context) -> Result<usize, Failure> {
+/// What a list will come to.
+#[derive(Default)]
+struct Forecast {
+    wanted: usize,
+    already: usize,
+    failing: Vec<String>,
+}
+
+/// Checks every request against policy and history, before the first is carried out.
+fn check_all(
+    requests: &[Request],
+    intent: Intent,
+    home: &Home,
+    context: &Context,
+) -> Result<Forecast, Failure> {
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
-    let mut wanted = 0;
+    let mut forecast = Forecast::default();
     let mut refused = Vec::new();
     for request in requests {
         match operate::plan(&store, home, request, intent, now) {
-            Ok(_) => wanted += 1,
+            Ok(_) => forecast.wanted += 1,
+            Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
             Err(OperateError::Refused(why)) => refused.push(format!("  {}: {why}", request.holder.address)),
             Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
-            // Who is there already or was locked out is told at the end, and is no obstacle to the others.
-            Err(_) => {}
+            // Who was locked out is told at the end, and is no obstacle to the others.
+            Err(why) => forecast.failing.push(why.to_string()),
         }
     }
     if refused.is_empty() {
-        return Ok(wanted);
+        return Ok(forecast);
     }
     let count = refused.len();
     refused.truncate(20);

@@ -50,8 +50,10 @@ Examples:
   pki list --expiring 30d                            who needs a new certificate soon
   pki doctor                                         what is wrong or soon will be
 
-Exit codes: 0 done, 1 refused, 2 wrong usage, 3 looked and found something, 4 secret or confirmation missing or wrong,
-5 committed but not all delivered or published, 70 a bug in pki, 130 interrupted.")]
+Exit codes:
+  0 done    1 refused    2 wrong usage    3 looked and found something
+  4 secret or confirmation missing or wrong    5 recorded, but not all delivered or published
+  70 a bug in pki    130 interrupted")]
 struct Cli {
     #[command(flatten)]
     global: Global,

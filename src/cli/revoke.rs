@@ -113,9 +113,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .confirm(&format!("Revoke {label} ({})?", args.reason))?;
     }
     let reason = args.reason;
-    finish(args.common, context, &desk, &label, accepted, |session| {
-        operate::revoke(session, &whom, reason)
-    })
+    finish(
+        args.common,
+        context,
+        &desk,
+        (Deed::Revoked, &label),
+        accepted,
+        |session| operate::revoke(session, &whom, reason),
+    )
 }
 
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {
@@ -134,7 +139,10 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
             .filter(|record| record.status(now).accepted())
             .count();
         if !args.common.dry_run && (accepted > 0 || since.is_none()) {
-            let question = format!("This revokes {accepted} certificates of {employee}.");
+            let question = format!(
+                "This locks {employee} out for good: {} to revoke.",
+                certificates(accepted)
+            );
             context
                 .ui
                 .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;
@@ -142,9 +150,30 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         accepted
     };
     let label = employee.to_string();
-    finish(args.common, context, &desk, &label, accepted, |session| {
-        operate::offboard(session, &employee)
-    })
+    finish(
+        args.common,
+        context,
+        &desk,
+        (Deed::Offboarded, &label),
+        accepted,
+        |session| operate::offboard(session, &employee),
+    )
+}
+
+/// What is done, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Revoked,
+    Offboarded,
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Revoked => "revoked",
+            Self::Offboarded => "offboarded",
+        })
+    }
 }
 
 /// Unlocks, records, publishes and tells: the same for a device and a person.
@@ -152,37 +181,41 @@ fn finish(
     common: Common,
     context: &Context,
     desk: &Desk,
-    label: &str,
+    (deed, label): (Deed, &str),
     accepted: usize,
     take_back: impl FnOnce(&mut Session<'_>) -> Result<Revoked, operate::OperateError>,
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     if common.dry_run {
-        ui.say(format!("would revoke {accepted} certificates of {label}"));
+        ui.say(format!("would revoke {} of {label}", certificates(accepted)));
         return Ok(Exit::Done);
     }
     // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and publishing.
     let publishes = !common.no_publish
         && (accepted > 0 || !operate::behind(&context.session(desk, ClockPolicy::Lenient)?)?.is_empty());
     let issuing: Option<Issuing> = if publishes {
-        Some(unlock(&common, context, desk, label)?)
+        Some(unlock(&common, context, desk)?)
     } else {
         None
     };
     let mut session = context.session(desk, ClockPolicy::Lenient)?;
     let revoked = take_back(&mut session)?;
     match (revoked.certificates.len(), revoked.already) {
-        (0, Some(since)) => ui.say(format!("{label} was revoked already, on {since}")),
+        (0, Some(since)) => ui.say(format!("{label} was {deed} already, on {since}")),
+        (0, None) if deed == Deed::Offboarded => ui.say(format!(
+            "{label} is offboarded: no certificate to revoke, and none will be issued"
+        )),
         (0, None) => ui.say(format!(
             "{label} has no certificate that servers accept; nothing to revoke"
         )),
-        (1, _) => ui.say(format!("{label} is revoked")),
-        (count, _) => ui.say(format!("{label} is revoked, {count} certificates")),
+        (1, _) => ui.say(format!("{label} is {deed}")),
+        (count, _) => ui.say(format!("{label} is {deed}: {} revoked", certificates(count))),
     }
     if !revoked.certificates.is_empty() {
         ui.more(format!(
-            "{} has {} active devices left",
-            revoked.employee, revoked.devices_left
+            "{} has {} left",
+            revoked.employee,
+            counted(revoked.devices_left, "active device")
         ));
     }
     let mut exit = Exit::Done;
@@ -215,11 +248,23 @@ fn finish(
     ui.report_done(&report, Ok(exit))
 }
 
-fn unlock(common: &Common, context: &Context, desk: &Desk, label: &str) -> Result<Issuing, Failure> {
+fn certificates(count: usize) -> String {
+    counted(count, "certificate")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        0 => format!("no {what}"),
+        1 => format!("1 {what}"),
+        more => format!("{more} {what}s"),
+    }
+}
+
+fn unlock(common: &Common, context: &Context, desk: &Desk) -> Result<Issuing, Failure> {
     common.issuing.unlock(&desk.home, &context.ui).map_err(|failure| match failure.exit {
-        Exit::Secret => failure.hint(format!(
-            "`pki revoke {label} --no-publish` records it without a passphrase; servers act on it after `pki publish`"
-        )),
+        Exit::Secret => failure.hint(
+            "the same with --no-publish records it without a passphrase; servers act on it after `pki publish`",
+        ),
         Exit::Done | Exit::Refused | Exit::Usage | Exit::Found | Exit::Incomplete | Exit::Bug | Exit::Interrupted => failure,
     })
 }

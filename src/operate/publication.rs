@@ -62,17 +62,21 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     let staged_crl = staged
         .map(|place| disk::read_if_there(&place.to.directory.join(ISSUING_CRL)))
         .transpose()?;
-    let mut revoked = session.store.revoked(previous.map(|p| p.this_update))?;
+    let mut revoked = session.store.revoked(gone_before(session, previous))?;
     let mut done = Published {
         adopted,
         ..Published::default()
     };
 
+    let number = previous.map(|terms| terms.number);
     let current = staged_crl
         .flatten()
-        .filter(|der| is_current(session, der, &revoked, previous.map(|p| p.number)));
+        .and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
     let issuing_crl: Arc<Vec<u8>> = match (current, issuing) {
-        (Some(der), _) => der.into(),
+        (Some((entries, der)), _) => {
+            revoked = entries;
+            der.into()
+        }
         (None, None) => return Ok(Refresh::NeedsKey),
         (None, Some(issuing)) => {
             let der = sign_crl(session, issuing, previous, &mut revoked)?;
@@ -137,15 +141,16 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     let published = published_crls(session, &places)?;
     let (previous, _) = remember(published);
     let number = previous.map(|p| p.number);
-    let revoked = session.store.revoked(previous.map(|p| p.this_update))?;
+    let revoked = session.store.revoked(gone_before(session, previous))?;
     let own = session
         .desk
         .home
         .path()
         .join(Area::Public.word())
         .join(ISSUING_CRL);
-    let current = disk::read_if_there(&own)?.filter(|der| is_current(session, der, &revoked, number));
-    let Some(issuing_crl) = current else {
+    let current = disk::read_if_there(&own)?
+        .and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
+    let Some((revoked, issuing_crl)) = current else {
         return Ok(vec!["a new CRL is due".into()]);
     };
     let root_crl = disk::read(&session.desk.home.root_crl_path(), 64 << 20)?.into();
@@ -168,6 +173,12 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
 }
 
 const ISSUING_CRL: &str = "crl/issuing.crl";
+
+/// Whose certificate ended before this may leave the CRL: it was on one that was made after that end (RFC 5280 §3.3), and the clock does
+/// not say meanwhile that the certificate is still good.
+fn gone_before(session: &Session<'_>, previous: Option<Terms>) -> Option<Time> {
+    previous.map(|terms| terms.this_update.min(session.now))
+}
 
 /// A place of the publication.
 struct Place {
@@ -313,24 +324,29 @@ fn adopt(session: &mut Session<'_>, published: &[Standing]) -> Result<usize, Ope
     Ok(count)
 }
 
-/// Whether a CRL is the last one, revokes what it should, and has more than half of its life before it.
-fn is_current(session: &Session<'_>, der: &[u8], revoked: &[Revocation], last: Option<u64>) -> bool {
-    let Ok(crl) = Crl::parse(der) else { return false };
+/// The entries of a CRL, where it is the last one, revokes all that it should, and has more than half of its life before it. An entry that
+/// may leave does so when the next CRL is signed, and is no reason to sign one.
+fn entries_if_current(
+    session: &Session<'_>,
+    der: &[u8],
+    wanted: &[Revocation],
+    last: Option<u64>,
+) -> Option<Vec<Revocation>> {
+    let crl = Crl::parse(der).ok()?;
     let terms = crl.terms();
     let half = Span::seconds((terms.next_update - terms.this_update).as_seconds() / 2);
     let fresh = terms.this_update <= session.now && session.now < terms.this_update + half;
-    let mut wanted = revoked.iter();
-    fresh
-        && Some(terms.number) == last
-        && crl.is_issued_by(session.desk.home.chain().issuing())
-        && crl.entries().all(|entry| {
-            entry.is_ok_and(|entry| {
-                wanted
-                    .next()
-                    .is_some_and(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at))
-            })
-        })
-        && wanted.next().is_none()
+    if !fresh || Some(terms.number) != last || !crl.is_issued_by(session.desk.home.chain().issuing()) {
+        return None;
+    }
+    let mut wanted = wanted.iter().peekable();
+    let mut entries = Vec::new();
+    for entry in crl.entries() {
+        let entry = entry.ok()?;
+        wanted.next_if(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at));
+        entries.push(entry);
+    }
+    wanted.next().is_none().then_some(entries)
 }
 
 fn sign_crl(

@@ -42,6 +42,8 @@ pub struct Session<'a> {
     pub now: Time,
     /// How far the clock stands after the last event, where that is more than thirty days.
     pub leap: Option<(Time, Time)>,
+    /// What the clock says and the last event's time, where the clock stands behind and it was gone on with the latter.
+    pub behind: Option<(Time, Time)>,
     _lock: Lock,
 }
 
@@ -55,13 +57,17 @@ impl Desk {
         let clock = (self.clock)();
         let mut store = self.home.store(&lock, self.patience, clock)?;
         let mut leap = None;
+        let mut behind = None;
         let now = match (Clock::judge(clock, store.last_time()), policy) {
             (Clock::Good(now), _) => now,
             (Clock::FarAhead { clock, last }, _) => {
                 leap = Some((clock, last));
                 clock
             }
-            (Clock::Behind { last, .. }, ClockPolicy::Lenient) => last,
+            (Clock::Behind { clock, last }, ClockPolicy::Lenient) => {
+                behind = Some((clock, last));
+                last
+            }
             (Clock::Behind { clock, last }, ClockPolicy::Strict) => {
                 return Err(OperateError::ClockBehind { clock, last });
             }
@@ -75,6 +81,7 @@ impl Desk {
             store,
             now,
             leap,
+            behind,
             _lock: lock,
         })
     }

@@ -392,3 +392,219 @@ fn check_entries(der: &[u8], revoked: &[Revocation]) -> Result<(), Rejected> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::{Issuing, Root};
+    use crate::key::{SoftwareKey, os_rng};
+    use crate::model::{NameConstraints, Reason, Span};
+
+    struct Cas {
+        root: Root,
+        issuing: Issuing,
+    }
+
+    fn now() -> Time {
+        Time::from_unix(1_800_000_000)
+    }
+
+    fn terms(number: u64) -> Terms {
+        Terms {
+            number,
+            this_update: now() - Span::minutes(5),
+            next_update: now() + Span::days(30),
+        }
+    }
+
+    fn revoked() -> Vec<Revocation> {
+        [1, 2]
+            .map(|octet| Revocation {
+                serial: Serial::from_random([octet; 16]),
+                at: now(),
+                reason: Reason::Lost,
+            })
+            .to_vec()
+    }
+
+    impl Cas {
+        fn new() -> Self {
+            let constraints = NameConstraints {
+                domains: vec!["acme.example".parse().unwrap()],
+                ..NameConstraints::default()
+            };
+            let begun = now() - Span::days(1);
+            let root = Root::create("Acme Ltd", &constraints, begun, &mut os_rng()).unwrap();
+            let key = SoftwareKey::generate(&mut os_rng());
+            let chain = root
+                .sign_issuing(key.public_key(), None, begun, &mut os_rng())
+                .unwrap();
+            Self {
+                root,
+                issuing: Issuing::open(chain, key, None).unwrap(),
+            }
+        }
+
+        /// Builds a publication of these two CRLs, with two revocations.
+        fn build(
+            &self,
+            issuing: Vec<u8>,
+            root: Vec<u8>,
+            published: &[PublishedCrl],
+        ) -> Result<Publication, Rejected> {
+            let material = Material {
+                chain: self.issuing.chain(),
+                root_crl: root.into(),
+                issuing_crl: issuing.into(),
+                revoked: &revoked(),
+                accepted: &[],
+                now: now(),
+            };
+            Publication::build(&material, published)
+        }
+
+        fn issuing_crl(&self, terms: Terms) -> Vec<u8> {
+            self.issuing.sign_crl(terms, &revoked()).unwrap()
+        }
+
+        fn root_crl(&self, terms: Terms) -> Vec<u8> {
+            self.root.sign_crl(terms, &[]).unwrap()
+        }
+
+        fn rejection(&self, issuing: Vec<u8>, root: Vec<u8>) -> Rejected {
+            self.build(issuing, root, &[]).unwrap_err()
+        }
+    }
+
+    #[test]
+    fn a_good_publication_has_each_file_once_and_the_maps_first() {
+        let cas = Cas::new();
+        let publication = cas
+            .build(cas.issuing_crl(terms(7)), cas.root_crl(terms(3)), &[])
+            .unwrap();
+        let paths = |area| {
+            publication
+                .files(area)
+                .iter()
+                .map(|file| file.path)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            paths(Area::Server),
+            ["revoked.map", "allowed.map", "devices.json"]
+        );
+        let public = paths(Area::Public);
+        assert!(
+            public.iter().rposition(|p| p.starts_with("crl/"))
+                < public.iter().position(|p| p.starts_with("ca/"))
+        );
+        assert_eq!(publication.valid_until(), terms(7).next_update);
+        assert_eq!(publication.root_crl_ended(), None);
+    }
+
+    #[test]
+    fn a_crl_that_would_lock_everyone_out_is_rejected() {
+        let cas = Cas::new();
+        let good = || (cas.issuing_crl(terms(7)), cas.root_crl(terms(3)));
+        let ended = Terms {
+            this_update: now() - Span::days(1),
+            next_update: now() - Span::seconds(1),
+            ..terms(7)
+        };
+        assert!(matches!(
+            cas.rejection(cas.issuing_crl(ended), good().1),
+            Rejected::Ended(Authority::Issuing, _)
+        ));
+        let future = Terms {
+            this_update: now() + Span::seconds(1),
+            ..terms(7)
+        };
+        assert!(matches!(
+            cas.rejection(cas.issuing_crl(future), good().1),
+            Rejected::NotYet(Authority::Issuing, _)
+        ));
+        assert!(matches!(
+            cas.rejection(good().0, cas.root_crl(future)),
+            Rejected::NotYet(Authority::Root, _)
+        ));
+        assert!(matches!(
+            cas.rejection(good().1, good().1),
+            Rejected::Signature(Authority::Issuing)
+        ));
+        assert!(matches!(
+            cas.rejection(good().0, good().0),
+            Rejected::Signature(Authority::Root)
+        ));
+        let other = Cas::new();
+        assert!(matches!(
+            cas.rejection(good().0, other.root_crl(terms(3))),
+            Rejected::Signature(Authority::Root)
+        ));
+        assert!(matches!(
+            cas.rejection(vec![0x30, 0], good().1),
+            Rejected::Unreadable(Authority::Issuing, _)
+        ));
+    }
+
+    #[test]
+    fn a_root_crl_that_ended_is_told_and_no_obstacle() {
+        let cas = Cas::new();
+        let ended = Terms {
+            this_update: now() - Span::days(1),
+            next_update: now() - Span::seconds(1),
+            ..terms(3)
+        };
+        let publication = cas
+            .build(cas.issuing_crl(terms(7)), cas.root_crl(ended), &[])
+            .unwrap();
+        assert_eq!(publication.root_crl_ended(), Some(ended.next_update));
+    }
+
+    #[test]
+    fn a_crl_must_revoke_what_the_ledger_says_no_more_and_no_less() {
+        let cas = Cas::new();
+        let root = || cas.root_crl(terms(3));
+        let mut more = revoked();
+        more.push(Revocation {
+            serial: Serial::from_random([3; 16]),
+            ..more[0]
+        });
+        let mut other_reason = revoked();
+        other_reason[0].reason = Reason::Replaced;
+        for entries in [&revoked()[..1], &more, &other_reason, &[]] {
+            let crl = cas.issuing.sign_crl(terms(7), entries).unwrap();
+            assert!(
+                matches!(cas.rejection(crl, root()), Rejected::Entries(_)),
+                "{entries:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_never_falls_and_names_one_crl() {
+        let cas = Cas::new();
+        let (issuing, root) = (cas.issuing_crl(terms(7)), cas.root_crl(terms(3)));
+        let build = |number, sha256| {
+            let there = PublishedCrl {
+                authority: Authority::Issuing,
+                number,
+                sha256,
+            };
+            cas.build(issuing.clone(), root.clone(), &[there])
+        };
+        let same: [u8; 32] = Sha256::digest(&issuing).into();
+        assert!(build(6, [0; 32]).is_ok() && build(7, same).is_ok());
+        assert!(matches!(
+            build(7, [0; 32]),
+            Err(Rejected::SameNumber(Authority::Issuing, 7))
+        ));
+        assert!(matches!(
+            build(8, [0; 32]),
+            Err(Rejected::Older {
+                number: 7,
+                published: 8,
+                ..
+            })
+        ));
+    }
+}

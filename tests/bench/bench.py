@@ -1,0 +1,216 @@
+"""Measures the release build beside openssl, and prints a table for docs/benchmarks.md.
+
+Every figure is the median of several runs, on whatever machine this is; compare figures of one run only.
+`bench.py --million` adds the publication of a million revocations, which takes some minutes and 5 GB of disk.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+PKI = TARGET / "pki"
+FLEET = TARGET / "examples" / "fleet"
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="pki-bench-"))
+os.umask(0o077)
+
+
+def run(*command, cwd=WORK):
+    """Runs a command that must succeed: seconds of wall clock, and peak memory in MB."""
+    begun = time.perf_counter()
+    process = subprocess.Popen([str(c) for c in command], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    error = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begun
+    if status != 0:
+        sys.exit(f"{command}: status {status}: {error.decode()}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def median(runs, command):
+    """The median of runs of what `command(i)` gives: seconds, and the greatest memory."""
+    measured = [run(*command(i)) for i in range(runs)]
+    return statistics.median(m[0] for m in measured), max(m[1] for m in measured)
+
+
+def hyperfine(command, runs=30):
+    """The median seconds of one command, by hyperfine."""
+    out = WORK / "hyperfine.json"
+    subprocess.run(
+        ["hyperfine", "-N", "--warmup", "3", "--runs", str(runs), "--export-json", out, command],
+        check=True, cwd=WORK, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    return json.loads(out.read_text())["results"][0]["median"]
+
+
+def row(what, measured, limit):
+    print(f"| {what} | {measured} | {limit} |", flush=True)
+
+
+def ms(seconds):
+    return f"{seconds * 1000:.1f} ms"
+
+
+def secret(name, text):
+    path = WORK / name
+    path.write_text(text + "\n")
+    return path
+
+
+ROOT_SECRET = secret("root.txt", "a passphrase of the root")
+SECRET = secret("issuing.txt", "a passphrase of the issuing CA")
+
+
+def pki(home, *arguments):
+    return [PKI, "--home", WORK / home, "--no-input", "-q", *arguments]
+
+
+def home(name, publish=False, cheap=True):
+    """A new home; with a key of almost no scrypt cost where the rest is what is measured."""
+    run(*pki(name, "init", "--org", "Acme Ltd", "--domain", "acme.example",
+             "--root-passphrase-file", ROOT_SECRET, "--passphrase-file", SECRET))
+    configuration = WORK / name / "pki.toml"
+    if not publish:
+        configuration.write_text(configuration.read_text().replace("publish_on_issue = true", "publish_on_issue = false"))
+    if cheap:
+        key = WORK / name / "issuing" / "issuing.key"
+        again = secret("again.txt", "a passphrase of the issuing CA")
+        run("openssl", "pkcs8", "-topk8", "-in", key, "-passin", f"file:{SECRET}", "-scrypt", "-scrypt_N", "16",
+            "-scrypt_r", "1", "-scrypt_p", "1", "-v2", "aes-256-cbc", "-passout", f"file:{again}", "-out", "key")
+        shutil.move(WORK / "key", key)
+    return name
+
+
+COUNT = iter(range(1_000_000))
+
+
+def issue(name):
+    number = next(COUNT)
+    return pki(name, "issue", f"bench{number}", "--out", WORK / "out", "--passphrase-file", SECRET,
+               "--bundle-passphrase-out", WORK / "out" / f"{number}.txt")
+
+
+def people(count, name):
+    path = WORK / f"{name}.csv"
+    rows = (f"{name}{i:06},phone,Person {i},p{i}@acme.example" for i in range(count))
+    path.write_text("employee,device,name,email\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def bulk(name, count, label):
+    return pki(name, "issue", "--from", people(count, label), "--out", WORK / f"out-{label}", "--passphrase-file", SECRET,
+               "--bundle-passphrase-out", WORK / f"{label}.tsv")
+
+
+def openssl_ca():
+    """What a script around `openssl` needs to keep a CA with an index."""
+    directory = WORK / "openssl"
+    (directory / "new").mkdir(parents=True)
+    (directory / "index.txt").write_text("")
+    (directory / "serial").write_text("01\n")
+    (directory / "ca.cnf").write_text(
+        "[ca]\ndefault_ca=a\n[a]\ndir=.\ndatabase=index.txt\nserial=serial\nnew_certs_dir=new\ndefault_md=sha256\n"
+        "policy=p\ncertificate=ca.crt\nprivate_key=ca.key\ndefault_days=90\nunique_subject=no\n[p]\ncommonName=supplied\n"
+        "[req]\ndistinguished_name=d\n[d]\n"
+    )
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=CA",
+        "-keyout", "ca.key", "-out", "ca.crt", "-days", "900", cwd=directory)
+    return directory
+
+
+def openssl_device(directory, number):
+    """One device as a script does it: key and request, certificate, bundle."""
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config", "ca.cnf"]
+    first = run("openssl", "req", *new, "-subj", f"/CN=device{number}", "-keyout", "d.key", "-out", "d.csr", cwd=directory)
+    second = run("openssl", "ca", "-batch", "-config", "ca.cnf", "-in", "d.csr", "-out", "d.crt", cwd=directory)
+    third = run("openssl", "pkcs12", "-export", "-inkey", "d.key", "-in", "d.crt", "-certfile", "ca.crt", "-passout",
+                "pass:x", "-out", f"{number}.p12", cwd=directory)
+    return first[0] + second[0] + third[0]
+
+
+def single():
+    spawn = hyperfine(f"{PKI} --version")
+    row("`pki --version`: starting a process", ms(spawn), "")
+    home("plain")
+    time_issue, memory = median(60, lambda _: issue("plain"))
+    row("`pki issue`, key of small scrypt cost, nothing published", ms(time_issue), "10 ms")
+    row("peak memory of that", f"{memory:.0f} MB", "40 MB")
+    home("real", cheap=False)
+    real, memory = median(20, lambda _: issue("real"))
+    row("`pki issue`, key of full scrypt cost (2^14, 8, 8 on all cores)", ms(real), "")
+    row("peak memory of that, scrypt's 16 MB a core included", f"{memory:.0f} MB", "")
+    home("hundred", publish=True)
+    run(*bulk("hundred", 100, "h"))
+    published, _ = median(40, lambda _: issue("hundred"))
+    row("`pki issue` with publication, at 100 to 140 devices, small scrypt cost", ms(published), "30 ms")
+    row("`pki list` there", ms(hyperfine(f"{PKI} --home {WORK / 'hundred'} list")), "10 ms")
+    row("`pki show` there", ms(hyperfine(f"{PKI} --home {WORK / 'hundred'} show h000050/phone")), "10 ms")
+    return time_issue, real
+
+
+def large(empty, empty_real):
+    for name, cheap in [("large", True), ("large-real", False)]:
+        home(name, cheap=cheap)
+        run(FLEET, WORK / name, "100000", "valid")
+        run(*issue(name))
+    cheap, _ = median(40, lambda _: issue("large"))
+    real, _ = median(20, lambda _: issue("large-real"))
+    row("`pki issue` at 100,000 records, full scrypt cost", f"{ms(real)}, {real / empty_real:.2f} × an empty home", "1.5 ×")
+    row("`pki issue` at 100,000 records, small scrypt cost", f"{ms(cheap)}, {cheap / empty:.2f} × an empty home", "")
+    shutil.rmtree(WORK / "large-real")
+    run("rm", "-rf", WORK / "large" / "index")
+    rebuilt, _ = run(*issue("large"))
+    row("`pki issue` there with the index gone: made anew from 130 MB of ledger", f"{rebuilt:.1f} s", "")
+    shutil.rmtree(WORK / "large")
+
+
+def csv():
+    home("csv", cheap=False)
+    times = [run(*bulk("csv", 1000, f"c{i}")) for i in range(3)]
+    ours = statistics.median(t[0] for t in times)
+    directory = openssl_ca()
+    theirs = sum(openssl_device(directory, number) for number in range(1000))
+    row("1,000 devices from CSV, full scrypt cost", f"{ours:.2f} s", "1 s")
+    row("the same with `openssl req`, `ca`, `pkcs12` in a loop", f"{theirs:.1f} s, {theirs / ours:.0f} × ours", "20 ×")
+    row("peak memory of ours", f"{max(t[1] for t in times):.0f} MB", "")
+
+
+def publication(count, runs, limit):
+    name = f"crl{count}"
+    home(name, cheap=True)
+    run(FLEET, WORK / name, str(count), "revoked")
+    measured = []
+    for _ in range(runs):
+        shutil.rmtree(WORK / name / "public")
+        shutil.rmtree(WORK / name / "server")
+        measured.append(run(*pki(name, "publish", "--passphrase-file", SECRET)))
+    seconds = statistics.median(m[0] for m in measured)
+    row(f"publication with a CRL of {count:,} entries: signed, checked, written", f"{seconds:.2f} s", limit)
+    row("peak memory of that", f"{max(m[1] for m in measured):.0f} MB", "400 MB" if count > 100_000 else "")
+    again, _ = median(runs, lambda _: pki(name, "publish"))
+    row("the same again with nothing changed", f"{again:.2f} s", "")
+    shutil.rmtree(WORK / name)
+
+
+def main():
+    (WORK / "out").mkdir()
+    print("| what | measured | limit |\n|---|---|---|")
+    empty, empty_real = single()
+    csv()
+    large(empty, empty_real)
+    publication(100_000, 5, "0.4 s")
+    if "--million" in sys.argv:
+        publication(1_000_000, 3, "3 s")
+
+
+try:
+    main()
+finally:
+    shutil.rmtree(WORK, ignore_errors=True)

@@ -1,0 +1,406 @@
+//! The documentation, held against the program: what its pages tell a reader to type is typed, and must say what they show.
+//!
+//! A fence of `sh` is run, in order, by one bash a page, in a terminal of its own and an empty directory; the first command that
+//! fails ends the page. A fence of `text` right behind it is what the reader sees; `...` alone on a line stands for any lines.
+//! Dates, serial numbers, hashes and passphrases are compared by their form. Comments steer what a reader need not see:
+//!
+//! - `<!-- needs: nginx curl -->` foreign programs of the page; where one is missing the page is skipped, and in CI that fails.
+//! - `<!-- test: COMMAND -->` is run as well.
+//! - `<!-- not run: WHY -->` the next fence is not run.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../examples/reference.rs"]
+mod reference;
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use regex::Regex;
+use rexpect::reader::Options;
+use rexpect::session::spawn_with_options;
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_shows() {
+    run_page("README.md");
+}
+
+#[test]
+fn the_tutorial_runs_as_written() {
+    run_page("docs/tutorial.md");
+}
+
+#[test]
+fn the_how_to_of_nginx_runs_as_written() {
+    run_page("docs/how-to/nginx.md");
+}
+
+#[test]
+fn the_how_to_of_node_runs_as_written() {
+    run_page("docs/how-to/node.md");
+}
+
+#[test]
+fn the_how_to_of_lists_runs_as_written() {
+    run_page("docs/how-to/csv.md");
+}
+
+#[test]
+fn the_how_to_of_a_lost_phone_runs_as_written() {
+    run_page("docs/how-to/lost-phone.md");
+}
+
+#[test]
+fn the_how_to_of_an_employee_who_leaves_runs_as_written() {
+    run_page("docs/how-to/employee-leaves.md");
+}
+
+#[test]
+fn the_how_to_of_the_timer_runs_as_written() {
+    run_page("docs/how-to/timer.md");
+}
+
+#[test]
+fn the_how_to_of_the_offline_root_runs_as_written() {
+    run_page("docs/how-to/offline-root.md");
+}
+
+#[test]
+fn the_page_on_files_runs_as_written() {
+    run_page("docs/files.md");
+}
+
+#[test]
+fn every_page_with_commands_is_run() {
+    let this = std::fs::read_to_string(root().join("tests/docs.rs")).unwrap();
+    for page in pages() {
+        let runs = steps(&read(&page)).iter().any(|step| step.shown);
+        assert!(
+            !runs || this.contains(&format!("run_page(\"{page}\")")),
+            "{page} has commands and no test"
+        );
+    }
+}
+
+#[test]
+fn the_reference_is_what_the_commands_say() {
+    let written = read("docs/reference.md");
+    assert!(
+        written == reference::text(),
+        "docs/reference.md is stale: run `make docs`"
+    );
+}
+
+#[test]
+fn links_lead_somewhere_and_lines_are_short() {
+    let link = Regex::new(r"\]\(([^)#]+)(#[^)]*)?\)").unwrap();
+    for page in pages() {
+        let text = read(&page);
+        let directory = root().join(&page).parent().unwrap().to_owned();
+        for target in link.captures_iter(&text).map(|found| found[1].to_owned()) {
+            let there = target.contains("://") || directory.join(&target).exists();
+            assert!(there, "{page}: there is no {target}");
+        }
+        let mut shown = false;
+        for (number, line) in text.lines().enumerate() {
+            // What the program says has the length that it has.
+            shown = line == "```text" || (shown && line != "```");
+            let long = line.chars().count() > 120 && !shown;
+            assert!(!long, "{page}:{}: longer than 120 characters: {line}", number + 1);
+        }
+    }
+}
+
+#[test]
+fn a_page_whose_command_fails_is_noticed() {
+    let page = "```sh\ntrue\n```\n```sh\nfalse\necho not reached\n```\n";
+    assert!(outcome(page).unwrap_err().contains("ended with 1"));
+}
+
+#[test]
+fn a_page_that_shows_something_else_is_noticed() {
+    let page =
+        |shown: &str| format!("```sh\necho good until 2026-01-31; echo end\n```\n\n```text\n{shown}\n```\n");
+    assert_eq!(outcome(&page("good until 2031-12-01\nend")), Ok(()));
+    assert_eq!(outcome(&page("...\nend")), Ok(()));
+    assert!(
+        outcome(&page("good until tomorrow\nend"))
+            .unwrap_err()
+            .contains("good until tomorrow")
+    );
+    assert!(outcome(&page("good until 2031-12-01")).is_err());
+}
+
+/// Something that is typed, and what it shows.
+#[derive(Debug, PartialEq)]
+struct Step {
+    line: usize,
+    script: String,
+    output: Option<String>,
+    /// Whether a reader sees it.
+    shown: bool,
+}
+
+fn run_page(page: &str) {
+    let text = read(page);
+    let missing: Vec<String> = needs(&text)
+        .into_iter()
+        .filter(|program| !is_installed(program))
+        .collect();
+    if !missing.is_empty() {
+        let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+        assert!(!ci, "{page} needs {}, and this is CI", missing.join(", "));
+        eprintln!(
+            "skipped: {page} needs {} (`make test` installs it)",
+            missing.join(", ")
+        );
+        return;
+    }
+    if let Err(why) = outcome(&text) {
+        panic!("{page}:{why}");
+    }
+}
+
+/// Runs the steps of a page. The error begins with the line of the step.
+fn outcome(page: &str) -> Result<(), String> {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path().canonicalize().unwrap();
+    let bin = home.join(".bin");
+    std::fs::create_dir(&bin).unwrap();
+    symlink(env!("CARGO_BIN_EXE_pki"), bin.join("pki")).unwrap();
+    symlink(root().join("docs"), home.join("docs")).unwrap();
+    // Pages name the port 8443; somebody else may be listening there.
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    drop(listener);
+    let steps = steps(&page.replace("8443", &port));
+
+    let mut script = String::from(PROLOGUE);
+    for (number, step) in steps.iter().enumerate() {
+        script.push_str(&format!("printf '\\036{number}\\036\\n'\n{}", step.script));
+    }
+    let file = home.join(".bin/page.sh");
+    std::fs::write(&file, script).unwrap();
+
+    let mut command = Command::new("bash");
+    command
+        .args(["--noprofile", "--norc"])
+        .arg(&file)
+        .current_dir(&home);
+    command.env_clear();
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}:/usr/sbin:/sbin", bin.display()));
+    for (name, value) in [
+        ("LC_ALL", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("TERM", "dumb"),
+        ("USER", "you"),
+    ] {
+        command.env(name, value);
+    }
+    command.env("HOME", &home);
+    let options = Options::new()
+        .timeout_ms(Some(180_000))
+        .strip_ansi_escape_codes(true);
+    let mut session = spawn_with_options(command, options).unwrap();
+    let (seen, end) = match session.exp_regex("\u{1e}end [0-9]+\u{1e}") {
+        Ok(found) => found,
+        Err(error) => return Err(format!("1: it does not end: {error}")),
+    };
+    // rexpect gives every octet as a character of its own.
+    let octets: Vec<u8> = seen
+        .chars()
+        .filter_map(|octet| u8::try_from(u32::from(octet)).ok())
+        .collect();
+    let seen = format!("{}\u{1e}", String::from_utf8_lossy(&octets).replace("\r\n", "\n"));
+
+    let program = Path::new(env!("CARGO_BIN_EXE_pki")).canonicalize().unwrap();
+    let common = |text: &str| {
+        text.replace(program.to_str().unwrap(), "/usr/local/bin/pki")
+            .replace(home.to_str().unwrap(), "/home/you")
+    };
+    for (number, step) in steps.iter().enumerate() {
+        let Some((_, rest)) = seen.split_once(&format!("\u{1e}{number}\u{1e}\n")) else {
+            break;
+        };
+        let saw = common(rest.split('\u{1e}').next().unwrap_or_default());
+        let last = !seen.contains(&format!("\u{1e}{}\u{1e}\n", number + 1));
+        if last && end != "\u{1e}end 0\u{1e}" {
+            let code = end.trim_matches('\u{1e}').trim_start_matches("end ");
+            return Err(format!(
+                "{}: a command ended with {code}:\n{}--- it said\n{saw}",
+                step.line, step.script
+            ));
+        }
+        if let Some(shown) = &step.output
+            && !is_alike(&forms(shown), &forms(&saw))
+        {
+            return Err(format!(
+                "{}: the page shows\n{shown}--- and this is what it is\n{saw}",
+                step.line
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The first command that fails ends the page; its servers end with it.
+const PROLOGUE: &str = "\
+finish() {
+  status=$?
+  for file in $(find \"$HOME\" -name '*.pid'); do kill \"$(cat \"$file\")\" 2>/dev/null || true; done
+  kill $(jobs -p) 2>/dev/null || true
+  printf '\\036end %d\\036\\n' \"$status\"
+}
+trap finish EXIT
+set -e -o pipefail
+stty cols 120 rows 40 -echo
+umask 022
+# What the how-to pages take for granted: a home, bundles for these people, and a server's certificate.
+a_home_with() {
+  (umask 077; echo root-passphrase-of-a-test > root.passphrase; echo issuing-passphrase-of-a-test > issuing.passphrase)
+  export PKI_HOME=$PWD/home
+  export PKI_ROOT_PASSPHRASE_FILE=$PWD/root.passphrase PKI_PASSPHRASE_FILE=$PWD/issuing.passphrase
+  pki init --org 'Acme Ltd' --domain acme.example --quiet
+  for who in \"$@\"; do
+    pki issue \"$who\" --out phones --bundle-passphrase-out \"$who.passphrase\" --quiet
+  done
+}
+a_server_certificate() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \\
+    -addext subjectAltName=DNS:localhost -keyout server.key -out server.crt 2>/dev/null
+}
+";
+
+/// Whether the lines are the same, where `...` stands for any number of them.
+fn is_alike(shown: &[String], saw: &[String]) -> bool {
+    match shown.split_first() {
+        None => saw.is_empty(),
+        Some((any, rest)) if any == "..." => (0..=saw.len()).any(|skip| is_alike(rest, &saw[skip..])),
+        Some((line, rest)) => saw.first() == Some(line) && is_alike(rest, &saw[1..]),
+    }
+}
+
+/// The lines of a text, with what differs from run to run replaced by its form.
+fn forms(text: &str) -> Vec<String> {
+    let forms = [
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
+        (r"\b\d{4}-\d\d-\d\d\b", "DATE"),
+        (r"\b([0-9A-F]{64}|[0-9a-f]{64})\b", "SHA256"),
+        (r"\b[0-9A-F]{32}\b", "SERIAL"),
+        (r"\b[0-9a-z]{4}(-[0-9a-z]{4}){4}\b", "PASSPHRASE"),
+        (r"[A-Za-z0-9+/]{43}=", "SPKI"),
+        (r"[A-Za-z0-9_-]{43}\b", "THUMBPRINT"),
+        (r"-[0-9a-f]{8}\.", "-SERIAL."),
+        (r"\b\d{10}\b", "NUMBER"),
+        (r"uid \d+", "UID"),
+    ];
+    let mut text = text.to_owned();
+    for (pattern, name) in forms {
+        text = Regex::new(pattern).unwrap().replace_all(&text, name).into_owned();
+    }
+    let mut lines: Vec<String> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+    while lines.last().is_some_and(String::is_empty) {
+        lines.pop();
+    }
+    lines
+}
+
+/// What a page has its reader type, in order.
+fn steps(page: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut skip = false;
+    // Whether the last fence was run, and nothing but empty lines has followed it.
+    let mut fresh = false;
+    let mut lines = page.lines().enumerate();
+    while let Some((number, line)) = lines.next() {
+        let line = line.trim_start();
+        if let Some(language) = line.strip_prefix("```") {
+            let inside: Vec<&str> = lines
+                .by_ref()
+                .map(|(_, line)| line)
+                .take_while(|line| line.trim() != "```")
+                .collect();
+            let inside: String = inside.iter().map(|line| format!("{line}\n")).collect();
+            match (language, skip) {
+                ("sh", false) => {
+                    steps.push(Step {
+                        line: number + 1,
+                        script: inside,
+                        output: None,
+                        shown: true,
+                    });
+                    fresh = true;
+                    continue;
+                }
+                ("text", _) if fresh => {
+                    if let Some(step) = steps.last_mut() {
+                        step.output = Some(inside);
+                    }
+                }
+                _ => {}
+            }
+            skip = false;
+        } else if let Some(script) = comment(line, "test") {
+            steps.push(Step {
+                line: number + 1,
+                script: format!("{script}\n"),
+                output: None,
+                shown: false,
+            });
+        } else if comment(line, "not run").is_some() {
+            skip = true;
+        } else if line.is_empty() {
+            continue;
+        }
+        fresh = false;
+    }
+    steps
+}
+
+fn comment<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
+    Some(
+        line.strip_prefix("<!-- ")?
+            .strip_suffix("-->")?
+            .strip_prefix(kind)?
+            .strip_prefix(": ")?
+            .trim(),
+    )
+}
+
+fn needs(page: &str) -> Vec<String> {
+    let named = page.lines().filter_map(|line| comment(line, "needs"));
+    named
+        .flat_map(|names| names.split_whitespace().map(str::to_owned))
+        .collect()
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .any(|directory| directory.join(program).is_file())
+}
+
+/// Every page, by its path from the top.
+fn pages() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned(), "CHANGELOG.md".to_owned()];
+    for directory in ["docs", "docs/how-to"] {
+        for entry in std::fs::read_dir(root().join(directory)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                pages.push(format!("{directory}/{name}"));
+            }
+        }
+    }
+    pages
+}
+
+fn read(page: &str) -> String {
+    std::fs::read_to_string(root().join(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,473 @@
+//! A whole life in process, with a clock that the test holds: what must stay true over months and after accidents.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pki::authority::{Issuing, Root};
+use pki::home::Home;
+use pki::key::{Passphrase, SoftwareKey};
+use pki::model::lifecycle::Holder;
+use pki::model::{Authority, NameConstraints, Reason, Serial, Span, Status, Time};
+use pki::operate::{
+    self, ClockPolicy, Codes, Delivery, Desk, Founding, Handover, Intent, KeyRequest, Leavers, Old,
+    OperateError, Outbox, Passphrases, Published, Refresh, Request, RootInProfile, Whom,
+};
+use pki::x509::crl::Crl;
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+thread_local! {
+    static NOW: Cell<i64> = const { Cell::new(1_800_000_000) };
+}
+
+/// The test's clock.
+fn clock() -> Time {
+    Time::from_unix(NOW.get())
+}
+
+fn pass(span: Span) {
+    NOW.set(NOW.get() + span.as_seconds());
+}
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::from_octets(Zeroizing::new(text.as_bytes().to_vec())).unwrap()
+}
+
+/// A home in a directory of its own, with its keys unlocked.
+struct Company {
+    directory: TempDir,
+    issuing: Issuing,
+    root: Root,
+}
+
+impl Company {
+    fn found() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let founding = Founding {
+            home: directory.path().join("home"),
+            organization: "Acme Ltd".into(),
+            constraints: NameConstraints {
+                domains: vec!["acme.example".parse().unwrap()],
+                ..NameConstraints::default()
+            },
+            base_url: None,
+            offline_root: None,
+        };
+        let passphrases = Passphrases {
+            root: passphrase("for the safe only"),
+            issuing: passphrase("for every day"),
+        };
+        let home = operate::found(&founding, &passphrases, clock, "test")
+            .unwrap()
+            .home;
+        let key =
+            |authority, passphrase| SoftwareKey::decrypt(&home.key(authority).unwrap(), passphrase).unwrap();
+        let issuing = Issuing::open(
+            home.chain().clone(),
+            key(Authority::Issuing, &passphrases.issuing),
+            None,
+        )
+        .unwrap();
+        let root = Root::open(
+            home.chain().root().clone(),
+            key(Authority::Root, &passphrases.root),
+        )
+        .unwrap();
+        Self {
+            directory,
+            issuing,
+            root,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("home")
+    }
+
+    fn desk(&self) -> Desk {
+        let home = Home::open(&self.path()).unwrap();
+        Desk {
+            home,
+            by: "test".into(),
+            holder: "test".into(),
+            patience: Duration::from_secs(5),
+            clock,
+        }
+    }
+
+    fn request(&self, address: &str) -> Request {
+        let holder = Holder {
+            address: address.parse().unwrap(),
+            name: None,
+            email: None,
+            platform: Default::default(),
+        };
+        let profile = self.desk().home.profile("device").unwrap();
+        Request {
+            key: KeyRequest::Bundle(holder.platform.form()),
+            holder,
+            days: None,
+            profile,
+        }
+    }
+
+    /// Carries out a request, and gives the new certificate's serial.
+    fn carry_out(&self, request: &Request, intent: Intent) -> Result<Serial, OperateError> {
+        let desk = self.desk();
+        let mut session = desk.session(ClockPolicy::Strict)?;
+        let plan = operate::plan(&session.store, &desk.home, request, intent, session.now)?;
+        let mut outbox = Outbox::open(&self.directory.path().join("out"))?;
+        let mut delivery = Delivery {
+            outbox: &mut outbox,
+            passphrases: Handover::Shown(&mut |_, _| {}),
+            codes: Codes::None,
+            root: RootInProfile::Omitted,
+        };
+        Ok(
+            operate::carry_out(&mut session, &self.issuing, vec![plan], &mut delivery)?
+                .remove(0)
+                .serial,
+        )
+    }
+
+    fn issue(&self, address: &str) -> Result<Serial, OperateError> {
+        self.carry_out(&self.request(address), Intent::Single(Leavers::LockedOut))
+    }
+
+    fn revoke(&self, address: &str) {
+        let desk = self.desk();
+        let mut session = desk.session(ClockPolicy::Lenient).unwrap();
+        operate::revoke(
+            &mut session,
+            &Whom::Device(address.parse().unwrap()),
+            Reason::Lost,
+        )
+        .unwrap();
+    }
+
+    fn publish_with(&self, policy: ClockPolicy) -> Result<Published, OperateError> {
+        let desk = self.desk();
+        match operate::refresh(&mut desk.session(policy)?, Some(&self.issuing))? {
+            Refresh::Done(published) => Ok(published),
+            Refresh::NeedsKey => panic!("a key was given"),
+        }
+    }
+
+    fn publish(&self) -> Published {
+        self.publish_with(ClockPolicy::Strict).unwrap()
+    }
+
+    fn status(&self, serial: &Serial) -> Status {
+        self.desk()
+            .home
+            .read()
+            .unwrap()
+            .record(serial)
+            .unwrap()
+            .unwrap()
+            .status(clock())
+    }
+
+    /// Number and serials of the published CRL.
+    fn crl(&self) -> (u64, Vec<Serial>) {
+        let der = std::fs::read(self.path().join("public/crl/issuing.crl")).unwrap();
+        let crl = Crl::parse(&der).unwrap();
+        (
+            crl.terms().number,
+            crl.entries().map(|entry| entry.unwrap().serial).collect(),
+        )
+    }
+
+    fn backup(&self, name: &str) {
+        std::fs::copy(self.path().join("ledger.jsonl"), self.directory.path().join(name)).unwrap();
+    }
+
+    fn restore(&self, name: &str) {
+        std::fs::copy(self.directory.path().join(name), self.path().join("ledger.jsonl")).unwrap();
+        std::fs::remove_dir_all(self.path().join("index")).unwrap();
+    }
+}
+
+#[test]
+fn nobody_is_locked_out_by_a_month_of_silence_where_the_timer_runs() {
+    let company = Company::found();
+    let (first, _) = company.crl();
+    for _ in 0..4 {
+        pass(Span::days(7));
+        company.publish();
+    }
+    let (last, _) = company.crl();
+    assert!(last > first);
+    let desk = company.desk();
+    let crl = desk
+        .home
+        .read()
+        .unwrap()
+        .last_crl(Authority::Issuing)
+        .unwrap()
+        .unwrap();
+    assert!(crl.next_update > clock() + Span::days(10));
+}
+
+#[test]
+fn a_crl_is_signed_anew_when_half_its_life_is_over_or_something_was_revoked_and_only_then() {
+    let company = Company::found();
+    let (first, _) = company.crl();
+    company.issue("alice/phone").unwrap();
+    pass(Span::days(14));
+    assert!(company.publish().crl.is_none());
+    assert_eq!(company.crl().0, first);
+    pass(Span::days(1));
+    assert!(company.publish().crl.is_some());
+    company.revoke("alice/phone");
+    assert_eq!(company.publish().crl.map(|(_, entries)| entries), Some(1));
+    assert!(company.publish().written.is_empty());
+}
+
+#[test]
+fn an_entry_leaves_one_crl_after_its_certificate_ended() {
+    let company = Company::found();
+    let lost = company.issue("alice/phone").unwrap();
+    company.revoke("alice/phone");
+    company.publish();
+    for _ in 0..5 {
+        pass(Span::days(16));
+        company.publish();
+        assert_eq!(company.crl().1, [lost]);
+    }
+    pass(Span::days(11));
+    company.publish();
+    assert_eq!(
+        company.crl().1,
+        [lost],
+        "the certificate ended, and no CRL has said so after that"
+    );
+    pass(Span::days(16));
+    company.publish();
+    company.publish();
+    assert_eq!(company.crl().1, [lost], "this is the one beyond its end");
+    pass(Span::days(16));
+    company.publish();
+    assert_eq!(company.crl().1, []);
+}
+
+#[test]
+fn a_lost_phone_stays_locked_out_after_a_restore_from_an_old_backup() {
+    let company = Company::found();
+    let lost = company.issue("alice/phone").unwrap();
+    company.backup("before");
+    pass(Span::minutes(10));
+    let unknown = company.issue("bob/phone").unwrap();
+    company.revoke("alice/phone");
+    company.revoke("bob/phone");
+    company.publish();
+    let (number, _) = company.crl();
+    company.restore("before");
+    assert_eq!(company.status(&lost), Status::Valid, "the backup does not know");
+
+    let published = company.publish();
+    assert_eq!(published.adopted, 2);
+    assert_eq!(company.status(&lost), Status::Revoked);
+    let mut both = [lost, unknown];
+    both.sort_unstable();
+    assert_eq!(company.crl().1, both);
+    pass(Span::days(16));
+    company.publish();
+    assert!(
+        company.crl().0 > number,
+        "numbers rise although the ledger forgot some"
+    );
+    assert_eq!(company.crl().1, both);
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_lets_no_lost_phone_in_again() {
+    let company = Company::found();
+    let lost = company.issue("alice/phone").unwrap();
+    company.revoke("alice/phone");
+    company.publish();
+    let right = NOW.get();
+    pass(Span::days(700));
+    company.publish();
+    pass(Span::days(20));
+    company.publish();
+    NOW.set(right + 3600);
+    assert!(matches!(
+        company.publish_with(ClockPolicy::Strict),
+        Err(OperateError::ClockBehind { .. })
+    ));
+    company.publish_with(ClockPolicy::Confirmed).unwrap();
+    assert_eq!(company.crl().1, [lost]);
+    let der = std::fs::read(company.path().join("public/crl/issuing.crl")).unwrap();
+    assert!(
+        Crl::parse(&der).unwrap().terms().this_update <= clock(),
+        "servers take it"
+    );
+}
+
+#[test]
+fn a_renewed_device_keeps_its_old_certificate_until_it_ends_or_is_told_to_revoke_it() {
+    let company = Company::found();
+    let first = company.issue("alice/phone").unwrap();
+    assert!(matches!(
+        company.issue("alice/phone"),
+        Err(OperateError::AlreadyValid { .. })
+    ));
+    let request = company.request("alice/phone");
+    let second = company.carry_out(&request, Intent::Renewal(Old::Kept)).unwrap();
+    assert_eq!(
+        (company.status(&first), company.status(&second)),
+        (Status::Superseded, Status::Valid)
+    );
+    let third = company
+        .carry_out(&request, Intent::Renewal(Old::Revoked))
+        .unwrap();
+    assert_eq!(
+        (company.status(&second), company.status(&third)),
+        (Status::Revoked, Status::Valid)
+    );
+    company.revoke("alice/phone");
+    for serial in [first, second, third] {
+        assert_eq!(company.status(&serial), Status::Revoked);
+    }
+}
+
+#[test]
+fn who_was_locked_out_is_not_let_in_by_a_list() {
+    let company = Company::found();
+    company.issue("alice/phone").unwrap();
+    company.issue("bob/phone").unwrap();
+    company.revoke("alice/phone");
+    let desk = company.desk();
+    operate::offboard(
+        &mut desk.session(ClockPolicy::Lenient).unwrap(),
+        &"bob".parse().unwrap(),
+    )
+    .unwrap();
+    let by_list =
+        |address: &str, leavers| company.carry_out(&company.request(address), Intent::List(leavers));
+    assert!(matches!(
+        by_list("alice/phone", Leavers::LockedOut),
+        Err(OperateError::LockedOut { .. })
+    ));
+    for address in ["bob/phone", "bob/tablet"] {
+        assert!(
+            matches!(
+                by_list(address, Leavers::LockedOut),
+                Err(OperateError::Offboarded { .. })
+            ),
+            "{address}"
+        );
+        assert!(
+            matches!(company.issue(address), Err(OperateError::Offboarded { .. })),
+            "{address}"
+        );
+    }
+    let renewal = company.carry_out(&company.request("bob/phone"), Intent::Renewal(Old::Kept));
+    assert!(matches!(renewal, Err(OperateError::Offboarded { .. })));
+    assert!(by_list("alice/phone", Leavers::Reissue).is_ok());
+    assert!(by_list("bob/phone", Leavers::Reissue).is_ok());
+    assert!(company.issue("bob/tablet").is_ok(), "she is back");
+}
+
+#[test]
+fn neighbours_in_the_index_are_told_apart() {
+    let company = Company::found();
+    for address in [
+        "alice/phone",
+        "alice/phone2",
+        "alice.smith/phone",
+        "alice-x/phone",
+        "al/phone",
+    ] {
+        company.issue(address).unwrap();
+    }
+    company.revoke("alice/phone");
+    let store = company.desk().home.read().unwrap();
+    let mut left = Vec::new();
+    store
+        .records(&mut |record| {
+            if record.status(clock()) == Status::Valid {
+                left.push(record.address.to_string());
+            }
+            Ok(())
+        })
+        .unwrap();
+    left.sort_unstable();
+    assert_eq!(
+        left,
+        ["al/phone", "alice-x/phone", "alice.smith/phone", "alice/phone2"]
+    );
+    assert_eq!(store.employee(&"alice".parse().unwrap()).unwrap().len(), 2);
+}
+
+#[test]
+fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
+    let company = Company::found();
+    let requests: Vec<Request> = (0..400)
+        .map(|i| company.request(&format!("user{i}/phone")))
+        .collect();
+    let desk = company.desk();
+    let mut outbox = Outbox::open(&company.directory.path().join("out")).unwrap();
+    let mut delivery = Delivery {
+        outbox: &mut outbox,
+        passphrases: Handover::Shown(&mut |_, _| {}),
+        codes: Codes::None,
+        root: RootInProfile::Omitted,
+    };
+    let intent = Intent::List(Leavers::LockedOut);
+    let tally = operate::issue_all(
+        &desk,
+        ClockPolicy::Strict,
+        &company.issuing,
+        &requests,
+        intent,
+        &mut delivery,
+        &mut |_| {},
+    );
+    assert_eq!((tally.issued.len(), tally.stopped.is_none()), (400, true));
+    company.revoke("user7/phone");
+    let inventory = |home: &Path| {
+        let store = Home::open(home).unwrap().read().unwrap();
+        let mut all = Vec::new();
+        store
+            .records(&mut |record| {
+                all.push(record);
+                Ok(())
+            })
+            .unwrap();
+        all.sort_by_key(|record| record.seq);
+        (all, store.revoked(None).unwrap(), store.notices().len())
+    };
+    let (from_index, revoked, notices) = inventory(&company.path());
+    assert!(
+        company.path().join("index/db").is_file(),
+        "a long ledger has an index"
+    );
+    assert_eq!((from_index.len(), revoked.len(), notices), (400, 1, 0));
+    std::fs::remove_dir_all(company.path().join("index")).unwrap();
+    assert_eq!(inventory(&company.path()), (from_index, revoked, 1));
+}
+
+#[test]
+fn the_root_crl_is_signed_anew_with_a_higher_number() {
+    let company = Company::found();
+    let desk = company.desk();
+    let before = desk
+        .home
+        .read()
+        .unwrap()
+        .last_crl(Authority::Root)
+        .unwrap()
+        .unwrap();
+    pass(Span::days(300));
+    let mut session = desk.session(ClockPolicy::Strict).unwrap();
+    let terms = operate::sign_root_crl(&mut session, &company.root).unwrap();
+    drop(session);
+    assert!(terms.number > before.number);
+    assert!(terms.next_update > before.next_update + Span::days(290));
+    assert_eq!(company.publish().root_crl_end, Some(terms.next_update));
+}
