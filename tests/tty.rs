@@ -250,9 +250,12 @@ fn three_wrong_passphrases_are_enough() {
     let home = cheap();
     let before = ledger(&home);
     let mut terminal = Terminal::start(&home, "xterm", "pki issue alice >out");
-    for wrong in ["one that is wrong", "two that is wrong", "three that is wrong"] {
+    // An answered prompt is shown once more, without the answer: what comes between tells the next one from it.
+    for wrong in ["one that is wrong", "two that is wrong"] {
         terminal.secret("Passphrase of the issuing key", wrong);
+        terminal.shows("pki: that is not the passphrase; once more");
     }
+    terminal.secret("Passphrase of the issuing key", "three that is wrong");
     let seen = terminal.ends(4);
     assert!(
         seen.contains("issuing.key does not open with this passphrase"),
