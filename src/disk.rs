@@ -3,6 +3,7 @@
 //! A file is written beside its place, synced, renamed into it, and the directory is synced: whoever reads it, also after
 //! a power cut, finds the old content or the new one. Private files have mode 0600 from their first octet.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -284,22 +285,32 @@ fn prefix(name: &str) -> String {
 /// # Errors
 /// Where the directory cannot be read.
 pub fn sweep(place: &Path) -> Result<(), DiskError> {
-    let name = place
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let directory = place
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let begins = prefix(&name);
+    let directory = place.parent().filter(|p| !p.as_os_str().is_empty());
+    sweep_all(directory.unwrap_or(Path::new(".")), [place])
+}
+
+/// Removes what writes of these files of one directory that were cut off left there, reading it once.
+///
+/// # Errors
+/// Where the directory cannot be read.
+pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path>) -> Result<(), DiskError> {
+    let name = |place: &Path| {
+        place
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let begun: HashSet<String> = places.into_iter().map(|place| prefix(&name(place))).collect();
     for entry in fs::read_dir(directory)
         .map_err(failed("read", directory))?
         .flatten()
     {
         let found = entry.file_name().to_string_lossy().into_owned();
-        if found.starts_with(&begins) && found.ends_with(".tmp") {
+        let stem = found
+            .strip_suffix(".tmp")
+            .and_then(|rest| rest.split_at_checked(rest.len().checked_sub(12)?));
+        if stem.is_some_and(|(stem, _)| begun.contains(stem)) {
             fs::remove_file(entry.path()).map_err(failed("removed", directory))?;
         }
     }

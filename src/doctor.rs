@@ -56,6 +56,9 @@ impl Finding {
     }
 }
 
+/// What to do about a CA that ends.
+const ROTATE: &str = "found a new PKI with `pki init --home DIR` in good time, and issue to the devices from there \
+                      (`pki ca rotate`, which spares that, is not in this version yet)";
 /// From when on the end of the root's CRL is a warning.
 const ROOT_CRL: Span = Span::days(120);
 /// From when on the end of an issuing CA is a warning: its devices' certificates would be cut.
@@ -112,6 +115,14 @@ fn keys(home: &Home, findings: &mut Vec<Finding>) {
             "move it to a medium in a safe, and name its place as root_key in pki.toml",
         ));
     }
+    if !root.exists() {
+        findings.push(Finding::new(
+            "root-key-away",
+            Severity::Note,
+            format!("the root's key is not at {} now", root.display()),
+            "good, if it is in a safe; once a year `pki root crl` needs it there (root_key in pki.toml names its place)",
+        ));
+    }
     if let Err(error) = home.key(Authority::Issuing) {
         findings.push(Finding::new(
             "issuing-key",
@@ -130,20 +141,10 @@ fn authorities(home: &Home, now: Time, findings: &mut Vec<Finding>) {
         let end = certificate.validity().not_after;
         if end < now {
             let message = format!("the certificate of the {who} ended on {}", end.date());
-            findings.push(Finding::new(
-                "ca-ended",
-                Severity::Error,
-                message,
-                "pki ca rotate",
-            ));
+            findings.push(Finding::new("ca-ended", Severity::Error, message, ROTATE));
         } else if end - now < ISSUING_CA {
             let message = format!("the certificate of the {who} ends on {}", end.date());
-            findings.push(Finding::new(
-                "ca-ending",
-                Severity::Warning,
-                message,
-                "pki ca rotate",
-            ));
+            findings.push(Finding::new("ca-ending", Severity::Warning, message, ROTATE));
         }
     }
 }

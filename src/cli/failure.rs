@@ -9,6 +9,10 @@ use crate::model::profile::Refusal;
 use crate::operate::OperateError;
 use crate::store::StoreError;
 
+/// What to do about an issuing CA that ends.
+const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
+                      found a new PKI with `pki init --home DIR` and issue to the devices from there";
+
 /// The exit codes of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -187,7 +191,7 @@ impl From<Refusal> for Failure {
         let failure = Self::new(Exit::Refused, "policy", &refusal);
         match refusal {
             Refusal::Days { max, .. } => failure.hint(format!("ask for {max} days or fewer")),
-            Refusal::IssuerEnds(_) => failure.hint("make a new issuing CA with `pki ca rotate`"),
+            Refusal::IssuerEnds(_) => failure.hint(ROTATE),
             Refusal::IssuerNotYet(_) => failure.hint("set the clock"),
         }
     }

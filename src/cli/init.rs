@@ -105,18 +105,28 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let absolute =
         std::path::absolute(founded.home.path()).unwrap_or_else(|_| founded.home.path().to_owned());
     let absolute = absolute.display();
-    ui.more(
-        "systemd: docs/units/pki-publish.service and .timer (`systemctl enable --now pki-publish.timer`)",
-    );
-    ui.more(format!(
-        "cron:    17 */6 * * *  PKI_PASSPHRASE_FILE=/etc/pki/passphrase {executable} --home {absolute} publish --no-input -q"
-    ));
+    for line in timer(&executable, &absolute) {
+        ui.more(line);
+    }
     ui.hint("next: `pki issue alice`");
     let made = Made {
         home: absolute.to_string(),
         root_key: founded.root_key.display().to_string(),
     };
     ui.report_done(&made, Ok(Exit::Done))
+}
+
+/// A timer that keeps the CRLs fresh, in the two ways that a machine may have.
+fn timer(executable: &str, home: &std::path::Display<'_>) -> [String; 7] {
+    [
+        "systemd, two files, then `systemctl enable --now pki-publish.timer` (hardened units are in docs/units):".into(),
+        "  pki-publish.service   [Service] Type=oneshot".into(),
+        "                        LoadCredential=pki-passphrase:/etc/pki/passphrase".into(),
+        format!("                        ExecStart={executable} --home {home} publish --no-input"),
+        "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true [Install] WantedBy=timers.target".into(),
+        "cron, one line in the crontab of this account:".into(),
+        format!("  17 */6 * * *  PKI_PASSPHRASE_FILE=/etc/pki/passphrase {executable} --home {home} publish --no-input -q"),
+    ]
 }
 
 /// What was made, for scripts.

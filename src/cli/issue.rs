@@ -267,16 +267,18 @@ pub fn one(
                 codes: codes(args.qr),
                 root: root(args.with_root),
             };
-            let issued = operate::carry_out(&mut session, &issuing, vec![plan], &mut delivery)?;
-            issued.into_iter().next()
+            match operate::carry_out(&mut session, &issuing, vec![plan], &mut delivery) {
+                Ok(issued) => issued.into_iter().next(),
+                Err(error) => {
+                    warn_if_behind(&session, context);
+                    return Err(error.into());
+                }
+            }
         }
         Err(error @ OperateError::AlreadyValid { .. }) => {
             let again = operate::hand_out_again(&session, &request, &mut outbox)?;
             if again.is_none() {
-                // An earlier run may have been cut off between delivering and publishing.
-                if !operate::behind(&session)?.is_empty() {
-                    ui.warn("the publication is older than the ledger: run `pki publish`");
-                }
+                warn_if_behind(&session, context);
                 return Err(error.into());
             }
             ui.say("this key has a valid certificate already; here it is again");
@@ -288,6 +290,16 @@ pub fn one(
     tell_issued(&issuance, args, context);
     let published = publish(args, &mut session, &issuing, context);
     ui.report_done(&IssuedReport::from(&issuance), published)
+}
+
+/// An earlier run may have been cut off between delivering and publishing: the same command is refused now, and will not finish it.
+fn warn_if_behind(session: &operate::Session<'_>, context: &Context) {
+    let home = &session.desk.home;
+    if home.config().publish_on_issue && operate::behind(session).is_ok_and(|reasons| !reasons.is_empty()) {
+        context
+            .ui
+            .warn("the publication is older than the ledger: run `pki publish`");
+    }
 }
 
 fn publish(

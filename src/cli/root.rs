@@ -1,5 +1,6 @@
 use clap::Subcommand;
 
+use crate::model::Time;
 use crate::operate::{self, ClockPolicy};
 
 use super::context::Context;
@@ -65,12 +66,38 @@ fn crl(args: CrlArgs, context: &Context) -> Result<Exit, Failure> {
         terms.number,
         terms.next_update.date()
     ));
-    let Some(issuing) = issuing else {
-        ui.hint("run `pki publish`: servers still have the old one");
-        return Ok(Exit::Done);
+    let exit = match issuing {
+        None => {
+            ui.hint("run `pki publish`: servers still have the old one");
+            Ok(Exit::Done)
+        }
+        Some(issuing) => context
+            .publish_change(&mut session, &issuing)
+            .map(|published| context.tell_published(&published, session.now)),
     };
-    let published = context.publish_change(&mut session, &issuing)?;
-    Ok(context.tell_published(&published, session.now))
+    ui.report_done(
+        &Signed {
+            number: terms.number,
+            this_update: terms.this_update,
+            next_update: terms.next_update,
+        },
+        exit,
+    )
+}
+
+/// The CRL that was signed, for scripts.
+#[derive(Debug, serde::Serialize)]
+struct Signed {
+    number: u64,
+    this_update: Time,
+    next_update: Time,
+}
+
+impl std::fmt::Display for Signed {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What a person reads was said while it happened.
+        Ok(())
+    }
 }
 
 /// `--confirm CLOCK` lets a change go on although the clock stands before the last event.

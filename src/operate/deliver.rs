@@ -114,11 +114,9 @@ impl Outbox {
 
     /// Makes sure that files can be written there before anything is signed.
     fn prove(&self, octets: usize) -> Result<(), OperateError> {
-        let probe = Staged::write(
-            &self.directory.join("pki"),
-            disk::PRIVATE_FILE,
-            &[&vec![0; octets]],
-        )?;
+        let place = self.directory.join("pki");
+        disk::sweep(&place)?;
+        let probe = Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; octets]])?;
         Ok(probe.sync()?)
     }
 
@@ -462,6 +460,7 @@ fn friendly_name(issued: &Issued) -> String {
 /// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and reads every file back.
 fn put_in_place(directory: &Path, ready: &[Ready], stored: Option<Stored>) -> Result<(), OperateError> {
     let files = || ready.iter().flat_map(|ready| &ready.files);
+    disk::sweep_all(directory, files().map(|(place, _)| place.as_path()))?;
     let mut staged = Vec::new();
     for (place, octets) in files() {
         staged.push(Staged::write(place, disk::PRIVATE_FILE, &[octets])?);
