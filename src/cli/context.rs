@@ -9,7 +9,7 @@ use crate::authority::Issuing;
 use crate::home::Home;
 use crate::model::{Address, Authority, Employee, Serial, Span, Time};
 use crate::operate::{self, ClockPolicy, Desk, Published, Refresh, Session};
-use crate::store::{Notice, Store};
+use crate::store::{Clock, Notice, Store};
 
 /// What every verb needs.
 pub struct Context {
@@ -51,6 +51,11 @@ pub fn system_clock() -> Time {
         Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
     };
     Time::from_unix(seconds)
+}
+
+/// The earliest that it may be, by this machine's clock and the last event: what is good then may still be let in.
+pub fn earliest(store: &Store) -> Time {
+    Clock::judge(system_clock(), store.last_time()).earliest()
 }
 
 /// The account that runs the command, for the ledger.

@@ -6,7 +6,7 @@ use crate::authority::Issuing;
 use crate::model::{Employee, Reason, Serial, Time};
 use crate::operate::{self, ClockPolicy, Desk, Revoked, Session, Whom};
 
-use super::context::{Context, Named, system_clock};
+use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
 use super::secrets::IssuingSecret;
 
@@ -81,7 +81,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let (whom, label, accepted) = {
         let store = context.read(&desk.home)?;
-        let now = system_clock().max(store.last_time());
+        let now = earliest(&store);
         let whom = match args.whom {
             // Where both could be meant, a certificate that exists is.
             Named::Serial(serial) => Whom::Certificate(serial),
@@ -128,7 +128,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
     let employee = args.employee;
     let accepted = {
         let store = context.read(&desk.home)?;
-        let now = system_clock().max(store.last_time());
+        let now = earliest(&store);
         let records = store.employee(&employee)?;
         if records.is_empty() && store.offboarded(&employee)?.is_none() {
             return Err(operate::OperateError::NoEmployee(employee).into());

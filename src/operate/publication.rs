@@ -177,7 +177,7 @@ const ISSUING_CRL: &str = "crl/issuing.crl";
 /// Whose certificate ended before this may leave the CRL: it was on one that was made after that end (RFC 5280 §3.3), and the clock does
 /// not say meanwhile that the certificate is still good.
 fn gone_before(session: &Session<'_>, previous: Option<Terms>) -> Option<Time> {
-    previous.map(|terms| terms.this_update.min(session.now))
+    previous.map(|terms| terms.this_update.min(session.earliest))
 }
 
 /// A place of the publication.

@@ -632,4 +632,13 @@ impl Clock {
             Self::Good(clock.max(last))
         }
     }
+
+    /// The earliest that it may be: what is good then is taken back, for a doubtful clock must not make it look ended.
+    pub fn earliest(self) -> Time {
+        match self {
+            Self::Good(now) => now,
+            Self::Behind { clock, .. } => clock,
+            Self::FarAhead { last, .. } => last,
+        }
+    }
 }
