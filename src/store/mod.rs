@@ -178,6 +178,7 @@ impl Store {
         } else {
             open_on_disk(paths, &ledger, patience)?
         };
+        demand_acknowledged(head, position)?;
         match head {
             None if position.seq > 1 && notices.is_empty() => {
                 notices.push(Notice::Rebuilt("its head is missing".into()))
@@ -202,7 +203,7 @@ impl Store {
     /// A damaged ledger, or one that cannot be read.
     pub fn read(paths: &Paths) -> Result<Self, StoreError> {
         let ledger = Ledger::read(&paths.ledger)?;
-        demand_head(paths, &ledger)?;
+        let head = demand_head(paths, &ledger)?;
         let mut notices = Vec::new();
         if ledger.len()? > WHOLE {
             match current_index(paths, &ledger) {
@@ -211,6 +212,7 @@ impl Store {
             }
         }
         let (index, position, _) = read_whole(&ledger)?;
+        demand_acknowledged(head, position)?;
         Self::at(ledger, index, position, notices, None)
     }
 
@@ -487,6 +489,18 @@ fn demand_head(paths: &Paths, ledger: &Ledger) -> Result<Option<Head>, StoreErro
         ledger: last.seq,
         index: head.position.seq,
     })
+}
+
+/// An end that does not hold was never acknowledged, unless the head says otherwise: then it is damage, and nothing to be cut off.
+fn demand_acknowledged(head: Option<Head>, last: Position) -> Result<(), StoreError> {
+    match head {
+        Some(head) if last.seq < head.position.seq => Err(StoreError::Damaged {
+            seq: last.seq + 1,
+            offset: last.offset,
+            why: "its hash or its link to the event before does not hold, and it had been acknowledged".into(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The hash of the first event of a ledger, and the place after its last.
