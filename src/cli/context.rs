@@ -208,12 +208,16 @@ impl Context {
     ///
     /// # Errors
     /// Where she has none, or several and there is nobody to ask.
-    pub fn existing(&self, store: &Store, addressee: &Addressee, now: Time) -> Result<Address, Failure> {
+    pub fn existing(&self, home: &Home, addressee: &Addressee) -> Result<Address, Failure> {
         let employee = match addressee {
             Addressee::Device(address) => return Ok(address.clone()),
             Addressee::Employee(employee) => employee,
         };
-        let records = store.employee(employee)?;
+        // Closed again before anybody is asked: an open index keeps others out.
+        let (records, now) = {
+            let store = home.read()?;
+            (store.employee(employee)?, earliest(&store))
+        };
         let mut all: Vec<Address> = records.iter().map(|record| record.address.clone()).collect();
         all.dedup();
         let mut active: Vec<Address> = records

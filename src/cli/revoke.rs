@@ -80,13 +80,12 @@ impl fmt::Display for Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let (whom, label, accepted) = {
+        let whom = match args.whom {
+            Named::Serial(serial) => Whom::Certificate(serial),
+            Named::Addressee(addressee) => Whom::Device(context.existing(&desk.home, &addressee)?),
+        };
         let store = context.read(&desk.home)?;
         let now = earliest(&store);
-        let whom = match args.whom {
-            // Where both could be meant, a certificate that exists is.
-            Named::Serial(serial) => Whom::Certificate(serial),
-            Named::Addressee(addressee) => Whom::Device(context.existing(&store, &addressee, now)?),
-        };
         let records = match &whom {
             Whom::Certificate(serial) => store.record(serial)?.into_iter().collect(),
             Whom::Device(address) => store.device(address)?,
@@ -126,7 +125,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let employee = args.employee;
-    let accepted = {
+    let (accepted, since) = {
         let store = context.read(&desk.home)?;
         let now = earliest(&store);
         let records = store.employee(&employee)?;
@@ -138,17 +137,17 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
             .iter()
             .filter(|record| record.status(now).accepted())
             .count();
-        if !args.common.dry_run && (accepted > 0 || since.is_none()) {
-            let question = format!(
-                "This locks {employee} out for good: {} to revoke.",
-                certificates(accepted)
-            );
-            context
-                .ui
-                .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;
-        }
-        accepted
+        (accepted, since)
     };
+    if !args.common.dry_run && (accepted > 0 || since.is_none()) {
+        let question = format!(
+            "This locks {employee} out for good: {} to revoke.",
+            certificates(accepted)
+        );
+        context
+            .ui
+            .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;
+    }
     let label = employee.to_string();
     finish(
         args.common,
