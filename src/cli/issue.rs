@@ -273,6 +273,10 @@ pub fn one(
         Err(error @ OperateError::AlreadyValid { .. }) => {
             let again = operate::hand_out_again(&session, &request, &mut outbox)?;
             if again.is_none() {
+                // An earlier run may have been cut off between delivering and publishing.
+                if !operate::behind(&session)?.is_empty() {
+                    ui.warn("the publication is older than the ledger: run `pki publish`");
+                }
                 return Err(error.into());
             }
             ui.say("this key has a valid certificate already; here it is again");

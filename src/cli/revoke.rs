@@ -140,10 +140,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         (accepted, since)
     };
     if !args.common.dry_run && (accepted > 0 || since.is_none()) {
-        let question = format!(
-            "This locks {employee} out for good: {} to revoke.",
-            certificates(accepted)
-        );
+        let question = format!("This revokes {} of {employee}.", certificates(accepted));
         context
             .ui
             .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;

@@ -29,16 +29,7 @@ pub fn under_strace(command: &Command, trace: &str, inject: &str) -> Finished {
     let mut strace = program("strace");
     strace.args(["-qq", "-o", "/dev/null"]);
     strace.args(["-e", &format!("trace={trace}"), "-e", &format!("inject={inject}")]);
-    strace.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => strace.env(name, value),
-            None => strace.env_remove(name),
-        };
-    }
-    if let Some(directory) = command.get_current_dir() {
-        strace.current_dir(directory);
-    }
+    carry_over(command, &mut strace);
     finish(&mut strace, b"")
 }
 
@@ -100,25 +91,35 @@ pub fn refused_at_every_step(
 
 /// How often the thread that does the work makes a call.
 pub fn count_of(home: &Home, call: &str, arguments: &[&str]) -> usize {
+    let log = strace_of(home, call, arguments);
+    log.lines()
+        .filter(|line| line.starts_with(&format!("{call}(")))
+        .count()
+}
+
+/// The calls of these names that the thread that does the work makes, a line each, with the paths of descriptors.
+pub fn strace_of(home: &Home, calls: &str, arguments: &[&str]) -> String {
     let log = home.path("strace.log");
     let command = home.pki(arguments);
     let mut strace = program("strace");
     strace
-        .args(["-qq", "-e", &format!("trace={call}"), "-o"])
+        .args(["-qq", "-y", "-e", &format!("trace={calls}"), "-o"])
         .arg(&log);
-    strace
-        .arg(command.get_program())
-        .args(command.get_args())
-        .current_dir(command.get_current_dir().unwrap());
+    carry_over(&command, &mut strace);
+    finish(&mut strace, b"").ok();
+    std::fs::read_to_string(log).unwrap()
+}
+
+/// Lets one program run another's command, in its directory and environment.
+fn carry_over(command: &Command, runner: &mut Command) {
+    runner.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => strace.env(name, value),
-            None => strace.env_remove(name),
+            Some(value) => runner.env(name, value),
+            None => runner.env_remove(name),
         };
     }
-    finish(&mut strace, b"").ok();
-    let log = std::fs::read_to_string(log).unwrap();
-    log.lines()
-        .filter(|line| line.starts_with(&format!("{call}(")))
-        .count()
+    if let Some(directory) = command.get_current_dir() {
+        runner.current_dir(directory);
+    }
 }

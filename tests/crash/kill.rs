@@ -96,11 +96,17 @@ fn issue_ends_with_a_bundle_that_opens_and_no_certificate_that_nobody_has() {
         "--json",
         "-q",
     ];
+    let mut cut_off = 0;
     let steps = killed_at_every_step(&before, &arguments, |home, step| {
         is_whole(home, step);
         let rerun = again(home, &arguments);
         if !done_or(&rerun, "already-valid", step) {
-            home.run(&["publish"]);
+            let behind = !home.run(&["publish", "-q"]).stdout.is_empty();
+            let told = rerun
+                .stderr
+                .contains("the publication is older than the ledger: run `pki publish`");
+            assert_eq!(told, behind, "{step}: {rerun}");
+            cut_off += usize::from(behind);
         }
         let all = is_sound(home, step);
         let serial = demand_one_valid(home, &all, "alice/phone", &text(home, "secret"), step);
@@ -108,6 +114,7 @@ fn issue_ends_with_a_bundle_that_opens_and_no_certificate_that_nobody_has() {
             assert_eq!(rerun.json()["serial"], serial, "{step}");
         }
     });
+    assert!(cut_off > 3, "killed only {cut_off} times before it was published");
     assert!(steps > 30, "only {steps} steps");
 }
 

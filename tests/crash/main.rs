@@ -14,5 +14,6 @@ mod ground;
 mod index;
 mod kill;
 mod ledger;
+mod order;
 mod state;
 mod together;
