@@ -1109,3 +1109,13 @@ fn what_init_refuses() {
         },
     );
 }
+
+#[test]
+fn a_domain_that_is_named_twice_is_one() {
+    let home = Home::unfounded();
+    let founded = finish(
+        &mut home.pki(&["init", "--org", "Acme Ltd", "--domain", "acme.example", "--email-domain", "acme.example"]),
+        b"",
+    );
+    founded.ok();
+}
