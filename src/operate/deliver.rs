@@ -85,7 +85,7 @@ pub enum Handover<'a> {
     /// A person chose it; she knows it already.
     Chosen(Passphrase),
     /// Generated, and shown before the bundle counts as delivered.
-    Shown(&'a mut dyn FnMut(&Address, &Passphrase)),
+    Shown(&'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>),
     /// Generated, into a new private file of its own.
     File(PathBuf),
     /// Generated, a line `ADDRESS<TAB>PASSPHRASE` each, appended to a private file before the commit.
@@ -129,7 +129,7 @@ impl Outbox {
             let stem = self.directory.join(name);
             let taken = EXTENSIONS
                 .iter()
-                .any(|extension| with_extension(&stem, extension).exists());
+                .any(|extension| disk::is_taken(&with_extension(&stem, extension)));
             if !taken && self.claimed.insert(stem.clone()) {
                 return Ok(stem);
             }
@@ -215,7 +215,8 @@ pub fn carry_out(
         if let Handover::Shown(show) = &mut delivery.passphrases {
             for (plan, secret) in plans.iter().zip(&secrets) {
                 if let Some(passphrase) = secret.as_ref().and_then(|secret| secret.passphrase.as_ref()) {
-                    show(plan.address(), passphrase);
+                    // A bundle whose passphrase nobody saw is not delivered.
+                    show(plan.address(), passphrase).map_err(disk::failed("written", Path::new("/dev/tty")))?;
                 }
             }
         }
@@ -316,7 +317,7 @@ fn store_passphrases(
         Handover::Chosen(_) | Handover::Shown(_) => Ok(None),
         Handover::File(path) => {
             let again = plans.iter().any(|plan| !plan.lost.is_empty());
-            if path.exists() && !again {
+            if disk::is_taken(path) && !again {
                 return Err(OperateError::Exists(Shown(path.clone())));
             }
             let mut text = zeroize::Zeroizing::new(String::new());
@@ -329,7 +330,7 @@ fn store_passphrases(
             staged.sync()?;
             Ok(Some(Stored {
                 staged,
-                over: path.exists(),
+                over: disk::is_taken(path),
             }))
         }
         Handover::List(path) => {

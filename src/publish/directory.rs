@@ -141,7 +141,7 @@ impl Destination {
 
 /// Whether the file at `place` is this one. Another length tells without reading.
 fn holds_file(place: &Path, file: &File) -> Result<bool, DiskError> {
-    let mut there = match std::fs::File::open(place) {
+    let mut there = match disk::open_regular(place) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         opened => opened.map_err(disk::failed("read", place))?,
     };

@@ -420,6 +420,23 @@ fn a_target_is_written_in_the_order_of_the_contract_and_each_file_renamed_into_i
     );
 }
 
+#[test]
+fn a_pipe_in_a_target_keeps_no_revocation_waiting() {
+    if !need(&["mkfifo"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    std::fs::create_dir_all(target.join("public/crl")).unwrap();
+    for file in ["public/crl/issuing.crl", "public/manifest.json"] {
+        finish(program("mkfifo").arg(target.join(file)), b"").ok();
+    }
+    let serial = home.serial_of("alice/phone");
+    let revoked = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    assert!(revoked.stderr.contains("it is no regular file"), "{revoked}");
+    assert!(std::fs::read_to_string(target.join("server/revoked.map")).unwrap().contains(&serial));
+}
+
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
 fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
     let target = home.path("target");
