@@ -437,6 +437,35 @@ fn a_pipe_in_a_target_keeps_no_revocation_waiting() {
     assert!(std::fs::read_to_string(target.join("server/revoked.map")).unwrap().contains(&serial));
 }
 
+#[test]
+fn a_group_that_is_gone_keeps_a_revocation_from_nobody_else() {
+    let home = Home::staffed();
+    let target = with_target(&home, "group = \"no-such-group\"");
+    let serial = home.serial_of("alice/phone");
+    let revoked = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    assert!(revoked.stderr.contains("there is no group no-such-group"), "{revoked}");
+    assert!(std::fs::read_to_string(home.server("revoked.map")).unwrap().contains(&serial));
+    assert!(target.join("public/crl/issuing.crl").exists());
+}
+
+#[test]
+fn the_roots_crl_of_an_older_backup_keeps_no_revocation_back() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    let old = std::fs::read(home.path("home/root/root.crl")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    home.run(&["root", "crl", "-q"]);
+    let new = std::fs::read(target.join("public/crl/root.crl")).unwrap();
+    for (lost, employee) in [(old, "carol"), (Vec::new(), "dora")] {
+        std::fs::write(home.path("home/root/root.crl"), lost).unwrap();
+        std::fs::remove_dir_all(home.path("home/public")).unwrap();
+        let serial = home.issue(employee, &[]).serial;
+        home.run(&["revoke", employee, "--yes", "-q"]);
+        assert!(std::fs::read_to_string(home.server("revoked.map")).unwrap().contains(&serial));
+        assert_eq!(std::fs::read(home.public("crl/root.crl")).unwrap(), new);
+    }
+}
+
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
 fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
     let target = home.path("target");
