@@ -381,9 +381,11 @@ fn sign_crl(
         .unwrap_or(Time::from_unix(0))
         .max(issuing.chain().issuing().validity().not_before);
     let number = next_number(last, session.now);
+    // Where the clock stands behind, either it or the last event's time is wrong: a CRL that begins no later than both is good by both.
+    let begun = session.behind.map_or(session.now, |(clock, _)| clock.max(floor));
     let terms = terms(
         number,
-        session.now,
+        begun,
         floor,
         session.desk.home.config().issuing_crl_life,
     );
