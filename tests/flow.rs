@@ -492,3 +492,21 @@ fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
     let records = session.store.device(&"alice/phone".parse().unwrap()).unwrap();
     assert_eq!(records[0].status(session.now), Status::Undelivered);
 }
+
+#[test]
+fn a_renewal_that_revokes_the_old_leaves_none_that_is_older_still() {
+    let company = Company::found();
+    company.issue("alice/phone").unwrap();
+    let request = company.request("alice/phone");
+    company.carry_out(&request, Intent::Renewal(Old::Kept)).unwrap();
+    let last = company.carry_out(&request, Intent::Renewal(Old::Revoked)).unwrap();
+    let desk = company.desk();
+    let session = desk.session(ClockPolicy::Strict).unwrap();
+    let records = session.store.device(&"alice/phone".parse().unwrap()).unwrap();
+    let accepted: Vec<Serial> = records
+        .iter()
+        .filter(|record| record.status(session.now).accepted())
+        .map(|record| record.serial)
+        .collect();
+    assert_eq!((records.len(), accepted), (3, vec![last]));
+}

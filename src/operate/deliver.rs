@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
-use super::issue::{KeyRequest, Old, Plan, Request};
+use super::issue::{KeyRequest, Plan, Request};
 use super::session::Session;
 use crate::authority::{Chain, Issuing, Order};
 use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
@@ -501,14 +501,12 @@ fn delivered(committed: &Committed, plan: &Plan, ready: &Ready) -> Vec<Fact> {
         }),
         (KeySource::Request, _) | (_, None) => {}
     }
-    if plan.old == Old::Revoked {
-        facts.extend(plan.supersedes.iter().map(|serial| Fact::Revoked {
-            serial: *serial,
-            address: Some(issued.address.clone()),
-            reason: Reason::Replaced,
-            since: None,
-        }));
-    }
+    facts.extend(plan.retires.iter().map(|serial| Fact::Revoked {
+        serial: *serial,
+        address: Some(issued.address.clone()),
+        reason: Reason::Replaced,
+        since: None,
+    }));
     facts
 }
 
