@@ -196,6 +196,7 @@ fn destinations(session: &Session<'_>) -> (Vec<Place>, Vec<(Shown, TargetError)>
             area,
             directory,
             group,
+            signer: home.chain().issuing().public_key().clone(),
         },
         staging,
     };
@@ -426,28 +427,32 @@ fn publish_area(
     done: &mut Published,
 ) -> Result<Refresh, OperateError> {
     let files = publication.files(area);
-    let mut behind = Vec::new();
-    let mut standing = None;
+    let mut looked = Vec::new();
     let mut highest = *last;
     for place in places {
-        let looked = place
+        let state = place
             .to
             .holds(files)
             .and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
-        let (holds, manifest, statement) = match looked {
-            Ok(looked) => looked,
+        let (holds, manifest, statement) = match state {
+            Ok(state) => state,
             Err(error) if place.staging => return Err(error.into()),
             Err(_) => (false, None, None),
         };
-        highest = highest.max(manifest.map_or(0, |manifest| manifest.number));
-        if holds && place.staging {
-            standing = statement;
-        } else if holds && statement == standing {
-            continue;
-        } else {
-            behind.push(*place);
-        }
+        let number = manifest.map_or(0, |manifest| manifest.number);
+        highest = highest.max(number);
+        looked.push((*place, number, statement.filter(|_| holds)));
     }
+    // The home's own manifest stands unless a place has seen a later one: numbers only rise, also for a home from an older backup.
+    let standing = looked
+        .iter()
+        .find(|(place, number, _)| place.staging && *number == highest)
+        .and_then(|(_, _, statement)| statement.clone());
+    let behind: Vec<&Place> = looked
+        .iter()
+        .filter(|(_, _, statement)| statement.is_none() || *statement != standing)
+        .map(|(place, _, _)| *place)
+        .collect();
     if behind.is_empty() {
         return Ok(Refresh::Done(Published::default()));
     }

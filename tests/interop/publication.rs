@@ -466,6 +466,34 @@ fn the_roots_crl_of_an_older_backup_keeps_no_revocation_back() {
     }
 }
 
+#[test]
+fn manifests_rise_over_what_was_published_and_heed_no_forged_one() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish", "-q"]);
+    let number = || verified(&home, "server", &target.join("server"))["number"].as_u64().unwrap();
+    let backup = crate::support::copy_of(&home);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    home.run(&["issue", "carol", "--bundle-passphrase-out", "carol", "-q"]);
+    let before = number();
+    std::fs::remove_dir_all(home.home()).unwrap();
+    std::fs::rename(backup.home(), home.home()).unwrap();
+    home.run(&["publish", "-q"]);
+    let after = number();
+    assert!(after > before, "{after} after {before}");
+
+    let forged = std::fs::read_to_string(target.join("server/manifest.json")).unwrap();
+    let forged = forged.replace(&after.to_string(), &u64::MAX.to_string());
+    std::fs::write(target.join("server/manifest.json"), forged).unwrap();
+    for area in [target.join("server"), home.home().join("server")] {
+        let jws = std::fs::read_to_string(area.join("manifest.jws")).unwrap();
+        let (signed, _) = jws.rsplit_once('.').unwrap();
+        std::fs::write(area.join("manifest.jws"), format!("{signed}.{}", "A".repeat(86))).unwrap();
+    }
+    home.run(&["publish", "-q"]);
+    assert!((after + 1..u64::MAX / 2).contains(&number()));
+}
+
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
 fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
     let target = home.path("target");
