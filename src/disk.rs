@@ -121,13 +121,36 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, DiskError> {
     Ok(octets)
 }
 
+/// Whether something has this name, and be it a link that leads nowhere: nothing new can be put there.
+pub fn is_taken(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Opens a regular file. A pipe in its place would keep whoever opens it waiting for ever.
+///
+/// # Errors
+/// Where it cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is no regular file"))
+    }
+}
+
 /// Reads a file, or nothing where there is none.
 ///
 /// # Errors
 /// Where it is there and cannot be read.
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
-    match fs::read(path) {
-        Ok(octets) => Ok(Some(octets)),
+    let mut octets = Vec::new();
+    match open_regular(path).and_then(|mut file| file.read_to_end(&mut octets)) {
+        Ok(_) => Ok(Some(octets)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed("read", path)(error)),
     }
@@ -219,7 +242,11 @@ impl Staged {
             staged.file.write_all(part).map_err(failed("written", place))?;
         }
         if mode != PRIVATE_FILE {
-            set_mode(&staged.beside, mode)?;
+            // By its handle: whoever owns the directory could have put a link to another file in its place.
+            staged
+                .file
+                .set_permissions(fs::Permissions::from_mode(mode))
+                .map_err(failed("given its mode", place))?;
         }
         Ok(staged)
     }

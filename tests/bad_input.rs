@@ -1043,8 +1043,10 @@ fn files_of_two_homes() {
     );
     mixed.run(&["audit", "verify"]);
 
-    // The root's CRL of another root holds up the publication until the root signs one, and it is said how.
+    // Where none of ours is published either, the root's CRL of another root holds up the publication until the root signs one, and it
+    // is said how.
     let mixed = copy_of(&ours);
+    std::fs::remove_file(mixed.public("crl/root.crl")).unwrap();
     std::fs::copy(
         theirs.home().join("root/root.crl"),
         mixed.home().join("root/root.crl"),
@@ -1108,4 +1110,14 @@ fn what_init_refuses() {
             message: &message,
         },
     );
+}
+
+#[test]
+fn a_domain_that_is_named_twice_is_one() {
+    let home = Home::unfounded();
+    let founded = finish(
+        &mut home.pki(&["init", "--org", "Acme Ltd", "--domain", "acme.example", "--email-domain", "acme.example"]),
+        b"",
+    );
+    founded.ok();
 }

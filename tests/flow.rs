@@ -122,7 +122,7 @@ impl Company {
         let mut outbox = Outbox::open(&self.directory.path().join("out"))?;
         let mut delivery = Delivery {
             outbox: &mut outbox,
-            passphrases: Handover::Shown(&mut |_, _| {}),
+            passphrases: Handover::Shown(&mut |_, _| Ok(())),
             codes: Codes::None,
             root: RootInProfile::Omitted,
         };
@@ -414,7 +414,7 @@ fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
     let mut outbox = Outbox::open(&company.directory.path().join("out")).unwrap();
     let mut delivery = Delivery {
         outbox: &mut outbox,
-        passphrases: Handover::Shown(&mut |_, _| {}),
+        passphrases: Handover::Shown(&mut |_, _| Ok(())),
         codes: Codes::None,
         root: RootInProfile::Omitted,
     };
@@ -470,4 +470,43 @@ fn the_root_crl_is_signed_anew_with_a_higher_number() {
     assert!(terms.number > before.number);
     assert!(terms.next_update > before.next_update + Span::days(290));
     assert_eq!(company.publish().root_crl_end, Some(terms.next_update));
+}
+
+#[test]
+fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
+    let company = Company::found();
+    let desk = company.desk();
+    let request = company.request("alice/phone");
+    let mut session = desk.session(ClockPolicy::Strict).unwrap();
+    let intent = Intent::Single(Leavers::LockedOut);
+    let plan = operate::plan(&session.store, &desk.home, &request, intent, session.now).unwrap();
+    let mut outbox = Outbox::open(&company.directory.path().join("out")).unwrap();
+    let mut delivery = Delivery {
+        outbox: &mut outbox,
+        passphrases: Handover::Shown(&mut |_, _| Err(std::io::ErrorKind::BrokenPipe.into())),
+        codes: Codes::None,
+        root: RootInProfile::Omitted,
+    };
+    let outcome = operate::carry_out(&mut session, &company.issuing, vec![plan], &mut delivery);
+    assert!(matches!(outcome, Err(OperateError::Undelivered(_))), "{outcome:?}");
+    let records = session.store.device(&"alice/phone".parse().unwrap()).unwrap();
+    assert_eq!(records[0].status(session.now), Status::Undelivered);
+}
+
+#[test]
+fn a_renewal_that_revokes_the_old_leaves_none_that_is_older_still() {
+    let company = Company::found();
+    company.issue("alice/phone").unwrap();
+    let request = company.request("alice/phone");
+    company.carry_out(&request, Intent::Renewal(Old::Kept)).unwrap();
+    let last = company.carry_out(&request, Intent::Renewal(Old::Revoked)).unwrap();
+    let desk = company.desk();
+    let session = desk.session(ClockPolicy::Strict).unwrap();
+    let records = session.store.device(&"alice/phone".parse().unwrap()).unwrap();
+    let accepted: Vec<Serial> = records
+        .iter()
+        .filter(|record| record.status(session.now).accepted())
+        .map(|record| record.serial)
+        .collect();
+    assert_eq!((records.len(), accepted), (3, vec![last]));
 }

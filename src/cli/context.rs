@@ -9,7 +9,7 @@ use crate::authority::Issuing;
 use crate::home::Home;
 use crate::model::{Address, Authority, Employee, Serial, Span, Time};
 use crate::operate::{self, ClockPolicy, Desk, Published, Refresh, Session};
-use crate::store::{Notice, Store};
+use crate::store::{Clock, Notice, Store};
 
 /// What every verb needs.
 pub struct Context {
@@ -51,6 +51,11 @@ pub fn system_clock() -> Time {
         Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
     };
     Time::from_unix(seconds)
+}
+
+/// The earliest that it may be, by this machine's clock and the last event: what is good then may still be let in.
+pub fn earliest(store: &Store) -> Time {
+    Clock::judge(system_clock(), store.last_time()).earliest()
 }
 
 /// The account that runs the command, for the ledger.
@@ -203,12 +208,16 @@ impl Context {
     ///
     /// # Errors
     /// Where she has none, or several and there is nobody to ask.
-    pub fn existing(&self, store: &Store, addressee: &Addressee, now: Time) -> Result<Address, Failure> {
+    pub fn existing(&self, home: &Home, addressee: &Addressee) -> Result<Address, Failure> {
         let employee = match addressee {
             Addressee::Device(address) => return Ok(address.clone()),
             Addressee::Employee(employee) => employee,
         };
-        let records = store.employee(employee)?;
+        // Closed again before anybody is asked: an open index keeps others out.
+        let (records, now) = {
+            let store = home.read()?;
+            (store.employee(employee)?, earliest(&store))
+        };
         let mut all: Vec<Address> = records.iter().map(|record| record.address.clone()).collect();
         all.dedup();
         let mut active: Vec<Address> = records

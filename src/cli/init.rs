@@ -63,12 +63,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(url) = &args.base_url {
         check_base_url(url).map_err(|why| Failure::usage(format!("--base-url: {why}")))?;
     }
+    let domains = unique(args.domain);
+    let mut email_domains = unique(args.email_domain);
+    // A domain's own e-mail addresses are permitted anyway.
+    email_domains.retain(|domain| !domains.contains(domain));
     let founding = Founding {
         home: context.home_path()?,
         organization,
         constraints: NameConstraints {
-            domains: unique(args.domain),
-            email_domains: unique(args.email_domain),
+            domains,
+            email_domains,
             ip_ranges: args.ip_range,
         },
         base_url: args.base_url,

@@ -194,7 +194,7 @@ fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> R
 /// Where passphrases will come from and go, decided before anything is done.
 fn handover<'a>(
     args: &DeliveryArgs,
-    show: &'a mut dyn FnMut(&Address, &Passphrase),
+    show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,
     several: bool,
     ui: &super::ui::Ui,
 ) -> Result<Handover<'a>, Failure> {
@@ -231,7 +231,7 @@ pub fn one(
         ui.show_secret(&format!(
             "\n  Passphrase of the bundle for {address}, shown only now:\n\n      {}\n",
             passphrase.expose()
-        ));
+        ))
     };
     let passphrases = match (&request.key, args.dry_run) {
         (KeyRequest::Bundle(_), false) => handover(args, &mut show, false, ui)?,
@@ -410,7 +410,8 @@ fn draw(issuance: &Issuance, context: &Context) {
     };
     match ui.size() {
         Some((columns, rows)) if columns >= code.columns() && rows > code.rows() => {
-            ui.show_secret(&if ui.colored() { code.to_terminal() } else { code.to_plain() });
+            // The code is in the .qr.png as well.
+            let _ = ui.show_secret(&if ui.colored() { code.to_terminal() } else { code.to_plain() });
         }
         Some((columns, rows)) => ui.more(format!(
             "the QR code needs a terminal of {} × {} (this one has {columns} × {rows}): open the .qr.png instead",
@@ -479,7 +480,7 @@ pub fn many(
     let desk = context.desk_of(home);
     let policy = clock_policy(args.confirm.as_deref())?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
-        ui.show_secret(&format!("{address}\t{}", passphrase.expose()));
+        ui.show_secret(&format!("{address}\t{}", passphrase.expose()))
     };
     let passphrases = if args.dry_run {
         Handover::Shown(&mut show)
@@ -544,7 +545,13 @@ pub fn many(
         // Also where nothing was left to issue: an earlier run may have been cut off before it published.
         None => context
             .session(&desk, policy)
-            .and_then(|mut session| publish(args, &mut session, &issuing, context)),
+            .and_then(|mut session| publish(args, &mut session, &issuing, context))
+            .map_err(|mut failure| {
+                if !tally.issued.is_empty() {
+                    failure.exit = Exit::Incomplete;
+                }
+                failure
+            }),
     };
     let exit = ui.report_done(&ManyReport::from(&tally), outcome)?;
     if tally.failed.is_empty() {

@@ -74,6 +74,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             Ok(())
         })?,
     }
+    // Whoever reads the list may take her time, and an open index keeps others out.
+    drop(store);
     records.retain(|record| {
         let status = record.status(now);
         let ending = args

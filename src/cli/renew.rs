@@ -80,9 +80,8 @@ fn single(args: &Args, home: &Home, context: &Context) -> Result<Request, Failur
         .address
         .as_ref()
         .ok_or_else(|| Failure::usage("an address is missing"))?;
+    let address = context.existing(home, addressee)?;
     let store = context.read(home)?;
-    let now = system_clock().max(store.last_time());
-    let address = context.existing(&store, addressee, now)?;
     let history = store.device(&address)?;
     let last = history
         .last()

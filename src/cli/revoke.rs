@@ -6,7 +6,7 @@ use crate::authority::Issuing;
 use crate::model::{Employee, Reason, Serial, Time};
 use crate::operate::{self, ClockPolicy, Desk, Revoked, Session, Whom};
 
-use super::context::{Context, Named, system_clock};
+use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
 use super::secrets::IssuingSecret;
 
@@ -80,13 +80,12 @@ impl fmt::Display for Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let (whom, label, accepted) = {
-        let store = context.read(&desk.home)?;
-        let now = system_clock().max(store.last_time());
         let whom = match args.whom {
-            // Where both could be meant, a certificate that exists is.
             Named::Serial(serial) => Whom::Certificate(serial),
-            Named::Addressee(addressee) => Whom::Device(context.existing(&store, &addressee, now)?),
+            Named::Addressee(addressee) => Whom::Device(context.existing(&desk.home, &addressee)?),
         };
+        let store = context.read(&desk.home)?;
+        let now = earliest(&store);
         let records = match &whom {
             Whom::Certificate(serial) => store.record(serial)?.into_iter().collect(),
             Whom::Device(address) => store.device(address)?,
@@ -126,9 +125,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let employee = args.employee;
-    let accepted = {
+    let (accepted, since) = {
         let store = context.read(&desk.home)?;
-        let now = system_clock().max(store.last_time());
+        let now = earliest(&store);
         let records = store.employee(&employee)?;
         if records.is_empty() && store.offboarded(&employee)?.is_none() {
             return Err(operate::OperateError::NoEmployee(employee).into());
@@ -138,14 +137,14 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
             .iter()
             .filter(|record| record.status(now).accepted())
             .count();
-        if !args.common.dry_run && (accepted > 0 || since.is_none()) {
-            let question = format!("This revokes {} of {employee}.", certificates(accepted));
-            context
-                .ui
-                .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;
-        }
-        accepted
+        (accepted, since)
     };
+    if !args.common.dry_run && (accepted > 0 || since.is_none()) {
+        let question = format!("This revokes {} of {employee}.", certificates(accepted));
+        context
+            .ui
+            .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;
+    }
     let label = employee.to_string();
     finish(
         args.common,

@@ -9,7 +9,7 @@ use crate::disk;
 use crate::home::Home;
 use crate::model::event::KeySource;
 use crate::model::{Record, Serial, Time};
-use crate::operate::OperateError;
+use crate::operate::{OperateError, Whom};
 use crate::store::Store;
 use crate::x509::crl::Crl;
 use crate::x509::{Certificate, pem};
@@ -46,13 +46,19 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return show_file(path, args.pem, context);
     }
     let home = context.open()?;
+    let whom = match (serial, addressee) {
+        (Some(serial), _) => Whom::Certificate(serial),
+        (None, Ok(addressee)) => Whom::Device(context.existing(&home, &addressee)?),
+        (None, Err(why)) => {
+            return Err(Failure::usage(why).hint("there is no file of that name either"));
+        }
+    };
     let store = context.read(&home)?;
-    let record = match (serial, addressee) {
-        (Some(serial), _) => store
+    let record = match whom {
+        Whom::Certificate(serial) => store
             .record(&serial)?
             .ok_or(OperateError::NoCertificate(serial))?,
-        (None, Ok(addressee)) => {
-            let address = context.existing(&store, &addressee, system_clock())?;
+        Whom::Device(address) => {
             let history = store.device(&address)?;
             // The one in use; else the last one.
             let current = history
@@ -64,17 +70,17 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 .cloned()
                 .ok_or(OperateError::NoDevice(address))?
         }
-        (None, Err(why)) => {
-            return Err(Failure::usage(why).hint("there is no file of that name either"));
-        }
     };
     let issued = store.issued(&record)?;
+    let details = details(&record, &issued, &store, &home)?;
+    // Whoever reads this may take her time, and an open index keeps others out.
+    drop(store);
     if args.pem {
         let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &home.chain().issuing().pem();
         context.ui.out(text)?;
         return Ok(Exit::Done);
     }
-    context.ui.report(&details(&record, &issued, &store, &home)?)?;
+    context.ui.report(&details)?;
     Ok(Exit::Done)
 }
 

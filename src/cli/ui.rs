@@ -201,10 +201,12 @@ impl Ui {
     }
 
     /// Shows a secret: on the terminal, and nowhere else.
-    pub fn show_secret(&self, text: &str) {
-        if let Some(mut terminal) = self.terminal.as_ref() {
-            let _ = writeln!(terminal, "{text}");
-        }
+    ///
+    /// # Errors
+    /// Where it could not be shown: nobody has seen it then.
+    pub fn show_secret(&self, text: &str) -> io::Result<()> {
+        let mut terminal = self.terminal.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        writeln!(terminal, "{text}")
     }
 
     /// The size of the terminal in columns and rows.

@@ -83,6 +83,11 @@ impl PublicKey {
         Sha256::digest(self.point())[..20].to_vec()
     }
 
+    /// Whether `signature` (r and s, 32 octets each) over SHA-256 of `message` is this key's, as JOSE has it.
+    pub fn verifies_es256(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_slice(signature).is_ok_and(|signature| self.key.verify(message, &signature).is_ok())
+    }
+
     /// Whether `signature` (ECDSA-Sig-Value, DER) over SHA-256 of `message` is this key's.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         Signature::from_der(signature).is_ok_and(|signature| self.key.verify(message, &signature).is_ok())

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
-use super::issue::{KeyRequest, Old, Plan, Request};
+use super::issue::{KeyRequest, Plan, Request};
 use super::session::Session;
 use crate::authority::{Chain, Issuing, Order};
 use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
@@ -85,7 +85,7 @@ pub enum Handover<'a> {
     /// A person chose it; she knows it already.
     Chosen(Passphrase),
     /// Generated, and shown before the bundle counts as delivered.
-    Shown(&'a mut dyn FnMut(&Address, &Passphrase)),
+    Shown(&'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>),
     /// Generated, into a new private file of its own.
     File(PathBuf),
     /// Generated, a line `ADDRESS<TAB>PASSPHRASE` each, appended to a private file before the commit.
@@ -127,7 +127,7 @@ impl Outbox {
             let stem = self.directory.join(name);
             let taken = EXTENSIONS
                 .iter()
-                .any(|extension| with_extension(&stem, extension).exists());
+                .any(|extension| disk::is_taken(&with_extension(&stem, extension)));
             if !taken && self.claimed.insert(stem.clone()) {
                 return Ok(stem);
             }
@@ -213,7 +213,8 @@ pub fn carry_out(
         if let Handover::Shown(show) = &mut delivery.passphrases {
             for (plan, secret) in plans.iter().zip(&secrets) {
                 if let Some(passphrase) = secret.as_ref().and_then(|secret| secret.passphrase.as_ref()) {
-                    show(plan.address(), passphrase);
+                    // A bundle whose passphrase nobody saw is not delivered.
+                    show(plan.address(), passphrase).map_err(disk::failed("written", Path::new("/dev/tty")))?;
                 }
             }
         }
@@ -314,7 +315,7 @@ fn store_passphrases(
         Handover::Chosen(_) | Handover::Shown(_) => Ok(None),
         Handover::File(path) => {
             let again = plans.iter().any(|plan| !plan.lost.is_empty());
-            if path.exists() && !again {
+            if disk::is_taken(path) && !again {
                 return Err(OperateError::Exists(Shown(path.clone())));
             }
             let mut text = zeroize::Zeroizing::new(String::new());
@@ -327,7 +328,7 @@ fn store_passphrases(
             staged.sync()?;
             Ok(Some(Stored {
                 staged,
-                over: path.exists(),
+                over: disk::is_taken(path),
             }))
         }
         Handover::List(path) => {
@@ -499,14 +500,12 @@ fn delivered(committed: &Committed, plan: &Plan, ready: &Ready) -> Vec<Fact> {
         }),
         (KeySource::Request, _) | (_, None) => {}
     }
-    if plan.old == Old::Revoked {
-        facts.extend(plan.supersedes.iter().map(|serial| Fact::Revoked {
-            serial: *serial,
-            address: Some(issued.address.clone()),
-            reason: Reason::Replaced,
-            since: None,
-        }));
-    }
+    facts.extend(plan.retires.iter().map(|serial| Fact::Revoked {
+        serial: *serial,
+        address: Some(issued.address.clone()),
+        reason: Reason::Replaced,
+        since: None,
+    }));
     facts
 }
 

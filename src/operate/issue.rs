@@ -67,7 +67,8 @@ pub struct Plan {
     pub(super) lost: Vec<Record>,
     pub(super) supersedes: Vec<Serial>,
     pub(super) reinstates: Option<Employee>,
-    pub(super) old: Old,
+    /// The certificates that are revoked once it is delivered, those that an earlier renewal superseded included.
+    pub(super) retires: Vec<Serial>,
 }
 
 impl Plan {
@@ -160,9 +161,12 @@ pub fn plan(
         lost: with(Status::Undelivered).cloned().collect(),
         supersedes: with(Status::Valid).map(|record| record.serial).collect(),
         reinstates,
-        old: match intent {
-            Intent::Renewal(old) => old,
-            Intent::Single(_) | Intent::List(_) => Old::Kept,
+        retires: match intent {
+            Intent::Renewal(Old::Revoked) => with(Status::Superseded)
+                .chain(with(Status::Valid))
+                .map(|record| record.serial)
+                .collect(),
+            Intent::Renewal(Old::Kept) | Intent::Single(_) | Intent::List(_) => Vec::new(),
         },
     })
 }

@@ -12,7 +12,7 @@ use super::init::terms;
 use super::root_crl::next_number;
 use super::session::Session;
 use crate::authority::Issuing;
-use crate::disk::{self, Shown};
+use crate::disk::{self, DiskError, Shown};
 use crate::model::{Authority, Fact, Record, Revocation, Span, Time};
 use crate::publish::{Area, Destination, Manifest, Material, Publication, PublishedCrl, TargetError};
 use crate::x509::crl::{Crl, Terms};
@@ -52,8 +52,9 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     if issuing.is_none() && session.store.revoked_since_crl()? {
         return Ok(Refresh::NeedsKey);
     }
-    let places = destinations(session)?;
+    let (places, failed) = destinations(session);
     let published = published_crls(session, &places)?;
+    let root_crl = root_crl(session, &published)?;
     let adopted = adopt(session, &published)?;
     let (previous, published) = remember(published);
     let staged = places
@@ -65,6 +66,7 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     let mut revoked = session.store.revoked(gone_before(session, previous))?;
     let mut done = Published {
         adopted,
+        failed,
         ..Published::default()
     };
 
@@ -85,7 +87,6 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
             der.into()
         }
     };
-    let root_crl: Arc<Vec<u8>> = disk::read(&session.desk.home.root_crl_path(), 64 << 20)?.into();
     let accepted = accepted(session)?;
     let chain = session.desk.home.chain();
     let material = Material {
@@ -137,8 +138,9 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
 pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
-    let places = destinations(session)?;
+    let (places, failed) = destinations(session);
     let published = published_crls(session, &places)?;
+    let root_crl = root_crl(session, &published)?;
     let (previous, _) = remember(published);
     let number = previous.map(|p| p.number);
     let revoked = session.store.revoked(gone_before(session, previous))?;
@@ -153,7 +155,6 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     let Some((revoked, issuing_crl)) = current else {
         return Ok(vec!["a new CRL is due".into()]);
     };
-    let root_crl = disk::read(&session.desk.home.root_crl_path(), 64 << 20)?.into();
     let material = Material {
         chain: session.desk.home.chain(),
         root_crl,
@@ -163,7 +164,7 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         now: session.now,
     };
     let publication = Publication::build(&material, &[])?;
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<String> = failed.iter().map(|(_, error)| error.to_string()).collect();
     for place in &places {
         if !place.to.holds(publication.files(place.to.area)).unwrap_or(false) {
             reasons.push(format!("{} differs", place.to.directory.display()));
@@ -177,7 +178,7 @@ const ISSUING_CRL: &str = "crl/issuing.crl";
 /// Whose certificate ended before this may leave the CRL: it was on one that was made after that end (RFC 5280 §3.3), and the clock does
 /// not say meanwhile that the certificate is still good.
 fn gone_before(session: &Session<'_>, previous: Option<Terms>) -> Option<Time> {
-    previous.map(|terms| terms.this_update.min(session.now))
+    previous.map(|terms| terms.this_update.min(session.earliest))
 }
 
 /// A place of the publication.
@@ -187,37 +188,54 @@ struct Place {
     staging: bool,
 }
 
-fn destinations(session: &Session<'_>) -> Result<Vec<Place>, OperateError> {
+/// Where the publication goes, the home's own directories first; and where it cannot go, which keeps it from nobody else.
+fn destinations(session: &Session<'_>) -> (Vec<Place>, Vec<(Shown, TargetError)>) {
     let home = &session.desk.home;
-    let own = |area: Area| Place {
+    let place = |area, directory, group, staging| Place {
         to: Destination {
             area,
-            directory: home.path().join(area.word()),
-            group: None,
+            directory,
+            group,
+            signer: home.chain().issuing().public_key().clone(),
         },
-        staging: true,
+        staging,
     };
+    let own = |area: Area| place(area, home.path().join(area.word()), None, true);
     let mut places = vec![own(Area::Server), own(Area::Public)];
+    let mut failed = Vec::new();
     for target in &home.config().publish {
-        let group = target.group.as_deref().map(group_number).transpose()?;
-        let of = |area, directory: &Option<std::path::PathBuf>, group| {
-            directory.clone().map(|directory| Place {
-                to: Destination {
-                    area,
-                    directory,
-                    group,
-                },
-                staging: false,
-            })
-        };
-        places.extend(of(Area::Server, &target.server, group));
-        places.extend(of(Area::Public, &target.public, None));
+        if let Some(directory) = target.server.clone() {
+            match target.group.as_deref().map(group_number).transpose() {
+                Ok(group) => places.push(place(Area::Server, directory, group, false)),
+                Err(error) => failed.push((Shown(directory), error.into())),
+            }
+        }
+        places.extend(target.public.clone().map(|directory| place(Area::Public, directory, None, false)));
     }
-    Ok(places)
+    (places, failed)
+}
+
+/// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.
+/// The root need not be taken out of its safe for what it has signed already.
+fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<Arc<Vec<u8>>, OperateError> {
+    let home = &session.desk.home;
+    let own = disk::read(&home.root_crl_path(), 64 << 20);
+    let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());
+    let number = parsed
+        .filter(|crl| crl.is_issued_by(home.chain().root()))
+        .map(|crl| crl.terms().number);
+    let newest = published
+        .iter()
+        .filter(|standing| standing.authority == Authority::Root)
+        .max_by_key(|standing| standing.terms.number);
+    match newest.filter(|newest| Some(newest.terms.number) > number) {
+        Some(newest) => Ok(newest.der.clone().into()),
+        None => Ok(own?.into()),
+    }
 }
 
 /// The number of a group, from the system's list.
-fn group_number(name: &str) -> Result<u32, OperateError> {
+fn group_number(name: &str) -> Result<u32, DiskError> {
     let list = Path::new("/etc/group");
     let unknown =
         || disk::failed("searched", list)(std::io::Error::other(format!("there is no group {name}")));
@@ -228,9 +246,9 @@ fn group_number(name: &str) -> Result<u32, OperateError> {
             .then(|| fields.nth(1)?.parse::<u32>().ok())
             .flatten()
     });
-    Ok(number
+    number
         .map(|number| Gid::from_raw(number).as_raw())
-        .ok_or_else(unknown)?)
+        .ok_or_else(unknown)
 }
 
 /// A CRL that stands in one of the places, signed by our CA.
@@ -364,9 +382,11 @@ fn sign_crl(
         .unwrap_or(Time::from_unix(0))
         .max(issuing.chain().issuing().validity().not_before);
     let number = next_number(last, session.now);
+    // Where the clock stands behind, either it or the last event's time is wrong: a CRL that begins no later than both is good by both.
+    let begun = session.behind.map_or(session.now, |(clock, _)| clock.max(floor));
     let terms = terms(
         number,
-        session.now,
+        begun,
         floor,
         session.desk.home.config().issuing_crl_life,
     );
@@ -407,28 +427,32 @@ fn publish_area(
     done: &mut Published,
 ) -> Result<Refresh, OperateError> {
     let files = publication.files(area);
-    let mut behind = Vec::new();
-    let mut standing = None;
+    let mut looked = Vec::new();
     let mut highest = *last;
     for place in places {
-        let looked = place
+        let state = place
             .to
             .holds(files)
             .and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
-        let (holds, manifest, statement) = match looked {
-            Ok(looked) => looked,
+        let (holds, manifest, statement) = match state {
+            Ok(state) => state,
             Err(error) if place.staging => return Err(error.into()),
             Err(_) => (false, None, None),
         };
-        highest = highest.max(manifest.map_or(0, |manifest| manifest.number));
-        if holds && place.staging {
-            standing = statement;
-        } else if holds && statement == standing {
-            continue;
-        } else {
-            behind.push(*place);
-        }
+        let number = manifest.map_or(0, |manifest| manifest.number);
+        highest = highest.max(number);
+        looked.push((*place, number, statement.filter(|_| holds)));
     }
+    // The home's own manifest stands unless a place has seen a later one: numbers only rise, also for a home from an older backup.
+    let standing = looked
+        .iter()
+        .find(|(place, number, _)| place.staging && *number == highest)
+        .and_then(|(_, _, statement)| statement.clone());
+    let behind: Vec<&Place> = looked
+        .iter()
+        .filter(|(_, _, statement)| statement.is_none() || *statement != standing)
+        .map(|(place, _, _)| *place)
+        .collect();
     if behind.is_empty() {
         return Ok(Refresh::Done(Published::default()));
     }

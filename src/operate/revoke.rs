@@ -82,7 +82,7 @@ fn take_back(
         .iter()
         .filter_map(|record| record.revocation().map(|r| r.at))
         .max();
-    let now = session.now;
+    let now = session.earliest;
     let accepted: Vec<Record> = records
         .into_iter()
         .filter(|record| record.status(now).accepted())
@@ -107,7 +107,7 @@ fn devices_left(session: &Session<'_>, employee: &Employee) -> Result<usize, Ope
     let records = session.store.employee(employee)?;
     let mut devices: Vec<_> = records
         .iter()
-        .filter(|record| matches!(record.status(session.now), Status::Valid | Status::Superseded))
+        .filter(|record| matches!(record.status(session.earliest), Status::Valid | Status::Superseded))
         .map(|record| &record.address.device)
         .collect();
     devices.sort_unstable();

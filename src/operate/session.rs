@@ -40,6 +40,8 @@ pub struct Session<'a> {
     pub store: Store,
     /// The time that holds for this change.
     pub now: Time,
+    /// The earliest that it may be, where the clock is in doubt; else `now`. Nothing has ended that is good at this time.
+    pub earliest: Time,
     /// How far the clock stands after the last event, where that is more than thirty days.
     pub leap: Option<(Time, Time)>,
     /// What the clock says and the last event's time, where the clock stands behind and it was gone on with the latter.
@@ -58,7 +60,8 @@ impl Desk {
         let mut store = self.home.store(&lock, self.patience, clock)?;
         let mut leap = None;
         let mut behind = None;
-        let now = match (Clock::judge(clock, store.last_time()), policy) {
+        let judged = Clock::judge(clock, store.last_time());
+        let now = match (judged, policy) {
             (Clock::Good(now), _) => now,
             (Clock::FarAhead { clock, last }, _) => {
                 leap = Some((clock, last));
@@ -80,6 +83,7 @@ impl Desk {
             desk: self,
             store,
             now,
+            earliest: judged.earliest(),
             leap,
             behind,
             _lock: lock,

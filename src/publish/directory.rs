@@ -7,6 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use super::manifest::{Area, Manifest};
 use super::publication::File;
 use crate::disk::{self, DiskError, Staged};
+use crate::key::PublicKey;
 
 /// `manifest.json` and `manifest.jws`, their octets.
 pub type Statement = (Vec<u8>, Vec<u8>);
@@ -20,6 +21,8 @@ pub struct Destination {
     pub directory: PathBuf,
     /// The group that may read it, by its number.
     pub group: Option<u32>,
+    /// Whose signature its manifest bears.
+    pub signer: PublicKey,
 }
 
 /// Why an area did not reach its directory.
@@ -36,12 +39,7 @@ impl Destination {
     /// # Errors
     /// Where it cannot be read.
     pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
-        let Some(manifest) = self.manifest()? else {
-            return Ok(false);
-        };
-        if manifest.files != Manifest::list(files)
-            || !self.statement()?.is_some_and(|(text, jws)| signs(&jws, &text))
-        {
+        if !self.manifest()?.is_some_and(|manifest| manifest.files == Manifest::list(files)) {
             return Ok(false);
         }
         for file in files {
@@ -67,8 +65,8 @@ impl Destination {
     /// # Errors
     /// Where there is one and the system does not let it be read.
     pub fn manifest(&self) -> Result<Option<Manifest>, TargetError> {
-        let text = disk::read_if_there(&self.directory.join(Manifest::JSON))?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+        let statement = self.statement()?;
+        Ok(statement.and_then(|(text, _)| serde_json::from_slice(&text).ok()))
     }
 
     /// The octets of the manifest in both forms, where both are there.
@@ -77,7 +75,8 @@ impl Destination {
     /// Where the system does not let them be read.
     pub fn statement(&self) -> Result<Option<Statement>, TargetError> {
         let json = disk::read_if_there(&self.directory.join(Manifest::JSON))?;
-        Ok(json.zip(disk::read_if_there(&self.directory.join(Manifest::JWS))?))
+        let statement = json.zip(disk::read_if_there(&self.directory.join(Manifest::JWS))?);
+        Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
     }
 
     /// Writes the files that differ from what is there, in their order, and then the manifest in both forms. Every file is
@@ -141,7 +140,7 @@ impl Destination {
 
 /// Whether the file at `place` is this one. Another length tells without reading.
 fn holds_file(place: &Path, file: &File) -> Result<bool, DiskError> {
-    let mut there = match std::fs::File::open(place) {
+    let mut there = match disk::open_regular(place) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         opened => opened.map_err(disk::failed("read", place))?,
     };
@@ -153,10 +152,15 @@ fn holds_file(place: &Path, file: &File) -> Result<bool, DiskError> {
             .map_err(disk::failed("read", place))?)
 }
 
-/// Whether `jws` has `payload` as its payload.
-fn signs(jws: &[u8], payload: &[u8]) -> bool {
-    let middle = jws.split(|octet| *octet == b'.').nth(1).unwrap_or_default();
-    BASE64URL_NOPAD
-        .decode(middle)
-        .is_ok_and(|signed| signed == payload)
+/// Whether this JWS says exactly that, and is signed: whoever may write to a directory cannot speak for the CA.
+fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
+    let Some(dot) = jws.iter().rposition(|octet| *octet == b'.') else {
+        return false;
+    };
+    let (signed, signature) = (&jws[..dot], &jws[dot + 1..]);
+    let middle = signed.split(|octet| *octet == b'.').nth(1).unwrap_or_default();
+    BASE64URL_NOPAD.decode(middle).is_ok_and(|said| said == payload)
+        && BASE64URL_NOPAD
+            .decode(signature)
+            .is_ok_and(|signature| signer.verifies_es256(signed, &signature))
 }

@@ -178,6 +178,7 @@ impl Store {
         } else {
             open_on_disk(paths, &ledger, patience)?
         };
+        demand_acknowledged(head, position)?;
         match head {
             None if position.seq > 1 && notices.is_empty() => {
                 notices.push(Notice::Rebuilt("its head is missing".into()))
@@ -202,7 +203,7 @@ impl Store {
     /// A damaged ledger, or one that cannot be read.
     pub fn read(paths: &Paths) -> Result<Self, StoreError> {
         let ledger = Ledger::read(&paths.ledger)?;
-        demand_head(paths, &ledger)?;
+        let head = demand_head(paths, &ledger)?;
         let mut notices = Vec::new();
         if ledger.len()? > WHOLE {
             match current_index(paths, &ledger) {
@@ -211,6 +212,7 @@ impl Store {
             }
         }
         let (index, position, _) = read_whole(&ledger)?;
+        demand_acknowledged(head, position)?;
         Self::at(ledger, index, position, notices, None)
     }
 
@@ -489,6 +491,18 @@ fn demand_head(paths: &Paths, ledger: &Ledger) -> Result<Option<Head>, StoreErro
     })
 }
 
+/// An end that does not hold was never acknowledged, unless the head says otherwise: then it is damage, and nothing to be cut off.
+fn demand_acknowledged(head: Option<Head>, last: Position) -> Result<(), StoreError> {
+    match head {
+        Some(head) if last.seq < head.position.seq => Err(StoreError::Damaged {
+            seq: last.seq + 1,
+            offset: last.offset,
+            why: "its hash or its link to the event before does not hold, and it had been acknowledged".into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// The hash of the first event of a ledger, and the place after its last.
 fn ends(ledger: &Ledger) -> Result<(Option<[u8; 32]>, Position), StoreError> {
     let mut first = None;
@@ -630,6 +644,15 @@ impl Clock {
             Self::FarAhead { clock, last }
         } else {
             Self::Good(clock.max(last))
+        }
+    }
+
+    /// The earliest that it may be: what is good then is taken back, for a doubtful clock must not make it look ended.
+    pub fn earliest(self) -> Time {
+        match self {
+            Self::Good(now) => now,
+            Self::Behind { clock, .. } => clock,
+            Self::FarAhead { last, .. } => last,
         }
     }
 }

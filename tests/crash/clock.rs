@@ -1,7 +1,7 @@
 //! A clock that is wrong.
 
 use crate::state::{events, findings, is_sound, kind, ledger, recorded};
-use crate::support::{Home, cheap, finish, need};
+use crate::support::{Home, cheap, finish, need, program};
 
 const TOOLS: [&str; 2] = ["faketime", "openssl"];
 
@@ -177,4 +177,46 @@ fn a_clock_far_ahead_is_a_question() {
     )
     .ok();
     assert!(home.path("bob-phone.p12").exists());
+}
+
+#[test]
+fn a_clock_that_is_wrong_hides_no_certificate_that_is_to_be_taken_back() {
+    if !need(&TOOLS) {
+        return;
+    }
+    // By a clock 100 days ahead her certificate has ended; nobody else's clock says that.
+    let home = lived_in();
+    let serial = home.serial_of("alice/phone");
+    finish(&mut home.pki_at("+100d", &["revoke", "alice", "--yes", "-q"]), b"").ok();
+    assert!(recorded(&home, &serial));
+
+    // A timer published while the clock stood ahead: the last event is in the future when it has been set right.
+    let home = lived_in();
+    home.run(&["issue", "bob", "--bundle-passphrase-out", "second", "-q"]);
+    home.run(&["revoke", "bob", "--yes", "-q"]);
+    let (alice, bob) = (home.serial_of("alice/phone"), home.serial_of("bob/phone"));
+    finish(&mut home.pki_at("+100d", &["publish", "-q"]), b"").ok();
+    home.run(&["revoke", "alice", "--yes", "-q"]);
+    assert!(recorded(&home, &alice));
+    let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
+    assert!(map.contains(&alice) && map.contains(&bob), "{map}");
+    home.run(&["publish", "--confirm", "CLOCK", "-q"]);
+    let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
+    assert!(map.contains(&alice) && map.contains(&bob), "{map}");
+}
+
+#[test]
+fn a_crl_is_good_at_once_where_the_last_event_was_recorded_by_a_clock_ahead() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = cheap();
+    let issue = ["issue", "alice", "--bundle-passphrase-out", "first", "--no-publish", "-q"];
+    finish(&mut home.pki_at("+2h", &issue), b"").ok();
+    home.run(&["revoke", "alice", "--yes", "-q"]);
+    let crl = home.public("crl/issuing.crl");
+    let shown = home.run(&["show", crl.to_str().unwrap(), "--json"]).json();
+    let now = finish(program("date").args(["-u", "+%Y-%m-%dT%H:%M:%SZ"]), b"").text();
+    assert!(shown["this_update"].as_str().unwrap() <= now.trim(), "{shown}");
+    assert_eq!(shown["entries"].as_array().unwrap().len(), 1);
 }

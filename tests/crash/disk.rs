@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::process::Stdio;
 
-use crate::ground::{count_of, refused_at_every_step, under_strace};
+use crate::ground::{count_of, refused_at_every_step, strace_of, under_strace};
 use crate::state::{certificates, demand_one_valid, events, is_sound, is_whole, ledger, recorded};
 use crate::support::{Finished, Home, cheap, copy_of, finish, need};
 
@@ -188,4 +188,33 @@ fn a_full_stdout_does_not_stop_what_was_asked_for() {
         .unwrap();
     assert_eq!(ended.status.code(), Some(5));
     assert_eq!(is_sound(&home, "revoke > /dev/full")[0].status, "revoked");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_has_its_name_all_the_same() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let link = |name: &str| std::os::unix::fs::symlink("/nowhere", home.path(name)).unwrap();
+    link("alice-phone.p12");
+    link("second");
+    home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+    let before = ledger(&home);
+    let arguments = ["issue", "bob", "--bundle-passphrase-out", "second", "-q"];
+    finish(&mut home.pki(&arguments), b"").exits(1);
+    assert_eq!(ledger(&home), before);
+    is_sound(&home, "links");
+}
+
+#[test]
+fn a_files_mode_is_given_to_the_file_and_not_to_its_name() {
+    if !need(&["strace"]) {
+        return;
+    }
+    // Whoever owns the directory of a target could put a link in the place of the name.
+    let home = cheap();
+    home.configure_table(&format!("[[publish]]\npublic = {:?}", home.path("target")));
+    let calls = strace_of(&home, "chmod,fchmod,fchmodat", &["publish", "-q"]);
+    assert!(calls.contains("fchmod(") && !calls.contains(".tmp\","), "{calls}");
 }

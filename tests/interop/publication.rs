@@ -420,6 +420,80 @@ fn a_target_is_written_in_the_order_of_the_contract_and_each_file_renamed_into_i
     );
 }
 
+#[test]
+fn a_pipe_in_a_target_keeps_no_revocation_waiting() {
+    if !need(&["mkfifo"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    std::fs::create_dir_all(target.join("public/crl")).unwrap();
+    for file in ["public/crl/issuing.crl", "public/manifest.json"] {
+        finish(program("mkfifo").arg(target.join(file)), b"").ok();
+    }
+    let serial = home.serial_of("alice/phone");
+    let revoked = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    assert!(revoked.stderr.contains("it is no regular file"), "{revoked}");
+    assert!(std::fs::read_to_string(target.join("server/revoked.map")).unwrap().contains(&serial));
+}
+
+#[test]
+fn a_group_that_is_gone_keeps_a_revocation_from_nobody_else() {
+    let home = Home::staffed();
+    let target = with_target(&home, "group = \"no-such-group\"");
+    let serial = home.serial_of("alice/phone");
+    let revoked = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    assert!(revoked.stderr.contains("there is no group no-such-group"), "{revoked}");
+    assert!(std::fs::read_to_string(home.server("revoked.map")).unwrap().contains(&serial));
+    assert!(target.join("public/crl/issuing.crl").exists());
+}
+
+#[test]
+fn the_roots_crl_of_an_older_backup_keeps_no_revocation_back() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    let old = std::fs::read(home.path("home/root/root.crl")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    home.run(&["root", "crl", "-q"]);
+    let new = std::fs::read(target.join("public/crl/root.crl")).unwrap();
+    for (lost, employee) in [(old, "carol"), (Vec::new(), "dora")] {
+        std::fs::write(home.path("home/root/root.crl"), lost).unwrap();
+        std::fs::remove_dir_all(home.path("home/public")).unwrap();
+        let serial = home.issue(employee, &[]).serial;
+        home.run(&["revoke", employee, "--yes", "-q"]);
+        assert!(std::fs::read_to_string(home.server("revoked.map")).unwrap().contains(&serial));
+        assert_eq!(std::fs::read(home.public("crl/root.crl")).unwrap(), new);
+    }
+}
+
+#[test]
+fn manifests_rise_over_what_was_published_and_heed_no_forged_one() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish", "-q"]);
+    let number = || verified(&home, "server", &target.join("server"))["number"].as_u64().unwrap();
+    let backup = crate::support::copy_of(&home);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    home.run(&["issue", "carol", "--bundle-passphrase-out", "carol", "-q"]);
+    let before = number();
+    std::fs::remove_dir_all(home.home()).unwrap();
+    std::fs::rename(backup.home(), home.home()).unwrap();
+    home.run(&["publish", "-q"]);
+    let after = number();
+    assert!(after > before, "{after} after {before}");
+
+    let forged = std::fs::read_to_string(target.join("server/manifest.json")).unwrap();
+    let forged = forged.replace(&after.to_string(), &u64::MAX.to_string());
+    std::fs::write(target.join("server/manifest.json"), forged).unwrap();
+    for area in [target.join("server"), home.home().join("server")] {
+        let jws = std::fs::read_to_string(area.join("manifest.jws")).unwrap();
+        let (signed, _) = jws.rsplit_once('.').unwrap();
+        std::fs::write(area.join("manifest.jws"), format!("{signed}.{}", "A".repeat(86))).unwrap();
+    }
+    home.run(&["publish", "-q"]);
+    assert!((after + 1..u64::MAX / 2).contains(&number()));
+}
+
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
 fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
     let target = home.path("target");
