@@ -1116,7 +1116,15 @@ fn what_init_refuses() {
 fn a_domain_that_is_named_twice_is_one() {
     let home = Home::unfounded();
     let founded = finish(
-        &mut home.pki(&["init", "--org", "Acme Ltd", "--domain", "acme.example", "--email-domain", "acme.example"]),
+        &mut home.pki(&[
+            "init",
+            "--org",
+            "Acme Ltd",
+            "--domain",
+            "acme.example",
+            "--email-domain",
+            "acme.example",
+        ]),
         b"",
     );
     founded.ok();

@@ -488,7 +488,10 @@ fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
         root: RootInProfile::Omitted,
     };
     let outcome = operate::carry_out(&mut session, &company.issuing, vec![plan], &mut delivery);
-    assert!(matches!(outcome, Err(OperateError::Undelivered(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(OperateError::Undelivered(_))),
+        "{outcome:?}"
+    );
     let records = session.store.device(&"alice/phone".parse().unwrap()).unwrap();
     assert_eq!(records[0].status(session.now), Status::Undelivered);
 }
@@ -499,7 +502,9 @@ fn a_renewal_that_revokes_the_old_leaves_none_that_is_older_still() {
     company.issue("alice/phone").unwrap();
     let request = company.request("alice/phone");
     company.carry_out(&request, Intent::Renewal(Old::Kept)).unwrap();
-    let last = company.carry_out(&request, Intent::Renewal(Old::Revoked)).unwrap();
+    let last = company
+        .carry_out(&request, Intent::Renewal(Old::Revoked))
+        .unwrap();
     let desk = company.desk();
     let session = desk.session(ClockPolicy::Strict).unwrap();
     let records = session.store.device(&"alice/phone".parse().unwrap()).unwrap();

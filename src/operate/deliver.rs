@@ -216,7 +216,8 @@ pub fn carry_out(
             for (plan, secret) in plans.iter().zip(&secrets) {
                 if let Some(passphrase) = secret.as_ref().and_then(|secret| secret.passphrase.as_ref()) {
                     // A bundle whose passphrase nobody saw is not delivered.
-                    show(plan.address(), passphrase).map_err(disk::failed("written", Path::new("/dev/tty")))?;
+                    show(plan.address(), passphrase)
+                        .map_err(disk::failed("written", Path::new("/dev/tty")))?;
                 }
             }
         }

@@ -210,7 +210,12 @@ fn destinations(session: &Session<'_>) -> (Vec<Place>, Vec<(Shown, TargetError)>
                 Err(error) => failed.push((Shown(directory), error.into())),
             }
         }
-        places.extend(target.public.clone().map(|directory| place(Area::Public, directory, None, false)));
+        places.extend(
+            target
+                .public
+                .clone()
+                .map(|directory| place(Area::Public, directory, None, false)),
+        );
     }
     (places, failed)
 }
@@ -384,12 +389,7 @@ fn sign_crl(
     let number = next_number(last, session.now);
     // Where the clock stands behind, either it or the last event's time is wrong: a CRL that begins no later than both is good by both.
     let begun = session.behind.map_or(session.now, |(clock, _)| clock.max(floor));
-    let terms = terms(
-        number,
-        begun,
-        floor,
-        session.desk.home.config().issuing_crl_life,
-    );
+    let terms = terms(number, begun, floor, session.desk.home.config().issuing_crl_life);
     let der = issuing.sign_crl(terms, revoked)?;
     session.commit(vec![Fact::CrlSigned {
         authority: Authority::Issuing,

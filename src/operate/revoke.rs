@@ -107,7 +107,12 @@ fn devices_left(session: &Session<'_>, employee: &Employee) -> Result<usize, Ope
     let records = session.store.employee(employee)?;
     let mut devices: Vec<_> = records
         .iter()
-        .filter(|record| matches!(record.status(session.earliest), Status::Valid | Status::Superseded))
+        .filter(|record| {
+            matches!(
+                record.status(session.earliest),
+                Status::Valid | Status::Superseded
+            )
+        })
         .map(|record| &record.address.device)
         .collect();
     devices.sort_unstable();

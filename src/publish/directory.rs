@@ -39,7 +39,10 @@ impl Destination {
     /// # Errors
     /// Where it cannot be read.
     pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
-        if !self.manifest()?.is_some_and(|manifest| manifest.files == Manifest::list(files)) {
+        if !self
+            .manifest()?
+            .is_some_and(|manifest| manifest.files == Manifest::list(files))
+        {
             return Ok(false);
         }
         for file in files {

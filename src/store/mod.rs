@@ -497,7 +497,8 @@ fn demand_acknowledged(head: Option<Head>, last: Position) -> Result<(), StoreEr
         Some(head) if last.seq < head.position.seq => Err(StoreError::Damaged {
             seq: last.seq + 1,
             offset: last.offset,
-            why: "its hash or its link to the event before does not hold, and it had been acknowledged".into(),
+            why: "its hash or its link to the event before does not hold, and it had been acknowledged"
+                .into(),
         }),
         _ => Ok(()),
     }

@@ -187,7 +187,11 @@ fn a_clock_that_is_wrong_hides_no_certificate_that_is_to_be_taken_back() {
     // By a clock 100 days ahead her certificate has ended; nobody else's clock says that.
     let home = lived_in();
     let serial = home.serial_of("alice/phone");
-    finish(&mut home.pki_at("+100d", &["revoke", "alice", "--yes", "-q"]), b"").ok();
+    finish(
+        &mut home.pki_at("+100d", &["revoke", "alice", "--yes", "-q"]),
+        b"",
+    )
+    .ok();
     assert!(recorded(&home, &serial));
 
     // A timer published while the clock stood ahead: the last event is in the future when it has been set right.
@@ -211,7 +215,14 @@ fn a_crl_is_good_at_once_where_the_last_event_was_recorded_by_a_clock_ahead() {
         return;
     }
     let home = cheap();
-    let issue = ["issue", "alice", "--bundle-passphrase-out", "first", "--no-publish", "-q"];
+    let issue = [
+        "issue",
+        "alice",
+        "--bundle-passphrase-out",
+        "first",
+        "--no-publish",
+        "-q",
+    ];
     finish(&mut home.pki_at("+2h", &issue), b"").ok();
     home.run(&["revoke", "alice", "--yes", "-q"]);
     let crl = home.public("crl/issuing.crl");

@@ -240,12 +240,14 @@ fn a_list_that_nobody_reads_on_keeps_nobody_out() {
     let rows: String = (0..1000).map(|i| format!("person{i},phone\n")).collect();
     home.write_private("people.csv", &format!("employee,device\n{rows}"));
     let secrets = ["--bundle-passphrase-out", "secrets", "--out", "bundles"];
-    home.run(&[&["issue", "--from", "people.csv", "--no-publish", "-q"][..], &secrets].concat());
-    let mut list = home
-        .pki(&["list"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    home.run(
+        &[
+            &["issue", "--from", "people.csv", "--no-publish", "-q"][..],
+            &secrets,
+        ]
+        .concat(),
+    );
+    let mut list = home.pki(&["list"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = [0];
     std::io::Read::read_exact(list.stdout.as_mut().unwrap(), &mut first).unwrap();
     home.run(&["revoke", "person7", "--yes", "--no-publish", "--wait", "0s", "-q"]);

@@ -434,7 +434,11 @@ fn a_pipe_in_a_target_keeps_no_revocation_waiting() {
     let serial = home.serial_of("alice/phone");
     let revoked = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
     assert!(revoked.stderr.contains("it is no regular file"), "{revoked}");
-    assert!(std::fs::read_to_string(target.join("server/revoked.map")).unwrap().contains(&serial));
+    assert!(
+        std::fs::read_to_string(target.join("server/revoked.map"))
+            .unwrap()
+            .contains(&serial)
+    );
 }
 
 #[test]
@@ -443,8 +447,15 @@ fn a_group_that_is_gone_keeps_a_revocation_from_nobody_else() {
     let target = with_target(&home, "group = \"no-such-group\"");
     let serial = home.serial_of("alice/phone");
     let revoked = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
-    assert!(revoked.stderr.contains("there is no group no-such-group"), "{revoked}");
-    assert!(std::fs::read_to_string(home.server("revoked.map")).unwrap().contains(&serial));
+    assert!(
+        revoked.stderr.contains("there is no group no-such-group"),
+        "{revoked}"
+    );
+    assert!(
+        std::fs::read_to_string(home.server("revoked.map"))
+            .unwrap()
+            .contains(&serial)
+    );
     assert!(target.join("public/crl/issuing.crl").exists());
 }
 
@@ -461,7 +472,11 @@ fn the_roots_crl_of_an_older_backup_keeps_no_revocation_back() {
         std::fs::remove_dir_all(home.path("home/public")).unwrap();
         let serial = home.issue(employee, &[]).serial;
         home.run(&["revoke", employee, "--yes", "-q"]);
-        assert!(std::fs::read_to_string(home.server("revoked.map")).unwrap().contains(&serial));
+        assert!(
+            std::fs::read_to_string(home.server("revoked.map"))
+                .unwrap()
+                .contains(&serial)
+        );
         assert_eq!(std::fs::read(home.public("crl/root.crl")).unwrap(), new);
     }
 }
@@ -471,7 +486,11 @@ fn manifests_rise_over_what_was_published_and_heed_no_forged_one() {
     let home = Home::staffed();
     let target = with_target(&home, "");
     home.run(&["publish", "-q"]);
-    let number = || verified(&home, "server", &target.join("server"))["number"].as_u64().unwrap();
+    let number = || {
+        verified(&home, "server", &target.join("server"))["number"]
+            .as_u64()
+            .unwrap()
+    };
     let backup = crate::support::copy_of(&home);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     home.run(&["issue", "carol", "--bundle-passphrase-out", "carol", "-q"]);
@@ -492,6 +511,18 @@ fn manifests_rise_over_what_was_published_and_heed_no_forged_one() {
     }
     home.run(&["publish", "-q"]);
     assert!((after + 1..u64::MAX / 2).contains(&number()));
+}
+
+#[test]
+fn a_publication_that_stops_halfway_is_exit_5() {
+    let home = Home::staffed();
+    home.run(&["revoke", "alice", "--yes", "--no-publish", "-q"]);
+    let manifest = home.public("manifest.json");
+    std::fs::remove_file(&manifest).unwrap();
+    std::fs::create_dir(&manifest).unwrap();
+    finish(&mut home.pki(&["publish"]), b"").exits(5);
+    std::fs::remove_dir(&manifest).unwrap();
+    home.run(&["publish"]);
 }
 
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
