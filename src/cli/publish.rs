@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::operate::{self, Published, Refresh};
+use crate::operate::{self, OperateError, Published, Refresh};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
@@ -79,7 +79,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Refresh::NeedsKey => {
             let issuing = args.issuing.unlock(&desk.home, ui)?;
             let mut session = context.session(&desk, policy)?;
-            match operate::refresh(&mut session, Some(&issuing))? {
+            let before = session.store.seq();
+            let published = operate::refresh(&mut session, Some(&issuing)).map_err(|error| {
+                // A CRL that was signed is recorded, and one half may be out: that is not "nothing changed".
+                if session.store.seq() == before {
+                    error
+                } else {
+                    OperateError::Unpublished(Box::new(error))
+                }
+            });
+            match published? {
                 Refresh::Done(published) => published,
                 Refresh::NeedsKey => Published::default(),
             }

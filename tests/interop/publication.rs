@@ -513,6 +513,18 @@ fn manifests_rise_over_what_was_published_and_heed_no_forged_one() {
     assert!((after + 1..u64::MAX / 2).contains(&number()));
 }
 
+#[test]
+fn a_publication_that_stops_halfway_is_exit_5() {
+    let home = Home::staffed();
+    home.run(&["revoke", "alice", "--yes", "--no-publish", "-q"]);
+    let manifest = home.public("manifest.json");
+    std::fs::remove_file(&manifest).unwrap();
+    std::fs::create_dir(&manifest).unwrap();
+    finish(&mut home.pki(&["publish"]), b"").exits(5);
+    std::fs::remove_dir(&manifest).unwrap();
+    home.run(&["publish"]);
+}
+
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
 fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
     let target = home.path("target");
