@@ -287,11 +287,31 @@ impl Staged {
     ///
     /// # Errors
     /// Where something is there, or the system refuses.
-    pub fn place_new(self) -> Result<(), DiskError> {
-        // link(2) fails where the name exists, on every system and file system that has hard links.
-        fs::hard_link(&self.beside, &self.place).map_err(failed("put in place", &self.place))
-        // Dropping removes the other name.
+    pub fn place_new(mut self) -> Result<(), DiskError> {
+        match rename_new(&self.beside, &self.place) {
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
+                // link(2) fails where the name exists, too; dropping removes the other name.
+                fs::hard_link(&self.beside, &self.place).map_err(failed("put in place", &self.place))
+            }
+            Err(errno) => Err(failed("put in place", &self.place)(errno.into())),
+            Ok(()) => {
+                self.moved = true;
+                Ok(())
+            }
+        }
     }
+}
+
+/// Renames, unless the new name exists: renameat2(2), which a FAT file system has as well, unlike links.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn rename_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn rename_new(_from: &Path, _to: &Path) -> rustix::io::Result<()> {
+    Err(rustix::io::Errno::NOSYS)
 }
 
 impl Drop for Staged {

@@ -515,3 +515,40 @@ fn a_renewal_that_revokes_the_old_leaves_none_that_is_older_still() {
         .collect();
     assert_eq!((records.len(), accepted), (3, vec![last]));
 }
+
+#[test]
+fn a_key_that_was_stolen_is_certified_to_nobody_again() {
+    let company = Company::found();
+    let device = SoftwareKey::generate(&mut pki::key::os_rng());
+    let own = |address: &str| Request {
+        key: KeyRequest::Own(device.public_key().clone()),
+        ..company.request(address)
+    };
+    let single = Intent::Single(Leavers::LockedOut);
+    company.carry_out(&own("alice/phone"), single).unwrap();
+    company.revoke("alice/phone");
+    for address in ["alice/phone", "bob/phone"] {
+        let refused = company.carry_out(&own(address), single);
+        assert!(
+            matches!(refused, Err(OperateError::KeyRevoked { .. })),
+            "{address}"
+        );
+    }
+}
+
+#[test]
+fn a_template_that_does_not_work_is_noticed_before_anything_is_recorded() {
+    let company = Company::found();
+    std::fs::create_dir(company.path().join("templates")).unwrap();
+    std::fs::write(
+        company.path().join("templates/mobileconfig.plist"),
+        "{{ nonsense }}",
+    )
+    .unwrap();
+    let before = company.desk().home.read().unwrap().seq();
+    let mut request = company.request("alice/phone");
+    request.holder.platform = pki::model::Platform::Ios;
+    let refused = company.carry_out(&request, Intent::Single(Leavers::LockedOut));
+    assert!(matches!(refused, Err(OperateError::Bundle(_))), "{refused:?}");
+    assert_eq!(company.desk().home.read().unwrap().seq(), before);
+}

@@ -9,6 +9,7 @@ use crate::store::{StoreError, Tail};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::ui::Reader;
 
 /// Show what happened: every event of the ledger, oldest first
 #[derive(Debug, clap::Args)]
@@ -83,7 +84,9 @@ fn follow(context: &Context) -> Result<Exit, Failure> {
             } else {
                 line(&event)
             };
-            context.ui.out(format!("{text}\n"))?;
+            if context.ui.out(format!("{text}\n"))? == Reader::Gone {
+                return Ok(Exit::Done);
+            }
             seen = event.seq;
         }
         std::thread::sleep(INTERVAL);

@@ -221,7 +221,9 @@ fn finish(
             let done = context.publish_change(&mut session, &issuing)?;
             exit = context.tell_published(&done, session.now);
             published = exit == Exit::Done;
-            ui.say("the new CRL is published");
+            if published {
+                ui.say("the new CRL is published");
+            }
             ui.hint("servers that fetch it act on their next reload; see docs/how-to/lost-phone.md");
         }
         None if !revoked.certificates.is_empty() => {

@@ -25,6 +25,15 @@ pub enum Color {
     Never,
 }
 
+/// Whether somebody still reads stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Somebody does.
+    There,
+    /// The pipe is closed.
+    Gone,
+}
+
 /// How the operator wants to be spoken to.
 pub struct Ui {
     /// One JSON document on stdout instead of text.
@@ -141,14 +150,14 @@ impl Ui {
     /// Where stdout cannot be written.
     pub fn report<R: Serialize + Display>(&self, report: &R) -> Result<(), Failure> {
         if !self.json {
-            return self.out(report.to_string());
+            return self.out(report.to_string()).map(drop);
         }
         let mut document = serde_json::json!({ "version": 1 });
         let value = serde_json::to_value(report).map_err(|e| Failure::new(Exit::Bug, "bug", e))?;
         if let (Some(document), serde_json::Value::Object(fields)) = (document.as_object_mut(), value) {
             document.extend(fields);
         }
-        self.out(format!("{document:#}\n"))
+        self.out(format!("{document:#}\n")).map(drop)
     }
 
     /// Reports what was done, and how that ended. What was done stays done where stdout cannot be written: exit 5, not 1.
@@ -173,18 +182,19 @@ impl Ui {
     ///
     /// # Errors
     /// Where stdout cannot be written otherwise.
-    pub fn out(&self, text: impl AsRef<str>) -> Result<(), Failure> {
+    pub fn out(&self, text: impl AsRef<str>) -> Result<Reader, Failure> {
         let mut stdout = io::stdout().lock();
         match stdout
             .write_all(text.as_ref().as_bytes())
             .and_then(|()| stdout.flush())
         {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Ok(()) => Ok(Reader::There),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(error) => Err(Failure::new(
                 Exit::Refused,
                 "output",
                 format!("the output could not be written: {error}"),
             )),
-            _ => Ok(()),
         }
     }
 

@@ -213,6 +213,11 @@ impl Signed {
         self.issued
     }
 
+    /// What the ledger will say of it.
+    pub fn issued(&self) -> &Issued {
+        &self.issued
+    }
+
     /// Its serial number.
     pub fn serial(&self) -> Serial {
         self.issued.serial

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -180,6 +180,18 @@ pub fn carry_out(
         stems.push(delivery.outbox.stem(plan.address(), signed.serial())?);
     }
     delivery.outbox.prove(plans.len() * ROOM)?;
+    let workshop = Workshop {
+        chain: issuing.chain(),
+        template: session
+            .desk
+            .home
+            .template("mobileconfig.plist", MobileConfig::TEMPLATE)?,
+        codes: delivery.codes,
+        root: delivery.root,
+    };
+    signed
+        .par_iter()
+        .try_for_each(|(signed, _)| workshop.rehearse(signed.issued()))?;
     let stored = store_passphrases(&delivery.passphrases, &plans, &signed)?;
 
     let facts = plans.iter().flat_map(Plan::facts).collect();
@@ -190,24 +202,15 @@ pub fn carry_out(
 
     let undelivered = |error| OperateError::Undelivered(Box::new(error));
     let deliver = || -> Result<Vec<Ready>, OperateError> {
-        let workshop = Workshop {
-            chain: issuing.chain(),
-            template: session
-                .desk
-                .home
-                .template("mobileconfig.plist", MobileConfig::TEMPLATE)?,
-            chosen: match &delivery.passphrases {
-                Handover::Chosen(passphrase) => Some(passphrase),
-                Handover::Shown(_) | Handover::File(_) | Handover::List(_) => None,
-            },
-            codes: delivery.codes,
-            root: delivery.root,
+        let chosen = match &delivery.passphrases {
+            Handover::Chosen(passphrase) => Some(passphrase),
+            Handover::Shown(_) | Handover::File(_) | Handover::List(_) => None,
         };
         let ready: Vec<Ready> = committed
             .par_iter()
             .zip(&secrets)
             .zip(&stems)
-            .map(|((committed, secret), stem)| workshop.assemble(committed, secret.as_ref(), stem))
+            .map(|((committed, secret), stem)| workshop.assemble(committed, secret.as_ref(), chosen, stem))
             .collect::<Result<_, _>>()?;
         put_in_place(&delivery.outbox.directory, &ready, stored)?;
         if let Handover::Shown(show) = &mut delivery.passphrases {
@@ -298,8 +301,9 @@ fn sign(issuing: &Issuing, plan: &Plan, generated: bool) -> Result<(Signed, Opti
 /// A passphrase that lies on disk beside its final name.
 struct Stored {
     staged: Staged,
-    /// Whether an earlier try left a file under the final name, for a certificate that was never delivered.
-    over: bool,
+    /// Where the file goes that an earlier try left under the final name, for a certificate that was never delivered. It is not
+    /// overwritten: it may be another bundle's.
+    aside: Option<PathBuf>,
 }
 
 /// Puts generated passphrases where they were asked for, durably, before the commit.
@@ -329,7 +333,7 @@ fn store_passphrases(
             staged.sync()?;
             Ok(Some(Stored {
                 staged,
-                over: disk::is_taken(path),
+                aside: disk::is_taken(path).then(|| aside(path, signed)),
             }))
         }
         Handover::List(path) => {
@@ -345,22 +349,33 @@ fn store_passphrases(
     }
 }
 
+/// The name for a passphrase file that is in the way: its own and the beginning of the new certificate's serial.
+fn aside(path: &Path, signed: &[(Signed, Option<Secret>)]) -> PathBuf {
+    let serial = signed
+        .first()
+        .map(|(signed, _)| signed.serial().short())
+        .unwrap_or_default();
+    with_extension(path, &format!("before-{serial}"))
+}
+
 /// Appends to a private file, made where it is missing, and makes that durable.
 fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
     let new = !path.exists();
-    if !new && disk::mode(path)? & 0o077 != 0 {
-        return Err(crate::home::HomeError::Exposed(crate::home::Exposed {
-            path: Shown(path.to_owned()),
-            mode: disk::mode(path)?,
-        })
-        .into());
-    }
     let mut file: File = OpenOptions::new()
         .append(true)
         .create(true)
         .mode(disk::PRIVATE_FILE)
         .open(path)
         .map_err(disk::failed("opened", path))?;
+    // Looked at by its handle: what is written to is what was looked at.
+    let there = file.metadata().map_err(disk::failed("examined", path))?;
+    if there.mode() & 0o077 != 0 {
+        let (path, mode) = (Shown(path.to_owned()), there.mode() & 0o7777);
+        return Err(crate::home::HomeError::Exposed(crate::home::Exposed { path, mode }).into());
+    }
+    if !there.is_file() || there.uid() != rustix::process::geteuid().as_raw() {
+        return Err(OperateError::NotOwn(Shown(path.to_owned())));
+    }
     file.write_all(octets)
         .and_then(|()| file.sync_all())
         .map_err(disk::failed("written", path))?;
@@ -370,21 +385,42 @@ fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
     Ok(())
 }
 
+/// What a PKCS#12 has beside certificates and names: the key, salts, identifiers and padding, at most.
+const OVERHEAD: usize = 900;
+
 /// What every bundle of a batch is made with.
 struct Workshop<'a> {
     chain: &'a Chain,
     template: String,
-    chosen: Option<&'a Passphrase>,
     codes: Codes,
     root: RootInProfile,
 }
 
 impl Workshop<'_> {
+    /// Makes what comes with a bundle from octets of about its length, before anything is recorded: a template that does not work, or a
+    /// bundle too long for a code, would fail after the commit, and again with every try.
+    fn rehearse(&self, issued: &Issued) -> Result<(), OperateError> {
+        if matches!(issued.key, KeySource::Request) {
+            return Ok(());
+        }
+        let label = friendly_name(issued);
+        let lengths = issued.certificate.len() + self.chain.issuing().der().len() + 4 * label.len();
+        let p12 = vec![0; lengths + OVERHEAD];
+        if issued.platform.takes_mobileconfig() {
+            self.profile(issued, &label, &p12)?;
+        }
+        if self.codes == Codes::Drawn {
+            Code::new(&bundle::credential(&p12))?;
+        }
+        Ok(())
+    }
+
     /// The files of one device.
     fn assemble(
         &self,
         committed: &Committed,
         secret: Option<&Secret>,
+        chosen: Option<&Passphrase>,
         stem: &Path,
     ) -> Result<Ready, OperateError> {
         let issued = committed.issued();
@@ -398,7 +434,7 @@ impl Workshop<'_> {
             path: Shown("the device's key".into()),
             why,
         };
-        let (passphrase, stretch) = match (&secret.passphrase, self.chosen) {
+        let (passphrase, stretch) = match (&secret.passphrase, chosen) {
             (Some(generated), _) => (generated, Stretch::Generated),
             (None, Some(chosen)) => (chosen, Stretch::Chosen),
             (None, None) => return Err(unencodable(KeyError::WrongPassphrase)),
@@ -468,13 +504,12 @@ fn put_in_place(directory: &Path, ready: &[Ready], stored: Option<Stored>) -> Re
         staged.push(Staged::write(place, disk::PRIVATE_FILE, &[octets])?);
     }
     disk::sync_many(directory, &staged)?;
-    if let Some(Stored { staged, over }) = stored {
+    if let Some(Stored { staged, aside }) = stored {
         let place = staged.place().to_owned();
-        if over {
-            staged.replace()?
-        } else {
-            staged.place_new()?
+        if let Some(aside) = aside {
+            std::fs::rename(&place, &aside).map_err(disk::failed("moved aside", &place))?;
         }
+        staged.place_new()?;
         disk::sync_directory(place.parent().unwrap_or(Path::new(".")))?;
     }
     for file in staged {

@@ -157,7 +157,8 @@ fn configuration(founding: &Founding) -> Result<String, OperateError> {
     let text = minijinja::Environment::new()
         .render_str(include_str!("../../templates/pki.toml"), context)
         .map_err(bundle::BundleError::from)?;
-    Ok(text)
+    // Templates lose their last newline, and whoever appends a line to the file must not append it to a comment.
+    Ok(text + "\n")
 }
 
 fn first_publication(

@@ -148,6 +148,7 @@ pub fn plan(
             Some(_) => {}
         },
     }
+    demand_good_key(store, &request.key)?;
     let draft = request.profile.draft(
         request.holder.clone(),
         request.days,
@@ -169,6 +170,29 @@ pub fn plan(
             Intent::Renewal(Old::Kept) | Intent::Single(_) | Intent::List(_) => Vec::new(),
         },
     })
+}
+
+/// A key that somebody else has, or may have, is certified to nobody again.
+fn demand_good_key(store: &Store, key: &KeyRequest) -> Result<(), OperateError> {
+    let KeyRequest::Own(public_key) = key else {
+        return Ok(());
+    };
+    let pin = public_key.spki_sha256();
+    let mut revoked = None;
+    store.records(&mut |record| {
+        if let State::Revoked { at, reason } = record.state
+            && record.spki_sha256 == pin
+            && matches!(reason, Reason::Lost | Reason::Stolen | Reason::Compromised)
+        {
+            revoked = Some(OperateError::KeyRevoked {
+                address: record.address,
+                since: at,
+                reason,
+            });
+        }
+        Ok(())
+    })?;
+    revoked.map_or(Ok(()), Err)
 }
 
 /// The employee, where she was offboarded and shall come back.

@@ -120,6 +120,19 @@ pub enum OperateError {
     /// A file is in the way.
     #[error("{0} exists already")]
     Exists(Shown),
+    /// A file for secrets is another account's, or no file.
+    #[error("{0} is not a file of this account")]
+    NotOwn(Shown),
+    /// The key of a request was taken back because somebody else has it, or may have.
+    #[error("this key was revoked as {reason} on {}, with {address}", .since.date())]
+    KeyRevoked {
+        /// Whose it was.
+        address: Address,
+        /// Since when.
+        since: Time,
+        /// Why.
+        reason: crate::model::Reason,
+    },
     /// The file that was written is not what is on disk.
     #[error("{0} does not read back as it was written")]
     ReadBack(Shown),

@@ -1,5 +1,6 @@
 //! Bringing the publication up to date with the ledger.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +56,12 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     let (places, failed) = destinations(session);
     let published = published_crls(session, &places)?;
     let root_crl = root_crl(session, &published)?;
-    let adopted = adopt(session, &published)?;
+    let unknown = unknown_revocations(session, &published)?;
+    if issuing.is_none() && !unknown.is_empty() {
+        return Ok(Refresh::NeedsKey);
+    }
+    let adopted = unknown.len();
+    session.commit(unknown)?;
     let (previous, published) = remember(published);
     let staged = places
         .iter()
@@ -313,9 +319,10 @@ fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<Vec<Standin
     Ok(found)
 }
 
-/// Takes in what a published CRL revokes and the ledger does not: after a restore from an old backup a lost phone stays locked out.
-fn adopt(session: &mut Session<'_>, published: &[Standing]) -> Result<usize, OperateError> {
+/// What a published CRL revokes and the ledger does not, to be taken in: after a restore from an old backup a lost phone stays locked out.
+fn unknown_revocations(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, OperateError> {
     let mut facts = Vec::new();
+    let mut seen = HashSet::new();
     for standing in published.iter().filter(|p| p.authority == Authority::Issuing) {
         let Ok(crl) = Crl::parse(&standing.der) else {
             continue;
@@ -328,23 +335,17 @@ fn adopt(session: &mut Session<'_>, published: &[Standing]) -> Result<usize, Ope
             if known.peek() == Some(&entry.serial) || session.store.is_revoked(&entry.serial)? {
                 continue;
             }
-            let record = session.store.record(&entry.serial)?;
-            let repeated = facts
-                .iter()
-                .any(|fact| matches!(fact, Fact::Revoked { serial, .. } if *serial == entry.serial));
-            if !repeated {
+            if seen.insert(entry.serial) {
                 facts.push(Fact::Revoked {
                     serial: entry.serial,
-                    address: record.map(|record| record.address),
+                    address: session.store.record(&entry.serial)?.map(|record| record.address),
                     reason: entry.reason,
                     since: Some(entry.at),
                 });
             }
         }
     }
-    let count = facts.len();
-    session.commit(facts)?;
-    Ok(count)
+    Ok(facts)
 }
 
 /// The entries of a CRL, where it is the last one, revokes all that it should, and has more than half of its life before it. An entry that
