@@ -90,7 +90,7 @@ fn issue_on_a_disk_that_fails_to_sync() {
 
 #[test]
 fn issue_where_names_cannot_be_changed() {
-    issue_survives(&["rename", "linkat"], "EROFS", 5, &[5]);
+    issue_survives(&["rename", "renameat2"], "EROFS", 5, &[5]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Disk {
                 self.unsynced_names.retain(|name| name.parent() != Some(&file));
                 self.synced.insert(file);
             }
-            "rename" | "linkat" => {
+            "rename" | "renameat2" => {
                 let names: Vec<PathBuf> = line
                     .split('"')
                     .skip(1)
@@ -75,7 +75,7 @@ fn normal(path: &Path) -> PathBuf {
 /// Runs a command and follows it on its way to the disk. Says how many files got their names and how often the ledger grew.
 fn followed(home: &Home, arguments: &[&str]) -> (usize, usize) {
     let directory = home.path(".").canonicalize().unwrap();
-    let calls = "write,pwrite64,fsync,fdatasync,rename,linkat";
+    let calls = "write,pwrite64,fsync,fdatasync,rename,renameat2";
     let mut disk = Disk::default();
     for line in strace_of(home, calls, arguments)
         .lines()
