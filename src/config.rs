@@ -173,7 +173,7 @@ pub fn check_base_url(url: &str) -> Result<(), InvalidConfig> {
     let host = rest.split(['/', ':']).next().unwrap_or_default();
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~' | b'/' | b':');
     if host.is_empty() || url.len() > 200 || !rest.bytes().all(plain) {
-        let rule = "it must be an http:// URL of a host and a path (CRLs are signed; https would need them to be fetched)";
+        let rule = "it must be an http:// URL of a host, perhaps with a path (not https: checking its certificate would need the very CRL)";
         return Err(value("base_url", url, rule));
     }
     Ok(())

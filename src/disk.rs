@@ -93,6 +93,25 @@ pub fn set_group(path: &Path, group: u32) -> Result<(), DiskError> {
     std::os::unix::fs::chown(path, None, Some(group)).map_err(failed("given to its group", path))
 }
 
+/// The group of a file, by its number.
+///
+/// # Errors
+/// Where it is not there or cannot be looked at.
+pub fn group(path: &Path) -> Result<u32, DiskError> {
+    Ok(fs::metadata(path).map_err(failed("examined", path))?.gid())
+}
+
+/// The name of an account in the system's list, or its number.
+pub fn account_name(uid: u32) -> String {
+    let list = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = list.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid {uid}"))
+}
+
 /// The permission bits of a file.
 ///
 /// # Errors

@@ -174,6 +174,11 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
             ));
             return;
         }
+        Err(OperateError::Home(error @ HomeError::OtherAccount { .. })) => {
+            let remedy = "run doctor and everything else as that account: `sudo -u OWNER pki …`";
+            findings.push(Finding::new("other-account", Severity::Error, error, remedy));
+            return;
+        }
         Err(error) => {
             findings.push(Finding::new(
                 "unwritable",

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,16 @@ pub enum HomeError {
     /// There is something else there.
     #[error("{0} is not the home of a PKI: it has no {1}")]
     NotAHome(Shown, &'static str),
+    /// It belongs to another account, which could not read what this one would write.
+    #[error("{path} belongs to {owner}, and this is {me}")]
+    OtherAccount {
+        /// The home.
+        path: Shown,
+        /// Whose it is, by name or number.
+        owner: String,
+        /// Who runs the command.
+        me: String,
+    },
     /// Others can read what is private.
     #[error(transparent)]
     Exposed(#[from] Exposed),
@@ -222,6 +232,18 @@ impl Home {
     /// # Errors
     /// Where somebody else has it for longer than that.
     pub fn lock(&self, patience: Duration, holder: &str) -> Result<Lock, HomeError> {
+        let owner = std::fs::metadata(&self.path)
+            .map_err(disk::failed("examined", &self.path))?
+            .uid();
+        let me = rustix::process::geteuid().as_raw();
+        if owner != me {
+            let [owner, me] = [owner, me].map(disk::account_name);
+            return Err(HomeError::OtherAccount {
+                path: Shown(self.path.clone()),
+                owner,
+                me,
+            });
+        }
         let path = self.path.join("lock");
         let mut file = OpenOptions::new()
             .read(true)

@@ -312,7 +312,7 @@ const PEOPLE: [(&str, &str); 20] = [
     ),
     (
         "semicolons.csv",
-        "the column \"employee;device\" is not known (known are employee, device, name, email, for, days)",
+        "its cells are separated by semicolons: they must be separated by commas",
     ),
     (
         "several-at-once.csv",
@@ -684,7 +684,7 @@ const CONFIGURATIONS: [(&str, &str); 14] = [
     ),
     (
         "https-base-url.toml",
-        "base_url = \"https://pki.acme.example\": it must be an http:// URL of a host and a path (CRLs are signed; https would need them to be fetched)",
+        "base_url = \"https://pki.acme.example\": it must be an http:// URL of a host, perhaps with a path (not https: checking its certificate would need the very CRL)",
     ),
     ("latin-1.toml", "the file is not UTF-8"),
     (

@@ -286,7 +286,7 @@ fn revoke_asks_and_no_is_no() {
         return;
     }
     let before = lived_in();
-    for keys in ["n", "\r"] {
+    for keys in ["n\r", "\r", "maybe\r", "not yet\r"] {
         let home = copy_of(&before);
         let mut terminal = Terminal::start(&home, "xterm", "pki revoke alice");
         terminal.answer("Revoke alice/phone (lost)? [y/N]", keys);
@@ -295,7 +295,7 @@ fn revoke_asks_and_no_is_no() {
         assert_eq!(ledger(&home), ledger(&before));
     }
     let mut terminal = Terminal::start(&before, "xterm", "pki revoke alice --reason stolen");
-    terminal.answer("Revoke alice/phone (stolen)? [y/N]", "y");
+    terminal.answer("Revoke alice/phone (stolen)? [y/N]", "y\r");
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
     let seen = terminal.ends(0);
     assert!(seen.contains("alice/phone is revoked"), "{seen}");
@@ -401,7 +401,7 @@ fn a_dumb_terminal_will_do() {
         "colours for a terminal that has none: {seen:?}"
     );
     let mut terminal = Terminal::start(&home, "dumb", "pki revoke alice");
-    terminal.answer("Revoke alice/phone (lost)? [y/N]", "y");
+    terminal.answer("Revoke alice/phone (lost)? [y/N]", "yes\r");
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
     terminal.ends(0);
 }

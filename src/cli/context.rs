@@ -7,6 +7,7 @@ use super::failure::{Exit, Failure};
 use super::ui::Ui;
 use crate::authority::Issuing;
 use crate::home::Home;
+use crate::model::text::printable;
 use crate::model::{Address, Authority, Employee, Serial, Span, Time};
 use crate::operate::{self, ClockPolicy, Desk, Published, Refresh, Session};
 use crate::store::{Clock, Notice, Store};
@@ -58,20 +59,16 @@ pub fn earliest(store: &Store) -> Time {
     Clock::judge(system_clock(), store.last_time()).earliest()
 }
 
-/// The account that runs the command, for the ledger.
+/// The account that runs the command, for the ledger: as the system knows it, and who became root by sudo, as sudo says.
 pub fn account() -> String {
-    let named = |variable| {
-        std::env::var(variable)
-            .ok()
-            .filter(|name: &String| !name.is_empty() && name.len() <= 64)
-    };
     let uid = rustix::process::getuid().as_raw();
-    match named("SUDO_USER")
-        .or_else(|| named("USER"))
-        .or_else(|| named("LOGNAME"))
-    {
-        Some(name) => format!("{name} (uid {uid})"),
-        None => format!("uid {uid}"),
+    let name = crate::disk::account_name(uid);
+    let sudo = std::env::var("SUDO_USER")
+        .ok()
+        .filter(|user| uid == 0 && user.len() <= 64 && printable(user).is_ok());
+    match sudo {
+        Some(user) => format!("{name} (uid {uid}, sudo by {user})"),
+        None => format!("{name} (uid {uid})"),
     }
 }
 

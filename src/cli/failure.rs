@@ -152,6 +152,9 @@ impl From<HomeError> for Failure {
             E::NotAHome(..) => {
                 refused("no-home").hint("name the right directory with --home DIR or PKI_HOME")
             }
+            E::OtherAccount { owner, .. } => refused("other-account").hint(format!(
+                "run it as that account: `sudo -u {owner} pki …`; its timer could not read files of this one"
+            )),
             E::Exposed(exposed) => refused("exposed").hint(format!("run `chmod go= {}`", exposed.path)),
             E::Disk(_) => refused("disk"),
             E::Config { .. } => refused("config").hint("correct the file; its comments explain every key"),
@@ -192,7 +195,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let failure = Self::new(Exit::Refused, "policy", &refusal);
         match refusal {
-            Refusal::Days { max, .. } => failure.hint(format!("ask for {max} days or fewer")),
+            Refusal::Days { max, .. } => failure.hint(format!("ask for 1 to {max} days")),
             Refusal::IssuerEnds(_) => failure.hint(ROTATE),
             Refusal::IssuerNotYet(_) => failure.hint("set the clock"),
         }

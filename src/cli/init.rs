@@ -129,7 +129,7 @@ fn timer(executable: &str, home: &std::path::Display<'_>) -> [String; 7] {
         format!("                        ExecStart={executable} --home {home} publish --no-input"),
         "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true [Install] WantedBy=timers.target".into(),
         "cron, one line in the crontab of this account:".into(),
-        format!("  17 */6 * * *  PKI_PASSPHRASE_FILE=/etc/pki/passphrase {executable} --home {home} publish --no-input -q"),
+        format!("  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {executable} --home {home} publish --no-input -q"),
     ]
 }
 

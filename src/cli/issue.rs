@@ -17,7 +17,7 @@ use crate::x509::request::Request as Csr;
 
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::report::{IssuedReport, table};
+use super::report::{DryRun, IssuedReport, table};
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
 
@@ -447,7 +447,7 @@ impl fmt::Display for ManyReport {
         for failed in &self.failed {
             lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
         }
-        writeln!(f, "{lines}")
+        f.write_str(&super::report::lines(&lines))
     }
 }
 
@@ -491,11 +491,13 @@ pub fn many(
     if args.dry_run {
         ui.say(format!(
             "would issue {}, {} have a valid certificate already, {} would fail",
-            forecast.wanted,
+            forecast.wanted.len(),
             forecast.already,
             forecast.failing.len()
         ));
         forecast.failing.iter().for_each(|why| ui.more(why));
+        let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
+        ui.report(&DryRun::new(would.collect()))?;
         return Ok(Exit::Done);
     }
     let leap = { desk.session(policy)?.leap };
@@ -564,7 +566,7 @@ pub fn many(
 /// What a list will come to.
 #[derive(Default)]
 struct Forecast {
-    wanted: usize,
+    wanted: Vec<Address>,
     already: usize,
     failing: Vec<String>,
 }
@@ -582,12 +584,14 @@ fn check_all(
     let mut refused = Vec::new();
     for request in requests {
         match operate::plan(&store, home, request, intent, now) {
-            Ok(_) => forecast.wanted += 1,
+            Ok(_) => forecast.wanted.push(request.holder.address.clone()),
             Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
             Err(OperateError::Refused(why)) => refused.push(format!("  {}: {why}", request.holder.address)),
             Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
             // Who was locked out is told at the end, and is no obstacle to the others.
-            Err(why) => forecast.failing.push(why.to_string()),
+            Err(why) => forecast
+                .failing
+                .push(format!("{}: {why}", request.holder.address)),
         }
     }
     if refused.is_empty() {

@@ -58,7 +58,7 @@ impl fmt::Display for List {
                 row.serial.to_string(),
             ]);
         }
-        writeln!(f, "{lines}")
+        f.write_str(&super::report::lines(&lines))
     }
 }
 

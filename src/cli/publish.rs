@@ -6,6 +6,7 @@ use crate::operate::{self, OperateError, Published, Refresh};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::report::DryRun;
 use super::root::clock_policy;
 use super::secrets::IssuingSecret;
 
@@ -67,6 +68,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 .iter()
                 .for_each(|reason| ui.say(format!("would publish: {reason}"))),
         }
+        ui.report(&DryRun::new(behind))?;
         return Ok(Exit::Done);
     }
     let (published, now) = {

@@ -62,6 +62,15 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
+/// The table's text, without the blanks at the edges that would cost a narrow terminal its last column.
+pub fn lines(table: &Table) -> String {
+    let lines = table.to_string();
+    let trimmed = lines
+        .lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
+    trimmed.map(|line| format!("{line}\n")).collect()
+}
+
 /// A certificate that was issued.
 #[derive(Debug, Serialize)]
 pub struct IssuedReport {
@@ -117,5 +126,25 @@ impl IssuedReport {
             self.not_after.date(),
             self.files.first().map_or("", String::as_str)
         )
+    }
+}
+
+/// What a dry run would do, for scripts; a person was told while it was found out.
+#[derive(Debug, Serialize)]
+pub struct DryRun {
+    dry_run: bool,
+    would: Vec<String>,
+}
+
+impl DryRun {
+    /// A dry run that would do this.
+    pub fn new(would: Vec<String>) -> Self {
+        Self { dry_run: true, would }
+    }
+}
+
+impl fmt::Display for DryRun {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::operate::{self, ClockPolicy, Desk, Revoked, Session, Whom};
 
 use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
+use super::report::DryRun;
 use super::secrets::IssuingSecret;
 
 /// Lock a device out: every certificate of it that servers accept, at once
@@ -183,7 +184,9 @@ fn finish(
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     if common.dry_run {
-        ui.say(format!("would revoke {} of {label}", certificates(accepted)));
+        let would = format!("revoke {} of {label}", certificates(accepted));
+        ui.say(format!("would {would}"));
+        ui.report(&DryRun::new(vec![would]))?;
         return Ok(Exit::Done);
     }
     // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and publishing.

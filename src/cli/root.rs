@@ -5,6 +5,7 @@ use crate::operate::{self, ClockPolicy};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::report::DryRun;
 use super::secrets::{IssuingSecret, RootSecret};
 
 /// The root: what needs its key
@@ -51,6 +52,7 @@ fn crl(args: CrlArgs, context: &Context) -> Result<Exit, Failure> {
             "would sign the root's CRL for {}",
             desk.home.config().root_crl_life
         ));
+        ui.report(&DryRun::new(vec!["sign the root's CRL".into()]))?;
         return Ok(Exit::Done);
     }
     let root = args.root.unlock(&desk.home, ui)?;

@@ -206,7 +206,7 @@ impl fmt::Display for Details {
                 row.not_after.date(),
             ]);
         }
-        writeln!(f, "{lines}")
+        f.write_str(&super::report::lines(&lines))
     }
 }
 

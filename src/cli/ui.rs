@@ -277,15 +277,16 @@ impl Ui {
             return Err(Failure::secret(format!("a confirmation is missing: {question}"))
                 .hint("repeat with --yes, or at a terminal"));
         }
-        let answer = self.asked(|term| {
-            dialoguer::Confirm::new()
-                .with_prompt(question)
-                .default(false)
-                .interact_on(term)
-        });
-        match answer? {
-            true => Ok(()),
-            false => Err(Failure::secret("answered with no; nothing was changed")),
+        // A whole line: a stray y among other letters must not revoke anything.
+        let typed: String = self.asked(|term| {
+            dialoguer::Input::new()
+                .with_prompt(format!("{question} [y/N]"))
+                .allow_empty(true)
+                .interact_text_on(term)
+        })?;
+        match typed.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::secret("answered with no; nothing was changed")),
         }
     }
 

@@ -31,6 +31,9 @@ pub enum PeopleError {
     /// The file has no header or no rows.
     #[error("the list is empty")]
     Empty,
+    /// The columns are separated as some countries' spreadsheets do.
+    #[error("its cells are separated by semicolons: they must be separated by commas")]
+    Semicolons,
     /// The header lacks a column.
     #[error("the column \"{0}\" is missing in the header")]
     MissingColumn(&'static str),
@@ -83,6 +86,9 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
         .clone();
     if header.iter().all(str::is_empty) {
         return Err(PeopleError::Empty);
+    }
+    if header.len() == 1 && header.iter().any(|title| title.contains(';')) {
+        return Err(PeopleError::Semicolons);
     }
     let columns = columns(&header)?;
     let mut people = Vec::new();
@@ -180,7 +186,10 @@ fn person(
         address: Address::new(employee, device),
         name: cell("name").map(str::parse).transpose().map_err(|e| text(&e))?,
         email: cell("email").map(str::parse).transpose().map_err(|e| text(&e))?,
-        platform: cell("for").map(str::parse).transpose().map_err(|e| text(&e))?,
+        platform: cell("for")
+            .map(|word| word.to_ascii_lowercase().parse())
+            .transpose()
+            .map_err(|e| text(&e))?,
         days: cell("days").map(str::parse).transpose().map_err(|_| {
             format!(
                 "days {} is not a number",

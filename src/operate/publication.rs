@@ -248,8 +248,11 @@ fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<Arc<Vec<u8>
 /// The number of a group, from the system's list.
 fn group_number(name: &str) -> Result<u32, DiskError> {
     let list = Path::new("/etc/group");
-    let unknown =
-        || disk::failed("searched", list)(std::io::Error::other(format!("there is no group {name}")));
+    let unknown = || {
+        disk::failed("searched for a group of a [[publish]] table", list)(std::io::Error::other(format!(
+            "there is no group {name}"
+        )))
+    };
     let text = String::from_utf8_lossy(&disk::read(list, 16 << 20)?).into_owned();
     let number = text.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -51,16 +51,27 @@ impl Destination {
             }
         }
         for name in [Manifest::JSON, Manifest::JWS] {
-            if disk::mode(&self.directory.join(name))? != self.area.modes().1 {
+            if !self.is_open_to_its_readers(&self.directory.join(name))? {
                 return Ok(false);
             }
         }
-        Ok(true)
+        Ok(self
+            .group
+            .is_none_or(|group| disk::group(&self.directory).is_ok_and(|own| own == group)))
     }
 
     fn holds_file(&self, file: &File) -> Result<bool, TargetError> {
         let place = self.directory.join(file.path);
-        Ok(holds_file(&place, file)? && disk::mode(&place)? == self.area.modes().1)
+        Ok(holds_file(&place, file)? && self.is_open_to_its_readers(&place)?)
+    }
+
+    /// Whether a file has the mode of the area and the group that was configured, perhaps after it was written.
+    fn is_open_to_its_readers(&self, place: &Path) -> Result<bool, DiskError> {
+        let group = match self.group {
+            Some(group) => disk::group(place)? == group,
+            None => true,
+        };
+        Ok(group && disk::mode(place)? == self.area.modes().1)
     }
 
     /// The manifest that is there, where it can be read.
@@ -118,7 +129,10 @@ impl Destination {
     /// Makes a directory of the area where it is missing, open to those who may read its files.
     fn ensure(&self, directory: &Path) -> Result<(), TargetError> {
         if directory.is_dir() {
-            return Ok(());
+            return match self.group {
+                Some(group) if disk::group(directory)? != group => Ok(disk::set_group(directory, group)?),
+                Some(_) | None => Ok(()),
+            };
         }
         if let Some(above) = directory.parent() {
             // Both halves may lie in it, and a web server must get through to the public one.
