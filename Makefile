@@ -30,7 +30,7 @@ check:
 fmt:
 	cargo fmt
 
-# Figures for docs/benchmarks.md. `make bench BENCH=--million` adds a CRL of a million entries.
+# Figures for docs/benchmarks.md. `make bench BENCH=--million`: a CRL of a million entries.
 bench:
 	cargo build --release --locked --bins --example fleet
 	python3 tests/bench/bench.py $(BENCH)

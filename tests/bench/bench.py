@@ -1,7 +1,7 @@
 """Measures the release build beside openssl, and prints a table for docs/benchmarks.md.
 
 Every figure is the median of several runs, on whatever machine this is; compare figures of one run only.
-`bench.py --million` adds the publication of a million revocations, which takes some minutes and 5 GB of disk.
+`bench.py --million` measures the publication of a million revocations alone, which takes some minutes and 5 GB of disk.
 """
 
 import json
@@ -186,6 +186,8 @@ def publication(count, runs, limit):
     name = f"crl{count}"
     home(name, cheap=True)
     run(FLEET, WORK / name, str(count), "revoked")
+    # The first open after so many writes at once has sled take in its log: no home in use meets that.
+    run(*pki(name, "list", "--employee", "nobody"))
     measured = []
     for _ in range(runs):
         shutil.rmtree(WORK / name / "public")
@@ -202,12 +204,13 @@ def publication(count, runs, limit):
 def main():
     (WORK / "out").mkdir()
     print("| what | measured | limit |\n|---|---|---|")
+    if "--million" in sys.argv:
+        publication(1_000_000, 3, "3 s")
+        return
     empty, empty_real = single()
     csv()
     large(empty, empty_real)
     publication(100_000, 5, "0.4 s")
-    if "--million" in sys.argv:
-        publication(1_000_000, 3, "3 s")
 
 
 try:
