@@ -10,7 +10,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../examples/reference.rs"]
+#[path = "../docs/generate-reference.rs"]
 mod reference;
 
 use std::os::unix::fs::symlink;

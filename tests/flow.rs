@@ -552,3 +552,23 @@ fn a_template_that_does_not_work_is_noticed_before_anything_is_recorded() {
     assert!(matches!(refused, Err(OperateError::Bundle(_))), "{refused:?}");
     assert_eq!(company.desk().home.read().unwrap().seq(), before);
 }
+
+#[test]
+fn a_device_that_has_ended_by_a_wrong_clock_is_revoked_all_the_same() {
+    let company = Company::found();
+    let lost = company.issue("alice/phone").unwrap();
+    company.publish();
+    let right = NOW.get();
+    pass(Span::days(700));
+    company.publish();
+    company.revoke("alice/phone");
+    company.publish();
+    assert!(
+        company.publish().written.is_empty(),
+        "what has ended asks for no CRL again and again"
+    );
+    NOW.set(right + 3600);
+    company.publish_with(ClockPolicy::Confirmed).unwrap();
+    assert_eq!(company.status(&lost), Status::Revoked);
+    assert_eq!(company.crl().1, [lost]);
+}

@@ -101,10 +101,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             Whom::Certificate(serial) => format!("certificate {serial} of {}", records[0].address),
             Whom::Device(address) => address.to_string(),
         };
-        let accepted = records
-            .iter()
-            .filter(|record| record.status(now).accepted())
-            .count();
+        let accepted = operate::to_take_back(records, now).len();
         (whom, label, accepted)
     };
     if accepted > 0 && !args.common.dry_run {
@@ -134,10 +131,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
             return Err(operate::OperateError::NoEmployee(employee).into());
         }
         let since = store.offboarded(&employee)?;
-        let accepted = records
-            .iter()
-            .filter(|record| record.status(now).accepted())
-            .count();
+        let accepted = operate::to_take_back(records, now).len();
         (accepted, since)
     };
     if !args.common.dry_run && (accepted > 0 || since.is_none()) {

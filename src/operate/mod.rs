@@ -19,7 +19,7 @@ pub use init::{Founded, Founding, Passphrases, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use people::{PeopleError, Person, read_people};
 pub use publication::{Published, Refresh, behind, refresh};
-pub use revoke::{Revoked, Whom, offboard, revoke};
+pub use revoke::{Revoked, Whom, offboard, revoke, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use session::{ClockPolicy, Desk, Session};
 

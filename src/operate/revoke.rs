@@ -1,5 +1,7 @@
 //! Taking certificates back.
 
+use std::collections::BTreeMap;
+
 use super::OperateError;
 use super::session::Session;
 use crate::model::{Address, Employee, Fact, Reason, Record, Serial, Status, Time};
@@ -82,11 +84,7 @@ fn take_back(
         .iter()
         .filter_map(|record| record.revocation().map(|r| r.at))
         .max();
-    let now = session.earliest;
-    let accepted: Vec<Record> = records
-        .into_iter()
-        .filter(|record| record.status(now).accepted())
-        .collect();
+    let accepted = to_take_back(records, session.earliest);
     facts.extend(accepted.iter().map(|record| Fact::Revoked {
         serial: record.serial,
         address: Some(record.address.clone()),
@@ -101,6 +99,24 @@ fn take_back(
         employee,
         devices_left,
     })
+}
+
+/// What a revocation of these certificates takes back: of each device those that servers accept. Where they accept none because all have
+/// ended by this clock, and the last one is not revoked, all of the device's: the clock may be wrong, and revoking what has ended harms
+/// nobody.
+pub fn to_take_back(records: Vec<Record>, now: Time) -> Vec<Record> {
+    let mut devices: BTreeMap<Address, Vec<Record>> = BTreeMap::new();
+    for record in records {
+        devices.entry(record.address.clone()).or_default().push(record);
+    }
+    let of_device = |mut records: Vec<Record>| {
+        records.sort_by_key(|record| record.seq);
+        let accepts = records.iter().any(|record| record.status(now).accepted());
+        let ended = !accepts && records.last().is_some_and(|last| last.revocation().is_none());
+        records.retain(|record| record.status(now).accepted() || (ended && record.revocation().is_none()));
+        records
+    };
+    devices.into_values().flat_map(of_device).collect()
 }
 
 fn devices_left(session: &Session<'_>, employee: &Employee) -> Result<usize, OperateError> {

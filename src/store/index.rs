@@ -316,7 +316,10 @@ impl Pending<'_> {
                 };
                 let value = [&seconds(at)[..], &[reason_octet(reason)], &seconds(end)].concat();
                 self.put(key(b'v', serial.octets()), value);
-                self.put(REVOCATION.to_vec(), vec![1]);
+                // What had ended by then need not be on a CRL: whether it must is found by comparing lists.
+                if end >= event.time {
+                    self.put(REVOCATION.to_vec(), vec![1]);
+                }
             }
             Fact::Offboarded { employee } => {
                 self.put(
