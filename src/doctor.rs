@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::home::{self, Home, HomeError};
-use crate::model::{Authority, Span, Status, Time};
+use crate::model::{Authority, Clock, Span, Status, Time};
 use crate::operate::{self, ClockPolicy, Desk, OperateError};
-use crate::store::{Clock, Notice, Store, StoreError, Tail};
+use crate::store::{Notice, Store, StoreError, Tail};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

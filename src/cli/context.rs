@@ -8,9 +8,9 @@ use super::ui::Ui;
 use crate::authority::Issuing;
 use crate::home::Home;
 use crate::model::text::printable;
-use crate::model::{Address, Authority, Employee, Serial, Span, Time};
+use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
 use crate::operate::{self, ClockPolicy, Desk, Published, Refresh, Session};
-use crate::store::{Clock, Notice, Store};
+use crate::store::{Notice, Store};
 
 /// What every verb needs.
 pub struct Context {

@@ -2,6 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::bundle::{self, Code};
 use crate::disk;
@@ -228,10 +229,10 @@ pub fn one(
     let desk = context.desk_of(home);
     let policy = clock_policy(args.confirm.as_deref())?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
-        ui.show_secret(&format!(
+        ui.show_secret(&Zeroizing::new(format!(
             "\n  Passphrase of the bundle for {address}, shown only now:\n\n      {}\n",
             passphrase.expose()
-        ))
+        )))
     };
     let passphrases = match (&request.key, args.dry_run) {
         (KeyRequest::Bundle(_), false) => handover(args, &mut show, false, ui)?,
@@ -480,7 +481,7 @@ pub fn many(
     let desk = context.desk_of(home);
     let policy = clock_policy(args.confirm.as_deref())?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
-        ui.show_secret(&format!("{address}\t{}", passphrase.expose()))
+        ui.show_secret(&Zeroizing::new(format!("{address}\t{}", passphrase.expose())))
     };
     let passphrases = if args.dry_run {
         Handover::Shown(&mut show)

@@ -2,6 +2,7 @@
 //!
 //! Everything that comes from outside is parsed into one of these types at the edge and trusted afterwards.
 
+pub mod clock;
 pub mod constraints;
 pub mod event;
 pub mod lifecycle;
@@ -13,6 +14,7 @@ pub mod subject;
 pub mod text;
 pub mod time;
 
+pub use clock::Clock;
 pub use constraints::{Domain, IpRange, NameConstraints};
 pub use event::{Event, Fact};
 pub use lifecycle::{Authority, Draft, Issuer, Record, Signed, State, Status, Subject, Validity};

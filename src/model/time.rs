@@ -122,11 +122,6 @@ impl Span {
     pub const fn as_seconds(self) -> i64 {
         self.0
     }
-
-    /// Whole days, cut towards zero.
-    pub const fn as_days(self) -> i64 {
-        self.0 / 86_400
-    }
 }
 
 impl fmt::Display for Span {

@@ -12,9 +12,8 @@ use crate::config;
 use crate::disk::{self, Shown};
 use crate::home::{Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
-use crate::model::{Authority, Fact, NameConstraints, Span, Time};
+use crate::model::{Authority, Fact, NameConstraints, Time};
 use crate::store::{Paths, Store};
-use crate::x509::crl::Terms;
 use data_encoding::HEXLOWER;
 
 /// What a PKI is founded on.
@@ -177,7 +176,7 @@ fn first_publication(
         clock,
     };
     let mut session = desk.session(ClockPolicy::Strict)?;
-    root_crl::sign_with(&mut session, root)?;
+    root_crl::sign_root_crl(&mut session, root)?;
     match refresh(&mut session, Some(&issuing))? {
         Refresh::NeedsKey | Refresh::Done(_) => Ok(()),
     }
@@ -205,16 +204,6 @@ fn ends(home: &Home) -> Result<[(&'static str, Time); 4], OperateError> {
         ("root CRL", crl(Authority::Root)?),
         ("issuing CRL", crl(Authority::Issuing)?),
     ])
-}
-
-/// The terms of a CRL that begins now and lasts `life`.
-pub(super) fn terms(number: u64, now: Time, floor: Time, life: Span) -> Terms {
-    let this_update = (now - Span::minutes(5)).max(floor).min(now);
-    Terms {
-        number,
-        this_update,
-        next_update: this_update + life,
-    }
 }
 
 /// The home in the making: removed unless it becomes the home.

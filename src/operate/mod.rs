@@ -4,6 +4,7 @@
 //! a person types or a key is being unlocked.
 
 mod bulk;
+mod crl;
 mod deliver;
 mod init;
 mod issue;

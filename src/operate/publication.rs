@@ -4,13 +4,11 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
 use rustix::fs::Gid;
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
-use super::init::terms;
-use super::root_crl::next_number;
+use super::crl::{next_number, next_terms, record};
 use super::session::Session;
 use crate::authority::Issuing;
 use crate::disk::{self, DiskError, Shown};
@@ -114,8 +112,8 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
             Area::Server => &mut numbers.server,
         };
         match publish_area(&publication, area, &places, last, session.now, issuing, &mut done)? {
-            Refresh::NeedsKey => return Ok(Refresh::NeedsKey),
-            Refresh::Done(_) => {}
+            Key::Missing => return Ok(Refresh::NeedsKey),
+            Key::Enough => {}
         }
     }
     if !done.written.is_empty() {
@@ -382,27 +380,16 @@ fn sign_crl(
     previous: Option<Terms>,
     revoked: &mut [Revocation],
 ) -> Result<Vec<u8>, OperateError> {
-    let recorded = session.store.last_crl(Authority::Issuing)?;
-    let last = previous.map(|p| p.number).max(recorded.map(|r| r.number));
-    let floor = previous
-        .map(|p| p.this_update)
-        .max(recorded.map(|r| r.this_update));
-    let floor = floor
-        .unwrap_or(Time::from_unix(0))
-        .max(issuing.chain().issuing().validity().not_before);
-    let number = next_number(last, session.now);
-    // Where the clock stands behind, either it or the last event's time is wrong: a CRL that begins no later than both is good by both.
-    let begun = session.behind.map_or(session.now, |(clock, _)| clock.max(floor));
-    let terms = terms(number, begun, floor, session.desk.home.config().issuing_crl_life);
+    let life = session.desk.home.config().issuing_crl_life;
+    let terms = next_terms(
+        session,
+        Authority::Issuing,
+        issuing.chain().issuing(),
+        previous,
+        life,
+    )?;
     let der = issuing.sign_crl(terms, revoked)?;
-    session.commit(vec![Fact::CrlSigned {
-        authority: Authority::Issuing,
-        number,
-        this_update: terms.this_update,
-        next_update: terms.next_update,
-        entries: revoked.len() as u64,
-        sha256: HEXLOWER.encode(&Sha256::digest(&der)),
-    }])?;
+    record(session, Authority::Issuing, terms, revoked.len(), &der)?;
     Ok(der)
 }
 
@@ -420,6 +407,14 @@ fn accepted(session: &Session<'_>) -> Result<Vec<Record>, OperateError> {
     Ok(accepted)
 }
 
+/// Whether an area could be published with the key at hand, or without one.
+enum Key {
+    /// It could.
+    Enough,
+    /// A manifest must be signed, and there is no key.
+    Missing,
+}
+
 /// Writes one area to each of its places that does not have it.
 fn publish_area(
     publication: &Publication,
@@ -429,7 +424,7 @@ fn publish_area(
     now: Time,
     issuing: Option<&Issuing>,
     done: &mut Published,
-) -> Result<Refresh, OperateError> {
+) -> Result<Key, OperateError> {
     let files = publication.files(area);
     let mut looked = Vec::new();
     let mut highest = *last;
@@ -458,11 +453,11 @@ fn publish_area(
         .map(|(place, _, _)| *place)
         .collect();
     if behind.is_empty() {
-        return Ok(Refresh::Done(Published::default()));
+        return Ok(Key::Enough);
     }
     let (manifest, jws) = match (standing, issuing) {
         (Some(statement), _) => statement,
-        (None, None) => return Ok(Refresh::NeedsKey),
+        (None, None) => return Ok(Key::Missing),
         (None, Some(issuing)) => {
             *last = next_number(Some(highest), now);
             let manifest = Manifest {
@@ -486,5 +481,5 @@ fn publish_area(
         }
     }
     done.written.push((area, *last));
-    Ok(Refresh::Done(Published::default()))
+    Ok(Key::Enough)
 }

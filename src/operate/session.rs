@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::OperateError;
 use crate::home::{Home, Lock};
-use crate::model::{Fact, Time};
-use crate::store::{Clock, Store};
+use crate::model::{Clock, Fact, Time};
+use crate::store::Store;
 
 /// An operator at work on a home.
 pub struct Desk {

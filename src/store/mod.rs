@@ -26,9 +26,7 @@ use map::{NotOpened, Sled};
 
 use crate::disk::{self, DiskError};
 use crate::model::event::Issued;
-use crate::model::{
-    Address, Authority, Employee, Event, Fact, Record, Revocation, Serial, Signed, Span, Time,
-};
+use crate::model::{Address, Authority, Employee, Event, Fact, Record, Revocation, Serial, Signed, Time};
 
 /// Why the store cannot answer or take something in.
 #[derive(Debug, thiserror::Error)]
@@ -607,53 +605,5 @@ fn new_index(paths: &Paths, notices: &mut Vec<Notice>, why: &str) -> Result<Inde
         Ok(sled) => Ok(Index::new(Box::new(sled))),
         Err(NotOpened::Busy) => Err(StoreError::IndexBusy),
         Err(NotOpened::Unusable(why)) => Err(StoreError::Index(why)),
-    }
-}
-
-/// What the clock of this machine may be believed, given the time of the last event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
-    /// As it should be: use this time.
-    Good(Time),
-    /// It stands before the last event by more than five minutes.
-    Behind {
-        /// What it says.
-        clock: Time,
-        /// The last event's time.
-        last: Time,
-    },
-    /// It stands more than thirty days after the last event.
-    FarAhead {
-        /// What it says.
-        clock: Time,
-        /// The last event's time.
-        last: Time,
-    },
-}
-
-impl Clock {
-    /// How far back it may stand before it is doubted.
-    const SLACK: Span = Span::minutes(5);
-    /// How long nothing may have happened before it is doubted.
-    const LEAP: Span = Span::days(30);
-
-    /// Judges `clock` by the time of the last event.
-    pub fn judge(clock: Time, last: Time) -> Self {
-        if clock < last - Self::SLACK {
-            Self::Behind { clock, last }
-        } else if clock > last + Self::LEAP {
-            Self::FarAhead { clock, last }
-        } else {
-            Self::Good(clock.max(last))
-        }
-    }
-
-    /// The earliest that it may be: what is good then is taken back, for a doubtful clock must not make it look ended.
-    pub fn earliest(self) -> Time {
-        match self {
-            Self::Good(now) => now,
-            Self::Behind { clock, .. } => clock,
-            Self::FarAhead { last, .. } => last,
-        }
     }
 }

@@ -1,0 +1,51 @@
+//! How far a machine's clock may be believed.
+
+use super::time::{Span, Time};
+
+/// What the clock of this machine may be believed, given the time of the last event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// As it should be: use this time.
+    Good(Time),
+    /// It stands before the last event by more than five minutes.
+    Behind {
+        /// What it says.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+    /// It stands more than thirty days after the last event.
+    FarAhead {
+        /// What it says.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+}
+
+impl Clock {
+    /// How far back it may stand before it is doubted.
+    const SLACK: Span = Span::minutes(5);
+    /// How long nothing may have happened before it is doubted.
+    const LEAP: Span = Span::days(30);
+
+    /// Judges `clock` by the time of the last event.
+    pub fn judge(clock: Time, last: Time) -> Self {
+        if clock < last - Self::SLACK {
+            Self::Behind { clock, last }
+        } else if clock > last + Self::LEAP {
+            Self::FarAhead { clock, last }
+        } else {
+            Self::Good(clock.max(last))
+        }
+    }
+
+    /// The earliest that it may be: what is good then is taken back, for a doubtful clock must not make it look ended.
+    pub fn earliest(self) -> Time {
+        match self {
+            Self::Good(now) => now,
+            Self::Behind { clock, .. } => clock,
+            Self::FarAhead { last, .. } => last,
+        }
+    }
+}
