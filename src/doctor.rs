@@ -192,7 +192,7 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     let store = &session.store;
     notices(store, findings);
     chain(store, findings);
-    clock(now, store.last_time(), findings);
+    clock(session.clock, findings);
     crls(store, now, findings);
     certificates(store, now, findings);
     match operate::behind(&session) {
@@ -284,8 +284,8 @@ fn chain(store: &Store, findings: &mut Vec<Finding>) {
     }
 }
 
-fn clock(now: Time, last: Time, findings: &mut Vec<Finding>) {
-    match Clock::judge(now, last) {
+fn clock(clock: Clock, findings: &mut Vec<Finding>) {
+    match clock {
         Clock::Good(_) => {}
         Clock::Behind { clock, last } => findings.push(Finding::new(
             "clock-behind",
@@ -297,7 +297,7 @@ fn clock(now: Time, last: Time, findings: &mut Vec<Finding>) {
             "clock-ahead",
             Severity::Warning,
             format!("the clock says {clock}, and nothing has been recorded since {last}"),
-            "make sure that the clock is right, and that the timer of `pki publish` runs",
+            "set the clock; if it is right, run `pki publish --confirm CLOCK`, and see why its timer does not",
         )),
     }
 }

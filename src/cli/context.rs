@@ -9,7 +9,7 @@ use crate::authority::Issuing;
 use crate::home::Home;
 use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
-use crate::operate::{self, ClockPolicy, Desk, Published, Refresh, Session};
+use crate::operate::{self, ClockPolicy, Desk, OperateError, Published, Refresh, Session};
 use crate::store::{Notice, Store};
 
 /// What every verb needs.
@@ -55,8 +55,11 @@ pub fn system_clock() -> Time {
 }
 
 /// The earliest that it may be, by this machine's clock and the last event: what is good then may still be let in.
-pub fn earliest(store: &Store) -> Time {
-    Clock::judge(system_clock(), store.last_time()).earliest()
+///
+/// # Errors
+/// A damaged index.
+pub fn earliest(store: &Store) -> Result<Time, Failure> {
+    Ok(store.judge(system_clock())?.earliest())
 }
 
 /// The account that runs the command, for the ledger: as the system knows it, and who became root by sudo, as sudo says.
@@ -123,18 +126,36 @@ impl Context {
         }
     }
 
-    /// Begins a change.
+    /// Begins a change. A clock that is far ahead of the last event is a question, which `--yes` answers.
     ///
     /// # Errors
     /// A busy home, a damaged ledger, or a clock that policy refuses.
     pub fn session<'a>(&self, desk: &'a Desk, policy: ClockPolicy) -> Result<Session<'a>, Failure> {
-        let session = desk.session(policy)?;
-        if let Some((clock, last)) = session.behind {
-            self.ui.warn(format!(
-                "the clock says {clock}, before the last event at {last}: that time is used instead"
-            ));
-            self.ui
-                .hint("set the clock: a CRL that begins in the future lets nobody in");
+        let session = match desk.session(policy) {
+            Err(OperateError::ClockAhead { clock, last }) if self.ui.yes || self.ui.can_ask() => {
+                self.ui.confirm(&format!(
+                    "The clock says {clock}, and nothing has happened here since {last}. Is the clock right?"
+                ))?;
+                desk.session(ClockPolicy::Confirmed)?
+            }
+            session => session?,
+        };
+        match session.clock {
+            Clock::Good(_) => {}
+            Clock::Behind { clock, last } => {
+                self.ui.warn(format!(
+                    "the clock says {clock}, before the last event at {last}: that time is used instead"
+                ));
+                self.ui
+                    .hint("set the clock: a CRL that begins in the future lets nobody in");
+            }
+            Clock::FarAhead { clock, last } => {
+                self.ui.warn(format!(
+                    "the clock says {clock}, and nothing has happened here since {last}: that time is used instead"
+                ));
+                self.ui
+                    .hint("set the clock; if it is right, run `pki publish --confirm CLOCK` now");
+            }
         }
         self.tell(&session.store);
         self.warn_of_crl(&session.store, session.now)?;
@@ -213,7 +234,7 @@ impl Context {
         // Closed again before anybody is asked: an open index keeps others out.
         let (records, now) = {
             let store = home.read()?;
-            (store.employee(employee)?, earliest(&store))
+            (store.employee(employee)?, earliest(&store)?)
         };
         let mut all: Vec<Address> = records.iter().map(|record| record.address.clone()).collect();
         all.dedup();
@@ -225,7 +246,7 @@ impl Context {
         active.dedup();
         match (active.as_slice(), all.as_slice()) {
             ([one], _) | ([], [one]) => Ok(one.clone()),
-            ([], []) => Err(operate::OperateError::NoEmployee(employee.clone()).into()),
+            ([], []) => Err(OperateError::NoEmployee(employee.clone()).into()),
             ([], _) => Err(Failure::refused(format!("{employee} has no active device"))
                 .hint(format!("`pki list --employee {employee}` shows what she had"))),
             (several, _) => {
@@ -243,23 +264,12 @@ impl Context {
         }
     }
 
-    /// Asks whether a clock far ahead of the last event is right.
-    ///
-    /// # Errors
-    /// Where it is not, or there is nobody to ask.
-    pub fn confirm_leap(&self, leap: Option<(Time, Time)>) -> Result<(), Failure> {
-        let Some((clock, last)) = leap else { return Ok(()) };
-        self.ui.confirm(&format!(
-            "The clock says {clock}, and nothing has happened here since {last}. Is the clock right?"
-        ))
-    }
-
     /// Publishes what a change has brought, and tells what came of it.
     ///
     /// # Errors
     /// Exit 5: what was recorded stays recorded.
     pub fn publish_change(&self, session: &mut Session<'_>, issuing: &Issuing) -> Result<Published, Failure> {
-        let unpublished = |e| Failure::from(operate::OperateError::Unpublished(Box::new(e)));
+        let unpublished = |e| Failure::from(OperateError::Unpublished(Box::new(e)));
         match operate::refresh(session, Some(issuing)).map_err(unpublished)? {
             Refresh::NeedsKey => Ok(Published::default()),
             Refresh::Done(published) => Ok(published),

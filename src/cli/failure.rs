@@ -108,6 +108,9 @@ impl From<OperateError> for Failure {
             E::ClockBehind { .. } => refused("clock-behind").hint(
                 "set the clock; if it is right and the last event's time was wrong, repeat with --confirm CLOCK",
             ),
+            // A missing confirmation, like any other: exit 4.
+            E::ClockAhead { .. } => Self::new(Exit::Secret, "clock-ahead", message)
+                .hint("set the clock; if it is right, repeat with --confirm CLOCK"),
             E::AlreadyValid { address, .. } => refused("already-valid").hint(format!(
                 "`pki renew {address}` issues a newer one; `pki revoke {address}` takes this one back"
             )),

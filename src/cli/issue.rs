@@ -90,7 +90,7 @@ pub struct DeliveryArgs {
     /// Check everything, say what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Go on although the clock stands before the last event: --confirm CLOCK
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
     #[arg(long, value_name = "NAME")]
     pub confirm: Option<String>,
     #[command(flatten)]
@@ -253,12 +253,6 @@ pub fn one(
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut session = context.session(&desk, policy)?;
-    if session.leap.is_some() && !ui.yes {
-        let leap = session.leap;
-        drop(session);
-        context.confirm_leap(leap)?;
-        session = context.session(&desk, policy)?;
-    }
     let mut outbox = Outbox::open(&args.out)?;
     let issuance = match operate::plan(&session.store, &desk.home, &request, intent, session.now) {
         Ok(plan) => {
@@ -501,8 +495,8 @@ pub fn many(
         ui.report(&DryRun::new(would.collect()))?;
         return Ok(Exit::Done);
     }
-    let leap = { desk.session(policy)?.leap };
-    context.confirm_leap(leap)?;
+    // A clock in doubt is asked about before the passphrase is.
+    drop(context.session(&desk, policy)?);
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut outbox = Outbox::open(&args.out)?;
     let mut delivery = Delivery {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::authority::Issuing;
 use crate::model::{Employee, Reason, Serial, Time};
-use crate::operate::{self, ClockPolicy, Desk, Revoked, Session, Whom};
+use crate::operate::{self, ClockPolicy, Desk, OperateError, Revoked, Session, Whom};
 
 use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
@@ -21,6 +21,7 @@ Examples:
   pki revoke alice                            her only active device
   pki revoke alice/tablet --reason stolen
   pki revoke 0A1B2C3D4E5F60718293A4B5C6D7E8F9 --reason replaced
+  pki revoke 0A1B…E8F9 --confirm 0A1B…E8F9    one that the ledger has lost (a restored backup)
   pki revoke alice --yes --passphrase-file /etc/pki/passphrase")]
 pub struct Args {
     /// EMPLOYEE, EMPLOYEE/DEVICE or a serial number
@@ -29,6 +30,9 @@ pub struct Args {
     /// Why: lost, stolen, compromised, left, replaced, unspecified
     #[arg(long, default_value = "lost")]
     reason: Reason,
+    /// The serial number once more, for a certificate that the ledger does not know
+    #[arg(long, value_name = "SERIAL")]
+    confirm: Option<Serial>,
     #[command(flatten)]
     common: Common,
 }
@@ -64,7 +68,8 @@ struct Common {
 
 #[derive(Debug, Serialize)]
 struct Report {
-    employee: Employee,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    employee: Option<Employee>,
     revoked: Vec<Serial>,
     #[serde(skip_serializing_if = "Option::is_none")]
     already_since: Option<Time>,
@@ -80,36 +85,20 @@ impl fmt::Display for Report {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
-    let (whom, label, accepted) = {
-        let whom = match args.whom {
-            Named::Serial(serial) => Whom::Certificate(serial),
-            Named::Addressee(addressee) => Whom::Device(context.existing(&desk.home, &addressee)?),
-        };
-        let store = context.read(&desk.home)?;
-        let now = earliest(&store);
-        let records = match &whom {
-            Whom::Certificate(serial) => store.record(serial)?.into_iter().collect(),
-            Whom::Device(address) => store.device(address)?,
-        };
-        if records.is_empty() {
-            return Err(match whom {
-                Whom::Certificate(serial) => operate::OperateError::NoCertificate(serial).into(),
-                Whom::Device(address) => operate::OperateError::NoDevice(address).into(),
-            });
-        }
-        let label = match &whom {
-            Whom::Certificate(serial) => format!("certificate {serial} of {}", records[0].address),
-            Whom::Device(address) => address.to_string(),
-        };
-        let accepted = operate::to_take_back(records, now).len();
-        (whom, label, accepted)
+    let whom = match &args.whom {
+        Named::Serial(serial) => Whom::Certificate(*serial),
+        Named::Addressee(addressee) => Whom::Device(context.existing(&desk.home, addressee)?),
     };
-    if accepted > 0 && !args.common.dry_run {
-        context
-            .ui
-            .confirm(&format!("Revoke {label} ({})?", args.reason))?;
-    }
+    let (label, accepted) = match outlook(&whom, context, &desk)? {
+        Outlook::Recorded { label, accepted } => (label, accepted),
+        Outlook::Unrecorded { serial, already } => {
+            return revoke_unrecorded(args, context, &desk, serial, already);
+        }
+    };
     let reason = args.reason;
+    if accepted > 0 && !args.common.dry_run {
+        context.ui.confirm(&format!("Revoke {label} ({reason})?"))?;
+    }
     finish(
         args.common,
         context,
@@ -120,15 +109,73 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     )
 }
 
+/// What a revocation will come upon.
+enum Outlook {
+    /// Certificates that the ledger knows.
+    Recorded {
+        label: String,
+        /// How many there are to take back.
+        accepted: usize,
+    },
+    /// One that it does not know, or by its revocation alone.
+    Unrecorded { serial: Serial, already: bool },
+}
+
+fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failure> {
+    let store = context.read(&desk.home)?;
+    let records = match whom {
+        Whom::Certificate(serial) => store.record(serial)?.into_iter().collect(),
+        Whom::Device(address) => store.device(address)?,
+    };
+    let label = match (whom, records.first()) {
+        (Whom::Certificate(serial), Some(record)) => format!("certificate {serial} of {}", record.address),
+        (Whom::Device(address), Some(_)) => address.to_string(),
+        (Whom::Certificate(serial), None) => {
+            return Ok(Outlook::Unrecorded {
+                serial: *serial,
+                already: store.revocation(serial)?.is_some(),
+            });
+        }
+        (Whom::Device(address), None) => return Err(OperateError::NoDevice(address.clone()).into()),
+    };
+    let accepted = operate::to_take_back(records, earliest(&store)?).len();
+    Ok(Outlook::Recorded { label, accepted })
+}
+
+/// A number that the ledger does not know may be mistyped, and may be a certificate that a restored backup has lost: the operator
+/// says it twice.
+fn revoke_unrecorded(
+    args: Args,
+    context: &Context,
+    desk: &Desk,
+    serial: Serial,
+    already: bool,
+) -> Result<Exit, Failure> {
+    if !already && args.confirm != Some(serial) {
+        return Err(Failure::from(OperateError::NoCertificate(serial)).hint(format!(
+            "`pki list` shows what there is; one of this CA's that a restored backup has lost: `pki revoke {serial} --confirm {serial}`"
+        )));
+    }
+    let label = format!("certificate {serial}, which the ledger does not know,");
+    finish(
+        args.common,
+        context,
+        desk,
+        (Deed::Revoked, &label),
+        usize::from(!already),
+        |session| operate::revoke_unrecorded(session, serial, args.reason),
+    )
+}
+
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let employee = args.employee;
     let (accepted, since) = {
         let store = context.read(&desk.home)?;
-        let now = earliest(&store);
+        let now = earliest(&store)?;
         let records = store.employee(&employee)?;
         if records.is_empty() && store.offboarded(&employee)?.is_none() {
-            return Err(operate::OperateError::NoEmployee(employee).into());
+            return Err(OperateError::NoEmployee(employee).into());
         }
         let since = store.offboarded(&employee)?;
         let accepted = operate::to_take_back(records, now).len();
@@ -174,7 +221,7 @@ fn finish(
     desk: &Desk,
     (deed, label): (Deed, &str),
     accepted: usize,
-    take_back: impl FnOnce(&mut Session<'_>) -> Result<Revoked, operate::OperateError>,
+    take_back: impl FnOnce(&mut Session<'_>) -> Result<Revoked, OperateError>,
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     if common.dry_run {
@@ -204,10 +251,13 @@ fn finish(
         (1, _) => ui.say(format!("{label} is {deed}")),
         (count, _) => ui.say(format!("{label} is {deed}: {} revoked", certificates(count))),
     }
-    if !revoked.certificates.is_empty() {
+    if let Some(employee) = revoked
+        .employee
+        .as_ref()
+        .filter(|_| !revoked.certificates.is_empty())
+    {
         ui.more(format!(
-            "{} has {} left",
-            revoked.employee,
+            "{employee} has {} left",
             counted(revoked.devices_left, "active device")
         ));
     }
@@ -235,7 +285,7 @@ fn finish(
     }
     let report = Report {
         employee: revoked.employee,
-        revoked: revoked.certificates.iter().map(|record| record.serial).collect(),
+        revoked: revoked.certificates,
         already_since: revoked.already,
         devices_left: revoked.devices_left,
         published,

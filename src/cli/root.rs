@@ -29,7 +29,7 @@ pub struct CrlArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Go on although the clock stands before the last event: --confirm CLOCK
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
     #[command(flatten)]
@@ -102,7 +102,7 @@ impl std::fmt::Display for Signed {
     }
 }
 
-/// `--confirm CLOCK` lets a change go on although the clock stands before the last event.
+/// `--confirm CLOCK` lets a change go on although the clock stands before the last event or far after it.
 ///
 /// # Errors
 /// Another name.

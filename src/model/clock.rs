@@ -14,7 +14,7 @@ pub enum Clock {
         /// The last event's time.
         last: Time,
     },
-    /// It stands more than thirty days after the last event.
+    /// It stands more than thirty days after the last event, and after the end of the last CRL: a timer would have signed one.
     FarAhead {
         /// What it says.
         clock: Time,
@@ -29,11 +29,11 @@ impl Clock {
     /// How long nothing may have happened before it is doubted.
     const LEAP: Span = Span::days(30);
 
-    /// Judges `clock` by the time of the last event.
-    pub fn judge(clock: Time, last: Time) -> Self {
+    /// Judges `clock` by the time of the last event and the end (nextUpdate) of the last CRL.
+    pub fn judge(clock: Time, last: Time, crl_end: Option<Time>) -> Self {
         if clock < last - Self::SLACK {
             Self::Behind { clock, last }
-        } else if clock > last + Self::LEAP {
+        } else if clock > (last + Self::LEAP).max(crl_end.unwrap_or(last)) {
             Self::FarAhead { clock, last }
         } else {
             Self::Good(clock.max(last))
@@ -47,5 +47,20 @@ impl Clock {
             Self::Behind { clock, .. } => clock,
             Self::FarAhead { last, .. } => last,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_doubted_after_thirty_days_and_after_the_last_crl() {
+        let last = Time::from_unix(1_800_000_000);
+        let days = |days| last + Span::days(days);
+        let far = |clock, crl_end| matches!(Clock::judge(clock, last, crl_end), Clock::FarAhead { .. });
+        assert!(!far(days(30), None) && far(days(31), None));
+        assert!(!far(days(30), Some(days(7))) && far(days(31), Some(days(7))));
+        assert!(!far(days(60), Some(days(60))) && far(days(61), Some(days(60))));
     }
 }

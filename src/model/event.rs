@@ -94,7 +94,7 @@ pub enum Fact {
         /// The directories it went to, beside the home's own.
         targets: Vec<String>,
     },
-    /// The operator went on although the clock stood before the last event.
+    /// The operator went on although the clock stood before the last event, or far after it.
     ClockConfirmed {
         /// What the clock said.
         clock: Time,

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::OperateError;
 use super::session::Session;
-use crate::model::{Authority, Fact, Span, Time};
+use crate::model::{Authority, Clock, Fact, Span, Time};
 use crate::x509::Certificate;
 use crate::x509::crl::Terms;
 
@@ -35,7 +35,10 @@ pub(super) fn next_terms(
         .unwrap_or(Time::from_unix(0))
         .max(issuer.validity().not_before);
     // Where the clock stands behind, either it or the last event's time is wrong: a CRL that begins no later than both is good by both.
-    let begun = session.behind.map_or(session.now, |(clock, _)| clock.max(floor));
+    let begun = match session.clock {
+        Clock::Behind { clock, .. } => clock.max(floor),
+        Clock::Good(_) | Clock::FarAhead { .. } => session.now,
+    };
     let this_update = (begun - BACKDATED).max(floor).min(begun);
     Ok(Terms {
         number: next_number(last, session.now),

@@ -20,7 +20,7 @@ pub use init::{Founded, Founding, Passphrases, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use people::{PeopleError, Person, read_people};
 pub use publication::{Published, Refresh, behind, refresh};
-pub use revoke::{Revoked, Whom, offboard, revoke, to_take_back};
+pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use session::{ClockPolicy, Desk, Session};
 
@@ -72,6 +72,14 @@ pub enum OperateError {
     /// The clock stands before the last event.
     #[error("the clock says {clock}, and the last event was recorded at {last}: the clock is behind")]
     ClockBehind {
+        /// What the clock says.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+    /// The clock stands far after the last event.
+    #[error("the clock says {clock}, and nothing has happened here since {last}: the clock may be ahead")]
+    ClockAhead {
         /// What the clock says.
         clock: Time,
         /// The last event's time.

@@ -182,7 +182,7 @@ const ISSUING_CRL: &str = "crl/issuing.crl";
 /// Whose certificate ended before this may leave the CRL: it was on one that was made after that end (RFC 5280 §3.3), and the clock does
 /// not say meanwhile that the certificate is still good.
 fn gone_before(session: &Session<'_>, previous: Option<Terms>) -> Option<Time> {
-    previous.map(|terms| terms.this_update.min(session.earliest))
+    previous.map(|terms| terms.this_update.min(session.clock.earliest()))
 }
 
 /// A place of the publication.
@@ -333,7 +333,7 @@ fn unknown_revocations(session: &Session<'_>, published: &[Standing]) -> Result<
         for entry in crl.entries() {
             let entry = entry.map_err(crate::authority::AuthorityError::X509)?;
             while known.next_if(|serial| *serial < entry.serial).is_some() {}
-            if known.peek() == Some(&entry.serial) || session.store.is_revoked(&entry.serial)? {
+            if known.peek() == Some(&entry.serial) || session.store.revocation(&entry.serial)?.is_some() {
                 continue;
             }
             if seen.insert(entry.serial) {

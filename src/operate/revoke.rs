@@ -19,11 +19,11 @@ pub enum Whom {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
     /// The certificates that are revoked now and were not before.
-    pub certificates: Vec<Record>,
+    pub certificates: Vec<Serial>,
     /// Since when the last one was revoked already, where there was nothing left to do.
     pub already: Option<Time>,
-    /// Whose they were.
-    pub employee: Employee,
+    /// Whose they were, where the ledger knows.
+    pub employee: Option<Employee>,
     /// How many devices with a valid certificate the person has left.
     pub devices_left: usize,
 }
@@ -50,6 +50,44 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         }
     };
     take_back(session, employee, records, reason, Vec::new())
+}
+
+/// Takes back a certificate of which the ledger knows nothing, for a home from an older backup has lost it. It stays on the CRL for
+/// good: nobody here knows its end.
+///
+/// # Errors
+/// Where it cannot be recorded.
+pub fn revoke_unrecorded(
+    session: &mut Session<'_>,
+    serial: Serial,
+    reason: Reason,
+) -> Result<Revoked, OperateError> {
+    if session.store.record(&serial)?.is_some() {
+        return revoke(session, &Whom::Certificate(serial), reason);
+    }
+    let already = session.store.revocation(&serial)?.map(|revocation| revocation.at);
+    let certificates = if already.is_some() {
+        Vec::new()
+    } else {
+        vec![serial]
+    };
+    session.commit(
+        certificates
+            .iter()
+            .map(|serial| Fact::Revoked {
+                serial: *serial,
+                address: None,
+                reason,
+                since: None,
+            })
+            .collect(),
+    )?;
+    Ok(Revoked {
+        certificates,
+        already,
+        employee: None,
+        devices_left: 0,
+    })
 }
 
 /// Takes back everything of one person, and issues nothing to her from now on.
@@ -84,7 +122,7 @@ fn take_back(
         .iter()
         .filter_map(|record| record.revocation().map(|r| r.at))
         .max();
-    let accepted = to_take_back(records, session.earliest);
+    let accepted = to_take_back(records, session.clock.earliest());
     facts.extend(accepted.iter().map(|record| Fact::Revoked {
         serial: record.serial,
         address: Some(record.address.clone()),
@@ -95,8 +133,8 @@ fn take_back(
     let devices_left = devices_left(session, &employee)?;
     Ok(Revoked {
         already: already.filter(|_| accepted.is_empty()),
-        certificates: accepted,
-        employee,
+        certificates: accepted.iter().map(|record| record.serial).collect(),
+        employee: Some(employee),
         devices_left,
     })
 }
@@ -125,7 +163,7 @@ fn devices_left(session: &Session<'_>, employee: &Employee) -> Result<usize, Ope
         .iter()
         .filter(|record| {
             matches!(
-                record.status(session.earliest),
+                record.status(session.clock.earliest()),
                 Status::Valid | Status::Superseded
             )
         })

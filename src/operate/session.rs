@@ -21,10 +21,10 @@ pub struct Desk {
     pub clock: fn() -> Time,
 }
 
-/// What to do about a clock that stands before the last event.
+/// What to do about a clock that stands before the last event, or far after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockPolicy {
-    /// Refuse.
+    /// Refuse: what is signed in the future lets nobody in, and what is recorded there stands in the way of the right time.
     Strict,
     /// The operator said that the clock is right: go on, and record that.
     Confirmed,
@@ -40,12 +40,8 @@ pub struct Session<'a> {
     pub store: Store,
     /// The time that holds for this change.
     pub now: Time,
-    /// The earliest that it may be, where the clock is in doubt; else `now`. Nothing has ended that is good at this time.
-    pub earliest: Time,
-    /// How far the clock stands after the last event, where that is more than thirty days.
-    pub leap: Option<(Time, Time)>,
-    /// What the clock says and the last event's time, where the clock stands behind and it was gone on with the latter.
-    pub behind: Option<(Time, Time)>,
+    /// How far the machine's clock was believed.
+    pub clock: Clock,
     _lock: Lock,
 }
 
@@ -56,36 +52,29 @@ impl Desk {
     /// A busy home, a damaged ledger, or a clock that policy refuses.
     pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, OperateError> {
         let lock = self.home.lock(self.patience, &self.holder)?;
-        let clock = (self.clock)();
-        let mut store = self.home.store(&lock, self.patience, clock)?;
-        let mut leap = None;
-        let mut behind = None;
-        let judged = Clock::judge(clock, store.last_time());
-        let now = match (judged, policy) {
+        let says = (self.clock)();
+        let mut store = self.home.store(&lock, self.patience, says)?;
+        let mut clock = store.judge(says)?;
+        let now = match (clock, policy) {
             (Clock::Good(now), _) => now,
-            (Clock::FarAhead { clock, last }, _) => {
-                leap = Some((clock, last));
-                clock
-            }
-            (Clock::Behind { clock, last }, ClockPolicy::Lenient) => {
-                behind = Some((clock, last));
-                last
-            }
+            (Clock::Behind { last, .. } | Clock::FarAhead { last, .. }, ClockPolicy::Lenient) => last,
             (Clock::Behind { clock, last }, ClockPolicy::Strict) => {
                 return Err(OperateError::ClockBehind { clock, last });
             }
-            (Clock::Behind { clock, last }, ClockPolicy::Confirmed) => {
-                store.commit(vec![Fact::ClockConfirmed { clock, last }], clock, &self.by)?;
-                clock
+            (Clock::FarAhead { clock, last }, ClockPolicy::Strict) => {
+                return Err(OperateError::ClockAhead { clock, last });
+            }
+            (Clock::Behind { last, .. } | Clock::FarAhead { last, .. }, ClockPolicy::Confirmed) => {
+                store.commit(vec![Fact::ClockConfirmed { clock: says, last }], says, &self.by)?;
+                clock = Clock::Good(says);
+                says
             }
         };
         Ok(Session {
             desk: self,
             store,
             now,
-            earliest: judged.earliest(),
-            leap,
-            behind,
+            clock,
             _lock: lock,
         })
     }

@@ -216,24 +216,18 @@ impl Index {
         visit: &mut dyn FnMut(Revocation, Option<Time>),
     ) -> Result<(), StoreError> {
         self.map.scan(b"v", &mut |key, value| {
-            let mut fields = Fields(value);
-            let mut read = || {
-                let serial = Serial::from_octets(&key[1..])?;
-                let revocation = Revocation {
-                    serial,
-                    at: fields.time()?,
-                    reason: reason(fields.octet()?)?,
-                };
-                Some((revocation, fields.time()?))
-            };
-            let (revocation, not_after) = read().ok_or_else(|| corrupt("a revocation"))?;
-            visit(revocation, Some(not_after).filter(|end| *end != Time::MAX));
+            let serial = Serial::from_octets(&key[1..]).ok_or_else(|| corrupt("a revocation"))?;
+            let (revocation, not_after) = read_revocation(serial, value)?;
+            visit(revocation, not_after);
             Ok(true)
         })
     }
 
-    pub(super) fn revocation(&self, serial: &Serial) -> Result<bool, StoreError> {
-        Ok(self.map.value(&key(b'v', serial.octets()))?.is_some())
+    pub(super) fn revocation(&self, serial: &Serial) -> Result<Option<Revocation>, StoreError> {
+        let value = self.map.value(&key(b'v', serial.octets()))?;
+        value
+            .map(|value| Ok(read_revocation(*serial, &value)?.0))
+            .transpose()
     }
 
     /// Applies acknowledged events, in their order, at once.
@@ -482,6 +476,21 @@ fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreError> {
         })
     };
     read().ok_or_else(|| corrupt("a record"))
+}
+
+/// A revocation, and the end of its certificate where that is known.
+fn read_revocation(serial: Serial, value: &[u8]) -> Result<(Revocation, Option<Time>), StoreError> {
+    let mut fields = Fields(value);
+    let mut read = || {
+        let revocation = Revocation {
+            serial,
+            at: fields.time()?,
+            reason: reason(fields.octet()?)?,
+        };
+        let not_after = fields.time()?;
+        Some((revocation, Some(not_after).filter(|end| *end != Time::MAX)))
+    };
+    read().ok_or_else(|| corrupt("a revocation"))
 }
 
 /// Fixed-width fields, taken off one by one.

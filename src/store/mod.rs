@@ -26,7 +26,9 @@ use map::{NotOpened, Sled};
 
 use crate::disk::{self, DiskError};
 use crate::model::event::Issued;
-use crate::model::{Address, Authority, Employee, Event, Fact, Record, Revocation, Serial, Signed, Time};
+use crate::model::{
+    Address, Authority, Clock, Employee, Event, Fact, Record, Revocation, Serial, Signed, Time,
+};
 
 /// Why the store cannot answer or take something in.
 #[derive(Debug, thiserror::Error)]
@@ -266,6 +268,15 @@ impl Store {
         self.last
     }
 
+    /// How far the machine's clock may be believed, by what the ledger knows.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn judge(&self, clock: Time) -> Result<Clock, StoreError> {
+        let crl = self.last_crl(Authority::Issuing)?;
+        Ok(Clock::judge(clock, self.last, crl.map(|crl| crl.next_update)))
+    }
+
     /// The event that made the home.
     pub fn initialized(&self) -> Result<Event, StoreError> {
         self.index.initialized()
@@ -376,8 +387,11 @@ impl Store {
         Ok(list)
     }
 
-    /// Whether the ledger knows this serial as revoked.
-    pub fn is_revoked(&self, serial: &Serial) -> Result<bool, StoreError> {
+    /// The revocation of a certificate, also of one that the ledger knows by its revocation alone.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn revocation(&self, serial: &Serial) -> Result<Option<Revocation>, StoreError> {
         self.index.revocation(serial)
     }
 

@@ -213,3 +213,68 @@ fn acknowledged_events_that_are_gone_stop_the_program() {
         "{verified}"
     );
 }
+
+#[test]
+fn a_certificate_that_a_restored_backup_has_lost_is_revoked_by_its_number_said_twice() {
+    let backup = cheap();
+    let lost = {
+        let home = copy_of(&backup);
+        home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+        home.serial_of("alice/phone")
+    };
+    let home = backup;
+    let before = ledger(&home);
+    let other = "00112233445566778899AABBCCDDEEFF".replace("0011", &lost[..4]);
+    for arguments in [
+        &["revoke", &lost, "--yes", "--json"][..],
+        &["revoke", &lost, "--confirm", &other, "--json"],
+    ] {
+        let refused = finish(&mut home.pki(arguments), b"").exits(1);
+        assert_eq!(kind(&refused), "unknown");
+        assert!(
+            refused
+                .stderr
+                .contains(&format!("`pki revoke {lost} --confirm {lost}`")),
+            "{refused}"
+        );
+    }
+    let confirmed = [
+        "revoke",
+        &lost,
+        "--confirm",
+        &lost,
+        "--reason",
+        "stolen",
+        "--json",
+        "-q",
+    ];
+    home.run(&[&confirmed[..], &["--dry-run"]].concat());
+    assert_eq!(ledger(&home), before);
+
+    let revoked = home.run(&confirmed).json();
+    assert_eq!(
+        (&revoked["revoked"][0], &revoked["published"]),
+        (&lost.clone().into(), &true.into())
+    );
+    assert_eq!(revoked.get("employee"), None);
+    let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
+    assert_eq!(map, format!("{lost} 1;\n"));
+    let crl = home.public("crl/issuing.crl");
+    let shown = home.run(&["show", crl.to_str().unwrap(), "--json"]).json();
+    assert_eq!(shown["entries"][0]["serial"], lost.clone());
+
+    let again = home.run(&["revoke", &lost, "--json"]).json();
+    assert!(
+        again["revoked"].as_array().unwrap().is_empty() && again["already_since"].is_string(),
+        "{again}"
+    );
+    assert_eq!(home.run(&["audit", "verify", "--json"]).json()["good"], true);
+    let codes: Vec<_> = findings(&home)
+        .iter()
+        .map(|finding| finding["code"].to_string())
+        .collect();
+    assert!(
+        !codes.iter().any(|code| code.contains("publication")),
+        "{codes:?}"
+    );
+}
