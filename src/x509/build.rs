@@ -293,6 +293,7 @@ mod tests {
     use crate::model::lifecycle::{Holder, Issuer};
     use crate::model::profile::Names;
     use crate::model::{Platform, Profile, Span};
+    use der::Decode;
 
     struct Ca {
         key: SoftwareKey,
@@ -462,6 +463,14 @@ mod tests {
                 Box::new(|p| p.distinguished_name.push(DnType::CommonName, "Eve (phone)")),
             ),
             (
+                "O as another type of string",
+                Box::new(|p| {
+                    let text = rcgen::string::PrintableString::try_from("Acme Ltd").unwrap();
+                    p.distinguished_name
+                        .push(DnType::OrganizationName, rcgen::DnValue::PrintableString(text));
+                }),
+            ),
+            (
                 "one more attribute",
                 Box::new(|p| p.distinguished_name.push(DnType::LocalityName, "Here")),
             ),
@@ -494,6 +503,39 @@ mod tests {
             let outcome = attempt(&ca, change);
             assert!(matches!(outcome, Err(X509Error::Lint(_))), "{what}: {outcome:?}");
         }
+    }
+
+    #[test]
+    fn a_time_is_encoded_as_its_year_demands() {
+        let ca = ca();
+        let draft = draft(&ca);
+        let device = SoftwareKey::generate(&mut os_rng());
+        let template = Template {
+            serial: serial(3),
+            public_key: device.public_key(),
+            pointers: None,
+            kind: Kind::Device(&draft),
+        };
+        let expected = Expected {
+            template: &template,
+            issuer: Some(&ca.certificate),
+        };
+        let signed = certificate(&template, &ca.certificate, &ca.key).unwrap();
+        // TBSCertificate is the first element of the outer SEQUENCE (RFC 5280 §4.1).
+        let outer = der::asn1::AnyRef::from_der(signed.der()).unwrap();
+        let length = usize::from(u16::from_be_bytes([outer.value()[2], outer.value()[3]]));
+        let mut octets = outer.value()[..length + 4].to_vec();
+        lint::certificate(&octets, &expected).unwrap();
+        // SEQUENCE of 30 octets, UTCTime of 13: the same time as a GeneralizedTime has two octets more.
+        let place = octets.windows(4).position(|w| w == [0x30, 30, 0x17, 13]).unwrap();
+        octets.splice(place..place + 4, [0x30, 32, 0x18, 15, b'2', b'0']);
+        let length = u16::from_be_bytes([octets[2], octets[3]]) + 2;
+        octets.splice(2..4, length.to_be_bytes());
+        let outcome = lint::certificate(&octets, &expected).unwrap_err();
+        assert!(
+            outcome.to_string().contains("not encoded as their years"),
+            "{outcome}"
+        );
     }
 
     #[test]

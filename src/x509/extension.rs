@@ -28,55 +28,84 @@ fn build_error(error: der::Error) -> X509Error {
     X509Error::Build(error.to_string())
 }
 
-fn subtree(base: GeneralName) -> GeneralSubtree {
-    GeneralSubtree {
-        base,
-        minimum: 0,
-        maximum: None,
-    }
-}
-
 fn ia5(text: &str) -> Result<Ia5String, X509Error> {
     Ia5String::new(text).map_err(build_error)
 }
 
-/// nameConstraints, critical (RFC 5280 §4.2.1.10): DNS names, e-mail addresses and URIs of the domains and below them, the IP
-/// ranges, and no IP address at all where there are no ranges.
-pub(super) fn name_constraints(constraints: &NameConstraints) -> Result<rcgen::CustomExtension, X509Error> {
-    let mut permitted = Vec::new();
-    for domain in &constraints.domains {
-        permitted.push(subtree(GeneralName::DnsName(ia5(domain.as_str())?)));
+/// The base of a subtree, whichever library wrote or read it.
+#[derive(Debug, PartialEq, Eq)]
+enum Base {
+    Mail(String),
+    Dns(String),
+    Uri(String),
+    Address(Vec<u8>),
+}
+
+impl Base {
+    fn encoded(&self) -> Result<GeneralSubtree, X509Error> {
+        let base = match self {
+            Self::Mail(name) => GeneralName::Rfc822Name(ia5(name)?),
+            Self::Dns(name) => GeneralName::DnsName(ia5(name)?),
+            Self::Uri(host) => GeneralName::UniformResourceIdentifier(ia5(host)?),
+            Self::Address(octets) => {
+                GeneralName::IpAddress(OctetString::new(octets.as_slice()).map_err(build_error)?)
+            }
+        };
+        Ok(GeneralSubtree {
+            base,
+            minimum: 0,
+            maximum: None,
+        })
     }
-    for domain in constraints.mail() {
-        permitted.push(subtree(GeneralName::Rfc822Name(ia5(domain.as_str())?)));
-        permitted.push(subtree(GeneralName::Rfc822Name(ia5(&format!(".{domain}"))?)));
+
+    fn parsed(name: &ParsedName<'_>) -> Option<Self> {
+        match name {
+            ParsedName::RFC822Name(name) => Some(Self::Mail((*name).to_owned())),
+            ParsedName::DNSName(name) => Some(Self::Dns((*name).to_owned())),
+            ParsedName::URI(host) => Some(Self::Uri((*host).to_owned())),
+            ParsedName::IPAddress(octets) => Some(Self::Address(octets.to_vec())),
+            _ => None,
+        }
     }
-    for domain in &constraints.domains {
-        permitted.push(subtree(GeneralName::UniformResourceIdentifier(ia5(
-            domain.as_str()
-        )?)));
-        permitted.push(subtree(GeneralName::UniformResourceIdentifier(ia5(&format!(
-            ".{domain}"
-        ))?)));
-    }
-    let ip = |octets: Vec<u8>| {
-        OctetString::new(octets)
-            .map(GeneralName::IpAddress)
-            .map_err(build_error)
-    };
-    for range in &constraints.ip_ranges {
-        permitted.push(subtree(ip(range.octets())?));
-    }
-    let excluded = if constraints.ip_ranges.is_empty() {
-        Some(vec![subtree(ip(vec![0; 8])?), subtree(ip(vec![0; 32])?)])
+}
+
+/// What is permitted: DNS names, e-mail addresses and URIs of the domains and below them, and the IP ranges. A dNSName covers what is
+/// below it by itself; mail and URIs need the name with a dot for that (RFC 5280 §4.2.1.10).
+fn permitted(constraints: &NameConstraints) -> Vec<Base> {
+    let domains = || constraints.domains.iter();
+    let below = |domain: &Domain| format!(".{domain}");
+    let dns = domains().map(|domain| Base::Dns(domain.to_string()));
+    let mail = constraints
+        .mail()
+        .flat_map(|domain| [domain.to_string(), below(domain)])
+        .map(Base::Mail);
+    let uris = domains()
+        .flat_map(|domain| [domain.to_string(), below(domain)])
+        .map(Base::Uri);
+    let addresses = constraints
+        .ip_ranges
+        .iter()
+        .map(|range| Base::Address(range.octets()));
+    dns.chain(mail).chain(uris).chain(addresses).collect()
+}
+
+/// What is excluded: every IP address, where no range is permitted.
+fn excluded(constraints: &NameConstraints) -> Vec<Base> {
+    if constraints.ip_ranges.is_empty() {
+        vec![Base::Address(vec![0; 8]), Base::Address(vec![0; 32])]
     } else {
-        None
+        Vec::new()
+    }
+}
+
+/// nameConstraints, critical (RFC 5280 §4.2.1.10).
+pub(super) fn name_constraints(constraints: &NameConstraints) -> Result<rcgen::CustomExtension, X509Error> {
+    let encoded = |bases: Vec<Base>| bases.iter().map(Base::encoded).collect::<Result<Vec<_>, _>>();
+    let content = Encoded {
+        permitted_subtrees: Some(encoded(permitted(constraints))?),
+        excluded_subtrees: Some(encoded(excluded(constraints))?).filter(|excluded| !excluded.is_empty()),
     };
-    let encoded = Encoded {
-        permitted_subtrees: Some(permitted),
-        excluded_subtrees: excluded,
-    };
-    let content = encoded.to_der().map_err(build_error)?;
+    let content = content.to_der().map_err(build_error)?;
     let mut extension = rcgen::CustomExtension::from_oid_content(NAME_CONSTRAINTS, content);
     extension.set_criticality(true);
     Ok(extension)
@@ -85,38 +114,43 @@ pub(super) fn name_constraints(constraints: &NameConstraints) -> Result<rcgen::C
 /// The constraints that a CA's certificate carries, read back.
 ///
 /// # Errors
-/// Where they are not of the form that [`name_constraints`] writes.
+/// Where they are not exactly as [`name_constraints`] writes them.
 pub(super) fn read_name_constraints(parsed: &Parsed<'_>) -> Result<NameConstraints, X509Error> {
     let foreign = || X509Error::Foreign("the name constraints are not of this program's making".into());
+    let bases = |subtrees: &Option<Vec<_>>| -> Option<Vec<Base>> {
+        let subtrees: &[x509_parser::extensions::GeneralSubtree<'_>] =
+            subtrees.as_deref().unwrap_or_default();
+        subtrees
+            .iter()
+            .map(|subtree| Base::parsed(&subtree.base))
+            .collect()
+    };
+    let found = bases(&parsed.permitted_subtrees).ok_or_else(foreign)?;
     let mut constraints = NameConstraints::default();
-    let mut mail: Vec<Domain> = Vec::new();
-    for subtree in parsed.permitted_subtrees.iter().flatten() {
-        match &subtree.base {
-            ParsedName::DNSName(name) => constraints.domains.push(name.parse().map_err(|_| foreign())?),
-            ParsedName::RFC822Name(name) if name.starts_with('.') => {}
-            ParsedName::RFC822Name(name) => mail.push(name.parse().map_err(|_| foreign())?),
-            ParsedName::IPAddress(octets) => {
-                constraints.ip_ranges.push(ip_range(octets).ok_or_else(foreign)?)
+    for base in &found {
+        match base {
+            Base::Dns(name) => constraints.domains.push(name.parse().map_err(|_| foreign())?),
+            Base::Mail(name) if !name.starts_with('.') => {
+                constraints
+                    .email_domains
+                    .push(name.parse().map_err(|_| foreign())?);
             }
-            ParsedName::URI(_) => {}
-            _ => return Err(foreign()),
+            Base::Address(octets) => constraints.ip_ranges.push(ip_range(octets).ok_or_else(foreign)?),
+            Base::Mail(_) | Base::Uri(_) => {}
         }
     }
-    let excluded = parsed.excluded_subtrees.as_deref().unwrap_or_default();
-    let no_address = [&[0_u8; 8][..], &[0_u8; 32]];
-    let as_written = match constraints.ip_ranges.as_slice() {
-        [] => excluded
-            .iter()
-            .map(|s| &s.base)
-            .eq(no_address.map(ParsedName::IPAddress).iter()),
-        _ => excluded.is_empty(),
-    };
-    if !as_written {
-        return Err(foreign());
+    // The domains' own e-mail addresses are permitted anyway.
+    let domains = &constraints.domains;
+    constraints
+        .email_domains
+        .retain(|domain| !domains.contains(domain));
+    let as_written = found == permitted(&constraints)
+        && bases(&parsed.excluded_subtrees).is_some_and(|found| found == excluded(&constraints));
+    if as_written {
+        Ok(constraints)
+    } else {
+        Err(foreign())
     }
-    mail.retain(|domain| !constraints.domains.contains(domain));
-    constraints.email_domains = mail;
-    Ok(constraints)
 }
 
 fn ip_range(octets: &[u8]) -> Option<IpRange> {
@@ -154,4 +188,50 @@ pub(super) fn subject_key_identifier(identifier: &[u8]) -> Result<rcgen::CustomE
         SUBJECT_KEY_IDENTIFIER,
         content,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use x509_parser::prelude::FromDer;
+
+    /// What is read of these subtrees.
+    fn read(permitted: &[Base], excluded: &[Base]) -> Result<NameConstraints, X509Error> {
+        let subtrees = |bases: &[Base]| Some(bases.iter().map(|base| base.encoded().unwrap()).collect());
+        let content = Encoded {
+            permitted_subtrees: subtrees(permitted),
+            excluded_subtrees: subtrees(excluded).filter(|_| !excluded.is_empty()),
+        };
+        let content = content.to_der().unwrap();
+        read_name_constraints(&Parsed::from_der(&content).unwrap().1)
+    }
+
+    #[test]
+    fn constraints_are_read_as_they_were_written_and_in_no_other_form() {
+        for (mail, range) in [(None, None), (Some("mail.example"), Some("10.0.0.0/8"))] {
+            let constraints = NameConstraints {
+                domains: vec!["acme.example".parse().unwrap(), "acme.test".parse().unwrap()],
+                email_domains: mail.iter().map(|domain| domain.parse().unwrap()).collect(),
+                ip_ranges: range.iter().map(|range| range.parse().unwrap()).collect(),
+            };
+            let (inside, outside) = (permitted(&constraints), excluded(&constraints));
+            assert_eq!(read(&inside, &outside).unwrap(), constraints);
+            for missing in 0..inside.len() {
+                let mut fewer = permitted(&constraints);
+                let base = fewer.remove(missing);
+                // A further mail domain or range that is missing is another set, and no malformed one.
+                let other = matches!(base, Base::Address(_));
+                let outcome = read(&fewer, &outside);
+                assert!(outcome.is_err() || other, "{base:?} missing: {outcome:?}");
+                assert_ne!(outcome.ok(), Some(constraints.clone()), "{base:?} missing");
+            }
+            for more in [
+                Base::Uri("evil.example".into()),
+                Base::Mail(".evil.example".into()),
+            ] {
+                let wider: Vec<Base> = permitted(&constraints).into_iter().chain([more]).collect();
+                assert!(read(&wider, &outside).is_err());
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@
     reason = "an extension that is not named is refused"
 )]
 
+use x509_parser::asn1_rs::Tag;
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{DistributionPointName, GeneralName, KeyUsage, ParsedExtension};
 use x509_parser::prelude::FromDer;
@@ -80,7 +81,11 @@ fn names(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
     let found: Option<Vec<(String, String)>> = tbs
         .subject
         .iter_attributes()
-        .map(|a| Some((a.attr_type().to_id_string(), a.as_str().ok()?.to_owned())))
+        .map(|a| {
+            // UTF8String (RFC 5280 §4.1.2.4): the same characters as another type would be another name to a server.
+            let text = (a.attr_value().tag() == Tag::Utf8String).then(|| a.as_str().ok())??;
+            Some((a.attr_type().to_id_string(), text.to_owned()))
+        })
         .collect();
     let same = found.is_some_and(|found| {
         found.len() == wanted.len()
@@ -108,6 +113,14 @@ fn times(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
         not_after: Time::from_unix(tbs.validity.not_after.timestamp()),
     };
     demand(found == wanted, "its validity is another")?;
+    // RFC 5280 §4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050 on.
+    let encoded = [tbs.validity.not_before, tbs.validity.not_after];
+    demand(
+        encoded
+            .iter()
+            .all(|time| time.is_utctime() == (time.to_datetime().year() < 2050)),
+        "its times are not encoded as their years demand",
+    )?;
     demand(found.not_before < found.not_after, "it ends before it begins")?;
     let Some(issuer) = expected.issuer else {
         return Ok(());
