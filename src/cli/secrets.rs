@@ -242,11 +242,7 @@ impl Wanted<'_> {
             ))
             .hint(format!("run `chmod 600 {shown}`")));
         }
-        // Two octets more than the limit: the line ending does not count.
-        let mut octets = Zeroizing::new(Vec::with_capacity(Passphrase::MAX + 3));
-        file.take(Passphrase::MAX as u64 + 3)
-            .read_to_end(&mut octets)
-            .map_err(unreadable)?;
+        let octets = bounded(file).map_err(unreadable)?;
         Passphrase::from_octets(octets)
             .map_err(|why| Failure::secret(format!("the passphrase of the {} in {shown} {why}", self.what)))
     }
@@ -261,16 +257,20 @@ impl Wanted<'_> {
                 self.prefix.replace('-', "_")
             ))
         };
-        let output = Command::new(program)
+        let unread = |e: std::io::Error| failed(format!("could not be run: {e}"));
+        let mut child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
-            .output()
-            .map_err(|e| failed(format!("could not be run: {e}")))?;
-        let octets = Zeroizing::new(output.stdout);
-        if !output.status.success() {
-            return Err(failed(format!("failed ({})", output.status)));
+            .spawn()
+            .map_err(unread)?;
+        let octets = child.stdout.take().map(bounded).transpose().map_err(unread)?;
+        let status = child.wait().map_err(unread)?;
+        if !status.success() {
+            return Err(failed(format!("failed ({status})")));
         }
+        let octets = octets.unwrap_or_default();
         Passphrase::from_octets(octets).map_err(|why| failed(format!("printed a passphrase that {why}")))
     }
 
@@ -331,6 +331,16 @@ impl Wanted<'_> {
         }
         opened(&ui.ask_passphrase(self.what)?).map_err(failed)
     }
+}
+
+/// What can be a passphrase, and a little more where it is too long. Read into one piece of memory, which is wiped: what grows leaves
+/// copies behind.
+fn bounded(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    // A line ending does not count, and one octet more tells that it is too long.
+    let most = Passphrase::MAX + 3;
+    let mut octets = Zeroizing::new(Vec::with_capacity(most));
+    source.take(most as u64).read_to_end(&mut octets)?;
+    Ok(octets)
 }
 
 /// Whether a file's own mode must keep others out.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::OperateError;
 use super::issue::{KeyRequest, Plan, Request};
@@ -312,10 +313,17 @@ fn store_passphrases(
     plans: &[Plan],
     signed: &[(Signed, Option<Secret>)],
 ) -> Result<Option<Stored>, OperateError> {
-    let lines = plans
-        .iter()
-        .zip(signed)
-        .filter_map(|(plan, (_, secret))| Some((plan.address(), secret.as_ref()?.passphrase.as_ref()?)));
+    let lines = || {
+        let pairs = plans.iter().zip(signed);
+        pairs.filter_map(|(plan, (_, secret))| Some((plan.address(), secret.as_ref()?.passphrase.as_ref()?)))
+    };
+    // Room for all of it from the start: a text that grows leaves copies behind that nobody wipes.
+    let room = |line: &dyn Fn(&Address, &Passphrase) -> usize| {
+        let length = lines()
+            .map(|(address, passphrase)| line(address, passphrase))
+            .sum();
+        Zeroizing::new(String::with_capacity(length))
+    };
     match handover {
         Handover::Chosen(_) | Handover::Shown(_) => Ok(None),
         Handover::File(path) => {
@@ -323,8 +331,8 @@ fn store_passphrases(
             if disk::is_taken(path) && !again {
                 return Err(OperateError::Exists(Shown(path.clone())));
             }
-            let mut text = zeroize::Zeroizing::new(String::new());
-            for (_, passphrase) in lines {
+            let mut text = room(&|_, passphrase| passphrase.expose().len() + 1);
+            for (_, passphrase) in lines() {
                 text.push_str(passphrase.expose());
                 text.push('\n');
             }
@@ -337,9 +345,11 @@ fn store_passphrases(
             }))
         }
         Handover::List(path) => {
-            let mut text = zeroize::Zeroizing::new(String::new());
-            for (address, passphrase) in lines {
-                text.push_str(&format!("{address}\t"));
+            let mut text =
+                room(&|address, passphrase| address.to_string().len() + passphrase.expose().len() + 2);
+            for (address, passphrase) in lines() {
+                text.push_str(&address.to_string());
+                text.push('\t');
                 text.push_str(passphrase.expose());
                 text.push('\n');
             }

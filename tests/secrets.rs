@@ -1,0 +1,142 @@
+//! Where a passphrase comes from: each source opens the key, the nearer one wins, and none shows what it holds.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, finish, need};
+
+const WRONG: &str = "not the passphrase of anything";
+
+/// A revocation of nobody's certificate opens the issuing key and needs nothing else.
+fn revoke(home: &Home, more: &[&str]) -> Command {
+    let serial = "2B7E151628AED2A6ABF7158809CF4F3C";
+    let mut command = home.pki(&[&["revoke", serial, "--confirm", serial, "-q"], more].concat());
+    command.env_remove("PKI_PASSPHRASE_FILE");
+    command
+}
+
+/// A directory of credentials as systemd makes it, and the issuing key's in it.
+fn credentials(home: &Home, text: &str) -> PathBuf {
+    let directory = home.path("credentials");
+    std::fs::create_dir_all(&directory).unwrap();
+    home.write_private("credentials/pki-passphrase", text);
+    directory
+}
+
+fn open(home: &Home, command: &mut Command) -> Finished {
+    let before = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
+    let done = finish(command, b"");
+    let after = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
+    assert_eq!(done.code == Some(0), before != after, "{done}");
+    for secret in [ISSUING_PASSPHRASE, WRONG] {
+        assert!(!done.text().contains(secret), "{done}");
+    }
+    done
+}
+
+#[test]
+fn every_source_opens_the_key() {
+    if !need(&["openssl", "sh"]) {
+        return;
+    }
+    let home = cheap();
+    let file = home.path("issuing-passphrase");
+    let file = file.to_str().unwrap();
+    let renewed = || support::copy_of(&home);
+
+    open(&home, &mut revoke(&home, &[])).exits(4);
+    let fresh = renewed();
+    open(&fresh, &mut revoke(&fresh, &["--passphrase-file", file])).ok();
+    let fresh = renewed();
+    open(&fresh, revoke(&fresh, &[]).env("PKI_PASSPHRASE_FILE", file)).ok();
+    let fresh = renewed();
+    let directory = credentials(&fresh, ISSUING_PASSPHRASE);
+    open(
+        &fresh,
+        revoke(&fresh, &[]).env("CREDENTIALS_DIRECTORY", directory),
+    )
+    .ok();
+    let fresh = renewed();
+    fresh.configure("passphrase_command", &format!("[\"cat\", \"{file}\"]"));
+    open(&fresh, &mut revoke(&fresh, &[])).ok();
+
+    // A pipe that only its descriptor reaches.
+    let fresh = renewed();
+    let inner = revoke(&fresh, &["--passphrase-fd", "3"]);
+    let mut outer = Command::new("sh");
+    outer.args(["-c", "cat \"$PASSPHRASE\" | \"$0\" \"$@\" 3<&0 </dev/null"]);
+    outer.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer.env("PASSPHRASE", file).current_dir(fresh.path("."));
+    open(&fresh, &mut outer).ok();
+}
+
+#[test]
+fn the_nearer_source_wins() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let wrong = home.write_private("wrong", WRONG);
+    let wrong = wrong.to_str().unwrap();
+    let right = home.path("issuing-passphrase");
+    let right = right.to_str().unwrap();
+    // From the farthest to the nearest: each is wrong, and outdone by the next.
+    home.configure("passphrase_command", &format!("[\"cat\", \"{wrong}\"]"));
+    open(&home, &mut revoke(&home, &[])).exits(4);
+    let directory = credentials(&home, WRONG);
+    let near = |more: &[&str], variable: Option<&str>| {
+        let mut command = revoke(&home, more);
+        command.env("CREDENTIALS_DIRECTORY", &directory);
+        if let Some(file) = variable {
+            command.env("PKI_PASSPHRASE_FILE", file);
+        }
+        command
+    };
+    home.configure("passphrase_command", &format!("[\"cat\", \"{right}\"]"));
+    open(&home, &mut near(&[], None)).exits(4);
+    open(&home, &mut near(&["--passphrase-file", wrong], Some(right))).exits(4);
+    credentials(&home, ISSUING_PASSPHRASE);
+    open(&home, &mut near(&[], Some(wrong))).exits(4);
+    open(&home, &mut near(&["--passphrase-file", right], Some(wrong))).ok();
+}
+
+#[test]
+fn a_passphrase_command_that_fails_says_so_and_not_what_it_printed() {
+    if !need(&["openssl", "sh"]) {
+        return;
+    }
+    let home = cheap();
+    let script = |text: &str| format!("[\"sh\", \"-c\", {}]", toml::Value::from(text));
+    let long = "yes abcdefghij | tr -d '\\n' | head -c 9000000";
+    for (command, said) in [
+        (
+            script(&format!("printf '{ISSUING_PASSPHRASE}'; exit 3")),
+            "failed (exit status: 3)",
+        ),
+        (script("true"), "printed a passphrase that is empty"),
+        (
+            script("printf 'a\\nb'"),
+            "printed a passphrase that has more than one line",
+        ),
+        (script(long), "the passphrase_command sh "),
+        (script("sleep 0.1; kill -9 $$"), "failed (signal: 9"),
+        (
+            "[\"/nonexistent/program\"]".to_owned(),
+            "could not be run: No such file or directory",
+        ),
+    ] {
+        home.configure("passphrase_command", &command);
+        let refused = open(&home, &mut revoke(&home, &[])).exits(4);
+        assert!(refused.stderr.contains(said), "{command}: {refused}");
+    }
+}
