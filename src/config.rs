@@ -137,6 +137,7 @@ impl Config {
         for target in &file.publish {
             check_target(target)?;
         }
+        demand_apart(&file.publish)?;
         Ok(Self {
             base_url: file.base_url,
             default_device: device.parse().map_err(|e| value("default_device", &device, e))?,
@@ -200,6 +201,27 @@ fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
     Ok(())
 }
 
+/// Each directory is one area's alone: in a shared one the areas would overwrite each other's manifest, and a web server that serves
+/// the one above would hand out the list of employees below it.
+fn demand_apart(targets: &[PublishTo]) -> Result<(), InvalidConfig> {
+    let directories: Vec<&Path> = targets
+        .iter()
+        .flat_map(|target| [target.public.as_deref(), target.server.as_deref()])
+        .flatten()
+        .collect();
+    let apart = |(i, one): (usize, &&Path)| {
+        let others = directories.iter().enumerate().filter(|(j, _)| *j != i);
+        others.into_iter().all(|(_, other)| !one.starts_with(other))
+    };
+    if directories.iter().enumerate().all(apart) {
+        Ok(())
+    } else {
+        Err(InvalidConfig::Target(
+            "each directory must be another one, and none may lie in another",
+        ))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +248,18 @@ mod tests {
             ("[[publish]]\ngroup = \"x\"", "publish"),
             ("[[publish]]\npublic = \"relative\"", "publish"),
             ("[[publish]]\npublic = \"/a\"\nserver = \"/a\"", "publish"),
+            (
+                "[[publish]]\npublic = \"/a\"\nserver = \"/a/b\"",
+                "none may lie in another",
+            ),
+            (
+                "[[publish]]\npublic = \"/a\"\n[[publish]]\nserver = \"/a/./\"",
+                "another one",
+            ),
+            (
+                "[[publish]]\nserver = \"/a/b\"\n[[publish]]\npublic = \"/a\"",
+                "none may lie in another",
+            ),
         ] {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");

@@ -4,6 +4,7 @@
 //! a power cut, finds the old content or the new one. Private files have mode 0600 from their first octet.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -138,6 +139,19 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, DiskError> {
         return Err(failed("read", path)(why));
     }
     Ok(octets)
+}
+
+/// Takes the lock of a file or directory (flock), if nobody has it. It is given back when dropped, or when its holder dies.
+///
+/// # Errors
+/// Where it cannot be opened or locked.
+pub fn lock(path: &Path) -> Result<Option<File>, DiskError> {
+    let file = File::open(path).map_err(failed("opened", path))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(failed("locked", path)(errno.into())),
+    }
 }
 
 /// Whether something has this name, and be it a link that leads nowhere: nothing new can be put there.
@@ -344,6 +358,12 @@ impl Drop for Staged {
 
 fn prefix(name: &str) -> String {
     format!(".{name}.")
+}
+
+/// Whether this is the name of a file that a write which was cut off left behind.
+pub fn is_staged(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with('.') && name.ends_with(".tmp")
 }
 
 /// Removes what writes of `place` that were cut off left beside it. For the holder of the lock only.

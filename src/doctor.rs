@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::home::{self, Home, HomeError};
+use crate::key::SoftwareKey;
 use crate::model::{Authority, Clock, Span, Status, Time};
 use crate::operate::{self, ClockPolicy, Desk, OperateError};
 use crate::store::{Notice, Store, StoreError, Tail};
@@ -123,13 +124,23 @@ fn keys(home: &Home, findings: &mut Vec<Finding>) {
             "good, if it is in a safe; once a year `pki root crl` needs it there (root_key in pki.toml names its place)",
         ));
     }
-    if let Err(error) = home.key(Authority::Issuing) {
-        findings.push(Finding::new(
-            "issuing-key",
-            Severity::Error,
-            error,
-            "restore issuing/issuing.key from a backup",
-        ));
+    for authority in [Authority::Root, Authority::Issuing] {
+        let path = home.key_path(authority);
+        if authority == Authority::Root && !path.exists() {
+            continue;
+        }
+        let examined = match home.key(authority) {
+            Ok(pem) => SoftwareKey::examine(&pem).map_err(|why| format!("{} {why}", path.display())),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = examined {
+            let code = match authority {
+                Authority::Root => "root-key",
+                Authority::Issuing => "issuing-key",
+            };
+            let remedy = format!("restore {} from a backup", path.display());
+            findings.push(Finding::new(code, Severity::Error, why, remedy));
+        }
     }
 }
 
@@ -195,6 +206,17 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     clock(session.clock, findings);
     crls(store, now, findings);
     certificates(store, now, findings);
+    findings.extend(operate::strays(&session).into_iter().map(|path| {
+        Finding::new(
+            "stray",
+            Severity::Note,
+            format!(
+                "{} is in a publication's directory and no part of it",
+                path.display()
+            ),
+            "move it elsewhere: that directory is the publication's alone",
+        )
+    }));
     match operate::behind(&session) {
         Ok(reasons) => findings.extend(reasons.into_iter().map(|reason| {
             Finding::new(

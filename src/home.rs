@@ -144,6 +144,7 @@ impl Home {
                 path: Shown(config_path),
                 why,
             })?;
+        demand_outside(path, &config)?;
         let chain = Chain::new(
             read_certificate(path, Authority::Root)?,
             read_certificate(path, Authority::Issuing)?,
@@ -335,6 +336,22 @@ impl Home {
         }
         Ok(())
     }
+}
+
+/// A home is private to its operator, and what is published is not.
+fn demand_outside(home: &Path, config: &Config) -> Result<(), HomeError> {
+    let absolute = std::path::absolute(home).map_err(disk::failed("located", home))?;
+    let mut directories = config
+        .publish
+        .iter()
+        .flat_map(|target| [&target.public, &target.server]);
+    if directories.any(|directory| directory.as_ref().is_some_and(|d| d.starts_with(&absolute))) {
+        return Err(HomeError::Config {
+            path: Shown(home.join("pki.toml")),
+            why: InvalidConfig::Target("a directory must not lie in the home, which is private"),
+        });
+    }
+    Ok(())
 }
 
 fn read_certificate(home: &Path, authority: Authority) -> Result<Certificate, HomeError> {

@@ -673,7 +673,7 @@ fn passphrases_of_bundles_that_are_too_weak() {
     }
 }
 
-const CONFIGURATIONS: [(&str, &str); 14] = [
+const CONFIGURATIONS: [(&str, &str); 15] = [
     (
         "days-beyond-bound.toml",
         "root_crl_days = 5000: it must be 30 to 800 days",
@@ -710,6 +710,10 @@ const CONFIGURATIONS: [(&str, &str); 14] = [
     (
         "profile-that-climbs-out.toml",
         "default_profile = \"../x\": \"../x\" is not a profile's name: use a-z, 0-9 and hyphen",
+    ),
+    (
+        "public-above-server.toml",
+        "[[publish]]: each directory must be another one, and none may lie in another",
     ),
     (
         "relative-directory.toml",

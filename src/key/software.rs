@@ -122,20 +122,21 @@ impl SoftwareKey {
     /// # Errors
     /// Where the file is something else, its derivation is out of bounds, or the passphrase is not its own.
     pub fn decrypt(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
-        let (label, document) =
-            pkcs8::SecretDocument::from_pem(pem).map_err(|_| KeyError::NotEncryptedPkcs8)?;
-        if label != "ENCRYPTED PRIVATE KEY" {
-            return Err(KeyError::NotEncryptedPkcs8);
-        }
-        let info = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
-            .map_err(|_| KeyError::NotEncryptedPkcs8)?;
-        bounded(&info)?;
-        let opened = info
+        let document = sealed(pem)?;
+        let opened = encryption(&document)?
             .decrypt(passphrase.expose())
             .map_err(|_| KeyError::WrongPassphrase)?;
         SigningKey::from_pkcs8_der(opened.as_bytes())
             .map(Self::new)
             .map_err(|_| KeyError::NotP256)
+    }
+
+    /// Whether a file holds an encrypted key that [`Self::decrypt`] can open, as far as can be said without its passphrase.
+    ///
+    /// # Errors
+    /// Where the file is something else, or its derivation is out of bounds.
+    pub fn examine(pem: &str) -> Result<(), KeyError> {
+        encryption(&sealed(pem)?).map(drop)
     }
 
     /// The key as encrypted PKCS#8 in PEM: PBES2 with scrypt (N = 2^14, r = 8, p = 8; OpenSSL opens no larger N)
@@ -190,6 +191,22 @@ impl SoftwareKey {
         let signature: Signature = self.secret.sign(message);
         signature.to_bytes().into()
     }
+}
+
+/// The octets of an encrypted PKCS#8 key.
+fn sealed(pem: &str) -> Result<pkcs8::SecretDocument, KeyError> {
+    match pkcs8::SecretDocument::from_pem(pem) {
+        Ok(("ENCRYPTED PRIVATE KEY", document)) => Ok(document),
+        Ok(_) | Err(_) => Err(KeyError::NotEncryptedPkcs8),
+    }
+}
+
+/// How it is encrypted, within bounds.
+fn encryption(document: &pkcs8::SecretDocument) -> Result<EncryptedPrivateKeyInfoRef<'_>, KeyError> {
+    let info =
+        EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| KeyError::NotEncryptedPkcs8)?;
+    bounded(&info)?;
+    Ok(info)
 }
 
 /// Refuses key derivations that would keep the machine busy for minutes or eat its memory: the file may come from anywhere.

@@ -1,5 +1,6 @@
 //! Founding a home: root, issuing CA, their CRLs and the first publication, all or nothing.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -206,10 +207,11 @@ fn ends(home: &Home) -> Result<[(&'static str, Time); 4], OperateError> {
     ])
 }
 
-/// The home in the making: removed unless it becomes the home.
+/// The home in the making: removed unless it becomes the home. Locked, so that nobody takes it for one that a kill left behind.
 struct Staging {
     path: PathBuf,
     done: bool,
+    _lock: File,
 }
 
 impl Staging {
@@ -225,9 +227,33 @@ impl Staging {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
+        Self::sweep(above, &name)?;
         let path = above.join(format!(".{name}.{}.init", HEXLOWER.encode(&random)));
         disk::create_private_directory(&path)?;
-        Ok(Self { path, done: false })
+        let lock = disk::lock(&path)?.ok_or(OperateError::Exists(Shown(path.clone())))?;
+        Ok(Self {
+            path,
+            done: false,
+            _lock: lock,
+        })
+    }
+
+    /// Removes what was in the making here when its process was killed. Its keys have signed nothing that anybody has seen.
+    fn sweep(above: &Path, name: &str) -> Result<(), OperateError> {
+        let entries = std::fs::read_dir(above).map_err(disk::failed("read", above))?;
+        for entry in entries.flatten() {
+            let found = entry.file_name().to_string_lossy().into_owned();
+            let random = found
+                .strip_prefix(&format!(".{name}."))
+                .and_then(|rest| rest.strip_suffix(".init"));
+            let path = entry.path();
+            if random.is_some_and(|r| r.len() == 12 && HEXLOWER.decode(r.as_bytes()).is_ok())
+                && let Some(_lock) = disk::lock(&path)?
+            {
+                std::fs::remove_dir_all(&path).map_err(disk::failed("removed", &path))?;
+            }
+        }
+        Ok(())
     }
 
     fn become_home(mut self, home: &Path) -> Result<(), OperateError> {
@@ -246,5 +272,39 @@ impl Drop for Staging {
             // It holds no key that anything depends on; what cannot be removed is in nobody's way.
             let _ = std::fs::remove_dir_all(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_kill_left_is_swept_and_what_somebody_is_making_is_not() {
+        let above = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let path = above.path().join(name);
+            disk::create_private_directory(&path).unwrap();
+            disk::create_private(&path.join("pki.toml"), b"").unwrap();
+            path
+        };
+        let left = make(".home.0123456789ab.init");
+        let making = make(".home.ba9876543210.init");
+        let others = [
+            ".home.init",
+            ".home.old.init",
+            ".home.0123456789AB.init",
+            ".pki.0123456789ab.init",
+        ]
+        .map(make);
+        let lock = disk::lock(&making).unwrap();
+        assert!(lock.is_some());
+        let staging = Staging::beside(&above.path().join("home")).unwrap();
+        assert!(!left.exists() && making.exists() && others.iter().all(|other| other.exists()));
+        // Ours is locked, too.
+        assert!(disk::lock(&staging.path).unwrap().is_none());
+        drop(lock);
+        drop(Staging::beside(&above.path().join("home")).unwrap());
+        assert!(!making.exists() && staging.path.exists());
     }
 }

@@ -19,7 +19,7 @@ pub use deliver::{Codes, Delivery, Handover, Issuance, Outbox, RootInProfile, ca
 pub use init::{Founded, Founding, Passphrases, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use people::{PeopleError, Person, read_people};
-pub use publication::{Published, Refresh, behind, refresh};
+pub use publication::{Published, Refresh, behind, refresh, strays};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use session::{ClockPolicy, Desk, Session};

@@ -1,7 +1,7 @@
 //! Bringing the publication up to date with the ledger.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::Gid;
@@ -175,6 +175,14 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         }
     }
     Ok(reasons)
+}
+
+/// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that cannot be read is told when it
+/// cannot be written.
+pub fn strays(session: &Session<'_>) -> Vec<PathBuf> {
+    let (places, _) = destinations(session);
+    let strays = places.iter().flat_map(|place| place.to.strays());
+    strays.flatten().collect()
 }
 
 const ISSUING_CRL: &str = "crl/issuing.crl";

@@ -1,5 +1,6 @@
 //! A publication in a directory: each file replaced atomically, in order, the manifest last.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
@@ -91,6 +92,35 @@ impl Destination {
         let json = disk::read_if_there(&self.directory.join(Manifest::JSON))?;
         let statement = json.zip(disk::read_if_there(&self.directory.join(Manifest::JWS))?);
         Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
+    }
+
+    /// What lies in the directory and is no part of the publication that its manifest describes.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn strays(&self) -> Result<Vec<PathBuf>, TargetError> {
+        let Some(manifest) = self.manifest()? else {
+            return Ok(Vec::new());
+        };
+        let mut known: HashSet<PathBuf> = [Manifest::JSON, Manifest::JWS].map(PathBuf::from).into();
+        known.extend(manifest.files.keys().map(PathBuf::from));
+        let mut strays = Vec::new();
+        let mut waiting = vec![PathBuf::new()];
+        while let Some(below) = waiting.pop() {
+            let directory = self.directory.join(&below);
+            for entry in std::fs::read_dir(&directory).map_err(disk::failed("read", &directory))? {
+                let entry = entry.map_err(disk::failed("read", &directory))?;
+                let path = below.join(entry.file_name());
+                let is_ours = known.iter().any(|file| file.starts_with(&path));
+                if is_ours && entry.path().is_dir() {
+                    waiting.push(path);
+                } else if !is_ours && !disk::is_staged(&entry.file_name()) {
+                    strays.push(self.directory.join(path));
+                }
+            }
+        }
+        strays.sort_unstable();
+        Ok(strays)
     }
 
     /// Writes the files that differ from what is there, in their order, and then the manifest in both forms. Every file is

@@ -73,13 +73,24 @@ fn init_leaves_nothing_or_a_whole_home() {
                 assert_eq!(kind(&again(&home, &arguments).exits(1)), "exists", "{step}");
                 is_sound(&home, &step);
             } else if n + 1 == count {
+                assert_eq!(in_the_making(&home), 1, "{step}");
                 again(&home, &arguments).ok();
+                assert_eq!(in_the_making(&home), 0, "{step}");
                 is_sound(&home, &step);
             }
         }
     }
     assert!(steps >= 9, "only {steps} steps");
     assert!(founded > 0, "never killed after the home was in its place");
+}
+
+/// How many homes in the making lie beside the home.
+fn in_the_making(home: &Home) -> usize {
+    let entries = std::fs::read_dir(home.path(".")).unwrap().map(Result::unwrap);
+    let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+    names
+        .filter(|name| name.starts_with(".home.") && name.ends_with(".init"))
+        .count()
 }
 
 #[test]
