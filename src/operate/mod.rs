@@ -6,23 +6,29 @@
 mod bulk;
 mod crl;
 mod deliver;
+mod handover;
 mod init;
 mod issue;
+mod outbox;
 mod people;
 mod publication;
 mod revoke;
 mod root_crl;
 mod session;
+mod workshop;
 
 pub use bulk::{Tally, issue_all};
-pub use deliver::{Codes, Delivery, Handover, Issuance, Outbox, RootInProfile, carry_out, hand_out_again};
+pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
+pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
+pub use outbox::Outbox;
 pub use people::{PeopleError, Person, read_people};
 pub use publication::{Published, Refresh, behind, refresh, strays};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use session::{ClockPolicy, Desk, Session};
+pub use workshop::{Codes, RootInProfile};
 
 use crate::authority::AuthorityError;
 use crate::bundle::BundleError;

@@ -1,0 +1,91 @@
+//! The directory that bundles go to: names that nobody has, and files that are there whole or not at all.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::OperateError;
+use super::handover::Stored;
+use super::workshop::Ready;
+use crate::disk::{self, Shown, Staged};
+use crate::model::{Address, Serial};
+
+/// The directory that bundles go to, and the names that are taken.
+#[derive(Debug)]
+pub struct Outbox {
+    pub(super) directory: PathBuf,
+    claimed: HashSet<PathBuf>,
+}
+
+impl Outbox {
+    /// The directory at `path`, made where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn open(path: &Path) -> Result<Self, OperateError> {
+        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY)?;
+        Ok(Self {
+            directory: path.to_owned(),
+            claimed: HashSet::new(),
+        })
+    }
+
+    /// Makes sure that files can be written there before anything is signed.
+    pub(super) fn prove(&self, octets: usize) -> Result<(), OperateError> {
+        let place = self.directory.join("pki");
+        disk::sweep(&place)?;
+        let probe = Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; octets]])?;
+        Ok(probe.sync()?)
+    }
+
+    /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is taken.
+    pub(super) fn stem(&mut self, address: &Address, serial: Serial) -> Result<PathBuf, OperateError> {
+        let plain = address.file_stem();
+        for name in [plain.clone(), format!("{plain}-{}", serial.short())] {
+            let stem = self.directory.join(name);
+            let taken = EXTENSIONS
+                .iter()
+                .any(|extension| disk::is_taken(&with_extension(&stem, extension)));
+            if !taken && self.claimed.insert(stem.clone()) {
+                return Ok(stem);
+            }
+        }
+        Err(OperateError::Exists(Shown(self.directory.join(plain))))
+    }
+}
+
+const EXTENSIONS: [&str; 5] = ["p12", "mobileconfig", "qr.png", "qr.svg", "crt"];
+
+pub(super) fn with_extension(stem: &Path, extension: &str) -> PathBuf {
+    // The stem may hold dots: `Path::with_extension` would cut it.
+    let mut name = stem.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and reads every file back.
+pub(super) fn put_in_place(
+    directory: &Path,
+    ready: &[Ready],
+    stored: Option<Stored>,
+) -> Result<(), OperateError> {
+    let files = || ready.iter().flat_map(|ready| &ready.files);
+    disk::sweep_all(directory, files().map(|(place, _)| place.as_path()))?;
+    let mut staged = Vec::new();
+    for (place, octets) in files() {
+        staged.push(Staged::write(place, disk::PRIVATE_FILE, &[octets])?);
+    }
+    disk::sync_many(directory, &staged)?;
+    // The passphrase first: a bundle that lies there without one is nobody's.
+    stored.map(Stored::place).transpose()?;
+    for file in staged {
+        file.place_new()?;
+    }
+    disk::sync_directory(directory)?;
+    for (place, octets) in files() {
+        if disk::read_if_there(place)?.as_deref() != Some(octets) {
+            return Err(OperateError::ReadBack(Shown(place.clone())));
+        }
+    }
+    Ok(())
+}
