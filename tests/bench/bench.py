@@ -148,10 +148,19 @@ def single():
     row("peak memory of that, scrypt's 16 MB a core included", f"{memory:.0f} MB", "")
     home("hundred", publish=True)
     run(*bulk("hundred", 100, "h"))
-    published, _ = median(40, lambda _: issue("hundred"))
+    published, memory = median(40, lambda _: issue("hundred"))
     row("`pki issue` with publication, at 100 to 140 devices, small scrypt cost", ms(published), "30 ms")
     row("`pki list` there", ms(hyperfine(f"{PKI} --home {WORK / 'hundred'} list")), "10 ms")
     row("`pki show` there", ms(hyperfine(f"{PKI} --home {WORK / 'hundred'} show h000050/phone")), "10 ms")
+    everyday = [
+        lambda _: pki("hundred", "list"),
+        lambda _: pki("hundred", "show", "h000050/phone"),
+        lambda i: pki("hundred", "revoke", f"h{i:06}/phone", "--yes", "--passphrase-file", SECRET),
+        lambda _: pki("hundred", "publish", "--passphrase-file", SECRET),
+        lambda _: pki("hundred", "doctor"),
+    ]
+    memory = max([memory] + [median(5, command)[1] for command in everyday])
+    row("peak memory there of issue, list, show, revoke, publish and doctor", f"{memory:.0f} MB", "40 MB")
     return time_issue, real
 
 
