@@ -238,25 +238,43 @@ impl Index {
 
     /// Applies acknowledged events, in their order, at once.
     pub(super) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut pending = Pending {
+        let mut pending = self.pending();
+        pending.apply(entries)?;
+        pending.write()
+    }
+
+    /// Takes in events that are written together, later.
+    pub(super) fn pending(&mut self) -> Pending<'_> {
+        Pending {
             index: self,
             writes: Writes::new(),
-        };
-        for entry in entries {
-            pending.apply(entry)?;
         }
-        let writes = pending.writes;
-        self.map.write(writes)
     }
 }
 
-/// Events applied and not yet written: later ones see what earlier ones of the same batch say.
-struct Pending<'a> {
-    index: &'a Index,
+/// Events applied and not yet written: later ones see what earlier ones say. What a certificate comes to in the end is a tenth of its
+/// events.
+pub(super) struct Pending<'a> {
+    index: &'a mut Index,
     writes: Writes,
 }
 
 impl Pending<'_> {
+    /// Applies acknowledged events, in their order.
+    pub(super) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        entries.iter().try_for_each(|entry| self.take(entry))
+    }
+
+    /// How many keys wait to be written.
+    pub(super) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Writes what waits, at once.
+    pub(super) fn write(&mut self) -> Result<(), StoreError> {
+        self.index.map.write(std::mem::take(&mut self.writes))
+    }
+
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.writes.insert(key, Some(value));
     }
@@ -281,7 +299,7 @@ impl Pending<'_> {
         self.put(key(kind, record.serial.octets()), write_record(record));
     }
 
-    fn apply(&mut self, entry: &Entry) -> Result<(), StoreError> {
+    fn take(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let Entry { event, offset, after } = entry;
         match &event.fact {
             Fact::Initialized { .. } => {

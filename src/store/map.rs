@@ -24,6 +24,9 @@ pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> 
 /// Keys and their values.
 type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// A key, and its new value; none removes the key.
+type Change = (Vec<u8>, Option<Vec<u8>>);
+
 /// What is to be written, by key.
 pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
@@ -42,14 +45,16 @@ impl Map for BTreeMap<Vec<u8>, Vec<u8>> {
     }
 
     fn write(&mut self, writes: Writes) -> Result<(), StoreError> {
-        for (key, value) in writes {
-            match value {
-                Some(value) => self.insert(key, value),
-                None => self.remove(&key),
-            };
-        }
+        writes.into_iter().for_each(|change| change_one(self, change));
         Ok(())
     }
+}
+
+fn change_one(pairs: &mut BTreeMap<Vec<u8>, Vec<u8>>, (key, value): Change) {
+    match value {
+        Some(value) => pairs.insert(key, value),
+        None => pairs.remove(&key),
+    };
 }
 
 /// A sled database: one process at a time.
@@ -138,7 +143,7 @@ fn bucket_name(key: &[u8]) -> Vec<u8> {
     }
 }
 
-fn pack(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+fn pack(pairs: &BTreeMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
     let length = |octets: &[u8]| u32::try_from(octets.len()).unwrap_or(u32::MAX).to_be_bytes();
     let mut packed = Vec::new();
     for (key, value) in pairs {
@@ -195,18 +200,22 @@ impl Map for Sled {
     }
 
     fn write(&mut self, writes: Writes) -> Result<(), StoreError> {
-        let mut buckets: BTreeMap<Vec<u8>, Writes> = BTreeMap::new();
-        for (key, value) in writes {
-            buckets.entry(bucket_name(&key)).or_default().insert(key, value);
-        }
-        let position = buckets.remove_entry(POSITION);
+        let mut named: Vec<(Vec<u8>, Change)> = writes
+            .into_iter()
+            .map(|change| (bucket_name(&change.0), change))
+            .collect();
+        // The position goes last: where a kill comes between two batches, the events are applied once more.
+        named.sort_by(|(a, _), (b, _)| (a == POSITION, a).cmp(&(b == POSITION, b)));
         let mut batch = sled::Batch::default();
         let mut operations = 0;
-        // The position goes last: where a kill comes between two batches, the events are applied once more.
-        for (name, changes) in buckets.into_iter().chain(position) {
+        let mut named = named.into_iter().peekable();
+        while let Some((name, change)) = named.next() {
             let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = self.bucket(&name)?.into_iter().collect();
-            pairs.write(changes)?;
-            batch.insert(name, pack(&pairs.into_iter().collect::<Vec<_>>()));
+            change_one(&mut pairs, change);
+            while let Some((_, change)) = named.next_if(|(other, _)| *other == name) {
+                change_one(&mut pairs, change);
+            }
+            batch.insert(name.as_slice(), pack(&pairs));
             operations += 1;
             if operations == BATCH {
                 let full = std::mem::take(&mut batch);
@@ -277,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_bucket_that_is_cut_is_an_error_and_no_panic() {
-        let packed = pack(&[(b"key".to_vec(), b"value".to_vec())]);
+        let packed = pack(&BTreeMap::from([(b"key".to_vec(), b"value".to_vec())]));
         assert!(unpack(&packed).is_ok());
         for length in 1..packed.len() {
             assert!(unpack(&packed[..length]).is_err(), "cut at {length}");
