@@ -1,11 +1,13 @@
 //! A publication in a directory: each file replaced atomically, in order, the manifest last.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
+use sha2::{Digest, Sha256};
 
+use super::file::File;
 use super::manifest::{Area, Manifest};
-use super::publication::File;
 use crate::disk::{self, DiskError, Staged};
 use crate::key::PublicKey;
 
@@ -111,10 +113,10 @@ impl Destination {
             if self.holds_file(file)? {
                 continue;
             }
-            staged.push(self.stage(&place, &file.body.parts())?);
+            staged.push(self.stage(&place, file.body.pieces())?);
         }
         for (name, octets) in [(Manifest::JSON, manifest), (Manifest::JWS, jws)] {
-            staged.push(self.stage(&self.directory.join(name), &[octets])?);
+            staged.push(self.stage(&self.directory.join(name), [octets])?);
         }
         disk::sync_many(&self.directory, &staged)?;
         for file in staged {
@@ -145,9 +147,13 @@ impl Destination {
         Ok(())
     }
 
-    fn stage(&self, place: &Path, parts: &[&[u8]]) -> Result<Staged, TargetError> {
+    fn stage(
+        &self,
+        place: &Path,
+        pieces: impl IntoIterator<Item: AsRef<[u8]>>,
+    ) -> Result<Staged, TargetError> {
         disk::sweep(place)?;
-        let staged = Staged::write(place, self.area.modes().1, parts)?;
+        let staged = Staged::write(place, self.area.modes().1, pieces)?;
         if let Some(group) = self.group {
             staged.set_group(group)?;
         }
@@ -157,16 +163,24 @@ impl Destination {
 
 /// Whether the file at `place` is this one. Another length tells without reading.
 fn holds_file(place: &Path, file: &File) -> Result<bool, DiskError> {
-    let mut there = match disk::open_regular(place) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+    let there = match disk::open_regular(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened.map_err(disk::failed("read", place))?,
     };
     let length = there.metadata().map_err(disk::failed("examined", place))?.len();
-    Ok(length == file.body.len()
-        && file
-            .body
-            .is_read_from(&mut there)
-            .map_err(disk::failed("read", place))?)
+    Ok(length == file.size && sha256(there).map_err(disk::failed("read", place))? == file.sha256)
+}
+
+/// SHA-256 of what a reader gives. Reads piece by piece: a long file is not held as a whole.
+fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
+    const PIECE: u64 = 1 << 16;
+    let mut hash = Sha256::new();
+    let mut piece = Vec::new();
+    while reader.by_ref().take(PIECE).read_to_end(&mut piece)? > 0 {
+        hash.update(&piece);
+        piece.clear();
+    }
+    Ok(hash.finalize().into())
 }
 
 /// Whether this JWS says exactly that, and is signed: whoever may write to a directory cannot speak for the CA.
