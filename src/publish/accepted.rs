@@ -69,3 +69,58 @@ impl Accepted {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Reason, Span, State, Validity};
+
+    #[test]
+    fn only_what_is_to_be_accepted_is_told() {
+        let now = Time::from_unix(1_800_000_000);
+        let record = |number: u8, state, days| Record {
+            serial: Serial::from_random([number; 16]),
+            address: "alice/phone".parse().unwrap(),
+            validity: Validity {
+                not_before: now - Span::days(9),
+                not_after: now + Span::days(days),
+            },
+            state,
+            spki_sha256: [number; 32],
+            certificate_sha256: [number; 32],
+            seq: 1,
+            offset: 0,
+        };
+        let (at, reason) = (now, Reason::Lost);
+        let told = |records: &[Record]| {
+            let mut accepted = Accepted::new(now);
+            records.iter().for_each(|record| accepted.take(record));
+            let (allowed, devices) = accepted.into_bodies();
+            [allowed, devices]
+                .map(|body| String::from_utf8(body.pieces().flat_map(|p| p.into_owned()).collect()).unwrap())
+        };
+        let [allowed, devices] = told(&[
+            record(1, State::Undelivered, 9),
+            record(2, State::Active, 9),
+            record(3, State::Active, -1),
+            record(4, State::Superseded, 9),
+            record(5, State::Revoked { at, reason }, 9),
+        ]);
+        let serials = [2, 4].map(|number| Serial::from_random([number; 16]).to_string());
+        let line = |serial: &String| format!("{serial} \"alice/phone\";\n");
+        assert_eq!(allowed, serials.each_ref().map(line).concat());
+        let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+        let listed = devices["devices"].as_array().unwrap();
+        assert_eq!(
+            listed.iter().map(|d| &d["serial"]).collect::<Vec<_>>(),
+            serials.each_ref()
+        );
+        assert_eq!(listed[1]["status"], "superseded");
+        let [allowed, devices] = told(&[]);
+        assert_eq!(allowed, "");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&devices).unwrap()["devices"],
+            serde_json::json!([])
+        );
+    }
+}

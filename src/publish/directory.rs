@@ -195,3 +195,24 @@ fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
             .decode(signature)
             .is_ok_and(|signature| signer.verifies_es256(signed, &signature))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::Body;
+    use super::*;
+
+    #[test]
+    fn a_file_is_held_where_each_octet_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("file");
+        let octets = vec![7; 200_000];
+        let file = File::new("file", Body::of(octets.clone()));
+        assert!(!holds_file(&place, &file).unwrap());
+        let mut one_changed = octets.clone();
+        one_changed[150_000] = 8;
+        for (there, held) in [(&octets[..], true), (&octets[1..], false), (&one_changed, false)] {
+            std::fs::write(&place, there).unwrap();
+            assert_eq!(holds_file(&place, &file).unwrap(), held);
+        }
+    }
+}
