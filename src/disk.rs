@@ -246,11 +246,15 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Writes `parts`, one after the other, beside `place`, with exactly this mode.
+    /// Writes `pieces`, one after the other, beside `place`, with exactly this mode.
     ///
     /// # Errors
     /// Where the file cannot be made or written (a full disk, a read-only directory).
-    pub fn write(place: &Path, mode: u32, parts: &[&[u8]]) -> Result<Self, DiskError> {
+    pub fn write(
+        place: &Path,
+        mode: u32,
+        pieces: impl IntoIterator<Item: AsRef<[u8]>>,
+    ) -> Result<Self, DiskError> {
         let mut random = [0; 6];
         getrandom::fill(&mut random).map_err(|e| failed("named", place)(io::Error::other(e.to_string())))?;
         let name = place
@@ -271,8 +275,11 @@ impl Staged {
             place: place.to_owned(),
             moved: false,
         };
-        for part in parts {
-            staged.file.write_all(part).map_err(failed("written", place))?;
+        for piece in pieces {
+            staged
+                .file
+                .write_all(piece.as_ref())
+                .map_err(failed("written", place))?;
         }
         if mode != PRIVATE_FILE {
             // By its handle: whoever owns the directory could have put a link to another file in its place.

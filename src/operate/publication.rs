@@ -12,8 +12,10 @@ use super::crl::{next_number, next_terms, record};
 use super::session::Session;
 use crate::authority::Issuing;
 use crate::disk::{self, DiskError, Shown};
-use crate::model::{Authority, Fact, Record, Revocation, Span, Time};
-use crate::publish::{Area, Destination, Manifest, Material, Publication, PublishedCrl, TargetError};
+use crate::model::{Authority, Fact, Revocation, Span, Time};
+use crate::publish::{
+    Accepted, Area, Destination, Manifest, Material, Publication, PublishedCrl, TargetError,
+};
 use crate::x509::crl::{Crl, Terms};
 
 /// What a refresh came to.
@@ -91,17 +93,15 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
             der.into()
         }
     };
-    let accepted = accepted(session)?;
-    let chain = session.desk.home.chain();
     let material = Material {
-        chain,
+        chain: session.desk.home.chain(),
         root_crl,
         issuing_crl,
-        revoked: &revoked,
-        accepted: &accepted,
+        revoked: revoked.into(),
+        accepted: accepted(session)?,
         now: session.now,
     };
-    let publication = Publication::build(&material, &published)?;
+    let publication = Publication::build(material, &published)?;
     done.root_crl_ended = publication.root_crl_ended();
     done.root_crl_end = Some(publication.root_crl_end());
     let mut numbers = session.store.last_publication()?;
@@ -163,11 +163,11 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         chain: session.desk.home.chain(),
         root_crl,
         issuing_crl: issuing_crl.into(),
-        revoked: &revoked,
-        accepted: &accepted(session)?,
+        revoked: revoked.into(),
+        accepted: accepted(session)?,
         now: session.now,
     };
-    let publication = Publication::build(&material, &[])?;
+    let publication = Publication::build(material, &[])?;
     let mut reasons: Vec<String> = failed.iter().map(|(_, error)| error.to_string()).collect();
     for place in &places {
         if !place.to.holds(publication.files(place.to.area)).unwrap_or(false) {
@@ -401,15 +401,11 @@ fn sign_crl(
     Ok(der)
 }
 
-/// The certificates that servers are told to accept, by serial: an undelivered one is nobody's.
-fn accepted(session: &Session<'_>) -> Result<Vec<Record>, OperateError> {
-    use crate::model::Status;
-    let mut accepted = Vec::new();
+/// What servers are told to accept.
+fn accepted(session: &Session<'_>) -> Result<Accepted, OperateError> {
+    let mut accepted = Accepted::new(session.now);
     session.store.unrevoked(&mut |record| {
-        match record.status(session.now) {
-            Status::Valid | Status::Superseded => accepted.push(record),
-            Status::Undelivered | Status::Revoked | Status::Expired => {}
-        }
+        accepted.take(&record);
         Ok(())
     })?;
     Ok(accepted)

@@ -1,12 +1,14 @@
 //! A publication in a directory: each file replaced atomically, in order, the manifest last.
 
 use std::collections::HashSet;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
+use sha2::{Digest, Sha256};
 
+use super::file::File;
 use super::manifest::{Area, Manifest};
-use super::publication::File;
 use crate::disk::{self, DiskError, Staged};
 use crate::key::PublicKey;
 
@@ -141,10 +143,10 @@ impl Destination {
             if self.holds_file(file)? {
                 continue;
             }
-            staged.push(self.stage(&place, &file.body.parts())?);
+            staged.push(self.stage(&place, file.body.pieces())?);
         }
         for (name, octets) in [(Manifest::JSON, manifest), (Manifest::JWS, jws)] {
-            staged.push(self.stage(&self.directory.join(name), &[octets])?);
+            staged.push(self.stage(&self.directory.join(name), [octets])?);
         }
         disk::sync_many(&self.directory, &staged)?;
         for file in staged {
@@ -175,9 +177,13 @@ impl Destination {
         Ok(())
     }
 
-    fn stage(&self, place: &Path, parts: &[&[u8]]) -> Result<Staged, TargetError> {
+    fn stage(
+        &self,
+        place: &Path,
+        pieces: impl IntoIterator<Item: AsRef<[u8]>>,
+    ) -> Result<Staged, TargetError> {
         disk::sweep(place)?;
-        let staged = Staged::write(place, self.area.modes().1, parts)?;
+        let staged = Staged::write(place, self.area.modes().1, pieces)?;
         if let Some(group) = self.group {
             staged.set_group(group)?;
         }
@@ -187,16 +193,24 @@ impl Destination {
 
 /// Whether the file at `place` is this one. Another length tells without reading.
 fn holds_file(place: &Path, file: &File) -> Result<bool, DiskError> {
-    let mut there = match disk::open_regular(place) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+    let there = match disk::open_regular(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         opened => opened.map_err(disk::failed("read", place))?,
     };
     let length = there.metadata().map_err(disk::failed("examined", place))?.len();
-    Ok(length == file.body.len()
-        && file
-            .body
-            .is_read_from(&mut there)
-            .map_err(disk::failed("read", place))?)
+    Ok(length == file.size && sha256(there).map_err(disk::failed("read", place))? == file.sha256)
+}
+
+/// SHA-256 of what a reader gives. Reads piece by piece: a long file is not held as a whole.
+fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
+    const PIECE: u64 = 1 << 16;
+    let mut hash = Sha256::new();
+    let mut piece = Vec::new();
+    while reader.by_ref().take(PIECE).read_to_end(&mut piece)? > 0 {
+        hash.update(&piece);
+        piece.clear();
+    }
+    Ok(hash.finalize().into())
 }
 
 /// Whether this JWS says exactly that, and is signed: whoever may write to a directory cannot speak for the CA.
@@ -210,4 +224,25 @@ fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
         && BASE64URL_NOPAD
             .decode(signature)
             .is_ok_and(|signature| signer.verifies_es256(signed, &signature))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::Body;
+    use super::*;
+
+    #[test]
+    fn a_file_is_held_where_each_octet_is_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("file");
+        let octets = vec![7; 200_000];
+        let file = File::new("file", Body::of(octets.clone()));
+        assert!(!holds_file(&place, &file).unwrap());
+        let mut one_changed = octets.clone();
+        one_changed[150_000] = 8;
+        for (there, held) in [(&octets[..], true), (&octets[1..], false), (&one_changed, false)] {
+            std::fs::write(&place, there).unwrap();
+            assert_eq!(holds_file(&place, &file).unwrap(), held);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use super::publication::File;
+use super::file::File;
 use crate::model::Time;
 
 /// The two halves of a publication.
@@ -83,8 +83,8 @@ impl Manifest {
             .iter()
             .map(|file| {
                 let listed = Listed {
-                    sha256: HEXLOWER.encode(&file.body.sha256()),
-                    size: file.body.len(),
+                    sha256: HEXLOWER.encode(&file.sha256),
+                    size: file.size,
                 };
                 (file.path.to_owned(), listed)
             })

@@ -1,9 +1,13 @@
 //! What servers and apps read: built and checked as a whole, then written file by file.
 
+mod accepted;
 mod directory;
+mod file;
 mod manifest;
 mod publication;
 
+pub use accepted::Accepted;
 pub use directory::{Destination, TargetError};
+pub use file::{Body, File};
 pub use manifest::{Area, Manifest};
-pub use publication::{Body, File, Material, Publication, PublishedCrl, Rejected};
+pub use publication::{Material, Publication, PublishedCrl, Rejected};

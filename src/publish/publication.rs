@@ -1,15 +1,14 @@
 //! A publication: every file of it, and the checks that it must pass before an octet of it is written.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 
-use data_encoding::{BASE64, BASE64URL_NOPAD};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::accepted::Accepted;
+use super::file::{Body, File};
 use super::manifest::Area;
 use crate::authority::Chain;
-use crate::model::{Authority, Record, Revocation, Serial, Time};
+use crate::model::{Authority, Revocation, Time};
 use crate::x509::crl::{Crl, Terms};
 use crate::x509::{Certificate, X509Error, pem};
 
@@ -22,9 +21,9 @@ pub struct Material<'a> {
     /// The issuing CA's CRL, DER.
     pub issuing_crl: Arc<Vec<u8>>,
     /// What that CRL must revoke, by serial: no more and no less.
-    pub revoked: &'a [Revocation],
-    /// The certificates that servers accept, by serial.
-    pub accepted: &'a [Record],
+    pub revoked: Arc<Vec<Revocation>>,
+    /// The certificates that servers accept.
+    pub accepted: Accepted,
     /// When it is made.
     pub now: Time,
 }
@@ -38,19 +37,6 @@ pub struct PublishedCrl {
     pub number: u64,
     /// SHA-256 of its DER.
     pub sha256: [u8; 32],
-}
-
-/// The content of a file, in parts that other files share: lists of a million entries stand in memory once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Body(Vec<Arc<Vec<u8>>>);
-
-/// A file of a publication.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Its path in its area.
-    pub path: &'static str,
-    /// What is in it.
-    pub body: Body,
 }
 
 /// A publication that passed every check.
@@ -117,99 +103,32 @@ impl Rejected {
     }
 }
 
-impl Body {
-    fn of(octets: impl Into<Arc<Vec<u8>>>) -> Self {
-        Self(vec![octets.into()])
-    }
-
-    fn join(bodies: &[&Self]) -> Self {
-        Self(bodies.iter().flat_map(|body| body.0.iter().cloned()).collect())
-    }
-
-    /// The content, part by part.
-    pub fn parts(&self) -> Vec<&[u8]> {
-        self.0.iter().map(|part| part.as_slice()).collect()
-    }
-
-    /// Its length in octets.
-    pub fn len(&self) -> u64 {
-        self.0.iter().map(|part| part.len() as u64).sum()
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// SHA-256 of the content.
-    pub fn sha256(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        self.0.iter().for_each(|part| hash.update(part.as_slice()));
-        hash.finalize().into()
-    }
-
-    /// Whether a reader gives exactly this content. Reads piece by piece: a long file is not held a second time.
-    ///
-    /// # Errors
-    /// What the reader says.
-    pub fn is_read_from(&self, reader: &mut impl Read) -> io::Result<bool> {
-        const PIECE: usize = 1 << 16;
-        let mut buffer = vec![0; PIECE];
-        for piece in self.0.iter().flat_map(|part| part.chunks(PIECE)) {
-            let place = &mut buffer[..piece.len()];
-            match reader.read_exact(place) {
-                Ok(()) if place == piece => {}
-                Ok(()) => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(reader.read(&mut buffer[..1])? == 0)
-    }
-}
-
-/// One line of `devices.json`.
-#[derive(Serialize)]
-struct Device<'a> {
-    serial: Serial,
-    address: &'a crate::model::Address,
-    spki_sha256: String,
-    #[serde(rename = "x5t#S256")]
-    x5t_s256: String,
-    not_after: Time,
-    status: crate::model::Status,
-}
-
 impl Publication {
     /// Builds and checks a publication. `published` holds the CRLs that stand in any place it will go to.
     ///
     /// # Errors
     /// The first check that it fails. A root CRL that has ended is no obstacle here: see [`Self::root_crl_ended`].
-    pub fn build(material: &Material<'_>, published: &[PublishedCrl]) -> Result<Self, Rejected> {
+    pub fn build(material: Material<'_>, published: &[PublishedCrl]) -> Result<Self, Rejected> {
         let Material {
             chain,
             root_crl,
             issuing_crl,
-            ..
+            revoked,
+            accepted,
+            now,
         } = material;
-        let issuing = check_crl(
-            Authority::Issuing,
-            issuing_crl,
-            chain.issuing(),
-            material.now,
-            published,
-        )?;
-        if issuing.next_update < material.now {
+        let issuing = check_crl(Authority::Issuing, &issuing_crl, chain.issuing(), now, published)?;
+        if issuing.next_update < now {
             return Err(Rejected::Ended(Authority::Issuing, issuing.next_update));
         }
-        let root = check_crl(Authority::Root, root_crl, chain.root(), material.now, published)?;
-        check_entries(issuing_crl, material.revoked)?;
+        let root = check_crl(Authority::Root, &root_crl, chain.root(), now, published)?;
+        check_entries(&issuing_crl, &revoked)?;
         Ok(Self {
-            server: server(material),
-            public: public(material)?,
+            server: server(revoked, accepted),
+            public: public(chain, issuing_crl, root_crl)?,
             issuing,
             root,
-            now: material.now,
+            now,
         })
     }
 
@@ -237,100 +156,38 @@ impl Publication {
     }
 }
 
-fn server(material: &Material<'_>) -> Vec<File> {
-    let mut revoked = String::with_capacity(material.revoked.len() * 36);
-    for revocation in material.revoked {
-        revoked.push_str(&revocation.serial.to_string());
-        revoked.push_str(" 1;\n");
-    }
-    let mut allowed = String::new();
-    let mut devices = String::from("{\"version\":1,\"devices\":[");
-    for (i, record) in material.accepted.iter().enumerate() {
-        // An address has no character that nginx or JSON would read as more than itself.
-        allowed.push_str(&format!("{} \"{}\";\n", record.serial, record.address));
-        let device = Device {
-            serial: record.serial,
-            address: &record.address,
-            spki_sha256: BASE64.encode(&record.spki_sha256),
-            x5t_s256: BASE64URL_NOPAD.encode(&record.certificate_sha256),
-            not_after: record.validity.not_after,
-            status: record.status(material.now),
-        };
-        devices.push_str(if i == 0 { "\n" } else { ",\n" });
-        devices.push_str(&serde_json::to_string(&device).expect("strings have a JSON form"));
-    }
-    devices.push_str("\n]}\n");
+fn server(revoked: Arc<Vec<Revocation>>, accepted: Accepted) -> Vec<File> {
+    let (allowed, devices) = accepted.into_bodies();
     vec![
-        File {
-            path: "revoked.map",
-            body: Body::of(revoked.into_bytes()),
-        },
-        File {
-            path: "allowed.map",
-            body: Body::of(allowed.into_bytes()),
-        },
-        File {
-            path: "devices.json",
-            body: Body::of(devices.into_bytes()),
-        },
+        File::new("revoked.map", Body::revoked_map(revoked)),
+        File::new("allowed.map", allowed),
+        File::new("devices.json", devices),
     ]
 }
 
-fn public(material: &Material<'_>) -> Result<Vec<File>, Rejected> {
-    let crl = |path: &'static str, der: &[u8]| {
-        let text = pem::encode(pem::CRL, der);
-        if pem::is_block_of(pem::CRL, der, &text) {
-            Ok(Body::of(text.into_bytes()))
+fn public(chain: &Chain, issuing_crl: Arc<Vec<u8>>, root_crl: Arc<Vec<u8>>) -> Result<Vec<File>, Rejected> {
+    let crl = |path: &'static str, der: &Arc<Vec<u8>>| {
+        if pem::reads_back(pem::CRL, der) {
+            Ok(Body::pem(pem::CRL, der.clone()))
         } else {
             Err(Rejected::Pem(path))
         }
     };
-    let chain = material.chain;
-    let issuing_pem = crl("crl/issuing.pem", &material.issuing_crl)?;
-    let root_pem = crl("crl/root.pem", &material.root_crl)?;
+    let issuing_pem = crl("crl/issuing.pem", &issuing_crl)?;
+    let root_pem = crl("crl/root.pem", &root_crl)?;
     let certificate = |certificate: &Certificate| Body::of(certificate.pem().into_bytes());
     let (root_ca, issuing_ca) = (certificate(chain.root()), certificate(chain.issuing()));
     Ok(vec![
-        File {
-            path: "crl/bundle.pem",
-            body: Body::join(&[&issuing_pem, &root_pem]),
-        },
-        File {
-            path: "crl/issuing.pem",
-            body: issuing_pem,
-        },
-        File {
-            path: "crl/issuing.crl",
-            body: Body::of(material.issuing_crl.clone()),
-        },
-        File {
-            path: "crl/root.pem",
-            body: root_pem,
-        },
-        File {
-            path: "crl/root.crl",
-            body: Body::of(material.root_crl.clone()),
-        },
-        File {
-            path: "ca/bundle.pem",
-            body: Body::join(&[&root_ca, &issuing_ca]),
-        },
-        File {
-            path: "ca/root.crt",
-            body: root_ca,
-        },
-        File {
-            path: "ca/issuing.crt",
-            body: issuing_ca,
-        },
-        File {
-            path: "ca/root.der",
-            body: Body::of(chain.root().der().to_vec()),
-        },
-        File {
-            path: "ca/issuing.der",
-            body: Body::of(chain.issuing().der().to_vec()),
-        },
+        File::new("crl/bundle.pem", Body::join(&[&issuing_pem, &root_pem])),
+        File::new("crl/issuing.pem", issuing_pem),
+        File::new("crl/issuing.crl", Body::of(issuing_crl)),
+        File::new("crl/root.pem", root_pem),
+        File::new("crl/root.crl", Body::of(root_crl)),
+        File::new("ca/bundle.pem", Body::join(&[&root_ca, &issuing_ca])),
+        File::new("ca/root.crt", root_ca),
+        File::new("ca/issuing.crt", issuing_ca),
+        File::new("ca/root.der", Body::of(chain.root().der().to_vec())),
+        File::new("ca/issuing.der", Body::of(chain.issuing().der().to_vec())),
     ])
 }
 
@@ -398,7 +255,7 @@ mod tests {
     use super::*;
     use crate::authority::{Issuing, Root};
     use crate::key::{SoftwareKey, os_rng};
-    use crate::model::{NameConstraints, Reason, Span};
+    use crate::model::{NameConstraints, Reason, Serial, Span};
 
     struct Cas {
         root: Root,
@@ -456,11 +313,11 @@ mod tests {
                 chain: self.issuing.chain(),
                 root_crl: root.into(),
                 issuing_crl: issuing.into(),
-                revoked: &revoked(),
-                accepted: &[],
+                revoked: revoked().into(),
+                accepted: Accepted::new(now()),
                 now: now(),
             };
-            Publication::build(&material, published)
+            Publication::build(material, published)
         }
 
         fn issuing_crl(&self, terms: Terms) -> Vec<u8> {

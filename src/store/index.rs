@@ -232,25 +232,43 @@ impl Index {
 
     /// Applies acknowledged events, in their order, at once.
     pub(super) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut pending = Pending {
+        let mut pending = self.pending();
+        pending.apply(entries)?;
+        pending.write()
+    }
+
+    /// Takes in events that are written together, later.
+    pub(super) fn pending(&mut self) -> Pending<'_> {
+        Pending {
             index: self,
             writes: Writes::new(),
-        };
-        for entry in entries {
-            pending.apply(entry)?;
         }
-        let writes = pending.writes;
-        self.map.write(writes)
     }
 }
 
-/// Events applied and not yet written: later ones see what earlier ones of the same batch say.
-struct Pending<'a> {
-    index: &'a Index,
+/// Events applied and not yet written: later ones see what earlier ones say. What is held is what they come to, which is a fraction of
+/// what they say: no certificates.
+pub(super) struct Pending<'a> {
+    index: &'a mut Index,
     writes: Writes,
 }
 
 impl Pending<'_> {
+    /// Applies acknowledged events, in their order.
+    pub(super) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        entries.iter().try_for_each(|entry| self.take(entry))
+    }
+
+    /// How many keys wait to be written.
+    pub(super) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Writes what waits, at once.
+    pub(super) fn write(&mut self) -> Result<(), StoreError> {
+        self.index.map.write(std::mem::take(&mut self.writes))
+    }
+
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.writes.insert(key, Some(value));
     }
@@ -275,7 +293,7 @@ impl Pending<'_> {
         self.put(key(kind, record.serial.octets()), write_record(record));
     }
 
-    fn apply(&mut self, entry: &Entry) -> Result<(), StoreError> {
+    fn take(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let Entry { event, offset, after } = entry;
         match &event.fact {
             Fact::Initialized { .. } => {
@@ -513,5 +531,121 @@ impl Fields<'_> {
 
     fn time(&mut self) -> Option<Time> {
         self.array().map(i64::from_be_bytes).map(Time::from_unix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::{Form, Platform, Span};
+
+    /// The life of three certificates: one replaced, one lost, and one lost while it was never delivered.
+    fn lives() -> Vec<Entry> {
+        let serial = |number: u8| Serial::from_random([number; 16]);
+        let now = Time::from_unix(1_800_000_000);
+        let issued = |number, supersedes: &[u8]| {
+            Fact::Issued(Box::new(Issued {
+                serial: serial(number),
+                address: "alice/phone".parse().unwrap(),
+                name: None,
+                email: None,
+                platform: Platform::Any,
+                profile: "device".into(),
+                key: KeySource::Bundle { p12: Form::Legacy },
+                supersedes: supersedes.iter().map(|number| serial(*number)).collect(),
+                validity: Validity {
+                    not_before: now,
+                    not_after: now + Span::days(90),
+                },
+                spki_sha256: [number; 32],
+                certificate: vec![number; 700],
+            }))
+        };
+        let delivered = |number, supersedes: &[u8]| Fact::Delivered {
+            serial: serial(number),
+            sha256: String::new(),
+            supersedes: supersedes.iter().map(|number| serial(*number)).collect(),
+        };
+        let revoked = |number| Fact::Revoked {
+            serial: serial(number),
+            address: None,
+            reason: Reason::Lost,
+            since: None,
+        };
+        let facts = [
+            issued(1, &[]),
+            delivered(1, &[]),
+            issued(2, &[1]),
+            delivered(2, &[1]),
+            revoked(2),
+            issued(3, &[]),
+            revoked(3),
+        ];
+        let entry = |(fact, seq)| Entry {
+            event: Event {
+                seq,
+                time: now,
+                by: "test".into(),
+                fact,
+            },
+            offset: seq * 1000,
+            after: Position {
+                seq,
+                offset: (seq + 1) * 1000,
+                sha: [0; 32],
+            },
+        };
+        facts.into_iter().zip(1..).map(entry).collect()
+    }
+
+    /// What an index says of them in the end.
+    fn told(index: &Index) -> (Vec<Record>, Vec<Record>, Vec<Revocation>, Position) {
+        let (mut unrevoked, mut revocations) = (Vec::new(), Vec::new());
+        index
+            .unrevoked(&mut |record| {
+                unrevoked.push(record);
+                Ok(())
+            })
+            .unwrap();
+        index
+            .revocations(&mut |revocation, _| revocations.push(revocation))
+            .unwrap();
+        let device = index.device(&"alice/phone".parse().unwrap()).unwrap();
+        (unrevoked, device, revocations, index.position().unwrap())
+    }
+
+    #[test]
+    fn it_says_the_same_however_many_events_are_written_at_once() {
+        let lives = lives();
+        let mut index = Index::new(Box::new(BTreeMap::new()));
+        index.apply(&lives).unwrap();
+        let at_once = told(&index);
+        let states: Vec<bool> = at_once.1.iter().map(|r| r.revocation().is_some()).collect();
+        assert_eq!(states, [false, true, true]);
+        assert_eq!((at_once.0.len(), at_once.2.len()), (1, 2));
+        assert_eq!(at_once.0[0].state, State::Superseded);
+        for written in 0..=lives.len() {
+            let mut index = Index::new(Box::new(BTreeMap::new()));
+            let mut pending = index.pending();
+            pending.apply(&lives[..written]).unwrap();
+            pending.write().unwrap();
+            pending.apply(&lives[written..]).unwrap();
+            pending.write().unwrap();
+            assert_eq!(told(&index), at_once, "written after {written}");
+        }
+    }
+
+    #[test]
+    fn what_waits_to_be_written_has_no_certificates() {
+        let mut index = Index::new(Box::new(BTreeMap::new()));
+        let mut pending = index.pending();
+        pending.apply(&lives()).unwrap();
+        let octets = pending
+            .writes
+            .iter()
+            .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        assert!(octets.sum::<usize>() < 1500);
     }
 }

@@ -21,9 +21,6 @@ pub(super) trait Map {
 /// Takes a key and its value; `false` ends the scan.
 pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
 
-/// Keys and their values.
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
-
 /// What is to be written, by key.
 pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
@@ -87,9 +84,9 @@ impl Sled {
         }
     }
 
-    fn bucket(&self, name: &[u8]) -> Result<Pairs, StoreError> {
-        let value = unpanicked(|| self.0.get(name)).map_err(|e| broken(&e))?;
-        value.map_or(Ok(Vec::new()), |value| unpack(&value))
+    fn bucket(&self, name: &[u8]) -> Result<sled::IVec, StoreError> {
+        let packed = unpanicked(|| self.0.get(name)).map_err(|e| broken(&e))?;
+        Ok(packed.unwrap_or_default())
     }
 }
 
@@ -138,7 +135,10 @@ fn bucket_name(key: &[u8]) -> Vec<u8> {
     }
 }
 
-fn pack(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+/// The pairs of a bucket, where they lie: there are as many as there are certificates.
+type Pairs<'a> = Vec<(&'a [u8], &'a [u8])>;
+
+fn pack<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
     let length = |octets: &[u8]| u32::try_from(octets.len()).unwrap_or(u32::MAX).to_be_bytes();
     let mut packed = Vec::new();
     for (key, value) in pairs {
@@ -149,12 +149,12 @@ fn pack(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     packed
 }
 
-fn unpack(mut packed: &[u8]) -> Result<Pairs, StoreError> {
-    let mut part = || -> Option<Vec<u8>> {
+fn unpack(mut packed: &[u8]) -> Result<Pairs<'_>, StoreError> {
+    let mut part = || {
         let (length, rest) = packed.split_first_chunk::<4>()?;
         let (octets, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
         packed = rest;
-        Some(octets.to_vec())
+        Some(octets)
     };
     let mut pairs = Vec::new();
     while let Some(key) = part() {
@@ -173,7 +173,8 @@ fn unpack(mut packed: &[u8]) -> Result<Pairs, StoreError> {
 impl Map for Sled {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let bucket = self.bucket(&bucket_name(key))?;
-        Ok(bucket.into_iter().find(|(k, _)| k == key).map(|(_, value)| value))
+        let found = unpack(&bucket)?.into_iter().find(|(k, _)| *k == key);
+        Ok(found.map(|(_, value)| value.to_vec()))
     }
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
@@ -186,7 +187,7 @@ impl Map for Sled {
         let mut iterator = self.0.scan_prefix(buckets);
         while let Some(pair) = unpanicked(|| iterator.next().transpose()).map_err(|e| broken(&e))? {
             for (key, value) in unpack(&pair.1)? {
-                if key.starts_with(prefix) && !visit(&key, &value)? {
+                if key.starts_with(prefix) && !visit(key, value)? {
                     return Ok(());
                 }
             }
@@ -195,18 +196,25 @@ impl Map for Sled {
     }
 
     fn write(&mut self, writes: Writes) -> Result<(), StoreError> {
-        let mut buckets: BTreeMap<Vec<u8>, Writes> = BTreeMap::new();
-        for (key, value) in writes {
-            buckets.entry(bucket_name(&key)).or_default().insert(key, value);
-        }
-        let position = buckets.remove_entry(POSITION);
+        let mut named: Vec<_> = writes
+            .into_iter()
+            .map(|(key, value)| (bucket_name(&key), key, value))
+            .collect();
+        // The position goes last: where a kill comes between two batches, the events are applied once more.
+        named.sort_by(|(a, ..), (b, ..)| (a == POSITION, a).cmp(&(b == POSITION, b)));
         let mut batch = sled::Batch::default();
         let mut operations = 0;
-        // The position goes last: where a kill comes between two batches, the events are applied once more.
-        for (name, changes) in buckets.into_iter().chain(position) {
-            let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = self.bucket(&name)?.into_iter().collect();
-            pairs.write(changes)?;
-            batch.insert(name, pack(&pairs.into_iter().collect::<Vec<_>>()));
+        for changes in named.chunk_by(|(a, ..), (b, ..)| a == b) {
+            let name = changes[0].0.as_slice();
+            let bucket = self.bucket(name)?;
+            let mut pairs: BTreeMap<&[u8], &[u8]> = unpack(&bucket)?.into_iter().collect();
+            for (_, key, value) in changes {
+                match value {
+                    Some(value) => pairs.insert(key, value),
+                    None => pairs.remove(key.as_slice()),
+                };
+            }
+            batch.insert(name, pack(pairs));
             operations += 1;
             if operations == BATCH {
                 let full = std::mem::take(&mut batch);
@@ -277,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_bucket_that_is_cut_is_an_error_and_no_panic() {
-        let packed = pack(&[(b"key".to_vec(), b"value".to_vec())]);
+        let packed = pack([(&b"key"[..], &b"value"[..])]);
         assert!(unpack(&packed).is_ok());
         for length in 1..packed.len() {
             assert!(unpack(&packed[..length]).is_err(), "cut at {length}");

@@ -6,23 +6,24 @@ use std::time::{Duration, Instant};
 
 use super::head::{self, Head};
 use super::index::Index;
-use super::ledger::{Entry, Ledger, Position, Tail};
+use super::ledger::{Ledger, Position, Tail};
 use super::map::{NotOpened, Sled};
 use super::{Notice, Paths, StoreError};
 use crate::disk;
 
-/// Applies what the ledger has beyond the index, many events at a time: each bucket of the index is then written a few times, not thousands.
+/// Applies what the ledger has beyond the index, many keys at a time: each bucket of the index is then written a few times, not thousands.
 fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), StoreError> {
     const AT_ONCE: usize = 1 << 17;
-    let mut waiting: Vec<Entry> = Vec::new();
-    let outcome = ledger.replay(index.position()?, |batch| {
-        waiting.extend(batch);
-        if waiting.len() < AT_ONCE {
+    let position = index.position()?;
+    let mut pending = index.pending();
+    let outcome = ledger.replay(position, |batch| {
+        pending.apply(&batch)?;
+        if pending.len() < AT_ONCE {
             return Ok(());
         }
-        index.apply(&std::mem::take(&mut waiting))
+        pending.write()
     })?;
-    index.apply(&waiting)?;
+    pending.write()?;
     Ok(outcome)
 }
 

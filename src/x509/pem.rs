@@ -27,33 +27,55 @@ fn wrapped() -> Encoding {
 
 /// One PEM block.
 pub fn encode(label: &str, der: &[u8]) -> String {
-    let base64 = wrapped();
-    let mut text = String::with_capacity(base64.encode_len(der.len()) + 2 * label.len() + 40);
-    text.push_str(&format!("-----BEGIN {label}-----\n"));
-    base64.encode_append(der, &mut text);
-    text.push_str(&format!("-----END {label}-----\n"));
-    text
+    pieces(label, der).collect()
 }
 
-/// Whether `text` is exactly one block of `der`, read back line by line: a list of a million entries is not held a second time.
-pub fn is_block_of(label: &str, der: &[u8], text: &str) -> bool {
-    let inner = text
-        .strip_prefix(&format!("-----BEGIN {label}-----\n"))
-        .and_then(|rest| rest.strip_suffix(&format!("-----END {label}-----\n")));
-    let Some(inner) = inner else { return false };
-    let mut chunks = der.chunks(48);
-    inner.lines().all(|line| {
-        let mut octets = [0; 48];
-        let decoded = BASE64
-            .decode_len(line.len())
-            .ok()
-            .and_then(|length| octets.get_mut(..length));
-        let decoded = decoded.and_then(|place| {
-            let length = BASE64.decode_mut(line.as_bytes(), place).ok()?;
-            place.get(..length)
-        });
-        decoded.is_some() && decoded == chunks.next()
-    }) && chunks.next().is_none()
+/// The octets of one line.
+const LINE: usize = 48;
+/// The octets of one piece: whole lines.
+const PIECE: usize = LINE << 10;
+
+/// One PEM block in pieces of whole lines: the text of a list of a million entries is not held as a whole.
+pub fn pieces<'a>(label: &str, der: &'a [u8]) -> impl Iterator<Item = String> + use<'a> {
+    let base64 = wrapped();
+    std::iter::once(boundary("BEGIN", label))
+        .chain(der.chunks(PIECE).map(move |octets| base64.encode(octets)))
+        .chain(std::iter::once(boundary("END", label)))
+}
+
+fn boundary(which: &str, label: &str) -> String {
+    format!("-----{which} {label}-----\n")
+}
+
+/// Whether the pieces of a block, read back, are a block of these octets.
+pub fn reads_back(label: &str, der: &[u8]) -> bool {
+    is_block_of(label, der, pieces(label, der))
+}
+
+/// Whether these are, put together, exactly one block of `der`. Reads line by line, with another decoder than wrote them.
+fn is_block_of(label: &str, der: &[u8], mut pieces: impl Iterator<Item = String>) -> bool {
+    let mut is_next = |is: &dyn Fn(&str) -> bool| pieces.next().is_some_and(|piece| is(&piece));
+    is_next(&|piece| piece == boundary("BEGIN", label))
+        && der
+            .chunks(PIECE)
+            .all(|octets| is_next(&|piece| are_lines_of(octets, piece)))
+        && is_next(&|piece| piece == boundary("END", label))
+        && pieces.next().is_none()
+}
+
+fn are_lines_of(octets: &[u8], text: &str) -> bool {
+    let mut chunks = octets.chunks(LINE);
+    let mut decoded = [0; LINE];
+    text.ends_with('\n')
+        && text.lines().all(|line| {
+            let length = BASE64.decode_len(line.len()).unwrap_or(usize::MAX);
+            let decoded = decoded.get_mut(..length).and_then(|place| {
+                let length = BASE64.decode_mut(line.as_bytes(), place).ok()?;
+                place.get(..length)
+            });
+            decoded.is_some() && decoded == chunks.next()
+        })
+        && chunks.next().is_none()
 }
 
 /// The octets of the only PEM block of `text`, which must have this label; text around it is passed over.
@@ -79,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_block_reads_back_and_has_lines_of_64() {
-        for length in [0, 1, 47, 48, 49, 1000] {
-            let der: Vec<u8> = (0..length).map(|i: u32| i.to_le_bytes()[0]).collect();
+        for length in [0, 1, LINE - 1, LINE, LINE + 1, 1000, PIECE - 1, PIECE, PIECE + 1] {
+            let der: Vec<u8> = (0..length).map(|i| i.to_le_bytes()[0]).collect();
             let text = encode(CRL, &der);
             assert!(text.lines().all(|line| line.len() <= 64), "{text}");
             assert!(
@@ -88,9 +110,14 @@ mod tests {
                 "{text}"
             );
             assert_eq!(decode(CRL, text.as_bytes()).unwrap(), der);
-            assert!(is_block_of(CRL, &der, &text));
-            assert!(!is_block_of(CRL, &[&der[..], &[0]].concat(), &text));
-            assert!(der.is_empty() || !is_block_of(CRL, &der[1..], &text));
+            assert!(reads_back(CRL, &der));
+            assert!(!is_block_of(CRL, &[&der[..], &[0]].concat(), pieces(CRL, &der)));
+            assert!(der.is_empty() || !is_block_of(CRL, &der[1..], pieces(CRL, &der)));
+            assert!(!is_block_of(CERTIFICATE, &der, pieces(CRL, &der)));
+            assert!(!is_block_of(CRL, &der, pieces(CRL, &der).chain(["x\n".into()])));
+            for cut in 0..pieces(CRL, &der).count() {
+                assert!(!is_block_of(CRL, &der, pieces(CRL, &der).take(cut)));
+            }
         }
     }
 

@@ -11,8 +11,8 @@ use pki::model::event::{Issued, KeySource};
 use pki::model::{Fact, Form, Platform, Reason, Serial, Span, Time, Validity};
 use rand_core::Rng;
 
-/// How many devices share one commit.
-const BATCH: u64 = 20_000;
+/// How many devices share one commit: as many as in a bulk issue.
+const BATCH: u64 = 256;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();

@@ -1,0 +1,126 @@
+//! The certificates that servers accept, as they are told.
+
+use std::fmt::Write;
+
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use serde::Serialize;
+
+use super::file::Body;
+use crate::model::{Address, Record, Serial, Status, Time};
+
+/// `allowed.map` and `devices.json`, written certificate by certificate: their records are never in memory together.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    now: Time,
+    allowed: String,
+    devices: String,
+}
+
+/// One line of `devices.json`.
+#[derive(Serialize)]
+struct Device<'a> {
+    serial: Serial,
+    address: &'a Address,
+    spki_sha256: String,
+    #[serde(rename = "x5t#S256")]
+    x5t_s256: String,
+    not_after: Time,
+    status: Status,
+}
+
+impl Accepted {
+    /// Nothing is accepted yet.
+    pub fn new(now: Time) -> Self {
+        Self {
+            now,
+            allowed: String::new(),
+            devices: String::from("{\"version\":1,\"devices\":["),
+        }
+    }
+
+    /// One more certificate, where servers are to accept it: an undelivered one is nobody's. They come in the order of their serials.
+    pub fn take(&mut self, record: &Record) {
+        let status = record.status(self.now);
+        match status {
+            Status::Valid | Status::Superseded => {}
+            Status::Undelivered | Status::Revoked | Status::Expired => return,
+        }
+        let first = self.allowed.is_empty();
+        // An address has no character that nginx or JSON would read as more than itself.
+        writeln!(self.allowed, "{} \"{}\";", record.serial, record.address).expect("a string takes any text");
+        let device = Device {
+            serial: record.serial,
+            address: &record.address,
+            spki_sha256: BASE64.encode(&record.spki_sha256),
+            x5t_s256: BASE64URL_NOPAD.encode(&record.certificate_sha256),
+            not_after: record.validity.not_after,
+            status,
+        };
+        self.devices.push_str(if first { "\n" } else { ",\n" });
+        self.devices
+            .push_str(&serde_json::to_string(&device).expect("strings have a JSON form"));
+    }
+
+    pub(super) fn into_bodies(mut self) -> (Body, Body) {
+        self.devices.push_str("\n]}\n");
+        (
+            Body::of(self.allowed.into_bytes()),
+            Body::of(self.devices.into_bytes()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Reason, Span, State, Validity};
+
+    #[test]
+    fn only_what_is_to_be_accepted_is_told() {
+        let now = Time::from_unix(1_800_000_000);
+        let record = |number: u8, state, days| Record {
+            serial: Serial::from_random([number; 16]),
+            address: "alice/phone".parse().unwrap(),
+            validity: Validity {
+                not_before: now - Span::days(9),
+                not_after: now + Span::days(days),
+            },
+            state,
+            spki_sha256: [number; 32],
+            certificate_sha256: [number; 32],
+            seq: 1,
+            offset: 0,
+        };
+        let (at, reason) = (now, Reason::Lost);
+        let told = |records: &[Record]| {
+            let mut accepted = Accepted::new(now);
+            records.iter().for_each(|record| accepted.take(record));
+            let (allowed, devices) = accepted.into_bodies();
+            [allowed, devices]
+                .map(|body| String::from_utf8(body.pieces().flat_map(|p| p.into_owned()).collect()).unwrap())
+        };
+        let [allowed, devices] = told(&[
+            record(1, State::Undelivered, 9),
+            record(2, State::Active, 9),
+            record(3, State::Active, -1),
+            record(4, State::Superseded, 9),
+            record(5, State::Revoked { at, reason }, 9),
+        ]);
+        let serials = [2, 4].map(|number| Serial::from_random([number; 16]).to_string());
+        let line = |serial: &String| format!("{serial} \"alice/phone\";\n");
+        assert_eq!(allowed, serials.each_ref().map(line).concat());
+        let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
+        let listed = devices["devices"].as_array().unwrap();
+        assert_eq!(
+            listed.iter().map(|d| &d["serial"]).collect::<Vec<_>>(),
+            serials.each_ref()
+        );
+        assert_eq!(listed[1]["status"], "superseded");
+        let [allowed, devices] = told(&[]);
+        assert_eq!(allowed, "");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&devices).unwrap()["devices"],
+            serde_json::json!([])
+        );
+    }
+}
