@@ -270,6 +270,39 @@ fn three_wrong_passphrases_are_enough() {
 }
 
 #[test]
+fn messages_fit_the_terminal_and_commands_stay_whole() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = lived_in();
+    let long = "d".repeat(70);
+    let nowhere = format!("list --home {long}");
+    std::fs::create_dir(home.path(&long)).unwrap();
+    for (columns, fits, command, code) in [
+        (34, 34, "issue alice", 1),
+        (48, 48, "issue alice --for nokia", 2),
+        (220, 100, nowhere.as_str(), 1),
+    ] {
+        let script = format!("stty cols {columns}; pki {command}");
+        let seen = Terminal::start(&home, "xterm", &script).ends(code);
+        let shown = console::strip_ansi_codes(&seen).replace("\u{e2}\u{86}\u{92}", "→");
+        let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= fits), "{seen}");
+        assert!(
+            lines[0].starts_with("pki: ") && lines[1].starts_with("     "),
+            "{seen}"
+        );
+        if command == "issue alice" {
+            assert!(lines.contains(&"       `pki revoke alice/phone`"), "{seen}");
+        }
+    }
+    // A script reads whole lines.
+    let seen = Terminal::start(&home, "xterm", "stty cols 48; pki issue alice 2>err").ends(1);
+    assert!(!seen.contains("pki:"), "{seen}");
+    assert_eq!(read(&home, "err").lines().count(), 2, "{}", read(&home, "err"));
+}
+
+#[test]
 fn nobody_types_a_passphrase_for_what_will_be_refused() {
     if !need(&["openssl"]) {
         return;

@@ -110,7 +110,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         std::path::absolute(founded.home.path()).unwrap_or_else(|_| founded.home.path().to_owned());
     let absolute = absolute.display();
     for line in timer(&executable, &absolute) {
-        ui.more(line);
+        ui.verbatim(line);
     }
     ui.hint("next: `pki issue alice`");
     let made = Made {

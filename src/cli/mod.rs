@@ -18,6 +18,7 @@ mod root;
 mod secrets;
 mod show;
 mod ui;
+mod wrap;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -240,7 +241,7 @@ fn usage_error(error: &clap::Error, json: bool) -> Exit {
         let failure = Failure::usage(message).hint("see --help");
         ui::line(&serde_json::json!({ "error": failure }).to_string());
     } else {
-        ui::line(&format!("pki: {text}"));
+        ui::message(&format!("pki: {text}"), ui::INDENT);
     }
     Exit::Usage
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::failure::{Exit, Failure};
+use super::wrap::wrapped;
 use crate::key::Passphrase;
 
 /// When to colour.
@@ -108,12 +109,19 @@ impl Ui {
     /// What to do next.
     pub fn hint(&self, text: impl Display) {
         if !self.quiet {
-            line(&format!("     {}{text}", self.paint("2", "→ ")));
+            self.arrow(&text);
         }
     }
 
     /// Lines that belong to what was just said.
     pub fn more(&self, text: impl Display) {
+        if !self.quiet {
+            message(&format!("     {text}"), INDENT);
+        }
+    }
+
+    /// A line that belongs to what was just said and will be copied: it stays in one piece.
+    pub fn verbatim(&self, text: impl Display) {
         if !self.quiet {
             line(&format!("     {text}"));
         }
@@ -128,12 +136,16 @@ impl Ui {
         }
         self.error_line("", &self.paint("31", &failure.message));
         if let Some(hint) = &failure.hint {
-            line(&format!("     {}{hint}", self.paint("2", "→ ")));
+            self.arrow(hint);
         }
     }
 
     fn error_line(&self, prefix: &str, text: &dyn Display) {
-        line(&format!("pki: {prefix}{text}"));
+        message(&format!("pki: {prefix}{text}"), INDENT);
+    }
+
+    fn arrow(&self, text: &dyn Display) {
+        message(&format!("     {}{text}", self.paint("2", "→ ")), INDENT + 2);
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -352,6 +364,26 @@ impl Ui {
             .with_style(style)
             .with_message(what)
     }
+}
+
+/// How far in everything stands that follows `pki: `.
+pub(super) const INDENT: usize = 5;
+
+/// The widest that a message gets, however wide the terminal: longer lines are hard to read.
+const WIDEST: usize = 100;
+
+/// A message to stderr: in the width of the terminal, and as it is where stderr is none, for scripts and logs.
+pub(super) fn message(text: &str, indent: usize) {
+    match columns() {
+        Some(columns) => line(&wrapped(text, columns, indent)),
+        None => line(text),
+    }
+}
+
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    let columns = usize::from(size.ws_col);
+    (columns > 0).then_some(columns.min(WIDEST))
 }
 
 /// One line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write there are passed over.
