@@ -21,6 +21,7 @@ use super::failure::{Exit, Failure};
 use super::report::{DryRun, IssuedReport, table};
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
+use super::words::Words;
 
 /// Issue a certificate for a device, as a PKCS#12 bundle
 ///
@@ -47,8 +48,8 @@ pub struct Args {
     /// Her e-mail address
     #[arg(long)]
     email: Option<Email>,
-    /// What the device runs: ios, macos, windows, android, java, linux, any
-    #[arg(long = "for", value_name = "TARGET")]
+    /// What the device runs [default: any]
+    #[arg(long = "for", value_name = "TARGET", value_parser = Words::new(&Platform::ALL, Platform::word))]
     platform: Option<Platform>,
     /// How many days the certificate is good [default: the profile's, 90]
     #[arg(long, value_name = "N")]
@@ -75,8 +76,8 @@ pub struct DeliveryArgs {
     /// Write the generated passphrase to this file (0600); with several devices a line ADDRESS<TAB>PASSPHRASE each
     #[arg(long, value_name = "FILE")]
     pub bundle_passphrase_out: Option<PathBuf>,
-    /// The bundle's encryption: modern or legacy [default: what the target opens]
-    #[arg(long, value_name = "FORM")]
+    /// The bundle's encryption [default: what the target opens]
+    #[arg(long, value_name = "FORM", value_parser = Words::new(&Form::ALL, Form::word))]
     pub p12: Option<Form>,
     /// Also as a QR code
     #[arg(long, value_name = "WHAT", default_value = "none")]

@@ -7,6 +7,7 @@ use crate::model::{Employee, Span, Status};
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{Row, table};
+use super::words::Words;
 
 /// List the certificates, by person and device
 #[derive(Debug, clap::Args)]
@@ -21,8 +22,8 @@ pub struct Args {
     /// Only this person's
     #[arg(long, value_name = "EMPLOYEE")]
     employee: Option<Employee>,
-    /// Only these: valid, superseded, undelivered, revoked, expired
-    #[arg(long, value_name = "STATUS")]
+    /// Only these
+    #[arg(long, value_name = "STATUS", value_parser = Words::new(&Status::ALL, Status::word))]
     status: Option<Status>,
     /// Only valid ones that end within this time
     #[arg(long, value_name = "DURATION")]

@@ -18,6 +18,7 @@ mod root;
 mod secrets;
 mod show;
 mod ui;
+mod words;
 mod wrap;
 
 use std::ffi::OsString;

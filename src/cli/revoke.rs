@@ -10,6 +10,7 @@ use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
 use super::report::DryRun;
 use super::secrets::IssuingSecret;
+use super::words::Words;
 
 /// Lock a device out: every certificate of it that servers accept, at once
 ///
@@ -26,8 +27,8 @@ pub struct Args {
     /// EMPLOYEE, EMPLOYEE/DEVICE or a serial number
     #[arg(value_name = "ADDRESS|SERIAL")]
     whom: Named,
-    /// Why: lost, stolen, compromised, left, replaced, unspecified
-    #[arg(long, default_value = "lost")]
+    /// Why
+    #[arg(long, default_value = "lost", value_parser = Words::new(&Reason::ALL, Reason::word))]
     reason: Reason,
     #[command(flatten)]
     common: Common,
