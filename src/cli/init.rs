@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 
 use crate::config::check_base_url;
-use crate::key::Passphrase;
 use crate::model::text::{printable, quoted};
 use crate::model::{Domain, IpRange, NameConstraints};
 use crate::operate::{self, Founding, Passphrases};
@@ -86,7 +85,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         )
         .hint("`pki doctor` tells how it is; another one needs another --home"));
     }
-    let passphrases = passphrases(&args.root, &args.issuing, context)?;
+    let root = args.root.new_passphrase(ui)?;
+    let issuing = args.issuing.new_passphrase(&root, ui)?;
+    let passphrases = Passphrases { root, issuing };
     ui.detail("making two keys, and opening each once more");
     let founded = operate::found(&founding, &passphrases, system_clock, &account())?;
 
@@ -154,21 +155,4 @@ fn unique(domains: Vec<Domain>) -> Vec<Domain> {
         }
     }
     kept
-}
-
-/// Two new passphrases that differ.
-fn passphrases(
-    root: &RootSecret,
-    issuing: &IssuingSecret,
-    context: &Context,
-) -> Result<Passphrases, Failure> {
-    let root: Passphrase = root.new_passphrase(&context.ui)?;
-    let issuing = issuing.new_passphrase(&context.ui)?;
-    if root.same_as(&issuing) {
-        return Err(
-            Failure::refused("the passphrases of root and issuing key are the same")
-                .hint("the root's is for the safe, the issuing key's for every day: choose two"),
-        );
-    }
-    Ok(Passphrases { root, issuing })
 }

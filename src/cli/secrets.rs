@@ -88,12 +88,12 @@ impl IssuingSecret {
             .is_typed()
     }
 
-    /// A new passphrase, strong enough.
+    /// A new passphrase, strong enough and not the root's.
     ///
     /// # Errors
-    /// Where none is given, or it is weak.
-    pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
-        self.wanted(None).new_passphrase(ui)
+    /// Where none is given, it is weak, or the root's.
+    pub fn new_passphrase(&self, root: &Passphrase, ui: &Ui) -> Result<Passphrase, Failure> {
+        self.wanted(None).new_passphrase(Some(root), ui)
     }
 
     /// Opens the issuing CA. Takes as long as the key's scrypt.
@@ -128,7 +128,7 @@ impl RootSecret {
     /// # Errors
     /// Where none is given, or it is weak.
     pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
-        self.wanted(None).new_passphrase(ui)
+        self.wanted(None).new_passphrase(None, ui)
     }
 
     /// Opens the root. Takes as long as the key's scrypt.
@@ -282,7 +282,9 @@ impl Wanted<'_> {
         ))
     }
 
-    fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+    /// A new one that is strong, and not the one of another key.
+    fn new_passphrase(&self, other: Option<&Passphrase>, ui: &Ui) -> Result<Passphrase, Failure> {
+        let taken = |passphrase: &Passphrase| other.is_some_and(|other| other.same_as(passphrase));
         let strong = |passphrase: &Passphrase| {
             passphrase
                 .demand_strength()
@@ -290,10 +292,22 @@ impl Wanted<'_> {
         };
         if let Some(passphrase) = self.given()? {
             strong(&passphrase).map_err(Failure::refused)?;
+            if taken(&passphrase) {
+                return Err(
+                    Failure::refused("the passphrases of root and issuing key are the same")
+                        .hint("the root's is for the safe, the issuing key's for every day: choose two"),
+                );
+            }
             return Ok(passphrase);
         }
         if ui.can_ask() {
-            ui.ask_new_passphrase(self.what, strong)
+            ui.ask_new_passphrase(self.what, |passphrase| {
+                strong(passphrase)?;
+                if taken(passphrase) {
+                    return Err("that is the root key's passphrase: choose another for every day".into());
+                }
+                Ok(())
+            })
         } else {
             Err(self.missing())
         }

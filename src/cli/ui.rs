@@ -249,7 +249,7 @@ impl Ui {
         passphrase(typed, what)
     }
 
-    /// Asks twice for a new passphrase, until both agree and it is strong enough.
+    /// Asks for a new passphrase until it fits, and then once more until both agree.
     ///
     /// # Errors
     /// Where there is no terminal.
@@ -258,23 +258,16 @@ impl Ui {
         what: &str,
         fits: impl Fn(&Passphrase) -> Result<(), String>,
     ) -> Result<Passphrase, Failure> {
-        let term = self.term()?;
-        loop {
-            let typed = dialoguer::Password::new()
-                .with_prompt(format!("New passphrase for the {what} (12 characters or more)"))
-                .with_confirmation("The same again", "They differ; once more")
-                .interact_on(&term)
-                .map_err(prompt_failed)?;
-            let complaint = match passphrase(typed, what) {
-                Ok(passphrase) => match fits(&passphrase) {
-                    Ok(()) => return Ok(passphrase),
-                    Err(complaint) => complaint,
-                },
-                Err(failure) => failure.message,
-            };
-            term.write_line(&complaint)
-                .map_err(|e| Failure::secret(e.to_string()))?;
-        }
+        let typed = dialoguer::Password::new()
+            .with_prompt(format!("New passphrase for the {what} (12 characters or more)"))
+            .validate_with(|typed: &String| {
+                let passphrase = passphrase(typed.clone(), what).map_err(|failure| failure.message)?;
+                fits(&passphrase)
+            })
+            .with_confirmation("The same again", "They differ; once more")
+            .interact_on(&self.term()?)
+            .map_err(prompt_failed)?;
+        passphrase(typed, what)
     }
 
     /// Asks for a yes. `--yes` answers it.
