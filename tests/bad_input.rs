@@ -892,6 +892,47 @@ fn names_that_look_like_hosts_or_fill_the_field_verify() {
 }
 
 #[test]
+fn files_that_cannot_be_shown() {
+    let home = Home::staffed();
+    fn unknown<'a>(message: &'a str) -> Wrong<'a> {
+        Wrong {
+            exit: 1,
+            kind: "unknown",
+            message,
+        }
+    }
+    for file in ["none.crt", "none/none.crt", "./none", "/none/at/all"] {
+        fails(
+            &home,
+            &["show", file],
+            unknown(&format!("there is no file {file}")),
+        );
+    }
+    fails(&home, &["show", "none"], unknown("there is no employee none"));
+    for directory in ["home", "home/public", "."] {
+        fails(
+            &home,
+            &["show", directory],
+            refused(&format!("{directory} is a directory")),
+        );
+    }
+    let told = fails(
+        &home,
+        &["show", "alice-phone.p12"],
+        refused("alice-phone.p12 is a PKCS#12 bundle: what is in it is encrypted"),
+    );
+    assert!(
+        told.stderr
+            .contains("`openssl pkcs12 -nokeys -info -in alice-phone.p12`"),
+        "{told}"
+    );
+    given(&home, "csr", "ed25519.csr");
+    let message = "ed25519.csr has no certificate with a P-256 key, no CRL that this program writes and no such request: \
+                   it has a key of the algorithm Ed25519: only P-256 keys are certified";
+    fails(&home, &["show", "ed25519.csr"], refused(message));
+}
+
+#[test]
 fn what_is_no_home() {
     let home = Home::new();
     std::fs::create_dir(home.path("empty")).unwrap();

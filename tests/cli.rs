@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::path::Path;
+
 use support::{Home, need};
 
 #[test]
@@ -28,4 +30,56 @@ fn a_shell_completes_the_words_of_a_flag() {
         let told = home.foreign("bash", &["--norc", "-c", &ask]).ok();
         assert_eq!(told.stdout.trim(), offered, "{told}");
     }
+}
+
+#[test]
+fn show_shows_everything_that_a_file_holds() {
+    let home = Home::staffed();
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap();
+    let request = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/csr/good.csr");
+    let (root, issuing) = (
+        read(home.public("ca/root.crt")),
+        read(home.public("ca/issuing.crt")),
+    );
+    let (crl, request) = (read(home.public("crl/issuing.pem")), read(request));
+    let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    home.write_private(
+        "all",
+        &[&root, &crl, "a remark\n", key, &issuing, &request].concat(),
+    );
+
+    let said = home.run(&["show", "all", "--json"]).json();
+    let kinds: Vec<&str> = said["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["certificate", "crl", "other", "certificate", "request"],
+        "{said}"
+    );
+    assert_eq!(said["items"][2]["label"], "PRIVATE KEY", "{said}");
+    let told = home.run(&["show", "all"]).stdout;
+    let begins: Vec<&str> = told
+        .split("\n\n")
+        .map(|part| part.lines().next().unwrap())
+        .collect();
+    assert!(
+        begins[0] == "certificate of a CA" && begins[1].starts_with("CRL ") && begins.len() == 5,
+        "{told}"
+    );
+
+    let pem = home.run(&["show", "all", "--pem"]);
+    assert_eq!(pem.stdout, [root.as_str(), &crl, &issuing, &request].concat());
+    assert!(pem.stderr.contains("PRIVATE KEY is left out"), "{pem}");
+
+    // One thing alone is no list.
+    let said = home.run(&["show", "home/public/ca/root.der", "--json"]).json();
+    assert_eq!(
+        (&said["kind"], &said["ca"]),
+        (&"certificate".into(), &true.into()),
+        "{said}"
+    );
 }

@@ -17,6 +17,7 @@ mod revoke;
 mod root;
 mod secrets;
 mod show;
+mod show_file;
 mod ui;
 mod words;
 mod wrap;
