@@ -182,7 +182,7 @@ impl Context {
                 crl.next_update
             ));
             self.ui
-                .hint("run `pki publish` now, and set up the timer of docs/how-to/timer.md");
+                .hint("run `pki publish` now, and have a timer run it every six hours: `pki help publish` shows the line");
         } else if left.as_seconds() * 3 < life {
             self.ui
                 .warn(format!("the CRL ends in {left}; then servers let nobody in"));

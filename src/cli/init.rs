@@ -124,13 +124,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// A timer that keeps the CRLs fresh, in the two ways that a machine may have.
 fn timer(executable: &str, home: &std::path::Display<'_>) -> [String; 7] {
     [
-        "systemd, two files, then `systemctl enable --now pki-publish.timer` (hardened units are in docs/units):".into(),
+        "systemd, two files, then `systemctl enable --now pki-publish.timer`:".into(),
         "  pki-publish.service   [Service] Type=oneshot".into(),
         "                        LoadCredential=pki-passphrase:/etc/pki/passphrase".into(),
         format!("                        ExecStart={executable} --home {home} publish --no-input"),
-        "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true [Install] WantedBy=timers.target".into(),
+        "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true [Install] WantedBy=timers.target"
+            .into(),
         "cron, one line in the crontab of this account:".into(),
-        format!("  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {executable} --home {home} publish --no-input -q"),
+        format!(
+            "  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {executable} --home {home} publish --no-input -q"
+        ),
     ]
 }
 

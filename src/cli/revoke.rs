@@ -222,7 +222,7 @@ fn finish(
             if published {
                 ui.say("the new CRL is published");
             }
-            ui.hint("servers that fetch it act on their next reload; see docs/how-to/lost-phone.md");
+            ui.hint("servers act on it when they next load the CRL, or at once where they consult server/revoked.map");
         }
         None if !revoked.certificates.is_empty() => {
             ui.hint("run `pki publish`: until then servers let it in");
