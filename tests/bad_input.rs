@@ -241,6 +241,13 @@ fn values_in_argv() {
 }
 
 #[test]
+fn the_usage_line_has_what_is_required_and_no_more() {
+    let home = Home::unfounded();
+    let told = finish(&mut home.pki(&["renew", "--nonsense"]), b"").exits(2);
+    assert!(told.stderr.contains("\nUsage: pki renew [OPTIONS] [ADDRESS]\n"), "{told}");
+}
+
+#[test]
 fn lives_that_are_too_long() {
     let home = Home::new();
     for days in ["0", "399", "100000"] {

@@ -87,8 +87,11 @@ impl Context {
                 .filter(|path| path.is_absolute())
                 .or_else(|| from_home(".local/share"))
         };
+        // Not by clap, which would show --home in every usage line once the variable is set.
+        let variable = std::env::var_os("PKI_HOME").filter(|path| !path.is_empty());
         self.home
             .clone()
+            .or_else(|| variable.map(PathBuf::from))
             .or_else(|| data.map(|data| data.join("pki")))
             .ok_or_else(|| {
                 Failure::refused("it is not known where the PKI is")

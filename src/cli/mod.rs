@@ -68,14 +68,8 @@ struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// The directory of the PKI [default: the platform's data directory + /pki]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "PKI_HOME",
-        hide_env_values = true
-    )]
+    /// The directory of the PKI [default: PKI_HOME, else the platform's data directory + /pki]
+    #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
     /// Print one JSON document instead of text; nothing is asked
     #[arg(long, global = true)]
