@@ -244,7 +244,10 @@ fn values_in_argv() {
 fn the_usage_line_has_what_is_required_and_no_more() {
     let home = Home::unfounded();
     let told = finish(&mut home.pki(&["renew", "--nonsense"]), b"").exits(2);
-    assert!(told.stderr.contains("\nUsage: pki renew [OPTIONS] [ADDRESS]\n"), "{told}");
+    assert!(
+        told.stderr.contains("\nUsage: pki renew [OPTIONS] [ADDRESS]\n"),
+        "{told}"
+    );
 }
 
 #[test]

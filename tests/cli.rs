@@ -83,3 +83,19 @@ fn show_shows_everything_that_a_file_holds() {
         "{said}"
     );
 }
+
+#[test]
+fn a_list_of_nobody_is_empty_and_says_so() {
+    let home = Home::staffed();
+    for more in [&[][..], &["--json"], &["--csv"], &["--check"], &["-q"]] {
+        let told = home.run(&[&["list", "--employee", "nobody"], more].concat());
+        assert!(
+            told.stderr
+                .contains("pki: warning: the ledger knows no employee nobody\n"),
+            "{told}"
+        );
+    }
+    // Who is known and has nothing of that kind is another matter.
+    let told = home.run(&["list", "--employee", "alice", "--status", "revoked"]);
+    assert_eq!(told.stderr, "pki: nothing to list\n", "{told}");
+}

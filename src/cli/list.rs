@@ -69,7 +69,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let now = system_clock();
     let mut records = Vec::new();
     match &args.employee {
-        Some(employee) => records = store.employee(employee)?,
+        Some(employee) => {
+            records = store.employee(employee)?;
+            // A filter that matches nothing is no error; a name that was mistyped should be noticed all the same.
+            if records.is_empty() && store.offboarded(employee)?.is_none() {
+                context
+                    .ui
+                    .warn(format!("the ledger knows no employee {employee}"));
+            }
+        }
         None => store.records(&mut |record| {
             records.push(record);
             Ok(())
