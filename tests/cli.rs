@@ -6,7 +6,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{Home, need};
+use support::{Home, cheap, need};
 
 #[test]
 fn a_shell_completes_the_words_of_a_flag() {
@@ -98,4 +98,75 @@ fn a_list_of_nobody_is_empty_and_says_so() {
     // Who is known and has nothing of that kind is another matter.
     let told = home.run(&["list", "--employee", "alice", "--status", "revoked"]);
     assert_eq!(told.stderr, "pki: nothing to list\n", "{told}");
+}
+
+#[test]
+fn a_renewal_tells_what_becomes_of_the_old_certificate() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let first = home.issue("alice", &["--days", "30"]);
+    let said = home.run(&["show", "alice", "--json"]).json();
+    let until = said["not_after"].as_str().unwrap()[..10].to_owned();
+    let renewed = |more: &[&str], out: &str| {
+        home.run(
+            &[
+                &[
+                    "renew",
+                    "alice",
+                    "--out",
+                    out,
+                    "--bundle-passphrase-out",
+                    &format!("{out}.secret"),
+                ],
+                more,
+            ]
+            .concat(),
+        )
+    };
+    let told = renewed(&[], "second");
+    let kept = format!(
+        "     the old certificate stays good until {until}, unless it is revoked: pki revoke {}\n",
+        first.serial
+    );
+    assert!(told.stderr.contains(&kept), "{told}");
+    let serial = home.run(&["show", "alice", "--json"]).json()["serial"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let told = renewed(&["--revoke-old"], "third");
+    assert!(
+        told.stderr
+            .contains(&format!("     the old certificate {serial} is revoked\n")),
+        "{told}"
+    );
+
+    let many = |more: &[&str], out: &str| {
+        home.run(
+            &[
+                &[
+                    "renew",
+                    "--expiring",
+                    "398d",
+                    "--out",
+                    out,
+                    "--bundle-passphrase-out",
+                    &format!("{out}.secret"),
+                ],
+                more,
+            ]
+            .concat(),
+        )
+    };
+    let told = many(&[], "fourth");
+    assert!(
+        told.stderr
+            .contains("each old certificate stays good until it ends"),
+        "{told}"
+    );
+    let told = many(&["--revoke-old"], "fifth");
+    assert!(told.stderr.contains("the old certificates are revoked"), "{told}");
+    let told = many(&["--revoke-old", "--dry-run"], "sixth");
+    assert!(!told.stderr.contains("old certificates"), "{told}");
 }

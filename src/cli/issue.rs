@@ -9,10 +9,10 @@ use crate::disk;
 use crate::home::Home;
 use crate::key::Passphrase;
 use crate::model::lifecycle::Holder;
-use crate::model::{Address, Email, Form, PersonName, Platform};
+use crate::model::{Address, Email, Form, PersonName, Platform, Record};
 use crate::operate::{
-    self, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox, Request,
-    RootInProfile, Tally,
+    self, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, Old, OperateError, Outbox,
+    Request, RootInProfile, Tally,
 };
 use crate::x509::request::Request as Csr;
 
@@ -289,7 +289,13 @@ pub fn one(
         Err(error) => return Err(error.into()),
     };
     let issuance = issuance.ok_or_else(|| Failure::new(Exit::Bug, "bug", "nothing was issued"))?;
-    tell_issued(&issuance, args, context);
+    // It is issued whether or not the old one can be looked at.
+    let replaced: Vec<Record> = issuance
+        .supersedes
+        .iter()
+        .filter_map(|serial| session.store.record(serial).ok()?)
+        .collect();
+    tell_issued(&issuance, &replaced, args, context);
     let published = publish(args, &mut session, &issuing, context);
     ui.report_done(&IssuedReport::from(&issuance), published)
 }
@@ -374,7 +380,7 @@ impl fmt::Display for Planned {
     }
 }
 
-fn tell_issued(issuance: &Issuance, args: &DeliveryArgs, context: &Context) {
+fn tell_issued(issuance: &Issuance, replaced: &[Record], args: &DeliveryArgs, context: &Context) {
     let ui = &context.ui;
     if issuance.lost > 0 {
         ui.say(format!(
@@ -387,6 +393,16 @@ fn tell_issued(issuance: &Issuance, args: &DeliveryArgs, context: &Context) {
         issuance.address,
         issuance.validity.not_after.date()
     ));
+    for old in replaced {
+        ui.more(match old.revocation() {
+            Some(_) => format!("the old certificate {} is revoked", old.serial),
+            None => format!(
+                "the old certificate stays good until {}, unless it is revoked: pki revoke {}",
+                old.validity.not_after.date(),
+                old.serial
+            ),
+        });
+    }
     issuance.remarks.iter().for_each(|remark| ui.warn(remark));
     let Some(form) = issuance.form else {
         ui.hint("give the certificate to the device that made the request");
@@ -532,6 +548,15 @@ pub fn many(
         tally.already.len(),
         tally.failed.len()
     ));
+    match intent {
+        Intent::Renewal(Old::Kept) if !tally.issued.is_empty() => {
+            ui.more("each old certificate stays good until it ends, unless it is revoked");
+        }
+        Intent::Renewal(Old::Revoked) if !tally.issued.is_empty() => {
+            ui.more("the old certificates are revoked")
+        }
+        Intent::Renewal(_) | Intent::Single(_) | Intent::List(_) => {}
+    }
     for remark in tally
         .issued
         .iter()

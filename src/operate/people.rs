@@ -242,6 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        let list = b"employee,device,name\r\na,phone,\r\n\r\n\r\nb,phone,\"two\r\nlines\"\r\nC,phone,\r\n\"d\",phone,\n\nE,phone,\n";
+        let PeopleError::Rows(rows) = read(list).unwrap_err() else {
+            panic!("the list is read")
+        };
+        let lines: Vec<u64> = rows.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [5, 7, 10], "{rows:?}");
+    }
+
+    #[test]
     fn what_is_no_list_is_refused() {
         assert_eq!(read(b""), Err(PeopleError::Empty));
         assert_eq!(read(b"employee,device\n"), Err(PeopleError::Empty));
