@@ -11,14 +11,15 @@ use crate::key::Passphrase;
 use crate::model::lifecycle::Holder;
 use crate::model::{Address, Email, Form, PersonName, Platform, Record};
 use crate::operate::{
-    self, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, Old, OperateError, Outbox,
-    Request, RootInProfile, Tally,
+    self, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox, Request,
+    RootInProfile,
 };
 use crate::x509::request::Request as Csr;
 
+use super::bulk::many;
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::report::{DryRun, IssuedReport, table};
+use super::report::IssuedReport;
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
 use super::words::Words;
@@ -194,7 +195,7 @@ fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> R
 }
 
 /// Where passphrases will come from and go, decided before anything is done.
-fn handover<'a>(
+pub fn handover<'a>(
     args: &DeliveryArgs,
     show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,
     several: bool,
@@ -310,7 +311,8 @@ fn warn_if_behind(session: &operate::Session<'_>, context: &Context) {
     }
 }
 
-fn publish(
+/// Publishes what was issued, unless that is left to a later `pki publish`.
+pub fn publish(
     args: &DeliveryArgs,
     session: &mut operate::Session<'_>,
     issuing: &crate::authority::Issuing,
@@ -323,14 +325,16 @@ fn publish(
     Ok(context.tell_published(&published, session.now))
 }
 
-fn codes(qr: Qr) -> Codes {
+/// Whether QR codes are drawn.
+pub fn codes(qr: Qr) -> Codes {
     match qr {
         Qr::Bundle => Codes::Drawn,
         Qr::None => Codes::None,
     }
 }
 
-fn root(with_root: bool) -> RootInProfile {
+/// Whether an Apple profile asks to trust the root.
+pub fn root(with_root: bool) -> RootInProfile {
     if with_root {
         RootInProfile::Included
     } else {
@@ -438,200 +442,4 @@ fn draw(issuance: &Issuance, context: &Context) {
         )),
         None => {}
     }
-}
-
-#[derive(Debug, Serialize)]
-struct ManyReport {
-    issued: Vec<IssuedReport>,
-    already: Vec<Address>,
-    failed: Vec<Failed>,
-}
-
-#[derive(Debug, Serialize)]
-struct Failed {
-    address: Address,
-    reason: String,
-}
-
-impl fmt::Display for ManyReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = table(&["DEVICE", "RESULT"]);
-        for issued in &self.issued {
-            lines.add_row([issued.address().to_string(), issued.result()]);
-        }
-        for address in &self.already {
-            lines.add_row([address.to_string(), "already".to_owned()]);
-        }
-        for failed in &self.failed {
-            lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
-        }
-        f.write_str(&super::report::lines(&lines))
-    }
-}
-
-impl From<&Tally> for ManyReport {
-    fn from(tally: &Tally) -> Self {
-        Self {
-            issued: tally.issued.iter().map(IssuedReport::from).collect(),
-            already: tally.already.clone(),
-            failed: tally
-                .failed
-                .iter()
-                .map(|(address, reason)| Failed {
-                    address: address.clone(),
-                    reason: reason.clone(),
-                })
-                .collect(),
-        }
-    }
-}
-
-/// Issues to many devices: all are checked before the first.
-pub fn many(
-    args: &DeliveryArgs,
-    home: Home,
-    requests: Vec<Request>,
-    intent: Intent,
-    context: &Context,
-) -> Result<Exit, Failure> {
-    let ui = &context.ui;
-    let desk = context.desk_of(home);
-    let policy = clock_policy(args.confirm.as_deref())?;
-    let mut show = |address: &Address, passphrase: &Passphrase| {
-        ui.show_secret(&Zeroizing::new(format!("{address}\t{}", passphrase.expose())))
-    };
-    let passphrases = if args.dry_run {
-        Handover::Shown(&mut show)
-    } else {
-        handover(args, &mut show, true, ui)?
-    };
-    let forecast = check_all(&requests, intent, &desk.home, context)?;
-    if args.dry_run {
-        ui.say(format!(
-            "would issue {}, {} have a valid certificate already, {} would fail",
-            forecast.wanted.len(),
-            forecast.already,
-            forecast.failing.len()
-        ));
-        forecast.failing.iter().for_each(|why| ui.more(why));
-        let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
-        ui.report(&DryRun::new(would.collect()))?;
-        return Ok(Exit::Done);
-    }
-    let leap = { desk.session(policy)?.leap };
-    context.confirm_leap(leap)?;
-    let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut outbox = Outbox::open(&args.out)?;
-    let mut delivery = Delivery {
-        outbox: &mut outbox,
-        passphrases,
-        codes: codes(args.qr),
-        root: root(args.with_root),
-    };
-    let bar = ui.progress("issuing", requests.len());
-    let mut tally = operate::issue_all(
-        &desk,
-        policy,
-        &issuing,
-        &requests,
-        intent,
-        &mut delivery,
-        &mut |count| {
-            bar.inc(count as u64);
-        },
-    );
-    bar.finish_and_clear();
-    let failure = tally.stopped.take().map(Failure::from);
-    ui.say(format!(
-        "issued {}, {} had a valid certificate already, {} failed",
-        tally.issued.len(),
-        tally.already.len(),
-        tally.failed.len()
-    ));
-    match intent {
-        Intent::Renewal(Old::Kept) if !tally.issued.is_empty() => {
-            ui.more("each old certificate stays good until it ends, unless it is revoked");
-        }
-        Intent::Renewal(Old::Revoked) if !tally.issued.is_empty() => {
-            ui.more("the old certificates are revoked")
-        }
-        Intent::Renewal(_) | Intent::Single(_) | Intent::List(_) => {}
-    }
-    for remark in tally
-        .issued
-        .iter()
-        .flat_map(|issued| issued.remarks.iter().map(move |r| (&issued.address, r)))
-    {
-        ui.warn(format!("{}: {}", remark.0, remark.1));
-    }
-    let outcome = match failure {
-        Some(mut failure) => {
-            if !tally.issued.is_empty() {
-                failure.exit = Exit::Incomplete;
-            }
-            Err(failure.hint("mend that, then run the same command again: it goes on where it stopped"))
-        }
-        // Also where nothing was left to issue: an earlier run may have been cut off before it published.
-        None => context
-            .session(&desk, policy)
-            .and_then(|mut session| publish(args, &mut session, &issuing, context))
-            .map_err(|mut failure| {
-                if !tally.issued.is_empty() {
-                    failure.exit = Exit::Incomplete;
-                }
-                failure
-            }),
-    };
-    let exit = ui.report_done(&ManyReport::from(&tally), outcome)?;
-    if tally.failed.is_empty() {
-        return Ok(exit);
-    }
-    ui.hint("those were not issued; the others are done");
-    Ok(Exit::Incomplete)
-}
-
-/// What a list will come to.
-#[derive(Default)]
-struct Forecast {
-    wanted: Vec<Address>,
-    already: usize,
-    failing: Vec<String>,
-}
-
-/// Checks every request against policy and history, before the first is carried out.
-fn check_all(
-    requests: &[Request],
-    intent: Intent,
-    home: &Home,
-    context: &Context,
-) -> Result<Forecast, Failure> {
-    let store = context.read(home)?;
-    let now = system_clock().max(store.last_time());
-    let mut forecast = Forecast::default();
-    let mut refused = Vec::new();
-    for request in requests {
-        match operate::plan(&store, home, request, intent, now) {
-            Ok(_) => forecast.wanted.push(request.holder.address.clone()),
-            Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
-            Err(OperateError::Refused(why)) => refused.push(format!("  {}: {why}", request.holder.address)),
-            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
-            // Who was locked out is told at the end, and is no obstacle to the others.
-            Err(why) => forecast
-                .failing
-                .push(format!("{}: {why}", request.holder.address)),
-        }
-    }
-    if refused.is_empty() {
-        return Ok(forecast);
-    }
-    let count = refused.len();
-    refused.truncate(20);
-    Err(Failure::new(
-        Exit::Refused,
-        "policy",
-        format!(
-            "nothing was issued; {count} rows ask for what policy refuses:\n{}",
-            refused.join("\n")
-        ),
-    ))
 }

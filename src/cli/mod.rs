@@ -3,6 +3,7 @@
 //! One file per verb: its doc comment is its help, its `Args` are its flags, and one function does it.
 
 mod audit;
+mod bulk;
 mod completions;
 mod context;
 mod doctor;

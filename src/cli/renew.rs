@@ -7,9 +7,10 @@ use crate::model::{Record, Span, Status};
 use crate::operate::{Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
+use super::bulk::many;
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::issue::{DeliveryArgs, many, one, read_request};
+use super::issue::{DeliveryArgs, one, read_request};
 
 /// Issue a newer certificate to a device that has one
 ///

@@ -1,0 +1,213 @@
+//! Many devices at once, for `issue --from` and `renew --expiring`: checked before the first, and told as a whole.
+
+use std::fmt;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::home::Home;
+use crate::key::Passphrase;
+use crate::model::Address;
+use crate::operate::{self, Delivery, Handover, Intent, Old, OperateError, Outbox, Request, Tally};
+
+use super::context::{Context, system_clock};
+use super::failure::{Exit, Failure};
+use super::issue::{DeliveryArgs, codes, handover, publish, root};
+use super::report::{DryRun, IssuedReport, table};
+use super::root::clock_policy;
+
+#[derive(Debug, Serialize)]
+struct ManyReport {
+    issued: Vec<IssuedReport>,
+    already: Vec<Address>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    address: Address,
+    reason: String,
+}
+
+impl fmt::Display for ManyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = table(&["DEVICE", "RESULT"]);
+        for issued in &self.issued {
+            lines.add_row([issued.address().to_string(), issued.result()]);
+        }
+        for address in &self.already {
+            lines.add_row([address.to_string(), "already".to_owned()]);
+        }
+        for failed in &self.failed {
+            lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
+        }
+        f.write_str(&super::report::lines(&lines))
+    }
+}
+
+impl From<&Tally> for ManyReport {
+    fn from(tally: &Tally) -> Self {
+        Self {
+            issued: tally.issued.iter().map(IssuedReport::from).collect(),
+            already: tally.already.clone(),
+            failed: tally
+                .failed
+                .iter()
+                .map(|(address, reason)| Failed {
+                    address: address.clone(),
+                    reason: reason.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Issues to many devices: all are checked before the first.
+pub fn many(
+    args: &DeliveryArgs,
+    home: Home,
+    requests: Vec<Request>,
+    intent: Intent,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let desk = context.desk_of(home);
+    let policy = clock_policy(args.confirm.as_deref())?;
+    let mut show = |address: &Address, passphrase: &Passphrase| {
+        ui.show_secret(&Zeroizing::new(format!("{address}\t{}", passphrase.expose())))
+    };
+    let passphrases = if args.dry_run {
+        Handover::Shown(&mut show)
+    } else {
+        handover(args, &mut show, true, ui)?
+    };
+    let forecast = check_all(&requests, intent, &desk.home, context)?;
+    if args.dry_run {
+        ui.say(format!(
+            "would issue {}, {} have a valid certificate already, {} would fail",
+            forecast.wanted.len(),
+            forecast.already,
+            forecast.failing.len()
+        ));
+        forecast.failing.iter().for_each(|why| ui.more(why));
+        let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
+        ui.report(&DryRun::new(would.collect()))?;
+        return Ok(Exit::Done);
+    }
+    let leap = { desk.session(policy)?.leap };
+    context.confirm_leap(leap)?;
+    let issuing = args.issuing.unlock(&desk.home, ui)?;
+    let mut outbox = Outbox::open(&args.out)?;
+    let mut delivery = Delivery {
+        outbox: &mut outbox,
+        passphrases,
+        codes: codes(args.qr),
+        root: root(args.with_root),
+    };
+    let bar = ui.progress("issuing", requests.len());
+    let mut tally = operate::issue_all(
+        &desk,
+        policy,
+        &issuing,
+        &requests,
+        intent,
+        &mut delivery,
+        &mut |count| {
+            bar.inc(count as u64);
+        },
+    );
+    bar.finish_and_clear();
+    let failure = tally.stopped.take().map(Failure::from);
+    ui.say(format!(
+        "issued {}, {} had a valid certificate already, {} failed",
+        tally.issued.len(),
+        tally.already.len(),
+        tally.failed.len()
+    ));
+    match intent {
+        Intent::Renewal(Old::Kept) if !tally.issued.is_empty() => {
+            ui.more("each old certificate stays good until it ends, unless it is revoked");
+        }
+        Intent::Renewal(Old::Revoked) if !tally.issued.is_empty() => {
+            ui.more("the old certificates are revoked")
+        }
+        Intent::Renewal(_) | Intent::Single(_) | Intent::List(_) => {}
+    }
+    for remark in tally
+        .issued
+        .iter()
+        .flat_map(|issued| issued.remarks.iter().map(move |r| (&issued.address, r)))
+    {
+        ui.warn(format!("{}: {}", remark.0, remark.1));
+    }
+    let outcome = match failure {
+        Some(mut failure) => {
+            if !tally.issued.is_empty() {
+                failure.exit = Exit::Incomplete;
+            }
+            Err(failure.hint("mend that, then run the same command again: it goes on where it stopped"))
+        }
+        // Also where nothing was left to issue: an earlier run may have been cut off before it published.
+        None => context
+            .session(&desk, policy)
+            .and_then(|mut session| publish(args, &mut session, &issuing, context))
+            .map_err(|mut failure| {
+                if !tally.issued.is_empty() {
+                    failure.exit = Exit::Incomplete;
+                }
+                failure
+            }),
+    };
+    let exit = ui.report_done(&ManyReport::from(&tally), outcome)?;
+    if tally.failed.is_empty() {
+        return Ok(exit);
+    }
+    ui.hint("those were not issued; the others are done");
+    Ok(Exit::Incomplete)
+}
+
+/// What a list will come to.
+#[derive(Default)]
+struct Forecast {
+    wanted: Vec<Address>,
+    already: usize,
+    failing: Vec<String>,
+}
+
+/// Checks every request against policy and history, before the first is carried out.
+fn check_all(
+    requests: &[Request],
+    intent: Intent,
+    home: &Home,
+    context: &Context,
+) -> Result<Forecast, Failure> {
+    let store = context.read(home)?;
+    let now = system_clock().max(store.last_time());
+    let mut forecast = Forecast::default();
+    let mut refused = Vec::new();
+    for request in requests {
+        match operate::plan(&store, home, request, intent, now) {
+            Ok(_) => forecast.wanted.push(request.holder.address.clone()),
+            Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
+            Err(OperateError::Refused(why)) => refused.push(format!("  {}: {why}", request.holder.address)),
+            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
+            // Who was locked out is told at the end, and is no obstacle to the others.
+            Err(why) => forecast
+                .failing
+                .push(format!("{}: {why}", request.holder.address)),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(forecast);
+    }
+    let count = refused.len();
+    refused.truncate(20);
+    Err(Failure::new(
+        Exit::Refused,
+        "policy",
+        format!(
+            "nothing was issued; {count} rows ask for what policy refuses:\n{}",
+            refused.join("\n")
+        ),
+    ))
+}
