@@ -366,8 +366,8 @@ fn lists_of_people() {
         given(&home, "csv", file);
         if file == "days-over-the-bound.csv" {
             // Policy speaks once every row can be read.
-            let message = "nothing was issued; 1 rows ask for what policy refuses:\n  \
-                           bob/phone: 399 days is outside what profile device allows (1 to 398)";
+            let message = "nothing was issued; 1 row asks for what policy refuses:\n  \
+                           line 3: bob/phone: 399 days is outside what profile device allows (1 to 398)";
             fails(
                 &home,
                 &from_list(file),
@@ -396,6 +396,51 @@ fn lists_of_people() {
             message: missing,
         },
     );
+}
+
+#[test]
+fn many_rows_that_policy_refuses_are_counted_and_the_first_are_named() {
+    let home = Home::new();
+    let mut list = String::from("employee,device,days\r\n\r\n");
+    for i in 0..22 {
+        list.push_str(&format!("person{i},phone,399\r\n"));
+    }
+    home.write_private("many.csv", &list);
+    let mut message = String::from("nothing was issued; 22 rows ask for what policy refuses:");
+    for i in 0..20 {
+        let line = i + 3;
+        message.push_str(&format!(
+            "\n  line {line}: person{i}/phone: 399 days is outside what profile device allows (1 to 398)"
+        ));
+    }
+    message.push_str("\n  and 2 more");
+    let wrong = Wrong {
+        exit: 1,
+        kind: "policy",
+        message: &message,
+    };
+    fails(&home, &from_list("many.csv"), wrong);
+
+    let home = Home::staffed();
+    let why = "399 days is outside what profile device allows (1 to 398)";
+    let message = format!(
+        "nothing was issued; 2 devices ask for what policy refuses:\n  alice/phone: {why}\n  bob/phone: {why}"
+    );
+    let wrong = Wrong {
+        exit: 1,
+        kind: "policy",
+        message: &message,
+    };
+    let renew = [
+        "renew",
+        "--expiring",
+        "398d",
+        "--days",
+        "399",
+        "--bundle-passphrase-out",
+        "secrets",
+    ];
+    fails(&home, &renew, wrong);
 }
 
 #[test]

@@ -223,6 +223,31 @@ fn a_generated_passphrase_is_shown_once_on_the_terminal_and_nowhere_else() {
 }
 
 #[test]
+fn the_passphrases_of_a_list_stand_in_columns() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    home.write_private("people", "employee,device\nbo,phone\nbartholomew,laptop\n");
+    let mut terminal = Terminal::start(&home, "xterm", "pki issue --from people --out out >out.txt 2>err");
+    terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
+    let seen = terminal.ends(0);
+    let shown = generated(&seen);
+    assert_eq!(shown.len(), 2, "{seen}");
+    for line in [
+        "DEVICE              PASSPHRASE OF THE BUNDLE, SHOWN ONLY NOW".to_owned(),
+        format!("bo/phone            {}", shown[0]),
+        format!("bartholomew/laptop  {}", shown[1]),
+    ] {
+        assert_eq!(
+            seen.lines().filter(|seen| seen.trim_end() == line).count(),
+            1,
+            "{line}: {seen}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_passphrase_may_be_typed_again() {
     if !need(&["openssl"]) {
         return;

@@ -62,31 +62,83 @@ impl From<&Tally> for ManyReport {
     }
 }
 
+/// Where the requests come from: what an error calls them.
+pub enum Origin {
+    /// The rows of a list, in the lines where they stand, in the order of the requests.
+    List(Vec<u64>),
+    /// Devices that the ledger names.
+    Ledger,
+}
+
+impl Origin {
+    /// The request of this number, as an error begins.
+    fn place(&self, number: usize, request: &Request) -> String {
+        let address = &request.holder.address;
+        match self {
+            Self::List(lines) => match lines.get(number) {
+                Some(line) => format!("line {line}: {address}"),
+                None => address.to_string(),
+            },
+            Self::Ledger => address.to_string(),
+        }
+    }
+
+    /// So many of them ask for something.
+    fn ask(&self, count: usize) -> String {
+        let what = match self {
+            Self::List(_) => "row",
+            Self::Ledger => "device",
+        };
+        let (plural, ask) = if count == 1 { ("", "asks") } else { ("s", "ask") };
+        format!("{count} {what}{plural} {ask}")
+    }
+}
+
 /// Issues to many devices: all are checked before the first.
 pub fn many(
     args: &DeliveryArgs,
     home: Home,
-    requests: Vec<Request>,
+    (requests, origin): (Vec<Request>, Origin),
     intent: Intent,
     context: &Context,
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk_of(home);
     let policy = clock_policy(args.confirm.as_deref())?;
+    let bar = ui.progress("issuing", requests.len());
+    let widest = requests
+        .iter()
+        .map(|request| request.holder.address.to_string().len());
+    let width = widest.max().unwrap_or_default().max("DEVICE".len());
+    let mut headed = false;
     let mut show = |address: &Address, passphrase: &Passphrase| {
-        ui.show_secret(&Zeroizing::new(format!("{address}\t{}", passphrase.expose())))
+        bar.suspend(|| {
+            if !headed {
+                let heading = "PASSPHRASE OF THE BUNDLE, SHOWN ONLY NOW";
+                ui.show_secret(&format!("\n{:width$}  {heading}", "DEVICE"))?;
+                headed = true;
+            }
+            let address = address.to_string();
+            ui.show_secret(&Zeroizing::new(format!(
+                "{address:width$}  {}",
+                passphrase.expose()
+            )))
+        })
     };
     let passphrases = if args.dry_run {
         Handover::Shown(&mut show)
     } else {
         handover(args, &mut show, true, ui)?
     };
-    let forecast = check_all(&requests, intent, &desk.home, context)?;
+    let forecast = check_all(&requests, &origin, intent, &desk.home, context)?;
     if args.dry_run {
         ui.say(format!(
-            "would issue {}, {} have a valid certificate already, {} would fail",
+            "would issue {}, {} a valid certificate already, {} would fail",
             forecast.wanted.len(),
-            forecast.already,
+            match forecast.already {
+                1 => "1 has".to_owned(),
+                count => format!("{count} have"),
+            },
             forecast.failing.len()
         ));
         forecast.failing.iter().for_each(|why| ui.more(why));
@@ -104,7 +156,6 @@ pub fn many(
         codes: codes(args.qr),
         root: root(args.with_root),
     };
-    let bar = ui.progress("issuing", requests.len());
     let mut tally = operate::issue_all(
         &desk,
         policy,
@@ -166,6 +217,9 @@ pub fn many(
     Ok(Exit::Incomplete)
 }
 
+/// How many refused requests an error names.
+const SHOWN: usize = 20;
+
 /// What a list will come to.
 #[derive(Default)]
 struct Forecast {
@@ -177,6 +231,7 @@ struct Forecast {
 /// Checks every request against policy and history, before the first is carried out.
 fn check_all(
     requests: &[Request],
+    origin: &Origin,
     intent: Intent,
     home: &Home,
     context: &Context,
@@ -185,28 +240,31 @@ fn check_all(
     let now = system_clock().max(store.last_time());
     let mut forecast = Forecast::default();
     let mut refused = Vec::new();
-    for request in requests {
+    for (number, request) in requests.iter().enumerate() {
+        let told = |why: &dyn fmt::Display| format!("{}: {why}", origin.place(number, request));
         match operate::plan(&store, home, request, intent, now) {
             Ok(_) => forecast.wanted.push(request.holder.address.clone()),
             Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
-            Err(OperateError::Refused(why)) => refused.push(format!("  {}: {why}", request.holder.address)),
+            Err(OperateError::Refused(why)) => refused.push(format!("  {}", told(&why))),
             Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
             // Who was locked out is told at the end, and is no obstacle to the others.
-            Err(why) => forecast
-                .failing
-                .push(format!("{}: {why}", request.holder.address)),
+            Err(why) => forecast.failing.push(told(&why)),
         }
     }
     if refused.is_empty() {
         return Ok(forecast);
     }
     let count = refused.len();
-    refused.truncate(20);
+    refused.truncate(SHOWN);
+    if count > SHOWN {
+        refused.push(format!("  and {} more", count - SHOWN));
+    }
     Err(Failure::new(
         Exit::Refused,
         "policy",
         format!(
-            "nothing was issued; {count} rows ask for what policy refuses:\n{}",
+            "nothing was issued; {} for what policy refuses:\n{}",
+            origin.ask(count),
             refused.join("\n")
         ),
     ))

@@ -16,7 +16,7 @@ use crate::operate::{
 };
 use crate::x509::request::Request as Csr;
 
-use super::bulk::many;
+use super::bulk::{Origin, many};
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::IssuedReport;
@@ -122,7 +122,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     match &args.from {
         Some(list) => {
-            let requests = from_list(&args, list, &home, context)?;
+            let requests = from_list(&args, list, &home)?;
             many(&args.delivery, home, requests, Intent::List(leavers), context)
         }
         None => {
@@ -169,7 +169,7 @@ pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
     Ok(KeyRequest::Own(request.public_key().clone()))
 }
 
-fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> Result<Vec<Request>, Failure> {
+fn from_list(args: &Args, path: &std::path::Path, home: &Home) -> Result<(Vec<Request>, Origin), Failure> {
     let octets = disk::read(path, LIST)?;
     let people = operate::read_people(&octets, &home.config().default_device).map_err(|why| {
         Failure::refused(format!("{}: {why}", path.display())).hint(
@@ -177,6 +177,7 @@ fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> R
         )
     })?;
     let profile = home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?;
+    let lines = people.iter().map(|person| person.line).collect();
     let requests = people.into_iter().map(|person| {
         let platform = person.platform.or(args.platform).unwrap_or_default();
         Request {
@@ -191,7 +192,7 @@ fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> R
             key: KeyRequest::Bundle(args.delivery.p12.unwrap_or(platform.form())),
         }
     });
-    Ok(requests.collect())
+    Ok((requests.collect(), Origin::List(lines)))
 }
 
 /// Where passphrases will come from and go, decided before anything is done.
