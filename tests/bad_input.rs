@@ -947,6 +947,59 @@ fn names_that_look_like_hosts_or_fill_the_field_verify() {
 }
 
 #[test]
+fn directories_that_take_no_bundles() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    home.write_private("file", "no directory");
+    let secrets = home.path("secrets").display().to_string();
+    let issue = |out: &str| {
+        [
+            "issue",
+            "alice",
+            "--bundle-passphrase-out",
+            &secrets,
+            "--out",
+            out,
+        ]
+        .map(str::to_owned)
+    };
+    let out = home.path("file/out").display().to_string();
+    let message = format!("no file can be put into {out}: File exists (os error 17)");
+    let wrong = Wrong {
+        exit: 1,
+        kind: "disk",
+        message: &message,
+    };
+    let arguments = issue("file/out");
+    let told = fails(&home, &arguments.each_ref().map(String::as_str), wrong);
+    assert!(
+        told.stderr.contains("→ name a directory of yours with --out DIR"),
+        "{told}"
+    );
+
+    // Nobody can write there, whatever the account; and the directory's name is told.
+    if !Path::new("/proc/self").exists() {
+        return;
+    }
+    for (arguments, typed) in [(issue("."), false), (issue("."), true)] {
+        let mut command = home.pki(&arguments.each_ref().map(String::as_str));
+        if typed {
+            // Before a passphrase is asked for, which would be exit 4 here.
+            command.env_remove("PKI_PASSPHRASE_FILE");
+        }
+        let told = finish(command.current_dir("/proc"), b"").exits(1);
+        assert!(
+            told.stderr.starts_with("pki: no file can be put into /proc: "),
+            "{told}"
+        );
+        assert!(told.stderr.contains("--out DIR"), "{told}");
+    }
+    assert!(!home.path("secrets").exists());
+}
+
+#[test]
 fn files_that_cannot_be_shown() {
     let home = Home::staffed();
     fn unknown<'a>(message: &'a str) -> Wrong<'a> {

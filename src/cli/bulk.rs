@@ -148,6 +148,10 @@ pub fn many(
     }
     let leap = { desk.session(policy)?.leap };
     context.confirm_leap(leap)?;
+    if args.issuing.is_typed(&desk.home) {
+        // Nobody types a passphrase for files that cannot be written.
+        Outbox::try_out(&args.out)?;
+    }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut outbox = Outbox::open(&args.out)?;
     let mut delivery = Delivery {

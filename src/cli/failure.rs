@@ -128,6 +128,7 @@ impl From<OperateError> for Failure {
             }
             E::NotOwn(_) => refused("exposed").hint("name a file of your own"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
+            E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),
             E::ReadBack(_) => refused("disk").hint("check the disk, then run the same command again"),
             E::Undelivered(_) => Self::new(Exit::Incomplete, "undelivered", message)

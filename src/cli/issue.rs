@@ -253,6 +253,7 @@ pub fn one(
             Err(OperateError::AlreadyValid { .. }) if matches!(request.key, KeyRequest::Own(_)) => {}
             plan => drop(plan?),
         }
+        Outbox::try_out(&args.out)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut session = context.session(&desk, policy)?;

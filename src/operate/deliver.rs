@@ -19,7 +19,7 @@ use super::issue::{KeyRequest, Plan, Request};
 use super::session::Session;
 use crate::authority::{Chain, Issuing, Order};
 use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
-use crate::disk::{self, Shown, Staged};
+use crate::disk::{self, DiskError, Shown, Staged};
 use crate::key::{KeyError, Passphrase, PublicKey, SoftwareKey, os_rng};
 use crate::model::event::{Issued, KeySource};
 use crate::model::lifecycle::Remark;
@@ -105,19 +105,40 @@ impl Outbox {
     /// # Errors
     /// Where it cannot be made.
     pub fn open(path: &Path) -> Result<Self, OperateError> {
-        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY)?;
-        Ok(Self {
+        let outbox = Self {
             directory: path.to_owned(),
             claimed: HashSet::new(),
-        })
+        };
+        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY).map_err(|error| outbox.useless(error))?;
+        Ok(outbox)
+    }
+
+    /// Makes sure that files can be written into the directory at `path`, where there is one; `open` would make one.
+    ///
+    /// # Errors
+    /// Where they cannot.
+    pub fn try_out(path: &Path) -> Result<(), OperateError> {
+        if path.is_dir() {
+            Self::open(path)?.prove(ROOM)?;
+        }
+        Ok(())
     }
 
     /// Makes sure that files can be written there before anything is signed.
     fn prove(&self, octets: usize) -> Result<(), OperateError> {
         let place = self.directory.join("pki");
-        disk::sweep(&place)?;
-        let probe = Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; octets]])?;
-        Ok(probe.sync()?)
+        disk::sweep(&place)
+            .and_then(|()| Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; octets]])?.sync())
+            .map_err(|error| self.useless(error))
+    }
+
+    fn useless(&self, error: DiskError) -> OperateError {
+        // "." says little to whoever forgot where she is.
+        let path = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        OperateError::Outbox {
+            path: Shown(path),
+            why: error.source,
+        }
     }
 
     /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is taken.
