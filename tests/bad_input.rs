@@ -684,7 +684,10 @@ fn passphrase_files() {
         given(&home, "passphrase", file);
         if file == "wrong" {
             let key = home.home().join("issuing/issuing.key");
-            let message = format!("{} does not open with this passphrase", key.display());
+            let message = format!(
+                "{} does not open with the passphrase from --passphrase-file wrong",
+                key.display()
+            );
             fails(
                 &home,
                 &issue(file),
@@ -712,6 +715,51 @@ fn passphrase_files() {
     }
     std::fs::set_permissions(home.path("open"), Permissions::from_mode(0o400)).unwrap();
     home.run(&issue("open"));
+}
+
+#[test]
+fn a_wrong_passphrase_is_told_by_where_it_came_from() {
+    if !need(&["openssl", "echo"]) {
+        return;
+    }
+    let home = cheap();
+    home.configure("passphrase_command", "[\"echo\", \"quite another secret\"]");
+    home.write_private("wrong", "quite another secret\n");
+    std::fs::create_dir(home.path("credentials")).unwrap();
+    home.write_private("credentials/pki-passphrase", "quite another secret\n");
+    let wrong = home.path("wrong").display().to_string();
+    let credentials = home.path("credentials").display().to_string();
+    for (variables, flags, source) in [
+        (
+            &[("PKI_PASSPHRASE_FILE", wrong.as_str())][..],
+            &[][..],
+            format!("{wrong} (PKI_PASSPHRASE_FILE)"),
+        ),
+        (
+            &[],
+            &["--passphrase-file", "wrong"],
+            "--passphrase-file wrong".to_owned(),
+        ),
+        (&[], &["--passphrase-fd", "0"], "--passphrase-fd 0".to_owned()),
+        (
+            &[("CREDENTIALS_DIRECTORY", &credentials)],
+            &[],
+            format!("{credentials}/pki-passphrase"),
+        ),
+        (&[], &[], "the passphrase_command echo".to_owned()),
+    ] {
+        let mut command = home.pki(&["issue", "alice", "--bundle-passphrase-out", "secret"]);
+        command
+            .args(flags)
+            .env_remove("PKI_PASSPHRASE_FILE")
+            .envs(variables.iter().copied());
+        let told = finish(&mut command, b"quite another secret\n").exits(4);
+        let message = format!("issuing.key does not open with the passphrase from {source}\n");
+        assert!(
+            told.stderr.contains(&message) && !told.stderr.contains("quite another"),
+            "{told}"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::ui::Ui;
 use crate::authority::{Issuing, Root};
 use crate::disk::Shown;
@@ -65,6 +65,13 @@ struct Wanted<'a> {
     file: Option<&'a Path>,
     command: Option<&'a [String]>,
     mounted: bool,
+}
+
+/// A passphrase that nobody typed.
+struct Given {
+    passphrase: Passphrase,
+    /// What gave it, as an error names it.
+    source: String,
 }
 
 /// How many times a passphrase may be typed wrongly.
@@ -163,7 +170,7 @@ impl BundleSecret {
             command: None,
             mounted: false,
         };
-        let Some(passphrase) = wanted.given()? else {
+        let Some(Given { passphrase, .. }) = wanted.given()? else {
             return Ok(None);
         };
         let fits = passphrase
@@ -205,23 +212,39 @@ impl Wanted<'_> {
     }
 
     /// The passphrase from the first source that is there, the terminal apart.
-    fn given(&self) -> Result<Option<Passphrase>, Failure> {
+    fn given(&self) -> Result<Option<Given>, Failure> {
+        let prefix = self.prefix;
+        let given = |passphrase, source| Ok(Some(Given { passphrase, source }));
         if let Some(fd) = self.fd {
             // A path instead of the descriptor itself: no unsafe code, and pipes read the same.
-            return self
-                .read(Path::new(&format!("/dev/fd/{fd}")), Privacy::Demanded)
-                .map(Some);
+            let passphrase = self.read(Path::new(&format!("/dev/fd/{fd}")), Privacy::Demanded)?;
+            return given(passphrase, format!("--{prefix}passphrase-fd {fd}"));
         }
         if let Some(path) = self.file {
-            return self.read(path, Privacy::Demanded).map(Some);
+            let passphrase = self.read(path, Privacy::Demanded)?;
+            return given(
+                passphrase,
+                format!("--{prefix}passphrase-file {}", path.display()),
+            );
         }
         if let Some(path) = self.file_from_environment() {
-            return self.read(&path, Privacy::Demanded).map(Some);
+            let passphrase = self.read(&path, Privacy::Demanded)?;
+            return given(passphrase, format!("{} ({})", path.display(), self.variable()));
         }
         if let Some(path) = self.credential() {
-            return self.read(&path, Privacy::Given).map(Some);
+            let passphrase = self.read(&path, Privacy::Given)?;
+            return given(passphrase, path.display().to_string());
         }
-        self.command.map(|command| self.run(command)).transpose()
+        match self.command {
+            Some(command) => given(self.run(command)?, self.command_name(command)),
+            None => Ok(None),
+        }
+    }
+
+    fn command_name(&self, command: &[String]) -> String {
+        let key = self.prefix.replace('-', "_");
+        let program = command.first().map_or("", String::as_str);
+        format!("the {key}passphrase_command {program}")
     }
 
     fn read(&self, path: &Path, privacy: Privacy) -> Result<Passphrase, Failure> {
@@ -255,12 +278,7 @@ impl Wanted<'_> {
         let (program, arguments) = command
             .split_first()
             .map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
-        let failed = |why: String| {
-            Failure::secret(format!(
-                "the {}passphrase_command {program} {why}",
-                self.prefix.replace('-', "_")
-            ))
-        };
+        let failed = |why: String| Failure::secret(format!("{} {why}", self.command_name(command)));
         let output = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
@@ -290,7 +308,7 @@ impl Wanted<'_> {
                 .demand_strength()
                 .map_err(|why| format!("the passphrase of the {} {why}", self.what))
         };
-        if let Some(passphrase) = self.given()? {
+        if let Some(Given { passphrase, .. }) = self.given()? {
             strong(&passphrase).map_err(Failure::refused)?;
             if taken(&passphrase) {
                 return Err(
@@ -331,8 +349,15 @@ impl Wanted<'_> {
             ));
             key
         };
-        if let Some(passphrase) = self.given()? {
-            return opened(&passphrase).map_err(failed);
+        if let Some(Given { passphrase, source }) = self.given()? {
+            return opened(&passphrase).map_err(|why| {
+                if !matches!(why, KeyError::WrongPassphrase) {
+                    return failed(why);
+                }
+                let path = Shown(home.key_path(authority));
+                let message = format!("{path} does not open with the passphrase from {source}");
+                Failure::new(Exit::Secret, "wrong-passphrase", message)
+            });
         }
         if !ui.can_ask() {
             return Err(self.missing());
