@@ -189,6 +189,46 @@ fn addresses() {
 }
 
 #[test]
+fn serial_numbers() {
+    let home = Home::new();
+    for (serial, fault) in [
+        (
+            "0A1B2C3D4E5F60718293A4B5C6D7E8F",
+            "it has 31 hexadecimal digits, and must have 32",
+        ),
+        (
+            "0A1B2C3D4E5F60718293A4B5C6D7E8FG",
+            "\"G\" is no hexadecimal digit",
+        ),
+        (
+            "8A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            "this program makes none that begins with 00, or with 8 to F",
+        ),
+        (
+            "0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9",
+            "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+        ),
+    ] {
+        let message = format!("\"{serial}\" is not a serial number: {fault}");
+        fails(&home, &["show", serial], usage(&message));
+        let message = format!("<ADDRESS|SERIAL>: {message}");
+        fails(&home, &["revoke", serial, "--yes"], usage(&message));
+    }
+    // It might be a name, and is nobody's.
+    let lower = "0a1b2c3d4e5f60718293a4b5c6d7e8f";
+    let message = format!("there is no employee {lower}");
+    let unknown = Wrong {
+        exit: 1,
+        kind: "unknown",
+        message: &message,
+    };
+    let told = fails(&home, &["revoke", lower, "--yes"], unknown);
+    let hint =
+        format!("→ \"{lower}\" is not a serial number: it has 31 hexadecimal digits, and must have 32");
+    assert!(told.stderr.contains(&hint), "{told}");
+}
+
+#[test]
 fn values_in_argv() {
     let home = Home::new();
     let name = "A".repeat(200);

@@ -7,6 +7,8 @@ use super::failure::{Exit, Failure};
 use super::ui::Ui;
 use crate::authority::Issuing;
 use crate::home::Home;
+use crate::model::serial::InvalidSerial;
+use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
 use crate::operate::{self, ClockPolicy, Desk, Published, Refresh, Session};
@@ -34,7 +36,7 @@ pub enum Addressee {
 }
 
 impl std::str::FromStr for Addressee {
-    type Err = crate::model::subject::InvalidSubject;
+    type Err = InvalidSubject;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.contains('/') {
@@ -312,13 +314,30 @@ pub enum Named {
     Addressee(Addressee),
 }
 
+/// A text that names neither.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum InvalidNamed {
+    /// What was meant as a serial number.
+    Serial(InvalidSerial),
+    /// What was meant as a name.
+    Addressee(InvalidSubject),
+}
+
 impl std::str::FromStr for Named {
-    type Err = crate::model::subject::InvalidSubject;
+    type Err = InvalidNamed;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse() {
-            Ok(serial) => Ok(Self::Serial(serial)),
-            Err(_) => text.parse().map(Self::Addressee),
-        }
+        let not_serial = match text.parse() {
+            Ok(serial) => return Ok(Self::Serial(serial)),
+            Err(why) => why,
+        };
+        text.parse().map(Self::Addressee).map_err(|why| {
+            if Serial::resembles(text) {
+                InvalidNamed::Serial(not_serial)
+            } else {
+                InvalidNamed::Addressee(why)
+            }
+        })
     }
 }

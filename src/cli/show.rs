@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::authority::Chain;
 use crate::home::Home;
 use crate::model::event::KeySource;
-use crate::model::{Record, Serial, Time};
+use crate::model::{Record, Time};
 use crate::operate::{OperateError, Whom};
 use crate::store::Store;
 use crate::x509::{Certificate, pem};
 
-use super::context::{Addressee, Context, system_clock};
+use super::context::{Addressee, Context, Named, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{Row, table};
 use super::show_file::show_file;
@@ -40,20 +40,21 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let path = Path::new(&args.what);
-    let serial = args.what.parse::<Serial>().ok();
-    let addressee = args.what.parse::<Addressee>();
+    let named = args.what.parse::<Named>();
     // A name that the home knows is meant, and not a file of that name.
-    let named = serial.is_some() || addressee.as_ref().is_ok_and(|a| known(a, context));
-    if !named && (path.exists() || looks_like_a_file(&args.what, addressee.is_ok())) {
+    let known = match &named {
+        Ok(Named::Serial(_)) => true,
+        Ok(Named::Addressee(addressee)) => known(addressee, context),
+        Err(_) => false,
+    };
+    if !known && (path.exists() || looks_like_a_file(&args.what, named.is_ok())) {
         return show_file(path, args.pem, context);
     }
+    let named = named.map_err(|why| Failure::usage(why).hint("there is no file of that name either"))?;
     let home = context.open()?;
-    let whom = match (serial, addressee) {
-        (Some(serial), _) => Whom::Certificate(serial),
-        (None, Ok(addressee)) => Whom::Device(context.existing(&home, &addressee)?),
-        (None, Err(why)) => {
-            return Err(Failure::usage(why).hint("there is no file of that name either"));
-        }
+    let whom = match named {
+        Named::Serial(serial) => Whom::Certificate(serial),
+        Named::Addressee(addressee) => Whom::Device(context.existing(&home, &addressee)?),
     };
     let store = context.read(&home)?;
     let record = match whom {
