@@ -4,9 +4,14 @@
 
 mod support;
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Stdio;
 
-use support::{Home, cheap, need};
+use support::{Home, ISSUING_PASSPHRASE, PKI, cheap, need};
 
 #[test]
 fn a_shell_completes_the_words_of_a_flag() {
@@ -169,4 +174,54 @@ fn a_renewal_tells_what_becomes_of_the_old_certificate() {
     assert!(told.stderr.contains("the old certificates are revoked"), "{told}");
     let told = many(&["--revoke-old", "--dry-run"], "sixth");
     assert!(!told.stderr.contains("old certificates"), "{told}");
+}
+
+#[test]
+fn a_passphrase_is_read_from_the_descriptor_itself() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    // A socket cannot be opened anew by its path, and neither can a pipe of another account.
+    for (who, number) in [("alice", 0), ("bob", 9)] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (&ours)
+            .write_all(format!("{ISSUING_PASSPHRASE}\n").as_bytes())
+            .unwrap();
+        drop(ours);
+        let mut command = support::program("sh");
+        let script = format!("exec {number}<&0; exec \"$@\" --passphrase-fd {number}");
+        command.args([
+            "-c",
+            &script,
+            "sh",
+            PKI,
+            "--no-input",
+            "issue",
+            who,
+            "--bundle-passphrase-out",
+            who,
+        ]);
+        command
+            .current_dir(home.path("."))
+            .env("PKI_HOME", home.home())
+            .env_remove("PKI_PASSPHRASE_FILE")
+            .stdin(Stdio::from(OwnedFd::from(theirs)));
+        let told = command.output().unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    }
+    // What was read of a file already is not read again.
+    let list = home.write_private("several", &format!("a first line\n{ISSUING_PASSPHRASE}\n"));
+    let mut file = File::open(list).unwrap();
+    file.read_exact(&mut [0; 13]).unwrap();
+    let mut command = home.pki(&[
+        "issue",
+        "carol",
+        "--bundle-passphrase-out",
+        "carol",
+        "--passphrase-fd",
+        "0",
+    ]);
+    let told = command.stdin(Stdio::from(file)).output().unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
 }

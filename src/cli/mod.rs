@@ -6,6 +6,7 @@ mod audit;
 mod bulk;
 mod completions;
 mod context;
+mod descriptor;
 mod doctor;
 mod failure;
 mod init;

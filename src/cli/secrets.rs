@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use zeroize::Zeroizing;
 
+use super::descriptor;
 use super::failure::{Exit, Failure};
 use super::ui::Ui;
 use crate::authority::{Issuing, Root};
@@ -216,23 +217,23 @@ impl Wanted<'_> {
         let prefix = self.prefix;
         let given = |passphrase, source| Ok(Some(Given { passphrase, source }));
         if let Some(fd) = self.fd {
-            // A path instead of the descriptor itself: no unsafe code, and pipes read the same.
-            let passphrase = self.read(Path::new(&format!("/dev/fd/{fd}")), Privacy::Demanded)?;
+            let shown = format!("/dev/fd/{fd}");
+            let passphrase = self.read(descriptor::handed_over(fd), &shown, Privacy::Demanded)?;
             return given(passphrase, format!("--{prefix}passphrase-fd {fd}"));
         }
         if let Some(path) = self.file {
-            let passphrase = self.read(path, Privacy::Demanded)?;
+            let passphrase = self.read_file(path, Privacy::Demanded)?;
             return given(
                 passphrase,
                 format!("--{prefix}passphrase-file {}", path.display()),
             );
         }
         if let Some(path) = self.file_from_environment() {
-            let passphrase = self.read(&path, Privacy::Demanded)?;
+            let passphrase = self.read_file(&path, Privacy::Demanded)?;
             return given(passphrase, format!("{} ({})", path.display(), self.variable()));
         }
         if let Some(path) = self.credential() {
-            let passphrase = self.read(&path, Privacy::Given)?;
+            let passphrase = self.read_file(&path, Privacy::Given)?;
             return given(passphrase, path.display().to_string());
         }
         match self.command {
@@ -247,18 +248,30 @@ impl Wanted<'_> {
         format!("the {key}passphrase_command {program}")
     }
 
-    fn read(&self, path: &Path, privacy: Privacy) -> Result<Passphrase, Failure> {
-        let shown = Shown(path.to_owned());
+    fn read_file(&self, path: &Path, privacy: Privacy) -> Result<Passphrase, Failure> {
+        let privacy = if self.mounted && path.starts_with("/run/secrets") {
+            Privacy::Given
+        } else {
+            privacy
+        };
+        self.read(std::fs::File::open(path), &path.display(), privacy)
+    }
+
+    fn read(
+        &self,
+        file: std::io::Result<std::fs::File>,
+        shown: &dyn std::fmt::Display,
+        privacy: Privacy,
+    ) -> Result<Passphrase, Failure> {
         let unreadable = |error: std::io::Error| {
             Failure::secret(format!(
                 "the passphrase of the {} could not be read from {shown}: {error}",
                 self.what
             ))
         };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let file = file.map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
-        let mounted = self.mounted && path.starts_with("/run/secrets");
-        if privacy == Privacy::Demanded && metadata.is_file() && metadata.mode() & 0o077 != 0 && !mounted {
+        if privacy == Privacy::Demanded && metadata.is_file() && metadata.mode() & 0o077 != 0 {
             return Err(Failure::secret(format!(
                 "the passphrase file {shown} can be read by others (mode {:04o})",
                 metadata.mode() & 0o7777
@@ -377,6 +390,6 @@ impl Wanted<'_> {
 enum Privacy {
     /// It must.
     Demanded,
-    /// systemd has seen to that for its credentials.
+    /// systemd has seen to that for its credentials, and the operator answers for what containers mount.
     Given,
 }
