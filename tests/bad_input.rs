@@ -1172,6 +1172,19 @@ fn what_is_no_home() {
             .contains("name the right directory with --home DIR or PKI_HOME"),
         "{doctor}"
     );
+    // An empty variable names no home.
+    let told = finish(
+        home.pki(&["list"])
+            .env("PKI_HOME", "")
+            .env_remove("XDG_DATA_HOME"),
+        b"",
+    )
+    .exits(1);
+    assert!(
+        told.stderr
+            .starts_with(&format!("pki: there is no PKI in {}", at(""))),
+        "{told}"
+    );
     std::fs::remove_file(home.home().join("pki.toml")).unwrap();
     let message = format!(
         "{} is not the home of a PKI: it has no pki.toml",

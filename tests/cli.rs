@@ -80,6 +80,13 @@ fn show_shows_everything_that_a_file_holds() {
     assert_eq!(pem.stdout, [root.as_str(), &crl, &issuing, &request].concat());
     assert!(pem.stderr.contains("PRIVATE KEY is left out"), "{pem}");
 
+    // A name that the ledger knows is meant, and not a file of that name.
+    home.write_private("alice", &root);
+    assert!(
+        home.run(&["show", "alice"])
+            .stdout
+            .starts_with("device       alice/phone\n")
+    );
     // One thing alone is no list.
     let said = home.run(&["show", "home/public/ca/root.der", "--json"]).json();
     assert_eq!(

@@ -325,6 +325,19 @@ fn messages_fit_the_terminal_and_commands_stay_whole() {
 }
 
 #[test]
+fn a_line_that_is_copied_stays_in_one_piece() {
+    let home = Home::unfounded();
+    let script = "stty cols 60; pki init --org 'Acme Ltd' --domain acme.example --root-passphrase-file root-passphrase \
+                  --passphrase-file issuing-passphrase";
+    let seen = Terminal::start(&home, "xterm", script).ends(0);
+    let whole = |line: &str| {
+        line.contains("17 */6 * * *  PKI_PASSPHRASE_FILE=")
+            && line.trim_end().ends_with(" publish --no-input -q")
+    };
+    assert!(seen.lines().any(whole), "{seen}");
+}
+
+#[test]
 fn nobody_types_a_passphrase_for_what_will_be_refused() {
     if !need(&["openssl"]) {
         return;

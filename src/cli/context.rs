@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::failure::{Exit, Failure};
+use super::report::counted;
 use super::ui::Ui;
 use crate::authority::Issuing;
 use crate::home::Home;
@@ -278,8 +279,8 @@ impl Context {
         }
         if published.adopted > 0 {
             self.ui.warn(format!(
-                "{} revocations were on the published CRL and not in the ledger (restored from an older backup?): recorded",
-                published.adopted
+                "recorded {} that the published CRL has and the ledger had not (restored from an older backup?)",
+                counted(published.adopted, "revocation")
             ));
         }
         for (place, error) in &published.failed {

@@ -19,7 +19,7 @@ use crate::x509::request::Request as Csr;
 use super::bulk::{Origin, many};
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::report::IssuedReport;
+use super::report::{IssuedReport, counted};
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
 use super::words::Words;
@@ -390,8 +390,8 @@ fn tell_issued(issuance: &Issuance, replaced: &[Record], args: &DeliveryArgs, co
     let ui = &context.ui;
     if issuance.lost > 0 {
         ui.say(format!(
-            "revoked {} earlier certificate(s) whose bundle was lost",
-            issuance.lost
+            "revoked {} whose bundle was lost",
+            counted(issuance.lost, "earlier certificate")
         ));
     }
     ui.say(format!(

@@ -8,7 +8,7 @@ use crate::operate::{self, ClockPolicy, Desk, Revoked, Session, Whom};
 
 use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
-use super::report::DryRun;
+use super::report::{DryRun, counted};
 use super::secrets::IssuingSecret;
 use super::words::Words;
 
@@ -246,14 +246,6 @@ fn finish(
 
 fn certificates(count: usize) -> String {
     counted(count, "certificate")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match count {
-        0 => format!("no {what}"),
-        1 => format!("1 {what}"),
-        more => format!("{more} {what}s"),
-    }
 }
 
 fn unlock(common: &Common, context: &Context, desk: &Desk) -> Result<Issuing, Failure> {
