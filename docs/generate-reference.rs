@@ -159,9 +159,6 @@ fn option(text: &mut String, arg: &Arg) {
         if !defaults.is_empty() {
             notes.push(format!("Default: `{}`.", defaults.join(" ")));
         }
-        if let Some(variable) = arg.get_env() {
-            notes.push(format!("Variable: `{}`.", variable.to_string_lossy()));
-        }
     }
     if arg.is_required_set() {
         notes.push("Required.".to_owned());

@@ -189,6 +189,46 @@ fn addresses() {
 }
 
 #[test]
+fn serial_numbers() {
+    let home = Home::new();
+    for (serial, fault) in [
+        (
+            "0A1B2C3D4E5F60718293A4B5C6D7E8F",
+            "it has 31 hexadecimal digits, and must have 32",
+        ),
+        (
+            "0A1B2C3D4E5F60718293A4B5C6D7E8FG",
+            "\"G\" is no hexadecimal digit",
+        ),
+        (
+            "8A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            "this program makes none that begins with 00, or with 8 to F",
+        ),
+        (
+            "0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9",
+            "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+        ),
+    ] {
+        let message = format!("\"{serial}\" is not a serial number: {fault}");
+        fails(&home, &["show", serial], usage(&message));
+        let message = format!("<ADDRESS|SERIAL>: {message}");
+        fails(&home, &["revoke", serial, "--yes"], usage(&message));
+    }
+    // It might be a name, and is nobody's.
+    let lower = "0a1b2c3d4e5f60718293a4b5c6d7e8f";
+    let message = format!("there is no employee {lower}");
+    let unknown = Wrong {
+        exit: 1,
+        kind: "unknown",
+        message: &message,
+    };
+    let told = fails(&home, &["revoke", lower, "--yes"], unknown);
+    let hint =
+        format!("→ \"{lower}\" is not a serial number: it has 31 hexadecimal digits, and must have 32");
+    assert!(told.stderr.contains(&hint), "{told}");
+}
+
+#[test]
 fn values_in_argv() {
     let home = Home::new();
     let name = "A".repeat(200);
@@ -238,6 +278,16 @@ fn values_in_argv() {
             usage(message),
         );
     }
+}
+
+#[test]
+fn the_usage_line_has_what_is_required_and_no_more() {
+    let home = Home::unfounded();
+    let told = finish(&mut home.pki(&["renew", "--nonsense"]), b"").exits(2);
+    assert!(
+        told.stderr.contains("\nUsage: pki renew [OPTIONS] [ADDRESS]\n"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -356,8 +406,8 @@ fn lists_of_people() {
         given(&home, "csv", file);
         if file == "days-over-the-bound.csv" {
             // Policy speaks once every row can be read.
-            let message = "nothing was issued; 1 rows ask for what policy refuses:\n  \
-                           bob/phone: 399 days is outside what profile device allows (1 to 398)";
+            let message = "nothing was issued; 1 row asks for what policy refuses:\n  \
+                           line 3: bob/phone: 399 days is outside what profile device allows (1 to 398)";
             fails(
                 &home,
                 &from_list(file),
@@ -386,6 +436,51 @@ fn lists_of_people() {
             message: missing,
         },
     );
+}
+
+#[test]
+fn many_rows_that_policy_refuses_are_counted_and_the_first_are_named() {
+    let home = Home::new();
+    let mut list = String::from("employee,device,days\r\n\r\n");
+    for i in 0..22 {
+        list.push_str(&format!("person{i},phone,399\r\n"));
+    }
+    home.write_private("many.csv", &list);
+    let mut message = String::from("nothing was issued; 22 rows ask for what policy refuses:");
+    for i in 0..20 {
+        let line = i + 3;
+        message.push_str(&format!(
+            "\n  line {line}: person{i}/phone: 399 days is outside what profile device allows (1 to 398)"
+        ));
+    }
+    message.push_str("\n  and 2 more");
+    let wrong = Wrong {
+        exit: 1,
+        kind: "policy",
+        message: &message,
+    };
+    fails(&home, &from_list("many.csv"), wrong);
+
+    let home = Home::staffed();
+    let why = "399 days is outside what profile device allows (1 to 398)";
+    let message = format!(
+        "nothing was issued; 2 devices ask for what policy refuses:\n  alice/phone: {why}\n  bob/phone: {why}"
+    );
+    let wrong = Wrong {
+        exit: 1,
+        kind: "policy",
+        message: &message,
+    };
+    let renew = [
+        "renew",
+        "--expiring",
+        "398d",
+        "--days",
+        "399",
+        "--bundle-passphrase-out",
+        "secrets",
+    ];
+    fails(&home, &renew, wrong);
 }
 
 #[test]
@@ -629,7 +724,10 @@ fn passphrase_files() {
         given(&home, "passphrase", file);
         if file == "wrong" {
             let key = home.home().join("issuing/issuing.key");
-            let message = format!("{} does not open with this passphrase", key.display());
+            let message = format!(
+                "{} does not open with the passphrase from --passphrase-file wrong",
+                key.display()
+            );
             fails(
                 &home,
                 &issue(file),
@@ -657,6 +755,51 @@ fn passphrase_files() {
     }
     std::fs::set_permissions(home.path("open"), Permissions::from_mode(0o400)).unwrap();
     home.run(&issue("open"));
+}
+
+#[test]
+fn a_wrong_passphrase_is_told_by_where_it_came_from() {
+    if !need(&["openssl", "echo"]) {
+        return;
+    }
+    let home = cheap();
+    home.configure("passphrase_command", "[\"echo\", \"quite another secret\"]");
+    home.write_private("wrong", "quite another secret\n");
+    std::fs::create_dir(home.path("credentials")).unwrap();
+    home.write_private("credentials/pki-passphrase", "quite another secret\n");
+    let wrong = home.path("wrong").display().to_string();
+    let credentials = home.path("credentials").display().to_string();
+    for (variables, flags, source) in [
+        (
+            &[("PKI_PASSPHRASE_FILE", wrong.as_str())][..],
+            &[][..],
+            format!("{wrong} (PKI_PASSPHRASE_FILE)"),
+        ),
+        (
+            &[],
+            &["--passphrase-file", "wrong"],
+            "--passphrase-file wrong".to_owned(),
+        ),
+        (&[], &["--passphrase-fd", "0"], "--passphrase-fd 0".to_owned()),
+        (
+            &[("CREDENTIALS_DIRECTORY", &credentials)],
+            &[],
+            format!("{credentials}/pki-passphrase"),
+        ),
+        (&[], &[], "the passphrase_command echo".to_owned()),
+    ] {
+        let mut command = home.pki(&["issue", "alice", "--bundle-passphrase-out", "secret"]);
+        command
+            .args(flags)
+            .env_remove("PKI_PASSPHRASE_FILE")
+            .envs(variables.iter().copied());
+        let told = finish(&mut command, b"quite another secret\n").exits(4);
+        let message = format!("issuing.key does not open with the passphrase from {source}\n");
+        assert!(
+            told.stderr.contains(&message) && !told.stderr.contains("quite another"),
+            "{told}"
+        );
+    }
 }
 
 #[test]
@@ -896,6 +1039,100 @@ fn names_that_look_like_hosts_or_fill_the_field_verify() {
 }
 
 #[test]
+fn directories_that_take_no_bundles() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    home.write_private("file", "no directory");
+    let secrets = home.path("secrets").display().to_string();
+    let issue = |out: &str| {
+        [
+            "issue",
+            "alice",
+            "--bundle-passphrase-out",
+            &secrets,
+            "--out",
+            out,
+        ]
+        .map(str::to_owned)
+    };
+    let out = home.path("file/out").display().to_string();
+    let message = format!("no file can be put into {out}: File exists (os error 17)");
+    let wrong = Wrong {
+        exit: 1,
+        kind: "disk",
+        message: &message,
+    };
+    let arguments = issue("file/out");
+    let told = fails(&home, &arguments.each_ref().map(String::as_str), wrong);
+    assert!(
+        told.stderr.contains("→ name a directory of yours with --out DIR"),
+        "{told}"
+    );
+
+    // Nobody can write there, whatever the account; and the directory's name is told.
+    if !Path::new("/proc/self").exists() {
+        return;
+    }
+    for (arguments, typed) in [(issue("."), false), (issue("."), true)] {
+        let mut command = home.pki(&arguments.each_ref().map(String::as_str));
+        if typed {
+            // Before a passphrase is asked for, which would be exit 4 here.
+            command.env_remove("PKI_PASSPHRASE_FILE");
+        }
+        let told = finish(command.current_dir("/proc"), b"").exits(1);
+        assert!(
+            told.stderr.starts_with("pki: no file can be put into /proc: "),
+            "{told}"
+        );
+        assert!(told.stderr.contains("--out DIR"), "{told}");
+    }
+    assert!(!home.path("secrets").exists());
+}
+
+#[test]
+fn files_that_cannot_be_shown() {
+    let home = Home::staffed();
+    fn unknown<'a>(message: &'a str) -> Wrong<'a> {
+        Wrong {
+            exit: 1,
+            kind: "unknown",
+            message,
+        }
+    }
+    for file in ["none.crt", "none/none.crt", "./none", "/none/at/all"] {
+        fails(
+            &home,
+            &["show", file],
+            unknown(&format!("there is no file {file}")),
+        );
+    }
+    fails(&home, &["show", "none"], unknown("there is no employee none"));
+    for directory in ["home", "home/public", "."] {
+        fails(
+            &home,
+            &["show", directory],
+            refused(&format!("{directory} is a directory")),
+        );
+    }
+    let told = fails(
+        &home,
+        &["show", "alice-phone.p12"],
+        refused("alice-phone.p12 is a PKCS#12 bundle: what is in it is encrypted"),
+    );
+    assert!(
+        told.stderr
+            .contains("`openssl pkcs12 -nokeys -info -in alice-phone.p12`"),
+        "{told}"
+    );
+    given(&home, "csr", "ed25519.csr");
+    let message = "ed25519.csr has no certificate with a P-256 key, no CRL that this program writes and no such request: \
+                   it has a key of the algorithm Ed25519: only P-256 keys are certified";
+    fails(&home, &["show", "ed25519.csr"], refused(message));
+}
+
+#[test]
 fn what_is_no_home() {
     let home = Home::new();
     std::fs::create_dir(home.path("empty")).unwrap();
@@ -938,6 +1175,19 @@ fn what_is_no_home() {
             .stdout
             .contains("name the right directory with --home DIR or PKI_HOME"),
         "{doctor}"
+    );
+    // An empty variable names no home.
+    let told = finish(
+        home.pki(&["list"])
+            .env("PKI_HOME", "")
+            .env_remove("XDG_DATA_HOME"),
+        b"",
+    )
+    .exits(1);
+    assert!(
+        told.stderr
+            .starts_with(&format!("pki: there is no PKI in {}", at(""))),
+        "{told}"
     );
     std::fs::remove_file(home.home().join("pki.toml")).unwrap();
     let message = format!(

@@ -151,7 +151,6 @@ fn init_asks_twice_for_each_passphrase_until_they_fit() {
     terminal.secret("The same again", "root: marble-lantern-thicket-43");
     terminal.shows("They differ; once more");
     terminal.secret("New passphrase for the root key", "too short");
-    terminal.secret("The same again", "too short");
     terminal.shows("the passphrase of the root key has 9 characters: 12 or more are needed");
     terminal.secret("New passphrase for the root key", ROOT_PASSPHRASE);
     terminal.secret("The same again", ROOT_PASSPHRASE);
@@ -159,6 +158,7 @@ fn init_asks_twice_for_each_passphrase_until_they_fit() {
     terminal.secret("The same again", ISSUING_PASSPHRASE);
     let seen = terminal.ends(0);
     assert!(!seen.contains("too short"), "{seen}");
+    assert_eq!(seen.matches("The same again").count(), 3, "{seen}");
     for (key, passphrase) in [
         ("root/root.key", ROOT_PASSPHRASE),
         ("issuing/issuing.key", ISSUING_PASSPHRASE),
@@ -183,20 +183,17 @@ fn init_asks_twice_for_each_passphrase_until_they_fit() {
 }
 
 #[test]
-fn init_refuses_one_passphrase_for_both_keys() {
+fn init_asks_again_for_a_passphrase_that_both_keys_would_have() {
     let home = Home::unfounded();
     let mut terminal = Terminal::start(&home, "xterm", INIT);
-    for key in ["root key", "issuing key"] {
-        terminal.secret(&format!("New passphrase for the {key}"), ROOT_PASSPHRASE);
-        terminal.secret("The same again", ROOT_PASSPHRASE);
-    }
-    terminal.ends(1);
-    assert!(
-        read(&home, "err").contains("the passphrases of root and issuing key are the same"),
-        "{}",
-        read(&home, "err")
-    );
-    assert!(!home.home().exists());
+    terminal.secret("New passphrase for the root key", ROOT_PASSPHRASE);
+    terminal.secret("The same again", ROOT_PASSPHRASE);
+    terminal.secret("New passphrase for the issuing key", ROOT_PASSPHRASE);
+    terminal.shows("that is the root key's passphrase: choose another for every day");
+    terminal.secret("New passphrase for the issuing key", ISSUING_PASSPHRASE);
+    terminal.secret("The same again", ISSUING_PASSPHRASE);
+    terminal.ends(0);
+    assert!(home.home().join("ledger.jsonl").exists());
 }
 
 #[test]
@@ -223,6 +220,31 @@ fn a_generated_passphrase_is_shown_once_on_the_terminal_and_nowhere_else() {
         passphrase,
         serial: String::new(),
     });
+}
+
+#[test]
+fn the_passphrases_of_a_list_stand_in_columns() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    home.write_private("people", "employee,device\nbo,phone\nbartholomew,laptop\n");
+    let mut terminal = Terminal::start(&home, "xterm", "pki issue --from people --out out >out.txt 2>err");
+    terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
+    let seen = terminal.ends(0);
+    let shown = generated(&seen);
+    assert_eq!(shown.len(), 2, "{seen}");
+    for line in [
+        "DEVICE              PASSPHRASE OF THE BUNDLE, SHOWN ONLY NOW".to_owned(),
+        format!("bo/phone            {}", shown[0]),
+        format!("bartholomew/laptop  {}", shown[1]),
+    ] {
+        assert_eq!(
+            seen.lines().filter(|seen| seen.trim_end() == line).count(),
+            1,
+            "{line}: {seen}"
+        );
+    }
 }
 
 #[test]
@@ -267,6 +289,52 @@ fn three_wrong_passphrases_are_enough() {
         generated(&seen).is_empty() && !home.path("alice-phone.p12").exists(),
         "{seen}"
     );
+}
+
+#[test]
+fn messages_fit_the_terminal_and_commands_stay_whole() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = lived_in();
+    let long = "d".repeat(70);
+    let nowhere = format!("list --home {long}");
+    std::fs::create_dir(home.path(&long)).unwrap();
+    for (columns, fits, command, code) in [
+        (34, 34, "issue alice", 1),
+        (48, 48, "issue alice --for nokia", 2),
+        (220, 100, nowhere.as_str(), 1),
+    ] {
+        let script = format!("stty cols {columns}; pki {command}");
+        let seen = Terminal::start(&home, "xterm", &script).ends(code);
+        let shown = console::strip_ansi_codes(&seen).replace("\u{e2}\u{86}\u{92}", "→");
+        let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= fits), "{seen}");
+        assert!(
+            lines[0].starts_with("pki: ") && lines[1].starts_with("     "),
+            "{seen}"
+        );
+        if command == "issue alice" {
+            assert!(lines.contains(&"       `pki revoke alice/phone`"), "{seen}");
+        }
+    }
+    // A script reads whole lines.
+    let seen = Terminal::start(&home, "xterm", "stty cols 48; pki issue alice 2>err").ends(1);
+    assert!(!seen.contains("pki:"), "{seen}");
+    assert_eq!(read(&home, "err").lines().count(), 2, "{}", read(&home, "err"));
+}
+
+#[test]
+fn a_line_that_is_copied_stays_in_one_piece() {
+    let home = Home::unfounded();
+    let script = "stty cols 60; pki init --org 'Acme Ltd' --domain acme.example --root-passphrase-file root-passphrase \
+                  --passphrase-file issuing-passphrase";
+    let seen = Terminal::start(&home, "xterm", script).ends(0);
+    let whole = |line: &str| {
+        line.contains("17 */6 * * *  PKI_PASSPHRASE_FILE=")
+            && line.trim_end().ends_with(" publish --no-input -q")
+    };
+    assert!(seen.lines().any(whole), "{seen}");
 }
 
 #[test]

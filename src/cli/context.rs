@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::failure::{Exit, Failure};
+use super::report::counted;
 use super::ui::Ui;
 use crate::authority::Issuing;
 use crate::home::Home;
+use crate::model::serial::InvalidSerial;
+use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
 use crate::operate::{self, ClockPolicy, Desk, OperateError, Published, Refresh, Session};
@@ -34,7 +37,7 @@ pub enum Addressee {
 }
 
 impl std::str::FromStr for Addressee {
-    type Err = crate::model::subject::InvalidSubject;
+    type Err = InvalidSubject;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.contains('/') {
@@ -90,8 +93,11 @@ impl Context {
                 .filter(|path| path.is_absolute())
                 .or_else(|| from_home(".local/share"))
         };
+        // Not by clap, which would show --home in every usage line once the variable is set.
+        let variable = std::env::var_os("PKI_HOME").filter(|path| !path.is_empty());
         self.home
             .clone()
+            .or_else(|| variable.map(PathBuf::from))
             .or_else(|| data.map(|data| data.join("pki")))
             .ok_or_else(|| {
                 Failure::refused("it is not known where the PKI is")
@@ -203,7 +209,7 @@ impl Context {
                 crl.next_update
             ));
             self.ui
-                .hint("run `pki publish` now, and set up the timer of docs/how-to/timer.md");
+                .hint("run `pki publish` now, and have a timer run it every six hours: `pki help publish` shows the line");
         } else if left.as_seconds() * 3 < life {
             self.ui
                 .warn(format!("the CRL ends in {left}; then servers let nobody in"));
@@ -283,8 +289,8 @@ impl Context {
         }
         if published.adopted > 0 {
             self.ui.warn(format!(
-                "{} revocations were on the published CRL and not in the ledger (restored from an older backup?): recorded",
-                published.adopted
+                "recorded {} that the published CRL has and the ledger had not (restored from an older backup?)",
+                counted(published.adopted, "revocation")
             ));
         }
         for (place, error) in &published.failed {
@@ -319,13 +325,30 @@ pub enum Named {
     Addressee(Addressee),
 }
 
+/// A text that names neither.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub enum InvalidNamed {
+    /// What was meant as a serial number.
+    Serial(InvalidSerial),
+    /// What was meant as a name.
+    Addressee(InvalidSubject),
+}
+
 impl std::str::FromStr for Named {
-    type Err = crate::model::subject::InvalidSubject;
+    type Err = InvalidNamed;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse() {
-            Ok(serial) => Ok(Self::Serial(serial)),
-            Err(_) => text.parse().map(Self::Addressee),
-        }
+        let not_serial = match text.parse() {
+            Ok(serial) => return Ok(Self::Serial(serial)),
+            Err(why) => why,
+        };
+        text.parse().map(Self::Addressee).map_err(|why| {
+            if Serial::resembles(text) {
+                InvalidNamed::Serial(not_serial)
+            } else {
+                InvalidNamed::Addressee(why)
+            }
+        })
     }
 }

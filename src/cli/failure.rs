@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::authority::AuthorityError;
 use crate::home::HomeError;
 use crate::key::KeyError;
+use crate::model::Serial;
 use crate::model::profile::Refusal;
 use crate::operate::OperateError;
 use crate::store::StoreError;
@@ -12,6 +13,9 @@ use crate::store::StoreError;
 /// What to do about an issuing CA that ends.
 const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
                       found a new PKI with `pki init --home DIR` and issue to the devices from there";
+
+/// What to do about a name that is not known.
+const LIST: &str = "`pki list` shows who and what there is";
 
 /// The exit codes of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +126,11 @@ impl From<OperateError> for Failure {
                 "`pki list --employee {}` shows her devices; `pki issue {address}` makes one",
                 address.employee
             )),
-            E::NoEmployee(_) | E::NoCertificate(_) => refused("unknown").hint("`pki list` shows who and what there is"),
+            E::NoEmployee(name) => refused("unknown").hint(match name.as_str().parse::<Serial>() {
+                Err(why) if Serial::resembles(name.as_str()) => why.to_string(),
+                Ok(_) | Err(_) => LIST.to_owned(),
+            }),
+            E::NoCertificate(_) => refused("unknown").hint(LIST),
             E::NothingToRenew(address) => {
                 refused("revoked").hint(format!("`pki issue {address}` issues a new certificate"))
             }
@@ -131,6 +139,7 @@ impl From<OperateError> for Failure {
             }
             E::NotOwn(_) => refused("exposed").hint("name a file of your own"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
+            E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),
             E::ReadBack(_) => refused("disk").hint("check the disk, then run the same command again"),
             E::Undelivered(_) => Self::new(Exit::Incomplete, "undelivered", message)

@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 
 use crate::config::check_base_url;
-use crate::key::Passphrase;
 use crate::model::text::{printable, quoted};
 use crate::model::{Domain, IpRange, NameConstraints};
 use crate::operate::{self, Founding, Passphrases};
@@ -86,7 +85,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         )
         .hint("`pki doctor` tells how it is; another one needs another --home"));
     }
-    let passphrases = passphrases(&args.root, &args.issuing, context)?;
+    let root = args.root.new_passphrase(ui)?;
+    let issuing = args.issuing.new_passphrase(&root, ui)?;
+    let passphrases = Passphrases { root, issuing };
     ui.detail("making two keys, and opening each once more");
     let founded = operate::found(&founding, &passphrases, system_clock, &account())?;
 
@@ -110,7 +111,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         std::path::absolute(founded.home.path()).unwrap_or_else(|_| founded.home.path().to_owned());
     let absolute = absolute.display();
     for line in timer(&executable, &absolute) {
-        ui.more(line);
+        ui.verbatim(line);
     }
     ui.hint("next: `pki issue alice`");
     let made = Made {
@@ -123,13 +124,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// A timer that keeps the CRLs fresh, in the two ways that a machine may have.
 fn timer(executable: &str, home: &std::path::Display<'_>) -> [String; 7] {
     [
-        "systemd, two files, then `systemctl enable --now pki-publish.timer` (hardened units are in docs/units):".into(),
+        "systemd, two files, then `systemctl enable --now pki-publish.timer`:".into(),
         "  pki-publish.service   [Service] Type=oneshot".into(),
         "                        LoadCredential=pki-passphrase:/etc/pki/passphrase".into(),
         format!("                        ExecStart={executable} --home {home} publish --no-input"),
-        "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true [Install] WantedBy=timers.target".into(),
+        "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true [Install] WantedBy=timers.target"
+            .into(),
         "cron, one line in the crontab of this account:".into(),
-        format!("  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {executable} --home {home} publish --no-input -q"),
+        format!(
+            "  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {executable} --home {home} publish --no-input -q"
+        ),
     ]
 }
 
@@ -154,21 +158,4 @@ fn unique(domains: Vec<Domain>) -> Vec<Domain> {
         }
     }
     kept
-}
-
-/// Two new passphrases that differ.
-fn passphrases(
-    root: &RootSecret,
-    issuing: &IssuingSecret,
-    context: &Context,
-) -> Result<Passphrases, Failure> {
-    let root: Passphrase = root.new_passphrase(&context.ui)?;
-    let issuing = issuing.new_passphrase(&context.ui)?;
-    if root.same_as(&issuing) {
-        return Err(
-            Failure::refused("the passphrases of root and issuing key are the same")
-                .hint("the root's is for the safe, the issuing key's for every day: choose two"),
-        );
-    }
-    Ok(Passphrases { root, issuing })
 }

@@ -2,25 +2,26 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::bundle::{self, Code};
 use crate::disk;
 use crate::home::Home;
 use crate::key::Passphrase;
 use crate::model::lifecycle::Holder;
-use crate::model::{Address, Email, Form, PersonName, Platform};
+use crate::model::{Address, Email, Form, PersonName, Platform, Record};
 use crate::operate::{
     self, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox, Request,
-    RootInProfile, Tally,
+    RootInProfile,
 };
 use crate::x509::request::Request as Csr;
 
+use super::bulk::{Origin, many};
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::report::{DryRun, IssuedReport, table};
+use super::report::{IssuedReport, counted};
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
+use super::words::Words;
 
 /// Issue a certificate for a device, as a PKCS#12 bundle
 ///
@@ -47,8 +48,8 @@ pub struct Args {
     /// Her e-mail address
     #[arg(long)]
     email: Option<Email>,
-    /// What the device runs: ios, macos, windows, android, java, linux, any
-    #[arg(long = "for", value_name = "TARGET")]
+    /// What the device runs [default: any]
+    #[arg(long = "for", value_name = "TARGET", value_parser = Words::new(&Platform::ALL, Platform::word))]
     platform: Option<Platform>,
     /// How many days the certificate is good [default: the profile's, 90]
     #[arg(long, value_name = "N")]
@@ -75,8 +76,8 @@ pub struct DeliveryArgs {
     /// Write the generated passphrase to this file (0600); with several devices a line ADDRESS<TAB>PASSPHRASE each
     #[arg(long, value_name = "FILE")]
     pub bundle_passphrase_out: Option<PathBuf>,
-    /// The bundle's encryption: modern or legacy [default: what the target opens]
-    #[arg(long, value_name = "FORM")]
+    /// The bundle's encryption [default: what the target opens]
+    #[arg(long, value_name = "FORM", value_parser = Words::new(&Form::ALL, Form::word))]
     pub p12: Option<Form>,
     /// Also as a QR code
     #[arg(long, value_name = "WHAT", default_value = "none")]
@@ -120,7 +121,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     match &args.from {
         Some(list) => {
-            let requests = from_list(&args, list, &home, context)?;
+            let requests = from_list(&args, list, &home)?;
             many(&args.delivery, home, requests, Intent::List(leavers), context)
         }
         None => {
@@ -167,7 +168,7 @@ pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
     Ok(KeyRequest::Own(request.public_key().clone()))
 }
 
-fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> Result<Vec<Request>, Failure> {
+fn from_list(args: &Args, path: &std::path::Path, home: &Home) -> Result<(Vec<Request>, Origin), Failure> {
     let octets = disk::read(path, LIST)?;
     let people = operate::read_people(&octets, &home.config().default_device).map_err(|why| {
         Failure::refused(format!("{}: {why}", path.display())).hint(
@@ -175,6 +176,7 @@ fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> R
         )
     })?;
     let profile = home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?;
+    let lines = people.iter().map(|person| person.line).collect();
     let requests = people.into_iter().map(|person| {
         let platform = person.platform.or(args.platform).unwrap_or_default();
         Request {
@@ -189,11 +191,11 @@ fn from_list(args: &Args, path: &std::path::Path, home: &Home, _: &Context) -> R
             key: KeyRequest::Bundle(args.delivery.p12.unwrap_or(platform.form())),
         }
     });
-    Ok(requests.collect())
+    Ok((requests.collect(), Origin::List(lines)))
 }
 
 /// Where passphrases will come from and go, decided before anything is done.
-fn handover<'a>(
+pub fn handover<'a>(
     args: &DeliveryArgs,
     show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,
     several: bool,
@@ -229,10 +231,10 @@ pub fn one(
     let desk = context.desk_of(home);
     let policy = clock_policy(args.confirm.as_deref())?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
-        ui.show_secret(&Zeroizing::new(format!(
+        ui.show_secret(format_args!(
             "\n  Passphrase of the bundle for {address}, shown only now:\n\n      {}\n",
             passphrase.expose()
-        )))
+        ))
     };
     let passphrases = match (&request.key, args.dry_run) {
         (KeyRequest::Bundle(_), false) => handover(args, &mut show, false, ui)?,
@@ -250,6 +252,7 @@ pub fn one(
             Err(OperateError::AlreadyValid { .. }) if matches!(request.key, KeyRequest::Own(_)) => {}
             plan => drop(plan?),
         }
+        Outbox::try_out(&args.out)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut session = context.session(&desk, policy)?;
@@ -282,7 +285,13 @@ pub fn one(
         Err(error) => return Err(error.into()),
     };
     let issuance = issuance.ok_or_else(|| Failure::new(Exit::Bug, "bug", "nothing was issued"))?;
-    tell_issued(&issuance, args, context);
+    // It is issued whether or not the old one can be looked at.
+    let replaced: Vec<Record> = issuance
+        .supersedes
+        .iter()
+        .filter_map(|serial| session.store.record(serial).ok()?)
+        .collect();
+    tell_issued(&issuance, &replaced, args, context);
     let published = publish(args, &mut session, &issuing, context);
     ui.report_done(&IssuedReport::from(&issuance), published)
 }
@@ -297,7 +306,8 @@ fn warn_if_behind(session: &operate::Session<'_>, context: &Context) {
     }
 }
 
-fn publish(
+/// Publishes what was issued, unless that is left to a later `pki publish`.
+pub fn publish(
     args: &DeliveryArgs,
     session: &mut operate::Session<'_>,
     issuing: &crate::authority::Issuing,
@@ -310,14 +320,16 @@ fn publish(
     Ok(context.tell_published(&published, session.now))
 }
 
-fn codes(qr: Qr) -> Codes {
+/// Whether QR codes are drawn.
+pub fn codes(qr: Qr) -> Codes {
     match qr {
         Qr::Bundle => Codes::Drawn,
         Qr::None => Codes::None,
     }
 }
 
-fn root(with_root: bool) -> RootInProfile {
+/// Whether an Apple profile asks to trust the root.
+pub fn root(with_root: bool) -> RootInProfile {
     if with_root {
         RootInProfile::Included
     } else {
@@ -367,12 +379,12 @@ impl fmt::Display for Planned {
     }
 }
 
-fn tell_issued(issuance: &Issuance, args: &DeliveryArgs, context: &Context) {
+fn tell_issued(issuance: &Issuance, replaced: &[Record], args: &DeliveryArgs, context: &Context) {
     let ui = &context.ui;
     if issuance.lost > 0 {
         ui.say(format!(
-            "revoked {} earlier certificate(s) whose bundle was lost",
-            issuance.lost
+            "revoked {} whose bundle was lost",
+            counted(issuance.lost, "earlier certificate")
         ));
     }
     ui.say(format!(
@@ -380,6 +392,16 @@ fn tell_issued(issuance: &Issuance, args: &DeliveryArgs, context: &Context) {
         issuance.address,
         issuance.validity.not_after.date()
     ));
+    for old in replaced {
+        ui.more(match old.revocation() {
+            Some(_) => format!("the old certificate {} is revoked", old.serial),
+            None => format!(
+                "the old certificate stays good until {}, unless it is revoked: pki revoke {}",
+                old.validity.not_after.date(),
+                old.serial
+            ),
+        });
+    }
     issuance.remarks.iter().for_each(|remark| ui.warn(remark));
     let Some(form) = issuance.form else {
         ui.hint("give the certificate to the device that made the request");
@@ -406,7 +428,8 @@ fn draw(issuance: &Issuance, context: &Context) {
     match ui.size() {
         Some((columns, rows)) if columns >= code.columns() && rows > code.rows() => {
             // The code is in the .qr.png as well.
-            let _ = ui.show_secret(&if ui.colored() { code.to_terminal() } else { code.to_plain() });
+            let drawn = if ui.colored() { code.to_terminal() } else { code.to_plain() };
+            let _ = ui.show_secret(format_args!("{drawn}"));
         }
         Some((columns, rows)) => ui.more(format!(
             "the QR code needs a terminal of {} × {} (this one has {columns} × {rows}): open the .qr.png instead",
@@ -415,191 +438,4 @@ fn draw(issuance: &Issuance, context: &Context) {
         )),
         None => {}
     }
-}
-
-#[derive(Debug, Serialize)]
-struct ManyReport {
-    issued: Vec<IssuedReport>,
-    already: Vec<Address>,
-    failed: Vec<Failed>,
-}
-
-#[derive(Debug, Serialize)]
-struct Failed {
-    address: Address,
-    reason: String,
-}
-
-impl fmt::Display for ManyReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = table(&["DEVICE", "RESULT"]);
-        for issued in &self.issued {
-            lines.add_row([issued.address().to_string(), issued.result()]);
-        }
-        for address in &self.already {
-            lines.add_row([address.to_string(), "already".to_owned()]);
-        }
-        for failed in &self.failed {
-            lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
-        }
-        f.write_str(&super::report::lines(&lines))
-    }
-}
-
-impl From<&Tally> for ManyReport {
-    fn from(tally: &Tally) -> Self {
-        Self {
-            issued: tally.issued.iter().map(IssuedReport::from).collect(),
-            already: tally.already.clone(),
-            failed: tally
-                .failed
-                .iter()
-                .map(|(address, reason)| Failed {
-                    address: address.clone(),
-                    reason: reason.clone(),
-                })
-                .collect(),
-        }
-    }
-}
-
-/// Issues to many devices: all are checked before the first.
-pub fn many(
-    args: &DeliveryArgs,
-    home: Home,
-    requests: Vec<Request>,
-    intent: Intent,
-    context: &Context,
-) -> Result<Exit, Failure> {
-    let ui = &context.ui;
-    let desk = context.desk_of(home);
-    let policy = clock_policy(args.confirm.as_deref())?;
-    let mut show = |address: &Address, passphrase: &Passphrase| {
-        ui.show_secret(&Zeroizing::new(format!("{address}\t{}", passphrase.expose())))
-    };
-    let passphrases = if args.dry_run {
-        Handover::Shown(&mut show)
-    } else {
-        handover(args, &mut show, true, ui)?
-    };
-    let forecast = check_all(&requests, intent, &desk.home, context)?;
-    if args.dry_run {
-        ui.say(format!(
-            "would issue {}, {} have a valid certificate already, {} would fail",
-            forecast.wanted.len(),
-            forecast.already,
-            forecast.failing.len()
-        ));
-        forecast.failing.iter().for_each(|why| ui.more(why));
-        let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
-        ui.report(&DryRun::new(would.collect()))?;
-        return Ok(Exit::Done);
-    }
-    // A clock in doubt is asked about before the passphrase is.
-    drop(context.session(&desk, policy)?);
-    let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut outbox = Outbox::open(&args.out)?;
-    let mut delivery = Delivery {
-        outbox: &mut outbox,
-        passphrases,
-        codes: codes(args.qr),
-        root: root(args.with_root),
-    };
-    let bar = ui.progress("issuing", requests.len());
-    let mut tally = operate::issue_all(
-        &desk,
-        policy,
-        &issuing,
-        &requests,
-        intent,
-        &mut delivery,
-        &mut |count| {
-            bar.inc(count as u64);
-        },
-    );
-    bar.finish_and_clear();
-    let failure = tally.stopped.take().map(Failure::from);
-    ui.say(format!(
-        "issued {}, {} had a valid certificate already, {} failed",
-        tally.issued.len(),
-        tally.already.len(),
-        tally.failed.len()
-    ));
-    for remark in tally
-        .issued
-        .iter()
-        .flat_map(|issued| issued.remarks.iter().map(move |r| (&issued.address, r)))
-    {
-        ui.warn(format!("{}: {}", remark.0, remark.1));
-    }
-    let outcome = match failure {
-        Some(mut failure) => {
-            if !tally.issued.is_empty() {
-                failure.exit = Exit::Incomplete;
-            }
-            Err(failure.hint("mend that, then run the same command again: it goes on where it stopped"))
-        }
-        // Also where nothing was left to issue: an earlier run may have been cut off before it published.
-        None => context
-            .session(&desk, policy)
-            .and_then(|mut session| publish(args, &mut session, &issuing, context))
-            .map_err(|mut failure| {
-                if !tally.issued.is_empty() {
-                    failure.exit = Exit::Incomplete;
-                }
-                failure
-            }),
-    };
-    let exit = ui.report_done(&ManyReport::from(&tally), outcome)?;
-    if tally.failed.is_empty() {
-        return Ok(exit);
-    }
-    ui.hint("those were not issued; the others are done");
-    Ok(Exit::Incomplete)
-}
-
-/// What a list will come to.
-#[derive(Default)]
-struct Forecast {
-    wanted: Vec<Address>,
-    already: usize,
-    failing: Vec<String>,
-}
-
-/// Checks every request against policy and history, before the first is carried out.
-fn check_all(
-    requests: &[Request],
-    intent: Intent,
-    home: &Home,
-    context: &Context,
-) -> Result<Forecast, Failure> {
-    let store = context.read(home)?;
-    let now = system_clock().max(store.last_time());
-    let mut forecast = Forecast::default();
-    let mut refused = Vec::new();
-    for request in requests {
-        match operate::plan(&store, home, request, intent, now) {
-            Ok(_) => forecast.wanted.push(request.holder.address.clone()),
-            Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
-            Err(OperateError::Refused(why)) => refused.push(format!("  {}: {why}", request.holder.address)),
-            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
-            // Who was locked out is told at the end, and is no obstacle to the others.
-            Err(why) => forecast
-                .failing
-                .push(format!("{}: {why}", request.holder.address)),
-        }
-    }
-    if refused.is_empty() {
-        return Ok(forecast);
-    }
-    let count = refused.len();
-    refused.truncate(20);
-    Err(Failure::new(
-        Exit::Refused,
-        "policy",
-        format!(
-            "nothing was issued; {count} rows ask for what policy refuses:\n{}",
-            refused.join("\n")
-        ),
-    ))
 }

@@ -7,6 +7,7 @@ use crate::model::{Employee, Span, Status};
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{Row, table};
+use super::words::Words;
 
 /// List the certificates, by person and device
 #[derive(Debug, clap::Args)]
@@ -21,8 +22,8 @@ pub struct Args {
     /// Only this person's
     #[arg(long, value_name = "EMPLOYEE")]
     employee: Option<Employee>,
-    /// Only these: valid, superseded, undelivered, revoked, expired
-    #[arg(long, value_name = "STATUS")]
+    /// Only these
+    #[arg(long, value_name = "STATUS", value_parser = Words::new(&Status::ALL, Status::word))]
     status: Option<Status>,
     /// Only valid ones that end within this time
     #[arg(long, value_name = "DURATION")]
@@ -68,7 +69,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let now = system_clock();
     let mut records = Vec::new();
     match &args.employee {
-        Some(employee) => records = store.employee(employee)?,
+        Some(employee) => {
+            records = store.employee(employee)?;
+            // A filter that matches nothing is no error; a name that was mistyped should be noticed all the same.
+            if records.is_empty() && store.offboarded(employee)?.is_none() {
+                context
+                    .ui
+                    .warn(format!("the ledger knows no employee {employee}"));
+            }
+        }
         None => store.records(&mut |record| {
             records.push(record);
             Ok(())

@@ -3,8 +3,10 @@
 //! One file per verb: its doc comment is its help, its `Args` are its flags, and one function does it.
 
 mod audit;
+mod bulk;
 mod completions;
 mod context;
+mod descriptor;
 mod doctor;
 mod failure;
 mod init;
@@ -17,7 +19,10 @@ mod revoke;
 mod root;
 mod secrets;
 mod show;
+mod show_file;
 mod ui;
+mod words;
+mod wrap;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -65,14 +70,8 @@ struct Cli {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// The directory of the PKI [default: the platform's data directory + /pki]
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "PKI_HOME",
-        hide_env_values = true
-    )]
+    /// The directory of the PKI [default: PKI_HOME, else the platform's data directory + /pki]
+    #[arg(long, global = true, value_name = "DIR")]
     home: Option<PathBuf>,
     /// Print one JSON document instead of text; nothing is asked
     #[arg(long, global = true)]
@@ -240,7 +239,7 @@ fn usage_error(error: &clap::Error, json: bool) -> Exit {
         let failure = Failure::usage(message).hint("see --help");
         ui::line(&serde_json::json!({ "error": failure }).to_string());
     } else {
-        ui::line(&format!("pki: {text}"));
+        ui::message(&format!("pki: {text}"), ui::INDENT);
     }
     Exit::Usage
 }

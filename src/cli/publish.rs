@@ -19,7 +19,8 @@ use super::secrets::IssuingSecret;
 #[command(after_help = "\
 Examples:
   pki publish
-  pki publish --no-input --passphrase-file /etc/pki/passphrase     from a timer
+  pki publish --no-input --passphrase-file /etc/pki/passphrase     from a timer, or in a crontab:
+  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase pki publish --no-input -q
   pki publish --dry-run                                            what would be written?")]
 pub struct Args {
     /// Say whether something would be published, and do nothing

@@ -7,9 +7,10 @@ use crate::model::{Record, Span, Status};
 use crate::operate::{Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
+use super::bulk::{Origin, many};
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::issue::{DeliveryArgs, many, one, read_request};
+use super::issue::{DeliveryArgs, one, read_request};
 
 /// Issue a newer certificate to a device that has one
 ///
@@ -61,7 +62,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                     Exit::Incomplete
                 });
             }
-            let exit = many(&args.delivery, home, requests, Intent::Renewal(old), context)?;
+            let exit = many(
+                &args.delivery,
+                home,
+                (requests, Origin::Ledger),
+                Intent::Renewal(old),
+                context,
+            )?;
             Ok(if exit == Exit::Done && !own.is_empty() {
                 Exit::Incomplete
             } else {

@@ -8,8 +8,9 @@ use crate::operate::{self, ClockPolicy, Desk, OperateError, Revoked, Session, Wh
 
 use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
-use super::report::DryRun;
+use super::report::{DryRun, counted};
 use super::secrets::IssuingSecret;
+use super::words::Words;
 
 /// Lock a device out: every certificate of it that servers accept, at once
 ///
@@ -27,8 +28,8 @@ pub struct Args {
     /// EMPLOYEE, EMPLOYEE/DEVICE or a serial number
     #[arg(value_name = "ADDRESS|SERIAL")]
     whom: Named,
-    /// Why: lost, stolen, compromised, left, replaced, unspecified
-    #[arg(long, default_value = "lost")]
+    /// Why
+    #[arg(long, default_value = "lost", value_parser = Words::new(&Reason::ALL, Reason::word))]
     reason: Reason,
     /// The serial number once more, for a certificate that the ledger does not know
     #[arg(long, value_name = "SERIAL")]
@@ -271,7 +272,7 @@ fn finish(
             if published {
                 ui.say("the new CRL is published");
             }
-            ui.hint("servers that fetch it act on their next reload; see docs/how-to/lost-phone.md");
+            ui.hint("servers act on it when they next load the CRL, or at once where they consult server/revoked.map");
         }
         None if !revoked.certificates.is_empty() => {
             ui.hint("run `pki publish`: until then servers let it in");
@@ -295,14 +296,6 @@ fn finish(
 
 fn certificates(count: usize) -> String {
     counted(count, "certificate")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    match count {
-        0 => format!("no {what}"),
-        1 => format!("1 {what}"),
-        more => format!("{more} {what}s"),
-    }
 }
 
 fn unlock(common: &Common, context: &Context, desk: &Desk) -> Result<Issuing, Failure> {

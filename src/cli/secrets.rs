@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
+use super::descriptor;
+use super::failure::{Exit, Failure};
 use super::ui::Ui;
 use crate::authority::{Issuing, Root};
 use crate::disk::Shown;
@@ -67,6 +68,13 @@ struct Wanted<'a> {
     mounted: bool,
 }
 
+/// A passphrase that nobody typed.
+struct Given {
+    passphrase: Passphrase,
+    /// What gave it, as an error names it.
+    source: String,
+}
+
 /// How many times a passphrase may be typed wrongly.
 const TRIES: usize = 3;
 
@@ -88,12 +96,12 @@ impl IssuingSecret {
             .is_typed()
     }
 
-    /// A new passphrase, strong enough.
+    /// A new passphrase, strong enough and not the root's.
     ///
     /// # Errors
-    /// Where none is given, or it is weak.
-    pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
-        self.wanted(None).new_passphrase(ui)
+    /// Where none is given, it is weak, or the root's.
+    pub fn new_passphrase(&self, root: &Passphrase, ui: &Ui) -> Result<Passphrase, Failure> {
+        self.wanted(None).new_passphrase(Some(root), ui)
     }
 
     /// Opens the issuing CA. Takes as long as the key's scrypt.
@@ -128,7 +136,7 @@ impl RootSecret {
     /// # Errors
     /// Where none is given, or it is weak.
     pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
-        self.wanted(None).new_passphrase(ui)
+        self.wanted(None).new_passphrase(None, ui)
     }
 
     /// Opens the root. Takes as long as the key's scrypt.
@@ -163,7 +171,7 @@ impl BundleSecret {
             command: None,
             mounted: false,
         };
-        let Some(passphrase) = wanted.given()? else {
+        let Some(Given { passphrase, .. }) = wanted.given()? else {
             return Ok(None);
         };
         let fits = passphrase
@@ -205,37 +213,65 @@ impl Wanted<'_> {
     }
 
     /// The passphrase from the first source that is there, the terminal apart.
-    fn given(&self) -> Result<Option<Passphrase>, Failure> {
+    fn given(&self) -> Result<Option<Given>, Failure> {
+        let prefix = self.prefix;
+        let given = |passphrase, source| Ok(Some(Given { passphrase, source }));
         if let Some(fd) = self.fd {
-            // A path instead of the descriptor itself: no unsafe code, and pipes read the same.
-            return self
-                .read(Path::new(&format!("/dev/fd/{fd}")), Privacy::Demanded)
-                .map(Some);
+            let shown = format!("/dev/fd/{fd}");
+            let passphrase = self.read(descriptor::handed_over(fd), &shown, Privacy::Demanded)?;
+            return given(passphrase, format!("--{prefix}passphrase-fd {fd}"));
         }
         if let Some(path) = self.file {
-            return self.read(path, Privacy::Demanded).map(Some);
+            let passphrase = self.read_file(path, Privacy::Demanded)?;
+            return given(
+                passphrase,
+                format!("--{prefix}passphrase-file {}", path.display()),
+            );
         }
         if let Some(path) = self.file_from_environment() {
-            return self.read(&path, Privacy::Demanded).map(Some);
+            let passphrase = self.read_file(&path, Privacy::Demanded)?;
+            return given(passphrase, format!("{} ({})", path.display(), self.variable()));
         }
         if let Some(path) = self.credential() {
-            return self.read(&path, Privacy::Given).map(Some);
+            let passphrase = self.read_file(&path, Privacy::Given)?;
+            return given(passphrase, path.display().to_string());
         }
-        self.command.map(|command| self.run(command)).transpose()
+        match self.command {
+            Some(command) => given(self.run(command)?, self.command_name(command)),
+            None => Ok(None),
+        }
     }
 
-    fn read(&self, path: &Path, privacy: Privacy) -> Result<Passphrase, Failure> {
-        let shown = Shown(path.to_owned());
+    fn command_name(&self, command: &[String]) -> String {
+        let key = self.prefix.replace('-', "_");
+        let program = command.first().map_or("", String::as_str);
+        format!("the {key}passphrase_command {program}")
+    }
+
+    fn read_file(&self, path: &Path, privacy: Privacy) -> Result<Passphrase, Failure> {
+        let privacy = if self.mounted && path.starts_with("/run/secrets") {
+            Privacy::Given
+        } else {
+            privacy
+        };
+        self.read(std::fs::File::open(path), &path.display(), privacy)
+    }
+
+    fn read(
+        &self,
+        file: std::io::Result<std::fs::File>,
+        shown: &dyn std::fmt::Display,
+        privacy: Privacy,
+    ) -> Result<Passphrase, Failure> {
         let unreadable = |error: std::io::Error| {
             Failure::secret(format!(
                 "the passphrase of the {} could not be read from {shown}: {error}",
                 self.what
             ))
         };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let file = file.map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
-        let mounted = self.mounted && path.starts_with("/run/secrets");
-        if privacy == Privacy::Demanded && metadata.is_file() && metadata.mode() & 0o077 != 0 && !mounted {
+        if privacy == Privacy::Demanded && metadata.is_file() && metadata.mode() & 0o077 != 0 {
             return Err(Failure::secret(format!(
                 "the passphrase file {shown} can be read by others (mode {:04o})",
                 metadata.mode() & 0o7777
@@ -251,12 +287,7 @@ impl Wanted<'_> {
         let (program, arguments) = command
             .split_first()
             .map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
-        let failed = |why: String| {
-            Failure::secret(format!(
-                "the {}passphrase_command {program} {why}",
-                self.prefix.replace('-', "_")
-            ))
-        };
+        let failed = |why: String| Failure::secret(format!("{} {why}", self.command_name(command)));
         let unread = |e: std::io::Error| failed(format!("could not be run: {e}"));
         let mut child = Command::new(program)
             .args(arguments)
@@ -282,18 +313,32 @@ impl Wanted<'_> {
         ))
     }
 
-    fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+    /// A new one that is strong, and not the one of another key.
+    fn new_passphrase(&self, other: Option<&Passphrase>, ui: &Ui) -> Result<Passphrase, Failure> {
+        let taken = |passphrase: &Passphrase| other.is_some_and(|other| other.same_as(passphrase));
         let strong = |passphrase: &Passphrase| {
             passphrase
                 .demand_strength()
                 .map_err(|why| format!("the passphrase of the {} {why}", self.what))
         };
-        if let Some(passphrase) = self.given()? {
+        if let Some(Given { passphrase, .. }) = self.given()? {
             strong(&passphrase).map_err(Failure::refused)?;
+            if taken(&passphrase) {
+                return Err(
+                    Failure::refused("the passphrases of root and issuing key are the same")
+                        .hint("the root's is for the safe, the issuing key's for every day: choose two"),
+                );
+            }
             return Ok(passphrase);
         }
         if ui.can_ask() {
-            ui.ask_new_passphrase(self.what, strong)
+            ui.ask_new_passphrase(self.what, |passphrase| {
+                strong(passphrase)?;
+                if taken(passphrase) {
+                    return Err("that is the root key's passphrase: choose another for every day".into());
+                }
+                Ok(())
+            })
         } else {
             Err(self.missing())
         }
@@ -317,8 +362,15 @@ impl Wanted<'_> {
             ));
             key
         };
-        if let Some(passphrase) = self.given()? {
-            return opened(&passphrase).map_err(failed);
+        if let Some(Given { passphrase, source }) = self.given()? {
+            return opened(&passphrase).map_err(|why| {
+                if !matches!(why, KeyError::WrongPassphrase) {
+                    return failed(why);
+                }
+                let path = Shown(home.key_path(authority));
+                let message = format!("{path} does not open with the passphrase from {source}");
+                Failure::new(Exit::Secret, "wrong-passphrase", message)
+            });
         }
         if !ui.can_ask() {
             return Err(self.missing());
@@ -348,6 +400,6 @@ fn bounded(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
 enum Privacy {
     /// It must.
     Demanded,
-    /// systemd has seen to that for its credentials.
+    /// systemd has seen to that for its credentials, and the operator answers for what containers mount.
     Given,
 }

@@ -5,53 +5,56 @@ use data_encoding::{BASE64, HEXUPPER};
 use serde::Serialize;
 
 use crate::authority::Chain;
-use crate::disk;
 use crate::home::Home;
 use crate::model::event::KeySource;
-use crate::model::{Record, Serial, Time};
+use crate::model::{Record, Time};
 use crate::operate::{OperateError, Whom};
 use crate::store::Store;
-use crate::x509::crl::Crl;
 use crate::x509::{Certificate, pem};
 
-use super::context::{Addressee, Context, system_clock};
+use super::context::{Addressee, Context, Named, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{Row, table};
+use super::show_file::show_file;
 
 /// Show one certificate: its record, its chain, its device's history; or what a file says
+///
+/// A file may hold several certificates, CRLs and requests: each is shown, in their order. It is read, and not verified. With
+/// --json, what a file holds is one object with `kind`; where it holds several, they are in an array `items`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   pki show alice
   pki show alice/phone --pem > alice.crt
   pki show 0A1B2C3D4E5F60718293A4B5C6D7E8F9
-  pki show issuing.crl                    a certificate or CRL, PEM or DER")]
+  pki show issuing.crl                    a certificate, CRL or request, PEM or DER
+  pki show bundle.pem                     each that is in it")]
 pub struct Args {
-    /// EMPLOYEE, EMPLOYEE/DEVICE, a serial number, or the file of a certificate or CRL
+    /// EMPLOYEE, EMPLOYEE/DEVICE, a serial number, or a file of certificates, CRLs or requests
     #[arg(value_name = "ADDRESS|SERIAL|FILE")]
     what: String,
-    /// Print the certificate in PEM, followed by the issuing CA's
+    /// Print the certificate in PEM, followed by the issuing CA's; of a file, what it holds
     #[arg(long)]
     pem: bool,
 }
 
-/// The largest file that is read.
-const FILE: u64 = 256 << 20;
-
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let path = Path::new(&args.what);
-    let serial = args.what.parse::<Serial>().ok();
-    let addressee = args.what.parse::<Addressee>();
-    if serial.is_none() && path.is_file() && addressee.as_ref().map_or(true, |a| !known(a, context)) {
+    let named = args.what.parse::<Named>();
+    // A name that the home knows is meant, and not a file of that name.
+    let known = match &named {
+        Ok(Named::Serial(_)) => true,
+        Ok(Named::Addressee(addressee)) => known(addressee, context),
+        Err(_) => false,
+    };
+    if !known && (path.exists() || looks_like_a_file(&args.what, named.is_ok())) {
         return show_file(path, args.pem, context);
     }
+    let named = named.map_err(|why| Failure::usage(why).hint("there is no file of that name either"))?;
     let home = context.open()?;
-    let whom = match (serial, addressee) {
-        (Some(serial), _) => Whom::Certificate(serial),
-        (None, Ok(addressee)) => Whom::Device(context.existing(&home, &addressee)?),
-        (None, Err(why)) => {
-            return Err(Failure::usage(why).hint("there is no file of that name either"));
-        }
+    let whom = match named {
+        Named::Serial(serial) => Whom::Certificate(serial),
+        Named::Addressee(addressee) => Whom::Device(context.existing(&home, &addressee)?),
     };
     let store = context.read(&home)?;
     let record = match whom {
@@ -84,7 +87,28 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Whether the home knows this name: then it is meant, and not a file of that name.
+/// Whether this can only mean a file, even where there is none.
+fn looks_like_a_file(text: &str, is_address: bool) -> bool {
+    const EXTENSIONS: [&str; 10] = [
+        "crt",
+        "cer",
+        "pem",
+        "der",
+        "crl",
+        "csr",
+        "p12",
+        "pfx",
+        "p7b",
+        "mobileconfig",
+    ];
+    let extension = Path::new(text)
+        .extension()
+        .and_then(|extension| extension.to_str());
+    let typical = extension.is_some_and(|extension| EXTENSIONS.contains(&extension));
+    typical || (!is_address && text.contains('/') && Path::new(text).file_name().is_some())
+}
+
+/// Whether the home knows this name.
 fn known(addressee: &Addressee, context: &Context) -> bool {
     let Ok(store) = context.open().and_then(|home| Ok(home.read()?)) else {
         return false;
@@ -208,141 +232,4 @@ impl fmt::Display for Details {
         }
         f.write_str(&super::report::lines(&lines))
     }
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-enum FileReport {
-    Certificate {
-        subject: String,
-        issuer: String,
-        serial: String,
-        not_before: Time,
-        not_after: Time,
-        ca: bool,
-        spki_sha256: String,
-        sha256: String,
-    },
-    Crl {
-        number: u64,
-        this_update: Time,
-        next_update: Time,
-        entries: Vec<CrlEntry>,
-    },
-}
-
-#[derive(Debug, Serialize)]
-struct CrlEntry {
-    serial: Serial,
-    revoked_at: Time,
-    reason: String,
-}
-
-impl fmt::Display for FileReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Certificate {
-                subject,
-                issuer,
-                serial,
-                not_before,
-                not_after,
-                ca,
-                spki_sha256,
-                sha256,
-            } => {
-                writeln!(f, "certificate{}", if *ca { " of a CA" } else { "" })?;
-                writeln!(
-                    f,
-                    "subject      {subject}\nissuer       {issuer}\nserial       {serial}"
-                )?;
-                writeln!(f, "good         {not_before} to {not_after}")?;
-                writeln!(f, "SPKI pin     {spki_sha256}\nSHA-256      {sha256}")
-            }
-            Self::Crl {
-                number,
-                this_update,
-                next_update,
-                entries,
-            } => {
-                writeln!(f, "CRL          number {number}, {} revoked", entries.len())?;
-                writeln!(f, "good         {this_update} to {next_update}")?;
-                entries
-                    .iter()
-                    .try_for_each(|e| writeln!(f, "  {} {} {}", e.serial, e.revoked_at, e.reason))
-            }
-        }
-    }
-}
-
-/// What the file of a certificate or a CRL says. It is read, and not verified.
-fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, Failure> {
-    let octets = disk::read(path, FILE)?;
-    let der = |label| {
-        if octets.first() == Some(&0x30) {
-            Ok(octets.clone())
-        } else {
-            first_block(label, &octets)
-        }
-    };
-    if let Ok(certificate) = der(pem::CERTIFICATE).and_then(|der| Certificate::from_der(&der)) {
-        if as_pem {
-            context.ui.out(certificate.pem())?;
-            return Ok(Exit::Done);
-        }
-        context.ui.report(&FileReport::Certificate {
-            subject: certificate.subject_text().to_owned(),
-            issuer: certificate.issuer_text().to_owned(),
-            serial: HEXUPPER.encode(certificate.serial()),
-            not_before: certificate.validity().not_before,
-            not_after: certificate.validity().not_after,
-            ca: certificate.is_ca(),
-            spki_sha256: BASE64.encode(&certificate.public_key().spki_sha256()),
-            sha256: HEXUPPER.encode(&certificate.sha256()),
-        })?;
-        return Ok(Exit::Done);
-    }
-    let unreadable = || {
-        Failure::refused(format!(
-            "{} is neither a certificate with a P-256 key nor a CRL that this program writes",
-            path.display()
-        ))
-        .hint("`openssl x509 -text` or `openssl crl -text` may tell more")
-    };
-    let der = der(pem::CRL).map_err(|_| unreadable())?;
-    let crl = Crl::parse(&der).map_err(|_| unreadable())?;
-    if as_pem {
-        context.ui.out(pem::encode(pem::CRL, &der))?;
-        return Ok(Exit::Done);
-    }
-    let mut entries = Vec::new();
-    for entry in crl.entries() {
-        let entry = entry.map_err(|_| unreadable())?;
-        let reason = entry
-            .reason
-            .crl_reason()
-            .map_or("unspecified", |_| entry.reason.word());
-        entries.push(CrlEntry {
-            serial: entry.serial,
-            revoked_at: entry.at,
-            reason: reason.to_owned(),
-        });
-    }
-    let terms = crl.terms();
-    context.ui.report(&FileReport::Crl {
-        number: terms.number,
-        this_update: terms.this_update,
-        next_update: terms.next_update,
-        entries,
-    })?;
-    Ok(Exit::Done)
-}
-
-/// The first block of this label: a file may hold a chain.
-fn first_block(label: &'static str, text: &[u8]) -> Result<Vec<u8>, crate::x509::X509Error> {
-    x509_parser::pem::Pem::iter_from_buffer(text)
-        .filter_map(Result::ok)
-        .find(|block| block.label == label)
-        .map(|block| block.contents)
-        .ok_or(crate::x509::X509Error::NoPem(label))
 }

@@ -2,7 +2,7 @@
 //!
 //! stdout carries what was asked for, stderr what happened, and the terminal prompts and generated passphrases and nothing else.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 
@@ -12,6 +12,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::failure::{Exit, Failure};
+use super::wrap::wrapped;
 use crate::key::Passphrase;
 
 /// When to colour.
@@ -108,12 +109,19 @@ impl Ui {
     /// What to do next.
     pub fn hint(&self, text: impl Display) {
         if !self.quiet {
-            line(&format!("     {}{text}", self.paint("2", "→ ")));
+            self.arrow(&text);
         }
     }
 
     /// Lines that belong to what was just said.
     pub fn more(&self, text: impl Display) {
+        if !self.quiet {
+            message(&format!("     {text}"), INDENT);
+        }
+    }
+
+    /// A line that belongs to what was just said and will be copied: it stays in one piece.
+    pub fn verbatim(&self, text: impl Display) {
         if !self.quiet {
             line(&format!("     {text}"));
         }
@@ -128,12 +136,16 @@ impl Ui {
         }
         self.error_line("", &self.paint("31", &failure.message));
         if let Some(hint) = &failure.hint {
-            line(&format!("     {}{hint}", self.paint("2", "→ ")));
+            self.arrow(hint);
         }
     }
 
     fn error_line(&self, prefix: &str, text: &dyn Display) {
-        line(&format!("pki: {prefix}{text}"));
+        message(&format!("pki: {prefix}{text}"), INDENT);
+    }
+
+    fn arrow(&self, text: &dyn Display) {
+        message(&format!("     {}{text}", self.paint("2", "→ ")), INDENT + 2);
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -210,11 +222,11 @@ impl Ui {
         Ok(Term::read_write_pair(read, write))
     }
 
-    /// Shows a secret: on the terminal, and nowhere else.
+    /// Shows a secret: on the terminal, and nowhere else, not even in a text that would have to be wiped.
     ///
     /// # Errors
     /// Where it could not be shown: nobody has seen it then.
-    pub fn show_secret(&self, text: &str) -> io::Result<()> {
+    pub fn show_secret(&self, text: fmt::Arguments<'_>) -> io::Result<()> {
         let mut terminal = self.terminal.as_ref().ok_or(io::ErrorKind::NotFound)?;
         writeln!(terminal, "{text}")
     }
@@ -237,7 +249,7 @@ impl Ui {
         passphrase(typed, what)
     }
 
-    /// Asks twice for a new passphrase, until both agree and it is strong enough.
+    /// Asks for a new passphrase until it fits, and then once more until both agree.
     ///
     /// # Errors
     /// Where there is no terminal.
@@ -246,23 +258,16 @@ impl Ui {
         what: &str,
         fits: impl Fn(&Passphrase) -> Result<(), String>,
     ) -> Result<Passphrase, Failure> {
-        let term = self.term()?;
-        loop {
-            let typed = dialoguer::Password::new()
-                .with_prompt(format!("New passphrase for the {what} (12 characters or more)"))
-                .with_confirmation("The same again", "They differ; once more")
-                .interact_on(&term)
-                .map_err(prompt_failed)?;
-            let complaint = match passphrase(typed, what) {
-                Ok(passphrase) => match fits(&passphrase) {
-                    Ok(()) => return Ok(passphrase),
-                    Err(complaint) => complaint,
-                },
-                Err(failure) => failure.message,
-            };
-            term.write_line(&complaint)
-                .map_err(|e| Failure::secret(e.to_string()))?;
-        }
+        let typed = dialoguer::Password::new()
+            .with_prompt(format!("New passphrase for the {what} (12 characters or more)"))
+            .validate_with(|typed: &String| {
+                let passphrase = passphrase(typed.clone(), what).map_err(|failure| failure.message)?;
+                fits(&passphrase)
+            })
+            .with_confirmation("The same again", "They differ; once more")
+            .interact_on(&self.term()?)
+            .map_err(prompt_failed)?;
+        passphrase(typed, what)
     }
 
     /// Asks for a yes. `--yes` answers it.
@@ -352,6 +357,26 @@ impl Ui {
             .with_style(style)
             .with_message(what)
     }
+}
+
+/// How far in everything stands that follows `pki: `.
+pub(super) const INDENT: usize = 5;
+
+/// The widest that a message gets, however wide the terminal: longer lines are hard to read.
+const WIDEST: usize = 100;
+
+/// A message to stderr: in the width of the terminal, and as it is where stderr is none, for scripts and logs.
+pub(super) fn message(text: &str, indent: usize) {
+    match columns() {
+        Some(columns) => line(&wrapped(text, columns, indent)),
+        None => line(text),
+    }
+}
+
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    let columns = usize::from(size.ws_col);
+    (columns > 0).then_some(columns.min(WIDEST))
 }
 
 /// One line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write there are passed over.

@@ -114,12 +114,22 @@ impl FromStr for Platform {
     }
 }
 
-impl fmt::Display for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Form {
+    /// Both forms.
+    pub const ALL: [Self; 2] = [Self::Modern, Self::Legacy];
+
+    /// The word for it, in `--p12` and in the ledger.
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Modern => "modern",
             Self::Legacy => "legacy",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 
@@ -127,9 +137,9 @@ impl FromStr for Form {
     type Err = InvalidForm;
 
     fn from_str(text: &str) -> Result<Self, InvalidForm> {
-        [Self::Modern, Self::Legacy]
+        Self::ALL
             .into_iter()
-            .find(|form| form.to_string() == text)
+            .find(|form| form.word() == text)
             .ok_or_else(|| InvalidForm(quoted(text)))
     }
 }

@@ -35,6 +35,16 @@ impl Serial {
         &self.0
     }
 
+    /// Whether a text was meant as a serial number, well or badly written: eight hexadecimal digits or more, with or without colons
+    /// and `0x`; among 24 or more, two slips of the hand.
+    pub fn resembles(text: &str) -> bool {
+        let digits = digits(text);
+        let count = digits.chars().count();
+        let others = digits.chars().filter(|c| !c.is_ascii_hexdigit()).count();
+        let slips = if count >= 24 { 2 } else { 0 };
+        count >= 8 && others <= slips && digits.contains(|c: char| c.is_ascii_digit())
+    }
+
     /// The first eight digits: enough to tell the files of one device apart.
     pub fn short(&self) -> String {
         self.to_string()
@@ -65,7 +75,28 @@ impl FromStr for Serial {
             .decode(text.as_bytes())
             .ok()
             .and_then(|octets| Self::from_octets(&octets))
-            .ok_or_else(|| InvalidSerial(quoted(text)))
+            .ok_or_else(|| InvalidSerial {
+                text: quoted(text),
+                fault: fault(text),
+            })
+    }
+}
+
+/// A text without what other programs write between and before the digits.
+fn digits(text: &str) -> String {
+    text.trim_start_matches("0x").replace(':', "")
+}
+
+fn fault(text: &str) -> String {
+    let digits = digits(text);
+    if let Some(other) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
+        return format!("{} is no hexadecimal digit", quoted(&other.to_string()));
+    }
+    match digits.len() {
+        32 if digits != text => format!("write it as {}", digits.to_ascii_uppercase()),
+        32 => "this program makes none that begins with 00, or with 8 to F".into(),
+        1 => "it has 1 hexadecimal digit, and must have 32".into(),
+        count => format!("it has {count} hexadecimal digits, and must have 32"),
     }
 }
 
@@ -85,8 +116,11 @@ impl From<Serial> for String {
 
 /// A text that is no serial number of this CA.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not a serial number (32 hexadecimal digits)")]
-pub struct InvalidSerial(String);
+#[error("{text} is not a serial number: {fault}")]
+pub struct InvalidSerial {
+    text: String,
+    fault: String,
+}
 
 #[cfg(test)]
 mod tests {
@@ -113,6 +147,46 @@ mod tests {
             "zz",
         ] {
             assert!(bad.parse::<Serial>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_badly_written_serial_is_known_for_one_and_a_name_is_not() {
+        for (text, fault) in [
+            ("0A1B2C3D", "it has 8 hexadecimal digits, and must have 32"),
+            (
+                "0A1B2C3D4E5F60718293A4B5C6D7E8F",
+                "it has 31 hexadecimal digits, and must have 32",
+            ),
+            (
+                "0A1B2C3D4E5F60718293A4B5C6D7E8G9",
+                "\"G\" is no hexadecimal digit",
+            ),
+            (
+                "0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9",
+                "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            ),
+            (
+                "8A1B2C3D4E5F60718293A4B5C6D7E8F9",
+                "this program makes none that begins with 00, or with 8 to F",
+            ),
+        ] {
+            assert!(Serial::resembles(text), "{text}");
+            let error = text.parse::<Serial>().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("\"{text}\" is not a serial number: {fault}")
+            );
+        }
+        for name in [
+            "alice",
+            "cafebabe",
+            "b0b",
+            "ALICE2026",
+            "a.very.long.name-of-somebody-from.2026",
+            "",
+        ] {
+            assert!(!Serial::resembles(name), "{name}");
         }
     }
 }

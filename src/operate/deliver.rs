@@ -83,7 +83,7 @@ pub fn carry_out(
     for (plan, (signed, _)) in plans.iter().zip(&signed) {
         stems.push(delivery.outbox.stem(plan.address(), signed.serial())?);
     }
-    delivery.outbox.prove(plans.len() * ROOM)?;
+    delivery.outbox.prove(plans.len())?;
     let workshop = Workshop {
         chain: issuing.chain(),
         template: session
@@ -176,9 +176,6 @@ pub fn hand_out_again(
         lost: 0,
     }))
 }
-
-/// Room for the files of one device, in octets: what must be free before anything is signed.
-const ROOM: usize = 4096;
 
 fn sign(issuing: &Issuing, plan: &Plan, generated: bool) -> Result<(Signed, Option<Secret>), OperateError> {
     let rng = &mut os_rng();

@@ -132,6 +132,14 @@ pub enum OperateError {
     /// A key of the device's own making cannot be renewed here.
     #[error("{0} made its own key and was issued by CSR")]
     NeedsRequest(Address),
+    /// The directory for bundles takes none.
+    #[error("no file can be put into {path}: {why}")]
+    Outbox {
+        /// Which directory.
+        path: Shown,
+        /// The system's words.
+        why: std::io::Error,
+    },
     /// A file is in the way.
     #[error("{0} exists already")]
     Exists(Shown),

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use super::OperateError;
 use super::handover::Stored;
 use super::workshop::Ready;
-use crate::disk::{self, Shown, Staged};
+use crate::disk::{self, DiskError, Shown, Staged};
 use crate::model::{Address, Serial};
+
+/// Room for the files of one device, in octets: what must be free before anything is signed.
+const ROOM: usize = 4096;
 
 /// The directory that bundles go to, and the names that are taken.
 #[derive(Debug)]
@@ -22,19 +25,40 @@ impl Outbox {
     /// # Errors
     /// Where it cannot be made.
     pub fn open(path: &Path) -> Result<Self, OperateError> {
-        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY)?;
-        Ok(Self {
+        let outbox = Self {
             directory: path.to_owned(),
             claimed: HashSet::new(),
-        })
+        };
+        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY).map_err(|error| outbox.useless(error))?;
+        Ok(outbox)
+    }
+
+    /// Makes sure that files can be written into the directory at `path`, where there is one; `open` would make one.
+    ///
+    /// # Errors
+    /// Where they cannot.
+    pub fn try_out(path: &Path) -> Result<(), OperateError> {
+        if path.is_dir() {
+            Self::open(path)?.prove(1)?;
+        }
+        Ok(())
     }
 
     /// Makes sure that files can be written there before anything is signed.
-    pub(super) fn prove(&self, octets: usize) -> Result<(), OperateError> {
+    pub(super) fn prove(&self, devices: usize) -> Result<(), OperateError> {
         let place = self.directory.join("pki");
-        disk::sweep(&place)?;
-        let probe = Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; octets]])?;
-        Ok(probe.sync()?)
+        disk::sweep(&place)
+            .and_then(|()| Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; devices * ROOM]])?.sync())
+            .map_err(|error| self.useless(error))
+    }
+
+    fn useless(&self, error: DiskError) -> OperateError {
+        // "." says little to whoever forgot where she is.
+        let path = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        OperateError::Outbox {
+            path: Shown(path),
+            why: error.source,
+        }
     }
 
     /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is taken.

@@ -94,15 +94,20 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
     let mut people = Vec::new();
     let mut bad = Vec::new();
     let mut seen: HashMap<Address, u64> = HashMap::new();
+    let mut lines = Lines {
+        octets,
+        at: 0,
+        line: 1,
+    };
     for record in reader.records() {
         let row = match record {
             Ok(row) => row,
             Err(error) => {
-                bad.push((error.position().map_or(0, csv::Position::line), error.to_string()));
+                bad.push((lines.line(error.position()), error.to_string()));
                 continue;
             }
         };
-        let line = row.position().map_or(0, csv::Position::line);
+        let line = lines.line(row.position());
         if row.iter().all(str::is_empty) {
             continue;
         }
@@ -127,6 +132,31 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
         (false, _) => Err(PeopleError::Rows(bad)),
         (true, true) => Err(PeopleError::Empty),
         (true, false) => Ok(people),
+    }
+}
+
+/// Counts lines as an editor does. The reader of CSV counts otherwise: for it the second half of a CRLF and empty lines belong to
+/// the row behind them.
+struct Lines<'a> {
+    octets: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// The line of a row that stands behind every row asked for before.
+    fn line(&mut self, row: Option<&csv::Position>) -> u64 {
+        let begins = row.and_then(|row| usize::try_from(row.byte()).ok());
+        let rest = self.octets.get(begins.unwrap_or(self.at)..).unwrap_or_default();
+        let ends = rest
+            .iter()
+            .take_while(|octet| matches!(octet, b'\r' | b'\n'))
+            .count();
+        let begins = self.octets.len() - rest.len() + ends;
+        let between = self.octets.get(self.at..begins).unwrap_or_default();
+        self.line += between.iter().filter(|octet| **octet == b'\n').count() as u64;
+        self.at = begins;
+        self.line
     }
 }
 
@@ -239,6 +269,16 @@ mod tests {
                 .contains("line 5: bob/phone is in line 4 already"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        let list = b"employee,device,name\r\na,phone,\r\n\r\n\r\nb,phone,\"two\r\nlines\"\r\nC,phone,\r\n\"d\",phone,\n\nE,phone,\n";
+        let PeopleError::Rows(rows) = read(list).unwrap_err() else {
+            panic!("the list is read")
+        };
+        let lines: Vec<u64> = rows.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [5, 7, 10], "{rows:?}");
     }
 
     #[test]

@@ -1,0 +1,271 @@
+//! Many devices at once, for `issue --from` and `renew --expiring`: checked before the first, and told as a whole.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::home::Home;
+use crate::key::Passphrase;
+use crate::model::Address;
+use crate::operate::{self, Delivery, Handover, Intent, Old, OperateError, Outbox, Request, Tally};
+
+use super::context::{Context, system_clock};
+use super::failure::{Exit, Failure};
+use super::issue::{DeliveryArgs, codes, handover, publish, root};
+use super::report::{DryRun, IssuedReport, table};
+use super::root::clock_policy;
+
+#[derive(Debug, Serialize)]
+struct ManyReport {
+    issued: Vec<IssuedReport>,
+    already: Vec<Address>,
+    failed: Vec<Failed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failed {
+    address: Address,
+    reason: String,
+}
+
+impl fmt::Display for ManyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = table(&["DEVICE", "RESULT"]);
+        for issued in &self.issued {
+            lines.add_row([issued.address().to_string(), issued.result()]);
+        }
+        for address in &self.already {
+            lines.add_row([address.to_string(), "already".to_owned()]);
+        }
+        for failed in &self.failed {
+            lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
+        }
+        f.write_str(&super::report::lines(&lines))
+    }
+}
+
+impl From<&Tally> for ManyReport {
+    fn from(tally: &Tally) -> Self {
+        Self {
+            issued: tally.issued.iter().map(IssuedReport::from).collect(),
+            already: tally.already.clone(),
+            failed: tally
+                .failed
+                .iter()
+                .map(|(address, reason)| Failed {
+                    address: address.clone(),
+                    reason: reason.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Where the requests come from: what an error calls them.
+pub enum Origin {
+    /// The rows of a list, in the lines where they stand, in the order of the requests.
+    List(Vec<u64>),
+    /// Devices that the ledger names.
+    Ledger,
+}
+
+impl Origin {
+    /// The request of this number, as an error begins.
+    fn place(&self, number: usize, request: &Request) -> String {
+        let address = &request.holder.address;
+        match self {
+            Self::List(lines) => match lines.get(number) {
+                Some(line) => format!("line {line}: {address}"),
+                None => address.to_string(),
+            },
+            Self::Ledger => address.to_string(),
+        }
+    }
+
+    /// So many of them ask for something.
+    fn ask(&self, count: usize) -> String {
+        let what = match self {
+            Self::List(_) => "row",
+            Self::Ledger => "device",
+        };
+        let (plural, ask) = if count == 1 { ("", "asks") } else { ("s", "ask") };
+        format!("{count} {what}{plural} {ask}")
+    }
+}
+
+/// Issues to many devices: all are checked before the first.
+pub fn many(
+    args: &DeliveryArgs,
+    home: Home,
+    (requests, origin): (Vec<Request>, Origin),
+    intent: Intent,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let desk = context.desk_of(home);
+    let policy = clock_policy(args.confirm.as_deref())?;
+    let bar = ui.progress("issuing", requests.len());
+    let widest = requests
+        .iter()
+        .map(|request| request.holder.address.to_string().len());
+    let width = widest.max().unwrap_or_default().max("DEVICE".len());
+    let mut headed = false;
+    let mut show = |address: &Address, passphrase: &Passphrase| {
+        bar.suspend(|| {
+            if !headed {
+                let heading = "PASSPHRASE OF THE BUNDLE, SHOWN ONLY NOW";
+                ui.show_secret(format_args!("\n{:width$}  {heading}", "DEVICE"))?;
+                headed = true;
+            }
+            let address = address.to_string();
+            ui.show_secret(format_args!("{address:width$}  {}", passphrase.expose()))
+        })
+    };
+    let passphrases = if args.dry_run {
+        Handover::Shown(&mut show)
+    } else {
+        handover(args, &mut show, true, ui)?
+    };
+    let forecast = check_all(&requests, &origin, intent, &desk.home, context)?;
+    if args.dry_run {
+        ui.say(format!(
+            "would issue {}, {} a valid certificate already, {} would fail",
+            forecast.wanted.len(),
+            match forecast.already {
+                1 => "1 has".to_owned(),
+                count => format!("{count} have"),
+            },
+            forecast.failing.len()
+        ));
+        forecast.failing.iter().for_each(|why| ui.more(why));
+        let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
+        ui.report(&DryRun::new(would.collect()))?;
+        return Ok(Exit::Done);
+    }
+    // A clock in doubt is asked about before the passphrase is.
+    drop(context.session(&desk, policy)?);
+    if args.issuing.is_typed(&desk.home) {
+        // Nobody types a passphrase for files that cannot be written.
+        Outbox::try_out(&args.out)?;
+    }
+    let issuing = args.issuing.unlock(&desk.home, ui)?;
+    let mut outbox = Outbox::open(&args.out)?;
+    let mut delivery = Delivery {
+        outbox: &mut outbox,
+        passphrases,
+        codes: codes(args.qr),
+        root: root(args.with_root),
+    };
+    let mut tally = operate::issue_all(
+        &desk,
+        policy,
+        &issuing,
+        &requests,
+        intent,
+        &mut delivery,
+        &mut |count| {
+            bar.inc(count as u64);
+        },
+    );
+    bar.finish_and_clear();
+    let failure = tally.stopped.take().map(Failure::from);
+    ui.say(format!(
+        "issued {}, {} had a valid certificate already, {} failed",
+        tally.issued.len(),
+        tally.already.len(),
+        tally.failed.len()
+    ));
+    match intent {
+        Intent::Renewal(Old::Kept) if !tally.issued.is_empty() => {
+            ui.more("each old certificate stays good until it ends, unless it is revoked");
+        }
+        Intent::Renewal(Old::Revoked) if !tally.issued.is_empty() => {
+            ui.more("the old certificates are revoked")
+        }
+        Intent::Renewal(_) | Intent::Single(_) | Intent::List(_) => {}
+    }
+    for remark in tally
+        .issued
+        .iter()
+        .flat_map(|issued| issued.remarks.iter().map(move |r| (&issued.address, r)))
+    {
+        ui.warn(format!("{}: {}", remark.0, remark.1));
+    }
+    let outcome = match failure {
+        Some(mut failure) => {
+            if !tally.issued.is_empty() {
+                failure.exit = Exit::Incomplete;
+            }
+            Err(failure.hint("mend that, then run the same command again: it goes on where it stopped"))
+        }
+        // Also where nothing was left to issue: an earlier run may have been cut off before it published.
+        None => context
+            .session(&desk, policy)
+            .and_then(|mut session| publish(args, &mut session, &issuing, context))
+            .map_err(|mut failure| {
+                if !tally.issued.is_empty() {
+                    failure.exit = Exit::Incomplete;
+                }
+                failure
+            }),
+    };
+    let exit = ui.report_done(&ManyReport::from(&tally), outcome)?;
+    if tally.failed.is_empty() {
+        return Ok(exit);
+    }
+    ui.hint("those were not issued; the others are done");
+    Ok(Exit::Incomplete)
+}
+
+/// How many refused requests an error names.
+const SHOWN: usize = 20;
+
+/// What a list will come to.
+#[derive(Default)]
+struct Forecast {
+    wanted: Vec<Address>,
+    already: usize,
+    failing: Vec<String>,
+}
+
+/// Checks every request against policy and history, before the first is carried out.
+fn check_all(
+    requests: &[Request],
+    origin: &Origin,
+    intent: Intent,
+    home: &Home,
+    context: &Context,
+) -> Result<Forecast, Failure> {
+    let store = context.read(home)?;
+    let now = system_clock().max(store.last_time());
+    let mut forecast = Forecast::default();
+    let mut refused = Vec::new();
+    for (number, request) in requests.iter().enumerate() {
+        let told = |why: &dyn fmt::Display| format!("{}: {why}", origin.place(number, request));
+        match operate::plan(&store, home, request, intent, now) {
+            Ok(_) => forecast.wanted.push(request.holder.address.clone()),
+            Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
+            Err(OperateError::Refused(why)) => refused.push(format!("  {}", told(&why))),
+            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
+            // Who was locked out is told at the end, and is no obstacle to the others.
+            Err(why) => forecast.failing.push(told(&why)),
+        }
+    }
+    if refused.is_empty() {
+        return Ok(forecast);
+    }
+    let count = refused.len();
+    refused.truncate(SHOWN);
+    if count > SHOWN {
+        refused.push(format!("  and {} more", count - SHOWN));
+    }
+    Err(Failure::new(
+        Exit::Refused,
+        "policy",
+        format!(
+            "nothing was issued; {} for what policy refuses:\n{}",
+            origin.ask(count),
+            refused.join("\n")
+        ),
+    ))
+}

@@ -1,0 +1,39 @@
+//! Values in argv that are one of a few words: help lists them, shells complete them, and the type itself says what is wrong with
+//! another.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
+
+/// Reads one of a type's words.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<T: 'static> {
+    all: &'static [T],
+    word: fn(T) -> &'static str,
+}
+
+impl<T> Words<T> {
+    /// All that there are, and the word for each.
+    pub fn new(all: &'static [T], word: fn(T) -> &'static str) -> Self {
+        Self { all, word }
+    }
+}
+
+impl<T> TypedValueParser for Words<T>
+where
+    T: FromStr<Err: Error + Send + Sync> + Copy + Send + Sync + 'static,
+{
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        T::from_str.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = self.all.iter().map(|one| (self.word)(*one));
+        Some(Box::new(words.map(PossibleValue::new)))
+    }
+}
