@@ -284,8 +284,12 @@ impl Context {
 
     /// Tells what was published, and the exit code that it makes.
     pub fn tell_published(&self, published: &Published, now: Time) -> Exit {
-        if let Some((number, entries)) = published.crl {
-            self.ui.detail(format!("CRL {number} signed: {entries} revoked"));
+        if let Some(crl) = &published.crl {
+            let seconds = crl.took.as_secs_f64();
+            self.ui.detail(format!(
+                "CRL {} signed in {seconds:.2} s: {} revoked",
+                crl.number, crl.entries
+            ));
         }
         if published.adopted > 0 {
             self.ui.warn(format!(

@@ -114,8 +114,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 number: *n,
             })
             .collect(),
-        crl_number: published.crl.map(|(number, _)| number),
-        revoked: published.crl.map(|(_, entries)| entries),
+        crl_number: published.crl.as_ref().map(|crl| crl.number),
+        revoked: published.crl.as_ref().map(|crl| crl.entries),
         adopted: published.adopted,
         failed: published
             .failed

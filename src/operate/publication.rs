@@ -1,21 +1,20 @@
 //! Bringing the publication up to date with the ledger.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-use rustix::fs::Gid;
-use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
 
 use super::OperateError;
 use super::crl::{next_number, next_terms, record};
+use super::places::{Place, destinations};
 use super::session::Session;
-use crate::authority::Issuing;
-use crate::disk::{self, DiskError, Shown};
-use crate::model::{Authority, Fact, Revocation, Span, Time};
-use crate::publish::{
-    Accepted, Area, Destination, Manifest, Material, Publication, PublishedCrl, TargetError,
+use super::standing::{
+    ISSUING_CRL, entries_if_current, published_crls, remember, root_crl, unknown_revocations,
 };
+use crate::authority::Issuing;
+use crate::disk::{self, Shown};
+use crate::model::{Authority, Fact, Revocation, Time};
+use crate::publish::{Accepted, Area, Manifest, Material, Publication, TargetError};
 use crate::x509::crl::{Crl, Terms};
 
 /// What a refresh came to.
@@ -32,8 +31,8 @@ pub enum Refresh {
 pub struct Published {
     /// The areas that were written, each with its manifest's number.
     pub written: Vec<(Area, u64)>,
-    /// The CRL that was signed: its number and how many it revokes.
-    pub crl: Option<(u64, u64)>,
+    /// The CRL that was signed.
+    pub crl: Option<SignedCrl>,
     /// Certificates that only a published CRL knew as revoked, and that are recorded as such now.
     pub adopted: usize,
     /// The places that could not be written.
@@ -42,6 +41,17 @@ pub struct Published {
     pub root_crl_ended: Option<Time>,
     /// The end of the root's CRL.
     pub root_crl_end: Option<Time>,
+}
+
+/// A CRL that was signed.
+#[derive(Debug)]
+pub struct SignedCrl {
+    /// Its cRLNumber.
+    pub number: u64,
+    /// How many it revokes.
+    pub entries: u64,
+    /// How long it took to encode, sign, read back and record it.
+    pub took: Duration,
 }
 
 /// Brings every place of the publication up to date. Signs a new CRL where an entry came or went or half of the last one's life is
@@ -87,9 +97,14 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
         }
         (None, None) => return Ok(Refresh::NeedsKey),
         (None, Some(issuing)) => {
+            let begun = Instant::now();
             let der = sign_crl(session, issuing, previous, &mut revoked)?;
             let crl = Crl::parse(&der).map_err(crate::authority::AuthorityError::X509)?;
-            done.crl = Some((crl.terms().number, revoked.len() as u64));
+            done.crl = Some(SignedCrl {
+                number: crl.terms().number,
+                entries: revoked.len() as u64,
+                took: begun.elapsed(),
+            });
             der.into()
         }
     };
@@ -185,201 +200,10 @@ pub fn strays(session: &Session<'_>) -> Vec<PathBuf> {
     strays.flatten().collect()
 }
 
-const ISSUING_CRL: &str = "crl/issuing.crl";
-
 /// Whose certificate ended before this may leave the CRL: it was on one that was made after that end (RFC 5280 §3.3), and the clock does
 /// not say meanwhile that the certificate is still good.
 fn gone_before(session: &Session<'_>, previous: Option<Terms>) -> Option<Time> {
     previous.map(|terms| terms.this_update.min(session.clock.earliest()))
-}
-
-/// A place of the publication.
-struct Place {
-    to: Destination,
-    /// Whether it is the home's own.
-    staging: bool,
-}
-
-/// Where the publication goes, the home's own directories first; and where it cannot go, which keeps it from nobody else.
-fn destinations(session: &Session<'_>) -> (Vec<Place>, Vec<(Shown, TargetError)>) {
-    let home = &session.desk.home;
-    let place = |area, directory, group, staging| Place {
-        to: Destination {
-            area,
-            directory,
-            group,
-            signer: home.chain().issuing().public_key().clone(),
-        },
-        staging,
-    };
-    let own = |area: Area| place(area, home.path().join(area.word()), None, true);
-    let mut places = vec![own(Area::Server), own(Area::Public)];
-    let mut failed = Vec::new();
-    for target in &home.config().publish {
-        if let Some(directory) = target.server.clone() {
-            match target.group.as_deref().map(group_number).transpose() {
-                Ok(group) => places.push(place(Area::Server, directory, group, false)),
-                Err(error) => failed.push((Shown(directory), error.into())),
-            }
-        }
-        places.extend(
-            target
-                .public
-                .clone()
-                .map(|directory| place(Area::Public, directory, None, false)),
-        );
-    }
-    (places, failed)
-}
-
-/// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.
-/// The root need not be taken out of its safe for what it has signed already.
-fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<Arc<Vec<u8>>, OperateError> {
-    let home = &session.desk.home;
-    let own = disk::read(&home.root_crl_path(), 64 << 20);
-    let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());
-    let number = parsed
-        .filter(|crl| crl.is_issued_by(home.chain().root()))
-        .map(|crl| crl.terms().number);
-    let newest = published
-        .iter()
-        .filter(|standing| standing.authority == Authority::Root)
-        .max_by_key(|standing| standing.terms.number);
-    match newest.filter(|newest| Some(newest.terms.number) > number) {
-        Some(newest) => Ok(newest.der.clone().into()),
-        None => Ok(own?.into()),
-    }
-}
-
-/// The number of a group, from the system's list.
-fn group_number(name: &str) -> Result<u32, DiskError> {
-    let list = Path::new("/etc/group");
-    let unknown = || {
-        disk::failed("searched for a group of a [[publish]] table", list)(std::io::Error::other(format!(
-            "there is no group {name}"
-        )))
-    };
-    let text = String::from_utf8_lossy(&disk::read(list, 16 << 20)?).into_owned();
-    let number = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(name))
-            .then(|| fields.nth(1)?.parse::<u32>().ok())
-            .flatten()
-    });
-    number
-        .map(|number| Gid::from_raw(number).as_raw())
-        .ok_or_else(unknown)
-}
-
-/// A CRL that stands in one of the places, signed by our CA.
-struct Standing {
-    authority: Authority,
-    terms: Terms,
-    der: Vec<u8>,
-}
-
-/// What must be remembered of the CRLs that stand, without their octets: the newest of the issuing CA, and each one's number.
-fn remember(standing: Vec<Standing>) -> (Option<Terms>, Vec<PublishedCrl>) {
-    let issuing = standing
-        .iter()
-        .filter(|s| s.authority == Authority::Issuing)
-        .map(|s| s.terms);
-    let newest = issuing.max_by_key(|terms| terms.number);
-    let published = standing.iter().map(|s| PublishedCrl {
-        authority: s.authority,
-        number: s.terms.number,
-        sha256: Sha256::digest(&s.der).into(),
-    });
-    (newest, published.collect())
-}
-
-/// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
-fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<Vec<Standing>, OperateError> {
-    let chain = session.desk.home.chain();
-    let mut found: Vec<Standing> = Vec::new();
-    for place in places.iter().filter(|place| place.to.area == Area::Public) {
-        for (authority, file, issuer) in [
-            (Authority::Issuing, ISSUING_CRL, chain.issuing()),
-            (Authority::Root, "crl/root.crl", chain.root()),
-        ] {
-            let there = match disk::read_if_there(&place.to.directory.join(file)) {
-                Ok(there) => there,
-                // A target that cannot be read is told when it cannot be written.
-                Err(_) if !place.staging => None,
-                Err(error) => return Err(error.into()),
-            };
-            let Some(der) = there.filter(|der| !found.iter().any(|known| known.der == *der)) else {
-                continue;
-            };
-            let Some(terms) = Crl::parse(&der)
-                .ok()
-                .filter(|crl| crl.is_issued_by(issuer))
-                .map(|crl| crl.terms())
-            else {
-                continue;
-            };
-            found.push(Standing {
-                authority,
-                terms,
-                der,
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// What a published CRL revokes and the ledger does not, to be taken in: after a restore from an old backup a lost phone stays locked out.
-fn unknown_revocations(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, OperateError> {
-    let mut facts = Vec::new();
-    let mut seen = HashSet::new();
-    for standing in published.iter().filter(|p| p.authority == Authority::Issuing) {
-        let Ok(crl) = Crl::parse(&standing.der) else {
-            continue;
-        };
-        let known = session.store.revoked(None)?;
-        let mut known = known.iter().map(|revocation| revocation.serial).peekable();
-        for entry in crl.entries() {
-            let entry = entry.map_err(crate::authority::AuthorityError::X509)?;
-            while known.next_if(|serial| *serial < entry.serial).is_some() {}
-            if known.peek() == Some(&entry.serial) || session.store.revocation(&entry.serial)?.is_some() {
-                continue;
-            }
-            if seen.insert(entry.serial) {
-                facts.push(Fact::Revoked {
-                    serial: entry.serial,
-                    address: session.store.record(&entry.serial)?.map(|record| record.address),
-                    reason: entry.reason,
-                    since: Some(entry.at),
-                });
-            }
-        }
-    }
-    Ok(facts)
-}
-
-/// The entries of a CRL, where it is the last one, revokes all that it should, and has more than half of its life before it. An entry that
-/// may leave does so when the next CRL is signed, and is no reason to sign one.
-fn entries_if_current(
-    session: &Session<'_>,
-    der: &[u8],
-    wanted: &[Revocation],
-    last: Option<u64>,
-) -> Option<Vec<Revocation>> {
-    let crl = Crl::parse(der).ok()?;
-    let terms = crl.terms();
-    let half = Span::seconds((terms.next_update - terms.this_update).as_seconds() / 2);
-    let fresh = terms.this_update <= session.now && session.now < terms.this_update + half;
-    if !fresh || Some(terms.number) != last || !crl.is_issued_by(session.desk.home.chain().issuing()) {
-        return None;
-    }
-    let mut wanted = wanted.iter().peekable();
-    let mut entries = Vec::new();
-    for entry in crl.entries() {
-        let entry = entry.ok()?;
-        wanted.next_if(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at));
-        entries.push(entry);
-    }
-    wanted.next().is_none().then_some(entries)
 }
 
 fn sign_crl(

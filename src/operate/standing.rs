@@ -1,0 +1,150 @@
+//! The CRLs that stand in the places of the publication: what they revoke is never forgotten, and their numbers are never taken again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::OperateError;
+use super::places::Place;
+use super::session::Session;
+use crate::disk;
+use crate::model::{Authority, Fact, Revocation, Span};
+use crate::publish::{Area, PublishedCrl};
+use crate::x509::crl::{Crl, Terms};
+
+/// The issuing CA's CRL in the public area.
+pub(super) const ISSUING_CRL: &str = "crl/issuing.crl";
+
+/// A CRL that stands in one of the places, signed by our CA.
+pub(super) struct Standing {
+    authority: Authority,
+    terms: Terms,
+    der: Vec<u8>,
+}
+
+/// What must be remembered of the CRLs that stand, without their octets: the newest of the issuing CA, and each one's number.
+pub(super) fn remember(standing: Vec<Standing>) -> (Option<Terms>, Vec<PublishedCrl>) {
+    let issuing = standing
+        .iter()
+        .filter(|s| s.authority == Authority::Issuing)
+        .map(|s| s.terms);
+    let newest = issuing.max_by_key(|terms| terms.number);
+    let published = standing.iter().map(|s| PublishedCrl {
+        authority: s.authority,
+        number: s.terms.number,
+        sha256: Sha256::digest(&s.der).into(),
+    });
+    (newest, published.collect())
+}
+
+/// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
+pub(super) fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<Vec<Standing>, OperateError> {
+    let chain = session.desk.home.chain();
+    let mut found: Vec<Standing> = Vec::new();
+    for place in places.iter().filter(|place| place.to.area == Area::Public) {
+        for (authority, file, issuer) in [
+            (Authority::Issuing, ISSUING_CRL, chain.issuing()),
+            (Authority::Root, "crl/root.crl", chain.root()),
+        ] {
+            let there = match disk::read_if_there(&place.to.directory.join(file)) {
+                Ok(there) => there,
+                // A target that cannot be read is told when it cannot be written.
+                Err(_) if !place.staging => None,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(der) = there.filter(|der| !found.iter().any(|known| known.der == *der)) else {
+                continue;
+            };
+            let Some(terms) = Crl::parse(&der)
+                .ok()
+                .filter(|crl| crl.is_issued_by(issuer))
+                .map(|crl| crl.terms())
+            else {
+                continue;
+            };
+            found.push(Standing {
+                authority,
+                terms,
+                der,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// What a published CRL revokes and the ledger does not, to be taken in: after a restore from an old backup a lost phone stays locked out.
+pub(super) fn unknown_revocations(
+    session: &Session<'_>,
+    published: &[Standing],
+) -> Result<Vec<Fact>, OperateError> {
+    let mut facts = Vec::new();
+    let mut seen = HashSet::new();
+    for standing in published.iter().filter(|p| p.authority == Authority::Issuing) {
+        let Ok(crl) = Crl::parse(&standing.der) else {
+            continue;
+        };
+        let known = session.store.revoked(None)?;
+        let mut known = known.iter().map(|revocation| revocation.serial).peekable();
+        for entry in crl.entries() {
+            let entry = entry.map_err(crate::authority::AuthorityError::X509)?;
+            while known.next_if(|serial| *serial < entry.serial).is_some() {}
+            if known.peek() == Some(&entry.serial) || session.store.revocation(&entry.serial)?.is_some() {
+                continue;
+            }
+            if seen.insert(entry.serial) {
+                facts.push(Fact::Revoked {
+                    serial: entry.serial,
+                    address: session.store.record(&entry.serial)?.map(|record| record.address),
+                    reason: entry.reason,
+                    since: Some(entry.at),
+                });
+            }
+        }
+    }
+    Ok(facts)
+}
+
+/// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.
+/// The root need not be taken out of its safe for what it has signed already.
+pub(super) fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<Arc<Vec<u8>>, OperateError> {
+    let home = &session.desk.home;
+    let own = disk::read(&home.root_crl_path(), 64 << 20);
+    let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());
+    let number = parsed
+        .filter(|crl| crl.is_issued_by(home.chain().root()))
+        .map(|crl| crl.terms().number);
+    let newest = published
+        .iter()
+        .filter(|standing| standing.authority == Authority::Root)
+        .max_by_key(|standing| standing.terms.number);
+    match newest.filter(|newest| Some(newest.terms.number) > number) {
+        Some(newest) => Ok(newest.der.clone().into()),
+        None => Ok(own?.into()),
+    }
+}
+
+/// The entries of a CRL, where it is the last one, revokes all that it should, and has more than half of its life before it. An entry that
+/// may leave does so when the next CRL is signed, and is no reason to sign one.
+pub(super) fn entries_if_current(
+    session: &Session<'_>,
+    der: &[u8],
+    wanted: &[Revocation],
+    last: Option<u64>,
+) -> Option<Vec<Revocation>> {
+    let crl = Crl::parse(der).ok()?;
+    let terms = crl.terms();
+    let half = Span::seconds((terms.next_update - terms.this_update).as_seconds() / 2);
+    let fresh = terms.this_update <= session.now && session.now < terms.this_update + half;
+    if !fresh || Some(terms.number) != last || !crl.is_issued_by(session.desk.home.chain().issuing()) {
+        return None;
+    }
+    let mut wanted = wanted.iter().peekable();
+    let mut entries = Vec::new();
+    for entry in crl.entries() {
+        let entry = entry.ok()?;
+        wanted.next_if(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at));
+        entries.push(entry);
+    }
+    wanted.next().is_none().then_some(entries)
+}
