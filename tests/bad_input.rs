@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, copy_of, files_below, finish, need};
+use support::{
+    Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
+};
 
 /// What is there: the digest of every file of the home and of everything beside it, and every directory.
 ///
@@ -599,13 +601,83 @@ fn requests() {
 }
 
 #[test]
+fn a_key_is_one_devices() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    given(&home, "csr", "good.csr");
+    let in_use = |message: &'static str| Wrong {
+        exit: 1,
+        kind: "key-in-use",
+        message,
+    };
+    home.run(&["issue", "alice", "--csr", "good.csr"]);
+    let another = || in_use("this key is the one of alice/phone");
+    fails(&home, &["issue", "eve", "--csr", "good.csr"], another());
+    fails(&home, &["issue", "alice/tablet", "--csr", "good.csr"], another());
+    home.run(&["offboard", "alice", "--confirm", "alice"]);
+    fails(&home, &["issue", "eve", "--csr", "good.csr"], another());
+
+    let request = |key: &str, passphrase: &str, to: &str| {
+        let secret = format!("pass:{passphrase}");
+        let key = home.home().join(key).display().to_string();
+        let arguments = [
+            "req", "-new", "-key", &key, "-passin", &secret, "-subj", "/CN=x", "-out", to,
+        ];
+        home.foreign("openssl", &arguments).ok();
+    };
+    request("issuing/issuing.key", ISSUING_PASSPHRASE, "issuing.csr");
+    request("root/root.key", ROOT_PASSPHRASE, "root.csr");
+    for file in ["issuing.csr", "root.csr"] {
+        fails(
+            &home,
+            &["issue", "eve", "--csr", file],
+            in_use("this key is the one of a CA here"),
+        );
+    }
+
+    // A renewal may keep the key: taking back one of the two because the key is known to others is told to be half of it.
+    home.foreign(
+        "openssl",
+        &[
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-noenc",
+            "-keyout",
+            "own.key",
+            "-out",
+            "another.csr",
+            "-subj",
+            "/CN=x",
+        ],
+    )
+    .ok();
+    home.run(&["issue", "bob", "--csr", "another.csr", "-q"]);
+    let old = home.serial_of("bob/phone");
+    let renewed = home
+        .run(&["renew", "bob", "--csr", "another.csr", "--json"])
+        .json();
+    let said = home.run(&["revoke", &old, "--reason", "compromised", "--yes"]);
+    let new = renewed["serial"].as_str().unwrap();
+    let warned = format!("certificate {new} of the same device has the same key, and is still good");
+    assert!(said.stderr.contains(&warned), "{said}");
+    let said = home.run(&["revoke", "bob", "--reason", "compromised", "--yes"]);
+    assert!(!said.stderr.contains("the same key"), "{said}");
+}
+
+#[test]
 fn a_request_gives_its_key_and_nothing_else() {
     if !need(&["openssl"]) {
         return;
     }
     let home = cheap();
-    let says = |address: &str, file: &str| {
-        given(&home, "csr", file);
+    let says = |home: &Home, address: &str, file: &str| {
+        given(home, "csr", file);
         home.run(&["issue", address, "--csr", file]);
         let certificate = format!("{}-phone.crt", address);
         let arguments = [
@@ -628,9 +700,11 @@ fn a_request_gives_its_key_and_nothing_else() {
         home.foreign("openssl", &verified).ok();
         text
     };
-    let plain = says("alice", "good.csr");
-    let odd = says("eve", "ca-true-and-odd-extensions.csr");
-    // They have one key. But for serial number, name, times and signature they are the same certificate.
+    // They have one key, which is one device's in a home.
+    let other = copy_of(&home);
+    let plain = says(&home, "alice", "good.csr");
+    let odd = says(&other, "eve", "ca-true-and-odd-extensions.csr");
+    // But for serial number, name, times and signature they are the same certificate.
     let body = |text: &str, address: &str| {
         let text = text.replace(address, "NAME");
         let fickle = ["Serial Number", "Not Before", "Not After"];

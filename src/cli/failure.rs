@@ -138,6 +138,8 @@ impl From<OperateError> for Failure {
                 refused("needs-csr").hint(format!("repeat as `pki renew {address} --csr FILE`"))
             }
             E::NotOwn(_) => refused("exposed").hint("name a file of your own"),
+            E::KeyOfAnother(_) | E::KeyOfCa => refused("key-in-use")
+                .hint("have the device make a new key, and a request with it: a key is one device's"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
             E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),

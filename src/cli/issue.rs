@@ -229,7 +229,7 @@ pub fn one(
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk_of(home);
-    let policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
         ui.show_secret(format_args!(
             "\n  Passphrase of the bundle for {address}, shown only now:\n\n      {}\n",
@@ -255,7 +255,7 @@ pub fn one(
         Outbox::try_out(&args.out)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut session = context.session(&desk, policy)?;
+    let mut session = context.session(&desk, &mut policy)?;
     let mut outbox = Outbox::open(&args.out)?;
     let issuance = match operate::plan(&session.store, &desk.home, &request, intent, session.now) {
         Ok(plan) => {
@@ -317,7 +317,7 @@ pub fn publish(
         return Ok(Exit::Done);
     }
     let published = context.publish_change(session, issuing)?;
-    Ok(context.tell_published(&published, session.now))
+    Ok(context.tell_published(&published, session.clock))
 }
 
 /// Whether QR codes are drawn.

@@ -100,9 +100,7 @@ pub fn carry_out(
 
     let facts = plans.iter().flat_map(Plan::facts).collect();
     let (signed, secrets): (Vec<Signed>, Vec<Option<Secret>>) = signed.into_iter().unzip();
-    let committed = session
-        .store
-        .commit_signed(facts, signed, session.now, &session.desk.by)?;
+    let committed = session.commit_signed(facts, signed)?;
 
     let undelivered = |error| OperateError::Undelivered(Box::new(error));
     let deliver = || -> Result<Vec<Ready>, OperateError> {

@@ -158,6 +158,12 @@ pub enum OperateError {
         /// Why.
         reason: crate::model::Reason,
     },
+    /// The key of a request is certified for another device.
+    #[error("this key is the one of {0}")]
+    KeyOfAnother(Address),
+    /// The key of a request is a CA's.
+    #[error("this key is the one of a CA here")]
+    KeyOfCa,
     /// The file that was written is not what is on disk.
     #[error("{0} does not read back as it was written")]
     ReadBack(Shown),

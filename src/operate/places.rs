@@ -4,8 +4,8 @@ use std::path::Path;
 
 use rustix::fs::Gid;
 
-use super::session::Session;
 use crate::disk::{self, DiskError, Shown};
+use crate::home::Home;
 use crate::publish::{Area, Destination, TargetError};
 
 /// A place of the publication.
@@ -16,8 +16,7 @@ pub(super) struct Place {
 }
 
 /// Where the publication goes, the home's own directories first; and where it cannot go, which keeps it from nobody else.
-pub(super) fn destinations(session: &Session<'_>) -> (Vec<Place>, Vec<(Shown, TargetError)>) {
-    let home = &session.desk.home;
+pub(super) fn destinations(home: &Home) -> (Vec<Place>, Vec<(Shown, TargetError)>) {
     let place = |area, directory, group, staging| Place {
         to: Destination {
             area,
