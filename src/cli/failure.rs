@@ -137,6 +137,12 @@ impl From<OperateError> for Failure {
             E::NeedsRequest(address) => {
                 refused("needs-csr").hint(format!("repeat as `pki renew {address} --csr FILE`"))
             }
+            E::TakenByBundle(_) | E::NoList(_) => {
+                refused("exists").hint("name another file with --bundle-passphrase-out FILE")
+            }
+            E::InHome(_) | E::InPublication(_) => {
+                refused("place").hint("name a place elsewhere, that only you can read")
+            }
             E::NotOwn(_) => refused("exposed").hint("name a file of your own"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
             E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
