@@ -143,6 +143,12 @@ impl From<OperateError> for Failure {
             E::InHome(_) | E::InPublication(_) => {
                 refused("place").hint("name a place elsewhere, that only you can read")
             }
+            E::MountPoint(place) => {
+                refused("place").hint(format!("name a directory below it: --home {}", place.0.join("pki").display()))
+            }
+            E::MediumInHome(_) => {
+                refused("place").hint("name a directory on a medium of its own with --offline-root DIR")
+            }
             E::NotOwn(_) => refused("exposed").hint("name a file of your own"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
             E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),

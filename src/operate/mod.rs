@@ -146,6 +146,12 @@ pub enum OperateError {
     /// A file is in the way.
     #[error("{0} exists already")]
     Exists(Shown),
+    /// A home cannot take the place of a mounted file system.
+    #[error("{0} is where a file system is mounted, which cannot be replaced by a home")]
+    MountPoint(Shown),
+    /// The root's key would not be kept apart from the home.
+    #[error("{0} is no place for an offline root: it lies in the home")]
+    MediumInHome(Shown),
     /// A name for the passphrase that the bundle's own files have.
     #[error("{0} cannot hold the passphrase: a file of the bundle has that name")]
     TakenByBundle(Shown),
