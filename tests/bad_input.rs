@@ -14,7 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, copy_of, files_below, finish, need};
 
-/// What is there: the digest of every file of the home and of everything beside it, and every directory.
+/// What is there: the digest of every file of the home and of everything beside it, and every directory and link.
 ///
 /// The lock is the one file that every command may write: it says who has it.
 fn snapshot(home: &Home) -> BTreeMap<PathBuf, Option<[u8; 32]>> {
@@ -23,7 +23,9 @@ fn snapshot(home: &Home) -> BTreeMap<PathBuf, Option<[u8; 32]>> {
     while let Some(directory) = waiting.pop() {
         for entry in std::fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_symlink() {
+                found.insert(path, None);
+            } else if path.is_dir() {
                 waiting.push(path.clone());
                 found.insert(path, None);
             } else if path != home.path("./home/lock") {

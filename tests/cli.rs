@@ -105,7 +105,7 @@ fn with_json_stdout_is_a_document_or_empty() {
         let said = home.run(&["show", what, "--pem", "--json"]).json();
         assert_eq!(said, serde_json::json!({ "version": 1, "pem": pem }));
     }
-    let told = finish(&mut home.pki(&["completions", "bash", "--json"]), b"").exits(2);
+    let told = support::finish(&mut home.pki(&["completions", "bash", "--json"]), b"").exits(2);
     assert_eq!(told.stdout, "");
     let error: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
     assert_eq!(

@@ -129,19 +129,18 @@ fn free_place(home: &Path) -> Result<PathBuf, OperateError> {
     Ok(place)
 }
 
-/// Whether a file system is mounted there. Where the system does not say so itself, a device of its own tells; what is mounted from
-/// the same device is found out by the rename then.
+/// Whether a file system is mounted there. Where the system does not say so itself, a device of its own tells.
 fn is_mount_point(place: &Path) -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
         use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+        const ROOT: StatxAttributes = StatxAttributes::MOUNT_ROOT;
         let found = statx(CWD, place, AtFlags::empty(), StatxFlags::empty());
-        let known = found.is_ok_and(|found| {
-            let root = StatxAttributes::MOUNT_ROOT;
-            found.stx_attributes_mask.contains(root) && found.stx_attributes.contains(root)
-        });
-        if known {
-            return true;
+        if let Some(found) = found
+            .ok()
+            .filter(|found| found.stx_attributes_mask.contains(ROOT))
+        {
+            return found.stx_attributes.contains(ROOT);
         }
     }
     let device = |path: &Path| std::fs::metadata(path).ok().map(|there| there.dev());
@@ -404,7 +403,9 @@ impl Staging {
         // rename(2) takes the place of an empty directory and of nothing else.
         std::fs::rename(&self.path, home).map_err(disk::failed("put in place", home))?;
         self.done = true;
-        medium.map(Medium::keep);
+        if let Some(medium) = medium {
+            medium.keep();
+        }
         Ok(disk::sync_directory(above)?)
     }
 }
