@@ -128,40 +128,31 @@ fn an_offline_root_is_on_its_medium_where_there_is_a_home_and_in_the_way_of_none
     arguments.extend(["--offline-root", "usb/acme"]);
     let mut steps = 0;
     // The last steps, in which the medium's files and the home get their names.
-    for (call, last) in [("rename", 1), ("renameat2", 2), ("fsync", 4)] {
-        let count = count_of(&copy_of(&before), call, &arguments);
-        assert!(count > last, "{call} is made {count} times");
-        for n in count - last + 1..=count {
-            let step = format!("killed at {call} {n} of {count}");
-            let home = copy_of(&before);
-            let inject = format!("{call}:signal=SIGKILL:when={n}");
-            let ended = under_strace(&home.pki(&arguments), call, &inject);
-            assert_eq!(ended.code, None, "{ended}");
-            if !home.home().exists() {
-                steps += 1;
-                again(&home, &arguments).ok();
-                assert_eq!(in_the_making(&home), 0, "{step}");
-            }
-            demand_offline_root(&home, &step);
-        }
-    }
-    assert!(steps >= 4, "only {steps} steps");
-
-    // What fails takes away what it has put there.
     for (call, last, error) in [
         ("rename", 1, "EBUSY"),
         ("renameat2", 2, "EIO"),
         ("fsync", 4, "EIO"),
     ] {
         let count = count_of(&copy_of(&before), call, &arguments);
+        assert!(count > last, "{call} is made {count} times");
         for n in count - last + 1..=count {
-            let step = format!("{error} at {call} {n} of {count}");
-            let home = copy_of(&before);
-            let ended = under_strace(
-                &home.pki(&arguments),
-                call,
-                &format!("{call}:error={error}:when={n}"),
-            );
+            let ended_by = |what: &str| {
+                let home = copy_of(&before);
+                let inject = format!("{call}:{what}:when={n}");
+                let ended = under_strace(&home.pki(&arguments), call, &inject);
+                (home, ended, format!("{what} at {call} {n} of {count}"))
+            };
+            let (home, ended, step) = ended_by("signal=SIGKILL");
+            assert_eq!(ended.code, None, "{step}: {ended}");
+            if !home.home().exists() {
+                steps += 1;
+                again(&home, &arguments).ok();
+                assert_eq!(in_the_making(&home), 0, "{step}");
+            }
+            demand_offline_root(&home, &step);
+
+            // What fails takes away what it has put there.
+            let (home, ended, step) = ended_by(&format!("error={error}"));
             if home.home().exists() {
                 demand_offline_root(&home, &step);
                 continue;
@@ -171,6 +162,7 @@ fn an_offline_root_is_on_its_medium_where_there_is_a_home_and_in_the_way_of_none
             assert_eq!(in_the_making(&home), 0, "{step}");
         }
     }
+    assert!(steps >= 4, "only {steps} steps");
 }
 
 /// How many homes in the making lie beside the home.
