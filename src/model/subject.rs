@@ -185,9 +185,7 @@ impl fmt::Display for Address {
 impl PersonName {
     /// The most characters that a name may have.
     pub const MAX: usize = 128;
-}
 
-impl PersonName {
     /// A name that keeps to a rule about its characters.
     fn checked(text: &str, rule: fn(&str) -> Result<(), Unprintable>) -> Result<Self, InvalidSubject> {
         let count = text.chars().count();
