@@ -146,10 +146,10 @@ pub fn many(
     drop(context.session(&desk, &mut policy)?);
     if args.issuing.is_typed(&desk.home) {
         // Nobody types a passphrase for files that cannot be written.
-        Outbox::try_out(&args.out)?;
+        Outbox::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut outbox = Outbox::open(&args.out)?;
+    let mut outbox = Outbox::open(&args.out, &desk.home)?;
     let mut delivery = Delivery {
         outbox: &mut outbox,
         passphrases,
