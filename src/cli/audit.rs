@@ -31,6 +31,10 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Verify the ledger link by link
+    #[command(after_help = "\
+Examples:
+  pki audit verify
+  pki audit verify --json")]
     Verify,
 }
 

@@ -138,6 +138,10 @@ pub fn many(
             forecast.failing.len()
         ));
         forecast.failing.iter().for_each(|why| ui.more(why));
+        forecast
+            .wanted
+            .iter()
+            .for_each(|address| ui.more(format!("issue {address}")));
         let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
         ui.report(&DryRun::new(would.collect()))?;
         return Ok(Exit::Done);

@@ -1,5 +1,6 @@
 //! What every verb needs: the operator, the home, the clock.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +26,8 @@ pub struct Context {
     pub wait: Duration,
     /// What others are told while the lock is held.
     pub command: String,
+    /// Whether the state of the CRL was looked at.
+    pub crl_told: Cell<bool>,
 }
 
 /// An employee, or one of her devices.
@@ -197,11 +200,14 @@ impl Context {
         }
     }
 
-    /// Warns where the issuing CA's CRL has under a third of its life left.
+    /// Warns once where the issuing CA's CRL has under a third of its life left.
     fn warn_of_crl(&self, store: &Store, now: Time) -> Result<(), Failure> {
         let Some(crl) = store.last_crl(Authority::Issuing).map_err(Failure::from)? else {
             return Ok(());
         };
+        if self.crl_told.replace(true) {
+            return Ok(());
+        }
         let life = (crl.next_update - crl.this_update).as_seconds();
         let left = crl.next_update - now;
         if left < Span::seconds(0) {

@@ -39,7 +39,7 @@ pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     if !path.exists() {
         return Err(HomeError::Missing(Shown(path)).into());
     }
-    let findings = doctor::examine(&path, |home| context.desk_of(home), system_clock());
+    let mut findings = doctor::examine(&path, |home| context.desk_of(home), system_clock());
     let serious = findings
         .iter()
         .any(|finding| finding.severity >= Severity::Warning);
@@ -47,6 +47,11 @@ pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
         context.ui.say("all is well");
     } else if !serious {
         context.ui.say("all is well, with notes");
+    }
+    if !context.ui.json {
+        for finding in &mut findings {
+            finding.remedy = context.ui.pasteable(&finding.remedy);
+        }
     }
     context.ui.report(&Findings { findings })?;
     Ok(if serious { Exit::Found } else { Exit::Done })

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::authority::AuthorityError;
+use crate::disk::DiskError;
 use crate::home::HomeError;
 use crate::key::KeyError;
 use crate::model::Serial;
@@ -81,6 +82,19 @@ impl Failure {
         Self::new(Exit::Refused, "refused", message)
     }
 
+    /// A file could not be read or written.
+    fn of_disk(error: &DiskError) -> Self {
+        use std::io::ErrorKind as Kind;
+        let failure = Self::new(Exit::Refused, "disk", error);
+        match error.source.kind() {
+            Kind::PermissionDenied => failure.hint("look at its owner and mode, and at who runs this"),
+            Kind::StorageFull | Kind::QuotaExceeded | Kind::ReadOnlyFilesystem => {
+                failure.hint("free some room or mend the disk, then run the command again")
+            }
+            _ => failure,
+        }
+    }
+
     /// A secret or a confirmation is missing or wrong.
     pub fn secret(message: impl ToString) -> Self {
         Self::new(Exit::Secret, "secret", message)
@@ -95,7 +109,9 @@ impl From<OperateError> for Failure {
         match error {
             E::Home(error) => error.into(),
             E::Store(error) => error.into(),
-            E::Disk(_) => refused("disk"),
+            E::Disk(error) => Self::of_disk(&error),
+            E::NoRoomBeside { .. } => refused("disk")
+                .hint("name a home below a directory of this account, as --home /var/lib/pki/home where /var/lib/pki is its own"),
             E::Authority(AuthorityError::KeyMismatch(_)) => {
                 refused("mixed").hint("restore key and certificate from one backup: files of two homes are mixed")
             }
@@ -182,7 +198,7 @@ impl From<HomeError> for Failure {
                 "run it as that account: `sudo -u {owner} pki …`; its timer could not read files of this one"
             )),
             E::Exposed(exposed) => refused("exposed").hint(format!("run `chmod go= {}`", exposed.path)),
-            E::Disk(_) => refused("disk"),
+            E::Disk(error) => Self::of_disk(&error),
             E::Config { .. } => refused("config").hint("correct the file; its comments explain every key"),
             E::Profile { .. } => refused("profile").hint("correct the profile"),
             E::NoProfile(_) => refused("profile")
@@ -201,7 +217,8 @@ impl From<StoreError> for Failure {
         let message = error.to_string();
         let refused = |kind| Self::new(Exit::Refused, kind, &message);
         match error {
-            E::Disk(_) | E::NotAppended(_) => refused("disk").hint("free some room or mend the disk, then run the command again"),
+            E::Disk(error) => Self::of_disk(&error),
+            E::NotAppended(_) => refused("disk").hint("free some room or mend the disk, then run the command again"),
             E::OutcomeUnknown { .. } => Self::new(Exit::Incomplete, "unknown-outcome", message)
                 .hint("mend the disk, then run `pki doctor`: it tells whether the event is there"),
             E::Encoding(_) => Self::new(Exit::Bug, "bug", message),
@@ -237,4 +254,4 @@ macro_rules! by_way_of_operate {
         }
     )*};
 }
-by_way_of_operate!(crate::disk::DiskError, AuthorityError);
+by_way_of_operate!(DiskError, AuthorityError);

@@ -1,12 +1,15 @@
 use std::path::PathBuf;
 
 use crate::config::check_base_url;
+use crate::disk;
 use crate::model::text::{quoted, readable};
 use crate::model::{Domain, IpRange, NameConstraints};
 use crate::operate::{self, Founding, Passphrases};
 
 use super::context::{Context, account, system_clock};
 use super::failure::{Exit, Failure};
+use super::in_shell;
+use super::report::DryRun;
 use super::secrets::{IssuingSecret, RootSecret};
 
 /// Make a PKI: root, issuing CA, their CRLs, pki.toml and the first publication
@@ -39,6 +42,9 @@ pub struct Args {
     /// Put the root's key on another medium instead of the home
     #[arg(long, value_name = "DIR")]
     offline_root: Option<PathBuf>,
+    /// Look whether it can be made, and make nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     issuing: IssuingSecret,
     #[command(flatten)]
@@ -85,6 +91,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         )
         .hint("`pki doctor` tells how it is; another one needs another --home"));
     }
+    let place = operate::examine(&founding)?;
+    if args.dry_run {
+        ui.say(format!(
+            "would make the PKI of {} in {}",
+            founding.organization,
+            place.display()
+        ));
+        ui.report(&DryRun::new(vec![format!("make a PKI in {}", place.display())]))?;
+        return Ok(Exit::Done);
+    }
     let root = args.root.new_passphrase(ui)?;
     let issuing = args.issuing.new_passphrase(&root, ui)?;
     let passphrases = Passphrases { root, issuing };
@@ -109,31 +125,36 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let executable = std::env::current_exe().map_or_else(|_| "pki".into(), |path| path.display().to_string());
     let absolute =
         std::path::absolute(founded.home.path()).unwrap_or_else(|_| founded.home.path().to_owned());
-    let absolute = absolute.display();
+    let absolute = absolute.display().to_string();
     for line in timer(&executable, &absolute) {
         ui.verbatim(line);
     }
     ui.hint("next: `pki issue alice`");
     let made = Made {
-        home: absolute.to_string(),
+        home: absolute,
         root_key: founded.root_key.display().to_string(),
     };
     ui.report_done(&made, Ok(Exit::Done))
 }
 
 /// A timer that keeps the CRLs fresh, in the two ways that a machine may have.
-fn timer(executable: &str, home: &std::path::Display<'_>) -> [String; 7] {
+fn timer(executable: &str, home: &str) -> [String; 9] {
+    let publish = format!(
+        "{} --home {} publish --no-input --unlock",
+        in_shell(executable),
+        in_shell(home)
+    );
+    let me = disk::account_name(rustix::process::geteuid().as_raw());
     [
         "systemd, two files, then `systemctl enable --now pki-publish.timer`:".into(),
         "  pki-publish.service   [Service] Type=oneshot".into(),
+        format!("                        User={me}"),
         "                        LoadCredential=pki-passphrase:/etc/pki/passphrase".into(),
-        format!("                        ExecStart={executable} --home {home} publish --no-input"),
-        "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true [Install] WantedBy=timers.target"
-            .into(),
-        "cron, one line in the crontab of this account:".into(),
-        format!(
-            "  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {executable} --home {home} publish --no-input -q"
-        ),
+        format!("                        ExecStart={publish}"),
+        "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true".into(),
+        "                        [Install] WantedBy=timers.target".into(),
+        format!("cron, one line in the crontab of {me}:"),
+        format!("  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {publish} -q"),
     ]
 }
 

@@ -37,7 +37,7 @@ Examples:
   pki issue --from people.csv --out bundles --bundle-passphrase-out passphrases.tsv")]
 pub struct Args {
     /// EMPLOYEE or EMPLOYEE/DEVICE
-    #[arg(value_name = "ADDRESS", required_unless_present = "from")]
+    #[arg(value_name = "ADDRESS", required_unless_present = "from", value_hint = clap::ValueHint::Other)]
     address: Option<Addressee>,
     /// A CSV file: employee,device[,name,email,for,days]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "name", "email", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]

@@ -20,7 +20,7 @@ Examples:
   pki list --json | jq '.devices[] | select(.status == \"valid\") | .address'")]
 pub struct Args {
     /// Only this person's
-    #[arg(long, value_name = "EMPLOYEE")]
+    #[arg(long, value_name = "EMPLOYEE", value_hint = clap::ValueHint::Other)]
     employee: Option<Employee>,
     /// Only these
     #[arg(long, value_name = "STATUS", value_parser = Words::new(&Status::ALL, Status::word))]

@@ -24,6 +24,7 @@ mod ui;
 mod words;
 mod wrap;
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -162,13 +163,17 @@ fn dispatch(arguments: Vec<OsString>) -> Exit {
         wait,
         color,
     } = cli.global;
-    let ui = Ui::new(json, quiet, verbose, yes, no_input, color);
+    let mut ui = Ui::new(json, quiet, verbose, yes, no_input, color);
+    if let Some(home) = &home {
+        ui.program = format!("pki --home {}", in_shell(&home.display().to_string()));
+    }
     let wait = Duration::from_secs(u64::try_from(wait.as_seconds()).unwrap_or(0));
     let context = Context {
         ui,
         home,
         wait,
         command,
+        crl_told: Cell::new(false),
     };
     match verb(cli.verb, &context) {
         Ok(exit) => exit,
@@ -194,6 +199,15 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Root(verb) => root::run(verb, context),
         Verb::Completions(args) => completions::run(args, context),
     }
+}
+
+/// A word as a shell reads it.
+fn in_shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// The beginning of the command line, as others may be shown it.
@@ -224,6 +238,11 @@ fn usage_error(error: &clap::Error, json: bool) -> Exit {
         // A reader that has gone away is no reason to fail.
         let _ = error.print();
         return Exit::Done;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
+        // Whoever typed the name alone wants to know what there is.
+        ui::line(error.render().to_string().trim_end());
+        return Exit::Usage;
     }
     let why = std::error::Error::source(error).map(ToString::to_string);
     let text = match (error.get(ContextKind::InvalidArg), why) {

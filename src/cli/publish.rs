@@ -2,7 +2,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::operate::{self, ClockPolicy, OperateError, Published, Refresh};
+use crate::authority::Issuing;
+use crate::model::Clock;
+use crate::operate::{self, ClockPolicy, Desk, OperateError, Published, Refresh};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
@@ -19,13 +21,16 @@ use super::secrets::IssuingSecret;
 #[command(after_help = "\
 Examples:
   pki publish
-  pki publish --no-input --passphrase-file /etc/pki/passphrase     from a timer, or in a crontab:
-  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase pki publish --no-input -q
+  pki publish --no-input --unlock --passphrase-file /etc/pki/passphrase     from a timer, or in a crontab:
+  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase pki publish --no-input --unlock -q
   pki publish --dry-run                                            what would be written?")]
 pub struct Args {
     /// Say whether something would be published, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Open the issuing key also where nothing is to be signed: a wrong passphrase is found by the timer's first run, not weeks later
+    #[arg(long)]
+    unlock: bool,
     /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
     #[arg(long, value_name = "NAME")]
     confirm: Option<String>,
@@ -61,8 +66,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let mut policy = clock_policy(args.confirm.as_deref())?;
     if args.dry_run {
-        // Nothing is confirmed by asking what would be done.
-        let session = context.session(&desk, &mut ClockPolicy::Lenient)?;
+        let session = context.session(&desk, &mut policy)?;
         let behind = operate::behind(&session)?;
         match behind.as_slice() {
             [] => ui.say("nothing has changed"),
@@ -73,28 +77,21 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ui.report(&DryRun::new(behind))?;
         return Ok(Exit::Done);
     }
-    let (published, clock) = {
-        let mut session = context.session(&desk, &mut policy)?;
-        (operate::refresh(&mut session, None)?, session.clock)
+    let unlocked = if args.unlock {
+        let issuing = args.issuing.unlock(&desk.home, ui)?;
+        ui.say("the issuing key opens");
+        Some(issuing)
+    } else {
+        None
     };
     // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
-    let published = match published {
-        Refresh::Done(published) => published,
-        Refresh::NeedsKey => {
+    let (published, clock) = match refresh(context, &desk, &mut policy, unlocked.as_ref())? {
+        (Refresh::Done(published), clock) => (published, clock),
+        (Refresh::NeedsKey, clock) => {
             let issuing = args.issuing.unlock(&desk.home, ui)?;
-            let mut session = context.session(&desk, &mut policy)?;
-            let before = session.store.seq();
-            let published = operate::refresh(&mut session, Some(&issuing)).map_err(|error| {
-                // A CRL that was signed is recorded, and one half may be out: that is not "nothing changed".
-                if session.store.seq() == before {
-                    error
-                } else {
-                    OperateError::Unpublished(Box::new(error))
-                }
-            });
-            match published? {
-                Refresh::Done(published) => published,
-                Refresh::NeedsKey => Published::default(),
+            match refresh(context, &desk, &mut policy, Some(&issuing))? {
+                (Refresh::Done(published), clock) => (published, clock),
+                (Refresh::NeedsKey, _) => (Published::default(), clock),
             }
         }
     };
@@ -124,4 +121,23 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .collect(),
     };
     ui.report_done(&report, Ok(exit))
+}
+
+fn refresh(
+    context: &Context,
+    desk: &Desk,
+    policy: &mut ClockPolicy,
+    issuing: Option<&Issuing>,
+) -> Result<(Refresh, Clock), Failure> {
+    let mut session = context.session(desk, policy)?;
+    let before = session.store.seq();
+    let refreshed = operate::refresh(&mut session, issuing).map_err(|error| {
+        // A CRL that was signed is recorded, and one half may be out: that is not "nothing changed".
+        if session.store.seq() == before {
+            error
+        } else {
+            OperateError::Unpublished(Box::new(error))
+        }
+    })?;
+    Ok((refreshed, session.clock))
 }

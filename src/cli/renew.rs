@@ -25,7 +25,7 @@ Examples:
   pki renew --expiring 30d --out bundles --bundle-passphrase-out passphrases.tsv")]
 pub struct Args {
     /// EMPLOYEE or EMPLOYEE/DEVICE
-    #[arg(value_name = "ADDRESS", required_unless_present = "expiring")]
+    #[arg(value_name = "ADDRESS", required_unless_present = "expiring", value_hint = clap::ValueHint::Other)]
     address: Option<Addressee>,
     /// Every device whose certificate ends within this time
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["address", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]

@@ -15,7 +15,7 @@ use super::words::Words;
 /// Lock a device out: every certificate of it that servers accept, at once
 ///
 /// Records it, signs a new CRL and publishes it. `pki revoke SERIAL` takes back exactly one certificate. Servers act on it
-/// when they load the new CRL, or at once where they consult server/revoked.map.
+/// when they have read it: nginx after a reload.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,7 +26,7 @@ Examples:
   pki revoke alice --yes --passphrase-file /etc/pki/passphrase")]
 pub struct Args {
     /// EMPLOYEE, EMPLOYEE/DEVICE or a serial number
-    #[arg(value_name = "ADDRESS|SERIAL")]
+    #[arg(value_name = "ADDRESS|SERIAL", value_hint = clap::ValueHint::Other)]
     whom: Named,
     /// Why
     #[arg(long, default_value = "lost", value_parser = Words::new(&Reason::ALL, Reason::word))]
@@ -46,6 +46,7 @@ Examples:
   pki offboard alice --confirm alice --passphrase-file /etc/pki/passphrase")]
 pub struct OffboardArgs {
     /// Who leaves
+    #[arg(value_hint = clap::ValueHint::Other)]
     employee: Employee,
     /// The name once more, instead of typing it
     #[arg(long, value_name = "NAME")]
@@ -278,7 +279,7 @@ fn finish(
             if published {
                 ui.say("the new CRL is published");
                 ui.hint(
-                    "servers act on it when they next load the CRL, or at once where they consult server/revoked.map",
+                    "servers act on it when they have read it: reload nginx now; Node.js may read it by itself",
                 );
             }
         }
@@ -307,10 +308,16 @@ fn certificates(count: usize) -> String {
 }
 
 fn unlock(common: &Common, context: &Context, desk: &Desk) -> Result<Issuing, Failure> {
-    common.issuing.unlock(&desk.home, &context.ui).map_err(|failure| match failure.exit {
-        Exit::Secret => failure.hint(
-            "the same with --no-publish records it without a passphrase; servers act on it after `pki publish`",
+    // Whatever keeps the key closed, a lost phone can be recorded now.
+    common
+        .issuing
+        .unlock(&desk.home, &context.ui)
+        .map_err(|failure| {
+            match failure.exit {
+        Exit::Secret | Exit::Refused => failure.hint(
+            "the same with --no-publish records it without the key; servers act on it after `pki publish`",
         ),
-        Exit::Done | Exit::Refused | Exit::Usage | Exit::Found | Exit::Incomplete | Exit::Bug | Exit::Interrupted => failure,
-    })
+        Exit::Done | Exit::Usage | Exit::Found | Exit::Incomplete | Exit::Bug | Exit::Interrupted => failure,
+    }
+        })
 }

@@ -10,6 +10,9 @@ use super::secrets::{IssuingSecret, RootSecret};
 
 /// The root: what needs its key
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  pki root crl                      its CRL signed anew, about once a year")]
 pub enum Verb {
     Crl(CrlArgs),
 }

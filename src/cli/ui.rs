@@ -45,6 +45,8 @@ pub struct Ui {
     pub verbose: bool,
     /// Whether `--yes` was given.
     pub yes: bool,
+    /// How the program is called for this home: what hints tell can be pasted.
+    pub program: String,
     color: bool,
     terminal: Option<File>,
 }
@@ -72,6 +74,7 @@ impl Ui {
             quiet,
             verbose,
             yes,
+            program: "pki".into(),
             color,
             terminal,
         }
@@ -144,7 +147,20 @@ impl Ui {
         message(&format!("pki: {prefix}{text}"), INDENT);
     }
 
+    /// A text whose commands name the home as this one did.
+    pub fn pasteable(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for before in ["`", ": "] {
+            text = text.replace(&format!("{before}pki "), &format!("{before}{} ", self.program));
+        }
+        match text.strip_prefix("pki ") {
+            Some(rest) => format!("{} {rest}", self.program),
+            None => text,
+        }
+    }
+
     fn arrow(&self, text: &dyn Display) {
+        let text = self.pasteable(&text.to_string());
         message(&format!("     {}{text}", self.paint("2", "→ ")), INDENT + 2);
     }
 
@@ -244,6 +260,7 @@ impl Ui {
     pub fn ask_passphrase(&self, what: &str) -> Result<Passphrase, Failure> {
         let typed = dialoguer::Password::new()
             .with_prompt(format!("Passphrase of the {what}"))
+            .allow_empty_password(true)
             .interact_on(&self.term()?)
             .map_err(prompt_failed)?;
         passphrase(typed, what)

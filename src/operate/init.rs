@@ -64,12 +64,9 @@ pub fn found(
     clock: fn() -> Time,
     by: &str,
 ) -> Result<Founded, OperateError> {
-    let place = free_place(&founding.home)?;
+    let place = examine(founding)?;
     let now = clock();
     let staging = Staging::beside(&place)?;
-    if let Some(medium) = &founding.offline_root {
-        check_medium(medium, &place)?;
-    }
     let rng = &mut os_rng();
     let root = Root::create(&founding.organization, &founding.constraints, now, rng)?;
     let key = SoftwareKey::generate(rng);
@@ -111,6 +108,33 @@ pub fn found(
     let home = Home::open(&place)?;
     let ends = ends(&home)?;
     Ok(Founded { home, root_key, ends })
+}
+
+/// Looks whether a home can be founded so, before anybody chooses a passphrase: where it will be, without links and dots.
+///
+/// # Errors
+/// Where its place is taken, cannot be written, or is none for a home.
+pub fn examine(founding: &Founding) -> Result<PathBuf, OperateError> {
+    let place = free_place(&founding.home)?;
+    demand_room(&place)?;
+    if let Some(medium) = &founding.offline_root {
+        check_medium(medium, &place)?;
+    }
+    Ok(place)
+}
+
+/// The home is made beside its place and gets it in one step: also where its own empty directory is there already, the one above must be
+/// writable.
+fn demand_room(place: &Path) -> Result<(), OperateError> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    let above = place.ancestors().skip(1).find(|above| above.exists());
+    let above = above.unwrap_or(Path::new("/"));
+    accessat(CWD, above, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| {
+        OperateError::NoRoomBeside {
+            above: Shown(above.to_owned()),
+            why: errno.into(),
+        }
+    })
 }
 
 /// Where the home will be, without links and dots.

@@ -23,7 +23,7 @@ mod workshop;
 pub use bulk::{Tally, issue_all};
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
 pub use handover::Handover;
-pub use init::{Founded, Founding, Passphrases, found};
+pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
 pub use people::{PeopleError, Person, read_people};
@@ -69,6 +69,14 @@ pub enum OperateError {
     /// A bundle could not be made.
     #[error("the bundle could not be made: {0}")]
     Bundle(#[from] BundleError),
+    /// A home cannot be made beside its place.
+    #[error("a home is made beside its place, and {above} cannot be written: {why}")]
+    NoRoomBeside {
+        /// The directory above.
+        above: Shown,
+        /// The system's words.
+        why: std::io::Error,
+    },
     /// A target of a publication.
     #[error(transparent)]
     Target(#[from] TargetError),
