@@ -10,7 +10,7 @@ use super::places::Place;
 use super::session::Session;
 use crate::disk;
 use crate::model::{Authority, Fact, Revocation, Span};
-use crate::publish::{Area, PublishedCrl};
+use crate::publish::{Area, LONGEST_CRL, PublishedCrl};
 use crate::x509::crl::{Crl, Terms};
 
 /// The issuing CA's CRL in the public area.
@@ -47,7 +47,7 @@ pub(super) fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<
             (Authority::Issuing, ISSUING_CRL, chain.issuing()),
             (Authority::Root, "crl/root.crl", chain.root()),
         ] {
-            let there = match disk::read_if_there(&place.to.directory.join(file)) {
+            let there = match place.to.crl(file) {
                 Ok(there) => there,
                 // A target that cannot be read is told when it cannot be written.
                 Err(_) if !place.staging => None,
@@ -109,7 +109,7 @@ pub(super) fn unknown_revocations(
 /// The root need not be taken out of its safe for what it has signed already.
 pub(super) fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<Arc<Vec<u8>>, OperateError> {
     let home = &session.desk.home;
-    let own = disk::read(&home.root_crl_path(), 64 << 20);
+    let own = disk::read(&home.root_crl_path(), LONGEST_CRL);
     let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());
     let number = parsed
         .filter(|crl| crl.is_issued_by(home.chain().root()))

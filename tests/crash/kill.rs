@@ -55,7 +55,7 @@ fn init_leaves_nothing_or_a_whole_home() {
     let (mut steps, mut founded) = (0, 0);
     // Scrypt is dear here, and cannot be had for less. Until the home is renamed into its place nobody sees it: of the steps
     // before that every tenth stands for the others, and one of each kind is followed by the same command.
-    for call in ["rename", "fsync", "fdatasync"] {
+    for call in ["rename", "renameat", "fsync", "fdatasync"] {
         let count = count_of(&copy_of(&before), call, &arguments);
         for n in (1..=count).filter(|n| n % 10 == 1 || n + 1 >= count) {
             let home = copy_of(&before);
@@ -263,7 +263,7 @@ fn offboard_is_published_by_the_same_command() {
     let serial = before.serial_of("alice/phone");
     let arguments = ["offboard", "alice", "--confirm", "alice", "--json", "-q"];
     // It is `revoke` with one more event: the steps of the ledger and of the publication.
-    let calls = ["fdatasync", "rename"];
+    let calls = ["fdatasync", "renameat"];
     let steps = killed_at_every(&calls, &before, &arguments, |home, step| {
         again(home, &arguments).ok();
         assert!(recorded(home, &serial), "{step}");
