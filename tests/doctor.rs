@@ -72,9 +72,12 @@ fn a_file_among_the_published_ones_is_noted() {
     let strays = [
         home.server("allowed.map.bak"),
         target.join("crl/old.crl"),
+        target.join(".x.tmp"),
         target.join("old"),
     ];
-    for stray in &strays[..2] {
+    // A write that was cut off left it, and the next one takes it away.
+    std::fs::write(target.join("crl/.root.crl.0123456789ab.tmp"), "").unwrap();
+    for stray in &strays[..3] {
         std::fs::write(stray, "").unwrap();
     }
     let said = home.run(&["doctor", "--json"]);
@@ -135,6 +138,11 @@ fn a_strays_name_is_no_text_for_the_terminal_and_a_link_is_told_as_one() {
         "{said}"
     );
     assert!(!told.contains('\u{1b}') && !told.contains('\u{202e}'), "{said}");
+    let why = format!(
+        "{} could not be opened: it is a link",
+        target.join("crl").display()
+    );
+    assert!(told.contains(&why), "{said}");
     for link in ["here", "crl"] {
         let link = format!("{:?} is a link", target.join(link));
         assert!(told.contains(&link), "{link}: {said}");

@@ -1,9 +1,10 @@
-//! Directories by their handles, for places in which another account may write, too: whoever exchanges names there while we work
-//! turns nothing of it elsewhere, and a link is never followed.
+//! Directories by their handles, for places where another account may write, too: whoever exchanges names there leads nothing that
+//! we do elsewhere, and no link in them is followed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -57,7 +58,7 @@ impl Ground {
         const MOST_LINKS: usize = 40;
         let path = std::path::absolute(path).map_err(failed("located", path))?;
         let refused = |errno: Errno| failed("opened", &path)(errno.into());
-        let root = || rustix::fs::openat(CWD, "/", DIRECTORY, Mode::empty()).map(File::from);
+        let root = || step(CWD, OsStr::new("/"));
         let mut here = root().map_err(refused)?;
         let mut way = PathBuf::from("/");
         let mut ahead = steps(&path);
@@ -72,29 +73,25 @@ impl Ground {
                     ahead.push(name);
                     if ahead.len() > new || ahead.iter().any(|name| name == "..") {
                         let needed = path.ancestors().nth(new).unwrap_or(&path).display();
-                        let why = format!("{needed} does not exist (a mount that is missing?)");
-                        return Err(failed("opened", &path)(io::Error::new(
-                            io::ErrorKind::NotFound,
-                            why,
-                        )));
+                        let why = format!("{needed} does not exist (is it not mounted?)");
+                        return Err(failed("opened", &path)(io::Error::other(why)));
                     }
                     break;
                 }
                 Err(errno @ (Errno::NOTDIR | Errno::LOOP | Errno::MLINK)) => {
-                    let Some((owner, target)) = link(&here, &name).map_err(refused)? else {
-                        return Err(refused(errno));
-                    };
                     links += 1;
-                    if links > MOST_LINKS {
-                        return Err(refused(Errno::LOOP));
-                    }
-                    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-                        let why = format!(
-                            "a link on the way is {}'s, and only root's and your own are followed",
-                            super::account_name(owner)
-                        );
-                        return Err(failed("opened", &path)(io::Error::other(why)));
-                    }
+                    let target = match link(&here, &name).map_err(refused)? {
+                        Some(_) if links > MOST_LINKS => return Err(refused(Errno::LOOP)),
+                        Some((owner, target)) if is_trusted(owner) => target,
+                        Some((owner, _)) => {
+                            let whose = super::account_name(owner);
+                            let why = format!(
+                                "a link on the way is {whose}'s, and only root's and your own are followed"
+                            );
+                            return Err(failed("opened", &path)(io::Error::other(why)));
+                        }
+                        None => return Err(refused(errno)),
+                    };
                     if target.is_absolute() {
                         here = root().map_err(refused)?;
                         way = PathBuf::from("/");
@@ -348,7 +345,8 @@ fn steps(path: &Path) -> Vec<OsString> {
 }
 
 /// Opens a directory on the way to another: one that may not be read may be gone through all the same.
-fn step(here: &File, name: &OsStr) -> rustix::io::Result<File> {
+fn step(here: impl AsFd, name: &OsStr) -> rustix::io::Result<File> {
+    let here = here.as_fd();
     let opened = rustix::fs::openat(here, name, DIRECTORY, Mode::empty());
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let opened = match opened {
@@ -356,6 +354,11 @@ fn step(here: &File, name: &OsStr) -> rustix::io::Result<File> {
         opened => opened,
     };
     opened.map(File::from)
+}
+
+/// Whether links of this account may lead us.
+fn is_trusted(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
 }
 
 /// Whose link this is and where it leads, if it is one: of the same link, whatever has its name by now.
@@ -474,6 +477,18 @@ mod tests {
         let here = found(top.path());
         assert_eq!(here.read("file", 5).unwrap().unwrap(), b"12345");
         assert_eq!(here.read("file", 4).unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_swept_stands_in_nobodys_way() {
+        let top = tempfile::tempdir().unwrap();
+        let here = found(top.path());
+        std::mem::forget(here.stage("a", 0o600, ["x"]).unwrap());
+        std::mem::forget(here.stage("b", 0o600, ["x"]).unwrap());
+        fs::create_dir(top.path().join(".a.0123456789ab.tmp")).unwrap();
+        here.sweep(&["a"]).unwrap();
+        assert_eq!(fs::read_dir(top.path()).unwrap().count(), 2);
+        assert!(top.path().join(".a.0123456789ab.tmp").is_dir());
     }
 
     #[test]

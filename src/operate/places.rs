@@ -30,9 +30,14 @@ pub(super) fn destinations(session: &Session<'_>) -> Result<(Vec<Place>, Vec<Fai
         let to = Destination::open(area, directory, group, signer)?;
         Ok(Place { to, staging })
     };
+    // By whoever's links: all of pki has followed them to the home.
+    let path = home
+        .path()
+        .canonicalize()
+        .map_err(disk::failed("located", home.path()))?;
     let mut places = Vec::new();
     for area in [Area::Server, Area::Public] {
-        places.push(open(area, home.path().join(area.word()), None, true)?);
+        places.push(open(area, path.join(area.word()), None, true)?);
     }
     let mut failed = Vec::new();
     for target in &home.config().publish {
@@ -55,7 +60,7 @@ pub(super) fn destinations(session: &Session<'_>) -> Result<(Vec<Place>, Vec<Fai
             }
         }
     }
-    let ground = Ground::find(home.path(), 0)?;
+    let ground = Ground::find(&path, 0)?;
     let apart: Vec<_> = places
         .iter()
         .map(|place| demand_apart(place, &places, &ground))

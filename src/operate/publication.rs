@@ -169,10 +169,16 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         now: session.now,
     };
     let publication = Publication::build(material, &[])?;
-    let mut reasons: Vec<String> = failed.iter().map(|(_, error)| error.to_string()).collect();
+    let mut reasons: Vec<String> = failed
+        .iter()
+        .map(|(place, error)| format!("{place}: {error}"))
+        .collect();
     for place in &places {
-        if !place.to.holds(publication.files(place.to.area)).unwrap_or(false) {
-            reasons.push(format!("{} differs", place.to.path.display()));
+        let path = place.to.path.display();
+        match place.to.holds(publication.files(place.to.area)) {
+            Ok(true) => {}
+            Ok(false) => reasons.push(format!("{path} differs")),
+            Err(error) => reasons.push(format!("{path}: {error}")),
         }
     }
     Ok(reasons)

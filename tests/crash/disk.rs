@@ -214,7 +214,12 @@ fn a_files_mode_is_given_to_the_file_and_not_to_its_name() {
     }
     // Whoever owns the directory of a target could put a link in the place of the name.
     let home = cheap();
-    home.configure_table(&format!("[[publish]]\npublic = {:?}", home.path("target")));
+    let group = home.foreign("id", &["-gn"]).ok().stdout;
+    let [public, server] = ["public", "server"].map(|area| home.path("target").join(area));
+    home.configure_table(&format!(
+        "[[publish]]\npublic = {public:?}\nserver = {server:?}\ngroup = {:?}",
+        group.trim_end()
+    ));
     let traced = "chmod,fchmod,fchmodat,chown,lchown,fchownat,mkdir,rename,unlink";
     let calls = strace_of(&home, traced, &["publish", "-q"]);
     let others = calls.lines().find(|line| !line.starts_with("fchmod("));

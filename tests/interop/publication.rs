@@ -589,6 +589,17 @@ fn a_target_may_be_the_operators_link_and_no_other_accounts() {
 }
 
 #[test]
+fn a_home_may_be_found_by_any_link() {
+    let home = Home::staffed();
+    let link = home.path("link");
+    symlink(home.home(), &link).unwrap();
+    // Only root can make another account's link.
+    let _ = std::os::unix::fs::lchown(&link, Some(1), None);
+    home.run(&["--home", link.to_str().unwrap(), "revoke", "alice", "--yes"]);
+    assert!(home.server("revoked.map").metadata().unwrap().len() > 0);
+}
+
+#[test]
 fn a_target_is_no_other_place_by_another_path() {
     let home = Home::staffed();
     let target = with_target(&home, "");
@@ -630,6 +641,8 @@ fn of_a_target_at_most_two_directories_are_made() {
     assert!(said.stderr.contains(&missing), "{said}");
     assert!(!home.path("mnt").exists());
     std::fs::create_dir_all(home.path("mnt/nfs")).unwrap();
+    home.run(&["publish", "--dry-run"]);
+    assert!(!home.path("mnt/nfs/pki").exists());
     home.run(&["publish"]);
     assert!(place.join("manifest.jws").exists());
 }
