@@ -72,7 +72,7 @@ fn a_file_among_the_published_ones_is_noted() {
     let strays = [
         home.server("allowed.map.bak"),
         target.join("crl/old.crl"),
-        target.join(".x.tmp"),
+        target.join(".mine.0123456789ab.tmp"),
         target.join("old"),
     ];
     // A write that was cut off left it, and the next one takes it away.
