@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, copy_of, files_below, finish, need};
+use support::{
+    Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
+};
 
-/// What is there: the digest of every file of the home and of everything beside it, and every directory.
+/// What is there: the digest of every file of the home and of everything beside it, and every directory and link.
 ///
 /// The lock is the one file that every command may write: it says who has it.
 fn snapshot(home: &Home) -> BTreeMap<PathBuf, Option<[u8; 32]>> {
@@ -23,7 +25,9 @@ fn snapshot(home: &Home) -> BTreeMap<PathBuf, Option<[u8; 32]>> {
     while let Some(directory) = waiting.pop() {
         for entry in std::fs::read_dir(&directory).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_symlink() {
+                found.insert(path, None);
+            } else if path.is_dir() {
                 waiting.push(path.clone());
                 found.insert(path, None);
             } else if path != home.path("./home/lock") {
@@ -86,6 +90,14 @@ fn usage<'a>(message: &'a str) -> Wrong<'a> {
     }
 }
 
+fn place<'a>(message: &'a str) -> Wrong<'a> {
+    Wrong {
+        exit: 1,
+        kind: "place",
+        message,
+    }
+}
+
 fn secret<'a>(message: &'a str) -> Wrong<'a> {
     Wrong {
         exit: 4,
@@ -123,6 +135,22 @@ fn fails(home: &Home, arguments: &[&str], wrong: Wrong<'_>) -> Finished {
     assert!(!told.stderr.contains(ISSUING_PASSPHRASE), "{told}");
     assert_eq!(snapshot(home), before, "something was written: {told}");
     told
+}
+
+/// As [`fails`], for a command that gets as far as the work: those end with a table of what was done, which is nothing.
+#[track_caller]
+fn fails_at_work(home: &Home, arguments: &[&str], wrong: Wrong<'_>) {
+    let before = snapshot(home);
+    let told = finish(&mut home.pki(arguments), b"").exits(wrong.exit);
+    assert!(
+        told.stderr.contains(&format!("pki: {}\n", wrong.message)),
+        "{told}"
+    );
+    let told = finish(home.pki(arguments).arg("--json"), b"").exits(wrong.exit);
+    let error = told.stderr.lines().find(|line| line.starts_with('{'));
+    let error: Value = serde_json::from_str(error.unwrap()).unwrap();
+    assert_eq!(error["error"]["kind"], wrong.kind, "{told}");
+    assert_eq!(snapshot(home), before, "something was written: {told}");
 }
 
 const ONLY: &str = "it may have a-z, 0-9, dot, underscore and hyphen only";
@@ -250,6 +278,16 @@ fn values_in_argv() {
             "--name",
             "Al\u{202E}ice",
             "--name <NAME>: the name \"Al\\u{202e}ice\" has the invisible or text-reordering character U+202E",
+        ),
+        (
+            "--name",
+            "\u{2800}\u{2800}",
+            "--name <NAME>: the name \"\\u{2800}\\u{2800}\" has the invisible or text-reordering character U+2800",
+        ),
+        (
+            "--name",
+            "\u{301}",
+            "--name <NAME>: the name \"\u{301}\" has no letter or digit",
         ),
         (
             "--email",
@@ -599,13 +637,83 @@ fn requests() {
 }
 
 #[test]
+fn a_key_is_one_devices() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    given(&home, "csr", "good.csr");
+    let in_use = |message: &'static str| Wrong {
+        exit: 1,
+        kind: "key-in-use",
+        message,
+    };
+    home.run(&["issue", "alice", "--csr", "good.csr"]);
+    let another = || in_use("this key is the one of alice/phone");
+    fails(&home, &["issue", "eve", "--csr", "good.csr"], another());
+    fails(&home, &["issue", "alice/tablet", "--csr", "good.csr"], another());
+    home.run(&["offboard", "alice", "--confirm", "alice"]);
+    fails(&home, &["issue", "eve", "--csr", "good.csr"], another());
+
+    let request = |key: &str, passphrase: &str, to: &str| {
+        let secret = format!("pass:{passphrase}");
+        let key = home.home().join(key).display().to_string();
+        let arguments = [
+            "req", "-new", "-key", &key, "-passin", &secret, "-subj", "/CN=x", "-out", to,
+        ];
+        home.foreign("openssl", &arguments).ok();
+    };
+    request("issuing/issuing.key", ISSUING_PASSPHRASE, "issuing.csr");
+    request("root/root.key", ROOT_PASSPHRASE, "root.csr");
+    for file in ["issuing.csr", "root.csr"] {
+        fails(
+            &home,
+            &["issue", "eve", "--csr", file],
+            in_use("this key is the one of a CA here"),
+        );
+    }
+
+    // A renewal may keep the key: taking back one of the two because the key is known to others is told to be half of it.
+    home.foreign(
+        "openssl",
+        &[
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-noenc",
+            "-keyout",
+            "own.key",
+            "-out",
+            "another.csr",
+            "-subj",
+            "/CN=x",
+        ],
+    )
+    .ok();
+    home.run(&["issue", "bob", "--csr", "another.csr", "-q"]);
+    let old = home.serial_of("bob/phone");
+    let renewed = home
+        .run(&["renew", "bob", "--csr", "another.csr", "--json"])
+        .json();
+    let said = home.run(&["revoke", &old, "--reason", "compromised", "--yes"]);
+    let new = renewed["serial"].as_str().unwrap();
+    let warned = format!("certificate {new} of the same device has the same key, and is still good");
+    assert!(said.stderr.contains(&warned), "{said}");
+    let said = home.run(&["revoke", "bob", "--reason", "compromised", "--yes"]);
+    assert!(!said.stderr.contains("the same key"), "{said}");
+}
+
+#[test]
 fn a_request_gives_its_key_and_nothing_else() {
     if !need(&["openssl"]) {
         return;
     }
     let home = cheap();
-    let says = |address: &str, file: &str| {
-        given(&home, "csr", file);
+    let says = |home: &Home, address: &str, file: &str| {
+        given(home, "csr", file);
         home.run(&["issue", address, "--csr", file]);
         let certificate = format!("{}-phone.crt", address);
         let arguments = [
@@ -628,9 +736,11 @@ fn a_request_gives_its_key_and_nothing_else() {
         home.foreign("openssl", &verified).ok();
         text
     };
-    let plain = says("alice", "good.csr");
-    let odd = says("eve", "ca-true-and-odd-extensions.csr");
-    // They have one key. But for serial number, name, times and signature they are the same certificate.
+    // They have one key, which is one device's in a home.
+    let other = copy_of(&home);
+    let plain = says(&home, "alice", "good.csr");
+    let odd = says(&other, "eve", "ca-true-and-odd-extensions.csr");
+    // But for serial number, name, times and signature they are the same certificate.
     let body = |text: &str, address: &str| {
         let text = text.replace(address, "NAME");
         let fickle = ["Serial Number", "Not Before", "Not After"];
@@ -1096,6 +1206,180 @@ fn directories_that_take_no_bundles() {
 }
 
 #[test]
+fn places_where_no_bundle_and_no_passphrase_may_lie() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let served = home.path("www").display().to_string();
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{served}/public\"\nserver = \"{served}/server\"\n"
+    ));
+    std::os::unix::fs::symlink("home", home.path("link")).unwrap();
+    home.write_private("list", "employee,device\nzed,phone\n");
+    let in_home =
+        |path: &str| format!("{path} lies in the home, which holds the PKI's own files and nothing else");
+    let served = |path: &str| {
+        format!("{path} lies in a directory that is published to: others can read what is there")
+    };
+    for who in [&["alice"][..], &["--from", "list"]] {
+        for (out, secrets, message) in [
+            ("home", "secrets", in_home("home")),
+            ("link/issuing", "secrets", in_home("link/issuing")),
+            ("www/public/new", "secrets", served("www/public/new")),
+            ("www/server", "secrets", served("www/server")),
+            (".", "home/ledger.jsonl", in_home("home/ledger.jsonl")),
+            (".", "home/pki.toml", in_home("home/pki.toml")),
+            (".", "./link/./new", in_home("./link/./new")),
+            (".", "www/public/secrets", served("www/public/secrets")),
+        ] {
+            let arguments = [
+                &["issue"],
+                who,
+                &["--out", out, "--bundle-passphrase-out", secrets],
+            ]
+            .concat();
+            fails_at_work(&home, &arguments, place(&message));
+        }
+    }
+    // Where a passphrase is typed, before it is.
+    let mut command = home.pki(&[
+        "issue",
+        "alice",
+        "--out",
+        "home",
+        "--bundle-passphrase-out",
+        "secrets",
+    ]);
+    let told = finish(command.env_remove("PKI_PASSPHRASE_FILE"), b"").exits(1);
+    assert!(told.stderr.contains(&in_home("home")), "{told}");
+}
+
+#[test]
+fn a_passphrase_has_no_name_that_its_bundle_has() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    home.write_private("list", "employee,device\nalice,phone\n");
+    std::fs::create_dir(home.path("out")).unwrap();
+    for who in [&["alice"][..], &["--from", "list"]] {
+        for secrets in [
+            "out/alice-phone.p12",
+            "./out/../out/alice-phone.qr.png",
+            "out/Alice-Phone.P12",
+        ] {
+            let message = format!("{secrets} cannot hold the passphrase: a file of the bundle has that name");
+            let wrong = Wrong {
+                exit: 1,
+                kind: "exists",
+                message: &message,
+            };
+            let arguments = [
+                &["issue"],
+                who,
+                &["--out", "out", "--bundle-passphrase-out", secrets],
+            ]
+            .concat();
+            fails_at_work(&home, &arguments, wrong);
+        }
+    }
+    home.run(&[
+        "issue",
+        "alice",
+        "--out",
+        "out",
+        "--bundle-passphrase-out",
+        "alice-phone.p12",
+    ]);
+}
+
+#[test]
+fn passphrases_are_appended_to_no_other_file() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    home.write_private("list", "employee,device\nalice,phone\n");
+    let wrong = Wrong {
+        exit: 1,
+        kind: "exists",
+        message: "issuing-passphrase is no list of passphrases: it must be empty, or begin and end with a line \
+                  ADDRESS<TAB>PASSPHRASE",
+    };
+    let arguments = [
+        "issue",
+        "--from",
+        "list",
+        "--out",
+        "out",
+        "--bundle-passphrase-out",
+    ];
+    std::fs::create_dir(home.path("out")).unwrap();
+    fails_at_work(&home, &[&arguments[..], &["issuing-passphrase"]].concat(), wrong);
+    // To one of its own, again and again.
+    for name in ["alice", "bob"] {
+        home.write_private("list", &format!("employee,device\n{name},phone\n"));
+        home.run(&[&arguments[..], &["secrets"]].concat());
+    }
+    assert_eq!(
+        std::fs::read_to_string(home.path("secrets"))
+            .unwrap()
+            .lines()
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn names_of_writes_that_were_cut_off_may_be_anybodys() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    for name in ["alice-phone.p12", "pki", "secrets"] {
+        std::fs::create_dir_all(home.path(format!("out/.{name}.aaaaaaaaaaaa.tmp/full"))).unwrap();
+    }
+    home.run(&[
+        "issue",
+        "alice",
+        "--out",
+        "out",
+        "--bundle-passphrase-out",
+        "out/secrets",
+    ]);
+    // One of our own is swept.
+    home.write_private("out/.bob-phone.qr.png.bbbbbbbbbbbb.tmp", "half a file");
+    home.run(&[
+        "issue",
+        "bob",
+        "--out",
+        "out",
+        "--bundle-passphrase-out",
+        "out/other",
+    ]);
+    let there = std::fs::read_dir(home.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let hidden = there
+        .filter(|name| name.to_string_lossy().starts_with('.'))
+        .count();
+    assert_eq!(hidden, 3);
+}
+
+#[test]
+fn nobody_is_given_the_name_of_a_serial_number() {
+    let home = Home::new();
+    let name = "1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let message = format!("\"{name}\" is not an employee's name: it would be taken for a serial number");
+    fails(&home, &["issue", name], usage(&message));
+    fails(&home, &["issue", &format!("{name}/phone")], usage(&message));
+    home.write_private("list", &format!("employee,device\n{name},phone\n"));
+    let message = format!("list: 1 of its rows cannot be used:\n  line 2: {message}");
+    fails(&home, &["issue", "--from", "list"], refused(&message));
+}
+
+#[test]
 fn files_that_cannot_be_shown() {
     let home = Home::staffed();
     fn unknown<'a>(message: &'a str) -> Wrong<'a> {
@@ -1357,17 +1641,64 @@ fn what_init_refuses() {
         &["init", "--org", "Ac\u{202E}me", "--domain", "acme.example"],
         usage("--org \"Ac\\u{202e}me\" has the invisible or text-reordering character U+202E"),
     );
+    for (name, why) in [
+        (
+            "\u{3164}",
+            "\"\\u{3164}\" has the invisible or text-reordering character U+3164",
+        ),
+        (
+            "Ac\u{FE0F}me",
+            "\"Ac\\u{fe0f}me\" has the invisible or text-reordering character U+FE0F",
+        ),
+        ("–", "\"–\" has no letter or digit"),
+    ] {
+        fails(
+            &home,
+            &["init", "--org", name, "--domain", "acme.example"],
+            usage(&format!("--org {why}")),
+        );
+    }
+    for medium in ["home", "home/usb", "usb/../home/root"] {
+        run(
+            &init(&["--offline-root", medium]),
+            place(&format!(
+                "{medium} is no place for an offline root: it lies in the home"
+            )),
+        );
+    }
+    if Path::new("/proc/self").exists() {
+        let message = "/proc is where a file system is mounted, which cannot be replaced by a home";
+        let told = fails(
+            &home,
+            &[
+                "init",
+                "--org",
+                "Acme Ltd",
+                "--domain",
+                "acme.example",
+                "--home",
+                "/proc",
+            ],
+            place(message),
+        );
+        assert!(
+            told.stderr
+                .contains("name a directory below it: --home /proc/pki"),
+            "{told}"
+        );
+    }
+    std::os::unix::fs::symlink("nowhere", home.home()).unwrap();
+    let message = format!("{} exists already", home.home().display());
+    let exists = Wrong {
+        exit: 1,
+        kind: "exists",
+        message: &message,
+    };
+    run(&init(&[]), exists);
+    std::fs::remove_file(home.home()).unwrap();
     std::fs::create_dir(home.home()).unwrap();
     std::fs::write(home.home().join("precious"), "mine").unwrap();
-    let message = format!("{} exists already", home.home().display());
-    run(
-        &init(&[]),
-        Wrong {
-            exit: 1,
-            kind: "exists",
-            message: &message,
-        },
-    );
+    run(&init(&[]), exists);
 }
 
 #[test]

@@ -97,6 +97,24 @@ fn show_shows_everything_that_a_file_holds() {
 }
 
 #[test]
+fn with_json_stdout_is_a_document_or_empty() {
+    let home = Home::staffed();
+    let device = home.run(&["show", "alice", "--pem"]).stdout;
+    let file = home.run(&["show", "home/public/ca/root.crt", "--pem"]).stdout;
+    for (what, pem) in [("alice", device), ("home/public/ca/root.crt", file)] {
+        let said = home.run(&["show", what, "--pem", "--json"]).json();
+        assert_eq!(said, serde_json::json!({ "version": 1, "pem": pem }));
+    }
+    let told = support::finish(&mut home.pki(&["completions", "bash", "--json"]), b"").exits(2);
+    assert_eq!(told.stdout, "");
+    let error: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
+    assert_eq!(
+        error["error"]["message"],
+        "a completion script is no JSON document"
+    );
+}
+
+#[test]
 fn a_list_of_nobody_is_empty_and_says_so() {
     let home = Home::staffed();
     for more in [&[][..], &["--json"], &["--csv"], &["--check"], &["-q"]] {

@@ -119,7 +119,7 @@ impl Company {
         let desk = self.desk();
         let mut session = desk.session(ClockPolicy::Strict)?;
         let plan = operate::plan(&session.store, &desk.home, request, intent, session.now)?;
-        let mut outbox = Outbox::open(&self.directory.path().join("out"))?;
+        let mut outbox = Outbox::open(&self.directory.path().join("out"), &desk.home)?;
         let mut delivery = Delivery {
             outbox: &mut outbox,
             passphrases: Handover::Shown(&mut |_, _| Ok(())),
@@ -415,7 +415,7 @@ fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
         .map(|i| company.request(&format!("user{i}/phone")))
         .collect();
     let desk = company.desk();
-    let mut outbox = Outbox::open(&company.directory.path().join("out")).unwrap();
+    let mut outbox = Outbox::open(&company.directory.path().join("out"), &company.desk().home).unwrap();
     let mut delivery = Delivery {
         outbox: &mut outbox,
         passphrases: Handover::Shown(&mut |_, _| Ok(())),
@@ -484,7 +484,7 @@ fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
     let mut session = desk.session(ClockPolicy::Strict).unwrap();
     let intent = Intent::Single(Leavers::LockedOut);
     let plan = operate::plan(&session.store, &desk.home, &request, intent, session.now).unwrap();
-    let mut outbox = Outbox::open(&company.directory.path().join("out")).unwrap();
+    let mut outbox = Outbox::open(&company.directory.path().join("out"), &company.desk().home).unwrap();
     let mut delivery = Delivery {
         outbox: &mut outbox,
         passphrases: Handover::Shown(&mut |_, _| Err(std::io::ErrorKind::BrokenPipe.into())),

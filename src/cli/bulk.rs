@@ -103,7 +103,7 @@ pub fn many(
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk_of(home);
-    let policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
     let bar = ui.progress("issuing", requests.len());
     let widest = requests
         .iter()
@@ -143,13 +143,13 @@ pub fn many(
         return Ok(Exit::Done);
     }
     // A clock in doubt is asked about before the passphrase is.
-    drop(context.session(&desk, policy)?);
+    drop(context.session(&desk, &mut policy)?);
     if args.issuing.is_typed(&desk.home) {
         // Nobody types a passphrase for files that cannot be written.
-        Outbox::try_out(&args.out)?;
+        Outbox::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut outbox = Outbox::open(&args.out)?;
+    let mut outbox = Outbox::open(&args.out, &desk.home)?;
     let mut delivery = Delivery {
         outbox: &mut outbox,
         passphrases,
@@ -200,7 +200,7 @@ pub fn many(
         }
         // Also where nothing was left to issue: an earlier run may have been cut off before it published.
         None => context
-            .session(&desk, policy)
+            .session(&desk, &mut policy)
             .and_then(|mut session| publish(args, &mut session, &issuing, context))
             .map_err(|mut failure| {
                 if !tally.issued.is_empty() {

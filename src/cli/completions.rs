@@ -16,6 +16,11 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    if context.ui.json {
+        return Err(
+            Failure::usage("a completion script is no JSON document").hint("repeat it without --json")
+        );
+    }
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::command(), "pki", &mut script);
     context.ui.out(String::from_utf8_lossy(&script))?;

@@ -132,17 +132,18 @@ impl Context {
         }
     }
 
-    /// Begins a change. A clock that is far ahead of the last event is a question, which `--yes` answers.
+    /// Begins a change. A clock that is far ahead of the last event is a question, which `--yes` answers; it is asked once.
     ///
     /// # Errors
     /// A busy home, a damaged ledger, or a clock that policy refuses.
-    pub fn session<'a>(&self, desk: &'a Desk, policy: ClockPolicy) -> Result<Session<'a>, Failure> {
-        let session = match desk.session(policy) {
+    pub fn session<'a>(&self, desk: &'a Desk, policy: &mut ClockPolicy) -> Result<Session<'a>, Failure> {
+        let session = match desk.session(*policy) {
             Err(OperateError::ClockAhead { clock, last }) if self.ui.yes || self.ui.can_ask() => {
                 self.ui.confirm(&format!(
                     "The clock says {clock}, and nothing has happened here since {last}. Is the clock right?"
                 ))?;
-                desk.session(ClockPolicy::Confirmed)?
+                *policy = ClockPolicy::Confirmed;
+                desk.session(*policy)?
             }
             session => session?,
         };
@@ -153,7 +154,7 @@ impl Context {
                     "the clock says {clock}, before the last event at {last}: that time is used instead"
                 ));
                 self.ui
-                    .hint("set the clock: a CRL that begins in the future lets nobody in");
+                    .hint("set the clock; if it is right, run `pki publish --confirm CLOCK` now");
             }
             Clock::FarAhead { clock, last } => {
                 self.ui.warn(format!(
@@ -282,8 +283,10 @@ impl Context {
         }
     }
 
-    /// Tells what was published, and the exit code that it makes.
-    pub fn tell_published(&self, published: &Published, now: Time) -> Exit {
+    /// Tells what was published, and the exit code that it makes. Where servers will not take it, by this machine's clock, the work is
+    /// not done.
+    pub fn tell_published(&self, published: &Published, clock: Clock) -> Exit {
+        let mut exit = Exit::Done;
         if let Some(crl) = &published.crl {
             let seconds = crl.took.as_secs_f64();
             self.ui.detail(format!(
@@ -298,25 +301,32 @@ impl Context {
             ));
         }
         for (place, error) in &published.failed {
+            exit = Exit::Incomplete;
             self.ui.warn(format!("{place} was not published to: {error}"));
             self.ui.hint("mend it, then run `pki publish`");
         }
-        if let Some(end) = published.root_crl_ended {
+        let now = clock.says();
+        if let Some((begins, ends)) = published
+            .issuing_crl
+            .filter(|(begins, ends)| now < *begins || *ends < now)
+        {
+            exit = Exit::Incomplete;
             self.ui.warn(format!(
-                "the root's CRL ended on {}: servers let nobody in",
-                end.date()
+                "the new CRL is good from {begins} to {ends}, and the clock says {now}: by that clock servers let nobody in"
             ));
+            self.ui
+                .hint("if the clock is right, run `pki publish --confirm CLOCK`; else set it, then run `pki publish`");
+        }
+        if let Some(unfit) = &published.root_crl_unfit {
+            exit = Exit::Incomplete;
+            self.ui.warn(format!("{unfit}: servers let nobody in"));
             self.ui.hint("run `pki root crl`, then `pki publish`");
         } else if let Some(end) = published.root_crl_end.filter(|end| *end - now < Span::days(120)) {
             self.ui.warn(format!("the root's CRL ends in {}", end - now));
             self.ui
                 .hint("take the root out of its safe soon, and run `pki root crl`");
         }
-        if published.failed.is_empty() && published.root_crl_ended.is_none() {
-            Exit::Done
-        } else {
-            Exit::Incomplete
-        }
+        exit
     }
 }
 

@@ -137,7 +137,21 @@ impl From<OperateError> for Failure {
             E::NeedsRequest(address) => {
                 refused("needs-csr").hint(format!("repeat as `pki renew {address} --csr FILE`"))
             }
+            E::TakenByBundle(_) | E::NoList(_) => {
+                refused("exists").hint("name another file with --bundle-passphrase-out FILE")
+            }
+            E::InHome(_) | E::InPublication(_) => {
+                refused("place").hint("name a place elsewhere, that only you can read")
+            }
+            E::MountPoint(place) => {
+                refused("place").hint(format!("name a directory below it: --home {}", place.0.join("pki").display()))
+            }
+            E::MediumInHome(_) => {
+                refused("place").hint("name a directory on a medium of its own with --offline-root DIR")
+            }
             E::NotOwn(_) => refused("exposed").hint("name a file of your own"),
+            E::KeyOfAnother(_) | E::KeyOfCa => refused("key-in-use")
+                .hint("have the device make a new key, and a request with it: a key is one device's"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
             E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),

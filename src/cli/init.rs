@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use crate::config::check_base_url;
-use crate::model::text::{printable, quoted};
+use crate::model::text::{quoted, readable};
 use crate::model::{Domain, IpRange, NameConstraints};
 use crate::operate::{self, Founding, Passphrases};
 
@@ -57,7 +57,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             "--org has {count} characters: it must have 1 to {ORGANIZATION}"
         )));
     }
-    printable(&organization)
+    readable(&organization)
         .map_err(|why| Failure::usage(format!("--org {} {why}", quoted(&organization))))?;
     if let Some(url) = &args.base_url {
         check_base_url(url).map_err(|why| Failure::usage(format!("--base-url: {why}")))?;

@@ -136,6 +136,8 @@ fn single_request(args: &Args, home: &Home, context: &Context) -> Result<Request
         .address
         .as_ref()
         .ok_or_else(|| Failure::usage("an address is missing"))?;
+    let address = context.to_issue(home, addressee);
+    address.demand_no_serial().map_err(Failure::usage)?;
     let platform = args.platform.unwrap_or_default();
     let key = match &args.csr {
         Some(path) => read_request(path)?,
@@ -143,7 +145,7 @@ fn single_request(args: &Args, home: &Home, context: &Context) -> Result<Request
     };
     Ok(Request {
         holder: Holder {
-            address: context.to_issue(home, addressee),
+            address,
             name: args.name.clone(),
             email: args.email.clone(),
             platform,
@@ -229,7 +231,7 @@ pub fn one(
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk_of(home);
-    let policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
     let mut show = |address: &Address, passphrase: &Passphrase| {
         ui.show_secret(format_args!(
             "\n  Passphrase of the bundle for {address}, shown only now:\n\n      {}\n",
@@ -252,11 +254,11 @@ pub fn one(
             Err(OperateError::AlreadyValid { .. }) if matches!(request.key, KeyRequest::Own(_)) => {}
             plan => drop(plan?),
         }
-        Outbox::try_out(&args.out)?;
+        Outbox::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut session = context.session(&desk, policy)?;
-    let mut outbox = Outbox::open(&args.out)?;
+    let mut session = context.session(&desk, &mut policy)?;
+    let mut outbox = Outbox::open(&args.out, &desk.home)?;
     let issuance = match operate::plan(&session.store, &desk.home, &request, intent, session.now) {
         Ok(plan) => {
             let mut delivery = Delivery {
@@ -317,7 +319,7 @@ pub fn publish(
         return Ok(Exit::Done);
     }
     let published = context.publish_change(session, issuing)?;
-    Ok(context.tell_published(&published, session.now))
+    Ok(context.tell_published(&published, session.clock))
 }
 
 /// Whether QR codes are drawn.

@@ -59,10 +59,10 @@ impl fmt::Display for Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk()?;
-    let policy = clock_policy(args.confirm.as_deref())?;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
     if args.dry_run {
         // Nothing is confirmed by asking what would be done.
-        let session = context.session(&desk, ClockPolicy::Lenient)?;
+        let session = context.session(&desk, &mut ClockPolicy::Lenient)?;
         let behind = operate::behind(&session)?;
         match behind.as_slice() {
             [] => ui.say("nothing has changed"),
@@ -73,16 +73,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ui.report(&DryRun::new(behind))?;
         return Ok(Exit::Done);
     }
-    let (published, now) = {
-        let mut session = context.session(&desk, policy)?;
-        (operate::refresh(&mut session, None)?, session.now)
+    let (published, clock) = {
+        let mut session = context.session(&desk, &mut policy)?;
+        (operate::refresh(&mut session, None)?, session.clock)
     };
     // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
     let published = match published {
         Refresh::Done(published) => published,
         Refresh::NeedsKey => {
             let issuing = args.issuing.unlock(&desk.home, ui)?;
-            let mut session = context.session(&desk, policy)?;
+            let mut session = context.session(&desk, &mut policy)?;
             let before = session.store.seq();
             let published = operate::refresh(&mut session, Some(&issuing)).map_err(|error| {
                 // A CRL that was signed is recorded, and one half may be out: that is not "nothing changed".
@@ -98,7 +98,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             }
         }
     };
-    let exit = context.tell_published(&published, now);
+    let exit = context.tell_published(&published, clock);
     if published.written.is_empty() {
         ui.say("nothing has changed");
     }

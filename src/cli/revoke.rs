@@ -233,13 +233,13 @@ fn finish(
     }
     // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and publishing.
     let publishes = !common.no_publish
-        && (accepted > 0 || !operate::behind(&context.session(desk, ClockPolicy::Lenient)?)?.is_empty());
+        && (accepted > 0 || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
     let issuing: Option<Issuing> = if publishes {
         Some(unlock(&common, context, desk)?)
     } else {
         None
     };
-    let mut session = context.session(desk, ClockPolicy::Lenient)?;
+    let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
     let revoked = take_back(&mut session)?;
     match (revoked.certificates.len(), revoked.already) {
         (0, Some(since)) => ui.say(format!("{label} was {deed} already, on {since}")),
@@ -262,17 +262,25 @@ fn finish(
             counted(revoked.devices_left, "active device")
         ));
     }
+    for serial in &revoked.same_key {
+        ui.warn(format!(
+            "certificate {serial} of the same device has the same key, and is still good"
+        ));
+        ui.hint(format!("run `pki revoke {serial}`"));
+    }
     let mut exit = Exit::Done;
     let mut published = false;
     match issuing {
         Some(issuing) => {
             let done = context.publish_change(&mut session, &issuing)?;
-            exit = context.tell_published(&done, session.now);
+            exit = context.tell_published(&done, session.clock);
             published = exit == Exit::Done;
             if published {
                 ui.say("the new CRL is published");
+                ui.hint(
+                    "servers act on it when they next load the CRL, or at once where they consult server/revoked.map",
+                );
             }
-            ui.hint("servers act on it when they next load the CRL, or at once where they consult server/revoked.map");
         }
         None if !revoked.certificates.is_empty() => {
             ui.hint("run `pki publish`: until then servers let it in");

@@ -61,7 +61,7 @@ fn crl(args: CrlArgs, context: &Context) -> Result<Exit, Failure> {
     } else {
         Some(args.issuing.unlock(&desk.home, ui)?)
     };
-    let mut session = context.session(&desk, clock_policy(args.confirm.as_deref())?)?;
+    let mut session = context.session(&desk, &mut clock_policy(args.confirm.as_deref())?)?;
     let terms = operate::sign_root_crl(&mut session, &root)?;
     ui.say(format!(
         "the root's CRL {} is good until {}",
@@ -75,7 +75,7 @@ fn crl(args: CrlArgs, context: &Context) -> Result<Exit, Failure> {
         }
         Some(issuing) => context
             .publish_change(&mut session, &issuing)
-            .map(|published| context.tell_published(&published, session.now)),
+            .map(|published| context.tell_published(&published, session.clock)),
     };
     ui.report_done(
         &Signed {

@@ -33,7 +33,7 @@ pub struct Args {
     /// EMPLOYEE, EMPLOYEE/DEVICE, a serial number, or a file of certificates, CRLs or requests
     #[arg(value_name = "ADDRESS|SERIAL|FILE")]
     what: String,
-    /// Print the certificate in PEM, followed by the issuing CA's; of a file, what it holds
+    /// Print the certificate in PEM, followed by the issuing CA's; of a file, what it holds; with --json, as `pem`
     #[arg(long)]
     pem: bool,
 }
@@ -80,11 +80,24 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     drop(store);
     if args.pem {
         let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &home.chain().issuing().pem();
-        context.ui.out(text)?;
+        context.ui.report(&Pem { pem: text })?;
         return Ok(Exit::Done);
     }
     context.ui.report(&details)?;
     Ok(Exit::Done)
+}
+
+/// Something in PEM: what `--pem` asks for.
+#[derive(Debug, Serialize)]
+pub struct Pem {
+    /// One block or several.
+    pub pem: String,
+}
+
+impl fmt::Display for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.pem)
+    }
 }
 
 /// Whether this can only mean a file, even where there is none.

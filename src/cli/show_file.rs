@@ -13,6 +13,7 @@ use crate::x509::{Certificate, X509Error, pem};
 use super::context::Context;
 use super::escaped;
 use super::failure::{Exit, Failure};
+use super::show::Pem;
 
 /// The largest file that is read.
 const FILE: u64 = 256 << 20;
@@ -64,8 +65,8 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
                 Says::Certificate { .. } | Says::Crl { .. } | Says::Request { .. } => {}
             }
         }
-        let text: String = items.iter().filter(readable).map(Item::pem).collect();
-        context.ui.out(text)?;
+        let pem = items.iter().filter(readable).map(Item::pem).collect();
+        context.ui.report(&Pem { pem })?;
         return Ok(Exit::Done);
     }
     context.ui.report(&Report::new(items))?;

@@ -40,6 +40,14 @@ impl Clock {
         }
     }
 
+    /// What the machine's clock says, or the last event's time where it is a little behind that.
+    pub fn says(self) -> Time {
+        match self {
+            Self::Good(now) => now,
+            Self::Behind { clock, .. } | Self::FarAhead { clock, .. } => clock,
+        }
+    }
+
     /// The earliest that it may be: what is good then is taken back, for a doubtful clock must not make it look ended.
     pub fn earliest(self) -> Time {
         match self {

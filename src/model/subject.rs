@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::{Unprintable, printable, quoted};
+use super::serial::Serial;
+use super::text::{Unprintable, harmless, printable, quoted, readable};
 
 /// An employee's short name, `alice`: `[a-z0-9][a-z0-9._-]*`, at most 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct Address {
     pub device: Device,
 }
 
-/// What a person is called, for other people: any printable Unicode text of 1 to 128 characters.
+/// What a person is called, for other people: Unicode text of 1 to 128 characters that can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PersonName(String);
@@ -142,6 +143,23 @@ impl Address {
     pub fn file_stem(&self) -> String {
         format!("{}-{}", self.employee, self.device)
     }
+
+    /// Refuses an employee's name that is a serial number as well: to revoke by that name would revoke something else, or nothing.
+    /// Asked where a certificate is asked for, and not where a name is read: a ledger may have such a name from before.
+    ///
+    /// # Errors
+    /// Where it is one.
+    pub fn demand_no_serial(&self) -> Result<(), InvalidSubject> {
+        let text = self.employee.as_str();
+        match text.parse::<Serial>() {
+            Err(_) => Ok(()),
+            Ok(_) => Err(InvalidSubject::Name {
+                text: quoted(text),
+                what: "an employee's",
+                rule: "would be taken for a serial number".into(),
+            }),
+        }
+    }
 }
 
 impl FromStr for Address {
@@ -167,17 +185,9 @@ impl fmt::Display for Address {
 impl PersonName {
     /// The most characters that a name may have.
     pub const MAX: usize = 128;
-}
 
-impl FromStr for PersonName {
-    type Err = InvalidSubject;
-
-    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
-        let text = text.trim();
-        printable(text).map_err(|why| InvalidSubject::Unprintable {
-            text: quoted(text),
-            why,
-        })?;
+    /// A name that keeps to a rule about its characters.
+    fn checked(text: &str, rule: fn(&str) -> Result<(), Unprintable>) -> Result<Self, InvalidSubject> {
         let count = text.chars().count();
         if !(1..=Self::MAX).contains(&count) {
             return Err(InvalidSubject::Length {
@@ -185,7 +195,19 @@ impl FromStr for PersonName {
                 count,
             });
         }
+        rule(text).map_err(|why| InvalidSubject::Unprintable {
+            text: quoted(text),
+            why,
+        })?;
         Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromStr for PersonName {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        Self::checked(text.trim(), readable)
     }
 }
 
@@ -197,12 +219,9 @@ impl Email {
             .map(|(_, domain)| domain.to_ascii_lowercase())
             .unwrap_or_default()
     }
-}
 
-impl FromStr for Email {
-    type Err = InvalidSubject;
-
-    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+    /// An address that keeps to a rule about its characters.
+    fn checked(text: &str, rule: fn(&str) -> Result<(), Unprintable>) -> Result<Self, InvalidSubject> {
         let invalid = || InvalidSubject::Email(quoted(text));
         let (local, domain) = text.rsplit_once('@').ok_or_else(invalid)?;
         let odd = |c: char| {
@@ -211,7 +230,7 @@ impl FromStr for Email {
         let label = |l: &str| {
             !l.is_empty() && !l.starts_with('-') && l.chars().all(|c| c.is_alphanumeric() || c == '-')
         };
-        let good = printable(text).is_ok()
+        let good = rule(text).is_ok()
             && text.len() <= 254
             && !local.is_empty()
             && !local.starts_with('.')
@@ -225,6 +244,14 @@ impl FromStr for Email {
         } else {
             Err(invalid())
         }
+    }
+}
+
+impl FromStr for Email {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        Self::checked(text, printable)
     }
 }
 
@@ -245,12 +272,13 @@ macro_rules! text_form {
 }
 text_form!(Employee, Device, PersonName, Email);
 
+// How a ledger is read: names in it may be of a time when more was allowed.
 macro_rules! from_text {
-    ($($name:ty),*) => {$(
+    ($($name:ty: $read:expr),*) => {$(
         impl TryFrom<String> for $name {
             type Error = InvalidSubject;
             fn try_from(text: String) -> Result<Self, InvalidSubject> {
-                text.parse()
+                $read(&text)
             }
         }
         impl From<$name> for String {
@@ -260,7 +288,13 @@ macro_rules! from_text {
         }
     )*};
 }
-from_text!(Employee, Device, Address, PersonName, Email);
+from_text!(
+    Employee: str::parse,
+    Device: str::parse,
+    Address: str::parse,
+    PersonName: |text| PersonName::checked(text, harmless),
+    Email: |text| Email::checked(text, harmless)
+);
 
 #[cfg(test)]
 mod tests {
@@ -304,6 +338,34 @@ mod tests {
         );
         for bad in ["", "  ", "Al\u{202E}ice", "Al\nice", &"n".repeat(129)] {
             assert!(bad.parse::<PersonName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_employee_is_no_serial_number() {
+        let serial = "1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+        let address = |employee: &str| format!("{employee}/phone").parse::<Address>().unwrap();
+        assert_eq!(
+            address(serial).demand_no_serial().unwrap_err().to_string(),
+            format!("\"{serial}\" is not an employee's name: it would be taken for a serial number")
+        );
+        for name in ["alice", &serial[1..], "faaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            assert!(address(name).demand_no_serial().is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_an_older_version_recorded_is_still_read() {
+        for name in ["\u{3164}", "葛\u{E0100}城", "-"] {
+            assert!(name.parse::<PersonName>().is_err(), "{name:?}");
+            assert!(PersonName::try_from(name.to_owned()).is_ok(), "{name:?}");
+        }
+        let email = "a\u{3164}@acme.example";
+        assert!(email.parse::<Email>().is_err() && Email::try_from(email.to_owned()).is_ok());
+        assert!(Employee::try_from("1aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned()).is_ok());
+        // It never recorded what a terminal obeys.
+        for name in ["", "Al\u{1b}[31mice", "Al\u{202E}ice"] {
+            assert!(PersonName::try_from(name.to_owned()).is_err(), "{name:?}");
         }
     }
 

@@ -6,18 +6,20 @@ pub enum Unprintable {
     /// A C0 or C1 control character, or a line or paragraph separator.
     #[error("has the control character U+{0:04X}")]
     Control(u32),
-    /// A character that reorders or hides text (Unicode bidirectional controls, zero-width characters).
+    /// A character that reorders or hides text, or that nobody sees.
     #[error("has the invisible or text-reordering character U+{0:04X}")]
     Invisible(u32),
+    /// Nothing that anybody could read out.
+    #[error("has no letter or digit")]
+    Unreadable,
 }
 
-/// Refuses characters that make a text look like another one on a screen or in a log.
-///
-/// The set is Unicode's `Cc`, U+2028/2029, the bidirectional controls of UAX #9 and the zero-width characters.
+/// Refuses what a terminal obeys and what reorders a line: `Cc`, U+2028/2029, the bidirectional controls of UAX #9, the zero-width
+/// characters. Ledgers of every version keep to this.
 ///
 /// # Errors
 /// The first such character.
-pub fn printable(text: &str) -> Result<(), Unprintable> {
+pub fn harmless(text: &str) -> Result<(), Unprintable> {
     for character in text.chars() {
         let code = u32::from(character);
         match code {
@@ -33,6 +35,41 @@ pub fn printable(text: &str) -> Result<(), Unprintable> {
         }
     }
     Ok(())
+}
+
+/// Refuses characters that make a text look like another one on a screen or in a log: what is not [`harmless`], and what shows as
+/// nothing, so that two names that look the same are the same.
+///
+/// That is Unicode's `Default_Ignorable_Code_Point` and the blank Braille pattern. The joiners of Persian and of some Indic names are
+/// among them, and so are variation selectors: such a name is written without, and can still be read.
+///
+/// # Errors
+/// The first such character.
+pub fn printable(text: &str) -> Result<(), Unprintable> {
+    harmless(text)?;
+    let invisible = |c: &char| {
+        matches!(u32::from(*c),
+            0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x2800 | 0x3164
+            | 0xFE00..=0xFE0F | 0xFFA0 | 0xFFF0..=0xFFF8
+            | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
+    };
+    match text.chars().find(invisible) {
+        Some(found) => Err(Unprintable::Invisible(found.into())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses what is no name: what is not [`printable`], and what has no letter or digit of any script.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn readable(text: &str) -> Result<(), Unprintable> {
+    printable(text)?;
+    if text.chars().any(char::is_alphanumeric) {
+        Ok(())
+    } else {
+        Err(Unprintable::Unreadable)
+    }
 }
 
 /// `text` as it may be shown in an error: escaped and cut, because it has not been checked.
@@ -62,6 +99,51 @@ mod tests {
         assert_eq!(printable("a\u{202E}b"), Err(Unprintable::Invisible(0x202E)));
         assert_eq!(printable("a\0b"), Err(Unprintable::Control(0)));
         assert_eq!(printable("a\u{85}b"), Err(Unprintable::Control(0x85)));
+    }
+
+    #[test]
+    fn text_that_shows_as_nothing_is_refused() {
+        for invisible in [
+            0x2800, 0x3164, 0x115F, 0x1160, 0xFFA0, 0x17B4, 0x180B, 0x180F, 0xFE00, 0xFE0F, 0xFFF0, 0x1D173,
+            0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x1BCA0, 0xE0001, 0xE007F, 0xE0100, 0xE01EF, 0xE0FFF,
+        ] {
+            let character = char::from_u32(invisible).unwrap();
+            for text in [character.to_string(), format!("Alice{character}")] {
+                assert_eq!(
+                    printable(&text),
+                    Err(Unprintable::Invisible(invisible)),
+                    "U+{invisible:04X}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_any_script_is_readable_and_one_of_signs_alone_is_not() {
+        for name in [
+            "Zoë",
+            "Zoe\u{308}",
+            "O'Neil-Smith",
+            "山田太郎",
+            "Владимир",
+            "עברית",
+            "שָׁלוֹם",
+            "हिन्दी",
+            "ไทย",
+            "محمد",
+            "한국인",
+            "ភាសាខ្មែរ",
+            "தமிழ்",
+            "ᠮᠣᠩᠭᠣᠯ",
+            "አማርኛ",
+            "Ὀδυσσεύς",
+            "7",
+        ] {
+            assert_eq!(readable(name), Ok(()), "{name}");
+        }
+        for none in ["", " ", "\u{A0}\u{3000}", "-", "\u{301}", "\u{E000}", "\u{20DD}"] {
+            assert_eq!(readable(none), Err(Unprintable::Unreadable), "{none:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::handover::{Handover, store_passphrases};
 use super::issue::{KeyRequest, Plan, Request};
 use super::outbox::{Outbox, put_in_place, with_extension};
 use super::session::Session;
+use super::whereabouts::demand_elsewhere;
 use super::workshop::{Codes, Ready, RootInProfile, Secret, Workshop};
 use crate::authority::{Issuing, Order};
 use crate::bundle::MobileConfig;
@@ -74,6 +75,9 @@ pub fn carry_out(
     if plans.is_empty() {
         return Ok(Vec::new());
     }
+    if let Some(file) = delivery.passphrases.file() {
+        demand_elsewhere(file, &session.desk.home)?;
+    }
     let generated = !matches!(delivery.passphrases, Handover::Chosen(_));
     let signed: Vec<(Signed, Option<Secret>)> = plans
         .par_iter()
@@ -83,7 +87,11 @@ pub fn carry_out(
     for (plan, (signed, _)) in plans.iter().zip(&signed) {
         stems.push(delivery.outbox.stem(plan.address(), signed.serial())?);
     }
+    if let Some(file) = delivery.passphrases.file() {
+        delivery.outbox.demand_apart(file, &stems)?;
+    }
     delivery.outbox.prove(plans.len())?;
+    delivery.outbox.tidy(&stems);
     let workshop = Workshop {
         chain: issuing.chain(),
         template: session
@@ -100,9 +108,7 @@ pub fn carry_out(
 
     let facts = plans.iter().flat_map(Plan::facts).collect();
     let (signed, secrets): (Vec<Signed>, Vec<Option<Secret>>) = signed.into_iter().unzip();
-    let committed = session
-        .store
-        .commit_signed(facts, signed, session.now, &session.desk.by)?;
+    let committed = session.commit_signed(facts, signed)?;
 
     let undelivered = |error| OperateError::Undelivered(Box::new(error));
     let deliver = || -> Result<Vec<Ready>, OperateError> {

@@ -1,7 +1,7 @@
 //! Where the passphrases of bundles come from, and how generated ones reach their owner before anything is recorded.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,16 @@ pub enum Handover<'a> {
     File(PathBuf),
     /// Generated, a line `ADDRESS<TAB>PASSPHRASE` each, appended to a private file before the commit.
     List(PathBuf),
+}
+
+impl Handover<'_> {
+    /// The file that generated passphrases go to.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Chosen(_) | Self::Shown(_) => None,
+            Self::File(path) | Self::List(path) => Some(path),
+        }
+    }
 }
 
 /// A passphrase that lies on disk beside its final name.
@@ -64,7 +74,8 @@ pub(super) fn store_passphrases(
                 text.push_str(passphrase.expose());
                 text.push('\n');
             }
-            disk::sweep(path)?;
+            // What a kill left beside it; what cannot be removed is in nobody's way.
+            let _ = disk::sweep(path);
             let staged = Staged::write(path, disk::PRIVATE_FILE, &[text.as_bytes()])?;
             staged.sync()?;
             Ok(Some(Stored {
@@ -111,10 +122,15 @@ fn aside(path: &Path, signed: &[(Signed, Option<Secret>)]) -> PathBuf {
     with_extension(path, &format!("before-{serial}"))
 }
 
-/// Appends to a private file, made where it is missing, and makes that durable.
+/// Appends to a private list of passphrases, made where it is missing, and makes that durable.
 fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
     let new = !path.exists();
+    if new && disk::is_taken(path) {
+        // A link that leads nowhere: what it would bring into being is not what was named.
+        return Err(OperateError::Exists(Shown(path.to_owned())));
+    }
     let mut file: File = OpenOptions::new()
+        .read(true)
         .append(true)
         .create(true)
         .mode(disk::PRIVATE_FILE)
@@ -129,11 +145,93 @@ fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
     if !there.is_file() || there.uid() != rustix::process::geteuid().as_raw() {
         return Err(OperateError::NotOwn(Shown(path.to_owned())));
     }
-    file.write_all(octets)
-        .and_then(|()| file.sync_all())
-        .map_err(disk::failed("written", path))?;
+    if !is_list(&mut file, there.len()).map_err(disk::failed("read", path))? {
+        return Err(OperateError::NoList(Shown(path.to_owned())));
+    }
+    let written = file.write_all(octets).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a line would keep the next try from the list. Where even this fails, the error says what is wrong with the disk.
+        let _ = file.set_len(there.len());
+    }
+    written.map_err(disk::failed("written", path))?;
     if new {
         disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
     }
     Ok(())
+}
+
+/// How much of a list is looked at from each end. A line is an address of 97 characters at most and a passphrase.
+const ENDS: u64 = 4096;
+
+/// Whether passphrases may be appended to a file: it is empty, or begins and ends with a line of them. A key, a ledger or a passphrase
+/// with something behind it is one no more. The middle is not read: a list of a hundred thousand is appended to some hundred times.
+fn is_list(file: &mut File, length: u64) -> std::io::Result<bool> {
+    let mut part = |from| -> std::io::Result<Zeroizing<Vec<u8>>> {
+        let mut octets = Zeroizing::new(Vec::with_capacity(ENDS as usize));
+        file.seek(SeekFrom::Start(from))?;
+        file.take(ENDS).read_to_end(&mut octets)?;
+        Ok(octets)
+    };
+    let (begin, end) = (part(0)?, part(length.saturating_sub(ENDS))?);
+    let Some((b'\n', end)) = end.split_last() else {
+        return Ok(length == 0);
+    };
+    let newline = |octet: &u8| *octet == b'\n';
+    let (first, last) = (begin.split(newline).next(), end.rsplit(newline).next());
+    Ok([first, last].into_iter().flatten().all(is_line))
+}
+
+/// Whether this is `ADDRESS<TAB>PASSPHRASE`.
+fn is_line(line: &[u8]) -> bool {
+    let text = std::str::from_utf8(line).ok();
+    let halves = text.and_then(|line| line.split_once('\t'));
+    halves.is_some_and(|(address, passphrase)| address.parse::<Address>().is_ok() && !passphrase.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passphrases_are_appended_to_passphrases_and_to_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        let line = "alice/phone\tabcd-efgh\n";
+        let long = line.repeat(1000);
+        append_private(&path, line.as_bytes()).unwrap();
+        for good in [line, "", "bob/phone\tijkl-mnop\nalice/phone\tx\n", &long] {
+            std::fs::write(&path, good).unwrap();
+            append_private(&path, line.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), good.to_owned() + line);
+        }
+        for bad in [
+            "orbit-velvet-canyon-17",
+            "orbit-velvet-canyon-17\n",
+            "alice/phone\tabcd",
+            "\n",
+            "alice/phone abcd\n",
+            "alice/phone\t\n",
+            "key\nalice/phone\tabcd\n",
+            "alice/phone\tabcd\nkey\n",
+            &long[..long.len() - 1],
+            &format!("{}\n", "x".repeat(10_000)),
+        ] {
+            std::fs::write(&path, bad).unwrap();
+            let refused = append_private(&path, line.as_bytes());
+            assert!(
+                matches!(refused, Err(OperateError::NoList(_))),
+                "{bad:.40}: {refused:?}"
+            );
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), bad);
+        }
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_brings_no_list_into_being() {
+        let directory = tempfile::tempdir().unwrap();
+        let [link, nowhere] = ["link", "nowhere"].map(|name| directory.path().join(name));
+        std::os::unix::fs::symlink(&nowhere, &link).unwrap();
+        let refused = append_private(&link, b"alice/phone\tx\n");
+        assert!(matches!(refused, Err(OperateError::Exists(_))) && !nowhere.exists());
+    }
 }

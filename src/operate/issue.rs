@@ -148,7 +148,7 @@ pub fn plan(
             Some(_) => {}
         },
     }
-    demand_good_key(store, &request.key)?;
+    demand_good_key(store, home, address, &request.key)?;
     let draft = request.profile.draft(
         request.holder.clone(),
         request.days,
@@ -172,27 +172,47 @@ pub fn plan(
     })
 }
 
-/// A key that somebody else has, or may have, is certified to nobody again.
-fn demand_good_key(store: &Store, key: &KeyRequest) -> Result<(), OperateError> {
+/// A key is one device's, and nobody's once somebody else may have it. Where two had the same, locking one out would leave the key in.
+fn demand_good_key(
+    store: &Store,
+    home: &Home,
+    address: &Address,
+    key: &KeyRequest,
+) -> Result<(), OperateError> {
     let KeyRequest::Own(public_key) = key else {
         return Ok(());
     };
+    if [home.chain().root(), home.chain().issuing()]
+        .iter()
+        .any(|ca| ca.public_key() == public_key)
+    {
+        return Err(OperateError::KeyOfCa);
+    }
     let pin = public_key.spki_sha256();
-    let mut revoked = None;
+    let mut refused = None;
     store.records(&mut |record| {
-        if let State::Revoked { at, reason } = record.state
-            && record.spki_sha256 == pin
-            && matches!(reason, Reason::Lost | Reason::Stolen | Reason::Compromised)
-        {
-            revoked = Some(OperateError::KeyRevoked {
-                address: record.address,
-                since: at,
-                reason,
-            });
+        if record.spki_sha256 != pin {
+            return Ok(());
+        }
+        match record.state {
+            State::Revoked {
+                at,
+                reason: reason @ (Reason::Lost | Reason::Stolen | Reason::Compromised),
+            } => {
+                refused = Some(OperateError::KeyRevoked {
+                    address: record.address,
+                    since: at,
+                    reason,
+                });
+            }
+            _ if record.address != *address => {
+                refused.get_or_insert(OperateError::KeyOfAnother(record.address));
+            }
+            State::Undelivered | State::Active | State::Superseded | State::Revoked { .. } => {}
         }
         Ok(())
     })?;
-    revoked.map_or(Ok(()), Err)
+    refused.map_or(Ok(()), Err)
 }
 
 /// The employee, where she was offboarded and shall come back.

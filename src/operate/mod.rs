@@ -17,6 +17,7 @@ mod revoke;
 mod root_crl;
 mod session;
 mod standing;
+mod whereabouts;
 mod workshop;
 
 pub use bulk::{Tally, issue_all};
@@ -145,6 +146,26 @@ pub enum OperateError {
     /// A file is in the way.
     #[error("{0} exists already")]
     Exists(Shown),
+    /// A home cannot take the place of a mounted file system.
+    #[error("{0} is where a file system is mounted, which cannot be replaced by a home")]
+    MountPoint(Shown),
+    /// The root's key would not be kept apart from the home.
+    #[error("{0} is no place for an offline root: it lies in the home")]
+    MediumInHome(Shown),
+    /// A name for the passphrase that the bundle's own files have.
+    #[error("{0} cannot hold the passphrase: a file of the bundle has that name")]
+    TakenByBundle(Shown),
+    /// Something that is handed out would lie in the home.
+    #[error("{0} lies in the home, which holds the PKI's own files and nothing else")]
+    InHome(Shown),
+    /// Something that is handed out would lie where it is published.
+    #[error("{0} lies in a directory that is published to: others can read what is there")]
+    InPublication(Shown),
+    /// A file that passphrases would be appended to holds something else.
+    #[error(
+        "{0} is no list of passphrases: it must be empty, or begin and end with a line ADDRESS<TAB>PASSPHRASE"
+    )]
+    NoList(Shown),
     /// A file for secrets is another account's, or no file.
     #[error("{0} is not a file of this account")]
     NotOwn(Shown),
@@ -158,6 +179,12 @@ pub enum OperateError {
         /// Why.
         reason: crate::model::Reason,
     },
+    /// The key of a request is certified for another device.
+    #[error("this key is the one of {0}")]
+    KeyOfAnother(Address),
+    /// The key of a request is a CA's.
+    #[error("this key is the one of a CA here")]
+    KeyOfCa,
     /// The file that was written is not what is on disk.
     #[error("{0} does not read back as it was written")]
     ReadBack(Shown),

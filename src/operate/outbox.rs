@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::OperateError;
 use super::handover::Stored;
+use super::whereabouts::{demand_elsewhere, real};
 use super::workshop::Ready;
 use crate::disk::{self, DiskError, Shown, Staged};
+use crate::home::Home;
 use crate::model::{Address, Serial};
 
 /// Room for the files of one device, in octets: what must be free before anything is signed.
@@ -23,8 +25,9 @@ impl Outbox {
     /// The directory at `path`, made where it is missing.
     ///
     /// # Errors
-    /// Where it cannot be made.
-    pub fn open(path: &Path) -> Result<Self, OperateError> {
+    /// Where it cannot be made, or lies in the home or where that publishes to.
+    pub fn open(path: &Path, home: &Home) -> Result<Self, OperateError> {
+        demand_elsewhere(path, home)?;
         let outbox = Self {
             directory: path.to_owned(),
             claimed: HashSet::new(),
@@ -37,9 +40,10 @@ impl Outbox {
     ///
     /// # Errors
     /// Where they cannot.
-    pub fn try_out(path: &Path) -> Result<(), OperateError> {
+    pub fn try_out(path: &Path, home: &Home) -> Result<(), OperateError> {
+        demand_elsewhere(path, home)?;
         if path.is_dir() {
-            Self::open(path)?.prove(1)?;
+            Self::open(path, home)?.prove(1)?;
         }
         Ok(())
     }
@@ -47,9 +51,40 @@ impl Outbox {
     /// Makes sure that files can be written there before anything is signed.
     pub(super) fn prove(&self, devices: usize) -> Result<(), OperateError> {
         let place = self.directory.join("pki");
-        disk::sweep(&place)
-            .and_then(|()| Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; devices * ROOM]])?.sync())
+        self.sweep([place.as_path()]);
+        Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; devices * ROOM]])
+            .and_then(|staged| staged.sync())
             .map_err(|error| self.useless(error))
+    }
+
+    /// Removes what writes of these devices' files that were cut off left behind. Before the commit: in a directory that others write
+    /// to, anything may lie under such a name.
+    pub(super) fn tidy(&self, stems: &[PathBuf]) {
+        let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();
+        self.sweep(places.iter().map(PathBuf::as_path));
+    }
+
+    fn sweep<'a>(&self, places: impl IntoIterator<Item = &'a Path>) {
+        // What cannot be removed is in nobody's way: no two writes have the same name.
+        let _ = disk::sweep_all(&self.directory, places);
+    }
+
+    /// Makes sure that the file for passphrases is none of these devices' own, in whatever spelling: it would be in their way, after
+    /// the commit.
+    pub(super) fn demand_apart(&self, file: &Path, stems: &[PathBuf]) -> Result<(), OperateError> {
+        let meant = real(file);
+        if meant.parent() != Some(&real(&self.directory)) {
+            return Ok(());
+        }
+        // Some file systems have one name for both cases.
+        let same = |name: &Path| {
+            let pair = name.file_name().zip(meant.file_name());
+            pair.is_some_and(|(name, meant)| name.eq_ignore_ascii_case(meant))
+        };
+        if stems.iter().flat_map(|stem| names(stem)).any(|name| same(&name)) {
+            return Err(OperateError::TakenByBundle(Shown(file.to_owned())));
+        }
+        Ok(())
     }
 
     fn useless(&self, error: DiskError) -> OperateError {
@@ -66,9 +101,7 @@ impl Outbox {
         let plain = address.file_stem();
         for name in [plain.clone(), format!("{plain}-{}", serial.short())] {
             let stem = self.directory.join(name);
-            let taken = EXTENSIONS
-                .iter()
-                .any(|extension| disk::is_taken(&with_extension(&stem, extension)));
+            let taken = names(&stem).any(|name| disk::is_taken(&name));
             if !taken && self.claimed.insert(stem.clone()) {
                 return Ok(stem);
             }
@@ -78,6 +111,13 @@ impl Outbox {
 }
 
 const EXTENSIONS: [&str; 5] = ["p12", "mobileconfig", "qr.png", "qr.svg", "crt"];
+
+/// Every name that a file of a device may have.
+fn names(stem: &Path) -> impl Iterator<Item = PathBuf> {
+    EXTENSIONS
+        .into_iter()
+        .map(move |extension| with_extension(stem, extension))
+}
 
 pub(super) fn with_extension(stem: &Path, extension: &str) -> PathBuf {
     // The stem may hold dots: `Path::with_extension` would cut it.
@@ -94,7 +134,6 @@ pub(super) fn put_in_place(
     stored: Option<Stored>,
 ) -> Result<(), OperateError> {
     let files = || ready.iter().flat_map(|ready| &ready.files);
-    disk::sweep_all(directory, files().map(|(place, _)| place.as_path()))?;
     let mut staged = Vec::new();
     for (place, octets) in files() {
         staged.push(Staged::write(place, disk::PRIVATE_FILE, &[octets])?);

@@ -211,9 +211,11 @@ fn person(
         Some(device) => device.parse().map_err(|e| text(&e))?,
         None => default.clone(),
     };
+    let address = Address::new(employee, device);
+    address.demand_no_serial().map_err(|e| text(&e))?;
     Ok(Person {
         line,
-        address: Address::new(employee, device),
+        address,
         name: cell("name").map(str::parse).transpose().map_err(|e| text(&e))?,
         email: cell("email").map(str::parse).transpose().map_err(|e| text(&e))?,
         platform: cell("for")

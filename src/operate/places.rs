@@ -5,8 +5,8 @@ use std::path::Path;
 use rustix::fs::Gid;
 
 use super::OperateError;
-use super::session::Session;
 use crate::disk::{self, DiskError, Ground, Shown};
+use crate::home::Home;
 use crate::publish::{Area, Destination, TargetError};
 
 /// A place of the publication.
@@ -23,8 +23,7 @@ pub(super) type Failed = (Shown, TargetError);
 ///
 /// # Errors
 /// Where the home's own directories cannot be opened.
-pub(super) fn destinations(session: &Session<'_>) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
-    let home = &session.desk.home;
+pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
     let open = |area, directory, group, staging| {
         let signer = home.chain().issuing().public_key().clone();
         let to = Destination::open(area, directory, group, signer)?;

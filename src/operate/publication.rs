@@ -13,7 +13,7 @@ use super::standing::{
 use crate::authority::Issuing;
 use crate::disk::Shown;
 use crate::model::{Authority, Fact, Revocation, Time};
-use crate::publish::{Accepted, Area, Manifest, Material, Publication, Stray, TargetError};
+use crate::publish::{Accepted, Area, Manifest, Material, Publication, Rejected, Stray, TargetError};
 use crate::x509::crl::{Crl, Terms};
 
 /// What a refresh came to.
@@ -36,10 +36,12 @@ pub struct Published {
     pub adopted: usize,
     /// The places that could not be written.
     pub failed: Vec<(Shown, TargetError)>,
-    /// The end of the root's CRL, where that has passed.
-    pub root_crl_ended: Option<Time>,
+    /// Why servers do not take the root's CRL, where they do not.
+    pub root_crl_unfit: Option<Rejected>,
     /// The end of the root's CRL.
     pub root_crl_end: Option<Time>,
+    /// From when to when the issuing CA's CRL is good.
+    pub issuing_crl: Option<(Time, Time)>,
 }
 
 /// A CRL that was signed.
@@ -62,8 +64,8 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     if issuing.is_none() && session.store.revoked_since_crl()? {
         return Ok(Refresh::NeedsKey);
     }
-    let (places, failed) = destinations(session)?;
-    let published = published_crls(session, &places)?;
+    let (places, failed) = destinations(&session.desk.home)?;
+    let published = published_crls(&session.desk.home, &places)?;
     let root_crl = root_crl(session, &published)?;
     let unknown = unknown_revocations(session, &published)?;
     if issuing.is_none() && !unknown.is_empty() {
@@ -109,7 +111,8 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
         now: session.now,
     };
     let publication = Publication::build(material, &published)?;
-    done.root_crl_ended = publication.root_crl_ended();
+    done.root_crl_unfit = publication.root_crl_unfit();
+    done.issuing_crl = Some(publication.issuing_crl());
     done.root_crl_end = Some(publication.root_crl_end());
     let mut numbers = session.store.last_publication()?;
     for area in [Area::Server, Area::Public] {
@@ -149,8 +152,8 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
 pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
-    let (places, failed) = destinations(session)?;
-    let published = published_crls(session, &places)?;
+    let (places, failed) = destinations(&session.desk.home)?;
+    let published = published_crls(&session.desk.home, &places)?;
     let root_crl = root_crl(session, &published)?;
     let (previous, _) = remember(published);
     let number = previous.map(|p| p.number);
@@ -187,7 +190,7 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
 /// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that cannot be read is told when it
 /// cannot be written.
 pub fn strays(session: &Session<'_>) -> Vec<Stray> {
-    let (places, _) = destinations(session).unwrap_or_default();
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
     let strays = places.iter().flat_map(|place| place.to.strays());
     strays.flatten().collect()
 }

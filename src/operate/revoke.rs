@@ -26,6 +26,9 @@ pub struct Revoked {
     pub employee: Option<Employee>,
     /// How many devices with a valid certificate the person has left.
     pub devices_left: usize,
+    /// Certificates of the same device that servers still accept, where one was taken back because somebody else may have its key, and they
+    /// have the same: a renewal by CSR may keep the key.
+    pub same_key: Vec<Serial>,
 }
 
 /// Takes back a device or a certificate.
@@ -49,7 +52,22 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
             (record.address.employee.clone(), vec![record])
         }
     };
-    take_back(session, employee, records, reason, Vec::new())
+    let keys: Vec<_> = records
+        .iter()
+        .map(|record| (record.address.clone(), record.spki_sha256))
+        .collect();
+    let mut revoked = take_back(session, employee, records, reason, Vec::new())?;
+    if matches!(reason, Reason::Lost | Reason::Stolen | Reason::Compromised) {
+        let now = session.clock.earliest();
+        for (address, key) in keys {
+            let others = session.store.device(&address)?;
+            let same = others
+                .iter()
+                .filter(|other| other.spki_sha256 == key && other.status(now).accepted());
+            revoked.same_key.extend(same.map(|other| other.serial));
+        }
+    }
+    Ok(revoked)
 }
 
 /// Takes back a certificate of which the ledger knows nothing, for a home from an older backup has lost it. It stays on the CRL for
@@ -87,6 +105,7 @@ pub fn revoke_unrecorded(
         already,
         employee: None,
         devices_left: 0,
+        same_key: Vec::new(),
     })
 }
 
@@ -136,6 +155,7 @@ fn take_back(
         certificates: accepted.iter().map(|record| record.serial).collect(),
         employee: Some(employee),
         devices_left,
+        same_key: Vec::new(),
     })
 }
 

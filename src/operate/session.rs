@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::OperateError;
+use super::{OperateError, standing};
 use crate::home::{Home, Lock};
-use crate::model::{Clock, Fact, Time};
-use crate::store::Store;
+use crate::model::{Clock, Fact, Signed, Time};
+use crate::store::{Committed, Store};
 
 /// An operator at work on a home.
 pub struct Desk {
@@ -42,6 +42,8 @@ pub struct Session<'a> {
     pub now: Time,
     /// How far the machine's clock was believed.
     pub clock: Clock,
+    /// That the operator confirmed the clock, until it is recorded with the first change that goes by it.
+    confirmed: Option<Fact>,
     _lock: Lock,
 }
 
@@ -53,8 +55,13 @@ impl Desk {
     pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, OperateError> {
         let lock = self.home.lock(self.patience, &self.holder)?;
         let says = (self.clock)();
-        let mut store = self.home.store(&lock, self.patience, says)?;
+        let store = self.home.store(&lock, self.patience, says)?;
         let mut clock = store.judge(says)?;
+        if let Clock::FarAhead { last, .. } = clock {
+            // A home from an older backup knows nothing of what it has published since; the places do.
+            clock = standing::judge(&self.home, says, last)?;
+        }
+        let mut confirmed = None;
         let now = match (clock, policy) {
             (Clock::Good(now), _) => now,
             (Clock::Behind { last, .. } | Clock::FarAhead { last, .. }, ClockPolicy::Lenient) => last,
@@ -65,7 +72,7 @@ impl Desk {
                 return Err(OperateError::ClockAhead { clock, last });
             }
             (Clock::Behind { last, .. } | Clock::FarAhead { last, .. }, ClockPolicy::Confirmed) => {
-                store.commit(vec![Fact::ClockConfirmed { clock: says, last }], says, &self.by)?;
+                confirmed = Some(Fact::ClockConfirmed { clock: says, last });
                 clock = Clock::Good(says);
                 says
             }
@@ -75,6 +82,7 @@ impl Desk {
             store,
             now,
             clock,
+            confirmed,
             _lock: lock,
         })
     }
@@ -86,6 +94,29 @@ impl Session<'_> {
     /// # Errors
     /// Where nothing was recorded, or the outcome is unknown.
     pub fn commit(&mut self, facts: Vec<Fact>) -> Result<(), OperateError> {
-        Ok(self.store.commit(facts, self.now, &self.desk.by)?)
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let facts = self.confirmed.iter().cloned().chain(facts).collect();
+        self.store.commit(facts, self.now, &self.desk.by)?;
+        self.confirmed = None;
+        Ok(())
+    }
+
+    /// Records signed certificates, and what comes with them, as one batch. Only now may anybody see them.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit_signed(
+        &mut self,
+        before: Vec<Fact>,
+        signed: Vec<Signed>,
+    ) -> Result<Vec<Committed>, OperateError> {
+        let before = self.confirmed.iter().cloned().chain(before).collect();
+        let committed = self
+            .store
+            .commit_signed(before, signed, self.now, &self.desk.by)?;
+        self.confirmed = None;
+        Ok(committed)
     }
 }

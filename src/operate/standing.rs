@@ -6,10 +6,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
-use super::places::Place;
+use super::places::{Place, destinations};
 use super::session::Session;
 use crate::disk;
-use crate::model::{Authority, Fact, Revocation, Span};
+use crate::home::Home;
+use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
 use crate::publish::{Area, LONGEST_CRL, PublishedCrl};
 use crate::x509::crl::{Crl, Terms};
 
@@ -21,6 +22,21 @@ pub(super) struct Standing {
     authority: Authority,
     terms: Terms,
     der: Vec<u8>,
+}
+
+/// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs a CRL that stands, so that
+/// the time at which it begins has been.
+pub(super) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, OperateError> {
+    let (places, _) = destinations(home)?;
+    let standing = published_crls(home, &places)?;
+    // One that begins after the clock proves nothing for it.
+    let begun = || standing.iter().filter(|crl| crl.terms.this_update <= clock);
+    let last = begun().map(|crl| crl.terms.this_update).fold(last, Time::max);
+    let end = begun()
+        .filter(|crl| crl.authority == Authority::Issuing)
+        .map(|crl| crl.terms.next_update)
+        .max();
+    Ok(Clock::judge(clock, last, end))
 }
 
 /// What must be remembered of the CRLs that stand, without their octets: the newest of the issuing CA, and each one's number.
@@ -39,8 +55,8 @@ pub(super) fn remember(standing: Vec<Standing>) -> (Option<Terms>, Vec<Published
 }
 
 /// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
-pub(super) fn published_crls(session: &Session<'_>, places: &[Place]) -> Result<Vec<Standing>, OperateError> {
-    let chain = session.desk.home.chain();
+pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standing>, OperateError> {
+    let chain = home.chain();
     let mut found: Vec<Standing> = Vec::new();
     for place in places.iter().filter(|place| place.to.area == Area::Public) {
         for (authority, file, issuer) in [
@@ -106,14 +122,16 @@ pub(super) fn unknown_revocations(
 }
 
 /// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.
-/// The root need not be taken out of its safe for what it has signed already.
+/// The root need not be taken out of its safe for what it has signed already. One that has not begun takes no other's place.
 pub(super) fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<Arc<Vec<u8>>, OperateError> {
     let home = &session.desk.home;
     let own = disk::read(&home.root_crl_path(), LONGEST_CRL);
     let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());
     let number = parsed
         .filter(|crl| crl.is_issued_by(home.chain().root()))
-        .map(|crl| crl.terms().number);
+        .map(|crl| crl.terms())
+        .filter(|terms| terms.this_update <= session.now)
+        .map(|terms| terms.number);
     let newest = published
         .iter()
         .filter(|standing| standing.authority == Authority::Root)

@@ -10,6 +10,7 @@ use crate::authority::Chain;
 use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
 use crate::disk::Shown;
 use crate::key::{KeyError, Passphrase, SoftwareKey, os_rng};
+use crate::model::Address;
 use crate::model::event::{Issued, KeySource};
 use crate::store::Committed;
 use crate::x509::pem;
@@ -128,10 +129,7 @@ impl Workshop<'_> {
         let root = self.chain.root();
         let fingerprint = HEXLOWER.encode(&root.sha256()[..8]);
         let profile = MobileConfig {
-            identifier: &format!(
-                "pki.{fingerprint}.{}",
-                issued.address.to_string().replace('/', ".")
-            ),
+            identifier: &format!("pki.{fingerprint}.{}", labels(&issued.address)),
             display_name: label,
             organization: &self.chain.issuer().organization,
             p12,
@@ -152,4 +150,51 @@ fn friendly_name(issued: &Issued) -> String {
         .as_ref()
         .map_or(issued.address.employee.as_str(), |name| name.as_str());
     format!("{name} ({})", issued.address.device)
+}
+
+/// The labels of a device in a reverse-DNS identifier, no two devices the same: `alice.phone`. The last one is the device, so that
+/// `a/b.c` and `a.b/c` differ; what would not fit is spelled out behind an underscore, with which no name of ours begins.
+fn labels(address: &Address) -> String {
+    let spelled = |name: &str| format!("_{}", name.replace('_', "_u").replace('.', "_d"));
+    let (employee, device) = (address.employee.as_str(), address.device.as_str());
+    let fits = !employee.split('.').any(str::is_empty);
+    let employee = if fits {
+        employee.to_owned()
+    } else {
+        spelled(employee)
+    };
+    let device = if device.contains('.') {
+        spelled(device)
+    } else {
+        device.to_owned()
+    };
+    format!("{employee}.{device}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_devices_have_the_same_identifier() {
+        let labels = |address: &str| labels(&address.parse().unwrap());
+        // As they were in every version.
+        assert_eq!(labels("alice/phone"), "alice.phone");
+        assert_eq!(labels("alice.smith/work-phone_2"), "alice.smith.work-phone_2");
+        assert_eq!(labels("a/b.c_d"), "a._b_dc_ud");
+        assert_eq!(labels("a../b"), "_a_d_d.b");
+        let names: Vec<String> = [
+            "a", "a.", "a..", "a.a", "a._a", "a_d", "a_da", "a_u", "a_", "aa", "a._a_da",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let mut seen = std::collections::HashSet::new();
+        for employee in &names {
+            for device in &names {
+                let found = labels(&format!("{employee}/{device}"));
+                assert!(found.split('.').all(|label| !label.is_empty()), "{found}");
+                assert!(seen.insert(found.clone()), "{employee}/{device}: {found}");
+            }
+        }
+    }
 }

@@ -107,7 +107,7 @@ impl Publication {
     /// Builds and checks a publication. `published` holds the CRLs that stand in any place it will go to.
     ///
     /// # Errors
-    /// The first check that it fails. A root CRL that has ended is no obstacle here: see [`Self::root_crl_ended`].
+    /// The first check that it fails. A root CRL that has ended or not begun is no obstacle here: see [`Self::root_crl_unfit`].
     pub fn build(material: Material<'_>, published: &[PublishedCrl]) -> Result<Self, Rejected> {
         let Material {
             chain,
@@ -117,11 +117,11 @@ impl Publication {
             accepted,
             now,
         } = material;
-        let issuing = check_crl(Authority::Issuing, &issuing_crl, chain.issuing(), now, published)?;
-        if issuing.next_update < now {
-            return Err(Rejected::Ended(Authority::Issuing, issuing.next_update));
+        let issuing = check_crl(Authority::Issuing, &issuing_crl, chain.issuing(), published)?;
+        if let Some(unfit) = unfit(Authority::Issuing, issuing, now) {
+            return Err(unfit);
         }
-        let root = check_crl(Authority::Root, &root_crl, chain.root(), now, published)?;
+        let root = check_crl(Authority::Root, &root_crl, chain.root(), published)?;
         check_entries(&issuing_crl, &revoked)?;
         Ok(Self {
             server: server(revoked, accepted),
@@ -150,9 +150,26 @@ impl Publication {
         self.root.next_update
     }
 
-    /// When the root's CRL ended, where it has: servers then refuse everyone, but what shrinks what they accept must go out all the same.
-    pub fn root_crl_ended(&self) -> Option<Time> {
-        (self.root.next_update < self.now).then_some(self.root.next_update)
+    /// From when to when the issuing CA's CRL is good.
+    pub fn issuing_crl(&self) -> (Time, Time) {
+        (self.issuing.this_update, self.issuing.next_update)
+    }
+
+    /// Why servers do not take the root's CRL now, where they do not: they refuse everyone then, but what shrinks what they accept must go
+    /// out all the same.
+    pub fn root_crl_unfit(&self) -> Option<Rejected> {
+        unfit(Authority::Root, self.root, self.now)
+    }
+}
+
+/// Why a CRL is not good at this time, where it is not.
+fn unfit(authority: Authority, terms: Terms, now: Time) -> Option<Rejected> {
+    if terms.this_update > now {
+        Some(Rejected::NotYet(authority, terms.this_update))
+    } else if terms.next_update < now {
+        Some(Rejected::Ended(authority, terms.next_update))
+    } else {
+        None
     }
 }
 
@@ -191,12 +208,11 @@ fn public(chain: &Chain, issuing_crl: Arc<Vec<u8>>, root_crl: Arc<Vec<u8>>) -> R
     ])
 }
 
-/// Reads a CRL again with the independent parser and holds it against its CA, the clock and what is published.
+/// Reads a CRL again with the independent parser and holds it against its CA and what is published.
 fn check_crl(
     authority: Authority,
     der: &[u8],
     issuer: &Certificate,
-    now: Time,
     published: &[PublishedCrl],
 ) -> Result<Terms, Rejected> {
     let crl = Crl::parse(der).map_err(|e| Rejected::Unreadable(authority, e))?;
@@ -204,9 +220,6 @@ fn check_crl(
         return Err(Rejected::Signature(authority));
     }
     let terms = crl.terms();
-    if terms.this_update > now {
-        return Err(Rejected::NotYet(authority, terms.this_update));
-    }
     for other in published.iter().filter(|other| other.authority == authority) {
         let same = || Sha256::digest(der)[..] == other.sha256;
         match other.number {
@@ -356,7 +369,7 @@ mod tests {
                 < public.iter().position(|p| p.starts_with("ca/"))
         );
         assert_eq!(publication.valid_until(), terms(7).next_update);
-        assert_eq!(publication.root_crl_ended(), None);
+        assert!(publication.root_crl_unfit().is_none());
     }
 
     #[test]
@@ -381,10 +394,6 @@ mod tests {
             Rejected::NotYet(Authority::Issuing, _)
         ));
         assert!(matches!(
-            cas.rejection(good().0, cas.root_crl(future)),
-            Rejected::NotYet(Authority::Root, _)
-        ));
-        assert!(matches!(
             cas.rejection(good().1, good().1),
             Rejected::Signature(Authority::Issuing)
         ));
@@ -404,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_crl_that_ended_is_told_and_no_obstacle() {
+    fn a_root_crl_that_is_not_good_now_is_told_and_no_obstacle() {
         let cas = Cas::new();
         let ended = Terms {
             this_update: now() - Span::days(1),
@@ -414,7 +423,21 @@ mod tests {
         let publication = cas
             .build(cas.issuing_crl(terms(7)), cas.root_crl(ended), &[])
             .unwrap();
-        assert_eq!(publication.root_crl_ended(), Some(ended.next_update));
+        assert!(matches!(
+            publication.root_crl_unfit(),
+            Some(Rejected::Ended(Authority::Root, end)) if end == ended.next_update
+        ));
+        let future = Terms {
+            this_update: now() + Span::seconds(1),
+            ..terms(3)
+        };
+        let publication = cas
+            .build(cas.issuing_crl(terms(7)), cas.root_crl(future), &[])
+            .unwrap();
+        assert!(matches!(
+            publication.root_crl_unfit(),
+            Some(Rejected::NotYet(Authority::Root, begin)) if begin == future.this_update
+        ));
     }
 
     #[test]

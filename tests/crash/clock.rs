@@ -1,7 +1,7 @@
 //! A clock that is wrong.
 
 use crate::state::{events, findings, is_sound, kind, ledger, recorded};
-use crate::support::{Home, cheap, finish, need, program};
+use crate::support::{Home, cheap, copy_of, finish, need, program};
 
 const TOOLS: [&str; 2] = ["faketime", "openssl"];
 
@@ -119,7 +119,8 @@ fn revoking_is_never_refused_for_the_clock() {
             &mut home.pki_at(offset, &["revoke", "alice", "--yes", "--json", "-q"]),
             b"",
         )
-        .ok();
+        // By such a clock the CRL is not good: that is told, and the right clock takes it.
+        .exits(5);
         assert!(recorded(&home, &serial), "{offset}");
         let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
         assert_eq!(map, format!("{serial} 1;\n"), "{offset}");
@@ -234,9 +235,9 @@ fn revoking_on_a_clock_far_ahead_locks_nobody_else_out() {
         return;
     }
     let home = lived_in();
-    let said = finish(&mut home.pki_at("+4000d", &["revoke", "alice", "--yes"]), b"").ok();
+    let said = finish(&mut home.pki_at("+4000d", &["revoke", "alice", "--yes"]), b"").exits(5);
     assert!(
-        said.stderr.contains("run `pki publish --confirm CLOCK` now"),
+        said.stderr.contains("run `pki publish --confirm CLOCK`"),
         "{said}"
     );
     let shown = home
@@ -247,6 +248,83 @@ fn revoking_on_a_clock_far_ahead_locks_nobody_else_out() {
     assert!(shown["next_update"].as_str().unwrap() > now.trim(), "{shown}");
     // And the right clock is not refused after it.
     home.run(&["issue", "bob", "--bundle-passphrase-out", "second", "-q"]);
+}
+
+#[test]
+fn a_home_that_was_idle_for_long_is_told_how_to_finish_a_revocation() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = lived_in();
+    let serial = home.serial_of("alice/phone");
+    finish(&mut home.pki_at("+60d", &["revoke", "alice", "--yes", "-q"]), b"").exits(5);
+    finish(
+        &mut home.pki_at("+60d", &["publish", "--confirm", "CLOCK", "-q"]),
+        b"",
+    )
+    .ok();
+    assert!(good_at(&home, 60) && recorded(&home, &serial));
+}
+
+/// What was published since proves the clock that the old ledger doubts.
+#[test]
+fn a_restored_backup_revokes_with_a_crl_that_is_good() {
+    if !need(&TOOLS) {
+        return;
+    }
+    for root_signs in [false, true] {
+        let home = lived_in();
+        let serial = home.serial_of("alice/phone");
+        let [public, server] = ["web/public", "web/server"].map(|area| home.path(area).display().to_string());
+        home.configure_table(&format!(
+            "[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\n"
+        ));
+        home.run(&["publish", "-q"]);
+        let backup = copy_of(&home);
+        for (days, arguments) in [("+20d", &["publish", "-q"][..]), ("+40d", &["root", "crl", "-q"])] {
+            if root_signs || arguments[0] == "publish" {
+                finish(&mut home.pki_at(days, arguments), b"").ok();
+            }
+        }
+        finish(&mut home.pki_at("+40d", &["publish", "-q"]), b"").ok();
+        std::fs::remove_dir_all(home.home()).unwrap();
+        std::fs::rename(backup.home(), home.home()).unwrap();
+
+        finish(&mut home.pki_at("+50d", &["revoke", "alice", "--yes", "-q"]), b"").ok();
+        let map = std::fs::read_to_string(home.path("web/server/revoked.map")).unwrap();
+        assert_eq!(map, format!("{serial} 1;\n"));
+        assert!(good_at(&home, 50), "root signs: {root_signs}");
+    }
+}
+
+/// Whether the published issuing CRL is good so many days from now.
+fn good_at(home: &Home, days: i64) -> bool {
+    let path = home.public("crl/issuing.crl");
+    let shown = home.run(&["show", path.to_str().unwrap(), "--json"]).json();
+    let at = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days)).to_string();
+    shown["this_update"].as_str().unwrap() <= at.as_str()
+        && at.as_str() < shown["next_update"].as_str().unwrap()
+}
+
+#[test]
+fn a_confirmed_clock_is_recorded_with_what_goes_by_it_and_not_without() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = lived_in();
+    let before = ledger(&home);
+    let issue = [
+        "issue",
+        "alice",
+        "--confirm",
+        "CLOCK",
+        "--json",
+        "--bundle-passphrase-out",
+        "x",
+    ];
+    let refused = finish(&mut home.pki_at("+60d", &issue), b"").exits(1);
+    assert_eq!(kind(&refused), "already-valid");
+    assert_eq!(ledger(&home), before);
 }
 
 fn crl(home: &Home) -> Vec<u8> {
@@ -265,7 +343,7 @@ fn a_clock_that_is_wrong_hides_no_certificate_that_is_to_be_taken_back() {
         &mut home.pki_at("+100d", &["revoke", "alice", "--yes", "-q"]),
         b"",
     )
-    .ok();
+    .exits(5);
     assert!(recorded(&home, &serial));
 
     // A timer published while the clock stood ahead: the last event is in the future when it has been set right.
@@ -274,7 +352,7 @@ fn a_clock_that_is_wrong_hides_no_certificate_that_is_to_be_taken_back() {
     home.run(&["revoke", "bob", "--yes", "-q"]);
     let (alice, bob) = (home.serial_of("alice/phone"), home.serial_of("bob/phone"));
     finish(&mut home.pki_at("+100d", &["publish", "--yes", "-q"]), b"").ok();
-    home.run(&["revoke", "alice", "--yes", "-q"]);
+    finish(&mut home.pki(&["revoke", "alice", "--yes", "-q"]), b"").exits(5);
     assert!(recorded(&home, &alice));
     let map = std::fs::read_to_string(home.server("revoked.map")).unwrap();
     assert!(map.contains(&alice) && map.contains(&bob), "{map}");

@@ -94,6 +94,46 @@ fn issue_where_names_cannot_be_changed() {
 }
 
 #[test]
+fn a_list_of_passphrases_is_whole_or_as_it_was() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = cheap();
+    let old = "bob/phone\tsomething-of-before\n";
+    before.write_private("secrets", old);
+    before.write_private("people.csv", "employee,device\nalice,phone\n");
+    let arguments = [
+        "issue",
+        "--from",
+        "people.csv",
+        "--bundle-passphrase-out",
+        "secrets",
+    ];
+    let (mut as_it_was, mut longer) = (0, 0);
+    refused_at_every_step(
+        &before,
+        &["write", "fsync"],
+        "EIO",
+        &arguments,
+        |home, ended, step| {
+            let text = std::fs::read_to_string(home.path("secrets")).unwrap();
+            let added = text.strip_prefix(old).unwrap();
+            assert!(added.is_empty() || added.ends_with('\n'), "{step}: {added:?}");
+            match added.is_empty() {
+                true => as_it_was += 1,
+                false => longer += 1,
+            }
+            if ended.stderr.contains("secrets could not be written") {
+                assert!(added.is_empty(), "{step}: {added:?}");
+            }
+            // Nothing keeps the same command from finishing the work.
+            finish(&mut home.pki(&arguments), b"").ok();
+        },
+    );
+    assert!(as_it_was > 1 && longer > 1, "{as_it_was} and {longer} steps");
+}
+
+#[test]
 fn revoke_on_a_disk_that_fails_says_whether_it_was_recorded() {
     if !need(&TOOLS) {
         return;

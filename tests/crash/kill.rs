@@ -84,6 +84,87 @@ fn init_leaves_nothing_or_a_whole_home() {
     assert!(founded > 0, "never killed after the home was in its place");
 }
 
+/// The root's key and certificate are on the medium, belong together, and are those of the home.
+#[track_caller]
+fn demand_offline_root(home: &Home, step: &str) {
+    let there = crate::support::files_below(&home.path("usb"));
+    assert_eq!(there, ["acme/root.crt", "acme/root.key"], "{step}");
+    let key = [
+        "pkey",
+        "-in",
+        "usb/acme/root.key",
+        "-passin",
+        "file:root-passphrase",
+        "-pubout",
+    ];
+    let certificate = ["x509", "-in", "home/root/root.crt", "-noout", "-pubkey"];
+    let [key, certificate] =
+        [&key[..], &certificate].map(|arguments| home.foreign("openssl", arguments).ok().stdout);
+    assert_eq!(key, certificate, "{step}");
+    assert_eq!(
+        text(home, "usb/acme/root.crt"),
+        text(home, "home/root/root.crt"),
+        "{step}"
+    );
+    assert!(!home.path("home/root/root.key").exists(), "{step}");
+}
+
+#[test]
+fn an_offline_root_is_on_its_medium_where_there_is_a_home_and_in_the_way_of_none() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = Home::unfounded();
+    std::fs::create_dir(before.path("usb")).unwrap();
+    let mut arguments = vec![
+        "init",
+        "--org",
+        "Acme Ltd",
+        "--domain",
+        "acme.example",
+        "--json",
+        "-q",
+    ];
+    arguments.extend(["--offline-root", "usb/acme"]);
+    let mut steps = 0;
+    // The last steps, in which the medium's files and the home get their names.
+    for (call, last, error) in [
+        ("rename", 1, "EBUSY"),
+        ("renameat2", 2, "EIO"),
+        ("fsync", 4, "EIO"),
+    ] {
+        let count = count_of(&copy_of(&before), call, &arguments);
+        assert!(count >= last, "{call} is made {count} times");
+        for n in count - last + 1..=count {
+            let ended_by = |what: &str| {
+                let home = copy_of(&before);
+                let inject = format!("{call}:{what}:when={n}");
+                let ended = under_strace(&home.pki(&arguments), call, &inject);
+                (home, ended, format!("{what} at {call} {n} of {count}"))
+            };
+            let (home, ended, step) = ended_by("signal=SIGKILL");
+            assert_eq!(ended.code, None, "{step}: {ended}");
+            if !home.home().exists() {
+                steps += 1;
+                again(&home, &arguments).ok();
+                assert_eq!(in_the_making(&home), 0, "{step}");
+            }
+            demand_offline_root(&home, &step);
+
+            // What fails takes away what it has put there.
+            let (home, ended, step) = ended_by(&format!("error={error}"));
+            if home.home().exists() {
+                demand_offline_root(&home, &step);
+                continue;
+            }
+            assert_eq!(ended.code, Some(1), "{step}: {ended}");
+            assert_eq!(std::fs::read_dir(home.path("usb")).unwrap().count(), 0, "{step}");
+            assert_eq!(in_the_making(&home), 0, "{step}");
+        }
+    }
+    assert!(steps >= 4, "only {steps} steps");
+}
+
 /// How many homes in the making lie beside the home.
 fn in_the_making(home: &Home) -> usize {
     let entries = std::fs::read_dir(home.path(".")).unwrap().map(Result::unwrap);

@@ -153,3 +153,29 @@ fn a_new_home_is_synced_before_it_gets_its_name() {
     let (names, appends) = followed(&home, &["init", "--org", "Acme Ltd", "--domain", "acme.example"]);
     assert!(names > 20 && appends > 3, "{names} names, {appends} appends");
 }
+
+#[test]
+fn an_offline_root_gets_its_names_right_before_the_home_and_after_what_proves_whose_it_is() {
+    if !need(&["strace"]) {
+        return;
+    }
+    let home = Home::unfounded();
+    let mut arguments = vec!["init", "--org", "Acme Ltd", "--domain", "acme.example"];
+    arguments.extend(["--offline-root", "usb"]);
+    let log = strace_of(&home, "fsync,rename,renameat2", &arguments);
+    let lines: Vec<&str> = log.lines().collect();
+    let at = |what: &str| lines.iter().position(|line| line.contains(what)).unwrap();
+    let [certificate, key] = ["\"usb/root.crt\"", "\"usb/root.key\""].map(at);
+    let named = at(".init\", \"");
+    assert!(certificate < key && key < named, "{log}");
+    let above = format!("<{}>)", home.path(".").canonicalize().unwrap().display());
+    let synced = |lines: &[&str], what: &str| {
+        lines
+            .iter()
+            .any(|line| line.starts_with("fsync") && line.contains(what))
+    };
+    assert!(synced(&lines[..certificate], &above), "{log}");
+    assert!(synced(&lines[certificate..key], "/usb>)"), "{log}");
+    assert!(synced(&lines[key..named], "/usb>)"), "{log}");
+    assert!(synced(&lines[named..], &above), "{log}");
+}
