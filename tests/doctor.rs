@@ -72,9 +72,12 @@ fn a_file_among_the_published_ones_is_noted() {
     let strays = [
         home.server("allowed.map.bak"),
         target.join("crl/old.crl"),
+        target.join(".mine.0123456789ab.tmp"),
         target.join("old"),
     ];
-    for stray in &strays[..2] {
+    // A write that was cut off left it, and the next one takes it away.
+    std::fs::write(target.join("crl/.root.crl.0123456789ab.tmp"), "").unwrap();
+    for stray in &strays[..3] {
         std::fs::write(stray, "").unwrap();
     }
     let said = home.run(&["doctor", "--json"]);
@@ -82,16 +85,67 @@ fn a_file_among_the_published_ones_is_noted() {
     found.retain(|finding| finding["code"] == "stray");
     assert_eq!(found.len(), strays.len(), "{said}");
     for stray in &strays {
-        let message = format!(
-            "{} is in a publication's directory and no part of it",
-            stray.display()
-        );
+        let message = format!("{stray:?} is in a publication's directory and no part of it");
         assert!(
             found
                 .iter()
                 .any(|f| f["message"] == message && f["severity"] == "note"),
             "{message}: {said}"
         );
+    }
+}
+
+#[test]
+fn a_private_key_among_the_published_files_is_an_error() {
+    let home = Home::staffed();
+    let target = home.path("web");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    home.run(&["publish", "-q"]);
+    std::fs::create_dir(target.join("old")).unwrap();
+    std::fs::copy(
+        home.home().join("issuing/issuing.key"),
+        target.join("ca/note.txt"),
+    )
+    .unwrap();
+    std::fs::copy(home.alice().p12, target.join("old/alice")).unwrap();
+    std::fs::write(target.join("bob.P12"), "").unwrap();
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+    let mut found = findings(&said);
+    found.retain(|finding| finding["code"] == "key-published");
+    assert_eq!(found.len(), 3, "{said}");
+    for name in ["ca/note.txt", "old/alice", "bob.P12"] {
+        let message = format!("{:?} holds a private key", target.join(name));
+        let named = |finding: &Value| finding["message"].as_str().unwrap().starts_with(&message);
+        let finding = found.iter().find(|finding| named(finding)).unwrap();
+        assert_eq!(finding["severity"], "error");
+    }
+}
+
+#[test]
+fn a_strays_name_is_no_text_for_the_terminal_and_a_link_is_told_as_one() {
+    let home = Home::new();
+    let target = home.path("web");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    home.run(&["publish", "-q"]);
+    std::fs::write(target.join("x\u{1b}[2J\nerror: no [index]\u{202e}"), "").unwrap();
+    std::os::unix::fs::symlink(home.home(), target.join("here")).unwrap();
+    std::fs::rename(target.join("crl"), target.join("was")).unwrap();
+    std::os::unix::fs::symlink("was", target.join("crl")).unwrap();
+    let said = finish(&mut home.pki(&["doctor"]), b"").exits(3);
+    let told = said.stdout.clone() + &said.stderr;
+    assert!(
+        told.contains("x\\u{1b}[2J\\nerror: no [index]\\u{202e}"),
+        "{said}"
+    );
+    assert!(!told.contains('\u{1b}') && !told.contains('\u{202e}'), "{said}");
+    let why = format!(
+        "{} could not be opened: it is a link",
+        target.join("crl").display()
+    );
+    assert!(told.contains(&why), "{said}");
+    for link in ["here", "crl"] {
+        let link = format!("{:?} is a link", target.join(link));
+        assert!(told.contains(&link), "{link}: {said}");
     }
 }
 

@@ -337,7 +337,7 @@ impl Medium {
         // The key comes after the certificate. While it is staged still, a key in its place would be somebody else's.
         let unplaced = std::fs::read_dir(directory).is_ok_and(|entries| {
             let mut names = entries.flatten().map(|entry| entry.file_name());
-            names.any(|name| disk::is_staged(&name) && name.to_string_lossy().starts_with(".root.key."))
+            names.any(|name| disk::staged_for(&name) == Some("root.key"))
         });
         // The key first: once the certificate is gone, it could not be told any more. What stays is told as in the way.
         if unplaced || !disk::is_taken(key) || std::fs::remove_file(key).is_ok() {
