@@ -208,12 +208,20 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     crls(store, now, findings);
     certificates(store, now, findings);
     findings.extend(operate::strays(&session).iter().map(stray));
+    findings.extend(operate::unwritable(&session).into_iter().map(|(place, error)| {
+        Finding::new(
+            "target-unwritable",
+            Severity::Warning,
+            format!("{place} cannot be published to: {error}"),
+            "give it, and what is in it, to the account that runs pki (chown -R)",
+        )
+    }));
     match operate::behind(&session) {
         Ok(reasons) => findings.extend(reasons.into_iter().map(|reason| {
             Finding::new(
                 "publication-behind",
                 Severity::Warning,
-                format!("the publication is older than the ledger: {reason}"),
+                format!("the publication is not what the ledger says: {reason}"),
                 "pki publish",
             )
         })),

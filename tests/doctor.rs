@@ -4,8 +4,11 @@
 
 mod support;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
-use support::{Finished, Home, finish, need};
+use support::{Finished, Home, cheap, copy_of, finish, is_root, need};
 
 fn findings(said: &Finished) -> Vec<Value> {
     let found = said.json();
@@ -163,4 +166,77 @@ fn a_publication_inside_the_private_home_is_refused() {
             .contains("a directory must not lie in the home, which is private"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_home_that_may_not_be_entered_is_not_said_to_be_missing() {
+    if !need(&["setpriv"]) {
+        return;
+    }
+    let home = Home::new();
+    let mode = |path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(home.path("."), 0o755);
+    mode(home.home(), if is_root() { 0o700 } else { 0o000 });
+    for verb in ["list", "doctor", "publish"] {
+        let said = finish(&mut home.pki_as_nobody(&[verb]), b"");
+        assert!(said.text().contains("Permission denied"), "{said}");
+        assert!(!said.text().contains("there is no PKI"), "{said}");
+    }
+    mode(home.home(), 0o700);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_found_before_it_must_be() {
+    if !need(&["setpriv", "chown"]) {
+        return;
+    }
+    let home = Home::new();
+    let target = home.path("web/public");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    home.run(&["publish", "-q"]);
+    if is_root() {
+        // Root may write anywhere: the home is given to another account, and the target stays root's.
+        home.foreign("chown", &["-R", "65534:65534", "."]).ok();
+        home.foreign("chown", &["-R", "0:0", "web"]).ok();
+    } else {
+        std::fs::set_permissions(&target, Permissions::from_mode(0o555)).unwrap();
+    }
+    let said = finish(&mut home.pki_as_nobody(&["doctor", "--json"]), b"").exits(3);
+    std::fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
+    let finding = the("target-unwritable", &said);
+    let message = finding["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(&format!("{} cannot be published to: ", target.display())),
+        "{said}"
+    );
+    assert!(message.contains("Permission denied"), "{said}");
+}
+
+/// The publication is the only one that still names them.
+#[test]
+fn what_a_restored_backup_has_lost_is_named_before_it_is_overwritten() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let server = home.path("web/server");
+    home.configure_table(&format!("[[publish]]\nserver = \"{}\"\n", server.display()));
+    home.run(&["publish", "-q"]);
+    let backup = copy_of(&home);
+    // Numbers are the Unix time at least: the next publication's is greater.
+    home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+    let lost = home.serial_of("alice/phone");
+    std::fs::remove_dir_all(home.home()).unwrap();
+    std::fs::rename(backup.home(), home.home()).unwrap();
+
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+    assert!(said.stdout.contains(&format!("{lost} of alice/phone")), "{said}");
+    let said = home.run(&["publish", "--json"]);
+    assert_eq!(said.json()["forgotten"], serde_json::json!([lost]));
+    assert!(
+        said.stderr.contains(&format!("{lost} of alice/phone")) || said.stderr.contains("1 certificate"),
+        "{said}"
+    );
+    assert!(!home.run(&["doctor", "--json"]).stdout.contains(&lost));
+    home.run(&["revoke", &lost, "--confirm", &lost, "-q"]);
 }

@@ -115,6 +115,11 @@ impl Ground {
         })
     }
 
+    /// The lowest directory that is there on the way to it.
+    pub fn lowest(&self) -> &Directory {
+        &self.directory
+    }
+
     /// The directory, if it is there.
     pub fn directory(&self) -> Option<&Directory> {
         self.missing.is_empty().then_some(&self.directory)
@@ -276,6 +281,17 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    /// Makes sure that files can be put into it, by what its owner and mode say.
+    ///
+    /// # Errors
+    /// Where they cannot.
+    pub fn demand_writable(&self) -> Result<(), DiskError> {
+        use rustix::fs::Access;
+        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::accessat(&self.handle, ".", access, AtFlags::EACCESS)
+            .map_err(|errno| failed("written", &self.path)(errno.into()))
     }
 
     /// Its group, by its number.

@@ -8,12 +8,12 @@ use super::crl::{next_number, next_terms, record};
 use super::places::{Place, destinations};
 use super::session::Session;
 use super::standing::{
-    ISSUING_CRL, entries_if_current, published_crls, remember, root_crl, unknown_revocations,
+    ISSUING_CRL, entries_if_current, forgotten, published_crls, remember, root_crl, unknown_revocations,
 };
 use crate::authority::Issuing;
 use crate::disk::Shown;
 use crate::model::{Authority, Fact, Revocation, Time};
-use crate::publish::{Accepted, Area, Manifest, Material, Publication, Rejected, Stray, TargetError};
+use crate::publish::{Accepted, Area, Manifest, Material, Publication, Rejected, Stray, TargetError, Told};
 use crate::x509::crl::{Crl, Terms};
 
 /// What a refresh came to.
@@ -34,6 +34,8 @@ pub struct Published {
     pub crl: Option<SignedCrl>,
     /// Certificates that only a published CRL knew as revoked, and that are recorded as such now.
     pub adopted: usize,
+    /// Certificates that servers were told to accept, and that the ledger does not know.
+    pub forgotten: Vec<Told>,
     /// The places that could not be written.
     pub failed: Vec<(Shown, TargetError)>,
     /// Why servers do not take the root's CRL, where they do not.
@@ -78,6 +80,7 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     let mut revoked = session.store.revoked(gone_before(session, previous))?;
     let mut done = Published {
         adopted,
+        forgotten: forgotten(session, &places)?,
         failed,
         ..Published::default()
     };
@@ -172,10 +175,16 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         now: session.now,
     };
     let publication = Publication::build(material, &[])?;
-    let mut reasons: Vec<String> = failed
+    let mut reasons: Vec<String> = forgotten(session, &places)?
         .iter()
-        .map(|(place, error)| format!("{place}: {error}"))
+        .map(|told| {
+            format!(
+                "it tells servers to accept {} of {}, which the ledger does not know: the ledger is the older one",
+                told.serial, told.address
+            )
+        })
         .collect();
+    reasons.extend(failed.iter().map(|(place, error)| format!("{place}: {error}")));
     for place in &places {
         let path = place.to.path.display();
         match place.to.holds(publication.files(place.to.area)) {
@@ -185,6 +194,15 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         }
     }
     Ok(reasons)
+}
+
+/// The places that cannot be written as they are, and why: found before something must be published there.
+pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let refused = places
+        .iter()
+        .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_writable().err()?)));
+    refused.collect()
 }
 
 /// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that cannot be read is told when it

@@ -11,7 +11,7 @@ use super::session::Session;
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
-use crate::publish::{Area, LONGEST_CRL, PublishedCrl};
+use crate::publish::{Area, LONGEST_CRL, PublishedCrl, Told};
 use crate::x509::crl::{Crl, Terms};
 
 /// The issuing CA's CRL in the public area.
@@ -87,6 +87,27 @@ pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standi
         }
     }
     Ok(found)
+}
+
+/// Certificates that servers were told to accept and the ledger does not know: a home from an older backup has lost them. Once the
+/// publication is brought to what the ledger says, nobody else names them.
+pub(super) fn forgotten(session: &Session<'_>, places: &[Place]) -> Result<Vec<Told>, OperateError> {
+    let known = session.store.last_publication()?.server;
+    let mut forgotten: Vec<Told> = Vec::new();
+    for place in places.iter().filter(|place| place.to.area == Area::Server) {
+        // A place that cannot be read is told when it cannot be written.
+        for told in place.to.told_since(known).unwrap_or_default() {
+            let store = &session.store;
+            if told.not_after >= session.now
+                && store.record(&told.serial)?.is_none()
+                && store.revocation(&told.serial)?.is_none()
+                && !forgotten.contains(&told)
+            {
+                forgotten.push(told);
+            }
+        }
+    }
+    Ok(forgotten)
 }
 
 /// What a published CRL revokes and the ledger does not, to be taken in: after a restore from an old backup a lost phone stays locked out.

@@ -6,9 +6,10 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 
+use super::accepted::{self, Told};
 use super::file::File;
 use super::manifest::{Area, Manifest};
 use super::stray::{self, Stray};
@@ -23,6 +24,10 @@ pub type Statement = (Vec<u8>, Vec<u8>);
 pub const LONGEST_CRL: u64 = 64 << 20;
 /// The longest manifest that is taken for ours; they are of some kilobytes.
 const LONGEST_MANIFEST: u64 = 4 << 20;
+/// The longest list of devices that is read again: some 250,000 of them.
+const LONGEST_LIST: u64 = 64 << 20;
+/// The list of what servers accept.
+const DEVICES: &str = "devices.json";
 /// How many directories of a place are made where they are missing: `pki/public` in `/etc/nginx`. Where more is missing the rest
 /// is not what was meant, mostly because it is not mounted.
 const NEW: usize = 2;
@@ -172,6 +177,43 @@ impl Destination {
         let json = self.read(Manifest::JSON, LONGEST_MANIFEST)?;
         let statement = json.zip(self.read(Manifest::JWS, LONGEST_MANIFEST)?);
         Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
+    }
+
+    /// What servers are told to accept, where the place has a later list than the one that the ledger knows of.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn told_since(&self, number: u64) -> Result<Vec<Told>, TargetError> {
+        let manifest = self.manifest()?.filter(|manifest| manifest.number > number);
+        let Some(listed) = manifest.and_then(|mut manifest| manifest.files.remove(DEVICES)) else {
+            return Ok(Vec::new());
+        };
+        let list = self.read(DEVICES, listed.size.min(LONGEST_LIST))?;
+        let signed = list.filter(|octets| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256);
+        Ok(signed
+            .and_then(|octets| accepted::read(&octets))
+            .unwrap_or_default())
+    }
+
+    /// Makes sure that what is there of it can be written, without changing anything.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub fn demand_writable(&self) -> Result<(), TargetError> {
+        let lowest = self.ground.lowest();
+        lowest.demand_writable()?;
+        for below in ["crl", "ca"] {
+            if let Some(directory) = self
+                .ground
+                .directory()
+                .map(|d| d.below(below))
+                .transpose()?
+                .flatten()
+            {
+                directory.demand_writable()?;
+            }
+        }
+        Ok(())
     }
 
     /// What lies in the directory and is no part of the publication that its manifest describes.

@@ -7,7 +7,7 @@ mod manifest;
 mod publication;
 mod stray;
 
-pub use accepted::Accepted;
+pub use accepted::{Accepted, Told};
 pub use directory::{Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};
 pub use manifest::{Area, Manifest};
