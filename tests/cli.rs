@@ -317,3 +317,24 @@ fn init_looks_before_it_asks() {
         "{said}"
     );
 }
+
+#[test]
+fn a_file_that_is_shown_is_recognized_by_its_own_ledger_alone() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let [leaf, ..] = home.opened(&home.bob());
+    let leaf = leaf.to_str().unwrap();
+    let status = |home: &Home| home.run(&["show", leaf, "--json"]).json()["status"].clone();
+    assert_eq!(status(&home), "valid");
+    home.run(&["revoke", "bob", "--yes", "-q"]);
+    assert_eq!(status(&home), "revoked");
+    let said = home.run(&["show", leaf]);
+    assert!(
+        said.stdout.contains("status       revoked, of bob/phone"),
+        "{said}"
+    );
+    assert_eq!(status(&Home::bare()), serde_json::Value::Null);
+    assert_eq!(status(&Home::unfounded()), serde_json::Value::Null);
+}

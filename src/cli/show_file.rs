@@ -5,12 +5,12 @@ use data_encoding::{BASE64, HEXUPPER};
 use serde::Serialize;
 
 use crate::disk;
-use crate::model::{Serial, Time};
+use crate::model::{Address, Serial, Status, Time};
 use crate::x509::crl::Crl;
 use crate::x509::request::Request;
 use crate::x509::{Certificate, X509Error, pem};
 
-use super::context::Context;
+use super::context::{Context, system_clock};
 use super::escaped;
 use super::failure::{Exit, Failure};
 use super::show::Pem;
@@ -45,7 +45,8 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
             ),
         );
     }
-    let items = items(&octets);
+    let mut items = items(&octets);
+    recognize(&mut items, context);
     let readable = |item: &&Item| !matches!(item.says, Says::Other { .. });
     if items.iter().filter(readable).count() == 0 {
         let why = items.iter().find_map(|item| match &item.says {
@@ -159,6 +160,9 @@ enum Says {
         ca: bool,
         spki_sha256: String,
         sha256: String,
+        /// What the ledger says of it, where this PKI issued it.
+        #[serde(flatten)]
+        known: Option<Known>,
     },
     Crl {
         number: u64,
@@ -174,6 +178,12 @@ enum Says {
         label: String,
         why: String,
     },
+}
+
+#[derive(Debug, Serialize)]
+struct Known {
+    address: Address,
+    status: Status,
 }
 
 #[derive(Debug, Serialize)]
@@ -194,7 +204,33 @@ fn certificate(der: &[u8]) -> Result<Says, String> {
         ca: certificate.is_ca(),
         spki_sha256: BASE64.encode(&certificate.public_key().spki_sha256()),
         sha256: HEXUPPER.encode(&certificate.sha256()),
+        known: None,
     })
+}
+
+/// Adds what the ledger says of the certificates that it knows. A file can be shown without a home as well.
+fn recognize(items: &mut [Item], context: &Context) {
+    let Some(store) = context.open().ok().and_then(|home| home.read().ok()) else {
+        return;
+    };
+    for item in items {
+        let Says::Certificate {
+            serial,
+            sha256,
+            known,
+            ..
+        } = &mut item.says
+        else {
+            continue;
+        };
+        let record = serial.parse().ok().and_then(|serial| store.record(&serial).ok()?);
+        *known = record
+            .filter(|record| HEXUPPER.encode(&record.certificate_sha256) == *sha256)
+            .map(|record| Known {
+                status: record.status(system_clock()),
+                address: record.address,
+            });
+    }
 }
 
 fn crl(der: &[u8]) -> Result<Says, String> {
@@ -276,8 +312,12 @@ impl fmt::Display for Says {
                 ca,
                 spki_sha256,
                 sha256,
+                known,
             } => {
                 writeln!(f, "certificate{}", if *ca { " of a CA" } else { "" })?;
+                if let Some(known) = known {
+                    writeln!(f, "status       {}, of {}", known.status, known.address)?;
+                }
                 writeln!(
                     f,
                     "subject      {subject}\nissuer       {issuer}\nserial       {serial}"
