@@ -166,6 +166,7 @@ impl From<OperateError> for Failure {
             E::MediumInHome(_) => {
                 refused("place").hint("name a directory on a medium of its own with --offline-root DIR")
             }
+            E::NoTarget(_) => refused("unknown").hint("give it as it stands there, or leave it out to publish everywhere"),
             E::NotOwn(_) => refused("exposed").hint("name a file of your own"),
             E::KeyOfAnother(_) | E::KeyOfCa => refused("key-in-use")
                 .hint("have the device make a new key, and a request with it: a key is one device's"),

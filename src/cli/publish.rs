@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -23,8 +24,12 @@ Examples:
   pki publish
   pki publish --no-input --unlock --passphrase-file /etc/pki/passphrase     from a timer, or in a crontab:
   17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase pki publish --no-input --unlock -q
+  pki publish /etc/nginx/pki/public                                nowhere else
   pki publish --dry-run                                            what would be written?")]
 pub struct Args {
+    /// Only this directory of a [[publish]], beside the home's own [default: all of them]
+    #[arg(value_name = "TARGET")]
+    target: Option<PathBuf>,
     /// Say whether something would be published, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -78,6 +83,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ui.report(&DryRun::new(behind))?;
         return Ok(Exit::Done);
     }
+    let only = args.target.as_deref();
     let unlocked = if args.unlock {
         let issuing = args.issuing.unlock(&desk.home, ui)?;
         ui.say("the issuing key opens");
@@ -86,11 +92,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         None
     };
     // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
-    let (published, clock) = match refresh(context, &desk, &mut policy, unlocked.as_ref())? {
+    let (published, clock) = match refresh(context, &desk, &mut policy, (unlocked.as_ref(), only))? {
         (Refresh::Done(published), clock) => (published, clock),
         (Refresh::NeedsKey, clock) => {
             let issuing = args.issuing.unlock(&desk.home, ui)?;
-            match refresh(context, &desk, &mut policy, Some(&issuing))? {
+            match refresh(context, &desk, &mut policy, (Some(&issuing), only))? {
                 (Refresh::Done(published), clock) => (published, clock),
                 (Refresh::NeedsKey, _) => (Published::default(), clock),
             }
@@ -129,11 +135,11 @@ fn refresh(
     context: &Context,
     desk: &Desk,
     policy: &mut ClockPolicy,
-    issuing: Option<&Issuing>,
+    (issuing, only): (Option<&Issuing>, Option<&Path>),
 ) -> Result<(Refresh, Clock), Failure> {
     let mut session = context.session(desk, policy)?;
     let before = session.store.seq();
-    let refreshed = operate::refresh(&mut session, issuing).map_err(|error| {
+    let refreshed = operate::refresh_at(&mut session, issuing, only).map_err(|error| {
         // A CRL that was signed is recorded, and one half may be out: that is not "nothing changed".
         if session.store.seq() == before {
             error

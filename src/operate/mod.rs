@@ -27,7 +27,7 @@ pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
 pub use people::{PeopleError, Person, read_people};
-pub use publication::{Published, Refresh, SignedCrl, behind, refresh, strays, unwritable};
+pub use publication::{Published, Refresh, SignedCrl, behind, refresh, refresh_at, strays, unwritable};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use session::{ClockPolicy, Desk, Session};
@@ -193,6 +193,9 @@ pub enum OperateError {
     /// The key of a request is a CA's.
     #[error("this key is the one of a CA here")]
     KeyOfCa,
+    /// pki.toml names no such directory.
+    #[error("no [[publish]] of pki.toml names the directory {0}")]
+    NoTarget(Shown),
     /// The file that was written is not what is on disk.
     #[error("{0} does not read back as it was written")]
     ReadBack(Shown),

@@ -1,5 +1,6 @@
 //! Bringing the publication up to date with the ledger.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::standing::{
     ISSUING_CRL, entries_if_current, forgotten, published_crls, remember, root_crl, unknown_revocations,
 };
 use crate::authority::Issuing;
+use crate::config::Config;
 use crate::disk::Shown;
 use crate::model::{Authority, Fact, Revocation, Time};
 use crate::publish::{Accepted, Area, Manifest, Material, Publication, Rejected, Stray, TargetError, Told};
@@ -63,10 +65,28 @@ pub struct SignedCrl {
 /// # Errors
 /// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told in the outcome.
 pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<Refresh, OperateError> {
+    refresh_at(session, issuing, None)
+}
+
+/// As [`refresh`]; beside the home's own places it writes `only` this one, where one is named. What stands in the others is looked at all the
+/// same: a number that is published anywhere is not taken again.
+///
+/// # Errors
+/// As [`refresh`], and where pki.toml does not name that directory.
+pub fn refresh_at(
+    session: &mut Session<'_>,
+    issuing: Option<&Issuing>,
+    only: Option<&Path>,
+) -> Result<Refresh, OperateError> {
+    if let Some(only) = only {
+        demand_target(session.desk.home.config(), only)?;
+    }
     if issuing.is_none() && session.store.revoked_since_crl()? {
         return Ok(Refresh::NeedsKey);
     }
-    let (places, failed) = destinations(&session.desk.home)?;
+    let (places, mut failed) = destinations(&session.desk.home)?;
+    let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
+    failed.retain(|(Shown(directory), _)| is_meant(directory));
     let published = published_crls(&session.desk.home, &places)?;
     let root_crl = root_crl(session, &published)?;
     let unknown = unknown_revocations(session, &published)?;
@@ -119,7 +139,10 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     done.root_crl_end = Some(publication.root_crl_end());
     let mut numbers = session.store.last_publication()?;
     for area in [Area::Server, Area::Public] {
-        let places: Vec<&Place> = places.iter().filter(|place| place.to.area == area).collect();
+        let places: Vec<&Place> = places
+            .iter()
+            .filter(|place| place.to.area == area && (place.staging || is_meant(&place.to.path)))
+            .collect();
         let last = match area {
             Area::Public => &mut numbers.public,
             Area::Server => &mut numbers.server,
@@ -132,7 +155,7 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     if !done.written.is_empty() {
         let targets = places
             .iter()
-            .filter(|place| !place.staging)
+            .filter(|place| !place.staging && is_meant(&place.to.path))
             .map(|place| place.to.path.display().to_string())
             .filter(|target| {
                 !done
@@ -148,6 +171,19 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
         }])?;
     }
     Ok(Refresh::Done(done))
+}
+
+fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> {
+    let mut named = config
+        .publish
+        .iter()
+        .flat_map(|target| [&target.public, &target.server])
+        .flatten();
+    if named.any(|named| named == directory) {
+        Ok(())
+    } else {
+        Err(OperateError::NoTarget(Shown(directory.to_owned())))
+    }
 }
 
 /// Why the publication is not what the ledger says, without changing anything: nothing where it is.

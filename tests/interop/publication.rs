@@ -684,6 +684,20 @@ fn a_file_without_end_in_a_target_is_replaced_and_not_read() {
     }
 }
 
+#[test]
+fn one_target_alone_is_published_to_where_it_is_named() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    let public = target.join("public");
+    home.run(&["publish", public.to_str().unwrap()]);
+    assert!(public.join("manifest.json").exists() && !target.join("server").exists());
+    let refused = finish(&mut home.pki(&["publish", "/srv/elsewhere"]), b"").exits(1);
+    let message = "no [[publish]] of pki.toml names the directory /srv/elsewhere";
+    assert!(refused.stderr.contains(message), "{refused}");
+    home.run(&["publish"]);
+    assert!(target.join("server/manifest.json").exists());
+}
+
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.
 fn with_target(home: &Home, more: &str) -> std::path::PathBuf {
     let target = home.path("target");
