@@ -283,20 +283,6 @@ set -e -o pipefail
 # No width: a page shows messages unbroken, whatever the width of its reader.
 stty cols 0 rows 40 -echo
 umask 022
-# What the how-to pages take for granted: a home, bundles for these people, and a server's certificate.
-a_home_with() {
-  (umask 077; echo root-passphrase-of-a-test > root.passphrase; echo issuing-passphrase-of-a-test > issuing.passphrase)
-  export PKI_HOME=$PWD/home
-  export PKI_ROOT_PASSPHRASE_FILE=$PWD/root.passphrase PKI_PASSPHRASE_FILE=$PWD/issuing.passphrase
-  pki init --org 'Acme Ltd' --domain acme.example --quiet
-  for who in \"$@\"; do
-    pki issue \"$who\" --out phones --bundle-passphrase-out \"$who.passphrase\" --quiet
-  done
-}
-a_server_certificate() {
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \\
-    -addext subjectAltName=DNS:localhost -keyout server.key -out server.crt 2>/dev/null
-}
 ";
 
 /// Whether the lines are the same, where `...` stands for any number of them.
@@ -311,7 +297,7 @@ fn is_alike(shown: &[String], saw: &[String]) -> bool {
 /// The lines of a text, with what differs from run to run replaced by its form.
 fn forms(text: &str) -> Vec<String> {
     let forms = [
-        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)", "TIME"),
         (r"\b\d{4}-\d\d-\d\d\b", "DATE"),
         (r"\b([0-9A-F]{64}|[0-9a-f]{64})\b", "SHA256"),
         (r"\b[0-9A-F]{32}\b", "SERIAL"),
