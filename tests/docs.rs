@@ -13,6 +13,7 @@
 #[path = "../docs/generate-reference.rs"]
 mod reference;
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,6 +91,34 @@ fn the_reference_is_what_the_commands_say() {
         written == reference::text(),
         "docs/reference.md is stale: run `make docs`"
     );
+}
+
+#[test]
+fn the_page_on_files_has_every_code_of_doctor_and_no_other() {
+    let source = read("src/doctor.rs");
+    let word = Regex::new(r#""([a-z]+(?:-[a-z]+)*)""#).unwrap();
+    let no_codes = ["note", "warning", "error", "lowercase", "root"];
+    let codes: BTreeSet<&str> = word
+        .captures_iter(&source)
+        .map(|found| found.get(1).unwrap().as_str())
+        .filter(|word| !no_codes.contains(word))
+        .collect();
+    let page = read("docs/files.md");
+    let (_, table) = page.split_once("## What doctor finds").unwrap();
+    let code = Regex::new("`([a-z-]+)`").unwrap();
+    let firsts: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" |").next())
+        .collect();
+    let told: BTreeSet<String> = firsts
+        .iter()
+        .flat_map(|cell| {
+            code.captures_iter(&format!("`{cell}"))
+                .map(|found| found[1].to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(codes, told.iter().map(String::as_str).collect());
 }
 
 #[test]
