@@ -1,6 +1,6 @@
 //! `pki.toml`: what the operator has decided.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -190,6 +190,16 @@ fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
     if !absolute(&target.public) || !absolute(&target.server) {
         return Err(InvalidConfig::Target("the directories must be absolute paths"));
     }
+    let climbs = |path: &Option<PathBuf>| {
+        let mut components = path.iter().flat_map(|path| path.components());
+        components.any(|component| component == Component::ParentDir)
+    };
+    if climbs(&target.public) || climbs(&target.server) {
+        // Where it leads depends on links, and the rules of what lies where go by the names.
+        return Err(InvalidConfig::Target(
+            "the directories must be written without `..`",
+        ));
+    }
     if target.public.is_some() && target.public == target.server {
         return Err(InvalidConfig::Target(
             "`public` and `server` must be two directories: one of them names employees",
@@ -248,6 +258,8 @@ mod tests {
             ("[[publish]]\ngroup = \"x\"", "publish"),
             ("[[publish]]\npublic = \"relative\"", "publish"),
             ("[[publish]]\npublic = \"/a\"\nserver = \"/a\"", "publish"),
+            ("[[publish]]\npublic = \"/a/../b\"", "without `..`"),
+            ("[[publish]]\nserver = \"/a/b/..\"", "without `..`"),
             (
                 "[[publish]]\npublic = \"/a\"\nserver = \"/a/b\"",
                 "none may lie in another",

@@ -9,6 +9,7 @@ use crate::home::{self, Home, HomeError};
 use crate::key::SoftwareKey;
 use crate::model::{Authority, Clock, Span, Status, Time};
 use crate::operate::{self, ClockPolicy, Desk, OperateError};
+use crate::publish::{Stray, StrayKind};
 use crate::store::{Notice, Store, StoreError, Tail};
 
 /// How much a finding matters.
@@ -206,15 +207,13 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     clock(session.clock, findings);
     crls(store, now, findings);
     certificates(store, now, findings);
-    findings.extend(operate::strays(&session).into_iter().map(|path| {
+    findings.extend(operate::strays(&session).iter().map(stray));
+    findings.extend(operate::unwritable(&session).into_iter().map(|(place, error)| {
         Finding::new(
-            "stray",
-            Severity::Note,
-            format!(
-                "{} is in a publication's directory and no part of it",
-                path.display()
-            ),
-            "move it elsewhere: that directory is the publication's alone",
+            "target-unwritable",
+            Severity::Warning,
+            format!("{place} cannot be published to: {error}"),
+            "give it, and what is in it, to the account that runs pki (chown -R)",
         )
     }));
     match operate::behind(&session) {
@@ -222,7 +221,7 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
             Finding::new(
                 "publication-behind",
                 Severity::Warning,
-                format!("the publication is older than the ledger: {reason}"),
+                format!("the publication is not what the ledger says: {reason}"),
                 "pki publish",
             )
         })),
@@ -234,6 +233,30 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
             };
             findings.push(Finding::new("publication", Severity::Error, error, remedy));
         }
+    }
+}
+
+/// The path is quoted: whoever may write there names files as he likes, escape sequences for the terminal included.
+fn stray(Stray { path, kind }: &Stray) -> Finding {
+    match kind {
+        StrayKind::Key => Finding::new(
+            "key-published",
+            Severity::Error,
+            format!("{path:?} holds a private key and is in a publication's directory, for others to read"),
+            "remove it, and revoke whose it is with `pki revoke`: it may have been fetched",
+        ),
+        StrayKind::Link => Finding::new(
+            "stray",
+            Severity::Note,
+            format!("{path:?} is a link in a publication's directory, and pki follows none there"),
+            "remove the link, not what it leads to",
+        ),
+        StrayKind::Other => Finding::new(
+            "stray",
+            Severity::Note,
+            format!("{path:?} is in a publication's directory and no part of it"),
+            "move it elsewhere: that directory is the publication's alone",
+        ),
     }
 }
 

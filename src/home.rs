@@ -124,8 +124,13 @@ impl Home {
     /// Where it is none, others can read it, or its files make no sense.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let shown = || Shown(path.to_owned());
-        if !path.exists() {
-            return Err(HomeError::Missing(shown()));
+        // What may not be entered is there all the same.
+        match std::fs::metadata(path.join(LEDGER)) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Err(disk::failed("opened", path)(error).into());
+            }
+            Err(_) if !path.exists() => return Err(HomeError::Missing(shown())),
+            Ok(_) | Err(_) => {}
         }
         for file in [LEDGER, "pki.toml", "issuing/issuing.crt", "root/root.crt"] {
             if !path.join(file).is_file() {

@@ -926,7 +926,7 @@ fn passphrases_of_bundles_that_are_too_weak() {
     }
 }
 
-const CONFIGURATIONS: [(&str, &str); 15] = [
+const CONFIGURATIONS: [(&str, &str); 16] = [
     (
         "days-beyond-bound.toml",
         "root_crl_days = 5000: it must be 30 to 800 days",
@@ -934,6 +934,10 @@ const CONFIGURATIONS: [(&str, &str); 15] = [
     (
         "device-with-a-space.toml",
         "default_device = \"My Phone\": \"My Phone\" is not a device's name: it may have a-z, 0-9, dot, underscore and hyphen only",
+    ),
+    (
+        "directory-that-climbs.toml",
+        "[[publish]]: the directories must be written without `..`",
     ),
     (
         "https-base-url.toml",

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
-use support::{Home, ISSUING_PASSPHRASE, PKI, cheap, need};
+use support::{Home, ISSUING_PASSPHRASE, PKI, cheap, finish, need};
 
 #[test]
 fn a_shell_completes_the_words_of_a_flag() {
@@ -105,7 +105,7 @@ fn with_json_stdout_is_a_document_or_empty() {
         let said = home.run(&["show", what, "--pem", "--json"]).json();
         assert_eq!(said, serde_json::json!({ "version": 1, "pem": pem }));
     }
-    let told = support::finish(&mut home.pki(&["completions", "bash", "--json"]), b"").exits(2);
+    let told = finish(&mut home.pki(&["completions", "bash", "--json"]), b"").exits(2);
     assert_eq!(told.stdout, "");
     let error: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
     assert_eq!(
@@ -249,4 +249,71 @@ fn a_passphrase_is_read_from_the_descriptor_itself() {
     ]);
     let told = command.stdin(Stdio::from(file)).output().unwrap();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+}
+
+#[test]
+fn what_a_hint_tells_can_be_pasted_where_the_home_was_named() {
+    let home = Home::unfounded();
+    let named = home.path("our PKI");
+    let named = named.to_str().unwrap();
+    home.run(&[
+        "--home",
+        named,
+        "init",
+        "--org",
+        "Acme Ltd",
+        "--domain",
+        "acme.example",
+        "-q",
+    ]);
+    let said = finish(&mut home.pki(&["--home", named, "revoke", "nobody"]), b"").exits(1);
+    assert!(
+        said.stderr.contains(&format!("`pki --home '{named}' list`")),
+        "{said}"
+    );
+    std::fs::remove_file(Path::new(named).join("public/crl/issuing.crl")).unwrap();
+    let said = finish(&mut home.pki(&["--home", named, "doctor"]), b"").exits(3);
+    assert!(
+        said.stdout.contains(&format!("→ pki --home '{named}' publish")),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_name_alone_shows_what_there_is() {
+    let said = finish(&mut std::process::Command::new(PKI), b"").exits(2);
+    assert!(
+        said.stderr.starts_with("A private PKI for client certificates"),
+        "{said}"
+    );
+}
+
+#[test]
+fn init_looks_before_it_asks() {
+    if !need(&["setpriv", "chmod"]) {
+        return;
+    }
+    let home = Home::unfounded();
+    let init = ["init", "--org", "Acme Ltd", "--domain", "acme.example"];
+    home.run(&[&init[..], &["--dry-run"]].concat());
+    assert!(!home.home().exists());
+    // Its own directory in one that is another's: no passphrase is asked for in vain.
+    std::fs::create_dir(home.home()).unwrap();
+    home.foreign("chmod", &["0777", "home"]).ok();
+    home.foreign("chmod", &["0555", "."]).ok();
+    let mut command = home.pki_as_nobody(&init);
+    command
+        .env_remove("PKI_PASSPHRASE_FILE")
+        .env_remove("PKI_ROOT_PASSPHRASE_FILE");
+    let said = finish(&mut command, b"").exits(1);
+    home.foreign("chmod", &["0755", "."]).ok();
+    assert!(
+        said.stderr.contains("a home is made beside its place, and "),
+        "{said}"
+    );
+    assert!(
+        said.stderr
+            .contains("name a home below a directory of this account"),
+        "{said}"
+    );
 }

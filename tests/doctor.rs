@@ -4,8 +4,11 @@
 
 mod support;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
-use support::{Finished, Home, finish, need};
+use support::{Finished, Home, cheap, copy_of, finish, is_root, need};
 
 fn findings(said: &Finished) -> Vec<Value> {
     let found = said.json();
@@ -72,9 +75,12 @@ fn a_file_among_the_published_ones_is_noted() {
     let strays = [
         home.server("allowed.map.bak"),
         target.join("crl/old.crl"),
+        target.join(".mine.0123456789ab.tmp"),
         target.join("old"),
     ];
-    for stray in &strays[..2] {
+    // A write that was cut off left it, and the next one takes it away.
+    std::fs::write(target.join("crl/.root.crl.0123456789ab.tmp"), "").unwrap();
+    for stray in &strays[..3] {
         std::fs::write(stray, "").unwrap();
     }
     let said = home.run(&["doctor", "--json"]);
@@ -82,16 +88,67 @@ fn a_file_among_the_published_ones_is_noted() {
     found.retain(|finding| finding["code"] == "stray");
     assert_eq!(found.len(), strays.len(), "{said}");
     for stray in &strays {
-        let message = format!(
-            "{} is in a publication's directory and no part of it",
-            stray.display()
-        );
+        let message = format!("{stray:?} is in a publication's directory and no part of it");
         assert!(
             found
                 .iter()
                 .any(|f| f["message"] == message && f["severity"] == "note"),
             "{message}: {said}"
         );
+    }
+}
+
+#[test]
+fn a_private_key_among_the_published_files_is_an_error() {
+    let home = Home::staffed();
+    let target = home.path("web");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    home.run(&["publish", "-q"]);
+    std::fs::create_dir(target.join("old")).unwrap();
+    std::fs::copy(
+        home.home().join("issuing/issuing.key"),
+        target.join("ca/note.txt"),
+    )
+    .unwrap();
+    std::fs::copy(home.alice().p12, target.join("old/alice")).unwrap();
+    std::fs::write(target.join("bob.P12"), "").unwrap();
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+    let mut found = findings(&said);
+    found.retain(|finding| finding["code"] == "key-published");
+    assert_eq!(found.len(), 3, "{said}");
+    for name in ["ca/note.txt", "old/alice", "bob.P12"] {
+        let message = format!("{:?} holds a private key", target.join(name));
+        let named = |finding: &Value| finding["message"].as_str().unwrap().starts_with(&message);
+        let finding = found.iter().find(|finding| named(finding)).unwrap();
+        assert_eq!(finding["severity"], "error");
+    }
+}
+
+#[test]
+fn a_strays_name_is_no_text_for_the_terminal_and_a_link_is_told_as_one() {
+    let home = Home::new();
+    let target = home.path("web");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    home.run(&["publish", "-q"]);
+    std::fs::write(target.join("x\u{1b}[2J\nerror: no [index]\u{202e}"), "").unwrap();
+    std::os::unix::fs::symlink(home.home(), target.join("here")).unwrap();
+    std::fs::rename(target.join("crl"), target.join("was")).unwrap();
+    std::os::unix::fs::symlink("was", target.join("crl")).unwrap();
+    let said = finish(&mut home.pki(&["doctor"]), b"").exits(3);
+    let told = said.stdout.clone() + &said.stderr;
+    assert!(
+        told.contains("x\\u{1b}[2J\\nerror: no [index]\\u{202e}"),
+        "{said}"
+    );
+    assert!(!told.contains('\u{1b}') && !told.contains('\u{202e}'), "{said}");
+    let why = format!(
+        "{} could not be opened: it is a link",
+        target.join("crl").display()
+    );
+    assert!(told.contains(&why), "{said}");
+    for link in ["here", "crl"] {
+        let link = format!("{:?} is a link", target.join(link));
+        assert!(told.contains(&link), "{link}: {said}");
     }
 }
 
@@ -109,4 +166,77 @@ fn a_publication_inside_the_private_home_is_refused() {
             .contains("a directory must not lie in the home, which is private"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_home_that_may_not_be_entered_is_not_said_to_be_missing() {
+    if !need(&["setpriv"]) {
+        return;
+    }
+    let home = Home::new();
+    let mode = |path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(home.path("."), 0o755);
+    mode(home.home(), if is_root() { 0o700 } else { 0o000 });
+    for verb in ["list", "doctor", "publish"] {
+        let said = finish(&mut home.pki_as_nobody(&[verb]), b"");
+        assert!(said.text().contains("Permission denied"), "{said}");
+        assert!(!said.text().contains("there is no PKI"), "{said}");
+    }
+    mode(home.home(), 0o700);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_found_before_it_must_be() {
+    if !need(&["setpriv", "chown"]) {
+        return;
+    }
+    let home = Home::new();
+    let target = home.path("web/public");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    home.run(&["publish", "-q"]);
+    if is_root() {
+        // Root may write anywhere: the home is given to another account, and the target stays root's.
+        home.foreign("chown", &["-R", "65534:65534", "."]).ok();
+        home.foreign("chown", &["-R", "0:0", "web"]).ok();
+    } else {
+        std::fs::set_permissions(&target, Permissions::from_mode(0o555)).unwrap();
+    }
+    let said = finish(&mut home.pki_as_nobody(&["doctor", "--json"]), b"").exits(3);
+    std::fs::set_permissions(&target, Permissions::from_mode(0o755)).unwrap();
+    let finding = the("target-unwritable", &said);
+    let message = finding["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(&format!("{} cannot be published to: ", target.display())),
+        "{said}"
+    );
+    assert!(message.contains("Permission denied"), "{said}");
+}
+
+/// The publication is the only one that still names them.
+#[test]
+fn what_a_restored_backup_has_lost_is_named_before_it_is_overwritten() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let server = home.path("web/server");
+    home.configure_table(&format!("[[publish]]\nserver = \"{}\"\n", server.display()));
+    home.run(&["publish", "-q"]);
+    let backup = copy_of(&home);
+    // Numbers are the Unix time at least: the next publication's is greater.
+    home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+    let lost = home.serial_of("alice/phone");
+    std::fs::remove_dir_all(home.home()).unwrap();
+    std::fs::rename(backup.home(), home.home()).unwrap();
+
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+    assert!(said.stdout.contains(&format!("{lost} of alice/phone")), "{said}");
+    let said = home.run(&["publish", "--json"]);
+    assert_eq!(said.json()["forgotten"], serde_json::json!([lost]));
+    assert!(
+        said.stderr.contains(&format!("{lost} of alice/phone")) || said.stderr.contains("1 certificate"),
+        "{said}"
+    );
+    assert!(!home.run(&["doctor", "--json"]).stdout.contains(&lost));
+    home.run(&["revoke", &lost, "--confirm", &lost, "-q"]);
 }

@@ -140,3 +140,21 @@ fn a_passphrase_command_that_fails_says_so_and_not_what_it_printed() {
         assert!(refused.stderr.contains(said), "{command}: {refused}");
     }
 }
+
+#[test]
+fn a_timer_whose_passphrase_is_wrong_fails_at_its_first_run() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let wrong = home.write_private("wrong", WRONG);
+    let publish = |more: &[&str]| finish(&mut home.pki(&[&["publish"], more].concat()), b"");
+    let wrongly = ["--passphrase-file", wrong.to_str().unwrap()];
+    // Nothing is due: without --unlock the passphrase is not even read.
+    publish(&wrongly).ok();
+    publish(&[&["--unlock"][..], &wrongly].concat()).exits(4);
+    publish(&["--unlock", "--passphrase-file", "/nonexistent"]).exits(4);
+    let said = publish(&["--unlock"]).ok();
+    assert!(said.stderr.contains("the issuing key opens"), "{said}");
+    assert!(said.stderr.contains("nothing has changed"), "{said}");
+}

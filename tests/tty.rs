@@ -332,7 +332,7 @@ fn a_line_that_is_copied_stays_in_one_piece() {
     let seen = Terminal::start(&home, "xterm", script).ends(0);
     let whole = |line: &str| {
         line.contains("17 */6 * * *  PKI_PASSPHRASE_FILE=")
-            && line.trim_end().ends_with(" publish --no-input -q")
+            && line.trim_end().ends_with(" publish --no-input --unlock -q")
     };
     assert!(seen.lines().any(whole), "{seen}");
 }

@@ -306,6 +306,19 @@ impl Context {
                 counted(published.adopted, "revocation")
             ));
         }
+        if !published.forgotten.is_empty() {
+            const SHOWN: usize = 20;
+            self.ui.warn(format!(
+                "{} that servers were told to accept are not in the ledger (restored from an older backup?):",
+                counted(published.forgotten.len(), "certificate")
+            ));
+            for told in published.forgotten.iter().take(SHOWN) {
+                self.ui.more(format!("{} of {}", told.serial, told.address));
+            }
+            self.ui.hint(
+                "issue to these devices anew; what is not theirs any more: `pki revoke SERIAL --confirm SERIAL`",
+            );
+        }
         for (place, error) in &published.failed {
             exit = Exit::Incomplete;
             self.ui.warn(format!("{place} was not published to: {error}"));

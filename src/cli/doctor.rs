@@ -36,7 +36,9 @@ impl fmt::Display for Findings {
 
 pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     let path = context.home_path()?;
-    if !path.exists() {
+    if let Err(error) = std::fs::metadata(&path)
+        && error.kind() == std::io::ErrorKind::NotFound
+    {
         return Err(HomeError::Missing(Shown(path)).into());
     }
     let mut findings = doctor::examine(&path, |home| context.desk_of(home), system_clock());

@@ -86,13 +86,14 @@ impl Failure {
     fn of_disk(error: &DiskError) -> Self {
         use std::io::ErrorKind as Kind;
         let failure = Self::new(Exit::Refused, "disk", error);
-        match error.source.kind() {
-            Kind::PermissionDenied => failure.hint("look at its owner and mode, and at who runs this"),
-            Kind::StorageFull | Kind::QuotaExceeded | Kind::ReadOnlyFilesystem => {
-                failure.hint("free some room or mend the disk, then run the command again")
-            }
-            _ => failure,
+        let kind = error.source.kind();
+        if kind == Kind::PermissionDenied {
+            return failure.hint("look at its owner and mode, and at who runs this");
         }
+        if [Kind::StorageFull, Kind::QuotaExceeded, Kind::ReadOnlyFilesystem].contains(&kind) {
+            return failure.hint("free some room or mend the disk, then run the command again");
+        }
+        failure
     }
 
     /// A secret or a confirmation is missing or wrong.

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::authority::Issuing;
-use crate::model::Clock;
+use crate::model::{Clock, Serial};
 use crate::operate::{self, ClockPolicy, Desk, OperateError, Published, Refresh};
 
 use super::context::Context;
@@ -44,6 +44,7 @@ struct Report {
     crl_number: Option<u64>,
     revoked: Option<u64>,
     adopted: usize,
+    forgotten: Vec<Serial>,
     failed: Vec<String>,
 }
 
@@ -114,6 +115,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         crl_number: published.crl.as_ref().map(|crl| crl.number),
         revoked: published.crl.as_ref().map(|crl| crl.entries),
         adopted: published.adopted,
+        forgotten: published.forgotten.iter().map(|told| told.serial).collect(),
         failed: published
             .failed
             .iter()

@@ -117,6 +117,8 @@ pub fn found(
 pub fn examine(founding: &Founding) -> Result<PathBuf, OperateError> {
     let place = free_place(&founding.home)?;
     demand_room(&place)?;
+    // What an init that was killed left on the medium is not in the way of the next.
+    Staging::sweep(&place);
     if let Some(medium) = &founding.offline_root {
         check_medium(medium, &place)?;
     }
@@ -335,7 +337,7 @@ impl Medium {
         // The key comes after the certificate. While it is staged still, a key in its place would be somebody else's.
         let unplaced = std::fs::read_dir(directory).is_ok_and(|entries| {
             let mut names = entries.flatten().map(|entry| entry.file_name());
-            names.any(|name| disk::is_staged(&name) && name.to_string_lossy().starts_with(".root.key."))
+            names.any(|name| disk::staged_for(&name) == Some("root.key"))
         });
         // The key first: once the certificate is gone, it could not be told any more. What stays is told as in the way.
         if unplaced || !disk::is_taken(key) || std::fs::remove_file(key).is_ok() {
@@ -371,13 +373,8 @@ impl Staging {
         let mut random = [0; 6];
         getrandom::fill(&mut random)
             .map_err(|e| disk::failed("named", above)(std::io::Error::other(e.to_string())))?;
-        let name = home
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        Self::sweep(above, &name);
-        let path = above.join(format!(".{name}.{}.init", HEXLOWER.encode(&random)));
+        Self::sweep(home);
+        let path = above.join(format!("{}{}.init", Self::prefix(home), HEXLOWER.encode(&random)));
         disk::create_private_directory(&path)?;
         let lock = disk::lock(&path)?.ok_or(OperateError::Exists(Shown(path.clone())))?;
         Ok(Self {
@@ -387,13 +384,19 @@ impl Staging {
         })
     }
 
+    /// How the names of homes in the making begin.
+    fn prefix(home: &Path) -> String {
+        format!(".{}.", home.file_name().unwrap_or_default().to_string_lossy())
+    }
+
     /// Removes what was in the making here when its process was killed. Its keys have signed nothing that anybody has seen. What is
     /// somebody else's, or cannot be removed, is in nobody's way: no two have the same name.
-    fn sweep(above: &Path, name: &str) {
+    fn sweep(home: &Path) {
+        let above = home.parent().unwrap_or(Path::new("/"));
         for entry in std::fs::read_dir(above).into_iter().flatten().flatten() {
             let found = entry.file_name().to_string_lossy().into_owned();
             let random = found
-                .strip_prefix(&format!(".{name}."))
+                .strip_prefix(&Self::prefix(home))
                 .and_then(|rest| rest.strip_suffix(".init"));
             let path = entry.path();
             if random.is_some_and(|r| r.len() == 12 && HEXLOWER.decode(r.as_bytes()).is_ok())

@@ -27,7 +27,7 @@ pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
 pub use people::{PeopleError, Person, read_people};
-pub use publication::{Published, Refresh, SignedCrl, behind, refresh, strays};
+pub use publication::{Published, Refresh, SignedCrl, behind, refresh, strays, unwritable};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use session::{ClockPolicy, Desk, Session};

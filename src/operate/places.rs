@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rustix::fs::Gid;
 
-use crate::disk::{self, DiskError, Shown};
+use super::OperateError;
+use crate::disk::{self, DiskError, Ground, Shown};
 use crate::home::Home;
 use crate::publish::{Area, Destination, TargetError};
 
@@ -15,35 +16,80 @@ pub(super) struct Place {
     pub staging: bool,
 }
 
-/// Where the publication goes, the home's own directories first; and where it cannot go, which keeps it from nobody else.
-pub(super) fn destinations(home: &Home) -> (Vec<Place>, Vec<(Shown, TargetError)>) {
-    let place = |area, directory, group, staging| Place {
-        to: Destination {
-            area,
-            directory,
-            group,
-            signer: home.chain().issuing().public_key().clone(),
-        },
-        staging,
+/// A place that the publication cannot go to, and why: that keeps it from no other.
+pub(super) type Failed = (Shown, TargetError);
+
+/// Where the publication goes, the home's own directories first; and where it cannot go.
+///
+/// # Errors
+/// Where the home's own directories cannot be opened.
+pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
+    let open = |area, directory, group, staging| {
+        let signer = home.chain().issuing().public_key().clone();
+        let to = Destination::open(area, directory, group, signer)?;
+        Ok(Place { to, staging })
     };
-    let own = |area: Area| place(area, home.path().join(area.word()), None, true);
-    let mut places = vec![own(Area::Server), own(Area::Public)];
+    // By whoever's links: all of pki has followed them to the home.
+    let path = home
+        .path()
+        .canonicalize()
+        .map_err(disk::failed("located", home.path()))?;
+    let mut places = Vec::new();
+    for area in [Area::Server, Area::Public] {
+        places.push(open(area, path.join(area.word()), None, true)?);
+    }
     let mut failed = Vec::new();
     for target in &home.config().publish {
-        if let Some(directory) = target.server.clone() {
-            match target.group.as_deref().map(group_number).transpose() {
-                Ok(group) => places.push(place(Area::Server, directory, group, false)),
-                Err(error) => failed.push((Shown(directory), error.into())),
+        let group = target.group.as_deref().map(group_number).transpose();
+        let server = target.server.clone().map(|directory| {
+            let group = group.map_err(TargetError::from);
+            (
+                directory.clone(),
+                group.and_then(|group| open(Area::Server, directory, group, false)),
+            )
+        });
+        let public = target
+            .public
+            .clone()
+            .map(|directory| (directory.clone(), open(Area::Public, directory, None, false)));
+        for (directory, opened) in server.into_iter().chain(public) {
+            match opened {
+                Ok(place) => places.push(place),
+                Err(error) => failed.push((Shown(directory), error)),
             }
         }
-        places.extend(
-            target
-                .public
-                .clone()
-                .map(|directory| place(Area::Public, directory, None, false)),
-        );
     }
-    (places, failed)
+    let ground = Ground::find(&path, 0)?;
+    let apart: Vec<_> = places
+        .iter()
+        .map(|place| demand_apart(place, &places, &ground))
+        .collect();
+    let mut kept = Vec::new();
+    for (place, apart) in places.into_iter().zip(apart) {
+        match apart {
+            Ok(()) => kept.push(place),
+            Err(error) => failed.push((Shown(place.to.path), error)),
+        }
+    }
+    Ok((kept, failed))
+}
+
+/// What `pki.toml` says was held against itself already, as text. By links and mounts two paths can lead to one directory.
+fn demand_apart(place: &Place, all: &[Place], home: &Ground) -> Result<(), TargetError> {
+    if place.staging {
+        return Ok(());
+    }
+    let ground = place.to.ground();
+    if ground.is_within(home) || home.is_within(ground) {
+        return Err(TargetError::Home);
+    }
+    let other = all
+        .iter()
+        .find(|other| !std::ptr::eq(*other, place) && ground.is_within(other.to.ground()));
+    match other {
+        Some(other) => Err(TargetError::Shared(Shown(other.to.path.clone()))),
+        None => Ok(()),
+    }
 }
 
 /// The number of a group, from the system's list.

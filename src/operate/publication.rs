@@ -1,6 +1,5 @@
 //! Bringing the publication up to date with the ledger.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,12 +8,12 @@ use super::crl::{next_number, next_terms, record};
 use super::places::{Place, destinations};
 use super::session::Session;
 use super::standing::{
-    ISSUING_CRL, entries_if_current, published_crls, remember, root_crl, unknown_revocations,
+    ISSUING_CRL, entries_if_current, forgotten, published_crls, remember, root_crl, unknown_revocations,
 };
 use crate::authority::Issuing;
-use crate::disk::{self, Shown};
+use crate::disk::Shown;
 use crate::model::{Authority, Fact, Revocation, Time};
-use crate::publish::{Accepted, Area, Manifest, Material, Publication, Rejected, TargetError};
+use crate::publish::{Accepted, Area, Manifest, Material, Publication, Rejected, Stray, TargetError, Told};
 use crate::x509::crl::{Crl, Terms};
 
 /// What a refresh came to.
@@ -35,6 +34,8 @@ pub struct Published {
     pub crl: Option<SignedCrl>,
     /// Certificates that only a published CRL knew as revoked, and that are recorded as such now.
     pub adopted: usize,
+    /// Certificates that servers were told to accept, and that the ledger does not know.
+    pub forgotten: Vec<Told>,
     /// The places that could not be written.
     pub failed: Vec<(Shown, TargetError)>,
     /// Why servers do not take the root's CRL, where they do not.
@@ -65,7 +66,7 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     if issuing.is_none() && session.store.revoked_since_crl()? {
         return Ok(Refresh::NeedsKey);
     }
-    let (places, failed) = destinations(&session.desk.home);
+    let (places, failed) = destinations(&session.desk.home)?;
     let published = published_crls(&session.desk.home, &places)?;
     let root_crl = root_crl(session, &published)?;
     let unknown = unknown_revocations(session, &published)?;
@@ -75,23 +76,17 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
     let adopted = unknown.len();
     session.commit(unknown)?;
     let (previous, published) = remember(published);
-    let staged = places
-        .iter()
-        .find(|place| place.staging && place.to.area == Area::Public);
-    let staged_crl = staged
-        .map(|place| disk::read_if_there(&place.to.directory.join(ISSUING_CRL)))
-        .transpose()?;
+    let own_crl = own_crl(&places)?;
     let mut revoked = session.store.revoked(gone_before(session, previous))?;
     let mut done = Published {
         adopted,
+        forgotten: forgotten(session, &places)?,
         failed,
         ..Published::default()
     };
 
     let number = previous.map(|terms| terms.number);
-    let current = staged_crl
-        .flatten()
-        .and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
+    let current = own_crl.and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
     let issuing_crl: Arc<Vec<u8>> = match (current, issuing) {
         (Some((entries, der)), _) => {
             revoked = entries;
@@ -138,7 +133,7 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
         let targets = places
             .iter()
             .filter(|place| !place.staging)
-            .map(|place| place.to.directory.display().to_string())
+            .map(|place| place.to.path.display().to_string())
             .filter(|target| {
                 !done
                     .failed
@@ -160,20 +155,14 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
 pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
-    let (places, failed) = destinations(&session.desk.home);
+    let (places, failed) = destinations(&session.desk.home)?;
     let published = published_crls(&session.desk.home, &places)?;
     let root_crl = root_crl(session, &published)?;
     let (previous, _) = remember(published);
     let number = previous.map(|p| p.number);
     let revoked = session.store.revoked(gone_before(session, previous))?;
-    let own = session
-        .desk
-        .home
-        .path()
-        .join(Area::Public.word())
-        .join(ISSUING_CRL);
-    let current = disk::read_if_there(&own)?
-        .and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
+    let current =
+        own_crl(&places)?.and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
     let Some((revoked, issuing_crl)) = current else {
         return Ok(vec!["a new CRL is due".into()]);
     };
@@ -186,21 +175,53 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         now: session.now,
     };
     let publication = Publication::build(material, &[])?;
-    let mut reasons: Vec<String> = failed.iter().map(|(_, error)| error.to_string()).collect();
+    let mut reasons: Vec<String> = forgotten(session, &places)?
+        .iter()
+        .map(|told| {
+            format!(
+                "it tells servers to accept {} of {}, which the ledger does not know: the ledger is the older one",
+                told.serial, told.address
+            )
+        })
+        .collect();
+    reasons.extend(failed.iter().map(|(place, error)| format!("{place}: {error}")));
     for place in &places {
-        if !place.to.holds(publication.files(place.to.area)).unwrap_or(false) {
-            reasons.push(format!("{} differs", place.to.directory.display()));
+        let path = place.to.path.display();
+        match place.to.holds(publication.files(place.to.area)) {
+            Ok(true) => {}
+            Ok(false) => reasons.push(format!("{path} differs")),
+            Err(error) => reasons.push(format!("{path}: {error}")),
         }
     }
     Ok(reasons)
 }
 
+/// The places that cannot be written as they are, and why: found before something must be published there.
+pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let refused = places
+        .iter()
+        .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_writable().err()?)));
+    refused.collect()
+}
+
 /// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that cannot be read is told when it
 /// cannot be written.
-pub fn strays(session: &Session<'_>) -> Vec<PathBuf> {
-    let (places, _) = destinations(&session.desk.home);
+pub fn strays(session: &Session<'_>) -> Vec<Stray> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
     let strays = places.iter().flat_map(|place| place.to.strays());
     strays.flatten().collect()
+}
+
+/// The issuing CA's CRL in the home's own public half.
+fn own_crl(places: &[Place]) -> Result<Option<Vec<u8>>, OperateError> {
+    let own = places
+        .iter()
+        .find(|place| place.staging && place.to.area == Area::Public);
+    match own {
+        Some(place) => Ok(place.to.crl(ISSUING_CRL)?),
+        None => Ok(None),
+    }
 }
 
 /// Whose certificate ended before this may leave the CRL: it was on one that was made after that end (RFC 5280 §3.3), and the clock does
@@ -308,7 +329,7 @@ fn publish_area(
         match place.to.write(files, &manifest, &jws) {
             Ok(()) => {}
             Err(error) if place.staging => return Err(error.into()),
-            Err(error) => done.failed.push((Shown(place.to.directory.clone()), error)),
+            Err(error) => done.failed.push((Shown(place.to.path.clone()), error)),
         }
     }
     done.written.push((area, *last));

@@ -11,7 +11,7 @@ use super::session::Session;
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
-use crate::publish::{Area, PublishedCrl};
+use crate::publish::{Area, LONGEST_CRL, PublishedCrl, Told};
 use crate::x509::crl::{Crl, Terms};
 
 /// The issuing CA's CRL in the public area.
@@ -27,7 +27,7 @@ pub(super) struct Standing {
 /// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs a CRL that stands, so that
 /// the time at which it begins has been.
 pub(super) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, OperateError> {
-    let (places, _) = destinations(home);
+    let (places, _) = destinations(home)?;
     let standing = published_crls(home, &places)?;
     // One that begins after the clock proves nothing for it.
     let begun = || standing.iter().filter(|crl| crl.terms.this_update <= clock);
@@ -63,7 +63,7 @@ pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standi
             (Authority::Issuing, ISSUING_CRL, chain.issuing()),
             (Authority::Root, "crl/root.crl", chain.root()),
         ] {
-            let there = match disk::read_if_there(&place.to.directory.join(file)) {
+            let there = match place.to.crl(file) {
                 Ok(there) => there,
                 // A target that cannot be read is told when it cannot be written.
                 Err(_) if !place.staging => None,
@@ -87,6 +87,27 @@ pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standi
         }
     }
     Ok(found)
+}
+
+/// Certificates that servers were told to accept and the ledger does not know: a home from an older backup has lost them. Once the
+/// publication is brought to what the ledger says, nobody else names them.
+pub(super) fn forgotten(session: &Session<'_>, places: &[Place]) -> Result<Vec<Told>, OperateError> {
+    let known = session.store.last_publication()?.server;
+    let mut forgotten: Vec<Told> = Vec::new();
+    for place in places.iter().filter(|place| place.to.area == Area::Server) {
+        // A place that cannot be read is told when it cannot be written.
+        for told in place.to.told_since(known).unwrap_or_default() {
+            let store = &session.store;
+            if told.not_after >= session.now
+                && store.record(&told.serial)?.is_none()
+                && store.revocation(&told.serial)?.is_none()
+                && !forgotten.contains(&told)
+            {
+                forgotten.push(told);
+            }
+        }
+    }
+    Ok(forgotten)
 }
 
 /// What a published CRL revokes and the ledger does not, to be taken in: after a restore from an old backup a lost phone stays locked out.
@@ -125,7 +146,7 @@ pub(super) fn unknown_revocations(
 /// The root need not be taken out of its safe for what it has signed already. One that has not begun takes no other's place.
 pub(super) fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<Arc<Vec<u8>>, OperateError> {
     let home = &session.desk.home;
-    let own = disk::read(&home.root_crl_path(), 64 << 20);
+    let own = disk::read(&home.root_crl_path(), LONGEST_CRL);
     let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());
     let number = parsed
         .filter(|crl| crl.is_issued_by(home.chain().root()))

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::file::Body;
 use crate::model::{Address, Record, Serial, Status, Time};
@@ -14,6 +14,28 @@ pub struct Accepted {
     now: Time,
     allowed: String,
     devices: String,
+}
+
+/// A certificate that servers were told to accept.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Told {
+    /// Its serial number.
+    pub serial: Serial,
+    /// Whose it is.
+    pub address: Address,
+    /// Its last second.
+    pub not_after: Time,
+}
+
+/// What a published `devices.json` tells.
+pub(super) fn read(octets: &[u8]) -> Option<Vec<Told>> {
+    #[derive(Deserialize)]
+    struct Devices {
+        devices: Vec<Told>,
+    }
+    serde_json::from_slice::<Devices>(octets)
+        .ok()
+        .map(|told| told.devices)
 }
 
 /// One line of `devices.json`.

@@ -1,31 +1,51 @@
 //! A publication in a directory: each file replaced atomically, in order, the manifest last.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 
+use super::accepted::{self, Told};
 use super::file::File;
 use super::manifest::{Area, Manifest};
-use crate::disk::{self, DiskError, Staged};
+use super::stray::{self, Stray};
+use crate::disk::{self, Directory, DiskError, Ground, Staged};
 use crate::key::PublicKey;
 
 /// `manifest.json` and `manifest.jws`, their octets.
 pub type Statement = (Vec<u8>, Vec<u8>);
 
+/// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us read until our memory
+/// is full.
+pub const LONGEST_CRL: u64 = 64 << 20;
+/// The longest manifest that is taken for ours; they are of some kilobytes.
+const LONGEST_MANIFEST: u64 = 4 << 20;
+/// The longest list of devices that is read again: some 250,000 of them.
+const LONGEST_LIST: u64 = 64 << 20;
+/// The list of what servers accept.
+const DEVICES: &str = "devices.json";
+/// How many directories of a place are made where they are missing: `pki/public` in `/etc/nginx`. Where more is missing the rest
+/// is not what was meant, mostly because it is not mounted.
+const NEW: usize = 2;
+
 /// Where an area is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Destination {
     /// Which half.
     pub area: Area,
-    /// The directory that will hold its files.
-    pub directory: PathBuf,
+    /// The directory that holds its files, by the name that the operator gave it.
+    pub path: PathBuf,
     /// The group that may read it, by its number.
     pub group: Option<u32>,
     /// Whose signature its manifest bears.
-    pub signer: PublicKey,
+    signer: PublicKey,
+    /// The directory itself. All that happens in it goes by this handle: it may belong to a web server's account, and pki is
+    /// perhaps root.
+    ground: Ground,
 }
 
 /// Why an area did not reach its directory.
@@ -34,14 +54,48 @@ pub enum TargetError {
     /// A file could not be written. Those before it are in place, and each is whole.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// By whatever path: the home is private, and what is published is not.
+    #[error("it lies in the home, which is private, or the home in it")]
+    Home,
+    /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above another serves both.
+    #[error("it is {0} by another path, or lies in it: each needs a directory of its own")]
+    Shared(disk::Shown),
 }
 
 impl Destination {
+    /// Opens the directory, or the one in which it will be made.
+    ///
+    /// # Errors
+    /// Where neither is there, or it cannot be opened.
+    pub fn open(
+        area: Area,
+        path: PathBuf,
+        group: Option<u32>,
+        signer: PublicKey,
+    ) -> Result<Self, TargetError> {
+        let ground = Ground::find(&path, NEW)?;
+        Ok(Self {
+            area,
+            path,
+            group,
+            signer,
+            ground,
+        })
+    }
+
+    /// Where it is.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
     /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
     ///
     /// # Errors
     /// Where it cannot be read.
     pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
+        let Some(directory) = self.ground.directory() else {
+            return Ok(false);
+        };
         if !self
             .manifest()?
             .is_some_and(|manifest| manifest.files == Manifest::list(files))
@@ -49,32 +103,61 @@ impl Destination {
             return Ok(false);
         }
         for file in files {
-            if !self.holds_file(file)? {
-                return Ok(false);
+            let (below, name) = split(file.path);
+            match enter(directory, below)? {
+                Some(directory) if self.holds_file(&directory, name, file)? => {}
+                Some(_) | None => return Ok(false),
             }
         }
         for name in [Manifest::JSON, Manifest::JWS] {
-            if !self.is_open_to_its_readers(&self.directory.join(name))? {
-                return Ok(false);
+            match directory.file(name)? {
+                Some(there) if self.is_open_to_its_readers(&there, &self.path.join(name))? => {}
+                Some(_) | None => return Ok(false),
             }
         }
-        Ok(self
-            .group
-            .is_none_or(|group| disk::group(&self.directory).is_ok_and(|own| own == group)))
+        match self.group {
+            Some(group) => Ok(directory.group()? == group),
+            None => Ok(true),
+        }
     }
 
-    fn holds_file(&self, file: &File) -> Result<bool, TargetError> {
-        let place = self.directory.join(file.path);
-        Ok(holds_file(&place, file)? && self.is_open_to_its_readers(&place)?)
+    /// Whether the file of this name is this one, open to its readers. Another length tells without reading.
+    fn holds_file(&self, directory: &Directory, name: &str, file: &File) -> Result<bool, TargetError> {
+        let Some(there) = directory.file(name)? else {
+            return Ok(false);
+        };
+        let path = self.path.join(file.path);
+        let failed = |deed| disk::failed(deed, &path);
+        Ok(self.is_open_to_its_readers(&there, &path)?
+            && there.metadata().map_err(failed("examined"))?.len() == file.size
+            // It may grow while it is read.
+            && sha256(there.take(file.size)).map_err(failed("read"))? == file.sha256)
     }
 
     /// Whether a file has the mode of the area and the group that was configured, perhaps after it was written.
-    fn is_open_to_its_readers(&self, place: &Path) -> Result<bool, DiskError> {
-        let group = match self.group {
-            Some(group) => disk::group(place)? == group,
-            None => true,
+    fn is_open_to_its_readers(&self, file: &fs::File, path: &Path) -> Result<bool, DiskError> {
+        let metadata = file.metadata().map_err(disk::failed("examined", path))?;
+        let group = self.group.is_none_or(|group| metadata.gid() == group);
+        Ok(group && metadata.mode() & 0o7777 == self.area.modes().1)
+    }
+
+    /// The CRL at this path in it, where there is one that may be ours.
+    ///
+    /// # Errors
+    /// Where something else is there, or the system does not let it be read.
+    pub fn crl(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
+        self.read(path, LONGEST_CRL)
+    }
+
+    fn read(&self, path: &str, longest: u64) -> Result<Option<Vec<u8>>, TargetError> {
+        let (below, name) = split(path);
+        let Some(directory) = self.ground.directory() else {
+            return Ok(None);
         };
-        Ok(group && disk::mode(place)? == self.area.modes().1)
+        match enter(directory, below)? {
+            Some(directory) => Ok(directory.read(name, longest)?),
+            None => Ok(None),
+        }
     }
 
     /// The manifest that is there, where it can be read.
@@ -91,38 +174,59 @@ impl Destination {
     /// # Errors
     /// Where the system does not let them be read.
     pub fn statement(&self) -> Result<Option<Statement>, TargetError> {
-        let json = disk::read_if_there(&self.directory.join(Manifest::JSON))?;
-        let statement = json.zip(disk::read_if_there(&self.directory.join(Manifest::JWS))?);
+        let json = self.read(Manifest::JSON, LONGEST_MANIFEST)?;
+        let statement = json.zip(self.read(Manifest::JWS, LONGEST_MANIFEST)?);
         Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
+    }
+
+    /// What servers are told to accept, where the place has a later list than the one that the ledger knows of.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn told_since(&self, number: u64) -> Result<Vec<Told>, TargetError> {
+        let manifest = self.manifest()?.filter(|manifest| manifest.number > number);
+        let Some(listed) = manifest.and_then(|mut manifest| manifest.files.remove(DEVICES)) else {
+            return Ok(Vec::new());
+        };
+        let list = self.read(DEVICES, listed.size.min(LONGEST_LIST))?;
+        let signed = list.filter(|octets| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256);
+        Ok(signed
+            .and_then(|octets| accepted::read(&octets))
+            .unwrap_or_default())
+    }
+
+    /// Makes sure that what is there of it can be written, without changing anything.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub fn demand_writable(&self) -> Result<(), TargetError> {
+        let lowest = self.ground.lowest();
+        lowest.demand_writable()?;
+        for below in ["crl", "ca"] {
+            if let Some(directory) = self
+                .ground
+                .directory()
+                .map(|d| d.below(below))
+                .transpose()?
+                .flatten()
+            {
+                directory.demand_writable()?;
+            }
+        }
+        Ok(())
     }
 
     /// What lies in the directory and is no part of the publication that its manifest describes.
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn strays(&self) -> Result<Vec<PathBuf>, TargetError> {
-        let Some(manifest) = self.manifest()? else {
+    pub fn strays(&self) -> Result<Vec<Stray>, TargetError> {
+        let (Some(directory), Some(manifest)) = (self.ground.directory(), self.manifest()?) else {
             return Ok(Vec::new());
         };
-        let mut known: HashSet<PathBuf> = [Manifest::JSON, Manifest::JWS].map(PathBuf::from).into();
+        let mut known: BTreeSet<PathBuf> = [Manifest::JSON, Manifest::JWS].map(PathBuf::from).into();
         known.extend(manifest.files.keys().map(PathBuf::from));
-        let mut strays = Vec::new();
-        let mut waiting = vec![PathBuf::new()];
-        while let Some(below) = waiting.pop() {
-            let directory = self.directory.join(&below);
-            for entry in std::fs::read_dir(&directory).map_err(disk::failed("read", &directory))? {
-                let entry = entry.map_err(disk::failed("read", &directory))?;
-                let path = below.join(entry.file_name());
-                let is_ours = known.iter().any(|file| file.starts_with(&path));
-                if is_ours && entry.path().is_dir() {
-                    waiting.push(path);
-                } else if !is_ours && !disk::is_staged(&entry.file_name()) {
-                    strays.push(self.directory.join(path));
-                }
-            }
-        }
-        strays.sort_unstable();
-        Ok(strays)
+        Ok(stray::find(directory, &self.path, &known)?)
     }
 
     /// Writes the files that differ from what is there, in their order, and then the manifest in both forms. Every file is
@@ -131,59 +235,50 @@ impl Destination {
     /// # Errors
     /// Where one cannot be written; before the first is in place nothing has changed.
     pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
-        self.ensure(&self.directory)?;
+        // Both halves may lie in one that is made above it, and a web server must get through to the public one.
+        let directory = self.ground.ensure(Area::Public.modes().0, self.area.modes().0)?;
+        let mut directories = BTreeMap::from([("", directory)]);
+        for (below, _) in files.iter().map(|file| split(file.path)) {
+            if !directories.contains_key(below) {
+                let made = directories[""].ensure_below(below, self.area.modes().0)?;
+                directories.insert(below, made);
+            }
+        }
+        let manifests = [(Manifest::JSON, manifest), (Manifest::JWS, jws)];
+        let names = files.iter().map(|file| file.path);
+        let names: Vec<_> = names.chain(manifests.map(|(name, _)| name)).map(split).collect();
+        for (below, directory) in &directories {
+            if let Some(group) = self.group
+                && directory.group()? != group
+            {
+                directory.set_group(group)?;
+            }
+            let here = names.iter().filter(|(directory, _)| directory == below);
+            directory.sweep(&here.map(|(_, name)| *name).collect::<Vec<_>>())?;
+        }
         let mut staged = Vec::new();
-        let mut directories = vec![self.directory.clone()];
         for file in files {
-            let place = self.directory.join(file.path);
-            if let Some(directory) = place.parent().filter(|d| !directories.contains(&d.to_path_buf())) {
-                self.ensure(directory)?;
-                directories.push(directory.to_owned());
+            let (below, name) = split(file.path);
+            if !self.holds_file(&directories[below], name, file)? {
+                staged.push(self.stage(&directories[below], name, file.body.pieces())?);
             }
-            if self.holds_file(file)? {
-                continue;
-            }
-            staged.push(self.stage(&place, file.body.pieces())?);
         }
-        for (name, octets) in [(Manifest::JSON, manifest), (Manifest::JWS, jws)] {
-            staged.push(self.stage(&self.directory.join(name), [octets])?);
+        for (name, octets) in manifests {
+            staged.push(self.stage(&directories[""], name, [octets])?);
         }
-        disk::sync_many(&self.directory, &staged)?;
-        for file in staged {
-            file.replace()?;
-        }
-        directories
-            .iter()
-            .try_for_each(|directory| disk::sync_directory(directory))?;
-        Ok(())
-    }
-
-    /// Makes a directory of the area where it is missing, open to those who may read its files.
-    fn ensure(&self, directory: &Path) -> Result<(), TargetError> {
-        if directory.is_dir() {
-            return match self.group {
-                Some(group) if disk::group(directory)? != group => Ok(disk::set_group(directory, group)?),
-                Some(_) | None => Ok(()),
-            };
-        }
-        if let Some(above) = directory.parent() {
-            // Both halves may lie in it, and a web server must get through to the public one.
-            disk::ensure_directory(above, Area::Public.modes().0)?;
-        }
-        disk::ensure_directory(directory, self.area.modes().0)?;
-        if let Some(group) = self.group {
-            disk::set_group(directory, group)?;
-        }
+        staged.iter().try_for_each(Staged::sync)?;
+        staged.into_iter().try_for_each(Staged::replace)?;
+        directories.values().try_for_each(Directory::sync)?;
         Ok(())
     }
 
     fn stage(
         &self,
-        place: &Path,
+        directory: &Directory,
+        name: &str,
         pieces: impl IntoIterator<Item: AsRef<[u8]>>,
     ) -> Result<Staged, TargetError> {
-        disk::sweep(place)?;
-        let staged = Staged::write(place, self.area.modes().1, pieces)?;
+        let staged = directory.stage(name, self.area.modes().1, pieces)?;
         if let Some(group) = self.group {
             staged.set_group(group)?;
         }
@@ -191,14 +286,18 @@ impl Destination {
     }
 }
 
-/// Whether the file at `place` is this one. Another length tells without reading.
-fn holds_file(place: &Path, file: &File) -> Result<bool, DiskError> {
-    let there = match disk::open_regular(place) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        opened => opened.map_err(disk::failed("read", place))?,
-    };
-    let length = there.metadata().map_err(disk::failed("examined", place))?.len();
-    Ok(length == file.size && sha256(there).map_err(disk::failed("read", place))? == file.sha256)
+/// The directory in an area in which a file is, or nothing where that is the area's own, and its name there.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+/// The directory of an area that [`split`] names, if it is there.
+fn enter(directory: &Directory, below: &str) -> Result<Option<Directory>, DiskError> {
+    if below.is_empty() {
+        Ok(Some(directory.clone()))
+    } else {
+        directory.below(below)
+    }
 }
 
 /// SHA-256 of what a reader gives. Reads piece by piece: a long file is not held as a whole.
@@ -230,19 +329,34 @@ fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
 mod tests {
     use super::super::file::Body;
     use super::*;
+    use crate::key::SoftwareKey;
+
+    fn destination(path: &Path) -> Destination {
+        let signer = SoftwareKey::generate(&mut crate::key::os_rng())
+            .public_key()
+            .clone();
+        Destination::open(Area::Public, path.to_owned(), None, signer).unwrap()
+    }
 
     #[test]
     fn a_file_is_held_where_each_octet_is_there() {
         let directory = tempfile::tempdir().unwrap();
-        let place = directory.path().join("file");
+        let destination = destination(directory.path());
         let octets = vec![7; 200_000];
         let file = File::new("file", Body::of(octets.clone()));
-        assert!(!holds_file(&place, &file).unwrap());
+        let held = || {
+            let directory = destination.ground.directory().unwrap();
+            destination.holds_file(directory, "file", &file).unwrap()
+        };
+        assert!(!held());
+        destination
+            .write(std::slice::from_ref(&file), b"{}", b"")
+            .unwrap();
         let mut one_changed = octets.clone();
         one_changed[150_000] = 8;
-        for (there, held) in [(&octets[..], true), (&octets[1..], false), (&one_changed, false)] {
-            std::fs::write(&place, there).unwrap();
-            assert_eq!(holds_file(&place, &file).unwrap(), held);
+        for (there, is_held) in [(&octets[..], true), (&octets[1..], false), (&one_changed, false)] {
+            fs::write(directory.path().join("file"), there).unwrap();
+            assert_eq!(held(), is_held);
         }
     }
 }

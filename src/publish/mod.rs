@@ -5,9 +5,11 @@ mod directory;
 mod file;
 mod manifest;
 mod publication;
+mod stray;
 
-pub use accepted::Accepted;
-pub use directory::{Destination, TargetError};
+pub use accepted::{Accepted, Told};
+pub use directory::{Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};
 pub use manifest::{Area, Manifest};
 pub use publication::{Material, Publication, PublishedCrl, Rejected};
+pub use stray::{Stray, StrayKind};

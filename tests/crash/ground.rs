@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::{Finished, Home, copy_of, finish, program};
 
 /// Every call by which something gets to a disk, or away from it.
-pub const DURABLE: [&str; 15] = [
+pub const DURABLE: [&str; 16] = [
     "write",
     "pwrite64",
     "writev",
@@ -21,6 +21,7 @@ pub const DURABLE: [&str; 15] = [
     "unlinkat",
     "ftruncate",
     "mkdir",
+    "mkdirat",
 ];
 
 /// A command as strace runs it, with something injected into the system calls of its first thread, which does all the work on

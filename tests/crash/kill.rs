@@ -55,7 +55,7 @@ fn init_leaves_nothing_or_a_whole_home() {
     let (mut steps, mut founded) = (0, 0);
     // Scrypt is dear here, and cannot be had for less. Until the home is renamed into its place nobody sees it: of the steps
     // before that every tenth stands for the others, and one of each kind is followed by the same command.
-    for call in ["rename", "fsync", "fdatasync"] {
+    for call in ["rename", "renameat", "fsync", "fdatasync"] {
         let count = count_of(&copy_of(&before), call, &arguments);
         for n in (1..=count).filter(|n| n % 10 == 1 || n + 1 >= count) {
             let home = copy_of(&before);
@@ -134,7 +134,7 @@ fn an_offline_root_is_on_its_medium_where_there_is_a_home_and_in_the_way_of_none
         ("fsync", 4, "EIO"),
     ] {
         let count = count_of(&copy_of(&before), call, &arguments);
-        assert!(count > last, "{call} is made {count} times");
+        assert!(count >= last, "{call} is made {count} times");
         for n in count - last + 1..=count {
             let ended_by = |what: &str| {
                 let home = copy_of(&before);
@@ -344,7 +344,7 @@ fn offboard_is_published_by_the_same_command() {
     let serial = before.serial_of("alice/phone");
     let arguments = ["offboard", "alice", "--confirm", "alice", "--json", "-q"];
     // It is `revoke` with one more event: the steps of the ledger and of the publication.
-    let calls = ["fdatasync", "rename"];
+    let calls = ["fdatasync", "renameat"];
     let steps = killed_at_every(&calls, &before, &arguments, |home, step| {
         again(home, &arguments).ok();
         assert!(recorded(home, &serial), "{step}");

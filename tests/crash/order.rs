@@ -24,11 +24,14 @@ fn between<'a>(line: &'a str, open: &str, close: &str) -> Option<&'a str> {
 }
 
 impl Disk {
-    /// Takes in one line of strace's log: `fsync(7</home/x>) = 0`, `rename("a", "b") = 0`.
+    /// Takes in one line of strace's log: `fsync(7</home/x>) = 0`, `renameat(7</home>, "a", 7</home>, "b") = 0`.
     fn take(&mut self, line: &str, directory: &Path) {
         let Some((call, _)) = line.split_once('(') else {
             return;
         };
+        if line.contains(" = -1 EEXIST") {
+            return;
+        }
         assert!(!line.contains(" = -1 "), "{line}");
         let file = || directory.join(between(line, "<", ">").unwrap_or_else(|| panic!("{line}")));
         match call {
@@ -48,19 +51,24 @@ impl Disk {
                 self.unsynced_names.retain(|name| name.parent() != Some(&file));
                 self.synced.insert(file);
             }
-            "rename" | "renameat2" => {
-                let names: Vec<PathBuf> = line
-                    .split('"')
-                    .skip(1)
-                    .step_by(2)
-                    .map(|name| directory.join(name))
-                    .collect();
+            "rename" | "renameat" | "renameat2" => {
+                let parts: Vec<&str> = line.split('"').collect();
+                let name = |pair: &[&str]| {
+                    let within = between(pair[0], "<", ">").map_or(directory, Path::new);
+                    within.join(pair[1])
+                };
+                let names: Vec<PathBuf> = parts.chunks_exact(2).map(name).collect();
                 // A home is renamed as a whole: what is in it was synced file by file.
                 let synced = self.synced.contains(&normal(&names[0]));
                 assert!(synced, "named before it was synced: {line}");
                 assert!(!self.ledger_behind, "named before the ledger was synced: {line}");
                 self.unsynced_names.insert(normal(&names[1]));
                 self.names += 1;
+            }
+            // A directory of the publication: what is put in place in it is nowhere without its own name.
+            "mkdirat" => {
+                let below = between(line, "\"", "\"").unwrap_or_else(|| panic!("{line}"));
+                self.unsynced_names.insert(normal(&file().join(below)));
             }
             other => panic!("{other}: {line}"),
         }
@@ -75,7 +83,7 @@ fn normal(path: &Path) -> PathBuf {
 /// Runs a command and follows it on its way to the disk. Says how many files got their names and how often the ledger grew.
 fn followed(home: &Home, arguments: &[&str]) -> (usize, usize) {
     let directory = home.path(".").canonicalize().unwrap();
-    let calls = "write,pwrite64,fsync,fdatasync,rename,renameat2";
+    let calls = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,mkdirat";
     let mut disk = Disk::default();
     for line in strace_of(home, calls, arguments)
         .lines()
@@ -98,6 +106,9 @@ fn a_file_is_synced_before_it_gets_its_name_and_its_directory_after() {
         return;
     }
     let home = cheap();
+    home.configure_table(&format!("[[publish]]\npublic = {:?}\n", home.path("new/public")));
+    let (names, _) = followed(&home, &["publish"]);
+    assert_eq!(names, 12);
     let issue = [
         "issue",
         "alice",

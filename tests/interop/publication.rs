@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -371,11 +371,15 @@ fn a_target_is_written_in_the_order_of_the_contract_and_each_file_renamed_into_i
         let lines = told
             .lines()
             .filter(|line| line.contains(call) && !line.contains(" = -1 "));
-        // The last path of the call is the one that comes to be.
-        let paths = lines.filter_map(|line| Some(line.rsplit_once('"')?.0.rsplit_once('"')?.1.to_owned()));
-        let below = format!("{}/", target.display());
+        // The last name of the call is the one that comes to be, in the directory of the handle before it.
+        let paths = lines.filter_map(|line| {
+            let (before, name) = line.rsplit_once('"')?.0.rsplit_once('"')?;
+            let (_, directory) = before.rsplit_once('>')?.0.rsplit_once('<')?;
+            Some(Path::new(directory).join(name))
+        });
+        let below = target.canonicalize().unwrap();
         paths
-            .filter_map(|path| path.strip_prefix(&below).map(str::to_owned))
+            .filter_map(|path| Some(path.strip_prefix(&below).ok()?.display().to_string()))
             .collect()
     };
     let renamed = names("rename");
@@ -523,6 +527,161 @@ fn a_publication_that_stops_halfway_is_exit_5() {
     finish(&mut home.pki(&["publish"]), b"").exits(5);
     std::fs::remove_dir(&manifest).unwrap();
     home.run(&["publish"]);
+}
+
+#[test]
+fn a_link_in_a_target_leads_nothing_into_the_home() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    let issuing = home.home().join("issuing");
+    let before = traces(&issuing);
+    std::fs::create_dir_all(target.join("public")).unwrap();
+    let link = target.join("public/ca");
+    symlink(&issuing, &link).unwrap();
+    let refused = finish(&mut home.pki(&["publish"]), b"").exits(5);
+    let why = format!("{} could not be opened: it is a link", link.display());
+    assert!(refused.stderr.contains(&why), "{refused}");
+    assert_eq!(traces(&issuing), before);
+    assert_eq!(std::fs::metadata(&issuing).unwrap().mode() & 0o777, 0o700);
+
+    // What looks as it should by way of a link is not there either.
+    std::fs::remove_file(&link).unwrap();
+    home.run(&["publish"]);
+    std::fs::rename(&link, target.join("ca")).unwrap();
+    symlink(target.join("ca"), &link).unwrap();
+    finish(&mut home.pki(&["publish"]), b"").exits(5);
+    std::fs::remove_file(&link).unwrap();
+    let file = target.join("public/crl/root.crl");
+    std::fs::rename(&file, target.join("root.crl")).unwrap();
+    symlink(target.join("root.crl"), &file).unwrap();
+    let refused = finish(&mut home.pki(&["publish"]), b"").exits(5);
+    assert!(refused.stderr.contains("it is a link"), "{refused}");
+}
+
+#[test]
+fn a_target_may_be_the_operators_link_and_no_other_accounts() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    std::fs::create_dir_all(home.path("elsewhere")).unwrap();
+    std::fs::create_dir(&target).unwrap();
+    let link = target.join("public");
+    symlink("../elsewhere", &link).unwrap();
+    home.run(&["publish"]);
+    assert!(home.path("elsewhere/ca/root.crt").exists());
+
+    // Only root can make another account's link.
+    if std::os::unix::fs::lchown(&link, Some(1), None).is_ok() {
+        home.run(&[
+            "issue",
+            "carol",
+            "--bundle-passphrase-out",
+            "carol",
+            "--no-publish",
+        ]);
+        let before = traces(&home.path("elsewhere"));
+        let refused = finish(&mut home.pki(&["publish"]), b"").exits(5);
+        assert!(
+            refused.stderr.contains("only root's and your own are followed"),
+            "{refused}"
+        );
+        assert_eq!(traces(&home.path("elsewhere")), before);
+    }
+}
+
+#[test]
+fn a_home_may_be_found_by_any_link() {
+    let home = Home::staffed();
+    let link = home.path("link");
+    symlink(home.home(), &link).unwrap();
+    // Only root can make another account's link.
+    let _ = std::os::unix::fs::lchown(&link, Some(1), None);
+    home.run(&["--home", link.to_str().unwrap(), "revoke", "alice", "--yes"]);
+    assert!(home.server("revoked.map").metadata().unwrap().len() > 0);
+}
+
+#[test]
+fn a_target_is_no_other_place_by_another_path() {
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    for (link, leads_to, why) in [
+        ("public", home.home().join("root"), "it lies in the home"),
+        ("public", home.home(), "it lies in the home"),
+        ("public", home.path(""), "or the home in it"),
+        ("server", target.join("public"), "it is "),
+        ("server", target.join("public/inner"), "or lies in it"),
+    ] {
+        let _ = std::fs::remove_dir_all(&target);
+        std::fs::create_dir_all(target.join("public/inner")).unwrap();
+        if link == "public" {
+            std::fs::remove_dir_all(target.join(link)).unwrap();
+        }
+        symlink(&leads_to, target.join(link)).unwrap();
+        let refused = finish(&mut home.pki(&["publish"]), b"").exits(5);
+        let place = format!("{} was not published to: ", target.join(link).display());
+        assert!(
+            refused.stderr.contains(&place) && refused.stderr.contains(why),
+            "{link} {leads_to:?}: {refused}"
+        );
+        for written in ["revoked.map", "ca", "inner/revoked.map"] {
+            assert!(
+                !leads_to.join(written).exists() || leads_to.join("inner").exists() && written == "ca",
+                "{leads_to:?}/{written}"
+            );
+        }
+    }
+}
+
+#[test]
+fn of_a_target_at_most_two_directories_are_made() {
+    let home = Home::staffed();
+    let place = home.path("mnt/nfs/pki/public");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", place.display()));
+    let said = finish(&mut home.pki(&["publish"]), b"").exits(5);
+    let missing = format!("{} does not exist", home.path("mnt/nfs").display());
+    assert!(said.stderr.contains(&missing), "{said}");
+    assert!(!home.path("mnt").exists());
+    std::fs::create_dir_all(home.path("mnt/nfs")).unwrap();
+    home.run(&["publish", "--dry-run"]);
+    assert!(!home.path("mnt/nfs/pki").exists());
+    home.run(&["publish"]);
+    assert!(place.join("manifest.jws").exists());
+}
+
+#[test]
+fn a_file_without_end_in_a_target_is_replaced_and_not_read() {
+    if !need(&["prlimit"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let target = with_target(&home, "");
+    home.run(&["publish"]);
+    for directory in [target.clone(), home.home()] {
+        for file in [
+            "public/crl/issuing.crl",
+            "public/crl/root.crl",
+            "public/manifest.jws",
+            "server/manifest.json",
+            "server/revoked.map",
+        ] {
+            let file = directory.join(file);
+            let wanted = std::fs::metadata(&file).unwrap().len();
+            let sparse = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+            sparse.set_len(8 << 30).unwrap();
+            let pki = home.pki(&["publish", "-q"]);
+            let mut limited = program("prlimit");
+            limited.arg("--as=2000000000").arg(pki.get_program());
+            limited.args(pki.get_args()).current_dir(home.path(""));
+            for (name, value) in pki.get_envs() {
+                match value {
+                    Some(value) => limited.env(name, value),
+                    None => limited.env_remove(name),
+                };
+            }
+            finish(&mut limited, b"").ok();
+            let now = std::fs::metadata(&file).unwrap().len();
+            assert!(now < wanted + 100, "{file:?} has {now} octets");
+        }
+    }
 }
 
 /// Adds a directory outside of the home to `pki.toml`: `target/public` and `target/server`.

@@ -3,7 +3,7 @@
 //! Founding a home costs several rounds of scrypt, so that it is done once for a run of the tests and copied from then on.
 
 use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -183,6 +183,30 @@ impl Home {
         command
     }
 
+    /// As [`Self::pki`], by an account that is not root and owns nothing that root has made.
+    pub fn pki_as_nobody(&self, arguments: &[&str]) -> Command {
+        // Where that account can reach it.
+        std::fs::copy(PKI, self.path("pki")).unwrap();
+        let mut command = Command::new(if is_root() { "setpriv" } else { "env" });
+        self.prepare(&mut command);
+        let mut by_nobody = Command::new(command.get_program());
+        if is_root() {
+            by_nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+        }
+        by_nobody
+            .arg(self.path("pki"))
+            .args(command.get_args())
+            .args(arguments);
+        by_nobody.current_dir(self.directory.path());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => by_nobody.env(name, value),
+                None => by_nobody.env_remove(name),
+            };
+        }
+        by_nobody
+    }
+
     fn prepare(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PKI_") {
@@ -320,6 +344,11 @@ impl Home {
             self.write_private(bundle.p12.with_extension(format!("{part}.pem")), &told[from..])
         })
     }
+}
+
+/// Whether root runs the tests.
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 impl Bundle {

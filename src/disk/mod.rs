@@ -3,14 +3,21 @@
 //! A file is written beside its place, synced, renamed into it, and the directory is synced: whoever reads it, also after
 //! a power cut, finds the old content or the new one. Private files have mode 0600 from their first octet.
 
+mod directory;
+
+pub use directory::{Directory, Ground, Kind};
+
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 /// What could not be done to which file, and why.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +66,7 @@ pub fn create_private_directory(path: &Path) -> Result<(), DiskError> {
         .map_err(failed("created", path))
 }
 
-/// Makes a directory with exactly this mode, and every missing one above it, or leaves it as it is.
+/// Makes a directory with this mode within the umask, and every missing one above it, or leaves it as it is.
 ///
 /// # Errors
 /// Where it cannot be made.
@@ -71,35 +78,11 @@ pub fn ensure_directory(path: &Path, mode: u32) -> Result<(), DiskError> {
         ensure_directory(above, mode)?;
     }
     match DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => set_mode(path, mode),
+        Ok(()) => Ok(()),
         // Another process was faster. A file of that name is no directory.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(failed("created", path)(error)),
     }
-}
-
-/// Sets the permission bits, whatever the umask.
-///
-/// # Errors
-/// Where the system refuses.
-pub fn set_mode(path: &Path, mode: u32) -> Result<(), DiskError> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed("given its mode", path))
-}
-
-/// Gives a file or directory to a group.
-///
-/// # Errors
-/// Where the system refuses (the caller is not a member).
-pub fn set_group(path: &Path, group: u32) -> Result<(), DiskError> {
-    std::os::unix::fs::chown(path, None, Some(group)).map_err(failed("given to its group", path))
-}
-
-/// The group of a file, by its number.
-///
-/// # Errors
-/// Where it is not there or cannot be looked at.
-pub fn group(path: &Path) -> Result<u32, DiskError> {
-    Ok(fs::metadata(path).map_err(failed("examined", path))?.gid())
 }
 
 /// The name of an account in the system's list, or its number.
@@ -164,7 +147,7 @@ pub fn is_taken(path: &Path) -> bool {
 /// # Errors
 /// Where it cannot be opened, or is no regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(nonblocking)
@@ -240,6 +223,8 @@ fn sync_file_system(_directory: &Path, files: &[Staged]) -> Result<(), DiskError
 #[derive(Debug)]
 pub struct Staged {
     file: File,
+    /// The directory in which both names are, where it is held by its handle.
+    within: Option<Arc<File>>,
     beside: PathBuf,
     place: PathBuf,
     moved: bool,
@@ -255,6 +240,15 @@ impl Staged {
         mode: u32,
         pieces: impl IntoIterator<Item: AsRef<[u8]>>,
     ) -> Result<Self, DiskError> {
+        Self::write_within(None, place, mode, pieces)
+    }
+
+    fn write_within(
+        within: Option<Arc<File>>,
+        place: &Path,
+        mode: u32,
+        pieces: impl IntoIterator<Item: AsRef<[u8]>>,
+    ) -> Result<Self, DiskError> {
         let mut random = [0; 6];
         getrandom::fill(&mut random).map_err(|e| failed("named", place)(io::Error::other(e.to_string())))?;
         let name = place
@@ -262,15 +256,14 @@ impl Staged {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let beside = place.with_file_name(format!("{}{}.tmp", prefix(&name), HEXLOWER.encode(&random)));
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(PRIVATE_FILE)
-            .open(&beside)
-            .map_err(failed("created", &beside))?;
+        let beside = place.with_file_name(format!(".{name}.{}.tmp", HEXLOWER.encode(&random)));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let (directory, called) = at(within.as_ref(), &beside);
+        let file = rustix::fs::openat(directory, called, flags, Mode::from_raw_mode(PRIVATE_FILE))
+            .map_err(|errno| failed("created", &beside)(errno.into()))?;
         let mut staged = Self {
-            file,
+            file: file.into(),
+            within,
             beside,
             place: place.to_owned(),
             moved: false,
@@ -318,7 +311,9 @@ impl Staged {
     /// # Errors
     /// Where the system refuses.
     pub fn replace(mut self) -> Result<(), DiskError> {
-        fs::rename(&self.beside, &self.place).map_err(failed("put in place", &self.place))?;
+        let (directory, beside, place) = self.names();
+        rustix::fs::renameat(directory, beside, directory, place)
+            .map_err(|errno| failed("put in place", &self.place)(errno.into()))?;
         self.moved = true;
         Ok(())
     }
@@ -328,10 +323,13 @@ impl Staged {
     /// # Errors
     /// Where something is there, or the system refuses.
     pub fn place_new(mut self) -> Result<(), DiskError> {
-        match rename_new(&self.beside, &self.place) {
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
+        use rustix::io::Errno;
+        let (directory, beside, place) = self.names();
+        match rename_new(directory, beside, place) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 // link(2) fails where the name exists, too; dropping removes the other name.
-                fs::hard_link(&self.beside, &self.place).map_err(failed("put in place", &self.place))
+                rustix::fs::linkat(directory, beside, directory, place, AtFlags::empty())
+                    .map_err(|errno| failed("put in place", &self.place)(errno.into()))
             }
             Err(errno) => Err(failed("put in place", &self.place)(errno.into())),
             Ok(()) => {
@@ -340,37 +338,53 @@ impl Staged {
             }
         }
     }
+
+    /// Where its two names are, and what they are called there.
+    fn names(&self) -> (BorrowedFd<'_>, &Path, &Path) {
+        let (directory, beside) = at(self.within.as_ref(), &self.beside);
+        (directory, beside, at(self.within.as_ref(), &self.place).1)
+    }
+}
+
+/// What a path is called from where it is looked for: in a directory that is held by its handle only the last name counts.
+fn at<'a>(within: Option<&'a Arc<File>>, path: &'a Path) -> (BorrowedFd<'a>, &'a Path) {
+    match within {
+        Some(directory) => (directory.as_fd(), path.file_name().map_or(path, Path::new)),
+        None => (CWD, path),
+    }
 }
 
 /// Renames, unless the new name exists: renameat2(2), which a FAT file system has as well, unlike links.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-fn rename_new(from: &Path, to: &Path) -> rustix::io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)
+fn rename_new(directory: BorrowedFd<'_>, from: &Path, to: &Path) -> rustix::io::Result<()> {
+    use rustix::fs::{RenameFlags, renameat_with};
+    renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn rename_new(_from: &Path, _to: &Path) -> rustix::io::Result<()> {
+fn rename_new(_directory: BorrowedFd<'_>, _from: &Path, _to: &Path) -> rustix::io::Result<()> {
     Err(rustix::io::Errno::NOSYS)
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
         if !self.moved {
+            let (directory, beside, _) = self.names();
             // Nothing can be done about a file that cannot be removed; a later `sweep` tries again.
-            let _ = fs::remove_file(&self.beside);
+            let _ = rustix::fs::unlinkat(directory, beside, AtFlags::empty());
         }
     }
 }
 
-fn prefix(name: &str) -> String {
-    format!(".{name}.")
-}
-
-/// Whether this is the name of a file that a write which was cut off left behind.
-pub fn is_staged(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    name.starts_with('.') && name.ends_with(".tmp")
+/// The name of the file for which this one was staged, if it was.
+pub fn staged_for(name: &OsStr) -> Option<&str> {
+    let (begun, random) = name
+        .to_str()?
+        .strip_prefix('.')?
+        .strip_suffix(".tmp")?
+        .rsplit_once('.')?;
+    let is_random = random.len() == 12 && random.bytes().all(|octet| octet.is_ascii_hexdigit());
+    is_random.then_some(begun)
 }
 
 /// Removes what writes of `place` that were cut off left beside it. For the holder of the lock only.
@@ -382,29 +396,20 @@ pub fn sweep(place: &Path) -> Result<(), DiskError> {
     sweep_all(directory.unwrap_or(Path::new(".")), [place])
 }
 
-/// Removes what writes of these files of one directory that were cut off left there, reading it once.
+/// Removes what writes of these files of one directory that were cut off left there, reading it once. What cannot be removed (another
+/// account's file, a directory of that name) stays: no write takes the same name again.
 ///
 /// # Errors
 /// Where the directory cannot be read.
 pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path>) -> Result<(), DiskError> {
-    let name = |place: &Path| {
-        place
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
-    };
-    let begun: HashSet<String> = places.into_iter().map(|place| prefix(&name(place))).collect();
+    let names = places.into_iter().filter_map(Path::file_name);
+    let begun: HashSet<_> = names.map(OsStr::to_string_lossy).collect();
     for entry in fs::read_dir(directory)
         .map_err(failed("read", directory))?
         .flatten()
     {
-        let found = entry.file_name().to_string_lossy().into_owned();
-        let stem = found
-            .strip_suffix(".tmp")
-            .and_then(|rest| rest.split_at_checked(rest.len().checked_sub(12)?));
-        if stem.is_some_and(|(stem, _)| begun.contains(stem)) {
-            fs::remove_file(entry.path()).map_err(failed("removed", directory))?;
+        if staged_for(&entry.file_name()).is_some_and(|name| begun.contains(name)) {
+            let _ = fs::remove_file(entry.path());
         }
     }
     Ok(())
@@ -460,6 +465,30 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         sweep(&place).unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_swept_stands_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let [place, other] = ["a.p12", "b.p12"].map(|name| directory.path().join(name));
+        std::mem::forget(Staged::write(&other, 0o600, &[b"x"]).unwrap());
+        fs::create_dir(directory.path().join(".a.p12.0123456789ab.tmp")).unwrap();
+        sweep_all(directory.path(), [place.as_path(), other.as_path()]).unwrap();
+        replace(&place, 0o600, b"y").unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"y");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_staged_name_tells_whose_it_is() {
+        for (name, whose) in [
+            (".a.p12.0123456789ab.tmp", Some("a.p12")),
+            (".a.p12.0123456789a.tmp", None),
+            (".x.tmp", None),
+            ("a.p12.0123456789ab.tmp", None),
+        ] {
+            assert_eq!(staged_for(OsStr::new(name)), whose, "{name}");
+        }
     }
 
     #[test]

@@ -1,0 +1,149 @@
+//! What lies in a place of the publication and is no part of it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::disk::{self, Directory, DiskError, Kind};
+
+/// What does not belong where it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stray {
+    /// Where it is. Its name is whatever the account that may write there has given it.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: StrayKind,
+}
+
+/// What can be where it does not belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StrayKind {
+    /// A file with a private key in it, encrypted or not.
+    Key,
+    /// A symbolic link.
+    Link,
+    /// Anything else.
+    Other,
+}
+
+/// What is in `directory`, which is called `path`, and is none of the `known` files. What is in a directory that is none of ours is
+/// looked at for keys alone.
+pub(super) fn find(
+    directory: &Directory,
+    path: &Path,
+    known: &BTreeSet<PathBuf>,
+) -> Result<Vec<Stray>, DiskError> {
+    let mut search = Search {
+        known,
+        // Whoever may write there must not keep us looking for ever.
+        names: 10_000,
+        found: Vec::new(),
+    };
+    search.look(directory, Path::new(""), true, 8)?;
+    let place = |stray: Stray| Stray {
+        path: path.join(stray.path),
+        ..stray
+    };
+    let mut strays: Vec<Stray> = search.found.into_iter().map(place).collect();
+    strays.sort_unstable();
+    Ok(strays)
+}
+
+struct Search<'a> {
+    known: &'a BTreeSet<PathBuf>,
+    /// How many names may still be looked at.
+    names: usize,
+    found: Vec<Stray>,
+}
+
+impl Search<'_> {
+    /// Looks through a directory, which is called `below` there, and as many levels of others in it.
+    fn look(
+        &mut self,
+        directory: &Directory,
+        below: &Path,
+        is_ours: bool,
+        levels: usize,
+    ) -> Result<(), DiskError> {
+        for name in directory.names()? {
+            let Some(left) = self.names.checked_sub(1) else {
+                break;
+            };
+            self.names = left;
+            let path = below.join(&name);
+            let is_known = self.known.iter().any(|file| file.starts_with(&path));
+            let is_staged =
+                disk::staged_for(&name).is_some_and(|name| self.known.contains(&below.join(name)));
+            let kind = match directory.kind(&name) {
+                Some(Kind::Link) => Some(StrayKind::Link),
+                Some(Kind::Directory) => {
+                    // What cannot be entered, or is gone by now, keeps nobody from the rest.
+                    if let Ok(Some(inner)) = directory.below(&name)
+                        && levels > 0
+                    {
+                        let _ = self.look(&inner, &path, is_known, levels - 1);
+                    }
+                    (!is_known).then_some(StrayKind::Other)
+                }
+                Some(Kind::Other) | None if is_known || is_staged => None,
+                Some(Kind::Other) | None if holds_key(directory, &name) => Some(StrayKind::Key),
+                Some(Kind::Other) | None => Some(StrayKind::Other),
+            };
+            self.found.extend(
+                kind.filter(|kind| is_ours || *kind == StrayKind::Key)
+                    .map(|kind| Stray { path, kind }),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file has a private key in it, as far as its name and its beginning tell.
+fn holds_key(directory: &Directory, name: &OsStr) -> bool {
+    /// Of what `issue` writes, and of what others call such files.
+    const ENDINGS: [&str; 6] = [".p12", ".pfx", ".key", ".mobileconfig", ".qr.png", ".qr.svg"];
+    const BEGINNING: u64 = 4096;
+    let lower = name.as_bytes().to_ascii_lowercase();
+    if ENDINGS.iter().any(|ending| lower.ends_with(ending.as_bytes())) {
+        return true;
+    }
+    let Ok(Some(file)) = directory.file(name) else {
+        return false;
+    };
+    let mut octets = Vec::new();
+    let read = file.take(BEGINNING).read_to_end(&mut octets);
+    read.is_ok() && (octets.windows(PEM.len()).any(|some| some == PEM) || is_pkcs12(&octets))
+}
+
+/// The end of the first line of a key in PEM, of whatever kind.
+const PEM: &[u8] = b"PRIVATE KEY-----";
+
+/// Whether these octets begin a PKCS#12 (RFC 7292 §4): a SEQUENCE whose first element is the INTEGER 3, and its second a SEQUENCE.
+fn is_pkcs12(octets: &[u8]) -> bool {
+    let [0x30, length, rest @ ..] = octets else {
+        return false;
+    };
+    // The length in one octet, in as many more as it says, or not told at all (0x80).
+    let more = usize::from(length & 0x7F) * usize::from(length >> 7);
+    rest.get(more..)
+        .is_some_and(|content| content.starts_with(&[0x02, 0x01, 0x03, 0x30]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_pkcs12_is_known_in_each_form_of_its_length() {
+        for length in [&[0x0A][..], &[0x81, 0xF0], &[0x82, 4, 0], &[0x80]] {
+            let octets = [&[0x30], length, &[2, 1, 3, 0x30, 0x82]].concat();
+            assert!(is_pkcs12(&octets), "{octets:?}");
+        }
+        // A certificate, a CRL of version 2, nothing at all.
+        for other in [&[0x30, 0x82, 1, 2, 0x30][..], &[0x30, 0x05, 2, 1, 1, 0x30], b""] {
+            assert!(!is_pkcs12(other), "{other:?}");
+        }
+    }
+}
