@@ -13,6 +13,7 @@
 #[path = "../docs/generate-reference.rs"]
 mod reference;
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,6 +91,34 @@ fn the_reference_is_what_the_commands_say() {
         written == reference::text(),
         "docs/reference.md is stale: run `make docs`"
     );
+}
+
+#[test]
+fn the_page_on_files_has_every_code_of_doctor_and_no_other() {
+    let source = read("src/doctor.rs");
+    let word = Regex::new(r#""([a-z]+(?:-[a-z]+)*)""#).unwrap();
+    let no_codes = ["note", "warning", "error", "lowercase", "root"];
+    let codes: BTreeSet<&str> = word
+        .captures_iter(&source)
+        .map(|found| found.get(1).unwrap().as_str())
+        .filter(|word| !no_codes.contains(word))
+        .collect();
+    let page = read("docs/files.md");
+    let (_, table) = page.split_once("## What doctor finds").unwrap();
+    let code = Regex::new("`([a-z-]+)`").unwrap();
+    let firsts: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" |").next())
+        .collect();
+    let told: BTreeSet<String> = firsts
+        .iter()
+        .flat_map(|cell| {
+            code.captures_iter(&format!("`{cell}"))
+                .map(|found| found[1].to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(codes, told.iter().map(String::as_str).collect());
 }
 
 #[test]
@@ -283,20 +312,6 @@ set -e -o pipefail
 # No width: a page shows messages unbroken, whatever the width of its reader.
 stty cols 0 rows 40 -echo
 umask 022
-# What the how-to pages take for granted: a home, bundles for these people, and a server's certificate.
-a_home_with() {
-  (umask 077; echo root-passphrase-of-a-test > root.passphrase; echo issuing-passphrase-of-a-test > issuing.passphrase)
-  export PKI_HOME=$PWD/home
-  export PKI_ROOT_PASSPHRASE_FILE=$PWD/root.passphrase PKI_PASSPHRASE_FILE=$PWD/issuing.passphrase
-  pki init --org 'Acme Ltd' --domain acme.example --quiet
-  for who in \"$@\"; do
-    pki issue \"$who\" --out phones --bundle-passphrase-out \"$who.passphrase\" --quiet
-  done
-}
-a_server_certificate() {
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \\
-    -addext subjectAltName=DNS:localhost -keyout server.key -out server.crt 2>/dev/null
-}
 ";
 
 /// Whether the lines are the same, where `...` stands for any number of them.
@@ -311,7 +326,7 @@ fn is_alike(shown: &[String], saw: &[String]) -> bool {
 /// The lines of a text, with what differs from run to run replaced by its form.
 fn forms(text: &str) -> Vec<String> {
     let forms = [
-        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|\+00:00)", "TIME"),
         (r"\b\d{4}-\d\d-\d\d\b", "DATE"),
         (r"\b([0-9A-F]{64}|[0-9a-f]{64})\b", "SHA256"),
         (r"\b[0-9A-F]{32}\b", "SERIAL"),
