@@ -72,7 +72,7 @@ http {
     client_body_temp_path tmp/body;  proxy_temp_path tmp/proxy;  fastcgi_temp_path tmp/fastcgi;
     uwsgi_temp_path tmp/uwsgi;       scgi_temp_path tmp/scgi;
     map \$ssl_client_serial \$revoked { default 0;  include home/server/revoked.map; }
-    map \$ssl_client_serial \$device  { default ""; include home/server/allowed.map; }
+    map \$ssl_client_serial \$device  { default "-"; include home/server/allowed.map; }
     server {
         listen 127.0.0.1:$port ssl;
         ssl_certificate        server.crt;
