@@ -78,9 +78,17 @@ impl Terminal {
         self.session.send_line(secret).unwrap();
     }
 
+    /// Waits for a question, and types.
+    #[track_caller]
+    fn answer(&mut self, question: &str, line: &str) {
+        self.shows(question);
+        self.session.send(line).unwrap();
+        self.session.flush().unwrap();
+    }
+
     /// Waits for a question that is answered key by key, and answers it.
     #[track_caller]
-    fn answer(&mut self, question: &str, keys: &str) {
+    fn choose(&mut self, question: &str, keys: &str) {
         self.shows(question);
         self.is(|modes| !modes.contains(LocalModes::ICANON));
         self.session.send(keys).unwrap();
@@ -149,7 +157,7 @@ fn init_asks_twice_for_each_passphrase_until_they_fit() {
         ROOT_PASSPHRASE,
     );
     terminal.secret("The same again", "root: marble-lantern-thicket-43");
-    terminal.shows("They differ; once more");
+    terminal.shows("pki: they differ; once more");
     terminal.secret("New passphrase for the root key", "too short");
     terminal.shows("the passphrase of the root key has 9 characters: 12 or more are needed");
     terminal.secret("New passphrase for the root key", ROOT_PASSPHRASE);
@@ -272,7 +280,6 @@ fn three_wrong_passphrases_are_enough() {
     let home = cheap();
     let before = ledger(&home);
     let mut terminal = Terminal::start(&home, "xterm", "pki issue alice >out");
-    // An answered prompt is shown once more, without the answer: what comes between tells the next one from it.
     for wrong in ["one that is wrong", "two that is wrong"] {
         terminal.secret("Passphrase of the issuing key", wrong);
         terminal.shows("pki: that is not the passphrase; once more");
@@ -407,7 +414,7 @@ fn one_of_several_devices_is_chosen() {
     home.issue("alice/tablet", &["-q"]);
     let mut terminal = Terminal::start(&home, "xterm", "pki revoke alice --yes");
     // The second, by the arrow down.
-    terminal.answer("Which device of alice?", "\x1b[B\r");
+    terminal.choose("Which device of alice?", "\x1b[B\r");
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
     terminal.shows("alice/tablet is revoked");
     terminal.ends(0);
@@ -447,7 +454,7 @@ fn an_interrupt_leaves_the_terminal_as_it_was() {
         terminal.answer("Revoke alice/phone (lost)? [y/N]", "")
     });
     interrupted(&home, "pki revoke alice", |terminal| {
-        terminal.answer("Which device of alice?", "")
+        terminal.choose("Which device of alice?", "")
     });
     interrupted(&home, "pki offboard alice", |terminal| {
         terminal.answer("to go on", "al")
@@ -536,4 +543,38 @@ fn nothing_is_asked_where_nothing_may_be_asked() {
         }
         assert_eq!(ledger(&home), before, "{command}");
     }
+}
+
+#[test]
+fn a_dumb_or_narrow_terminal_shows_each_question_once_and_plainly() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = lived_in();
+    let mut terminal = Terminal::start(&home, "dumb", "stty cols 30; pki offboard alice");
+    terminal.answer("Type \"alice\" to go on", "alice\r");
+    terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
+    let seen = terminal.ends(0);
+    assert!(!seen.contains('\x1b'), "{seen:?}");
+    assert_eq!(seen.matches("This revokes").count(), 1, "{seen}");
+    assert_eq!(seen.matches("Passphrase of the issuing key").count(), 1, "{seen}");
+}
+
+#[test]
+fn the_end_of_the_input_ends_a_question() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = lived_in();
+    let before = ledger(&home);
+    let mut terminal = Terminal::start(&home, "xterm", "pki issue bob >out");
+    terminal.shows("Passphrase of the issuing key");
+    terminal.is(|modes| !modes.contains(LocalModes::ECHO));
+    terminal.session.send_control('d').unwrap();
+    let seen = terminal.ends(4);
+    assert!(
+        seen.contains("nothing could be read from the terminal: the input has ended"),
+        "{seen}"
+    );
+    assert_eq!(ledger(&home), before);
 }

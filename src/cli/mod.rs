@@ -12,6 +12,7 @@ mod failure;
 mod init;
 mod issue;
 mod list;
+mod prompt;
 mod publish;
 mod renew;
 mod report;

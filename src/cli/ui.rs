@@ -12,6 +12,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::failure::{Exit, Failure};
+use super::prompt;
 use super::wrap::wrapped;
 use crate::key::Passphrase;
 
@@ -226,16 +227,10 @@ impl Ui {
         }
     }
 
-    fn term(&self) -> Result<Term, Failure> {
-        let terminal = self
-            .terminal
+    fn terminal(&self) -> Result<&File, Failure> {
+        self.terminal
             .as_ref()
-            .ok_or_else(|| Failure::secret("there is no terminal to ask at"))?;
-        let both = terminal
-            .try_clone()
-            .and_then(|read| Ok((read, terminal.try_clone()?)));
-        let (read, write) = both.map_err(|e| Failure::secret(format!("the terminal cannot be used: {e}")))?;
-        Ok(Term::read_write_pair(read, write))
+            .ok_or_else(|| Failure::secret("there is no terminal to ask at"))
     }
 
     /// Shows a secret: on the terminal, and nowhere else, not even in a text that would have to be wiped.
@@ -258,11 +253,8 @@ impl Ui {
     /// # Errors
     /// Where there is no terminal, or nothing fitting is typed.
     pub fn ask_passphrase(&self, what: &str) -> Result<Passphrase, Failure> {
-        let typed = dialoguer::Password::new()
-            .with_prompt(format!("Passphrase of the {what}"))
-            .allow_empty_password(true)
-            .interact_on(&self.term()?)
-            .map_err(prompt_failed)?;
+        let prompt = format!("Passphrase of the {what}");
+        let typed = prompt::hidden(self.terminal()?, &prompt).map_err(prompt_failed)?;
         passphrase(typed, what)
     }
 
@@ -275,16 +267,31 @@ impl Ui {
         what: &str,
         fits: impl Fn(&Passphrase) -> Result<(), String>,
     ) -> Result<Passphrase, Failure> {
-        let typed = dialoguer::Password::new()
-            .with_prompt(format!("New passphrase for the {what} (12 characters or more)"))
-            .validate_with(|typed: &String| {
-                let passphrase = passphrase(typed.clone(), what).map_err(|failure| failure.message)?;
-                fits(&passphrase)
-            })
-            .with_confirmation("The same again", "They differ; once more")
-            .interact_on(&self.term()?)
-            .map_err(prompt_failed)?;
-        passphrase(typed, what)
+        let terminal = self.terminal()?;
+        let say = |text: &str| {
+            let mut writer = terminal;
+            writeln!(writer, "pki: {text}").map_err(prompt_failed)
+        };
+        loop {
+            let prompt = format!("New passphrase for the {what} (12 characters or more)");
+            let typed = prompt::hidden(terminal, &prompt).map_err(prompt_failed)?;
+            let new = match passphrase(typed, what) {
+                Ok(new) => new,
+                Err(failure) => {
+                    say(&failure.message)?;
+                    continue;
+                }
+            };
+            if let Err(why) = fits(&new) {
+                say(&why)?;
+                continue;
+            }
+            let again = prompt::hidden(terminal, "The same again").map_err(prompt_failed)?;
+            match passphrase(again, what) {
+                Ok(again) if again.same_as(&new) => return Ok(new),
+                Ok(_) | Err(_) => say("they differ; once more")?,
+            }
+        }
     }
 
     /// Asks for a yes. `--yes` answers it.
@@ -300,12 +307,7 @@ impl Ui {
                 .hint("repeat with --yes, or at a terminal"));
         }
         // A whole line: a stray y among other letters must not revoke anything.
-        let typed: String = self.asked(|term| {
-            dialoguer::Input::new()
-                .with_prompt(format!("{question} [y/N]"))
-                .allow_empty(true)
-                .interact_text_on(term)
-        })?;
+        let typed = prompt::line(self.terminal()?, &format!("{question} [y/N]")).map_err(prompt_failed)?;
         match typed.trim().to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(()),
             _ => Err(Failure::secret("answered with no; nothing was changed")),
@@ -325,12 +327,8 @@ impl Ui {
             return Err(Failure::secret(format!("a confirmation is missing: {question}"))
                 .hint(format!("repeat with --confirm {name}")));
         }
-        let typed: String = self.asked(|term| {
-            dialoguer::Input::new()
-                .with_prompt(format!("{question} Type \"{name}\" to go on"))
-                .allow_empty(true)
-                .interact_text_on(term)
-        })?;
+        let prompt = format!("{question} Type \"{name}\" to go on");
+        let typed = prompt::line(self.terminal()?, &prompt).map_err(prompt_failed)?;
         if typed.trim() == name {
             Ok(())
         } else {
@@ -343,20 +341,20 @@ impl Ui {
     /// # Errors
     /// Where there is nobody to ask, or nothing is chosen.
     pub fn choose(&self, question: &str, choices: &[String]) -> Result<usize, Failure> {
-        self.asked(|term| {
-            dialoguer::Select::new()
-                .with_prompt(question)
-                .items(choices)
-                .default(0)
-                .interact_on(term)
-        })
-    }
-
-    /// Asks key by key. An interrupt then comes as a key, and ends the question with the cursor hidden.
-    fn asked<T>(&self, ask: impl FnOnce(&Term) -> dialoguer::Result<T>) -> Result<T, Failure> {
-        let term = self.term()?;
-        ask(&term).map_err(|error| {
-            // Where it cannot be shown, there is no terminal left to show it on.
+        let terminal = self.terminal()?;
+        let both = terminal
+            .try_clone()
+            .and_then(|read| Ok((read, terminal.try_clone()?)));
+        let (read, write) = both.map_err(prompt_failed)?;
+        let term = Term::read_write_pair(read, write);
+        let choice = dialoguer::Select::new()
+            .with_prompt(question)
+            .items(choices)
+            .default(0)
+            .interact_on(&term);
+        choice.map_err(|dialoguer::Error::IO(error)| {
+            // It asks key by key. An interrupt comes as a key then, and ends the question with the cursor hidden; where it cannot be
+            // shown, there is no terminal left to show it on.
             let _ = term.show_cursor();
             prompt_failed(error)
         })
@@ -401,13 +399,11 @@ pub(super) fn line(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
-fn passphrase(typed: String, what: &str) -> Result<Passphrase, Failure> {
-    Passphrase::from_octets(Zeroizing::new(typed.into_bytes()))
-        .map_err(|e| Failure::secret(format!("the passphrase of the {what} {e}")))
+fn passphrase(typed: Zeroizing<Vec<u8>>, what: &str) -> Result<Passphrase, Failure> {
+    Passphrase::from_octets(typed).map_err(|e| Failure::secret(format!("the passphrase of the {what} {e}")))
 }
 
-fn prompt_failed(error: dialoguer::Error) -> Failure {
-    let dialoguer::Error::IO(error) = error;
+fn prompt_failed(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::Interrupted {
         return Failure::new(Exit::Interrupted, "interrupted", "interrupted");
     }
