@@ -92,11 +92,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         None
     };
     // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
-    let (published, clock) = match refresh(context, &desk, &mut policy, (unlocked.as_ref(), only))? {
+    let (published, clock) = match refresh(context, &desk, &mut policy, unlocked.as_ref(), only)? {
         (Refresh::Done(published), clock) => (published, clock),
         (Refresh::NeedsKey, clock) => {
             let issuing = args.issuing.unlock(&desk.home, ui)?;
-            match refresh(context, &desk, &mut policy, (Some(&issuing), only))? {
+            match refresh(context, &desk, &mut policy, Some(&issuing), only)? {
                 (Refresh::Done(published), clock) => (published, clock),
                 (Refresh::NeedsKey, _) => (Published::default(), clock),
             }
@@ -135,7 +135,8 @@ fn refresh(
     context: &Context,
     desk: &Desk,
     policy: &mut ClockPolicy,
-    (issuing, only): (Option<&Issuing>, Option<&Path>),
+    issuing: Option<&Issuing>,
+    only: Option<&Path>,
 ) -> Result<(Refresh, Clock), Failure> {
     let mut session = context.session(desk, policy)?;
     let before = session.store.seq();

@@ -124,14 +124,17 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, DiskError> {
     Ok(octets)
 }
 
-/// Takes the lock of a file or directory (flock), if nobody has it. It is given back when dropped, or when its holder dies.
+/// Takes the lock of a directory (flock), if nobody has it. It is given back when dropped, or when its holder dies. Anything may have the
+/// name of one: a pipe would keep whoever opens it waiting, a link leads elsewhere.
 ///
 /// # Errors
-/// Where it cannot be opened or locked.
+/// Where it is no directory, or cannot be opened or locked.
 pub fn lock(path: &Path) -> Result<Option<File>, DiskError> {
-    let file = File::open(path).map_err(failed("opened", path))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(path, flags, Mode::empty());
+    let directory = File::from(directory.map_err(|errno| failed("opened", path)(errno.into()))?);
+    match rustix::fs::flock(&directory, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(directory)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(errno) => Err(failed("locked", path)(errno.into())),
     }
@@ -249,14 +252,13 @@ impl Staged {
         mode: u32,
         pieces: impl IntoIterator<Item: AsRef<[u8]>>,
     ) -> Result<Self, DiskError> {
-        let mut random = [0; 6];
-        getrandom::fill(&mut random).map_err(|e| failed("named", place)(io::Error::other(e.to_string())))?;
+        let random = random_name().map_err(failed("named", place))?;
         let name = place
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let beside = place.with_file_name(format!(".{name}.{}.tmp", HEXLOWER.encode(&random)));
+        let beside = place.with_file_name(format!(".{name}.{random}.tmp"));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let (directory, called) = at(within.as_ref(), &beside);
         let file = rustix::fs::openat(directory, called, flags, Mode::from_raw_mode(PRIVATE_FILE))
@@ -376,6 +378,24 @@ impl Drop for Staged {
     }
 }
 
+/// Twelve hexadecimal digits that no other name has.
+///
+/// # Errors
+/// Where the system gives no randomness.
+pub fn random_name() -> io::Result<String> {
+    let mut random = [0; 6];
+    getrandom::fill(&mut random).map_err(|e| io::Error::other(e.to_string()))?;
+    Ok(HEXLOWER.encode(&random))
+}
+
+/// Whether these are the digits of a [`random_name`].
+pub fn is_random_name(digits: &str) -> bool {
+    digits.len() == 12
+        && digits
+            .bytes()
+            .all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// The name of the file for which this one was staged, if it was.
 pub fn staged_for(name: &OsStr) -> Option<&str> {
     let (begun, random) = name
@@ -383,36 +403,25 @@ pub fn staged_for(name: &OsStr) -> Option<&str> {
         .strip_prefix('.')?
         .strip_suffix(".tmp")?
         .rsplit_once('.')?;
-    let is_random = random.len() == 12 && random.bytes().all(|octet| octet.is_ascii_hexdigit());
-    is_random.then_some(begun)
+    is_random_name(random).then_some(begun)
 }
 
-/// Removes what writes of `place` that were cut off left beside it. For the holder of the lock only.
-///
-/// # Errors
-/// Where the directory cannot be read.
-pub fn sweep(place: &Path) -> Result<(), DiskError> {
+/// Removes what writes of `place` that were cut off left beside it, as [`sweep_all`]. For the holder of the lock only.
+pub fn sweep(place: &Path) {
     let directory = place.parent().filter(|p| !p.as_os_str().is_empty());
-    sweep_all(directory.unwrap_or(Path::new(".")), [place])
+    sweep_all(directory.unwrap_or(Path::new(".")), [place]);
 }
 
-/// Removes what writes of these files of one directory that were cut off left there, reading it once. What cannot be removed (another
-/// account's file, a directory of that name) stays: no write takes the same name again.
-///
-/// # Errors
-/// Where the directory cannot be read.
-pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path>) -> Result<(), DiskError> {
+/// Removes what writes of these files of one directory that were cut off left there, reading it once. What cannot be read or removed
+/// (another account's file, a directory of that name) stays, and is in nobody's way: no write takes the same name again.
+pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path>) {
     let names = places.into_iter().filter_map(Path::file_name);
     let begun: HashSet<_> = names.map(OsStr::to_string_lossy).collect();
-    for entry in fs::read_dir(directory)
-        .map_err(failed("read", directory))?
-        .flatten()
-    {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if staged_for(&entry.file_name()).is_some_and(|name| begun.contains(name)) {
             let _ = fs::remove_file(entry.path());
         }
     }
-    Ok(())
 }
 
 /// Writes a new private file: synced, in place, its directory synced.
@@ -463,7 +472,7 @@ mod tests {
         let staged = Staged::write(&place, 0o600, &[b"x", b"y"]).unwrap();
         std::mem::forget(staged);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
-        sweep(&place).unwrap();
+        sweep(&place);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
@@ -473,7 +482,7 @@ mod tests {
         let [place, other] = ["a.p12", "b.p12"].map(|name| directory.path().join(name));
         std::mem::forget(Staged::write(&other, 0o600, &[b"x"]).unwrap());
         fs::create_dir(directory.path().join(".a.p12.0123456789ab.tmp")).unwrap();
-        sweep_all(directory.path(), [place.as_path(), other.as_path()]).unwrap();
+        sweep_all(directory.path(), [place.as_path(), other.as_path()]);
         replace(&place, 0o600, b"y").unwrap();
         assert_eq!(fs::read(&place).unwrap(), b"y");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);

@@ -74,8 +74,7 @@ pub(super) fn store_passphrases(
                 text.push_str(passphrase.expose());
                 text.push('\n');
             }
-            // What a kill left beside it; what cannot be removed is in nobody's way.
-            let _ = disk::sweep(path);
+            disk::sweep(path);
             let staged = Staged::write(path, disk::PRIVATE_FILE, &[text.as_bytes()])?;
             staged.sync()?;
             Ok(Some(Stored {

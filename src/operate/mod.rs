@@ -9,6 +9,7 @@ mod deliver;
 mod handover;
 mod init;
 mod issue;
+mod making;
 mod outbox;
 mod people;
 mod places;

@@ -41,17 +41,17 @@ impl Outbox {
     /// # Errors
     /// Where they cannot.
     pub fn try_out(path: &Path, home: &Home) -> Result<(), OperateError> {
-        demand_elsewhere(path, home)?;
         if path.is_dir() {
-            Self::open(path, home)?.prove(1)?;
+            Self::open(path, home)?.prove(1)
+        } else {
+            demand_elsewhere(path, home)
         }
-        Ok(())
     }
 
     /// Makes sure that files can be written there before anything is signed.
     pub(super) fn prove(&self, devices: usize) -> Result<(), OperateError> {
         let place = self.directory.join("pki");
-        self.sweep([place.as_path()]);
+        disk::sweep(&place);
         Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; devices * ROOM]])
             .and_then(|staged| staged.sync())
             .map_err(|error| self.useless(error))
@@ -61,12 +61,7 @@ impl Outbox {
     /// to, anything may lie under such a name.
     pub(super) fn tidy(&self, stems: &[PathBuf]) {
         let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();
-        self.sweep(places.iter().map(PathBuf::as_path));
-    }
-
-    fn sweep<'a>(&self, places: impl IntoIterator<Item = &'a Path>) {
-        // What cannot be removed is in nobody's way: no two writes have the same name.
-        let _ = disk::sweep_all(&self.directory, places);
+        disk::sweep_all(&self.directory, places.iter().map(PathBuf::as_path));
     }
 
     /// Makes sure that the file for passphrases is none of these devices' own, in whatever spelling: it would be in their way, after
