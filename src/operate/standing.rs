@@ -93,7 +93,8 @@ pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standi
 /// publication is brought to what the ledger says, nobody else names them.
 pub(super) fn forgotten(session: &Session<'_>, places: &[Place]) -> Result<Vec<Told>, OperateError> {
     let known = session.store.last_publication()?.server;
-    let mut forgotten: Vec<Told> = Vec::new();
+    let mut forgotten = Vec::new();
+    let mut seen = HashSet::new();
     for place in places.iter().filter(|place| place.to.area == Area::Server) {
         // A place that cannot be read is told when it cannot be written.
         for told in place.to.told_since(known).unwrap_or_default() {
@@ -101,7 +102,7 @@ pub(super) fn forgotten(session: &Session<'_>, places: &[Place]) -> Result<Vec<T
             if told.not_after >= session.now
                 && store.record(&told.serial)?.is_none()
                 && store.revocation(&told.serial)?.is_none()
-                && !forgotten.contains(&told)
+                && seen.insert(told.serial)
             {
                 forgotten.push(told);
             }
