@@ -18,7 +18,7 @@ impl Domain {
     }
 
     /// Whether `host` is this domain or lies below it.
-    fn covers(&self, host: &str) -> bool {
+    pub(super) fn covers(&self, host: &str) -> bool {
         host.strip_suffix(&self.0)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
@@ -60,6 +60,22 @@ pub struct IpRange {
 }
 
 impl IpRange {
+    /// Whether this address lies in it.
+    pub(super) fn covers(&self, address: IpAddr) -> bool {
+        let octets = self.octets();
+        let (network, mask) = octets.split_at(octets.len() / 2);
+        let address = match address {
+            IpAddr::V4(v4) => v4.octets().to_vec(),
+            IpAddr::V6(v6) => v6.octets().to_vec(),
+        };
+        address.len() == network.len()
+            && address
+                .iter()
+                .zip(mask)
+                .map(|(a, m)| a & m)
+                .eq(network.iter().copied())
+    }
+
     /// Address and mask, as an iPAddress constraint holds them: 8 octets for IPv4, 32 for IPv6.
     pub fn octets(&self) -> Vec<u8> {
         let mask = |length: u8| -> Vec<u8> {

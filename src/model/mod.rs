@@ -5,7 +5,10 @@
 pub mod clock;
 pub mod constraints;
 pub mod event;
+pub mod host;
 pub mod lifecycle;
+
+pub mod pin;
 pub mod platform;
 pub mod profile;
 pub mod revocation;
@@ -17,7 +20,9 @@ pub mod time;
 pub use clock::Clock;
 pub use constraints::{Domain, IpRange, NameConstraints};
 pub use event::{Event, Fact};
+pub use host::Host;
 pub use lifecycle::{Authority, Draft, Issuer, Record, Signed, State, Status, Subject, Validity};
+pub use pin::{Pin, PinSet, Pinned};
 pub use platform::{Form, Platform};
 pub use profile::Profile;
 pub use revocation::{Reason, Revocation};

@@ -1,0 +1,76 @@
+//! SPKI pins: which keys an app takes for a server's, whoever certified them (RFC 7469 §2.4 has the form of a pin).
+
+use std::fmt;
+
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+
+use super::host::Host;
+use super::time::Time;
+
+/// SHA-256 of a SubjectPublicKeyInfo in DER. Its text form is base64, 44 characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pin(pub [u8; 32]);
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&BASE64.encode(&self.0))
+    }
+}
+
+impl From<Pin> for String {
+    fn from(pin: Pin) -> Self {
+        pin.to_string()
+    }
+}
+
+impl TryFrom<String> for Pin {
+    type Error = InvalidPin;
+
+    fn try_from(text: String) -> Result<Self, InvalidPin> {
+        let octets = BASE64.decode(text.as_bytes()).map_err(|_| InvalidPin)?;
+        octets.try_into().map(Self).map_err(|_| InvalidPin)
+    }
+}
+
+/// A text that is no pin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a pin is the base64 of 32 octets")]
+pub struct InvalidPin;
+
+/// What a pinned key is to its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The server has it.
+    Active,
+    /// The next one: made, published, not in use.
+    Backup,
+    /// The one before: apps in the field may know no other yet.
+    Retiring,
+}
+
+/// A key in a pin set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Its pin.
+    pub pin: Pin,
+    /// What it is to the server.
+    pub role: Role,
+    /// Since when it is that.
+    pub since: Time,
+}
+
+/// The keys of one host. It has two or more, and an end: with one key, losing it would lock the apps out for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinSet {
+    /// Which host.
+    pub host: Host,
+    /// Whether it holds for the hosts below, too.
+    pub include_subdomains: bool,
+    /// When apps are to stop going by it.
+    pub expires: Time,
+    /// The keys, the active one first.
+    pub pins: Vec<Pinned>,
+}
