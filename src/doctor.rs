@@ -125,9 +125,14 @@ fn keys(home: &Home, findings: &mut Vec<Finding>) {
             "good, if it is in a safe; once a year `pki root crl` needs it there (root_key in pki.toml names its place)",
         ));
     }
-    for authority in [Authority::Root, Authority::Issuing] {
+    for authority in [Authority::Root, Authority::Issuing, Authority::Servers] {
         let path = home.key_path(authority);
-        if authority == Authority::Root && !path.exists() {
+        let may_be_away = match authority {
+            Authority::Root => true,
+            Authority::Issuing => false,
+            Authority::Servers => home.servers().is_none(),
+        };
+        if may_be_away && !path.exists() {
             continue;
         }
         let examined = match home.key(authority) {
@@ -138,6 +143,7 @@ fn keys(home: &Home, findings: &mut Vec<Finding>) {
             let code = match authority {
                 Authority::Root => "root-key",
                 Authority::Issuing => "issuing-key",
+                Authority::Servers => "servers-key",
             };
             let remedy = format!("restore {} from a backup", path.display());
             findings.push(Finding::new(code, Severity::Error, why, remedy));
@@ -146,10 +152,12 @@ fn keys(home: &Home, findings: &mut Vec<Finding>) {
 }
 
 fn authorities(home: &Home, now: Time, findings: &mut Vec<Finding>) {
-    for (who, certificate) in [
+    let servers = home.servers().map(|chain| ("servers' CA", chain.issuing()));
+    let standing = [
         ("root", home.chain().root()),
         ("issuing CA", home.chain().issuing()),
-    ] {
+    ];
+    for (who, certificate) in standing.into_iter().chain(servers) {
         let end = certificate.validity().not_after;
         if end < now {
             let message = format!("the certificate of the {who} ended on {}", end.date());
@@ -205,7 +213,7 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     notices(store, findings);
     chain(store, findings);
     clock(session.clock, findings);
-    crls(store, now, findings);
+    crls(&desk.home, store, now, findings);
     certificates(store, now, findings);
     findings.extend(operate::strays(&session).iter().map(stray));
     findings.extend(operate::unwritable(&session).into_iter().map(|(place, error)| {
@@ -347,11 +355,20 @@ fn clock(clock: Clock, findings: &mut Vec<Finding>) {
     }
 }
 
-fn crls(store: &Store, now: Time, findings: &mut Vec<Finding>) {
-    for (authority, remedy) in [
-        (Authority::Root, "pki root crl"),
-        (Authority::Issuing, "pki publish"),
-    ] {
+fn crls(home: &Home, store: &Store, now: Time, findings: &mut Vec<Finding>) {
+    let locked = "servers let nobody in";
+    let servers = home.servers().map(|_| {
+        (
+            Authority::Servers,
+            "pki publish",
+            "who checks it trusts no server of this CA",
+        )
+    });
+    let standing = [
+        (Authority::Root, "pki root crl", locked),
+        (Authority::Issuing, "pki publish", locked),
+    ];
+    for (authority, remedy, then) in standing.into_iter().chain(servers) {
         let crl = match store.last_crl(authority) {
             Ok(Some(crl)) => crl,
             Ok(None) => {
@@ -368,20 +385,21 @@ fn crls(store: &Store, now: Time, findings: &mut Vec<Finding>) {
         let life = crl.next_update - crl.this_update;
         let near = match authority {
             Authority::Root => left < ROOT_CRL,
-            Authority::Issuing => left.as_seconds() * 3 < life.as_seconds(),
+            Authority::Issuing | Authority::Servers => left.as_seconds() * 3 < life.as_seconds(),
         };
         let (ended, ending) = match authority {
             Authority::Root => ("root-crl-ended", "root-crl-ending"),
             Authority::Issuing => ("issuing-crl-ended", "issuing-crl-ending"),
+            Authority::Servers => ("servers-crl-ended", "servers-crl-ending"),
         };
         if left < Span::seconds(0) {
             let message = format!(
-                "the CRL of the {authority} CA ended on {}: servers let nobody in",
+                "the CRL of the {authority} CA ended on {}: {then}",
                 crl.next_update
             );
             findings.push(Finding::new(ended, Severity::Error, message, remedy));
         } else if near {
-            let message = format!("the CRL of the {authority} CA ends in {left}; then servers let nobody in");
+            let message = format!("the CRL of the {authority} CA ends in {left}; then {then}");
             findings.push(Finding::new(ending, Severity::Warning, message, remedy));
         }
     }

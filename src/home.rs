@@ -80,7 +80,7 @@ pub enum HomeError {
     #[error(transparent)]
     Chain(#[from] AuthorityError),
     /// The certificates and the ledger are of two homes.
-    #[error("{path} is not the certificate that this home's ledger began with: files of two homes are mixed")]
+    #[error("{path} is not the certificate that this home's ledger has: files of two homes are mixed")]
     Mixed {
         /// Which file.
         path: Shown,
@@ -104,6 +104,7 @@ pub struct Home {
     path: PathBuf,
     config: Config,
     chain: Chain,
+    servers: Option<Chain>,
 }
 
 /// The exclusive right to change a home: for one commit or one publication. Given back when dropped, or when its holder dies.
@@ -150,14 +151,21 @@ impl Home {
                 why,
             })?;
         demand_outside(path, &config)?;
-        let chain = Chain::new(
-            read_certificate(path, Authority::Root)?,
-            read_certificate(path, Authority::Issuing)?,
-        )?;
+        let root = read_certificate(path, Authority::Root)?;
+        let chain = Chain::of_issuing(root.clone(), read_certificate(path, Authority::Issuing)?)?;
+        let servers = if path.join("servers/servers.crt").exists() {
+            Some(Chain::of_servers(
+                root,
+                read_certificate(path, Authority::Servers)?,
+            )?)
+        } else {
+            None
+        };
         Ok(Self {
             path: path.to_owned(),
             config,
             chain,
+            servers,
         })
     }
 
@@ -171,9 +179,14 @@ impl Home {
         &self.config
     }
 
-    /// Its CAs.
+    /// Root and devices' CA.
     pub fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// Root and servers' CA, once there is one.
+    pub fn servers(&self) -> Option<&Chain> {
+        self.servers.as_ref()
     }
 
     /// The key of an authority: where it is, and its encrypted text, which is private.
@@ -194,6 +207,7 @@ impl Home {
         match authority {
             Authority::Root => self.path.join(&self.config.root_key),
             Authority::Issuing => self.path.join("issuing/issuing.key"),
+            Authority::Servers => self.path.join("servers/servers.key"),
         }
     }
 
@@ -319,6 +333,14 @@ impl Home {
     /// Holds the ledger's first event against the certificates beside it.
     fn checked(&self, store: Store) -> Result<Store, HomeError> {
         self.demand_ours(store.initialized()?)?;
+        // One that the ledger does not know yet is being made: it is recorded after its file is there.
+        if let Some(recorded) = store.servers_ca()? {
+            let file = self.path.join("servers/servers.crt");
+            let found = self.servers.as_ref().map(|chain| chain.issuing().der());
+            if found != Some(recorded.as_slice()) {
+                return Err(HomeError::Mixed { path: Shown(file) });
+            }
+        }
         Ok(store)
     }
 
@@ -382,6 +404,8 @@ pub fn exposed(home: &Path) -> Result<Vec<Exposed>, DiskError> {
         "lock",
         "issuing/issuing.key",
         "root/root.key",
+        "servers",
+        "servers/servers.key",
     ];
     let mut found = Vec::new();
     for name in private {

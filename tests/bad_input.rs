@@ -1520,7 +1520,7 @@ fn files_of_two_homes() {
             "ledger.jsonl" => (
                 "mixed",
                 format!(
-                    "{} is not the certificate that this home's ledger began with: files of two homes are mixed",
+                    "{} is not the certificate that this home's ledger has: files of two homes are mixed",
                     root.display()
                 ),
             ),
@@ -1561,9 +1561,8 @@ fn files_of_two_homes() {
         std::fs::copy(theirs.home().join(file), mixed.home().join(file)).unwrap();
     }
     let root = mixed.home().join("root/root.crt").display().to_string();
-    let message = format!(
-        "{root} is not the certificate that this home's ledger began with: files of two homes are mixed"
-    );
+    let message =
+        format!("{root} is not the certificate that this home's ledger has: files of two homes are mixed");
     fails(
         &mixed,
         &issue,

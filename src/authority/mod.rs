@@ -1,14 +1,16 @@
-//! Who may sign what. The root and the issuing CA are different types, because they have different powers.
+//! Who may sign what. The root, the devices' CA and the servers' CA are different types, because they have different powers.
 
 mod issuing;
 mod root;
+mod servers;
 
 pub use issuing::{Issuing, Order};
 pub use root::Root;
+pub use servers::Servers;
 
 use crate::key::KeyError;
-use crate::model::{Issuer, Time};
-use crate::x509::{Certificate, X509Error};
+use crate::model::{Authority, Issuer, Time};
+use crate::x509::{Certificate, Usage, X509Error};
 
 /// Why an authority will not sign.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +25,8 @@ pub enum AuthorityError {
     #[error("the key of the {0} does not belong to its certificate")]
     KeyMismatch(&'static str),
     /// The issuing CA is not the root's.
-    #[error("the issuing CA's certificate is not issued by the root beside it")]
-    ChainBroken,
+    #[error("the certificate of the {0} is not issued by the root beside it")]
+    ChainBroken(&'static str),
     /// The certificate is not a CA's of ours.
     #[error("the certificate of the {0} is not one that this program made")]
     NotOurs(&'static str),
@@ -42,7 +44,7 @@ pub enum AuthorityError {
     },
 }
 
-/// The certificates of root and issuing CA, which belong together.
+/// The certificates of the root and of a CA that it made, which belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     root: Certificate,
@@ -50,24 +52,60 @@ pub struct Chain {
     issuer: Issuer,
 }
 
+/// Whom a CA is, in errors.
+fn name(authority: Authority) -> &'static str {
+    match authority {
+        Authority::Root => "root",
+        Authority::Issuing => "issuing CA",
+        Authority::Servers => "servers' CA",
+    }
+}
+
+/// What the certificate of a CA says of the use of its key: neither of the two that the root makes can pass for the other.
+fn usage(authority: Authority) -> Usage {
+    Usage {
+        digital_signature: authority == Authority::Issuing,
+        key_cert_sign: true,
+        crl_sign: true,
+        client_auth: authority == Authority::Issuing,
+        server_auth: authority == Authority::Servers,
+    }
+}
+
 impl Chain {
-    /// The chain of these two.
+    /// The chain of the root and the devices' CA.
     ///
     /// # Errors
     /// Where they are not CAs of this program's making, or the root did not issue the other.
-    pub fn new(root: Certificate, issuing: Certificate) -> Result<Self, AuthorityError> {
-        for (who, certificate) in [("root", &root), ("issuing CA", &issuing)] {
-            if !certificate.is_ca() || certificate.name_constraints().is_none() {
-                return Err(AuthorityError::NotOurs(who));
+    pub fn of_issuing(root: Certificate, issuing: Certificate) -> Result<Self, AuthorityError> {
+        Self::new(root, issuing, Authority::Issuing)
+    }
+
+    /// The chain of the root and the servers' CA.
+    ///
+    /// # Errors
+    /// As [`Self::of_issuing`].
+    pub fn of_servers(root: Certificate, servers: Certificate) -> Result<Self, AuthorityError> {
+        Self::new(root, servers, Authority::Servers)
+    }
+
+    fn new(root: Certificate, issuing: Certificate, authority: Authority) -> Result<Self, AuthorityError> {
+        let who = name(authority);
+        for (authority, certificate) in [(Authority::Root, &root), (authority, &issuing)] {
+            let is_ours = certificate.is_ca()
+                && certificate.name_constraints().is_some()
+                && certificate.usage() == usage(authority);
+            if !is_ours {
+                return Err(AuthorityError::NotOurs(name(authority)));
             }
         }
         if !root.is_issued_by(&root) || !issuing.is_issued_by(&root) {
-            return Err(AuthorityError::ChainBroken);
+            return Err(AuthorityError::ChainBroken(who));
         }
         let issuer = Issuer {
             organization: issuing
                 .organization()
-                .ok_or(AuthorityError::NotOurs("issuing CA"))?
+                .ok_or(AuthorityError::NotOurs(who))?
                 .to_owned(),
             validity: issuing.validity(),
             constraints: [&root, &issuing]
@@ -87,12 +125,12 @@ impl Chain {
         &self.root
     }
 
-    /// The issuing CA's certificate.
+    /// The certificate of the CA that the root made.
     pub fn issuing(&self) -> &Certificate {
         &self.issuing
     }
 
-    /// What a draft must know of the issuing CA.
+    /// What a draft must know of that CA.
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }

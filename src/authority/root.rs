@@ -1,4 +1,4 @@
-//! The root: makes issuing CAs and its own CRL, and nothing else.
+//! The root: makes the issuing CAs, of devices and of servers, and its own CRL, and nothing else.
 
 use rand_core::CryptoRng;
 
@@ -68,7 +68,7 @@ impl Root {
         &self.key
     }
 
-    /// Signs an issuing CA for `public_key`, with the root's own constraints and within its life.
+    /// Signs the devices' CA for `public_key`, with the root's own constraints and within its life.
     ///
     /// # Errors
     /// Where the certificate cannot be made.
@@ -79,6 +79,33 @@ impl Root {
         now: Time,
         rng: &mut impl CryptoRng,
     ) -> Result<Chain, AuthorityError> {
+        let issuing = self.sign_authority(Authority::Issuing, public_key, base_url, now, rng)?;
+        Chain::of_issuing(self.certificate.clone(), issuing)
+    }
+
+    /// Signs the servers' CA for `public_key`, likewise.
+    ///
+    /// # Errors
+    /// Where the certificate cannot be made.
+    pub fn sign_servers(
+        &self,
+        public_key: &PublicKey,
+        base_url: Option<&str>,
+        now: Time,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Chain, AuthorityError> {
+        let servers = self.sign_authority(Authority::Servers, public_key, base_url, now, rng)?;
+        Chain::of_servers(self.certificate.clone(), servers)
+    }
+
+    fn sign_authority(
+        &self,
+        authority: Authority,
+        public_key: &PublicKey,
+        base_url: Option<&str>,
+        now: Time,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Certificate, AuthorityError> {
         let constraints = self
             .certificate
             .name_constraints()
@@ -91,7 +118,7 @@ impl Root {
             public_key,
             pointers: base_url.map(|url| Pointers::new(url, Authority::Root)),
             kind: Kind::Authority(AuthorityKind {
-                authority: Authority::Issuing,
+                authority,
                 organization: self
                     .certificate
                     .organization()
@@ -100,8 +127,7 @@ impl Root {
                 constraints,
             }),
         };
-        let issuing = build::certificate(&template, &self.certificate, &self.key)?;
-        Chain::new(self.certificate.clone(), issuing)
+        Ok(build::certificate(&template, &self.certificate, &self.key)?)
     }
 
     /// Signs the root's CRL, in DER.

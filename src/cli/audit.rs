@@ -4,6 +4,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::model::server::OldPin;
 use crate::model::{Event, Fact};
 use crate::store::{StoreError, Tail};
 
@@ -190,6 +191,45 @@ fn line(event: &Event) -> String {
             )
         }
         Fact::Published { public, server, .. } => format!("published    public {public}, server {server}"),
+        Fact::ServersCa { .. } => "servers' CA  made".into(),
+        Fact::ServerAdded { host, active, .. } => format!("server       {host} added, its key is {active}"),
+        Fact::ServerCertified(certified) => format!(
+            "server       {} certified, {} until {}",
+            certified.host,
+            certified.serial,
+            certified.validity.not_after.date()
+        ),
+        Fact::ServerImported { host, certificate } => format!(
+            "server       {host} has a certificate of another CA until {}",
+            certificate.validity.not_after.date()
+        ),
+        Fact::ServerRotated {
+            host,
+            backup,
+            old_pin,
+        } => {
+            let old = match old_pin {
+                OldPin::Retires => "retires",
+                OldPin::Dropped => "is dropped",
+            };
+            format!("server       {host} rotated, the old key {old}, the new backup key is {backup}")
+        }
+        Fact::ServerRevoked {
+            serial, host, reason, ..
+        } => {
+            let host = host.as_ref().map_or("(unknown)".to_owned(), ToString::to_string);
+            format!("revoked      {host} {serial} ({reason})")
+        }
+        Fact::PinsSigned {
+            number,
+            pins,
+            expires,
+            ..
+        } => format!(
+            "pins signed  {number}, {} pins, until {}",
+            pins.len(),
+            expires.date()
+        ),
         Fact::ClockConfirmed { clock, last } => format!("clock        {clock} confirmed, after {last}"),
     };
     format!("{:>6}  {}  {what}  by {}", event.seq, event.time, event.by)

@@ -240,7 +240,10 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let failure = Self::new(Exit::Refused, "policy", &refusal);
         match refusal {
-            Refusal::Days { max, .. } => failure.hint(format!("ask for 1 to {max} days")),
+            Refusal::Host(_) => failure.hint(
+                "a public CA can certify it: `pki server csr HOST`; what this PKI may vouch for was fixed by --domain and --ip-range of `pki init`",
+            ),
+            Refusal::Days { max, .. } | Refusal::ServerDays { max, .. } => failure.hint(format!("ask for 1 to {max} days")),
             Refusal::IssuerEnds(_) => failure.hint(ROTATE),
             Refusal::IssuerNotYet(_) => failure.hint("set the clock"),
         }

@@ -2,10 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::host::Host;
 use super::lifecycle::{Authority, Validity};
+use super::pin::Pin;
 use super::platform::{Form, Platform};
 use super::revocation::Reason;
 use super::serial::Serial;
+use super::server::{Certified, OldPin, Origin, ServerCertificate};
 use super::subject::{Address, Email, Employee, PersonName};
 use super::time::Time;
 
@@ -94,6 +97,68 @@ pub enum Fact {
         /// The directories it went to, beside the home's own.
         targets: Vec<String>,
     },
+    /// The servers' CA was made.
+    ServersCa {
+        /// Its certificate, DER.
+        #[serde(with = "base64")]
+        certificate: Vec<u8>,
+    },
+    /// A server was taken in: from now on its pins are published.
+    ServerAdded {
+        /// Its name.
+        host: Host,
+        /// Whether apps are to hold the hosts below it to the same pins.
+        include_subdomains: bool,
+        /// The pin of the key that it uses.
+        active: Pin,
+        /// Where that key was made.
+        origin: Origin,
+        /// The pin of the key that it will use next.
+        backup: Pin,
+    },
+    /// A server's certificate was signed by the servers' CA.
+    ServerCertified(Box<Certified>),
+    /// A server's certificate of another CA was taken in.
+    ServerImported {
+        /// Whose it is.
+        host: Host,
+        /// What is known of it.
+        #[serde(flatten)]
+        certificate: ServerCertificate,
+    },
+    /// A server's backup key took the place of its active one.
+    ServerRotated {
+        /// Which server.
+        host: Host,
+        /// The pin of the new backup key.
+        backup: Pin,
+        /// What becomes of the old key's pin.
+        old_pin: OldPin,
+    },
+    /// A server's certificate of the servers' CA is no longer good.
+    ServerRevoked {
+        /// Which certificate.
+        serial: Serial,
+        /// Whose it was; absent where only a published CRL knew of it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        host: Option<Host>,
+        /// Why.
+        reason: Reason,
+        /// Since when, where that is not the event's own time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        since: Option<Time>,
+    },
+    /// The pin sets were signed.
+    PinsSigned {
+        /// Their number, which only rises.
+        number: u64,
+        /// Until when apps go by them.
+        expires: Time,
+        /// Every pin in them.
+        pins: Vec<Pin>,
+        /// SHA-256 of `pins.json`, hexadecimal.
+        sha256: String,
+    },
     /// The operator went on although the clock stood before the last event, or far after it.
     ClockConfirmed {
         /// What the clock said.
@@ -152,7 +217,7 @@ pub enum KeySource {
 }
 
 /// Octets as base64 text (RFC 4648 §4).
-mod base64 {
+pub(crate) mod base64 {
     use data_encoding::BASE64;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

@@ -72,6 +72,10 @@ impl FromStr for Host {
         if text.contains(':') {
             return Err(InvalidHost::Port(shown()));
         }
+        // The CN of its certificate holds no more (RFC 5280 appendix A.1: ub-common-name).
+        if text.len() > 64 {
+            return Err(InvalidHost::Long(shown()));
+        }
         text.parse()
             .map(Self::Name)
             .map_err(|_| InvalidHost::Name(shown()))
@@ -96,6 +100,9 @@ pub enum InvalidHost {
     /// A port.
     #[error("{0} has a port: name the host alone")]
     Port(String),
+    /// More characters than a CN holds.
+    #[error("{0} has more than 64 characters, which a certificate's CN does not hold")]
+    Long(String),
     /// Anything else.
     #[error("{0} is not a host such as api.acme.example (two labels or more, letters, digits and hyphens)")]
     Name(String),
@@ -132,6 +139,9 @@ mod tests {
             ("", "two labels"),
             ("1.2.3", "two labels"),
         ];
+        let long = format!("{}.acme.example", "a".repeat(52));
+        assert!(host(&long).unwrap_err().to_string().contains("64 characters"));
+        assert!(host(&long[1..]).is_ok());
         for (text, why) in refused {
             let told = host(text).unwrap_err().to_string();
             assert!(told.contains(why), "{text}: {told}");

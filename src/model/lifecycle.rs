@@ -20,6 +20,8 @@ pub enum Authority {
     Root,
     /// The devices' CA.
     Issuing,
+    /// The servers' CA.
+    Servers,
 }
 
 impl Authority {
@@ -28,6 +30,7 @@ impl Authority {
         match self {
             Self::Root => "root",
             Self::Issuing => "issuing",
+            Self::Servers => "servers",
         }
     }
 }

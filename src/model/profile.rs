@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::host::Host;
 use super::lifecycle::{Draft, EmailLeftOut, Holder, Issuer, Remark, Subject, Validity};
 use super::subject::Address;
 use super::text::quoted;
@@ -65,6 +66,17 @@ pub enum Refusal {
         /// The profile.
         profile: String,
     },
+    /// The life asked for is longer than a server's certificate may have, or none at all.
+    #[error("{asked} days is outside what a server's certificate may live (1 to {max})")]
+    ServerDays {
+        /// What was asked for.
+        asked: i64,
+        /// The bound.
+        max: i64,
+    },
+    /// The CAs may not vouch for this host.
+    #[error("{0} lies outside of what the name constraints of this PKI's CAs permit")]
+    Host(Host),
     /// The issuing CA ends too soon.
     #[error("the issuing CA ends on {}, less than 7 days from now", .0.date())]
     IssuerEnds(Time),
@@ -80,11 +92,30 @@ struct File {
     max_days: i64,
 }
 
+impl Issuer {
+    /// The shortest life that is worth handing out where the CA's end cuts it.
+    const WORTHWHILE: Span = Span::days(7);
+
+    /// The validity of a certificate that is made at `now` to live for `life`: cut to the CA's own end.
+    ///
+    /// # Errors
+    /// Where the CA has too little left, or has not begun.
+    pub fn validity_of(&self, life: Span, now: Time) -> Result<Validity, Refusal> {
+        if now < self.validity.not_before {
+            return Err(Refusal::IssuerNotYet(self.validity.not_before));
+        }
+        if self.validity.not_after - now < Self::WORTHWHILE {
+            return Err(Refusal::IssuerEnds(self.validity.not_after));
+        }
+        let mut validity = Validity::starting(now, self.validity.not_before, life);
+        validity.not_after = validity.not_after.min(self.validity.not_after);
+        Ok(validity)
+    }
+}
+
 impl Profile {
     /// The longest life that any profile may allow, in days.
     pub const LIMIT: i64 = 398;
-    /// The shortest life that is worth handing out where the issuing CA's end cuts it.
-    const WORTHWHILE: Span = Span::days(7);
     /// The most characters of a CN (RFC 5280 appendix A.1: ub-common-name).
     const COMMON_NAME: usize = 64;
 
@@ -143,16 +174,10 @@ impl Profile {
                 profile: self.name.clone(),
             });
         }
-        if now < issuer.validity.not_before {
-            return Err(Refusal::IssuerNotYet(issuer.validity.not_before));
-        }
-        if issuer.validity.not_after - now < Self::WORTHWHILE {
-            return Err(Refusal::IssuerEnds(issuer.validity.not_after));
-        }
+        let life = Span::days(days);
+        let validity = issuer.validity_of(life, now)?;
         let mut remarks = Vec::new();
-        let mut validity = Validity::starting(now, issuer.validity.not_before, Span::days(days));
-        if validity.not_after > issuer.validity.not_after {
-            validity.not_after = issuer.validity.not_after;
+        if validity.not_after - validity.not_before < Span::seconds(life.as_seconds() - 1) {
             remarks.push(Remark::CutToIssuer {
                 not_after: validity.not_after,
             });

@@ -97,7 +97,9 @@ pub fn refresh_at(
     session.commit(unknown)?;
     let (previous, published) = remember(published);
     let own_crl = own_crl(&places)?;
-    let mut revoked = session.store.revoked(gone_before(session, previous))?;
+    let mut revoked = session
+        .store
+        .revoked(Authority::Issuing, gone_before(session, previous))?;
     let mut done = Published {
         adopted,
         forgotten: forgotten(session, &places)?,
@@ -196,7 +198,9 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     let root_crl = root_crl(session, &published)?;
     let (previous, _) = remember(published);
     let number = previous.map(|p| p.number);
-    let revoked = session.store.revoked(gone_before(session, previous))?;
+    let revoked = session
+        .store
+        .revoked(Authority::Issuing, gone_before(session, previous))?;
     let current =
         own_crl(&places)?.and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
     let Some((revoked, issuing_crl)) = current else {

@@ -122,7 +122,7 @@ pub(super) fn unknown_revocations(
         let Ok(crl) = Crl::parse(&standing.der) else {
             continue;
         };
-        let known = session.store.revoked(None)?;
+        let known = session.store.revoked(Authority::Issuing, None)?;
         let mut known = known.iter().map(|revocation| revocation.serial).peekable();
         for entry in crl.entries() {
             let entry = entry.map_err(crate::authority::AuthorityError::X509)?;

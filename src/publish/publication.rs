@@ -96,7 +96,7 @@ impl Rejected {
             | Self::Older { authority, .. }
             | Self::SameNumber(authority, _) => match authority {
                 Authority::Root => "pki root crl",
-                Authority::Issuing => "pki publish",
+                Authority::Issuing | Authority::Servers => "pki publish",
             },
             Self::Entries(_) | Self::Pem(_) => "pki publish",
         }

@@ -15,6 +15,11 @@
 //! | `z` serial | the record, where it is revoked: what servers accept is found without these |
 //! | `d` address 00 seq | its serial |
 //! | `v` serial | the revocation |
+//! | `a` | the certificate of the servers' CA |
+//! | `s` host | the server, JSON |
+//! | `k` serial | a server's certificate: its end and its host |
+//! | `w` serial | the revocation of a server's certificate |
+//! | `y` | the number and the end of the last pin sets |
 
 use super::StoreError;
 use super::ledger::{Entry, Position};
@@ -47,7 +52,7 @@ pub struct LastPublication {
 
 /// The index over some map.
 pub(super) struct Index {
-    map: Box<dyn Map>,
+    pub(super) map: Box<dyn Map>,
 }
 
 /// The key of the position: written after everything else.
@@ -59,12 +64,14 @@ const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
 const INITIALIZED: &[u8] = b"i";
 const PUBLICATION: &[u8] = b"n";
 const REVOCATION: &[u8] = b"x";
+const DEVICES_REVOKED: u8 = b'v';
+pub(super) const SERVERS_REVOKED: u8 = b'w';
 
-fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
+pub(super) fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
     [&[kind], rest].concat()
 }
 
-fn corrupt(what: &str) -> StoreError {
+pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Index(format!("its entry for {what} cannot be read"))
 }
 
@@ -210,12 +217,20 @@ impl Index {
         })
     }
 
-    /// Every revocation, by serial, with the end of its certificate where the certificate is known.
+    /// Every revocation of the certificates that an authority has signed, by serial, with the end of its certificate where the certificate is
+    /// known.
     pub(super) fn revocations(
         &self,
+        authority: Authority,
         visit: &mut dyn FnMut(Revocation, Option<Time>),
     ) -> Result<(), StoreError> {
-        self.map.scan(b"v", &mut |key, value| {
+        let kind = match authority {
+            // Its CAs are not taken back one by one: with one of them the whole PKI would be.
+            Authority::Root => return Ok(()),
+            Authority::Issuing => DEVICES_REVOKED,
+            Authority::Servers => SERVERS_REVOKED,
+        };
+        self.map.scan(&[kind], &mut |key, value| {
             let serial = Serial::from_octets(&key[1..]).ok_or_else(|| corrupt("a revocation"))?;
             let (revocation, not_after) = read_revocation(serial, value)?;
             visit(revocation, not_after);
@@ -224,7 +239,11 @@ impl Index {
     }
 
     pub(super) fn revocation(&self, serial: &Serial) -> Result<Option<Revocation>, StoreError> {
-        let value = self.map.value(&key(b'v', serial.octets()))?;
+        self.revocation_of(DEVICES_REVOKED, serial)
+    }
+
+    pub(super) fn revocation_of(&self, kind: u8, serial: &Serial) -> Result<Option<Revocation>, StoreError> {
+        let value = self.map.value(&key(kind, serial.octets()))?;
         value
             .map(|value| Ok(read_revocation(*serial, &value)?.0))
             .transpose()
@@ -249,8 +268,8 @@ impl Index {
 /// Events applied and not yet written: later ones see what earlier ones say. What is held is what they come to, which is a fraction of
 /// what they say: no certificates.
 pub(super) struct Pending<'a> {
-    index: &'a mut Index,
-    writes: Writes,
+    pub(super) index: &'a mut Index,
+    pub(super) writes: Writes,
 }
 
 impl Pending<'_> {
@@ -269,7 +288,7 @@ impl Pending<'_> {
         self.index.map.write(std::mem::take(&mut self.writes))
     }
 
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.writes.insert(key, Some(value));
     }
 
@@ -280,6 +299,14 @@ impl Pending<'_> {
             }
         }
         self.index.record(serial)
+    }
+
+    /// What a key has, once all that waits is written.
+    pub(super) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.writes.get(key) {
+            Some(waiting) => Ok(waiting.clone()),
+            None => self.index.map.value(key),
+        }
     }
 
     fn put_record(&mut self, record: &Record) {
@@ -327,7 +354,7 @@ impl Pending<'_> {
                     None => Time::MAX,
                 };
                 let value = [&seconds(at)[..], &[reason_octet(reason)], &seconds(end)].concat();
-                self.put(key(b'v', serial.octets()), value);
+                self.put(key(DEVICES_REVOKED, serial.octets()), value);
                 // What had ended by then need not be on a CRL: whether it must is found by comparing lists.
                 if end >= event.time {
                     self.put(REVOCATION.to_vec(), vec![1]);
@@ -361,6 +388,13 @@ impl Pending<'_> {
                     [public.to_be_bytes(), server.to_be_bytes()].concat(),
                 );
             }
+            Fact::ServersCa { .. }
+            | Fact::ServerAdded { .. }
+            | Fact::ServerCertified(_)
+            | Fact::ServerImported { .. }
+            | Fact::ServerRotated { .. }
+            | Fact::ServerRevoked { .. }
+            | Fact::PinsSigned { .. } => self.take_server(event)?,
             Fact::ClockConfirmed { .. } => {}
         }
         let position = [
@@ -418,11 +452,11 @@ impl Pending<'_> {
     }
 }
 
-fn seconds(time: Time) -> [u8; 8] {
+pub(super) fn seconds(time: Time) -> [u8; 8] {
     time.unix().to_be_bytes()
 }
 
-fn reason_octet(reason: Reason) -> u8 {
+pub(super) fn reason_octet(reason: Reason) -> u8 {
     match reason {
         Reason::Unspecified => 0,
         Reason::Lost => 1,
@@ -512,7 +546,7 @@ fn read_revocation(serial: Serial, value: &[u8]) -> Result<(Revocation, Option<T
 }
 
 /// Fixed-width fields, taken off one by one.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -525,11 +559,11 @@ impl Fields<'_> {
         self.array().map(|[octet]| octet)
     }
 
-    fn number(&mut self) -> Option<u64> {
+    pub(super) fn number(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    fn time(&mut self) -> Option<Time> {
+    pub(super) fn time(&mut self) -> Option<Time> {
         self.array().map(i64::from_be_bytes).map(Time::from_unix)
     }
 }

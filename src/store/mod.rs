@@ -12,12 +12,14 @@ mod index;
 mod ledger;
 mod map;
 mod open;
+mod servers;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use index::{LastCrl, LastPublication};
 pub use ledger::{Entry, Position, Tail};
+pub use servers::LastPins;
 
 use head::Head;
 use index::Index;
@@ -26,8 +28,9 @@ use open::{WHOLE, current_index, demand_acknowledged, demand_head, open_on_disk,
 
 use crate::disk::{self, DiskError};
 use crate::model::event::Issued;
+use crate::model::server::{Certified, SignedServer};
 use crate::model::{
-    Address, Authority, Clock, Employee, Event, Fact, Record, Revocation, Serial, Signed, Time,
+    Address, Authority, Clock, Employee, Event, Fact, Host, Record, Revocation, Serial, Server, Signed, Time,
 };
 
 /// Why the store cannot answer or take something in.
@@ -317,6 +320,23 @@ impl Store {
         Ok(committed)
     }
 
+    /// Records a server's signed certificate. Only now may anybody see it.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit_server(
+        &mut self,
+        before: Vec<Fact>,
+        signed: SignedServer,
+        time: Time,
+        by: &str,
+    ) -> Result<Certified, StoreError> {
+        let certified = signed.into_certified();
+        let fact = Fact::ServerCertified(Box::new(certified.clone()));
+        self.commit(before.into_iter().chain([fact]).collect(), time, by)?;
+        Ok(certified)
+    }
+
     /// Takes acknowledged entries into the index. An index that cannot follow is left behind: the next open catches up.
     fn advance(&mut self, entries: &[Entry], time: Time) {
         if let Some(last) = entries.last() {
@@ -368,14 +388,18 @@ impl Store {
         self.index.records(visit)
     }
 
-    /// What is revoked and belongs on a CRL whose predecessor was made at `previous`: an entry stays for one CRL beyond the end of
+    /// What belongs on an authority's CRL whose predecessor was made at `previous`: an entry stays for one CRL beyond the end of
     /// its certificate (RFC 5280 §3.3). In the order of the serials.
     ///
     /// # Errors
     /// A damaged index.
-    pub fn revoked(&self, previous: Option<Time>) -> Result<Vec<Revocation>, StoreError> {
+    pub fn revoked(
+        &self,
+        authority: Authority,
+        previous: Option<Time>,
+    ) -> Result<Vec<Revocation>, StoreError> {
         let mut list = Vec::new();
-        self.index.revocations(&mut |revocation, not_after| {
+        self.index.revocations(authority, &mut |revocation, not_after| {
             let gone = match (not_after, previous) {
                 (Some(end), Some(previous)) => end < previous,
                 (None, _) | (_, None) => false,
@@ -398,6 +422,46 @@ impl Store {
     /// Whether something was revoked after the issuing CA's last CRL: a new one is due, whatever else holds.
     pub fn revoked_since_crl(&self) -> Result<bool, StoreError> {
         self.index.revoked_since_crl()
+    }
+
+    /// The certificate of the servers' CA, DER, once there is one.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn servers_ca(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.index.servers_ca()
+    }
+
+    /// The server of this name.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn server(&self, host: &Host) -> Result<Option<Server>, StoreError> {
+        self.index.server(host)
+    }
+
+    /// Every server, by name.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn servers(&self) -> Result<Vec<Server>, StoreError> {
+        self.index.servers()
+    }
+
+    /// Whose certificate of the servers' CA this is, and its revocation.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn certified(&self, serial: &Serial) -> Result<Option<(Host, Option<Revocation>)>, StoreError> {
+        self.index.certified(serial)
+    }
+
+    /// The pin sets that were signed last.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn last_pins(&self) -> Result<Option<LastPins>, StoreError> {
+        self.index.last_pins()
     }
 
     /// The last CRL of an authority.

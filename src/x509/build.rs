@@ -11,7 +11,8 @@ use rcgen::{
 use super::lint::{self, Expected};
 use super::{Certificate, X509Error, extension};
 use crate::key::{PublicKey, SoftwareKey};
-use crate::model::{Authority, Draft, NameConstraints, Serial, Time, Validity};
+use crate::model::server::ServerDraft;
+use crate::model::{Authority, Draft, Host, NameConstraints, Serial, Time, Validity};
 
 /// UID (RFC 4519 §2.39).
 const USER_ID: &[u64] = &[0, 9, 2342, 19_200_300, 100, 1, 1];
@@ -36,6 +37,8 @@ pub enum Kind<'a> {
     Authority(AuthorityKind<'a>),
     /// A device's.
     Device(&'a Draft),
+    /// A server's.
+    Server(&'a ServerDraft),
 }
 
 /// What a CA's certificate says.
@@ -76,6 +79,7 @@ pub fn authority_name(authority: Authority, organization: &str) -> String {
     match authority {
         Authority::Root => format!("{organization} Root CA"),
         Authority::Issuing => format!("{organization} Issuing CA"),
+        Authority::Servers => format!("{organization} Servers CA"),
     }
 }
 
@@ -152,6 +156,14 @@ fn params(template: &Template<'_>) -> Result<CertificateParams, X509Error> {
             )?;
             draft.validity()
         }
+        Kind::Server(draft) => {
+            server_params(
+                &mut params,
+                draft,
+                extension::subject_key_identifier(&identifier)?,
+            )?;
+            draft.validity()
+        }
     };
     params.not_before = date_time(validity.not_before)?;
     params.not_after = date_time(validity.not_after)?;
@@ -174,6 +186,11 @@ fn authority_params(params: &mut CertificateParams, ca: &AuthorityKind<'_>) -> R
             params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             params.key_usages.insert(0, KeyUsagePurpose::DigitalSignature);
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        }
+        // It signs no statements: those are the devices' CA's.
+        Authority::Servers => {
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         }
     }
     Ok(())
@@ -200,6 +217,29 @@ fn device_params(
     }
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    params.custom_extensions.push(ski);
+    Ok(())
+}
+
+fn server_params(
+    params: &mut CertificateParams,
+    draft: &ServerDraft,
+    ski: CustomExtension,
+) -> Result<(), X509Error> {
+    let host = draft.host();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, host.to_string());
+    params.subject_alt_names = vec![match host {
+        Host::Name(name) => SanType::DnsName(
+            name.as_str()
+                .try_into()
+                .map_err(|e: rcgen::Error| X509Error::Build(e.to_string()))?,
+        ),
+        Host::Address(address) => SanType::IpAddress(*address),
+    }];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.custom_extensions.push(ski);
     Ok(())
 }

@@ -29,8 +29,24 @@ pub struct Certificate {
     validity: Validity,
     public_key: PublicKey,
     is_ca: bool,
+    usage: Usage,
     subject_key_identifier: Option<Vec<u8>>,
     name_constraints: Option<NameConstraints>,
+}
+
+/// What a certificate's key may be used for: its keyUsage and extKeyUsage, as far as this program goes by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// keyUsage digitalSignature.
+    pub digital_signature: bool,
+    /// keyUsage keyCertSign.
+    pub key_cert_sign: bool,
+    /// keyUsage cRLSign.
+    pub crl_sign: bool,
+    /// id-kp-clientAuth.
+    pub client_auth: bool,
+    /// id-kp-serverAuth.
+    pub server_auth: bool,
 }
 
 impl Certificate {
@@ -61,11 +77,21 @@ impl Certificate {
         ));
         let mut subject_key_identifier = None;
         let mut name_constraints = None;
+        let mut usage = Usage::default();
         for item in tbs.extensions() {
             match item.parsed_extension() {
                 ParsedExtension::SubjectKeyIdentifier(id) => subject_key_identifier = Some(id.0.to_vec()),
                 ParsedExtension::NameConstraints(parsed) => {
                     name_constraints = Some(extension::read_name_constraints(parsed)?);
+                }
+                ParsedExtension::KeyUsage(bits) => {
+                    usage.digital_signature = bits.digital_signature();
+                    usage.key_cert_sign = bits.key_cert_sign();
+                    usage.crl_sign = bits.crl_sign();
+                }
+                ParsedExtension::ExtendedKeyUsage(purposes) => {
+                    usage.client_auth = purposes.client_auth;
+                    usage.server_auth = purposes.server_auth;
                 }
                 ParsedExtension::ParseError { error } => return Err(malformed(error)),
                 _ => {}
@@ -91,6 +117,7 @@ impl Certificate {
             public_key: PublicKey::from_spki(tbs.subject_pki.raw)
                 .map_err(|e| X509Error::Foreign(format!("the certificate cannot be used: {e}")))?,
             is_ca: tbs.is_ca(),
+            usage,
             subject_key_identifier,
             name_constraints,
             der: der.to_vec(),
@@ -158,6 +185,11 @@ impl Certificate {
     /// basicConstraints cA.
     pub fn is_ca(&self) -> bool {
         self.is_ca
+    }
+
+    /// What its key may be used for.
+    pub fn usage(&self) -> Usage {
+        self.usage
     }
 
     /// The key identifier that the certificates it signs refer to: its own SKI.

@@ -6,6 +6,8 @@
     reason = "an extension that is not named is refused"
 )]
 
+use std::net::IpAddr;
+
 use x509_parser::asn1_rs::Tag;
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{DistributionPointName, GeneralName, KeyUsage, ParsedExtension};
@@ -13,7 +15,7 @@ use x509_parser::prelude::FromDer;
 
 use super::build::{Kind, Pointers, Template, authority_name};
 use super::{Certificate, X509Error, extension};
-use crate::model::{Authority, Time, Validity};
+use crate::model::{Authority, Host, Time, Validity};
 
 /// What the octets must say. Without an issuer they are a root's.
 pub(super) struct Expected<'a> {
@@ -77,6 +79,7 @@ fn names(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
                 .chain(common_name)
                 .collect()
         }
+        Kind::Server(draft) => vec![("2.5.4.3", draft.host().to_string())],
     };
     let found: Option<Vec<(String, String)>> = tbs
         .subject
@@ -107,6 +110,7 @@ fn times(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
     let wanted = match &expected.template.kind {
         Kind::Authority(ca) => ca.validity,
         Kind::Device(draft) => draft.validity(),
+        Kind::Server(draft) => draft.validity(),
     };
     let found = Validity {
         not_before: Time::from_unix(tbs.validity.not_before.timestamp()),
@@ -154,9 +158,11 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
             }
             ParsedExtension::KeyUsage(KeyUsage { flags }) => critical && *flags == key_usage(&template.kind),
             ParsedExtension::ExtendedKeyUsage(usage) => {
+                let wanted = purpose(&template.kind);
                 !critical
-                    && usage.client_auth
-                    && !(usage.any || usage.server_auth || usage.code_signing || usage.email_protection)
+                    && usage.client_auth == (wanted == Some(Purpose::Client))
+                    && usage.server_auth == (wanted == Some(Purpose::Server))
+                    && !(usage.any || usage.code_signing || usage.email_protection)
                     && !(usage.time_stamping || usage.ocsp_signing)
                     && usage.other.is_empty()
             }
@@ -164,13 +170,13 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
                 Kind::Authority(ca) => {
                     critical && basic.ca && basic.path_len_constraint == Some(path_length(ca.authority))
                 }
-                Kind::Device(_) => false,
+                Kind::Device(_) | Kind::Server(_) => false,
             },
             ParsedExtension::NameConstraints(parsed) => match &template.kind {
                 Kind::Authority(ca) => {
                     critical && extension::read_name_constraints(parsed)? == *ca.constraints
                 }
-                Kind::Device(_) => false,
+                Kind::Device(_) | Kind::Server(_) => false,
             },
             ParsedExtension::SubjectAlternativeName(names) => match &template.kind {
                 Kind::Authority(_) => false,
@@ -179,6 +185,15 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
                         .rfc822_name()
                         .map(|email| GeneralName::RFC822Name(email.as_str()));
                     !critical && names.general_names.iter().eq(email.iter())
+                }
+                Kind::Server(draft) => {
+                    let (text, octets) = match draft.host() {
+                        Host::Name(name) => (Some(name.as_str()), Vec::new()),
+                        Host::Address(IpAddr::V4(address)) => (None, address.octets().to_vec()),
+                        Host::Address(IpAddr::V6(address)) => (None, address.octets().to_vec()),
+                    };
+                    let host = text.map_or(GeneralName::IPAddress(&octets), GeneralName::DNSName);
+                    !critical && names.general_names == [host]
                 }
             },
             ParsedExtension::CRLDistributionPoints(points) => {
@@ -223,15 +238,34 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
 fn path_length(authority: Authority) -> u32 {
     match authority {
         Authority::Root => 1,
-        Authority::Issuing => 0,
+        Authority::Issuing | Authority::Servers => 0,
+    }
+}
+
+/// What a certificate, or those that a CA signs, are for (RFC 5280 §4.2.1.12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Client,
+    Server,
+}
+
+fn purpose(kind: &Kind<'_>) -> Option<Purpose> {
+    match kind {
+        Kind::Device(_) => Some(Purpose::Client),
+        Kind::Server(_) => Some(Purpose::Server),
+        Kind::Authority(ca) => match ca.authority {
+            Authority::Root => None,
+            Authority::Issuing => Some(Purpose::Client),
+            Authority::Servers => Some(Purpose::Server),
+        },
     }
 }
 
 fn key_usage(kind: &Kind<'_>) -> u16 {
     match kind {
-        Kind::Device(_) => DIGITAL_SIGNATURE,
+        Kind::Device(_) | Kind::Server(_) => DIGITAL_SIGNATURE,
         Kind::Authority(ca) => match ca.authority {
-            Authority::Root => KEY_CERT_SIGN | CRL_SIGN,
+            Authority::Root | Authority::Servers => KEY_CERT_SIGN | CRL_SIGN,
             Authority::Issuing => DIGITAL_SIGNATURE | KEY_CERT_SIGN | CRL_SIGN,
         },
     }
@@ -241,20 +275,14 @@ fn wanted_extensions(kind: &Kind<'_>, pointers: Option<&Pointers>) -> Vec<String
     // SKI, AKI, keyUsage
     let mut wanted = vec!["2.5.29.14", "2.5.29.35", "2.5.29.15"];
     match kind {
-        Kind::Authority(ca) => {
-            // basicConstraints, nameConstraints, EKU
-            wanted.extend(["2.5.29.19", "2.5.29.30"]);
-            match ca.authority {
-                Authority::Root => {}
-                Authority::Issuing => wanted.push("2.5.29.37"),
-            }
-        }
-        Kind::Device(draft) => {
-            // EKU, SAN
-            wanted.push("2.5.29.37");
-            wanted.extend(draft.rfc822_name().map(|_| "2.5.29.17"));
-        }
+        // basicConstraints, nameConstraints
+        Kind::Authority(_) => wanted.extend(["2.5.29.19", "2.5.29.30"]),
+        // SAN
+        Kind::Device(draft) => wanted.extend(draft.rfc822_name().map(|_| "2.5.29.17")),
+        Kind::Server(_) => wanted.push("2.5.29.17"),
     }
+    // EKU
+    wanted.extend(purpose(kind).map(|_| "2.5.29.37"));
     if pointers.is_some() {
         // CDP, AIA
         wanted.extend(["2.5.29.31", "1.3.6.1.5.5.7.1.1"]);

@@ -11,7 +11,7 @@ pub mod lint;
 pub mod pem;
 pub mod request;
 
-pub use certificate::Certificate;
+pub use certificate::{Certificate, Usage};
 
 /// Why octets are not what they should be, or cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

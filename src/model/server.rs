@@ -1,0 +1,342 @@
+//! A server of the company: its keys, one in use and one in reserve, and what certifies them.
+
+use serde::{Deserialize, Serialize};
+
+use super::host::Host;
+use super::lifecycle::{Issuer, Validity};
+use super::pin::{Pin, PinSet, Pinned, Role};
+use super::profile::{Profile, Refusal};
+use super::serial::Serial;
+use super::time::{Span, Time};
+
+/// A server, as the ledger knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its name.
+    pub host: Host,
+    /// Whether apps are to hold the hosts below it to the same pins.
+    pub include_subdomains: bool,
+    /// The key that it uses.
+    pub active: ServerKey,
+    /// The key that it will use next: made and published, not in use.
+    pub backup: ServerKey,
+    /// The keys that it used before, the last one first.
+    pub retiring: Vec<ServerKey>,
+    /// The certificates that are known and had not ended when the last one came, the newest last.
+    pub certificates: Vec<ServerCertificate>,
+}
+
+/// A key of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerKey {
+    /// Its pin.
+    pub pin: Pin,
+    /// Since when it is what it is: active, backup or retiring.
+    pub since: Time,
+    /// Where it was made.
+    pub origin: Origin,
+    /// When a pin set first named it.
+    pub published: Option<Time>,
+}
+
+/// Where a server's key was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Here: the home has it, encrypted.
+    Made,
+    /// Elsewhere: only its public half is known, by a certificate.
+    Imported,
+}
+
+/// A certificate of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerCertificate {
+    /// Its serial number, hexadecimal: another CA's may be of any length.
+    pub serial: String,
+    /// The pin of its key.
+    pub pin: Pin,
+    /// When it is good.
+    #[serde(flatten)]
+    pub validity: Validity,
+    /// Who signed it.
+    pub by: Certifier,
+}
+
+/// Who signed a server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certifier {
+    /// The servers' CA of this PKI.
+    Own,
+    /// Another CA, mostly a public one.
+    Other,
+}
+
+/// What becomes of the pin of a key that is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OldPin {
+    /// It stays for the overlap: servers that still have the key stay reachable.
+    Retires,
+    /// It leaves at once: somebody else may have the key.
+    Dropped,
+}
+
+impl ServerKey {
+    /// A key that nothing has named yet.
+    pub fn new(pin: Pin, since: Time, origin: Origin) -> Self {
+        Self {
+            pin,
+            since,
+            origin,
+            published: None,
+        }
+    }
+}
+
+impl Server {
+    /// Every key, the active one first.
+    pub fn keys(&self) -> impl Iterator<Item = (Role, &ServerKey)> {
+        let standing = [(Role::Active, &self.active), (Role::Backup, &self.backup)];
+        let retiring = self.retiring.iter().map(|key| (Role::Retiring, key));
+        standing.into_iter().chain(retiring)
+    }
+
+    /// Puts the backup key in the place of the active one, and `backup` in its own.
+    pub fn rotate(&mut self, backup: ServerKey, old: OldPin, now: Time) {
+        let mut active = std::mem::replace(&mut self.backup, backup);
+        active.since = now;
+        let mut retired = std::mem::replace(&mut self.active, active);
+        retired.since = now;
+        match old {
+            OldPin::Retires => self.retiring.insert(0, retired),
+            OldPin::Dropped => {}
+        }
+    }
+
+    /// Takes a pin set into account that was published with these pins.
+    pub fn note_published(&mut self, pins: &[Pin], at: Time) {
+        let keys = [&mut self.active, &mut self.backup];
+        for key in keys.into_iter().chain(&mut self.retiring) {
+            if key.published.is_none() && pins.contains(&key.pin) {
+                key.published = Some(at);
+            }
+        }
+    }
+
+    /// Takes in a certificate; those that have ended by `now` are forgotten.
+    pub fn note_certificate(&mut self, certificate: ServerCertificate, now: Time) {
+        self.certificates.retain(|known| !known.validity.ended(now));
+        self.certificates.push(certificate);
+    }
+
+    /// The newest certificate of the key in use.
+    pub fn certificate(&self) -> Option<&ServerCertificate> {
+        let of_active = |certificate: &&ServerCertificate| certificate.pin == self.active.pin;
+        self.certificates.iter().rev().find(of_active)
+    }
+
+    /// Until when a retiring key's pin stays in the set.
+    pub fn leaves(key: &ServerKey, overlap: Span) -> Time {
+        key.since + overlap
+    }
+
+    /// From when on the backup key can take over without locking out an app that has taken every pin set within the overlap; nothing
+    /// while its pin was not published.
+    pub fn ready(&self, overlap: Span) -> Option<Time> {
+        self.backup.published.map(|published| published + overlap)
+    }
+
+    /// What apps are to hold it to.
+    pub fn pin_set(&self, now: Time, overlap: Span, expires: Time) -> PinSet {
+        let stays = |(role, key): &(Role, &ServerKey)| match role {
+            Role::Active | Role::Backup => true,
+            Role::Retiring => now < Self::leaves(key, overlap),
+        };
+        PinSet {
+            host: self.host.clone(),
+            include_subdomains: self.include_subdomains,
+            expires,
+            pins: self
+                .keys()
+                .filter(stays)
+                .map(|(role, key)| Pinned {
+                    pin: key.pin,
+                    role,
+                    since: key.since,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What a server's certificate will say, within policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerDraft {
+    host: Host,
+    validity: Validity,
+}
+
+impl ServerDraft {
+    /// How long a server's certificate lives unless asked for otherwise, in days.
+    pub const DAYS: i64 = 90;
+
+    /// The certificate of `host`, made at `now` below `issuer`.
+    ///
+    /// # Errors
+    /// A host that the CAs may not vouch for, a life out of bounds, or an issuer that ends too soon.
+    pub fn new(host: &Host, days: Option<i64>, issuer: &Issuer, now: Time) -> Result<Self, Refusal> {
+        if !issuer.constraints.iter().all(|all| all.permit_host(host)) {
+            return Err(Refusal::Host(host.clone()));
+        }
+        let days = days.unwrap_or(Self::DAYS);
+        if !(1..=Profile::LIMIT).contains(&days) {
+            return Err(Refusal::ServerDays {
+                asked: days,
+                max: Profile::LIMIT,
+            });
+        }
+        Ok(Self {
+            host: host.clone(),
+            validity: issuer.validity_of(Span::days(days), now)?,
+        })
+    }
+
+    /// CN and SAN.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// When it will be good.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+}
+
+/// A server's certificate that the servers' CA has signed, as the ledger will have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certified {
+    /// Whose it is.
+    pub host: Host,
+    /// Its serial number.
+    pub serial: Serial,
+    /// The pin of its key.
+    pub pin: Pin,
+    /// When it is good.
+    #[serde(flatten)]
+    pub validity: Validity,
+    /// The certificate, DER.
+    #[serde(with = "super::event::base64")]
+    pub certificate: Vec<u8>,
+}
+
+/// A server's certificate that was signed and nobody has seen. Only `authority` makes one; only the store takes it.
+#[derive(Debug)]
+pub struct SignedServer(Certified);
+
+impl SignedServer {
+    /// Called by `authority` alone, after it has signed and verified (`tests/architecture.rs` holds it to that).
+    pub fn attest(certified: Certified) -> Self {
+        Self(certified)
+    }
+
+    /// What the ledger will say of it.
+    pub fn into_certified(self) -> Certified {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Time {
+        Time::from_unix(1_800_000_000)
+    }
+
+    fn server() -> Server {
+        let key = |octet| ServerKey::new(Pin([octet; 32]), now(), Origin::Made);
+        Server {
+            host: "api.acme.example".parse().unwrap(),
+            include_subdomains: false,
+            active: key(1),
+            backup: key(2),
+            retiring: Vec::new(),
+            certificates: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_rotated_key_retires_and_its_pin_leaves_after_the_overlap() {
+        let overlap = Span::days(30);
+        let mut server = server();
+        assert_eq!(server.ready(overlap), None);
+        server.note_published(&[Pin([1; 32]), Pin([2; 32])], now());
+        server.note_published(&[Pin([2; 32])], now() + Span::days(9));
+        assert_eq!(server.ready(overlap), Some(now() + overlap));
+        let later = now() + overlap;
+        server.rotate(
+            ServerKey::new(Pin([3; 32]), later, Origin::Made),
+            OldPin::Retires,
+            later,
+        );
+        assert_eq!(server.ready(overlap), None);
+        let roles = |at| {
+            let set = server.pin_set(at, overlap, at + Span::days(365));
+            let pins = set.pins.iter().map(|pinned| (pinned.role, pinned.pin.0[0]));
+            pins.collect::<Vec<_>>()
+        };
+        let standing = [(Role::Active, 2), (Role::Backup, 3)];
+        assert_eq!(roles(later), [&standing[..], &[(Role::Retiring, 1)]].concat());
+        assert_eq!(roles(later + overlap), standing);
+    }
+
+    #[test]
+    fn the_pin_of_a_key_that_somebody_else_may_have_leaves_at_once() {
+        let mut server = server();
+        server.rotate(
+            ServerKey::new(Pin([3; 32]), now(), Origin::Made),
+            OldPin::Dropped,
+            now(),
+        );
+        let set = server.pin_set(now(), Span::days(30), now());
+        assert_eq!(set.pins.len(), 2);
+        assert!(set.pins.iter().all(|pinned| pinned.pin != Pin([1; 32])));
+    }
+
+    #[test]
+    fn a_draft_stays_within_the_constraints_and_the_issuer() {
+        let issuer = Issuer {
+            organization: "Acme Ltd".into(),
+            validity: Validity {
+                not_before: now(),
+                not_after: now() + Span::days(30),
+            },
+            constraints: vec![super::super::NameConstraints {
+                domains: vec!["acme.example".parse().unwrap()],
+                ..Default::default()
+            }],
+        };
+        let draft =
+            |host: &str, days, at| ServerDraft::new(&host.parse().unwrap(), days, &issuer, now() + at);
+        let day = Span::days(1);
+        let cut = draft("api.acme.example", None, day).unwrap();
+        assert_eq!(cut.validity().not_after, issuer.validity.not_after);
+        assert!(matches!(
+            draft("api.evil.example", None, day),
+            Err(Refusal::Host(_))
+        ));
+        assert!(matches!(draft("10.0.0.1", None, day), Err(Refusal::Host(_))));
+        for days in [0, -1, 399] {
+            assert!(matches!(
+                draft("api.acme.example", Some(days), day),
+                Err(Refusal::ServerDays { .. })
+            ));
+        }
+        assert!(matches!(
+            draft("api.acme.example", None, Span::days(24)),
+            Err(Refusal::IssuerEnds(_))
+        ));
+    }
+}
