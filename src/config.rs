@@ -30,6 +30,10 @@ pub struct Config {
     pub issuing_crl_life: Span,
     /// How long the root's CRL holds.
     pub root_crl_life: Span,
+    /// How long the pin of a server's next key is published before the key may be used, and that of its last one afterwards.
+    pub pin_overlap: Span,
+    /// How long apps go by the pin sets that they have.
+    pub pin_life: Span,
     /// Where publications go beside the home.
     pub publish: Vec<PublishTo>,
 }
@@ -81,6 +85,8 @@ struct File {
     #[serde(default)]
     lifetimes: Lifetimes,
     #[serde(default)]
+    pins: Pins,
+    #[serde(default)]
     publish: Vec<PublishTo>,
 }
 
@@ -89,6 +95,13 @@ struct File {
 struct Lifetimes {
     issuing_crl_days: Option<i64>,
     root_crl_days: Option<i64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Pins {
+    overlap_days: Option<i64>,
+    life_days: Option<i64>,
 }
 
 /// Where the root's key is unless `pki.toml` says otherwise.
@@ -137,6 +150,18 @@ impl Config {
         for target in &file.publish {
             check_target(target)?;
         }
+        let pin_overlap = days("overlap_days", file.pins.overlap_days, 30, 1..=180)?;
+        let pin_life = days("life_days", file.pins.life_days, 365, 60..=800)?;
+        if pin_life.as_seconds() < 2 * pin_overlap.as_seconds() {
+            // Half of it is the longest that a set stands before it is signed anew.
+            let rule =
+                "it must be twice overlap_days or more: apps must learn a new pin before their set ends";
+            return Err(value(
+                "life_days",
+                &(pin_life.as_seconds() / 86_400).to_string(),
+                rule,
+            ));
+        }
         demand_apart(&file.publish)?;
         Ok(Self {
             base_url: file.base_url,
@@ -148,6 +173,8 @@ impl Config {
             root_passphrase_command: file.root_passphrase_command,
             root_key: file.root_key.unwrap_or_else(|| ROOT_KEY.into()),
             issuing_crl_life: days("issuing_crl_days", file.lifetimes.issuing_crl_days, 30, 2..=90)?,
+            pin_overlap,
+            pin_life,
             root_crl_life: days("root_crl_days", file.lifetimes.root_crl_days, 400, 30..=800)?,
             publish: file.publish,
         })
@@ -254,6 +281,9 @@ mod tests {
             ("default_device = \"My Phone\"", "default_device"),
             ("[lifetimes]\nissuing_crl_days = 0", "issuing_crl_days"),
             ("[lifetimes]\nroot_crl_days = 5000", "root_crl_days"),
+            ("[pins]\noverlap_days = 0", "overlap_days"),
+            ("[pins]\nlife_days = 59", "life_days"),
+            ("[pins]\noverlap_days = 90\nlife_days = 179", "twice overlap_days"),
             ("passphrase_command = []", "passphrase_command"),
             ("[[publish]]\ngroup = \"x\"", "publish"),
             ("[[publish]]\npublic = \"relative\"", "publish"),

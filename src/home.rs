@@ -194,12 +194,7 @@ impl Home {
     /// # Errors
     /// Where it is not there, or others can read it.
     pub fn key(&self, authority: Authority) -> Result<String, HomeError> {
-        let path = self.key_path(authority);
-        let octets = disk::read(&path, SMALL_FILE)?;
-        if let Some(exposed) = exposure(&path)? {
-            return Err(exposed.into());
-        }
-        Ok(String::from_utf8_lossy(&octets).into_owned())
+        private(&self.key_path(authority))
     }
 
     /// Where the key of an authority is, or was when the home was made.
@@ -363,6 +358,18 @@ impl Home {
         }
         Ok(())
     }
+}
+
+/// The text of a file that is private.
+///
+/// # Errors
+/// Where it is not there, or others can read it.
+pub fn private(path: &Path) -> Result<String, HomeError> {
+    let octets = disk::read(path, SMALL_FILE)?;
+    if let Some(exposed) = exposure(path)? {
+        return Err(exposed.into());
+    }
+    Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// A home is private to its operator, and what is published is not.

@@ -150,7 +150,7 @@ impl Company {
 
     fn publish_with(&self, policy: ClockPolicy) -> Result<Published, OperateError> {
         let desk = self.desk();
-        match operate::refresh(&mut desk.session(policy)?, Some(&self.issuing))? {
+        match operate::refresh(&mut desk.session(policy)?, (&self.issuing).into())? {
             Refresh::Done(published) => Ok(published),
             Refresh::NeedsKey => panic!("a key was given"),
         }

@@ -7,13 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::failure::{Exit, Failure};
 use super::report::counted;
 use super::ui::Ui;
-use crate::authority::Issuing;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
-use crate::operate::{self, ClockPolicy, Desk, OperateError, Published, Refresh, Session};
+use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Published, Refresh, Session};
 use crate::store::{Notice, Store};
 
 /// What every verb needs.
@@ -281,9 +280,13 @@ impl Context {
     ///
     /// # Errors
     /// Exit 5: what was recorded stays recorded.
-    pub fn publish_change(&self, session: &mut Session<'_>, issuing: &Issuing) -> Result<Published, Failure> {
+    pub fn publish_change<'k>(
+        &self,
+        session: &mut Session<'_>,
+        keys: impl Into<Keys<'k>>,
+    ) -> Result<Published, Failure> {
         let unpublished = |e| Failure::from(OperateError::Unpublished(Box::new(e)));
-        match operate::refresh(session, Some(issuing)).map_err(unpublished)? {
+        match operate::refresh(session, keys.into()).map_err(unpublished)? {
             Refresh::NeedsKey => Ok(Published::default()),
             Refresh::Done(published) => Ok(published),
         }
@@ -317,6 +320,18 @@ impl Context {
             }
             self.ui.hint(
                 "issue to these devices anew; what is not theirs any more: `pki revoke SERIAL --confirm SERIAL`",
+            );
+        }
+        if let Some(number) = published.pins {
+            self.ui.detail(format!("pin sets {number} signed"));
+        }
+        if published.pins_ahead {
+            exit = Exit::Incomplete;
+            self.ui.warn(
+                "the published pin sets are later than what the ledger knows (restored from an older backup?): they stay as they are",
+            );
+            self.ui.hint(
+                "restore the newest ledger.jsonl and servers/: the key that a server uses may be in no pin set that this home would sign",
             );
         }
         for (place, error) in &published.failed {

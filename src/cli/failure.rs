@@ -173,6 +173,38 @@ impl From<OperateError> for Failure {
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
             E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),
+            E::ServerExists(host) => refused("exists").hint(format!(
+                "`pki server list` shows its keys; `pki server rotate {host}` gives it the next one"
+            )),
+            E::NoServer(host) => refused("unknown").hint(format!(
+                "`pki server list` shows those that there are; `pki server add {host}` takes it in"
+            )),
+            E::OtherKey(_) => refused("mixed").hint("restore the file from a backup"),
+            E::KeyElsewhere(_) => refused("key-elsewhere").hint(
+                "where the key is, make a request with it (`openssl req -new -key KEY -subj /CN=HOST`): `pki server issue HOST --csr FILE` certifies it",
+            ),
+            E::KeyInReserve(host) => refused("key-in-reserve").hint(format!(
+                "`pki server rotate {host}` takes it into use; until then apps may not know it"
+            )),
+            E::StrangeKey(_) => refused("other-key").hint(
+                "apps would refuse the server with it: certify the key that is pinned (`pki server csr HOST`), and find out where this one came from",
+            ),
+            E::CertificateOfCa => refused("ca").hint("give the server's own certificate, the first one of fullchain.pem"),
+            E::OtherHost { .. } => refused("other-host").hint("name the host that apps call, or give the certificate that is its own"),
+            E::NotGood { .. } => refused("not-good").hint("give a certificate that is good now"),
+            E::TooSoon { host, .. } => refused("too-soon").hint(format!(
+                "`pki pins plan` tells what apps must have by then; if the key in use is lost or out, repeat with --confirm {host}"
+            )),
+            E::PinUnpublished(host) => refused("unpublished").hint(format!(
+                "run `pki publish`; if the key in use is lost or out, repeat with --confirm {host}"
+            )),
+            E::RotatedMeanwhile(_) => refused("busy").hint("look at `pki server list`, then decide again"),
+            E::PinsAhead => refused("pins-ahead").hint(
+                "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from every place of the publication",
+            ),
+            E::KeyUndelivered(host, _) => Self::new(Exit::Incomplete, "undelivered", message).hint(format!(
+                "`pki server issue {host}` or `pki server csr {host}` writes the key again"
+            )),
             E::ReadBack(_) => refused("disk").hint("check the disk, then run the same command again"),
             E::Undelivered(_) => Self::new(Exit::Incomplete, "undelivered", message)
                 .hint("run the same command again: it revokes that certificate and issues a new one"),

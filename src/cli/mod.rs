@@ -4,6 +4,7 @@
 
 mod audit;
 mod bulk;
+mod ca;
 mod completions;
 mod context;
 mod descriptor;
@@ -12,6 +13,7 @@ mod failure;
 mod init;
 mod issue;
 mod list;
+mod pins;
 mod prompt;
 mod publish;
 mod renew;
@@ -19,6 +21,8 @@ mod report;
 mod revoke;
 mod root;
 mod secrets;
+mod server;
+mod server_certificate;
 mod show;
 mod show_file;
 mod ui;
@@ -111,7 +115,13 @@ enum Verb {
     Doctor(doctor::Args),
     Audit(audit::Args),
     #[command(subcommand)]
+    Server(server::Verb),
+    #[command(subcommand)]
+    Pins(pins::Verb),
+    #[command(subcommand)]
     Root(root::Verb),
+    #[command(subcommand)]
+    Ca(ca::Verb),
     Completions(completions::Args),
 }
 
@@ -197,7 +207,10 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Publish(args) => publish::run(args, context),
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Audit(args) => audit::run(args, context),
+        Verb::Server(verb) => server::run(verb, context),
+        Verb::Pins(verb) => pins::run(verb, context),
         Verb::Root(verb) => root::run(verb, context),
+        Verb::Ca(verb) => ca::run(verb, context),
         Verb::Completions(args) => completions::run(args, context),
     }
 }

@@ -3,17 +3,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::authority::Issuing;
 use crate::model::{Clock, Serial};
-use crate::operate::{self, ClockPolicy, Desk, OperateError, Published, Refresh};
+use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Published, Refresh};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::report::DryRun;
 use super::root::clock_policy;
-use super::secrets::IssuingSecret;
+use super::secrets::{IssuingSecret, Keyring};
 
-/// Bring the publication up to date: CRLs, CA certificates, device lists
+/// Bring the publication up to date: CRLs, pin sets, CA certificates, device lists
 ///
 /// Writes public/ and server/ in the home and every [[publish]] directory of pki.toml. A CRL is signed anew where something was
 /// revoked or half of its life is over, and only then; where nothing has changed nothing is written and no passphrase needed.
@@ -47,6 +46,7 @@ pub struct Args {
 struct Report {
     written: Vec<Written>,
     crl_number: Option<u64>,
+    pins_number: Option<u64>,
     revoked: Option<u64>,
     adopted: usize,
     forgotten: Vec<Serial>,
@@ -85,18 +85,19 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let only = args.target.as_deref();
     let unlocked = if args.unlock {
-        let issuing = args.issuing.unlock(&desk.home, ui)?;
+        let keyring = args.issuing.unlock_all(&desk.home, ui)?;
         ui.say("the issuing key opens");
-        Some(issuing)
+        Some(keyring)
     } else {
         None
     };
     // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
-    let (published, clock) = match refresh(context, &desk, &mut policy, unlocked.as_ref(), only)? {
+    let keys = unlocked.as_ref().map_or(Keys::default(), Keyring::keys);
+    let (published, clock) = match refresh(context, &desk, &mut policy, keys, only)? {
         (Refresh::Done(published), clock) => (published, clock),
         (Refresh::NeedsKey, clock) => {
-            let issuing = args.issuing.unlock(&desk.home, ui)?;
-            match refresh(context, &desk, &mut policy, Some(&issuing), only)? {
+            let keyring = args.issuing.unlock_all(&desk.home, ui)?;
+            match refresh(context, &desk, &mut policy, keyring.keys(), only)? {
                 (Refresh::Done(published), clock) => (published, clock),
                 (Refresh::NeedsKey, _) => (Published::default(), clock),
             }
@@ -119,6 +120,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             })
             .collect(),
         crl_number: published.crl.as_ref().map(|crl| crl.number),
+        pins_number: published.pins,
         revoked: published.crl.as_ref().map(|crl| crl.entries),
         adopted: published.adopted,
         forgotten: published.forgotten.iter().map(|told| told.serial).collect(),
@@ -135,12 +137,12 @@ fn refresh(
     context: &Context,
     desk: &Desk,
     policy: &mut ClockPolicy,
-    issuing: Option<&Issuing>,
+    keys: Keys<'_>,
     only: Option<&Path>,
 ) -> Result<(Refresh, Clock), Failure> {
     let mut session = context.session(desk, policy)?;
     let before = session.store.seq();
-    let refreshed = operate::refresh_at(&mut session, issuing, only).map_err(|error| {
+    let refreshed = operate::refresh_at(&mut session, keys, only).map_err(|error| {
         // A CRL that was signed is recorded, and one half may be out: that is not "nothing changed".
         if session.store.seq() == before {
             error

@@ -1,9 +1,16 @@
+use std::path::PathBuf;
+
 use clap::Subcommand;
 
+use crate::config::check_base_url;
+use crate::disk::{self, Shown};
+use crate::key::os_rng;
 use crate::model::Time;
-use crate::operate::{self, ClockPolicy};
+use crate::operate::{self, ClockPolicy, OperateError};
+use crate::x509::Certificate;
+use crate::x509::request::Request;
 
-use super::context::Context;
+use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::DryRun;
 use super::secrets::{IssuingSecret, RootSecret};
@@ -12,9 +19,35 @@ use super::secrets::{IssuingSecret, RootSecret};
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
-  pki root crl                      its CRL signed anew, about once a year")]
+  pki root crl                                           its CRL signed anew, about once a year
+  pki root sign servers-ca.csr --root /media/root        the servers' CA, on a machine without a home")]
 pub enum Verb {
     Crl(CrlArgs),
+    Sign(SignArgs),
+}
+
+/// Sign the servers' CA for a request, where the root is: on a machine of its own, without a home
+///
+/// `pki server issue` writes the request where the root's key is away, and `pki ca install` takes the answer in.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki root sign servers-ca.csr --root /media/root --out servers-ca.crt
+  pki root sign servers-ca.csr --root /media/root --base-url http://pki.acme.example")]
+pub struct SignArgs {
+    /// The request
+    request: PathBuf,
+    /// The directory with root.key and root.crt
+    #[arg(long, value_name = "DIR")]
+    root: PathBuf,
+    /// Where the public half of the publication is served (base_url in the home's pki.toml)
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Where the certificate goes
+    #[arg(long, value_name = "FILE", default_value = "servers-ca.crt")]
+    out: PathBuf,
+    #[command(flatten)]
+    secret: RootSecret,
 }
 
 /// Sign the root's CRL anew, and publish it
@@ -44,6 +77,64 @@ pub struct CrlArgs {
 pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
         Verb::Crl(args) => crl(args, context),
+        Verb::Sign(args) => sign(args, context),
+    }
+}
+
+fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let octets = disk::read(&args.request, Request::MAX as u64 + 1)?;
+    let request = Request::parse(&octets).map_err(|why| {
+        Failure::refused(format!("{} {why}", args.request.display()))
+            .hint("`pki server issue` writes the request that is meant")
+    })?;
+    if let Some(url) = &args.base_url {
+        check_base_url(url).map_err(|why| Failure::usage(why).hint("give it as it stands in pki.toml"))?;
+    }
+    if disk::is_taken(&args.out) {
+        return Err(OperateError::Exists(Shown(args.out)).into());
+    }
+    let certificate = args.root.join("root.crt");
+    let certificate = Certificate::from_pem(&disk::read(&certificate, 1 << 20)?)
+        .map_err(|why| Failure::refused(format!("{}: {why}", certificate.display())))?;
+    let root = args
+        .secret
+        .unlock_at(&args.root.join("root.key"), certificate, ui)?;
+    ui.confirm(&format!(
+        "Sign a CA for servers below {}?",
+        root.certificate().subject_text()
+    ))?;
+    let chain = root.sign_servers(
+        request.public_key(),
+        args.base_url.as_deref(),
+        system_clock(),
+        &mut os_rng(),
+    )?;
+    disk::create_private(&args.out, chain.issuing().pem().as_bytes())?;
+    ui.say(format!(
+        "{} is signed, until {}: {}",
+        chain.issuing().subject_text(),
+        chain.issuing().validity().not_after.date(),
+        args.out.display()
+    ));
+    ui.hint("where the home is, run `pki ca install` with it");
+    ui.report(&SignedCa {
+        file: args.out,
+        not_after: chain.issuing().validity().not_after,
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The CA that was signed, for scripts.
+#[derive(Debug, serde::Serialize)]
+struct SignedCa {
+    file: PathBuf,
+    not_after: Time,
+}
+
+impl std::fmt::Display for SignedCa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}", self.file.display())
     }
 }
 

@@ -11,12 +11,13 @@ use zeroize::Zeroizing;
 use super::descriptor;
 use super::failure::{Exit, Failure};
 use super::ui::Ui;
-use crate::authority::{Issuing, Root};
+use crate::authority::{Chain, Issuing, Root, Servers};
 use crate::disk::Shown;
 use crate::home::Home;
 use crate::key::{KeyError, Passphrase, SoftwareKey};
 use crate::model::Authority;
-use crate::operate::OperateError;
+use crate::operate::{Keys, OperateError};
+use crate::x509::Certificate;
 
 /// The issuing key's passphrase: the everyday one.
 #[derive(Debug, Clone, Default, Args)]
@@ -109,14 +110,65 @@ impl IssuingSecret {
     /// # Errors
     /// Where the passphrase is missing or wrong, or the key is damaged.
     pub fn unlock(&self, home: &Home, ui: &Ui) -> Result<Issuing, Failure> {
-        let wanted = self.wanted(home.config().passphrase_command.as_deref());
-        let key = wanted.unlock(home, Authority::Issuing, ui)?;
-        Ok(Issuing::open(
-            home.chain().clone(),
-            key,
-            home.config().base_url.clone(),
-        )?)
+        Ok(self.open_issuing(home, ui)?.0)
     }
+
+    /// Opens everything that the everyday passphrase opens: the issuing CA and, once there is one, the servers' CA.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`].
+    pub fn unlock_all(&self, home: &Home, ui: &Ui) -> Result<Keyring, Failure> {
+        let (issuing, passphrase) = self.open_issuing(home, ui)?;
+        let servers = match home.servers() {
+            None => None,
+            Some(chain) => Some(open_servers(home, chain.clone(), &passphrase)?),
+        };
+        Ok(Keyring {
+            issuing,
+            servers,
+            passphrase,
+        })
+    }
+
+    fn open_issuing(&self, home: &Home, ui: &Ui) -> Result<(Issuing, Passphrase), Failure> {
+        let wanted = self.wanted(home.config().passphrase_command.as_deref());
+        let (key, passphrase) = wanted.unlock(home, Authority::Issuing, ui)?;
+        let base_url = home.config().base_url.clone();
+        Ok((Issuing::open(home.chain().clone(), key, base_url)?, passphrase))
+    }
+}
+
+/// What the everyday passphrase opens, and the passphrase itself: new keys of servers are encrypted with it.
+pub struct Keyring {
+    /// The issuing CA.
+    pub issuing: Issuing,
+    /// The servers' CA, once there is one.
+    pub servers: Option<Servers>,
+    /// The passphrase.
+    pub passphrase: Passphrase,
+}
+
+impl Keyring {
+    /// What a publication can be signed with.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys {
+            issuing: Some(&self.issuing),
+            servers: self.servers.as_ref(),
+        }
+    }
+}
+
+/// Opens the servers' CA with the passphrase that has opened the issuing CA.
+///
+/// # Errors
+/// Where it does not, or key and certificate are not of one CA.
+fn open_servers(home: &Home, chain: Chain, passphrase: &Passphrase) -> Result<Servers, Failure> {
+    let pem = home.key(Authority::Servers)?;
+    let key = SoftwareKey::decrypt(&pem, passphrase).map_err(|why| OperateError::Key {
+        path: Shown(home.key_path(Authority::Servers)),
+        why,
+    })?;
+    Ok(Servers::open(chain, key, home.config().base_url.clone())?)
 }
 
 impl RootSecret {
@@ -152,8 +204,18 @@ impl RootSecret {
             );
         }
         let wanted = self.wanted(home.config().root_passphrase_command.as_deref());
-        let key = wanted.unlock(home, Authority::Root, ui)?;
+        let (key, _) = wanted.unlock(home, Authority::Root, ui)?;
         Ok(Root::open(home.chain().root().clone(), key)?)
+    }
+
+    /// Opens the root of this certificate with the key at `place`: there is no home.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`], and where others can read the key.
+    pub fn unlock_at(&self, place: &Path, certificate: Certificate, ui: &Ui) -> Result<Root, Failure> {
+        let pem = crate::home::private(place)?;
+        let (key, _) = self.wanted(None).open(&pem, place, ui)?;
+        Ok(Root::open(certificate, key)?)
     }
 }
 
@@ -344,30 +406,39 @@ impl Wanted<'_> {
         }
     }
 
-    fn unlock(&self, home: &Home, authority: Authority, ui: &Ui) -> Result<SoftwareKey, Failure> {
-        let pem = home.key(authority)?;
+    /// Opens the key of an authority, and gives what opened it.
+    fn unlock(
+        &self,
+        home: &Home,
+        authority: Authority,
+        ui: &Ui,
+    ) -> Result<(SoftwareKey, Passphrase), Failure> {
+        self.open(&home.key(authority)?, &home.key_path(authority), ui)
+    }
+
+    fn open(&self, pem: &str, path: &Path, ui: &Ui) -> Result<(SoftwareKey, Passphrase), Failure> {
         let failed = |why| {
             Failure::from(OperateError::Key {
-                path: Shown(home.key_path(authority)),
+                path: Shown(path.to_owned()),
                 why,
             })
         };
         let begun = std::time::Instant::now();
-        let opened = |passphrase: &Passphrase| {
-            let key = SoftwareKey::decrypt(&pem, passphrase);
+        let opened = |passphrase: Passphrase| {
+            let key = SoftwareKey::decrypt(pem, &passphrase);
             ui.detail(format!(
                 "{} opened in {:.2} s",
                 self.what,
                 begun.elapsed().as_secs_f64()
             ));
-            key
+            key.map(|key| (key, passphrase))
         };
         if let Some(Given { passphrase, source }) = self.given()? {
-            return opened(&passphrase).map_err(|why| {
+            return opened(passphrase).map_err(|why| {
                 if !matches!(why, KeyError::WrongPassphrase) {
                     return failed(why);
                 }
-                let path = Shown(home.key_path(authority));
+                let path = Shown(path.to_owned());
                 let message = format!("{path} does not open with the passphrase from {source}");
                 Failure::new(Exit::Secret, "wrong-passphrase", message)
             });
@@ -376,12 +447,12 @@ impl Wanted<'_> {
             return Err(self.missing());
         }
         for _ in 1..TRIES {
-            match opened(&ui.ask_passphrase(self.what)?) {
+            match opened(ui.ask_passphrase(self.what)?) {
                 Err(KeyError::WrongPassphrase) => ui.say("that is not the passphrase; once more"),
                 outcome => return outcome.map_err(failed),
             }
         }
-        opened(&ui.ask_passphrase(self.what)?).map_err(failed)
+        opened(ui.ask_passphrase(self.what)?).map_err(failed)
     }
 }
 

@@ -175,6 +175,16 @@ impl SoftwareKey {
         Ok(Zeroizing::new(document.as_bytes().to_vec()))
     }
 
+    /// The key as plain PKCS#8 in PEM: for the server that will use it.
+    ///
+    /// # Errors
+    /// Should the library fail to encode it.
+    pub fn pkcs8_pem(&self) -> Result<Zeroizing<String>, KeyError> {
+        self.secret
+            .to_pkcs8_pem(pkcs8::LineEnding::LF)
+            .map_err(|e| KeyError::Encryption(e.to_string()))
+    }
+
     /// Its public half.
     pub fn public_key(&self) -> &PublicKey {
         &self.public

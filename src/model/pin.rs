@@ -51,6 +51,16 @@ pub enum Role {
     Retiring,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Backup => "backup",
+            Self::Retiring => "retiring",
+        })
+    }
+}
+
 /// A key in a pin set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {

@@ -1,11 +1,16 @@
-//! What the CRLs of both authorities have in common: a number that only rises, times that fit the last one, and an event.
+//! What the CRLs of all authorities have in common: a number that only rises, times that fit the last one, and an event.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
 use super::session::Session;
-use crate::model::{Authority, Clock, Fact, Span, Time};
+use super::standing::entries_if_current;
+use crate::authority::AuthorityError;
+use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
 use crate::x509::Certificate;
 use crate::x509::crl::Terms;
 
@@ -45,6 +50,85 @@ pub(super) fn next_terms(
         this_update,
         next_update: this_update + life,
     })
+}
+
+/// The CRL of a CA that the root made, as it is to be published.
+pub(super) struct Current {
+    pub der: Arc<Vec<u8>>,
+    /// What it revokes.
+    pub revoked: Vec<Revocation>,
+    /// Where it was signed just now.
+    pub signed: Option<SignedCrl>,
+}
+
+/// A CRL that was signed.
+#[derive(Debug)]
+pub struct SignedCrl {
+    /// Its cRLNumber.
+    pub number: u64,
+    /// How many it revokes.
+    pub entries: u64,
+    /// How long it took to encode, sign, read back and record it.
+    pub took: Duration,
+}
+
+/// A CA whose CRL is published, and the CRLs of it that stand.
+#[derive(Clone, Copy)]
+pub(super) struct Published<'a> {
+    pub authority: Authority,
+    pub issuer: &'a Certificate,
+    /// The terms of the newest one in any place.
+    pub standing: Option<Terms>,
+}
+
+/// The home's `own` CRL, where it can be published as it is: no entry came, and half of its life is not over.
+pub(super) fn current(
+    session: &Session<'_>,
+    of: Published<'_>,
+    own: Option<Vec<u8>>,
+) -> Result<Option<Current>, OperateError> {
+    let wanted = wanted(session, of)?;
+    let number = of.standing.map(|terms| terms.number);
+    Ok(own.and_then(|der| {
+        let revoked = entries_if_current(session, of.issuer, &der, &wanted, number)?;
+        Some(Current {
+            der: der.into(),
+            revoked,
+            signed: None,
+        })
+    }))
+}
+
+/// A new CRL, recorded.
+pub(super) fn sign_anew(
+    session: &mut Session<'_>,
+    of: Published<'_>,
+    sign: impl FnOnce(Terms, &[Revocation]) -> Result<Vec<u8>, AuthorityError>,
+) -> Result<Current, OperateError> {
+    let begun = Instant::now();
+    let revoked = wanted(session, of)?;
+    let life = session.desk.home.config().issuing_crl_life;
+    let terms = next_terms(session, of.authority, of.issuer, of.standing, life)?;
+    let der = sign(terms, &revoked)?;
+    record(session, of.authority, terms, revoked.len(), &der)?;
+    Ok(Current {
+        signed: Some(SignedCrl {
+            number: terms.number,
+            entries: revoked.len() as u64,
+            took: begun.elapsed(),
+        }),
+        der: der.into(),
+        revoked,
+    })
+}
+
+/// What belongs on its CRL now. Whose certificate ended before the last one was made may leave: it was on one that was made after that
+/// end (RFC 5280 §3.3), and the clock does not say meanwhile that the certificate is still good.
+fn wanted(session: &Session<'_>, of: Published<'_>) -> Result<Vec<Revocation>, OperateError> {
+    let previous = of
+        .standing
+        .map(|terms| terms.this_update.min(session.clock.earliest()));
+    Ok(session.store.revoked(of.authority, previous)?)
 }
 
 /// Records a signed CRL. Only then may anybody see it: its number is taken.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::making::{Medium, ROOT_CERTIFICATE, ROOT_KEY, Staging};
 use super::publication::{Refresh, refresh};
+use super::sealed::seal;
 use super::session::{ClockPolicy, Desk};
 use super::whereabouts::real;
 use super::{OperateError, root_crl};
@@ -190,21 +191,6 @@ fn check_medium(medium: &Path, home: &Path) -> Result<(), OperateError> {
     }
 }
 
-/// Encrypts a key, and opens it once more: a key that does not open is no key.
-fn seal(key: &SoftwareKey, passphrase: &Passphrase) -> Result<String, OperateError> {
-    let failed = |why| OperateError::Key {
-        path: Shown("the new key".into()),
-        why,
-    };
-    let sealed = key.encrypt(passphrase, &mut os_rng()).map_err(failed)?;
-    let opened = SoftwareKey::decrypt(&sealed, passphrase).map_err(failed)?;
-    if opened.public_key() == key.public_key() {
-        Ok(sealed)
-    } else {
-        Err(OperateError::ReadBack(Shown("the new key".into())))
-    }
-}
-
 fn configuration(founding: &Founding) -> Result<String, OperateError> {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let root_key = founding.offline_root.as_ref().map(|medium| {
@@ -240,7 +226,7 @@ fn first_publication(
     };
     let mut session = desk.session(ClockPolicy::Strict)?;
     root_crl::sign_root_crl(&mut session, root)?;
-    match refresh(&mut session, Some(&issuing))? {
+    match refresh(&mut session, (&issuing).into())? {
         Refresh::NeedsKey | Refresh::Done(_) => Ok(()),
     }
 }

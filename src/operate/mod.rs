@@ -4,6 +4,7 @@
 //! a person types or a key is being unlocked.
 
 mod bulk;
+mod certify;
 mod crl;
 mod deliver;
 mod handover;
@@ -12,25 +13,40 @@ mod issue;
 mod making;
 mod outbox;
 mod people;
+mod pins;
 mod places;
 mod publication;
 mod revoke;
 mod root_crl;
+mod sealed;
+mod server;
+mod server_keys;
+mod servers_ca;
 mod session;
 mod standing;
 mod whereabouts;
 mod workshop;
 
 pub use bulk::{Tally, issue_all};
+pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request};
+pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
 pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
 pub use people::{PeopleError, Person, read_people};
-pub use publication::{Published, Refresh, SignedCrl, behind, refresh, refresh_at, strays, unwritable};
+pub use pins::published_pins;
+pub use publication::{Keys, Published, Refresh, behind, refresh, refresh_at, strays, unwritable};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
+pub use server::{
+    Haste, Imported, Subdomains, add, demand_active, demand_for, demand_overlap, import, rotate,
+};
+pub use server_keys::{NewKey, key_path, open_key};
+pub use servers_ca::{
+    found_servers, install_servers, open_servers, servers_chain, servers_key, servers_request,
+};
 pub use session::{ClockPolicy, Desk, Session};
 pub use workshop::{Codes, RootInProfile};
 
@@ -40,7 +56,7 @@ use crate::disk::{DiskError, Shown};
 use crate::home::HomeError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
-use crate::model::{Address, Employee, Serial, Time};
+use crate::model::{Address, Employee, Host, Serial, Time};
 use crate::publish::{Rejected, TargetError};
 use crate::store::StoreError;
 
@@ -197,6 +213,65 @@ pub enum OperateError {
     /// pki.toml names no such directory.
     #[error("no [[publish]] of pki.toml names the directory {0}")]
     NoTarget(Shown),
+    /// There is a server of this name.
+    #[error("{0} is a server here already")]
+    ServerExists(Host),
+    /// There is no such server.
+    #[error("there is no server {0}")]
+    NoServer(Host),
+    /// A key file of a server has another key in it.
+    #[error("{0} does not hold the key that its name says")]
+    OtherKey(Shown),
+    /// The server made its own key.
+    #[error("the key of {0} was not made here: this home has its pin alone")]
+    KeyElsewhere(Host),
+    /// The certificate's key is the one in reserve.
+    #[error("the certificate is for the backup key of {0}, which is not in use")]
+    KeyInReserve(Host),
+    /// The certificate's key is none of the server's.
+    #[error("the key of the certificate is neither the active nor the backup key of {0}")]
+    StrangeKey(Host),
+    /// The certificate is a CA's.
+    #[error("it is the certificate of a CA, whose key cannot stand for a server")]
+    CertificateOfCa,
+    /// The certificate is another server's.
+    #[error("the certificate does not name {host}, but {}", if .found.is_empty() { "no host" } else { .found.as_str() })]
+    OtherHost {
+        /// The server.
+        host: Host,
+        /// Whom it names.
+        found: String,
+    },
+    /// The certificate is not good now.
+    #[error("the certificate is good from {from} to {to}, not now")]
+    NotGood {
+        /// Its first second.
+        from: Time,
+        /// Its last second.
+        to: Time,
+    },
+    /// The pin of the key in reserve was published too short a time ago.
+    #[error("the pin of the backup key of {host} has not been published for long enough: before {} apps in the field may not know it", .from.date())]
+    TooSoon {
+        /// The server.
+        host: Host,
+        /// From when on it can be used.
+        from: Time,
+    },
+    /// The pin of the key in reserve was never published.
+    #[error("the pin of the backup key of {0} was never published: no app knows it")]
+    PinUnpublished(Host),
+    /// Somebody else has rotated the server's key between two looks.
+    #[error("the keys of {0} were rotated by another process")]
+    RotatedMeanwhile(Host),
+    /// The published pin sets are later than the ledger.
+    #[error(
+        "the published pin sets are later than what this ledger knows: it was restored from an older backup"
+    )]
+    PinsAhead,
+    /// It is recorded, and the files did not reach their place.
+    #[error("it is recorded, but the files of {0} were not written: {1}")]
+    KeyUndelivered(Host, Box<Self>),
     /// The file that was written is not what is on disk.
     #[error("{0} does not read back as it was written")]
     ReadBack(Shown),

@@ -1,22 +1,21 @@
 //! Bringing the publication up to date with the ledger.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::OperateError;
-use super::crl::{next_number, next_terms, record};
+use super::crl::{Current, SignedCrl, current, next_number, sign_anew};
+use super::pins::{Standing, StandingPins};
 use super::places::{Place, destinations};
 use super::session::Session;
-use super::standing::{
-    ISSUING_CRL, entries_if_current, forgotten, published_crls, remember, root_crl, unknown_revocations,
-};
-use crate::authority::Issuing;
+use super::standing::{Remembered, crl_path, forgotten, published_crls, root_crl, unknown_revocations};
+use crate::authority::{self, Issuing};
 use crate::config::Config;
 use crate::disk::Shown;
-use crate::model::{Authority, Fact, Revocation, Time};
-use crate::publish::{Accepted, Area, Manifest, Material, Publication, Rejected, Stray, TargetError, Told};
-use crate::x509::crl::{Crl, Terms};
+use crate::model::{Authority, Fact, Time};
+use crate::publish::{
+    Accepted, Area, Manifest, Material, Publication, Rejected, ServersPart, Stray, TargetError, Told,
+};
+use crate::x509::crl::Crl;
 
 /// What a refresh came to.
 #[derive(Debug)]
@@ -46,26 +45,37 @@ pub struct Published {
     pub root_crl_end: Option<Time>,
     /// From when to when the issuing CA's CRL is good.
     pub issuing_crl: Option<(Time, Time)>,
+    /// The number of the pin sets that were signed.
+    pub pins: Option<u64>,
+    /// Whether the published pin sets are later than what the ledger knows. They stand as they are.
+    pub pins_ahead: bool,
 }
 
-/// A CRL that was signed.
-#[derive(Debug)]
-pub struct SignedCrl {
-    /// Its cRLNumber.
-    pub number: u64,
-    /// How many it revokes.
-    pub entries: u64,
-    /// How long it took to encode, sign, read back and record it.
-    pub took: Duration,
+/// The keys that are at hand to sign a publication with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keys<'a> {
+    /// The issuing CA: its CRL, the manifests, the pin sets.
+    pub issuing: Option<&'a Issuing>,
+    /// The servers' CA: its CRL.
+    pub servers: Option<&'a authority::Servers>,
+}
+
+impl<'a> From<&'a Issuing> for Keys<'a> {
+    fn from(issuing: &'a Issuing) -> Self {
+        Self {
+            issuing: Some(issuing),
+            servers: None,
+        }
+    }
 }
 
 /// Brings every place of the publication up to date. Signs a new CRL where an entry came or went or half of the last one's life is
-/// over, and only then; what has not changed is not written.
+/// over, and only then; what has not changed is not written. A CRL of the servers' CA that is due waits for its key: it takes nobody back.
 ///
 /// # Errors
 /// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told in the outcome.
-pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<Refresh, OperateError> {
-    refresh_at(session, issuing, None)
+pub fn refresh(session: &mut Session<'_>, keys: Keys<'_>) -> Result<Refresh, OperateError> {
+    refresh_at(session, keys, None)
 }
 
 /// As [`refresh`]; beside the home's own places it writes `only` this one, where one is named. What stands in the others is looked at all the
@@ -75,19 +85,21 @@ pub fn refresh(session: &mut Session<'_>, issuing: Option<&Issuing>) -> Result<R
 /// As [`refresh`], and where pki.toml does not name that directory.
 pub fn refresh_at(
     session: &mut Session<'_>,
-    issuing: Option<&Issuing>,
+    keys: Keys<'_>,
     only: Option<&Path>,
 ) -> Result<Refresh, OperateError> {
+    let Keys { issuing, servers } = keys;
     if let Some(only) = only {
         demand_target(session.desk.home.config(), only)?;
     }
     if issuing.is_none() && session.store.revoked_since_crl()? {
         return Ok(Refresh::NeedsKey);
     }
-    let (places, mut failed) = destinations(&session.desk.home)?;
+    let home = &session.desk.home;
+    let (places, mut failed) = destinations(home)?;
     let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
     failed.retain(|(Shown(directory), _)| is_meant(directory));
-    let published = published_crls(&session.desk.home, &places)?;
+    let published = published_crls(home, &places)?;
     let root_crl = root_crl(session, &published)?;
     let unknown = unknown_revocations(session, &published)?;
     if issuing.is_none() && !unknown.is_empty() {
@@ -95,11 +107,7 @@ pub fn refresh_at(
     }
     let adopted = unknown.len();
     session.commit(unknown)?;
-    let (previous, published) = remember(published);
-    let own_crl = own_crl(&places)?;
-    let mut revoked = session
-        .store
-        .revoked(Authority::Issuing, gone_before(session, previous))?;
+    let remembered = Remembered::of(published);
     let mut done = Published {
         adopted,
         forgotten: forgotten(session, &places)?,
@@ -107,35 +115,53 @@ pub fn refresh_at(
         ..Published::default()
     };
 
-    let number = previous.map(|terms| terms.number);
-    let current = own_crl.and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
-    let issuing_crl: Arc<Vec<u8>> = match (current, issuing) {
-        (Some((entries, der)), _) => {
-            revoked = entries;
-            der.into()
-        }
+    let devices = remembered.of_issuing(home.chain().issuing());
+    let own = own_crl(&places, Authority::Issuing)?;
+    let current = match (current(session, devices, own)?, issuing) {
+        (Some(current), _) => current,
         (None, None) => return Ok(Refresh::NeedsKey),
-        (None, Some(issuing)) => {
-            let begun = Instant::now();
-            let der = sign_crl(session, issuing, previous, &mut revoked)?;
-            let crl = Crl::parse(&der).map_err(crate::authority::AuthorityError::X509)?;
-            done.crl = Some(SignedCrl {
-                number: crl.terms().number,
-                entries: revoked.len() as u64,
-                took: begun.elapsed(),
-            });
-            der.into()
+        (None, Some(issuing)) => sign_anew(session, devices, |terms, list| issuing.sign_crl(terms, list))?,
+    };
+    done.crl = current.signed;
+    let servers_part = match (servers_part(session, &places, &remembered)?, servers, issuing) {
+        (Servers::Absent, ..) => None,
+        (Servers::Current(part), ..) => Some(part),
+        (Servers::Due(_), None, None) => return Ok(Refresh::NeedsKey),
+        (Servers::Due(part), None, Some(_)) => part,
+        (Servers::Due(_), Some(servers), _) => {
+            let of = remembered.of_servers(servers.chain().issuing());
+            let signed = sign_anew(session, of, |terms, list| servers.sign_crl(terms, list))?;
+            home.servers().map(|chain| ServersPart {
+                chain,
+                crl: signed.der,
+                revoked: signed.revoked,
+            })
+        }
+    };
+    let standing = StandingPins::read(&places)?;
+    done.pins_ahead = standing.are_ahead(session)?;
+    let pins = match (standing.current(session)?, issuing) {
+        (Standing::None, _) => None,
+        (Standing::Stands(statement), _) => Some(statement),
+        (Standing::Due, None) => return Ok(Refresh::NeedsKey),
+        (Standing::Due, Some(issuing)) => {
+            let (number, statement) = standing.sign(session, issuing)?;
+            done.pins = Some(number);
+            Some(statement)
         }
     };
     let material = Material {
-        chain: session.desk.home.chain(),
+        chain: home.chain(),
         root_crl,
-        issuing_crl,
-        revoked: revoked.into(),
+        issuing_crl: current.der,
+        revoked: current.revoked.into(),
+        servers: servers_part,
+        pins,
+        published_pins: standing.number(),
         accepted: accepted(session)?,
         now: session.now,
     };
-    let publication = Publication::build(material, &published)?;
+    let publication = Publication::build(material, &remembered.published)?;
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());
     done.root_crl_end = Some(publication.root_crl_end());
@@ -193,24 +219,34 @@ fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> 
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
 pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
-    let (places, failed) = destinations(&session.desk.home)?;
-    let published = published_crls(&session.desk.home, &places)?;
+    let home = &session.desk.home;
+    let (places, failed) = destinations(home)?;
+    let published = published_crls(home, &places)?;
     let root_crl = root_crl(session, &published)?;
-    let (previous, _) = remember(published);
-    let number = previous.map(|p| p.number);
-    let revoked = session
-        .store
-        .revoked(Authority::Issuing, gone_before(session, previous))?;
-    let current =
-        own_crl(&places)?.and_then(|der| Some((entries_if_current(session, &der, &revoked, number)?, der)));
-    let Some((revoked, issuing_crl)) = current else {
+    let remembered = Remembered::of(published);
+    let devices = remembered.of_issuing(home.chain().issuing());
+    let Some(current) = current(session, devices, own_crl(&places, Authority::Issuing)?)? else {
         return Ok(vec!["a new CRL is due".into()]);
     };
+    let servers = match servers_part(session, &places, &remembered)? {
+        Servers::Absent => None,
+        Servers::Current(part) => Some(part),
+        Servers::Due(_) => return Ok(vec!["a new CRL of the servers' CA is due".into()]),
+    };
+    let standing = StandingPins::read(&places)?;
+    let pins = match standing.current(session)? {
+        Standing::None => None,
+        Standing::Stands(statement) => Some(statement),
+        Standing::Due => return Ok(vec!["new pin sets are due".into()]),
+    };
     let material = Material {
-        chain: session.desk.home.chain(),
+        chain: home.chain(),
         root_crl,
-        issuing_crl: issuing_crl.into(),
-        revoked: revoked.into(),
+        issuing_crl: current.der,
+        revoked: current.revoked.into(),
+        servers,
+        pins,
+        published_pins: standing.number(),
         accepted: accepted(session)?,
         now: session.now,
     };
@@ -236,6 +272,12 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     Ok(reasons)
 }
 
+/// Whether pin sets stand anywhere that are later than what the ledger knows.
+pub(super) fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
+    let (places, _) = destinations(&session.desk.home)?;
+    StandingPins::read(&places)?.are_ahead(session)
+}
+
 /// The places that cannot be written as they are, and why: found before something must be published there.
 pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
     let (places, _) = destinations(&session.desk.home).unwrap_or_default();
@@ -253,40 +295,52 @@ pub fn strays(session: &Session<'_>) -> Vec<Stray> {
     strays.flatten().collect()
 }
 
-/// The issuing CA's CRL in the home's own public half.
-fn own_crl(places: &[Place]) -> Result<Option<Vec<u8>>, OperateError> {
+/// What the publication has of the servers' CA.
+enum Servers<'a> {
+    /// There is no such CA.
+    Absent,
+    /// This.
+    Current(ServersPart<'a>),
+    /// A new CRL must be signed; this is what can be published until then.
+    Due(Option<ServersPart<'a>>),
+}
+
+fn servers_part<'a>(
+    session: &Session<'a>,
+    places: &[Place],
+    remembered: &Remembered,
+) -> Result<Servers<'a>, OperateError> {
+    let Some(chain) = session.desk.home.servers() else {
+        return Ok(Servers::Absent);
+    };
+    let own = own_crl(places, Authority::Servers)?;
+    let of = remembered.of_servers(chain.issuing());
+    if let Some(Current {
+        der: crl, revoked, ..
+    }) = current(session, of, own.clone())?
+    {
+        return Ok(Servers::Current(ServersPart { chain, crl, revoked }));
+    }
+    let standing = own.and_then(|crl| {
+        let parsed = Crl::parse(&crl)
+            .ok()
+            .filter(|c| c.is_issued_by(chain.issuing()))?;
+        let revoked = parsed.entries().collect::<Result<Vec<_>, _>>().ok()?;
+        let crl = crl.into();
+        Some(ServersPart { chain, crl, revoked })
+    });
+    Ok(Servers::Due(standing))
+}
+
+/// An authority's CRL in the home's own public half.
+fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, OperateError> {
     let own = places
         .iter()
         .find(|place| place.staging && place.to.area == Area::Public);
     match own {
-        Some(place) => Ok(place.to.crl(ISSUING_CRL)?),
+        Some(place) => Ok(place.to.crl(crl_path(authority))?),
         None => Ok(None),
     }
-}
-
-/// Whose certificate ended before this may leave the CRL: it was on one that was made after that end (RFC 5280 §3.3), and the clock does
-/// not say meanwhile that the certificate is still good.
-fn gone_before(session: &Session<'_>, previous: Option<Terms>) -> Option<Time> {
-    previous.map(|terms| terms.this_update.min(session.clock.earliest()))
-}
-
-fn sign_crl(
-    session: &mut Session<'_>,
-    issuing: &Issuing,
-    previous: Option<Terms>,
-    revoked: &mut [Revocation],
-) -> Result<Vec<u8>, OperateError> {
-    let life = session.desk.home.config().issuing_crl_life;
-    let terms = next_terms(
-        session,
-        Authority::Issuing,
-        issuing.chain().issuing(),
-        previous,
-        life,
-    )?;
-    let der = issuing.sign_crl(terms, revoked)?;
-    record(session, Authority::Issuing, terms, revoked.len(), &der)?;
-    Ok(der)
 }
 
 /// What servers are told to accept.

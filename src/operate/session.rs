@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{OperateError, standing};
 use crate::home::{Home, Lock};
+use crate::model::server::{Certified, SignedServer};
 use crate::model::{Clock, Fact, Signed, Time};
 use crate::store::{Committed, Store};
 
@@ -118,5 +119,18 @@ impl Session<'_> {
             .commit_signed(before, signed, self.now, &self.desk.by)?;
         self.confirmed = None;
         Ok(committed)
+    }
+
+    /// Records a server's signed certificate. Only now may anybody see it.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit_server(&mut self, signed: SignedServer) -> Result<Certified, OperateError> {
+        let before = self.confirmed.iter().cloned().collect();
+        let certified = self
+            .store
+            .commit_server(before, signed, self.now, &self.desk.by)?;
+        self.confirmed = None;
+        Ok(certified)
     }
 }

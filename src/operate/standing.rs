@@ -6,16 +6,24 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
+use super::crl;
 use super::places::{Place, destinations};
 use super::session::Session;
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
 use crate::publish::{Area, LONGEST_CRL, PublishedCrl, Told};
+use crate::x509::Certificate;
 use crate::x509::crl::{Crl, Terms};
 
-/// The issuing CA's CRL in the public area.
-pub(super) const ISSUING_CRL: &str = "crl/issuing.crl";
+/// An authority's CRL in the public area.
+pub(super) fn crl_path(authority: Authority) -> &'static str {
+    match authority {
+        Authority::Root => "crl/root.crl",
+        Authority::Issuing => "crl/issuing.crl",
+        Authority::Servers => "crl/servers.crl",
+    }
+}
 
 /// A CRL that stands in one of the places, signed by our CA.
 pub(super) struct Standing {
@@ -39,19 +47,49 @@ pub(super) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, Opera
     Ok(Clock::judge(clock, last, end))
 }
 
-/// What must be remembered of the CRLs that stand, without their octets: the newest of the issuing CA, and each one's number.
-pub(super) fn remember(standing: Vec<Standing>) -> (Option<Terms>, Vec<PublishedCrl>) {
-    let issuing = standing
-        .iter()
-        .filter(|s| s.authority == Authority::Issuing)
-        .map(|s| s.terms);
-    let newest = issuing.max_by_key(|terms| terms.number);
-    let published = standing.iter().map(|s| PublishedCrl {
-        authority: s.authority,
-        number: s.terms.number,
-        sha256: Sha256::digest(&s.der).into(),
-    });
-    (newest, published.collect())
+/// What must be remembered of the CRLs that stand, without their octets.
+pub(super) struct Remembered {
+    /// Each one's number.
+    pub published: Vec<PublishedCrl>,
+    terms: Vec<(Authority, Terms)>,
+}
+
+impl Remembered {
+    pub fn of(standing: Vec<Standing>) -> Self {
+        let published = standing.iter().map(|s| PublishedCrl {
+            authority: s.authority,
+            number: s.terms.number,
+            sha256: Sha256::digest(&s.der).into(),
+        });
+        Self {
+            published: published.collect(),
+            terms: standing.iter().map(|s| (s.authority, s.terms)).collect(),
+        }
+    }
+
+    /// The devices' CA.
+    pub fn of_issuing<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
+        self.of_authority(Authority::Issuing, issuer)
+    }
+
+    /// The servers' CA.
+    pub fn of_servers<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
+        self.of_authority(Authority::Servers, issuer)
+    }
+
+    fn of_authority<'a>(&self, authority: Authority, issuer: &'a Certificate) -> crl::Published<'a> {
+        crl::Published {
+            authority,
+            issuer,
+            standing: self.newest(authority),
+        }
+    }
+
+    /// The terms of an authority's newest one.
+    fn newest(&self, authority: Authority) -> Option<Terms> {
+        let of = self.terms.iter().filter(|(whose, _)| *whose == authority);
+        of.map(|(_, terms)| *terms).max_by_key(|terms| terms.number)
+    }
 }
 
 /// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
@@ -59,11 +97,13 @@ pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standi
     let chain = home.chain();
     let mut found: Vec<Standing> = Vec::new();
     for place in places.iter().filter(|place| place.to.area == Area::Public) {
-        for (authority, file, issuer) in [
-            (Authority::Issuing, ISSUING_CRL, chain.issuing()),
-            (Authority::Root, "crl/root.crl", chain.root()),
-        ] {
-            let there = match place.to.crl(file) {
+        let servers = home.servers().map(|chain| (Authority::Servers, chain.issuing()));
+        let standing = [
+            (Authority::Issuing, chain.issuing()),
+            (Authority::Root, chain.root()),
+        ];
+        for (authority, issuer) in standing.into_iter().chain(servers) {
+            let there = match place.to.crl(crl_path(authority)) {
                 Ok(there) => there,
                 // A target that cannot be read is told when it cannot be written.
                 Err(_) if !place.staging => None,
@@ -118,29 +158,46 @@ pub(super) fn unknown_revocations(
 ) -> Result<Vec<Fact>, OperateError> {
     let mut facts = Vec::new();
     let mut seen = HashSet::new();
-    for standing in published.iter().filter(|p| p.authority == Authority::Issuing) {
+    for standing in published {
         let Ok(crl) = Crl::parse(&standing.der) else {
             continue;
         };
-        let known = session.store.revoked(Authority::Issuing, None)?;
+        let known = session.store.revoked(standing.authority, None)?;
         let mut known = known.iter().map(|revocation| revocation.serial).peekable();
         for entry in crl.entries() {
             let entry = entry.map_err(crate::authority::AuthorityError::X509)?;
             while known.next_if(|serial| *serial < entry.serial).is_some() {}
-            if known.peek() == Some(&entry.serial) || session.store.revocation(&entry.serial)?.is_some() {
-                continue;
-            }
-            if seen.insert(entry.serial) {
-                facts.push(Fact::Revoked {
-                    serial: entry.serial,
-                    address: session.store.record(&entry.serial)?.map(|record| record.address),
-                    reason: entry.reason,
-                    since: Some(entry.at),
-                });
+            if known.peek() != Some(&entry.serial) && seen.insert(entry.serial) {
+                facts.extend(adopted(session, standing.authority, entry)?);
             }
         }
     }
     Ok(facts)
+}
+
+fn adopted(
+    session: &Session<'_>,
+    authority: Authority,
+    entry: Revocation,
+) -> Result<Option<Fact>, OperateError> {
+    let (serial, reason, since) = (entry.serial, entry.reason, Some(entry.at));
+    Ok(match authority {
+        // Its CAs are not taken back one by one.
+        Authority::Root => None,
+        Authority::Issuing if session.store.revocation(&serial)?.is_some() => None,
+        Authority::Issuing => Some(Fact::Revoked {
+            serial,
+            address: session.store.record(&serial)?.map(|record| record.address),
+            reason,
+            since,
+        }),
+        Authority::Servers => Some(Fact::ServerRevoked {
+            serial,
+            host: session.store.certified(&serial)?.map(|(host, _)| host),
+            reason,
+            since,
+        }),
+    })
 }
 
 /// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.
@@ -168,6 +225,7 @@ pub(super) fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<
 /// may leave does so when the next CRL is signed, and is no reason to sign one.
 pub(super) fn entries_if_current(
     session: &Session<'_>,
+    issuer: &Certificate,
     der: &[u8],
     wanted: &[Revocation],
     last: Option<u64>,
@@ -176,7 +234,7 @@ pub(super) fn entries_if_current(
     let terms = crl.terms();
     let half = Span::seconds((terms.next_update - terms.this_update).as_seconds() / 2);
     let fresh = terms.this_update <= session.now && session.now < terms.this_update + half;
-    if !fresh || Some(terms.number) != last || !crl.is_issued_by(session.desk.home.chain().issuing()) {
+    if !fresh || Some(terms.number) != last || !crl.is_issued_by(issuer) {
         return None;
     }
     let mut wanted = wanted.iter().peekable();

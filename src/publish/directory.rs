@@ -12,11 +12,12 @@ use sha2::{Digest, Sha256};
 use super::accepted::{self, Told};
 use super::file::File;
 use super::manifest::{Area, Manifest};
+use super::pins::Pins;
 use super::stray::{self, Stray};
 use crate::disk::{self, Directory, DiskError, Ground, Staged};
 use crate::key::PublicKey;
 
-/// `manifest.json` and `manifest.jws`, their octets.
+/// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.
 pub type Statement = (Vec<u8>, Vec<u8>);
 
 /// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us read until our memory
@@ -174,8 +175,20 @@ impl Destination {
     /// # Errors
     /// Where the system does not let them be read.
     pub fn statement(&self) -> Result<Option<Statement>, TargetError> {
-        let json = self.read(Manifest::JSON, LONGEST_MANIFEST)?;
-        let statement = json.zip(self.read(Manifest::JWS, LONGEST_MANIFEST)?);
+        self.signed(Manifest::JSON, Manifest::JWS)
+    }
+
+    /// The octets of the pin sets in both forms, where both are there.
+    ///
+    /// # Errors
+    /// Where the system does not let them be read.
+    pub fn pins(&self) -> Result<Option<Statement>, TargetError> {
+        self.signed(Pins::JSON, Pins::JWS)
+    }
+
+    fn signed(&self, json: &str, jws: &str) -> Result<Option<Statement>, TargetError> {
+        let json = self.read(json, LONGEST_MANIFEST)?;
+        let statement = json.zip(self.read(jws, LONGEST_MANIFEST)?);
         Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
     }
 
@@ -202,7 +215,7 @@ impl Destination {
     pub fn demand_writable(&self) -> Result<(), TargetError> {
         let lowest = self.ground.lowest();
         lowest.demand_writable()?;
-        for below in ["crl", "ca"] {
+        for below in ["crl", "ca", "pins"] {
             if let Some(directory) = self
                 .ground
                 .directory()
@@ -313,7 +326,7 @@ fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
 }
 
 /// Whether this JWS says exactly that, and is signed: whoever may write to a directory cannot speak for the CA.
-fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
+pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
     let Some(dot) = jws.iter().rposition(|octet| *octet == b'.') else {
         return false;
     };

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::accepted::Accepted;
+use super::directory::{Statement, signs};
 use super::file::{Body, File};
 use super::manifest::Area;
+use super::pins::{Pins, UnfitPins};
 use crate::authority::Chain;
 use crate::model::{Authority, Revocation, Time};
 use crate::x509::crl::{Crl, Terms};
@@ -22,10 +24,26 @@ pub struct Material<'a> {
     pub issuing_crl: Arc<Vec<u8>>,
     /// What that CRL must revoke, by serial: no more and no less.
     pub revoked: Arc<Vec<Revocation>>,
+    /// The servers' CA and its CRL, once there is one.
+    pub servers: Option<ServersPart<'a>>,
+    /// The pin sets, where there are servers.
+    pub pins: Option<Statement>,
+    /// The highest number of pin sets that stand in any place it will go to.
+    pub published_pins: Option<u64>,
     /// The certificates that servers accept.
     pub accepted: Accepted,
     /// When it is made.
     pub now: Time,
+}
+
+/// What a publication has of the servers' CA.
+pub struct ServersPart<'a> {
+    /// Root and servers' CA.
+    pub chain: &'a Chain,
+    /// Its CRL, DER.
+    pub crl: Arc<Vec<u8>>,
+    /// What that CRL must revoke.
+    pub revoked: Vec<Revocation>,
 }
 
 /// A CRL of one of our CAs that stands in a place of the publication.
@@ -78,11 +96,14 @@ pub enum Rejected {
     #[error("two different CRLs of the {0} CA have the number {1}")]
     SameNumber(Authority, u64),
     /// The CRL does not revoke what it should.
-    #[error("the CRL of the issuing CA does not hold what the ledger says: {0}")]
-    Entries(String),
+    #[error("the CRL of the {0} CA does not hold what the ledger says: {1}")]
+    Entries(Authority, String),
     /// A PEM file is not its DER file.
     #[error("{0} does not read back")]
     Pem(&'static str),
+    /// The pin sets would lock apps out.
+    #[error(transparent)]
+    Pins(#[from] UnfitPins),
 }
 
 impl Rejected {
@@ -98,7 +119,7 @@ impl Rejected {
                 Authority::Root => "pki root crl",
                 Authority::Issuing | Authority::Servers => "pki publish",
             },
-            Self::Entries(_) | Self::Pem(_) => "pki publish",
+            Self::Entries(..) | Self::Pem(_) | Self::Pins(_) => "pki publish",
         }
     }
 }
@@ -114,6 +135,9 @@ impl Publication {
             root_crl,
             issuing_crl,
             revoked,
+            servers,
+            pins,
+            published_pins,
             accepted,
             now,
         } = material;
@@ -122,10 +146,19 @@ impl Publication {
             return Err(unfit);
         }
         let root = check_crl(Authority::Root, &root_crl, chain.root(), published)?;
-        check_entries(&issuing_crl, &revoked)?;
+        check_entries(Authority::Issuing, &issuing_crl, &revoked)?;
+        if let Some(part) = &servers {
+            check_crl(Authority::Servers, &part.crl, part.chain.issuing(), published)?;
+            check_entries(Authority::Servers, &part.crl, &part.revoked)?;
+        }
+        if let Some(pins) = &pins {
+            check_pins(pins, chain, published_pins, now)?;
+        }
+        let servers_files = servers.map(servers_files).transpose()?.unwrap_or_default();
+        let pins_files = pins.map(pins_files).unwrap_or_default();
         Ok(Self {
             server: server(revoked, accepted),
-            public: public(chain, issuing_crl, root_crl)?,
+            public: [public(chain, issuing_crl, root_crl)?, servers_files, pins_files].concat(),
             issuing,
             root,
             now,
@@ -182,16 +215,52 @@ fn server(revoked: Arc<Vec<Revocation>>, accepted: Accepted) -> Vec<File> {
     ]
 }
 
+fn crl_pem(path: &'static str, der: &Arc<Vec<u8>>) -> Result<Body, Rejected> {
+    if pem::reads_back(pem::CRL, der) {
+        Ok(Body::pem(pem::CRL, der.clone()))
+    } else {
+        Err(Rejected::Pem(path))
+    }
+}
+
+/// What apps need that check the certificates of the company's servers. It is in no bundle: a server that verifies devices does not know
+/// the servers' CA.
+fn servers_files(part: ServersPart<'_>) -> Result<Vec<File>, Rejected> {
+    let ca = part.chain.issuing();
+    Ok(vec![
+        File::new("crl/servers.pem", crl_pem("crl/servers.pem", &part.crl)?),
+        File::new("crl/servers.crl", Body::of(part.crl)),
+        File::new("ca/servers.crt", Body::of(ca.pem().into_bytes())),
+        File::new("ca/servers.der", Body::of(ca.der().to_vec())),
+    ])
+}
+
+fn pins_files((json, jws): Statement) -> Vec<File> {
+    vec![
+        File::new(Pins::JSON, Body::of(json)),
+        File::new(Pins::JWS, Body::of(jws)),
+    ]
+}
+
+/// The pin sets lock nobody out, and their signed form says the same and is the issuing CA's.
+fn check_pins(
+    (json, jws): &Statement,
+    chain: &Chain,
+    published: Option<u64>,
+    now: Time,
+) -> Result<(), Rejected> {
+    let pins = Pins::read(json).filter(|_| signs(chain.issuing().public_key(), jws, json));
+    let pins = pins.ok_or(UnfitPins::Signature)?;
+    if let Some(published) = published.filter(|published| *published > pins.number) {
+        let number = pins.number;
+        return Err(UnfitPins::Older { number, published }.into());
+    }
+    Ok(pins.demand_fit(now)?)
+}
+
 fn public(chain: &Chain, issuing_crl: Arc<Vec<u8>>, root_crl: Arc<Vec<u8>>) -> Result<Vec<File>, Rejected> {
-    let crl = |path: &'static str, der: &Arc<Vec<u8>>| {
-        if pem::reads_back(pem::CRL, der) {
-            Ok(Body::pem(pem::CRL, der.clone()))
-        } else {
-            Err(Rejected::Pem(path))
-        }
-    };
-    let issuing_pem = crl("crl/issuing.pem", &issuing_crl)?;
-    let root_pem = crl("crl/root.pem", &root_crl)?;
+    let issuing_pem = crl_pem("crl/issuing.pem", &issuing_crl)?;
+    let root_pem = crl_pem("crl/root.pem", &root_crl)?;
     let certificate = |certificate: &Certificate| Body::of(certificate.pem().into_bytes());
     let (root_ca, issuing_ca) = (certificate(chain.root()), certificate(chain.issuing()));
     Ok(vec![
@@ -240,8 +309,8 @@ fn check_crl(
 }
 
 /// The CRL revokes exactly what the ledger says: both lists are in the order of the serials.
-fn check_entries(der: &[u8], revoked: &[Revocation]) -> Result<(), Rejected> {
-    let unreadable = |e| Rejected::Unreadable(Authority::Issuing, e);
+fn check_entries(authority: Authority, der: &[u8], revoked: &[Revocation]) -> Result<(), Rejected> {
+    let unreadable = |e| Rejected::Unreadable(authority, e);
     let crl = Crl::parse(der).map_err(unreadable)?;
     let mut wanted = revoked.iter();
     for entry in crl.entries() {
@@ -251,14 +320,15 @@ fn check_entries(der: &[u8], revoked: &[Revocation]) -> Result<(), Rejected> {
                 == (entry.serial, entry.at, entry.reason.crl_reason())
         });
         if !same {
-            return Err(Rejected::Entries(format!(
-                "the entry of {} is out of place",
-                entry.serial
-            )));
+            let what = format!("the entry of {} is out of place", entry.serial);
+            return Err(Rejected::Entries(authority, what));
         }
     }
     match wanted.next() {
-        Some(missing) => Err(Rejected::Entries(format!("{} is missing", missing.serial))),
+        Some(missing) => {
+            let what = format!("{} is missing", missing.serial);
+            Err(Rejected::Entries(authority, what))
+        }
         None => Ok(()),
     }
 }
@@ -327,6 +397,9 @@ mod tests {
                 root_crl: root.into(),
                 issuing_crl: issuing.into(),
                 revoked: revoked().into(),
+                servers: None,
+                pins: None,
+                published_pins: None,
                 accepted: Accepted::new(now()),
                 now: now(),
             };
@@ -454,7 +527,7 @@ mod tests {
         for entries in [&revoked()[..1], &more, &other_reason, &[]] {
             let crl = cas.issuing.sign_crl(terms(7), entries).unwrap();
             assert!(
-                matches!(cas.rejection(crl, root()), Rejected::Entries(_)),
+                matches!(cas.rejection(crl, root()), Rejected::Entries(..)),
                 "{entries:?}"
             );
         }

@@ -7,18 +7,23 @@
 
 use der::Encode;
 use der::asn1::{Ia5String, OctetString};
+use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{AccessDescription, AuthorityInfoAccessSyntax, NameConstraints as Encoded};
+use x509_cert::ext::pkix::{
+    AccessDescription, AuthorityInfoAccessSyntax, NameConstraints as Encoded, SubjectAltName,
+};
 use x509_parser::extensions::{GeneralName as ParsedName, NameConstraints as Parsed};
 
 use super::X509Error;
-use crate::model::{Domain, IpRange, NameConstraints};
+use crate::model::{Domain, Host, IpRange, NameConstraints};
 
 /// id-ce-nameConstraints.
 const NAME_CONSTRAINTS: &[u64] = &[2, 5, 29, 30];
 /// id-ce-subjectKeyIdentifier.
 const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
+/// id-ce-subjectAltName.
+const SUBJECT_ALT_NAME: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("2.5.29.17");
 /// id-pe-authorityInfoAccess.
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
 /// id-ad-caIssuers (RFC 5280 §4.2.2.1).
@@ -188,6 +193,20 @@ pub(super) fn subject_key_identifier(identifier: &[u8]) -> Result<rcgen::CustomE
         SUBJECT_KEY_IDENTIFIER,
         content,
     ))
+}
+
+/// subjectAltName of a server, for a request (RFC 5280 §4.2.1.6).
+pub(super) fn subject_alt_name(host: &Host) -> Result<Extension, X509Error> {
+    let name = match host {
+        Host::Name(name) => GeneralName::DnsName(ia5(name.as_str())?),
+        Host::Address(address) => GeneralName::from(*address),
+    };
+    let content = SubjectAltName(vec![name]).to_der().map_err(build_error)?;
+    Ok(Extension {
+        extn_id: SUBJECT_ALT_NAME,
+        critical: false,
+        extn_value: OctetString::new(content).map_err(build_error)?,
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod build;
 pub mod certificate;
 pub mod crl;
 pub mod extension;
+pub mod foreign;
 pub mod lint;
 pub mod pem;
 pub mod request;
@@ -30,6 +31,9 @@ pub enum X509Error {
     /// Not PEM, or of another label.
     #[error("no PEM block \"{0}\" found")]
     NoPem(&'static str),
+    /// A private key where a certificate was wanted.
+    #[error("it holds a private key as well: give the certificate alone, and keep the key where it is")]
+    HoldsKey,
     /// Not what this CA makes.
     #[error("{0}")]
     Foreign(String),

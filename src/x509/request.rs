@@ -1,10 +1,21 @@
-//! Certificate signing requests (RFC 2986): a public key and the proof that its key is held. Nothing else of them counts.
+//! Certificate signing requests (RFC 2986). Of those that are read only the public key counts, and the proof that its key is held.
 
+use der::asn1::{Any, BitString, ObjectIdentifier, SetOfVec};
 use der::{Decode, Encode};
-use x509_cert::request::CertReq;
+use spki::AlgorithmIdentifier;
+use x509_cert::attr::Attribute;
+use x509_cert::name::Name;
+use x509_cert::request::{CertReq, CertReqInfo, Version};
+use x509_cert::spki::SubjectPublicKeyInfo;
 
-use super::{X509Error, pem};
-use crate::key::PublicKey;
+use super::{X509Error, extension, pem};
+use crate::key::{PublicKey, SoftwareKey};
+use crate::model::Host;
+
+/// ecdsa-with-SHA256 (RFC 5758 §3.2).
+const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+/// extensionRequest (RFC 2985 §5.4.2).
+const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
 
 /// A request whose signature was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +66,7 @@ impl Request {
         let algorithm = &request.info.public_key.algorithm;
         let public_key = PublicKey::from_spki(&spki)
             .map_err(|_| RequestError::Algorithm(algorithm_name(&algorithm.oid)))?;
-        let signed_with = request.algorithm.oid.to_string();
-        if signed_with != "1.2.840.10045.4.3.2" {
+        if request.algorithm.oid != ECDSA_WITH_SHA256 {
             return Err(RequestError::Signature(algorithm_name(&request.algorithm.oid)));
         }
         let info = request.info.to_der().map_err(|e| malformed(&e))?;
@@ -73,7 +83,53 @@ impl Request {
     }
 }
 
-fn algorithm_name(oid: &der::asn1::ObjectIdentifier) -> String {
+/// Writes a request for the certificate of a server, or of a CA, which is named by whoever certifies it: PEM.
+///
+/// # Errors
+/// Should the library fail to encode it, or what it wrote not read back.
+pub fn create(host: Option<&Host>, key: &SoftwareKey) -> Result<String, X509Error> {
+    let failed = |e: der::Error| X509Error::Build(e.to_string());
+    let subject = match host {
+        Some(host) => format!("CN={host}").parse().map_err(failed)?,
+        None => Name::default(),
+    };
+    let attributes = match host {
+        Some(host) => {
+            let names = extension::subject_alt_name(host)?;
+            let extensions = Any::encode_from(&vec![names]).map_err(failed)?;
+            let mut values = SetOfVec::new();
+            values.insert(extensions).map_err(failed)?;
+            let request = Attribute {
+                oid: EXTENSION_REQUEST,
+                values,
+            };
+            SetOfVec::try_from(vec![request]).map_err(failed)?
+        }
+        None => SetOfVec::new(),
+    };
+    let info = CertReqInfo {
+        version: Version::V1,
+        subject,
+        public_key: SubjectPublicKeyInfo::from_der(key.public_key().spki()).map_err(failed)?,
+        attributes,
+    };
+    let signature = key.sign(&info.to_der().map_err(failed)?);
+    let request = CertReq {
+        info,
+        algorithm: AlgorithmIdentifier {
+            oid: ECDSA_WITH_SHA256,
+            parameters: None,
+        },
+        signature: BitString::from_bytes(&signature).map_err(failed)?,
+    };
+    let text = pem::encode(pem::REQUEST, &request.to_der().map_err(failed)?);
+    match Request::parse(text.as_bytes()) {
+        Ok(read) if read.public_key() == key.public_key() => Ok(text),
+        Ok(_) | Err(_) => Err(X509Error::Build("the request does not read back".into())),
+    }
+}
+
+fn algorithm_name(oid: &ObjectIdentifier) -> String {
     match oid.to_string().as_str() {
         "1.2.840.113549.1.1.1" => "RSA".into(),
         "1.2.840.10045.2.1" => "EC on another curve, or an invalid point".into(),

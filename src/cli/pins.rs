@@ -1,0 +1,289 @@
+use std::fmt;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::home::Home;
+use crate::model::{Host, Pin, PinSet, Role, Server, Span, Time};
+use crate::operate::{self, OperateError};
+use crate::publish::Pins;
+
+use super::context::{Context, system_clock};
+use super::failure::{Exit, Failure};
+use super::report::{lines, table};
+
+/// The pin sets that apps hold the servers to
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  pki pins show                                 what is published
+  pki pins show api.acme.example --format json
+  pki pins plan                                 what a rotation today would break, and from when on it would not")]
+pub enum Verb {
+    Show(ShowArgs),
+    Plan(PlanArgs),
+}
+
+/// Show the published pin sets, or one of them in the form that an app wants
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki pins show
+  pki pins show api.acme.example --format json")]
+pub struct ShowArgs {
+    /// Which server [default: all of them]
+    host: Option<Host>,
+    /// The form
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+}
+
+/// Tell what a rotation today would break, from when on it would not, and what apps must have before
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki pins plan
+  pki pins plan api.acme.example --json")]
+pub struct PlanArgs {
+    /// Which server [default: all of them]
+    host: Option<Host>,
+}
+
+/// The forms of a pin set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Our own, as published
+    Json,
+}
+
+pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Show(args) => show(args, context),
+        Verb::Plan(args) => plan(args, context),
+    }
+}
+
+/// The published pin sets, all or those of one host.
+#[derive(Debug, Serialize)]
+struct Shown(Pins);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = table(&["HOST", "KEY", "PIN", "SINCE", "EXPIRES"]);
+        for set in &self.0.sets {
+            for (i, pinned) in set.pins.iter().enumerate() {
+                let of_first = |text: String| if i == 0 { text } else { String::new() };
+                table.add_row([
+                    of_first(set.host.to_string()),
+                    pinned.role.to_string(),
+                    pinned.pin.to_string(),
+                    pinned.since.date(),
+                    of_first(set.expires.date()),
+                ]);
+            }
+        }
+        f.write_str(&lines(&table))
+    }
+}
+
+/// The pin sets in the home's own publication, or the one of `host`.
+fn published(home: &Home, host: Option<&Host>) -> Result<Pins, Failure> {
+    let mut pins = operate::published_pins(home)?.ok_or_else(|| {
+        Failure::new(Exit::Refused, "unpublished", "no pin sets are published")
+            .hint("`pki server add HOST` takes a server in, and publishes its pins")
+    })?;
+    if let Some(host) = host {
+        pins.sets.retain(|set| set.host == *host);
+        if pins.sets.is_empty() {
+            return Err(OperateError::NoServer(host.clone()).into());
+        }
+    }
+    Ok(pins)
+}
+
+fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let home = context.open()?;
+    let pins = published(&home, args.host.as_ref())?;
+    let now = system_clock();
+    if pins.expires() < now {
+        ui.warn(format!("the pin sets ended on {}", pins.expires()));
+        ui.hint("run `pki publish`");
+    }
+    match args.format {
+        None => {
+            ui.say(format!(
+                "pin sets {}, until {}",
+                pins.number,
+                pins.expires().date()
+            ));
+            ui.report(&Shown(pins))?;
+        }
+        Some(Format::Json) => {
+            ui.out(String::from_utf8_lossy(&pins.text()))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What a rotation of each server would do.
+#[derive(Debug, Serialize)]
+struct Plan {
+    now: Time,
+    overlap_days: i64,
+    servers: Vec<Outlook>,
+}
+
+/// What a rotation of one server would do.
+#[derive(Debug, Serialize)]
+struct Outlook {
+    host: Host,
+    active: Pin,
+    active_since: Time,
+    backup: Pin,
+    /// Since when apps can know the backup key's pin.
+    backup_published: Option<Time>,
+    /// From when on a rotation locks out no app that has taken a pin set within the overlap.
+    ready_from: Option<Time>,
+    ready: bool,
+    retiring: Vec<Leaving>,
+    /// The end of the pin sets that are published.
+    expires: Option<Time>,
+}
+
+#[derive(Debug, Serialize)]
+struct Leaving {
+    pin: Pin,
+    leaves: Time,
+}
+
+impl Outlook {
+    fn of(server: &Server, published: Option<&PinSet>, overlap: Span, now: Time) -> Self {
+        let ready_from = server.ready(overlap);
+        let retiring = server.keys().filter(|(role, _)| *role == Role::Retiring);
+        Self {
+            host: server.host.clone(),
+            active: server.active.pin,
+            active_since: server.active.since,
+            backup: server.backup.pin,
+            backup_published: server.backup.published,
+            ready_from,
+            ready: ready_from.is_some_and(|from| from <= now),
+            retiring: retiring
+                .map(|(_, key)| Leaving {
+                    pin: key.pin,
+                    leaves: Server::leaves(key, overlap),
+                })
+                .filter(|leaving| now < leaving.leaves)
+                .collect(),
+            expires: published.map(|set| set.expires),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let overlap = self.overlap_days;
+        for outlook in &self.servers {
+            let Outlook {
+                host,
+                active,
+                active_since,
+                backup,
+                ..
+            } = outlook;
+            writeln!(f, "{host}")?;
+            writeln!(f, "  in use      {active}  since {}", active_since.date())?;
+            let since = outlook.backup_published;
+            let since = since.map_or("never published".into(), |at| format!("published {}", at.date()));
+            writeln!(f, "  in reserve  {backup}  {since}")?;
+            for Leaving { pin, leaves } in &outlook.retiring {
+                writeln!(f, "  retiring    {pin}  leaves the set {}", leaves.date())?;
+            }
+            match (outlook.backup_published, outlook.ready_from) {
+                (Some(_), Some(from)) if outlook.ready => {
+                    let oldest = self.now - Span::days(overlap);
+                    writeln!(
+                        f,
+                        "  A rotation today breaks no app whose pins are of {} or later; it has been safe since {}.",
+                        oldest.date(),
+                        from.date()
+                    )?;
+                    writeln!(
+                        f,
+                        "  An app with the pins compiled in must have been built after {}.",
+                        since_date(outlook.backup_published)
+                    )?;
+                }
+                (Some(published), Some(from)) => {
+                    writeln!(
+                        f,
+                        "  A rotation today locks out every app whose pins are older than {}, and is refused before {}.",
+                        published.date(),
+                        from.date()
+                    )?;
+                    writeln!(
+                        f,
+                        "  Until then every app must take a pin set made after {}: over the air, or built in",
+                        published.date()
+                    )?;
+                    writeln!(f, "  (`pki pins show {host} --format …`) and shipped.")?;
+                }
+                (None, _) | (_, None) => {
+                    writeln!(
+                        f,
+                        "  A rotation today locks out every app: none can know the key in reserve. Run `pki publish` first."
+                    )?;
+                }
+            }
+            writeln!(
+                f,
+                "  After a rotation the old pin stays in the set for {overlap} days: for that long the server may still use the old key."
+            )?;
+            if let Some(expires) = outlook.expires {
+                writeln!(
+                    f,
+                    "  The published set ends on {}: apps that have no later one by then go without pins, or refuse.",
+                    expires.date()
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn since_date(published: Option<Time>) -> String {
+    published.map_or("never".into(), Time::date)
+}
+
+fn plan(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let now = system_clock();
+    let overlap = home.config().pin_overlap;
+    let mut servers = context.read(&home)?.servers()?;
+    if let Some(host) = &args.host {
+        servers.retain(|server| server.host == *host);
+        if servers.is_empty() {
+            return Err(OperateError::NoServer(host.clone()).into());
+        }
+    }
+    if servers.is_empty() {
+        context.ui.say("there is no server");
+        context.ui.hint("`pki server add HOST` takes one in");
+    }
+    let published = operate::published_pins(&home)?;
+    let set = |host: &Host| {
+        let mut sets = published.iter().flat_map(|pins| &pins.sets);
+        sets.find(|set| set.host == *host)
+    };
+    let plan = Plan {
+        now,
+        overlap_days: overlap.as_seconds() / 86_400,
+        servers: servers
+            .iter()
+            .map(|server| Outlook::of(server, set(&server.host), overlap, now))
+            .collect(),
+    };
+    context.ui.report(&plan)?;
+    Ok(Exit::Done)
+}

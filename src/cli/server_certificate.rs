@@ -1,0 +1,256 @@
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::authority::Servers;
+use crate::disk;
+use crate::key::PublicKey;
+use crate::model::server::Origin;
+use crate::model::{Authority, Host, Server, Time};
+use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
+use crate::x509::request::Request;
+
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use super::secrets::{IssuingSecret, Keyring, RootSecret};
+
+/// Write a request for a certificate of a public CA
+///
+/// HOST.csr, and HOST.key beside it where it is not there yet. Ask again with the same request to renew: the key stays, and so
+/// does its pin.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki server csr api.acme.example
+  certbot certonly --standalone --csr api.acme.example.csr --fullchain-path fullchain.pem
+  pki server import api.acme.example --cert fullchain.pem
+  pki server csr api.acme.example --backup        for the key in reserve: its certificate before it is needed")]
+pub struct CsrArgs {
+    /// Which server
+    host: Host,
+    /// For the key in reserve
+    #[arg(long)]
+    backup: bool,
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    #[command(flatten)]
+    issuing: IssuingSecret,
+}
+
+/// Issue a certificate of this PKI's own servers' CA
+///
+/// HOST.crt (the certificate and the servers' CA) and HOST.key go to --out. Again to renew: the key stays, and so does its pin.
+/// The first one makes the servers' CA, which needs the root's key once. Devices' certificates come from another CA: neither can
+/// make what the other makes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki server issue api.acme.example --out /etc/nginx/tls
+  pki server issue api.acme.example --out /etc/nginx/tls --no-input --passphrase-file /etc/pki/passphrase     from a timer
+  pki server issue api.acme.example --csr api.csr        for an imported key, which the home does not have")]
+pub struct IssueArgs {
+    /// Which server
+    host: Host,
+    /// How many days it lives, 1 to 398
+    #[arg(long, default_value_t = crate::model::server::ServerDraft::DAYS, allow_negative_numbers = true)]
+    days: i64,
+    /// The request of a server that made its own key
+    #[arg(long, value_name = "FILE")]
+    csr: Option<PathBuf>,
+    /// Where the files go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    #[command(flatten)]
+    issuing: IssuingSecret,
+    #[command(flatten)]
+    root: RootSecret,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    host: Host,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_after: Option<Time>,
+    files: Vec<PathBuf>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.files
+            .iter()
+            .try_for_each(|file| writeln!(f, "{}", file.display()))
+    }
+}
+
+fn files(delivered: Delivered) -> Vec<PathBuf> {
+    [Some(delivered.certificate), delivered.key]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn known(host: &Host, context: &Context, desk: &Desk) -> Result<Server, Failure> {
+    let server = context.read(&desk.home)?.server(host)?;
+    Ok(server.ok_or_else(|| OperateError::NoServer(host.clone()))?)
+}
+
+pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let desk = context.desk()?;
+    let host = args.host;
+    let server = known(&host, context, &desk)?;
+    let key = if args.backup {
+        &server.backup
+    } else {
+        &server.active
+    };
+    match key.origin {
+        Origin::Made => {}
+        Origin::Imported => return Err(OperateError::KeyElsewhere(host).into()),
+    }
+    Outbox::try_out(&args.out, &desk.home)?;
+    let keyring = args.issuing.unlock_all(&desk.home, ui)?;
+    let key = operate::open_key(&desk.home, &host, key.pin, &keyring.passphrase)?;
+    let outbox = Outbox::open(&args.out, &desk.home)?;
+    let delivered = operate::write_request(&host, &key, &outbox)?;
+    ui.say(format!(
+        "the request for {host} is {}",
+        delivered.certificate.display()
+    ));
+    if args.backup {
+        ui.hint(format!(
+            "keep the certificate until `pki server rotate {host}`, then run `pki server import {host} --cert FILE`"
+        ));
+    } else {
+        ui.hint(format!(
+            "have it certified, then run `pki server import {host} --cert FILE`"
+        ));
+    }
+    let report = Report {
+        host,
+        serial: None,
+        not_after: None,
+        files: files(delivered),
+    };
+    ui.report(&report)?;
+    Ok(Exit::Done)
+}
+
+pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let desk = context.desk()?;
+    let host = args.host.clone();
+    let server = known(&host, context, &desk)?;
+    // Bounds, before a passphrase is asked for: what is signed is drafted again, under the lock.
+    let issuer = desk.home.servers().unwrap_or(desk.home.chain()).issuer();
+    crate::model::server::ServerDraft::new(&host, Some(args.days), issuer, (desk.clock)())
+        .map_err(OperateError::from)?;
+    let request = match (&args.csr, server.active.origin) {
+        (Some(path), _) => Some(read_request(path)?),
+        (None, Origin::Made) => None,
+        (None, Origin::Imported) => return Err(OperateError::KeyElsewhere(host).into()),
+    };
+    Outbox::try_out(&args.out, &desk.home)?;
+    let Keyring {
+        issuing,
+        servers,
+        passphrase,
+    } = args.issuing.unlock_all(&desk.home, ui)?;
+    let (desk, servers) = match servers {
+        Some(servers) => (desk, servers),
+        None => found(&args.root, &args.out, &passphrase, desk, context)?,
+    };
+    let own = match request {
+        Some(_) => None,
+        None => Some(operate::open_key(
+            &desk.home,
+            &host,
+            server.active.pin,
+            &passphrase,
+        )?),
+    };
+    let outbox = Outbox::open(&args.out, &desk.home)?;
+    let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+    let key = match (&own, &request) {
+        (Some(own), _) => CertifiedKey::Ours(own),
+        (None, Some(theirs)) => CertifiedKey::Theirs(theirs),
+        (None, None) => return Err(OperateError::KeyElsewhere(host).into()),
+    };
+    let (certified, delivered) =
+        operate::certify(&mut session, &servers, &host, Some(args.days), &key, &outbox)?;
+    ui.say(format!(
+        "{host} is certified until {}: {}",
+        certified.validity.not_after.date(),
+        delivered.certificate.display()
+    ));
+    let keys = Keys {
+        issuing: Some(&issuing),
+        servers: Some(&servers),
+    };
+    let exit = context
+        .publish_change(&mut session, keys)
+        .map(|published| context.tell_published(&published, session.clock));
+    ui.hint("reload the server; apps trust it by ca/root.crt of the publication, and know it by its pins");
+    let report = Report {
+        host,
+        serial: Some(certified.serial.to_string()),
+        not_after: Some(certified.validity.not_after),
+        files: files(delivered),
+    };
+    ui.report_done(&report, exit)
+}
+
+fn read_request(path: &Path) -> Result<PublicKey, Failure> {
+    let octets = disk::read(path, Request::MAX as u64 + 1)?;
+    let request = Request::parse(&octets).map_err(|why| {
+        Failure::refused(format!("{} {why}", path.display()))
+            .hint("have the server make a request with a P-256 key")
+    })?;
+    Ok(request.public_key().clone())
+}
+
+/// The request that goes to a root that is elsewhere.
+const REQUEST: &str = "servers-ca.csr";
+
+/// Makes the servers' CA, with the root's key. Where that is away, there is a request for it afterwards.
+fn found(
+    root: &RootSecret,
+    out: &Path,
+    passphrase: &crate::key::Passphrase,
+    desk: Desk,
+    context: &Context,
+) -> Result<(Desk, Servers), Failure> {
+    let ui = &context.ui;
+    let place = desk.home.key_path(Authority::Root);
+    if !place.exists() {
+        let key = operate::servers_key(&desk.home, passphrase)?;
+        let request = out.join(REQUEST);
+        disk::ensure_directory(out, disk::PRIVATE_DIRECTORY)?;
+        disk::replace(&request, 0o644, operate::servers_request(&key)?.as_bytes())?;
+        let base_url = desk.home.config().base_url.as_ref();
+        let base_url = base_url.map_or(String::new(), |url| format!(" --base-url {url}"));
+        let message = format!(
+            "the root's key is not at {}, and has to make the servers' CA: the request for it is {}",
+            place.display(),
+            request.display()
+        );
+        return Err(Failure::new(Exit::Incomplete, "root-away", message).hint(format!(
+            "attach the root's medium and repeat; or where the root is, run `pki root sign {REQUEST} --root DIR{base_url}`, bring its answer here, and run `pki ca install servers-ca.crt`"
+        )));
+    }
+    ui.say("the first certificate for a server: the root makes the servers' CA, this once");
+    let root = root.unlock(&desk.home, ui)?;
+    let key = operate::servers_key(&desk.home, passphrase)?;
+    let chain = {
+        let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+        operate::found_servers(&mut session, &root, &key)?
+    };
+    // The home knows it from now on.
+    let desk = context.desk()?;
+    let servers = operate::open_servers(&desk.home, chain, key)?;
+    Ok((desk, servers))
+}

@@ -1,0 +1,137 @@
+//! The pin sets of the servers: signed anew where a key came or went or half of their life is over, and only then.
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::OperateError;
+use super::crl::next_number;
+use super::places::{Place, destinations};
+use super::session::Session;
+use crate::authority::Issuing;
+use crate::home::Home;
+use crate::model::{Fact, Pin, PinSet, Span};
+use crate::publish::{Area, Pins, Statement};
+
+/// The pin sets that stand in the places of the publication, signed by our CA.
+pub(super) struct StandingPins {
+    newest: Option<(Pins, Statement)>,
+}
+
+impl StandingPins {
+    /// Reads them in every place. What cannot be read as pin sets of ours is replaced.
+    pub fn read(places: &[Place]) -> Result<Self, OperateError> {
+        let mut newest: Option<(Pins, Statement)> = None;
+        for place in places.iter().filter(|place| place.to.area == Area::Public) {
+            let there = match place.to.pins() {
+                Ok(there) => there,
+                // A target that cannot be read is told when it cannot be written.
+                Err(_) if !place.staging => None,
+                Err(error) => return Err(error.into()),
+            };
+            let there = there.and_then(|statement| Some((Pins::read(&statement.0)?, statement)));
+            if let Some((pins, statement)) = there
+                && newest
+                    .as_ref()
+                    .is_none_or(|(newest, _)| newest.number < pins.number)
+            {
+                newest = Some((pins, statement));
+            }
+        }
+        Ok(Self { newest })
+    }
+
+    /// The highest number.
+    pub fn number(&self) -> Option<u64> {
+        self.newest.as_ref().map(|(pins, _)| pins.number)
+    }
+
+    /// Whether they are later than what the ledger knows: a home from an older backup has lost a key that apps hold a server to.
+    pub fn are_ahead(&self, session: &Session<'_>) -> Result<bool, OperateError> {
+        let known = session.store.last_pins()?.map(|last| last.number);
+        Ok(self.number() > known)
+    }
+
+    /// What is to be published as it stands; nothing where something must be signed, or there is nothing to publish.
+    pub fn current(&self, session: &Session<'_>) -> Result<Standing, OperateError> {
+        if self.are_ahead(session)? {
+            // Whatever the ledger says, it would take a pin from the apps whose key the server may be using.
+            let newest = self.newest.clone();
+            return Ok(newest.map_or(Standing::Due, |(_, statement)| Standing::Stands(statement)));
+        }
+        let wanted = sets(session)?;
+        if wanted.is_empty() {
+            return Ok(Standing::None);
+        }
+        let known = session.store.last_pins()?.map(|last| last.number);
+        let fresh = |pins: &Pins| {
+            let half = Span::seconds((pins.exp - pins.iat) / 2);
+            pins.made() <= session.now && session.now < pins.made() + half
+        };
+        let current = self
+            .newest
+            .as_ref()
+            .filter(|(pins, _)| Some(pins.number) == known && pins.say_the_same_as(&wanted) && fresh(pins));
+        Ok(current.map_or(Standing::Due, |(_, statement)| {
+            Standing::Stands(statement.clone())
+        }))
+    }
+
+    /// Signs what the ledger says, and records that: only then may anybody see it.
+    pub fn sign(
+        &self,
+        session: &mut Session<'_>,
+        issuing: &Issuing,
+    ) -> Result<(u64, Statement), OperateError> {
+        let known = session.store.last_pins()?.map(|last| last.number);
+        let expires = session.now + session.desk.home.config().pin_life;
+        let pins = Pins {
+            version: 1,
+            number: next_number(known.max(self.number()), session.now),
+            iat: session.now.unix(),
+            exp: expires.unix(),
+            sets: sets(session)?,
+        };
+        let text = pins.text();
+        let jws = issuing.sign_statement(Pins::TYPE, &text).into_bytes();
+        session.commit(vec![Fact::PinsSigned {
+            number: pins.number,
+            expires,
+            pins: pins.sets.iter().flat_map(pins_of).collect(),
+            sha256: HEXLOWER.encode(&Sha256::digest(&text)),
+        }])?;
+        Ok((pins.number, (text, jws)))
+    }
+}
+
+/// The pin sets in the home's own publication.
+///
+/// # Errors
+/// Where the home's own places cannot be read.
+pub fn published_pins(home: &Home) -> Result<Option<Pins>, OperateError> {
+    let (mut places, _) = destinations(home)?;
+    places.retain(|place| place.staging);
+    Ok(StandingPins::read(&places)?.newest.map(|(pins, _)| pins))
+}
+
+/// Whether pin sets can be published as they stand.
+pub(super) enum Standing {
+    /// There is no server.
+    None,
+    /// They can.
+    Stands(Statement),
+    /// New ones must be signed.
+    Due,
+}
+
+fn pins_of(set: &PinSet) -> impl Iterator<Item = Pin> {
+    set.pins.iter().map(|pinned| pinned.pin)
+}
+
+/// What the ledger says that apps are to hold each server to, from now on.
+fn sets(session: &Session<'_>) -> Result<Vec<PinSet>, OperateError> {
+    let config = session.desk.home.config();
+    let expires = session.now + config.pin_life;
+    let servers = session.store.servers()?;
+    let set = |server: &crate::model::Server| server.pin_set(session.now, config.pin_overlap, expires);
+    Ok(servers.iter().map(set).collect())
+}

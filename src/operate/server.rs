@@ -1,0 +1,212 @@
+//! The register of servers: taking one in, and giving it its next key.
+
+use std::path::PathBuf;
+
+use super::OperateError;
+use super::outbox::Outbox;
+use super::server_keys::{NewKey, deliver, stem};
+use super::session::Session;
+use crate::home::Home;
+use crate::key::SoftwareKey;
+use crate::model::server::{Certifier, OldPin, Origin, ServerCertificate};
+use crate::model::{Fact, Host, Pin, Server, Time};
+use crate::x509::foreign::ForeignCertificate;
+
+/// Whether the pins of a server hold for the hosts below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subdomains {
+    /// They do.
+    Included,
+    /// For the host alone.
+    Excluded,
+}
+
+/// Whether the operator said that a rotation may lock out apps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// The new key's pin must have been published for the overlap.
+    None,
+    /// `--confirm HOST`.
+    Confirmed,
+}
+
+/// Takes in a new server with a key for it and one in reserve, and writes the first into `outbox`.
+///
+/// # Errors
+/// Where there is a server of this name, or the keys cannot be kept, recorded or written.
+pub fn add(
+    session: &mut Session<'_>,
+    host: &Host,
+    subdomains: Subdomains,
+    [active, backup]: &[NewKey; 2],
+    outbox: &Outbox,
+) -> Result<PathBuf, OperateError> {
+    if session.store.server(host)?.is_some() {
+        return Err(OperateError::ServerExists(host.clone()));
+    }
+    demand_known_pins(session)?;
+    let stem = stem(outbox, host, &active.key)?;
+    outbox.prove(1)?;
+    for key in [active, backup] {
+        key.keep(&session.desk.home, host)?;
+    }
+    session.commit(vec![Fact::ServerAdded {
+        host: host.clone(),
+        include_subdomains: subdomains == Subdomains::Included,
+        active: active.pin(),
+        origin: Origin::Made,
+        backup: backup.pin(),
+    }])?;
+    deliver(&stem, &active.key).map_err(|why| OperateError::KeyUndelivered(host.clone(), Box::new(why)))
+}
+
+/// What came of a certificate that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// The server is new: the certificate's key is the one in use, and the other key is in reserve.
+    Added,
+    /// The server's key in use has this certificate now.
+    Renewed,
+}
+
+/// Takes in a certificate of another CA. Of a server that is new here its key is the one in use; `backup` is made for that case.
+///
+/// # Errors
+/// Where the certificate is not this server's, has ended, or has another key than the one in use here.
+pub fn import(
+    session: &mut Session<'_>,
+    host: &Host,
+    subdomains: Subdomains,
+    certificate: &ForeignCertificate,
+    backup: Option<&NewKey>,
+) -> Result<Imported, OperateError> {
+    demand_for(host, certificate, session.now)?;
+    let pin = certificate.pin;
+    let taken_in = Fact::ServerImported {
+        host: host.clone(),
+        certificate: ServerCertificate {
+            serial: certificate.serial.clone(),
+            pin,
+            validity: certificate.validity,
+            by: Certifier::Other,
+        },
+    };
+    match (session.store.server(host)?, backup) {
+        (Some(server), _) => {
+            demand_active(&server, pin)?;
+            session.commit(vec![taken_in])?;
+            Ok(Imported::Renewed)
+        }
+        (None, None) => Err(OperateError::NoServer(host.clone())),
+        (None, Some(backup)) => {
+            demand_known_pins(session)?;
+            backup.keep(&session.desk.home, host)?;
+            let added = Fact::ServerAdded {
+                host: host.clone(),
+                include_subdomains: subdomains == Subdomains::Included,
+                active: pin,
+                origin: Origin::Imported,
+                backup: backup.pin(),
+            };
+            session.commit(vec![added, taken_in])?;
+            Ok(Imported::Added)
+        }
+    }
+}
+
+/// A certificate that a server can show now, and whose key may be pinned.
+///
+/// # Errors
+/// Where it is a CA's, names other hosts, or is not good now.
+pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> Result<(), OperateError> {
+    if certificate.is_ca {
+        return Err(OperateError::CertificateOfCa);
+    }
+    if !certificate.names(host) {
+        return Err(OperateError::OtherHost {
+            host: host.clone(),
+            found: certificate.hosts.join(", "),
+        });
+    }
+    let validity = certificate.validity;
+    if now < validity.not_before || validity.ended(now) {
+        return Err(OperateError::NotGood {
+            from: validity.not_before,
+            to: validity.not_after,
+        });
+    }
+    Ok(())
+}
+
+/// The key of a certificate is the one that the server uses.
+///
+/// # Errors
+/// Where it is the one in reserve, or a stranger.
+pub fn demand_active(server: &Server, pin: Pin) -> Result<(), OperateError> {
+    let host = server.host.clone();
+    if pin == server.active.pin {
+        Ok(())
+    } else if pin == server.backup.pin {
+        Err(OperateError::KeyInReserve(host))
+    } else {
+        Err(OperateError::StrangeKey(host))
+    }
+}
+
+/// Makes the key in reserve the one in use, and `next` the one in reserve. `backup` is the key in reserve, opened before the lock was
+/// taken.
+///
+/// # Errors
+/// Where apps may not know its pin yet and nobody said that this does not matter, where somebody else has rotated meanwhile, or where
+/// the keys cannot be kept, recorded or written.
+pub fn rotate(
+    session: &mut Session<'_>,
+    host: &Host,
+    backup: &SoftwareKey,
+    next: &NewKey,
+    (old_pin, haste): (OldPin, Haste),
+    outbox: &Outbox,
+) -> Result<PathBuf, OperateError> {
+    let server = session
+        .store
+        .server(host)?
+        .ok_or_else(|| OperateError::NoServer(host.clone()))?;
+    if server.backup.pin != Pin(backup.public_key().spki_sha256()) {
+        return Err(OperateError::RotatedMeanwhile(host.clone()));
+    }
+    demand_known_pins(session)?;
+    demand_overlap(&session.desk.home, &server, haste, session.now)?;
+    let stem = stem(outbox, host, backup)?;
+    outbox.prove(1)?;
+    next.keep(&session.desk.home, host)?;
+    session.commit(vec![Fact::ServerRotated {
+        host: host.clone(),
+        backup: next.pin(),
+        old_pin,
+    }])?;
+    deliver(&stem, backup).map_err(|why| OperateError::KeyUndelivered(host.clone(), Box::new(why)))
+}
+
+/// Every app has had the time to learn the pin of the key in reserve.
+///
+/// # Errors
+/// Where it has not, and nobody said that this does not matter.
+pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> Result<(), OperateError> {
+    let overlap = home.config().pin_overlap;
+    let host = server.host.clone();
+    match (server.ready(overlap), haste) {
+        (_, Haste::Confirmed) => Ok(()),
+        (Some(from), Haste::None) if from <= now => Ok(()),
+        (Some(from), Haste::None) => Err(OperateError::TooSoon { host, from }),
+        (None, Haste::None) => Err(OperateError::PinUnpublished(host)),
+    }
+}
+
+/// Pin sets that this home would sign must know every key that the published ones know.
+fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateError> {
+    if super::publication::pins_are_ahead(session)? {
+        Err(OperateError::PinsAhead)
+    } else {
+        Ok(())
+    }
+}

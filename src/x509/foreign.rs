@@ -1,0 +1,188 @@
+//! A server's certificate of whatever CA and key: what is pinned of it, and whom it names.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "an extension or name that is not named is of no concern to its reader"
+)]
+
+use std::net::IpAddr;
+
+use data_encoding::HEXUPPER;
+use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer;
+
+use super::{X509Error, pem};
+use crate::model::{Host, Pin, Time, Validity};
+
+/// The certificate of a server, as far as pinning goes by it. Its key may be of any algorithm, for an app only compares its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignCertificate {
+    /// The pin of its key.
+    pub pin: Pin,
+    /// Its serial number, hexadecimal.
+    pub serial: String,
+    /// When it is good.
+    pub validity: Validity,
+    /// basicConstraints cA.
+    pub is_ca: bool,
+    /// Its subject alternative names that are hosts, as they stand there.
+    pub hosts: Vec<String>,
+}
+
+impl ForeignCertificate {
+    /// Reads the first certificate of a PEM file, which is the server's own: what follows are its issuers.
+    ///
+    /// # Errors
+    /// No certificate, one that cannot be read, or a private key in the file.
+    pub fn from_pem(text: &[u8]) -> Result<Self, X509Error> {
+        let mut first = None;
+        for block in x509_parser::pem::Pem::iter_from_buffer(text) {
+            let block = block.map_err(|e| X509Error::malformed("the PEM file")(&e))?;
+            if block.label.ends_with("PRIVATE KEY") {
+                return Err(X509Error::HoldsKey);
+            }
+            if block.label == pem::CERTIFICATE && first.is_none() {
+                first = Some(block.contents);
+            }
+        }
+        Self::from_der(&first.ok_or(X509Error::NoPem(pem::CERTIFICATE))?)
+    }
+
+    /// Reads one certificate in DER.
+    ///
+    /// # Errors
+    /// Anything but exactly one certificate.
+    pub fn from_der(der: &[u8]) -> Result<Self, X509Error> {
+        let malformed = X509Error::malformed("the certificate");
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|e| malformed(&e))?;
+        if !rest.is_empty() {
+            return Err(X509Error::TrailingOctets("the certificate"));
+        }
+        let tbs = &parsed.tbs_certificate;
+        let mut hosts = Vec::new();
+        for item in tbs.extensions() {
+            match item.parsed_extension() {
+                ParsedExtension::SubjectAlternativeName(names) => {
+                    hosts.extend(names.general_names.iter().filter_map(host));
+                }
+                ParsedExtension::ParseError { error } => return Err(malformed(error)),
+                _ => {}
+            }
+        }
+        Ok(Self {
+            pin: Pin(Sha256::digest(tbs.subject_pki.raw).into()),
+            serial: HEXUPPER.encode(tbs.raw_serial()),
+            validity: Validity {
+                not_before: Time::from_unix(tbs.validity.not_before.timestamp()),
+                not_after: Time::from_unix(tbs.validity.not_after.timestamp()),
+            },
+            is_ca: tbs.is_ca(),
+            hosts,
+        })
+    }
+
+    /// Whether it is for this host (RFC 9525 §6.3): by its name, or by a wildcard in the place of the leftmost label.
+    pub fn names(&self, host: &Host) -> bool {
+        let host = host.to_string();
+        self.hosts.iter().any(|name| {
+            let below = || {
+                Some(
+                    name.strip_prefix("*.")?
+                        .eq_ignore_ascii_case(host.split_once('.')?.1),
+                )
+            };
+            name.eq_ignore_ascii_case(&host) || below() == Some(true)
+        })
+    }
+}
+
+fn host(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(octets) => {
+            let v4 = <[u8; 4]>::try_from(*octets).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(*octets).map(IpAddr::from));
+            address.ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    use crate::key::{SoftwareKey, os_rng};
+
+    /// A key, as rcgen wants it.
+    struct Signer(SoftwareKey);
+
+    impl rcgen::PublicKeyData for Signer {
+        fn der_bytes(&self) -> &[u8] {
+            self.0.public_key().point()
+        }
+
+        fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+            &rcgen::PKCS_ECDSA_P256_SHA256
+        }
+    }
+
+    impl rcgen::SigningKey for Signer {
+        fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+            Ok(self.0.sign(message))
+        }
+    }
+
+    /// A self-signed certificate of these names, PEM, and its key.
+    fn certificate(names: &[&str]) -> (String, SoftwareKey) {
+        let names = names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.serial_number = Some(vec![1].into());
+        let signer = Signer(SoftwareKey::generate(&mut os_rng()));
+        (params.self_signed(&signer).unwrap().pem(), signer.0)
+    }
+
+    #[test]
+    fn a_host_is_named_as_it_stands_or_by_a_wildcard_of_one_label() {
+        let (made, key) = certificate(&["api.acme.example", "*.wild.example", "10.0.0.1"]);
+        let read = ForeignCertificate::from_pem(made.as_bytes()).unwrap();
+        assert_eq!(read.pin, Pin(key.public_key().spki_sha256()));
+        for (host, named) in [
+            ("api.acme.example", true),
+            ("a.wild.example", true),
+            ("10.0.0.1", true),
+            ("b.a.wild.example", false),
+            ("wild.example", false),
+            ("acme.example", false),
+            ("10.0.0.2", false),
+        ] {
+            assert_eq!(read.names(&host.parse().unwrap()), named, "{host}");
+        }
+        assert!(!read.is_ca);
+    }
+
+    #[test]
+    fn a_file_with_a_key_in_it_is_refused() {
+        let (made, key) = certificate(&["api.acme.example"]);
+        let both = made.clone() + &key.pkcs8_pem().unwrap();
+        assert_eq!(
+            ForeignCertificate::from_pem(both.as_bytes()),
+            Err(X509Error::HoldsKey)
+        );
+        let chain = made + &certificate(&["other.example"]).0;
+        let first = ForeignCertificate::from_pem(chain.as_bytes()).unwrap();
+        assert_eq!(first.hosts, ["api.acme.example"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(ForeignCertificate::from_der(&octets).is_err());
+            prop_assert!(ForeignCertificate::from_pem(&octets).is_err());
+        }
+    }
+}
