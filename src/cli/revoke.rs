@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::authority::Issuing;
-use crate::model::{Employee, Reason, Serial, Time};
+use crate::model::{Employee, Host, Reason, Serial, Time};
 use crate::operate::{self, ClockPolicy, Desk, OperateError, Revoked, Session, Whom};
 
 use super::context::{Context, Named, earliest};
@@ -96,6 +96,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Outlook::Unrecorded { serial, already } => {
             return revoke_unrecorded(args, context, &desk, serial, already);
         }
+        Outlook::Server { serial, host, since } => {
+            return revoke_server(args, context, &desk, serial, host, since);
+        }
     };
     let reason = args.reason;
     if accepted > 0 && !args.common.dry_run {
@@ -119,6 +122,13 @@ enum Outlook {
         /// How many there are to take back.
         accepted: usize,
     },
+    /// A server's, of the servers' CA.
+    Server {
+        serial: Serial,
+        host: Host,
+        /// Since when it is revoked already.
+        since: Option<Time>,
+    },
     /// One that it does not know, or by its revocation alone.
     Unrecorded { serial: Serial, already: bool },
 }
@@ -133,6 +143,11 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
         (Whom::Certificate(serial), Some(record)) => format!("certificate {serial} of {}", record.address),
         (Whom::Device(address), Some(_)) => address.to_string(),
         (Whom::Certificate(serial), None) => {
+            if let Some((host, revocation)) = store.certified(serial)? {
+                let since = revocation.map(|revocation| revocation.at);
+                let serial = *serial;
+                return Ok(Outlook::Server { serial, host, since });
+            }
             return Ok(Outlook::Unrecorded {
                 serial: *serial,
                 already: store.revocation(serial)?.is_some(),
@@ -167,6 +182,60 @@ fn revoke_unrecorded(
         usize::from(!already),
         |session| operate::revoke_unrecorded(session, serial, args.reason),
     )
+}
+
+/// Takes back a certificate of the servers' CA. Its key stays pinned: what must not be used again is rotated.
+fn revoke_server(
+    args: Args,
+    context: &Context,
+    desk: &Desk,
+    serial: Serial,
+    host: Host,
+    since: Option<Time>,
+) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let label = format!("certificate {serial} of the server {host}");
+    if args.common.dry_run {
+        let would = format!("revoke {label}");
+        ui.say(format!("would {would}"));
+        ui.report(&DryRun::new(vec![would]))?;
+        return Ok(Exit::Done);
+    }
+    let (mut exit, mut published) = (Exit::Done, false);
+    if let Some(since) = since {
+        ui.say(format!("{label} was revoked already, on {since}"));
+    } else {
+        ui.confirm(&format!("Revoke {label} ({})?", args.reason))?;
+        let keyring = if args.common.no_publish {
+            None
+        } else {
+            Some(args.common.issuing.unlock_all(&desk.home, ui)?)
+        };
+        let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
+        operate::revoke_server(&mut session, serial, args.reason)?;
+        ui.say(format!("{label} is revoked"));
+        match keyring {
+            Some(keyring) => {
+                let done = context.publish_change(&mut session, keyring.keys())?;
+                exit = context.tell_published(&done, session.clock);
+                published = exit == Exit::Done;
+            }
+            None => ui.hint("run `pki publish`"),
+        }
+        if args.reason == Reason::Compromised {
+            ui.hint(format!(
+                "if somebody has its key: `pki server rotate {host} --compromised`"
+            ));
+        }
+    }
+    let report = Report {
+        employee: None,
+        revoked: if since.is_none() { vec![serial] } else { Vec::new() },
+        already_since: since,
+        devices_left: 0,
+        published,
+    };
+    ui.report_done(&report, Ok(exit))
 }
 
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {

@@ -367,7 +367,7 @@ struct KeyRow {
 struct CertificateRow {
     serial: String,
     not_after: Time,
-    by: Certifier,
+    issuer: Certifier,
 }
 
 impl From<&Server> for Row {
@@ -387,7 +387,7 @@ impl From<&Server> for Row {
             certificate: server.certificate().map(|certificate| CertificateRow {
                 serial: certificate.serial.clone(),
                 not_after: certificate.validity.not_after,
-                by: certificate.by,
+                issuer: certificate.issuer,
             }),
         }
     }

@@ -58,9 +58,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let store = context.read(&home)?;
     let record = match whom {
-        Whom::Certificate(serial) => store
-            .record(&serial)?
-            .ok_or(OperateError::NoCertificate(serial))?,
+        Whom::Certificate(serial) => match (store.record(&serial)?, store.certified(&serial)?) {
+            (Some(record), _) => record,
+            (None, Some((host, _))) => {
+                let message = format!("certificate {serial} is the server {host}'s, and no device's");
+                return Err(Failure::refused(message)
+                    .hint("`pki server list` shows the servers; `pki show FILE` what a certificate says"));
+            }
+            (None, None) => return Err(OperateError::NoCertificate(serial).into()),
+        },
         Whom::Device(address) => {
             let history = store.device(&address)?;
             // The one in use; else the last one.

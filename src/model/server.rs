@@ -60,7 +60,7 @@ pub struct ServerCertificate {
     #[serde(flatten)]
     pub validity: Validity,
     /// Who signed it.
-    pub by: Certifier,
+    pub issuer: Certifier,
 }
 
 /// Who signed a server's certificate.

@@ -11,7 +11,7 @@ use crate::authority::{AuthorityError, Servers};
 use crate::disk::{self, Shown};
 use crate::key::{PublicKey, SoftwareKey, os_rng};
 use crate::model::server::{Certified, ServerDraft};
-use crate::model::{Fact, Host, Pin, Reason, Serial, Time};
+use crate::model::{Fact, Host, Pin, Reason, Serial};
 use crate::x509::foreign::ForeignCertificate;
 use crate::x509::{pem, request};
 
@@ -110,27 +110,20 @@ fn is_of(there: &[u8], host: &Host) -> bool {
     ForeignCertificate::from_pem(there).is_ok_and(|certificate| certificate.names(host))
 }
 
-/// Takes back a server's certificate.
+/// Takes back a server's certificate, unless that was done before.
 ///
 /// # Errors
 /// Where it is none of the servers' CA's, or it cannot be recorded.
-pub fn revoke_server(
-    session: &mut Session<'_>,
-    serial: Serial,
-    reason: Reason,
-) -> Result<Option<Time>, OperateError> {
-    let (host, revocation) = session
-        .store
-        .certified(&serial)?
-        .ok_or(OperateError::NoCertificate(serial))?;
-    if let Some(revocation) = revocation {
-        return Ok(Some(revocation.at));
+pub fn revoke_server(session: &mut Session<'_>, serial: Serial, reason: Reason) -> Result<(), OperateError> {
+    let known = session.store.certified(&serial)?;
+    let (host, revocation) = known.ok_or(OperateError::NoCertificate(serial))?;
+    if revocation.is_some() {
+        return Ok(());
     }
     session.commit(vec![Fact::ServerRevoked {
         serial,
         host: Some(host),
         reason,
         since: None,
-    }])?;
-    Ok(None)
+    }])
 }

@@ -88,7 +88,7 @@ pub fn import(
             serial: certificate.serial.clone(),
             pin,
             validity: certificate.validity,
-            by: Certifier::Other,
+            issuer: Certifier::Other,
         },
     };
     match (session.store.server(host)?, backup) {

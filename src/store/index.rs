@@ -644,7 +644,9 @@ mod tests {
             })
             .unwrap();
         index
-            .revocations(&mut |revocation, _| revocations.push(revocation))
+            .revocations(Authority::Issuing, &mut |revocation, _| {
+                revocations.push(revocation)
+            })
             .unwrap();
         let device = index.device(&"alice/phone".parse().unwrap()).unwrap();
         (unrevoked, device, revocations, index.position().unwrap())

@@ -97,7 +97,7 @@ impl Pending<'_> {
                     serial: certified.serial.to_string(),
                     pin: certified.pin,
                     validity: certified.validity,
-                    by: Certifier::Own,
+                    issuer: Certifier::Own,
                 };
                 self.change_server(&certified.host, |server| {
                     server.note_certificate(known, event.time)
@@ -193,4 +193,164 @@ fn read_certified(value: &[u8]) -> Result<(Time, Host), StoreError> {
         Some((end, std::str::from_utf8(fields.0).ok()?.parse().ok()?))
     };
     read().ok_or_else(|| corrupt("a server's certificate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::server::{Certified, OldPin};
+    use crate::model::{Authority, Pin, Reason, Role, Span, Validity};
+    use crate::store::ledger::{Entry, Ledger, Position};
+    use crate::store::map::{Map, Sled};
+
+    fn now() -> Time {
+        Time::from_unix(1_800_000_000)
+    }
+
+    fn host() -> Host {
+        "api.acme.example".parse().unwrap()
+    }
+
+    fn serial(octet: u8) -> Serial {
+        Serial::from_random([octet; 16])
+    }
+
+    fn validity() -> Validity {
+        Validity {
+            not_before: now(),
+            not_after: now() + Span::days(90),
+        }
+    }
+
+    /// Everything that can happen to a server.
+    fn facts() -> Vec<Fact> {
+        let pin = |octet| Pin([octet; 32]);
+        let signed = |number, pins: &[Pin]| Fact::PinsSigned {
+            number,
+            expires: now() + Span::days(365),
+            pins: pins.to_vec(),
+            sha256: "00".into(),
+        };
+        let certified = |octet| {
+            Fact::ServerCertified(Box::new(Certified {
+                host: host(),
+                serial: serial(octet),
+                pin: pin(1),
+                validity: validity(),
+                certificate: vec![0x30, 0x00],
+            }))
+        };
+        vec![
+            Fact::ServersCa {
+                certificate: vec![0x30, 0x01],
+            },
+            Fact::ServerAdded {
+                host: host(),
+                include_subdomains: true,
+                active: pin(1),
+                origin: Origin::Imported,
+                backup: pin(2),
+            },
+            signed(7, &[pin(1), pin(2)]),
+            certified(0x11),
+            certified(0x12),
+            Fact::ServerImported {
+                host: host(),
+                certificate: ServerCertificate {
+                    serial: "0A".into(),
+                    pin: pin(2),
+                    validity: validity(),
+                    issuer: Certifier::Other,
+                },
+            },
+            Fact::ServerRotated {
+                host: host(),
+                backup: pin(3),
+                old_pin: OldPin::Retires,
+            },
+            signed(8, &[pin(1), pin(2), pin(3)]),
+            Fact::ServerRevoked {
+                serial: serial(0x11),
+                host: Some(host()),
+                reason: Reason::Replaced,
+                since: None,
+            },
+            // One that only a published CRL knew.
+            Fact::ServerRevoked {
+                serial: serial(0x19),
+                host: None,
+                reason: Reason::Compromised,
+                since: Some(now() - Span::days(1)),
+            },
+        ]
+    }
+
+    /// The facts as the ledger has them: each in an event of its own, read again.
+    fn recorded() -> Vec<Entry> {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::create(&directory.path().join("ledger.jsonl")).unwrap();
+        let mut at = Position::START;
+        for fact in facts() {
+            let appended = ledger.append(at, now(), "root", vec![fact]).unwrap();
+            at = appended[0].after;
+        }
+        let mut entries = Vec::new();
+        ledger
+            .replay(Position::START, |batch| {
+                entries.extend(batch);
+                Ok(())
+            })
+            .unwrap();
+        entries
+    }
+
+    #[test]
+    fn every_event_of_a_server_reads_back_as_it_was_recorded() {
+        let read: Vec<Fact> = recorded().into_iter().map(|entry| entry.event.fact).collect();
+        assert_eq!(read, facts());
+    }
+
+    #[test]
+    fn the_index_tells_what_became_of_a_server_whether_it_took_the_events_together_or_one_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let maps: [Box<dyn Map>; 2] = [
+            Box::new(BTreeMap::new()),
+            Box::new(Sled::open(directory.path()).ok().unwrap()),
+        ];
+        let entries = recorded();
+        for (map, pieces) in maps.into_iter().zip([entries.len(), 1]) {
+            let mut index = Index::new(map);
+            for some in entries.chunks(pieces) {
+                index.apply(some).unwrap();
+            }
+            let server = index.server(&host()).unwrap().unwrap();
+            assert_eq!(index.servers().unwrap(), std::slice::from_ref(&server));
+            let keys: Vec<_> = server.keys().map(|(role, key)| (role, key.pin.0[0])).collect();
+            assert_eq!(keys, [(Role::Active, 2), (Role::Backup, 3), (Role::Retiring, 1)]);
+            assert!(server.keys().all(|(_, key)| key.published == Some(now())));
+            assert_eq!(server.certificate().unwrap().serial, "0A");
+            assert_eq!(index.servers_ca().unwrap(), Some(vec![0x30, 0x01]));
+            assert_eq!(index.last_pins().unwrap().unwrap().number, 8);
+            let certified = |octet| index.certified(&serial(octet)).unwrap();
+            let (whose, revocation) = certified(0x11).unwrap();
+            assert_eq!((whose, revocation.unwrap().reason), (host(), Reason::Replaced));
+            assert_eq!(certified(0x12), Some((host(), None)));
+            assert_eq!(certified(0x19), None);
+            let mut revoked = Vec::new();
+            index
+                .revocations(Authority::Servers, &mut |revocation, end| {
+                    revoked.push((revocation.serial, revocation.at, end));
+                })
+                .unwrap();
+            let end = Some(validity().not_after);
+            let expected = [
+                (serial(0x11), now(), end),
+                (serial(0x19), now() - Span::days(1), None),
+            ];
+            assert_eq!(revoked, expected);
+            // Servers and devices have a CRL each.
+            let none = &mut |_, _| unreachable!("no device is revoked");
+            index.revocations(Authority::Issuing, none).unwrap();
+        }
+    }
 }
