@@ -978,7 +978,7 @@ const CONFIGURATIONS: [(&str, &str); 16] = [
     ),
     (
         "unknown-key.toml",
-        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `publish`",
+        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `pins`, `publish`",
     ),
     (
         "unknown-lifetime.toml",
@@ -1530,7 +1530,7 @@ fn files_of_two_homes() {
             ),
             _ => (
                 "damaged",
-                "the issuing CA's certificate is not issued by the root beside it".to_owned(),
+                "the certificate of the issuing CA is not issued by the root beside it".to_owned(),
             ),
         };
         fails(

@@ -151,7 +151,7 @@ impl Company {
     fn publish_with(&self, policy: ClockPolicy) -> Result<Published, OperateError> {
         let desk = self.desk();
         match operate::refresh(&mut desk.session(policy)?, (&self.issuing).into())? {
-            Refresh::Done(published) => Ok(published),
+            Refresh::Done(published) => Ok(*published),
             Refresh::NeedsKey => panic!("a key was given"),
         }
     }
@@ -444,7 +444,11 @@ fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
             })
             .unwrap();
         all.sort_by_key(|record| record.seq);
-        (all, store.revoked(None).unwrap(), store.notices().len())
+        (
+            all,
+            store.revoked(Authority::Issuing, None).unwrap(),
+            store.notices().len(),
+        )
     };
     // A thread of sled's may hold the index for a moment after it was closed in this process; a reader goes by the ledger then.
     let deadline = std::time::Instant::now() + Duration::from_secs(30);

@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use crate::disk;
 use crate::model::{Authority, Time};
-use crate::operate::{self, ClockPolicy, Keys};
+use crate::operate::{self, Keys};
 use crate::x509::Certificate;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::root::clock_policy;
 use super::secrets::IssuingSecret;
 
 /// The CAs that the root makes
@@ -31,6 +32,9 @@ Examples:
 pub struct InstallArgs {
     /// The certificate, PEM
     file: PathBuf,
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -56,6 +60,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
 
 fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
     let desk = context.desk()?;
     let unfit = |why: String| {
         Failure::refused(format!("{}: {why}", args.file.display()))
@@ -72,7 +77,7 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
     let key = operate::servers_key(&desk.home, &keyring.passphrase)?;
     let chain = {
-        let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+        let mut session = context.session(&desk, &mut policy)?;
         operate::install_servers(&mut session, chain, &key).map_err(|why| unfit(why.to_string()))?
     };
     let installed = Installed {
@@ -87,7 +92,7 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     // The home knows it from now on.
     let desk = context.desk()?;
     let servers = operate::open_servers(&desk.home, chain, key)?;
-    let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+    let mut session = context.session(&desk, &mut policy)?;
     let keys = Keys {
         issuing: Some(&keyring.issuing),
         servers: Some(&servers),

@@ -288,7 +288,7 @@ impl Context {
         let unpublished = |e| Failure::from(OperateError::Unpublished(Box::new(e)));
         match operate::refresh(session, keys.into()).map_err(unpublished)? {
             Refresh::NeedsKey => Ok(Published::default()),
-            Refresh::Done(published) => Ok(published),
+            Refresh::Done(published) => Ok(*published),
         }
     }
 

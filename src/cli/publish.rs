@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::model::{Clock, Serial};
-use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Published, Refresh};
+use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Refresh};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
@@ -99,7 +99,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let keyring = args.issuing.unlock_all(&desk.home, ui)?;
             match refresh(context, &desk, &mut policy, keyring.keys(), only)? {
                 (Refresh::Done(published), clock) => (published, clock),
-                (Refresh::NeedsKey, _) => (Published::default(), clock),
+                (Refresh::NeedsKey, _) => (Box::default(), clock),
             }
         }
     };

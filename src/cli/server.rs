@@ -13,6 +13,7 @@ use crate::x509::foreign::ForeignCertificate;
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{DryRun, counted, lines, table};
+use super::root::clock_policy;
 use super::secrets::IssuingSecret;
 use super::server_certificate::{CsrArgs, IssueArgs, csr, issue};
 
@@ -49,6 +50,9 @@ pub struct AddArgs {
     /// Hold apps to the same pins for the hosts below it
     #[arg(long)]
     include_subdomains: bool,
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -72,6 +76,9 @@ pub struct ImportArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -91,9 +98,10 @@ pub struct RotateArgs {
     /// Somebody else may have the old key: its pin leaves the pin set at once
     #[arg(long)]
     compromised: bool,
-    /// The name once more: rotate although apps may not know the pin yet
+    /// The name once more: rotate although apps may not know the pin yet. CLOCK: go on although the clock stands before the last event
+    /// or far after it
     #[arg(long, value_name = "HOST")]
-    confirm: Option<Host>,
+    confirm: Vec<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -152,8 +160,10 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
     let AddArgs {
         host,
         include_subdomains,
+        confirm,
         common,
     } = args;
+    let mut policy = clock_policy(confirm.as_deref())?;
     let desk = context.desk()?;
     if context.read(&desk.home)?.server(&host)?.is_some() {
         return Err(OperateError::ServerExists(host).into());
@@ -171,7 +181,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
         NewKey::make(&keyring.passphrase)?,
     ];
     let outbox = Outbox::open(&common.out, &desk.home)?;
-    let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+    let mut session = context.session(&desk, &mut policy)?;
     let file = operate::add(
         &mut session,
         &host,
@@ -212,6 +222,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
 fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let host = args.host;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
     let certificate = read_certificate(&args.cert)?;
     let desk = context.desk()?;
     let known = context.read(&desk.home)?.server(&host)?;
@@ -231,7 +242,7 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
         Some(_) => None,
         None => Some(NewKey::make(&keyring.passphrase)?),
     };
-    let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+    let mut session = context.session(&desk, &mut policy)?;
     let subdomains = subdomains(args.include_subdomains);
     let until = certificate.validity.not_after.date();
     match operate::import(&mut session, &host, subdomains, &certificate, backup.as_ref())? {
@@ -261,15 +272,18 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
         confirm,
         common,
     } = args;
-    let haste = match &confirm {
-        None => Haste::None,
-        Some(name) if *name == host => Haste::Confirmed,
-        Some(name) => {
+    let (mut policy, mut haste) = (ClockPolicy::Strict, Haste::None);
+    for name in &confirm {
+        if name == "CLOCK" {
+            policy = ClockPolicy::Confirmed;
+        } else if name.parse().ok().as_ref() == Some(&host) {
+            haste = Haste::Confirmed;
+        } else {
             return Err(Failure::usage(format!(
                 "--confirm {name}: to rotate now, repeat the name {host}"
             )));
         }
-    };
+    }
     let desk = context.desk()?;
     let known = context.read(&desk.home)?.server(&host)?;
     let server = known.ok_or_else(|| OperateError::NoServer(host.clone()))?;
@@ -290,7 +304,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     } else {
         OldPin::Retires
     };
-    let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+    let mut session = context.session(&desk, &mut policy)?;
     let file = operate::rotate(&mut session, &host, &backup, &next, (old, haste), &outbox)?;
     ui.say(format!("the key of {host} is now {}", file.display()));
     match old {

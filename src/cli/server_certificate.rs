@@ -5,14 +5,15 @@ use serde::Serialize;
 
 use crate::authority::Servers;
 use crate::disk;
-use crate::key::PublicKey;
-use crate::model::server::Origin;
+use crate::key::{Passphrase, PublicKey};
+use crate::model::server::{Origin, ServerDraft};
 use crate::model::{Authority, Host, Server, Time};
 use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
 use crate::x509::request::Request;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::root::clock_policy;
 use super::secrets::{IssuingSecret, Keyring, RootSecret};
 
 /// Write a request for a certificate of a public CA
@@ -54,7 +55,7 @@ pub struct IssueArgs {
     /// Which server
     host: Host,
     /// How many days it lives, 1 to 398
-    #[arg(long, default_value_t = crate::model::server::ServerDraft::DAYS, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = ServerDraft::DAYS, allow_negative_numbers = true)]
     days: i64,
     /// The request of a server that made its own key
     #[arg(long, value_name = "FILE")]
@@ -62,6 +63,9 @@ pub struct IssueArgs {
     /// Where the files go
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
     #[command(flatten)]
@@ -142,13 +146,13 @@ pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
 
 pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
     let desk = context.desk()?;
     let host = args.host.clone();
     let server = known(&host, context, &desk)?;
     // Bounds, before a passphrase is asked for: what is signed is drafted again, under the lock.
     let issuer = desk.home.servers().unwrap_or(desk.home.chain()).issuer();
-    crate::model::server::ServerDraft::new(&host, Some(args.days), issuer, (desk.clock)())
-        .map_err(OperateError::from)?;
+    ServerDraft::new(&host, Some(args.days), issuer, (desk.clock)()).map_err(OperateError::from)?;
     let request = match (&args.csr, server.active.origin) {
         (Some(path), _) => Some(read_request(path)?),
         (None, Origin::Made) => None,
@@ -162,7 +166,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     } = args.issuing.unlock_all(&desk.home, ui)?;
     let (desk, servers) = match servers {
         Some(servers) => (desk, servers),
-        None => found(&args.root, &args.out, &passphrase, desk, context)?,
+        None => found(&args, &passphrase, &mut policy, desk, context)?,
     };
     let own = match request {
         Some(_) => None,
@@ -174,7 +178,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
         )?),
     };
     let outbox = Outbox::open(&args.out, &desk.home)?;
-    let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+    let mut session = context.session(&desk, &mut policy)?;
     let key = match (&own, &request) {
         (Some(own), _) => CertifiedKey::Ours(own),
         (None, Some(theirs)) => CertifiedKey::Theirs(theirs),
@@ -218,9 +222,9 @@ const REQUEST: &str = "servers-ca.csr";
 
 /// Makes the servers' CA, with the root's key. Where that is away, there is a request for it afterwards.
 fn found(
-    root: &RootSecret,
-    out: &Path,
-    passphrase: &crate::key::Passphrase,
+    args: &IssueArgs,
+    passphrase: &Passphrase,
+    policy: &mut ClockPolicy,
     desk: Desk,
     context: &Context,
 ) -> Result<(Desk, Servers), Failure> {
@@ -228,8 +232,8 @@ fn found(
     let place = desk.home.key_path(Authority::Root);
     if !place.exists() {
         let key = operate::servers_key(&desk.home, passphrase)?;
-        let request = out.join(REQUEST);
-        disk::ensure_directory(out, disk::PRIVATE_DIRECTORY)?;
+        let request = args.out.join(REQUEST);
+        disk::ensure_directory(&args.out, disk::PRIVATE_DIRECTORY)?;
         disk::replace(&request, 0o644, operate::servers_request(&key)?.as_bytes())?;
         let base_url = desk.home.config().base_url.as_ref();
         let base_url = base_url.map_or(String::new(), |url| format!(" --base-url {url}"));
@@ -243,10 +247,10 @@ fn found(
         )));
     }
     ui.say("the first certificate for a server: the root makes the servers' CA, this once");
-    let root = root.unlock(&desk.home, ui)?;
+    let root = args.root.unlock(&desk.home, ui)?;
     let key = operate::servers_key(&desk.home, passphrase)?;
     let chain = {
-        let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+        let mut session = context.session(&desk, policy)?;
         operate::found_servers(&mut session, &root, &key)?
     };
     // The home knows it from now on.

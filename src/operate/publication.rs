@@ -23,7 +23,7 @@ pub enum Refresh {
     /// Something must be signed, and no key was given. Nothing was published.
     NeedsKey,
     /// Every place has the publication, or is named with what went wrong.
-    Done(Published),
+    Done(Box<Published>),
 }
 
 /// What was published.
@@ -198,7 +198,7 @@ pub fn refresh_at(
             targets,
         }])?;
     }
-    Ok(Refresh::Done(done))
+    Ok(Refresh::Done(Box::new(done)))
 }
 
 fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> {

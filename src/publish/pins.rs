@@ -168,7 +168,7 @@ mod tests {
         let host = || "api.acme.example".to_owned();
         type Change = fn(&mut Pins);
         let changes: [(Change, UnfitPins); 7] = [
-            (|p| drop(p.sets[0].pins.pop()), UnfitPins::Few(host())),
+            (|p| p.sets[0].pins.truncate(1), UnfitPins::Few(host())),
             (|p| p.sets[0].pins[1].pin = Pin([1; 32]), UnfitPins::Few(host())),
             (
                 |p| p.sets[0].pins[1].role = Role::Retiring,

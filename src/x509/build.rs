@@ -579,6 +579,70 @@ mod tests {
     }
 
     #[test]
+    fn nothing_but_the_host_that_was_drafted_reaches_the_key() {
+        let ca = ca();
+        let issuer = Issuer {
+            organization: "Acme Ltd".into(),
+            validity: ca.certificate.validity(),
+            constraints: vec![NameConstraints {
+                ip_ranges: vec!["10.0.0.0/8".parse().unwrap()],
+                ..ca.constraints.clone()
+            }],
+        };
+        let attempt = |host: &str, change: &dyn Fn(&mut CertificateParams)| -> Result<_, _> {
+            let draft = ServerDraft::new(&host.parse().unwrap(), None, &issuer, now()).unwrap();
+            let server = SoftwareKey::generate(&mut os_rng());
+            let template = Template {
+                serial: serial(4),
+                public_key: server.public_key(),
+                pointers: None,
+                kind: Kind::Server(&draft),
+            };
+            let mut params = params(&template)?;
+            change(&mut params);
+            let issuer_params = issuer_params(&ca.certificate)?;
+            let expected = Expected {
+                template: &template,
+                issuer: Some(&ca.certificate),
+            };
+            let gate = Gate::new(&ca.key, &expected);
+            let issuer = rcgen::Issuer::from_params(&issuer_params, &gate);
+            gate.outcome(params.signed_by(&Subject(server.public_key()), &issuer))
+        };
+        let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
+        let other = dns("www.acme.example");
+        let addresses = ["10.0.0.1", "10.0.0.2"].map(|a| SanType::IpAddress(a.parse().unwrap()));
+        let client = ExtendedKeyUsagePurpose::ClientAuth;
+        type Change<'a> = &'a dyn Fn(&mut CertificateParams);
+        for host in ["api.acme.example", "10.0.0.1"] {
+            let changes: [(&str, Change<'_>); 9] = [
+                ("another host", &|p| p.subject_alt_names = vec![other.clone()]),
+                ("one host more", &|p| p.subject_alt_names.push(other.clone())),
+                ("one address more", &|p| {
+                    p.subject_alt_names.push(addresses[1].clone());
+                }),
+                ("another address", &|p| {
+                    p.subject_alt_names = vec![addresses[1].clone()]
+                }),
+                ("no host", &|p| p.subject_alt_names.clear()),
+                ("another CN", &|p| {
+                    p.distinguished_name.remove(DnType::CommonName);
+                    p.distinguished_name.push(DnType::CommonName, "www.acme.example");
+                }),
+                ("client EKU too", &|p| p.extended_key_usages.push(client.clone())),
+                ("client EKU", &|p| p.extended_key_usages = vec![client.clone()]),
+                ("a CA", &|p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0))),
+            ];
+            let good = attempt(host, &|_| {}).unwrap();
+            assert!(good.usage().server_auth && !good.usage().client_auth && !good.is_ca());
+            for (what, change) in changes {
+                let refused = attempt(host, change);
+                assert!(matches!(refused, Err(X509Error::Lint(_))), "{host}, {what}");
+            }
+        }
+    }
+
+    #[test]
     fn a_ca_gets_its_own_constraints_and_no_others() {
         let ca = ca();
         let wider = NameConstraints {

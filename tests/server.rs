@@ -1,0 +1,568 @@
+//! The company's servers: their keys, certificates and pins, from the first day through rotation and loss.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+use support::{Finished, Home, cheap, copy_of, files_below, finish, need};
+
+const HOST: &str = "api.acme.example";
+const ADD: [&str; 5] = ["server", "add", HOST, "--out", "tls"];
+const ISSUE: [&str; 5] = ["server", "issue", HOST, "--out", "tls"];
+const ROTATE: [&str; 5] = ["server", "rotate", HOST, "--out", "tls"];
+
+fn at(home: &Home, offset: &str, arguments: &[&str]) -> Finished {
+    finish(&mut home.pki_at(offset, arguments), b"")
+}
+
+/// What a refusal says.
+#[track_caller]
+fn refusal(home: &Home, arguments: &[&str]) -> String {
+    finish(&mut home.pki(arguments), b"").exits(1).stderr
+}
+
+/// A home with a server whose files are in `tls`.
+fn home_with_server() -> Home {
+    let home = cheap();
+    home.run(&ADD);
+    home
+}
+
+/// The published pins of the server, each with its role.
+fn pins(home: &Home) -> Vec<(String, String)> {
+    let text = std::fs::read(home.public("pins/pins.json")).unwrap();
+    let pins: Value = serde_json::from_slice(&text).unwrap();
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let of = |pin: &Value| (word(&pin["role"]), word(&pin["pin"]));
+    pins["sets"][0]["pins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(of)
+        .collect()
+}
+
+/// The published pin in this role.
+fn pin(home: &Home, role: &str) -> String {
+    pins(home).into_iter().find(|pin| pin.0 == role).unwrap().1
+}
+
+/// The pin of a key file or a certificate, as OpenSSL counts it.
+fn counted(home: &Home, file: &str) -> String {
+    let public = if file.ends_with(".key") {
+        format!("openssl pkey -in {file} -pubout -outform DER")
+    } else {
+        format!("openssl x509 -in {file} -noout -pubkey | openssl pkey -pubin -outform DER")
+    };
+    let script = format!("{public} | openssl dgst -sha256 -binary | openssl base64 -A");
+    home.foreign("sh", &["-c", &script]).ok().stdout
+}
+
+/// Verifies a server's certificate by the published root, servers' CA and CRLs.
+fn verify(home: &Home, file: &str, purpose: &str) -> Finished {
+    let mut arguments = vec!["verify", "-x509_strict", "-crl_check_all", "-purpose", purpose];
+    arguments.extend([
+        "-CAfile",
+        "home/public/ca/root.crt",
+        "-untrusted",
+        "home/public/ca/servers.crt",
+    ]);
+    arguments.extend(["-CRLfile", "home/public/crl/root.pem"]);
+    arguments.extend(["-CRLfile", "home/public/crl/servers.pem"]);
+    arguments.extend(["-verify_hostname", HOST, file]);
+    home.foreign("openssl", &arguments)
+}
+
+#[test]
+fn a_server_gets_a_key_of_its_own_and_one_in_reserve_stays_encrypted_in_the_home() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = home_with_server();
+    let key = home.path(format!("tls/{HOST}.key"));
+    assert_eq!(
+        std::fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(counted(&home, &format!("tls/{HOST}.key")), pin(&home, "active"));
+    let kept = files_below(&home.home().join("servers"));
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    for file in kept {
+        let path = home.home().join("servers").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("BEGIN ENCRYPTED PRIVATE KEY"), "{text}");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+    assert_eq!(files_below(&home.path("tls")), [format!("{HOST}.key")]);
+    // Apps hold the server to both.
+    let roles: Vec<_> = pins(&home).into_iter().map(|(role, _)| role).collect();
+    assert_eq!(roles, ["active", "backup"]);
+    let said = refusal(&home, &ADD);
+    assert!(said.contains("is a server here already"), "{said}");
+}
+
+#[test]
+fn the_servers_ca_certifies_servers_and_no_devices_and_a_renewal_keeps_the_key() {
+    if !need(&["openssl", "faketime"]) {
+        return;
+    }
+    let home = home_with_server();
+    let root_crl = std::fs::read(home.public("crl/root.crl")).unwrap();
+    home.run(&ISSUE);
+    let certificate = format!("tls/{HOST}.crt");
+    assert_eq!(counted(&home, &certificate), pin(&home, "active"));
+    verify(&home, &certificate, "sslserver").ok();
+    verify(&home, &certificate, "sslclient").exits(2);
+    // One use of the root's key, for the CA alone.
+    assert_eq!(std::fs::read(home.public("crl/root.crl")).unwrap(), root_crl);
+    // What a server loads to verify devices does not know it.
+    let bundle = std::fs::read_to_string(home.public("ca/bundle.pem")).unwrap();
+    let servers = std::fs::read_to_string(home.public("ca/servers.crt")).unwrap();
+    assert!(!bundle.contains(&servers));
+    let chain = std::fs::read_to_string(home.path(&certificate)).unwrap();
+    assert!(chain.ends_with(&servers), "{chain}");
+
+    let first = std::fs::read(home.path(&certificate)).unwrap();
+    at(&home, "+60d", &[&ISSUE[..], &["--confirm", "CLOCK"]].concat()).ok();
+    assert_ne!(std::fs::read(home.path(&certificate)).unwrap(), first);
+    assert_eq!(counted(&home, &certificate), pin(&home, "active"));
+    assert_eq!(
+        files_below(&home.path("tls")),
+        [format!("{HOST}.crt"), format!("{HOST}.key")]
+    );
+}
+
+#[test]
+fn neither_ca_makes_what_the_other_makes() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = home_with_server();
+    home.run(&ISSUE);
+    let text = |ca: &str| {
+        let file = format!("home/public/ca/{ca}.crt");
+        let said = home
+            .foreign("openssl", &["x509", "-in", &file, "-noout", "-text"])
+            .ok();
+        said.stdout
+    };
+    let (issuing, servers) = (text("issuing"), text("servers"));
+    let has = |text: &str, what: &str| text.contains(what);
+    assert!(has(&servers, "CN = Acme Ltd Servers CA") && has(&servers, "CA:TRUE, pathlen:0"));
+    assert!(has(&servers, "TLS Web Server Authentication") && !has(&servers, "TLS Web Client"));
+    assert!(has(&issuing, "TLS Web Client Authentication") && !has(&issuing, "TLS Web Server"));
+    // It signs no statements: keyUsage says so.
+    assert!(has(&issuing, "Digital Signature, Certificate Sign, CRL Sign"));
+    assert!(has(&servers, "Certificate Sign, CRL Sign") && !has(&servers, "Digital Signature"));
+    // The one in the place of the other is refused.
+    let home = copy_of(&home);
+    std::fs::copy(
+        home.home().join("servers/servers.crt"),
+        home.home().join("issuing/issuing.crt"),
+    )
+    .unwrap();
+    let said = refusal(&home, &["list"]);
+    assert!(said.contains("is not one that this program made"), "{said}");
+}
+
+#[test]
+fn a_key_takes_over_when_its_pin_was_published_for_long_enough_and_the_old_one_retires() {
+    if !need(&["openssl", "faketime"]) {
+        return;
+    }
+    let home = home_with_server();
+    let (active, backup) = (pin(&home, "active"), pin(&home, "backup"));
+    let said = refusal(&home, &ROTATE);
+    assert!(said.contains("has not been published for long enough"), "{said}");
+    assert!(files_below(&home.path("tls")).len() == 1 && pins(&home).len() == 2);
+    at(&home, "+20d", &["publish"]).ok();
+    at(&home, "+29d", &ROTATE).exits(1);
+    at(&home, "+31d", &ROTATE).ok();
+    let next = pin(&home, "backup");
+    let expected = [("active", &backup), ("backup", &next), ("retiring", &active)];
+    let found = pins(&home);
+    assert!(
+        found.iter().map(|(role, pin)| (role.as_str(), pin)).eq(expected),
+        "{found:?}"
+    );
+    // Beside a key of the same name the new one has another: no certificate stands beside a key that is not its own.
+    let mut keys = files_below(&home.path("tls"));
+    keys.retain(|file| *file != format!("{HOST}.key"));
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    assert_eq!(counted(&home, &format!("tls/{}", keys[0])), backup);
+    at(&home, "+31d", &ISSUE).ok();
+    assert_eq!(
+        counted(&home, &format!("tls/{}", keys[0].replace(".key", ".crt"))),
+        backup
+    );
+    // The new one in reserve waits in its turn; the old one leaves after the overlap.
+    at(&home, "+32d", &ROTATE).exits(1);
+    at(&home, "+50d", &["publish"]).ok();
+    assert_eq!(pins(&home).len(), 3);
+    at(&home, "+62d", &["publish"]).ok();
+    let found = pins(&home);
+    assert_eq!(found, [("active".into(), backup), ("backup".into(), next)]);
+}
+
+#[test]
+fn the_pin_of_a_compromised_key_leaves_at_once() {
+    let home = home_with_server();
+    let (active, backup) = (pin(&home, "active"), pin(&home, "backup"));
+    let wrong = [&ROTATE[..], &["--confirm", "www.acme.example"]].concat();
+    finish(&mut home.pki(&wrong), b"").exits(2);
+    home.run(&[&ROTATE[..], &["--compromised", "--confirm", HOST]].concat());
+    let found = pins(&home);
+    assert_eq!((found.len(), &found[0].1), (2, &backup));
+    assert!(found.iter().all(|(_, pin)| *pin != active));
+}
+
+#[test]
+fn a_certificate_of_a_public_ca_keeps_the_key_and_another_key_is_not_taken_for_it() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = home_with_server();
+    home.run(&["server", "csr", HOST, "--out", "tls"]);
+    let san = format!("subjectAltName=DNS:{HOST}");
+    let sign = |request: &str, out: &str, extension: &str, days: &str| {
+        std::fs::write(home.path("extensions"), extension).unwrap();
+        let mut arguments = vec!["x509", "-req", "-in", request, "-days", days, "-out", out];
+        arguments.extend(["-CA", "ca.crt", "-CAkey", "ca.key", "-extfile", "extensions"]);
+        home.foreign("openssl", &arguments).ok();
+    };
+    let mut ca = vec![
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key",
+    ];
+    ca.extend(["-subj", "/CN=Public CA", "-out", "ca.crt"]);
+    home.foreign("openssl", &ca).ok();
+    let request = format!("tls/{HOST}.csr");
+    let import = |file: &str| finish(&mut home.pki(&["server", "import", HOST, "--cert", file]), b"");
+
+    sign(&request, "good.crt", &san, "90");
+    import("good.crt").ok();
+    let listed = home.run(&["server", "list", "--json"]).json();
+    assert_eq!(listed["servers"][0]["certificate"]["issuer"], "other");
+    sign(&request, "ended.crt", &san, "-1");
+    sign(
+        &request,
+        "elsewhere.crt",
+        "subjectAltName=DNS:www.acme.example",
+        "90",
+    );
+    home.run(&["server", "csr", HOST, "--backup", "--out", "reserve"]);
+    sign(&format!("reserve/{HOST}.csr"), "reserve.crt", &san, "90");
+    let mut stranger = vec!["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "s.key"];
+    stranger.extend(["-subj", "/CN=stranger", "-out", "stranger.csr"]);
+    home.foreign("openssl", &stranger).ok();
+    sign("stranger.csr", "stranger.crt", &san, "90");
+    home.foreign("sh", &["-c", "cat s.key stranger.crt > both.pem"])
+        .ok();
+    for (file, why) in [
+        ("ended.crt", "not now"),
+        (
+            "elsewhere.crt",
+            "does not name api.acme.example, but www.acme.example",
+        ),
+        ("reserve.crt", "is for the backup key of api.acme.example"),
+        ("stranger.crt", "neither the active nor the backup key"),
+        ("ca.crt", "the certificate of a CA"),
+        ("both.pem", "it holds a private key as well"),
+        ("s.key", "it holds a private key as well"),
+        (&request, "no PEM block \"CERTIFICATE\""),
+        ("nowhere.crt", "could not be read"),
+    ] {
+        let before = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
+        let said = import(file).exits(1);
+        assert!(said.stderr.contains(why), "{file}: {said}");
+        assert_eq!(
+            std::fs::read(home.home().join("ledger.jsonl")).unwrap(),
+            before,
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_made_its_own_key_is_pinned_by_its_certificate_and_certified_by_its_request() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    let mut made = vec![
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ];
+    made.extend([
+        "-nodes", "-keyout", "own.key", "-subj", "/CN=own", "-out", "own.crt",
+    ]);
+    let san = format!("subjectAltName=DNS:{HOST}");
+    made.extend(["-addext", &san, "-addext", "basicConstraints=critical,CA:FALSE"]);
+    home.foreign("openssl", &made).ok();
+    home.run(&["server", "import", HOST, "--cert", "own.crt"]);
+    assert_eq!(counted(&home, "own.crt"), pin(&home, "active"));
+    for arguments in [&ISSUE[..], &["server", "csr", HOST]] {
+        let said = refusal(&home, arguments);
+        assert!(said.contains("was not made here"), "{said}");
+    }
+    let mut request = vec!["req", "-new", "-key", "own.key", "-subj", "/CN=evil.example"];
+    request.extend(["-addext", "subjectAltName=DNS:evil.example", "-out", "own.csr"]);
+    home.foreign("openssl", &request).ok();
+    home.run(&[&ISSUE[..], &["--csr", "own.csr"]].concat());
+    let certificate = format!("tls/{HOST}.crt");
+    assert_eq!(counted(&home, &certificate), counted(&home, "own.key"));
+    // Only the key of the request counts.
+    verify(&home, &certificate, "sslserver").ok();
+    let text = home
+        .foreign("openssl", &["x509", "-in", &certificate, "-noout", "-text"])
+        .ok();
+    assert!(!text.stdout.contains("evil"), "{text}");
+    // A key that is not the pinned one is not certified.
+    let mut other = vec![
+        "req",
+        "-new",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ];
+    other.extend([
+        "-nodes",
+        "-keyout",
+        "o.key",
+        "-subj",
+        "/CN=o",
+        "-out",
+        "other.csr",
+    ]);
+    home.foreign("openssl", &other).ok();
+    let said = refusal(&home, &[&ISSUE[..], &["--csr", "other.csr"]].concat());
+    assert!(said.contains("neither the active nor the backup key"), "{said}");
+}
+
+#[test]
+fn hosts_that_no_certificate_can_name_are_refused_before_anything_is_written() {
+    let home = cheap();
+    for (host, code, why) in [
+        ("münchen.example", 2, "xn--"),
+        ("*.acme.example", 2, "wildcard"),
+        ("api.acme.example.", 2, "ends with a dot"),
+        ("https://api.acme.example", 2, "URL"),
+        ("api.acme.example:443", 2, "port"),
+        ("localhost", 2, "two labels"),
+        ("../../etc/passwd", 2, "URL or a path"),
+    ] {
+        let said = finish(&mut home.pki(&["server", "add", host, "--out", "tls"]), b"").exits(code);
+        assert!(said.stderr.contains(why), "{host}: {said}");
+    }
+    assert!(!home.path("tls").exists() && !home.home().join("servers").exists());
+    // A public CA may certify what this PKI's own may not.
+    for host in ["api.evil.example", "10.0.0.1", "2001:db8::1"] {
+        let said = home.run(&["server", "add", host, "--out", "tls"]);
+        assert!(said.stderr.contains("a public CA certifies it"), "{said}");
+        let said = refusal(&home, &["server", "issue", host, "--out", "tls"]);
+        assert!(
+            said.contains("outside of what the name constraints"),
+            "{host}: {said}"
+        );
+    }
+    assert!(home.path("tls/2001-db8--1.key").exists());
+    assert!(!home.home().join("servers/servers.key").exists());
+    for days in ["0", "399", "-1"] {
+        let said = refusal(&home, &["server", "issue", "10.0.0.1", "--days", days]);
+        assert!(said.contains("outside"), "{said}");
+    }
+    assert!(refusal(&home, &["server", "issue", "www.acme.example"]).contains("there is no server"));
+}
+
+#[test]
+fn a_root_that_is_away_signs_the_servers_ca_for_a_request() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = home_with_server();
+    let root = home.path("safe");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::copy(home.home().join("root/root.crt"), root.join("root.crt")).unwrap();
+    std::fs::rename(home.home().join("root/root.key"), root.join("root.key")).unwrap();
+    let said = finish(&mut home.pki(&ISSUE), b"").exits(5);
+    assert!(said.stderr.contains("pki root sign servers-ca.csr"), "{said}");
+    // The same key asks again.
+    let request = std::fs::read(home.path("tls/servers-ca.csr")).unwrap();
+    let key = std::fs::read(home.home().join("servers/servers.key")).unwrap();
+    finish(&mut home.pki(&ISSUE), b"").exits(5);
+    assert_eq!(
+        std::fs::read(home.home().join("servers/servers.key")).unwrap(),
+        key
+    );
+    assert!(!request.is_empty());
+
+    let sign = |request: &str, out: &str, more: &[&str]| {
+        let arguments = ["root", "sign", request, "--root", "safe", "--out", out];
+        let mut command = home.pki(&[&arguments[..], more].concat());
+        // Where the root is there is no home.
+        command.env("PKI_HOME", home.path("nowhere"));
+        finish(&mut command, b"")
+    };
+    sign("tls/servers-ca.csr", "ca.crt", &[]).exits(4);
+    sign("tls/servers-ca.csr", "ca.crt", &["--yes"]).ok();
+    sign("tls/servers-ca.csr", "ca.crt", &["--yes"]).exits(1);
+    // Only the answer to this request is taken in.
+    let csr = home.run(&["server", "csr", HOST, "--out", "tls"]);
+    assert!(csr.stdout.contains(".csr"), "{csr}");
+    sign(&format!("tls/{HOST}.csr"), "other.crt", &["--yes"]).ok();
+    for (file, why) in [
+        ("other.crt", "does not belong to its certificate"),
+        ("home/issuing/issuing.crt", "is not one that this program made"),
+        ("home/root/root.crt", "is not one that this program made"),
+        ("tls/servers-ca.csr", "no PEM block"),
+    ] {
+        let said = refusal(&home, &["ca", "install", file]);
+        assert!(said.contains(why), "{file}: {said}");
+    }
+    assert!(!home.home().join("servers/servers.crt").exists());
+    home.run(&["ca", "install", "ca.crt"]);
+    home.run(&["ca", "install", "ca.crt"]);
+    home.run(&ISSUE);
+    verify(&home, &format!("tls/{HOST}.crt"), "sslserver").ok();
+}
+
+#[test]
+fn a_servers_certificate_is_taken_back_on_the_crl_of_its_own_ca() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = home_with_server();
+    home.run(&ISSUE);
+    let listed = home.run(&["server", "list", "--json"]).json();
+    let serial = listed["servers"][0]["certificate"]["serial"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let devices = std::fs::read(home.public("crl/issuing.crl")).unwrap();
+    finish(&mut home.pki(&["revoke", &serial]), b"").exits(4);
+    home.run(&["revoke", &serial, "--yes", "--reason", "replaced"]);
+    let crl = home
+        .foreign(
+            "openssl",
+            &["crl", "-in", "home/public/crl/servers.pem", "-noout", "-text"],
+        )
+        .ok();
+    assert!(
+        crl.stdout.contains(&serial) && crl.stdout.contains("Superseded"),
+        "{crl}"
+    );
+    let said = verify(&home, &format!("tls/{HOST}.crt"), "sslserver").exits(2);
+    assert!(said.stderr.contains("certificate revoked"), "{said}");
+    // The devices' CRL is another.
+    assert_eq!(std::fs::read(home.public("crl/issuing.crl")).unwrap(), devices);
+    let said = home.run(&["revoke", &serial, "--yes"]);
+    assert!(said.stderr.contains("was revoked already"), "{said}");
+}
+
+#[test]
+fn a_home_from_an_older_backup_withdraws_no_pin_and_takes_no_revocation_back() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = home_with_server();
+    home.run(&ISSUE);
+    let backup = copy_of(&home);
+    home.run(&[&ROTATE[..], &["--confirm", HOST]].concat());
+    let listed = home.run(&["server", "list", "--json"]).json();
+    assert_eq!(listed["servers"][0]["certificate"], Value::Null);
+    let serial = std::fs::read_to_string(home.home().join("ledger.jsonl")).unwrap();
+    let serial = serial.split("\"server_certified\"").nth(1).unwrap();
+    let serial = serial
+        .split("\"serial\":\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    home.run(&["revoke", serial, "--yes"]);
+    let rotated = pins(&home);
+    // The publication goes on; what is restored is the ledger.
+    for file in ["ledger.jsonl", "index"] {
+        let there = home.home().join(file);
+        let _ = std::fs::remove_file(&there);
+        let _ = std::fs::remove_dir_all(&there);
+        let from = backup.home().join(file).display().to_string();
+        home.foreign("cp", &["-a", &from, there.to_str().unwrap()]).ok();
+    }
+    let said = finish(&mut home.pki(&["publish"]), b"").exits(5);
+    assert!(
+        said.stderr
+            .contains("the published pin sets are later than what the ledger knows"),
+        "{said}"
+    );
+    assert_eq!(pins(&home), rotated);
+    let crl = home
+        .foreign(
+            "openssl",
+            &["crl", "-in", "home/public/crl/servers.pem", "-noout", "-text"],
+        )
+        .ok();
+    assert!(crl.stdout.contains(serial), "{crl}");
+    let said = refusal(&home, &["server", "add", "www.acme.example", "--out", "tls"]);
+    assert!(said.contains("later than what this ledger knows"), "{said}");
+    let said = refusal(&home, &[&ROTATE[..], &["--confirm", HOST]].concat());
+    assert!(said.contains("later than what this ledger knows"), "{said}");
+}
+
+#[test]
+fn the_pin_sets_are_signed_anew_when_half_of_their_life_is_over_and_never_with_a_lower_number() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let home = home_with_server();
+    let number = || {
+        let text = std::fs::read(home.public("pins/pins.json")).unwrap();
+        let pins: Value = serde_json::from_slice(&text).unwrap();
+        pins["number"].as_u64().unwrap()
+    };
+    let first = number();
+    home.run(&["publish"]);
+    let clock = ["publish", "--confirm", "CLOCK"];
+    at(&home, "+180d", &clock).ok();
+    assert_eq!(number(), first);
+    at(&home, "+184d", &clock).ok();
+    assert!(number() > first);
+}
+
+#[test]
+fn what_a_server_has_is_told_to_people_and_scripts() {
+    let home = home_with_server();
+    let listed = home.run(&["server", "list"]);
+    assert!(listed.stdout.contains(&pin(&home, "backup")), "{listed}");
+    let plan = home.run(&["pins", "plan"]);
+    assert!(
+        plan.stdout
+            .contains("A rotation today locks out every app whose pins are older than"),
+        "{plan}"
+    );
+    let plan = home.run(&["pins", "plan", HOST, "--json"]).json();
+    assert_eq!(plan["servers"][0]["ready"], false);
+    let shown = home.run(&["pins", "show", "--json"]).json();
+    let text = std::fs::read(home.public("pins/pins.json")).unwrap();
+    assert_eq!(shown, serde_json::from_slice::<Value>(&text).unwrap());
+    let printed = home.run(&["pins", "show", "--format", "json"]);
+    assert_eq!(printed.stdout.as_bytes(), text);
+    for arguments in [
+        &["pins", "show", "www.acme.example"][..],
+        &["pins", "plan", "www.acme.example"],
+    ] {
+        assert!(refusal(&home, arguments).contains("there is no server"));
+    }
+    let bare = cheap();
+    assert!(refusal(&bare, &["pins", "show"]).contains("no pin sets are published"));
+}
