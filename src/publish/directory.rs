@@ -6,12 +6,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::accepted::{self, Told};
 use super::file::File;
 use super::manifest::{Area, Manifest};
+use super::statement::signs;
 use super::stray::{self, Stray};
 use crate::disk::{self, Directory, DiskError, Ground, Staged};
 use crate::key::PublicKey;
@@ -310,19 +311,6 @@ fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
         piece.clear();
     }
     Ok(hash.finalize().into())
-}
-
-/// Whether this JWS says exactly that, and is signed: whoever may write to a directory cannot speak for the CA.
-fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
-    let Some(dot) = jws.iter().rposition(|octet| *octet == b'.') else {
-        return false;
-    };
-    let (signed, signature) = (&jws[..dot], &jws[dot + 1..]);
-    let middle = signed.split(|octet| *octet == b'.').nth(1).unwrap_or_default();
-    BASE64URL_NOPAD.decode(middle).is_ok_and(|said| said == payload)
-        && BASE64URL_NOPAD
-            .decode(signature)
-            .is_ok_and(|signature| signer.verifies_es256(signed, &signature))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod directory;
 mod file;
 mod manifest;
 mod publication;
+mod statement;
 mod stray;
 
 pub use accepted::{Accepted, Told};
@@ -12,4 +13,5 @@ pub use directory::{Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};
 pub use manifest::{Area, Manifest};
 pub use publication::{Material, Publication, PublishedCrl, Rejected};
+pub use statement::{InvalidStatement, Statement};
 pub use stray::{Stray, StrayKind};

@@ -160,6 +160,23 @@ impl Certificate {
         self.is_ca
     }
 
+    /// Whether it is a CA's that certifies clients and nobody else, and may sign data as well: the devices' CA. The servers' CA certifies
+    /// servers, and the root and it sign certificates and CRLs alone (RFC 5280 §4.2.1.3 and §4.2.1.12).
+    pub fn is_devices_ca(&self) -> bool {
+        let Ok((_, parsed)) = X509Certificate::from_der(&self.der) else {
+            return false;
+        };
+        let key_usage = parsed.key_usage().ok().flatten().is_some_and(|usage| {
+            usage.value.digital_signature() && usage.value.key_cert_sign() && usage.value.crl_sign()
+        });
+        let purposes = parsed.extended_key_usage().ok().flatten();
+        let clients_only = purposes.is_some_and(|purposes| {
+            let purposes = purposes.value;
+            purposes.client_auth && !purposes.any && !purposes.server_auth && purposes.other.is_empty()
+        });
+        self.is_ca && key_usage && clients_only
+    }
+
     /// The key identifier that the certificates it signs refer to: its own SKI.
     pub fn key_identifier(&self) -> Vec<u8> {
         self.subject_key_identifier
