@@ -9,6 +9,7 @@ mod context;
 mod descriptor;
 mod doctor;
 mod failure;
+mod fetch;
 mod init;
 mod issue;
 mod list;
@@ -112,6 +113,7 @@ enum Verb {
     Audit(audit::Args),
     #[command(subcommand)]
     Root(root::Verb),
+    Fetch(Box<fetch::Args>),
     Completions(completions::Args),
 }
 
@@ -198,6 +200,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Audit(args) => audit::run(args, context),
         Verb::Root(verb) => root::run(verb, context),
+        Verb::Fetch(args) => fetch::run(*args, context),
         Verb::Completions(args) => completions::run(args, context),
     }
 }

@@ -108,6 +108,15 @@ impl Directory {
         self.sync()
     }
 
+    /// Removes the directory of this name, which must be empty.
+    ///
+    /// # Errors
+    /// Where it is not, or the system refuses.
+    pub fn remove_empty(&self, name: &OsStr) -> Result<(), DiskError> {
+        rustix::fs::unlinkat(&self.handle, name, AtFlags::REMOVEDIR)
+            .map_err(|errno| failed("removed", &self.path.join(name))(errno.into()))
+    }
+
     /// Removes the directory of this name and all that is in it.
     ///
     /// # Errors
@@ -125,8 +134,7 @@ impl Directory {
                 }
             }
         }
-        rustix::fs::unlinkat(&self.handle, name, AtFlags::REMOVEDIR)
-            .map_err(|errno| failed("removed", &self.path.join(name))(errno.into()))
+        self.remove_empty(name)
     }
 }
 

@@ -11,7 +11,7 @@ mod stray;
 pub use accepted::{Accepted, Told};
 pub use directory::{Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};
-pub use manifest::{Area, Manifest};
+pub use manifest::{Area, Listed, Manifest};
 pub use publication::{Material, Publication, PublishedCrl, Rejected};
 pub use statement::{InvalidStatement, Statement};
 pub use stray::{Stray, StrayKind};
