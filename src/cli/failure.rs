@@ -232,6 +232,11 @@ impl From<FetchError> for Failure {
             E::Forgotten { .. } => refused("state")
                 .hint("restore it; if this is to be the first fetch, remove the directory that it was in, and what --out names"),
             E::Busy { .. } => refused("busy").hint("try again, or wait longer with --wait 5m"),
+            E::Directory(error) => {
+                let failure = Self::of_disk(&error);
+                let hint = failure.hint.clone();
+                failure.hint(hint.as_deref().unwrap_or("look at what lies there: directories and regular files, and no links"))
+            }
             E::Source { why, .. } => {
                 let failure = refused("source");
                 match why {

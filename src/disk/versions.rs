@@ -26,6 +26,14 @@ impl Directory {
         }
     }
 
+    /// Whether the directory of this name in it is the other one.
+    pub fn has(&self, name: &OsStr, other: &Self) -> bool {
+        let itself = rustix::fs::fstat(&*other.handle);
+        let named = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
+        let both = named.ok().zip(itself.ok());
+        both.is_some_and(|(named, itself)| (named.st_dev, named.st_ino) == (itself.st_dev, itself.st_ino))
+    }
+
     /// Makes sure that it is this account's, and that nobody else may change it.
     ///
     /// # Errors

@@ -90,6 +90,9 @@ pub enum FetchError {
         /// What went wrong.
         why: SourceError,
     },
+    /// A file of a source that is a directory.
+    #[error(transparent)]
+    Directory(DiskError),
     /// A file does not hold.
     #[error("{file}: {why}")]
     Refused {

@@ -43,17 +43,14 @@ impl Place {
         let workspace_name: OsString = [OsStr::new("."), name, OsStr::new(".pki-fetch")]
             .into_iter()
             .collect();
-        let workspace = parent.ensure_below(&workspace_name, disk::PRIVATE_DIRECTORY)?;
-        workspace.demand_own()?;
-        let place = Self {
-            out: out.to_owned(),
-            name: name.to_owned(),
-            parent,
-            workspace,
-            workspace_name,
-        };
         let begun = Instant::now();
-        while !place.workspace.try_lock()? {
+        let workspace = loop {
+            let workspace = parent.ensure_below(&workspace_name, disk::PRIVATE_DIRECTORY)?;
+            workspace.demand_own()?;
+            // A first fetch that came to nothing takes it away again: then it is not the one of that name any more.
+            if workspace.try_lock()? && parent.has(&workspace_name, &workspace) {
+                break workspace;
+            }
             if begun.elapsed() >= wait {
                 return Err(FetchError::Busy {
                     out: Shown(out.to_owned()),
@@ -61,8 +58,14 @@ impl Place {
                 });
             }
             std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(place)
+        };
+        Ok(Self {
+            out: out.to_owned(),
+            name: name.to_owned(),
+            parent,
+            workspace,
+            workspace_name,
+        })
     }
 
     /// What is remembered. A link of ours without it means that it was lost.
@@ -163,7 +166,7 @@ impl Place {
         self.parent.sweep(&[&*self.name.to_string_lossy()])
     }
 
-    /// Removes the directory again that a trial has made.
+    /// Removes its directory again, where nothing came of it.
     pub(super) fn forget(self) {
         // It only succeeds where nothing is in it.
         let _ = self.parent.remove_empty(&self.workspace_name);

@@ -44,7 +44,7 @@ pub fn fetch(order: &Order<'_>) -> Result<Fetched, Stopped> {
     };
     let outcome = run.bring();
     let endings = run.state.as_ref().map(|state| ends::near(state, order.now));
-    if order.is_trial && run.state.is_none() {
+    if run.state.is_none() {
         run.place.forget();
     } else if let (Err(_), Some(mut state)) = (&outcome, run.state.clone().filter(|_| !order.is_trial))
         && run.is_settled(&state)
@@ -278,7 +278,7 @@ impl Run<'_> {
 
     pub(super) fn unavailable(&self, path: &str, why: SourceError) -> FetchError {
         if let SourceError::Disk(error) = why {
-            return error.into();
+            return FetchError::Directory(error);
         }
         FetchError::Source {
             file: self.order.source.file(path),
