@@ -51,8 +51,12 @@ impl FromStr for SourceName {
             ));
         }
         let authority = uri.authority().ok_or_else(|| unknown("it names no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(unknown("a command line is no place for a password"));
+        if let Some((_, host)) = authority.as_str().rsplit_once('@') {
+            // Which is not said again: messages go into logs.
+            return Err(UnknownSource {
+                text: quoted(&format!("https://…@{host}{}", uri.path())),
+                why: "a command line is no place for a password",
+            });
         }
         if uri.query().is_some() || text.contains('#') {
             return Err(unknown("it has more than a path"));

@@ -105,6 +105,27 @@ impl Holder {
         }
     }
 
+    /// The certificate, DER, of a key that is not ours to hold.
+    pub fn certify_key(&self, params: CertificateParams, key: &p256::SecretKey) -> Vec<u8> {
+        struct Point(Vec<u8>);
+        impl PublicKeyData for Point {
+            fn der_bytes(&self) -> &[u8] {
+                &self.0
+            }
+
+            fn algorithm(&self) -> &'static SignatureAlgorithm {
+                &PKCS_ECDSA_P256_SHA256
+            }
+        }
+        let point = Point(key.public_key().to_sec1_bytes().to_vec());
+        let pen = Pen(&self.key);
+        params
+            .signed_by(&point, &Issuer::from_params(&self.params, &pen))
+            .unwrap()
+            .der()
+            .to_vec()
+    }
+
     pub fn crl(&self, terms: Terms, revoked: &[Serial]) -> Vec<u8> {
         let mut entries: Vec<Revocation> = revoked
             .iter()
