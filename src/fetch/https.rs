@@ -200,17 +200,37 @@ fn systems() -> Result<Vec<Certificate<'static>>, SourceError> {
 }
 
 /// What to send along the next time, where it can be sent: another program wrote it, and it goes into a file of ours.
+///
+/// A date, and an ETag that is made of one as nginx's is, says nothing of a second change in the same second (RFC 9110 §8.8.2.2). So what
+/// was young when it was sent is read again the next time: a revocation must not be missed until the one after it.
 fn validator(headers: &HeaderMap) -> Option<Validator> {
     const LONGEST: usize = 256;
+    /// Seconds, of the server's own clock.
+    const YOUNG: i64 = 2;
     let text = |name| {
         let value = headers.get(name)?.to_str().ok()?;
         (value.len() <= LONGEST).then(|| value.to_owned())
     };
+    let last_modified = text(header::LAST_MODIFIED);
+    if let Some(modified) = &last_modified {
+        let age = seconds(&text(header::DATE)?)? - seconds(modified)?;
+        if age < YOUNG {
+            return None;
+        }
+    }
     let validator = Validator {
         etag: text(header::ETAG),
-        last_modified: text(header::LAST_MODIFIED),
+        last_modified,
     };
     (validator.etag.is_some() || validator.last_modified.is_some()).then_some(validator)
+}
+
+/// Unix seconds of a date in a header (RFC 9110 §5.6.7).
+fn seconds(date: &str) -> Option<i64> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(date)
+        .ok()?;
+    Some(date.as_second())
 }
 
 fn failed(error: ureq::Error) -> SourceError {
@@ -231,5 +251,32 @@ pub(super) fn broken(error: io::Error) -> SourceError {
         Ok(error) => failed(error),
         Err(_) if timed_out => SourceError::Slow(text),
         Err(_) => SourceError::Network(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_young_when_it_was_sent_is_asked_for_again() {
+        let date = |second: u8| format!("Sun, 22 Nov 2026 13:00:{second:02} GMT");
+        let kept = |etag: bool, modified: Option<u8>, sent: Option<u8>| {
+            let mut headers = HeaderMap::new();
+            if etag {
+                headers.insert(header::ETAG, "\"6925b7e0-cb4\"".parse().unwrap());
+            }
+            for (name, second) in [(header::LAST_MODIFIED, modified), (header::DATE, sent)] {
+                if let Some(second) = second {
+                    headers.insert(name, date(second).parse().unwrap());
+                }
+            }
+            validator(&headers).is_some()
+        };
+        assert!(kept(true, Some(10), Some(12)) && kept(false, Some(10), Some(12)));
+        assert!(kept(true, None, None) && !kept(false, None, Some(12)));
+        for sent in [Some(11), Some(10), Some(9), None] {
+            assert!(!kept(true, Some(10), sent), "{sent:?}");
+        }
     }
 }

@@ -125,7 +125,7 @@ fn a_date_does_where_there_is_no_etag() {
         if asked.path != Manifest::JWS {
             return Answer::Plain;
         }
-        let date = "Last-Modified: Sun, 22 Nov 2026 13:00:00 GMT";
+        let date = "Date: Sun, 22 Nov 2026 14:00:00 GMT\r\nLast-Modified: Sun, 22 Nov 2026 13:00:00 GMT";
         Answer::Raw(format!(
             "HTTP/1.1 200 OK\r\n{date}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
             text.len()

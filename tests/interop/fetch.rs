@@ -53,6 +53,34 @@ fn a_revoked_phone_is_refused_by_the_servers_that_fetch() {
 }
 
 #[test]
+fn two_revocations_in_one_second_both_arrive() {
+    if !need(&PROGRAMS) {
+        return;
+    }
+    let home = Home::staffed();
+    certificate(&home);
+    let web = Nginx::start(&home, "web", |port| {
+        format!(
+            "server {{ listen 127.0.0.1:{port} ssl; root {}; }}",
+            home.home().display()
+        )
+    });
+    // nginx makes its ETag of a date in seconds and the length.
+    let second = std::time::SystemTime::now();
+    for phone in ["alice", "bob"] {
+        home.run(&["revoke", phone, "--yes"]);
+        let manifest = std::fs::File::options()
+            .write(true)
+            .open(home.public("manifest.jws"))
+            .unwrap();
+        manifest.set_modified(second).unwrap();
+        fetch(&home, web.0.port, "public", "true");
+    }
+    let crl = std::fs::read(home.path("out/public/crl/issuing.crl")).unwrap();
+    assert_eq!(crl, std::fs::read(home.public("crl/issuing.crl")).unwrap());
+}
+
+#[test]
 fn nginx_is_asked_once_where_nothing_is_new_and_answers_304() {
     if !need(&PROGRAMS) {
         return;
@@ -66,6 +94,14 @@ fn nginx_is_asked_once_where_nothing_is_new_and_answers_304() {
             home.home().display()
         )
     });
+    // Its ETags are made of dates: those of files that are some seconds old can be gone by.
+    let manifest = std::fs::File::options()
+        .write(true)
+        .open(home.public("manifest.jws"))
+        .unwrap();
+    manifest
+        .set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(60))
+        .unwrap();
     fetch(&home, web.0.port, "public", "touch reloaded");
     std::fs::remove_file(home.path("reloaded")).unwrap();
     let log = || std::fs::read_to_string(home.path("web/asked.log")).unwrap_or_default();
