@@ -13,6 +13,7 @@ pub mod bundle;
 pub mod publish;
 pub mod config;
 pub mod home;
+pub mod fetch;
 pub mod operate;
 pub mod doctor;
 pub mod cli;

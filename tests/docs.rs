@@ -63,6 +63,11 @@ fn the_how_to_of_the_timer_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_servers_that_fetch_runs_as_written() {
+    run_page("docs/how-to/fetch.md");
+}
+
+#[test]
 fn the_how_to_of_the_offline_root_runs_as_written() {
     run_page("docs/how-to/offline-root.md");
 }

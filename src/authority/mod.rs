@@ -10,7 +10,7 @@ pub use servers::Servers;
 
 use crate::key::KeyError;
 use crate::model::{Authority, Issuer, Time};
-use crate::x509::{Certificate, Usage, X509Error};
+use crate::x509::{Certificate, X509Error};
 
 /// Why an authority will not sign.
 #[derive(Debug, thiserror::Error)]
@@ -61,17 +61,6 @@ fn name(authority: Authority) -> &'static str {
     }
 }
 
-/// What the certificate of a CA says of the use of its key: neither of the two that the root makes can pass for the other.
-fn usage(authority: Authority) -> Usage {
-    Usage {
-        digital_signature: authority == Authority::Issuing,
-        key_cert_sign: true,
-        crl_sign: true,
-        client_auth: authority == Authority::Issuing,
-        server_auth: authority == Authority::Servers,
-    }
-}
-
 impl Chain {
     /// The chain of the root and the devices' CA.
     ///
@@ -92,10 +81,7 @@ impl Chain {
     fn new(root: Certificate, issuing: Certificate, authority: Authority) -> Result<Self, AuthorityError> {
         let who = name(authority);
         for (authority, certificate) in [(Authority::Root, &root), (authority, &issuing)] {
-            let is_ours = certificate.is_ca()
-                && certificate.name_constraints().is_some()
-                && certificate.usage() == usage(authority);
-            if !is_ours {
+            if !certificate.is_ca_like(authority) || certificate.name_constraints().is_none() {
                 return Err(AuthorityError::NotOurs(name(authority)));
             }
         }

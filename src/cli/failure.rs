@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::authority::AuthorityError;
 use crate::disk::DiskError;
+use crate::fetch::{FetchError, SourceError, Unfit};
 use crate::home::HomeError;
 use crate::key::KeyError;
 use crate::model::Serial;
@@ -241,6 +242,69 @@ impl From<HomeError> for Failure {
             E::Mixed { .. } => refused("mixed").hint("restore the files that belong together"),
             E::Busy { .. } => refused("busy").hint("try again, or wait longer with --wait 5m"),
             E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        use FetchError as E;
+        let message = error.to_string();
+        let refused = |kind| Self::new(Exit::Refused, kind, &message);
+        match error {
+            E::Disk(error) => Self::of_disk(&error),
+            E::Root { .. } | E::NoRoot { .. } => refused("root")
+                .hint("name the root's certificate with --root FILE: ca/root.crt, as the PKI's operator handed it over"),
+            E::RootCrl { .. } => refused("root-crl").hint("name a good crl/root.crl of the public half with --root-crl FILE"),
+            E::OtherRoot(_) => refused("other-root")
+                .hint("name that root; for another PKI, another directory: --out DIR"),
+            E::OtherArea { .. } => refused("area").hint("each half needs a directory of its own: --out DIR"),
+            E::Taken { .. } => refused("place").hint("move it away, or name another with --out DIR"),
+            E::NoName(_) => refused("place").hint("name a directory with --out DIR"),
+            E::Forgotten { .. } => refused("state")
+                .hint("restore it; if this is to be the first fetch, remove the directory that it was in, and what --out names"),
+            E::Busy { .. } => refused("busy").hint("try again, or wait longer with --wait 5m"),
+            E::Directory(error) => {
+                let failure = Self::of_disk(&error);
+                let hint = failure.hint.clone();
+                failure.hint(hint.as_deref().unwrap_or("look at what lies there: directories and regular files, and no links"))
+            }
+            E::Source { why, .. } => {
+                let failure = refused("source");
+                match why {
+                    SourceError::Missing => failure.hint("name one half of a publication: the directory with manifest.jws in it"),
+                    SourceError::Redirect { .. } => failure.hint("name the address that it leads to, if it is the right one"),
+                    SourceError::Slow(_) => failure.hint("try again, or give it longer with --timeout 5m"),
+                    SourceError::NoTrust(_) => failure.hint("name the certificates to trust with --ca FILE"),
+                    SourceError::Network(_) => failure
+                        .hint("see whether the server runs and this machine trusts its certificate (--ca FILE for a private CA)"),
+                    SourceError::Disk(_) | SourceError::Status(_) | SourceError::TooLong(_) => {
+                        failure.hint("look at what is served there")
+                    }
+                }
+            }
+            E::Refused { why, .. } => {
+                let failure = refused("publication");
+                match why {
+                    Unfit::Ended(_) => failure.hint("run `pki publish` where the CA is, and see why its timer does not; is this clock right?"),
+                    Unfit::NotYet(_) => failure.hint("set the clocks of both machines"),
+                    Unfit::Area { .. } => failure.hint("name the other directory of the publication"),
+                    Unfit::Version(_) => failure.hint("install a newer pki here"),
+                    Unfit::Older { .. } | Unfit::SameNumber(_) => {
+                        failure.hint("somebody has put an older state there, or a cache serves it: run `pki publish` where the CA is")
+                    }
+                    Unfit::Statement(_)
+                    | Unfit::Unreadable(_)
+                    | Unfit::Stray { .. }
+                    | Unfit::NotListed(_)
+                    | Unfit::TooLong { .. }
+                    | Unfit::Differs(_)
+                    | Unfit::NotSignedBy(_)
+                    | Unfit::Line(_) => failure.hint("nothing was changed here; find out who can write to the source"),
+                }
+            }
+            E::Torn { .. } => refused("torn")
+                .hint("it is being written, was not written to its end, or was changed: run `pki publish` where the CA is"),
         }
     }
 }

@@ -10,6 +10,7 @@ mod context;
 mod descriptor;
 mod doctor;
 mod failure;
+mod fetch;
 mod init;
 mod issue;
 mod list;
@@ -122,6 +123,7 @@ enum Verb {
     Root(root::Verb),
     #[command(subcommand)]
     Ca(ca::Verb),
+    Fetch(Box<fetch::Args>),
     Completions(completions::Args),
 }
 
@@ -211,6 +213,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Pins(verb) => pins::run(verb, context),
         Verb::Root(verb) => root::run(verb, context),
         Verb::Ca(verb) => ca::run(verb, context),
+        Verb::Fetch(args) => fetch::run(*args, context),
         Verb::Completions(args) => completions::run(args, context),
     }
 }

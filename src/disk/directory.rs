@@ -18,9 +18,9 @@ use super::{DiskError, PRIVATE_DIRECTORY, Staged, failed, staged_for};
 /// An open directory: what is done by it is done in it, wherever its path leads by now.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    handle: Arc<File>,
+    pub(super) handle: Arc<File>,
     /// What it was called when it was opened, for messages.
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 /// Where a directory is or will be: the lowest one that is there on the way to it, and the names below that are missing.
@@ -336,7 +336,7 @@ impl Directory {
         }
     }
 
-    fn refused(&self, deed: &'static str, name: &OsStr, errno: Errno) -> DiskError {
+    pub(super) fn refused(&self, deed: &'static str, name: &OsStr, errno: Errno) -> DiskError {
         let why = match self.kind(name) {
             Some(Kind::Link) => io::Error::other("it is a link, and none is followed here"),
             Some(Kind::Directory | Kind::Other) | None => errno.into(),

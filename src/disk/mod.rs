@@ -4,6 +4,7 @@
 //! a power cut, finds the old content or the new one. Private files have mode 0600 from their first octet.
 
 mod directory;
+mod versions;
 
 pub use directory::{Directory, Ground, Kind};
 
@@ -94,6 +95,23 @@ pub fn account_name(uid: u32) -> String {
         (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
     });
     name.unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The number of a group, from the system's list.
+///
+/// # Errors
+/// Where there is none of that name, or the list cannot be read.
+pub fn group_number(name: &str) -> Result<u32, DiskError> {
+    let list = Path::new("/etc/group");
+    let text = String::from_utf8_lossy(&read(list, 16 << 20)?).into_owned();
+    let number = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name))
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
+    });
+    let unknown = || io::Error::other(format!("there is no group {name}"));
+    number.ok_or_else(|| failed("searched", list)(unknown()))
 }
 
 /// The permission bits of a file.

@@ -10,17 +10,17 @@ use super::session::Session;
 use crate::authority::Issuing;
 use crate::home::Home;
 use crate::model::{Fact, Pin, PinSet, Span};
-use crate::publish::{Area, Pins, Statement};
+use crate::publish::{Area, BothForms, Pins};
 
 /// The pin sets that stand in the places of the publication, signed by our CA.
 pub(super) struct StandingPins {
-    newest: Option<(Pins, Statement)>,
+    newest: Option<(Pins, BothForms)>,
 }
 
 impl StandingPins {
     /// Reads them in every place. What cannot be read as pin sets of ours is replaced.
     pub fn read(places: &[Place]) -> Result<Self, OperateError> {
-        let mut newest: Option<(Pins, Statement)> = None;
+        let mut newest: Option<(Pins, BothForms)> = None;
         for place in places.iter().filter(|place| place.to.area == Area::Public) {
             let there = match place.to.pins() {
                 Ok(there) => there,
@@ -81,7 +81,7 @@ impl StandingPins {
         &self,
         session: &mut Session<'_>,
         issuing: &Issuing,
-    ) -> Result<(u64, Statement), OperateError> {
+    ) -> Result<(u64, BothForms), OperateError> {
         let known = session.store.last_pins()?.map(|last| last.number);
         let expires = session.now + session.desk.home.config().pin_life;
         let pins = Pins {
@@ -118,7 +118,7 @@ pub(super) enum Standing {
     /// There is no server.
     None,
     /// They can.
-    Stands(Statement),
+    Stands(BothForms),
     /// New ones must be signed.
     Due,
 }

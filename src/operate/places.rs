@@ -1,11 +1,7 @@
 //! Where the publication goes: the home's own directories, and those that pki.toml names.
 
-use std::path::Path;
-
-use rustix::fs::Gid;
-
 use super::OperateError;
-use crate::disk::{self, DiskError, Ground, Shown};
+use crate::disk::{self, Ground, Shown};
 use crate::home::Home;
 use crate::publish::{Area, Destination, TargetError};
 
@@ -40,7 +36,7 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
     }
     let mut failed = Vec::new();
     for target in &home.config().publish {
-        let group = target.group.as_deref().map(group_number).transpose();
+        let group = target.group.as_deref().map(disk::group_number).transpose();
         let server = target.server.clone().map(|directory| {
             let group = group.map_err(TargetError::from);
             (
@@ -90,24 +86,4 @@ fn demand_apart(place: &Place, all: &[Place], home: &Ground) -> Result<(), Targe
         Some(other) => Err(TargetError::Shared(Shown(other.to.path.clone()))),
         None => Ok(()),
     }
-}
-
-/// The number of a group, from the system's list.
-fn group_number(name: &str) -> Result<u32, DiskError> {
-    let list = Path::new("/etc/group");
-    let unknown = || {
-        disk::failed("searched for a group of a [[publish]] table", list)(std::io::Error::other(format!(
-            "there is no group {name}"
-        )))
-    };
-    let text = String::from_utf8_lossy(&disk::read(list, 16 << 20)?).into_owned();
-    let number = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(name))
-            .then(|| fields.nth(1)?.parse::<u32>().ok())
-            .flatten()
-    });
-    number
-        .map(|number| Gid::from_raw(number).as_raw())
-        .ok_or_else(unknown)
 }

@@ -263,7 +263,12 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     reasons.extend(failed.iter().map(|(place, error)| format!("{place}: {error}")));
     for place in &places {
         let path = place.to.path.display();
-        match place.to.holds(publication.files(place.to.area)) {
+        let ends = place
+            .to
+            .manifest()
+            .map(|manifest| manifest.map(|manifest| manifest.valid_until));
+        let holds = place.to.holds(publication.files(place.to.area));
+        match holds.and_then(|holds| Ok(holds && ends? == Some(publication.valid_until()))) {
             Ok(true) => {}
             Ok(false) => reasons.push(format!("{path} differs")),
             Err(error) => reasons.push(format!("{path}: {error}")),
@@ -384,9 +389,12 @@ fn publish_area(
             Err(error) if place.staging => return Err(error.into()),
             Err(_) => (false, None, None),
         };
-        let number = manifest.map_or(0, |manifest| manifest.number);
+        let number = manifest.as_ref().map_or(0, |manifest| manifest.number);
         highest = highest.max(number);
-        looked.push((*place, number, statement.filter(|_| holds)));
+        // The servers' half has no CRL in it: where only that was renewed, its files stay and the end that its manifest tells moves.
+        let ends = manifest.map(|manifest| manifest.valid_until);
+        let stands = holds && ends == Some(publication.valid_until());
+        looked.push((*place, number, statement.filter(|_| stands)));
     }
     // The home's own manifest stands unless a place has seen a later one: numbers only rise, also for a home from an older backup.
     let standing = looked

@@ -6,19 +6,20 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::accepted::{self, Told};
 use super::file::File;
 use super::manifest::{Area, Manifest};
 use super::pins::Pins;
+use super::statement::signs;
 use super::stray::{self, Stray};
 use crate::disk::{self, Directory, DiskError, Ground, Staged};
 use crate::key::PublicKey;
 
 /// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.
-pub type Statement = (Vec<u8>, Vec<u8>);
+pub type BothForms = (Vec<u8>, Vec<u8>);
 
 /// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us read until our memory
 /// is full.
@@ -174,7 +175,7 @@ impl Destination {
     ///
     /// # Errors
     /// Where the system does not let them be read.
-    pub fn statement(&self) -> Result<Option<Statement>, TargetError> {
+    pub fn statement(&self) -> Result<Option<BothForms>, TargetError> {
         self.signed(Manifest::JSON, Manifest::JWS)
     }
 
@@ -182,11 +183,11 @@ impl Destination {
     ///
     /// # Errors
     /// Where the system does not let them be read.
-    pub fn pins(&self) -> Result<Option<Statement>, TargetError> {
+    pub fn pins(&self) -> Result<Option<BothForms>, TargetError> {
         self.signed(Pins::JSON, Pins::JWS)
     }
 
-    fn signed(&self, json: &str, jws: &str) -> Result<Option<Statement>, TargetError> {
+    fn signed(&self, json: &str, jws: &str) -> Result<Option<BothForms>, TargetError> {
         let json = self.read(json, LONGEST_MANIFEST)?;
         let statement = json.zip(self.read(jws, LONGEST_MANIFEST)?);
         Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
@@ -323,19 +324,6 @@ fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
         piece.clear();
     }
     Ok(hash.finalize().into())
-}
-
-/// Whether this JWS says exactly that, and is signed: whoever may write to a directory cannot speak for the CA.
-pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
-    let Some(dot) = jws.iter().rposition(|octet| *octet == b'.') else {
-        return false;
-    };
-    let (signed, signature) = (&jws[..dot], &jws[dot + 1..]);
-    let middle = signed.split(|octet| *octet == b'.').nth(1).unwrap_or_default();
-    BASE64URL_NOPAD.decode(middle).is_ok_and(|said| said == payload)
-        && BASE64URL_NOPAD
-            .decode(signature)
-            .is_ok_and(|signature| signer.verifies_es256(signed, &signature))
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@ mod file;
 mod manifest;
 mod pins;
 mod publication;
+mod statement;
 mod stray;
 
 pub use accepted::{Accepted, Told};
-pub use directory::{Destination, LONGEST_CRL, Statement, TargetError};
+pub use directory::{BothForms, Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};
-pub use manifest::{Area, Manifest};
+pub use manifest::{Area, Listed, Manifest};
 pub use pins::{Pins, UnfitPins};
 pub use publication::{Material, Publication, PublishedCrl, Rejected, ServersPart};
+pub use statement::{InvalidStatement, Statement};
 pub use stray::{Stray, StrayKind};

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::accepted::Accepted;
-use super::directory::{Statement, signs};
+use super::directory::BothForms;
 use super::file::{Body, File};
 use super::manifest::Area;
 use super::pins::{Pins, UnfitPins};
+use super::statement::signs;
 use crate::authority::Chain;
 use crate::model::{Authority, Revocation, Time};
 use crate::x509::crl::{Crl, Terms};
@@ -27,7 +28,7 @@ pub struct Material<'a> {
     /// The servers' CA and its CRL, once there is one.
     pub servers: Option<ServersPart<'a>>,
     /// The pin sets, where there are servers.
-    pub pins: Option<Statement>,
+    pub pins: Option<BothForms>,
     /// The highest number of pin sets that stand in any place it will go to.
     pub published_pins: Option<u64>,
     /// The certificates that servers accept.
@@ -235,7 +236,7 @@ fn servers_files(part: ServersPart<'_>) -> Result<Vec<File>, Rejected> {
     ])
 }
 
-fn pins_files((json, jws): Statement) -> Vec<File> {
+fn pins_files((json, jws): BothForms) -> Vec<File> {
     vec![
         File::new(Pins::JSON, Body::of(json)),
         File::new(Pins::JWS, Body::of(jws)),
@@ -244,7 +245,7 @@ fn pins_files((json, jws): Statement) -> Vec<File> {
 
 /// The pin sets lock nobody out, and their signed form says the same and is the issuing CA's.
 fn check_pins(
-    (json, jws): &Statement,
+    (json, jws): &BothForms,
     chain: &Chain,
     published: Option<u64>,
     now: Time,

@@ -11,7 +11,7 @@ use x509_parser::prelude::{FromDer, ParsedExtension};
 
 use super::{X509Error, extension, pem};
 use crate::key::PublicKey;
-use crate::model::{NameConstraints, Time, Validity};
+use crate::model::{Authority, NameConstraints, Time, Validity};
 
 /// A certificate with a P-256 key, parsed by x509-parser.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,23 @@ pub struct Usage {
     pub client_auth: bool,
     /// id-kp-serverAuth.
     pub server_auth: bool,
+    /// Any other purpose, anyExtendedKeyUsage included.
+    pub other_purposes: bool,
+}
+
+impl Usage {
+    /// What the certificate of a CA says: neither of the two that the root makes can pass for the other, and only the devices' CA signs
+    /// statements (RFC 5280 §4.2.1.3 and §4.2.1.12).
+    pub fn of(authority: Authority) -> Self {
+        Self {
+            digital_signature: authority == Authority::Issuing,
+            key_cert_sign: true,
+            crl_sign: true,
+            client_auth: authority == Authority::Issuing,
+            server_auth: authority == Authority::Servers,
+            other_purposes: false,
+        }
+    }
 }
 
 impl Certificate {
@@ -92,6 +109,12 @@ impl Certificate {
                 ParsedExtension::ExtendedKeyUsage(purposes) => {
                     usage.client_auth = purposes.client_auth;
                     usage.server_auth = purposes.server_auth;
+                    usage.other_purposes = purposes.any
+                        || purposes.code_signing
+                        || purposes.email_protection
+                        || purposes.time_stamping
+                        || purposes.ocsp_signing
+                        || !purposes.other.is_empty();
                 }
                 ParsedExtension::ParseError { error } => return Err(malformed(error)),
                 _ => {}
@@ -190,6 +213,11 @@ impl Certificate {
     /// What its key may be used for.
     pub fn usage(&self) -> Usage {
         self.usage
+    }
+
+    /// Whether it is the certificate of a CA that has the powers of this one, no more and no less.
+    pub fn is_ca_like(&self, authority: Authority) -> bool {
+        self.is_ca && self.usage == Usage::of(authority)
     }
 
     /// The key identifier that the certificates it signs refer to: its own SKI.

@@ -1,7 +1,8 @@
 """Measures the release build beside openssl, and prints a table for docs/benchmarks.md.
 
 Every figure is the median of several runs, on whatever machine this is; compare figures of one run only.
-`bench.py --million` measures the publication of a million revocations alone, which takes some minutes and 5 GB of disk.
+`bench.py --fetch` measures `pki fetch` alone, and
+`bench.py --million` the publication of a million revocations alone, which takes some minutes and 5 GB of disk.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -220,16 +222,63 @@ def publication(count, runs, limit):
     shutil.rmtree(WORK / name)
 
 
+def fetching():
+    """What a server does: nothing new by https, and a publication with 100,000 revocations."""
+    home("fetched", publish=True)
+    run(FLEET, WORK / "fetched", "100000", "revoked")
+    run(*pki("fetched", "publish", "--passphrase-file", SECRET))
+    root = WORK / "fetched" / "root" / "root.crt"
+
+    def fetch(source, out, *more):
+        return [PKI, "fetch", source, "--root", root, "--out", WORK / out, "-q", *more]
+
+    first = WORK / "fetched" / "public"
+    verified, memory = median(5, lambda i: fetch(first, f"new{i}"))
+    row("`pki fetch`: 100,000 revoked serials read, verified, synced and swapped in", f"{verified:.2f} s", "2 s")
+    row("peak memory of that", f"{memory:.0f} MB", "")
+    row("`pki fetch` from a directory with nothing new, there",
+        ms(hyperfine(f"{PKI} fetch {first} --root {root} --out {WORK / 'new0'} -q")), "50 ms")
+    certificate, key = WORK / "web.crt", WORK / "web.key"
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE",
+        "-keyout", key, "-out", certificate)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (WORK / "nginx.conf").write_text(
+        f"daemon off; user root; pid {WORK}/nginx.pid; error_log {WORK}/error.log; events {{}} http {{ access_log off;\n"
+        f"server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key {key}; root {WORK}/fetched; }} }}\n")
+    # nginx's ETags are believed once the file is some seconds old.
+    os.utime(first / "manifest.jws", (time.time() - 60, time.time() - 60))
+    nginx = subprocess.Popen([shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"), "-e", WORK / "error.log",
+                              "-c", WORK / "nginx.conf"])
+    try:
+        while not (WORK / "nginx.pid").exists():
+            time.sleep(0.05)
+        url = f"https://localhost:{port}/public"
+        loaded, _ = median(5, lambda i: fetch(url, f"web{i}", "--ca", certificate))
+        row("the same 100,000 by https from an nginx on this machine", f"{loaded:.2f} s", "2 s")
+        command = f"{PKI} fetch {url} --root {root} --out {WORK / 'web0'} -q --ca {certificate}"
+        row("`pki fetch` by https with nothing new: one request, a TLS handshake included", ms(hyperfine(command)), "50 ms")
+    finally:
+        nginx.terminate()
+        nginx.wait()
+
+
 def main():
     (WORK / "out").mkdir()
     print("| what | measured | limit |\n|---|---|---|")
     if "--million" in sys.argv:
         publication(1_000_000, 3, "3 s")
         return
+    if "--fetch" in sys.argv:
+        fetching()
+        return
     empty, empty_real = single()
     csv()
     large(empty, empty_real)
     publication(100_000, 5, "0.4 s")
+    fetching()
 
 
 try:

@@ -128,6 +128,29 @@ fn a_publication_is_good_until_the_first_of_its_crls_ends() {
 }
 
 #[test]
+fn a_new_crl_moves_the_end_of_both_halves() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let ends = || {
+        ["public", "server"].map(|area| {
+            let text = std::fs::read_to_string(home.home().join(area).join("manifest.json")).unwrap();
+            let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+            manifest["valid_until"].as_str().unwrap().to_owned()
+        })
+    };
+    let [before, _] = ends();
+    // More than half of its life is over: nothing but the CRL changes, and the servers' half has none.
+    finish(&mut home.pki_at("+16d", &["publish", "-q"]), b"").ok();
+    let [public, server] = ends();
+    assert!(public > before, "{public} after {before}");
+    assert_eq!(server, public);
+    let again = finish(&mut home.pki_at("+16d", &["publish", "--dry-run", "--json"]), b"").ok();
+    assert_eq!(again.json()["would"], serde_json::json!([]), "{again}");
+}
+
+#[test]
 fn what_anyone_may_read_is_readable_and_what_names_employees_is_not() {
     let home = Home::staffed();
     assert_modes(&home.home().join("public"), &PUBLIC, 0o755, 0o644);

@@ -1,0 +1,215 @@
+//! Why a publication is not taken, and what else can stop a fetch.
+
+use std::io;
+
+use crate::disk::{DiskError, Shown};
+use crate::model::Time;
+use crate::model::text::quoted;
+use crate::publish::{Area, InvalidStatement};
+use crate::x509::X509Error;
+
+use super::source::SourceError;
+
+/// Why a fetch came to nothing. What stood in place before stands there still.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// A file of this machine could not be read or written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The root that was given is none.
+    #[error("{path}: {why}")]
+    Root {
+        /// Which file.
+        path: Shown,
+        /// What is wrong with it.
+        why: X509Error,
+    },
+    /// The root that was given is no root, or not in date.
+    #[error("{path} is {why}")]
+    NoRoot {
+        /// Which file.
+        path: Shown,
+        /// What it is instead.
+        why: String,
+    },
+    /// The CRL that was given is not the root's, or not good.
+    #[error("{path}: {why}")]
+    RootCrl {
+        /// Which file.
+        path: Shown,
+        /// What is wrong with it.
+        why: Unfit,
+    },
+    /// What is in place came by another root.
+    #[error("{0} came by another root than the one that was given")]
+    OtherRoot(Shown),
+    /// What is in place is the other half.
+    #[error("{out} holds the {holds} area of a publication, and not the {wanted} area")]
+    OtherArea {
+        /// Where.
+        out: Shown,
+        /// What it holds.
+        holds: Area,
+        /// What was asked for.
+        wanted: Area,
+    },
+    /// Something is in the place that a fetch did not put there.
+    #[error("{out} is {what}")]
+    Taken {
+        /// Where.
+        out: Shown,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The path names no directory that could be made.
+    #[error("{0} names no directory")]
+    NoName(Shown),
+    /// What was seen before is not known any more.
+    #[error(
+        "{state} {why}: what was seen before is not known, and an older publication could pass for a new one"
+    )]
+    Forgotten {
+        /// Which file.
+        state: Shown,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Another fetch is at work on the same directory.
+    #[error("another fetch into {out} is at work, and was for {} s", .waited.as_secs())]
+    Busy {
+        /// Where.
+        out: Shown,
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
+    /// A file could not be had.
+    #[error("{file}: {why}")]
+    Source {
+        /// Which file.
+        file: String,
+        /// What went wrong.
+        why: SourceError,
+    },
+    /// A file of a source that is a directory.
+    #[error(transparent)]
+    Directory(DiskError),
+    /// A file does not hold.
+    #[error("{file}: {why}")]
+    Refused {
+        /// Which file.
+        file: String,
+        /// Which rule it breaks.
+        why: Unfit,
+    },
+    /// The files are not those of the manifest, read again and again.
+    #[error("{file} {why}; it was read {tries} times")]
+    Torn {
+        /// Which file.
+        file: String,
+        /// How it differs.
+        why: String,
+        /// How often.
+        tries: u32,
+    },
+}
+
+/// The rules of a publication that can be broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// The signed form is not to be believed.
+    #[error(transparent)]
+    Statement(#[from] InvalidStatement),
+    /// Not what it should be, in somebody else's words.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    /// Made by a later version of this program, in a form that is not known.
+    #[error("it is of version {0}, and this program reads version 1")]
+    Version(u32),
+    /// The other half of a publication.
+    #[error("it is of the {is} area, and not of the {wanted} area")]
+    Area {
+        /// What it is.
+        is: Area,
+        /// What was wanted.
+        wanted: Area,
+    },
+    /// Older than what was seen.
+    #[error("it has the number {number}, and {seen} was seen already: it is an older one")]
+    Older {
+        /// Its number.
+        number: u64,
+        /// The highest seen.
+        seen: u64,
+    },
+    /// Two with one number.
+    #[error("it has the number {0} as one that was seen already, and says something else")]
+    SameNumber(u64),
+    /// Past its end.
+    #[error("it ended on {0}")]
+    Ended(Time),
+    /// Before its time.
+    #[error("it begins on {0}, after now")]
+    NotYet(Time),
+    /// A file that the area does not have.
+    #[error("it lists {path}, which is no file of the {area} area")]
+    Stray {
+        /// What it lists, escaped.
+        path: String,
+        /// Which area.
+        area: Area,
+    },
+    /// A file that the area must have.
+    #[error("it does not list {0}")]
+    NotListed(&'static str),
+    /// More than a file of that name can be.
+    #[error("it lists {file} with {size} octets, and {longest} are the most")]
+    TooLong {
+        /// Which file.
+        file: String,
+        /// How long it is said to be.
+        size: u64,
+        /// How long it may be.
+        longest: u64,
+    },
+    /// Not what another file of the publication says.
+    #[error("it is not {0}")]
+    Differs(&'static str),
+    /// A CRL that its CA has not signed.
+    #[error("it is not signed by {0}")]
+    NotSignedBy(&'static str),
+    /// A line or an entry that does not belong there.
+    #[error("line {0} is not as it should be")]
+    Line(usize),
+}
+
+impl Unfit {
+    pub(super) fn stray(path: &str, area: Area) -> Self {
+        Self::Stray {
+            path: quoted(path),
+            area,
+        }
+    }
+
+    pub(super) fn unreadable(why: impl std::fmt::Display) -> Self {
+        Self::Unreadable(why.to_string())
+    }
+}
+
+/// What one attempt came to, if not to a publication.
+pub(super) enum Attempt {
+    /// To nothing, and another would not come to more.
+    Over(FetchError),
+    /// The source is between two states: a file is not what the manifest says.
+    Torn { file: String, why: String },
+}
+
+impl<E: Into<FetchError>> From<E> for Attempt {
+    fn from(error: E) -> Self {
+        Self::Over(error.into())
+    }
+}
+
+/// The error of a read from a file of ours.
+pub(super) fn local(path: &std::path::Path) -> impl FnOnce(io::Error) -> DiskError + '_ {
+    crate::disk::failed("read", path)
+}

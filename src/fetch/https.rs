@@ -1,0 +1,282 @@
+//! A publication on an https server: one agent, bounded in every direction.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ureq::http::{HeaderMap, StatusCode, Uri, header};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+
+use super::source::{Answer, SourceError, Validator};
+use crate::disk;
+use crate::model::text::quoted;
+
+/// How often a server may send us elsewhere.
+const REDIRECTS: usize = 3;
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a server may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
+/// The longest file of trusted certificates that is read.
+const LONGEST_STORE: u64 = 4 << 20;
+
+pub(super) struct Https {
+    agent: ureq::Agent,
+    base: Uri,
+    deadline: Instant,
+}
+
+impl Https {
+    /// `ca` holds the certificates that are trusted for servers, in place of the system's.
+    pub(super) fn new(base: Uri, ca: Option<&Path>, deadline: Instant) -> Result<Self, SourceError> {
+        let trusted = match ca {
+            Some(path) => private(path)?,
+            None => systems()?,
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&trusted))
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
+        let config = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .https_only(true)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(CONNECT))
+            .timeout_per_read(Some(SILENCE))
+            .timeout_recv_response(Some(SILENCE))
+            .user_agent(concat!("pki/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self {
+            agent: config.new_agent(),
+            base,
+            deadline,
+        })
+    }
+
+    pub(super) fn ask(
+        &self,
+        path: &str,
+        known: Option<&Validator>,
+        longest: u64,
+    ) -> Result<Answer, SourceError> {
+        let mut uri = self.below(&format!("{}{path}", self.base.path()))?;
+        for _ in 0..=REDIRECTS {
+            let response = self.get(&uri, known)?;
+            let status = response.status();
+            if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+                uri = self.redirected(&uri, response.headers())?;
+                continue;
+            }
+            return match status {
+                StatusCode::NOT_MODIFIED if known.is_some() => Ok(Answer::Same),
+                StatusCode::OK => {
+                    let validator = validator(response.headers());
+                    let body = response.into_body();
+                    if body.content_length().is_some_and(|length| length > longest) {
+                        return Err(SourceError::TooLong(longest));
+                    }
+                    Ok(Answer::File {
+                        octets: Box::new(body.into_reader()),
+                        validator,
+                    })
+                }
+                StatusCode::NOT_FOUND | StatusCode::GONE => Err(SourceError::Missing),
+                other => Err(SourceError::Status(other.as_u16())),
+            };
+        }
+        Err(SourceError::Redirect {
+            to: quoted(&uri.to_string()),
+            why: "one redirect too many",
+        })
+    }
+
+    fn get(
+        &self,
+        uri: &Uri,
+        known: Option<&Validator>,
+    ) -> Result<ureq::http::Response<ureq::Body>, SourceError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(SourceError::Slow("the time given with --timeout is over".into()));
+        }
+        let mut request = self.agent.get(uri).config().timeout_global(Some(left)).build();
+        if let Some(etag) = known.and_then(|known| known.etag.as_ref()) {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        } else if let Some(date) = known.and_then(|known| known.last_modified.as_ref()) {
+            request = request.header(header::IF_MODIFIED_SINCE, date);
+        }
+        request.call().map_err(failed)
+    }
+
+    /// Where a redirect leads: to the same server by https, or nowhere.
+    fn redirected(&self, from: &Uri, headers: &HeaderMap) -> Result<Uri, SourceError> {
+        let location = headers
+            .get(header::LOCATION)
+            .and_then(|value| value.to_str().ok());
+        let text = location.unwrap_or_default();
+        let refused = |why| SourceError::Redirect {
+            to: quoted(text),
+            why,
+        };
+        if text.starts_with("//") {
+            return Err(refused("another server"));
+        }
+        if let Some(path) = text.strip_prefix('/') {
+            return self.below(&format!("/{path}"));
+        }
+        if !text.contains("://") {
+            let directory = from
+                .path()
+                .rsplit_once('/')
+                .map_or("", |(directory, _)| directory);
+            return self.below(&format!("{directory}/{text}"));
+        }
+        let to: Uri = text.parse().map_err(|_| refused("no URL"))?;
+        if to.scheme_str() != Some("https") {
+            return Err(refused("not https"));
+        }
+        let of = |uri: &Uri| {
+            (
+                uri.host().map(str::to_ascii_lowercase),
+                uri.port_u16().unwrap_or(443),
+            )
+        };
+        if of(&to) != of(&self.base) || to.authority().is_some_and(|a| a.as_str().contains('@')) {
+            return Err(refused("another server"));
+        }
+        Ok(to)
+    }
+
+    /// A path, perhaps with a query, on the server.
+    fn below(&self, path: &str) -> Result<Uri, SourceError> {
+        let authority = self.base.authority().map_or("", |authority| authority.as_str());
+        let uri = Uri::builder()
+            .scheme("https")
+            .authority(authority)
+            .path_and_query(path);
+        uri.build().map_err(|error| SourceError::Redirect {
+            to: quoted(&format!("{path} ({error})")),
+            why: "no path",
+        })
+    }
+}
+
+/// The certificates of a file in PEM.
+fn private(path: &Path) -> Result<Vec<Certificate<'static>>, SourceError> {
+    let no_trust = |why: &dyn std::fmt::Display| SourceError::NoTrust(format!("{}: {why}", path.display()));
+    let text = disk::read(path, LONGEST_STORE)?;
+    let mut found = Vec::new();
+    for item in ureq::tls::parse_pem(&text) {
+        let PemItem::Certificate(certificate) = item.map_err(|error| no_trust(&error))? else {
+            return Err(no_trust(&"it has something else than certificates in it"));
+        };
+        found.push(certificate);
+    }
+    if found.is_empty() {
+        return Err(no_trust(&"it has no certificate in PEM"));
+    }
+    Ok(found)
+}
+
+/// The certificates that the system trusts. What it cannot read of them is no harm while there are others.
+fn systems() -> Result<Vec<Certificate<'static>>, SourceError> {
+    let store = rustls_native_certs::load_native_certs();
+    if store.certs.is_empty() {
+        let why = store
+            .errors
+            .first()
+            .map_or("the system has none".into(), ToString::to_string);
+        return Err(SourceError::NoTrust(why));
+    }
+    Ok(store
+        .certs
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect())
+}
+
+/// What to send along the next time, where it can be sent: another program wrote it, and it goes into a file of ours.
+///
+/// A date, and an ETag that is made of one as nginx's is, says nothing of a second change in the same second (RFC 9110 §8.8.2.2). So what
+/// was young when it was sent is read again the next time: a revocation must not be missed until the one after it.
+fn validator(headers: &HeaderMap) -> Option<Validator> {
+    const LONGEST: usize = 256;
+    /// Seconds, of the server's own clock.
+    const YOUNG: i64 = 2;
+    let text = |name| {
+        let value = headers.get(name)?.to_str().ok()?;
+        (value.len() <= LONGEST).then(|| value.to_owned())
+    };
+    let last_modified = text(header::LAST_MODIFIED);
+    if let Some(modified) = &last_modified {
+        let age = seconds(&text(header::DATE)?)? - seconds(modified)?;
+        if age < YOUNG {
+            return None;
+        }
+    }
+    let validator = Validator {
+        etag: text(header::ETAG),
+        last_modified,
+    };
+    (validator.etag.is_some() || validator.last_modified.is_some()).then_some(validator)
+}
+
+/// Unix seconds of a date in a header (RFC 9110 §5.6.7).
+fn seconds(date: &str) -> Option<i64> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(date)
+        .ok()?;
+    Some(date.as_second())
+}
+
+fn failed(error: ureq::Error) -> SourceError {
+    let text = error.to_string();
+    let timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    if matches!(&error, ureq::Error::Timeout(_)) || matches!(&error, ureq::Error::Io(io) if timed_out(io)) {
+        SourceError::Slow(text)
+    } else {
+        SourceError::Network(text)
+    }
+}
+
+/// What broke in the middle of a file.
+pub(super) fn broken(error: io::Error) -> SourceError {
+    let timed_out = error.kind() == io::ErrorKind::TimedOut;
+    let text = error.to_string();
+    match error.downcast::<ureq::Error>() {
+        Ok(error) => failed(error),
+        Err(_) if timed_out => SourceError::Slow(text),
+        Err(_) => SourceError::Network(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_young_when_it_was_sent_is_asked_for_again() {
+        let date = |second: u8| format!("Sun, 22 Nov 2026 13:00:{second:02} GMT");
+        let kept = |etag: bool, modified: Option<u8>, sent: Option<u8>| {
+            let mut headers = HeaderMap::new();
+            if etag {
+                headers.insert(header::ETAG, "\"6925b7e0-cb4\"".parse().unwrap());
+            }
+            for (name, second) in [(header::LAST_MODIFIED, modified), (header::DATE, sent)] {
+                if let Some(second) = second {
+                    headers.insert(name, date(second).parse().unwrap());
+                }
+            }
+            validator(&headers).is_some()
+        };
+        assert!(kept(true, Some(10), Some(12)) && kept(false, Some(10), Some(12)));
+        assert!(kept(true, None, None) && !kept(false, None, Some(12)));
+        for sent in [Some(11), Some(10), Some(9), None] {
+            assert!(!kept(true, Some(10), sent), "{sent:?}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Where a publication is put: `DIR` is a link to one of the versions in `.DIR.pki-fetch` beside it, and moves from one to the next in
+//! one step. Whoever opens the link has one whole version, and keeps it while the next one comes.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::error::FetchError;
+use super::state::{Stamp, State};
+use crate::disk::{self, Directory, DiskError, Ground, Kind, Shown};
+use crate::publish::Area;
+
+/// A place, and its lock.
+pub(super) struct Place {
+    out: PathBuf,
+    parent: Directory,
+    name: OsString,
+    workspace: Directory,
+    workspace_name: OsString,
+}
+
+/// One publication in a directory of its own, before or after the link leads to it.
+pub(super) struct Version {
+    pub name: String,
+    path: PathBuf,
+    directory: Directory,
+    below: BTreeMap<String, Directory>,
+}
+
+impl Place {
+    /// Opens the place and takes its lock. Where there is none yet its directory is made, unless that is all that would be done.
+    pub(super) fn open(out: &Path, wait: Duration, is_trial: bool) -> Result<Self, FetchError> {
+        let path = std::path::absolute(out).map_err(disk::failed("located", out))?;
+        let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
+            return Err(FetchError::NoName(Shown(out.to_owned())));
+        };
+        let ground = Ground::find(above, usize::from(!is_trial))?;
+        let parent = ground.ensure(0o755, 0o755)?;
+        let workspace_name: OsString = [OsStr::new("."), name, OsStr::new(".pki-fetch")]
+            .into_iter()
+            .collect();
+        let begun = Instant::now();
+        let workspace = loop {
+            let workspace = parent.ensure_below(&workspace_name, disk::PRIVATE_DIRECTORY)?;
+            workspace.demand_own()?;
+            // A first fetch that came to nothing takes it away again: then it is not the one of that name any more.
+            if workspace.try_lock()? && parent.has(&workspace_name, &workspace) {
+                break workspace;
+            }
+            if begun.elapsed() >= wait {
+                return Err(FetchError::Busy {
+                    out: Shown(out.to_owned()),
+                    waited: wait,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        Ok(Self {
+            out: out.to_owned(),
+            name: name.to_owned(),
+            parent,
+            workspace,
+            workspace_name,
+        })
+    }
+
+    /// What is remembered. A link of ours without it means that it was lost.
+    pub(super) fn state(&self) -> Result<Option<State>, FetchError> {
+        let path = self.out.with_file_name(&self.workspace_name);
+        let state = State::load(&self.workspace, &path)?;
+        if state.is_none() && self.current()?.is_some() {
+            return Err(FetchError::Forgotten {
+                state: Shown(path.join(State::FILE)),
+                why: "is missing".into(),
+            });
+        }
+        Ok(state)
+    }
+
+    pub(super) fn save(&self, state: &State) -> Result<(), DiskError> {
+        state.save(&self.workspace)
+    }
+
+    /// The version that the link leads to.
+    pub(super) fn current(&self) -> Result<Option<String>, FetchError> {
+        let taken = |what| FetchError::Taken {
+            out: Shown(self.out.clone()),
+            what,
+        };
+        match self.parent.kind(&self.name) {
+            None => Ok(None),
+            Some(Kind::Link) => {
+                let target = self.parent.leads_to(&self.name)?.unwrap_or_default();
+                let version = target.strip_prefix(&self.workspace_name).ok();
+                let version = version.and_then(Path::to_str).filter(|name| is_version(name));
+                match version {
+                    Some(version) => Ok(Some(version.to_owned())),
+                    None => Err(taken("a link that `pki fetch` did not make")),
+                }
+            }
+            Some(Kind::Directory) => {
+                let directory = self.parent.below(&self.name)?;
+                let is_empty =
+                    directory.map(|directory| directory.names().map(|mut names| names.next().is_none()));
+                match is_empty.transpose()? {
+                    Some(false) => Err(taken(
+                        "a directory with something in it that `pki fetch` did not put there",
+                    )),
+                    Some(true) | None => Ok(None),
+                }
+            }
+            Some(Kind::Other) => Err(taken("no directory")),
+        }
+    }
+
+    /// Opens a version that is there.
+    pub(super) fn version(&self, name: &str) -> Result<Option<Version>, DiskError> {
+        let directory = self.workspace.below(name)?;
+        Ok(directory.map(|directory| Version::new(name, self.path_of(name), directory)))
+    }
+
+    /// A new version, empty so far.
+    pub(super) fn begin(&self, number: u64, area: Area, group: Option<u32>) -> Result<Version, DiskError> {
+        let random = disk::random_name().map_err(disk::failed("named", &self.out))?;
+        let name = format!("{number}-{random}");
+        let directory = self.workspace.ensure_below(&name, area.modes().0)?;
+        if let Some(group) = group {
+            directory.set_group(group)?;
+        }
+        Ok(Version::new(&name, self.path_of(&name), directory))
+    }
+
+    /// Removes a version that the link does not lead to.
+    pub(super) fn discard(&self, version: &Version) -> Result<(), DiskError> {
+        self.workspace.remove_below(OsStr::new(&version.name))
+    }
+
+    fn path_of(&self, version: &str) -> PathBuf {
+        self.out.with_file_name(&self.workspace_name).join(version)
+    }
+
+    /// Has the link lead to this version. Whoever may read the area can get through to it then.
+    pub(super) fn switch(&self, version: &Version, area: Area, group: Option<u32>) -> Result<(), DiskError> {
+        if let Some(group) = group {
+            self.workspace.set_group(group)?;
+        }
+        self.workspace.set_mode(area.modes().0)?;
+        self.workspace.sync()?;
+        let target = Path::new(&self.workspace_name).join(&version.name);
+        self.parent.lead(&self.name, target.as_os_str())
+    }
+
+    /// Removes every version but these, and what a kill has left. What cannot be removed is tried again the next time.
+    pub(super) fn sweep(&self, keep: &[&str]) -> Result<(), DiskError> {
+        for name in self.workspace.names()?.collect::<Vec<_>>() {
+            let is_old = |name: &str| is_version(name) && !keep.contains(&name);
+            if name.to_str().is_some_and(is_old) {
+                let _ = self.workspace.remove_below(&name);
+            }
+        }
+        self.workspace.sweep(&[State::FILE])?;
+        self.parent.sweep(&[&*self.name.to_string_lossy()])
+    }
+
+    /// Removes its directory again, where nothing came of it.
+    pub(super) fn forget(self) {
+        // It only succeeds where nothing is in it.
+        let _ = self.parent.remove_empty(&self.workspace_name);
+    }
+}
+
+/// Whether this is the name of a version: its manifest's number and what makes it its own.
+fn is_version(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(number, random)| {
+        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && disk::is_random_name(random)
+    })
+}
+
+impl Version {
+    fn new(name: &str, path: PathBuf, directory: Directory) -> Self {
+        Self {
+            name: name.to_owned(),
+            path,
+            below: BTreeMap::from([(String::new(), directory.clone())]),
+            directory,
+        }
+    }
+
+    /// What a file of it is called, for messages.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.path.join(file)
+    }
+
+    /// The file at this path, if there is one.
+    pub(super) fn file(&self, path: &str) -> Result<Option<File>, DiskError> {
+        let (below, name) = split(path);
+        match self.below.get(below) {
+            Some(directory) => directory.file(name),
+            None => match self.directory.below(below)? {
+                Some(directory) => directory.file(name),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// What the file at this path is known by, if there is one.
+    pub(super) fn stamp(&self, path: &str) -> Option<Stamp> {
+        let file = self.file(path).ok().flatten()?;
+        Stamp::of(&file).ok()
+    }
+
+    /// The directory of a file, made where it is missing.
+    fn ensure(&mut self, below: &str, area: Area, group: Option<u32>) -> Result<Directory, DiskError> {
+        if let Some(directory) = self.below.get(below) {
+            return Ok(directory.clone());
+        }
+        let made = self.directory.ensure_below(below, area.modes().0)?;
+        if let Some(group) = group {
+            made.set_group(group)?;
+        }
+        self.below.insert(below.to_owned(), made.clone());
+        Ok(made)
+    }
+
+    /// Makes a new file at this path, for its area's readers.
+    pub(super) fn create(
+        &mut self,
+        path: &str,
+        area: Area,
+        group: Option<u32>,
+    ) -> Result<NewFile, DiskError> {
+        let (below, name) = split(path);
+        let file = self.ensure(below, area, group)?.create(name)?;
+        let path = self.path(path);
+        let mode = file.set_permissions(Permissions::from_mode(area.modes().1));
+        mode.map_err(disk::failed("given its mode", &path))?;
+        if let Some(group) = group {
+            let given = std::os::unix::fs::fchown(&file, None, Some(group));
+            given.map_err(disk::failed("given to its group", &path))?;
+        }
+        Ok(NewFile { file, path })
+    }
+
+    /// Takes a file over from another version. Says whether that could be done.
+    pub(super) fn take(
+        &mut self,
+        path: &str,
+        other: &Self,
+        area: Area,
+        group: Option<u32>,
+    ) -> Result<bool, DiskError> {
+        let (below, name) = split(path);
+        let here = self.ensure(below, area, group)?;
+        let there = match below {
+            "" => Some(other.directory.clone()),
+            below => other.directory.below(below)?,
+        };
+        Ok(there.is_some_and(|there| here.share(name, &there).is_ok()))
+    }
+
+    /// Makes its names durable.
+    pub(super) fn sync(&self) -> Result<(), DiskError> {
+        self.below.values().try_for_each(Directory::sync)
+    }
+}
+
+/// A file that is being written.
+pub(super) struct NewFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl NewFile {
+    pub(super) fn write(&mut self, octets: &[u8]) -> Result<(), DiskError> {
+        self.file
+            .write_all(octets)
+            .map_err(disk::failed("written", &self.path))
+    }
+
+    pub(super) fn finish(self) -> Result<(), DiskError> {
+        self.file.sync_all().map_err(disk::failed("synced", &self.path))
+    }
+}
+
+/// The directory in an area in which a file is, and its name there.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}

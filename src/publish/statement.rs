@@ -1,0 +1,332 @@
+//! What a CA states to the readers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256, and whom to believe it of.
+//!
+//! Everything in one is untrusted until the end of [`Statement::verify`]. The keys of devices and servers chain to the same root, and so
+//! does the servers' CA: none of them may speak for the devices' CA.
+
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use serde::Deserialize;
+
+use crate::key::PublicKey;
+use crate::model::text::quoted;
+use crate::model::{Authority, Time};
+use crate::x509::crl::Crl;
+use crate::x509::{Certificate, X509Error};
+
+/// A statement whose signature holds, and whose signer the root vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    payload: Vec<u8>,
+    signer: Certificate,
+}
+
+/// Why a statement is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidStatement {
+    /// Not three parts of base64url.
+    #[error("it is no JWS in compact form")]
+    Form,
+    /// The header is not exactly the one that a CA of this program writes.
+    #[error("its header is not as it should be: {0}")]
+    Header(String),
+    /// The certificate in the header cannot be read.
+    #[error("the certificate in its header: {0}")]
+    Certificate(X509Error),
+    /// The signer is no CA, or one that is not for devices: the root's servers' CA, a device, a server.
+    #[error("it is signed by {0}, which is not the devices' CA")]
+    NotDevicesCa(String),
+    /// The root did not issue the signer's certificate itself.
+    #[error("it is signed by {0}, which the root that was given has not issued")]
+    OtherRoot(String),
+    /// The signer's certificate is not good at this time.
+    #[error("the certificate of its signer is good from {from} to {to}, and it is {now}")]
+    OutOfDate {
+        /// Its first second.
+        from: Time,
+        /// Its last second.
+        to: Time,
+        /// The time.
+        now: Time,
+    },
+    /// The root has taken the signer's certificate back.
+    #[error("the certificate of its signer, {0}, is revoked by the root")]
+    Revoked(String),
+    /// The signature is not the signer's, or of another text.
+    #[error("its signature does not hold")]
+    Signature,
+}
+
+impl Statement {
+    /// Reads a statement of the type `typ` and verifies it: the header has `alg` ES256, that `typ`, one certificate as `x5c` and nothing
+    /// else; that certificate is in date, is the devices' CA's, and was issued by `root` itself. Whether the root has revoked it is
+    /// for [`Self::demand_unrevoked`].
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn verify(typ: &str, jws: &[u8], root: &Certificate, now: Time) -> Result<Self, InvalidStatement> {
+        let jws = Jws::read(jws).ok_or(InvalidStatement::Form)?;
+        let signer = signer(typ, &jws.header)?;
+        let name = || quoted(signer.subject_text());
+        if !signer.is_ca_like(Authority::Issuing) {
+            return Err(InvalidStatement::NotDevicesCa(name()));
+        }
+        if !signer.is_issued_by(root) {
+            return Err(InvalidStatement::OtherRoot(name()));
+        }
+        let validity = signer.validity();
+        if now < validity.not_before || validity.not_after < now {
+            return Err(InvalidStatement::OutOfDate {
+                from: validity.not_before,
+                to: validity.not_after,
+                now,
+            });
+        }
+        if !jws.is_signed_by(signer.public_key()) {
+            return Err(InvalidStatement::Signature);
+        }
+        Ok(Self {
+            payload: jws.payload,
+            signer,
+        })
+    }
+
+    /// Makes sure that the root's CRL, which the caller has verified, does not name the signer.
+    ///
+    /// # Errors
+    /// Where it does, or cannot be read to its end.
+    pub fn demand_unrevoked(&self, root_crl: &Crl<'_>) -> Result<(), InvalidStatement> {
+        for entry in root_crl.entries() {
+            let entry = entry.map_err(InvalidStatement::Certificate)?;
+            if entry.serial.octets()[..] == *self.signer.serial() {
+                return Err(InvalidStatement::Revoked(quoted(self.signer.subject_text())));
+            }
+        }
+        Ok(())
+    }
+
+    /// The octets that are signed.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Who signed them: the devices' CA.
+    pub fn signer(&self) -> &Certificate {
+        &self.signer
+    }
+}
+
+/// Whether this JWS says exactly that, and `signer` signed it: whoever may write to a directory cannot speak for the CA.
+pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
+    Jws::read(jws).is_some_and(|jws| jws.payload == payload && jws.is_signed_by(signer))
+}
+
+struct Jws<'a> {
+    header: Vec<u8>,
+    payload: Vec<u8>,
+    signed: &'a [u8],
+    signature: Vec<u8>,
+}
+
+impl<'a> Jws<'a> {
+    fn read(jws: &'a [u8]) -> Option<Self> {
+        let parts: Vec<&[u8]> = jws.splitn(4, |octet| *octet == b'.').collect();
+        let &[header, payload, signature] = parts.as_slice() else {
+            return None;
+        };
+        let decoded = |part| BASE64URL_NOPAD.decode(part).ok();
+        Some(Self {
+            header: decoded(header)?,
+            payload: decoded(payload)?,
+            signed: &jws[..header.len() + 1 + payload.len()],
+            signature: decoded(signature)?,
+        })
+    }
+
+    fn is_signed_by(&self, key: &PublicKey) -> bool {
+        key.verifies_es256(self.signed, &self.signature)
+    }
+}
+
+/// The certificate in a header that says nothing but what it must.
+fn signer(typ: &str, header: &[u8]) -> Result<Certificate, InvalidStatement> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Header {
+        alg: String,
+        typ: String,
+        x5c: Vec<String>,
+    }
+    let refused = |why: String| InvalidStatement::Header(why);
+    let header: Header = serde_json::from_slice(header).map_err(|e| refused(e.to_string()))?;
+    if header.alg != "ES256" {
+        return Err(refused(format!("alg is {}", quoted(&header.alg))));
+    }
+    if header.typ != typ {
+        return Err(refused(format!("typ is {}, and not {typ}", quoted(&header.typ))));
+    }
+    let [certificate] = header.x5c.as_slice() else {
+        return Err(refused(format!(
+            "x5c has {} certificates, and not one",
+            header.x5c.len()
+        )));
+    };
+    let der = BASE64
+        .decode(certificate.as_bytes())
+        .map_err(|_| refused("x5c is no base64".into()))?;
+    Certificate::from_der(&der).map_err(InvalidStatement::Certificate)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::authority::{Issuing, Root};
+    use crate::key::{SoftwareKey, os_rng};
+    use crate::model::{NameConstraints, Reason, Revocation, Serial, Span};
+    use crate::x509::crl::Terms;
+
+    const TYPE: &str = "pki-manifest+jws";
+
+    fn now() -> Time {
+        Time::from_unix(1_800_000_000)
+    }
+
+    fn cas() -> (Root, Issuing) {
+        let constraints = NameConstraints {
+            domains: vec!["acme.example".parse().unwrap()],
+            ..NameConstraints::default()
+        };
+        let begun = now() - Span::days(1);
+        let root = Root::create("Acme Ltd", &constraints, begun, &mut os_rng()).unwrap();
+        let key = SoftwareKey::generate(&mut os_rng());
+        let chain = root.sign_issuing(key.public_key(), None, begun, &mut os_rng());
+        let issuing = Issuing::open(chain.unwrap(), key, None).unwrap();
+        (root, issuing)
+    }
+
+    fn verify(jws: &str, root: &Root) -> Result<Statement, InvalidStatement> {
+        Statement::verify(TYPE, jws.as_bytes(), root.certificate(), now())
+    }
+
+    /// The statement with another header under it, and the signature that it had.
+    fn with_header(jws: &str, header: &str) -> String {
+        let (_, rest) = jws.split_once('.').unwrap();
+        format!("{}.{rest}", BASE64URL_NOPAD.encode(header.as_bytes()))
+    }
+
+    #[test]
+    fn a_statement_of_the_issuing_ca_holds_and_gives_its_octets() {
+        let (root, issuing) = cas();
+        let statement = verify(&issuing.sign_statement(TYPE, b"{}\n"), &root).unwrap();
+        assert_eq!(statement.payload(), b"{}\n");
+        assert_eq!(statement.signer(), issuing.chain().issuing());
+    }
+
+    #[test]
+    fn another_root_another_type_or_another_time_is_refused() {
+        let ((root, issuing), (other, _)) = (cas(), cas());
+        let jws = issuing.sign_statement(TYPE, b"{}");
+        assert!(matches!(
+            verify(&jws, &other),
+            Err(InvalidStatement::OtherRoot(_))
+        ));
+        assert!(matches!(
+            verify(&issuing.sign_statement("pki-pins+jws", b"{}"), &root),
+            Err(InvalidStatement::Header(_))
+        ));
+        let validity = issuing.chain().issuing().validity();
+        for (at, good) in [
+            (validity.not_before, true),
+            (validity.not_before - Span::seconds(1), false),
+            (validity.not_after, true),
+            (validity.not_after + Span::seconds(1), false),
+        ] {
+            let read = Statement::verify(TYPE, jws.as_bytes(), root.certificate(), at);
+            assert_eq!(read.is_ok(), good, "{at}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn the_root_itself_is_no_signer() {
+        let (root, _) = cas();
+        let header = serde_json::json!({
+            "alg": "ES256", "typ": TYPE, "x5c": [BASE64.encode(root.certificate().der())]
+        });
+        let signed = format!("{}.e30", BASE64URL_NOPAD.encode(header.to_string().as_bytes()));
+        let signature = BASE64URL_NOPAD.encode(&root.key().sign_es256(signed.as_bytes()));
+        assert!(matches!(
+            verify(&format!("{signed}.{signature}"), &root),
+            Err(InvalidStatement::NotDevicesCa(_))
+        ));
+    }
+
+    #[test]
+    fn a_header_with_anything_else_is_refused() {
+        let (root, issuing) = cas();
+        let jws = issuing.sign_statement(TYPE, b"{}");
+        let certificate = BASE64.encode(issuing.chain().issuing().der());
+        let typ = format!(r#""typ":"{TYPE}""#);
+        for header in [
+            format!(r#"{{"alg":"none",{typ},"x5c":["{certificate}"]}}"#),
+            format!(r#"{{"alg":"es256",{typ},"x5c":["{certificate}"]}}"#),
+            format!(r#"{{"alg":"ES256","x5c":["{certificate}"]}}"#),
+            format!(r#"{{"alg":"ES256",{typ}}}"#),
+            format!(r#"{{"alg":"ES256",{typ},"x5c":[]}}"#),
+            format!(r#"{{"alg":"ES256",{typ},"x5c":["{certificate}","{certificate}"]}}"#),
+            format!(r#"{{"alg":"ES256",{typ},"x5c":"{certificate}"}}"#),
+            format!(r#"{{"alg":"ES256",{typ},"x5c":["{certificate}\n"]}}"#),
+            format!(r#"{{"alg":"ES256",{typ},"x5c":["{certificate}"],"crit":["b64"]}}"#),
+            format!(r#"{{"alg":"ES256",{typ},"x5c":["{certificate}"],"jku":"https://a.example"}}"#),
+            format!(r#"{{"alg":"ES256","alg":"ES256",{typ},"x5c":["{certificate}"]}}"#),
+            "[]".into(),
+        ] {
+            let read = verify(&with_header(&jws, &header), &root);
+            assert!(
+                matches!(read, Err(InvalidStatement::Header(_))),
+                "{header}: {read:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_signer_on_the_roots_crl_is_refused() {
+        let (root, issuing) = cas();
+        let statement = verify(&issuing.sign_statement(TYPE, b"{}"), &root).unwrap();
+        let terms = Terms {
+            number: 1,
+            this_update: now(),
+            next_update: now() + Span::days(400),
+        };
+        let own = Serial::from_octets(issuing.chain().issuing().serial()).unwrap();
+        for (serial, good) in [(own, false), (Serial::from_random([1; 16]), true)] {
+            let entry = Revocation {
+                serial,
+                at: now(),
+                reason: Reason::Compromised,
+            };
+            let der = root.sign_crl(terms, &[entry]).unwrap();
+            let outcome = statement.demand_unrevoked(&Crl::parse(&der).unwrap());
+            assert_eq!(outcome.is_ok(), good, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn each_changed_character_is_noticed() {
+        let (root, issuing) = cas();
+        let jws = issuing.sign_statement(TYPE, b"{\"number\":1}");
+        for at in 0..jws.len() {
+            let mut changed = jws.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let read = Statement::verify(TYPE, &changed, root.certificate(), now());
+            assert!(read.is_err(), "character {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (root, _) = cas();
+            prop_assert!(Statement::verify(TYPE, &octets, root.certificate(), now()).is_err());
+        }
+    }
+}

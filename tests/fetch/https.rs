@@ -1,0 +1,307 @@
+//! From an https server: one question where nothing is new, and bounds to all that a server can do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use pki::publish::Manifest;
+
+use crate::forge::Forge;
+use crate::server::{Answer, Asked, HttpsServer};
+use crate::support::{Finished, finish, need, program};
+
+fn fetch(forge: &Forge, server: &HttpsServer, more: &[&str]) -> Finished {
+    let more = [&["--ca", "ca.pem"], more].concat();
+    finish(&mut forge.command_from(&server.url(), &more), b"")
+}
+
+/// A forge with publication 5 in place, and publication 6 at a server that behaves so.
+fn at(behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> (Forge, HttpsServer) {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    forge.fetch(&[]).ok();
+    forge.publish(&forge.public(6));
+    let server = HttpsServer::start(&forge, behaviour);
+    (forge, server)
+}
+
+/// The fetch is refused, says why, in a time that is bounded, and leaves everything as it was.
+#[track_caller]
+fn refused(forge: &Forge, server: &HttpsServer, why: &str) {
+    let before = forge.traces();
+    let begun = Instant::now();
+    let said = fetch(forge, server, &["--timeout", "2s", "--exec", "touch reloaded"]).exits(1);
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "{:?}: {said}",
+        begun.elapsed()
+    );
+    assert!(said.stderr.contains(why), "{why}: {said}");
+    assert!(said.stderr.lines().count() >= 2, "no hint: {said}");
+    assert_eq!(forge.traces(), before);
+    assert!(!forge.path("reloaded").exists());
+}
+
+#[test]
+fn what_is_not_new_is_asked_for_once() {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    let server = HttpsServer::start(&forge, |_| Answer::Tagged);
+    fetch(&forge, &server, &[]).ok();
+    assert!(forge.holds(&forge.public(5)));
+    let first = server.asked();
+    assert_eq!(first.len(), 12, "{first:?}");
+    assert!(first.iter().all(|asked| asked.etag.is_none()), "{first:?}");
+
+    let before = forge.traces();
+    fetch(&forge, &server, &["--exec", "touch reloaded"]).ok();
+    let again = server.asked();
+    assert_eq!(again.len(), 1, "{again:?}");
+    assert_eq!(again[0].path, Manifest::JWS);
+    assert!(again[0].etag.is_some());
+    assert_eq!(forge.traces(), before);
+    assert!(!forge.path("reloaded").exists());
+
+    // Of a new one only what has changed is read.
+    forge.publish(&forge.public(6));
+    fetch(&forge, &server, &[]).ok();
+    let paths: Vec<String> = server.asked().into_iter().map(|asked| asked.path).collect();
+    assert_eq!(
+        paths,
+        [
+            Manifest::JWS,
+            "crl/issuing.crl",
+            "crl/bundle.pem",
+            "crl/issuing.pem",
+            Manifest::JSON
+        ]
+    );
+    assert!(forge.holds(&forge.public(6)));
+
+    // What is damaged here is no answer to "is it still the same?".
+    std::fs::remove_file(forge.path("out/crl/root.crl")).unwrap();
+    fetch(&forge, &server, &[]).ok();
+    assert!(forge.holds(&forge.public(6)));
+    assert_eq!(server.asked()[0].etag, None);
+}
+
+#[test]
+fn a_server_without_etags_is_held_against_the_octets_that_are_there() {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    let server = HttpsServer::start(&forge, |_| Answer::Plain);
+    fetch(&forge, &server, &[]).ok();
+    server.asked();
+    let before = forge.traces();
+    fetch(&forge, &server, &[]).ok();
+    assert_eq!((server.asked().len(), forge.traces() == before), (1, true));
+}
+
+#[test]
+fn another_source_is_not_asked_by_the_mark_of_the_first() {
+    let (forge, server) = at(|_| Answer::Tagged);
+    fetch(&forge, &server, &[]).ok();
+    let other = HttpsServer::start(&forge, |_| Answer::Tagged);
+    fetch(&forge, &other, &[]).ok();
+    fetch(&forge, &other, &[]).ok();
+    let marks: Vec<bool> = other.asked().iter().map(|asked| asked.etag.is_some()).collect();
+    assert_eq!(marks, [false, true]);
+}
+
+#[test]
+fn a_date_does_where_there_is_no_etag() {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    let source = forge.path("source");
+    let server = HttpsServer::start(&forge, move |asked| {
+        if asked.since.is_some() {
+            return Answer::Raw("HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n".into());
+        }
+        let Ok(text) = std::fs::read(source.join(&asked.path))
+            .map(|octets| String::from_utf8_lossy(&octets).into_owned())
+        else {
+            return Answer::Plain;
+        };
+        if asked.path != Manifest::JWS {
+            return Answer::Plain;
+        }
+        let date = "Date: Sun, 22 Nov 2026 14:00:00 GMT\r\nLast-Modified: Sun, 22 Nov 2026 13:00:00 GMT";
+        Answer::Raw(format!(
+            "HTTP/1.1 200 OK\r\n{date}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+            text.len()
+        ))
+    });
+    fetch(&forge, &server, &[]).ok();
+    server.asked();
+    fetch(&forge, &server, &[]).ok();
+    let asked = server.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].since.as_deref(), Some("Sun, 22 Nov 2026 13:00:00 GMT"));
+}
+
+#[test]
+fn a_redirect_is_followed_to_the_same_server_by_https_and_nowhere_else() {
+    let redirect = |to: String| {
+        format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    };
+    for (to, why) in [
+        ("http://127.0.0.1/manifest.jws", "which is not https"),
+        ("https://evil.example/manifest.jws", "which is another server"),
+        ("//evil.example/manifest.jws", "which is another server"),
+        ("https://127.0.0.1:1/manifest.jws", "which is another server"),
+        ("/manifest.jws", "one redirect too many"),
+        ("ftp://127.0.0.1/", "which is not https"),
+        ("https://a b/", "which is no URL"),
+    ] {
+        let (forge, server) = at(move |_| Answer::Raw(redirect(to.to_owned())));
+        refused(&forge, &server, why);
+    }
+    for absolute in [true, false] {
+        let port = Arc::new(AtomicU16::new(0));
+        let known = port.clone();
+        let (forge, server) = at(move |asked| match asked.path.strip_prefix("moved/") {
+            Some(_) => Answer::Raw(String::new()),
+            None if asked.path.starts_with("there/") => Answer::Tagged,
+            None => {
+                let base = if absolute {
+                    format!("https://127.0.0.1:{}", known.load(Ordering::Relaxed))
+                } else {
+                    String::new()
+                };
+                Answer::Raw(redirect(format!("{base}/there/{}", asked.path)))
+            }
+        });
+        port.store(server.port, Ordering::Relaxed);
+        std::os::unix::fs::symlink(".", forge.path("source/there")).unwrap();
+        fetch(&forge, &server, &[]).ok();
+        assert!(forge.holds(&forge.public(6)));
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_or_an_octet_from_time_to_time() {
+    for path in [Manifest::JWS, "crl/issuing.crl"] {
+        let (forge, server) = at(move |asked| {
+            if asked.path == path {
+                Answer::Silence
+            } else {
+                Answer::Tagged
+            }
+        });
+        refused(&forge, &server, "the server did not answer in time");
+        let (forge, server) = at(move |asked| {
+            if asked.path == path {
+                Answer::Drip
+            } else {
+                Answer::Tagged
+            }
+        });
+        refused(
+            &forge,
+            &server,
+            if path == Manifest::JWS {
+                "the server did not answer in time"
+            } else {
+                "octets"
+            },
+        );
+    }
+}
+
+#[test]
+fn two_gigabytes_are_refused_and_not_held() {
+    if !need(&["prlimit"]) {
+        return;
+    }
+    for path in [Manifest::JWS, Manifest::JSON, "crl/issuing.crl"] {
+        for length in [Some(2 << 30), None] {
+            let answer = move |asked: &Asked| {
+                if asked.path == path {
+                    Answer::Endless(length)
+                } else {
+                    Answer::Tagged
+                }
+            };
+            let (forge, server) = at(answer);
+            let before = forge.traces();
+            let begun = Instant::now();
+            let pki = forge.command_from(&server.url(), &["--ca", "ca.pem", "--timeout", "2s"]);
+            let mut limited = program("prlimit");
+            limited
+                .arg("--as=600000000")
+                .arg(pki.get_program())
+                .args(pki.get_args());
+            let said = finish(limited.current_dir(forge.path("")), b"").exits(1);
+            assert!(begun.elapsed() < Duration::from_secs(6), "{said}");
+            assert!(said.stderr.contains("more than"), "{said}");
+            assert_eq!(forge.traces(), before);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_answer() {
+    for (answer, why) in [
+        ("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", "status 500"),
+        (
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+            "status 403",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            "there is no such file",
+        ),
+        ("HTTP/1.1 304 Not Modified\r\n\r\n", "status 304"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "manifest.jws: "),
+        ("SSH-2.0-OpenSSH\r\n\r\n", "manifest.jws: "),
+        ("", "manifest.jws: "),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>404</html",
+            "it is no JWS",
+        ),
+    ] {
+        let (forge, server) = at(move |_| Answer::Raw(answer.into()));
+        refused(&forge, &server, why);
+    }
+}
+
+#[test]
+fn a_server_that_is_not_trusted_or_not_there() {
+    let (forge, server) = at(|_| Answer::Tagged);
+    let before = forge.traces();
+    // The system trusts no such CA; and the root of the PKI is no CA for its web server.
+    for (more, why) in [
+        (&[][..], "UnknownIssuer"),
+        (&["--ca", "root.crt"], "UnknownIssuer"),
+        (&["--ca", "none.pem"], "none.pem could not be read"),
+        (&["--ca", "empty.pem"], "it has no certificate in PEM"),
+    ] {
+        std::fs::write(forge.path("empty.pem"), "").unwrap();
+        let said = finish(&mut forge.command_from(&server.url(), more), b"").exits(1);
+        assert!(
+            said.stderr.contains(why) || said.stderr.contains("no certificate to trust"),
+            "{why}: {said}"
+        );
+    }
+    // Its certificate is for another name.
+    let url = format!("https://localhost:{}/", server.port);
+    finish(&mut forge.command_from(&url, &["--ca", "ca.pem"]), b"").exits(1);
+    let nobody = crate::support::free_port();
+    let said = finish(
+        &mut forge.command_from(&format!("https://127.0.0.1:{nobody}/"), &["--ca", "ca.pem"]),
+        b"",
+    )
+    .exits(1);
+    assert!(
+        said.stderr.to_lowercase().contains("connection refused"),
+        "{said}"
+    );
+    assert_eq!(forge.traces(), before);
+    for source in ["http://127.0.0.1/", "https://alice:secret@127.0.0.1/"] {
+        let said = finish(&mut forge.command_from(source, &[]), b"").exits(2);
+        assert!(
+            !said.stderr.contains("secret") || source.starts_with("http://"),
+            "{said}"
+        );
+    }
+}
