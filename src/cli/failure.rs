@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::authority::AuthorityError;
+use crate::consumer::ConsumerError;
 use crate::disk::DiskError;
 use crate::home::HomeError;
 use crate::key::KeyError;
@@ -209,6 +210,23 @@ impl From<HomeError> for Failure {
             E::Mixed { .. } => refused("mixed").hint("restore the files that belong together"),
             E::Busy { .. } => refused("busy").hint("try again, or wait longer with --wait 5m"),
             E::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ConsumerError> for Failure {
+    fn from(error: ConsumerError) -> Self {
+        use ConsumerError as E;
+        let failure = Self::refused(&error);
+        match error {
+            E::Unsayable(_) => failure.hint("give the file or directory a plain name on that server"),
+            E::NotText(_) => failure.hint("give the file or directory a plain name on that server"),
+            E::Relative(_) => failure.hint("name the place as it is on that server: /etc/pki/public"),
+            E::KeyElsewhere { .. } => failure.hint("name both alike: --cert /etc/pki/X.crt --key /etc/pki/X.key"),
+            E::Template { name, .. } => failure.hint(format!(
+                "correct templates/{name} in the home, or remove it: the one built in takes its place"
+            )),
+            E::SeveralHosts(_) => failure.hint("name one of them"),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod audit;
 mod bulk;
 mod completions;
+mod config;
 mod context;
 mod descriptor;
 mod doctor;
@@ -108,6 +109,7 @@ enum Verb {
     List(list::Args),
     Show(show::Args),
     Publish(publish::Args),
+    Config(Box<config::Args>),
     Doctor(doctor::Args),
     Audit(audit::Args),
     #[command(subcommand)]
@@ -195,6 +197,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::List(args) => list::run(args, context),
         Verb::Show(args) => show::run(args, context),
         Verb::Publish(args) => publish::run(args, context),
+        Verb::Config(args) => config::run(*args, context),
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Audit(args) => audit::run(args, context),
         Verb::Root(verb) => root::run(verb, context),

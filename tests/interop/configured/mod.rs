@@ -1,0 +1,245 @@
+//! Every configuration of a server that `pki config` prints, in the real server, put through the same story.
+
+mod servers;
+mod upstream;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use crate::session::Client;
+use crate::support::{Bundle, HOST, Home, Server, program, wait_until};
+use servers::{Kind, Running};
+
+macro_rules! the_same_story {
+    ($($server:ident: $kind:expr),+ $(,)?) => {$(
+        mod $server {
+            use super::*;
+
+            #[test]
+            fn a_phone_gets_in_and_the_application_learns_its_name_and_not_a_forged_one() {
+                with($kind, super::a_phone_gets_in_and_the_application_learns_its_name_and_not_a_forged_one);
+            }
+
+            #[test]
+            fn without_a_certificate_or_with_that_of_another_authority_nobody_gets_in() {
+                with($kind, super::without_a_certificate_or_with_that_of_another_authority_nobody_gets_in);
+            }
+
+            #[test]
+            fn a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not() {
+                with($kind, super::a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not);
+            }
+
+            #[test]
+            fn a_revoked_phone_is_refused_with_an_old_session() {
+                with($kind, super::a_revoked_phone_is_refused_with_an_old_session);
+            }
+
+            #[test]
+            fn a_revoked_phone_is_refused_on_the_connection_that_it_has() {
+                with($kind, super::a_revoked_phone_is_refused_on_the_connection_that_it_has);
+            }
+
+            #[test]
+            fn only_the_allowed_networks_get_in() {
+                with($kind, super::only_the_allowed_networks_get_in);
+            }
+
+            #[test]
+            fn only_forward_secret_authenticated_encryption_of_tls_1_2_or_later_is_spoken() {
+                with($kind, super::only_forward_secret_authenticated_encryption_of_tls_1_2_or_later_is_spoken);
+            }
+        }
+    )+};
+}
+
+the_same_story! {
+    nginx: Kind::Nginx,
+    haproxy: Kind::Haproxy,
+    apache: Kind::Apache,
+    envoy: Kind::Envoy,
+    node: Kind::Node,
+    caddy: Kind::Caddy,
+}
+
+fn with(kind: Kind, story: impl FnOnce(Kind, &Home)) {
+    if !kind.is_installed() {
+        return;
+    }
+    let home = Home::staffed();
+    servers::publish_outside(&home);
+    story(kind, &home);
+}
+
+fn a_phone_gets_in_and_the_application_learns_its_name_and_not_a_forged_one(kind: Kind, home: &Home) {
+    let mut running = Running::start(kind, home);
+    let forged = "header = \"X-Client-Device: eve/phone\"\nheader = \"x-CLIENT-device: eve/phone\"\n\
+                  header = \"X_Client_Device: eve/phone\"\nheader = \"X-Client_Device: eve/phone\"\n\
+                  header = \"X_Client-Device: eve/phone\"\n";
+    for (bundle, address) in [(home.alice(), "alice/phone"), (home.bob(), "bob/phone")] {
+        let (status, said) = running.server.curl_with(home, Some(&bundle), "/", forged);
+        assert_eq!(status, Some(200), "{said}\n{}", running.log());
+        assert!(said.stdout.contains(&format!("device=[{address}]\n")), "{said}");
+    }
+    let carol = home.issue("carol", &[]);
+    running.reload(home);
+    let (status, said) = running.server.curl(home, Some(&carol), "/");
+    assert_eq!(status, Some(200), "{said}\n{}", running.log());
+    assert!(said.stdout.contains("device=[carol/phone]\n"), "{said}");
+}
+
+fn without_a_certificate_or_with_that_of_another_authority_nobody_gets_in(kind: Kind, home: &Home) {
+    let running = Running::start(kind, home);
+    let other = Home::bare();
+    let stranger = other.issue("alice", &["--name", "Alice Doe"]);
+    for bundle in [None, Some(&stranger)] {
+        let (status, said) = running.server.curl(home, bundle, "/");
+        assert!(is_refused(status), "{said}");
+    }
+    assert_eq!(running.served(), 0, "the application was asked");
+    assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+}
+
+fn a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not(kind: Kind, home: &Home) {
+    let mut running = Running::start(kind, home);
+    assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+    home.run(&["revoke", "alice", "--yes"]);
+    running.reload(home);
+    let (status, said) = running.server.curl(home, Some(&home.alice()), "/");
+    assert!(is_refused(status), "{said}");
+    let (status, said) = running.server.curl(home, Some(&home.bob()), "/");
+    assert_eq!(status, Some(200), "{said}\n{}", running.log());
+}
+
+fn a_revoked_phone_is_refused_with_an_old_session(kind: Kind, home: &Home) {
+    let mut running = Running::start(kind, home);
+    let sessions = ["-tls1_2", "-tls1_3"].map(|version| (version, home.path(format!("alice{version}.session"))));
+    for (version, session) in &sessions {
+        let alice = Client::new(home, &running.server, &home.alice(), version);
+        assert_eq!(alice.begin(session).status, Some(200), "{version}: {}", running.log());
+        if session.exists() && kind.resumes() == servers::Resumes::Nothing {
+            let seen = alice.resume(session, "/");
+            assert_eq!((seen.status, seen.reused), (Some(200), false), "{version}");
+        }
+    }
+    home.run(&["revoke", "alice", "--yes", "--reason", "stolen"]);
+    running.reload(home);
+    for (version, session) in &sessions {
+        let alice = Client::new(home, &running.server, &home.alice(), version);
+        // A server that gives no session away leaves none to come back with.
+        if session.exists() {
+            let seen = alice.resume(session, "/");
+            assert!(is_refused(seen.status), "{version}: {seen:?}");
+        }
+    }
+    assert_eq!(running.server.curl(home, Some(&home.bob()), "/").0, Some(200));
+}
+
+fn a_revoked_phone_is_refused_on_the_connection_that_it_has(kind: Kind, home: &Home) {
+    let mut running = Running::start(kind, home);
+    let mut alice = Kept::open(home, &running.server, &home.alice());
+    assert_eq!(alice.get(), "200");
+    assert_eq!(alice.get(), "200", "the connection is not kept");
+    home.run(&["revoke", "alice", "--yes"]);
+    running.reload(home);
+    let served = running.served();
+    let said = alice.get();
+    assert!(said == "403" || said == "closed", "{said}: {}", running.log());
+    assert_eq!(running.served(), served, "the application was asked");
+}
+
+fn only_the_allowed_networks_get_in(kind: Kind, home: &Home) {
+    for (networks, expected) in [
+        (r#"["192.0.2.0/24", "2001:db8::/32"]"#, None),
+        (r#"["192.0.2.0/24", "127.0.0.0/8", "2001:db8::/32"]"#, Some(200)),
+    ] {
+        home.configure("allowed_networks", networks);
+        let running = Running::start(kind, home);
+        let (status, said) = running.server.curl(home, Some(&home.alice()), "/");
+        match expected {
+            None => assert!(is_refused(status), "{said}"),
+            Some(_) => assert_eq!(status, expected, "{said}\n{}", running.log()),
+        }
+    }
+}
+
+fn only_forward_secret_authenticated_encryption_of_tls_1_2_or_later_is_spoken(kind: Kind, home: &Home) {
+    let running = Running::start(kind, home);
+    let address = format!("127.0.0.1:{}", running.server.port);
+    let [leaf, chain, key] = home.opened(&home.alice());
+    for (arguments, spoken) in [
+        (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false),
+        (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA"], false),
+        (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], true),
+        (["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], true),
+        (["-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"], true),
+    ] {
+        let mut all = vec!["30", "openssl", "s_client", "-connect", &address, "-servername", HOST];
+        all.extend(["-cert", leaf.to_str().unwrap(), "-cert_chain", chain.to_str().unwrap()]);
+        all.extend(["-key", key.to_str().unwrap()]);
+        all.extend(arguments);
+        let said = home.foreign("timeout", &all);
+        let agreed = said.stdout.contains("Cipher is ") && !said.stdout.contains("Cipher is (NONE)");
+        assert_eq!(agreed, spoken, "{arguments:?}: {said}");
+    }
+}
+
+/// A server shuts the door in the handshake, or it answers with a refusal.
+fn is_refused(status: Option<u16>) -> bool {
+    matches!(status, None | Some(400 | 403))
+}
+
+/// A phone that keeps its connection: Python's `http.client`.
+struct Kept {
+    child: Child,
+    asks: ChildStdin,
+    hears: BufReader<ChildStdout>,
+}
+
+/// Asks once for each line on stdin, always on the same connection.
+const KEEP: &str = r#"
+import http.client, socket, ssl, sys
+port, host, chain, key = sys.argv[1:]
+context = ssl.create_default_context(cafile="server.crt")
+context.load_cert_chain(chain, key)
+connection = http.client.HTTPConnection(host)
+connection.auto_open = False
+connection.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), 30), server_hostname=host)
+for _ in sys.stdin:
+    try:
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        response.read()
+        print(response.status, flush=True)
+    except (OSError, http.client.HTTPException):
+        print("closed", flush=True)
+"#;
+
+impl Kept {
+    fn open(home: &Home, server: &Server, bundle: &Bundle) -> Self {
+        let [leaf, chain, key] = home.opened(bundle);
+        let both = [leaf, chain].map(|part| std::fs::read(part).unwrap()).concat();
+        std::fs::write(home.path("kept.pem"), both).unwrap();
+        let mut command = program("python3");
+        command.args(["-c", KEEP, &server.port.to_string(), HOST, "kept.pem"]).arg(key);
+        command.current_dir(home.path("")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (asks, hears) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, asks, hears }
+    }
+
+    /// The status of one more request, or `closed`.
+    fn get(&mut self) -> String {
+        writeln!(self.asks, "get").unwrap();
+        let mut line = String::new();
+        self.hears.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
