@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use crate::session::Client;
-use crate::support::{Bundle, HOST, Home, Server, program, wait_until};
+use crate::support::{Bundle, HOST, Home, Server, program};
 use servers::{Kind, Running};
 
 macro_rules! the_same_story {
