@@ -138,7 +138,11 @@ impl Config {
                 });
             }
         }
-        let allowed_networks = file.allowed_networks.iter().map(|text| network(text)).collect::<Result<_, _>>()?;
+        let allowed_networks = file
+            .allowed_networks
+            .iter()
+            .map(|text| network(text))
+            .collect::<Result<_, _>>()?;
         for target in &file.publish {
             check_target(target)?;
         }
@@ -173,7 +177,8 @@ fn value(key: &'static str, value: &str, rule: impl ToString) -> InvalidConfig {
 
 fn network(text: &str) -> Result<IpRange, InvalidConfig> {
     text.parse().map_err(|_| {
-        let rule = "it must be a network such as 192.0.2.0/24 or 2001:db8::/32, with no bit set beyond the prefix";
+        let rule =
+            "it must be a network such as 192.0.2.0/24 or 2001:db8::/32, with no bit set beyond the prefix";
         value("allowed_networks", text, rule)
     })
 }
@@ -268,7 +273,10 @@ mod tests {
             ("[lifetimes]\nissuing_crl_days = 0", "issuing_crl_days"),
             ("[lifetimes]\nroot_crl_days = 5000", "root_crl_days"),
             ("passphrase_command = []", "passphrase_command"),
-            ("allowed_networks = [\"192.0.2.0/24\", \"192.0.2.1/24\"]", "192.0.2.1/24"),
+            (
+                "allowed_networks = [\"192.0.2.0/24\", \"192.0.2.1/24\"]",
+                "192.0.2.1/24",
+            ),
             ("allowed_networks = [\"192.0.2.7\"]", "allowed_networks"),
             ("allowed_networks = \"192.0.2.0/24\"", "allowed_networks"),
             ("[[publish]]\ngroup = \"x\"", "publish"),

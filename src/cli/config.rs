@@ -105,7 +105,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let sets = chosen_sets(format, host.as_ref(), published_pins(&home)?, context)?;
             let about = PinContext {
                 sets: &sets,
-                trust: if args.private_ca { ServerTrust::Private } else { ServerTrust::Public },
+                trust: if args.private_ca {
+                    ServerTrust::Private
+                } else {
+                    ServerTrust::Public
+                },
                 root: &home.chain().root().pem(),
             };
             (host, consumer::render_pins(format, &template, &about)?)
@@ -206,14 +210,19 @@ fn chosen_sets(
             return Err(Failure::refused("there are no pins: no server is known").hint(add("HOST")));
         }
         (None, PinFormat::Curl) if sets.len() > 1 => choose_host(&sets, context)?,
-        (None, PinFormat::Android | PinFormat::Ios | PinFormat::Okhttp | PinFormat::Trustkit | PinFormat::Curl) => {
+        (
+            None,
+            PinFormat::Android | PinFormat::Ios | PinFormat::Okhttp | PinFormat::Trustkit | PinFormat::Curl,
+        ) => {
             return Ok(sets);
         }
     };
     let chosen: Vec<PinSet> = sets.into_iter().filter(|set| set.host == only).collect();
     if chosen.is_empty() {
-        return Err(Failure::new(Exit::Refused, "unknown", format!("there are no pins of {only}"))
-            .hint(add(&only.to_string())));
+        return Err(
+            Failure::new(Exit::Refused, "unknown", format!("there are no pins of {only}"))
+                .hint(add(&only.to_string())),
+        );
     }
     Ok(chosen)
 }

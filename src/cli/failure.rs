@@ -222,7 +222,9 @@ impl From<ConsumerError> for Failure {
             E::Unsayable(_) => failure.hint("give the file or directory a plain name on that server"),
             E::NotText(_) => failure.hint("give the file or directory a plain name on that server"),
             E::Relative(_) => failure.hint("name the place as it is on that server: /etc/pki/public"),
-            E::KeyElsewhere { .. } => failure.hint("name both alike: --cert /etc/pki/X.crt --key /etc/pki/X.key"),
+            E::KeyElsewhere { .. } => {
+                failure.hint("name both alike: --cert /etc/pki/X.crt --key /etc/pki/X.key")
+            }
             E::Template { name, .. } => failure.hint(format!(
                 "correct templates/{name} in the home, or remove it: the one built in takes its place"
             )),

@@ -62,7 +62,9 @@ impl Language {
                 .replace('\'', "&#39;"),
             Self::Kotlin => format!(
                 "\"{}\"",
-                text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$")
+                text.replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('$', "\\$")
             ),
             Self::Shell => format!("'{}'", text.replace('\'', "'\\''")),
         })
@@ -107,7 +109,11 @@ mod tests {
             (Language::Apache, r#"/a b/"c""#, r#""/a b/\"c\"""#),
             (Language::Caddyfile, r#"/a b/"c""#, r#""/a b/\"c\"""#),
             (Language::Json, r#"/a/"b\${}"#, r#""/a/\"b\\${}""#),
-            (Language::Xml, r#"<a b="c">&'"#, "&lt;a b=&quot;c&quot;&gt;&amp;&#39;"),
+            (
+                Language::Xml,
+                r#"<a b="c">&'"#,
+                "&lt;a b=&quot;c&quot;&gt;&amp;&#39;",
+            ),
             (Language::Kotlin, r#"a$b"c\"#, r#""a\$b\"c\\""#),
             (Language::Shell, "a'$(b)", r"'a'\''$(b)'"),
         ] {
@@ -131,7 +137,10 @@ mod tests {
             (Language::Xml, "a\u{FFFF}", "FFFF"),
         ] {
             let told = language.quote(text).unwrap_err().to_string();
-            assert!(told.to_lowercase().contains(&named.to_lowercase()), "{language:?} {text:?}: {told}");
+            assert!(
+                told.to_lowercase().contains(&named.to_lowercase()),
+                "{language:?} {text:?}: {told}"
+            );
         }
     }
 }

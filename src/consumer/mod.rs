@@ -9,6 +9,8 @@ mod target;
 mod upstream;
 
 pub use language::{Language, Unsayable};
-pub use render::{ConsumerError, PinContext, ServerContext, ServerTrust, render_pins, render_server, render_verifier};
+pub use render::{
+    ConsumerError, PinContext, ServerContext, ServerTrust, render_pins, render_server, render_verifier,
+};
 pub use target::{InvalidTarget, PinFormat, ServerTarget, Target, Template, Verifier};
 pub use upstream::{InvalidUpstream, Upstream};

@@ -24,7 +24,9 @@ pub enum ConsumerError {
     #[error("the path {0} is not absolute")]
     Relative(String),
     /// HAProxy finds a key by the name of its certificate.
-    #[error("HAProxy reads the key from beside the certificate: X.crt and X.key, and not {certificate} and {key}")]
+    #[error(
+        "HAProxy reads the key from beside the certificate: X.crt and X.key, and not {certificate} and {key}"
+    )]
     KeyElsewhere {
         /// The certificate's file.
         certificate: String,
@@ -92,12 +94,18 @@ pub struct PinContext<'a> {
 ///
 /// # Errors
 /// Where the template is faulty, or cannot say one of these.
-pub fn render_server(target: ServerTarget, template: &str, about: &ServerContext<'_>) -> Result<String, ConsumerError> {
+pub fn render_server(
+    target: ServerTarget,
+    template: &str,
+    about: &ServerContext<'_>,
+) -> Result<String, ConsumerError> {
     let Template { name, language, .. } = target.template();
     let [certificate, key, public, server] =
         [about.certificate, about.key, about.public, about.server].map(|path| absolute(path, language));
     let (certificate, key, public, server) = (certificate?, key?, public?, server?);
-    if target == ServerTarget::Haproxy && key.strip_suffix(".key") != certificate.strip_suffix(".crt").or(Some("")) {
+    if target == ServerTarget::Haproxy
+        && key.strip_suffix(".key") != certificate.strip_suffix(".crt").or(Some(""))
+    {
         return Err(ConsumerError::KeyElsewhere { certificate, key });
     }
     let networks: Vec<Value> = about
@@ -133,7 +141,11 @@ pub fn render_server(target: ServerTarget, template: &str, about: &ServerContext
 ///
 /// # Errors
 /// Where the template is faulty, or the form has no room for so many hosts.
-pub fn render_pins(format: PinFormat, template: &str, about: &PinContext<'_>) -> Result<String, ConsumerError> {
+pub fn render_pins(
+    format: PinFormat,
+    template: &str,
+    about: &PinContext<'_>,
+) -> Result<String, ConsumerError> {
     let Template { name, language, .. } = format.template();
     if format == PinFormat::Curl && about.sets.len() != 1 {
         return Err(ConsumerError::SeveralHosts(about.sets.len()));
@@ -223,5 +235,7 @@ fn render(
             None => Err(wrong(format!("{} is no text and no number", value.kind()))),
         }
     });
-    environment.render_named_str(name, template, values).map_err(broken)
+    environment
+        .render_named_str(name, template, values)
+        .map_err(broken)
 }

@@ -272,8 +272,17 @@ mod tests {
         for list in [&mut words, &mut names] {
             list.sort_unstable();
             list.dedup();
-            assert_eq!(list.len(), ServerTarget::ALL.len() + PinFormat::ALL.len() + Verifier::ALL.len());
+            assert_eq!(
+                list.len(),
+                ServerTarget::ALL.len() + PinFormat::ALL.len() + Verifier::ALL.len()
+            );
         }
-        assert!("Nginx".parse::<Target>().unwrap_err().to_string().contains("haproxy"));
+        assert!(
+            "Nginx"
+                .parse::<Target>()
+                .unwrap_err()
+                .to_string()
+                .contains("haproxy")
+        );
     }
 }

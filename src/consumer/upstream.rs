@@ -38,7 +38,9 @@ impl fmt::Display for Upstream {
 
 /// A text that names no application.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not the address of an application such as http://127.0.0.1:3000 (plain http, a host, a port, no path)")]
+#[error(
+    "{0} is not the address of an application such as http://127.0.0.1:3000 (plain http, a host, a port, no path)"
+)]
 pub struct InvalidUpstream(String);
 
 impl FromStr for Upstream {
@@ -55,7 +57,9 @@ impl FromStr for Upstream {
         let name = |host: &str| {
             !host.is_empty()
                 && !host.starts_with('-')
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
         };
         let address = host
             .strip_prefix('[')
@@ -79,12 +83,24 @@ mod tests {
     #[test]
     fn an_application_is_a_host_and_a_port_behind_plain_http() {
         let upstream = |text: &str| text.parse::<Upstream>();
-        assert_eq!(upstream("http://127.0.0.1:3000/").unwrap().to_string(), "http://127.0.0.1:3000");
+        assert_eq!(
+            upstream("http://127.0.0.1:3000/").unwrap().to_string(),
+            "http://127.0.0.1:3000"
+        );
         assert_eq!(upstream("http://[::1]:80").unwrap().host(), "::1");
         assert_eq!(upstream("http://App:80").unwrap().authority(), "app:80");
         for bad in [
-            "https://a:1", "http://a", "http://a:0", "http://a:70000", "http://a:1/x", "http://a b:1", "http://::1:80",
-            "http://a;b:1", "http://[a]:1", "http://:1", "a:1",
+            "https://a:1",
+            "http://a",
+            "http://a:0",
+            "http://a:70000",
+            "http://a:1/x",
+            "http://a b:1",
+            "http://::1:80",
+            "http://a;b:1",
+            "http://[a]:1",
+            "http://:1",
+            "a:1",
         ] {
             assert!(upstream(bad).is_err(), "{bad}");
         }

@@ -67,7 +67,7 @@ fn with(kind: Kind, story: impl FnOnce(Kind, &Home)) {
         return;
     }
     let home = Home::staffed();
-    servers::publish_outside(&home);
+    servers::publish_outside(kind, &home);
     story(kind, &home);
 }
 
@@ -113,10 +113,16 @@ fn a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not(kind: K
 
 fn a_revoked_phone_is_refused_with_an_old_session(kind: Kind, home: &Home) {
     let mut running = Running::start(kind, home);
-    let sessions = ["-tls1_2", "-tls1_3"].map(|version| (version, home.path(format!("alice{version}.session"))));
+    let sessions =
+        ["-tls1_2", "-tls1_3"].map(|version| (version, home.path(format!("alice{version}.session"))));
     for (version, session) in &sessions {
         let alice = Client::new(home, &running.server, &home.alice(), version);
-        assert_eq!(alice.begin(session).status, Some(200), "{version}: {}", running.log());
+        assert_eq!(
+            alice.begin(session).status,
+            Some(200),
+            "{version}: {}",
+            running.log()
+        );
         if session.exists() && kind.resumes() == servers::Resumes::Nothing {
             let seen = alice.resume(session, "/");
             assert_eq!((seen.status, seen.reused), (Some(200), false), "{version}");
@@ -148,6 +154,19 @@ fn a_revoked_phone_is_refused_on_the_connection_that_it_has(kind: Kind, home: &H
     assert_eq!(running.served(), served, "the application was asked");
 }
 
+/// Apache looks a map up again where its file has changed: it need not be told.
+#[test]
+fn apache_refuses_a_revoked_phone_at_once_on_the_connection_that_it_has() {
+    with(Kind::Apache, |kind, home| {
+        let running = Running::start(kind, home);
+        let mut alice = Kept::open(home, &running.server, &home.alice());
+        assert_eq!(alice.get(), "200");
+        home.run(&["revoke", "alice", "--yes"]);
+        assert_eq!(alice.get(), "403");
+        assert_eq!(running.served(), 1, "the application was asked");
+    });
+}
+
 fn only_the_allowed_networks_get_in(kind: Kind, home: &Home) {
     for (networks, expected) in [
         (r#"["192.0.2.0/24", "2001:db8::/32"]"#, None),
@@ -169,13 +188,33 @@ fn only_forward_secret_authenticated_encryption_of_tls_1_2_or_later_is_spoken(ki
     let [leaf, chain, key] = home.opened(&home.alice());
     for (arguments, spoken) in [
         (["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], false),
-        (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA"], false),
+        (
+            [
+                "-tls1_2",
+                "-cipher",
+                "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA",
+            ],
+            false,
+        ),
         (["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"], true),
         (["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"], true),
         (["-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"], true),
     ] {
-        let mut all = vec!["30", "openssl", "s_client", "-connect", &address, "-servername", HOST];
-        all.extend(["-cert", leaf.to_str().unwrap(), "-cert_chain", chain.to_str().unwrap()]);
+        let mut all = vec![
+            "30",
+            "openssl",
+            "s_client",
+            "-connect",
+            &address,
+            "-servername",
+            HOST,
+        ];
+        all.extend([
+            "-cert",
+            leaf.to_str().unwrap(),
+            "-cert_chain",
+            chain.to_str().unwrap(),
+        ]);
         all.extend(["-key", key.to_str().unwrap()]);
         all.extend(arguments);
         let said = home.foreign("timeout", &all);
@@ -221,10 +260,18 @@ impl Kept {
         let both = [leaf, chain].map(|part| std::fs::read(part).unwrap()).concat();
         std::fs::write(home.path("kept.pem"), both).unwrap();
         let mut command = program("python3");
-        command.args(["-c", KEEP, &server.port.to_string(), HOST, "kept.pem"]).arg(key);
-        command.current_dir(home.path("")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(["-c", KEEP, &server.port.to_string(), HOST, "kept.pem"])
+            .arg(key);
+        command
+            .current_dir(home.path(""))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let (asks, hears) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (asks, hears) = (
+            child.stdin.take().unwrap(),
+            BufReader::new(child.stdout.take().unwrap()),
+        );
         Self { child, asks, hears }
     }
 

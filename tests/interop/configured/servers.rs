@@ -8,7 +8,8 @@ use rustix::process::Signal;
 
 use super::upstream::Upstream;
 use crate::support::{
-    HOST, Home, Server, ServerCertificate, envoy, finish, free_port, is_root, need, need_envoy, program, wait_until,
+    HOST, Home, Server, ServerCertificate, envoy, finish, free_port, is_root, need, need_envoy, program,
+    wait_until,
 };
 
 /// Which server.
@@ -41,6 +42,13 @@ impl Kind {
         }
     }
 
+    fn place(self) -> &'static str {
+        match self {
+            Self::Haproxy => "web",
+            Self::Nginx | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => "the \"web\"; #1",
+        }
+    }
+
     pub fn is_installed(self) -> bool {
         need(&["curl", "openssl", "timeout", "python3"])
             && match self {
@@ -62,13 +70,14 @@ impl Kind {
     }
 }
 
-/// Has the home publish to a place of its own, which the account of Apache's workers can read.
-pub fn publish_outside(home: &Home) {
+/// Has the home publish to a place of its own, which the account of Apache's workers can read, and whose name wants quoting where the
+/// server can be told such a name at all.
+pub fn publish_outside(kind: Kind, home: &Home) {
     let group = if is_root() { "group = \"www-data\"\n" } else { "" };
-    let web = home.path("web");
+    let web = home.path(kind.place());
     std::fs::set_permissions(home.path(""), Permissions::from_mode(0o755)).unwrap();
     home.configure_table(&format!(
-        "[[publish]]\npublic = \"{0}/public\"\nserver = \"{0}/server\"\n{group}",
+        "[[publish]]\npublic = '{0}/public'\nserver = '{0}/server'\n{group}",
         web.display()
     ));
     std::fs::create_dir(&web).unwrap();
@@ -94,10 +103,18 @@ impl Running {
             let port = free_port();
             prepare(kind, home, port, upstream.port);
             if let Some(server) = run(kind, home, port) {
-                return Self { server, kind, upstream, log };
+                return Self {
+                    server,
+                    kind,
+                    upstream,
+                    log,
+                };
             }
         }
-        panic!("{kind:?} does not start: {}", std::fs::read_to_string(log).unwrap());
+        panic!(
+            "{kind:?} does not start: {}",
+            std::fs::read_to_string(log).unwrap()
+        );
     }
 
     /// How many requests have reached the application.
@@ -136,7 +153,10 @@ impl Running {
             Kind::Caddy => {
                 list_for_caddy(home);
                 let mut reload = caddy(home, "reload");
-                reload.args(["--address", &format!("unix/{}", home.path("caddy.sock").display())]);
+                reload.args([
+                    "--address",
+                    &format!("unix/{}", home.path("caddy.sock").display()),
+                ]);
                 finish(&mut reload, b"").ok();
             }
         }
@@ -147,14 +167,25 @@ impl Running {
 fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16) {
     let [crt, key] = ["server.crt", "server.key"].map(|file| home.path(file).display().to_string());
     let [port, upstream] = [port.to_string(), format!("http://127.0.0.1:{upstream}")];
-    let mut arguments = vec!["config", kind.word(), HOST, "--port", &port, "--cert", &crt, "--key", &key];
+    let mut arguments = vec![
+        "config",
+        kind.word(),
+        HOST,
+        "--port",
+        &port,
+        "--cert",
+        &crt,
+        "--key",
+        &key,
+    ];
     arguments.extend(["--upstream", &upstream]);
     let text = home.run(&arguments).stdout;
     let place = home.path("").display().to_string();
     let write = |name: &str, text: &str| std::fs::write(home.path(name), text).unwrap();
     match kind {
         Kind::Nginx => {
-            let mut around = String::from("daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log nginx.log info;\n");
+            let mut around =
+                String::from("daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log nginx.log info;\n");
             around.push_str("events {}\nhttp {\n");
             for temp in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
                 around.push_str(&format!("{temp}_temp_path {temp}.temp;\n"));
@@ -164,15 +195,35 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16) {
         }
         Kind::Haproxy => {
             let own = |line: &&str| is_root() || !["    user haproxy", "    group haproxy"].contains(line);
-            write("haproxy.cfg", &text.lines().filter(own).map(|line| format!("{line}\n")).collect::<String>());
+            write(
+                "haproxy.cfg",
+                &text
+                    .lines()
+                    .filter(own)
+                    .map(|line| format!("{line}\n"))
+                    .collect::<String>(),
+            );
         }
         Kind::Apache => {
-            let mut around = format!("ServerRoot \"{place}\"\nServerName {HOST}\nPidFile apache.pid\nErrorLog apache.log\n");
-            around.push_str(&format!("Define APACHE_LOG_DIR {place}\nDefaultRuntimeDir {place}\n"));
+            let mut around = format!(
+                "ServerRoot \"{place}\"\nServerName {HOST}\nPidFile apache.pid\nErrorLog apache.log\n"
+            );
+            around.push_str(&format!(
+                "Define APACHE_LOG_DIR {place}\nDefaultRuntimeDir {place}\n"
+            ));
             for module in [
-                "mpm_event", "authz_core", "authz_host", "headers", "proxy", "proxy_http", "rewrite", "ssl",
+                "mpm_event",
+                "authz_core",
+                "authz_host",
+                "headers",
+                "proxy",
+                "proxy_http",
+                "rewrite",
+                "ssl",
             ] {
-                around.push_str(&format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"));
+                around.push_str(&format!(
+                    "LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"
+                ));
             }
             if is_root() {
                 around.push_str("User www-data\nGroup www-data\n");
@@ -196,10 +247,15 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16) {
         }
         Kind::Caddy => {
             let place = home.path("devices.map").display().to_string();
-            let admin = format!("auto_https off\n\tadmin unix/{}", home.path("caddy.sock").display());
+            let admin = format!(
+                "auto_https off\n\tadmin unix/{}",
+                home.path("caddy.sock").display()
+            );
             write(
                 "Caddyfile",
-                &text.replace("/etc/caddy/devices.map", &place).replacen("auto_https off", &admin, 1),
+                &text
+                    .replace("/etc/caddy/devices.map", &place)
+                    .replacen("auto_https off", &admin, 1),
             );
             list_for_caddy(home);
         }
@@ -210,7 +266,10 @@ fn run(kind: Kind, home: &Home, port: u16) -> Option<Server> {
     let mut command = match kind {
         Kind::Nginx => {
             let mut nginx = program("nginx");
-            nginx.arg("-p").arg(home.path("")).args(["-e", "nginx.log", "-c", "nginx.conf"]);
+            nginx
+                .arg("-p")
+                .arg(home.path(""))
+                .args(["-e", "nginx.log", "-c", "nginx.conf"]);
             nginx
         }
         Kind::Haproxy => {
@@ -220,12 +279,22 @@ fn run(kind: Kind, home: &Home, port: u16) -> Option<Server> {
         }
         Kind::Apache => {
             let mut apache = program("apache2");
-            apache.args(["-D", "FOREGROUND", "-f"]).arg(home.path("apache.conf"));
+            apache
+                .args(["-D", "FOREGROUND", "-f"])
+                .arg(home.path("apache.conf"));
             apache
         }
         Kind::Envoy => {
             let mut envoy = envoy();
-            envoy.args(["-c", "envoy.yaml", "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]);
+            envoy.args([
+                "-c",
+                "envoy.yaml",
+                "--disable-hot-restart",
+                "--concurrency",
+                "1",
+                "-l",
+                "warning",
+            ]);
             envoy
         }
         Kind::Node => {
@@ -270,7 +339,10 @@ fn list_for_caddy(home: &Home) {
         .map(|line| format!("{}\n", &line[6..]))
         .collect();
     let script = script
-        .replace("DEVICES.JSON", "web/server/devices.json")
+        .replace(
+            "DEVICES.JSON",
+            &format!("'{}/server/devices.json'", Kind::Caddy.place()),
+        )
         .replace("/etc/caddy/devices.new", "devices.new")
         .replace("DEVICES.MAP", "devices.map")
         .replace("&& systemctl reload caddy", "");

@@ -53,6 +53,9 @@ fn answer(stream: TcpStream, served: &AtomicUsize) {
     }
     served.fetch_add(1, Ordering::SeqCst);
     let body = format!("device={devices}\n");
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
     let _ = (&stream).write_all((head + &body).as_bytes());
 }
