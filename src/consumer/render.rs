@@ -239,3 +239,129 @@ fn render(
         .render_named_str(name, template, values)
         .map_err(broken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::pin::Role;
+    use crate::model::{Pin, Pinned, Time};
+
+    fn server(target: ServerTarget, template: &str, public: &str) -> Result<String, ConsumerError> {
+        let networks = ["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+        render_server(
+            target,
+            template,
+            &ServerContext {
+                host: &"api.acme.example".parse().unwrap(),
+                port: 443,
+                certificate: Path::new("/c.crt"),
+                key: Path::new("/c.key"),
+                public: Path::new(public),
+                server: Path::new("/s"),
+                upstream: &"http://[::1]:3000".parse().unwrap(),
+                networks: &networks,
+            },
+        )
+    }
+
+    fn sets(count: usize) -> Vec<PinSet> {
+        let since = Time::from_unix(1_795_000_000);
+        let pinned = |octet, role| Pinned {
+            pin: Pin([octet; 32]),
+            role,
+            since,
+        };
+        (0..count)
+            .map(|number| PinSet {
+                host: format!("h{number}.acme.example").parse().unwrap(),
+                include_subdomains: number == 0,
+                expires: since,
+                pins: vec![pinned(0, Role::Active), pinned(1, Role::Backup)],
+            })
+            .collect()
+    }
+
+    fn pins(format: PinFormat, template: &str, count: usize) -> Result<String, ConsumerError> {
+        let about = PinContext {
+            sets: &sets(count),
+            trust: ServerTrust::Private,
+            root: "PEM",
+        };
+        render_pins(format, template, &about)
+    }
+
+    #[test]
+    fn every_template_that_is_built_in_says_all_that_it_should() {
+        for target in ServerTarget::ALL {
+            let text = server(target, target.template().text, "/p").unwrap();
+            assert!(
+                text.contains("api.acme.example") && text.contains("192.0.2.0"),
+                "{text}"
+            );
+            assert!(!text.contains("{%") && text.ends_with('\n'), "{text}");
+        }
+        for format in PinFormat::ALL {
+            let text = pins(format, format.template().text, 1).unwrap();
+            for pin in [Pin([0; 32]), Pin([1; 32])] {
+                assert!(text.contains(&pin.to_string()), "{text}");
+            }
+        }
+        for verifier in Verifier::ALL {
+            let text = verifier.template().text;
+            assert_eq!(render_verifier(verifier, text).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_a_template_puts_together_is_quoted_as_a_whole() {
+        let text = server(ServerTarget::Nginx, "{{ public ~ '/x' }}", "/a \"b\"/").unwrap();
+        assert_eq!(text, r#""/a \"b\"/x""#);
+        let text = server(ServerTarget::Node, "{{ public }}", "/a \"b\"").unwrap();
+        assert_eq!(text, r#""/a \"b\"""#);
+        let text = "{{ host }} {{ port }} {{ upstream.url }} {{ upstream.host }} {{ networks[1].family }}";
+        let text = server(ServerTarget::Nginx, text, "/p").unwrap();
+        assert_eq!(text, "api.acme.example 443 http://[::1]:3000 ::1 ipv6");
+    }
+
+    #[test]
+    fn a_path_that_cannot_stand_there_is_refused_before_the_template_is_looked_at() {
+        let refused = |target, path| server(target, "", path).unwrap_err();
+        assert!(matches!(
+            refused(ServerTarget::Nginx, "/a$b"),
+            ConsumerError::Unsayable(_)
+        ));
+        assert!(matches!(
+            refused(ServerTarget::Haproxy, "/a b"),
+            ConsumerError::Unsayable(_)
+        ));
+        assert!(matches!(
+            refused(ServerTarget::Nginx, "a"),
+            ConsumerError::Relative(_)
+        ));
+    }
+
+    #[test]
+    fn a_template_that_does_not_work_is_told_with_its_line() {
+        for (template, at) in [("\n{{ hots }}", 2), ("\n\n{{ networks }}", 3), ("{% if %}", 1)] {
+            match server(ServerTarget::Nginx, template, "/p") {
+                Err(ConsumerError::Template { name, line, .. }) => {
+                    assert_eq!((name, line), ("config/nginx.conf", at), "{template}");
+                }
+                other => panic!("{template}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_curl_has_room_for_one_host_alone() {
+        for format in PinFormat::ALL {
+            let text = pins(format, format.template().text, 2);
+            match format {
+                PinFormat::Curl => assert!(matches!(text, Err(ConsumerError::SeveralHosts(2)))),
+                PinFormat::Android | PinFormat::Ios | PinFormat::Okhttp | PinFormat::Trustkit => {
+                    assert!(text.unwrap().contains("h1.acme.example"));
+                }
+            }
+        }
+    }
+}

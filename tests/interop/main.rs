@@ -8,6 +8,7 @@
 mod support;
 
 mod apple;
+mod aws;
 mod configured;
 mod gnutls;
 mod keytool;
