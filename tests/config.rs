@@ -235,6 +235,20 @@ fn a_template_of_the_home_takes_the_place_of_the_one_built_in_and_a_broken_one_i
 }
 
 #[test]
+fn the_template_itself_is_printed_and_printed_from_the_home_it_gives_the_same() {
+    let home = Home::bare();
+    let built_in = config(&home, &["nginx", "api.acme.example"]).ok().stdout;
+    let directory = home.home().join("templates/config");
+    std::fs::create_dir_all(&directory).unwrap();
+    let template = config(&home, &["nginx", "--template"]).ok().stdout;
+    assert!(template.contains("{{ host }}"), "{template}");
+    std::fs::write(directory.join("nginx.conf"), format!("{template}# ours\n")).unwrap();
+    let ours = config(&home, &["nginx", "api.acme.example"]).ok().stdout;
+    assert_eq!(ours, format!("{built_in}# ours\n"));
+    assert_eq!(config(&home, &["nginx", "--template"]).ok().stdout, template);
+}
+
+#[test]
 fn as_json_the_configuration_is_one_member_of_one_document() {
     let home = Home::bare();
     let said = config(&home, &["nginx", "api.acme.example", "--json"])

@@ -42,6 +42,9 @@ pub struct Args {
     host_flag: Option<Host>,
     #[command(flatten)]
     server: ServerArgs,
+    /// Print the template that is built in, to change it and put it into the home
+    #[arg(long)]
+    template: bool,
     /// The servers' certificates are of this PKI, and not of a public CA (apps)
     #[arg(long)]
     private_ca: bool,
@@ -89,6 +92,14 @@ impl fmt::Display for Configuration {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let host = args.host.or(args.host_flag);
     refuse_what_has_no_meaning(args.target, &args.server, args.private_ca)?;
+    if args.template {
+        context.ui.report(&Configuration {
+            target: args.target.word(),
+            host: None,
+            configuration: args.target.template().text.to_owned(),
+        })?;
+        return Ok(Exit::Done);
+    }
     let home = context.open()?;
     let built_in = args.target.template();
     let template = home.template(built_in.name, built_in.text)?;

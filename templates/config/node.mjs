@@ -85,7 +85,7 @@ export function deviceServer(handler) {
   });
   // WebSockets pass no handler: whoever wants them must look the device up as above.
   server.on("tlsClientError", (error, socket) => {
-    console.error(`turned away ${socket.remoteAddress ?? "-"}: ${socket.authorizationError ?? error.code ?? error.message}`);
+    console.error(`turned away: ${socket.authorizationError ?? error.code ?? error.message}`);
   });
 
   function reload() {
