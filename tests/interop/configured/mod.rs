@@ -167,6 +167,37 @@ fn apache_refuses_a_revoked_phone_at_once_on_the_connection_that_it_has() {
     });
 }
 
+/// What cannot be read is told, and what was read before holds; a publication that comes by a link is found again.
+#[test]
+fn node_keeps_what_it_has_read_where_the_next_publication_is_damaged_and_follows_a_link_that_is_turned() {
+    with(Kind::Node, |kind, home| {
+        let web = home.path(kind.place());
+        std::fs::rename(&web, home.path("one")).unwrap();
+        std::os::unix::fs::symlink("one", &web).unwrap();
+        let mut running = Running::start(kind, home);
+        let status = |running: &Running, bundle| running.server.curl(home, Some(&bundle), "/").0;
+        assert_eq!(status(&running, home.alice()), Some(200));
+
+        home.foreign("cp", &["-a", "one", "damaged"]).ok();
+        std::fs::write(home.path("damaged/public/crl/issuing.pem"), "no CRL\n").unwrap();
+        turn(home, "damaged", kind);
+        running.await_log("publication not read");
+        assert_eq!(status(&running, home.alice()), Some(200), "{}", running.log());
+
+        // Which mends the place, too.
+        home.run(&["revoke", "alice", "--yes"]);
+        running.reload(home);
+        assert!(is_refused(status(&running, home.alice())), "{}", running.log());
+        assert_eq!(status(&running, home.bob()), Some(200), "{}", running.log());
+    });
+}
+
+/// Puts another directory in the place of the publication, in one step.
+fn turn(home: &Home, to: &str, kind: Kind) {
+    std::os::unix::fs::symlink(to, home.path("next")).unwrap();
+    std::fs::rename(home.path("next"), home.path(kind.place())).unwrap();
+}
+
 fn only_the_allowed_networks_get_in(kind: Kind, home: &Home) {
     for (networks, expected) in [
         (r#"["192.0.2.0/24", "2001:db8::/32"]"#, None),

@@ -42,7 +42,8 @@ impl Kind {
         }
     }
 
-    fn place(self) -> &'static str {
+    /// The directory that the home publishes to.
+    pub fn place(self) -> &'static str {
         match self {
             Self::Haproxy => "web",
             Self::Nginx | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => "the \"web\"; #1",
@@ -126,6 +127,11 @@ impl Running {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Waits until it has said so.
+    pub fn await_log(&self, words: &str) {
+        wait_until(words, || self.log().contains(words).then_some(()));
+    }
+
     /// Does what the configuration says is to be done after a publication.
     pub fn reload(&mut self, home: &Home) {
         let log = self.log.clone();
@@ -142,9 +148,8 @@ impl Running {
             Kind::Nginx => again(Signal::HUP, "exited with code 0"),
             Kind::Haproxy => again(Signal::USR2, "Loading success"),
             Kind::Apache => again(Signal::USR1, "resuming normal operations"),
-            Kind::Node => wait_until("Node.js to have read it by itself", || {
-                self.log().contains("publication read").then_some(())
-            }),
+            // By itself.
+            Kind::Node => self.await_log("publication read"),
             Kind::Envoy => {
                 let port = self.server.port;
                 self.server.end();
