@@ -31,6 +31,21 @@ macro_rules! the_same_story {
             }
 
             #[test]
+            fn a_revoked_phone_is_refused_by_the_list_alone() {
+                with($kind, super::a_revoked_phone_is_refused_by_the_list_alone);
+            }
+
+            #[test]
+            fn a_revoked_phone_is_refused_by_the_crl_alone() {
+                with($kind, super::a_revoked_phone_is_refused_by_the_crl_alone);
+            }
+
+            #[test]
+            fn nobody_gets_in_by_an_issuing_authority_that_the_root_has_revoked() {
+                with($kind, super::nobody_gets_in_by_an_issuing_authority_that_the_root_has_revoked);
+            }
+
+            #[test]
             fn a_revoked_phone_is_refused_with_an_old_session() {
                 with($kind, super::a_revoked_phone_is_refused_with_an_old_session);
             }
@@ -109,6 +124,51 @@ fn a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not(kind: K
     assert!(is_refused(status), "{said}");
     let (status, said) = running.server.curl(home, Some(&home.bob()), "/");
     assert_eq!(status, Some(200), "{said}\n{}", running.log());
+}
+
+fn a_revoked_phone_is_refused_by_the_list_alone(kind: Kind, home: &Home) {
+    refused_by_half(kind, home, "server");
+}
+
+fn a_revoked_phone_is_refused_by_the_crl_alone(kind: Kind, home: &Home) {
+    if kind.reads_crls() {
+        refused_by_half(kind, home, "public");
+    }
+}
+
+/// Publishes one half of what has changed, and leaves the other as it was.
+fn refused_by_half(kind: Kind, home: &Home, half: &str) {
+    let mut running = Running::start(kind, home);
+    assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+    home.run(&["revoke", "alice", "--yes", "--no-publish"]);
+    let place = home.path(kind.place()).join(half);
+    home.run(&["publish", place.to_str().unwrap()]);
+    running.reload(home);
+    let (status, said) = running.server.curl(home, Some(&home.alice()), "/");
+    assert!(is_refused(status), "{said}");
+    assert_eq!(running.server.curl(home, Some(&home.bob()), "/").0, Some(200));
+}
+
+/// The CRLs of the whole chain are checked, and not the device's alone.
+fn nobody_gets_in_by_an_issuing_authority_that_the_root_has_revoked(kind: Kind, home: &Home) {
+    if !kind.reads_crls() {
+        return;
+    }
+    let place = home.path(kind.place());
+    let script = r#"
+        printf '[ca]\ndefault_ca=x\n[x]\ndatabase=index.txt\ndefault_md=sha256\ndefault_crl_days=30\n' > ca.cnf
+        serial=$(openssl x509 -in home/issuing/issuing.crt -noout -serial); serial=${serial#serial=}
+        printf 'R\t990101000000Z\t260101000000Z\t%s\tunknown\t/CN=x\n' "$serial" > index.txt
+        openssl ca -gencrl -config ca.cnf -cert home/root/root.crt -keyfile home/root/root.key -passin file:root-passphrase \
+            -out "$1/root.pem"
+        cat "$1/root.pem" "$1/issuing.pem" > "$1/bundle.pem"
+    "#;
+    let crl = place.join("public/crl").display().to_string();
+    home.foreign("sh", &["-e", "-c", script, "sh", &crl]).ok();
+    let running = Running::start(kind, home);
+    let (status, said) = running.server.curl(home, Some(&home.alice()), "/");
+    assert!(is_refused(status), "{said}");
+    assert_eq!(running.served(), 0, "the application was asked");
 }
 
 fn a_revoked_phone_is_refused_with_an_old_session(kind: Kind, home: &Home) {

@@ -62,6 +62,14 @@ impl Kind {
             }
     }
 
+    /// Caddy goes by its list alone, and says so.
+    pub fn reads_crls(self) -> bool {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node => true,
+            Self::Caddy => false,
+        }
+    }
+
     /// Caddy has no word for that in its Caddyfile; its list is asked on each request.
     pub fn resumes(self) -> Resumes {
         match self {
