@@ -22,12 +22,12 @@ use super::words::Words;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Servers:    nginx, haproxy, apache, envoy, node, caddy, aws-alb, aws-api-gateway
-Apps:       android, ios, okhttp, trustkit, curl           their servers' keys (pins)
-Verifiers:  verify-node, verify-kotlin, verify-swift       of pins.jws, for apps that fetch their pins over the air
+Apps:       android, ios, okhttp, trustkit, curl: the keys of their servers (pins)
+Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over the air
 
 Examples:
   pki config nginx api.acme.example > /etc/nginx/conf.d/pki.conf
-  pki config node api.acme.example --cert server.crt … > server.mjs
+  pki config node api.acme.example --cert $PWD/server.crt --key $PWD/server.key > server.mjs
   pki config haproxy api.acme.example --upstream http://127.0.0.1:8000
   pki config android > app/src/main/res/xml/network_security_config.xml")]
 pub struct Args {
@@ -40,14 +40,14 @@ pub struct Args {
     /// The same as HOST
     #[arg(long = "host", value_name = "HOST", conflicts_with = "host")]
     host_flag: Option<Host>,
-    #[command(flatten)]
-    server: ServerArgs,
     /// Print the template that is built in, to change it and put it into the home
     #[arg(long)]
     template: bool,
     /// The servers' certificates are of this PKI, and not of a public CA (apps)
     #[arg(long)]
     private_ca: bool,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// What the configuration of a server says beside its name.
