@@ -26,6 +26,11 @@ macro_rules! the_same_story {
             }
 
             #[test]
+            fn what_the_servers_authority_has_issued_is_no_device() {
+                with($kind, super::what_the_servers_authority_has_issued_is_no_device);
+            }
+
+            #[test]
             fn a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not() {
                 with($kind, super::a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not);
             }
@@ -113,6 +118,32 @@ fn without_a_certificate_or_with_that_of_another_authority_nobody_gets_in(kind: 
     }
     assert_eq!(running.served(), 0, "the application was asked");
     assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+}
+
+/// It chains to the same root. Even where that authority had made a device's certificate, it would not get in.
+fn what_the_servers_authority_has_issued_is_no_device(kind: Kind, home: &Home) {
+    let made = r#"
+        request() {
+            openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout $1.key -out $1.csr -subj "/CN=$1"
+            printf '%b' "$2" > $1.ext
+        }
+        sign() { openssl x509 -req -in $1.csr -days 30 -extfile $1.ext -out $1.crt -CA $2 -CAkey $3 -passin file:root-passphrase; }
+        request servers 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n'
+        sign servers home/root/root.crt home/root/root.key
+        for use in serverAuth clientAuth; do
+            request $use "keyUsage=critical,digitalSignature\nextendedKeyUsage=$use\n"
+            sign $use servers.crt servers.key
+            cat $use.crt servers.crt > $use.pem
+        done
+    "#;
+    home.foreign("sh", &["-e", "-c", made]).ok();
+    let running = Running::start(kind, home);
+    for purpose in ["serverAuth", "clientAuth"] {
+        let identity = format!("cert = \"{purpose}.pem\"\nkey = \"{purpose}.key\"\n");
+        let (status, said) = running.server.curl_with(home, None, "/", &identity);
+        assert!(is_refused(status), "{purpose}: {said}");
+    }
+    assert_eq!(running.served(), 0, "the application was asked");
 }
 
 fn a_revoked_phone_is_refused_on_a_new_connection_and_the_others_are_not(kind: Kind, home: &Home) {
