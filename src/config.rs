@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 
 use crate::model::profile::Names;
-use crate::model::{Device, Profile, Span};
+use crate::model::{Device, IpRange, Profile, Span};
 
 /// The operator's decisions, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Config {
     pub names: Names,
     /// Whether issuing publishes at once.
     pub publish_on_issue: bool,
+    /// The networks that servers let in; empty: all of them.
+    pub allowed_networks: Vec<IpRange>,
     /// The command that prints the issuing key's passphrase.
     pub passphrase_command: Option<Vec<String>>,
     /// The command that prints the root key's passphrase.
@@ -79,6 +81,8 @@ struct File {
     default_profile: Option<String>,
     names_in_certificates: Option<Names>,
     publish_on_issue: Option<bool>,
+    #[serde(default)]
+    allowed_networks: Vec<String>,
     passphrase_command: Option<Vec<String>>,
     root_passphrase_command: Option<Vec<String>>,
     root_key: Option<PathBuf>,
@@ -147,6 +151,11 @@ impl Config {
                 });
             }
         }
+        let allowed_networks = file
+            .allowed_networks
+            .iter()
+            .map(|text| network(text))
+            .collect::<Result<_, _>>()?;
         for target in &file.publish {
             check_target(target)?;
         }
@@ -169,6 +178,7 @@ impl Config {
             default_profile,
             names: file.names_in_certificates.unwrap_or(Names::Shown),
             publish_on_issue: file.publish_on_issue.unwrap_or(true),
+            allowed_networks,
             passphrase_command: file.passphrase_command,
             root_passphrase_command: file.root_passphrase_command,
             root_key: file.root_key.unwrap_or_else(|| ROOT_KEY.into()),
@@ -190,6 +200,14 @@ fn value(key: &'static str, value: &str, rule: impl ToString) -> InvalidConfig {
         },
         rule: rule.to_string(),
     }
+}
+
+fn network(text: &str) -> Result<IpRange, InvalidConfig> {
+    text.parse().map_err(|_| {
+        let rule =
+            "it must be a network such as 192.0.2.0/24 or 2001:db8::/32, with no bit set beyond the prefix";
+        value("allowed_networks", text, rule)
+    })
 }
 
 /// A URL that certificates can carry: plain http, a host, printable ASCII, no query.
@@ -285,6 +303,12 @@ mod tests {
             ("[pins]\nlife_days = 59", "life_days"),
             ("[pins]\noverlap_days = 90\nlife_days = 179", "twice overlap_days"),
             ("passphrase_command = []", "passphrase_command"),
+            (
+                "allowed_networks = [\"192.0.2.0/24\", \"192.0.2.1/24\"]",
+                "192.0.2.1/24",
+            ),
+            ("allowed_networks = [\"192.0.2.7\"]", "allowed_networks"),
+            ("allowed_networks = \"192.0.2.0/24\"", "allowed_networks"),
             ("[[publish]]\ngroup = \"x\"", "publish"),
             ("[[publish]]\npublic = \"relative\"", "publish"),
             ("[[publish]]\npublic = \"/a\"\nserver = \"/a\"", "publish"),

@@ -10,6 +10,7 @@ pub mod x509;
 pub mod store;
 pub mod authority;
 pub mod bundle;
+pub mod consumer;
 pub mod publish;
 pub mod config;
 pub mod home;

@@ -128,7 +128,7 @@ fn the_pure_rooms_touch_no_file_and_no_clock() {
     let mut files = BTreeMap::new();
     sources(&source(), &mut files);
     for (path, text) in &files {
-        if ["model", "x509", "authority", "bundle"].contains(&room(path).as_str()) {
+        if ["model", "x509", "authority", "bundle", "consumer"].contains(&room(path).as_str()) {
             for impure in [
                 "std::fs",
                 "File::",

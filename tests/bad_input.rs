@@ -926,7 +926,7 @@ fn passphrases_of_bundles_that_are_too_weak() {
     }
 }
 
-const CONFIGURATIONS: [(&str, &str); 16] = [
+const CONFIGURATIONS: [(&str, &str); 17] = [
     (
         "days-beyond-bound.toml",
         "root_crl_days = 5000: it must be 30 to 800 days",
@@ -947,6 +947,10 @@ const CONFIGURATIONS: [(&str, &str); 16] = [
     (
         "negative-days.toml",
         "issuing_crl_days = -30: it must be 2 to 90 days",
+    ),
+    (
+        "network-with-host-bits.toml",
+        "allowed_networks = \"192.0.2.7/24\": it must be a network such as 192.0.2.0/24 or 2001:db8::/32, with no bit set beyond the prefix",
     ),
     (
         "no-command.toml",
@@ -978,7 +982,7 @@ const CONFIGURATIONS: [(&str, &str); 16] = [
     ),
     (
         "unknown-key.toml",
-        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `pins`, `publish`",
+        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `allowed_networks`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `pins`, `publish`",
     ),
     (
         "unknown-lifetime.toml",

@@ -229,11 +229,13 @@ fn outcome(page: &str) -> Result<(), String> {
     std::fs::create_dir(&bin).unwrap();
     symlink(env!("CARGO_BIN_EXE_pki"), bin.join("pki")).unwrap();
     symlink(root().join("docs"), home.join("docs")).unwrap();
-    // Pages name the port 8443; somebody else may be listening there.
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    drop(listener);
-    let steps = steps(&page.replace("8443", &port));
+    // Pages name the ports 8443 and 8444; somebody else may be listening there.
+    let listeners = [(); 2].map(|()| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let [one, other] = listeners
+        .each_ref()
+        .map(|listener| listener.local_addr().unwrap().port().to_string());
+    drop(listeners);
+    let steps = steps(&page.replace("8443", &one).replace("8444", &other));
 
     let mut script = String::from(PROLOGUE);
     for (number, step) in steps.iter().enumerate() {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::authority::AuthorityError;
+use crate::consumer::ConsumerError;
 use crate::disk::DiskError;
 use crate::fetch::{FetchError, SourceError, Unfit};
 use crate::home::HomeError;
@@ -305,6 +306,25 @@ impl From<FetchError> for Failure {
             }
             E::Torn { .. } => refused("torn")
                 .hint("it is being written, was not written to its end, or was changed: run `pki publish` where the CA is"),
+        }
+    }
+}
+
+impl From<ConsumerError> for Failure {
+    fn from(error: ConsumerError) -> Self {
+        use ConsumerError as E;
+        let failure = Self::refused(&error);
+        match error {
+            E::Unsayable(_) => failure.hint("give the file or directory a plain name on that server"),
+            E::NotText(_) => failure.hint("give the file or directory a plain name on that server"),
+            E::Relative(_) => failure.hint("name the place as it is on that server: /etc/pki/public"),
+            E::KeyElsewhere { .. } => {
+                failure.hint("name both alike: --cert /etc/pki/X.crt --key /etc/pki/X.key")
+            }
+            E::Template { name, .. } => failure.hint(format!(
+                "correct templates/{name} in the home, or remove it: the one built in takes its place"
+            )),
+            E::SeveralHosts(_) => failure.hint("name one of them"),
         }
     }
 }

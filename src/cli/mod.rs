@@ -6,6 +6,7 @@ mod audit;
 mod bulk;
 mod ca;
 mod completions;
+mod config;
 mod context;
 mod descriptor;
 mod doctor;
@@ -113,6 +114,7 @@ enum Verb {
     List(list::Args),
     Show(show::Args),
     Publish(publish::Args),
+    Config(Box<config::Args>),
     Doctor(doctor::Args),
     Audit(audit::Args),
     #[command(subcommand)]
@@ -207,6 +209,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::List(args) => list::run(args, context),
         Verb::Show(args) => show::run(args, context),
         Verb::Publish(args) => publish::run(args, context),
+        Verb::Config(args) => config::run(*args, context),
         Verb::Doctor(args) => doctor::run(args, context),
         Verb::Audit(args) => audit::run(args, context),
         Verb::Server(verb) => server::run(verb, context),

@@ -1,16 +1,20 @@
 use std::fmt;
+use std::str::FromStr;
 
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::consumer::{InvalidTarget, PinFormat};
 use crate::home::Home;
 use crate::model::{Host, Pin, PinSet, Role, Server, Span, Time};
 use crate::operate::{self, OperateError};
 use crate::publish::Pins;
 
+use super::config;
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{lines, table};
+use super::words::Words;
 
 /// The pin sets that apps hold the servers to
 #[derive(Debug, Subcommand)]
@@ -29,12 +33,13 @@ pub enum Verb {
 #[command(after_help = "\
 Examples:
   pki pins show
-  pki pins show api.acme.example --format json")]
+  pki pins show api.acme.example --format json
+  pki pins show --format android > app/src/main/res/xml/network_security_config.xml")]
 pub struct ShowArgs {
     /// Which server [default: all of them]
     host: Option<Host>,
     /// The form
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = Words::new(&Format::ALL, Format::word))]
     format: Option<Format>,
 }
 
@@ -50,10 +55,42 @@ pub struct PlanArgs {
 }
 
 /// The forms of a pin set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
-    /// Our own, as published
+    /// Our own, as published.
     Json,
+    /// As an app reads it.
+    App(PinFormat),
+}
+
+impl Format {
+    const ALL: [Self; 6] = [
+        Self::Json,
+        Self::App(PinFormat::Android),
+        Self::App(PinFormat::Ios),
+        Self::App(PinFormat::Okhttp),
+        Self::App(PinFormat::Trustkit),
+        Self::App(PinFormat::Curl),
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::App(format) => format.word(),
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        if text == "json" {
+            Ok(Self::Json)
+        } else {
+            text.parse().map(Self::App)
+        }
+    }
 }
 
 pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
@@ -103,24 +140,23 @@ fn published(home: &Home, host: Option<&Host>) -> Result<Pins, Failure> {
 
 fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let home = context.open()?;
-    let pins = published(&home, args.host.as_ref())?;
-    let now = system_clock();
-    if pins.expires() < now {
-        ui.warn(format!("the pin sets ended on {}", pins.expires()));
-        ui.hint("run `pki publish`");
-    }
-    match args.format {
-        None => {
-            ui.say(format!(
-                "pin sets {}, until {}",
-                pins.number,
-                pins.expires().date()
-            ));
-            ui.report(&Shown(pins))?;
+    let host = args.host.as_ref();
+    let of_home = || -> Result<Pins, Failure> {
+        let pins = published(&context.open()?, host)?;
+        if pins.expires() < system_clock() {
+            ui.warn(format!("the pin sets ended on {}", pins.expires()));
+            ui.hint("run `pki publish`");
         }
-        Some(Format::Json) => {
-            ui.out(String::from_utf8_lossy(&pins.text()))?;
+        Ok(pins)
+    };
+    match args.format {
+        Some(Format::App(format)) => drop(ui.out(config::app(format, host, false, context)?)?),
+        Some(Format::Json) => drop(ui.out(String::from_utf8_lossy(&of_home()?.text()))?),
+        None => {
+            let pins = of_home()?;
+            let until = pins.expires().date();
+            ui.say(format!("pin sets {}, until {until}", pins.number));
+            ui.report(&Shown(pins))?;
         }
     }
     Ok(Exit::Done)

@@ -8,6 +8,8 @@
 mod support;
 
 mod apple;
+mod aws;
+mod configured;
 mod fetch;
 mod gnutls;
 mod keytool;
@@ -15,8 +17,10 @@ mod nginx;
 mod node;
 mod nss;
 mod openssl;
+mod pinned;
 mod pkilint;
 mod publication;
 mod root_crl_lapsed;
 mod session;
+mod verifiers;
 mod zbar;

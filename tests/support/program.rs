@@ -18,6 +18,28 @@ pub fn need_pkilint() -> bool {
     there_or_skipped(pkilint_python().is_some(), "pkilint")
 }
 
+/// As [`need`], for Envoy, which comes in a package of Python's.
+pub fn need_envoy() -> bool {
+    there_or_skipped(envoy_program().is_some(), "envoy")
+}
+
+/// A command of Envoy.
+pub fn envoy() -> Command {
+    Command::new(envoy_program().expect("a test asks `need_envoy` first"))
+}
+
+/// The one of the virtual environment of this package, or the one on the path.
+fn envoy_program() -> Option<PathBuf> {
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/lib");
+    let own = std::fs::read_dir(library).ok().and_then(|entries| {
+        entries
+            .filter_map(Result::ok)
+            .map(|python| python.path().join("site-packages/envoy/_bin/envoy"))
+            .find(|file| file.is_file())
+    });
+    own.or_else(|| found("envoy"))
+}
+
 fn there_or_skipped(there: bool, program: &str) -> bool {
     let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
     assert!(there || !ci, "{program} is not installed, and this is CI");

@@ -91,16 +91,33 @@ impl Server {
 
     /// Sends it SIGHUP.
     pub fn hang_up(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        self.signal(Signal::HUP);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// What curl gets with a bundle as its identity: the status, or none where there was no answer, and all that it said.
     pub fn curl(&self, home: &Home, bundle: Option<&Bundle>, path: &str) -> (Option<u16>, Finished) {
+        self.curl_with(home, bundle, path, "")
+    }
+
+    /// As [`Self::curl`], with more lines of curl's configuration.
+    pub fn curl_with(
+        &self,
+        home: &Home,
+        bundle: Option<&Bundle>,
+        path: &str,
+        more: &str,
+    ) -> (Option<u16>, Finished) {
         let port = self.port;
         let mut config = format!(
             "url = \"https://{HOST}:{port}{path}\"\nresolve = \"{HOST}:{port}:127.0.0.1\"\nnoproxy = \"*\"\n\
              cacert = \"server.crt\"\nsilent\nshow-error\nmax-time = 30\nwrite-out = \"\\n%{{http_code}}\"\n",
         );
+        config.push_str(more);
         if let Some(bundle) = bundle {
             let (p12, passphrase) = (bundle.p12.display(), bundle.passphrase());
             config.push_str(&format!(
@@ -118,8 +135,9 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
+impl Server {
+    /// Ends it, and waits until it has ended.
+    pub fn end(&mut self) {
         // A server that is asked ends its workers, too. One that does not hear is not asked twice. What fails here has ended.
         let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
         if !ended(&mut self.child) && kill_process(Pid::from_child(&self.child), Signal::TERM).is_ok() {
@@ -131,6 +149,12 @@ impl Drop for Server {
         if !ended(&mut self.child) && self.child.kill().is_ok() {
             let _ = self.child.wait();
         }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

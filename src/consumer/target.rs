@@ -1,0 +1,288 @@
+//! Whom a configuration is for: the words of `pki config` and of `pki pins show --format`, each with its template.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::language::Language;
+use crate::model::text::quoted;
+
+/// Whom a configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A server that lets in devices only.
+    Server(ServerTarget),
+    /// An app that knows its server by its key.
+    Pins(PinFormat),
+    /// An app that fetches the pins over the air.
+    Verifier(Verifier),
+}
+
+/// A server that lets in devices only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerTarget {
+    /// nginx.
+    Nginx,
+    /// HAProxy.
+    Haproxy,
+    /// Apache httpd.
+    Apache,
+    /// Envoy.
+    Envoy,
+    /// Node.js: the application itself.
+    Node,
+    /// Caddy.
+    Caddy,
+    /// AWS Application Load Balancer.
+    AwsAlb,
+    /// AWS API Gateway.
+    AwsApiGateway,
+}
+
+/// A form in which an app reads pins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinFormat {
+    /// Android's `network_security_config.xml`.
+    Android,
+    /// iOS: `NSPinnedDomains` for `Info.plist`.
+    Ios,
+    /// OkHttp, in Kotlin.
+    Okhttp,
+    /// TrustKit, for `Info.plist`.
+    Trustkit,
+    /// curl.
+    Curl,
+}
+
+/// A language that has a reference verifier of `pins.jws`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verifier {
+    /// Node.js.
+    Node,
+    /// Kotlin, for Android and the JVM.
+    Kotlin,
+    /// Swift.
+    Swift,
+}
+
+/// A template that is built in.
+#[derive(Debug, Clone, Copy)]
+pub struct Template {
+    /// Its path below `templates/`, here and in a home.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// What its values are quoted for.
+    pub language: Language,
+}
+
+macro_rules! template {
+    ($name:literal, $language:ident) => {
+        Template {
+            name: $name,
+            text: include_str!(concat!("../../templates/", $name)),
+            language: Language::$language,
+        }
+    };
+}
+
+impl ServerTarget {
+    /// Every server.
+    pub const ALL: [Self; 8] = [
+        Self::Nginx,
+        Self::Haproxy,
+        Self::Apache,
+        Self::Envoy,
+        Self::Node,
+        Self::Caddy,
+        Self::AwsAlb,
+        Self::AwsApiGateway,
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Apache => "apache",
+            Self::Envoy => "envoy",
+            Self::Node => "node",
+            Self::Caddy => "caddy",
+            Self::AwsAlb => "aws-alb",
+            Self::AwsApiGateway => "aws-api-gateway",
+        }
+    }
+
+    /// Its template.
+    pub fn template(self) -> Template {
+        match self {
+            Self::Nginx => template!("config/nginx.conf", Nginx),
+            Self::Haproxy => template!("config/haproxy.cfg", Haproxy),
+            Self::Apache => template!("config/apache.conf", Apache),
+            Self::Envoy => template!("config/envoy.yaml", Json),
+            Self::Node => template!("config/node.mjs", Json),
+            Self::Caddy => template!("config/Caddyfile", Caddyfile),
+            Self::AwsAlb => template!("config/aws-alb.sh", Shell),
+            Self::AwsApiGateway => template!("config/aws-api-gateway.mjs", Json),
+        }
+    }
+}
+
+impl PinFormat {
+    /// Every form.
+    pub const ALL: [Self; 5] = [Self::Android, Self::Ios, Self::Okhttp, Self::Trustkit, Self::Curl];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Android => "android",
+            Self::Ios => "ios",
+            Self::Okhttp => "okhttp",
+            Self::Trustkit => "trustkit",
+            Self::Curl => "curl",
+        }
+    }
+
+    /// Its template.
+    pub fn template(self) -> Template {
+        match self {
+            Self::Android => template!("config/android.xml", Xml),
+            Self::Ios => template!("config/ios.plist", Xml),
+            Self::Okhttp => template!("config/okhttp.kt", Kotlin),
+            Self::Trustkit => template!("config/trustkit.plist", Xml),
+            Self::Curl => template!("config/curl.sh", Shell),
+        }
+    }
+}
+
+impl Verifier {
+    /// Every language.
+    pub const ALL: [Self; 3] = [Self::Node, Self::Kotlin, Self::Swift];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Node => "verify-node",
+            Self::Kotlin => "verify-kotlin",
+            Self::Swift => "verify-swift",
+        }
+    }
+
+    /// Its template.
+    pub fn template(self) -> Template {
+        match self {
+            Self::Node => template!("verify/verify-pins.mjs", Json),
+            Self::Kotlin => template!("verify/PinsVerifier.kt", Kotlin),
+            Self::Swift => template!("verify/PinsVerifier.swift", Json),
+        }
+    }
+}
+
+impl Target {
+    /// Everybody, in the order of help.
+    pub const ALL: [Self; 16] = [
+        Self::Server(ServerTarget::Nginx),
+        Self::Server(ServerTarget::Haproxy),
+        Self::Server(ServerTarget::Apache),
+        Self::Server(ServerTarget::Envoy),
+        Self::Server(ServerTarget::Node),
+        Self::Server(ServerTarget::Caddy),
+        Self::Server(ServerTarget::AwsAlb),
+        Self::Server(ServerTarget::AwsApiGateway),
+        Self::Pins(PinFormat::Android),
+        Self::Pins(PinFormat::Ios),
+        Self::Pins(PinFormat::Okhttp),
+        Self::Pins(PinFormat::Trustkit),
+        Self::Pins(PinFormat::Curl),
+        Self::Verifier(Verifier::Node),
+        Self::Verifier(Verifier::Kotlin),
+        Self::Verifier(Verifier::Swift),
+    ];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Server(server) => server.word(),
+            Self::Pins(format) => format.word(),
+            Self::Verifier(verifier) => verifier.word(),
+        }
+    }
+
+    /// Its template.
+    pub fn template(self) -> Template {
+        match self {
+            Self::Server(server) => server.template(),
+            Self::Pins(format) => format.template(),
+            Self::Verifier(verifier) => verifier.template(),
+        }
+    }
+}
+
+/// A word for nobody.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{given} is none of {known}")]
+pub struct InvalidTarget {
+    given: String,
+    known: String,
+}
+
+impl InvalidTarget {
+    fn new(given: &str, known: &[&str]) -> Self {
+        Self {
+            given: quoted(given),
+            known: known.join(", "),
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let found = Self::ALL.into_iter().find(|target| target.word() == text);
+        found.ok_or_else(|| InvalidTarget::new(text, &Self::ALL.map(Self::word)))
+    }
+}
+
+impl FromStr for PinFormat {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let found = Self::ALL.into_iter().find(|format| format.word() == text);
+        found.ok_or_else(|| InvalidTarget::new(text, &Self::ALL.map(Self::word)))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_has_a_word_and_a_template_of_its_own() {
+        let mut words: Vec<&str> = Target::ALL.iter().map(|target| target.word()).collect();
+        let mut names: Vec<&str> = Target::ALL.iter().map(|target| target.template().name).collect();
+        for target in Target::ALL {
+            assert_eq!(target.word().parse::<Target>(), Ok(target));
+        }
+        for list in [&mut words, &mut names] {
+            list.sort_unstable();
+            list.dedup();
+            assert_eq!(
+                list.len(),
+                ServerTarget::ALL.len() + PinFormat::ALL.len() + Verifier::ALL.len()
+            );
+        }
+        assert!(
+            "Nginx"
+                .parse::<Target>()
+                .unwrap_err()
+                .to_string()
+                .contains("haproxy")
+        );
+    }
+}

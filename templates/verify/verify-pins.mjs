@@ -1,0 +1,144 @@
+// Verifies pins.jws, the pins that a PKI of `pki` signs for its apps. Node.js 18 or later; no other package.
+//
+//     import { verifyPins } from "./verify-pins.mjs";
+//     const { number, expires, sets } = verifyPins(token, { root, lastNumber, rootCrl });
+//
+// or:  node verify-pins.mjs root.crt pins.jws [LAST-NUMBER [root.pem]]
+//
+// It throws unless the token was signed by a CA for devices that this very root has issued. The root comes with the app; a device's
+// and a server's certificate chain to it as well, and what their keys sign is refused. An app keeps the sets that it knows where
+// this throws, and remembers `number`: an older token is refused.
+
+import { X509Certificate, createHash, verify } from "node:crypto";
+import fs from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const DIGITAL_SIGNATURE = 0x80;   // the first bit of keyUsage, RFC 5280 §4.2.1.3
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+const CLOCK_SKEW = 300;
+
+/**
+ * @param token       the text of pins.jws
+ * @param root        the root's certificate, PEM or DER
+ * @param lastNumber  the `number` of the last token that was taken; a lower one is refused
+ * @param now         seconds since 1970
+ * @param rootCrl     the root's CRL (crl/root.pem or root.crl), where a CA that was revoked is to be refused, too
+ */
+export function verifyPins(token, { root, lastNumber = 0, now = Date.now() / 1000, rootCrl }) {
+  const parts = token.trim().split(".");
+  demand(parts.length === 3, "no JWS in compact form");
+  const [header, payload] = parts.slice(0, 2).map((part) => JSON.parse(base64url(part).toString("utf8")));
+  const signature = base64url(parts[2]);
+  demand(header.alg === "ES256", "another algorithm than ES256");
+  demand(header.typ === "pki-pins+jws", "no pins, but another statement");
+  demand(!("crit" in header), "an extension that must be understood");
+  demand(Array.isArray(header.x5c) && header.x5c.length === 1, "not exactly one certificate");
+
+  const anchor = new X509Certificate(root);
+  const signer = new X509Certificate(Buffer.from(header.x5c[0], "base64"));
+  demand(anchor.ca && signer.ca, "signed by a certificate that is no CA's");
+  demand(signer.checkIssued(anchor) && signer.verify(anchor.publicKey), "signed by a CA that this root has not issued");
+  demand(keyUsage(signer) & DIGITAL_SIGNATURE, "signed by a CA that may not sign statements");
+  demand(signer.keyUsage?.includes(CLIENT_AUTH), "signed by a CA that is not for devices");   // Node.js calls the EKU so
+  for (const certificate of [anchor, signer]) {
+    demand(Date.parse(certificate.validFrom) <= now * 1000 && now * 1000 <= Date.parse(certificate.validTo),
+      "signed by a CA that is out of date");
+  }
+  if (rootCrl) demand(!revoked(rootCrl, anchor, signer), "signed by a CA that was revoked");
+
+  const { publicKey: key } = signer;
+  demand(key.asymmetricKeyDetails?.namedCurve === "prime256v1" && signature.length === 64, "another key than P-256");
+  const signed = Buffer.from(`${parts[0]}.${parts[1]}`);
+  demand(verify("sha256", signed, { key, dsaEncoding: "ieee-p1363" }, signature), "a signature that does not hold");
+
+  const { version, number, iat, exp, sets } = payload;
+  demand(version === 1, "another version than 1");
+  demand([number, iat, exp].every(Number.isSafeInteger) && number > 0 && iat < exp, "no number or dates");
+  demand(number >= lastNumber, "older than what is known");
+  demand(iat <= now + CLOCK_SKEW, "signed in the future");
+  demand(now < exp, "expired");
+  demand(Array.isArray(sets) && sets.every(isPinSet), "no pin sets");
+  return { number, expires: exp, sets };
+}
+
+function isPinSet(set) {
+  const isPin = ({ pin }) => typeof pin === "string" && /^[A-Za-z0-9+\/]{43}=$/.test(pin);
+  return typeof set.host === "string" && typeof set.include_subdomains === "boolean" && !Number.isNaN(Date.parse(set.expires))
+    && Array.isArray(set.pins) && set.pins.length >= 2 && set.pins.every(isPin);
+}
+
+function demand(holds, otherwise) {
+  if (!holds) throw new Error(`pins.jws: ${otherwise}`);
+}
+
+function base64url(text) {
+  const octets = Buffer.from(text, "base64url");
+  demand(octets.toString("base64url") === text, "no base64url");
+  return octets;
+}
+
+// The elements of a constructed value in DER: its tag, its content, and all of it.
+function elements(der) {
+  const found = [];
+  for (let at = 0; at < der.length;) {
+    let [length, content] = [der[at + 1], at + 2];
+    if (length & 0x80) {
+      const octets = length & 0x7f;
+      demand(octets >= 1 && octets <= 4, "a length that is no DER");
+      [length, content] = [der.readUIntBE(content, octets), content + octets];
+    }
+    const end = content + length;
+    demand(end <= der.length, "cut short");
+    found.push({ tag: der[at], content: der.subarray(content, end), whole: der.subarray(at, end) });
+    at = end;
+  }
+  return found;
+}
+
+// The first octet of keyUsage (RFC 5280 §4.2.1.3), which X509Certificate does not tell; 0 where there is none.
+function keyUsage(certificate) {
+  const [tbs] = elements(elements(certificate.raw)[0].content);
+  const extensions = elements(tbs.content).find(({ tag }) => tag === 0xa3);
+  for (const { content } of extensions ? elements(elements(extensions.content)[0].content) : []) {
+    const parts = elements(content);
+    if (parts[0].content.equals(Buffer.from([0x55, 0x1d, 0x0f]))) return elements(parts.at(-1).content)[0].content[1] ?? 0;
+  }
+  return 0;
+}
+
+// Whether the root's CRL, which must be the root's, lists the signer (RFC 5280 §5.1).
+function revoked(crl, anchor, signer) {
+  const text = crl.toString("latin1");
+  const der = text.includes("-----BEGIN") ? Buffer.from(text.replace(/-----[^-]+-----/g, ""), "base64") : Buffer.from(crl);
+  const [tbs, , signature] = elements(elements(der)[0].content);
+  demand(verify("sha256", tbs.whole, anchor.publicKey, signature.content.subarray(1)), "a CRL that is not the root's");
+  const parts = elements(tbs.content);
+  // After the dates; without entries there is no such list.
+  const last = parts.findLastIndex(({ tag }) => tag === 0x17 || tag === 0x18);
+  const entries = parts[last + 1]?.tag === 0x30 ? elements(parts[last + 1].content) : [];
+  const serial = BigInt(`0x${signer.serialNumber}`);
+  return entries.some(({ content }) => BigInt(`0x${elements(content)[0].content.toString("hex")}`) === serial);
+}
+
+/** Whether a TLS connection's server has one of the pins of its host: for `checkServerIdentity`, after tls.checkServerIdentity. */
+export function hasPin(sets, host, certificate) {
+  const covers = (set) => set.host === host || (set.include_subdomains && host.endsWith(`.${set.host}`));
+  const spki = new X509Certificate(certificate.raw).publicKey.export({ type: "spki", format: "der" });
+  const pin = createHash("sha256").update(spki).digest("base64");
+  return sets.filter(covers).some((set) => set.pins.some((pinned) => pinned.pin === pin));
+}
+
+if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  const [root, token, lastNumber, rootCrl] = process.argv.slice(2);
+  try {
+    const pins = verifyPins(fs.readFileSync(token, "utf8"), {
+      root: fs.readFileSync(root),
+      lastNumber: Number(lastNumber ?? 0),
+      rootCrl: rootCrl && fs.readFileSync(rootCrl),
+    });
+    console.log(JSON.stringify(pins));
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,286 @@
+//! `pki config` as an operator meets it: what it takes from the home, what it refuses, and whose template it uses.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Finished, Home, finish};
+
+const PINS: [&str; 2] = [
+    "bv7Qf6J7AGO6D+aKkFHTIm0rmtq2MjTEOjVlPiL7Fd0=",
+    "AGPcI/fWmlQtH7jhDC7k3H/muMvsWuhYMyzYpFYLp04=",
+];
+
+fn config(home: &Home, arguments: &[&str]) -> Finished {
+    finish(&mut home.pki(&[&["config"], arguments].concat()), b"")
+}
+
+/// Has the home know these hosts, as its last publication tells them.
+fn publish_pins(home: &Home, hosts: &[&str]) {
+    let pin = |pin: &str, role: &str| json!({ "pin": pin, "role": role, "since": "2026-11-01T00:00:00Z" });
+    let sets: Vec<Value> = hosts
+        .iter()
+        .map(|host| {
+            json!({
+                "host": host, "include_subdomains": false, "expires": "2027-11-22T10:00:00Z",
+                "pins": [pin(PINS[0], "active"), pin(PINS[1], "backup")],
+            })
+        })
+        .collect();
+    std::fs::create_dir_all(home.public("pins")).unwrap();
+    let text = json!({ "version": 1, "number": 7, "iat": 1_795_000_000, "exp": 1_800_000_000, "sets": sets });
+    std::fs::write(home.public("pins/pins.json"), text.to_string()).unwrap();
+}
+
+#[test]
+fn a_server_that_nobody_named_and_no_home_knows_is_an_error_that_says_how_to_name_it() {
+    let home = Home::bare();
+    let said = config(&home, &["nginx"]).exits(1);
+    assert!(
+        said.stderr.contains("`pki config nginx api.acme.example`"),
+        "{said}"
+    );
+    for by in [&["nginx", "api.acme.example"][..], &["nginx", "api.acme.example"]] {
+        let said = config(&home, by).ok();
+        assert!(said.stdout.contains("server_name api.acme.example;"), "{said}");
+    }
+    config(&home, &["nginx", "*.acme.example"]).exits(2);
+}
+
+#[test]
+fn the_only_host_need_not_be_named_and_of_several_one_is_to_be_chosen() {
+    let home = Home::bare();
+    publish_pins(&home, &["api.acme.example"]);
+    assert!(
+        config(&home, &["nginx"])
+            .ok()
+            .stdout
+            .contains("server_name api.acme.example;")
+    );
+    publish_pins(&home, &["api.acme.example", "chat.acme.example"]);
+    for target in ["nginx", "curl"] {
+        let said = config(&home, &[target]).exits(1);
+        assert!(
+            said.stderr.contains("api.acme.example, chat.acme.example"),
+            "{said}"
+        );
+        assert!(said.stderr.contains("name one of them"), "{said}");
+    }
+    // One file of an app has room for all.
+    let said = config(&home, &["android"]).ok();
+    assert_eq!(said.stdout.matches("<domain-config").count(), 2, "{said}");
+    let said = config(&home, &["android", "chat.acme.example"]).ok();
+    assert_eq!(said.stdout.matches("<domain-config").count(), 1, "{said}");
+}
+
+#[test]
+fn without_pins_an_app_is_told_how_to_have_some() {
+    let home = Home::bare();
+    for target in ["android", "ios", "okhttp", "trustkit", "curl"] {
+        let said = config(&home, &[target]).exits(1);
+        assert!(said.stderr.contains("`pki server add HOST`"), "{said}");
+    }
+    publish_pins(&home, &["api.acme.example"]);
+    let said = config(&home, &["ios", "other.acme.example"]).exits(1);
+    assert!(
+        said.stderr.contains("`pki server add other.acme.example`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn paths_are_those_of_the_first_publication_unless_they_are_given() {
+    let home = Home::bare();
+    let named = |arguments: &[&str]| {
+        config(&home, &[&["nginx", "api.acme.example"], arguments].concat())
+            .ok()
+            .stdout
+    };
+    let text = named(&[]);
+    assert!(text.contains("\"/etc/pki/public/crl/bundle.pem\""), "{text}");
+    assert!(text.contains("\"/etc/pki/server/revoked.map\""), "{text}");
+    assert!(text.contains("\"/etc/pki/api.acme.example.crt\""), "{text}");
+    home.configure_table(
+        "[[publish]]\npublic = \"/srv/a/public\"\n\n[[publish]]\nserver = \"/srv/b/server\"\n",
+    );
+    let text = named(&[]);
+    assert!(text.contains("\"/srv/a/public/crl/bundle.pem\""), "{text}");
+    assert!(text.contains("\"/srv/b/server/revoked.map\""), "{text}");
+    let text = named(&[
+        "--public",
+        "/p/",
+        "--server-dir",
+        "/s",
+        "--cert",
+        "/c.pem",
+        "--key",
+        "/k.pem",
+        "--port",
+        "8443",
+    ]);
+    for said in [
+        "\"/p/crl/bundle.pem\"",
+        "\"/s/allowed.map\"",
+        "\"/c.pem\"",
+        "\"/k.pem\"",
+        "listen 8443 ssl",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}
+
+#[test]
+fn a_path_that_a_language_cannot_say_is_refused_and_one_that_it_can_is_quoted() {
+    let home = Home::bare();
+    let with_path = |target: &str, path: &str| config(&home, &[target, "api.acme.example", "--public", path]);
+    for (target, path, character) in [
+        ("nginx", "/srv/$pki", "'$'"),
+        ("haproxy", "/srv/my pki", "' '"),
+        ("apache", "/srv/%{pki}", "'%'"),
+        ("caddy", "/srv/{pki}", "'{'"),
+        ("node", "/srv/p\nki", "control"),
+    ] {
+        let said = with_path(target, path).exits(1);
+        assert!(said.stderr.contains(character), "{said}");
+        assert!(said.stdout.is_empty(), "{said}");
+    }
+    for (target, path, quoted) in [
+        (
+            "nginx",
+            "/srv/my \"pki\"; } #",
+            r#""/srv/my \"pki\"; } #/crl/bundle.pem""#,
+        ),
+        ("apache", "/srv/my \"pki\"", r#""/srv/my \"pki\"/crl/bundle.pem""#),
+        ("caddy", "/srv/my \"pki\"", r#""/srv/my \"pki\"/ca/root.crt""#),
+        (
+            "envoy",
+            "/srv/my \"pki\": {",
+            r#""/srv/my \"pki\": {/crl/bundle.pem""#,
+        ),
+        ("node", "/srv/${pki}\"\\", r#"PUBLIC = "/srv/${pki}\"\\";"#),
+        ("aws-alb", "/srv/$(pki)'", r"PUBLIC='/srv/$(pki)'\'''"),
+    ] {
+        let said = with_path(target, path).ok();
+        assert!(said.stdout.contains(quoted), "{quoted}: {said}");
+    }
+    let said = with_path("nginx", "web/public").exits(1);
+    assert!(said.stderr.contains("not absolute"), "{said}");
+    let said = config(
+        &home,
+        &[
+            "haproxy",
+            "api.acme.example",
+            "--cert",
+            "/a.crt",
+            "--key",
+            "/b.key",
+        ],
+    )
+    .exits(1);
+    assert!(said.stderr.contains("beside the certificate"), "{said}");
+    let said = config(
+        &home,
+        &["nginx", "api.acme.example", "--upstream", "https://app:1"],
+    )
+    .exits(2);
+    assert!(said.stderr.contains("http://127.0.0.1:3000"), "{said}");
+}
+
+#[test]
+fn a_flag_that_has_no_meaning_for_a_target_is_wrong_usage() {
+    let home = Home::bare();
+    for arguments in [
+        &["android", "--upstream", "http://127.0.0.1:1"][..],
+        &["verify-node", "--port", "1"],
+        &["nginx", "api.acme.example", "--private-ca"],
+    ] {
+        let said = config(&home, arguments).exits(2);
+        assert!(said.stderr.contains("has no meaning for"), "{said}");
+    }
+    let said = config(&home, &["lighttpd"]).exits(2);
+    assert!(said.stderr.contains("haproxy"), "{said}");
+}
+
+#[test]
+fn a_template_of_the_home_takes_the_place_of_the_one_built_in_and_a_broken_one_is_named_with_its_line() {
+    let home = Home::bare();
+    let directory = home.home().join("templates/config");
+    std::fs::create_dir_all(&directory).unwrap();
+    let place = directory.join("nginx.conf");
+    std::fs::write(
+        &place,
+        "# ours\nserver_name {{ host }};\nssl_crl {{ public ~ \"/x\" }};\n",
+    )
+    .unwrap();
+    let said = config(&home, &["nginx", "api.acme.example"]).ok();
+    assert_eq!(
+        said.stdout,
+        "# ours\nserver_name api.acme.example;\nssl_crl \"/etc/pki/public/x\";\n"
+    );
+    for (text, line) in [
+        ("one\ntwo\n{{ hots }}\n", "line 3"),
+        ("one\n{% if host %}\n", "line"),
+        ("one\n{{ networks }}\n", "line 2"),
+    ] {
+        std::fs::write(&place, text).unwrap();
+        let said = config(&home, &["nginx", "api.acme.example"]).exits(1);
+        assert!(said.stderr.contains("config/nginx.conf"), "{said}");
+        assert!(said.stderr.contains(line), "{line}: {said}");
+        assert!(said.stderr.contains("the one built in takes its place"), "{said}");
+    }
+}
+
+#[test]
+fn the_template_itself_is_printed_and_printed_from_the_home_it_gives_the_same() {
+    let home = Home::bare();
+    let built_in = config(&home, &["nginx", "api.acme.example"]).ok().stdout;
+    let directory = home.home().join("templates/config");
+    std::fs::create_dir_all(&directory).unwrap();
+    let template = config(&home, &["nginx", "--template"]).ok().stdout;
+    assert!(template.contains("{{ host }}"), "{template}");
+    std::fs::write(directory.join("nginx.conf"), format!("{template}# ours\n")).unwrap();
+    let ours = config(&home, &["nginx", "api.acme.example"]).ok().stdout;
+    assert_eq!(ours, format!("{built_in}# ours\n"));
+    assert_eq!(config(&home, &["nginx", "--template"]).ok().stdout, template);
+}
+
+#[test]
+fn as_json_the_configuration_is_one_member_of_one_document() {
+    let home = Home::bare();
+    let said = config(&home, &["nginx", "api.acme.example", "--json"])
+        .ok()
+        .json();
+    assert_eq!(said["version"], 1);
+    assert_eq!(said["target"], "nginx");
+    assert_eq!(said["host"], "api.acme.example");
+    let text = config(&home, &["nginx", "api.acme.example"]).ok().stdout;
+    assert_eq!(said["configuration"], text);
+}
+
+#[test]
+fn allowed_networks_reach_every_server() {
+    let home = Home::bare();
+    home.configure("allowed_networks", r#"["192.0.2.0/24", "2001:db8::/32"]"#);
+    for target in [
+        "nginx",
+        "haproxy",
+        "apache",
+        "envoy",
+        "node",
+        "caddy",
+        "aws-alb",
+        "aws-api-gateway",
+    ] {
+        let text = config(&home, &[target, "api.acme.example"]).ok().stdout;
+        for address in ["192.0.2.0", "2001:db8::"] {
+            assert!(text.contains(address), "{target} {address}: {text}");
+        }
+    }
+    home.configure("allowed_networks", r#"["192.0.2.7/24"]"#);
+    let said = config(&home, &["nginx", "api.acme.example"]).exits(1);
+    assert!(
+        said.stderr.contains("allowed_networks") && said.stderr.contains("192.0.2.7/24"),
+        "{said}"
+    );
+}

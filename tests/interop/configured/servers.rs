@@ -1,0 +1,364 @@
+//! The servers: how each is started with what `pki config` prints, and told of a new publication.
+
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use super::upstream::Upstream;
+use crate::support::{
+    HOST, Home, Server, ServerCertificate, envoy, finish, free_port, is_root, need, need_envoy, program,
+    wait_until,
+};
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Nginx,
+    Haproxy,
+    Apache,
+    Envoy,
+    Node,
+    Caddy,
+}
+
+/// What a server takes up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumes {
+    Nothing,
+    Sessions,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Apache => "apache",
+            Self::Envoy => "envoy",
+            Self::Node => "node",
+            Self::Caddy => "caddy",
+        }
+    }
+
+    /// The directory that the home publishes to.
+    pub fn place(self) -> &'static str {
+        match self {
+            Self::Haproxy => "web",
+            Self::Nginx | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => "the \"web\"; #1",
+        }
+    }
+
+    pub fn is_installed(self) -> bool {
+        need(&["curl", "openssl", "timeout", "python3"])
+            && match self {
+                Self::Nginx => need(&["nginx"]),
+                Self::Haproxy => need(&["haproxy"]),
+                Self::Apache => need(&["apache2"]),
+                Self::Envoy => need_envoy(),
+                Self::Node => need(&["node"]),
+                Self::Caddy => need(&["caddy", "jq"]),
+            }
+    }
+
+    /// Caddy goes by its list alone, and says so.
+    pub fn reads_crls(self) -> bool {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node => true,
+            Self::Caddy => false,
+        }
+    }
+
+    /// Caddy has no word for that in its Caddyfile; its list is asked on each request.
+    pub fn resumes(self) -> Resumes {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node => Resumes::Nothing,
+            Self::Caddy => Resumes::Sessions,
+        }
+    }
+}
+
+/// Has the home publish to a place of its own, which the account of Apache's workers can read, and whose name wants quoting where the
+/// server can be told such a name at all.
+pub fn publish_outside(kind: Kind, home: &Home) {
+    let group = if is_root() { "group = \"www-data\"\n" } else { "" };
+    let web = home.path(kind.place());
+    std::fs::set_permissions(home.path(""), Permissions::from_mode(0o755)).unwrap();
+    home.configure_table(&format!(
+        "[[publish]]\npublic = '{0}/public'\nserver = '{0}/server'\n{group}",
+        web.display()
+    ));
+    std::fs::create_dir(&web).unwrap();
+    std::fs::set_permissions(&web, Permissions::from_mode(0o755)).unwrap();
+    home.run(&["publish"]);
+}
+
+/// A server that runs with what `pki config` has printed for it.
+pub struct Running {
+    pub server: Server,
+    kind: Kind,
+    upstream: Upstream,
+    log: std::path::PathBuf,
+}
+
+impl Running {
+    pub fn start(kind: Kind, home: &Home) -> Self {
+        ServerCertificate::make(home);
+        let upstream = Upstream::start();
+        let log = home.path(format!("{}.log", kind.word()));
+        // Between the choice of a port and its use another program may take it.
+        for _ in 0..5 {
+            let port = free_port();
+            prepare(kind, home, port, upstream.port);
+            if let Some(server) = run(kind, home, port) {
+                return Self {
+                    server,
+                    kind,
+                    upstream,
+                    log,
+                };
+            }
+        }
+        panic!(
+            "{kind:?} does not start: {}",
+            std::fs::read_to_string(log).unwrap()
+        );
+    }
+
+    /// How many requests have reached the application.
+    pub fn served(&self) -> usize {
+        self.upstream.served()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has said so.
+    pub fn await_log(&self, words: &str) {
+        wait_until(words, || self.log().contains(words).then_some(()));
+    }
+
+    /// Does what the configuration says is to be done after a publication.
+    pub fn reload(&mut self, home: &Home) {
+        let log = self.log.clone();
+        let count = move |word: &str| {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            text.matches(word).count()
+        };
+        let again = |signal, word: &str| {
+            let before = count(word);
+            self.server.signal(signal);
+            wait_until(word, || (count(word) > before).then_some(()));
+        };
+        match self.kind {
+            Kind::Nginx => again(Signal::HUP, "exited with code 0"),
+            Kind::Haproxy => again(Signal::USR2, "Loading success"),
+            Kind::Apache => again(Signal::USR1, "resuming normal operations"),
+            // By itself.
+            Kind::Node => self.await_log("publication read"),
+            Kind::Envoy => {
+                let port = self.server.port;
+                self.server.end();
+                self.server = run(self.kind, home, port).unwrap();
+            }
+            Kind::Caddy => {
+                list_for_caddy(home);
+                let mut reload = caddy(home, "reload");
+                reload.args([
+                    "--address",
+                    &format!("unix/{}", home.path("caddy.sock").display()),
+                ]);
+                finish(&mut reload, b"").ok();
+            }
+        }
+    }
+}
+
+/// Writes the configuration, and what belongs around it on this machine.
+fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16) {
+    let [crt, key] = ["server.crt", "server.key"].map(|file| home.path(file).display().to_string());
+    let [port, upstream] = [port.to_string(), format!("http://127.0.0.1:{upstream}")];
+    let mut arguments = vec![
+        "config",
+        kind.word(),
+        HOST,
+        "--port",
+        &port,
+        "--cert",
+        &crt,
+        "--key",
+        &key,
+    ];
+    arguments.extend(["--upstream", &upstream]);
+    let text = home.run(&arguments).stdout;
+    let place = home.path("").display().to_string();
+    let write = |name: &str, text: &str| std::fs::write(home.path(name), text).unwrap();
+    match kind {
+        Kind::Nginx => {
+            let mut around =
+                String::from("daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log nginx.log info;\n");
+            around.push_str("events {}\nhttp {\n");
+            for temp in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+                around.push_str(&format!("{temp}_temp_path {temp}.temp;\n"));
+            }
+            write("nginx.conf", &format!("{around}include pki.conf;\n}}\n"));
+            write("pki.conf", &text.replace("/var/log/nginx/", ""));
+        }
+        Kind::Haproxy => {
+            let own = |line: &&str| is_root() || !["    user haproxy", "    group haproxy"].contains(line);
+            write(
+                "haproxy.cfg",
+                &text
+                    .lines()
+                    .filter(own)
+                    .map(|line| format!("{line}\n"))
+                    .collect::<String>(),
+            );
+        }
+        Kind::Apache => {
+            let mut around = format!(
+                "ServerRoot \"{place}\"\nServerName {HOST}\nPidFile apache.pid\nErrorLog apache.log\n"
+            );
+            around.push_str(&format!(
+                "Define APACHE_LOG_DIR {place}\nDefaultRuntimeDir {place}\n"
+            ));
+            for module in [
+                "mpm_event",
+                "authz_core",
+                "authz_host",
+                "headers",
+                "proxy",
+                "proxy_http",
+                "rewrite",
+                "ssl",
+            ] {
+                around.push_str(&format!(
+                    "LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"
+                ));
+            }
+            if is_root() {
+                around.push_str("User www-data\nGroup www-data\n");
+            }
+            write("apache.conf", &format!("{around}Include pki-site.conf\n"));
+            write("pki-site.conf", &text);
+        }
+        Kind::Envoy => write("envoy.yaml", &text),
+        Kind::Node => {
+            write("server.mjs", &text);
+            // An application that imports it, and answers as the others' application does.
+            write(
+                "application.mjs",
+                "import { deviceServer } from \"./server.mjs\";\n\
+                 deviceServer((request, response) => {\n\
+                   const named = Object.keys(request.headers).filter((n) => n.replaceAll(\"_\", \"-\") === \"x-client-device\");\n\
+                   const same = named.every((name) => request.headers[name] === request.device.address);\n\
+                   response.end(`device=[${same && named.length === 1 ? request.device.address : \"?\"}]\\n`);\n\
+                 }).listen(Number(process.argv[2]), \"127.0.0.1\");\n",
+            );
+        }
+        Kind::Caddy => {
+            let place = home.path("devices.map").display().to_string();
+            let admin = format!(
+                "auto_https off\n\tadmin unix/{}",
+                home.path("caddy.sock").display()
+            );
+            write(
+                "Caddyfile",
+                &text
+                    .replace("/etc/caddy/devices.map", &place)
+                    .replacen("auto_https off", &admin, 1),
+            );
+            list_for_caddy(home);
+        }
+    }
+}
+
+fn run(kind: Kind, home: &Home, port: u16) -> Option<Server> {
+    let mut command = match kind {
+        Kind::Nginx => {
+            let mut nginx = program("nginx");
+            nginx
+                .arg("-p")
+                .arg(home.path(""))
+                .args(["-e", "nginx.log", "-c", "nginx.conf"]);
+            nginx
+        }
+        Kind::Haproxy => {
+            let mut haproxy = program("haproxy");
+            haproxy.args(["-W", "-f", "haproxy.cfg"]);
+            haproxy
+        }
+        Kind::Apache => {
+            let mut apache = program("apache2");
+            apache
+                .args(["-D", "FOREGROUND", "-f"])
+                .arg(home.path("apache.conf"));
+            apache
+        }
+        Kind::Envoy => {
+            let mut envoy = envoy();
+            envoy.args([
+                "-c",
+                "envoy.yaml",
+                "--disable-hot-restart",
+                "--concurrency",
+                "1",
+                "-l",
+                "warning",
+            ]);
+            envoy
+        }
+        Kind::Node => {
+            let mut node = program("node");
+            node.arg("application.mjs").arg(port.to_string());
+            node
+        }
+        Kind::Caddy => caddy(home, "run"),
+    };
+    let log = File::options()
+        .append(true)
+        .create(true)
+        .open(home.path(format!("{}.log", kind.word())))
+        .unwrap();
+    command.current_dir(home.path("")).stdin(Stdio::null());
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    let ready = || {
+        let open = std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        open.then_some(port)
+    };
+    Server::start(&mut command, ready)
+}
+
+fn caddy(home: &Home, verb: &str) -> Command {
+    let mut caddy = program("caddy");
+    caddy
+        .args([verb, "--config", "Caddyfile", "--adapter", "caddyfile"])
+        .current_dir(home.path(""))
+        .env("HOME", home.path(""))
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_DATA_HOME");
+    caddy
+}
+
+/// Makes Caddy's list as the comments of its configuration say.
+fn list_for_caddy(home: &Home) {
+    let text = std::fs::read_to_string(home.path("Caddyfile")).unwrap();
+    let script: String = text
+        .lines()
+        .skip_while(|line| !line.contains("jq -r"))
+        .take_while(|line| line.starts_with("#     "))
+        .map(|line| format!("{}\n", &line[6..]))
+        .collect();
+    let script = script
+        .replace(
+            "DEVICES.JSON",
+            &format!("'{}/server/devices.json'", Kind::Caddy.place()),
+        )
+        .replace("/etc/caddy/devices.new", "devices.new")
+        .replace("DEVICES.MAP", "devices.map")
+        .replace("&& systemctl reload caddy", "");
+    assert!(script.contains("done > devices.new && mv"), "{script}");
+    home.foreign("sh", &["-e", "-c", &script]).ok();
+}

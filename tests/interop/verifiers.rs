@@ -1,0 +1,259 @@
+//! The reference verifiers of `pins.jws` against tokens signed by everybody who should not have: each says why it refuses.
+
+use crate::support::{Finished, Home, finish, need, program};
+
+/// Makes the tokens, `cases/NAME.jws`, each with a key and a certificate of the directory.
+const FORGE: &str = r#"
+import crypto from "node:crypto";
+import fs from "node:fs";
+const now = Math.floor(Date.now() / 1000);
+const pin = (n) => ({ pin: Buffer.alloc(32, n).toString("base64"), role: n ? "backup" : "active", since: "2026-11-01T00:00:00Z" });
+const set = { host: "api.acme.example", include_subdomains: false, expires: "2099-01-01T00:00:00Z", pins: [pin(0), pin(1)] };
+const good = { version: 1, number: 7, iat: now - 60, exp: now + 86400 * 36500, sets: [set] };
+const der = (file) => new crypto.X509Certificate(fs.readFileSync(file)).raw.toString("base64");
+const encode = (value) => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
+function token(name, { key = "issuing", payload = good, header = {}, change = (t) => t }) {
+  const head = { alg: "ES256", typ: "pki-pins+jws", x5c: [der(`${key}.crt`)], ...header };
+  const signed = `${encode(head)}.${encode(payload)}`;
+  const secret = { key: fs.readFileSync(`${key}.key`), dsaEncoding: "ieee-p1363" };
+  const signature = crypto.sign("sha256", Buffer.from(signed), secret).toString("base64url");
+  fs.writeFileSync(`cases/${name}.jws`, change(`${signed}.${signature}`));
+}
+fs.mkdirSync("cases");
+token("good", {});
+token("good-with-a-line-end", { change: (t) => t + "\n" });
+for (const key of ["device", "server", "servers-ca", "for-servers-with-digital-signature", "for-devices-without-digital-signature",
+  "below-issuing", "stranger", "revoked", "root"]) token(key, { key });
+token("two-certificates", { header: { x5c: [der("issuing.crt"), der("root.crt")] } });
+token("no-certificate", { header: { x5c: [] } });
+token("somebody-elses-certificate", { key: "device", header: { x5c: [der("issuing.crt")] } });
+token("manifest", { header: { typ: "pki-manifest+jws" } });
+token("no-algorithm", { header: { alg: "none" }, change: (t) => t.slice(0, t.lastIndexOf(".") + 1) });
+token("another-algorithm", { header: { alg: "HS256" } });
+token("critical", { header: { crit: ["b64"], b64: false } });
+token("changed", { change: (t) => { const [h, , s] = t.split("."); return [h, encode({ ...good, number: 8 }), s].join("."); } });
+token("cut", { change: (t) => t.slice(0, -4) });
+token("older", { payload: { ...good, number: 4 } });
+token("expired", { payload: { ...good, iat: now - 7200, exp: now - 3600 } });
+token("future", { payload: { ...good, iat: now + 3600 } });
+token("version-2", { payload: { ...good, version: 2 } });
+token("one-pin", { payload: { ...good, sets: [{ ...set, pins: [pin(0)] }] } });
+token("no-pin", { payload: { ...good, sets: [{ ...set, pins: [{ pin: "AAAA" }, { pin: "AAAA" }] }] } });
+token("no-sets", { payload: { ...good, sets: undefined } });
+token("no-json", { payload: "pins" });
+"#;
+
+/// Every case with a part of the reason that must be told; the good ones with none. The last number is 5.
+const CASES: [(&str, Option<&str>); 28] = [
+    ("good", None),
+    ("good-with-a-line-end", None),
+    ("device", Some("no CA's")),
+    ("server", Some("no CA's")),
+    ("servers-ca", Some("may not sign statements")),
+    ("for-servers-with-digital-signature", Some("not for devices")),
+    (
+        "for-devices-without-digital-signature",
+        Some("may not sign statements"),
+    ),
+    ("below-issuing", Some("this root has not issued")),
+    ("stranger", Some("")),
+    ("revoked", Some("revoked")),
+    ("root", Some("may not sign statements")),
+    ("two-certificates", Some("exactly one certificate")),
+    ("no-certificate", Some("exactly one certificate")),
+    ("somebody-elses-certificate", Some("does not hold")),
+    ("manifest", Some("another statement")),
+    ("no-algorithm", Some("another algorithm")),
+    ("another-algorithm", Some("another algorithm")),
+    ("critical", Some("must be understood")),
+    ("changed", Some("does not hold")),
+    ("cut", Some("")),
+    ("older", Some("older")),
+    ("expired", Some("expired")),
+    ("future", Some("future")),
+    ("version-2", Some("version")),
+    ("one-pin", Some("no pin set")),
+    ("no-pin", Some("no pin set")),
+    ("no-sets", Some("")),
+    ("no-json", Some("")),
+];
+
+#[test]
+fn node_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
+    if !need(&["node", "openssl", "sh"]) {
+        return;
+    }
+    let home = forged();
+    let script = home.run(&["config", "verify-node"]).stdout;
+    std::fs::write(home.path("verify-pins.mjs"), script).unwrap();
+    for (name, why) in CASES {
+        let token = format!("cases/{name}.jws");
+        judge(
+            name,
+            why,
+            &home.foreign(
+                "node",
+                &["verify-pins.mjs", "root.crt", &token, "5", "root.crl.pem"],
+            ),
+        );
+    }
+    let said = home.foreign(
+        "node",
+        &[
+            "verify-pins.mjs",
+            "root.crt",
+            "cases/good.jws",
+            "7",
+            "root.crl.pem",
+        ],
+    );
+    assert_eq!(said.ok().json()["sets"][0]["host"], "api.acme.example");
+    // A CRL in DER, one that lists nobody, and one that is another root's.
+    let crl = |file: &str| {
+        home.foreign(
+            "node",
+            &["verify-pins.mjs", "root.crt", "cases/revoked.jws", "0", file],
+        )
+    };
+    assert!(crl("root.crl").exits(1).stderr.contains("revoked"));
+    let empty = home.public("crl/root.pem");
+    crl(empty.to_str().unwrap()).ok();
+    assert!(crl("stranger.crl.pem").exits(1).stderr.contains("not the root's"));
+    // Another root, and the issuing authority out of date.
+    let said = home.foreign(
+        "node",
+        &["verify-pins.mjs", "stranger-root.crt", "cases/good.jws"],
+    );
+    assert!(said.exits(1).stderr.contains("has not issued"));
+    let late = "import('./verify-pins.mjs').then(({ verifyPins }) => verifyPins(require('fs').readFileSync('cases/good.jws', 'utf8'), \
+                { root: require('fs').readFileSync('root.crt'), now: Date.now() / 1000 + 6 * 365 * 86400 }))";
+    assert!(
+        home.foreign("node", &["-e", late])
+            .exits(1)
+            .stderr
+            .contains("out of date")
+    );
+}
+
+#[test]
+fn kotlin_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
+    if !need(&["kotlinc", "java", "node", "openssl", "sh"]) {
+        return;
+    }
+    // Android has org.json built in; Debian has Android's.
+    let jar = "/usr/share/java/json-android.jar";
+    let home = forged();
+    let script = home.run(&["config", "verify-kotlin"]).stdout;
+    std::fs::write(home.path("PinsVerifier.kt"), script).unwrap();
+    let main = "import java.io.File\nimport java.security.cert.*\nimport java.time.Instant\n\
+         fun main(arguments: Array<String>) {\n    val factory = CertificateFactory.getInstance(\"X.509\")\n    \
+         val root = File(\"root.crt\").inputStream().use { factory.generateCertificate(it) as X509Certificate }\n    \
+         val crl = File(\"root.crl\").inputStream().use { factory.generateCRL(it) as X509CRL }\n    \
+         for (name in arguments) {\n        val said = try {\n            \
+         verifyPins(File(\"cases/$name.jws\").readText(), root, 5, Instant.now(), crl).sets[0].host\n        \
+         } catch (error: Exception) { \"refused: ${error.message}\" }\n        println(\"$name\\t$said\")\n    }\n}\n";
+    std::fs::write(home.path("Main.kt"), main).unwrap();
+    let mut compile = program("kotlinc");
+    compile.args([
+        "PinsVerifier.kt",
+        "Main.kt",
+        "-cp",
+        jar,
+        "-include-runtime",
+        "-d",
+        "verifier.jar",
+    ]);
+    compile.current_dir(home.path(""));
+    finish(&mut compile, b"").ok();
+    let path = format!("verifier.jar:{jar}");
+    let mut arguments = vec!["-cp", &path, "MainKt"];
+    arguments.extend(CASES.map(|(name, _)| name));
+    let said = home.foreign("java", &arguments).ok();
+    for (name, why) in CASES {
+        let line = said
+            .stdout
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}\t")))
+            .unwrap();
+        match why {
+            None => assert_eq!(line, "api.acme.example", "{name}: {said}"),
+            // What Java's own classes refuse they say in their own words.
+            Some(_) => assert!(line.starts_with("refused: "), "{name}: {said}"),
+        }
+    }
+    for (name, why) in [
+        ("device", "no CA's"),
+        ("server", "no CA's"),
+        ("servers-ca", "may not sign"),
+        ("revoked", "revoked"),
+    ] {
+        assert!(
+            said.stdout.contains(&format!("{name}\trefused: pins.jws: ")) && said.stdout.contains(why),
+            "{said}"
+        );
+    }
+}
+
+fn judge(name: &str, why: Option<&str>, said: &Finished) {
+    match why {
+        None => assert_eq!(said.code, Some(0), "{name}: {said}"),
+        Some(why) => {
+            assert_eq!(said.code, Some(1), "{name}: {said}");
+            assert!(
+                said.stderr.contains(why) && said.stdout.is_empty(),
+                "{name}: {said}"
+            );
+        }
+    }
+}
+
+/// A home, and beside it the keys of everybody, and a token of each.
+fn forged() -> Home {
+    let home = Home::staffed();
+    let [leaf, _, key] = home.opened(&home.alice());
+    std::fs::copy(leaf, home.path("device.crt")).unwrap();
+    std::fs::copy(key, home.path("device.key")).unwrap();
+    let stranger = Home::bare();
+    for (file, from) in [
+        ("stranger-issuing", "issuing/issuing"),
+        ("stranger-root", "root/root"),
+    ] {
+        for ending in ["crt", "key"] {
+            std::fs::copy(
+                stranger.home().join(format!("{from}.{ending}")),
+                home.path(format!("{file}.{ending}")),
+            )
+            .unwrap();
+        }
+    }
+    std::fs::copy(stranger.public("crl/root.pem"), home.path("stranger.crl.pem")).unwrap();
+    home.foreign("sh", &["-e", "-c", AUTHORITIES]).ok();
+    std::fs::write(home.path("forge.mjs"), FORGE).unwrap();
+    home.foreign("node", &["forge.mjs"]).ok();
+    home
+}
+
+/// Certificates that chain to the root and may not sign pins; the root's CRL, which lists one of them.
+const AUTHORITIES: &str = r#"
+plain() { openssl pkey -in "$1" -passin "file:$2" -out "$3"; }
+plain home/root/root.key root-passphrase root.key; cp home/root/root.crt root.crt
+plain home/issuing/issuing.key issuing-passphrase issuing.key; cp home/issuing/issuing.crt issuing.crt
+plain stranger-issuing.key issuing-passphrase stranger.key; cp stranger-issuing.crt stranger.crt
+certify() {
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout $1.key -out $1.csr -subj "/O=Acme Ltd/CN=$1"
+    printf '%b' "$3" > $1.ext
+    openssl x509 -req -in $1.csr -days 30 -CA $2.crt -CAkey $2.key -extfile $1.ext -out $1.crt
+}
+ca='basicConstraints=critical,CA:TRUE\n'
+certify servers-ca root "${ca}keyUsage=critical,keyCertSign,cRLSign\nextendedKeyUsage=serverAuth\n"
+certify server servers-ca 'keyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\nsubjectAltName=DNS:api.acme.example\n'
+certify for-servers-with-digital-signature root "${ca}keyUsage=critical,keyCertSign,cRLSign,digitalSignature\nextendedKeyUsage=serverAuth\n"
+certify for-devices-without-digital-signature root "${ca}keyUsage=critical,keyCertSign,cRLSign\nextendedKeyUsage=clientAuth\n"
+certify below-issuing issuing "${ca}keyUsage=critical,keyCertSign,cRLSign,digitalSignature\nextendedKeyUsage=clientAuth\n"
+certify revoked root "${ca}keyUsage=critical,keyCertSign,cRLSign,digitalSignature\nextendedKeyUsage=clientAuth\n"
+printf '[ca]\ndefault_ca=x\n[x]\ndatabase=index.txt\ndefault_md=sha256\ndefault_crl_days=30\n' > ca.cnf
+serial=$(openssl x509 -in revoked.crt -noout -serial); serial=${serial#serial=}
+printf 'R\t270101000000Z\t260101000000Z\t%s\tunknown\t/CN=revoked\n' "$serial" > index.txt
+openssl ca -gencrl -config ca.cnf -cert root.crt -keyfile root.key -out root.crl.pem
+openssl crl -in root.crl.pem -outform DER -out root.crl
+"#;
