@@ -15,4 +15,5 @@ pub mod config;
 pub mod home;
 pub mod operate;
 pub mod doctor;
+pub mod check;
 pub mod cli;

@@ -4,6 +4,8 @@
 
 mod audit;
 mod bulk;
+mod canary;
+mod check;
 mod completions;
 mod context;
 mod descriptor;
@@ -22,6 +24,7 @@ mod secrets;
 mod show;
 mod show_file;
 mod ui;
+mod verify;
 mod words;
 mod wrap;
 
@@ -109,6 +112,7 @@ enum Verb {
     Show(show::Args),
     Publish(publish::Args),
     Doctor(doctor::Args),
+    Check(check::Args),
     Audit(audit::Args),
     #[command(subcommand)]
     Root(root::Verb),
@@ -196,6 +200,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Show(args) => show::run(args, context),
         Verb::Publish(args) => publish::run(args, context),
         Verb::Doctor(args) => doctor::run(args, context),
+        Verb::Check(args) => check::run(args, context),
         Verb::Audit(args) => audit::run(args, context),
         Verb::Root(verb) => root::run(verb, context),
         Verb::Completions(args) => completions::run(args, context),
