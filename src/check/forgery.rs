@@ -42,10 +42,14 @@ pub enum ForgeryError {
 /// Where the library refuses.
 pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Result<Forged, ForgeryError> {
     let organization = ours.map_or("pki check", |chain| &chain.issuer().organization);
-    let none = NameConstraints::default();
+    // Some must be there: no CA of ours is without. This name is nobody's (RFC 6761 §6.4).
+    let nobody = NameConstraints {
+        domains: vec!["pki-check.invalid".parse().expect("a domain of two labels")],
+        ..NameConstraints::default()
+    };
     let constraints = ours
         .and_then(|chain| chain.root().name_constraints())
-        .unwrap_or(&none);
+        .unwrap_or(&nobody);
     let root = Root::create(organization, constraints, now, rng)?;
     let issuing_key = SoftwareKey::generate(rng);
     let chain = root.sign_issuing(issuing_key.public_key(), None, now, rng)?;

@@ -8,6 +8,7 @@
 mod support;
 
 mod apple;
+mod check;
 mod gnutls;
 mod keytool;
 mod nginx;
