@@ -48,7 +48,12 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(code: &'static str, severity: Severity, message: impl ToString, remedy: impl ToString) -> Self {
+    pub(crate) fn new(
+        code: &'static str,
+        severity: Severity,
+        message: impl ToString,
+        remedy: impl ToString,
+    ) -> Self {
         Self {
             code,
             severity,
@@ -355,7 +360,8 @@ fn clock(clock: Clock, findings: &mut Vec<Finding>) {
     }
 }
 
-fn crls(home: &Home, store: &Store, now: Time, findings: &mut Vec<Finding>) {
+/// What is wrong with the CRLs, by the ledger, or soon will be.
+pub fn crls(home: &Home, store: &Store, now: Time, findings: &mut Vec<Finding>) {
     let locked = "servers let nobody in";
     let servers = home.servers().map(|_| {
         (
@@ -409,6 +415,18 @@ fn certificates(store: &Store, now: Time, findings: &mut Vec<Finding>) {
     let mut ending = Vec::new();
     let looked = store.records(&mut |record| {
         match record.status(now) {
+            Status::Valid if record.address.is_reserved() => findings.push(Finding::new(
+                "canary",
+                Severity::Note,
+                format!(
+                    "canary {} is not revoked: `pki check` is at work or was killed, and its key with it",
+                    record.serial
+                ),
+                format!(
+                    "pki revoke {} (it ends by itself at {})",
+                    record.serial, record.validity.not_after
+                ),
+            )),
             Status::Undelivered => findings.push(Finding::new(
                 "undelivered",
                 Severity::Warning,

@@ -17,4 +17,5 @@ pub mod home;
 pub mod fetch;
 pub mod operate;
 pub mod doctor;
+pub mod check;
 pub mod cli;

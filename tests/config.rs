@@ -4,33 +4,17 @@
 
 mod support;
 
-use serde_json::{Value, json};
 use support::{Finished, Home, finish};
-
-const PINS: [&str; 2] = [
-    "bv7Qf6J7AGO6D+aKkFHTIm0rmtq2MjTEOjVlPiL7Fd0=",
-    "AGPcI/fWmlQtH7jhDC7k3H/muMvsWuhYMyzYpFYLp04=",
-];
 
 fn config(home: &Home, arguments: &[&str]) -> Finished {
     finish(&mut home.pki(&[&["config"], arguments].concat()), b"")
 }
 
-/// Has the home know these hosts, as its last publication tells them.
-fn publish_pins(home: &Home, hosts: &[&str]) {
-    let pin = |pin: &str, role: &str| json!({ "pin": pin, "role": role, "since": "2026-11-01T00:00:00Z" });
-    let sets: Vec<Value> = hosts
-        .iter()
-        .map(|host| {
-            json!({
-                "host": host, "include_subdomains": false, "expires": "2027-11-22T10:00:00Z",
-                "pins": [pin(PINS[0], "active"), pin(PINS[1], "backup")],
-            })
-        })
-        .collect();
-    std::fs::create_dir_all(home.public("pins")).unwrap();
-    let text = json!({ "version": 1, "number": 7, "iat": 1_795_000_000, "exp": 1_800_000_000, "sets": sets });
-    std::fs::write(home.public("pins/pins.json"), text.to_string()).unwrap();
+/// Has the home know these hosts.
+fn add(home: &Home, hosts: &[&str]) {
+    for host in hosts {
+        home.run(&["server", "add", host, "--out", "tls"]);
+    }
 }
 
 #[test]
@@ -41,24 +25,22 @@ fn a_server_that_nobody_named_and_no_home_knows_is_an_error_that_says_how_to_nam
         said.stderr.contains("`pki config nginx api.acme.example`"),
         "{said}"
     );
-    for by in [&["nginx", "api.acme.example"][..], &["nginx", "api.acme.example"]] {
-        let said = config(&home, by).ok();
-        assert!(said.stdout.contains("server_name api.acme.example;"), "{said}");
-    }
+    let said = config(&home, &["nginx", "api.acme.example"]).ok();
+    assert!(said.stdout.contains("server_name api.acme.example;"), "{said}");
     config(&home, &["nginx", "*.acme.example"]).exits(2);
 }
 
 #[test]
 fn the_only_host_need_not_be_named_and_of_several_one_is_to_be_chosen() {
     let home = Home::bare();
-    publish_pins(&home, &["api.acme.example"]);
+    add(&home, &["api.acme.example"]);
     assert!(
         config(&home, &["nginx"])
             .ok()
             .stdout
             .contains("server_name api.acme.example;")
     );
-    publish_pins(&home, &["api.acme.example", "chat.acme.example"]);
+    add(&home, &["chat.acme.example"]);
     for target in ["nginx", "curl"] {
         let said = config(&home, &[target]).exits(1);
         assert!(
@@ -81,12 +63,25 @@ fn without_pins_an_app_is_told_how_to_have_some() {
         let said = config(&home, &[target]).exits(1);
         assert!(said.stderr.contains("`pki server add HOST`"), "{said}");
     }
-    publish_pins(&home, &["api.acme.example"]);
+    add(&home, &["api.acme.example"]);
     let said = config(&home, &["ios", "other.acme.example"]).exits(1);
     assert!(
         said.stderr.contains("`pki server add other.acme.example`"),
         "{said}"
     );
+}
+
+#[test]
+fn an_app_trusts_the_root_of_this_pki_where_that_has_certified_its_server() {
+    let home = Home::bare();
+    add(&home, &["api.acme.example"]);
+    let anchor = |text: &str| text.contains("@raw/pki_root");
+    assert!(!anchor(&config(&home, &["android"]).ok().stdout));
+    assert!(anchor(&config(&home, &["android", "--private-ca"]).ok().stdout));
+    home.run(&["server", "issue", "api.acme.example", "--out", "tls"]);
+    let text = config(&home, &["android"]).ok().stdout;
+    assert!(anchor(&text), "{text}");
+    assert_eq!(home.run(&["pins", "show", "--format", "android"]).stdout, text);
 }
 
 #[test]

@@ -43,6 +43,11 @@ fn the_how_to_of_node_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_check_runs_as_written() {
+    run_page("docs/how-to/check.md");
+}
+
+#[test]
 fn the_how_to_of_lists_runs_as_written() {
     run_page("docs/how-to/csv.md");
 }
@@ -124,6 +129,24 @@ fn the_page_on_files_has_every_code_of_doctor_and_no_other() {
         })
         .collect();
     assert_eq!(codes, told.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn the_page_on_files_has_every_code_of_check_and_no_other() {
+    let source = read("src/check/findings.rs");
+    let code = Regex::new(r#""([a-z0-9]+(?:-[a-z0-9]+)+|unclear)""#).unwrap();
+    let codes: BTreeSet<&str> = code
+        .captures_iter(&source)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    assert!(codes.len() > 15, "{codes:?}");
+    let page = read("docs/files.md");
+    let (_, table) = page.split_once("## What check finds").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let firsts = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(codes, firsts.collect());
 }
 
 #[test]

@@ -26,12 +26,24 @@ struct Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.findings {
-            writeln!(f, "{}: {} [{}]", finding.severity, finding.message, finding.code)?;
-            writeln!(f, "  → {}", finding.remedy)?;
-        }
-        Ok(())
+        write_findings(f, &self.findings)
     }
+}
+
+/// What was found, for people: two lines each.
+pub fn write_findings(f: &mut fmt::Formatter<'_>, findings: &[Finding]) -> fmt::Result {
+    for finding in findings {
+        writeln!(f, "{}: {} [{}]", finding.severity, finding.message, finding.code)?;
+        writeln!(f, "  → {}", finding.remedy)?;
+    }
+    Ok(())
+}
+
+/// Whether there is more among them than notes.
+pub fn is_serious(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .any(|finding| finding.severity >= Severity::Warning)
 }
 
 pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
@@ -42,9 +54,7 @@ pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
         return Err(HomeError::Missing(Shown(path)).into());
     }
     let mut findings = doctor::examine(&path, |home| context.desk_of(home), system_clock());
-    let serious = findings
-        .iter()
-        .any(|finding| finding.severity >= Severity::Warning);
+    let serious = is_serious(&findings);
     if findings.is_empty() {
         context.ui.say("all is well");
     } else if !serious {

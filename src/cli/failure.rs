@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::authority::AuthorityError;
+use crate::check::{CheckError, Unreachable};
 use crate::consumer::ConsumerError;
 use crate::disk::DiskError;
 use crate::fetch::{FetchError, SourceError, Unfit};
@@ -140,6 +141,7 @@ impl From<OperateError> for Failure {
             E::Offboarded { employee, .. } => {
                 refused("offboarded").hint(format!("if {employee} is back, repeat with --reissue"))
             }
+            E::Reserved(_) => refused("reserved").hint("choose another name"),
             E::LockedOut { .. } => refused("revoked").hint("to let the device in again, repeat with --reissue"),
             E::NoDevice(address) => refused("unknown").hint(format!(
                 "`pki list --employee {}` shows her devices; `pki issue {address}` makes one",
@@ -214,6 +216,25 @@ impl From<OperateError> for Failure {
                 let remedy = if let E::Rejected(rejected) = *why { rejected.remedy() } else { "pki publish" };
                 Self::new(Exit::Incomplete, "unpublished", message).hint(format!("run `{remedy}` to finish the work"))
             }
+        }
+    }
+}
+
+impl From<CheckError> for Failure {
+    fn from(error: CheckError) -> Self {
+        use CheckError as E;
+        let failure = |kind| Self::new(Exit::Refused, kind, &error);
+        match &error {
+            E::Unreachable(Unreachable::NoAddress { .. }) => failure("unreachable")
+                .hint("where the name is not known here, say where it is: --resolve HOST:PORT:ADDR"),
+            E::Unreachable(Unreachable::NoAnswer { .. }) | E::Silent { .. } => failure("unreachable")
+                .hint("see whether the server runs, and whether a firewall stands between"),
+            E::NotTls(_) => {
+                failure("not-tls").hint("name the port where the server speaks https, as https://HOST:8443/")
+            }
+            E::RefusesAll { .. } => failure("not-tls")
+                .hint("see the server's log: it may know no such host, or offer no suite of today"),
+            E::Forgery(_) => Self::new(Exit::Bug, "bug", &error),
         }
     }
 }

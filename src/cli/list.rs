@@ -78,8 +78,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                     .warn(format!("the ledger knows no employee {employee}"));
             }
         }
+        // The canaries of `pki check` are nobody's devices, and each check leaves one behind.
         None => store.records(&mut |record| {
-            records.push(record);
+            if !record.address.is_reserved() {
+                records.push(record);
+            }
             Ok(())
         })?,
     }

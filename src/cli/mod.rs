@@ -5,6 +5,8 @@
 mod audit;
 mod bulk;
 mod ca;
+mod canary;
+mod check;
 mod completions;
 mod config;
 mod context;
@@ -28,6 +30,7 @@ mod server_certificate;
 mod show;
 mod show_file;
 mod ui;
+mod verify;
 mod words;
 mod wrap;
 
@@ -116,6 +119,7 @@ enum Verb {
     Publish(publish::Args),
     Config(Box<config::Args>),
     Doctor(doctor::Args),
+    Check(check::Args),
     Audit(audit::Args),
     #[command(subcommand)]
     Server(server::Verb),
@@ -211,6 +215,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Publish(args) => publish::run(args, context),
         Verb::Config(args) => config::run(*args, context),
         Verb::Doctor(args) => doctor::run(args, context),
+        Verb::Check(args) => check::run(args, context),
         Verb::Audit(args) => audit::run(args, context),
         Verb::Server(verb) => server::run(verb, context),
         Verb::Pins(verb) => pins::run(verb, context),

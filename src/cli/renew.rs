@@ -113,7 +113,8 @@ fn expiring(
     let now = system_clock().max(store.last_time());
     let mut records = Vec::new();
     store.records(&mut |record| {
-        if record.status(now) == Status::Valid && record.validity.not_after < now + within {
+        let is_device = !record.address.is_reserved();
+        if is_device && record.status(now) == Status::Valid && record.validity.not_after < now + within {
             records.push(record);
         }
         Ok(())

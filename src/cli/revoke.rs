@@ -3,13 +3,16 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::authority::Issuing;
+use crate::check::Url;
 use crate::model::{Employee, Host, Reason, Serial, Time};
 use crate::operate::{self, ClockPolicy, Desk, OperateError, Revoked, Session, Whom};
 
+use super::canary::ServerArgs;
 use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
 use super::report::{DryRun, counted};
 use super::secrets::IssuingSecret;
+use super::verify::{Verification, Verified};
 use super::words::Words;
 
 /// Lock a device out: every certificate of it that servers accept, at once
@@ -23,6 +26,7 @@ Examples:
   pki revoke alice/tablet --reason stolen
   pki revoke 0A1B2C3D4E5F60718293A4B5C6D7E8F9 --reason replaced
   pki revoke 0A1B…E8F9 --confirm 0A1B…E8F9    one that the ledger has lost (a restored backup)
+  pki revoke alice --verify https://api.acme.example    and wait until that server acts on it
   pki revoke alice --yes --passphrase-file /etc/pki/passphrase")]
 pub struct Args {
     /// EMPLOYEE, EMPLOYEE/DEVICE or a serial number
@@ -34,6 +38,11 @@ pub struct Args {
     /// The serial number once more, for a certificate that the ledger does not know
     #[arg(long, value_name = "SERIAL")]
     confirm: Option<Serial>,
+    /// Wait until this server acts on it: a canary, revoked after it, is refused there
+    #[arg(long, value_name = "URL", conflicts_with = "no_publish", value_hint = clap::ValueHint::Url)]
+    verify: Option<Url>,
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -77,6 +86,8 @@ struct Report {
     already_since: Option<Time>,
     devices_left: usize,
     published: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<Verified>,
 }
 
 impl fmt::Display for Report {
@@ -86,6 +97,7 @@ impl fmt::Display for Report {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    args.server.patience()?;
     let desk = context.desk()?;
     let whom = match &args.whom {
         Named::Serial(serial) => Whom::Certificate(*serial),
@@ -104,8 +116,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if accepted > 0 && !args.common.dry_run {
         context.ui.confirm(&format!("Revoke {label} ({reason})?"))?;
     }
+    let verification = Verification::of(args.verify, args.server, &whom);
     finish(
-        args.common,
+        (args.common, verification),
         context,
         &desk,
         (Deed::Revoked, &label),
@@ -174,8 +187,9 @@ fn revoke_unrecorded(
         )));
     }
     let label = format!("certificate {serial}, which the ledger does not know,");
+    let verification = Verification::of(args.verify, args.server, &Whom::Certificate(serial));
     finish(
-        args.common,
+        (args.common, verification),
         context,
         desk,
         (Deed::Revoked, &label),
@@ -195,6 +209,11 @@ fn revoke_server(
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let label = format!("certificate {serial} of the server {host}");
+    if args.verify.is_some() {
+        return Err(Failure::usage(format!(
+            "--verify has no meaning for {label}: apps refuse it, and no server"
+        )));
+    }
     if args.common.dry_run {
         let would = format!("revoke {label}");
         ui.say(format!("would {would}"));
@@ -234,6 +253,7 @@ fn revoke_server(
         already_since: since,
         devices_left: 0,
         published,
+        verified: None,
     };
     ui.report_done(&report, Ok(exit))
 }
@@ -260,7 +280,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
     }
     let label = employee.to_string();
     finish(
-        args.common,
+        (args.common, None),
         context,
         &desk,
         (Deed::Offboarded, &label),
@@ -287,7 +307,7 @@ impl fmt::Display for Deed {
 
 /// Unlocks, records, publishes and tells: the same for a device and a person.
 fn finish(
-    common: Common,
+    (common, verification): (Common, Option<Verification>),
     context: &Context,
     desk: &Desk,
     (deed, label): (Deed, &str),
@@ -303,7 +323,9 @@ fn finish(
     }
     // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and publishing.
     let publishes = !common.no_publish
-        && (accepted > 0 || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
+        && (accepted > 0
+            || verification.is_some()
+            || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
     let issuing: Option<Issuing> = if publishes {
         Some(unlock(&common, context, desk)?)
     } else {
@@ -340,12 +362,14 @@ fn finish(
     }
     let mut exit = Exit::Done;
     let mut published = false;
-    match issuing {
+    match &issuing {
         Some(issuing) => {
-            let done = context.publish_change(&mut session, &issuing)?;
+            let done = context.publish_change(&mut session, issuing)?;
             exit = context.tell_published(&done, session.clock);
             published = exit == Exit::Done;
-            if published {
+            if published && verification.is_some() {
+                ui.say("the new CRL is published");
+            } else if published {
                 ui.say("the new CRL is published");
                 ui.hint(
                     "servers act on it when they have read it: reload nginx now; Node.js may read it by itself",
@@ -362,12 +386,22 @@ fn finish(
             }
         }
     }
+    drop(session);
+    let verified = verification
+        .zip(issuing)
+        .map(|(verification, issuing)| verification.carry_out(context, desk, &issuing));
+    if let Some(failure) = verified.as_ref().and_then(|verified| verified.failure.as_ref()) {
+        exit = Exit::Incomplete;
+        ui.warn(failure);
+        ui.hint(verified.as_ref().map_or("", |verified| &verified.again));
+    }
     let report = Report {
         employee: revoked.employee,
         revoked: revoked.certificates,
         already_since: revoked.already,
         devices_left: revoked.devices_left,
         published,
+        verified,
     };
     ui.report_done(&report, Ok(exit))
 }

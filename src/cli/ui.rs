@@ -5,6 +5,7 @@
 use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use console::Term;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -68,7 +69,7 @@ impl Ui {
             Color::Never => false,
         };
         if let Some(terminal) = &terminal {
-            restore_on_interrupt(terminal);
+            mind_interrupts(Some(terminal));
         }
         Self {
             json,
@@ -360,6 +361,16 @@ impl Ui {
         })
     }
 
+    /// A sign of life while something is waited for; invisible where nobody watches.
+    pub fn waiting(&self) -> indicatif::ProgressBar {
+        if self.quiet || self.json || !io::stderr().is_terminal() {
+            return indicatif::ProgressBar::hidden();
+        }
+        let style = indicatif::ProgressStyle::with_template("pki: {msg}, {elapsed} {spinner}");
+        indicatif::ProgressBar::new_spinner()
+            .with_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_spinner()))
+    }
+
     /// A bar for what takes long; invisible where nobody watches.
     pub fn progress(&self, what: &'static str, count: usize) -> indicatif::ProgressBar {
         if self.quiet || self.json || !io::stderr().is_terminal() {
@@ -410,12 +421,57 @@ fn prompt_failed(error: io::Error) -> Failure {
     Failure::secret(format!("nothing could be read from the terminal: {error}"))
 }
 
-/// Ctrl-C during a prompt must not leave the terminal without echo or cursor. Anywhere else it is like a kill: whatever it
-/// comes upon, the same command again finishes the work.
-fn restore_on_interrupt(terminal: &File) {
-    let state: Option<(File, Termios)> = terminal.try_clone().ok().zip(tcgetattr(terminal).ok());
+/// What an interrupt does.
+static INTERRUPTS: AtomicU8 = AtomicU8::new(END_AT_ONCE);
+/// It ends the program: whatever it comes upon, the same command again finishes the work.
+const END_AT_ONCE: u8 = 0;
+/// It is noted, for something must be taken back first.
+const NOTED_LATER: u8 = 1;
+/// It came, and is noted. Another one ends the program.
+const CAME: u8 = 2;
+
+/// While it lives, an interrupt does not end the program.
+pub struct Uninterrupted(());
+
+impl Uninterrupted {
+    /// Whether one came.
+    pub fn is_interrupted(&self) -> bool {
+        INTERRUPTS.load(Ordering::SeqCst) == CAME
+    }
+}
+
+impl Drop for Uninterrupted {
+    fn drop(&mut self) {
+        INTERRUPTS.store(END_AT_ONCE, Ordering::SeqCst);
+    }
+}
+
+impl Ui {
+    /// Has interrupts noted from now on, and not obeyed, until something is taken back that must be.
+    pub fn uninterrupted(&self) -> Uninterrupted {
+        INTERRUPTS.store(NOTED_LATER, Ordering::SeqCst);
+        if self.terminal.is_none() {
+            mind_interrupts(None);
+        }
+        Uninterrupted(())
+    }
+}
+
+/// Ctrl-C during a prompt must not leave the terminal without echo or cursor. Anywhere else it is like a kill, unless it was agreed
+/// otherwise.
+fn mind_interrupts(terminal: Option<&File>) {
+    let state: Option<(File, Termios)> =
+        terminal.and_then(|terminal| terminal.try_clone().ok().zip(tcgetattr(terminal).ok()));
     // Where the handler cannot be set the system's own way of dying remains, which is as safe.
     let _ = ctrlc::set_handler(move || {
+        let noted = INTERRUPTS.compare_exchange(NOTED_LATER, CAME, Ordering::SeqCst, Ordering::SeqCst);
+        if noted.is_ok() {
+            let _ = writeln!(
+                io::stderr(),
+                "pki: interrupted: what was begun is being taken back; once more ends at once"
+            );
+            return;
+        }
         if let Some((terminal, before)) = &state {
             let _ = tcsetattr(terminal, OptionalActions::Now, before);
             let mut writer: &File = terminal;

@@ -2,6 +2,7 @@
 //!
 //! Everything that comes from outside is parsed into one of these types at the edge and trusted afterwards.
 
+pub mod canary;
 pub mod clock;
 pub mod constraints;
 pub mod event;

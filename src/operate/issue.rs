@@ -119,6 +119,9 @@ pub fn plan(
     now: Time,
 ) -> Result<Plan, OperateError> {
     let address = &request.holder.address;
+    if address.is_reserved() {
+        return Err(OperateError::Reserved(address.clone()));
+    }
     let history = store.device(address)?;
     let with = |status: Status| history.iter().filter(move |record| record.status(now) == status);
     let reinstates = reinstates(store, address, intent)?;

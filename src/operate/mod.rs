@@ -4,6 +4,7 @@
 //! a person types or a key is being unlocked.
 
 mod bulk;
+mod canary;
 mod certify;
 mod crl;
 mod deliver;
@@ -28,6 +29,7 @@ mod whereabouts;
 mod workshop;
 
 pub use bulk::{Tally, issue_all};
+pub use canary::{Canary, issue_canary};
 pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request};
 pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
@@ -137,6 +139,9 @@ pub enum OperateError {
         /// Since when.
         since: Time,
     },
+    /// The name is kept for canaries.
+    #[error("{0} is no device's name: `pki check` issues certificates to itself under it")]
+    Reserved(Address),
     /// There is no such device.
     #[error("there is no device {0}")]
     NoDevice(Address),

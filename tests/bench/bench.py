@@ -1,7 +1,7 @@
 """Measures the release build beside openssl, and prints a table for docs/benchmarks.md.
 
 Every figure is the median of several runs, on whatever machine this is; compare figures of one run only.
-`bench.py --fetch` measures `pki fetch` alone, and
+`bench.py --fetch` measures `pki fetch` alone, `bench.py --check` the examination of a server alone, and
 `bench.py --million` the publication of a million revocations alone, which takes some minutes and 5 GB of disk.
 """
 
@@ -10,11 +10,13 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -265,6 +267,66 @@ def fetching():
         nginx.wait()
 
 
+NGINX = """
+daemon off; worker_processes 1; pid nginx.pid; error_log error.log; events {{}}
+http {{
+    access_log off;
+    client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
+    map $ssl_client_serial $revoked {{ default 0; include {home}/server/revoked.map; }}
+    server {{
+        listen 127.0.0.1:{port} ssl; ssl_certificate server.crt; ssl_certificate_key server.key;
+        ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:devices:1m; ssl_session_tickets off;
+        ssl_verify_client on; ssl_verify_depth 2;
+        ssl_client_certificate {home}/public/ca/bundle.pem; ssl_crl {home}/public/crl/bundle.pem;
+        if ($revoked) {{ return 403; }}
+        location / {{ return 200 "hello"; }}
+    }}
+}}
+"""
+
+
+def check():
+    """A canary against an nginx on this machine that is reloaded as soon as a publication is there."""
+    name = home("checked", publish=True, cheap=False)
+    directory = WORK / "nginx"
+    directory.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (directory / "nginx.conf").write_text(NGINX.format(home=WORK / name, port=port))
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "server.key",
+        "-out", "server.crt", cwd=directory)
+    nginx = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-p", directory, "-e", "error.log", "-c",
+                              "nginx.conf"], cwd=directory, stderr=subprocess.DEVNULL)
+    manifests = [WORK / name / area / "manifest.json" for area in ("public", "server")]
+    stop = threading.Event()
+
+    def follow():
+        read = None
+        while not stop.wait(0.01):
+            now = [manifest.stat().st_ino for manifest in manifests if manifest.exists()]
+            if now != read:
+                read = now
+                nginx.send_signal(signal.SIGHUP)
+
+    while not (directory / "nginx.pid").exists():
+        time.sleep(0.01)
+    follower = threading.Thread(target=follow)
+    follower.start()
+    try:
+        url = ["check", f"https://localhost:{port}/", "--ca", directory / "server.crt"]
+        seconds, memory = median(7, lambda _: pki(name, *url, "--passphrase-file", SECRET))
+        row("`pki check` with a canary, nginx on the same machine, full scrypt cost", f"{seconds:.2f} s", "3 s")
+        row("peak memory of that", f"{memory:.0f} MB", "")
+        seconds, _ = median(7, lambda _: pki(name, *url, "--no-canary"))
+        row("the same with --no-canary", f"{seconds:.2f} s", "")
+    finally:
+        stop.set()
+        follower.join()
+        nginx.terminate()
+        nginx.wait()
+
+
 def main():
     (WORK / "out").mkdir()
     print("| what | measured | limit |\n|---|---|---|")
@@ -274,11 +336,15 @@ def main():
     if "--fetch" in sys.argv:
         fetching()
         return
+    if "--check" in sys.argv:
+        check()
+        return
     empty, empty_real = single()
     csv()
     large(empty, empty_real)
     publication(100_000, 5, "0.4 s")
     fetching()
+    check()
 
 
 try:

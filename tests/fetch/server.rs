@@ -122,11 +122,9 @@ fn request(stream: &mut Stream) -> Option<Asked> {
     }
     let text = String::from_utf8(text).unwrap();
     let header = |name: &str| {
-        let value = text.lines().find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then(|| value.to_owned())
-        });
-        value
+        let mut lines = text.lines().filter_map(|line| line.split_once(": "));
+        let found = lines.find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.to_owned())
     };
     Some(Asked {
         path: text

@@ -9,6 +9,7 @@ mod support;
 
 mod apple;
 mod aws;
+mod check;
 mod configured;
 mod fetch;
 mod gnutls;

@@ -51,6 +51,8 @@ impl ServerCertificate {
             "-noenc",
         ];
         arguments.extend(["-days", "3650", "-subj", &subject, "-addext", &names]);
+        // As servers' own certificates are: openssl would make it a CA's.
+        arguments.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
         arguments.extend([
             "-keyout",
             made.key.to_str().unwrap(),
@@ -87,6 +89,11 @@ impl Server {
             server.child.try_wait().unwrap().map(|_| true)
         });
         (!ended).then_some(server)
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it SIGHUP.

@@ -1,0 +1,333 @@
+//! A phone: a TLS client with an identity or without one, that asks and says whether it was let in.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, SignatureScheme,
+    StreamOwned,
+};
+
+use super::client_hello::Version;
+use super::http;
+use super::wire::{Server, Wire};
+
+/// What a client shows of itself: a certificate, what stands above it, and their key.
+#[derive(Debug, Clone)]
+pub struct Identity(Arc<CertifiedKey>);
+
+impl Identity {
+    /// Of a chain in DER, the client's own certificate first, and its key.
+    ///
+    /// # Errors
+    /// A key that cannot be used, or is not the certificate's.
+    pub fn new(chain: Vec<Vec<u8>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {
+        let chain = chain.into_iter().map(CertificateDer::from).collect();
+        CertifiedKey::from_der(chain, key, &ring::default_provider()).map(|key| Self(Arc::new(key)))
+    }
+}
+
+/// What a server showed of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its own certificate, DER.
+    pub leaf: Vec<u8>,
+    /// What it sent with it, DER.
+    pub others: Vec<Vec<u8>>,
+}
+
+/// How a request was met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered with this status.
+    LetIn(u16),
+    /// It was turned away.
+    Refused(Refusal),
+    /// Nothing can be said.
+    Unknown(String),
+}
+
+/// How somebody is turned away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// By a status that says so.
+    Status(u16),
+    /// By an alert of TLS.
+    Alert(String),
+    /// The connection was closed without a word.
+    Closed,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "HTTP {status}"),
+            Self::Alert(alert) => write!(f, "TLS alert {alert}"),
+            Self::Closed => f.write_str("connection closed"),
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::LetIn(status) => write!(f, "let in (HTTP {status})"),
+            Self::Refused(how) => write!(f, "refused ({how})"),
+            Self::Unknown(why) => write!(f, "cannot be said: {why}"),
+        }
+    }
+}
+
+/// The statuses that turn a client away: bad request (nginx's for its own 495 and 496), unauthorized, forbidden, and nginx's words for a
+/// bad certificate and none.
+const TURNED_AWAY: [u16; 5] = [400, 401, 403, 495, 496];
+
+impl Outcome {
+    fn of(answer: io::Result<u16>) -> Self {
+        match answer {
+            Ok(status) if TURNED_AWAY.contains(&status) => Self::Refused(Refusal::Status(status)),
+            Ok(status) => Self::LetIn(status),
+            Err(error) => Self::failed(&error),
+        }
+    }
+
+    /// What a failed handshake or request comes to: a server that dislikes a certificate says so by an alert, or just leaves.
+    pub fn failed(error: &io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::AlertReceived(description)) = tls {
+            let alert = super::server_hello::alert(u8::from(*description));
+            return Self::Refused(Refusal::Alert(alert.into()));
+        }
+        let closed = [
+            Kind::UnexpectedEof,
+            Kind::ConnectionReset,
+            Kind::ConnectionAborted,
+            Kind::BrokenPipe,
+        ];
+        if tls.is_none() && closed.contains(&error.kind()) {
+            return Self::Refused(Refusal::Closed);
+        }
+        Self::Unknown(error.to_string())
+    }
+}
+
+/// Whether a client comes back with its last session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// Every handshake is a full one.
+    Fresh,
+    /// It resumes what it has, as phones do.
+    Kept,
+}
+
+/// A client.
+#[derive(Debug, Clone)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    witness: Arc<Witness>,
+    wallet: Arc<Wallet>,
+}
+
+impl Client {
+    /// A client of these versions. With the leaves of earlier connections it talks to whoever holds the key of one of them, and to nobody
+    /// else.
+    pub fn new(
+        versions: &[Version],
+        identity: Option<&Identity>,
+        leaves: Option<&[Vec<u8>]>,
+        sessions: Sessions,
+    ) -> Self {
+        let provider = Arc::new(ring::default_provider());
+        let witness = Arc::new(Witness {
+            provider: Arc::clone(&provider),
+            leaves: leaves.map(<[_]>::to_vec),
+            shown: Mutex::default(),
+        });
+        let wallet = Arc::new(Wallet {
+            identity: identity.cloned(),
+            asked: Mutex::default(),
+        });
+        let versions: Vec<_> = [
+            (Version::Tls12, &rustls::version::TLS12),
+            (Version::Tls13, &rustls::version::TLS13),
+        ]
+        .into_iter()
+        .filter_map(|(version, spoken)| versions.contains(&version).then_some(spoken))
+        .collect();
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
+            .expect("each version has its suites in the provider of the library")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&witness) as _)
+            .with_client_cert_resolver(Arc::clone(&wallet) as _);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.resumption = match sessions {
+            Sessions::Fresh => Resumption::disabled(),
+            Sessions::Kept => Resumption::store(Arc::new(ClientSessionMemoryCache::new(32))),
+        };
+        Self {
+            config: Arc::new(config),
+            witness,
+            wallet,
+        }
+    }
+
+    /// A new connection, its handshake done as far as the client can tell: with TLS 1.3 a server says afterwards that it dislikes a
+    /// certificate.
+    ///
+    /// # Errors
+    /// Where the handshake fails.
+    pub fn connect(&self, server: &Server) -> io::Result<Connection> {
+        let name: ServerName<'static> = server.url.name().clone();
+        let tls = ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(tls, server.connect()?);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Connection { stream })
+    }
+
+    /// Connects, asks once, and says how that was met.
+    pub fn ask(&self, server: &Server) -> Outcome {
+        match self.connect(server) {
+            Ok(mut connection) => connection.ask(server).outcome,
+            Err(error) => Outcome::failed(&error),
+        }
+    }
+
+    /// What the server showed in the last handshake, that it holds the key proved or not.
+    pub fn shown(&self) -> Option<Shown> {
+        self.witness.shown.lock().ok()?.clone()
+    }
+
+    /// Whether a server has asked for a certificate.
+    pub fn was_asked(&self) -> bool {
+        self.wallet.asked.lock().is_ok_and(|asked| *asked)
+    }
+}
+
+/// A connection that stands.
+#[derive(Debug)]
+pub struct Connection {
+    stream: StreamOwned<ClientConnection, Wire>,
+}
+
+/// How a request on a connection was met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// How it was met.
+    pub outcome: Outcome,
+    /// Whether the connection can be asked again.
+    pub kept: bool,
+}
+
+impl Connection {
+    /// Asks for what the URL names.
+    pub fn ask(&mut self, server: &Server) -> Asked {
+        self.stream.sock.again();
+        let reply = http::get(&mut self.stream, &server.url);
+        Asked {
+            kept: reply.as_ref().is_ok_and(|reply| reply.kept),
+            outcome: Outcome::of(reply.map(|reply| reply.status)),
+        }
+    }
+
+    /// Whether it stands on an earlier session.
+    pub fn is_resumed(&self) -> bool {
+        self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+}
+
+/// Takes down what a server shows, and holds it to the key of that. Whether the certificate is good is judged apart: one answer a question.
+#[derive(Debug)]
+struct Witness {
+    provider: Arc<CryptoProvider>,
+    leaves: Option<Vec<Vec<u8>>>,
+    shown: Mutex<Option<Shown>>,
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Ok(mut shown) = self.shown.lock() {
+            *shown = Some(Shown {
+                leaf: leaf.to_vec(),
+                others: others.iter().map(|other| other.to_vec()).collect(),
+            });
+        }
+        match &self.leaves {
+            Some(known) if !known.iter().any(|known| known == leaf.as_ref()) => {
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+            Some(_) | None => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            leaf,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            leaf,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// Gives the identity to whoever asks, and remembers that somebody did.
+#[derive(Debug)]
+struct Wallet {
+    identity: Option<Identity>,
+    asked: Mutex<bool>,
+}
+
+impl ResolvesClientCert for Wallet {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        if let Ok(mut asked) = self.asked.lock() {
+            *asked = true;
+        }
+        self.identity.as_ref().map(|identity| Arc::clone(&identity.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        self.identity.is_some()
+    }
+}

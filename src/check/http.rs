@@ -1,0 +1,257 @@
+//! One request and its answer (RFC 9112): enough to know whether somebody is let in, and whether the connection can be used again.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use super::url::Url;
+
+/// What was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// Whether the connection can be asked again.
+    pub kept: bool,
+}
+
+/// The longest head of an answer.
+const HEAD: u64 = 64 << 10;
+/// The longest body that is read so that the connection can be asked again.
+const BODY: u64 = 1 << 20;
+/// The most fields of an answer.
+const FIELDS: usize = 128;
+
+/// Asks for what the URL names, and reads the answer as far as is needed.
+///
+/// # Errors
+/// Where the connection fails, or what comes is no HTTP.
+pub fn get<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<Reply> {
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: pki-check/{}\r\nAccept: */*\r\n\r\n",
+        url.path(),
+        url.authority(),
+        env!("CARGO_PKG_VERSION")
+    );
+    stream.write_all(request.as_bytes())?;
+    stream.flush()?;
+    reply(&mut BufReader::new(stream))
+}
+
+fn no_http() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP")
+}
+
+fn reply(source: &mut impl BufRead) -> io::Result<Reply> {
+    // Before the answer there may be interim ones (RFC 9110 §15.2).
+    for _ in 0..8 {
+        let text = head(source)?;
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut response = httparse::Response::new(&mut fields);
+        let whole = response.parse(&text).is_ok_and(|parsed| parsed.is_complete());
+        let (Some(status), true) = (response.code, whole) else {
+            return Err(no_http());
+        };
+        if status == 101 || !(100..200).contains(&status) {
+            let keeps = keeps_alive(&response);
+            let kept = keeps && passed_over(source, &response).unwrap_or(false);
+            return Ok(Reply { status, kept });
+        }
+    }
+    Err(no_http())
+}
+
+/// The octets up to the empty line, that included.
+fn head(source: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut bounded = source.by_ref().take(HEAD);
+    loop {
+        let line = bounded.read_until(b'\n', &mut text)?;
+        let first = text.len() == line;
+        if first && line > 0 && !text.starts_with(b"HTTP/") {
+            return Err(no_http());
+        }
+        if line == 0 || !text.ends_with(b"\n") {
+            let cut = if bounded.limit() == 0 {
+                no_http()
+            } else {
+                io::ErrorKind::UnexpectedEof.into()
+            };
+            return Err(cut);
+        }
+        if text.ends_with(b"\r\n\r\n") || text.ends_with(b"\n\n") {
+            return Ok(text);
+        }
+    }
+}
+
+fn field<'a>(response: &'a httparse::Response<'_, '_>, name: &str) -> Option<&'a [u8]> {
+    let mut named = response
+        .headers
+        .iter()
+        .filter(|field| field.name.eq_ignore_ascii_case(name));
+    // Two lengths, or two codings, are no answer to build on.
+    match (named.next(), named.next()) {
+        (Some(field), None) => Some(field.value),
+        (None, _) | (Some(_), Some(_)) => None,
+    }
+}
+
+fn keeps_alive(response: &httparse::Response<'_, '_>) -> bool {
+    let close = response.headers.iter().any(|field| {
+        field.name.eq_ignore_ascii_case("connection") && field.value.to_ascii_lowercase().ends_with(b"close")
+    });
+    response.version == Some(1) && !close && response.code != Some(101)
+}
+
+/// Reads the body (RFC 9112 §6.3). False: it has no end but the connection's, or is too long.
+fn passed_over(source: &mut impl BufRead, response: &httparse::Response<'_, '_>) -> io::Result<bool> {
+    if matches!(response.code, Some(204 | 304)) {
+        return Ok(true);
+    }
+    if let Some(coding) = field(response, "transfer-encoding") {
+        return if coding.eq_ignore_ascii_case(b"chunked") {
+            chunks(source)
+        } else {
+            Ok(false)
+        };
+    }
+    let length = field(response, "content-length").and_then(|value| std::str::from_utf8(value).ok());
+    match length.and_then(|value| value.trim().parse::<u64>().ok()) {
+        Some(length) if length <= BODY => {
+            Ok(io::copy(&mut source.by_ref().take(length), &mut io::sink())? == length)
+        }
+        Some(_) | None => Ok(false),
+    }
+}
+
+/// RFC 9112 §7.1.
+fn chunks(source: &mut impl BufRead) -> io::Result<bool> {
+    let mut left = BODY;
+    loop {
+        let mut line = Vec::new();
+        source.by_ref().take(1024).read_until(b'\n', &mut line)?;
+        let Ok(httparse::Status::Complete((_, length))) = httparse::parse_chunk_size(&line) else {
+            return Ok(false);
+        };
+        if length > left {
+            return Ok(false);
+        }
+        left -= length;
+        if length == 0 {
+            // Trailer fields, up to an empty line.
+            loop {
+                let mut line = Vec::new();
+                let read = source.by_ref().take(1024).read_until(b'\n', &mut line)?;
+                if read == 0 || left == 0 {
+                    return Ok(false);
+                }
+                if line == b"\r\n" || line == b"\n" {
+                    return Ok(true);
+                }
+                left = left.saturating_sub(read as u64);
+            }
+        }
+        let body = io::copy(&mut source.by_ref().take(length), &mut io::sink())?;
+        let mut end = [0; 2];
+        source.read_exact(&mut end)?;
+        if body != length || end != *b"\r\n" {
+            return Ok(false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> io::Result<Reply> {
+        reply(&mut BufReader::new(text.as_bytes()))
+    }
+
+    #[test]
+    fn an_answer_with_an_end_keeps_the_connection() {
+        for (text, status, kept) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, true),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                200,
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
+                200,
+                true,
+            ),
+            ("HTTP/1.1 204 No Content\r\n\r\n", 204, true),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+                403,
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
+                200,
+                false,
+            ),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, false),
+            ("HTTP/1.1 200 OK\r\n\r\nabc", 200, false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na", 200, false),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+                200,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\nabc",
+                200,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+                200,
+                false,
+            ),
+            (
+                "HTTP/1.1 302 Found\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n",
+                302,
+                true,
+            ),
+        ] {
+            assert_eq!(read(text).unwrap(), Reply { status, kept }, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_is_said_to_be_none() {
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(70_000));
+        for text in [
+            "SSH-2.0-OpenSSH_9.2\r\n",
+            "HTTP/1.1 abc\r\n\r\n",
+            "\r\n\r\n",
+            &long,
+        ] {
+            assert_eq!(
+                read(text).unwrap_err().kind(),
+                io::ErrorKind::InvalidData,
+                "{text:.60}"
+            );
+        }
+        for text in ["", "HTTP/1.1 200 OK\r\nX: y\r\n"] {
+            assert_eq!(
+                read(text).unwrap_err().kind(),
+                io::ErrorKind::UnexpectedEof,
+                "{text}"
+            );
+        }
+        assert!(read(&"HTTP/1.1 100 Continue\r\n\r\n".repeat(20)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_without_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = reply(&mut BufReader::new(&octets[..]));
+            let text = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &octets[..]].concat();
+            let _ = reply(&mut BufReader::new(&text[..]));
+        }
+    }
+}

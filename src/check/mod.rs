@@ -1,0 +1,172 @@
+//! Examines a live server as an attacker and as a phone: what it offers, whether it is the one that phones expect, whom it lets in, and
+//! whether it stops letting in who was revoked.
+//!
+//! [`meet`] finds the server and judges it. [`question`] comes as those who must not get in. [`Trial`] comes as a phone that is
+//! revoked meanwhile; whoever calls it issues and revokes the canary. All that a server says is read with bounds in length and time.
+
+mod chain;
+mod client;
+mod client_hello;
+mod findings;
+mod forgery;
+mod http;
+mod meet;
+mod pins;
+mod question;
+mod server_hello;
+mod suites;
+mod trial;
+mod url;
+mod wire;
+
+pub use chain::Trust;
+pub use client::{Identity, Outcome, Refusal};
+pub use findings::{Acted, NewestCrl};
+pub use forgery::{Forged, ForgeryError, forge, identity};
+pub use meet::{Expected, Met, meet};
+pub use question::{ask_once, question};
+pub use trial::{Depth, Interrupted, Trial, Watch};
+pub use url::{InvalidResolve, InvalidUrl, Resolve, Url};
+pub use wire::{Server, Unreachable};
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use crate::doctor::Finding;
+
+/// Why a server cannot be examined.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// Nobody is there.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// Something else is there.
+    #[error("{0} speaks no TLS")]
+    NotTls(SocketAddr),
+    /// It takes connections, and says nothing.
+    #[error("{address} says nothing: {why}")]
+    Silent {
+        /// Where it is.
+        address: SocketAddr,
+        /// The system's words.
+        why: std::io::Error,
+    },
+    /// It refuses whatever is offered.
+    #[error("{address} refuses every handshake ({how})")]
+    RefusesAll {
+        /// Where it is.
+        address: SocketAddr,
+        /// In which way.
+        how: Refusal,
+    },
+    /// The certificates that no server may accept could not be made.
+    #[error("no certificate of another CA could be made: {0}")]
+    Forgery(#[from] ForgeryError),
+}
+
+/// What was asked of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Which protocol versions it offers.
+    Versions,
+    /// Which cipher suites it takes that it should not.
+    WeakSuites,
+    /// Who vouches for it.
+    Chain,
+    /// Whether its certificate names the host.
+    HostName,
+    /// Until when its certificate is good.
+    GoodUntil,
+    /// Whether its key is pinned.
+    Pins,
+    /// Who shows no certificate.
+    NoCertificate,
+    /// Who shows a certificate of another CA with our names.
+    OtherAuthority,
+    /// Who shows a certificate that vouches for itself.
+    SelfSigned,
+    /// Who shows a valid certificate.
+    Valid,
+    /// Whether sessions are resumed.
+    Resumption,
+    /// How soon it acts on a new CRL.
+    NewCrl,
+    /// Who is revoked, on a new connection.
+    RevokedFresh,
+    /// Who is revoked, on a resumed session.
+    RevokedResumed,
+    /// Who is revoked, on a connection from before.
+    RevokedKeptAlive,
+}
+
+impl Question {
+    /// In few words, for a table.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Versions => "protocol versions",
+            Self::WeakSuites => "weak cipher suites",
+            Self::Chain => "certificate chain",
+            Self::HostName => "host name",
+            Self::GoodUntil => "good until",
+            Self::Pins => "pins",
+            Self::NoCertificate => "no certificate",
+            Self::OtherAuthority => "certificate of another CA",
+            Self::SelfSigned => "self-signed certificate",
+            Self::Valid => "valid certificate",
+            Self::Resumption => "sessions",
+            Self::NewCrl => "new CRL",
+            Self::RevokedFresh => "revoked, new connection",
+            Self::RevokedResumed => "revoked, resumed session",
+            Self::RevokedKeptAlive => "revoked, kept-alive connection",
+        }
+    }
+}
+
+/// Whether an answer is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is.
+    Good,
+    /// It is not: a finding tells more.
+    Bad,
+    /// There is nothing to judge, or it could not be told.
+    Open,
+}
+
+/// A question and what was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// What was asked.
+    pub question: Question,
+    /// What was seen.
+    pub answer: String,
+    /// Whether that is as it should be.
+    pub verdict: Verdict,
+}
+
+/// What an examination came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// What is wrong or could be better, and what mends it.
+    pub findings: Vec<Finding>,
+    /// All that was asked.
+    pub answers: Vec<Answer>,
+}
+
+impl Report {
+    fn answer(&mut self, question: Question, answer: impl ToString, verdict: Verdict) {
+        self.answers.push(Answer {
+            question,
+            answer: answer.to_string(),
+            verdict,
+        });
+    }
+
+    /// Adds findings of another kind.
+    pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.findings.extend(findings);
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether a server's key is one that apps expect of it.
+
+use crate::model::pin::Role;
+use crate::model::{Host, Pin, PinSet, Time};
+
+/// What the pins say of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// No pins are published for that host.
+    NoPins,
+    /// The key is pinned.
+    Pinned {
+        /// What it is to the server.
+        role: Role,
+        /// When apps stop going by the pins.
+        expires: Time,
+    },
+    /// The host has pins, and the key is none of them.
+    Foreign,
+}
+
+/// Holds a key against the pins of a host. A set of the host's own comes before one of a host above that includes it, the nearer first;
+/// apps match the same way.
+pub fn judge(sets: &[PinSet], host: &str, pin: Pin) -> Verdict {
+    let covers = |set: &&PinSet| match &set.host {
+        Host::Name(_) => {
+            let name = set.host.to_string();
+            let below = host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'));
+            host == name || (set.include_subdomains && below)
+        }
+        Host::Address(address) => host.parse() == Ok(*address),
+    };
+    let nearest = sets
+        .iter()
+        .filter(covers)
+        .max_by_key(|set| set.host.to_string().len());
+    let Some(set) = nearest else {
+        return Verdict::NoPins;
+    };
+    match set.pins.iter().find(|pinned| pinned.pin == pin) {
+        Some(pinned) => Verdict::Pinned {
+            role: pinned.role,
+            expires: set.expires,
+        },
+        None => Verdict::Foreign,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Pinned;
+
+    fn set(host: &str, include_subdomains: bool, pin: u8) -> PinSet {
+        PinSet {
+            host: host.parse().unwrap(),
+            include_subdomains,
+            expires: Time::from_unix(1_900_000_000),
+            pins: vec![Pinned {
+                pin: Pin([pin; 32]),
+                role: Role::Active,
+                since: Time::from_unix(1_800_000_000),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_key_is_held_against_the_pins_of_its_host_and_no_other() {
+        let sets = [
+            set("acme.example", true, 1),
+            set("api.acme.example", false, 2),
+            set("shop.example", false, 3),
+            set("2001:db8::1", false, 4),
+        ];
+        let pinned = |host, pin| judge(&sets, host, Pin([pin; 32]));
+        let yes = Verdict::Pinned {
+            role: Role::Active,
+            expires: Time::from_unix(1_900_000_000),
+        };
+        for (host, pin, verdict) in [
+            ("acme.example", 1, yes),
+            ("www.acme.example", 1, yes),
+            ("www.acme.example", 2, Verdict::Foreign),
+            ("api.acme.example", 2, yes),
+            ("api.acme.example", 1, Verdict::Foreign),
+            ("v1.api.acme.example", 1, yes),
+            ("notacme.example", 1, Verdict::NoPins),
+            ("shop.example", 9, Verdict::Foreign),
+            ("www.shop.example", 9, Verdict::NoPins),
+            ("2001:db8::1", 4, yes),
+            ("2001:db8:0::1", 5, Verdict::Foreign),
+            ("localhost", 1, Verdict::NoPins),
+        ] {
+            assert_eq!(pinned(host, pin), verdict, "{host} {pin}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The canary's life, as `check` and `revoke --verify` have it: issued, shown to a server, and revoked whatever happens.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::context::{Context, system_clock};
+use super::failure::{Exit, Failure};
+use super::in_shell;
+use crate::authority::Issuing;
+use crate::check::{
+    self, Acted, Depth, Expected, Interrupted, Met, NewestCrl, Resolve, Trial, Trust, Url, Watch,
+};
+use crate::disk;
+use crate::home::Home;
+use crate::model::{Authority, Draft, Reason, Serial, Span};
+use crate::operate::{self, Canary, ClockPolicy, Desk, Session, Whom};
+
+/// How a server is found, judged and waited for.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "The server")]
+pub struct ServerArgs {
+    /// Where a host is, instead of asking the name service
+    #[arg(long, value_name = "HOST:PORT:ADDR")]
+    resolve: Vec<Resolve>,
+    /// Also trust these CAs, or exactly this server's own certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// How long to wait for the server to act on a publication, 30m at most
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    patience: Span,
+}
+
+/// The longest file of certificates or pins that is read.
+const LONGEST: u64 = 16 << 20;
+
+impl ServerArgs {
+    /// How long the server is waited for.
+    ///
+    /// # Errors
+    /// Where no canary lives that long.
+    pub fn patience(&self) -> Result<Duration, Failure> {
+        if self.patience > Draft::CANARY_WAIT {
+            return Err(Failure::usage(format!(
+                "--patience: {} is longer than a canary can be waited for, {}",
+                self.patience,
+                Draft::CANARY_WAIT
+            )));
+        }
+        Ok(Duration::from_secs(
+            u64::try_from(self.patience.as_seconds()).unwrap_or(0),
+        ))
+    }
+
+    /// The flags as they were typed, for a command that can be pasted.
+    pub fn typed(&self) -> String {
+        let resolve = self
+            .resolve
+            .iter()
+            .map(|resolve| format!(" --resolve {}", in_shell(&resolve.to_string())));
+        let ca = self
+            .ca
+            .iter()
+            .map(|path| format!(" --ca {}", in_shell(&path.display().to_string())));
+        resolve.chain(ca).collect()
+    }
+
+    /// Finds the server and looks at it: nothing of the URL but the host is told to it.
+    ///
+    /// # Errors
+    /// Where there is none, or what it is judged by cannot be read.
+    pub fn meet(&self, url: &Url, home: Option<&Home>) -> Result<Met, Failure> {
+        let mut trust = Trust::default();
+        // What of the system's list cannot be read vouches for nobody.
+        for certificate in rustls_native_certs::load_native_certs().certs {
+            trust.add(&certificate);
+        }
+        if let Some(path) = &self.ca {
+            let octets = disk::read(path, LONGEST)?;
+            let mut named = CertificateDer::pem_slice_iter(&octets)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|why| {
+                    Failure::refused(format!("{} cannot be read as PEM: {why}", path.display()))
+                })?;
+            if named.is_empty() {
+                return Err(Failure::refused(format!("{} holds no certificate in PEM", path.display()))
+                    .hint("it begins with -----BEGIN CERTIFICATE-----; of DER, `openssl x509 -inform der` makes that"));
+            }
+            named
+                .drain(..)
+                .for_each(|certificate| trust.name(certificate.to_vec()));
+        }
+        let mut expected = Expected { trust, pins: None };
+        if let Some(home) = home {
+            expected.trust.add(home.chain().root().der());
+            let pins = operate::published_pins(home)?;
+            let sets = pins.map_or(Vec::new(), |pins| pins.sets);
+            expected.pins = Some(sets);
+        }
+        let server = check::Server::find(url.clone(), &self.resolve).map_err(check::CheckError::from)?;
+        let met = check::meet(server, &expected, system_clock(), &mut crate::key::os_rng())?;
+        Ok(met)
+    }
+}
+
+/// What came of a canary.
+#[derive(Debug)]
+pub struct Flown {
+    /// Whether the server acted on its revocation; none where it was never let in.
+    pub acted: Option<Acted>,
+    /// The CRL that revokes it.
+    pub crl: NewestCrl,
+    /// Whether everything was published.
+    pub published: Exit,
+}
+
+/// Issues a canary, shows it to the server, revokes it, and sees what the server makes of that. Whatever happens between, it is revoked:
+/// an interrupt waits, a panic goes on afterwards.
+///
+/// # Errors
+/// Where it could not be issued, published or revoked, or was interrupted.
+pub fn fly(
+    context: &Context,
+    desk: &Desk,
+    issuing: &Issuing,
+    met: &mut Met,
+    depth: Depth,
+    patience: Duration,
+) -> Result<Flown, Failure> {
+    let mut session = context.session(desk, &mut ClockPolicy::Strict)?;
+    let uninterrupted = context.ui.uninterrupted();
+    let sign_of_life = context.ui.waiting();
+    let watch = Watch {
+        waiting: &|text| {
+            sign_of_life.set_message(text.to_owned());
+            sign_of_life.tick();
+        },
+        is_interrupted: &|| uninterrupted.is_interrupted(),
+        patience,
+    };
+    let canary = operate::issue_canary(&mut session, issuing)?;
+    context.ui.detail(format!(
+        "canary {} issued, good until {}",
+        canary.serial, canary.validity.not_after
+    ));
+    let begun = catch_unwind(AssertUnwindSafe(|| {
+        begin(context, session, issuing, &canary, met, depth, &watch)
+    }));
+    sign_of_life.finish_and_clear();
+    let (crl, published) = revoke(context, desk, issuing, canary.serial)?;
+    context
+        .ui
+        .detail(format!("canary {} revoked, by CRL {}", canary.serial, crl.number));
+    let trial = match begun {
+        Ok(begun) => begun?,
+        Err(panic) => resume_unwind(panic),
+    };
+    let interrupted = |Interrupted| {
+        Failure::new(
+            Exit::Interrupted,
+            "interrupted",
+            "interrupted; the canary is revoked",
+        )
+    };
+    let acted = match trial.map_err(interrupted)? {
+        Some(trial) => Some(trial.end(met, &crl, &watch).map_err(interrupted)?),
+        None => None,
+    };
+    sign_of_life.finish_and_clear();
+    Ok(Flown {
+        acted,
+        crl,
+        published,
+    })
+}
+
+/// Tells servers of the canary, for some have a list of whom they let in, and comes with it.
+fn begin(
+    context: &Context,
+    mut session: Session<'_>,
+    issuing: &Issuing,
+    canary: &Canary,
+    met: &mut Met,
+    depth: Depth,
+    watch: &Watch<'_>,
+) -> Result<Result<Option<Trial>, Interrupted>, Failure> {
+    let published = context.publish_change(&mut session, issuing)?;
+    context.tell_published(&published, session.clock);
+    drop(session);
+    let chain = vec![
+        canary.certificate.clone(),
+        issuing.chain().issuing().der().to_vec(),
+    ];
+    let identity = check::identity(chain, &canary.key).map_err(check::CheckError::from)?;
+    Ok(Trial::begin(met, &identity, depth, watch))
+}
+
+/// Revokes a canary like any device's certificate, and publishes that.
+fn revoke(
+    context: &Context,
+    desk: &Desk,
+    issuing: &Issuing,
+    serial: Serial,
+) -> Result<(NewestCrl, Exit), Failure> {
+    let by_hand = |failure: Failure| {
+        failure.hint(format!(
+            "a canary is not revoked: `pki revoke {serial} --yes` does it; it ends by itself within the hour"
+        ))
+    };
+    let mut session = context
+        .session(desk, &mut ClockPolicy::Lenient)
+        .map_err(by_hand)?;
+    let before = session
+        .store
+        .last_crl(Authority::Issuing)
+        .map_err(Failure::from)?;
+    let revoked = operate::revoke(&mut session, &Whom::Certificate(serial), Reason::Unspecified);
+    revoked.map_err(|error| by_hand(error.into()))?;
+    let done = context.publish_change(&mut session, issuing)?;
+    let exit = context.tell_published(&done, session.clock);
+    let last = session
+        .store
+        .last_crl(Authority::Issuing)
+        .map_err(Failure::from)?;
+    let crl = NewestCrl {
+        number: last.map_or(0, |crl| crl.number),
+        published: system_clock(),
+        before_ends: before.map(|crl| crl.next_update),
+    };
+    Ok((crl, exit))
+}

@@ -1,0 +1,178 @@
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::canary::{ServerArgs, fly};
+use super::context::{Context, system_clock};
+use super::doctor::{is_serious, write_findings};
+use super::failure::{Exit, Failure};
+use super::report::{lines, table};
+use super::secrets::IssuingSecret;
+use crate::check::{self, Depth, Identity, Report, Url, Verdict};
+use crate::disk;
+use crate::doctor::{self, Finding};
+use crate::home::{Home, HomeError};
+
+/// Examine a live server, as an attacker and as a phone
+///
+/// Which protocol versions and suites it offers; whether it is the server that phones expect, by chain, host name and pins; whether
+/// it lets in who has no certificate or a forged one. Then a canary, a certificate that is issued and revoked for this: is it let
+/// in, and is it refused once it is revoked, on new connections, resumed sessions and connections kept alive? How soon does the
+/// server act on a new CRL? Exit code 3 with warnings or errors; notes alone are 0.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki check https://api.acme.example
+  pki check https://api.acme.example/v1/hello       a path that any device may read
+  pki check https://api.acme.example --resolve api.acme.example:443:192.0.2.7
+  pki check https://api.acme.example --no-canary    issues nothing, needs no passphrase and no PKI
+  pki check https://api.acme.example --cert alice.pem --key alice.key
+  pki check https://api.acme.example --json | jq -r '.findings[] | \"\\(.severity) \\(.code)\"'")]
+pub struct Args {
+    /// The server, https, with a path that any device may read
+    #[arg(value_name = "URL", value_hint = clap::ValueHint::Url)]
+    url: Url,
+    /// Issue no certificate for this: what becomes of a revoked one is not seen
+    #[arg(long)]
+    no_canary: bool,
+    /// Come with this certificate instead of a canary (PEM, with what stands above it): is it let in?
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "no_canary")]
+    cert: Option<PathBuf>,
+    /// Its key (PEM, not encrypted, mode 0600)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    issuing: IssuingSecret,
+}
+
+#[derive(Debug, Serialize)]
+struct Examination {
+    url: String,
+    #[serde(flatten)]
+    report: Report,
+}
+
+impl fmt::Display for Examination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = table(&["", "ASKED", "ANSWERED"]);
+        for answer in &self.report.answers {
+            let mark = match answer.verdict {
+                Verdict::Good => "ok",
+                Verdict::Bad => "!!",
+                Verdict::Open => "--",
+            };
+            rows.add_row([mark, answer.question.words(), &answer.answer]);
+        }
+        f.write_str(&lines(&rows))?;
+        write_findings(f, &self.report.findings)
+    }
+}
+
+/// The longest certificate chain or key that is read.
+const LONGEST: u64 = 1 << 20;
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let patience = args.server.patience()?;
+    let given = match (&args.cert, &args.key) {
+        (Some(cert), Some(key)) => Some(read_identity(cert, key)?),
+        (Some(_) | None, _) => None,
+    };
+    let flies = given.is_none() && !args.no_canary;
+    let home = open(context, flies)?;
+    let mut met = args.server.meet(&args.url, home.as_ref())?;
+    if let Some(home) = &home {
+        // As they are now: a canary brings new ones, which the server may be slow to read.
+        met.report.add(crls(context, home)?);
+    }
+    let mut exit = Exit::Done;
+    if met.is_expected {
+        let chain = home.as_ref().map(Home::chain);
+        let forged = check::forge(chain, system_clock(), &mut crate::key::os_rng());
+        let asks = check::question(&mut met, &forged.map_err(check::CheckError::from)?);
+        match (given, home) {
+            (Some(identity), _) if asks => check::ask_once(&mut met, &identity),
+            (None, Some(home)) if asks && flies => {
+                let issuing = args.issuing.unlock(&home, &context.ui)?;
+                let desk = context.desk_of(home);
+                exit = fly(context, &desk, &issuing, &mut met, Depth::Everything, patience)?.published;
+            }
+            (Some(_) | None, _) => {}
+        }
+    } else if met.speaks_tls_of_today() {
+        context.ui.say(
+            "nothing is asked of this server, and no certificate shown: it is not the one that phones expect",
+        );
+    }
+    let mut report = met.report;
+    report
+        .findings
+        .sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    if !context.ui.json {
+        for finding in &mut report.findings {
+            finding.remedy = context.ui.pasteable(&finding.remedy);
+        }
+    }
+    let serious = is_serious(&report.findings);
+    if !serious {
+        context.ui.say("nothing is wrong");
+    }
+    let url = args.url.to_string();
+    if serious && exit == Exit::Done {
+        exit = Exit::Found;
+    }
+    context.ui.report_done(&Examination { url, report }, Ok(exit))
+}
+
+/// The home. A server can be examined without one, as far as that goes.
+fn open(context: &Context, is_needed: bool) -> Result<Option<Home>, Failure> {
+    match Home::open(&context.home_path()?) {
+        Ok(home) => Ok(Some(home)),
+        Err(HomeError::Missing(_)) if !is_needed => Ok(None),
+        Err(error @ HomeError::Missing(_)) => Err(Failure::from(error)
+            .hint("--home DIR or PKI_HOME names its place; --no-canary examines a server without a PKI")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What doctor says of the CRLs that servers are given: one that ends locks everybody out.
+fn crls(context: &Context, home: &Home) -> Result<Vec<Finding>, Failure> {
+    let mut found = Vec::new();
+    doctor::crls(home, &context.read(home)?, system_clock(), &mut found);
+    Ok(found)
+}
+
+fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
+    let unreadable =
+        |path: &Path, why: &dyn fmt::Display| Failure::refused(format!("{} {why}", path.display()));
+    let octets = disk::read(cert, LONGEST)?;
+    let chain: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&octets)
+        .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
+        .collect::<Result<_, _>>()
+        .map_err(|why| unreadable(cert, &format!("cannot be read as PEM: {why}")))?;
+    if chain.is_empty() {
+        return Err(unreadable(cert, &"holds no certificate in PEM"));
+    }
+    let mode = std::fs::metadata(key).map_err(disk::failed("read", key))?.mode();
+    if mode & 0o077 != 0 {
+        return Err(Failure::secret(format!(
+            "the key {} can be read by others (mode {:04o})",
+            key.display(),
+            mode & 0o7777
+        ))
+        .hint(format!("run `chmod 600 {}`", key.display())));
+    }
+    let octets = Zeroizing::new(disk::read(key, LONGEST)?);
+    let secret = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| {
+        unreadable(key, &"holds no private key in PEM that is not encrypted")
+            .hint("`openssl pkcs12 -in alice-phone.p12 -nodes` takes a bundle apart; delete what comes of it afterwards")
+    })?;
+    Identity::new(chain, secret)
+        .map_err(|why| unreadable(key, &format!("is not the key of that certificate: {why}")))
+}

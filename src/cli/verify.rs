@@ -1,0 +1,106 @@
+//! `pki revoke --verify URL`: nobody here has the lost device's key, so a canary proves that the server acts on its revocation. CRLs only
+//! grow: one that revokes the canary, and came after the device's revocation, revokes the device as well.
+
+use serde::Serialize;
+
+use super::canary::{ServerArgs, fly};
+use super::context::Context;
+use super::failure::{Exit, Failure};
+use crate::authority::Issuing;
+use crate::check::{Acted, Depth, Url};
+use crate::operate::{Desk, Whom};
+
+/// A server that must act on a revocation.
+pub struct Verification {
+    url: Url,
+    server: ServerArgs,
+    /// Whom it takes back.
+    whom: String,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+pub struct Verified {
+    url: String,
+    /// After how many seconds the server acted; absent where it was not seen to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<f64>,
+    /// Why it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// What to do then.
+    #[serde(skip)]
+    pub again: String,
+}
+
+impl Verification {
+    /// That `--verify` asks for.
+    pub fn of(url: Option<Url>, server: ServerArgs, whom: &Whom) -> Option<Self> {
+        let url = url?;
+        let whom = match whom {
+            Whom::Device(address) => address.to_string(),
+            Whom::Certificate(serial) => serial.to_string(),
+        };
+        Some(Self { url, server, whom })
+    }
+
+    /// The URL and how its server is found, as they were typed.
+    fn typed(&self) -> String {
+        let url = super::in_shell(&self.url.to_string());
+        format!("{url}{}", self.server.typed())
+    }
+
+    /// Waits until the server acts. The revocation stands whatever comes of this.
+    pub fn carry_out(self, context: &Context, desk: &Desk, issuing: &Issuing) -> Verified {
+        let outcome = self.wait(context, desk, issuing);
+        if let Ok(after) = outcome {
+            context
+                .ui
+                .say(format!("{} acts on it, after {after:.1} s", self.url));
+            context.ui.hint(format!(
+                "that goes for new connections; whether it goes for resumed sessions tells `pki check {}`",
+                self.typed()
+            ));
+        }
+        let (after, failure) = match outcome {
+            Ok(after) => (Some(after), None),
+            Err(failure) => (
+                None,
+                Some(format!("it is revoked and published, but {}", failure.message)),
+            ),
+        };
+        let typed = self.typed();
+        Verified {
+            url: self.url.to_string(),
+            after,
+            failure,
+            again: format!(
+                "`pki revoke {} --verify {typed} --yes` verifies once more; `pki check {typed}` tells what is wrong there",
+                self.whom
+            ),
+        }
+    }
+
+    fn wait(&self, context: &Context, desk: &Desk, issuing: &Issuing) -> Result<f64, Failure> {
+        let patience = self.server.patience()?;
+        let mut met = self.server.meet(&self.url, Some(&desk.home))?;
+        let not = |why: &str| Failure::new(Exit::Incomplete, "unverified", format!("{} {why}", self.url));
+        if !met.is_expected {
+            return Err(not(
+                "is not the server that phones expect, so nothing was asked of it",
+            ));
+        }
+        let flown = fly(context, desk, issuing, &mut met, Depth::NewConnections, patience)?;
+        match flown.acted {
+            Some(Acted::After(took)) => Ok(took.as_secs_f64()),
+            Some(Acted::NotWithin(waited)) => Err(not(&format!(
+                "has not acted on CRL {} within {} s",
+                flown.crl.number,
+                waited.as_secs()
+            ))),
+            None => Err(not(
+                "does not let in a valid certificate either, so nothing can be said of revoked ones",
+            )),
+        }
+    }
+}

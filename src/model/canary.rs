@@ -1,0 +1,94 @@
+//! The canary: a certificate that is made only to be revoked, so that it can be seen whether servers act on that.
+
+use super::lifecycle::{Draft, Holder, Issuer, Subject, Validity};
+use super::platform::Platform;
+use super::profile::{Names, Refusal};
+use super::subject::Address;
+use super::time::{Span, Time};
+
+/// How long a canary is good where nobody revokes it: its key ends with the command that made it, long before.
+const LIFE: Span = Span::minutes(60);
+
+impl Address {
+    /// Whose name a canary has. Nobody is issued a certificate of that name otherwise.
+    pub fn canary() -> Self {
+        "pki-check/canary".parse().expect("both parts are short names")
+    }
+
+    /// Whether no device may have this address: the employee is no person.
+    pub fn is_reserved(&self) -> bool {
+        self.employee == Self::canary().employee
+    }
+}
+
+impl Draft {
+    /// The longest that a canary can be waited for.
+    pub const CANARY_WAIT: Span = Span::minutes(30);
+
+    /// What a canary says. It has no profile that could be changed: a server must take it for any device.
+    ///
+    /// # Errors
+    /// Where the issuer's certificate is not good at `now`, or ends within the canary's life.
+    pub fn canary(issuer: &Issuer, names: Names, now: Time) -> Result<Self, Refusal> {
+        if now < issuer.validity.not_before {
+            return Err(Refusal::IssuerNotYet(issuer.validity.not_before));
+        }
+        let validity = Validity {
+            not_after: now + LIFE,
+            ..Validity::starting(now, issuer.validity.not_before, LIFE)
+        };
+        if validity.not_after > issuer.validity.not_after {
+            return Err(Refusal::IssuerEnds(issuer.validity.not_after));
+        }
+        let address = Address::canary();
+        Ok(Self {
+            subject: Subject {
+                organization: issuer.organization.clone(),
+                uid: address.clone(),
+                common_name: match names {
+                    Names::Shown => Some("pki check (canary)".into()),
+                    Names::Hidden => None,
+                },
+            },
+            rfc822_name: None,
+            validity,
+            holder: Holder {
+                address,
+                name: None,
+                email: None,
+                platform: Platform::default(),
+            },
+            profile: "canary".into(),
+            remarks: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_canary_is_good_for_an_hour_and_within_its_issuer() {
+        let now = Time::from_unix(1_800_000_000);
+        let issuer = |left| Issuer {
+            organization: "Acme Ltd".into(),
+            validity: Validity {
+                not_before: now - Span::days(1),
+                not_after: now + left,
+            },
+            constraints: Vec::new(),
+        };
+        let draft = Draft::canary(&issuer(Span::days(9)), Names::Shown, now).unwrap();
+        assert_eq!(draft.validity().not_before, now - Span::minutes(5));
+        assert_eq!(draft.validity().not_after, now + Span::minutes(60));
+        assert!(Draft::CANARY_WAIT < LIFE);
+        assert_eq!(draft.subject().uid.to_string(), "pki-check/canary");
+        assert!(draft.subject().uid.is_reserved());
+        assert!(!"alice/canary".parse::<Address>().unwrap().is_reserved());
+        let refused = Draft::canary(&issuer(Span::minutes(59)), Names::Shown, now);
+        assert!(matches!(refused, Err(Refusal::IssuerEnds(_))));
+        let hidden = Draft::canary(&issuer(Span::days(9)), Names::Hidden, now).unwrap();
+        assert_eq!(hidden.subject().common_name, None);
+    }
+}

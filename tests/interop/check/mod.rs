@@ -1,0 +1,113 @@
+//! `pki check` and `pki revoke --verify` against real servers, good ones and each kind of bad one.
+
+mod bad_input;
+mod nginx;
+mod node;
+mod verify;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::{Finished, HOST, Home, finish};
+
+/// A server's operator who has it read every publication at once.
+struct Follower {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Follower {
+    /// Sends the process SIGHUP whenever the home's publication is another.
+    fn of(home: &Home, pid: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let manifests = [home.public("manifest.json"), home.server("manifest.json")];
+        let both = move || manifests.each_ref().map(|manifest| std::fs::read(manifest).ok());
+        let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut read = both();
+            while !stopped.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(20));
+                let now = both();
+                if now != read && now.iter().all(Option::is_some) {
+                    read = now;
+                    let _ = kill_process(pid, Signal::HUP);
+                }
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+/// How the test's server is found and believed.
+fn arguments(port: u16) -> Vec<String> {
+    let resolve = format!("{HOST}:{port}:127.0.0.1");
+    ["--resolve", &resolve, "--ca", "server.crt"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn url(port: u16, path: &str) -> String {
+    format!("https://{HOST}:{port}{path}")
+}
+
+/// What `check --json` says of the server at this port.
+#[track_caller]
+fn check(home: &Home, port: u16, more: &[&str]) -> Finished {
+    check_path(home, port, "/", more)
+}
+
+#[track_caller]
+fn check_path(home: &Home, port: u16, path: &str, more: &[&str]) -> Finished {
+    let mut command = home.pki(&["check", &url(port, path), "--json"]);
+    finish(command.args(arguments(port)).args(more), b"")
+}
+
+/// The codes that were found, notes apart.
+#[track_caller]
+fn codes(said: &Finished) -> Vec<String> {
+    let said = said.json();
+    let findings = said["findings"].as_array().unwrap().iter();
+    let serious = findings.filter(|finding| finding["severity"] != "note");
+    let mut codes: Vec<String> = serious
+        .map(|finding| finding["code"].as_str().unwrap().to_owned())
+        .collect();
+    codes.sort();
+    codes
+}
+
+/// What was answered to a question, each time it was asked.
+#[track_caller]
+fn answers(said: &Finished, question: &str) -> Vec<String> {
+    let said: Value = said.json();
+    let answers = said["answers"].as_array().unwrap().iter();
+    let asked = answers.filter(|answer| answer["question"] == question);
+    asked
+        .map(|answer| answer["answer"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The canaries of the ledger, by status.
+#[track_caller]
+fn canaries(home: &Home) -> Vec<String> {
+    let said = home.run(&["list", "--employee", "pki-check", "--json"]).json();
+    let devices = said["devices"].as_array().unwrap().iter();
+    devices
+        .map(|device| device["status"].as_str().unwrap().to_owned())
+        .collect()
+}

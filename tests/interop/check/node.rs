@@ -1,0 +1,100 @@
+//! Node.js: what keeps connections alive, and what answers in odd ways.
+
+use std::process::Stdio;
+
+use super::{Follower, answers, check_path, codes};
+use crate::support::{Home, Server, ServerCertificate, need, program};
+
+/// Reads the publication anew on SIGHUP. Whether it asks the list at each request is its second argument.
+const SERVER: &str = r#"
+const fs = require("fs"), https = require("https");
+const [home, asks, started] = process.argv.slice(2);
+const read = (name) => fs.readFileSync(home + "/public/" + name);
+const context = () => ({
+  cert: fs.readFileSync("server.crt"), key: fs.readFileSync("server.key"),
+  ca: [read("ca/root.crt"), read("ca/issuing.crt")], crl: [read("crl/root.pem"), read("crl/issuing.pem")],
+  requestCert: true, rejectUnauthorized: true,
+});
+const list = () => new Set(JSON.parse(fs.readFileSync(home + "/server/devices.json", "utf8")).devices.map((d) => d.serial));
+let devices = list();
+const server = https.createServer(context(), (request, response) => {
+  if (asks === "asks" && !devices.has(request.socket.getPeerCertificate().serialNumber)) {
+    response.writeHead(403, { Connection: "close" });
+    return response.end("locked out\n");
+  }
+  if (request.url === "/redirect") {
+    response.writeHead(302, { Location: "http://127.0.0.1:1/" });
+    return response.end();
+  }
+  if (request.url === "/endless") {
+    response.writeHead(200, { "Content-Length": 2 ** 31 });
+    const pour = () => { while (response.write(Buffer.alloc(1 << 16))) {} };
+    response.on("drain", pour);
+    return pour();
+  }
+  response.end("hello\n");
+});
+process.on("SIGHUP", () => { server.setSecureContext(context()); devices = list(); });
+server.listen(0, "127.0.0.1", () => {
+  fs.writeFileSync(started + ".new", String(server.address().port));
+  fs.renameSync(started + ".new", started);
+});
+"#;
+
+fn start(home: &Home, asks: &str) -> (Server, Follower) {
+    ServerCertificate::make(home);
+    std::fs::write(home.path("server.cjs"), SERVER).unwrap();
+    let started = home.path("node.port");
+    let _ = std::fs::remove_file(&started);
+    let mut command = program("node");
+    command.arg("server.cjs").arg(home.home()).arg(asks).arg(&started);
+    command.current_dir(home.path("")).stdin(Stdio::null());
+    let ready = || {
+        std::fs::read_to_string(&started)
+            .ok()
+            .and_then(|text| text.parse().ok())
+    };
+    let server = Server::start(&mut command, ready).unwrap();
+    let follower = Follower::of(home, server.pid());
+    (server, follower)
+}
+
+#[test]
+fn a_connection_that_is_kept_alive_is_a_hole_where_no_list_is_asked() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let (node, follower) = start(&home, "trusts");
+    let said = check_path(&home, node.port, "/", &[]).exits(3);
+    assert_eq!(codes(&said), ["revoked-kept-alive"; 2], "{said}");
+    assert!(said.stdout.contains("devices.json"), "{said}");
+    drop((node, follower));
+
+    let (node, _follower) = start(&home, "asks");
+    let said = check_path(&home, node.port, "/", &[]).exits(0);
+    assert_eq!(codes(&said), [""; 0], "{said}");
+    let kept = answers(&said, "revoked_kept_alive");
+    assert!(
+        kept.iter().all(|answer| answer.ends_with("refused (HTTP 403)")),
+        "{said}"
+    );
+}
+
+#[test]
+fn redirects_are_not_followed_and_no_body_is_read_to_its_end() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let (node, _follower) = start(&home, "asks");
+    for (path, status) in [("/redirect", 302), ("/endless", 200)] {
+        let said = check_path(&home, node.port, path, &[]).exits(0);
+        assert_eq!(
+            answers(&said, "valid"),
+            [format!("let in (HTTP {status})")],
+            "{said}"
+        );
+        assert_eq!(codes(&said), [""; 0], "{said}");
+    }
+}

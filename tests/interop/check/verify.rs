@@ -1,0 +1,79 @@
+//! `pki revoke --verify`: done when the server acts on it.
+
+use super::nginx::Nginx;
+use super::{arguments, canaries, url};
+use crate::support::{Home, finish, need};
+
+const GOOD: &str = "ssl_protocols TLSv1.2 TLSv1.3; ssl_verify_client on;";
+
+#[test]
+fn a_revocation_is_verified_when_the_server_acts_on_it() {
+    if !need(&["nginx", "openssl", "curl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let nginx = Nginx::start(&home, &[GOOD]);
+    let _follower = nginx.follow(&home);
+    assert_eq!(nginx.server.curl(&home, Some(&home.alice()), "/").0, Some(200));
+    let url = url(nginx.port(), "/");
+    let said = finish(
+        home.pki(&["revoke", "alice", "--yes", "--json", "--verify", &url])
+            .args(arguments(nginx.port())),
+        b"",
+    );
+    let said = said.ok().json();
+    assert!(said["verified"]["after"].as_f64().is_some(), "{said}");
+    assert_eq!(said["revoked"].as_array().unwrap().len(), 1);
+    assert_eq!(nginx.server.curl(&home, Some(&home.alice()), "/").0, Some(400));
+    assert_eq!(nginx.server.curl(&home, Some(&home.bob()), "/").0, Some(200));
+    assert_eq!(canaries(&home), ["revoked"]);
+
+    // Once more, with nothing left to revoke, verifies once more.
+    finish(
+        home.pki(&["revoke", "alice", "--yes", "--verify", &url])
+            .args(arguments(nginx.port())),
+        b"",
+    )
+    .ok();
+    assert_eq!(canaries(&home).len(), 2);
+}
+
+#[test]
+fn a_revocation_stands_where_the_server_does_not_act_or_is_not_there() {
+    if !need(&["nginx", "openssl", "curl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let nginx = Nginx::start(&home, &[GOOD]);
+    let there = url(nginx.port(), "/");
+    let dry = finish(
+        &mut home.pki(&[
+            "revoke",
+            "alice",
+            "--dry-run",
+            "--verify",
+            "https://no.such.host.invalid/",
+        ]),
+        b"",
+    );
+    dry.ok();
+    let said = finish(
+        home.pki(&["revoke", "alice", "--yes", "--patience", "1s", "--verify", &there])
+            .args(arguments(nginx.port())),
+        b"",
+    )
+    .exits(5);
+    assert!(said.stderr.contains("has not acted on CRL"), "{said}");
+    assert!(said.stderr.contains("pki revoke alice/phone --verify"), "{said}");
+    let revoked = std::fs::read_to_string(home.server("revoked.map")).unwrap();
+    assert!(revoked.contains(&home.alice().serial), "{revoked}");
+
+    let said = finish(
+        &mut home.pki(&["revoke", "bob", "--yes", "--verify", "https://127.0.0.1:1/"]),
+        b"",
+    )
+    .exits(5);
+    assert!(said.stderr.contains("it is revoked and published, but"), "{said}");
+    let revoked = std::fs::read_to_string(home.server("revoked.map")).unwrap();
+    assert!(revoked.contains(&home.bob().serial), "{revoked}");
+}
