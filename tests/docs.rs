@@ -48,6 +48,21 @@ fn the_how_to_of_check_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_servers_keys_runs_as_written() {
+    run_page("docs/how-to/server-keys.md");
+}
+
+#[test]
+fn the_how_to_of_android_runs_as_written() {
+    run_page("docs/how-to/android.md");
+}
+
+#[test]
+fn the_how_to_of_ios_runs_as_written() {
+    run_page("docs/how-to/ios.md");
+}
+
+#[test]
 fn the_how_to_of_lists_runs_as_written() {
     run_page("docs/how-to/csv.md");
 }
