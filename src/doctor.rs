@@ -1,5 +1,7 @@
 //! What is wrong with a home or soon will be, and the command that mends it.
 
+mod servers;
+
 use std::fmt;
 use std::path::Path;
 
@@ -220,6 +222,7 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     clock(session.clock, findings);
     crls(&desk.home, store, now, findings);
     certificates(store, now, findings);
+    servers::examine(&session, now, findings);
     findings.extend(operate::strays(&session).iter().map(stray));
     findings.extend(operate::unwritable(&session).into_iter().map(|(place, error)| {
         Finding::new(

@@ -566,3 +566,38 @@ fn what_a_server_has_is_told_to_people_and_scripts() {
     let bare = cheap();
     assert!(refusal(&bare, &["pins", "show"]).contains("no pin sets are published"));
 }
+
+#[test]
+fn doctor_misses_a_key_in_reserve_and_a_certificate_that_ends() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let home = home_with_server();
+    home.run(&ISSUE);
+    let codes = |said: &Finished| -> Vec<(String, String)> {
+        let found = said.json();
+        let found = found["findings"].as_array().unwrap();
+        let of = |finding: &Value, what: &str| finding[what].as_str().unwrap().to_owned();
+        let all = found
+            .iter()
+            .map(|finding| (of(finding, "code"), of(finding, "severity")));
+        all.filter(|(code, _)| code.starts_with("server-")).collect()
+    };
+    let said = home.run(&["doctor", "--json"]);
+    assert_eq!(codes(&said), []);
+    let ending = |severity: &str| [("server-certificate-ending".into(), severity.into())];
+    assert_eq!(codes(&at(&home, "+60d", &["doctor", "--json"])), []);
+    assert_eq!(
+        codes(&at(&home, "+70d", &["doctor", "--json"])),
+        ending("warning")
+    );
+    assert_eq!(codes(&at(&home, "+91d", &["doctor", "--json"])), ending("error"));
+    let directory = home.home().join("servers").join(HOST);
+    for key in files_below(&directory) {
+        let there = std::fs::read(directory.join(&key)).unwrap();
+        std::fs::write(directory.join(&key), "not a key").unwrap();
+        let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+        assert_eq!(codes(&said), [("server-key".into(), "error".into())], "{key}");
+        std::fs::write(directory.join(&key), there).unwrap();
+    }
+}

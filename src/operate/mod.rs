@@ -39,7 +39,9 @@ pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
 pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
-pub use publication::{Keys, Published, Refresh, behind, refresh, refresh_at, strays, unwritable};
+pub use publication::{
+    Keys, Published, Refresh, behind, pins_are_ahead, refresh, refresh_at, strays, unwritable,
+};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use server::{

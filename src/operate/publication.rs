@@ -278,7 +278,10 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
 }
 
 /// Whether pin sets stand anywhere that are later than what the ledger knows.
-pub(super) fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
+///
+/// # Errors
+/// Where the home's own places cannot be read.
+pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
     let (places, _) = destinations(&session.desk.home)?;
     StandingPins::read(&places)?.are_ahead(session)
 }

@@ -1,0 +1,83 @@
+//! What is wrong with the company's servers, as far as the home knows.
+
+use super::{Finding, Severity, store_finding};
+use crate::home::private;
+use crate::key::SoftwareKey;
+use crate::model::server::{Certifier, Origin};
+use crate::model::{Role, Server, Span, Time};
+use crate::operate::{self, Session};
+
+/// From when on the end of a server's certificate is a warning.
+const SERVER: Span = Span::days(21);
+
+pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {
+    let servers = match session.store.servers() {
+        Ok(servers) => servers,
+        Err(error) => {
+            findings.push(store_finding(&error));
+            return;
+        }
+    };
+    for server in &servers {
+        findings.extend(keys(session, server));
+        findings.extend(certificate(server, now));
+    }
+    match operate::pins_are_ahead(session) {
+        Ok(false) => {}
+        Ok(true) => findings.push(Finding::new(
+            "pins-ahead",
+            Severity::Error,
+            "the published pin sets are later than what the ledger knows: they stand as they are, and no server can be added or rotated",
+            "restore the newest ledger.jsonl and servers/; only if the older state is meant, remove pins/ from every place",
+        )),
+        Err(error) => findings.push(Finding::new("pins-ahead", Severity::Error, error, "pki publish")),
+    }
+}
+
+/// The keys that the home should have: without the one in reserve a pin is published that nobody has the key of.
+fn keys(session: &Session<'_>, server: &Server) -> Vec<Finding> {
+    let home = &session.desk.home;
+    let wanted = server.keys().filter(|(role, key)| match (role, key.origin) {
+        (Role::Active | Role::Backup, Origin::Made) => true,
+        (Role::Active | Role::Backup, Origin::Imported) | (Role::Retiring, _) => false,
+    });
+    let examined = wanted.filter_map(|(role, key)| {
+        let path = operate::key_path(home, &server.host, key.pin);
+        let why = match private(&path) {
+            Ok(pem) => SoftwareKey::examine(&pem).err()?.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let message = format!("the {role} key of {}: {}: {why}", server.host, path.display());
+        let remedy = format!(
+            "restore the file from a backup; if there is none: `pki server rotate {} --confirm {}`",
+            server.host, server.host
+        );
+        Some(Finding::new("server-key", Severity::Error, message, remedy))
+    });
+    examined.collect()
+}
+
+/// The certificate that is known of the key in use.
+fn certificate(server: &Server, now: Time) -> Option<Finding> {
+    let certificate = server.certificate()?;
+    let (host, end) = (&server.host, certificate.validity.not_after);
+    let severity = match end - now {
+        left if left < Span::seconds(0) => Severity::Error,
+        left if left < SERVER => Severity::Warning,
+        _ => return None,
+    };
+    let ends = if end < now { "ended" } else { "ends" };
+    let remedy = match certificate.issuer {
+        Certifier::Own => format!("pki server issue {host}"),
+        Certifier::Other => {
+            format!("renew it with the same key, then run `pki server import {host} --cert FILE`")
+        }
+    };
+    let message = format!("the certificate of the server {host} {ends} on {}", end.date());
+    Some(Finding::new(
+        "server-certificate-ending",
+        severity,
+        message,
+        remedy,
+    ))
+}
