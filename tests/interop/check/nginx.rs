@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::{Follower, answers, canaries, check, codes};
-use crate::support::{HOST, Home, Server, ServerCertificate, finish, free_port, need, program};
+use crate::support::{HOST, Home, Server, ServerCertificate, copy_of, finish, free_port, need, program};
 
 const PROGRAMS: [&str; 2] = ["nginx", "openssl"];
 /// Both versions of today, with suites of today.
@@ -339,6 +339,38 @@ fn a_key_that_is_not_pinned_is_a_man_in_the_middle_and_is_shown_nothing() {
     assert_eq!(answers(&said, "chain").len(), 1);
     assert_eq!(answers(&said, "no_certificate"), [""; 0]);
     assert_eq!(canaries(&home).len(), 1, "no canary is made for it");
+}
+
+#[test]
+fn a_server_of_the_servers_ca_is_trusted_by_the_homes_root_and_known_by_its_pin() {
+    if !need(&PROGRAMS) {
+        return;
+    }
+    let home = Home::staffed();
+    home.run(&["server", "add", HOST, "--out", "tls"]);
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    for ending in ["crt", "key"] {
+        let made = home.path(format!("tls/{HOST}.{ending}"));
+        std::fs::copy(made, home.path(format!("server.{ending}"))).unwrap();
+    }
+    let nginx = Nginx::start(&home, &[MODERN, DEMANDS, DENIES]);
+    let _follower = nginx.follow(&home);
+    let url = super::url(nginx.port(), "/");
+    let resolve = format!("{HOST}:{}:127.0.0.1", nginx.port());
+    let check = ["check", &url, "--json", "--resolve", &resolve];
+    let said = finish(&mut home.pki(&check), b"").ok();
+    assert_eq!(codes(&said), [""; 0], "{said}");
+    assert!(answers(&said, "pins")[0].starts_with("the active key"), "{said}");
+    assert!(answers(&said, "chain")[0].starts_with("trusted"), "{said}");
+    // The reserve takes over, and this server goes on with the old key: it retires, or is nobody's any more.
+    let robbed = copy_of(&home);
+    let rotate = ["server", "rotate", HOST, "--out", "tls", "--confirm", HOST];
+    home.run(&rotate);
+    let said = finish(home.pki(&check).arg("--no-canary"), b"").ok();
+    assert!(answers(&said, "pins")[0].starts_with("a retiring key"), "{said}");
+    robbed.run(&[&rotate[..], &["--compromised"]].concat());
+    let said = finish(robbed.pki(&check).arg("--no-canary"), b"").exits(3);
+    assert_eq!(codes(&said), ["man-in-the-middle"], "{said}");
 }
 
 #[test]
