@@ -410,13 +410,20 @@ mod tests {
 
     /// What comes of a device's certificate that an encoder changed on its way to the key.
     fn attempt(ca: &Ca, change: impl FnOnce(&mut CertificateParams)) -> Result<Certificate, X509Error> {
-        let draft = draft(ca);
-        let device = SoftwareKey::generate(&mut os_rng());
+        attempt_of(ca, Kind::Device(&draft(ca)), change)
+    }
+
+    fn attempt_of(
+        ca: &Ca,
+        kind: Kind<'_>,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Result<Certificate, X509Error> {
+        let subject = SoftwareKey::generate(&mut os_rng());
         let template = Template {
             serial: serial(3),
-            public_key: device.public_key(),
+            public_key: subject.public_key(),
             pointers: Some(Pointers::new("http://pki.acme.example/", Authority::Issuing)),
-            kind: Kind::Device(&draft),
+            kind,
         };
         let mut params = params(&template)?;
         change(&mut params);
@@ -427,7 +434,7 @@ mod tests {
         };
         let gate = Gate::new(&ca.key, &expected);
         let issuer = rcgen::Issuer::from_params(&issuer_params, &gate);
-        gate.outcome(params.signed_by(&Subject(device.public_key()), &issuer))
+        gate.outcome(params.signed_by(&Subject(subject.public_key()), &issuer))
     }
 
     #[test]
@@ -589,25 +596,9 @@ mod tests {
                 ..ca.constraints.clone()
             }],
         };
-        let attempt = |host: &str, change: &dyn Fn(&mut CertificateParams)| -> Result<_, _> {
+        let attempt = |host: &str, change: &dyn Fn(&mut CertificateParams)| {
             let draft = ServerDraft::new(&host.parse().unwrap(), None, &issuer, now()).unwrap();
-            let server = SoftwareKey::generate(&mut os_rng());
-            let template = Template {
-                serial: serial(4),
-                public_key: server.public_key(),
-                pointers: None,
-                kind: Kind::Server(&draft),
-            };
-            let mut params = params(&template)?;
-            change(&mut params);
-            let issuer_params = issuer_params(&ca.certificate)?;
-            let expected = Expected {
-                template: &template,
-                issuer: Some(&ca.certificate),
-            };
-            let gate = Gate::new(&ca.key, &expected);
-            let issuer = rcgen::Issuer::from_params(&issuer_params, &gate);
-            gate.outcome(params.signed_by(&Subject(server.public_key()), &issuer))
+            attempt_of(&ca, Kind::Server(&draft), change)
         };
         let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
         let other = dns("www.acme.example");
