@@ -6,81 +6,42 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::accepted::{self, Told};
+use super::destination::TargetError;
 use super::file::File;
 use super::manifest::{Area, Manifest};
-use super::pins::Pins;
-use super::statement::signs;
 use super::stray::{self, Stray};
 use crate::disk::{self, Directory, DiskError, Ground, Staged};
-use crate::key::PublicKey;
 
-/// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.
-pub type BothForms = (Vec<u8>, Vec<u8>);
-
-/// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us read until our memory
-/// is full.
-pub const LONGEST_CRL: u64 = 64 << 20;
-/// The longest manifest that is taken for ours; they are of some kilobytes.
-const LONGEST_MANIFEST: u64 = 4 << 20;
-/// The longest list of devices that is read again: some 250,000 of them.
-const LONGEST_LIST: u64 = 64 << 20;
-/// The list of what servers accept.
-const DEVICES: &str = "devices.json";
 /// How many directories of a place are made where they are missing: `pki/public` in `/etc/nginx`. Where more is missing the rest
 /// is not what was meant, mostly because it is not mounted.
 const NEW: usize = 2;
 
-/// Where an area is written.
+/// A directory that an area is written to.
 #[derive(Debug)]
-pub struct Destination {
-    /// Which half.
-    pub area: Area,
-    /// The directory that holds its files, by the name that the operator gave it.
-    pub path: PathBuf,
+pub struct Folder {
+    area: Area,
+    /// By the name that the operator gave it.
+    path: PathBuf,
     /// The group that may read it, by its number.
-    pub group: Option<u32>,
-    /// Whose signature its manifest bears.
-    signer: PublicKey,
+    group: Option<u32>,
     /// The directory itself. All that happens in it goes by this handle: it may belong to a web server's account, and pki is
     /// perhaps root.
     ground: Ground,
 }
 
-/// Why an area did not reach its directory.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// A file could not be written. Those before it are in place, and each is whole.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// By whatever path: the home is private, and what is published is not.
-    #[error("it lies in the home, which is private, or the home in it")]
-    Home,
-    /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above another serves both.
-    #[error("it is {0} by another path, or lies in it: each needs a directory of its own")]
-    Shared(disk::Shown),
-}
-
-impl Destination {
+impl Folder {
     /// Opens the directory, or the one in which it will be made.
     ///
     /// # Errors
     /// Where neither is there, or it cannot be opened.
-    pub fn open(
-        area: Area,
-        path: PathBuf,
-        group: Option<u32>,
-        signer: PublicKey,
-    ) -> Result<Self, TargetError> {
+    pub fn open(area: Area, path: PathBuf, group: Option<u32>) -> Result<Self, TargetError> {
         let ground = Ground::find(&path, NEW)?;
         Ok(Self {
             area,
             path,
             group,
-            signer,
             ground,
         })
     }
@@ -90,7 +51,7 @@ impl Destination {
         &self.ground
     }
 
-    /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
+    /// Whether it holds these files, open to whom they are for and to nobody else, and so the manifest.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -98,12 +59,6 @@ impl Destination {
         let Some(directory) = self.ground.directory() else {
             return Ok(false);
         };
-        if !self
-            .manifest()?
-            .is_some_and(|manifest| manifest.files == Manifest::list(files))
-        {
-            return Ok(false);
-        }
         for file in files {
             let (below, name) = split(file.path);
             match enter(directory, below)? {
@@ -143,15 +98,11 @@ impl Destination {
         Ok(group && metadata.mode() & 0o7777 == self.area.modes().1)
     }
 
-    /// The CRL at this path in it, where there is one that may be ours.
+    /// What is in the file at this path, if there is one and it has at most so many octets.
     ///
     /// # Errors
     /// Where something else is there, or the system does not let it be read.
-    pub fn crl(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
-        self.read(path, LONGEST_CRL)
-    }
-
-    fn read(&self, path: &str, longest: u64) -> Result<Option<Vec<u8>>, TargetError> {
+    pub fn read(&self, path: &str, longest: u64) -> Result<Option<Vec<u8>>, TargetError> {
         let (below, name) = split(path);
         let Some(directory) = self.ground.directory() else {
             return Ok(None);
@@ -160,53 +111,6 @@ impl Destination {
             Some(directory) => Ok(directory.read(name, longest)?),
             None => Ok(None),
         }
-    }
-
-    /// The manifest that is there, where it can be read.
-    ///
-    /// # Errors
-    /// Where there is one and the system does not let it be read.
-    pub fn manifest(&self) -> Result<Option<Manifest>, TargetError> {
-        let statement = self.statement()?;
-        Ok(statement.and_then(|(text, _)| serde_json::from_slice(&text).ok()))
-    }
-
-    /// The octets of the manifest in both forms, where both are there.
-    ///
-    /// # Errors
-    /// Where the system does not let them be read.
-    pub fn statement(&self) -> Result<Option<BothForms>, TargetError> {
-        self.signed(Manifest::JSON, Manifest::JWS)
-    }
-
-    /// The octets of the pin sets in both forms, where both are there.
-    ///
-    /// # Errors
-    /// Where the system does not let them be read.
-    pub fn pins(&self) -> Result<Option<BothForms>, TargetError> {
-        self.signed(Pins::JSON, Pins::JWS)
-    }
-
-    fn signed(&self, json: &str, jws: &str) -> Result<Option<BothForms>, TargetError> {
-        let json = self.read(json, LONGEST_MANIFEST)?;
-        let statement = json.zip(self.read(jws, LONGEST_MANIFEST)?);
-        Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
-    }
-
-    /// What servers are told to accept, where the place has a later list than the one that the ledger knows of.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
-    pub fn told_since(&self, number: u64) -> Result<Vec<Told>, TargetError> {
-        let manifest = self.manifest()?.filter(|manifest| manifest.number > number);
-        let Some(listed) = manifest.and_then(|mut manifest| manifest.files.remove(DEVICES)) else {
-            return Ok(Vec::new());
-        };
-        let list = self.read(DEVICES, listed.size.min(LONGEST_LIST))?;
-        let signed = list.filter(|octets| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256);
-        Ok(signed
-            .and_then(|octets| accepted::read(&octets))
-            .unwrap_or_default())
     }
 
     /// Makes sure that what is there of it can be written, without changing anything.
@@ -230,17 +134,15 @@ impl Destination {
         Ok(())
     }
 
-    /// What lies in the directory and is no part of the publication that its manifest describes.
+    /// What lies in the directory and is none of the `known` files.
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn strays(&self) -> Result<Vec<Stray>, TargetError> {
-        let (Some(directory), Some(manifest)) = (self.ground.directory(), self.manifest()?) else {
-            return Ok(Vec::new());
-        };
-        let mut known: BTreeSet<PathBuf> = [Manifest::JSON, Manifest::JWS].map(PathBuf::from).into();
-        known.extend(manifest.files.keys().map(PathBuf::from));
-        Ok(stray::find(directory, &self.path, &known)?)
+    pub fn strays(&self, known: &BTreeSet<PathBuf>) -> Result<Vec<Stray>, TargetError> {
+        match self.ground.directory() {
+            Some(directory) => Ok(stray::find(directory, &self.path, known)?),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Writes the files that differ from what is there, in their order, and then the manifest in both forms. Every file is
@@ -330,29 +232,19 @@ fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
 mod tests {
     use super::super::file::Body;
     use super::*;
-    use crate::key::SoftwareKey;
-
-    fn destination(path: &Path) -> Destination {
-        let signer = SoftwareKey::generate(&mut crate::key::os_rng())
-            .public_key()
-            .clone();
-        Destination::open(Area::Public, path.to_owned(), None, signer).unwrap()
-    }
 
     #[test]
     fn a_file_is_held_where_each_octet_is_there() {
         let directory = tempfile::tempdir().unwrap();
-        let destination = destination(directory.path());
+        let folder = Folder::open(Area::Public, directory.path().to_owned(), None).unwrap();
         let octets = vec![7; 200_000];
         let file = File::new("file", Body::of(octets.clone()));
         let held = || {
-            let directory = destination.ground.directory().unwrap();
-            destination.holds_file(directory, "file", &file).unwrap()
+            let directory = folder.ground.directory().unwrap();
+            folder.holds_file(directory, "file", &file).unwrap()
         };
         assert!(!held());
-        destination
-            .write(std::slice::from_ref(&file), b"{}", b"")
-            .unwrap();
+        folder.write(std::slice::from_ref(&file), b"{}", b"").unwrap();
         let mut one_changed = octets.clone();
         one_changed[150_000] = 8;
         for (there, is_held) in [(&octets[..], true), (&octets[1..], false), (&one_changed, false)] {

@@ -1,6 +1,7 @@
 //! What servers and apps read: built and checked as a whole, then written file by file.
 
 mod accepted;
+mod destination;
 mod directory;
 mod file;
 mod manifest;
@@ -10,7 +11,7 @@ mod statement;
 mod stray;
 
 pub use accepted::{Accepted, Told};
-pub use directory::{BothForms, Destination, LONGEST_CRL, TargetError};
+pub use destination::{BothForms, Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};
 pub use manifest::{Area, Listed, Manifest};
 pub use pins::{Pins, UnfitPins};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::accepted::Accepted;
-use super::directory::BothForms;
+use super::destination::BothForms;
 use super::file::{Body, File};
 use super::manifest::Area;
 use super::pins::{Pins, UnfitPins};

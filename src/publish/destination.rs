@@ -1,0 +1,177 @@
+//! A place of the publication: what stands there and is ours, whatever kind of place it is.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use super::accepted::{self, Told};
+use super::directory::Folder;
+use super::file::File;
+use super::manifest::{Area, Manifest};
+use super::pins::Pins;
+use super::statement::signs;
+use super::stray::Stray;
+use crate::disk::{self, DiskError, Ground};
+use crate::key::PublicKey;
+
+/// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.
+pub type BothForms = (Vec<u8>, Vec<u8>);
+
+/// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us read until our memory
+/// is full.
+pub const LONGEST_CRL: u64 = 64 << 20;
+/// The longest manifest that is taken for ours; they are of some kilobytes.
+const LONGEST_MANIFEST: u64 = 4 << 20;
+/// The longest list of devices that is read again: some 250,000 of them.
+const LONGEST_LIST: u64 = 64 << 20;
+/// The list of what servers accept.
+const DEVICES: &str = "devices.json";
+/// Where an area is written.
+#[derive(Debug)]
+pub struct Destination {
+    /// Which half.
+    pub area: Area,
+    /// What the operator calls it.
+    pub path: PathBuf,
+    /// Whose signature its manifest bears.
+    signer: PublicKey,
+    place: Folder,
+}
+
+/// Why an area did not reach its directory.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// A file could not be written. Those before it are in place, and each is whole.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// By whatever path: the home is private, and what is published is not.
+    #[error("it lies in the home, which is private, or the home in it")]
+    Home,
+    /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above another serves both.
+    #[error("it is {0} by another path, or lies in it: each needs a directory of its own")]
+    Shared(disk::Shown),
+}
+
+impl Destination {
+    /// Opens the directory, or the one in which it will be made.
+    ///
+    /// # Errors
+    /// Where neither is there, or it cannot be opened.
+    pub fn open(
+        area: Area,
+        path: PathBuf,
+        group: Option<u32>,
+        signer: PublicKey,
+    ) -> Result<Self, TargetError> {
+        let place = Folder::open(area, path.clone(), group)?;
+        Ok(Self {
+            area,
+            path,
+            signer,
+            place,
+        })
+    }
+
+    /// Where it is.
+    pub fn ground(&self) -> &Ground {
+        self.place.ground()
+    }
+
+    /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
+        let manifest = self.manifest()?;
+        Ok(
+            manifest.is_some_and(|manifest| manifest.files == Manifest::list(files))
+                && self.place.holds(files)?,
+        )
+    }
+
+    /// The CRL at this path in it, where there is one that may be ours.
+    ///
+    /// # Errors
+    /// Where something else is there, or the system does not let it be read.
+    pub fn crl(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
+        self.place.read(path, LONGEST_CRL)
+    }
+
+    /// The manifest that is there, where it can be read.
+    ///
+    /// # Errors
+    /// Where there is one and the system does not let it be read.
+    pub fn manifest(&self) -> Result<Option<Manifest>, TargetError> {
+        let statement = self.statement()?;
+        Ok(statement.and_then(|(text, _)| serde_json::from_slice(&text).ok()))
+    }
+
+    /// The octets of the manifest in both forms, where both are there.
+    ///
+    /// # Errors
+    /// Where the system does not let them be read.
+    pub fn statement(&self) -> Result<Option<BothForms>, TargetError> {
+        self.signed(Manifest::JSON, Manifest::JWS)
+    }
+
+    /// The octets of the pin sets in both forms, where both are there.
+    ///
+    /// # Errors
+    /// Where the system does not let them be read.
+    pub fn pins(&self) -> Result<Option<BothForms>, TargetError> {
+        self.signed(Pins::JSON, Pins::JWS)
+    }
+
+    fn signed(&self, json: &str, jws: &str) -> Result<Option<BothForms>, TargetError> {
+        let json = self.place.read(json, LONGEST_MANIFEST)?;
+        let statement = json.zip(self.place.read(jws, LONGEST_MANIFEST)?);
+        Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
+    }
+
+    /// What servers are told to accept, where the place has a later list than the one that the ledger knows of.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn told_since(&self, number: u64) -> Result<Vec<Told>, TargetError> {
+        let manifest = self.manifest()?.filter(|manifest| manifest.number > number);
+        let Some(listed) = manifest.and_then(|mut manifest| manifest.files.remove(DEVICES)) else {
+            return Ok(Vec::new());
+        };
+        let list = self.place.read(DEVICES, listed.size.min(LONGEST_LIST))?;
+        let signed = list.filter(|octets| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256);
+        Ok(signed
+            .and_then(|octets| accepted::read(&octets))
+            .unwrap_or_default())
+    }
+
+    /// Makes sure that what is there of it can be written, without changing anything.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub fn demand_writable(&self) -> Result<(), TargetError> {
+        self.place.demand_writable()
+    }
+
+    /// What lies there and is no part of the publication that its manifest describes.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn strays(&self) -> Result<Vec<Stray>, TargetError> {
+        let Some(manifest) = self.manifest()? else {
+            return Ok(Vec::new());
+        };
+        let mut known: BTreeSet<PathBuf> = [Manifest::JSON, Manifest::JWS].map(PathBuf::from).into();
+        known.extend(manifest.files.keys().map(PathBuf::from));
+        self.place.strays(&known)
+    }
+
+    /// Writes the files that differ from what is there, in their order, and then the manifest in both forms.
+    ///
+    /// # Errors
+    /// Where one cannot be written.
+    pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
+        self.place.write(files, manifest, jws)
+    }
+}
