@@ -5,6 +5,7 @@
 
 pub mod model;
 pub mod disk;
+pub mod web;
 pub mod key;
 pub mod x509;
 pub mod store;

@@ -2,24 +2,16 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ureq::http::{HeaderMap, StatusCode, Uri, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 
 use super::source::{Answer, SourceError, Validator};
-use crate::disk;
 use crate::model::text::quoted;
+use crate::web::{self, NoTrust};
 
 /// How often a server may send us elsewhere.
 const REDIRECTS: usize = 3;
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long a server may be silent.
-const SILENCE: Duration = Duration::from_secs(10);
-/// The longest file of trusted certificates that is read.
-const LONGEST_STORE: u64 = 4 << 20;
 
 pub(super) struct Https {
     agent: ureq::Agent,
@@ -30,26 +22,7 @@ pub(super) struct Https {
 impl Https {
     /// `ca` holds the certificates that are trusted for servers, in place of the system's.
     pub(super) fn new(base: Uri, ca: Option<&Path>, deadline: Instant) -> Result<Self, SourceError> {
-        let trusted = match ca {
-            Some(path) => private(path)?,
-            None => systems()?,
-        };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&trusted))
-            .unversioned_rustls_crypto_provider(provider)
-            .build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .https_only(true)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .timeout_connect(Some(CONNECT))
-            .timeout_per_read(Some(SILENCE))
-            .timeout_recv_response(Some(SILENCE))
-            .user_agent(concat!("pki/", env!("CARGO_PKG_VERSION")))
-            .build();
+        let config = web::client(ca)?.https_only(true).build();
         Ok(Self {
             agent: config.new_agent(),
             base,
@@ -165,38 +138,13 @@ impl Https {
     }
 }
 
-/// The certificates of a file in PEM.
-fn private(path: &Path) -> Result<Vec<Certificate<'static>>, SourceError> {
-    let no_trust = |why: &dyn std::fmt::Display| SourceError::NoTrust(format!("{}: {why}", path.display()));
-    let text = disk::read(path, LONGEST_STORE)?;
-    let mut found = Vec::new();
-    for item in ureq::tls::parse_pem(&text) {
-        let PemItem::Certificate(certificate) = item.map_err(|error| no_trust(&error))? else {
-            return Err(no_trust(&"it has something else than certificates in it"));
-        };
-        found.push(certificate);
+impl From<NoTrust> for SourceError {
+    fn from(error: NoTrust) -> Self {
+        match error {
+            NoTrust::Disk(error) => Self::Disk(error),
+            NoTrust::Empty(why) => Self::NoTrust(why),
+        }
     }
-    if found.is_empty() {
-        return Err(no_trust(&"it has no certificate in PEM"));
-    }
-    Ok(found)
-}
-
-/// The certificates that the system trusts. What it cannot read of them is no harm while there are others.
-fn systems() -> Result<Vec<Certificate<'static>>, SourceError> {
-    let store = rustls_native_certs::load_native_certs();
-    if store.certs.is_empty() {
-        let why = store
-            .errors
-            .first()
-            .map_or("the system has none".into(), ToString::to_string);
-        return Err(SourceError::NoTrust(why));
-    }
-    Ok(store
-        .certs
-        .iter()
-        .map(|der| Certificate::from_der(der).to_owned())
-        .collect())
 }
 
 /// What to send along the next time, where it can be sent: another program wrote it, and it goes into a file of ours.
@@ -235,8 +183,7 @@ fn seconds(date: &str) -> Option<i64> {
 
 fn failed(error: ureq::Error) -> SourceError {
     let text = error.to_string();
-    let timed_out = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
-    if matches!(&error, ureq::Error::Timeout(_)) || matches!(&error, ureq::Error::Io(io) if timed_out(io)) {
+    if web::is_timeout(&error) {
         SourceError::Slow(text)
     } else {
         SourceError::Network(text)

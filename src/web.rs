@@ -1,0 +1,97 @@
+//! https clients: whom they trust, and how long they wait.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::config::ConfigBuilder;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::typestate::AgentScope;
+
+use crate::disk::{self, DiskError};
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a server may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
+/// The longest file of trusted certificates that is read.
+const LONGEST_STORE: u64 = 4 << 20;
+
+/// Why nobody can be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTrust {
+    /// The file that was named could not be read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// There is no certificate where there should be some.
+    #[error("no certificate to trust: {0}")]
+    Empty(String),
+}
+
+/// The beginnings of a client that follows no redirect and takes no status for an error. It trusts the certificates in the file
+/// `ca`, or those that the system trusts.
+///
+/// # Errors
+/// Where there is none.
+pub fn client(ca: Option<&Path>) -> Result<ConfigBuilder<AgentScope>, NoTrust> {
+    let trusted = match ca {
+        Some(path) => private(path)?,
+        None => systems()?,
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&trusted))
+        .unversioned_rustls_crypto_provider(provider)
+        .build();
+    Ok(plain_client().tls_config(tls))
+}
+
+/// As [`client`], for a server on this machine that is not asked by https.
+pub fn plain_client() -> ConfigBuilder<AgentScope> {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_connect(Some(CONNECT))
+        .timeout_per_read(Some(SILENCE))
+        .timeout_recv_response(Some(SILENCE))
+        .user_agent(concat!("pki/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Whether the server was too slow.
+pub fn is_timeout(error: &ureq::Error) -> bool {
+    let by_the_system = |io: &std::io::Error| io.kind() == std::io::ErrorKind::TimedOut;
+    matches!(error, ureq::Error::Timeout(_)) || matches!(error, ureq::Error::Io(io) if by_the_system(io))
+}
+
+/// The certificates of a file in PEM.
+fn private(path: &Path) -> Result<Vec<Certificate<'static>>, NoTrust> {
+    let empty = |why: &dyn std::fmt::Display| NoTrust::Empty(format!("{}: {why}", path.display()));
+    let text = disk::read(path, LONGEST_STORE)?;
+    let mut found = Vec::new();
+    for item in ureq::tls::parse_pem(&text) {
+        let PemItem::Certificate(certificate) = item.map_err(|error| empty(&error))? else {
+            return Err(empty(&"it has something else than certificates in it"));
+        };
+        found.push(certificate);
+    }
+    if found.is_empty() {
+        return Err(empty(&"it has no certificate in PEM"));
+    }
+    Ok(found)
+}
+
+/// The certificates that the system trusts. What it cannot read of them is no harm while there are others.
+fn systems() -> Result<Vec<Certificate<'static>>, NoTrust> {
+    let store = rustls_native_certs::load_native_certs();
+    if store.certs.is_empty() {
+        let why = store.errors.first();
+        let why = why.map_or("the system has none".into(), ToString::to_string);
+        return Err(NoTrust::Empty(why));
+    }
+    let owned = store
+        .certs
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned());
+    Ok(owned.collect())
+}
