@@ -1,11 +1,12 @@
 //! `pki.toml`: what the operator has decided.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, PathBuf};
 
 use serde::Deserialize;
 
 use crate::model::profile::Names;
 use crate::model::{Device, IpRange, Profile, Span};
+use crate::publish::{Access, Location, is_endpoint};
 
 /// The operator's decisions, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +45,42 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishTo {
-    /// The directory of the public half.
-    pub public: Option<PathBuf>,
-    /// The directory of the servers' half.
-    pub server: Option<PathBuf>,
+    /// The place of the public half.
+    pub public: Option<Location>,
+    /// The place of the servers' half.
+    pub server: Option<Location>,
     /// The group that may read the servers' half.
     pub group: Option<String>,
+    /// The region of a bucket.
+    pub region: Option<String>,
+    /// The server that has the bucket, where it is not AWS.
+    pub endpoint: Option<String>,
+    /// The file with the key to the bucket.
+    pub credentials_file: Option<PathBuf>,
+    /// Its section in that file.
+    pub profile: Option<String>,
+    /// The certificates to trust for the endpoint.
+    pub ca: Option<PathBuf>,
+    /// What is run after a publication has changed there.
+    pub command: Option<Vec<String>>,
+}
+
+impl PublishTo {
+    /// Its places.
+    pub fn places(&self) -> impl Iterator<Item = &Location> {
+        self.public.iter().chain(&self.server)
+    }
+
+    /// How its buckets are reached.
+    pub fn access(&self) -> Access {
+        Access {
+            region: self.region.clone().unwrap_or_default(),
+            endpoint: self.endpoint.clone(),
+            credentials_file: self.credentials_file.clone().unwrap_or_default(),
+            profile: self.profile.clone().unwrap_or_else(|| "default".into()),
+            ca: self.ca.clone(),
+        }
+    }
 }
 
 /// Why `pki.toml` is refused.
@@ -226,53 +257,104 @@ pub fn check_base_url(url: &str) -> Result<(), InvalidConfig> {
 }
 
 fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
-    let absolute = |path: &Option<PathBuf>| path.as_deref().is_none_or(Path::is_absolute);
-    if target.public.is_none() && target.server.is_none() {
-        return Err(InvalidConfig::Target(
-            "a [[publish]] table needs `public`, `server`, or both",
-        ));
+    let refused = |why| Err(InvalidConfig::Target(why));
+    if target.places().next().is_none() {
+        return refused("a [[publish]] table needs `public`, `server`, or both");
     }
-    if !absolute(&target.public) || !absolute(&target.server) {
-        return Err(InvalidConfig::Target("the directories must be absolute paths"));
-    }
-    let climbs = |path: &Option<PathBuf>| {
-        let mut components = path.iter().flat_map(|path| path.components());
-        components.any(|component| component == Component::ParentDir)
-    };
-    if climbs(&target.public) || climbs(&target.server) {
-        // Where it leads depends on links, and the rules of what lies where go by the names.
-        return Err(InvalidConfig::Target(
-            "the directories must be written without `..`",
-        ));
+    let mut directories = target.places().filter_map(Location::directory).peekable();
+    let has_directory = directories.peek().is_some();
+    for path in directories {
+        if !path.is_absolute() {
+            return refused("the directories must be absolute paths");
+        }
+        if path
+            .components()
+            .any(|component| component == Component::ParentDir)
+        {
+            // Where it leads depends on links, and the rules of what lies where go by the names.
+            return refused("the directories must be written without `..`");
+        }
     }
     if target.public.is_some() && target.public == target.server {
-        return Err(InvalidConfig::Target(
-            "`public` and `server` must be two directories: one of them names employees",
-        ));
+        return refused("`public` and `server` must be two places: one of them names employees");
     }
-    if target.group.is_some() && target.server.is_none() {
-        return Err(InvalidConfig::Target("`group` is for `server`, which is missing"));
+    let is_directory = |place: &Option<Location>| place.as_ref().is_some_and(|p| p.directory().is_some());
+    if target.group.is_some() && !is_directory(&target.server) {
+        return refused("`group` is for a directory `server`, which is missing");
+    }
+    if target
+        .command
+        .as_ref()
+        .is_some_and(|c| c.first().is_none_or(String::is_empty))
+    {
+        return refused("`command` must name a program");
+    }
+    let has_bucket = target.places().any(|place| place.directory().is_none());
+    check_access(target, has_bucket)?;
+    if has_directory && has_bucket {
+        return refused("a directory and a bucket need a table each");
     }
     Ok(())
 }
 
-/// Each directory is one area's alone: in a shared one the areas would overwrite each other's manifest, and a web server that serves
+/// What a bucket needs, and a directory does not have.
+fn check_access(target: &PublishTo, has_bucket: bool) -> Result<(), InvalidConfig> {
+    let refused = |why| Err(InvalidConfig::Target(why));
+    let files = [&target.credentials_file, &target.ca];
+    let words = [&target.region, &target.endpoint, &target.profile];
+    if !has_bucket {
+        return match files.iter().any(|file| file.is_some()) || words.iter().any(|word| word.is_some()) {
+            true => {
+                refused("`region`, `endpoint`, `credentials_file`, `profile` and `ca` are for s3:// places")
+            }
+            false => Ok(()),
+        };
+    }
+    let is_word = |text: &String| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        !text.is_empty() && text.bytes().all(plain)
+    };
+    if !target.region.as_ref().is_some_and(is_word) {
+        return refused("an s3:// place needs `region`, such as \"eu-central-1\"");
+    }
+    if target.profile.as_ref().is_some_and(|profile| !is_word(profile)) {
+        return refused("`profile` is the name of a section of `credentials_file`");
+    }
+    if target.credentials_file.is_none() {
+        return refused(
+            "an s3:// place needs `credentials_file`: the key to it is in no variable and in no other file",
+        );
+    }
+    if files.into_iter().flatten().any(|file| !file.is_absolute()) {
+        return refused("`credentials_file` and `ca` must be absolute paths");
+    }
+    if target
+        .endpoint
+        .as_ref()
+        .is_some_and(|endpoint| !is_endpoint(endpoint))
+    {
+        return refused("`endpoint` is an https:// URL of a host, or http:// of this machine");
+    }
+    Ok(())
+}
+
+/// Each place is one area's alone: in a shared one the areas would overwrite each other's manifest, and a web server that serves
 /// the one above would hand out the list of employees below it.
 fn demand_apart(targets: &[PublishTo]) -> Result<(), InvalidConfig> {
-    let directories: Vec<&Path> = targets
+    let names: Vec<PathBuf> = targets
         .iter()
-        .flat_map(|target| [target.public.as_deref(), target.server.as_deref()])
-        .flatten()
+        .flat_map(PublishTo::places)
+        .map(Location::name)
         .collect();
-    let apart = |(i, one): (usize, &&Path)| {
-        let others = directories.iter().enumerate().filter(|(j, _)| *j != i);
+    let apart = |(i, one): (usize, &PathBuf)| {
+        let others = names.iter().enumerate().filter(|(j, _)| *j != i);
         others.into_iter().all(|(_, other)| !one.starts_with(other))
     };
-    if directories.iter().enumerate().all(apart) {
+    if names.iter().enumerate().all(apart) {
         Ok(())
     } else {
         Err(InvalidConfig::Target(
-            "each directory must be another one, and none may lie in another",
+            "each place must be another one, and none may lie in another",
         ))
     }
 }
@@ -322,6 +404,49 @@ mod tests {
                 "[[publish]]\npublic = \"/a\"\n[[publish]]\nserver = \"/a/./\"",
                 "another one",
             ),
+            ("[[publish]]\npublic = \"s3://acme/public\"\n", "needs `region`"),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"",
+                "needs `credentials_file`",
+            ),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"\ncredentials_file = \"c\"",
+                "absolute",
+            ),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"a b\"\ncredentials_file = \"/c\"",
+                "needs `region`",
+            ),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"\ncredentials_file = \"/c\"\nendpoint = \"http://minio.example\"",
+                "`endpoint`",
+            ),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"\ncredentials_file = \"/c\"\nprofile = \"a]\"",
+                "`profile`",
+            ),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"\ncredentials_file = \"/c\"\nserver = \"s3://acme/public/server\"",
+                "none may lie in another",
+            ),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"\ncredentials_file = \"/c\"\nserver = \"s3://acme/public\"",
+                "two places",
+            ),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"\ncredentials_file = \"/c\"\nserver = \"/srv/server\"",
+                "a table each",
+            ),
+            (
+                "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"\ncredentials_file = \"/c\"\ngroup = \"x\"",
+                "`group`",
+            ),
+            ("[[publish]]\npublic = \"s3://a/b\"\n", "s3://BUCKET/PREFIX"),
+            (
+                "[[publish]]\npublic = \"/a\"\nregion = \"r\"",
+                "are for s3:// places",
+            ),
+            ("[[publish]]\npublic = \"/a\"\ncommand = []", "`command`"),
             (
                 "[[publish]]\nserver = \"/a/b\"\n[[publish]]\npublic = \"/a\"",
                 "none may lie in another",

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::authority::{AuthorityError, Chain};
-use crate::config::{Config, InvalidConfig};
+use crate::config::{Config, InvalidConfig, PublishTo};
 use crate::disk::{self, DiskError, Shown};
 use crate::model::profile::InvalidProfile;
 use crate::model::{Authority, Event, Profile};
+use crate::publish::Location;
 use crate::store::{self, Store, StoreError};
 use crate::x509::{Certificate, X509Error};
 
@@ -375,11 +376,9 @@ pub fn private(path: &Path) -> Result<String, HomeError> {
 /// A home is private to its operator, and what is published is not.
 fn demand_outside(home: &Path, config: &Config) -> Result<(), HomeError> {
     let absolute = std::path::absolute(home).map_err(disk::failed("located", home))?;
-    let mut directories = config
-        .publish
-        .iter()
-        .flat_map(|target| [&target.public, &target.server]);
-    if directories.any(|directory| directory.as_ref().is_some_and(|d| d.starts_with(&absolute))) {
+    let places = config.publish.iter().flat_map(PublishTo::places);
+    let mut directories = places.filter_map(Location::directory);
+    if directories.any(|directory| directory.starts_with(&absolute)) {
         return Err(HomeError::Config {
             path: Shown(home.join("pki.toml")),
             why: InvalidConfig::Target("a directory must not lie in the home, which is private"),

@@ -64,6 +64,14 @@ pub fn is_timeout(error: &ureq::Error) -> bool {
     matches!(error, ureq::Error::Timeout(_)) || matches!(error, ureq::Error::Io(io) if by_the_system(io))
 }
 
+/// Unix seconds of a date in a header (RFC 9110 §5.6.7).
+pub fn seconds(date: &str) -> Option<i64> {
+    let date = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(date)
+        .ok()?;
+    Some(date.as_second())
+}
+
 /// The certificates of a file in PEM.
 fn private(path: &Path) -> Result<Vec<Certificate<'static>>, NoTrust> {
     let empty = |why: &dyn std::fmt::Display| NoTrust::Empty(format!("{}: {why}", path.display()));

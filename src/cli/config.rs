@@ -1,8 +1,9 @@
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::config::PublishTo;
 use crate::consumer::{
     self, PinContext, PinFormat, ServerContext, ServerTarget, ServerTrust, Target, Template, Upstream,
 };
@@ -10,6 +11,7 @@ use crate::home::Home;
 use crate::model::server::Certifier;
 use crate::model::{Host, PinSet, Server};
 use crate::operate;
+use crate::publish::Location;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
@@ -163,12 +165,13 @@ pub(super) fn app(
 fn server(target: ServerTarget, host: &Host, args: ServerArgs, home: &Home) -> Result<String, Failure> {
     let config = home.config();
     let file = |ending: &str| PathBuf::from(format!("/etc/pki/{}.{ending}", host.file_stem()));
-    let public = args
-        .public
-        .or_else(|| config.publish.iter().find_map(|place| place.public.clone()));
-    let server = args
-        .server_dir
-        .or_else(|| config.publish.iter().find_map(|place| place.server.clone()));
+    // What a server reads is a directory; a bucket is for those who fetch.
+    let first = |place: fn(&PublishTo) -> Option<&Location>| {
+        let mut places = config.publish.iter().filter_map(place);
+        places.find_map(|place| place.directory().map(Path::to_owned))
+    };
+    let public = args.public.or_else(|| first(|target| target.public.as_ref()));
+    let server = args.server_dir.or_else(|| first(|target| target.server.as_ref()));
     let upstream = match args.upstream {
         Some(upstream) => upstream,
         None => "http://127.0.0.1:3000".parse().map_err(Failure::usage)?,

@@ -2,9 +2,11 @@
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::failure::{Exit, Failure};
+use super::failure::{Exit, Failure, place_remedy};
+use super::in_shell;
 use super::report::counted;
 use super::ui::Ui;
 use crate::home::Home;
@@ -337,7 +339,16 @@ impl Context {
         for (place, error) in &published.failed {
             exit = Exit::Incomplete;
             self.ui.warn(format!("{place} was not published to: {error}"));
-            self.ui.hint("mend it, then run `pki publish`");
+            self.ui.hint(place_remedy(error));
+        }
+        for command in &published.commands {
+            if let Err(why) = self.run(command) {
+                exit = Exit::Incomplete;
+                let words: Vec<String> = command.iter().map(|word| in_shell(word)).collect();
+                self.ui
+                    .warn(format!("the command of a [[publish]] failed: {why}"));
+                self.ui.hint(format!("mend it, then run it: {}", words.join(" ")));
+            }
         }
         let now = clock.says();
         if let Some((begins, ends)) = published
@@ -361,6 +372,24 @@ impl Context {
                 .hint("take the root out of its safe soon, and run `pki root crl`");
         }
         exit
+    }
+
+    /// Runs a command of pki.toml. What it says goes to stderr: stdout is for what was asked for.
+    fn run(&self, command: &[String]) -> Result<(), String> {
+        let Some((program, arguments)) = command.split_first() else {
+            return Ok(());
+        };
+        self.ui.detail(format!("running {program}"));
+        let status = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(std::io::stderr()))
+            .status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("{program}: {status}")),
+            Err(error) => Err(format!("{program} could not be started: {error}")),
+        }
     }
 }
 

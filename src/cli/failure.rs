@@ -12,6 +12,7 @@ use crate::key::KeyError;
 use crate::model::Serial;
 use crate::model::profile::Refusal;
 use crate::operate::OperateError;
+use crate::publish::{BucketError, TargetError};
 use crate::store::StoreError;
 
 /// What to do about an issuing CA that ends.
@@ -105,6 +106,24 @@ impl Failure {
     }
 }
 
+/// What to do about a place that was not published to.
+pub fn place_remedy(error: &TargetError) -> &'static str {
+    match error {
+        TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
+            "mend it, then run `pki publish`"
+        }
+        TargetError::Bucket(BucketError::Credentials(_)) => {
+            "mend the file (mode 0600), then run `pki publish`"
+        }
+        TargetError::Bucket(BucketError::Superseded { .. } | BucketError::Contended(_)) => {
+            "find out which other home publishes there, a copy or a backup of this one; `pki publish` goes on from what is there"
+        }
+        TargetError::Bucket(BucketError::Store { .. } | BucketError::Unreachable(_)) => {
+            "mend the store, or what is said of it in pki.toml, then run `pki publish`"
+        }
+    }
+}
+
 impl From<OperateError> for Failure {
     fn from(error: OperateError) -> Self {
         use OperateError as E;
@@ -123,7 +142,7 @@ impl From<OperateError> for Failure {
             E::Key { why: KeyError::WrongPassphrase, .. } => Self::new(Exit::Secret, "wrong-passphrase", message),
             E::Key { .. } => refused("key"),
             E::Bundle(_) => refused("bundle"),
-            E::Target(_) => refused("target").hint("mend the directory, then run `pki publish`"),
+            E::Target(error) => refused("target").hint(place_remedy(&error)),
             E::Rejected(rejected) => refused("publication").hint(format!(
                 "run `{}`; `pki doctor` tells what else is wrong",
                 rejected.remedy()

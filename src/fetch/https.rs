@@ -161,7 +161,7 @@ fn validator(headers: &HeaderMap) -> Option<Validator> {
     };
     let last_modified = text(header::LAST_MODIFIED);
     if let Some(modified) = &last_modified {
-        let age = seconds(&text(header::DATE)?)? - seconds(modified)?;
+        let age = web::seconds(&text(header::DATE)?)? - web::seconds(modified)?;
         if age < YOUNG {
             return None;
         }
@@ -171,14 +171,6 @@ fn validator(headers: &HeaderMap) -> Option<Validator> {
         last_modified,
     };
     (validator.etag.is_some() || validator.last_modified.is_some()).then_some(validator)
-}
-
-/// Unix seconds of a date in a header (RFC 9110 §5.6.7).
-fn seconds(date: &str) -> Option<i64> {
-    let date = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(date)
-        .ok()?;
-    Some(date.as_second())
 }
 
 fn failed(error: ureq::Error) -> SourceError {

@@ -3,7 +3,7 @@
 use super::OperateError;
 use crate::disk::{self, Ground, Shown};
 use crate::home::Home;
-use crate::publish::{Area, Destination, TargetError};
+use crate::publish::{Access, Area, Destination, Location, TargetError};
 
 /// A place of the publication.
 pub(super) struct Place {
@@ -20,9 +20,9 @@ pub(super) type Failed = (Shown, TargetError);
 /// # Errors
 /// Where the home's own directories cannot be opened.
 pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
-    let open = |area, directory, group, staging| {
+    let open = |area, location: &Location, access: &Access, group, staging| {
         let signer = home.chain().issuing().public_key().clone();
-        let to = Destination::open(area, directory, group, signer)?;
+        let to = Destination::open(area, location, access, group, signer)?;
         Ok(Place { to, staging })
     };
     // By whoever's links: all of pki has followed them to the home.
@@ -32,29 +32,29 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
         .map_err(disk::failed("located", home.path()))?;
     let mut places = Vec::new();
     for area in [Area::Server, Area::Public] {
-        places.push(open(area, path.join(area.word()), None, true)?);
+        let own = Location::Directory(path.join(area.word()));
+        places.push(open(area, &own, &Access::default(), None, true)?);
     }
     let mut failed = Vec::new();
     for target in &home.config().publish {
+        let access = target.access();
         let group = target.group.as_deref().map(disk::group_number).transpose();
-        let server = target.server.clone().map(|directory| {
+        let server = target.server.as_ref().map(|location| {
             let group = group.map_err(TargetError::from);
-            (
-                directory.clone(),
-                group.and_then(|group| open(Area::Server, directory, group, false)),
-            )
+            let opened = group.and_then(|group| open(Area::Server, location, &access, group, false));
+            (location, opened)
         });
-        let public = target
-            .public
-            .clone()
-            .map(|directory| (directory.clone(), open(Area::Public, directory, None, false)));
-        for (directory, opened) in server.into_iter().chain(public) {
+        let public = target.public.as_ref();
+        let public = public.map(|location| (location, open(Area::Public, location, &access, None, false)));
+        for (location, opened) in server.into_iter().chain(public) {
             match opened {
                 Ok(place) => places.push(place),
-                Err(error) => failed.push((Shown(directory), error)),
+                Err(error) => failed.push((Shown(location.name()), error)),
             }
         }
     }
+    // What is at hand is not kept waiting by what is far away.
+    places.sort_by_key(|place| place.to.ground().is_none());
     let ground = Ground::find(&path, 0)?;
     let apart: Vec<_> = places
         .iter()
@@ -75,13 +75,16 @@ fn demand_apart(place: &Place, all: &[Place], home: &Ground) -> Result<(), Targe
     if place.staging {
         return Ok(());
     }
-    let ground = place.to.ground();
+    let Some(ground) = place.to.ground() else {
+        return Ok(());
+    };
     if ground.is_within(home) || home.is_within(ground) {
         return Err(TargetError::Home);
     }
     let other = all
         .iter()
-        .find(|other| !std::ptr::eq(*other, place) && ground.is_within(other.to.ground()));
+        .filter(|other| !std::ptr::eq(*other, place))
+        .find(|other| other.to.ground().is_some_and(|other| ground.is_within(other)));
     match other {
         Some(other) => Err(TargetError::Shared(Shown(other.to.path.clone()))),
         None => Ok(()),

@@ -1,6 +1,6 @@
 //! Bringing the publication up to date with the ledger.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::OperateError;
 use super::crl::{Current, SignedCrl, current, next_number, sign_anew};
@@ -9,7 +9,7 @@ use super::places::{Place, destinations};
 use super::session::Session;
 use super::standing::{Remembered, crl_path, forgotten, published_crls, root_crl, unknown_revocations};
 use crate::authority::{self, Issuing};
-use crate::config::Config;
+use crate::config::{Config, PublishTo};
 use crate::disk::Shown;
 use crate::model::{Authority, Fact, Time};
 use crate::publish::{
@@ -37,6 +37,10 @@ pub struct Published {
     pub adopted: usize,
     /// Certificates that servers were told to accept, and that the ledger does not know.
     pub forgotten: Vec<Told>,
+    /// The places beside the home that were written.
+    pub changed: Vec<PathBuf>,
+    /// What pki.toml wants to be run now that they were.
+    pub commands: Vec<Vec<String>>,
     /// The places that could not be written.
     pub failed: Vec<(Shown, TargetError)>,
     /// Why servers do not take the root's CRL, where they do not.
@@ -198,16 +202,20 @@ pub fn refresh_at(
             targets,
         }])?;
     }
+    done.commands = commands(session.desk.home.config(), &done.changed);
     Ok(Refresh::Done(Box::new(done)))
 }
 
+/// The command of each table of which a place was written, in their order.
+fn commands(config: &Config, changed: &[PathBuf]) -> Vec<Vec<String>> {
+    let is_changed = |target: &&PublishTo| target.places().any(|place| changed.contains(&place.name()));
+    let tables = config.publish.iter().filter(is_changed);
+    tables.filter_map(|target| target.command.clone()).collect()
+}
+
 fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> {
-    let mut named = config
-        .publish
-        .iter()
-        .flat_map(|target| [&target.public, &target.server])
-        .flatten();
-    if named.any(|named| named == directory) {
+    let mut named = config.publish.iter().flat_map(PublishTo::places);
+    if named.any(|named| named.name() == directory) {
         Ok(())
     } else {
         Err(OperateError::NoTarget(Shown(directory.to_owned())))
@@ -346,7 +354,7 @@ fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, Op
         .iter()
         .find(|place| place.staging && place.to.area == Area::Public);
     match own {
-        Some(place) => Ok(place.to.crl(crl_path(authority))?),
+        Some(place) => Ok(place.to.crl(crl_path(authority), &[])?),
         None => Ok(None),
     }
 }
@@ -432,7 +440,8 @@ fn publish_area(
     };
     for place in behind {
         match place.to.write(files, &manifest, &jws) {
-            Ok(()) => {}
+            Ok(()) if place.staging => {}
+            Ok(()) => done.changed.push(place.to.path.clone()),
             Err(error) if place.staging => return Err(error.into()),
             Err(error) => done.failed.push((Shown(place.to.path.clone()), error)),
         }

@@ -103,7 +103,11 @@ pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standi
             (Authority::Root, chain.root()),
         ];
         for (authority, issuer) in standing.into_iter().chain(servers) {
-            let there = match place.to.crl(crl_path(authority)) {
+            let known: Vec<[u8; 32]> = found
+                .iter()
+                .map(|known| Sha256::digest(&known.der).into())
+                .collect();
+            let there = match place.to.crl(crl_path(authority), &known) {
                 Ok(there) => there,
                 // A target that cannot be read is told when it cannot be written.
                 Err(_) if !place.staging => None,

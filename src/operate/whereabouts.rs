@@ -3,8 +3,10 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::OperateError;
+use crate::config::PublishTo;
 use crate::disk::Shown;
 use crate::home::Home;
+use crate::publish::Location;
 
 /// The path without links, dots and relative beginnings, as far as it is there; what is not there yet will be plain directories.
 pub(super) fn real(path: &Path) -> PathBuf {
@@ -38,8 +40,8 @@ pub(super) fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), OperateEr
     if within(home.path()) {
         return Err(OperateError::InHome(shown()));
     }
-    let targets = home.config().publish.iter();
-    let mut published = targets.flat_map(|target| target.public.iter().chain(&target.server));
+    let places = home.config().publish.iter().flat_map(PublishTo::places);
+    let mut published = places.filter_map(Location::directory);
     match published.find(|directory| within(directory)) {
         Some(_) => Err(OperateError::InPublication(shown())),
         None => Ok(()),

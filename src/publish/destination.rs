@@ -7,11 +7,13 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::accepted::{self, Told};
+use super::bucket::{Access, Bucket, BucketError};
 use super::directory::Folder;
 use super::file::File;
+use super::location::Location;
 use super::manifest::{Area, Manifest};
 use super::pins::Pins;
-use super::statement::signs;
+use super::statement::{self, signs};
 use super::stray::Stray;
 use crate::disk::{self, DiskError, Ground};
 use crate::key::PublicKey;
@@ -37,7 +39,14 @@ pub struct Destination {
     pub path: PathBuf,
     /// Whose signature its manifest bears.
     signer: PublicKey,
-    place: Folder,
+    place: Place,
+}
+
+/// The kinds of place.
+#[derive(Debug)]
+enum Place {
+    Folder(Folder),
+    Bucket(Box<Bucket>),
 }
 
 /// Why an area did not reach its directory.
@@ -46,6 +55,9 @@ pub enum TargetError {
     /// A file could not be written. Those before it are in place, and each is whole.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// It did not reach a bucket, or was not to.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
     /// By whatever path: the home is private, and what is published is not.
     #[error("it lies in the home, which is private, or the home in it")]
     Home,
@@ -55,28 +67,35 @@ pub enum TargetError {
 }
 
 impl Destination {
-    /// Opens the directory, or the one in which it will be made.
+    /// Opens a place: a directory, or the one in which it will be made. A bucket is not asked yet.
     ///
     /// # Errors
     /// Where neither is there, or it cannot be opened.
     pub fn open(
         area: Area,
-        path: PathBuf,
+        location: &Location,
+        access: &Access,
         group: Option<u32>,
         signer: PublicKey,
     ) -> Result<Self, TargetError> {
-        let place = Folder::open(area, path.clone(), group)?;
+        let place = match location {
+            Location::Directory(path) => Place::Folder(Folder::open(area, path.clone(), group)?),
+            Location::Bucket { .. } => Place::Bucket(Box::new(Bucket::open(location, access)?)),
+        };
         Ok(Self {
             area,
-            path,
+            path: location.name(),
             signer,
             place,
         })
     }
 
-    /// Where it is.
-    pub fn ground(&self) -> &Ground {
-        self.place.ground()
+    /// Where it is, if it is a directory.
+    pub fn ground(&self) -> Option<&Ground> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder.ground()),
+            Place::Bucket(_) => None,
+        }
     }
 
     /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
@@ -85,18 +104,32 @@ impl Destination {
     /// Where it cannot be read.
     pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
         let manifest = self.manifest()?;
-        Ok(
-            manifest.is_some_and(|manifest| manifest.files == Manifest::list(files))
-                && self.place.holds(files)?,
-        )
+        if !manifest.is_some_and(|manifest| manifest.files == Manifest::list(files)) {
+            return Ok(false);
+        }
+        match &self.place {
+            Place::Folder(folder) => folder.holds(files),
+            Place::Bucket(bucket) => Ok(bucket.holds(files)?),
+        }
     }
 
-    /// The CRL at this path in it, where there is one that may be ours.
+    /// The CRL at this path in it, where there is one that may be ours. From far away it is not read where it is one of the `known`, by
+    /// their SHA-256.
     ///
     /// # Errors
     /// Where something else is there, or the system does not let it be read.
-    pub fn crl(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
-        self.place.read(path, LONGEST_CRL)
+    pub fn crl(&self, path: &str, known: &[[u8; 32]]) -> Result<Option<Vec<u8>>, TargetError> {
+        match &self.place {
+            Place::Folder(folder) => folder.read(path, LONGEST_CRL),
+            Place::Bucket(bucket) => Ok(bucket.read_unknown(path, LONGEST_CRL, known)?),
+        }
+    }
+
+    fn read(&self, path: &str, longest: u64) -> Result<Option<Vec<u8>>, TargetError> {
+        match &self.place {
+            Place::Folder(folder) => folder.read(path, longest),
+            Place::Bucket(bucket) => Ok(bucket.read(path, longest)?),
+        }
     }
 
     /// The manifest that is there, where it can be read.
@@ -125,8 +158,8 @@ impl Destination {
     }
 
     fn signed(&self, json: &str, jws: &str) -> Result<Option<BothForms>, TargetError> {
-        let json = self.place.read(json, LONGEST_MANIFEST)?;
-        let statement = json.zip(self.place.read(jws, LONGEST_MANIFEST)?);
+        let json = self.read(json, LONGEST_MANIFEST)?;
+        let statement = json.zip(self.read(jws, LONGEST_MANIFEST)?);
         Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
     }
 
@@ -139,7 +172,7 @@ impl Destination {
         let Some(listed) = manifest.and_then(|mut manifest| manifest.files.remove(DEVICES)) else {
             return Ok(Vec::new());
         };
-        let list = self.place.read(DEVICES, listed.size.min(LONGEST_LIST))?;
+        let list = self.read(DEVICES, listed.size.min(LONGEST_LIST))?;
         let signed = list.filter(|octets| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256);
         Ok(signed
             .and_then(|octets| accepted::read(&octets))
@@ -151,7 +184,11 @@ impl Destination {
     /// # Errors
     /// Where it cannot.
     pub fn demand_writable(&self) -> Result<(), TargetError> {
-        self.place.demand_writable()
+        match &self.place {
+            Place::Folder(folder) => folder.demand_writable(),
+            // That is known once it is written to.
+            Place::Bucket(_) => Ok(()),
+        }
     }
 
     /// What lies there and is no part of the publication that its manifest describes.
@@ -159,12 +196,15 @@ impl Destination {
     /// # Errors
     /// Where it cannot be read.
     pub fn strays(&self) -> Result<Vec<Stray>, TargetError> {
+        let Place::Folder(folder) = &self.place else {
+            return Ok(Vec::new());
+        };
         let Some(manifest) = self.manifest()? else {
             return Ok(Vec::new());
         };
         let mut known: BTreeSet<PathBuf> = [Manifest::JSON, Manifest::JWS].map(PathBuf::from).into();
         known.extend(manifest.files.keys().map(PathBuf::from));
-        self.place.strays(&known)
+        folder.strays(&known)
     }
 
     /// Writes the files that differ from what is there, in their order, and then the manifest in both forms.
@@ -172,6 +212,16 @@ impl Destination {
     /// # Errors
     /// Where one cannot be written.
     pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
-        self.place.write(files, manifest, jws)
+        match &self.place {
+            Place::Folder(folder) => folder.write(files, manifest, jws),
+            Place::Bucket(bucket) => {
+                let number_of = |jws: &[u8]| {
+                    let text = statement::payload(&self.signer, jws)?;
+                    let manifest: Manifest = serde_json::from_slice(&text).ok()?;
+                    (manifest.area == self.area).then_some(manifest.number)
+                };
+                Ok(bucket.write(files, manifest, jws, number_of)?)
+            }
+        }
     }
 }

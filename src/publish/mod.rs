@@ -1,9 +1,11 @@
 //! What servers and apps read: built and checked as a whole, then written file by file.
 
 mod accepted;
+mod bucket;
 mod destination;
 mod directory;
 mod file;
+mod location;
 mod manifest;
 mod pins;
 mod publication;
@@ -11,8 +13,10 @@ mod statement;
 mod stray;
 
 pub use accepted::{Accepted, Told};
+pub use bucket::{Access, BucketError, CredentialsError, StoreError, is_endpoint};
 pub use destination::{BothForms, Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};
+pub use location::{InvalidLocation, Location};
 pub use manifest::{Area, Listed, Manifest};
 pub use pins::{Pins, UnfitPins};
 pub use publication::{Material, Publication, PublishedCrl, Rejected, ServersPart};

@@ -114,9 +114,15 @@ impl Statement {
     }
 }
 
+/// What this JWS says, where `signer` signed it.
+pub(super) fn payload(signer: &PublicKey, jws: &[u8]) -> Option<Vec<u8>> {
+    let jws = Jws::read(jws).filter(|jws| jws.is_signed_by(signer))?;
+    Some(jws.payload)
+}
+
 /// Whether this JWS says exactly that, and `signer` signed it: whoever may write to a directory cannot speak for the CA.
 pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
-    Jws::read(jws).is_some_and(|jws| jws.payload == payload && jws.is_signed_by(signer))
+    self::payload(signer, jws).is_some_and(|said| said == payload)
 }
 
 struct Jws<'a> {

@@ -22,6 +22,7 @@ mod pinned;
 mod pkilint;
 mod publication;
 mod root_crl_lapsed;
+mod s3;
 mod session;
 mod verifiers;
 mod zbar;

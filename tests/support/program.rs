@@ -54,6 +54,7 @@ pub fn found(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .chain([Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin")])
         .map(|directory| directory.join(program))
         .find(|file| Path::is_file(file))
 }
