@@ -83,6 +83,11 @@ fn the_how_to_of_the_timer_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_buckets_runs_as_written() {
+    run_page("docs/how-to/s3.md");
+}
+
+#[test]
 fn the_how_to_of_servers_that_fetch_runs_as_written() {
     run_page("docs/how-to/fetch.md");
 }
@@ -289,7 +294,11 @@ fn outcome(page: &str) -> Result<(), String> {
         .current_dir(&home);
     command.env_clear();
     let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{}:{path}:/usr/sbin:/sbin", bin.display()));
+    let tools = root().join(".venv/bin");
+    command.env(
+        "PATH",
+        format!("{}:{path}:/usr/sbin:/sbin:{}", bin.display(), tools.display()),
+    );
     for (name, value) in [
         ("LC_ALL", "C.UTF-8"),
         ("TZ", "UTC"),
@@ -466,6 +475,7 @@ fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .chain([root().join(".venv/bin")])
         .any(|directory| directory.join(program).is_file())
 }
 
