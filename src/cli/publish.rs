@@ -14,7 +14,7 @@ use super::secrets::{IssuingSecret, Keyring};
 
 /// Bring the publication up to date: CRLs, pin sets, CA certificates, device lists
 ///
-/// Writes public/ and server/ in the home and every [[publish]] directory of pki.toml. A CRL is signed anew where something was
+/// Writes public/ and server/ in the home and every [[publish]] place of pki.toml. A CRL is signed anew where something was
 /// revoked or half of its life is over, and only then; where nothing has changed nothing is written and no passphrase needed.
 /// Run it from a timer: servers let nobody in once the CRL has ended.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ Examples:
   pki publish /etc/nginx/pki/public                                nowhere else
   pki publish --dry-run                                            what would be written?")]
 pub struct Args {
-    /// Only this directory of a [[publish]], beside the home's own [default: all of them]
+    /// Only this directory or s3:// place of a [[publish]], beside the home's own [default: all of them]
     #[arg(value_name = "TARGET")]
     target: Option<PathBuf>,
     /// Say whether something would be published, and do nothing

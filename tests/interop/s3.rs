@@ -145,6 +145,20 @@ fn both_halves_reach_the_bucket_and_a_revocation_in_the_same_command() {
 }
 
 #[test]
+fn one_half_is_published_alone_where_it_is_named() {
+    if !need(&PROGRAMS) {
+        return;
+    }
+    let (home, store) = (Home::staffed(), Store::with_bucket());
+    let between = Between::start(store.0.port, |_| {});
+    configure(&home, between.port, "");
+    home.run(&["publish", "s3://acme-pki/public"]);
+    let puts = between.asked("PUT");
+    assert_eq!(puts.len(), 12);
+    assert!(puts.iter().all(|line| line.contains("/public/")), "{puts:?}");
+}
+
+#[test]
 fn a_server_fetches_what_was_put_into_the_bucket() {
     if !need(&PROGRAMS) {
         return;
