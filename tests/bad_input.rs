@@ -966,7 +966,7 @@ const CONFIGURATIONS: [(&str, &str); 17] = [
     ),
     (
         "one-directory-for-both.toml",
-        "[[publish]]: `public` and `server` must be two directories: one of them names employees",
+        "[[publish]]: `public` and `server` must be two places: one of them names employees",
     ),
     (
         "profile-that-climbs-out.toml",
@@ -974,7 +974,7 @@ const CONFIGURATIONS: [(&str, &str); 17] = [
     ),
     (
         "public-above-server.toml",
-        "[[publish]]: each directory must be another one, and none may lie in another",
+        "[[publish]]: each place must be another one, and none may lie in another",
     ),
     (
         "relative-directory.toml",

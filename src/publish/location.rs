@@ -48,7 +48,10 @@ impl TryFrom<String> for Location {
             let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
             !part.is_empty() && part.bytes().all(plain) && part.bytes().any(|b| b != b'.')
         };
-        if prefix.len() > 512 || !prefix.is_empty() && !prefix.split('/').all(is_plain) {
+        if rest.ends_with("//")
+            || prefix.len() > 512
+            || !prefix.is_empty() && !prefix.split('/').all(is_plain)
+        {
             return Err(invalid(
                 "a prefix has parts of letters, digits, dots, hyphens and underscores",
             ));
