@@ -190,6 +190,8 @@ fn begin(
     let published = context.publish_change(&mut session, issuing)?;
     context.tell_published(&published, session.clock);
     drop(session);
+    // It may be what has servers read the publication.
+    context.run_commands();
     let chain = vec![
         canary.certificate.clone(),
         issuing.chain().issuing().der().to_vec(),
@@ -230,5 +232,7 @@ fn revoke(
         published: system_clock(),
         before_ends: before.map(|crl| crl.next_update),
     };
-    Ok((crl, exit))
+    drop(session);
+    let followed = context.run_commands();
+    Ok((crl, if exit == Exit::Done { followed } else { exit }))
 }

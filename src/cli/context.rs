@@ -1,6 +1,6 @@
 //! What every verb needs: the operator, the home, the clock.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,6 +29,8 @@ pub struct Context {
     pub command: String,
     /// Whether the state of the CRL was looked at.
     pub crl_told: Cell<bool>,
+    /// The commands of pki.toml that are to follow what was published.
+    pub following: RefCell<Vec<Vec<String>>>,
 }
 
 /// An employee, or one of her devices.
@@ -341,15 +343,9 @@ impl Context {
             self.ui.warn(format!("{place} was not published to: {error}"));
             self.ui.hint(place_remedy(error));
         }
-        for command in &published.commands {
-            if let Err(why) = self.run(command) {
-                exit = Exit::Incomplete;
-                let words: Vec<String> = command.iter().map(|word| in_shell(word)).collect();
-                self.ui
-                    .warn(format!("the command of a [[publish]] failed: {why}"));
-                self.ui.hint(format!("mend it, then run it: {}", words.join(" ")));
-            }
-        }
+        self.following
+            .borrow_mut()
+            .extend(published.commands.iter().cloned());
         let now = clock.says();
         if let Some((begins, ends)) = published
             .issuing_crl
@@ -370,6 +366,21 @@ impl Context {
             self.ui.warn(format!("the root's CRL ends in {}", end - now));
             self.ui
                 .hint("take the root out of its safe soon, and run `pki root crl`");
+        }
+        exit
+    }
+
+    /// Runs what is to follow a publication. Not under the lock: a command takes its time, and may be a `pki` itself.
+    pub fn run_commands(&self) -> Exit {
+        let mut exit = Exit::Done;
+        for command in self.following.take() {
+            if let Err(why) = self.run(&command) {
+                exit = Exit::Incomplete;
+                let words: Vec<String> = command.iter().map(|word| in_shell(word)).collect();
+                self.ui
+                    .warn(format!("the command of a [[publish]] failed: {why}"));
+                self.ui.hint(format!("mend it, then run it: {}", words.join(" ")));
+            }
         }
         exit
     }

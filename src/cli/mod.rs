@@ -34,7 +34,7 @@ mod verify;
 mod words;
 mod wrap;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -193,13 +193,18 @@ fn dispatch(arguments: Vec<OsString>) -> Exit {
         wait,
         command,
         crl_told: Cell::new(false),
+        following: RefCell::default(),
     };
-    match verb(cli.verb, &context) {
+    let exit = match verb(cli.verb, &context) {
         Ok(exit) => exit,
         Err(failure) => {
             context.ui.fail(&failure);
             failure.exit
         }
+    };
+    match (exit, context.run_commands()) {
+        (Exit::Done, followed) => followed,
+        (exit, _) => exit,
     }
 }
 

@@ -7,7 +7,9 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::support::{Finished, HOST, Home, Server, copy_of, files_below, finish, free_port, need, program};
+use crate::support::{
+    Finished, HOST, Home, PKI, Server, copy_of, files_below, finish, free_port, need, program,
+};
 
 const PROGRAMS: [&str; 2] = ["moto_server", "openssl"];
 const BUCKET: &str = "acme-pki";
@@ -454,6 +456,17 @@ fn a_command_that_fails_is_exit_5_and_told_as_it_can_be_run() {
     );
     assert!(said.stderr.contains("run it: sh -c 'exit 7'"), "{said}");
     assert!(home.path("web/public/manifest.jws").exists());
+}
+
+#[test]
+fn a_command_may_be_one_that_needs_the_home() {
+    let home = Home::staffed();
+    std::fs::create_dir(home.path("web")).unwrap();
+    let place = home.path("web/public").display().to_string();
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{place}\"\ncommand = [\"{PKI}\", \"publish\", \"--wait\", \"1s\"]\n"
+    ));
+    again(&home, &["publish"]).ok();
 }
 
 /// A way to a server that sees what is asked, and may hold it up.
