@@ -200,7 +200,7 @@ impl From<OperateError> for Failure {
                 "`pki pins plan` tells what apps must have by then; if the key in use is lost or out, repeat with --confirm {host}"
             )),
             E::PinUnpublished(host) => refused("unpublished").hint(format!(
-                "run `pki publish`; if the key in use is lost or out, repeat with --confirm {host}"
+                "run `pki publish`; where a rotation was cut off, `pki server csr {host}` writes the key that is in use since"
             )),
             E::RotatedMeanwhile(_) => refused("busy").hint("look at `pki server list`, then decide again"),
             E::PinsAhead => refused("pins-ahead").hint(

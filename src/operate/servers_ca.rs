@@ -75,11 +75,17 @@ pub fn install_servers(
     chain: Chain,
     key: &SoftwareKey,
 ) -> Result<Chain, OperateError> {
-    let home = &session.desk.home;
-    let certificate = chain.issuing();
-    if certificate.public_key() != key.public_key() {
+    if chain.issuing().public_key() != key.public_key() {
         return Err(AuthorityError::KeyMismatch("servers' CA").into());
     }
+    record_servers(session, &chain)?;
+    Ok(chain)
+}
+
+/// Records the servers' CA, unless that was done before: a kill may have come between its certificate and the ledger.
+pub(super) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result<(), OperateError> {
+    let home = &session.desk.home;
+    let certificate = chain.issuing();
     let (inner, outer) = (certificate.validity(), chain.root().validity());
     let is_within = outer.not_before <= inner.not_before && inner.not_after <= outer.not_after;
     if chain.root() != home.chain().root()
@@ -91,7 +97,7 @@ pub fn install_servers(
     }
     if let Some(recorded) = session.store.servers_ca()? {
         return if recorded == certificate.der() {
-            Ok(chain)
+            Ok(())
         } else {
             Err(OperateError::Exists(Shown(certificate_path(home))))
         };
@@ -100,8 +106,7 @@ pub fn install_servers(
     disk::replace(&place, disk::PRIVATE_FILE, certificate.pem().as_bytes())?;
     session.commit(vec![Fact::ServersCa {
         certificate: certificate.der().to_vec(),
-    }])?;
-    Ok(chain)
+    }])
 }
 
 /// The servers' CA that a certificate and the home's root make.
