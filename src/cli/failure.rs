@@ -262,6 +262,7 @@ impl From<HomeError> for Failure {
                 .hint("`device` is built in; others are templates/profiles/NAME.toml in the home"),
             E::Certificate { .. } | E::Chain(_) => refused("damaged").hint("restore the file from a backup"),
             E::Mixed { .. } => refused("mixed").hint("restore the files that belong together"),
+            E::ServersMade => refused("busy").hint("run the same command again"),
             E::Busy { .. } => refused("busy").hint("try again, or wait longer with --wait 5m"),
             E::Store(error) => error.into(),
         }

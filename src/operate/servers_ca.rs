@@ -1,6 +1,7 @@
 //! The servers' CA in the making: its key first, then its certificate by the root, then the ledger. Each step finds what an earlier one
 //! has left, so that a kill between them costs nothing; the key is never made twice.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::OperateError;
@@ -20,21 +21,25 @@ use crate::x509::{Certificate, request};
 /// Where it cannot be read, opened, made or written.
 pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, OperateError> {
     let path = home.key_path(Authority::Servers);
-    if path.exists() {
-        let pem = home.key(Authority::Servers)?;
-        let failed = |why| OperateError::Key {
-            path: Shown(path),
-            why,
-        };
-        return SoftwareKey::decrypt(&pem, passphrase).map_err(failed);
+    if !path.exists() {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let sealed = seal(&key, passphrase)?;
+        let directory = home.path().join("servers");
+        disk::ensure_directory(&directory, disk::PRIVATE_DIRECTORY)?;
+        disk::sync_directory(home.path())?;
+        match disk::create_private(&path, sealed.as_bytes()) {
+            Ok(()) => return Ok(key),
+            // Another process was faster: its key is the one.
+            Err(error) if error.source.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    let key = SoftwareKey::generate(&mut os_rng());
-    let sealed = seal(&key, passphrase)?;
-    let directory = home.path().join("servers");
-    disk::ensure_directory(&directory, disk::PRIVATE_DIRECTORY)?;
-    disk::sync_directory(home.path())?;
-    disk::create_private(&path, sealed.as_bytes())?;
-    Ok(key)
+    let pem = home.key(Authority::Servers)?;
+    let failed = |why| OperateError::Key {
+        path: Shown(path),
+        why,
+    };
+    SoftwareKey::decrypt(&pem, passphrase).map_err(failed)
 }
 
 /// The request for its certificate, PEM: for a root that is elsewhere.

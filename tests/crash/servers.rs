@@ -180,7 +180,7 @@ fn a_disk_that_is_full_takes_no_server_in_or_says_what_is_missing() {
     let before = cheap();
     let recorded = ledger(&before);
     let mut codes = Vec::new();
-    let calls = [("write", 9), ("renameat2", 1)];
+    let calls = [("write", 9), ("renameat2", 2)];
     at_some_steps(&before, &calls, "error=ENOSPC", &ADD, |home, ended, step| {
         is_whole(home, step);
         demand_keys(home, step);
@@ -357,5 +357,58 @@ fn two_servers_are_taken_in_at_once() {
             pins.contains(&(host.to_owned(), "active".to_owned(), key)),
             "{host}"
         );
+    }
+}
+
+#[test]
+fn two_that_make_the_servers_ca_at_once_make_one() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = cheap();
+    let hosts = [HOST, "www.acme.example"];
+    for host in hosts {
+        home.run(&["server", "add", host, "--out", "tls", "-q"]);
+    }
+    let home = cheapened(home);
+    let issue = |host| home.pki(&["server", "issue", host, "--out", "tls", "--wait", "2m", "-q"]);
+    let started = hosts.map(|host| {
+        let mut command = issue(host);
+        let command = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        (host, command.spawn().unwrap())
+    });
+    for (host, child) in started {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() == Some(1) {
+            // It had looked before the other one made it, and nothing is lost.
+            assert!(said.contains("just made by another process"), "{said}");
+            finish(&mut issue(host), b"").ok();
+        } else {
+            assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{host}");
+        }
+    }
+    is_sound(&home, "two at once");
+    assert_eq!(count(&home, "servers_ca"), 1);
+    for host in hosts {
+        let file = format!("tls/{host}.crt");
+        let mut verify = vec![
+            "verify",
+            "-purpose",
+            "sslserver",
+            "-CAfile",
+            "home/public/ca/root.crt",
+        ];
+        verify.extend([
+            "-untrusted",
+            "home/public/ca/servers.crt",
+            "-verify_hostname",
+            host,
+            &file,
+        ]);
+        home.foreign("openssl", &verify).ok();
     }
 }
