@@ -183,7 +183,7 @@ fn ledger(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
             findings.push(store_finding(&error));
             return;
         }
-        Err(OperateError::Home(error @ HomeError::Busy { .. })) => {
+        Err(OperateError::Home(error @ (HomeError::Busy { .. } | HomeError::ServersMade))) => {
             findings.push(Finding::new(
                 "busy",
                 Severity::Note,

@@ -86,6 +86,9 @@ pub enum HomeError {
         /// Which file.
         path: Shown,
     },
+    /// Another process has made the servers' CA since the home was opened.
+    #[error("the servers' CA was just made by another process")]
+    ServersMade,
     /// Another process has the lock.
     #[error("the home is in use by {holder}, and was for {} s", .waited.as_secs())]
     Busy {
@@ -332,9 +335,11 @@ impl Home {
         // One that the ledger does not know yet is being made: it is recorded after its file is there.
         if let Some(recorded) = store.servers_ca()? {
             let file = self.path.join("servers/servers.crt");
-            let found = self.servers.as_ref().map(|chain| chain.issuing().der());
-            if found != Some(recorded.as_slice()) {
-                return Err(HomeError::Mixed { path: Shown(file) });
+            match &self.servers {
+                Some(chain) if chain.issuing().der() == recorded => {}
+                // It was not there when this home was opened.
+                None if file.exists() => return Err(HomeError::ServersMade),
+                Some(_) | None => return Err(HomeError::Mixed { path: Shown(file) }),
             }
         }
         Ok(store)

@@ -219,7 +219,7 @@ impl From<OperateError> for Failure {
                 "`pki pins plan` tells what apps must have by then; if the key in use is lost or out, repeat with --confirm {host}"
             )),
             E::PinUnpublished(host) => refused("unpublished").hint(format!(
-                "run `pki publish`; if the key in use is lost or out, repeat with --confirm {host}"
+                "run `pki publish`; where a rotation was cut off, `pki server csr {host}` writes the key that is in use since"
             )),
             E::RotatedMeanwhile(_) => refused("busy").hint("look at `pki server list`, then decide again"),
             E::PinsAhead => refused("pins-ahead").hint(
@@ -281,6 +281,7 @@ impl From<HomeError> for Failure {
                 .hint("`device` is built in; others are templates/profiles/NAME.toml in the home"),
             E::Certificate { .. } | E::Chain(_) => refused("damaged").hint("restore the file from a backup"),
             E::Mixed { .. } => refused("mixed").hint("restore the files that belong together"),
+            E::ServersMade => refused("busy").hint("run the same command again"),
             E::Busy { .. } => refused("busy").hint("try again, or wait longer with --wait 5m"),
             E::Store(error) => error.into(),
         }

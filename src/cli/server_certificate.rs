@@ -249,6 +249,8 @@ fn found(
     ui.say("the first certificate for a server: the root makes the servers' CA, this once");
     let root = args.root.unlock(&desk.home, ui)?;
     let key = operate::servers_key(&desk.home, passphrase)?;
+    // Another process may have made it in the meantime.
+    let desk = context.desk()?;
     let chain = {
         let mut session = context.session(&desk, policy)?;
         operate::found_servers(&mut session, &root, &key)?

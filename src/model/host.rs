@@ -24,6 +24,14 @@ impl Host {
     pub fn file_stem(&self) -> String {
         self.to_string().replace(':', "-")
     }
+
+    /// The CN of its certificate. An IPv4 address alone would be a DNS name there to OpenSSL, outside of every name constraint.
+    pub fn common_name(&self) -> String {
+        match self {
+            Self::Name(name) => name.to_string(),
+            Self::Address(address) => format!("IP {address}"),
+        }
+    }
 }
 
 impl fmt::Display for Host {

@@ -6,6 +6,7 @@ use super::OperateError;
 use super::outbox::{Outbox, with_extension};
 use super::server::demand_active;
 use super::server_keys::{deliver, stem};
+use super::servers_ca::record_servers;
 use super::session::Session;
 use crate::authority::{AuthorityError, Servers};
 use crate::disk::{self, Shown};
@@ -86,6 +87,7 @@ pub fn certify(
         return Err(OperateError::Exists(Shown(place)));
     }
     outbox.prove(1)?;
+    record_servers(session, servers.chain())?;
     let signed = servers.sign(&draft, public_key, &mut os_rng())?;
     let certified = session.commit_server(signed)?;
     let written = (|| {

@@ -190,15 +190,16 @@ pub fn rotate(
 /// Every app has had the time to learn the pin of the key in reserve.
 ///
 /// # Errors
-/// Where it has not, and nobody said that this does not matter.
+/// Where it has not, and nobody said that this does not matter; and where the pin was never published, whatever anybody said.
 pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> Result<(), OperateError> {
     let overlap = home.config().pin_overlap;
     let host = server.host.clone();
     match (server.ready(overlap), haste) {
-        (_, Haste::Confirmed) => Ok(()),
+        // A rotation that was cut off before its pins were published: once more, and no app would know the key in use.
+        (None, _) => Err(OperateError::PinUnpublished(host)),
+        (Some(_), Haste::Confirmed) => Ok(()),
         (Some(from), Haste::None) if from <= now => Ok(()),
         (Some(from), Haste::None) => Err(OperateError::TooSoon { host, from }),
-        (None, Haste::None) => Err(OperateError::PinUnpublished(host)),
     }
 }
 

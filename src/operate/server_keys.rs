@@ -83,7 +83,8 @@ pub fn open_key(
 }
 
 /// The stem of a server's files in `outbox`: `HOST`, or `HOST-` and the first digits of the key's hash where another key has that name.
-/// So that a certificate never stands beside a key that is not its own.
+/// So that a certificate never stands beside a key that is not its own. What writes of these files that were cut off left is removed: it
+/// may be the key, in the clear.
 pub(super) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<PathBuf, OperateError> {
     let pem = key.pkcs8_pem().map_err(unencodable)?;
     let digits = HEXLOWER.encode(&key.public_key().spki_sha256()[..4]);
@@ -92,10 +93,13 @@ pub(super) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<Pa
         let stem = outbox.directory.join(name);
         let place = with_extension(&stem, "key");
         match disk::read_if_there(&place)? {
-            None if !disk::is_taken(&place) => return Ok(stem),
-            Some(there) if there == pem.as_bytes() => return Ok(stem),
-            None | Some(_) => {}
+            None if !disk::is_taken(&place) => {}
+            Some(there) if there == pem.as_bytes() => {}
+            None | Some(_) => continue,
         }
+        let places = ["key", "crt", "csr"].map(|extension| with_extension(&stem, extension));
+        disk::sweep_all(&outbox.directory, places.iter().map(PathBuf::as_path));
+        return Ok(stem);
     }
     Err(OperateError::Exists(Shown(outbox.directory.join(plain))))
 }

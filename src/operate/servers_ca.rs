@@ -1,6 +1,7 @@
 //! The servers' CA in the making: its key first, then its certificate by the root, then the ledger. Each step finds what an earlier one
 //! has left, so that a kill between them costs nothing; the key is never made twice.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::OperateError;
@@ -20,21 +21,25 @@ use crate::x509::{Certificate, request};
 /// Where it cannot be read, opened, made or written.
 pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, OperateError> {
     let path = home.key_path(Authority::Servers);
-    if path.exists() {
-        let pem = home.key(Authority::Servers)?;
-        let failed = |why| OperateError::Key {
-            path: Shown(path),
-            why,
-        };
-        return SoftwareKey::decrypt(&pem, passphrase).map_err(failed);
+    if !path.exists() {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let sealed = seal(&key, passphrase)?;
+        let directory = home.path().join("servers");
+        disk::ensure_directory(&directory, disk::PRIVATE_DIRECTORY)?;
+        disk::sync_directory(home.path())?;
+        match disk::create_private(&path, sealed.as_bytes()) {
+            Ok(()) => return Ok(key),
+            // Another process was faster: its key is the one.
+            Err(error) if error.source.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    let key = SoftwareKey::generate(&mut os_rng());
-    let sealed = seal(&key, passphrase)?;
-    let directory = home.path().join("servers");
-    disk::ensure_directory(&directory, disk::PRIVATE_DIRECTORY)?;
-    disk::sync_directory(home.path())?;
-    disk::create_private(&path, sealed.as_bytes())?;
-    Ok(key)
+    let pem = home.key(Authority::Servers)?;
+    let failed = |why| OperateError::Key {
+        path: Shown(path),
+        why,
+    };
+    SoftwareKey::decrypt(&pem, passphrase).map_err(failed)
 }
 
 /// The request for its certificate, PEM: for a root that is elsewhere.
@@ -75,11 +80,17 @@ pub fn install_servers(
     chain: Chain,
     key: &SoftwareKey,
 ) -> Result<Chain, OperateError> {
-    let home = &session.desk.home;
-    let certificate = chain.issuing();
-    if certificate.public_key() != key.public_key() {
+    if chain.issuing().public_key() != key.public_key() {
         return Err(AuthorityError::KeyMismatch("servers' CA").into());
     }
+    record_servers(session, &chain)?;
+    Ok(chain)
+}
+
+/// Records the servers' CA, unless that was done before: a kill may have come between its certificate and the ledger.
+pub(super) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result<(), OperateError> {
+    let home = &session.desk.home;
+    let certificate = chain.issuing();
     let (inner, outer) = (certificate.validity(), chain.root().validity());
     let is_within = outer.not_before <= inner.not_before && inner.not_after <= outer.not_after;
     if chain.root() != home.chain().root()
@@ -91,7 +102,7 @@ pub fn install_servers(
     }
     if let Some(recorded) = session.store.servers_ca()? {
         return if recorded == certificate.der() {
-            Ok(chain)
+            Ok(())
         } else {
             Err(OperateError::Exists(Shown(certificate_path(home))))
         };
@@ -100,8 +111,7 @@ pub fn install_servers(
     disk::replace(&place, disk::PRIVATE_FILE, certificate.pem().as_bytes())?;
     session.commit(vec![Fact::ServersCa {
         certificate: certificate.der().to_vec(),
-    }])?;
-    Ok(chain)
+    }])
 }
 
 /// The servers' CA that a certificate and the home's root make.

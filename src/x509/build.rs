@@ -229,7 +229,7 @@ fn server_params(
     let host = draft.host();
     params
         .distinguished_name
-        .push(DnType::CommonName, host.to_string());
+        .push(DnType::CommonName, host.common_name());
     params.subject_alt_names = vec![match host {
         Host::Name(name) => SanType::DnsName(
             name.as_str()

@@ -79,7 +79,7 @@ fn names(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
                 .chain(common_name)
                 .collect()
         }
-        Kind::Server(draft) => vec![("2.5.4.3", draft.host().to_string())],
+        Kind::Server(draft) => vec![("2.5.4.3", draft.host().common_name())],
     };
     let found: Option<Vec<(String, String)>> = tbs
         .subject

@@ -90,6 +90,32 @@ pub fn refused_at_every_step(
     steps
 }
 
+/// Runs a command once for some of its steps, and each time lets `what` befall it there (`signal=SIGKILL`, `error=ENOSPC`): of each call
+/// the first of so many, and the last. For commands that are too dear to be run for every step. Says how many steps there were.
+pub fn at_some_steps(
+    before: &Home,
+    calls: &[(&str, usize)],
+    what: &str,
+    arguments: &[&str],
+    mut after: impl FnMut(&Home, Finished, &str),
+) -> usize {
+    let names: Vec<&str> = calls.iter().map(|(call, _)| *call).collect();
+    let log = strace_of(&copy_of(before), &names.join(","), arguments);
+    let mut steps = 0;
+    for (call, of) in calls {
+        let begins = format!("{call}(");
+        let count = log.lines().filter(|line| line.starts_with(&begins)).count();
+        for n in (1..=count).filter(|n| n % of == 1 % of || *n == count) {
+            let home = copy_of(before);
+            let inject = format!("{call}:{what}:when={n}");
+            let ended = under_strace(&home.pki(arguments), call, &inject);
+            steps += 1;
+            after(&home, ended, &format!("{what} at {call} {n} of {count}"));
+        }
+    }
+    steps
+}
+
 /// How often the thread that does the work makes a call.
 pub fn count_of(home: &Home, call: &str, arguments: &[&str]) -> usize {
     let log = strace_of(home, call, arguments);

@@ -16,5 +16,6 @@ mod index;
 mod kill;
 mod ledger;
 mod order;
+mod servers;
 mod state;
 mod together;

@@ -1,6 +1,6 @@
 //! GnuTLS opens what `pki issue` wrote.
 
-use crate::support::{Home, finish, need, program};
+use crate::support::{HOST, Home, finish, need, program};
 
 #[test]
 fn gnutls_opens_certificates_and_key_of_both_forms() {
@@ -47,4 +47,38 @@ fn gnutls_verifies_a_device_through_the_published_chain() {
             .contains("Chain verification output: Verified. The certificate is trusted."),
         "{said}"
     );
+}
+
+#[test]
+fn gnutls_takes_a_server_for_what_it_is_until_its_certificate_is_revoked() {
+    if !need(&["certtool"]) {
+        return;
+    }
+    let home = Home::new();
+    home.run(&["server", "add", HOST, "--out", "tls"]);
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let chain = std::fs::read(home.path(format!("tls/{HOST}.crt"))).unwrap();
+    let verified = |purpose: &str, host: &str| {
+        let crls =
+            ["root", "servers"].map(|ca| std::fs::read(home.public(&format!("crl/{ca}.pem"))).unwrap());
+        std::fs::write(home.path("crls.pem"), crls.concat()).unwrap();
+        let mut arguments = vec!["--verify", "--load-ca-certificate", "home/public/ca/root.crt"];
+        arguments.extend(["--load-crl", "crls.pem", "--verify-hostname", host]);
+        arguments.extend(["--verify-purpose", purpose]);
+        home.foreign_given("certtool", &arguments, &chain)
+    };
+    let (server, client) = ("1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2");
+    let said = verified(server, HOST).ok();
+    assert!(
+        said.stdout
+            .contains("Chain verification output: Verified. The certificate is trusted."),
+        "{said}"
+    );
+    verified(client, HOST).exits(1);
+    verified(server, "www.acme.example").exits(1);
+    let listed = home.run(&["server", "list", "--json"]).json();
+    let serial = listed["servers"][0]["certificate"]["serial"].as_str().unwrap();
+    home.run(&["revoke", serial, "--yes", "--reason", "compromised"]);
+    let said = verified(server, HOST).exits(1);
+    assert!(said.text().contains("revoked"), "{said}");
 }

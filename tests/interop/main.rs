@@ -20,6 +20,7 @@ mod nss;
 mod openssl;
 mod pinned;
 mod pkilint;
+mod public_ca;
 mod publication;
 mod root_crl_lapsed;
 mod s3;

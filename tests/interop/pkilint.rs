@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Finished, Home, finish, need, need_pkilint, pkilint};
+use crate::support::{Finished, HOST, Home, finish, need, need_pkilint, pkilint};
 
 /// Runs pkilint's own programs, one after the other in one Python: loading it costs more than a lint.
 const RUN: &str = r#"
@@ -162,6 +162,42 @@ fn it_finds_nothing_in_a_renewed_crl_of_the_root() {
     home.run(&["root", "crl"]);
     home.run(&["publish"]);
     finds_nothing(&[crl("ARL", &home.public("crl/root.crl"))]);
+}
+
+#[test]
+fn it_finds_nothing_in_the_servers_authority_its_servers_and_its_crls() {
+    if !need_pkilint() || !need(&["openssl"]) {
+        return;
+    }
+    for home in [Home::new(), Home::bare()] {
+        // As long as a CN can be.
+        let long = format!("{}.acme.example", "l".repeat(51));
+        let mut lints = Vec::new();
+        for host in [HOST, &long] {
+            home.run(&["server", "add", host, "--out", "tls"]);
+            home.run(&["server", "issue", host, "--out", "tls"]);
+            // The file holds the servers' CA, too, and pkilint reads files of one.
+            let (file, leaf) = (
+                home.path(format!("tls/{host}.crt")),
+                home.path(format!("{}.leaf", host.len())),
+            );
+            let [file, out] = [&file, &leaf].map(|path| path.to_str().unwrap());
+            home.foreign("openssl", &["x509", "-in", file, "-out", out]).ok();
+            lints.extend([certificate(&leaf), chain(&home.public("ca/servers.crt"), &leaf)]);
+        }
+        let servers = home.public("ca/servers.crt");
+        lints.extend([
+            certificate(&servers),
+            chain(&home.public("ca/root.crt"), &servers),
+        ]);
+        let empty = home.path("empty.crl");
+        std::fs::copy(home.public("crl/servers.crl"), &empty).unwrap();
+        let listed = home.run(&["server", "list", "--json"]).json();
+        let serial = listed["servers"][0]["certificate"]["serial"].as_str().unwrap();
+        home.run(&["revoke", serial, "--yes", "--reason", "replaced"]);
+        lints.extend([crl("CRL", &empty), crl("CRL", &home.public("crl/servers.crl"))]);
+        finds_nothing(&lints);
+    }
 }
 
 #[test]

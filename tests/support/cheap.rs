@@ -12,32 +12,36 @@ pub fn cheap() -> Home {
         ("issuing/issuing.key", ISSUING_PASSPHRASE),
         ("root/root.key", ROOT_PASSPHRASE),
     ] {
-        let place = home.home().join(key);
-        let secret = format!("pass:{passphrase}");
-        let mut arguments = vec![
-            "pkcs8",
-            "-topk8",
-            "-in",
-            place.to_str().unwrap(),
-            "-passin",
-            &secret,
-        ];
-        arguments.extend([
-            "-passout",
-            &secret,
-            "-scrypt",
-            "-scrypt_N",
-            "16",
-            "-scrypt_r",
-            "8",
-            "-scrypt_p",
-            "1",
-        ]);
-        arguments.extend(["-v2", "aes-256-cbc"]);
-        let sealed = home.foreign("openssl", &arguments).ok().stdout;
-        std::fs::write(&place, sealed).unwrap();
+        reseal(&home, &home.home().join(key), passphrase);
     }
     home
+}
+
+/// Encrypts a key anew, so that it opens at once.
+pub fn reseal(home: &Home, place: &Path, passphrase: &str) {
+    let secret = format!("pass:{passphrase}");
+    let mut arguments = vec![
+        "pkcs8",
+        "-topk8",
+        "-in",
+        place.to_str().unwrap(),
+        "-passin",
+        &secret,
+    ];
+    arguments.extend([
+        "-passout",
+        &secret,
+        "-scrypt",
+        "-scrypt_N",
+        "16",
+        "-scrypt_r",
+        "8",
+        "-scrypt_p",
+        "1",
+    ]);
+    arguments.extend(["-v2", "aes-256-cbc"]);
+    let sealed = home.foreign("openssl", &arguments).ok().stdout;
+    std::fs::write(place, sealed).unwrap();
 }
 
 /// The same home once more, with everything that lies beside it.

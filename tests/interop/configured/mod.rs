@@ -137,11 +137,18 @@ fn what_the_servers_authority_has_issued_is_no_device(kind: Kind, home: &Home) {
         done
     "#;
     home.foreign("sh", &["-e", "-c", made]).ok();
+    home.run(&["server", "add", HOST, "--out", "tls"]);
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let own = format!("tls/{HOST}");
     let running = Running::start(kind, home);
-    for purpose in ["serverAuth", "clientAuth"] {
-        let identity = format!("cert = \"{purpose}.pem\"\nkey = \"{purpose}.key\"\n");
+    for (certificate, key) in [
+        (format!("{own}.crt"), format!("{own}.key")),
+        ("serverAuth.pem".into(), "serverAuth.key".into()),
+        ("clientAuth.pem".into(), "clientAuth.key".into()),
+    ] {
+        let identity = format!("cert = \"{certificate}\"\nkey = \"{key}\"\n");
         let (status, said) = running.server.curl_with(home, None, "/", &identity);
-        assert!(is_refused(status), "{purpose}: {said}");
+        assert!(is_refused(status), "{certificate}: {said}");
     }
     assert_eq!(running.served(), 0, "the application was asked");
 }

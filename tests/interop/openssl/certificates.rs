@@ -1,10 +1,10 @@
 //! Every field of the contract's table of certificates.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{BACKDATED_AT_MOST, Critical, DAY, Extensions, Uncritical, extensions, line, now, unix, x509};
-use crate::support::{Home, need};
+use crate::support::{HOST, Home, need};
 
 const ALG: &str = "ecdsa-with-SHA256";
 
@@ -69,6 +69,131 @@ fn a_device_holds_the_fields_of_the_contract_and_no_others() {
     ));
     expected.extend(pointers("issuing"));
     assert_eq!(sorted(extensions(&text, HEADING)), table(&expected));
+}
+
+/// A home with a server of its own CA: the certificate alone.
+fn with_server(home: &Home) -> PathBuf {
+    home.run(&["server", "add", HOST, "--out", "tls"]);
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    home.path(format!("tls/{HOST}.crt"))
+}
+
+#[test]
+fn the_servers_authority_and_a_server_hold_the_fields_of_the_contract_and_no_others() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    for (home, points) in [(Home::new(), true), (Home::bare(), false)] {
+        let leaf = with_server(&home);
+        let servers = home.public("ca/servers.crt");
+        let (server, authority) = (text(&home, &leaf), text(&home, &servers));
+        assert_eq!(
+            line(&authority, "Subject: "),
+            "O = Acme Ltd, CN = Acme Ltd Servers CA"
+        );
+        assert_eq!(
+            line(&authority, "Issuer: "),
+            "O = Acme Ltd, CN = Acme Ltd Root CA"
+        );
+        let root = identifier(&text(&home, &home.public("ca/root.crt")));
+        let mut expected = vec![
+            ("Basic Constraints", Critical, vec!["CA:TRUE, pathlen:0".into()]),
+            ("Key Usage", Critical, vec!["Certificate Sign, CRL Sign".into()]),
+            (
+                "Extended Key Usage",
+                Uncritical,
+                vec!["TLS Web Server Authentication".into()],
+            ),
+            ("Name Constraints", Critical, name_constraints()),
+            ("Subject Key Identifier", Uncritical, vec![identifier(&authority)]),
+            ("Authority Key Identifier", Uncritical, vec![root]),
+        ];
+        expected.extend(pointers("root").into_iter().filter(|_| points));
+        assert_eq!(sorted(extensions(&authority, HEADING)), table(&expected));
+
+        assert_eq!(line(&server, "Subject: "), format!("CN = {HOST}"));
+        assert_eq!(
+            line(&server, "Issuer: "),
+            "O = Acme Ltd, CN = Acme Ltd Servers CA"
+        );
+        let mut expected = vec![
+            ("Key Usage", Critical, vec!["Digital Signature".into()]),
+            (
+                "Extended Key Usage",
+                Uncritical,
+                vec!["TLS Web Server Authentication".into()],
+            ),
+            (
+                "Subject Alternative Name",
+                Uncritical,
+                vec![format!("DNS:{HOST}")],
+            ),
+            ("Subject Key Identifier", Uncritical, vec![identifier(&server)]),
+            (
+                "Authority Key Identifier",
+                Uncritical,
+                vec![identifier(&authority)],
+            ),
+        ];
+        expected.extend(pointers("servers").into_iter().filter(|_| points));
+        assert_eq!(sorted(extensions(&server, HEADING)), table(&expected));
+
+        for (text, file) in [(&server, &leaf), (&authority, &servers)] {
+            assert_eq!(line(text, "ASN1 OID: "), "prime256v1");
+            assert_eq!(text.matches(&format!("Signature Algorithm: {ALG}")).count(), 2);
+            let serial = x509(&home, file, &["-serial"]);
+            let serial = line(&serial, "serial=");
+            assert_eq!(serial.len(), 32, "{serial}");
+            let first = u8::from_str_radix(&serial[..2], 16).unwrap();
+            assert!((0x01..=0x7f).contains(&first), "{serial}");
+        }
+        let nested = [home.public("ca/root.crt"), servers, leaf].map(|file| validity(&home, &file));
+        for pair in nested.windows(2) {
+            assert!(pair[0].0 <= pair[1].0 && pair[1].1 <= pair[0].1, "{nested:?}");
+        }
+        assert_eq!(nested[2].1 - nested[2].0, 90 * DAY - 1);
+        let years = (nested[1].1 + 1 - nested[1].0) as f64 / DAY as f64 / 365.25;
+        assert!((years - 5.0).abs() < 0.01, "{years} years");
+        assert!((0..=BACKDATED_AT_MOST).contains(&(now() - nested[2].0)));
+    }
+}
+
+#[test]
+fn a_server_at_an_address_that_is_permitted_is_named_by_it() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::unfounded();
+    let mut init = vec!["init", "--org", "Acme Ltd", "--domain", "acme.example"];
+    init.extend(["--ip-range", "10.0.0.0/8", "--ip-range", "fd00::/8"]);
+    home.run(&init);
+    for (host, stem, shown) in [
+        ("10.1.2.3", "10.1.2.3", "IP Address:10.1.2.3"),
+        ("fd00::1", "fd00--1", "IP Address:FD00:0:0:0:0:0:0:1"),
+    ] {
+        home.run(&["server", "add", host, "--out", "tls"]);
+        home.run(&["server", "issue", host, "--out", "tls"]);
+        let file = format!("tls/{stem}.crt");
+        let text = text(&home, &home.path(&file));
+        let names = &extensions(&text, HEADING)["X509v3 Subject Alternative Name"].1;
+        assert_eq!(*names, [shown]);
+        let mut verify = vec![
+            "verify",
+            "-x509_strict",
+            "-purpose",
+            "sslserver",
+            "-verify_ip",
+            host,
+        ];
+        verify.extend([
+            "-CAfile",
+            "home/public/ca/root.crt",
+            "-untrusted",
+            "home/public/ca/servers.crt",
+        ]);
+        verify.push(&file);
+        home.foreign("openssl", &verify).ok();
+    }
 }
 
 #[test]

@@ -1,17 +1,23 @@
 //! Every field of the CRLs.
 
 use super::{BACKDATED_AT_MOST, DAY, Uncritical, crl, extensions, line, now, unix, x509};
-use crate::support::{Home, REASONS, need};
+use crate::support::{HOST, Home, REASONS, need};
 
 const HEADING: &str = "CRL extensions:";
 
 #[test]
-fn both_crls_hold_number_and_key_identifier_and_no_distribution_point() {
+fn every_crl_holds_number_and_key_identifier_and_no_distribution_point() {
     if !need(&["openssl"]) {
         return;
     }
     let home = Home::new();
-    for (authority, name) in [("root", "Acme Ltd Root CA"), ("issuing", "Acme Ltd Issuing CA")] {
+    home.run(&["server", "add", HOST, "--out", "tls"]);
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    for (authority, name) in [
+        ("root", "Acme Ltd Root CA"),
+        ("issuing", "Acme Ltd Issuing CA"),
+        ("servers", "Acme Ltd Servers CA"),
+    ] {
         let text = crl(&home, &home.public(&format!("crl/{authority}.crl")), &["-text"]);
         assert_eq!(line(&text, "Version "), "2 (0x1)");
         assert_eq!(line(&text, "Issuer: "), format!("O = Acme Ltd, CN = {name}"));
