@@ -89,6 +89,9 @@ pub enum HomeError {
     /// Another process has made the servers' CA since the home was opened.
     #[error("the servers' CA was just made by another process")]
     ServersMade,
+    /// A file was missing or damaged, and is there again.
+    #[error("{0} was missing or damaged, and was restored from the ledger")]
+    Restored(Shown),
     /// Another process has the lock.
     #[error("the home is in use by {holder}, and was for {} s", .waited.as_secs())]
     Busy {
@@ -157,14 +160,9 @@ impl Home {
         demand_outside(path, &config)?;
         let root = read_certificate(path, Authority::Root)?;
         let chain = Chain::of_issuing(root.clone(), read_certificate(path, Authority::Issuing)?)?;
-        let servers = if path.join("servers/servers.crt").exists() {
-            Some(Chain::of_servers(
-                root,
-                read_certificate(path, Authority::Servers)?,
-            )?)
-        } else {
-            None
-        };
+        // What is wrong with it is told where the ledger is read, which has it as well: it must not keep a phone from being locked out.
+        let servers = read_certificate(path, Authority::Servers).ok();
+        let servers = servers.and_then(|servers| Chain::of_servers(root, servers).ok());
         Ok(Self {
             path: path.to_owned(),
             config,
@@ -318,7 +316,9 @@ impl Home {
         if let Ok(first) = Store::first_event(&paths) {
             self.demand_ours(first)?;
         }
-        self.checked(Store::open(&paths, patience, now)?)
+        let store = self.checked(Store::open(&paths, patience, now)?)?;
+        self.restore_servers(&store)?;
+        Ok(store)
     }
 
     /// Opens the ledger for reading, beside whoever is changing it.
@@ -336,13 +336,29 @@ impl Home {
         if let Some(recorded) = store.servers_ca()? {
             let file = self.path.join("servers/servers.crt");
             match &self.servers {
-                Some(chain) if chain.issuing().der() == recorded => {}
-                // It was not there when this home was opened.
-                None if file.exists() => return Err(HomeError::ServersMade),
-                Some(_) | None => return Err(HomeError::Mixed { path: Shown(file) }),
+                Some(chain) if chain.issuing().der() != recorded => {
+                    return Err(HomeError::Mixed { path: Shown(file) });
+                }
+                Some(_) | None => {}
             }
         }
         Ok(store)
+    }
+
+    /// Puts the certificate of the servers' CA back from the ledger, where its file is missing or damaged.
+    fn restore_servers(&self, store: &Store) -> Result<(), HomeError> {
+        let recorded = store.servers_ca()?.filter(|_| self.servers.is_none());
+        let Some(certificate) = recorded.and_then(|der| Certificate::from_der(&der).ok()) else {
+            return Ok(());
+        };
+        // It was not there when this home was opened.
+        if read_certificate(&self.path, Authority::Servers).is_ok_and(|there| there == certificate) {
+            return Err(HomeError::ServersMade);
+        }
+        disk::ensure_directory(&self.path.join("servers"), disk::PRIVATE_DIRECTORY)?;
+        let file = self.path.join("servers/servers.crt");
+        disk::replace(&file, disk::PRIVATE_FILE, certificate.pem().as_bytes())?;
+        Err(HomeError::Restored(Shown(file)))
     }
 
     fn demand_ours(&self, first: Event) -> Result<(), HomeError> {

@@ -601,3 +601,101 @@ fn doctor_misses_a_key_in_reserve_and_a_certificate_that_ends() {
         std::fs::write(directory.join(&key), there).unwrap();
     }
 }
+
+#[test]
+fn no_pin_is_signed_while_a_place_that_may_know_more_cannot_be_read() {
+    let home = cheap();
+    std::fs::create_dir(home.path("web")).unwrap();
+    let place = home.path("web/public").display().to_string();
+    home.configure_table(&format!("[[publish]]\npublic = \"{place}\"\n"));
+    home.run(&ADD);
+    std::fs::rename(home.path("web"), home.path("away")).unwrap();
+    std::fs::write(home.path("web"), "").unwrap();
+    let before = pins(&home);
+    for arguments in [
+        &["server", "add", "www.acme.example", "--out", "tls"][..],
+        &[&ROTATE[..], &["--confirm", HOST]].concat(),
+    ] {
+        let said = refusal(&home, arguments);
+        assert!(said.contains("cannot be read: they may be later"), "{said}");
+    }
+    assert_eq!(pins(&home), before);
+    std::fs::remove_file(home.path("web")).unwrap();
+    std::fs::rename(home.path("away"), home.path("web")).unwrap();
+    home.run(&[&ROTATE[..], &["--confirm", HOST]].concat());
+}
+
+#[test]
+fn a_lost_certificate_of_the_servers_ca_is_put_back_from_the_ledger_and_locks_nobody_in() {
+    let home = home_with_server();
+    home.run(&ISSUE);
+    let file = home.home().join("servers/servers.crt");
+    let there = std::fs::read(&file).unwrap();
+    for damage in [None, Some("")] {
+        match damage {
+            None => std::fs::remove_file(&file).unwrap(),
+            Some(text) => std::fs::write(&file, text).unwrap(),
+        }
+        home.run(&["server", "list"]);
+        let said = refusal(&home, &["publish"]);
+        assert!(said.contains("was restored from the ledger"), "{said}");
+        assert_eq!(std::fs::read(&file).unwrap(), there);
+        home.run(&["publish"]);
+    }
+    // Another CA's in its place is told, and not replaced.
+    let other = home_with_server();
+    other.run(&ISSUE);
+    std::fs::copy(
+        other.home().join("servers/servers.crt"),
+        home.home().join("servers/servers.crt"),
+    )
+    .unwrap();
+    finish(&mut home.pki(&["publish"]), b"").exits(1);
+}
+
+#[test]
+fn a_key_that_others_could_read_is_not_taken_for_delivered() {
+    let home = home_with_server();
+    let key = home.path(format!("tls/{HOST}.key"));
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&key, open).unwrap();
+    let said = finish(&mut home.pki(&ISSUE), b"");
+    assert_ne!(said.code, Some(0), "{said}");
+    assert!(said.stderr.contains("can be read or changed by others"), "{said}");
+}
+
+#[test]
+fn one_key_is_not_two_cas() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    std::fs::create_dir(home.path("safe")).unwrap();
+    for file in ["root.crt", "root.key"] {
+        std::fs::copy(home.home().join("root").join(file), home.path("safe").join(file)).unwrap();
+    }
+    let sign = |key: &str, secret: &str| {
+        let script = format!(
+            "openssl req -new -key home/{key} -passin file:{secret} -subj /CN=x -out x.csr && rm -f x.crt"
+        );
+        home.foreign("sh", &["-c", &script]).ok();
+        let arguments = [
+            "root", "sign", "x.csr", "--root", "safe", "--out", "x.crt", "--yes",
+        ];
+        finish(&mut home.pki(&arguments), b"")
+    };
+    let said = sign("root/root.key", "root-passphrase").exits(1);
+    assert!(said.stderr.contains("the key of the root cannot be"), "{said}");
+    // The root cannot know the issuing CA's key; the home does.
+    sign("issuing/issuing.key", "issuing-passphrase").ok();
+    std::fs::create_dir(home.home().join("servers")).unwrap();
+    std::fs::copy(
+        home.home().join("issuing/issuing.key"),
+        home.home().join("servers/servers.key"),
+    )
+    .unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(home.home().join("servers"), private).unwrap();
+    let said = refusal(&home, &["ca", "install", "x.crt"]);
+    assert!(said.contains("the key of the issuing CA cannot be"), "{said}");
+}

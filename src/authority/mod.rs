@@ -27,6 +27,9 @@ pub enum AuthorityError {
     /// The issuing CA is not the root's.
     #[error("the certificate of the {0} is not issued by the root beside it")]
     ChainBroken(&'static str),
+    /// Two CAs would have one key, and its powers together.
+    #[error("the key of the {0} cannot be the {1}'s as well")]
+    SharedKey(&'static str, &'static str),
     /// The certificate is not a CA's of ours.
     #[error("the certificate of the {0} is not one that this program made")]
     NotOurs(&'static str),

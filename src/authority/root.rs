@@ -94,6 +94,10 @@ impl Root {
         now: Time,
         rng: &mut impl CryptoRng,
     ) -> Result<Chain, AuthorityError> {
+        // One key would then have both powers.
+        if public_key == self.certificate.public_key() {
+            return Err(AuthorityError::SharedKey("root", "servers' CA"));
+        }
         let servers = self.sign_authority(Authority::Servers, public_key, base_url, now, rng)?;
         Chain::of_servers(self.certificate.clone(), servers)
     }

@@ -14,7 +14,7 @@ use rustls::{
 };
 
 use super::client_hello::Version;
-use super::http;
+use super::http::{self, Kept};
 use super::wire::{Server, Wire};
 
 /// What a client shows of itself: a certificate, what stands above it, and their key.
@@ -226,7 +226,7 @@ pub struct Asked {
     /// How it was met.
     pub outcome: Outcome,
     /// Whether the connection can be asked again.
-    pub kept: bool,
+    pub kept: Kept,
 }
 
 impl Connection {
@@ -235,7 +235,7 @@ impl Connection {
         self.stream.sock.again();
         let reply = http::get(&mut self.stream, &server.url);
         Asked {
-            kept: reply.as_ref().is_ok_and(|reply| reply.kept),
+            kept: reply.as_ref().map_or(Kept::Closed, |reply| reply.kept),
             outcome: Outcome::of(reply.map(|reply| reply.status)),
         }
     }

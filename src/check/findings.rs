@@ -23,6 +23,18 @@ pub struct NewestCrl {
     pub before_ends: Option<Time>,
 }
 
+/// The answer has no end that was reached, and the connection cannot be asked again.
+pub fn unread(version: Version) -> Finding {
+    Finding::new(
+        "unclear",
+        Severity::Warning,
+        format!(
+            "{version}: whether who is revoked and has a connection open is let in cannot be said: the answer is too long"
+        ),
+        "check with the URL of a short answer, such as /health",
+    )
+}
+
 /// Whether a server acted on a CRL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acted {

@@ -10,13 +10,24 @@ pub struct Reply {
     /// The status code.
     pub status: u16,
     /// Whether the connection can be asked again.
-    pub kept: bool,
+    pub kept: Kept,
+}
+
+/// What becomes of a connection after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It can be asked again.
+    Open,
+    /// The server closes it.
+    Closed,
+    /// The answer was not read to its end, so that nobody can say.
+    Unread,
 }
 
 /// The longest head of an answer.
 const HEAD: u64 = 64 << 10;
 /// The longest body that is read so that the connection can be asked again.
-const BODY: u64 = 1 << 20;
+const BODY: u64 = 16 << 20;
 /// The most fields of an answer.
 const FIELDS: usize = 128;
 
@@ -51,8 +62,11 @@ fn reply(source: &mut impl BufRead) -> io::Result<Reply> {
             return Err(no_http());
         };
         if status == 101 || !(100..200).contains(&status) {
-            let keeps = keeps_alive(&response);
-            let kept = keeps && passed_over(source, &response).unwrap_or(false);
+            let kept = if keeps_alive(&response) {
+                passed_over(source, &response).unwrap_or(Kept::Unread)
+            } else {
+                Kept::Closed
+            };
             return Ok(Reply { status, kept });
         }
     }
@@ -102,24 +116,35 @@ fn keeps_alive(response: &httparse::Response<'_, '_>) -> bool {
     response.version == Some(1) && !close && response.code != Some(101)
 }
 
-/// Reads the body (RFC 9112 §6.3). False: it has no end but the connection's, or is too long.
-fn passed_over(source: &mut impl BufRead, response: &httparse::Response<'_, '_>) -> io::Result<bool> {
+/// Reads the body (RFC 9112 §6.3).
+fn passed_over(source: &mut impl BufRead, response: &httparse::Response<'_, '_>) -> io::Result<Kept> {
     if matches!(response.code, Some(204 | 304)) {
-        return Ok(true);
+        return Ok(Kept::Open);
     }
-    if let Some(coding) = field(response, "transfer-encoding") {
-        return if coding.eq_ignore_ascii_case(b"chunked") {
-            chunks(source)
+    let has = |name: &str| {
+        let mut names = response.headers.iter().map(|field| field.name);
+        names.any(|field| field.eq_ignore_ascii_case(name))
+    };
+    if has("transfer-encoding") {
+        let chunked =
+            field(response, "transfer-encoding").is_some_and(|c| c.eq_ignore_ascii_case(b"chunked"));
+        return Ok(if chunked && chunks(source)? {
+            Kept::Open
         } else {
-            Ok(false)
-        };
+            Kept::Unread
+        });
+    }
+    if !has("content-length") {
+        // It ends with the connection.
+        return Ok(Kept::Closed);
     }
     let length = field(response, "content-length").and_then(|value| std::str::from_utf8(value).ok());
     match length.and_then(|value| value.trim().parse::<u64>().ok()) {
         Some(length) if length <= BODY => {
-            Ok(io::copy(&mut source.by_ref().take(length), &mut io::sink())? == length)
+            let read = io::copy(&mut source.by_ref().take(length), &mut io::sink())?;
+            Ok(if read == length { Kept::Open } else { Kept::Closed })
         }
-        Some(_) | None => Ok(false),
+        Some(_) | None => Ok(Kept::Unread),
     }
 }
 
@@ -171,50 +196,54 @@ mod tests {
     #[test]
     fn an_answer_with_an_end_keeps_the_connection() {
         for (text, status, kept) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, Kept::Open),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
                 200,
-                true,
+                Kept::Open,
             ),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n",
                 200,
-                true,
+                Kept::Open,
             ),
-            ("HTTP/1.1 204 No Content\r\n\r\n", 204, true),
+            ("HTTP/1.1 204 No Content\r\n\r\n", 204, Kept::Open),
             (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
                 403,
-                true,
+                Kept::Open,
             ),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
                 200,
-                false,
+                Kept::Closed,
             ),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, false),
-            ("HTTP/1.1 200 OK\r\n\r\nabc", 200, false),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na", 200, false),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+                200,
+                Kept::Closed,
+            ),
+            ("HTTP/1.1 200 OK\r\n\r\nabc", 200, Kept::Closed),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na", 200, Kept::Closed),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
                 200,
-                false,
+                Kept::Unread,
             ),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\nabc",
                 200,
-                false,
+                Kept::Unread,
             ),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
                 200,
-                false,
+                Kept::Unread,
             ),
             (
                 "HTTP/1.1 302 Found\r\nLocation: https://elsewhere.example/\r\nContent-Length: 0\r\n\r\n",
                 302,
-                true,
+                Kept::Open,
             ),
         ] {
             assert_eq!(read(text).unwrap(), Reply { status, kept }, "{text}");

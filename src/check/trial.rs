@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Connection, Identity, Outcome, Refusal, Sessions};
 use super::client_hello::Version;
 use super::findings::{Acted, NewestCrl};
+use super::http::Kept;
 use super::question::{tell_valid, verdict};
 use super::{Met, Question, Verdict, findings};
 
@@ -46,6 +47,8 @@ struct Phone {
     sessions: Option<Client>,
     fresh: Client,
     kept: Option<Connection>,
+    /// Whether an answer had no end that was reached, so that nobody can say whether the connection is kept.
+    unread: bool,
 }
 
 /// How long after the first refusal the rest of the server may take to follow: while nginx reloads, old workers answer beside new ones.
@@ -157,9 +160,11 @@ impl Phone {
         let resumes = again.as_ref().is_ok_and(Connection::is_resumed);
         // The answer brings the ticket for the next time (RFC 8446 §4.6.1).
         let _ = again.map(|mut connection| connection.ask(&server));
+        let mut unread = false;
         let kept = fresh.connect(&server).ok().and_then(|mut connection| {
             let asked = connection.ask(&server);
-            (asked.kept && matches!(asked.outcome, Outcome::LetIn(_))).then_some(connection)
+            unread = asked.kept == Kept::Unread;
+            (asked.kept == Kept::Open && matches!(asked.outcome, Outcome::LetIn(_))).then_some(connection)
         });
         let told = match (resumes, kept.is_some()) {
             (true, true) => "resumed, and connections kept alive",
@@ -174,13 +179,15 @@ impl Phone {
             sessions: resumes.then_some(phone),
             fresh,
             kept,
+            unread,
         }
     }
 
     /// Asks once more on the connection that stands. Where the server closes it, there is none any more.
     fn ask_kept(&mut self, met: &Met) -> Option<Outcome> {
         let asked = self.kept.as_mut()?.ask(&met.server);
-        if !asked.kept {
+        self.unread |= asked.kept == Kept::Unread;
+        if asked.kept != Kept::Open {
             self.kept = None;
         }
         Some(asked.outcome)
@@ -257,6 +264,11 @@ impl Phone {
                 met.report
                     .answer(question, format!("{version}: {outcome}"), Verdict::Bad);
                 met.report.add([findings::kept_alive(version)]);
+            }
+            Some(Outcome::LetIn(_)) | None if self.unread => {
+                let told = format!("{version}: not asked, the answer before was too long");
+                met.report.answer(question, told, Verdict::Open);
+                met.report.add([findings::unread(version)]);
             }
             Some(Outcome::LetIn(_)) | None => {
                 met.report.answer(

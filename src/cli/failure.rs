@@ -138,6 +138,9 @@ impl From<OperateError> for Failure {
             E::Authority(AuthorityError::KeyMismatch(_)) => {
                 refused("mixed").hint("restore key and certificate from one backup: files of two homes are mixed")
             }
+            E::Authority(AuthorityError::SharedKey(..)) => {
+                refused("shared-key").hint("sign the request that `pki server issue` writes, with a key of its own")
+            }
             E::Authority(_) => refused("authority"),
             E::Key { why: KeyError::WrongPassphrase, .. } => Self::new(Exit::Secret, "wrong-passphrase", message),
             E::Key { .. } => refused("key"),
@@ -225,6 +228,7 @@ impl From<OperateError> for Failure {
             E::PinsAhead => refused("pins-ahead").hint(
                 "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from every place of the publication",
             ),
+            E::PinsUnread(_) => refused("pins-unread").hint("mend that place, or take it out of pki.toml, then repeat"),
             E::KeyUndelivered(host, _) => Self::new(Exit::Incomplete, "undelivered", message).hint(format!(
                 "`pki server issue {host}` or `pki server csr {host}` writes the key again"
             )),
@@ -282,6 +286,7 @@ impl From<HomeError> for Failure {
             E::Certificate { .. } | E::Chain(_) => refused("damaged").hint("restore the file from a backup"),
             E::Mixed { .. } => refused("mixed").hint("restore the files that belong together"),
             E::ServersMade => refused("busy").hint("run the same command again"),
+            E::Restored(_) => refused("restored").hint("run the same command again"),
             E::Busy { .. } => refused("busy").hint("try again, or wait longer with --wait 5m"),
             E::Store(error) => error.into(),
         }

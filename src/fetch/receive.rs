@@ -67,6 +67,16 @@ impl Run<'_> {
         })
     }
 
+    /// What stands in place is still to be believed: its signer may have ended, or been revoked, since it came.
+    pub(super) fn demand_signer(&self, current: Option<&Version>) -> Result<(), FetchError> {
+        let Some(version) = current else { return Ok(()) };
+        let path = version.path(Manifest::JWS);
+        let jws = disk::read(&path, LONGEST_MANIFEST)?;
+        let statement = Statement::verify(Manifest::TYPE, &jws, &self.root, self.order.now)
+            .map_err(|why| self.refused(Manifest::JWS, why.into()))?;
+        self.demand_unrevoked(&statement)
+    }
+
     /// Holds the signer against a CRL of the root's that was given. The public area has one of its own.
     fn demand_unrevoked(&self, statement: &Statement) -> Result<(), FetchError> {
         let Some(path) = self.order.root_crl else {

@@ -124,7 +124,7 @@ impl Run<'_> {
         let answer = source.ask(Manifest::JWS, known.as_ref(), LONGEST_MANIFEST);
         let (jws, validator) = match answer.map_err(|why| self.unavailable(Manifest::JWS, why))? {
             Answer::Same => match intact {
-                Some(state) => return Ok(self.same(state, known)?),
+                Some(state) => return Ok(self.same(current.as_ref(), state, known)?),
                 None => return Err(self.unavailable(Manifest::JWS, SourceError::Status(304)).into()),
             },
             Answer::File {
@@ -140,7 +140,7 @@ impl Run<'_> {
         };
         let is_known = |current| has(current, Manifest::JWS, &jws);
         if let Some(state) = intact.filter(|_| current.as_ref().is_some_and(is_known)) {
-            return Ok(self.same(state, validator)?);
+            return Ok(self.same(current.as_ref(), state, validator)?);
         }
         let announced = self.announced(jws, validator)?;
         let group = self.order.group;
@@ -218,7 +218,13 @@ impl Run<'_> {
     }
 
     /// Nothing has come since. What is in place may have ended meanwhile all the same.
-    fn same(&mut self, mut state: State, validator: Option<Validator>) -> Result<Fetched, FetchError> {
+    fn same(
+        &mut self,
+        current: Option<&Version>,
+        mut state: State,
+        validator: Option<Validator>,
+    ) -> Result<Fetched, FetchError> {
+        self.demand_signer(current)?;
         let end = ends::first(&state);
         if end < self.order.now {
             return Err(self.refused(Manifest::JWS, Unfit::Ended(end)));

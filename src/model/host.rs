@@ -22,7 +22,13 @@ pub enum Host {
 impl Host {
     /// The stem of its files: colons of an IPv6 address become hyphens, for some file systems refuse them.
     pub fn file_stem(&self) -> String {
-        self.to_string().replace(':', "-")
+        let name = self.to_string().replace(':', "-");
+        // A name that begins with a hyphen is an option to most programs.
+        if name.starts_with('-') {
+            format!("0{name}")
+        } else {
+            name
+        }
     }
 
     /// The CN of its certificate. An IPv4 address alone would be a DNS name there to OpenSSL, outside of every name constraint.
@@ -135,6 +141,7 @@ mod tests {
         let host = |text: &str| text.parse::<Host>();
         assert_eq!(host("API.acme.example").unwrap().to_string(), "api.acme.example");
         assert_eq!(host("2001:DB8::1").unwrap().file_stem(), "2001-db8--1");
+        assert_eq!(host("::1").unwrap().file_stem(), "0--1");
         let refused = [
             ("münchen.example", "xn--"),
             ("*.acme.example", "wildcard"),

@@ -22,6 +22,9 @@ pub struct Server {
     pub backup: ServerKey,
     /// The keys that it used before, the last one first.
     pub retiring: Vec<ServerKey>,
+    /// The pins that were dropped: published once, and never again.
+    #[serde(default)]
+    pub dropped: Vec<Pin>,
     /// The certificates that are known and had not ended when the last one came, the newest last.
     pub certificates: Vec<ServerCertificate>,
 }
@@ -103,6 +106,11 @@ impl Server {
         standing.into_iter().chain(retiring)
     }
 
+    /// Whether this pin was ever one of its own.
+    pub fn knows(&self, pin: Pin) -> bool {
+        self.keys().any(|(_, key)| key.pin == pin) || self.dropped.contains(&pin)
+    }
+
     /// Puts the backup key in the place of the active one, and `backup` in its own.
     pub fn rotate(&mut self, backup: ServerKey, old: OldPin, now: Time) {
         let mut active = std::mem::replace(&mut self.backup, backup);
@@ -111,7 +119,7 @@ impl Server {
         retired.since = now;
         match old {
             OldPin::Retires => self.retiring.insert(0, retired),
-            OldPin::Dropped => {}
+            OldPin::Dropped => self.dropped.push(retired.pin),
         }
     }
 
@@ -263,6 +271,7 @@ mod tests {
             active: key(1),
             backup: key(2),
             retiring: Vec::new(),
+            dropped: Vec::new(),
             certificates: Vec::new(),
         }
     }

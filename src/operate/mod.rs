@@ -276,6 +276,9 @@ pub enum OperateError {
         "the published pin sets are later than what this ledger knows: it was restored from an older backup"
     )]
     PinsAhead,
+    /// Pin sets may stand where they cannot be read.
+    #[error("the pin sets in {0} cannot be read: they may be later than what this ledger knows")]
+    PinsUnread(Shown),
     /// It is recorded, and the files did not reach their place.
     #[error("it is recorded, but the files of {0} were not written: {1}")]
     KeyUndelivered(Host, Box<Self>),

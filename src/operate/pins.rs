@@ -5,9 +5,10 @@ use sha2::{Digest, Sha256};
 
 use super::OperateError;
 use super::crl::next_number;
-use super::places::{Place, destinations};
+use super::places::{Failed, Place, destinations};
 use super::session::Session;
 use crate::authority::Issuing;
+use crate::disk::Shown;
 use crate::home::Home;
 use crate::model::{Fact, Pin, PinSet, Span};
 use crate::publish::{Area, BothForms, Pins};
@@ -15,20 +16,30 @@ use crate::publish::{Area, BothForms, Pins};
 /// The pin sets that stand in the places of the publication, signed by our CA.
 pub(super) struct StandingPins {
     newest: Option<(Pins, BothForms)>,
+    /// Those of every place.
+    all: Vec<Pins>,
+    /// A place whose pin sets could not be read: they may be later than all others.
+    unread: Option<Shown>,
 }
 
 impl StandingPins {
     /// Reads them in every place. What cannot be read as pin sets of ours is replaced.
-    pub fn read(places: &[Place]) -> Result<Self, OperateError> {
+    pub fn read(places: &[Place], failed: &[Failed]) -> Result<Self, OperateError> {
         let mut newest: Option<(Pins, BothForms)> = None;
+        let mut all = Vec::new();
+        let mut unread = failed.first().map(|(place, _)| Shown(place.0.clone()));
         for place in places.iter().filter(|place| place.to.area == Area::Public) {
             let there = match place.to.pins() {
                 Ok(there) => there,
                 // A target that cannot be read is told when it cannot be written.
-                Err(_) if !place.staging => None,
+                Err(_) if !place.staging => {
+                    unread.get_or_insert_with(|| Shown(place.to.path.clone()));
+                    None
+                }
                 Err(error) => return Err(error.into()),
             };
             let there = there.and_then(|statement| Some((Pins::read(&statement.0)?, statement)));
+            all.extend(there.as_ref().map(|(pins, _)| pins.clone()));
             if let Some((pins, statement)) = there
                 && newest
                     .as_ref()
@@ -37,7 +48,7 @@ impl StandingPins {
                 newest = Some((pins, statement));
             }
         }
-        Ok(Self { newest })
+        Ok(Self { newest, all, unread })
     }
 
     /// The highest number.
@@ -48,7 +59,29 @@ impl StandingPins {
     /// Whether they are later than what the ledger knows: a home from an older backup has lost a key that apps hold a server to.
     pub fn are_ahead(&self, session: &Session<'_>) -> Result<bool, OperateError> {
         let known = session.store.last_pins()?.map(|last| last.number);
-        Ok(self.number() > known)
+        if self.number() > known {
+            return Ok(true);
+        }
+        // Numbers follow the time: a home that went on from an older backup may have passed them.
+        let servers = session.store.servers()?;
+        let is_known = |set: &PinSet, pin| {
+            let server = servers.iter().find(|server| server.host == set.host);
+            server.is_some_and(|server| server.knows(pin))
+        };
+        let sets = self.all.iter().flat_map(|pins| &pins.sets);
+        let mut standing = sets.filter(|set| session.now <= set.expires);
+        Ok(standing.any(|set| pins_of(set).any(|pin| !is_known(set, pin))))
+    }
+
+    /// Whether every place could be read, so that nothing stands that nobody here knows of.
+    ///
+    /// # Errors
+    /// Where one could not.
+    pub fn demand_read(self) -> Result<(), OperateError> {
+        match self.unread {
+            None => Ok(()),
+            Some(place) => Err(OperateError::PinsUnread(place)),
+        }
     }
 
     /// What is to be published as it stands; nothing where something must be signed, or there is nothing to publish.
@@ -71,7 +104,11 @@ impl StandingPins {
             .newest
             .as_ref()
             .filter(|(pins, _)| Some(pins.number) == known && pins.say_the_same_as(&wanted) && fresh(pins));
-        Ok(current.map_or(Standing::Due, |(_, statement)| {
+        let in_force = |(pins, _): &&(Pins, BothForms)| session.now < pins.expires();
+        // What a place that cannot be read holds may be later: no pin is withdrawn before that is known.
+        let waits = self.newest.as_ref().filter(|_| self.unread.is_some());
+        let stands = current.or(waits.filter(in_force));
+        Ok(stands.map_or(Standing::Due, |(_, statement)| {
             Standing::Stands(statement.clone())
         }))
     }
@@ -110,7 +147,7 @@ impl StandingPins {
 pub fn published_pins(home: &Home) -> Result<Option<Pins>, OperateError> {
     let (mut places, _) = destinations(home)?;
     places.retain(|place| place.staging);
-    Ok(StandingPins::read(&places)?.newest.map(|(pins, _)| pins))
+    Ok(StandingPins::read(&places, &[])?.newest.map(|(pins, _)| pins))
 }
 
 /// Whether pin sets can be published as they stand.

@@ -142,7 +142,7 @@ pub fn refresh_at(
             })
         }
     };
-    let standing = StandingPins::read(&places)?;
+    let standing = StandingPins::read(&places, &done.failed)?;
     done.pins_ahead = standing.are_ahead(session)?;
     let pins = match (standing.current(session)?, issuing) {
         (Standing::None, _) => None,
@@ -241,7 +241,7 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         Servers::Current(part) => Some(part),
         Servers::Due(_) => return Ok(vec!["a new CRL of the servers' CA is due".into()]),
     };
-    let standing = StandingPins::read(&places)?;
+    let standing = StandingPins::read(&places, &failed)?;
     let pins = match standing.current(session)? {
         Standing::None => None,
         Standing::Stands(statement) => Some(statement),
@@ -285,13 +285,25 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     Ok(reasons)
 }
 
+/// Makes sure that what this home would sign knows every pin that stands anywhere.
+///
+/// # Errors
+/// Where pin sets stand that are later than what the ledger knows, or a place cannot be read.
+pub(super) fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateError> {
+    if pins_are_ahead(session)? {
+        return Err(OperateError::PinsAhead);
+    }
+    let (places, failed) = destinations(&session.desk.home)?;
+    StandingPins::read(&places, &failed)?.demand_read()
+}
+
 /// Whether pin sets stand anywhere that are later than what the ledger knows.
 ///
 /// # Errors
 /// Where the home's own places cannot be read.
 pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
-    let (places, _) = destinations(&session.desk.home)?;
-    StandingPins::read(&places)?.are_ahead(session)
+    let (places, failed) = destinations(&session.desk.home)?;
+    StandingPins::read(&places, &failed)?.are_ahead(session)
 }
 
 /// The places that cannot be written as they are, and why: found before something must be published there.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::OperateError;
 use super::outbox::Outbox;
+use super::publication::demand_known_pins;
 use super::server_keys::{NewKey, deliver, stem};
 use super::session::Session;
 use crate::home::Home;
@@ -200,14 +201,5 @@ pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> 
         (Some(_), Haste::Confirmed) => Ok(()),
         (Some(from), Haste::None) if from <= now => Ok(()),
         (Some(from), Haste::None) => Err(OperateError::TooSoon { host, from }),
-    }
-}
-
-/// Pin sets that this home would sign must know every key that the published ones know.
-fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateError> {
-    if super::publication::pins_are_ahead(session)? {
-        Err(OperateError::PinsAhead)
-    } else {
-        Ok(())
     }
 }

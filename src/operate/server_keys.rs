@@ -8,7 +8,7 @@ use super::OperateError;
 use super::outbox::{Outbox, with_extension};
 use super::sealed::seal;
 use crate::disk::{self, Shown};
-use crate::home::Home;
+use crate::home::{Exposed, Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
 use crate::model::{Host, Pin};
 
@@ -107,7 +107,13 @@ pub(super) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<Pa
 /// Writes a key for its server, mode 0600, unless it is there.
 pub(super) fn deliver(stem: &Path, key: &SoftwareKey) -> Result<PathBuf, OperateError> {
     let place = with_extension(stem, "key");
-    if !disk::is_taken(&place) {
+    if disk::is_taken(&place) {
+        let mode = disk::mode(&place)?;
+        if mode & 0o077 != 0 {
+            let path = Shown(place);
+            return Err(HomeError::Exposed(Exposed { path, mode }).into());
+        }
+    } else {
         let pem = key.pkcs8_pem().map_err(unencodable)?;
         disk::create_private(&place, pem.as_bytes())?;
     }

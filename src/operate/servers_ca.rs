@@ -91,6 +91,9 @@ pub fn install_servers(
 pub(super) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result<(), OperateError> {
     let home = &session.desk.home;
     let certificate = chain.issuing();
+    if certificate.public_key() == home.chain().issuing().public_key() {
+        return Err(AuthorityError::SharedKey("issuing CA", "servers' CA").into());
+    }
     let (inner, outer) = (certificate.validity(), chain.root().validity());
     let is_within = outer.not_before <= inner.not_before && inner.not_after <= outer.not_after;
     if chain.root() != home.chain().root()

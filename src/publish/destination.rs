@@ -13,7 +13,7 @@ use super::file::File;
 use super::location::Location;
 use super::manifest::{Area, Manifest};
 use super::pins::Pins;
-use super::statement::{self, signs};
+use super::statement::{self, said, signs};
 use super::stray::Stray;
 use crate::disk::{self, DiskError, Ground};
 use crate::key::PublicKey;
@@ -146,21 +146,18 @@ impl Destination {
     /// # Errors
     /// Where the system does not let them be read.
     pub fn statement(&self) -> Result<Option<BothForms>, TargetError> {
-        self.signed(Manifest::JSON, Manifest::JWS)
+        let json = self.read(Manifest::JSON, LONGEST_MANIFEST)?;
+        let statement = json.zip(self.read(Manifest::JWS, LONGEST_MANIFEST)?);
+        Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
     }
 
-    /// The octets of the pin sets in both forms, where both are there.
+    /// The octets of the pin sets in both forms. The signed one says it all: the other may be damaged.
     ///
     /// # Errors
     /// Where the system does not let them be read.
     pub fn pins(&self) -> Result<Option<BothForms>, TargetError> {
-        self.signed(Pins::JSON, Pins::JWS)
-    }
-
-    fn signed(&self, json: &str, jws: &str) -> Result<Option<BothForms>, TargetError> {
-        let json = self.read(json, LONGEST_MANIFEST)?;
-        let statement = json.zip(self.read(jws, LONGEST_MANIFEST)?);
-        Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
+        let jws = self.read(Pins::JWS, LONGEST_MANIFEST)?;
+        Ok(jws.and_then(|jws| Some((said(&self.signer, &jws)?, jws))))
     }
 
     /// What servers are told to accept, where the place has a later list than the one that the ledger knows of.

@@ -125,6 +125,12 @@ pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
     self::payload(signer, jws).is_some_and(|said| said == payload)
 }
 
+/// What this JWS says, where `signer` signed it.
+pub(super) fn said(signer: &PublicKey, jws: &[u8]) -> Option<Vec<u8>> {
+    let jws = Jws::read(jws)?;
+    jws.is_signed_by(signer).then_some(jws.payload)
+}
+
 struct Jws<'a> {
     header: Vec<u8>,
     payload: Vec<u8>,

@@ -87,6 +87,7 @@ impl Pending<'_> {
                 active: ServerKey::new(*active, event.time, *origin),
                 backup: ServerKey::new(*backup, event.time, Origin::Made),
                 retiring: Vec::new(),
+                dropped: Vec::new(),
                 certificates: Vec::new(),
             })?,
             Fact::ServerCertified(certified) => {

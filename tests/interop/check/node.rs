@@ -91,12 +91,17 @@ fn redirects_are_not_followed_and_no_body_is_read_to_its_end() {
     let home = Home::staffed();
     let (node, _follower) = start(&home, "asks");
     for (path, status) in [("/redirect", 302), ("/endless", 200)] {
-        let said = check_path(&home, node.port, path, &[]).exits(0);
+        // What has no end in reach says nothing of connections that are kept alive: that is no good news.
+        let (code, found): (i32, &[&str]) = match path {
+            "/endless" => (3, &["unclear"; 2]),
+            _ => (0, &[]),
+        };
+        let said = check_path(&home, node.port, path, &[]).exits(code);
         assert_eq!(
             answers(&said, "valid"),
             [format!("let in (HTTP {status})")],
             "{said}"
         );
-        assert_eq!(codes(&said), [""; 0], "{said}");
+        assert_eq!(codes(&said), found, "{said}");
     }
 }
