@@ -657,7 +657,7 @@ fn a_lost_certificate_of_the_servers_ca_is_put_back_from_the_ledger_and_locks_no
 fn a_key_that_others_could_read_is_not_taken_for_delivered() {
     let home = home_with_server();
     let key = home.path(format!("tls/{HOST}.key"));
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let open = PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&key, open).unwrap();
     let said = finish(&mut home.pki(&ISSUE), b"");
     assert_ne!(said.code, Some(0), "{said}");
@@ -694,7 +694,7 @@ fn one_key_is_not_two_cas() {
         home.home().join("servers/servers.key"),
     )
     .unwrap();
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let private = PermissionsExt::from_mode(0o700);
     std::fs::set_permissions(home.home().join("servers"), private).unwrap();
     let said = refusal(&home, &["ca", "install", "x.crt"]);
     assert!(said.contains("the key of the issuing CA cannot be"), "{said}");
