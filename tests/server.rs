@@ -256,6 +256,8 @@ fn a_certificate_of_a_public_ca_keeps_the_key_and_another_key_is_not_taken_for_i
         "90",
     );
     home.run(&["server", "csr", HOST, "--backup", "--out", "reserve"]);
+    // The key in reserve does not leave the home before it is used.
+    assert_eq!(files_below(&home.path("reserve")), [format!("{HOST}.csr")]);
     sign(&format!("reserve/{HOST}.csr"), "reserve.crt", &san, "90");
     let mut stranger = vec!["req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "s.key"];
     stranger.extend(["-subj", "/CN=stranger", "-out", "stranger.csr"]);
@@ -320,6 +322,10 @@ fn a_server_that_made_its_own_key_is_pinned_by_its_certificate_and_certified_by_
     home.run(&[&ISSUE[..], &["--csr", "own.csr"]].concat());
     let certificate = format!("tls/{HOST}.crt");
     assert_eq!(counted(&home, &certificate), counted(&home, "own.key"));
+    // A key that takes over gets a name of its own beside that certificate.
+    let rotated = copy_of(&home);
+    let said = rotated.run(&[&ROTATE[..], &["--confirm", HOST]].concat());
+    assert!(said.stdout.starts_with(&format!("tls/{HOST}-")), "{said}");
     // Only the key of the request counts.
     verify(&home, &certificate, "sslserver").ok();
     let text = home

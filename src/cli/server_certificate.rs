@@ -7,7 +7,7 @@ use crate::authority::Servers;
 use crate::disk;
 use crate::key::{Passphrase, PublicKey};
 use crate::model::server::{Origin, ServerDraft};
-use crate::model::{Authority, Host, Server, Time};
+use crate::model::{Authority, Host, Role, Server, Time};
 use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
 use crate::x509::request::Request;
 
@@ -107,10 +107,10 @@ pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let host = args.host;
     let server = known(&host, context, &desk)?;
-    let key = if args.backup {
-        &server.backup
+    let (role, key) = if args.backup {
+        (Role::Backup, &server.backup)
     } else {
-        &server.active
+        (Role::Active, &server.active)
     };
     match key.origin {
         Origin::Made => {}
@@ -120,7 +120,7 @@ pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
     let key = operate::open_key(&desk.home, &host, key.pin, &keyring.passphrase)?;
     let outbox = Outbox::open(&args.out, &desk.home)?;
-    let delivered = operate::write_request(&host, &key, &outbox)?;
+    let delivered = operate::write_request(&host, (role, &key), &outbox)?;
     ui.say(format!(
         "the request for {host} is {}",
         delivered.certificate.display()

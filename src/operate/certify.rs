@@ -12,7 +12,7 @@ use crate::authority::{AuthorityError, Servers};
 use crate::disk::{self, Shown};
 use crate::key::{PublicKey, SoftwareKey, os_rng};
 use crate::model::server::{Certified, ServerDraft};
-use crate::model::{Fact, Host, Pin, Reason, Serial};
+use crate::model::{Fact, Host, Pin, Reason, Role, Serial};
 use crate::x509::foreign::ForeignCertificate;
 use crate::x509::{pem, request};
 
@@ -34,11 +34,16 @@ pub struct Delivered {
     pub key: Option<PathBuf>,
 }
 
-/// Writes a request for a certificate of another CA, and the key that it is for.
+/// Writes a request for a certificate of another CA, and the key that it is for where the server uses it: the one in reserve stays in
+/// the home.
 ///
 /// # Errors
 /// Where they cannot be written, or another file has the request's name.
-pub fn write_request(host: &Host, key: &SoftwareKey, outbox: &Outbox) -> Result<Delivered, OperateError> {
+pub fn write_request(
+    host: &Host,
+    (role, key): (Role, &SoftwareKey),
+    outbox: &Outbox,
+) -> Result<Delivered, OperateError> {
     let text = request::create(Some(host), key).map_err(AuthorityError::X509)?;
     let stem = stem(outbox, host, key)?;
     let place = with_extension(&stem, "csr");
@@ -47,11 +52,14 @@ pub fn write_request(host: &Host, key: &SoftwareKey, outbox: &Outbox) -> Result<
     if there.is_some_and(|there| !is_request(&there)) {
         return Err(OperateError::Exists(Shown(place)));
     }
-    let key = deliver(&stem, key)?;
+    let key = match role {
+        Role::Active => Some(deliver(&stem, key)?),
+        Role::Backup | Role::Retiring => None,
+    };
     disk::replace(&place, 0o644, text.as_bytes())?;
     Ok(Delivered {
         certificate: place,
-        key: Some(key),
+        key,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::disk::{self, Shown};
 use crate::home::{Exposed, Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
 use crate::model::{Host, Pin};
+use crate::x509::foreign::ForeignCertificate;
 
 /// The longest encrypted key that is read.
 const LONGEST_KEY: u64 = 64 << 10;
@@ -93,7 +94,7 @@ pub(super) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<Pa
         let stem = outbox.directory.join(name);
         let place = with_extension(&stem, "key");
         match disk::read_if_there(&place)? {
-            None if !disk::is_taken(&place) => {}
+            None if !disk::is_taken(&place) && fits(&with_extension(&stem, "crt"), key)? => {}
             Some(there) if there == pem.as_bytes() => {}
             None | Some(_) => continue,
         }
@@ -102,6 +103,13 @@ pub(super) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<Pa
         return Ok(stem);
     }
     Err(OperateError::Exists(Shown(outbox.directory.join(plain))))
+}
+
+/// Whether no certificate of another key has that name.
+fn fits(certificate: &Path, key: &SoftwareKey) -> Result<bool, OperateError> {
+    let there = disk::read_if_there(certificate)?;
+    let there = there.and_then(|text| ForeignCertificate::from_pem(&text).ok());
+    Ok(there.is_none_or(|there| there.pin == Pin(key.public_key().spki_sha256())))
 }
 
 /// Writes a key for its server, mode 0600, unless it is there.
