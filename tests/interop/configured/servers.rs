@@ -154,7 +154,11 @@ impl Running {
         };
         match self.kind {
             Kind::Nginx => again(Signal::HUP, "exited with code 0"),
-            Kind::Haproxy => again(Signal::USR2, "Loading success"),
+            // The old process still answers until the signal has reached it. It is gone by itself, not by hard-stop-after.
+            Kind::Haproxy => {
+                again(Signal::USR2, "exited with code 0");
+                assert!(!self.log().contains("hard-stop"), "{}", self.log());
+            }
             Kind::Apache => again(Signal::USR1, "resuming normal operations"),
             // By itself.
             Kind::Node => self.await_log("publication read"),
