@@ -36,12 +36,14 @@ pub fn unread(version: Version) -> Finding {
 }
 
 /// Whether a server acted on a CRL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acted {
     /// So long after its publication.
     After(Duration),
     /// Not while it was waited for.
     NotWithin(Duration),
+    /// Nobody can say: it lets in nobody, also not who is valid.
+    Shut(Outcome),
 }
 
 pub fn old_versions(versions: &[Version]) -> Finding {
@@ -201,6 +203,15 @@ pub fn valid_refused(outcome: &Outcome) -> Finding {
         format!("who shows a valid certificate is {outcome}"),
         "see the server's log. It may lack a CRL, have one that has ended or another CA's: reload it with the newest publication. \
          Where the application itself refuses, check a path that any device may read",
+    )
+}
+
+pub fn shut(control: &Outcome) -> Finding {
+    Finding::new(
+        "shut-for-everyone",
+        Severity::Error,
+        format!("since the revocation the server lets in nobody: who shows a valid certificate is {control}"),
+        "see the server's log: it may have stopped, or have read a CRL that has ended, another CA's, or not all of the chain's;          `pki doctor` tells what is wrong with the publication",
     )
 }
 

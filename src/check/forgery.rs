@@ -8,7 +8,7 @@ use crate::authority::{AuthorityError, Chain, Issuing, Order, Root};
 use crate::key::SoftwareKey;
 use crate::model::event::KeySource;
 use crate::model::profile::Names;
-use crate::model::{Draft, NameConstraints, Time};
+use crate::model::{Address, Draft, NameConstraints, Time};
 
 /// Identities that no server may let in. Their keys are made here and end with the program.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
     let issuing = Issuing::open(chain, issuing_key, None)?;
     let key = SoftwareKey::generate(rng);
     let order = Order {
-        draft: Draft::canary(issuing.chain().issuer(), Names::Shown, now)?,
+        draft: Draft::canary(Address::canary(), issuing.chain().issuer(), Names::Shown, now)?,
         public_key: key.public_key(),
         source: KeySource::Request,
         supersedes: Vec::new(),

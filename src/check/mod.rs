@@ -2,7 +2,7 @@
 //! whether it stops letting in who was revoked.
 //!
 //! [`meet`] finds the server and judges it. [`question`] comes as those who must not get in. [`Trial`] comes as a phone that is
-//! revoked meanwhile; whoever calls it issues and revokes the canary. All that a server says is read with bounds in length and time.
+//! revoked meanwhile, and as one that is not; whoever calls it issues and revokes their certificates. All that a server says is read with bounds in length and time.
 
 mod chain;
 mod client;
@@ -11,6 +11,7 @@ mod findings;
 mod forgery;
 mod http;
 mod meet;
+mod phone;
 mod pins;
 mod question;
 mod server_hello;
@@ -25,7 +26,7 @@ pub use findings::{Acted, NewestCrl};
 pub use forgery::{Forged, ForgeryError, forge, identity};
 pub use meet::{Expected, Met, meet};
 pub use question::{ask_once, question};
-pub use trial::{Depth, Interrupted, Trial, Watch};
+pub use trial::{Depth, Identities, Interrupted, Trial, Watch};
 pub use url::{InvalidResolve, InvalidUrl, Resolve, Url};
 pub use wire::{Server, Unreachable};
 
@@ -93,6 +94,8 @@ pub enum Question {
     Resumption,
     /// How soon it acts on a new CRL.
     NewCrl,
+    /// Who is still valid after that.
+    StillValid,
     /// Who is revoked, on a new connection.
     RevokedFresh,
     /// Who is revoked, on a resumed session.
@@ -117,6 +120,7 @@ impl Question {
             Self::Valid => "valid certificate",
             Self::Resumption => "sessions",
             Self::NewCrl => "new CRL",
+            Self::StillValid => "valid, after the new CRL",
             Self::RevokedFresh => "revoked, new connection",
             Self::RevokedResumed => "revoked, resumed session",
             Self::RevokedKeptAlive => "revoked, kept-alive connection",

@@ -1,12 +1,11 @@
-//! A phone that is revoked while it is in use: what it had before it was, and what it gets afterwards.
+//! A device that is revoked while it is in use, and one that is not: a server that refuses both has not acted on the revocation.
 
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Connection, Identity, Outcome, Refusal, Sessions};
-use super::client_hello::Version;
+use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings::{Acted, NewestCrl};
-use super::http::Kept;
-use super::question::{tell_valid, verdict};
+use super::phone::{Phone, STEP, settled};
+use super::question::tell_valid;
 use super::{Met, Question, Verdict, findings};
 
 /// Whoever waits: is told what is waited for, and may have enough of it.
@@ -32,45 +31,48 @@ pub enum Depth {
     NewConnections,
 }
 
-/// A phone with a valid certificate, and what it holds on to.
-#[derive(Debug)]
-pub struct Trial {
-    fresh: Client,
-    phones: Vec<Phone>,
+/// Who comes.
+#[derive(Debug, Clone)]
+pub struct Identities {
+    /// Who will be revoked.
+    pub canary: Identity,
+    /// Who will not.
+    pub control: Identity,
 }
 
-/// What it holds of one protocol version.
+/// Two devices with valid certificates, and what the one that will be revoked holds on to.
 #[derive(Debug)]
-struct Phone {
-    version: Version,
-    /// Has sessions that the server would resume.
-    sessions: Option<Client>,
-    fresh: Client,
-    kept: Option<Connection>,
-    /// Whether an answer had no end that was reached, so that nobody can say whether the connection is kept.
-    unread: bool,
+pub struct Trial {
+    canary: Client,
+    control: Client,
+    phones: Vec<Phone>,
 }
 
 /// How long after the first refusal the rest of the server may take to follow: while nginx reloads, old workers answer beside new ones.
 const GRACE: Duration = Duration::from_millis(1500);
 
 impl Trial {
-    /// Comes with a valid certificate until it is let in: an application with a list of its own must read that first. None: it is not let
-    /// in, which is a finding.
+    /// Comes with valid certificates until they are let in: an application with a list of its own must read that first. None: they are
+    /// not let in, which is a finding.
     ///
     /// # Errors
     /// Where it was interrupted.
     pub fn begin(
         met: &mut Met,
-        identity: &Identity,
+        identities: &Identities,
         depth: Depth,
         watch: &Watch<'_>,
     ) -> Result<Option<Self>, Interrupted> {
-        let fresh = Client::new(&met.versions, Some(identity), Some(&met.leaves), Sessions::Fresh);
+        let client =
+            |identity| Client::new(&met.versions, Some(identity), Some(&met.leaves), Sessions::Fresh);
+        let (canary, control) = (client(&identities.canary), client(&identities.control));
         let begun = Instant::now();
         let mut pause = Pause::default();
         let outcome = loop {
-            let outcome = fresh.ask(&met.server);
+            let outcome = match canary.ask(&met.server) {
+                Outcome::LetIn(_) => control.ask(&met.server),
+                other => other,
+            };
             // Whoever says 401 or 403 knows the certificate, and may come to know that it is good.
             let may_change = matches!(outcome, Outcome::Refused(Refusal::Status(401 | 403)));
             if !may_change || begun.elapsed() >= watch.patience {
@@ -88,16 +90,20 @@ impl Trial {
         let mut phones = Vec::new();
         if depth == Depth::Everything {
             for version in met.versions.clone() {
-                phones.push(Phone::prepare(met, identity, version));
+                phones.push(Phone::prepare(met, &identities.canary, version));
                 if (watch.is_interrupted)() {
                     return Err(Interrupted);
                 }
             }
         }
-        Ok(Some(Self { fresh, phones }))
+        Ok(Some(Self {
+            canary,
+            control,
+            phones,
+        }))
     }
 
-    /// Comes again once the certificate is revoked and `crl`, which says so, is published.
+    /// Comes again once the canary is revoked and `crl`, which says so, is published.
     ///
     /// # Errors
     /// Where it was interrupted.
@@ -106,20 +112,21 @@ impl Trial {
         let mut pause = Pause::default();
         let mut refused_at = None;
         loop {
-            match (self.fresh.ask(&met.server), refused_at) {
+            let seen = self.look(met);
+            match (&seen, refused_at) {
                 // Twice, for of several workers one may have read it before the other.
-                (Outcome::Refused(_), Some(_)) => break,
-                (Outcome::Refused(_), None) => {
+                (Seen::Acted, Some(_)) => break,
+                (Seen::Acted, None) => {
                     refused_at = Some(published.elapsed());
                     continue;
                 }
-                (Outcome::LetIn(_) | Outcome::Unknown(_), _) => refused_at = None,
+                (Seen::LetIn | Seen::Unclear(_) | Seen::Shut(_), _) => refused_at = None,
             }
             let waited = published.elapsed();
             if waited >= watch.patience {
-                return Ok(self.not_acted(met, crl, waited));
+                return Ok(seen.at_the_end(met, crl, waited));
             }
-            (watch.waiting)(&format!("the server has not acted on CRL {} yet", crl.number));
+            (watch.waiting)(&seen.so_far(crl));
             // A phone that is in use keeps its connections open.
             for phone in &mut self.phones {
                 phone.ask_kept(met);
@@ -136,173 +143,82 @@ impl Trial {
                 return Err(Interrupted);
             }
         }
-        Ok(Acted::After(took))
+        // All that was refused since may have been a server that goes down.
+        let control = settled(until, || self.control.ask(&met.server), is_let_in);
+        Ok(tell_control(met, &control, took))
     }
 
-    fn not_acted(self, met: &mut Met, crl: &NewestCrl, waited: Duration) -> Acted {
+    /// Who of the two is let in on new connections. Who is refused beside somebody who is let in was refused for himself.
+    fn look(&self, met: &Met) -> Seen {
+        match self.canary.ask(&met.server) {
+            Outcome::LetIn(_) => Seen::LetIn,
+            unclear @ Outcome::Unknown(_) => Seen::Unclear(unclear),
+            Outcome::Refused(_) => match self.control.ask(&met.server) {
+                Outcome::LetIn(_) => Seen::Acted,
+                shut @ (Outcome::Refused(_) | Outcome::Unknown(_)) => Seen::Shut(shut),
+            },
+        }
+    }
+}
+
+/// What a server does with the two.
+#[derive(Debug)]
+enum Seen {
+    /// Who is revoked is refused, and who is not is let in.
+    Acted,
+    /// Who is revoked is let in.
+    LetIn,
+    /// That cannot be said.
+    Unclear(Outcome),
+    /// Who is not revoked is not let in either.
+    Shut(Outcome),
+}
+
+impl Seen {
+    /// While there is patience left.
+    fn so_far(&self, crl: &NewestCrl) -> String {
+        match self {
+            Self::Acted | Self::LetIn => format!("the server has not acted on CRL {} yet", crl.number),
+            Self::Unclear(outcome) => format!("the server gives no clear answer: {outcome}"),
+            Self::Shut(outcome) => format!("the server lets in nobody; who is valid is {outcome}"),
+        }
+    }
+
+    /// When there is none left.
+    fn at_the_end(self, met: &mut Met, crl: &NewestCrl, waited: Duration) -> Acted {
         let report = &mut met.report;
         let told = format!("CRL {} not acted on within {} s", crl.number, waited.as_secs());
         report.answer(Question::NewCrl, told, Verdict::Bad);
-        report.answer(Question::RevokedFresh, "let in", Verdict::Bad);
-        report.add([findings::not_acted(crl, waited)]);
-        Acted::NotWithin(waited)
-    }
-}
-
-impl Phone {
-    /// Gets a session and a connection, and sees whether either is of use again.
-    fn prepare(met: &mut Met, identity: &Identity, version: Version) -> Self {
-        let client = |sessions| Client::new(&[version], Some(identity), Some(&met.leaves), sessions);
-        let (fresh, phone) = (client(Sessions::Fresh), client(Sessions::Kept));
-        let server = met.server.clone();
-        phone.ask(&server);
-        let again = phone.connect(&server);
-        let resumes = again.as_ref().is_ok_and(Connection::is_resumed);
-        // The answer brings the ticket for the next time (RFC 8446 §4.6.1).
-        let _ = again.map(|mut connection| connection.ask(&server));
-        let mut unread = false;
-        let kept = fresh.connect(&server).ok().and_then(|mut connection| {
-            let asked = connection.ask(&server);
-            unread = asked.kept == Kept::Unread;
-            (asked.kept == Kept::Open && matches!(asked.outcome, Outcome::LetIn(_))).then_some(connection)
-        });
-        let told = match (resumes, kept.is_some()) {
-            (true, true) => "resumed, and connections kept alive",
-            (true, false) => "resumed, connections not kept alive",
-            (false, true) => "not resumed, connections kept alive",
-            (false, false) => "not resumed, connections not kept alive",
-        };
-        met.report
-            .answer(Question::Resumption, format!("{version}: {told}"), Verdict::Open);
-        Self {
-            version,
-            sessions: resumes.then_some(phone),
-            fresh,
-            kept,
-            unread,
-        }
-    }
-
-    /// Asks once more on the connection that stands. Where the server closes it, there is none any more.
-    fn ask_kept(&mut self, met: &Met) -> Option<Outcome> {
-        let asked = self.kept.as_mut()?.ask(&met.server);
-        self.unread |= asked.kept == Kept::Unread;
-        if asked.kept != Kept::Open {
-            self.kept = None;
-        }
-        Some(asked.outcome)
-    }
-
-    /// Tries everything that it has.
-    fn revoked(&mut self, met: &mut Met, until: Instant) {
-        let version = self.version;
-        let fresh = settled(until, || self.fresh.ask(&met.server));
-        met.report.answer(
-            Question::RevokedFresh,
-            format!("{version}: {fresh}"),
-            verdict(&fresh),
-        );
-        match &fresh {
-            Outcome::LetIn(_) => met.report.add([findings::revoked_let_in(version)]),
-            Outcome::Unknown(_) => met.report.add([findings::unclear("who is revoked", &fresh)]),
-            Outcome::Refused(_) => {}
-        }
-        self.resume(met, until);
-        self.keep(met, until);
-    }
-
-    fn resume(&self, met: &mut Met, until: Instant) {
-        let version = self.version;
-        let Some(client) = &self.sessions else {
-            met.report.answer(
-                Question::RevokedResumed,
-                format!("{version}: nothing to resume"),
-                Verdict::Good,
-            );
-            return;
-        };
-        let mut resumed = false;
-        let outcome = settled(until, || match client.connect(&met.server) {
-            Ok(mut connection) => {
-                resumed = connection.is_resumed();
-                connection.ask(&met.server).outcome
+        match self {
+            Self::Acted | Self::LetIn => {
+                report.answer(Question::RevokedFresh, "let in", Verdict::Bad);
+                report.add([findings::not_acted(crl, waited)]);
+                Acted::NotWithin(waited)
             }
-            Err(error) => {
-                resumed = false;
-                Outcome::failed(&error)
+            Self::Unclear(outcome) => {
+                report.answer(Question::RevokedFresh, &outcome, Verdict::Open);
+                report.add([findings::unclear("who is revoked", &outcome)]);
+                Acted::NotWithin(waited)
             }
-        });
-        let how = if resumed { "resumed" } else { "not resumed" };
-        let told = format!("{version}: {how}, {outcome}");
-        met.report
-            .answer(Question::RevokedResumed, told, verdict(&outcome));
-        match (&outcome, resumed) {
-            (Outcome::LetIn(_), true) => met.report.add([findings::resumed(version)]),
-            (Outcome::LetIn(_), false) => met.report.add([findings::revoked_let_in(version)]),
-            (Outcome::Unknown(_), _) => met
-                .report
-                .add([findings::unclear("who is revoked and resumes", &outcome)]),
-            (Outcome::Refused(_), _) => {}
-        }
-    }
-
-    fn keep(&mut self, met: &mut Met, until: Instant) {
-        let version = self.version;
-        let mut last = None;
-        while let Some(outcome) = self.ask_kept(met) {
-            let let_in = matches!(outcome, Outcome::LetIn(_));
-            last = Some(outcome);
-            if !let_in || Instant::now() >= until {
-                break;
-            }
-            std::thread::sleep(STEP);
-        }
-        let question = Question::RevokedKeptAlive;
-        match last {
-            // Let in, and closed with that answer or later: no more is to be had on it.
-            Some(outcome @ Outcome::LetIn(_)) if self.kept.is_some() => {
-                met.report
-                    .answer(question, format!("{version}: {outcome}"), Verdict::Bad);
-                met.report.add([findings::kept_alive(version)]);
-            }
-            Some(Outcome::LetIn(_)) | None if self.unread => {
-                let told = format!("{version}: not asked, the answer before was too long");
-                met.report.answer(question, told, Verdict::Open);
-                met.report.add([findings::unread(version)]);
-            }
-            Some(Outcome::LetIn(_)) | None => {
-                met.report.answer(
-                    question,
-                    format!("{version}: closed by the server"),
-                    Verdict::Good,
-                );
-            }
-            Some(outcome) => {
-                met.report
-                    .answer(question, format!("{version}: {outcome}"), verdict(&outcome));
-                if matches!(outcome, Outcome::Unknown(_)) {
-                    met.report.add([findings::unclear(
-                        "who is revoked and has a connection open",
-                        &outcome,
-                    )]);
-                }
-            }
+            Self::Shut(outcome) => tell_control(met, &outcome, waited),
         }
     }
 }
 
-/// How long lies between two tries within the grace.
-const STEP: Duration = Duration::from_millis(100);
-
-/// What somebody gets who must be turned away, once that has settled.
-fn settled(until: Instant, mut ask: impl FnMut() -> Outcome) -> Outcome {
-    loop {
-        let outcome = ask();
-        if !matches!(outcome, Outcome::LetIn(_)) || Instant::now() >= until {
-            return outcome;
-        }
-        std::thread::sleep(STEP);
+/// Says how the one who is not revoked was met at the end.
+fn tell_control(met: &mut Met, control: &Outcome, took: Duration) -> Acted {
+    let report = &mut met.report;
+    if is_let_in(control) {
+        report.answer(Question::StillValid, control, Verdict::Good);
+        return Acted::After(took);
     }
+    report.answer(Question::StillValid, control, Verdict::Bad);
+    report.add([findings::shut(control)]);
+    Acted::Shut(control.clone())
+}
+
+fn is_let_in(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::LetIn(_))
 }
 
 /// The pause between two tries: short at first, for servers that follow at once, and up to a second.

@@ -1,4 +1,5 @@
-//! The canary's life, as `check` and `revoke --verify` have it: issued, shown to a server, and revoked whatever happens.
+//! The life of the canary and its control, as `check` and `revoke --verify` have it: issued, shown to a server, and revoked whatever
+//! happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -12,12 +13,13 @@ use super::failure::{Exit, Failure};
 use super::in_shell;
 use crate::authority::Issuing;
 use crate::check::{
-    self, Acted, Depth, Expected, Interrupted, Met, NewestCrl, Resolve, Trial, Trust, Url, Watch,
+    self, Acted, Depth, Expected, Identities, Identity, Interrupted, Met, NewestCrl, Resolve, Trial, Trust,
+    Url, Watch,
 };
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Draft, Reason, Serial, Span};
-use crate::operate::{self, Canary, ClockPolicy, Desk, Session, Whom};
+use crate::operate::{self, Canaries, Canary, ClockPolicy, Desk, Session, Whom};
 
 /// How a server is found, judged and waited for.
 #[derive(Debug, Clone, clap::Args)]
@@ -109,19 +111,17 @@ impl ServerArgs {
 /// What came of a canary.
 #[derive(Debug)]
 pub struct Flown {
-    /// Whether the server acted on its revocation; none where it was never let in.
-    pub acted: Option<Acted>,
-    /// The CRL that revokes it.
-    pub crl: NewestCrl,
+    /// Whether the server acted on its revocation, and the CRL that revokes it; none where it was never let in.
+    pub acted: Option<(Acted, NewestCrl)>,
     /// Whether everything was published.
     pub published: Exit,
 }
 
-/// Issues a canary, shows it to the server, revokes it, and sees what the server makes of that. Whatever happens between, it is revoked:
-/// an interrupt waits, a panic goes on afterwards.
+/// Issues a canary and its control, shows them to the server, revokes the canary, and sees what the server makes of that. Whatever
+/// happens between, both are revoked in the end: an interrupt waits, a panic goes on afterwards.
 ///
 /// # Errors
-/// Where it could not be issued, published or revoked, or was interrupted.
+/// Where they could not be issued, published or revoked, or it was interrupted.
 pub fn fly(
     context: &Context,
     desk: &Desk,
@@ -141,98 +141,118 @@ pub fn fly(
         is_interrupted: &|| uninterrupted.is_interrupted(),
         patience,
     };
-    let canary = operate::issue_canary(&mut session, issuing)?;
+    let canaries = operate::issue_canaries(&mut session, issuing)?;
+    let mut flight = Flight {
+        context,
+        desk,
+        issuing,
+        valid: vec![canaries.canary.serial, canaries.control.serial],
+    };
     context.ui.detail(format!(
-        "canary {} issued, good until {}",
-        canary.serial, canary.validity.not_after
+        "canary {} and control {} issued, good until {}",
+        canaries.canary.serial, canaries.control.serial, canaries.canary.validity.not_after
     ));
-    let begun = catch_unwind(AssertUnwindSafe(|| {
-        begin(context, session, issuing, &canary, met, depth, &watch)
+    let seen = catch_unwind(AssertUnwindSafe(|| {
+        flight.show(session, &canaries, met, depth, &watch)
     }));
     sign_of_life.finish_and_clear();
-    let (crl, published) = revoke(context, desk, issuing, canary.serial)?;
-    context
-        .ui
-        .detail(format!("canary {} revoked, by CRL {}", canary.serial, crl.number));
-    let trial = match begun {
-        Ok(begun) => begun?,
+    let left = flight.valid.clone();
+    let (_, published) = flight.revoke(&left)?;
+    let acted = match seen {
+        Ok(seen) => seen?,
         Err(panic) => resume_unwind(panic),
     };
-    let interrupted = |Interrupted| {
+    let acted = acted.map_err(|Interrupted| {
         Failure::new(
             Exit::Interrupted,
             "interrupted",
-            "interrupted; the canary is revoked",
+            "interrupted; the canary and its control are revoked",
         )
-    };
-    let acted = match trial.map_err(interrupted)? {
-        Some(trial) => Some(trial.end(met, &crl, &watch).map_err(interrupted)?),
-        None => None,
-    };
-    sign_of_life.finish_and_clear();
-    Ok(Flown {
-        acted,
-        crl,
-        published,
-    })
+    })?;
+    Ok(Flown { acted, published })
 }
 
-/// Tells servers of the canary, for some have a list of whom they let in, and comes with it.
-fn begin(
-    context: &Context,
-    mut session: Session<'_>,
-    issuing: &Issuing,
-    canary: &Canary,
-    met: &mut Met,
-    depth: Depth,
-    watch: &Watch<'_>,
-) -> Result<Result<Option<Trial>, Interrupted>, Failure> {
-    let published = context.publish_change(&mut session, issuing)?;
-    context.tell_published(&published, session.clock);
-    drop(session);
-    // It may be what has servers read the publication.
-    context.run_commands();
-    let chain = vec![
-        canary.certificate.clone(),
-        issuing.chain().issuing().der().to_vec(),
-    ];
-    let identity = check::identity(chain, &canary.key).map_err(check::CheckError::from)?;
-    Ok(Trial::begin(met, &identity, depth, watch))
+/// A canary and its control under way.
+struct Flight<'a> {
+    context: &'a Context,
+    desk: &'a Desk,
+    issuing: &'a Issuing,
+    /// Which of the two are not revoked.
+    valid: Vec<Serial>,
 }
 
-/// Revokes a canary like any device's certificate, and publishes that.
-fn revoke(
-    context: &Context,
-    desk: &Desk,
-    issuing: &Issuing,
-    serial: Serial,
-) -> Result<(NewestCrl, Exit), Failure> {
-    let by_hand = |failure: Failure| {
-        failure.hint(format!(
-            "a canary is not revoked: `pki revoke {serial} --yes` does it; it ends by itself within the hour"
-        ))
-    };
-    let mut session = context
-        .session(desk, &mut ClockPolicy::Lenient)
-        .map_err(by_hand)?;
-    let before = session
-        .store
-        .last_crl(Authority::Issuing)
-        .map_err(Failure::from)?;
-    let revoked = operate::revoke(&mut session, &Whom::Certificate(serial), Reason::Unspecified);
-    revoked.map_err(|error| by_hand(error.into()))?;
-    let done = context.publish_change(&mut session, issuing)?;
-    let exit = context.tell_published(&done, session.clock);
-    let last = session
-        .store
-        .last_crl(Authority::Issuing)
-        .map_err(Failure::from)?;
-    let crl = NewestCrl {
-        number: last.map_or(0, |crl| crl.number),
-        published: system_clock(),
-        before_ends: before.map(|crl| crl.next_update),
-    };
-    drop(session);
-    let followed = context.run_commands();
-    Ok((crl, if exit == Exit::Done { followed } else { exit }))
+impl Flight<'_> {
+    /// Tells servers of the two, for some have a list of whom they let in, and comes with them; revokes the canary, and comes again.
+    fn show(
+        &mut self,
+        mut session: Session<'_>,
+        canaries: &Canaries,
+        met: &mut Met,
+        depth: Depth,
+        watch: &Watch<'_>,
+    ) -> Result<Result<Option<(Acted, NewestCrl)>, Interrupted>, Failure> {
+        let published = self.context.publish_change(&mut session, self.issuing)?;
+        self.context.tell_published(&published, session.clock);
+        drop(session);
+        // It may be what has servers read the publication.
+        self.context.run_commands();
+        let identities = Identities {
+            canary: self.identity(&canaries.canary)?,
+            control: self.identity(&canaries.control)?,
+        };
+        let trial = match Trial::begin(met, &identities, depth, watch) {
+            Ok(Some(trial)) => trial,
+            Ok(None) => return Ok(Ok(None)),
+            Err(interrupted) => return Ok(Err(interrupted)),
+        };
+        let (crl, _) = self.revoke(&[canaries.canary.serial])?;
+        Ok(trial.end(met, &crl, watch).map(|acted| Some((acted, crl))))
+    }
+
+    fn identity(&self, canary: &Canary) -> Result<Identity, Failure> {
+        let issuing = self.issuing.chain().issuing().der().to_vec();
+        let chain = vec![canary.certificate.clone(), issuing];
+        Ok(check::identity(chain, &canary.key).map_err(check::CheckError::from)?)
+    }
+
+    /// Revokes certificates like any device's, and publishes that.
+    fn revoke(&mut self, serials: &[Serial]) -> Result<(NewestCrl, Exit), Failure> {
+        let by_hand = |failure: Failure| {
+            let commands: Vec<String> = serials
+                .iter()
+                .map(|serial| format!("`pki revoke {serial} --yes`"))
+                .collect();
+            failure.hint(format!(
+                "a canary is not revoked: {} does it; it ends by itself within the hour",
+                commands.join(" and ")
+            ))
+        };
+        let mut session = self
+            .context
+            .session(self.desk, &mut ClockPolicy::Lenient)
+            .map_err(by_hand)?;
+        let before = session.store.last_crl(Authority::Issuing)?;
+        for serial in serials {
+            operate::revoke(&mut session, &Whom::Certificate(*serial), Reason::Unspecified)
+                .map_err(|error| by_hand(error.into()))?;
+            self.valid.retain(|valid| valid != serial);
+        }
+        let done = self.context.publish_change(&mut session, self.issuing)?;
+        let exit = self.context.tell_published(&done, session.clock);
+        let last = session.store.last_crl(Authority::Issuing)?;
+        let crl = NewestCrl {
+            number: last.map_or(0, |crl| crl.number),
+            published: system_clock(),
+            before_ends: before.map(|crl| crl.next_update),
+        };
+        drop(session);
+        let followed = self.context.run_commands();
+        let serials: Vec<String> = serials.iter().map(ToString::to_string).collect();
+        self.context.ui.detail(format!(
+            "{} revoked, by CRL {}",
+            serials.join(" and "),
+            crl.number
+        ));
+        Ok((crl, if exit == Exit::Done { followed } else { exit }))
+    }
 }

@@ -92,11 +92,15 @@ impl Verification {
         }
         let flown = fly(context, desk, issuing, &mut met, Depth::NewConnections, patience)?;
         match flown.acted {
-            Some(Acted::After(took)) => Ok(took.as_secs_f64()),
-            Some(Acted::NotWithin(waited)) => Err(not(&format!(
+            Some((Acted::After(took), _)) => Ok(took.as_secs_f64()),
+            Some((Acted::NotWithin(waited), crl)) => Err(not(&format!(
                 "has not acted on CRL {} within {} s",
-                flown.crl.number,
+                crl.number,
                 waited.as_secs()
+            ))),
+            Some((Acted::Shut(control), crl)) => Err(not(&format!(
+                "lets in nobody since CRL {}, so nothing can be said of revoked ones: who shows a valid certificate is {control}",
+                crl.number
             ))),
             None => Err(not(
                 "does not let in a valid certificate either, so nothing can be said of revoked ones",

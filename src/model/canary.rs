@@ -1,4 +1,5 @@
-//! The canary: a certificate that is made only to be revoked, so that it can be seen whether servers act on that.
+//! The canary: a certificate that is made only to be revoked, so that it can be seen whether servers act on that. Beside it the control,
+//! which is good for longer: a server that refuses both has not acted on the revocation, it is shut.
 
 use super::lifecycle::{Draft, Holder, Issuer, Subject, Validity};
 use super::platform::Platform;
@@ -15,6 +16,11 @@ impl Address {
         "pki-check/canary".parse().expect("both parts are short names")
     }
 
+    /// The same of a control.
+    pub fn control() -> Self {
+        "pki-check/control".parse().expect("both parts are short names")
+    }
+
     /// Whether no device may have this address: the employee is no person.
     pub fn is_reserved(&self) -> bool {
         self.employee == Self::canary().employee
@@ -25,11 +31,11 @@ impl Draft {
     /// The longest that a canary can be waited for.
     pub const CANARY_WAIT: Span = Span::minutes(30);
 
-    /// What a canary says. It has no profile that could be changed: a server must take it for any device.
+    /// What a canary says, or a control. It has no profile that could be changed: a server must take it for any device.
     ///
     /// # Errors
     /// Where the issuer's certificate is not good at `now`, or ends within the canary's life.
-    pub fn canary(issuer: &Issuer, names: Names, now: Time) -> Result<Self, Refusal> {
+    pub fn canary(address: Address, issuer: &Issuer, names: Names, now: Time) -> Result<Self, Refusal> {
         if now < issuer.validity.not_before {
             return Err(Refusal::IssuerNotYet(issuer.validity.not_before));
         }
@@ -40,13 +46,12 @@ impl Draft {
         if validity.not_after > issuer.validity.not_after {
             return Err(Refusal::IssuerEnds(issuer.validity.not_after));
         }
-        let address = Address::canary();
         Ok(Self {
             subject: Subject {
                 organization: issuer.organization.clone(),
                 uid: address.clone(),
                 common_name: match names {
-                    Names::Shown => Some("pki check (canary)".into()),
+                    Names::Shown => Some(format!("pki check ({})", address.device)),
                     Names::Hidden => None,
                 },
             },
@@ -79,16 +84,17 @@ mod tests {
             },
             constraints: Vec::new(),
         };
-        let draft = Draft::canary(&issuer(Span::days(9)), Names::Shown, now).unwrap();
+        let draft = Draft::canary(Address::canary(), &issuer(Span::days(9)), Names::Shown, now).unwrap();
         assert_eq!(draft.validity().not_before, now - Span::minutes(5));
         assert_eq!(draft.validity().not_after, now + Span::minutes(60));
         assert!(Draft::CANARY_WAIT < LIFE);
         assert_eq!(draft.subject().uid.to_string(), "pki-check/canary");
-        assert!(draft.subject().uid.is_reserved());
+        assert_eq!(draft.subject().common_name.as_deref(), Some("pki check (canary)"));
+        assert!(Address::canary().is_reserved() && Address::control().is_reserved());
         assert!(!"alice/canary".parse::<Address>().unwrap().is_reserved());
-        let refused = Draft::canary(&issuer(Span::minutes(59)), Names::Shown, now);
+        let refused = Draft::canary(Address::control(), &issuer(Span::minutes(59)), Names::Shown, now);
         assert!(matches!(refused, Err(Refusal::IssuerEnds(_))));
-        let hidden = Draft::canary(&issuer(Span::days(9)), Names::Hidden, now).unwrap();
+        let hidden = Draft::canary(Address::control(), &issuer(Span::days(9)), Names::Hidden, now).unwrap();
         assert_eq!(hidden.subject().common_name, None);
     }
 }

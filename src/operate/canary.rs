@@ -1,13 +1,13 @@
-//! The canary of `check`: issued like any device's certificate, by the one path, and revoked by the same command.
+//! The canary of `check` and its control: issued like any device's certificate, by the one path, and revoked by the same command.
 
 use super::OperateError;
 use super::session::Session;
 use crate::authority::{Issuing, Order};
 use crate::key::{SoftwareKey, os_rng};
 use crate::model::event::KeySource;
-use crate::model::{Draft, Serial, Validity};
+use crate::model::{Address, Draft, Serial, Validity};
 
-/// A certificate that is made to be revoked. Its key is in memory alone.
+/// A certificate that is made to be shown to a server and revoked. Its key is in memory alone.
 #[derive(Debug)]
 pub struct Canary {
     /// Its serial number.
@@ -20,34 +20,49 @@ pub struct Canary {
     pub key: SoftwareKey,
 }
 
-/// Issues a canary and records it. It needs no bundle: who has the key has the certificate, and nobody else ever will.
+/// A canary, and the control that stays good while the canary is revoked.
+#[derive(Debug)]
+pub struct Canaries {
+    /// To be revoked, and refused then.
+    pub canary: Canary,
+    /// To be let in all the same.
+    pub control: Canary,
+}
+
+/// Issues a canary and its control, and records both at once. They need no bundles: who has the key has the certificate, and nobody else
+/// ever will.
 ///
 /// # Errors
 /// Where policy refuses, or it cannot be recorded.
-pub fn issue_canary(session: &mut Session<'_>, issuing: &Issuing) -> Result<Canary, OperateError> {
+pub fn issue_canaries(session: &mut Session<'_>, issuing: &Issuing) -> Result<Canaries, OperateError> {
     let rng = &mut os_rng();
     let names = session.desk.home.config().names;
-    let draft = Draft::canary(issuing.chain().issuer(), names, session.now)?;
-    let validity = draft.validity();
-    let key = SoftwareKey::generate(rng);
-    let order = Order {
-        draft,
-        public_key: key.public_key(),
-        source: KeySource::Request,
-        supersedes: Vec::new(),
-    };
-    let signed = issuing.sign(order, rng)?;
-    let committed = session.commit_signed(Vec::new(), vec![signed])?;
-    let issued = committed
-        .into_iter()
-        .next()
-        .expect("a commit gives back what it took")
-        .issued()
-        .clone();
-    Ok(Canary {
-        serial: issued.serial,
-        validity,
-        certificate: issued.certificate,
-        key,
+    let mut keys = Vec::new();
+    let mut signed = Vec::new();
+    for address in [Address::canary(), Address::control()] {
+        let key = SoftwareKey::generate(rng);
+        let order = Order {
+            draft: Draft::canary(address, issuing.chain().issuer(), names, session.now)?,
+            public_key: key.public_key(),
+            source: KeySource::Request,
+            supersedes: Vec::new(),
+        };
+        signed.push(issuing.sign(order, rng)?);
+        keys.push(key);
+    }
+    let committed = session.commit_signed(Vec::new(), signed)?;
+    let mut issued = committed.into_iter().zip(keys).map(|(certificate, key)| {
+        let issued = certificate.issued().clone();
+        Canary {
+            serial: issued.serial,
+            validity: issued.validity,
+            certificate: issued.certificate,
+            key,
+        }
+    });
+    let mut next = || issued.next().expect("a commit gives back what it took");
+    Ok(Canaries {
+        canary: next(),
+        control: next(),
     })
 }

@@ -29,7 +29,7 @@ mod whereabouts;
 mod workshop;
 
 pub use bulk::{Tally, issue_all};
-pub use canary::{Canary, issue_canary};
+pub use canary::{Canaries, Canary, issue_canaries};
 pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request};
 pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};

@@ -102,12 +102,14 @@ fn answers(said: &Finished, question: &str) -> Vec<String> {
         .collect()
 }
 
-/// The canaries of the ledger, by status.
+/// The statuses of the ledger's canaries and controls, sorted.
 #[track_caller]
 fn canaries(home: &Home) -> Vec<String> {
     let said = home.run(&["list", "--employee", "pki-check", "--json"]).json();
     let devices = said["devices"].as_array().unwrap().iter();
-    devices
+    let mut statuses: Vec<String> = devices
         .map(|device| device["status"].as_str().unwrap().to_owned())
-        .collect()
+        .collect();
+    statuses.sort();
+    statuses
 }

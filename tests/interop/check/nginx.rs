@@ -136,15 +136,17 @@ fn nothing_is_found_at_a_server_as_the_how_to_has_it() {
     // By far: the bound is 3 s for the release build, on a machine that does nothing else.
     assert!(took < Duration::from_secs(20), "{took:?}");
 
-    // The canary is in the ledger, revoked, and among no devices.
-    assert_eq!(canaries(&home), ["revoked"]);
+    assert_eq!(answers(&said, "still_valid"), ["let in (HTTP 200)"]);
+
+    // The canary and its control are in the ledger, revoked, and among no devices.
+    assert_eq!(canaries(&home), ["revoked"; 2]);
     let listed = home.run(&["list"]).stdout;
     assert!(
         listed.contains("alice/phone") && !listed.contains("pki-check"),
         "{listed}"
     );
     let revoked = std::fs::read_to_string(home.server("revoked.map")).unwrap();
-    assert_eq!(revoked.lines().count(), 1, "{revoked}");
+    assert_eq!(revoked.lines().count(), 2, "{revoked}");
     finish(&mut home.pki(&["audit", "verify"]), b"").ok();
 }
 
@@ -180,7 +182,7 @@ fn resumption_without_the_map_is_a_hole() {
     let said = check(&home, nginx.port(), &[]).exits(3);
     assert_eq!(codes(&said), ["revoked-resumed"; 2], "{said}");
     assert!(said.stdout.contains("include revoked.map"), "{said}");
-    assert_eq!(canaries(&home), ["revoked"]);
+    assert_eq!(canaries(&home), ["revoked"; 2]);
 }
 
 #[test]
@@ -287,7 +289,7 @@ fn a_server_that_reads_no_publication_is_found() {
     let said = check(&home, nginx.port(), &["--patience", "1s"]).exits(3);
     assert_eq!(codes(&said), ["revoked-accepted"], "{said}");
     assert!(said.stdout.contains("the one before it ends on"), "{said}");
-    assert_eq!(canaries(&home), ["revoked"]);
+    assert_eq!(canaries(&home), ["revoked"; 2]);
 }
 
 #[test]
@@ -338,7 +340,7 @@ fn a_key_that_is_not_pinned_is_a_man_in_the_middle_and_is_shown_nothing() {
     assert_eq!(codes(&said), ["man-in-the-middle"], "{said}");
     assert_eq!(answers(&said, "chain").len(), 1);
     assert_eq!(answers(&said, "no_certificate"), [""; 0]);
-    assert_eq!(canaries(&home).len(), 1, "no canary is made for it");
+    assert_eq!(canaries(&home).len(), 2, "no canary is made for it");
 }
 
 #[test]
@@ -505,7 +507,7 @@ fn an_interrupt_waits_until_the_canary_is_revoked() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{output:?}");
-    assert_eq!(canaries(&home), ["revoked"]);
+    assert_eq!(canaries(&home), ["revoked"; 2]);
 
     // A kill leaves it; doctor tells, and its key is gone.
     let mut child = start();
@@ -513,7 +515,9 @@ fn an_interrupt_waits_until_the_canary_is_revoked() {
     child.wait().unwrap();
     let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(0);
     assert!(said.stdout.contains("\"canary\""), "{said}");
-    assert_eq!(canaries(&home), ["revoked", "valid"]);
-    home.run(&["revoke", "pki-check/canary", "--yes"]);
-    assert_eq!(canaries(&home), ["revoked"; 2]);
+    assert_eq!(canaries(&home), ["revoked", "revoked", "valid", "valid"]);
+    for of_the_killed in ["pki-check/canary", "pki-check/control"] {
+        home.run(&["revoke", of_the_killed, "--yes"]);
+    }
+    assert_eq!(canaries(&home), ["revoked"; 4]);
 }

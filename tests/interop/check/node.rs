@@ -2,10 +2,11 @@
 
 use std::process::Stdio;
 
-use super::{Follower, answers, check_path, codes};
+use super::{Follower, answers, canaries, check_path, codes};
 use crate::support::{Home, Server, ServerCertificate, need, program};
 
-/// Reads the publication anew on SIGHUP. Whether it asks the list at each request is its second argument.
+/// Reads the publication anew on SIGHUP. Its second argument: whether it asks the list at each request (`asks`), or what it does once
+/// somebody is revoked: it refuses every request, it closes every connection, or it does so for a second, as one that starts anew.
 const SERVER: &str = r#"
 const fs = require("fs"), https = require("https");
 const [home, asks, started] = process.argv.slice(2);
@@ -17,7 +18,19 @@ const context = () => ({
 });
 const list = () => new Set(JSON.parse(fs.readFileSync(home + "/server/devices.json", "utf8")).devices.map((d) => d.serial));
 let devices = list();
+const revoked = () => fs.readFileSync(home + "/server/revoked.map", "utf8").split("\n").length;
+const before = revoked();
+let shut = () => false;
+const readAgain = () => {
+  server.setSecureContext(context()); devices = list();
+  const since = revoked() > before ? Date.now() : Infinity;
+  if (!shut()) shut = () => Date.now() >= since && (asks !== "restarts" || Date.now() < since + 1000);
+};
 const server = https.createServer(context(), (request, response) => {
+  if (asks === "refuses" && shut()) {
+    response.writeHead(403);
+    return response.end("closed\n");
+  }
   if (asks === "asks" && !devices.has(request.socket.getPeerCertificate().serialNumber)) {
     response.writeHead(403, { Connection: "close" });
     return response.end("locked out\n");
@@ -34,14 +47,15 @@ const server = https.createServer(context(), (request, response) => {
   }
   response.end("hello\n");
 });
-process.on("SIGHUP", () => { server.setSecureContext(context()); devices = list(); });
+server.on("connection", (socket) => { if (["closes", "restarts"].includes(asks) && shut()) socket.destroy(); });
+process.on("SIGHUP", readAgain);
 server.listen(0, "127.0.0.1", () => {
   fs.writeFileSync(started + ".new", String(server.address().port));
   fs.renameSync(started + ".new", started);
 });
 "#;
 
-fn start(home: &Home, asks: &str) -> (Server, Follower) {
+pub(super) fn start(home: &Home, asks: &str) -> (Server, Follower) {
     ServerCertificate::make(home);
     std::fs::write(home.path("server.cjs"), SERVER).unwrap();
     let started = home.path("node.port");
@@ -104,4 +118,43 @@ fn redirects_are_not_followed_and_no_body_is_read_to_its_end() {
         );
         assert_eq!(codes(&said), found, "{said}");
     }
+}
+
+/// Otherwise a server that reads a broken CRL, or goes down, would look like one that acts on the revocation.
+#[test]
+fn a_server_that_lets_in_nobody_any_more_is_found() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    for (way, told) in [("refuses", "HTTP 403"), ("closes", "connection closed")] {
+        let home = Home::staffed();
+        let (node, _follower) = start(&home, way);
+        let said = check_path(&home, node.port, "/", &["--patience", "2s"]).exits(3);
+        assert_eq!(codes(&said), ["shut-for-everyone"], "{way}: {said}");
+        assert_eq!(
+            answers(&said, "still_valid"),
+            [format!("refused ({told})")],
+            "{way}: {said}"
+        );
+        assert_eq!(canaries(&home), ["revoked"; 2], "{way}");
+    }
+}
+
+/// It closes everything for a second when it is told of the CRL: that is waited for.
+#[test]
+fn a_server_that_starts_anew_for_each_publication_is_waited_for() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let (node, _follower) = start(&home, "restarts");
+    let said = check_path(&home, node.port, "/", &[]);
+    assert_eq!(answers(&said, "still_valid"), ["let in (HTTP 200)"], "{said}");
+    assert!(!codes(&said).contains(&"shut-for-everyone".to_owned()), "{said}");
+    assert!(
+        answers(&said, "revoked_fresh")
+            .iter()
+            .all(|answer| answer.contains("refused")),
+        "{said}"
+    );
 }

@@ -1,6 +1,7 @@
 //! `pki revoke --verify`: done when the server acts on it.
 
 use super::nginx::Nginx;
+use super::node::start;
 use super::{arguments, canaries, url};
 use crate::support::{Home, finish, need};
 
@@ -26,7 +27,7 @@ fn a_revocation_is_verified_when_the_server_acts_on_it() {
     assert_eq!(said["revoked"].as_array().unwrap().len(), 1);
     assert_eq!(nginx.server.curl(&home, Some(&home.alice()), "/").0, Some(400));
     assert_eq!(nginx.server.curl(&home, Some(&home.bob()), "/").0, Some(200));
-    assert_eq!(canaries(&home), ["revoked"]);
+    assert_eq!(canaries(&home), ["revoked"; 2]);
 
     // Once more, with nothing left to revoke, verifies once more.
     finish(
@@ -35,7 +36,7 @@ fn a_revocation_is_verified_when_the_server_acts_on_it() {
         b"",
     )
     .ok();
-    assert_eq!(canaries(&home).len(), 2);
+    assert_eq!(canaries(&home).len(), 4);
 }
 
 #[test]
@@ -76,4 +77,25 @@ fn a_revocation_stands_where_the_server_does_not_act_or_is_not_there() {
     assert!(said.stderr.contains("it is revoked and published, but"), "{said}");
     let revoked = std::fs::read_to_string(home.server("revoked.map")).unwrap();
     assert!(revoked.contains(&home.bob().serial), "{revoked}");
+}
+
+#[test]
+fn a_server_that_lets_in_nobody_any_more_has_not_verified_a_revocation() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    for way in ["refuses", "closes"] {
+        let home = Home::staffed();
+        home.run(&["revoke", "alice", "--yes"]);
+        let (node, _follower) = start(&home, way);
+        let said = finish(
+            home.pki(&["revoke", "alice", "--yes", "--patience", "2s", "--verify"])
+                .arg(url(node.port, "/"))
+                .args(arguments(node.port)),
+            b"",
+        )
+        .exits(5);
+        assert!(said.stderr.contains("lets in nobody since CRL"), "{way}: {said}");
+        assert_eq!(canaries(&home), ["revoked"; 2], "{way}");
+    }
 }

@@ -1,0 +1,203 @@
+//! A phone of one protocol version: what it has before it is revoked, and what it gets with that afterwards.
+
+use std::time::{Duration, Instant};
+
+use super::client::{Client, Connection, Identity, Outcome, Sessions};
+use super::client_hello::Version;
+use super::http::Kept;
+use super::question::verdict;
+use super::{Met, Question, Verdict, findings};
+
+/// What it holds of one protocol version.
+#[derive(Debug)]
+pub struct Phone {
+    version: Version,
+    /// Each has a session that the server would resume, and that was not used yet: a ticket serves once (RFC 8446 §C.4), and not every
+    /// server gives another when it is used.
+    sessions: Vec<Client>,
+    fresh: Client,
+    kept: Option<Connection>,
+    /// Whether an answer had no end that was reached, so that nobody can say whether the connection is kept.
+    unread: bool,
+}
+
+impl Phone {
+    /// Gets a session and a connection, and sees whether either is of use again.
+    pub fn prepare(met: &mut Met, identity: &Identity, version: Version) -> Self {
+        let client = |sessions| Client::new(&[version], Some(identity), Some(&met.leaves), sessions);
+        let fresh = client(Sessions::Fresh);
+        let server = met.server.clone();
+        // The answer brings the ticket for the next time (RFC 8446 §4.6.1).
+        let with_session = || {
+            let client = client(Sessions::Kept);
+            client.ask(&server);
+            client
+        };
+        let again = with_session().connect(&server);
+        let resumes = again.is_ok_and(|connection| connection.is_resumed());
+        let sessions = if resumes {
+            (0..TRIES).map(|_| with_session()).collect()
+        } else {
+            Vec::new()
+        };
+        let mut unread = false;
+        let kept = fresh.connect(&server).ok().and_then(|mut connection| {
+            let asked = connection.ask(&server);
+            unread = asked.kept == Kept::Unread;
+            (asked.kept == Kept::Open && matches!(asked.outcome, Outcome::LetIn(_))).then_some(connection)
+        });
+        let told = match (resumes, kept.is_some()) {
+            (true, true) => "resumed, and connections kept alive",
+            (true, false) => "resumed, connections not kept alive",
+            (false, true) => "not resumed, connections kept alive",
+            (false, false) => "not resumed, connections not kept alive",
+        };
+        met.report
+            .answer(Question::Resumption, format!("{version}: {told}"), Verdict::Open);
+        Self {
+            version,
+            sessions,
+            fresh,
+            kept,
+            unread,
+        }
+    }
+
+    /// Asks once more on the connection that stands. Where the server closes it, there is none any more.
+    pub fn ask_kept(&mut self, met: &Met) -> Option<Outcome> {
+        let asked = self.kept.as_mut()?.ask(&met.server);
+        self.unread |= asked.kept == Kept::Unread;
+        if asked.kept != Kept::Open {
+            self.kept = None;
+        }
+        Some(asked.outcome)
+    }
+
+    /// Tries everything that it has.
+    pub fn revoked(&mut self, met: &mut Met, until: Instant) {
+        let version = self.version;
+        let fresh = settled(until, || self.fresh.ask(&met.server), is_turned_away);
+        met.report.answer(
+            Question::RevokedFresh,
+            format!("{version}: {fresh}"),
+            verdict(&fresh),
+        );
+        match &fresh {
+            Outcome::LetIn(_) => met.report.add([findings::revoked_let_in(version)]),
+            Outcome::Unknown(_) => met.report.add([findings::unclear("who is revoked", &fresh)]),
+            Outcome::Refused(_) => {}
+        }
+        self.resume(met, until);
+        self.keep(met, until);
+    }
+
+    fn resume(&self, met: &mut Met, until: Instant) {
+        let version = self.version;
+        let Some((last, before)) = self.sessions.split_last() else {
+            met.report.answer(
+                Question::RevokedResumed,
+                format!("{version}: nothing to resume"),
+                Verdict::Good,
+            );
+            return;
+        };
+        let server = &met.server;
+        let try_with = |client: &Client| match client.connect(server) {
+            Ok(mut connection) => (connection.ask(server).outcome, connection.is_resumed()),
+            Err(error) => (Outcome::failed(&error), false),
+        };
+        // Each try takes a session of its own. The last comes when the server has had all the time there is.
+        let early = before.iter().map(try_with).find(|(outcome, _)| {
+            let turned_away = is_turned_away(outcome);
+            if !turned_away {
+                std::thread::sleep(STEP.min(until.saturating_duration_since(Instant::now())));
+            }
+            turned_away
+        });
+        let (outcome, resumed) = early.unwrap_or_else(|| {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+            try_with(last)
+        });
+        let how = if resumed { "resumed" } else { "not resumed" };
+        let told = format!("{version}: {how}, {outcome}");
+        met.report
+            .answer(Question::RevokedResumed, told, verdict(&outcome));
+        match (&outcome, resumed) {
+            (Outcome::LetIn(_), true) => met.report.add([findings::resumed(version)]),
+            (Outcome::LetIn(_), false) => met.report.add([findings::revoked_let_in(version)]),
+            (Outcome::Unknown(_), _) => met
+                .report
+                .add([findings::unclear("who is revoked and resumes", &outcome)]),
+            (Outcome::Refused(_), _) => {}
+        }
+    }
+
+    fn keep(&mut self, met: &mut Met, until: Instant) {
+        let version = self.version;
+        let mut last = None;
+        while let Some(outcome) = self.ask_kept(met) {
+            let let_in = matches!(outcome, Outcome::LetIn(_));
+            last = Some(outcome);
+            if !let_in || Instant::now() >= until {
+                break;
+            }
+            std::thread::sleep(STEP);
+        }
+        let question = Question::RevokedKeptAlive;
+        match last {
+            // Let in, and closed with that answer or later: no more is to be had on it.
+            Some(outcome @ Outcome::LetIn(_)) if self.kept.is_some() => {
+                met.report
+                    .answer(question, format!("{version}: {outcome}"), Verdict::Bad);
+                met.report.add([findings::kept_alive(version)]);
+            }
+            Some(Outcome::LetIn(_)) | None if self.unread => {
+                let told = format!("{version}: not asked, the answer before was too long");
+                met.report.answer(question, told, Verdict::Open);
+                met.report.add([findings::unread(version)]);
+            }
+            Some(Outcome::LetIn(_)) | None => {
+                met.report.answer(
+                    question,
+                    format!("{version}: closed by the server"),
+                    Verdict::Good,
+                );
+            }
+            Some(outcome) => {
+                met.report
+                    .answer(question, format!("{version}: {outcome}"), verdict(&outcome));
+                if matches!(outcome, Outcome::Unknown(_)) {
+                    met.report.add([findings::unclear(
+                        "who is revoked and has a connection open",
+                        &outcome,
+                    )]);
+                }
+            }
+        }
+    }
+}
+
+/// How long lies between two tries.
+pub const STEP: Duration = Duration::from_millis(100);
+
+/// How many sessions a phone has for the tries.
+const TRIES: usize = 4;
+
+fn is_turned_away(outcome: &Outcome) -> bool {
+    !matches!(outcome, Outcome::LetIn(_))
+}
+
+/// What somebody gets, once that is as it should be, or time is up.
+pub fn settled(
+    until: Instant,
+    mut ask: impl FnMut() -> Outcome,
+    is_settled: impl Fn(&Outcome) -> bool,
+) -> Outcome {
+    loop {
+        let outcome = ask();
+        if is_settled(&outcome) || Instant::now() >= until {
+            return outcome;
+        }
+        std::thread::sleep(STEP);
+    }
+}
