@@ -8,6 +8,7 @@ mod canary;
 mod certify;
 mod crl;
 mod deliver;
+mod due;
 mod handover;
 mod init;
 mod issue;
@@ -33,15 +34,14 @@ pub use canary::{Canaries, Canary, issue_canaries};
 pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request};
 pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
+pub use due::{behind, pins_are_ahead, strays, unwritable};
 pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
 pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
-pub use publication::{
-    Keys, Published, Refresh, behind, pins_are_ahead, refresh, refresh_at, strays, unwritable,
-};
+pub use publication::{Keys, Published, Refresh, refresh, refresh_at};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use server::{

@@ -3,19 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use super::OperateError;
-use super::crl::{Current, SignedCrl, current, next_number, sign_anew};
-use super::pins::{Standing, StandingPins};
+use super::crl::{SignedCrl, next_number, sign_anew};
+use super::due::{Servers, look, material};
+use super::pins::Standing;
 use super::places::{Place, destinations};
 use super::session::Session;
-use super::standing::{Remembered, crl_path, forgotten, published_crls, root_crl, unknown_revocations};
+use super::standing::{forgotten, published_crls, unknown_revocations};
 use crate::authority::{self, Issuing};
 use crate::config::{Config, PublishTo};
 use crate::disk::Shown;
-use crate::model::{Authority, Fact, Time};
-use crate::publish::{
-    Accepted, Area, Manifest, Material, Publication, Rejected, ServersPart, Stray, TargetError, Told,
-};
-use crate::x509::crl::Crl;
+use crate::model::{Fact, Time};
+use crate::publish::{Area, Manifest, Publication, Rejected, ServersPart, TargetError, Told};
 
 /// What a refresh came to.
 #[derive(Debug)]
@@ -102,38 +100,38 @@ pub fn refresh_at(
     let home = &session.desk.home;
     let (places, mut failed) = destinations(home)?;
     let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
-    failed.retain(|(Shown(directory), _)| is_meant(directory));
     let published = published_crls(home, &places)?;
-    let root_crl = root_crl(session, &published)?;
     let unknown = unknown_revocations(session, &published)?;
     if issuing.is_none() && !unknown.is_empty() {
         return Ok(Refresh::NeedsKey);
     }
     let adopted = unknown.len();
     session.commit(unknown)?;
-    let remembered = Remembered::of(published);
+    let seen = look(session, &places, &failed, published)?;
+    failed.retain(|(Shown(directory), _)| is_meant(directory));
     let mut done = Published {
         adopted,
         forgotten: forgotten(session, &places)?,
         failed,
+        pins_ahead: seen.standing_pins.are_ahead(session)?,
         ..Published::default()
     };
 
-    let devices = remembered.of_issuing(home.chain().issuing());
-    let own = own_crl(&places, Authority::Issuing)?;
-    let current = match (current(session, devices, own)?, issuing) {
+    let mut devices = match (seen.devices, issuing) {
         (Some(current), _) => current,
         (None, None) => return Ok(Refresh::NeedsKey),
-        (None, Some(issuing)) => sign_anew(session, devices, |terms, list| issuing.sign_crl(terms, list))?,
+        (None, Some(issuing)) => {
+            let of = seen.remembered.of_issuing(home.chain().issuing());
+            sign_anew(session, of, |terms, list| issuing.sign_crl(terms, list))?
+        }
     };
-    done.crl = current.signed;
-    let servers_part = match (servers_part(session, &places, &remembered)?, servers, issuing) {
+    let servers = match (seen.servers, servers, issuing) {
         (Servers::Absent, ..) => None,
         (Servers::Current(part), ..) => Some(part),
         (Servers::Due(_), None, None) => return Ok(Refresh::NeedsKey),
         (Servers::Due(part), None, Some(_)) => part,
         (Servers::Due(_), Some(servers), _) => {
-            let of = remembered.of_servers(servers.chain().issuing());
+            let of = seen.remembered.of_servers(servers.chain().issuing());
             let signed = sign_anew(session, of, |terms, list| servers.sign_crl(terms, list))?;
             home.servers().map(|chain| ServersPart {
                 chain,
@@ -142,30 +140,20 @@ pub fn refresh_at(
             })
         }
     };
-    let standing = StandingPins::read(&places, &done.failed)?;
-    done.pins_ahead = standing.are_ahead(session)?;
-    let pins = match (standing.current(session)?, issuing) {
+    let pins = match (seen.pins, issuing) {
         (Standing::None, _) => None,
         (Standing::Stands(statement), _) => Some(statement),
         (Standing::Due, None) => return Ok(Refresh::NeedsKey),
         (Standing::Due, Some(issuing)) => {
-            let (number, statement) = standing.sign(session, issuing)?;
+            let (number, statement) = seen.standing_pins.sign(session, issuing)?;
             done.pins = Some(number);
             Some(statement)
         }
     };
-    let material = Material {
-        chain: home.chain(),
-        root_crl,
-        issuing_crl: current.der,
-        revoked: current.revoked.into(),
-        servers: servers_part,
-        pins,
-        published_pins: standing.number(),
-        accepted: accepted(session)?,
-        now: session.now,
-    };
-    let publication = Publication::build(material, &remembered.published)?;
+    done.crl = devices.signed.take();
+    let published_pins = seen.standing_pins.number();
+    let material = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
+    let publication = Publication::build(material, &seen.remembered.published)?;
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());
     done.root_crl_end = Some(publication.root_crl_end());
@@ -220,165 +208,6 @@ fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> 
     } else {
         Err(OperateError::NoTarget(Shown(directory.to_owned())))
     }
-}
-
-/// Why the publication is not what the ledger says, without changing anything: nothing where it is.
-///
-/// # Errors
-/// Where the ledger or the home's own places cannot be read.
-pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
-    let home = &session.desk.home;
-    let (places, failed) = destinations(home)?;
-    let published = published_crls(home, &places)?;
-    let root_crl = root_crl(session, &published)?;
-    let remembered = Remembered::of(published);
-    let devices = remembered.of_issuing(home.chain().issuing());
-    let Some(current) = current(session, devices, own_crl(&places, Authority::Issuing)?)? else {
-        return Ok(vec!["a new CRL is due".into()]);
-    };
-    let servers = match servers_part(session, &places, &remembered)? {
-        Servers::Absent => None,
-        Servers::Current(part) => Some(part),
-        Servers::Due(_) => return Ok(vec!["a new CRL of the servers' CA is due".into()]),
-    };
-    let standing = StandingPins::read(&places, &failed)?;
-    let pins = match standing.current(session)? {
-        Standing::None => None,
-        Standing::Stands(statement) => Some(statement),
-        Standing::Due => return Ok(vec!["new pin sets are due".into()]),
-    };
-    let material = Material {
-        chain: home.chain(),
-        root_crl,
-        issuing_crl: current.der,
-        revoked: current.revoked.into(),
-        servers,
-        pins,
-        published_pins: standing.number(),
-        accepted: accepted(session)?,
-        now: session.now,
-    };
-    let publication = Publication::build(material, &[])?;
-    let mut reasons: Vec<String> = forgotten(session, &places)?
-        .iter()
-        .map(|told| {
-            format!(
-                "it tells servers to accept {} of {}, which the ledger does not know: the ledger is the older one",
-                told.serial, told.address
-            )
-        })
-        .collect();
-    reasons.extend(failed.iter().map(|(place, error)| format!("{place}: {error}")));
-    for place in &places {
-        let path = place.to.path.display();
-        let ends = place
-            .to
-            .manifest()
-            .map(|manifest| manifest.map(|manifest| manifest.valid_until));
-        let holds = place.to.holds(publication.files(place.to.area));
-        match holds.and_then(|holds| Ok(holds && ends? == Some(publication.valid_until()))) {
-            Ok(true) => {}
-            Ok(false) => reasons.push(format!("{path} differs")),
-            Err(error) => reasons.push(format!("{path}: {error}")),
-        }
-    }
-    Ok(reasons)
-}
-
-/// Makes sure that what this home would sign knows every pin that stands anywhere.
-///
-/// # Errors
-/// Where pin sets stand that are later than what the ledger knows, or a place cannot be read.
-pub(super) fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateError> {
-    if pins_are_ahead(session)? {
-        return Err(OperateError::PinsAhead);
-    }
-    let (places, failed) = destinations(&session.desk.home)?;
-    StandingPins::read(&places, &failed)?.demand_read()
-}
-
-/// Whether pin sets stand anywhere that are later than what the ledger knows.
-///
-/// # Errors
-/// Where the home's own places cannot be read.
-pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
-    let (places, failed) = destinations(&session.desk.home)?;
-    StandingPins::read(&places, &failed)?.are_ahead(session)
-}
-
-/// The places that cannot be written as they are, and why: found before something must be published there.
-pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
-    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
-    let refused = places
-        .iter()
-        .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_writable().err()?)));
-    refused.collect()
-}
-
-/// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that cannot be read is told when it
-/// cannot be written.
-pub fn strays(session: &Session<'_>) -> Vec<Stray> {
-    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
-    let strays = places.iter().flat_map(|place| place.to.strays());
-    strays.flatten().collect()
-}
-
-/// What the publication has of the servers' CA.
-enum Servers<'a> {
-    /// There is no such CA.
-    Absent,
-    /// This.
-    Current(ServersPart<'a>),
-    /// A new CRL must be signed; this is what can be published until then.
-    Due(Option<ServersPart<'a>>),
-}
-
-fn servers_part<'a>(
-    session: &Session<'a>,
-    places: &[Place],
-    remembered: &Remembered,
-) -> Result<Servers<'a>, OperateError> {
-    let Some(chain) = session.desk.home.servers() else {
-        return Ok(Servers::Absent);
-    };
-    let own = own_crl(places, Authority::Servers)?;
-    let of = remembered.of_servers(chain.issuing());
-    if let Some(Current {
-        der: crl, revoked, ..
-    }) = current(session, of, own.clone())?
-    {
-        return Ok(Servers::Current(ServersPart { chain, crl, revoked }));
-    }
-    let standing = own.and_then(|crl| {
-        let parsed = Crl::parse(&crl)
-            .ok()
-            .filter(|c| c.is_issued_by(chain.issuing()))?;
-        let revoked = parsed.entries().collect::<Result<Vec<_>, _>>().ok()?;
-        let crl = crl.into();
-        Some(ServersPart { chain, crl, revoked })
-    });
-    Ok(Servers::Due(standing))
-}
-
-/// An authority's CRL in the home's own public half.
-fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, OperateError> {
-    let own = places
-        .iter()
-        .find(|place| place.staging && place.to.area == Area::Public);
-    match own {
-        Some(place) => Ok(place.to.crl(crl_path(authority), &[])?),
-        None => Ok(None),
-    }
-}
-
-/// What servers are told to accept.
-fn accepted(session: &Session<'_>) -> Result<Accepted, OperateError> {
-    let mut accepted = Accepted::new(session.now);
-    session.store.unrevoked(&mut |record| {
-        accepted.take(&record);
-        Ok(())
-    })?;
-    Ok(accepted)
 }
 
 /// Whether an area could be published with the key at hand, or without one.

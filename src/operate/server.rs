@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::OperateError;
+use super::due::demand_known_pins;
 use super::outbox::Outbox;
-use super::publication::demand_known_pins;
 use super::server_keys::{NewKey, deliver, stem};
 use super::session::Session;
 use crate::home::Home;

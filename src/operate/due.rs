@@ -1,0 +1,227 @@
+//! What of the publication is due: everything here looks, and changes nothing.
+
+use std::sync::Arc;
+
+use super::OperateError;
+use super::crl::{Current, current};
+use super::pins::{Standing, StandingPins};
+use super::places::{Failed, Place, destinations};
+use super::session::Session;
+use super::standing::{self, Remembered, crl_path, forgotten, published_crls, root_crl};
+use crate::disk::Shown;
+use crate::model::Authority;
+use crate::publish::{Accepted, Area, BothForms, Material, Publication, ServersPart, Stray, TargetError};
+use crate::x509::crl::Crl;
+
+/// What stands in the places, and what of it can be published as it is.
+pub(super) struct Look<'a> {
+    /// The root's CRL.
+    pub root_crl: Arc<Vec<u8>>,
+    /// The CRLs that stand.
+    pub remembered: Remembered,
+    /// The devices' CRL; none where a new one must be signed.
+    pub devices: Option<Current>,
+    /// What there is of the servers' CA.
+    pub servers: Servers<'a>,
+    /// The pin sets that stand.
+    pub standing_pins: StandingPins,
+    /// What is to become of them.
+    pub pins: Standing,
+}
+
+/// Looks at the CRLs that were found `published`, and at the pin sets.
+///
+/// # Errors
+/// Where the ledger or the home's own places cannot be read.
+pub(super) fn look<'a>(
+    session: &Session<'a>,
+    places: &[Place],
+    failed: &[Failed],
+    published: Vec<standing::Standing>,
+) -> Result<Look<'a>, OperateError> {
+    let root_crl = root_crl(session, &published)?;
+    let remembered = Remembered::of(published);
+    let devices = remembered.of_issuing(session.desk.home.chain().issuing());
+    let standing_pins = StandingPins::read(places, failed)?;
+    Ok(Look {
+        root_crl,
+        devices: current(session, devices, own_crl(places, Authority::Issuing)?)?,
+        servers: servers_part(session, places, &remembered)?,
+        pins: standing_pins.current(session)?,
+        standing_pins,
+        remembered,
+    })
+}
+
+/// All that a publication is made of.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub(super) fn material<'a>(
+    session: &Session<'a>,
+    root_crl: Arc<Vec<u8>>,
+    devices: Current,
+    servers: Option<ServersPart<'a>>,
+    pins: Option<BothForms>,
+    published_pins: Option<u64>,
+) -> Result<Material<'a>, OperateError> {
+    Ok(Material {
+        chain: session.desk.home.chain(),
+        root_crl,
+        issuing_crl: devices.der,
+        revoked: devices.revoked.into(),
+        servers,
+        pins,
+        published_pins,
+        accepted: accepted(session)?,
+        now: session.now,
+    })
+}
+
+/// Why the publication is not what the ledger says, without changing anything: nothing where it is.
+///
+/// # Errors
+/// Where the ledger or the home's own places cannot be read.
+pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
+    let home = &session.desk.home;
+    let (places, failed) = destinations(home)?;
+    let published = published_crls(home, &places)?;
+    let seen = look(session, &places, &failed, published)?;
+    let Some(devices) = seen.devices else {
+        return Ok(vec!["a new CRL is due".into()]);
+    };
+    let servers = match seen.servers {
+        Servers::Absent => None,
+        Servers::Current(part) => Some(part),
+        Servers::Due(_) => return Ok(vec!["a new CRL of the servers' CA is due".into()]),
+    };
+    let pins = match seen.pins {
+        Standing::None => None,
+        Standing::Stands(statement) => Some(statement),
+        Standing::Due => return Ok(vec!["new pin sets are due".into()]),
+    };
+    let published_pins = seen.standing_pins.number();
+    let material = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
+    let publication = Publication::build(material, &[])?;
+    let mut reasons: Vec<String> = forgotten(session, &places)?
+        .iter()
+        .map(|told| {
+            format!(
+                "it tells servers to accept {} of {}, which the ledger does not know: the ledger is the older one",
+                told.serial, told.address
+            )
+        })
+        .collect();
+    reasons.extend(failed.iter().map(|(place, error)| format!("{place}: {error}")));
+    for place in &places {
+        let path = place.to.path.display();
+        let ends = place
+            .to
+            .manifest()
+            .map(|manifest| manifest.map(|manifest| manifest.valid_until));
+        let holds = place.to.holds(publication.files(place.to.area));
+        match holds.and_then(|holds| Ok(holds && ends? == Some(publication.valid_until()))) {
+            Ok(true) => {}
+            Ok(false) => reasons.push(format!("{path} differs")),
+            Err(error) => reasons.push(format!("{path}: {error}")),
+        }
+    }
+    Ok(reasons)
+}
+
+/// Makes sure that what this home would sign knows every pin that stands anywhere.
+///
+/// # Errors
+/// Where pin sets stand that are later than what the ledger knows, or a place cannot be read.
+pub(super) fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateError> {
+    let (places, failed) = destinations(&session.desk.home)?;
+    let standing = StandingPins::read(&places, &failed)?;
+    if standing.are_ahead(session)? {
+        return Err(OperateError::PinsAhead);
+    }
+    standing.demand_read()
+}
+
+/// Whether pin sets stand anywhere that are later than what the ledger knows.
+///
+/// # Errors
+/// Where the home's own places cannot be read.
+pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
+    let (places, failed) = destinations(&session.desk.home)?;
+    StandingPins::read(&places, &failed)?.are_ahead(session)
+}
+
+/// The places that cannot be written as they are, and why: found before something must be published there.
+pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let refused = places
+        .iter()
+        .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_writable().err()?)));
+    refused.collect()
+}
+
+/// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that cannot be read is told when it
+/// cannot be written.
+pub fn strays(session: &Session<'_>) -> Vec<Stray> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let strays = places.iter().flat_map(|place| place.to.strays());
+    strays.flatten().collect()
+}
+
+/// What the publication has of the servers' CA.
+pub(super) enum Servers<'a> {
+    /// There is no such CA.
+    Absent,
+    /// This.
+    Current(ServersPart<'a>),
+    /// A new CRL must be signed; this is what can be published until then.
+    Due(Option<ServersPart<'a>>),
+}
+
+fn servers_part<'a>(
+    session: &Session<'a>,
+    places: &[Place],
+    remembered: &Remembered,
+) -> Result<Servers<'a>, OperateError> {
+    let Some(chain) = session.desk.home.servers() else {
+        return Ok(Servers::Absent);
+    };
+    let own = own_crl(places, Authority::Servers)?;
+    let of = remembered.of_servers(chain.issuing());
+    if let Some(Current {
+        der: crl, revoked, ..
+    }) = current(session, of, own.clone())?
+    {
+        return Ok(Servers::Current(ServersPart { chain, crl, revoked }));
+    }
+    let standing = own.and_then(|crl| {
+        let parsed = Crl::parse(&crl)
+            .ok()
+            .filter(|c| c.is_issued_by(chain.issuing()))?;
+        let revoked = parsed.entries().collect::<Result<Vec<_>, _>>().ok()?;
+        let crl = crl.into();
+        Some(ServersPart { chain, crl, revoked })
+    });
+    Ok(Servers::Due(standing))
+}
+
+/// An authority's CRL in the home's own public half.
+fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, OperateError> {
+    let own = places
+        .iter()
+        .find(|place| place.staging && place.to.area == Area::Public);
+    match own {
+        Some(place) => Ok(place.to.crl(crl_path(authority), &[])?),
+        None => Ok(None),
+    }
+}
+
+/// What servers are told to accept.
+fn accepted(session: &Session<'_>) -> Result<Accepted, OperateError> {
+    let mut accepted = Accepted::new(session.now);
+    session.store.unrevoked(&mut |record| {
+        accepted.take(&record);
+        Ok(())
+    })?;
+    Ok(accepted)
+}
