@@ -525,6 +525,40 @@ fn a_home_from_an_older_backup_withdraws_no_pin_and_takes_no_revocation_back() {
     assert!(said.contains("later than what this ledger knows"), "{said}");
 }
 
+/// The place was out of pki.toml when the older home signed its pins, with a number above those of the place.
+#[test]
+fn a_home_from_an_older_backup_withdraws_no_pin_from_a_place_that_comes_back() {
+    let home = home_with_server();
+    let backup = copy_of(&home);
+    let table = format!("[[publish]]\npublic = '{}'\n", home.path("web").display());
+    home.configure_table(&table);
+    home.run(&[&ROTATE[..], &["--confirm", HOST]].concat());
+    let files = ["pins/pins.jws", "crl/issuing.crl", "manifest.json"];
+    let published = || files.map(|file| std::fs::read(home.path("web").join(file)).unwrap());
+    let before = published();
+    std::fs::remove_dir_all(home.home()).unwrap();
+    let from = backup.home().display().to_string();
+    home.foreign("cp", &["-a", &from, home.home().to_str().unwrap()])
+        .ok();
+    home.run(&["server", "add", "www.acme.example", "--out", "tls"]);
+    home.configure_table(&table);
+    let said = finish(&mut home.pki(&["publish"]), b"").exits(5);
+    assert!(
+        said.stderr.contains("it has pins that neither the ledger"),
+        "{said}"
+    );
+    assert_eq!(published(), before);
+    let said = finish(&mut home.pki(&["doctor"]), b"").exits(3);
+    assert!(
+        said.stdout.contains("it has pins that neither the ledger"),
+        "{said}"
+    );
+    // What its words say is done: the older state is meant.
+    std::fs::remove_dir_all(home.path("web/pins")).unwrap();
+    home.run(&["publish"]);
+    assert_ne!(published(), before);
+}
+
 #[test]
 fn the_pin_sets_are_signed_anew_when_half_of_their_life_is_over_and_never_with_a_lower_number() {
     if !need(&["faketime"]) {

@@ -112,6 +112,9 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"
         }
+        TargetError::UnknownPins => {
+            "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from that place; then run `pki publish`"
+        }
         TargetError::Bucket(BucketError::Credentials(_)) => {
             "mend the file (mode 0600), then run `pki publish`"
         }

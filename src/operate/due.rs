@@ -100,6 +100,7 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         Standing::Stands(statement) => Some(statement),
         Standing::Due => return Ok(vec!["new pin sets are due".into()]),
     };
+    let losers = seen.standing_pins.losers(session, pins.as_ref())?;
     let published_pins = seen.standing_pins.number();
     let material = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
     let publication = Publication::build(material, &[])?;
@@ -114,6 +115,14 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         .collect();
     reasons.extend(failed.iter().map(|(place, error)| format!("{place}: {error}")));
     for place in &places {
+        if !place.staging && losers.contains(&place.to.path) {
+            reasons.push(format!(
+                "{}: {}",
+                place.to.path.display(),
+                TargetError::UnknownPins
+            ));
+            continue;
+        }
         let path = place.to.path.display();
         let ends = place
             .to

@@ -1,5 +1,7 @@
 //! The pin sets of the servers: signed anew where a key came or went or half of their life is over, and only then.
 
+use std::path::PathBuf;
+
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
@@ -10,14 +12,14 @@ use super::session::Session;
 use crate::authority::Issuing;
 use crate::disk::Shown;
 use crate::home::Home;
-use crate::model::{Fact, Pin, PinSet, Span};
+use crate::model::{Fact, Host, Pin, PinSet, Server, Span, Time};
 use crate::publish::{Area, BothForms, Pins};
 
 /// The pin sets that stand in the places of the publication, signed by our CA.
 pub(super) struct StandingPins {
     newest: Option<(Pins, BothForms)>,
     /// Those of every place.
-    all: Vec<Pins>,
+    all: Vec<(PathBuf, Pins)>,
     /// A place whose pin sets could not be read: they may be later than all others.
     unread: Option<Shown>,
 }
@@ -39,7 +41,11 @@ impl StandingPins {
                 Err(error) => return Err(error.into()),
             };
             let there = there.and_then(|statement| Some((Pins::read(&statement.0)?, statement)));
-            all.extend(there.as_ref().map(|(pins, _)| pins.clone()));
+            all.extend(
+                there
+                    .as_ref()
+                    .map(|(pins, _)| (place.to.path.clone(), pins.clone())),
+            );
             if let Some((pins, statement)) = there
                 && newest
                     .as_ref()
@@ -64,13 +70,25 @@ impl StandingPins {
         }
         // Numbers follow the time: a home that went on from an older backup may have passed them.
         let servers = session.store.servers()?;
-        let is_known = |set: &PinSet, pin| {
-            let server = servers.iter().find(|server| server.host == set.host);
-            server.is_some_and(|server| server.knows(pin))
-        };
-        let sets = self.all.iter().flat_map(|pins| &pins.sets);
-        let mut standing = sets.filter(|set| session.now <= set.expires);
-        Ok(standing.any(|set| pins_of(set).any(|pin| !is_known(set, pin))))
+        let mut all = self.all.iter();
+        Ok(all.any(|(_, pins)| !unknown(pins, &servers, session.now).is_empty()))
+    }
+
+    /// The places that would lose pins which the ledger does not know, if `chosen` took the place of what they have: a home from an older
+    /// backup signed it while they were out of pki.toml.
+    pub fn losers(
+        &self,
+        session: &Session<'_>,
+        chosen: Option<&BothForms>,
+    ) -> Result<Vec<PathBuf>, OperateError> {
+        let servers = session.store.servers()?;
+        let in_force = |pins: &Pins| unknown(pins, &servers, session.now);
+        let kept = chosen
+            .and_then(|(text, _)| Pins::read(text))
+            .map_or(Vec::new(), |pins| in_force(&pins));
+        let loses = |pins: &Pins| in_force(pins).iter().any(|pin| !kept.contains(pin));
+        let losers = self.all.iter().filter(|(_, pins)| loses(pins));
+        Ok(losers.map(|(place, _)| place.clone()).collect())
     }
 
     /// Whether every place could be read, so that nothing stands that nobody here knows of.
@@ -160,6 +178,18 @@ pub(super) enum Standing {
     Due,
 }
 
+/// The pins in force that the ledger does not know, each with its host.
+fn unknown(pins: &Pins, servers: &[Server], now: Time) -> Vec<(Host, Pin)> {
+    let in_force = pins.sets.iter().filter(|set| now <= set.expires);
+    let all = in_force.flat_map(|set| pins_of(set).map(|pin| (set.host.clone(), pin)));
+    let is_known = |host: &Host, pin| {
+        servers
+            .iter()
+            .any(|server| server.host == *host && server.knows(pin))
+    };
+    all.filter(|(host, pin)| !is_known(host, *pin)).collect()
+}
+
 fn pins_of(set: &PinSet) -> impl Iterator<Item = Pin> {
     set.pins.iter().map(|pinned| pinned.pin)
 }
@@ -169,6 +199,6 @@ fn sets(session: &Session<'_>) -> Result<Vec<PinSet>, OperateError> {
     let config = session.desk.home.config();
     let expires = session.now + config.pin_life;
     let servers = session.store.servers()?;
-    let set = |server: &crate::model::Server| server.pin_set(session.now, config.pin_overlap, expires);
+    let set = |server: &Server| server.pin_set(session.now, config.pin_overlap, expires);
     Ok(servers.iter().map(set).collect())
 }

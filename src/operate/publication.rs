@@ -151,6 +151,13 @@ pub fn refresh_at(
         }
     };
     done.crl = devices.signed.take();
+    let losers = seen.standing_pins.losers(session, pins.as_ref())?;
+    let is_loser = |place: &Place| !place.staging && losers.contains(&place.to.path);
+    let refused = places
+        .iter()
+        .filter(|place| is_loser(place) && is_meant(&place.to.path));
+    let refused = refused.map(|place| (Shown(place.to.path.clone()), TargetError::UnknownPins));
+    done.failed.extend(refused);
     let published_pins = seen.standing_pins.number();
     let material = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
     let publication = Publication::build(material, &seen.remembered.published)?;
@@ -162,6 +169,7 @@ pub fn refresh_at(
         let places: Vec<&Place> = places
             .iter()
             .filter(|place| place.to.area == area && (place.staging || is_meant(&place.to.path)))
+            .filter(|place| !is_loser(place))
             .collect();
         let last = match area {
             Area::Public => &mut numbers.public,

@@ -64,6 +64,11 @@ pub enum TargetError {
     /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above another serves both.
     #[error("it is {0} by another path, or lies in it: each needs a directory of its own")]
     Shared(disk::Shown),
+    /// A home from an older backup went on while the place was not among its own.
+    #[error(
+        "it has pins that neither the ledger nor the newest pin sets know, and that apps may hold a server to: nothing was written there, no CRL either"
+    )]
+    UnknownPins,
 }
 
 impl Destination {
