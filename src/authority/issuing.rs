@@ -3,21 +3,17 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use rand_core::CryptoRng;
 
-use super::root::{random_serial, sign_crl};
+use super::subordinate::Subordinate;
 use super::{AuthorityError, Chain};
 use crate::key::{PublicKey, SoftwareKey};
 use crate::model::event::{Issued, KeySource};
 use crate::model::{Authority, Draft, Revocation, Serial, Signed};
-use crate::x509::build::{self, Kind, Pointers, Template};
+use crate::x509::build::Kind;
 use crate::x509::crl;
 
 /// The issuing CA's chain and its key, unlocked.
 #[derive(Debug)]
-pub struct Issuing {
-    chain: Chain,
-    key: SoftwareKey,
-    base_url: Option<String>,
-}
+pub struct Issuing(Subordinate);
 
 /// A draft and what goes with it into the ledger.
 #[derive(Debug)]
@@ -38,15 +34,12 @@ impl Issuing {
     /// # Errors
     /// Where key and certificate do not belong together.
     pub fn open(chain: Chain, key: SoftwareKey, base_url: Option<String>) -> Result<Self, AuthorityError> {
-        if key.public_key() != chain.issuing().public_key() {
-            return Err(AuthorityError::KeyMismatch("issuing CA"));
-        }
-        Ok(Self { chain, key, base_url })
+        Subordinate::open(Authority::Issuing, chain, key, base_url).map(Self)
     }
 
     /// Its chain.
     pub fn chain(&self) -> &Chain {
-        &self.chain
+        self.0.chain()
     }
 
     /// Signs a device's certificate.
@@ -60,19 +53,10 @@ impl Issuing {
             source,
             supersedes,
         } = order;
-        let template = Template {
-            serial: random_serial(rng),
-            public_key,
-            pointers: self
-                .base_url
-                .as_deref()
-                .map(|url| Pointers::new(url, Authority::Issuing)),
-            kind: Kind::Device(&draft),
-        };
-        let certificate = build::certificate(&template, self.chain.issuing(), &self.key)?;
+        let (serial, certificate) = self.0.certify(Kind::Device(&draft), public_key, rng)?;
         let holder = draft.holder();
         Ok(Signed::attest(Issued {
-            serial: template.serial,
+            serial,
             address: holder.address.clone(),
             name: holder.name.clone(),
             email: holder.email.clone(),
@@ -82,7 +66,7 @@ impl Issuing {
             supersedes,
             validity: draft.validity(),
             spki_sha256: public_key.spki_sha256(),
-            certificate: certificate.der().to_vec(),
+            certificate,
         }))
     }
 
@@ -91,20 +75,20 @@ impl Issuing {
     /// # Errors
     /// Where the CA is out of date, or the terms make no sense.
     pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, AuthorityError> {
-        sign_crl("issuing CA", self.chain.issuing(), &self.key, terms, entries)
+        self.0.sign_crl(terms, entries)
     }
 
     /// Signs a statement for the consumers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256, with exactly these
     /// octets as payload and the CA's own certificate as `x5c`.
     pub fn sign_statement(&self, typ: &str, payload: &[u8]) -> String {
-        let certificate = BASE64.encode(self.chain.issuing().der());
+        let certificate = BASE64.encode(self.chain().issuing().der());
         let header = serde_json::json!({ "alg": "ES256", "typ": typ, "x5c": [certificate] });
         let signed = format!(
             "{}.{}",
             BASE64URL_NOPAD.encode(header.to_string().as_bytes()),
             BASE64URL_NOPAD.encode(payload)
         );
-        let signature = self.key.sign_es256(signed.as_bytes());
+        let signature = self.0.sign_es256(signed.as_bytes());
         format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
     }
 }

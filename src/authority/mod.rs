@@ -3,6 +3,7 @@
 mod issuing;
 mod root;
 mod servers;
+mod subordinate;
 
 pub use issuing::{Issuing, Order};
 pub use root::Root;

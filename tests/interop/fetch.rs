@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Bundle, HOST, Home, Server, free_port, need, program, wait_until};
+use crate::support::{Bundle, EC, HOST, Home, Server, free_port, need, program, self_signed, wait_until};
 
 const PROGRAMS: [&str; 3] = ["nginx", "curl", "openssl"];
 
@@ -13,7 +13,7 @@ fn a_revoked_phone_is_refused_by_the_servers_that_fetch() {
         return;
     }
     let home = Home::staffed();
-    certificate(&home);
+    self_signed(&home, "server", &format!("DNS:{HOST},IP:127.0.0.1"), 30, &EC);
     let web = Nginx::start(&home, "web", |port| {
         format!(
             "server {{ listen 127.0.0.1:{port} ssl; root {}; }}",
@@ -58,7 +58,7 @@ fn two_revocations_in_one_second_both_arrive() {
         return;
     }
     let home = Home::staffed();
-    certificate(&home);
+    self_signed(&home, "server", &format!("DNS:{HOST},IP:127.0.0.1"), 30, &EC);
     let web = Nginx::start(&home, "web", |port| {
         format!(
             "server {{ listen 127.0.0.1:{port} ssl; root {}; }}",
@@ -86,7 +86,7 @@ fn nginx_is_asked_once_where_nothing_is_new_and_answers_304() {
         return;
     }
     let home = Home::staffed();
-    certificate(&home);
+    self_signed(&home, "server", &format!("DNS:{HOST},IP:127.0.0.1"), 30, &EC);
     let web = Nginx::start(&home, "web", |port| {
         format!(
             "log_format asked '$uri $status';\n\
@@ -117,30 +117,6 @@ fn nginx_is_asked_once_where_nothing_is_new_and_answers_304() {
     });
     assert_eq!(asked, "/public/manifest.jws 304\n");
     assert!(!home.path("reloaded").exists());
-}
-
-/// A certificate for the servers of this test: no CA's, and trusted by itself.
-fn certificate(home: &Home) {
-    let mut arguments = vec![
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-noenc",
-    ];
-    let names = format!("subjectAltName=DNS:{HOST},IP:127.0.0.1");
-    arguments.extend(["-days", "30", "-subj", "/CN=web", "-addext", &names]);
-    arguments.extend([
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-        "-keyout",
-        "server.key",
-        "-out",
-        "server.crt",
-    ]);
-    home.foreign("openssl", &arguments).ok();
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{HOST, Home, Server, files_below, finish, free_port, need, program};
+use crate::support::{EC, HOST, Home, Server, files_below, finish, free_port, need, program, self_signed};
 
 /// An ACME server on loopback that takes every host for whose it is said to be.
 struct PublicCa {
@@ -16,19 +16,7 @@ struct PublicCa {
 
 impl PublicCa {
     fn start(home: &Home) -> Self {
-        let mut made = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt"];
-        made.extend(["ec_paramgen_curve:P-256", "-noenc", "-days", "30"]);
-        made.extend([
-            "-subj",
-            "/CN=localhost",
-            "-keyout",
-            "acme.key",
-            "-out",
-            "acme.crt",
-        ]);
-        made.extend(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
-        made.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
-        home.foreign("openssl", &made).ok();
+        self_signed(home, "acme", "DNS:localhost,IP:127.0.0.1", 30, &EC);
         // Another may be faster on a port that was free.
         for _ in 0..5 {
             let [listen, management, http, tls] = std::array::from_fn(|_| free_port());

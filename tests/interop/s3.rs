@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Finished, HOST, Home, PKI, Server, copy_of, files_below, finish, free_port, need, program,
+    EC, Finished, HOST, Home, PKI, Server, copy_of, files_below, finish, free_port, need, program,
+    self_signed,
 };
 
 const PROGRAMS: [&str; 2] = ["moto_server", "openssl"];
@@ -374,26 +375,7 @@ fn a_store_of_ones_own_is_asked_by_https() {
         return;
     }
     let home = Home::staffed();
-    let names = format!("subjectAltName=DNS:{HOST},IP:127.0.0.1");
-    let mut arguments = vec![
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-noenc",
-    ];
-    arguments.extend(["-days", "30", "-subj", "/CN=store", "-addext", &names]);
-    arguments.extend([
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-        "-keyout",
-        "s3.key",
-        "-out",
-        "s3.crt",
-    ]);
-    home.foreign("openssl", &arguments).ok();
+    self_signed(&home, "s3", &format!("DNS:{HOST},IP:127.0.0.1"), 30, &EC);
     let [certificate, key] = ["s3.crt", "s3.key"].map(|file| home.path(file).display().to_string());
     let store = Store::start_with(&["-s", "-c", &certificate, "-k", &key]);
     let port = store.0.port;

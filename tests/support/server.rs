@@ -39,29 +39,24 @@ impl ServerCertificate {
             certificate: home.path("server.crt"),
             key: home.path("server.key"),
         };
-        let subject = format!("/CN={HOST}");
-        let names = format!("subjectAltName=DNS:{HOST}");
-        let mut arguments = vec![
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-noenc",
-        ];
-        arguments.extend(["-days", "3650", "-subj", &subject, "-addext", &names]);
-        // As servers' own certificates are: openssl would make it a CA's.
-        arguments.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
-        arguments.extend([
-            "-keyout",
-            made.key.to_str().unwrap(),
-            "-out",
-            made.certificate.to_str().unwrap(),
-        ]);
-        home.foreign("openssl", &arguments).ok();
+        self_signed(home, "server", &format!("DNS:{HOST}"), 3650, &EC);
         made
     }
+}
+
+/// How openssl makes a key of P-256.
+pub const EC: [&str; 4] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+
+/// Makes FILE.crt and FILE.key, for these subject alternative names.
+pub fn self_signed(home: &Home, file: &str, names: &str, days: u32, key: &[&str]) {
+    let [crt, key_file] = ["crt", "key"].map(|ending| format!("{file}.{ending}"));
+    let (names, days) = (format!("subjectAltName={names}"), days.to_string());
+    let mut arguments = vec!["req", "-x509", "-noenc", "-subj", "/CN=server", "-addext", &names];
+    // As servers' own certificates are: openssl would make it a CA's.
+    arguments.extend(["-addext", "basicConstraints=critical,CA:FALSE", "-days", &days]);
+    arguments.extend(["-keyout", &key_file, "-out", &crt]);
+    arguments.extend(key);
+    home.foreign("openssl", &arguments).ok();
 }
 
 /// A server that runs until it is dropped.

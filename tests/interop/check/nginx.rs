@@ -5,7 +5,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::{Follower, answers, canaries, check, codes};
-use crate::support::{HOST, Home, Server, ServerCertificate, copy_of, finish, free_port, need, program};
+use crate::support::{
+    EC, HOST, Home, Server, ServerCertificate, copy_of, finish, free_port, need, program, self_signed,
+};
 
 const PROGRAMS: [&str; 2] = ["nginx", "openssl"];
 /// Both versions of today, with suites of today.
@@ -231,19 +233,8 @@ fn old_versions_and_weak_suites_are_found_by_name() {
         return;
     }
     let home = Home::staffed();
-    let mut arguments = vec!["req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "3650"];
-    let (subject, names) = (format!("/CN={HOST}"), format!("subjectAltName=DNS:{HOST}"));
-    arguments.extend([
-        "-subj",
-        &subject,
-        "-addext",
-        &names,
-        "-keyout",
-        "server.key",
-        "-out",
-        "server.crt",
-    ]);
-    home.foreign("openssl", &arguments).ok();
+    let rsa = ["-newkey", "rsa:2048"];
+    self_signed(&home, "server", &format!("DNS:{HOST}"), 3650, &rsa);
     let weak = "ssl_protocols TLSv1 TLSv1.1 TLSv1.2; ssl_ciphers ALL:NULL:aNULL:@SECLEVEL=0;";
     let nginx = Nginx::start(&home, &[weak, RESUMES, DEMANDS]);
     let said = check(&home, nginx.port(), &["--no-canary"]).exits(3);
@@ -419,29 +410,7 @@ fn a_certificate_near_its_end_or_past_it_is_found() {
         return;
     }
     let home = Home::staffed();
-    let (subject, names) = (format!("/CN={HOST}"), format!("subjectAltName=DNS:{HOST}"));
-    let mut arguments = vec![
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-noenc",
-        "-days",
-        "3",
-    ];
-    arguments.extend([
-        "-subj",
-        &subject,
-        "-addext",
-        &names,
-        "-keyout",
-        "server.key",
-        "-out",
-        "server.crt",
-    ]);
-    home.foreign("openssl", &arguments).ok();
+    self_signed(&home, "server", &format!("DNS:{HOST}"), 3, &EC);
     let nginx = Nginx::start(&home, &[MODERN, RESUMES, DEMANDS, DENIES]);
     let said = check(&home, nginx.port(), &["--no-canary"]).exits(3);
     assert_eq!(codes(&said), ["certificate-ending"], "{said}");

@@ -1,0 +1,75 @@
+//! What the two CAs below the root have and do alike. For whom each may sign is not among it.
+
+use rand_core::CryptoRng;
+
+use super::root::{random_serial, sign_crl};
+use super::{AuthorityError, Chain, name};
+use crate::key::{PublicKey, SoftwareKey};
+use crate::model::{Authority, Revocation, Serial};
+use crate::x509::build::{self, Kind, Pointers, Template};
+use crate::x509::crl;
+
+/// A CA below the root with its key, unlocked.
+#[derive(Debug)]
+pub(super) struct Subordinate {
+    authority: Authority,
+    chain: Chain,
+    key: SoftwareKey,
+    base_url: Option<String>,
+}
+
+impl Subordinate {
+    pub fn open(
+        authority: Authority,
+        chain: Chain,
+        key: SoftwareKey,
+        base_url: Option<String>,
+    ) -> Result<Self, AuthorityError> {
+        if key.public_key() != chain.issuing().public_key() {
+            return Err(AuthorityError::KeyMismatch(name(authority)));
+        }
+        Ok(Self {
+            authority,
+            chain,
+            key,
+            base_url,
+        })
+    }
+
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// A certificate with a new serial number, in DER.
+    pub fn certify(
+        &self,
+        kind: Kind<'_>,
+        public_key: &PublicKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Serial, Vec<u8>), AuthorityError> {
+        let base_url = self.base_url.as_deref();
+        let template = Template {
+            serial: random_serial(rng),
+            public_key,
+            pointers: base_url.map(|url| Pointers::new(url, self.authority)),
+            kind,
+        };
+        let certificate = build::certificate(&template, self.chain.issuing(), &self.key)?;
+        Ok((template.serial, certificate.der().to_vec()))
+    }
+
+    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, AuthorityError> {
+        sign_crl(
+            name(self.authority),
+            self.chain.issuing(),
+            &self.key,
+            terms,
+            entries,
+        )
+    }
+
+    /// Signs octets by ES256 (RFC 7518 §3.4).
+    pub fn sign_es256(&self, octets: &[u8]) -> [u8; 64] {
+        self.key.sign_es256(octets)
+    }
+}
