@@ -5,16 +5,17 @@ use std::process::Stdio;
 use super::{Follower, answers, canaries, check_path, codes};
 use crate::support::{Home, Server, ServerCertificate, need, program};
 
-/// Reads the publication anew on SIGHUP. Its second argument: whether it asks the list at each request (`asks`), or what it does once
-/// somebody is revoked: it refuses every request, it closes every connection, or it does so for a second, as one that starts anew.
+/// Reads the publication anew on SIGHUP. Its second argument: whether it asks the list at each request (`asks`), resumes each session but
+/// once and gives no other for it (`once`), or what it does once somebody is revoked: it refuses every request, it closes every connection, or it does so for a second, as one that starts anew.
 const SERVER: &str = r#"
-const fs = require("fs"), https = require("https");
+const fs = require("fs"), https = require("https"), { constants } = require("crypto");
 const [home, asks, started] = process.argv.slice(2);
 const read = (name) => fs.readFileSync(home + "/public/" + name);
+const once = asks === "once" ? { maxVersion: "TLSv1.2", secureOptions: constants.SSL_OP_NO_TICKET } : {};
 const context = () => ({
   cert: fs.readFileSync("server.crt"), key: fs.readFileSync("server.key"),
   ca: [read("ca/root.crt"), read("ca/issuing.crt")], crl: [read("crl/root.pem"), read("crl/issuing.pem")],
-  requestCert: true, rejectUnauthorized: true,
+  requestCert: true, rejectUnauthorized: true, ...once,
 });
 const list = () => new Set(JSON.parse(fs.readFileSync(home + "/server/devices.json", "utf8")).devices.map((d) => d.serial));
 let devices = list();
@@ -46,6 +47,13 @@ const server = https.createServer(context(), (request, response) => {
     return pour();
   }
   response.end("hello\n");
+});
+const sessions = new Map();
+server.on("newSession", (id, session, done) => { if (asks === "once") sessions.set(id.toString("hex"), session); done(); });
+server.on("resumeSession", (id, done) => {
+  const session = sessions.get(id.toString("hex"));
+  sessions.delete(id.toString("hex"));
+  done(null, session || null);
 });
 server.on("connection", (socket) => { if (["closes", "restarts"].includes(asks) && shut()) socket.destroy(); });
 process.on("SIGHUP", readAgain);
@@ -95,6 +103,23 @@ fn a_connection_that_is_kept_alive_is_a_hole_where_no_list_is_asked() {
             .all(|answer| answer.ends_with("refused (HTTP 403)") || answer.ends_with("closed by the server")),
         "{said}"
     );
+}
+
+/// Who looks whether a session is resumed has used it.
+#[test]
+fn a_session_that_serves_once_is_a_hole_as_well() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let (node, _follower) = start(&home, "once");
+    let said = check_path(&home, node.port, "/", &[]).exits(3);
+    assert_eq!(
+        answers(&said, "revoked_resumed"),
+        ["TLS 1.2: resumed, let in (HTTP 200)"],
+        "{said}"
+    );
+    assert!(codes(&said).contains(&"revoked-resumed".to_owned()), "{said}");
 }
 
 #[test]
