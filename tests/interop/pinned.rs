@@ -52,6 +52,39 @@ fn androids_configuration_has_the_structure_that_android_reads() {
 }
 
 #[test]
+fn androids_configuration_is_valid_by_its_schema() {
+    if !need(&["xmllint", "node"]) {
+        return;
+    }
+    let home = Home::bare();
+    publish(
+        &home,
+        &[set(HOST, true, PINS), set("chat.acme.example", false, PINS)],
+    );
+    let schema = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/network-security-config.xsd"
+    );
+    let validate = |text: &str| {
+        std::fs::write(home.path("pins.xml"), text).unwrap();
+        home.foreign("xmllint", &["--noout", "--schema", schema, "pins.xml"])
+    };
+    let text = configuration(&home, "android", &[]);
+    validate(&text).ok();
+    validate(&configuration(&home, "android", &["--private-ca"])).ok();
+    for (what, other) in [
+        ("2027-11-22", "22.11.2027"),
+        ("digest=\"SHA-256\"", "digest=\"SHA-1\""),
+        (PINS[0], "AGPcI/fW"),
+        ("chat.acme.example", HOST),
+        ("domain-config", "domain"),
+    ] {
+        assert!(text.contains(what), "{what}");
+        validate(&text.replace(what, other)).exits(3);
+    }
+}
+
+#[test]
 fn ios_reads_the_keys_of_servers_alone() {
     if !need(&["python3", "node"]) {
         return;
