@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, HOST, Home, Server, free_port, need, program};
+use crate::support::{Finished, HOST, Home, Server, finish, free_port, need, program};
 
 const PINS: [&str; 2] = [
     "bv7Qf6J7AGO6D+aKkFHTIm0rmtq2MjTEOjVlPiL7Fd0=",
@@ -44,7 +44,7 @@ fn androids_configuration_has_the_structure_that_android_reads() {
             let expected = json!(["domain-config", { "cleartextTrafficPermitted": "false" }, "", [
                 ["domain", { "includeSubdomains": below }, host, []],
                 ["trust-anchors", {}, "", [["certificates", { "src": source }, "", []]]],
-                ["pin-set", { "expiration": "2027-11-22" }, "", pins],
+                ["pin-set", { "expiration": "2095-11-22" }, "", pins],
             ]]);
             assert_eq!(*domain, expected);
         }
@@ -73,7 +73,7 @@ fn androids_configuration_is_valid_by_its_schema() {
     validate(&text).ok();
     validate(&configuration(&home, "android", &["--private-ca"])).ok();
     for (what, other) in [
-        ("2027-11-22", "22.11.2027"),
+        ("2095-11-22", "22.11.2095"),
         ("digest=\"SHA-256\"", "digest=\"SHA-1\""),
         (PINS[0], "AGPcI/fW"),
         ("chat.acme.example", HOST),
@@ -113,7 +113,7 @@ fn trustkit_enforces_two_pins_or_more_until_a_day() {
     let text = configuration(&home, "trustkit", &[]);
     let host = json!({
         "TSKIncludeSubdomains": true, "TSKEnforcePinning": true,
-        "TSKExpirationDate": "2027-11-22", "TSKPublicKeyHashes": PINS,
+        "TSKExpirationDate": "2095-11-22", "TSKPublicKeyHashes": PINS,
     });
     let expected = json!({ "TSKConfiguration": { "TSKSwizzleNetworkDelegates": false, "TSKPinnedDomains": { HOST: host } } });
     assert_eq!(python(&home, PLIST, &text), expected);
@@ -132,7 +132,7 @@ fn okhttp_has_each_pin_for_the_host_and_where_so_published_for_those_below_until
     let text = configuration(&home, "okhttp", &["--private-ca"]);
     let mut expected = String::new();
     for (host, below) in [(HOST, true), ("chat.acme.example", false)] {
-        expected.push_str("    if (now < Instant.parse(\"2027-11-22T10:00:00Z\")) {\n");
+        expected.push_str("    if (now < Instant.parse(\"2095-11-22T10:00:00Z\")) {\n");
         for pin in PINS {
             writeln!(expected, "        pins.add(\"{host}\", \"sha256/{pin}\")").unwrap();
             if below {
@@ -195,6 +195,66 @@ fn curl_goes_on_with_the_pinned_keys_only() {
         keys[0].pin, keys[1].pin
     );
     assert!(text.ends_with(&pinned), "{text}");
+}
+
+/// OkHttp's own client, with what is printed: the same story, and after the day the pins are left aside.
+const OKHTTP: &str = r#"
+import java.security.cert.*
+import java.time.Instant
+import okhttp3.*
+import okhttp3.tls.HandshakeCertificates
+
+fun main(arguments: Array<String>) {
+    val known = CertificateFactory.getInstance("X.509").generateCertificate(root.byteInputStream()) as X509Certificate
+    val trust = HandshakeCertificates.Builder().addTrustedCertificate(known).build()
+    for (argument in arguments) {
+        val (day, url) = argument.split(" ")
+        val client = OkHttpClient.Builder().sslSocketFactory(trust.sslSocketFactory(), trust.trustManager())
+            .dns { listOf(java.net.InetAddress.getByName("127.0.0.1")) }
+            .certificatePinner(certificatePinner(Instant.parse(day))).build()
+        val said = try {
+            client.newCall(Request.Builder().url(url).build()).execute().use { it.code().toString() }
+        } catch (error: javax.net.ssl.SSLPeerUnverifiedException) {
+            error.message!!.lines()[0]
+        }
+        println(said)
+    }
+}
+"#;
+
+#[test]
+fn okhttp_goes_on_with_the_pinned_keys_only_until_the_day() {
+    if !need(&["kotlinc", "java", "openssl", "sh", "node"]) {
+        return;
+    }
+    let home = Home::new();
+    let keys = ["today", "tomorrow", "other"].map(|name| Key::make(&home, name));
+    publish(&home, &[set(HOST, false, [&keys[0].pin, &keys[1].pin])]);
+    let printed = configuration(&home, "okhttp", &["--private-ca"]);
+    std::fs::write(home.path("Pins.kt"), printed).unwrap();
+    std::fs::write(home.path("Main.kt"), OKHTTP).unwrap();
+    let jars = ["okhttp", "okhttp-tls", "okio", "bcprov"].map(|jar| format!("/usr/share/java/{jar}.jar"));
+    let mut compile = program("kotlinc");
+    compile.args(["Pins.kt", "Main.kt", "-include-runtime", "-d", "app.jar", "-cp"]);
+    compile.arg(jars.join(":")).current_dir(home.path(""));
+    finish(&mut compile, b"").ok();
+
+    let servers = keys.each_ref().map(|key| key.serve(&home));
+    let [today, tomorrow, other] = servers
+        .each_ref()
+        .map(|server| format!("https://{HOST}:{}/", server.port));
+    let asked = [
+        format!("2026-11-22T00:00:00Z {today}"),
+        format!("2026-11-22T00:00:00Z {tomorrow}"),
+        format!("2095-11-22T09:59:59Z {other}"),
+        format!("2095-11-22T10:00:01Z {other}"),
+    ];
+    let path = format!("app.jar:{}", jars.join(":"));
+    let mut arguments = vec!["-cp", &path, "MainKt"];
+    arguments.extend(asked.iter().map(String::as_str));
+    let said = home.foreign("java", &arguments).ok();
+    let expected = ["200", "200", "Certificate pinning failure!", "200"];
+    assert_eq!(said.stdout.lines().collect::<Vec<_>>(), expected, "{said}");
 }
 
 /// A server's key, with a certificate of the home's root for it.
@@ -265,7 +325,7 @@ fn set(host: &str, below: bool, pins: [&str; 2]) -> Value {
         .zip(roles)
         .map(|(pin, role)| json!({ "pin": pin, "role": role, "since": "2026-11-01T00:00:00Z" }))
         .collect();
-    json!({ "host": host, "include_subdomains": below, "expires": "2027-11-22T10:00:00Z", "pins": pins })
+    json!({ "host": host, "include_subdomains": below, "expires": "2095-11-22T10:00:00Z", "pins": pins })
 }
 
 /// Signs pin sets of these keys as the home would: `node sign.cjs` with the key of the issuing CA.
@@ -283,7 +343,8 @@ fs.writeFileSync("home/public/pins/pins.jws", signed + "." + encoded(signature))
 
 fn publish(home: &Home, sets: &[Value]) {
     std::fs::create_dir_all(home.public("pins")).unwrap();
-    let text = json!({ "version": 1, "number": 7, "iat": 1_795_000_000, "exp": 1_900_000_000, "sets": sets });
+    let text =
+        json!({ "version": 1, "number": 7, "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "sets": sets });
     std::fs::write(home.public("pins/pins.json"), text.to_string()).unwrap();
     home.foreign("node", &["-e", SIGN]).ok();
 }
