@@ -1,7 +1,8 @@
 // OkHttp: the servers that this app talks to, by their keys. Written by `pki config okhttp`.
 //
 // OkHttp refuses a server none of whose chain has one of these keys. It knows no expiry: an app that stays out in the field must
-// leave the pins aside after their date, as below, or it is locked out for good once the keys have gone.
+// leave the pins aside after their date, as below, or it is locked out for good once the keys have gone. `**.`, the hosts below, it
+// knows from version 4.3 on.
 {% if private %}
 //
 // The servers' certificates are of this PKI: OkHttp does not trust its root by itself. Give the client a trust manager that does
