@@ -24,10 +24,9 @@
 use super::StoreError;
 use super::ledger::{Entry, Position};
 use super::map::{Map, Writes};
+use super::octets::{Fields, corrupt, read_record, read_revocation, reason_octet, seconds, write_record};
 use crate::model::event::{Issued, KeySource};
-use crate::model::{
-    Address, Authority, Employee, Event, Fact, Reason, Record, Revocation, Serial, State, Time, Validity,
-};
+use crate::model::{Address, Authority, Employee, Event, Fact, Record, Revocation, Serial, State, Time};
 use sha2::{Digest, Sha256};
 
 /// The last CRL of an authority, as the ledger has it.
@@ -69,10 +68,6 @@ pub(super) const SERVERS_REVOKED: u8 = b'w';
 
 pub(super) fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
     [&[kind], rest].concat()
-}
-
-pub(super) fn corrupt(what: &str) -> StoreError {
-    StoreError::Index(format!("its entry for {what} cannot be read"))
 }
 
 impl Index {
@@ -452,128 +447,12 @@ impl Pending<'_> {
     }
 }
 
-pub(super) fn seconds(time: Time) -> [u8; 8] {
-    time.unix().to_be_bytes()
-}
-
-pub(super) fn reason_octet(reason: Reason) -> u8 {
-    match reason {
-        Reason::Unspecified => 0,
-        Reason::Lost => 1,
-        Reason::Stolen => 2,
-        Reason::Compromised => 3,
-        Reason::Left => 4,
-        Reason::Replaced => 5,
-    }
-}
-
-fn reason(octet: u8) -> Option<Reason> {
-    Reason::ALL
-        .into_iter()
-        .find(|reason| reason_octet(*reason) == octet)
-}
-
-fn write_record(record: &Record) -> Vec<u8> {
-    let (state, at, why) = match record.state {
-        State::Undelivered => (0, Time::from_unix(0), 0),
-        State::Active => (1, Time::from_unix(0), 0),
-        State::Superseded => (2, Time::from_unix(0), 0),
-        State::Revoked { at, reason } => (3, at, reason_octet(reason)),
-    };
-    [
-        &record.seq.to_be_bytes()[..],
-        &record.offset.to_be_bytes(),
-        &seconds(record.validity.not_before),
-        &seconds(record.validity.not_after),
-        &[state],
-        &seconds(at),
-        &[why],
-        &record.spki_sha256,
-        &record.certificate_sha256,
-        record.address.to_string().as_bytes(),
-    ]
-    .concat()
-}
-
-fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreError> {
-    let mut fields = Fields(value);
-    let mut read = || {
-        let (seq, offset) = (fields.number()?, fields.number()?);
-        let validity = Validity {
-            not_before: fields.time()?,
-            not_after: fields.time()?,
-        };
-        let (state, at, why) = (fields.octet()?, fields.time()?, fields.octet()?);
-        let state = match state {
-            0 => State::Undelivered,
-            1 => State::Active,
-            2 => State::Superseded,
-            3 => State::Revoked {
-                at,
-                reason: reason(why)?,
-            },
-            _ => return None,
-        };
-        let (spki_sha256, certificate_sha256) = (fields.array()?, fields.array()?);
-        let address = std::str::from_utf8(fields.0).ok()?.parse().ok()?;
-        Some(Record {
-            serial,
-            address,
-            validity,
-            state,
-            spki_sha256,
-            certificate_sha256,
-            seq,
-            offset,
-        })
-    };
-    read().ok_or_else(|| corrupt("a record"))
-}
-
-/// A revocation, and the end of its certificate where that is known.
-fn read_revocation(serial: Serial, value: &[u8]) -> Result<(Revocation, Option<Time>), StoreError> {
-    let mut fields = Fields(value);
-    let mut read = || {
-        let revocation = Revocation {
-            serial,
-            at: fields.time()?,
-            reason: reason(fields.octet()?)?,
-        };
-        let not_after = fields.time()?;
-        Some((revocation, Some(not_after).filter(|end| *end != Time::MAX)))
-    };
-    read().ok_or_else(|| corrupt("a revocation"))
-}
-
-/// Fixed-width fields, taken off one by one.
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
-
-impl Fields<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*head)
-    }
-
-    fn octet(&mut self) -> Option<u8> {
-        self.array().map(|[octet]| octet)
-    }
-
-    pub(super) fn number(&mut self) -> Option<u64> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    pub(super) fn time(&mut self) -> Option<Time> {
-        self.array().map(i64::from_be_bytes).map(Time::from_unix)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::model::{Form, Platform, Span};
+    use crate::model::{Form, Platform, Reason, Span, Validity};
 
     /// The life of three certificates: one replaced, one lost, and one lost while it was never delivered.
     fn lives() -> Vec<Entry> {

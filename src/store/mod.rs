@@ -11,6 +11,7 @@ mod head;
 mod index;
 mod ledger;
 mod map;
+mod octets;
 mod open;
 mod servers;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::StoreError;
-use super::index::{Fields, Index, Pending, SERVERS_REVOKED, corrupt, key, reason_octet, seconds};
+use super::index::{Index, Pending, SERVERS_REVOKED, key};
+use super::octets::{Fields, corrupt, reason_octet, seconds};
 use crate::model::server::{Certifier, Origin, ServerCertificate};
 use crate::model::{Event, Fact, Host, Revocation, Serial, Server, ServerKey, Time};
 

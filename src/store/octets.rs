@@ -1,0 +1,127 @@
+//! How the index writes what it remembers: fixed widths, the highest octet first, text at the end.
+
+use super::StoreError;
+use crate::model::{Reason, Record, Revocation, Serial, State, Time, Validity};
+
+pub(super) fn corrupt(what: &str) -> StoreError {
+    StoreError::Index(format!("its entry for {what} cannot be read"))
+}
+
+pub(super) fn seconds(time: Time) -> [u8; 8] {
+    time.unix().to_be_bytes()
+}
+
+pub(super) fn reason_octet(reason: Reason) -> u8 {
+    match reason {
+        Reason::Unspecified => 0,
+        Reason::Lost => 1,
+        Reason::Stolen => 2,
+        Reason::Compromised => 3,
+        Reason::Left => 4,
+        Reason::Replaced => 5,
+    }
+}
+
+fn reason(octet: u8) -> Option<Reason> {
+    Reason::ALL
+        .into_iter()
+        .find(|reason| reason_octet(*reason) == octet)
+}
+
+pub(super) fn write_record(record: &Record) -> Vec<u8> {
+    let (state, at, why) = match record.state {
+        State::Undelivered => (0, Time::from_unix(0), 0),
+        State::Active => (1, Time::from_unix(0), 0),
+        State::Superseded => (2, Time::from_unix(0), 0),
+        State::Revoked { at, reason } => (3, at, reason_octet(reason)),
+    };
+    [
+        &record.seq.to_be_bytes()[..],
+        &record.offset.to_be_bytes(),
+        &seconds(record.validity.not_before),
+        &seconds(record.validity.not_after),
+        &[state],
+        &seconds(at),
+        &[why],
+        &record.spki_sha256,
+        &record.certificate_sha256,
+        record.address.to_string().as_bytes(),
+    ]
+    .concat()
+}
+
+pub(super) fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreError> {
+    let mut fields = Fields(value);
+    let mut read = || {
+        let (seq, offset) = (fields.number()?, fields.number()?);
+        let validity = Validity {
+            not_before: fields.time()?,
+            not_after: fields.time()?,
+        };
+        let (state, at, why) = (fields.octet()?, fields.time()?, fields.octet()?);
+        let state = match state {
+            0 => State::Undelivered,
+            1 => State::Active,
+            2 => State::Superseded,
+            3 => State::Revoked {
+                at,
+                reason: reason(why)?,
+            },
+            _ => return None,
+        };
+        let (spki_sha256, certificate_sha256) = (fields.array()?, fields.array()?);
+        let address = std::str::from_utf8(fields.0).ok()?.parse().ok()?;
+        Some(Record {
+            serial,
+            address,
+            validity,
+            state,
+            spki_sha256,
+            certificate_sha256,
+            seq,
+            offset,
+        })
+    };
+    read().ok_or_else(|| corrupt("a record"))
+}
+
+/// A revocation, and the end of its certificate where that is known.
+pub(super) fn read_revocation(
+    serial: Serial,
+    value: &[u8],
+) -> Result<(Revocation, Option<Time>), StoreError> {
+    let mut fields = Fields(value);
+    let mut read = || {
+        let revocation = Revocation {
+            serial,
+            at: fields.time()?,
+            reason: reason(fields.octet()?)?,
+        };
+        let not_after = fields.time()?;
+        Some((revocation, Some(not_after).filter(|end| *end != Time::MAX)))
+    };
+    read().ok_or_else(|| corrupt("a revocation"))
+}
+
+/// Fixed-width fields, taken off one by one.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+
+impl Fields<'_> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    pub(super) fn octet(&mut self) -> Option<u8> {
+        self.array().map(|[octet]| octet)
+    }
+
+    pub(super) fn number(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    pub(super) fn time(&mut self) -> Option<Time> {
+        self.array().map(i64::from_be_bytes).map(Time::from_unix)
+    }
+}
