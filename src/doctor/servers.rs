@@ -1,6 +1,7 @@
 //! What is wrong with the company's servers, as far as the home knows.
 
-use super::{Finding, Severity, store_finding};
+use super::ledger::unreadable;
+use super::{Finding, Severity};
 use crate::home::private;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, Origin};
@@ -14,7 +15,7 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
     let servers = match session.store.servers() {
         Ok(servers) => servers,
         Err(error) => {
-            findings.push(store_finding(&error));
+            findings.push(unreadable(&error));
             return;
         }
     };

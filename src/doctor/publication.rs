@@ -1,0 +1,59 @@
+//! What is wrong with the publication: whether it is what the ledger says, and goes where it should.
+
+use super::{Finding, Severity};
+use crate::operate::{self, OperateError, Session};
+use crate::publish::{Stray, StrayKind};
+
+pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
+    findings.extend(operate::strays(session).iter().map(stray));
+    findings.extend(operate::unwritable(session).into_iter().map(|(place, error)| {
+        Finding::new(
+            "target-unwritable",
+            Severity::Warning,
+            format!("{place} cannot be published to: {error}"),
+            "give it, and what is in it, to the account that runs pki (chown -R)",
+        )
+    }));
+    match operate::behind(session) {
+        Ok(reasons) => findings.extend(reasons.into_iter().map(|reason| {
+            Finding::new(
+                "publication-behind",
+                Severity::Warning,
+                format!("the publication is not what the ledger says: {reason}"),
+                "pki publish",
+            )
+        })),
+        Err(error) => {
+            let remedy = if let OperateError::Rejected(rejected) = &error {
+                rejected.remedy()
+            } else {
+                "pki publish"
+            };
+            findings.push(Finding::new("publication", Severity::Error, error, remedy));
+        }
+    }
+}
+
+/// The path is quoted: whoever may write there names files as he likes, escape sequences for the terminal included.
+fn stray(Stray { path, kind }: &Stray) -> Finding {
+    match kind {
+        StrayKind::Key => Finding::new(
+            "key-published",
+            Severity::Error,
+            format!("{path:?} holds a private key and is in a publication's directory, for others to read"),
+            "remove it, and revoke whose it is with `pki revoke`: it may have been fetched",
+        ),
+        StrayKind::Link => Finding::new(
+            "stray",
+            Severity::Note,
+            format!("{path:?} is a link in a publication's directory, and pki follows none there"),
+            "remove the link, not what it leads to",
+        ),
+        StrayKind::Other => Finding::new(
+            "stray",
+            Severity::Note,
+            format!("{path:?} is in a publication's directory and no part of it"),
+            "move it elsewhere: that directory is the publication's alone",
+        ),
+    }
+}
