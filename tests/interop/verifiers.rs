@@ -1,6 +1,6 @@
 //! The reference verifiers of `pins.jws` against tokens signed by everybody who should not have: each says why it refuses.
 
-use crate::support::{Finished, Home, finish, need, program};
+use crate::support::{Finished, Home, finish, need, need_swift_grammar, program};
 
 /// Makes the tokens, `cases/NAME.jws`, each with a key and a certificate of the directory.
 const FORGE: &str = r#"
@@ -193,6 +193,35 @@ fn kotlin_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
         );
     }
 }
+
+/// No compiler of Swift comes with Debian 12: this says that it is Swift, and not that it is right.
+#[test]
+fn the_verifier_in_swift_is_swift() {
+    if !need_swift_grammar() {
+        return;
+    }
+    let home = Home::bare();
+    let verifier = home.run(&["config", "verify-swift"]).stdout;
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python");
+    let errors = |text: &str| {
+        home.foreign_given(python, &["-c", PARSE], text.as_bytes())
+            .ok()
+            .stdout
+    };
+    assert_eq!(errors(&verifier), "");
+    assert_ne!(errors(&verifier.replacen("guard", "guard guard", 1)), "");
+}
+
+/// Prints where a text is no Swift.
+const PARSE: &str = r#"
+import sys, tree_sitter, tree_sitter_swift
+def errors(node):
+    if node.type == "ERROR" or node.is_missing:
+        print(node.start_point, node.type)
+    for child in node.children:
+        errors(child)
+errors(tree_sitter.Parser(tree_sitter.Language(tree_sitter_swift.language())).parse(sys.stdin.buffer.read()).root_node)
+"#;
 
 fn judge(name: &str, why: Option<&str>, said: &Finished) {
     match why {

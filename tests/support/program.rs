@@ -30,14 +30,24 @@ pub fn envoy() -> Command {
 
 /// The one of the virtual environment of this package, or the one on the path.
 fn envoy_program() -> Option<PathBuf> {
-    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/lib");
-    let own = std::fs::read_dir(library).ok().and_then(|entries| {
-        entries
-            .filter_map(Result::ok)
-            .map(|python| python.path().join("site-packages/envoy/_bin/envoy"))
-            .find(|file| file.is_file())
-    });
-    own.or_else(|| found("envoy"))
+    site_package("envoy/_bin/envoy").or_else(|| found("envoy"))
+}
+
+/// As [`need`], for the grammar of Swift, which comes in a package of Python's.
+pub fn need_swift_grammar() -> bool {
+    there_or_skipped(
+        site_package("tree_sitter_swift/__init__.py").is_some(),
+        "tree-sitter-swift",
+    )
+}
+
+/// A file of a package in the virtual environment of this package.
+fn site_package(file: &str) -> Option<PathBuf> {
+    let pythons = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/lib")).ok()?;
+    pythons
+        .filter_map(Result::ok)
+        .map(|python| python.path().join("site-packages").join(file))
+        .find(|file| file.is_file())
 }
 
 fn there_or_skipped(there: bool, program: &str) -> bool {
