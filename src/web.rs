@@ -75,7 +75,7 @@ pub fn seconds(date: &str) -> Option<i64> {
 /// The certificates of a file in PEM.
 fn private(path: &Path) -> Result<Vec<Certificate<'static>>, NoTrust> {
     let empty = |why: &dyn std::fmt::Display| NoTrust::Empty(format!("{}: {why}", path.display()));
-    let text = disk::read(path, LONGEST_STORE)?;
+    let text = disk::read_given(path, LONGEST_STORE)?;
     let mut found = Vec::new();
     for item in ureq::tls::parse_pem(&text) {
         let PemItem::Certificate(certificate) = item.map_err(|error| empty(&error))? else {

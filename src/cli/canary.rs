@@ -81,7 +81,7 @@ impl ServerArgs {
             trust.add(&certificate);
         }
         if let Some(path) = &self.ca {
-            let octets = disk::read(path, LONGEST)?;
+            let octets = disk::read_given(path, LONGEST)?;
             let mut named = CertificateDer::pem_slice_iter(&octets)
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|why| {

@@ -97,6 +97,12 @@ impl Failure {
         if [Kind::StorageFull, Kind::QuotaExceeded, Kind::ReadOnlyFilesystem].contains(&kind) {
             return failure.hint("free some room or mend the disk, then run the command again");
         }
+        if kind == Kind::NotFound {
+            return failure.hint("look at how it is written, and in which directory this runs");
+        }
+        if kind == Kind::TimedOut {
+            return failure.hint("name a file, or start first what writes to it");
+        }
         failure
     }
 
