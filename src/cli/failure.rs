@@ -313,6 +313,10 @@ impl From<FetchError> for Failure {
                 .hint("name that root; for another PKI, another directory: --out DIR"),
             E::OtherArea { .. } => refused("area").hint("each half needs a directory of its own: --out DIR"),
             E::Taken { .. } => refused("place").hint("move it away, or name another with --out DIR"),
+            E::InHome { .. } => refused("place").hint("name a directory elsewhere with --out DIR"),
+            E::HomeInside { .. } => {
+                refused("place").hint("move the home away: what a fetch has put there, the next one removes with all that is in it")
+            }
             E::NoName(_) => refused("place").hint("name a directory with --out DIR"),
             E::Forgotten { .. } => refused("state")
                 .hint("restore it; if this is to be the first fetch, remove the directory that it was in, and what --out names"),

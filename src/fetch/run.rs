@@ -44,9 +44,7 @@ pub fn fetch(order: &Order<'_>) -> Result<Fetched, Stopped> {
     };
     let outcome = run.bring();
     let endings = run.state.as_ref().map(|state| ends::near(state, order.now));
-    if run.state.is_none() {
-        run.place.forget();
-    } else if let (Err(_), Some(mut state)) = (&outcome, run.state.clone().filter(|_| !order.is_trial))
+    if let (Err(_), Some(mut state)) = (&outcome, run.state.clone().filter(|_| !order.is_trial))
         && run.is_settled(&state)
     {
         // The error is told; whether this worked is known by what is remembered.
