@@ -182,7 +182,6 @@ impl Run<'_> {
         }
         gone.retain(|name, _| !content.crls.contains_key(name));
         let since = old.filter(|old| old.valid_until == manifest.valid_until);
-        let is_new = self.order.exec.is_some() && !changed.is_empty();
         let state = State {
             version: 1,
             area: manifest.area,
@@ -201,7 +200,8 @@ impl Run<'_> {
             files: stamps,
             source: self.order.source.to_string(),
             validator: announced.validator,
-            exec_pending: is_new || old.is_some_and(|old| old.exec_pending),
+            // Also where there is no command this time: whoever reads the files has not been told of them.
+            exec_pending: !changed.is_empty() || old.is_some_and(|old| old.exec_pending),
         };
         if self.order.is_trial {
             self.place.discard(version)?;

@@ -19,7 +19,7 @@ fn fetch(forge: &Forge, server: &HttpsServer, more: &[&str]) -> Finished {
 fn at(behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> (Forge, HttpsServer) {
     let forge = Forge::new();
     forge.publish(&forge.public(5));
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
     forge.publish(&forge.public(6));
     let server = HttpsServer::start(&forge, behaviour);
     (forge, server)
@@ -47,7 +47,7 @@ fn what_is_not_new_is_asked_for_once() {
     let forge = Forge::new();
     forge.publish(&forge.public(5));
     let server = HttpsServer::start(&forge, |_| Answer::Tagged);
-    fetch(&forge, &server, &[]).ok();
+    fetch(&forge, &server, &["--exec", "true"]).ok();
     assert!(forge.holds(&forge.public(5)));
     let first = server.asked();
     assert_eq!(first.len(), 12, "{first:?}");
@@ -64,7 +64,7 @@ fn what_is_not_new_is_asked_for_once() {
 
     // Of a new one only what has changed is read.
     forge.publish(&forge.public(6));
-    fetch(&forge, &server, &[]).ok();
+    fetch(&forge, &server, &["--exec", "true"]).ok();
     let paths: Vec<String> = server.asked().into_iter().map(|asked| asked.path).collect();
     assert_eq!(
         paths,
@@ -80,7 +80,7 @@ fn what_is_not_new_is_asked_for_once() {
 
     // What is damaged here is no answer to "is it still the same?".
     std::fs::remove_file(forge.path("out/crl/root.crl")).unwrap();
-    fetch(&forge, &server, &[]).ok();
+    fetch(&forge, &server, &["--exec", "true"]).ok();
     assert!(forge.holds(&forge.public(6)));
     assert_eq!(server.asked()[0].etag, None);
 }

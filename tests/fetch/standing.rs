@@ -359,6 +359,25 @@ fn a_command_that_fails_is_run_again_by_the_next_fetch_and_by_a_refused_one() {
 }
 
 #[test]
+fn what_came_without_a_command_is_acted_on_by_the_next_fetch_that_has_one() {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    // By hand, before there was a timer.
+    forge.fetch(&[]).ok();
+    forge.fetch(&[]).ok();
+    let said = forge.fetch(&[&RUN[..], &["--json"]].concat()).ok().json();
+    assert_eq!((said["exec"].as_str(), runs(&forge)), (Some("done"), 1), "{said}");
+    forge.fetch(&RUN).ok();
+    assert_eq!(runs(&forge), 1);
+    // And by hand between two of its runs; the next one is refused, and what is in place is good.
+    forge.publish(&forge.public(6));
+    forge.fetch(&[]).ok();
+    forge.publish(&forge.public(4));
+    forge.fetch(&RUN).exits(1);
+    assert_eq!(runs(&forge), 2);
+}
+
+#[test]
 fn what_a_command_says_goes_to_stderr() {
     let forge = Forge::new();
     forge.publish(&forge.public(5));
