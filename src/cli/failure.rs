@@ -14,6 +14,7 @@ use crate::model::profile::Refusal;
 use crate::operate::OperateError;
 use crate::publish::{BucketError, TargetError};
 use crate::store::StoreError;
+use crate::web::Trouble;
 
 /// What to do about an issuing CA that ends.
 const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
@@ -333,8 +334,25 @@ impl From<FetchError> for Failure {
                     SourceError::Redirect { .. } => failure.hint("name the address that it leads to, if it is the right one"),
                     SourceError::Slow(_) => failure.hint("try again, or give it longer with --timeout 5m"),
                     SourceError::NoTrust(_) => failure.hint("name the certificates to trust with --ca FILE"),
-                    SourceError::Network(_) => failure
-                        .hint("see whether the server runs and this machine trusts its certificate (--ca FILE for a private CA)"),
+                    SourceError::Network(trouble) => failure.hint(match trouble {
+                        Trouble::NoAddress { .. } => {
+                            "look at how it is written; what the name service does not know, --resolve HOST:PORT:ADDR does"
+                        }
+                        Trouble::NobodyListens(_) => "see whether the server runs, and on which port",
+                        Trouble::Untrusted { ca: None, .. } => {
+                            "if that is your own CA, give its certificate with --ca FILE; if not, find out who answers there"
+                        }
+                        Trouble::Untrusted { ca: Some(_), .. } => {
+                            "--ca takes the certificate of the CA that issued the web server's, which is not the PKI's root; \
+                             if it has that, find out who answers there"
+                        }
+                        Trouble::OtherHost { .. } => "name the host as the certificate does: --resolve HOST:PORT:ADDR says where it is",
+                        Trouble::Ended(_) => "renew the web server's certificate; is this clock right?",
+                        Trouble::NotYet(_) => "set the clocks of both machines",
+                        Trouble::Unfit(_) => "give the web server a certificate of its own, for servers",
+                        Trouble::NotTls(_) => "name the port where the server speaks https, as https://HOST:8443/",
+                        Trouble::Broken(_) => "try again; if it stays, look at the server's log",
+                    }),
                     SourceError::Disk(_) | SourceError::Status(_) | SourceError::TooLong(_) => {
                         failure.hint("look at what is served there")
                     }

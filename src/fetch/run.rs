@@ -80,8 +80,11 @@ impl Run<'_> {
                 });
             }
         }
-        let source = Source::open(self.order.source, self.order.ca, self.deadline)
-            .map_err(|why| self.unavailable("", why))?;
+        let Order {
+            source, ca, resolve, ..
+        } = self.order;
+        let source =
+            Source::open(source, *ca, resolve, self.deadline).map_err(|why| self.unavailable("", why))?;
         if !self.order.is_trial {
             let current = self.place.current()?;
             self.sweep(current.as_deref())?;
