@@ -122,6 +122,8 @@ pub struct Lock {
 
 /// The file that makes a directory a home.
 pub const LEDGER: &str = "ledger.jsonl";
+/// What it is told.
+const CONFIG: &str = "pki.toml";
 /// The longest configuration or certificate that is read.
 const SMALL_FILE: u64 = 1 << 20;
 
@@ -140,7 +142,7 @@ impl Home {
             Err(_) if !path.exists() => return Err(HomeError::Missing(shown())),
             Ok(_) | Err(_) => {}
         }
-        for file in [LEDGER, "pki.toml", "issuing/issuing.crt", "root/root.crt"] {
+        for file in [LEDGER, CONFIG, "issuing/issuing.crt", "root/root.crt"] {
             if !path.join(file).is_file() {
                 return Err(HomeError::NotAHome(shown(), file));
             }
@@ -148,7 +150,7 @@ impl Home {
         if let Some(exposed) = exposed(path)?.into_iter().next() {
             return Err(exposed.into());
         }
-        let config_path = path.join("pki.toml");
+        let config_path = path.join(CONFIG);
         let text = disk::read(&config_path, SMALL_FILE)?;
         let config = std::str::from_utf8(&text)
             .map_err(|_| InvalidConfig::Syntax("the file is not UTF-8".into()))
@@ -380,6 +382,11 @@ impl Home {
         }
         Ok(())
     }
+}
+
+/// Whether a directory is a home, be it a damaged one.
+pub fn is_home(directory: &Path) -> bool {
+    [LEDGER, CONFIG].iter().all(|file| directory.join(file).is_file())
 }
 
 /// The text of a file that is private.

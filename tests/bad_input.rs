@@ -1425,6 +1425,53 @@ fn files_that_cannot_be_shown() {
 }
 
 #[test]
+fn pipes_that_nobody_writes_to() {
+    if !need(&["mkfifo", "bash"]) {
+        return;
+    }
+    let home = Home::staffed();
+    home.foreign("mkfifo", &["-m", "600", "pipe"]).ok();
+    let url = "https://127.0.0.1:1/";
+    let all = [
+        &["show", "pipe"][..],
+        &["issue", "--from", "pipe"],
+        &["issue", "bob", "--csr", "pipe"],
+        &["publish", "--unlock", "--passphrase-file", "pipe"],
+        &["check", url, "--cert", "pipe", "--key", "pipe"],
+        &["check", url, "--no-canary", "--ca", "pipe"],
+        &["fetch", "home/public", "--root", "pipe", "--out", "out"],
+        &["root", "sign", "pipe", "--root", "home/root"],
+        &["ca", "install", "pipe"],
+    ];
+    let refused = |arguments: &[&str]| {
+        let begun = Instant::now();
+        let told = finish(&mut home.pki(arguments), b"");
+        let why = "it is a pipe that nobody writes to";
+        assert!(
+            matches!(told.code, Some(1 | 4)) && told.stderr.contains(why),
+            "{arguments:?}: {told}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(20), "{arguments:?}: {told}");
+        assert!(told.stderr.lines().count() >= 2, "no hint: {told}");
+    };
+    // At once, for each waits a moment for somebody to come.
+    std::thread::scope(|scope| {
+        for arguments in all {
+            scope.spawn(move || refused(arguments));
+        }
+    });
+    // What a shell hands over is read to its end, be it slow.
+    let pki = support::PKI;
+    let slow = format!("{pki} show <(sleep 3; cat home/root/root.crt)");
+    let quick = format!("{pki} show <(cat home/root/root.crt)");
+    let piped = format!("cat home/root/root.crt | {pki} show /dev/stdin");
+    for script in [slow, quick, piped] {
+        let told = home.foreign("bash", &["-c", &script]).ok();
+        assert!(told.stdout.starts_with("certificate of a CA"), "{script}: {told}");
+    }
+}
+
+#[test]
 fn what_is_no_home() {
     let home = Home::new();
     std::fs::create_dir(home.path("empty")).unwrap();

@@ -27,7 +27,7 @@ pub use forgery::{Forged, ForgeryError, forge, identity};
 pub use meet::{Expected, Met, meet};
 pub use question::{ask_once, question};
 pub use trial::{Depth, Identities, Interrupted, Trial, Watch};
-pub use url::{InvalidResolve, InvalidUrl, Resolve, Url};
+pub use url::{InvalidUrl, Url};
 pub use wire::{Server, Unreachable};
 
 use std::net::SocketAddr;

@@ -1,7 +1,6 @@
-//! What is to be checked: an https URL; and where its host is, where the name service does not say.
+//! What is to be checked: an https URL.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use rustls::pki_types::ServerName;
@@ -149,53 +148,6 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// `HOST:PORT:ADDR`, as curl has it: where that host is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolve {
-    host: String,
-    port: u16,
-    address: IpAddr,
-}
-
-/// A text that is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is not HOST:PORT:ADDR such as api.acme.example:443:192.0.2.7")]
-pub struct InvalidResolve(String);
-
-impl Resolve {
-    /// The address, where this is about the host of that URL.
-    pub fn address_for(&self, url: &Url) -> Option<IpAddr> {
-        (self.host == url.host() && self.port == url.port()).then_some(self.address)
-    }
-}
-
-impl fmt::Display for Resolve {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.host, self.port, self.address)
-    }
-}
-
-impl FromStr for Resolve {
-    type Err = InvalidResolve;
-
-    fn from_str(text: &str) -> Result<Self, InvalidResolve> {
-        let parse = || {
-            let (host, rest) = text.split_once(':')?;
-            let (port, address) = rest.split_once(':')?;
-            let bare = address
-                .strip_prefix('[')
-                .and_then(|address| address.strip_suffix(']'))
-                .unwrap_or(address);
-            Some(Self {
-                host: Some(host.to_ascii_lowercase()).filter(|host| !host.is_empty())?,
-                port: port.parse().ok().filter(|port| *port != 0)?,
-                address: bare.parse().ok()?,
-            })
-        };
-        parse().ok_or_else(|| InvalidResolve(quoted(text)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,28 +219,6 @@ mod tests {
                 "{text}: {told}"
             );
             assert!(!told.contains("secret"), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_host_is_looked_up_where_the_operator_says() {
-        let resolve: Resolve = "API.acme.example:8443:127.0.0.1".parse().unwrap();
-        let at = |url: &str| resolve.address_for(&url.parse().unwrap());
-        assert_eq!(at("https://api.acme.example:8443/"), Some([127, 0, 0, 1].into()));
-        assert_eq!(at("https://api.acme.example/"), None);
-        assert_eq!(at("https://www.acme.example:8443/"), None);
-        assert!("h:1:[::1]".parse::<Resolve>().is_ok() && "h:1:::1".parse::<Resolve>().is_ok());
-        for bad in [
-            "",
-            "h",
-            "h:1",
-            "h:1:",
-            ":1:127.0.0.1",
-            "h:0:127.0.0.1",
-            "h:x:127.0.0.1",
-            "h:1:host",
-        ] {
-            assert!(bad.parse::<Resolve>().is_err(), "{bad}");
         }
     }
 

@@ -4,7 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use super::url::{Resolve, Url};
+use super::url::Url;
+use crate::web::Resolve;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -50,8 +51,7 @@ impl Server {
     /// Where none does.
     pub fn find(url: Url, resolve: &[Resolve]) -> Result<Self, Unreachable> {
         let host = url.host();
-        let told = resolve.iter().find_map(|resolve| resolve.address_for(&url));
-        let addresses: Vec<SocketAddr> = match told {
+        let addresses: Vec<SocketAddr> = match Resolve::address_of(resolve, &host, url.port()) {
             Some(address) => vec![(address, url.port()).into()],
             None => {
                 let no_address = |why| Unreachable::NoAddress {

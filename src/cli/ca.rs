@@ -66,7 +66,7 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
         Failure::refused(format!("{}: {why}", args.file.display()))
             .hint("`pki root sign servers-ca.csr` makes the certificate that belongs here")
     };
-    let text = disk::read(&args.file, 1 << 20)?;
+    let text = disk::read_given(&args.file, 1 << 20)?;
     let certificate = Certificate::from_pem(&text).map_err(|why| unfit(why.to_string()))?;
     let chain = operate::servers_chain(&desk.home, certificate).map_err(|why| unfit(why.to_string()))?;
     if !desk.home.key_path(Authority::Servers).exists() {

@@ -13,13 +13,13 @@ use super::failure::{Exit, Failure};
 use super::in_shell;
 use crate::authority::Issuing;
 use crate::check::{
-    self, Acted, Depth, Expected, Identities, Identity, Interrupted, Met, NewestCrl, Resolve, Trial, Trust,
-    Url, Watch,
+    self, Acted, Depth, Expected, Identities, Identity, Interrupted, Met, NewestCrl, Trial, Trust, Url, Watch,
 };
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Draft, Reason, Serial, Span};
 use crate::operate::{self, Canaries, Canary, ClockPolicy, Desk, Session, Whom};
+use crate::web::Resolve;
 
 /// How a server is found, judged and waited for.
 #[derive(Debug, Clone, clap::Args)]
@@ -81,7 +81,7 @@ impl ServerArgs {
             trust.add(&certificate);
         }
         if let Some(path) = &self.ca {
-            let octets = disk::read(path, LONGEST)?;
+            let octets = disk::read_given(path, LONGEST)?;
             let mut named = CertificateDer::pem_slice_iter(&octets)
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|why| {

@@ -151,7 +151,7 @@ fn crls(context: &Context, home: &Home) -> Result<Vec<Finding>, Failure> {
 fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
     let unreadable =
         |path: &Path, why: &dyn fmt::Display| Failure::refused(format!("{} {why}", path.display()));
-    let octets = disk::read(cert, LONGEST)?;
+    let octets = disk::read_given(cert, LONGEST)?;
     let chain: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&octets)
         .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
         .collect::<Result<_, _>>()
@@ -168,7 +168,7 @@ fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
         ))
         .hint(format!("run `chmod 600 {}`", key.display())));
     }
-    let octets = Zeroizing::new(disk::read(key, LONGEST)?);
+    let octets = Zeroizing::new(disk::read_given(key, LONGEST)?);
     let secret = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| {
         unreadable(key, &"holds no private key in PEM that is not encrypted")
             .hint("`openssl pkcs12 -in alice-phone.p12 -nodes` takes a bundle apart; delete what comes of it afterwards")

@@ -14,6 +14,7 @@ use crate::model::profile::Refusal;
 use crate::operate::OperateError;
 use crate::publish::{BucketError, TargetError};
 use crate::store::StoreError;
+use crate::web::Trouble;
 
 /// What to do about an issuing CA that ends.
 const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
@@ -96,6 +97,12 @@ impl Failure {
         }
         if [Kind::StorageFull, Kind::QuotaExceeded, Kind::ReadOnlyFilesystem].contains(&kind) {
             return failure.hint("free some room or mend the disk, then run the command again");
+        }
+        if kind == Kind::NotFound {
+            return failure.hint("look at how it is written, and in which directory this runs");
+        }
+        if kind == Kind::TimedOut {
+            return failure.hint("name a file, or start first what writes to it");
         }
         failure
     }
@@ -310,6 +317,10 @@ impl From<FetchError> for Failure {
                 .hint("name that root; for another PKI, another directory: --out DIR"),
             E::OtherArea { .. } => refused("area").hint("each half needs a directory of its own: --out DIR"),
             E::Taken { .. } => refused("place").hint("move it away, or name another with --out DIR"),
+            E::InHome { .. } => refused("place").hint("name a directory elsewhere with --out DIR"),
+            E::HomeInside { .. } => {
+                refused("place").hint("move the home away: what a fetch has put there, the next one removes with all that is in it")
+            }
             E::NoName(_) => refused("place").hint("name a directory with --out DIR"),
             E::Forgotten { .. } => refused("state")
                 .hint("restore it; if this is to be the first fetch, remove the directory that it was in, and what --out names"),
@@ -326,8 +337,25 @@ impl From<FetchError> for Failure {
                     SourceError::Redirect { .. } => failure.hint("name the address that it leads to, if it is the right one"),
                     SourceError::Slow(_) => failure.hint("try again, or give it longer with --timeout 5m"),
                     SourceError::NoTrust(_) => failure.hint("name the certificates to trust with --ca FILE"),
-                    SourceError::Network(_) => failure
-                        .hint("see whether the server runs and this machine trusts its certificate (--ca FILE for a private CA)"),
+                    SourceError::Network(trouble) => failure.hint(match trouble {
+                        Trouble::NoAddress { .. } => {
+                            "look at how it is written; what the name service does not know, --resolve HOST:PORT:ADDR does"
+                        }
+                        Trouble::NobodyListens(_) => "see whether the server runs, and on which port",
+                        Trouble::Untrusted { ca: None, .. } => {
+                            "if that is your own CA, give its certificate with --ca FILE; if not, find out who answers there"
+                        }
+                        Trouble::Untrusted { ca: Some(_), .. } => {
+                            "--ca takes the certificate of the CA that issued the web server's, which is not the PKI's root; \
+                             if it has that, find out who answers there"
+                        }
+                        Trouble::OtherHost { .. } => "name the host as the certificate does: --resolve HOST:PORT:ADDR says where it is",
+                        Trouble::Ended(_) => "renew the web server's certificate; is this clock right?",
+                        Trouble::NotYet(_) => "set the clocks of both machines",
+                        Trouble::Unfit(_) => "give the web server a certificate of its own, for servers",
+                        Trouble::NotTls(_) => "name the port where the server speaks https, as https://HOST:8443/",
+                        Trouble::Broken(_) => "try again; if it stays, look at the server's log",
+                    }),
                     SourceError::Disk(_) | SourceError::Status(_) | SourceError::TooLong(_) => {
                         failure.hint("look at what is served there")
                     }

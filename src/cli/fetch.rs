@@ -8,6 +8,7 @@ use crate::disk;
 use crate::fetch::{self, Command, Ending, Fetched, Order, SourceName};
 use crate::model::{Span, Time};
 use crate::publish::Area;
+use crate::web::Resolve;
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
@@ -53,6 +54,9 @@ pub struct Args {
     /// The certificates, PEM, to trust for the https server in place of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Where a host is, instead of asking the name service
+    #[arg(long, value_name = "HOST:PORT:ADDR")]
+    resolve: Vec<Resolve>,
     /// A CRL of the root to hold the signer of the server half against, which has none: crl/root.crl of the public half
     #[arg(long, value_name = "FILE")]
     root_crl: Option<PathBuf>,
@@ -119,6 +123,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         area: args.area.map(Area::from),
         group,
         ca: args.ca.as_deref(),
+        resolve: &args.resolve,
         root_crl: args.root_crl.as_deref(),
         exec: args.exec.as_deref(),
         wait: context.wait,

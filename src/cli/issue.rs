@@ -159,7 +159,7 @@ fn single_request(args: &Args, home: &Home, context: &Context) -> Result<Request
 /// The key of a certificate signing request.
 pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
     // One octet more than any request has: what is larger is refused for its size, not for being cut off.
-    let octets = match disk::read(path, Csr::MAX as u64) {
+    let octets = match disk::read_given(path, Csr::MAX as u64) {
         Err(error) if error.source.kind() == std::io::ErrorKind::FileTooLarge => vec![0; Csr::MAX + 1],
         read => read?,
     };
@@ -171,7 +171,7 @@ pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
 }
 
 fn from_list(args: &Args, path: &std::path::Path, home: &Home) -> Result<(Vec<Request>, Origin), Failure> {
-    let octets = disk::read(path, LIST)?;
+    let octets = disk::read_given(path, LIST)?;
     let people = operate::read_people(&octets, &home.config().default_device).map_err(|why| {
         Failure::refused(format!("{}: {why}", path.display())).hint(
             "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]",

@@ -83,7 +83,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
 
 fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let octets = disk::read(&args.request, Request::MAX as u64 + 1)?;
+    let octets = disk::read_given(&args.request, Request::MAX as u64 + 1)?;
     let request = Request::parse(&octets).map_err(|why| {
         Failure::refused(format!("{} {why}", args.request.display()))
             .hint("`pki server issue` writes the request that is meant")

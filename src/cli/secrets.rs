@@ -316,7 +316,7 @@ impl Wanted<'_> {
         } else {
             privacy
         };
-        self.read(std::fs::File::open(path), &path.display(), privacy)
+        self.read(crate::disk::open_given(path), &path.display(), privacy)
     }
 
     fn read(
@@ -330,6 +330,7 @@ impl Wanted<'_> {
                 "the passphrase of the {} could not be read from {shown}: {error}",
                 self.what
             ))
+            .hint("name a file that has it, with mode 0600, or a pipe that somebody writes it to")
         };
         let file = file.map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;

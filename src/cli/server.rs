@@ -347,7 +347,7 @@ fn dry_run(context: &Context, would: String) -> Result<Exit, Failure> {
 const LONGEST: u64 = 1 << 20;
 
 fn read_certificate(path: &Path) -> Result<ForeignCertificate, Failure> {
-    let text = disk::read(path, LONGEST)?;
+    let text = disk::read_given(path, LONGEST)?;
     ForeignCertificate::from_pem(&text).map_err(|why| {
         Failure::refused(format!("{}: {why}", path.display()))
             .hint("give the server's certificate in PEM, as in fullchain.pem")

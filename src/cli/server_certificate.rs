@@ -209,7 +209,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn read_request(path: &Path) -> Result<PublicKey, Failure> {
-    let octets = disk::read(path, Request::MAX as u64 + 1)?;
+    let octets = disk::read_given(path, Request::MAX as u64 + 1)?;
     let request = Request::parse(&octets).map_err(|why| {
         Failure::refused(format!("{} {why}", path.display()))
             .hint("have the server make a request with a P-256 key")

@@ -34,7 +34,7 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
         }
         Ok(_) | Err(_) => {}
     }
-    let octets = disk::read(path, FILE)?;
+    let octets = disk::read_given(path, FILE)?;
     if is_pkcs12(&octets) {
         return Err(
             Failure::refused(format!("{shown} is a PKCS#12 bundle: what is in it is encrypted")).hint(

@@ -13,9 +13,10 @@ use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -122,24 +123,54 @@ pub fn mode(path: &Path) -> Result<u32, DiskError> {
     Ok(fs::metadata(path).map_err(failed("examined", path))?.mode() & 0o7777)
 }
 
-/// Reads a file of at most `max` octets.
+/// Reads a regular file of at most `max` octets: one of a home, of a publication, of the system. What a person named is read by
+/// [`read_given`].
 ///
 /// # Errors
-/// Where it cannot be read, or is larger.
+/// Where it cannot be read, is larger, or is no regular file.
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, DiskError> {
-    let file = File::open(path).map_err(failed("read", path))?;
+    open_regular(path)
+        .and_then(|file| whole(file, max))
+        .map_err(failed("read", path))
+}
+
+/// Reads what a person named, of at most `max` octets: a file, or a pipe such as a shell's `<(…)`.
+///
+/// # Errors
+/// Where it cannot be read, is larger, or is a pipe that nobody writes to.
+pub fn read_given(path: &Path, max: u64) -> Result<Vec<u8>, DiskError> {
+    open_given(path)
+        .and_then(|file| whole(file, max))
+        .map_err(failed("read", path))
+}
+
+fn whole(file: File, max: u64) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
-    file.take(max.saturating_add(1))
-        .read_to_end(&mut octets)
-        .map_err(failed("read", path))?;
+    file.take(max.saturating_add(1)).read_to_end(&mut octets)?;
     if octets.len() as u64 > max {
-        let why = io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is larger than {max} octets"),
-        );
-        return Err(failed("read", path)(why));
+        let why = format!("it is larger than {max} octets");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
     }
     Ok(octets)
+}
+
+/// Opens what a person named. Opening a pipe waits until somebody opens its other end, for ever if nobody does. A shell has done that
+/// before it starts us; whoever has it open is waited for, be it that a passphrase is typed there.
+///
+/// # Errors
+/// Where it cannot be opened, or is a pipe that nobody writes to.
+pub fn open_given(path: &Path) -> io::Result<File> {
+    /// How long somebody may take to open the other end.
+    const PATIENCE: Duration = Duration::from_secs(2);
+    if !fs::metadata(path)?.file_type().is_fifo() {
+        return File::open(path);
+    }
+    let (opened, wait) = mpsc::channel();
+    let named = path.to_owned();
+    // Where nobody comes it stays behind, and ends with the process: there is no call that opens with a timeout.
+    std::thread::spawn(move || opened.send(File::open(named)));
+    let nobody = |_| io::Error::new(io::ErrorKind::TimedOut, "it is a pipe that nobody writes to");
+    wait.recv_timeout(PATIENCE).map_err(nobody)?
 }
 
 /// Takes the lock of a directory (flock), if nobody has it. It is given back when dropped, or when its holder dies. Anything may have the
@@ -525,5 +556,35 @@ mod tests {
         create_private(&place, b"12345").unwrap();
         assert_eq!(read(&place, 5).unwrap(), b"12345");
         assert!(read(&place, 4).is_err());
+    }
+
+    #[test]
+    fn a_pipe_is_read_where_a_person_named_it_and_somebody_writes_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("pipe");
+        rustix::fs::mknodat(
+            CWD,
+            &place,
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let refused = read(&place, 9).unwrap_err().to_string();
+        assert!(refused.ends_with("it is no regular file"), "{refused}");
+        let refused = read_given(&place, 9).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("it is a pipe that nobody writes to"),
+            "{refused}"
+        );
+        let other = place.clone();
+        let writer = std::thread::spawn(move || {
+            let mut pipe = OpenOptions::new().write(true).open(other).unwrap();
+            // Longer than an opened pipe would be waited for.
+            std::thread::sleep(Duration::from_millis(2500));
+            pipe.write_all(b"12345").unwrap();
+        });
+        assert_eq!(read_given(&place, 9).unwrap(), b"12345");
+        writer.join().unwrap();
     }
 }

@@ -61,6 +61,22 @@ pub enum FetchError {
         /// What it is.
         what: &'static str,
     },
+    /// The place is in a home, which is private and has nothing in it but what is its own.
+    #[error("{out} lies in {home}, which is the home of a PKI")]
+    InHome {
+        /// Where.
+        out: Shown,
+        /// Which home.
+        home: Shown,
+    },
+    /// A home is in the place, and would go with the version that it lies in.
+    #[error("{out} has {home} in it, which is the home of a PKI")]
+    HomeInside {
+        /// Where.
+        out: Shown,
+        /// Which home.
+        home: Shown,
+    },
     /// The path names no directory that could be made.
     #[error("{0} names no directory")]
     NoName(Shown),

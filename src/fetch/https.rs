@@ -8,23 +8,27 @@ use ureq::http::{HeaderMap, StatusCode, Uri, header};
 
 use super::source::{Answer, SourceError, Validator};
 use crate::model::text::quoted;
-use crate::web::{self, NoTrust};
+use crate::web::{self, Client, NoTrust, Resolve, Trouble};
 
 /// How often a server may send us elsewhere.
 const REDIRECTS: usize = 3;
 
 pub(super) struct Https {
-    agent: ureq::Agent,
+    client: Client,
     base: Uri,
     deadline: Instant,
 }
 
 impl Https {
     /// `ca` holds the certificates that are trusted for servers, in place of the system's.
-    pub(super) fn new(base: Uri, ca: Option<&Path>, deadline: Instant) -> Result<Self, SourceError> {
-        let config = web::client(ca)?.https_only(true).build();
+    pub(super) fn new(
+        base: Uri,
+        ca: Option<&Path>,
+        resolve: &[Resolve],
+        deadline: Instant,
+    ) -> Result<Self, SourceError> {
         Ok(Self {
-            agent: config.new_agent(),
+            client: Client::new(ca, resolve)?,
             base,
             deadline,
         })
@@ -76,13 +80,25 @@ impl Https {
         if left.is_zero() {
             return Err(SourceError::Slow("the time given with --timeout is over".into()));
         }
-        let mut request = self.agent.get(uri).config().timeout_global(Some(left)).build();
+        let mut request = self
+            .client
+            .agent
+            .get(uri)
+            .config()
+            .timeout_global(Some(left))
+            .build();
         if let Some(etag) = known.and_then(|known| known.etag.as_ref()) {
             request = request.header(header::IF_NONE_MATCH, etag);
         } else if let Some(date) = known.and_then(|known| known.last_modified.as_ref()) {
             request = request.header(header::IF_MODIFIED_SINCE, date);
         }
-        request.call().map_err(failed)
+        request.call().map_err(|error| {
+            if web::is_timeout(&error) {
+                SourceError::Slow(error.to_string())
+            } else {
+                SourceError::Network(self.client.trouble(uri, error))
+            }
+        })
     }
 
     /// Where a redirect leads: to the same server by https, or nowhere.
@@ -173,23 +189,17 @@ fn validator(headers: &HeaderMap) -> Option<Validator> {
     (validator.etag.is_some() || validator.last_modified.is_some()).then_some(validator)
 }
 
-fn failed(error: ureq::Error) -> SourceError {
-    let text = error.to_string();
-    if web::is_timeout(&error) {
-        SourceError::Slow(text)
-    } else {
-        SourceError::Network(text)
-    }
-}
-
 /// What broke in the middle of a file.
 pub(super) fn broken(error: io::Error) -> SourceError {
-    let timed_out = error.kind() == io::ErrorKind::TimedOut;
     let text = error.to_string();
-    match error.downcast::<ureq::Error>() {
-        Ok(error) => failed(error),
-        Err(_) if timed_out => SourceError::Slow(text),
-        Err(_) => SourceError::Network(text),
+    let timed_out = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(error) => web::is_timeout(error),
+        None => error.kind() == io::ErrorKind::TimedOut,
+    };
+    if timed_out {
+        SourceError::Slow(text)
+    } else {
+        SourceError::Network(Trouble::Broken(text))
     }
 }
 

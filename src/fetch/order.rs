@@ -9,6 +9,7 @@ use super::source::SourceName;
 use super::state::State;
 use crate::model::Time;
 use crate::publish::Area;
+use crate::web::Resolve;
 
 /// What is to be fetched, and how.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Order<'a> {
     pub group: Option<u32>,
     /// The certificates that are trusted for an https server, in place of the system's.
     pub ca: Option<&'a Path>,
+    /// Where hosts are that the name service is not asked for.
+    pub resolve: &'a [Resolve],
     /// A CRL of the root, against which the signer is held in an area that has none.
     pub root_crl: Option<&'a Path>,
     /// What a shell runs after a change.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,32 @@ use std::time::{Duration, Instant};
 use super::error::FetchError;
 use super::state::{Stamp, State};
 use crate::disk::{self, Directory, DiskError, Ground, Kind, Shown};
+use crate::home;
 use crate::publish::Area;
 
-/// A place, and its lock.
+/// A place, and its lock. What was made for a first fetch that comes to nothing is gone with it: the fields are dropped in this order,
+/// so that the workspace is removed while it is still locked, and what it lies in after it.
 pub(super) struct Place {
+    _workspace: GoneIfEmpty,
+    _made: Option<GoneIfEmpty>,
     out: PathBuf,
     parent: Directory,
     name: OsString,
     workspace: Directory,
     workspace_name: OsString,
+}
+
+/// A directory that is removed when this is dropped, if nothing is in it.
+struct GoneIfEmpty {
+    above: Directory,
+    name: OsString,
+}
+
+impl Drop for GoneIfEmpty {
+    fn drop(&mut self) {
+        // What is not empty stays, and nothing can be done about what cannot be removed.
+        let _ = self.above.remove_empty(&self.name);
+    }
 }
 
 /// One publication in a directory of its own, before or after the link leads to it.
@@ -39,6 +56,19 @@ impl Place {
             return Err(FetchError::NoName(Shown(out.to_owned())));
         };
         let ground = Ground::find(above, usize::from(!is_trial))?;
+        if let Some(home) = home_above(above)? {
+            return Err(FetchError::InHome {
+                out: Shown(out.to_owned()),
+                home: Shown(home),
+            });
+        }
+        let made = match (ground.directory(), above.file_name()) {
+            (None, Some(name)) => Some(GoneIfEmpty {
+                above: ground.lowest().clone(),
+                name: name.to_owned(),
+            }),
+            (Some(_), _) | (None, None) => None,
+        };
         let parent = ground.ensure(0o755, 0o755)?;
         let workspace_name: OsString = [OsStr::new("."), name, OsStr::new(".pki-fetch")]
             .into_iter()
@@ -59,18 +89,35 @@ impl Place {
             }
             std::thread::sleep(Duration::from_millis(20));
         };
-        Ok(Self {
+        let place = Self {
+            _workspace: GoneIfEmpty {
+                above: parent.clone(),
+                name: workspace_name.clone(),
+            },
+            _made: made,
             out: out.to_owned(),
             name: name.to_owned(),
             parent,
             workspace,
             workspace_name,
-        })
+        };
+        match home_below(&place.workspace_path())? {
+            Some(home) => Err(FetchError::HomeInside {
+                out: Shown(out.to_owned()),
+                home: Shown(home),
+            }),
+            None => Ok(place),
+        }
+    }
+
+    /// What the directory beside the link is called, for messages.
+    fn workspace_path(&self) -> PathBuf {
+        self.out.with_file_name(&self.workspace_name)
     }
 
     /// What is remembered. A link of ours without it means that it was lost.
     pub(super) fn state(&self) -> Result<Option<State>, FetchError> {
-        let path = self.out.with_file_name(&self.workspace_name);
+        let path = self.workspace_path();
         let state = State::load(&self.workspace, &path)?;
         if state.is_none() && self.current()?.is_some() {
             return Err(FetchError::Forgotten {
@@ -140,7 +187,7 @@ impl Place {
     }
 
     fn path_of(&self, version: &str) -> PathBuf {
-        self.out.with_file_name(&self.workspace_name).join(version)
+        self.workspace_path().join(version)
     }
 
     /// Has the link lead to this version. Whoever may read the area can get through to it then.
@@ -165,12 +212,32 @@ impl Place {
         self.workspace.sweep(&[State::FILE])?;
         self.parent.sweep(&[&*self.name.to_string_lossy()])
     }
+}
 
-    /// Removes its directory again, where nothing came of it.
-    pub(super) fn forget(self) {
-        // It only succeeds where nothing is in it.
-        let _ = self.parent.remove_empty(&self.workspace_name);
+/// The PKI's home in which a directory lies, or will.
+fn home_above(directory: &Path) -> Result<Option<PathBuf>, DiskError> {
+    let there = directory.ancestors().find(|above| above.exists());
+    let there = there.unwrap_or(directory);
+    let there = there.canonicalize().map_err(disk::failed("located", there))?;
+    let home = there.ancestors().find(|above| home::is_home(above));
+    Ok(home.map(Path::to_owned))
+}
+
+/// A PKI's home in a directory of versions: it would be swept away with the version that it lies in.
+fn home_below(directory: &Path) -> Result<Option<PathBuf>, DiskError> {
+    if home::is_home(directory) {
+        return Ok(Some(directory.to_owned()));
     }
+    let failed = || disk::failed("read", directory);
+    for entry in fs::read_dir(directory).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        if entry.file_type().map_err(failed())?.is_dir()
+            && let Some(home) = home_below(&entry.path())?
+        {
+            return Ok(Some(home));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether this is the name of a version: its manifest's number and what makes it its own.

@@ -86,7 +86,7 @@ impl Run<'_> {
             path: Shown(path.to_owned()),
             why,
         };
-        let octets = disk::read(path, LONGEST_CRL)?;
+        let octets = disk::read_given(path, LONGEST_CRL)?;
         let der = match octets.first() {
             Some(0x30) => octets,
             Some(_) | None => pem::decode(pem::CRL, &octets).map_err(|e| unfit(Unfit::unreadable(e)))?,

@@ -44,9 +44,7 @@ pub fn fetch(order: &Order<'_>) -> Result<Fetched, Stopped> {
     };
     let outcome = run.bring();
     let endings = run.state.as_ref().map(|state| ends::near(state, order.now));
-    if run.state.is_none() {
-        run.place.forget();
-    } else if let (Err(_), Some(mut state)) = (&outcome, run.state.clone().filter(|_| !order.is_trial))
+    if let (Err(_), Some(mut state)) = (&outcome, run.state.clone().filter(|_| !order.is_trial))
         && run.is_settled(&state)
     {
         // The error is told; whether this worked is known by what is remembered.
@@ -82,8 +80,11 @@ impl Run<'_> {
                 });
             }
         }
-        let source = Source::open(self.order.source, self.order.ca, self.deadline)
-            .map_err(|why| self.unavailable("", why))?;
+        let Order {
+            source, ca, resolve, ..
+        } = self.order;
+        let source =
+            Source::open(source, *ca, resolve, self.deadline).map_err(|why| self.unavailable("", why))?;
         if !self.order.is_trial {
             let current = self.place.current()?;
             self.sweep(current.as_deref())?;
@@ -184,7 +185,6 @@ impl Run<'_> {
         }
         gone.retain(|name, _| !content.crls.contains_key(name));
         let since = old.filter(|old| old.valid_until == manifest.valid_until);
-        let is_new = self.order.exec.is_some() && !changed.is_empty();
         let state = State {
             version: 1,
             area: manifest.area,
@@ -203,7 +203,8 @@ impl Run<'_> {
             files: stamps,
             source: self.order.source.to_string(),
             validator: announced.validator,
-            exec_pending: is_new || old.is_some_and(|old| old.exec_pending),
+            // Also where there is no command this time: whoever reads the files has not been told of them.
+            exec_pending: !changed.is_empty() || old.is_some_and(|old| old.exec_pending),
         };
         if self.order.is_trial {
             self.place.discard(version)?;
@@ -296,7 +297,7 @@ impl Run<'_> {
 /// The root that was given: a CA's certificate that it signed itself, in date.
 fn root(order: &Order<'_>) -> Result<Certificate, FetchError> {
     let path = || Shown(order.root.to_owned());
-    let text = disk::read(order.root, LONGEST_ROOT)?;
+    let text = disk::read_given(order.root, LONGEST_ROOT)?;
     let read = match text.first() {
         Some(0x30) => Certificate::from_der(&text),
         Some(_) | None => Certificate::from_pem(&text),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use ureq::http::Uri;
 use super::https::Https;
 use crate::disk::{Directory, DiskError, Ground};
 use crate::model::text::quoted;
+use crate::web::{Resolve, Trouble};
 
 /// What a source is called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,9 +108,9 @@ pub enum SourceError {
     /// Nothing, or too little, in the time there was.
     #[error("the server did not answer in time: {0}")]
     Slow(String),
-    /// The connection could not be made, or broke.
-    #[error("{0}")]
-    Network(String),
+    /// The server cannot be spoken to.
+    #[error(transparent)]
+    Network(#[from] Trouble),
     /// More than the file can have.
     #[error("it has more than {0} octets")]
     TooLong(u64),
@@ -148,11 +149,12 @@ pub(super) enum Source {
 impl Source {
     pub(super) fn open(
         name: &SourceName,
-        ca: Option<&std::path::Path>,
+        ca: Option<&Path>,
+        resolve: &[Resolve],
         deadline: Instant,
     ) -> Result<Self, SourceError> {
         match name {
-            SourceName::Https(uri) => Ok(Self::Https(Https::new(uri.clone(), ca, deadline)?)),
+            SourceName::Https(uri) => Ok(Self::Https(Https::new(uri.clone(), ca, resolve, deadline)?)),
             SourceName::Directory(path) => {
                 let ground = Ground::find(path, 0)?;
                 let directory = ground.directory().ok_or(SourceError::Missing)?;

@@ -44,7 +44,7 @@ pub(super) struct State {
     pub source: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validator: Option<Validator>,
-    /// Whether the command that follows a change is still to be run.
+    /// Whether files have changed since a command that follows a change was last run to a good end.
     pub exec_pending: bool,
 }
 

@@ -281,8 +281,12 @@ impl Forge {
     }
 
     pub fn command_from(&self, source: &str, more: &[&str]) -> Command {
+        self.command_into("out", source, more)
+    }
+
+    pub fn command_into(&self, out: &str, source: &str, more: &[&str]) -> Command {
         let mut command = Command::new(PKI);
-        command.args(["fetch", source, "--root", "root.crt", "--out", "out"]);
+        command.args(["fetch", source, "--root", "root.crt", "--out", out]);
         command.args(more).current_dir(self.directory.path()).env_clear();
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command

@@ -1,10 +1,12 @@
 //! From an https server: one question where nothing is new, and bounds to all that a server can do.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use pki::publish::Manifest;
+use rcgen::SanType;
 
 use crate::forge::Forge;
 use crate::server::{Answer, Asked, HttpsServer};
@@ -19,7 +21,7 @@ fn fetch(forge: &Forge, server: &HttpsServer, more: &[&str]) -> Finished {
 fn at(behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> (Forge, HttpsServer) {
     let forge = Forge::new();
     forge.publish(&forge.public(5));
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
     forge.publish(&forge.public(6));
     let server = HttpsServer::start(&forge, behaviour);
     (forge, server)
@@ -47,7 +49,7 @@ fn what_is_not_new_is_asked_for_once() {
     let forge = Forge::new();
     forge.publish(&forge.public(5));
     let server = HttpsServer::start(&forge, |_| Answer::Tagged);
-    fetch(&forge, &server, &[]).ok();
+    fetch(&forge, &server, &["--exec", "true"]).ok();
     assert!(forge.holds(&forge.public(5)));
     let first = server.asked();
     assert_eq!(first.len(), 12, "{first:?}");
@@ -64,7 +66,7 @@ fn what_is_not_new_is_asked_for_once() {
 
     // Of a new one only what has changed is read.
     forge.publish(&forge.public(6));
-    fetch(&forge, &server, &[]).ok();
+    fetch(&forge, &server, &["--exec", "true"]).ok();
     let paths: Vec<String> = server.asked().into_iter().map(|asked| asked.path).collect();
     assert_eq!(
         paths,
@@ -80,7 +82,7 @@ fn what_is_not_new_is_asked_for_once() {
 
     // What is damaged here is no answer to "is it still the same?".
     std::fs::remove_file(forge.path("out/crl/root.crl")).unwrap();
-    fetch(&forge, &server, &[]).ok();
+    fetch(&forge, &server, &["--exec", "true"]).ok();
     assert!(forge.holds(&forge.public(6)));
     assert_eq!(server.asked()[0].etag, None);
 }
@@ -269,31 +271,61 @@ fn what_is_no_answer() {
 fn a_server_that_is_not_trusted_or_not_there() {
     let (forge, server) = at(|_| Answer::Tagged);
     let before = forge.traces();
-    // The system trusts no such CA; and the root of the PKI is no CA for its web server.
-    for (more, why) in [
-        (&[][..], "UnknownIssuer"),
-        (&["--ca", "root.crt"], "UnknownIssuer"),
-        (&["--ca", "none.pem"], "none.pem could not be read"),
-        (&["--ca", "empty.pem"], "it has no certificate in PEM"),
-    ] {
-        std::fs::write(forge.path("empty.pem"), "").unwrap();
-        let said = finish(&mut forge.command_from(&server.url(), more), b"").exits(1);
+    std::fs::write(forge.path("empty.pem"), "").unwrap();
+    let refused = |url: &str, more: &[&str], why: &str, hint: &str| {
+        let said = finish(&mut forge.command_from(url, more), b"").exits(1);
+        let line = format!("pki: {url}{why}\n");
         assert!(
-            said.stderr.contains(why) || said.stderr.contains("no certificate to trust"),
+            said.stderr.starts_with(&line) && said.stderr.contains(hint),
             "{why}: {said}"
         );
+    };
+    let url = server.url();
+    let shown = "manifest.jws: the server's certificate, of \"CN=127.0.0.1\", is issued by \"CN=A CA for servers\", \
+                 and ";
+    // The system trusts no such CA; and the root of the PKI is no CA for its web server.
+    let is_trusted = "nobody whom this system trusts vouches for it";
+    // A machine that trusts nobody at all says that instead.
+    if std::path::Path::new("/etc/ssl/certs/ca-certificates.crt").exists() {
+        refused(
+            &url,
+            &[],
+            &format!("{shown}{is_trusted}"),
+            "give its certificate with --ca FILE",
+        );
     }
-    // Its certificate is for another name.
-    let url = format!("https://localhost:{}/", server.port);
-    finish(&mut forge.command_from(&url, &["--ca", "ca.pem"]), b"").exits(1);
+    let not_listed = format!("{shown}no certificate in root.crt vouches for it");
+    refused(
+        &url,
+        &["--ca", "root.crt"],
+        &not_listed,
+        "which is not the PKI's root",
+    );
+    for (file, why) in [
+        ("none.pem", "none.pem could not be read"),
+        ("empty.pem", "it has no certificate in PEM"),
+    ] {
+        let said = finish(&mut forge.command_from(&url, &["--ca", file]), b"").exits(1);
+        assert!(said.stderr.contains(why), "{said}");
+    }
+    let ca = ["--ca", "ca.pem"];
+    refused(
+        &format!("https://localhost:{}/", server.port),
+        &ca,
+        "manifest.jws: the server's certificate is for \"127.0.0.1\", and not for localhost",
+        "--resolve",
+    );
     let nobody = crate::support::free_port();
-    let said = finish(
-        &mut forge.command_from(&format!("https://127.0.0.1:{nobody}/"), &["--ca", "ca.pem"]),
-        b"",
-    )
-    .exits(1);
+    refused(
+        &format!("https://127.0.0.1:{nobody}/"),
+        &ca,
+        &format!("manifest.jws: nobody listens at 127.0.0.1:{nobody}"),
+        "on which port",
+    );
+    let said = finish(&mut forge.command_from("https://nobody.invalid/", &ca), b"").exits(1);
+    let line = "pki: https://nobody.invalid/manifest.jws: the host nobody.invalid has no address (";
     assert!(
-        said.stderr.to_lowercase().contains("connection refused"),
+        said.stderr.starts_with(line) && said.stderr.contains("--resolve"),
         "{said}"
     );
     assert_eq!(forge.traces(), before);
@@ -304,4 +336,90 @@ fn a_server_that_is_not_trusted_or_not_there() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_servers_certificate_is_told_in_words() {
+    type Change = fn(&mut rcgen::CertificateParams);
+    let cases: [(Change, &str); 5] = [
+        (
+            |params| {
+                let at = |seconds| time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+                (params.not_before, params.not_after) = (at(1_500_000_000), at(1_600_000_000));
+            },
+            "the server's certificate ended on 2020-09-13",
+        ),
+        (
+            |params| params.not_after = time::OffsetDateTime::from_unix_timestamp(1_600_000_000).unwrap(),
+            "the server's certificate cannot be believed: it ends before it begins",
+        ),
+        (
+            |params| {
+                let at = |seconds| time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+                (params.not_before, params.not_after) = (at(4_000_000_000), at(4_100_000_000));
+            },
+            "the server's certificate begins on 2096-10-02",
+        ),
+        (
+            |params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained),
+            "the server's certificate cannot be believed: it is a CA's own (basicConstraints with CA:TRUE)",
+        ),
+        (
+            |params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth],
+            "the server's certificate cannot be believed: it is not one for servers",
+        ),
+    ];
+    for (change, why) in cases {
+        let forge = Forge::new();
+        forge.publish(&forge.public(5));
+        let name = SanType::IpAddress("127.0.0.1".parse().unwrap());
+        let server = HttpsServer::start_with(&forge, name, change, |_| Answer::Tagged);
+        let said = fetch(&forge, &server, &[]).exits(1);
+        assert!(said.stderr.contains(&format!("manifest.jws: {why}")), "{said}");
+        assert!(said.stderr.lines().count() >= 2, "no hint: {said}");
+    }
+    let forge = Forge::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    std::fs::write(forge.path("ca.pem"), forge.root.certificate.pem()).unwrap();
+    let url = format!("https://127.0.0.1:{port}/");
+    let said = finish(&mut forge.command_from(&url, &["--ca", "ca.pem"]), b"").exits(1);
+    let why = format!("what answers at 127.0.0.1:{port} speaks no TLS");
+    assert!(said.stderr.contains(&why), "{said}");
+}
+
+#[test]
+fn a_host_is_where_the_operator_says() {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    let name = SanType::DnsName("pki.acme.example".try_into().unwrap());
+    let server = HttpsServer::start_with(&forge, name, |_| (), |_| Answer::Tagged);
+    let url = format!("https://PKI.acme.example:{}/", server.port);
+    let there = format!("pki.acme.example:{}:127.0.0.1", server.port);
+    let elsewhere = format!("pki.acme.example:{}:127.0.0.1", server.port ^ 1);
+    let other = format!("www.acme.example:{}:127.0.0.1", server.port);
+    let ca = ["--ca", "ca.pem", "--resolve"];
+    let fetch = |more: &[&str]| finish(&mut forge.command_from(&url, &[&ca[..], more].concat()), b"");
+    for not_it in [&elsewhere, &other] {
+        let said = fetch(&[not_it]).exits(1);
+        assert!(said.stderr.contains("pki.acme.example has no address"), "{said}");
+    }
+    // Also who is not trusted is told of the one that was meant.
+    let said = finish(
+        &mut forge.command_from(&url, &["--ca", "root.crt", "--resolve", &there]),
+        b"",
+    )
+    .exits(1);
+    assert!(
+        said.stderr.contains("is issued by \"CN=A CA for servers\""),
+        "{said}"
+    );
+    fetch(&[&other, "--resolve", &there]).ok();
+    assert!(forge.holds(&forge.public(5)));
+    fetch(&["pki.acme.example:443"]).exits(2);
 }

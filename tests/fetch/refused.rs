@@ -16,7 +16,7 @@ use crate::support::{Finished, finish, need, program};
 fn fetched() -> Forge {
     let forge = Forge::new();
     forge.publish(&forge.public(5));
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
     forge
 }
 
@@ -475,7 +475,7 @@ fn lists_that_nginx_would_read_otherwise() {
     let forge = Forge::new();
     let good = forge.server(5);
     forge.publish(&good);
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
     let serial = Serial::from_random([7; 16]);
     for (path, octets, why) in [
         (
@@ -564,7 +564,7 @@ fn a_servers_ca_that_is_none() {
         refused(&forge, why);
     }
     forge.publish(&good);
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
     assert!(forge.holds(&good));
     // One that has ended takes no device back, and keeps none that is taken back from going out.
     let ended = with(&forge.servers, &forge.servers, ended).saying(|manifest| manifest.number = 7);
@@ -574,7 +574,7 @@ fn a_servers_ca_that_is_none() {
     // Where it is gone and comes back with an older CRL.
     let number = |publication: Publication, number| publication.saying(|manifest| manifest.number = number);
     forge.publish(&number(forge.public(6), 8));
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
     forge.publish(&number(with(&forge.servers, &forge.servers, terms(5)), 9));
     refused(
         &forge,
@@ -645,11 +645,11 @@ fn pins_that_do_not_hold() {
     }
     let publication = with(6, &good, TYPE, &forge.issuing);
     forge.publish(&publication);
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
     assert!(forge.holds(&publication));
     // Pins that are gone for a while do not come back as older ones.
     forge.publish(&forge.public(6).saying(|manifest| manifest.number = 7));
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
     for (number, exp, why) in [
         (5, 86_400, "it has the number 5"),
         (6, 9000, "it has the number 6 as one"),
@@ -658,7 +658,7 @@ fn pins_that_do_not_hold() {
         refused(&forge, &format!("pins/pins.jws: {why}"));
     }
     forge.publish(&with(8, &json(7, unix, unix + 9000), TYPE, &forge.issuing));
-    forge.fetch(&[]).ok();
+    forge.fetch(&["--exec", "true"]).ok();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use p256::elliptic_curve::Generate;
 use pkcs8::EncodePrivateKey;
-use rcgen::{ExtendedKeyUsagePurpose as Eku, KeyUsagePurpose as Usage, SanType};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose as Eku, KeyUsagePurpose as Usage, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -51,7 +51,22 @@ type Behaviour = dyn Fn(&Asked) -> Answer + Send + Sync;
 impl HttpsServer {
     /// Serves the directory `source` of a forge, as `behaviour` wants it. `ca.pem` is what its clients must trust.
     pub fn start(forge: &Forge, behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
-        let config = Arc::new(config(forge));
+        Self::start_with(
+            forge,
+            SanType::IpAddress("127.0.0.1".parse().unwrap()),
+            |_| (),
+            behaviour,
+        )
+    }
+
+    /// As [`Self::start`], with a certificate for another name, or changed in another way.
+    pub fn start_with(
+        forge: &Forge,
+        name: SanType,
+        change: impl FnOnce(&mut CertificateParams),
+        behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let config = Arc::new(config(forge, name, change));
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -89,12 +104,13 @@ impl HttpsServer {
 }
 
 /// A server's certificate by a CA of its own, whose certificate goes into `ca.pem`.
-fn config(forge: &Forge) -> ServerConfig {
+fn config(forge: &Forge, name: SanType, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
     let ca = Holder::root("A CA for servers");
     std::fs::write(forge.path("ca.pem"), ca.certificate.pem()).unwrap();
     let key = p256::SecretKey::generate();
     let mut params = params("127.0.0.1", false, &[Usage::DigitalSignature], &[Eku::ServerAuth]);
-    params.subject_alt_names = vec![SanType::IpAddress("127.0.0.1".parse().unwrap())];
+    params.subject_alt_names = vec![name];
+    change(&mut params);
     let leaf = ca.certify_key(params, &key);
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(
         key.to_pkcs8_der().unwrap().as_bytes().to_vec(),

@@ -241,6 +241,80 @@ fn a_place_that_has_something_else_in_it_is_left_alone() {
 }
 
 #[test]
+fn a_home_is_no_place_to_fetch_into_and_nothing_that_a_fetch_sweeps_away() {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    let make_home = |at: &str| {
+        std::fs::create_dir_all(forge.path(at)).unwrap();
+        for file in ["ledger.jsonl", "pki.toml"] {
+            std::fs::write(forge.path(at).join(file), "").unwrap();
+        }
+    };
+    make_home("home");
+    symlink("home", forge.path("link")).unwrap();
+    let before = crate::support::files_below(&forge.path(""));
+    for out in ["home/new", "home/new/deeper", "link/new", "home/../home/new"] {
+        for more in [&[][..], &["--dry-run"]] {
+            let said = finish(&mut forge.command_into(out, "source", more), b"");
+            // A trial makes no directory, and says so first.
+            let is_missing = out.ends_with("deeper") && !more.is_empty();
+            let why = if is_missing {
+                "does not exist"
+            } else {
+                "home, which is the home of a PKI"
+            };
+            assert!(said.code == Some(1) && said.stderr.contains(why), "{out}: {said}");
+        }
+    }
+    assert_eq!(crate::support::files_below(&forge.path("")), before);
+    forge.fetch(&[]).ok();
+    make_home("out/crl/home");
+    forge.publish(&forge.public(6));
+    let said = forge.fetch(&[]).exits(1);
+    assert!(
+        said.stderr.contains("crl/home in it, which is the home of a PKI"),
+        "{said}"
+    );
+    assert!(forge.path("out/crl/home/ledger.jsonl").exists());
+    std::fs::rename(forge.path("out/crl/home"), forge.path("moved")).unwrap();
+    forge.fetch(&[]).ok();
+    assert!(forge.holds(&forge.public(6)));
+}
+
+#[test]
+fn nothing_stays_behind_of_a_first_fetch_that_came_to_nothing() {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    std::fs::write(forge.path("taken"), "x").unwrap();
+    std::fs::create_dir_all(forge.path("full/inner")).unwrap();
+    symlink("elsewhere", forge.path("link")).unwrap();
+    symlink(".lost.pki-fetch/5-0123456789ab", forge.path("lost")).unwrap();
+    let before = listed(&forge);
+    for (source, out) in [
+        ("source", "taken"),
+        ("source", "full"),
+        ("source", "link"),
+        ("source", "lost"),
+        ("none", "new"),
+        ("none", "new/public"),
+        ("https://127.0.0.1:1/", "new/public"),
+    ] {
+        finish(&mut forge.command_into(out, source, &[]), b"").exits(1);
+        assert_eq!(listed(&forge), before, "{source} {out}");
+    }
+    finish(&mut forge.command_into("new/public", "source", &[]), b"").ok();
+    assert!(forge.path("new/public/manifest.jws").exists());
+}
+
+/// The names where the fetch is run.
+fn listed(forge: &Forge) -> Vec<std::ffi::OsString> {
+    let entries = std::fs::read_dir(forge.path("")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+#[test]
 fn a_workspace_that_others_may_change_is_not_believed() {
     let forge = Forge::new();
     forge.publish(&forge.public(5));
@@ -282,6 +356,25 @@ fn a_command_that_fails_is_run_again_by_the_next_fetch_and_by_a_refused_one() {
     std::fs::rename(forge.path("away"), forge.path("source")).unwrap();
     forge.fetch(&["--exec", command]).ok();
     assert_eq!(runs(&forge), 3);
+}
+
+#[test]
+fn what_came_without_a_command_is_acted_on_by_the_next_fetch_that_has_one() {
+    let forge = Forge::new();
+    forge.publish(&forge.public(5));
+    // By hand, before there was a timer.
+    forge.fetch(&[]).ok();
+    forge.fetch(&[]).ok();
+    let said = forge.fetch(&[&RUN[..], &["--json"]].concat()).ok().json();
+    assert_eq!((said["exec"].as_str(), runs(&forge)), (Some("done"), 1), "{said}");
+    forge.fetch(&RUN).ok();
+    assert_eq!(runs(&forge), 1);
+    // And by hand between two of its runs; the next one is refused, and what is in place is good.
+    forge.publish(&forge.public(6));
+    forge.fetch(&[]).ok();
+    forge.publish(&forge.public(4));
+    forge.fetch(&RUN).exits(1);
+    assert_eq!(runs(&forge), 2);
 }
 
 #[test]

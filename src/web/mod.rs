@@ -1,12 +1,20 @@
-//! https clients: whom they trust, and how long they wait.
+//! https clients: whom they trust, how long they wait, and what they say where a server cannot be spoken to.
 
-use std::path::Path;
+mod resolve;
+mod trouble;
+
+pub use resolve::{InvalidResolve, Resolve};
+pub use trouble::Trouble;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::ConfigBuilder;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::DefaultConnector;
 
 use crate::disk::{self, DiskError};
 
@@ -46,6 +54,34 @@ pub fn client(ca: Option<&Path>) -> Result<ConfigBuilder<AgentScope>, NoTrust> {
     Ok(plain_client().tls_config(tls))
 }
 
+/// An https client that can tell what is wrong with a server.
+#[derive(Debug)]
+pub struct Client {
+    /// What asks.
+    pub agent: ureq::Agent,
+    ca: Option<PathBuf>,
+    told: Vec<Resolve>,
+}
+
+impl Client {
+    /// As [`client`], with addresses that the name service is not asked for.
+    ///
+    /// # Errors
+    /// Where nobody can be trusted.
+    pub fn new(ca: Option<&Path>, told: &[Resolve]) -> Result<Self, NoTrust> {
+        let names = resolve::Names {
+            told: told.to_vec(),
+            service: DefaultResolver::default(),
+        };
+        let config = client(ca)?.https_only(true).build();
+        Ok(Self {
+            agent: ureq::Agent::with_parts(config, DefaultConnector::default(), names),
+            ca: ca.map(Path::to_owned),
+            told: told.to_vec(),
+        })
+    }
+}
+
 /// As [`client`], for a server on this machine that is not asked by https.
 pub fn plain_client() -> ConfigBuilder<AgentScope> {
     ureq::Agent::config_builder()
@@ -75,7 +111,7 @@ pub fn seconds(date: &str) -> Option<i64> {
 /// The certificates of a file in PEM.
 fn private(path: &Path) -> Result<Vec<Certificate<'static>>, NoTrust> {
     let empty = |why: &dyn std::fmt::Display| NoTrust::Empty(format!("{}: {why}", path.display()));
-    let text = disk::read(path, LONGEST_STORE)?;
+    let text = disk::read_given(path, LONGEST_STORE)?;
     let mut found = Vec::new();
     for item in ureq::tls::parse_pem(&text) {
         let PemItem::Certificate(certificate) = item.map_err(|error| empty(&error))? else {
