@@ -178,8 +178,32 @@ fn a_key_takes_over_when_its_pin_was_published_for_long_enough_and_the_old_one_r
     }
     let home = home_with_server();
     let (active, backup) = (pin(&home, "active"), pin(&home, "backup"));
+    let mut retiring = vec![
+        "req",
+        "-x509",
+        "-subj",
+        "/CN=old",
+        "-days",
+        "90",
+        "-out",
+        "retiring.crt",
+    ];
+    let (key, san) = (format!("tls/{HOST}.key"), format!("subjectAltName=DNS:{HOST}"));
+    retiring.extend([
+        "-key",
+        &key,
+        "-addext",
+        &san,
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ]);
+    home.foreign("openssl", &retiring).ok();
     let said = refusal(&home, &ROTATE);
     assert!(said.contains("has not been published for long enough"), "{said}");
+    assert!(
+        said.contains("--compromised --confirm api.acme.example"),
+        "{said}"
+    );
     assert!(files_below(&home.path("tls")).len() == 1 && pins(&home).len() == 2);
     at(&home, "+20d", &["publish"]).ok();
     at(&home, "+29d", &ROTATE).exits(1);
@@ -200,6 +224,18 @@ fn a_key_takes_over_when_its_pin_was_published_for_long_enough_and_the_old_one_r
     assert_eq!(
         counted(&home, &format!("tls/{}", keys[0].replace(".key", ".crt"))),
         backup
+    );
+    // A certificate of the old key is told for what it is.
+    let said = at(
+        &home,
+        "+31d",
+        &["server", "import", HOST, "--cert", "retiring.crt"],
+    )
+    .exits(1);
+    assert!(
+        said.stderr
+            .contains("a key that api.acme.example has used before"),
+        "{said}"
     );
     // The new one in reserve waits in its turn; the old one leaves after the overlap.
     at(&home, "+32d", &ROTATE).exits(1);
@@ -265,6 +301,17 @@ fn a_certificate_of_a_public_ca_keeps_the_key_and_another_key_is_not_taken_for_i
     sign("stranger.csr", "stranger.crt", &san, "90");
     home.foreign("sh", &["-c", "cat s.key stranger.crt > both.pem"])
         .ok();
+    sign(
+        "stranger.csr",
+        "an-ca.crt",
+        &format!("{san}\nbasicConstraints=CA:TRUE"),
+        "90",
+    );
+    let mut own = vec![
+        "req", "-x509", "-key", "s.key", "-subj", "/CN=self", "-out", "self.crt",
+    ];
+    own.extend(["-addext", &san]);
+    home.foreign("openssl", &own).ok();
     for (file, why) in [
         ("ended.crt", "not now"),
         (
@@ -273,9 +320,11 @@ fn a_certificate_of_a_public_ca_keeps_the_key_and_another_key_is_not_taken_for_i
         ),
         ("reserve.crt", "is for the backup key of api.acme.example"),
         ("stranger.crt", "neither the active nor the backup key"),
-        ("ca.crt", "the certificate of a CA"),
-        ("both.pem", "it holds a private key as well"),
-        ("s.key", "it holds a private key as well"),
+        ("ca.crt", "does not name api.acme.example, but no host at all"),
+        ("an-ca.crt", "the certificate of a CA"),
+        ("self.crt", "self-signed and says that it is a CA's"),
+        ("both.pem", "it holds a private key"),
+        ("s.key", "it holds a private key"),
         (&request, "no PEM block \"CERTIFICATE\""),
         ("nowhere.crt", "could not be read"),
     ] {
@@ -310,7 +359,9 @@ fn a_server_that_made_its_own_key_is_pinned_by_its_certificate_and_certified_by_
     let san = format!("subjectAltName=DNS:{HOST}");
     made.extend(["-addext", &san, "-addext", "basicConstraints=critical,CA:FALSE"]);
     home.foreign("openssl", &made).ok();
-    home.run(&["server", "import", HOST, "--cert", "own.crt"]);
+    let said = home.run(&["server", "import", HOST, "--cert", "own.crt"]);
+    assert!(said.stderr.contains("next, give apps its pins"), "{said}");
+    assert!(!said.stderr.contains("not of P-256"), "{said}");
     assert_eq!(counted(&home, "own.crt"), pin(&home, "active"));
     for arguments in [&ISSUE[..], &["server", "csr", HOST]] {
         let said = refusal(&home, arguments);
@@ -640,6 +691,19 @@ fn doctor_misses_a_key_in_reserve_and_a_certificate_that_ends() {
         assert_eq!(codes(&said), [("server-key".into(), "error".into())], "{key}");
         std::fs::write(directory.join(&key), there).unwrap();
     }
+    // A rotation that nobody finished; the apps go on trusting the CA that certified the key before.
+    let root = std::fs::read_to_string(home.public("ca/root.crt")).unwrap();
+    let for_apps = || home.run(&["config", "okhttp"]).stdout.contains(root.trim());
+    assert!(for_apps());
+    home.run(&[&ROTATE[..], &["--confirm", HOST]].concat());
+    assert!(for_apps());
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+    assert_eq!(
+        codes(&said),
+        [("server-certificate-missing".into(), "warning".into())]
+    );
+    home.run(&ISSUE);
+    assert_eq!(codes(&home.run(&["doctor", "--json"])), []);
 }
 
 #[test]

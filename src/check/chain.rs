@@ -52,6 +52,8 @@ pub struct Judged {
     pub subject: String,
     /// Who issued its certificate.
     pub issuer: String,
+    /// Whether it names itself as its issuer.
+    pub is_self_issued: bool,
     /// When its certificate is good.
     pub validity: Validity,
     /// When the first of the certificates that it sent with it ends.
@@ -89,6 +91,7 @@ pub fn judge(shown: &Shown, url: &Url, trust: &Trust, now: Time) -> Result<Judge
         pin: Pin(Sha256::digest(leaf.public_key().raw).into()),
         subject: leaf.subject().to_string(),
         issuer: leaf.issuer().to_string(),
+        is_self_issued: leaf.issuer().as_raw() == leaf.subject().as_raw(),
         validity,
         others_end,
         untrusted,

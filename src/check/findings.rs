@@ -110,6 +110,30 @@ pub fn untrusted(why: &str, issuer: &str) -> Finding {
     )
 }
 
+pub fn self_signed(subject: &str) -> Finding {
+    Finding::new(
+        "chain-untrusted",
+        Severity::Error,
+        format!("the server's certificate, of {subject:?}, is self-signed: nobody vouches for it"),
+        "if that is meant, copy it from the server's own disk, not over the wire, and give it with --ca FILE; \
+         a certificate of the servers' CA (`pki server issue`) needs no --ca",
+    )
+}
+
+pub fn key_retiring(host: &str, leaves: Time) -> Finding {
+    Finding::new(
+        "key-retiring",
+        Severity::Warning,
+        format!(
+            "the server still uses a retiring key: its pin leaves the set on {}, and then apps refuse it",
+            leaves.date()
+        ),
+        format!(
+            "before that give it the key in use with its certificate: `pki server issue {host}`, or `pki server csr {host}` for a public CA"
+        ),
+    )
+}
+
 pub fn other_host(host: &str, subject: &str) -> Finding {
     Finding::new(
         "host-name",
@@ -164,7 +188,9 @@ pub fn no_pins(host: &str) -> Finding {
         "no-pins",
         Severity::Note,
         format!("no pins are published for {host}: whoever can get a certificate for it can stand between"),
-        "pin its key, and a backup key, in the apps",
+        format!(
+            "`pki server import {host} --cert FILE` pins the key that it has, and one in reserve; `pki server add {host}` makes both anew"
+        ),
     )
 }
 

@@ -8,12 +8,13 @@ use rand_core::CryptoRng;
 use super::chain::{self, Judged, Trust};
 use super::client::{Client, Outcome, Refusal, Sessions, Shown};
 use super::client_hello::{ClientHello, Version};
-use super::pins::{self, Verdict as Pins};
+use super::pins::{self, Published, Verdict as Pins};
 use super::server_hello::{self, Answer};
 use super::suites::{self, Weakness};
 use super::wire::Server;
 use super::{CheckError, Question, Report, Verdict, findings};
-use crate::model::{PinSet, Time};
+use crate::model::Time;
+use crate::model::pin::Role;
 
 /// What is expected of a server.
 #[derive(Debug, Default)]
@@ -21,7 +22,7 @@ pub struct Expected {
     /// Who is believed about it.
     pub trust: Trust,
     /// The published pins; none where there is no home that publishes any.
-    pub pins: Option<Vec<PinSet>>,
+    pub pins: Option<Published>,
 }
 
 /// A server that was met.
@@ -273,7 +274,11 @@ fn judge(server: &Server, shown: &Shown, expected: &Expected, now: Time, report:
     let told = match &judged.untrusted {
         None => format!("trusted, issued by {:?}", judged.issuer),
         Some(why) => {
-            report.add([findings::untrusted(why, &judged.issuer)]);
+            report.add([if judged.is_self_issued {
+                findings::self_signed(&judged.subject)
+            } else {
+                findings::untrusted(why, &judged.issuer)
+            }]);
             format!("not trusted: {why}")
         }
     };
@@ -288,7 +293,7 @@ fn judge(server: &Server, shown: &Shown, expected: &Expected, now: Time, report:
     let pins = expected
         .pins
         .as_ref()
-        .map(|sets| pins::judge(sets, &host, judged.pin));
+        .map(|published| pins::judge(published, &host, judged.pin));
     match pins {
         None => report.answer(
             Question::Pins,
@@ -299,14 +304,17 @@ fn judge(server: &Server, shown: &Shown, expected: &Expected, now: Time, report:
             report.answer(Question::Pins, "none are published", Verdict::Open);
             report.add([findings::no_pins(&host)]);
         }
-        Some(Pins::Pinned { role, expires }) => {
-            let role = match role {
-                crate::model::pin::Role::Active => "the active key",
-                crate::model::pin::Role::Backup => "a backup key",
-                crate::model::pin::Role::Retiring => "a retiring key",
+        Some(Pins::Pinned { role, until }) => {
+            let (role, verdict) = match role {
+                Role::Active => ("the active key", Verdict::Good),
+                Role::Backup => ("a backup key", Verdict::Good),
+                Role::Retiring => {
+                    report.add([findings::key_retiring(&host, until)]);
+                    ("a retiring key", Verdict::Bad)
+                }
             };
-            let told = format!("{role} {}, pinned until {}", judged.pin, expires.date());
-            report.answer(Question::Pins, told, Verdict::Good);
+            let told = format!("{role} {}, pinned until {}", judged.pin, until.date());
+            report.answer(Question::Pins, told, verdict);
         }
         Some(Pins::Foreign) => {
             report.answer(

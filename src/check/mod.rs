@@ -25,6 +25,7 @@ pub use client::{Identity, Outcome, Refusal};
 pub use findings::{Acted, NewestCrl};
 pub use forgery::{Forged, ForgeryError, forge, identity};
 pub use meet::{Expected, Met, meet};
+pub use pins::Published;
 pub use question::{ask_once, question};
 pub use trial::{Depth, Identities, Interrupted, Trial, Watch};
 pub use url::{InvalidUrl, Url};

@@ -1,7 +1,7 @@
 //! Whether a server's key is one that apps expect of it.
 
 use crate::model::pin::Role;
-use crate::model::{Host, Pin, PinSet, Time};
+use crate::model::{Host, Pin, PinSet, Span, Time};
 
 /// What the pins say of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,16 +12,25 @@ pub enum Verdict {
     Pinned {
         /// What it is to the server.
         role: Role,
-        /// When apps stop going by the pins.
-        expires: Time,
+        /// When it leaves the set, or apps stop going by that.
+        until: Time,
     },
     /// The host has pins, and the key is none of them.
     Foreign,
 }
 
+/// The pins that a home publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The sets of all hosts.
+    pub sets: Vec<PinSet>,
+    /// How long a retiring key's pin stays.
+    pub overlap: Span,
+}
+
 /// Holds a key against the pins of a host. A set of the host's own comes before one of a host above that includes it, the nearer first;
 /// apps match the same way.
-pub fn judge(sets: &[PinSet], host: &str, pin: Pin) -> Verdict {
+pub fn judge(published: &Published, host: &str, pin: Pin) -> Verdict {
     let covers = |set: &&PinSet| match &set.host {
         Host::Name(_) => {
             let name = set.host.to_string();
@@ -30,7 +39,8 @@ pub fn judge(sets: &[PinSet], host: &str, pin: Pin) -> Verdict {
         }
         Host::Address(address) => host.parse() == Ok(*address),
     };
-    let nearest = sets
+    let nearest = published
+        .sets
         .iter()
         .filter(covers)
         .max_by_key(|set| set.host.to_string().len());
@@ -40,7 +50,10 @@ pub fn judge(sets: &[PinSet], host: &str, pin: Pin) -> Verdict {
     match set.pins.iter().find(|pinned| pinned.pin == pin) {
         Some(pinned) => Verdict::Pinned {
             role: pinned.role,
-            expires: set.expires,
+            until: match pinned.role {
+                Role::Active | Role::Backup => set.expires,
+                Role::Retiring => set.expires.min(pinned.since + published.overlap),
+            },
         },
         None => Verdict::Foreign,
     }
@@ -72,10 +85,14 @@ mod tests {
             set("shop.example", false, 3),
             set("2001:db8::1", false, 4),
         ];
-        let pinned = |host, pin| judge(&sets, host, Pin([pin; 32]));
+        let published = Published {
+            sets: sets.to_vec(),
+            overlap: Span::days(30),
+        };
+        let pinned = |host, pin| judge(&published, host, Pin([pin; 32]));
         let yes = Verdict::Pinned {
             role: Role::Active,
-            expires: Time::from_unix(1_900_000_000),
+            until: Time::from_unix(1_900_000_000),
         };
         for (host, pin, verdict) in [
             ("acme.example", 1, yes),
@@ -92,6 +109,23 @@ mod tests {
             ("localhost", 1, Verdict::NoPins),
         ] {
             assert_eq!(pinned(host, pin), verdict, "{host} {pin}");
+        }
+    }
+
+    #[test]
+    fn a_retiring_key_is_pinned_until_its_pin_leaves_the_set() {
+        let mut retiring = set("api.acme.example", false, 1);
+        retiring.pins[0].role = Role::Retiring;
+        for (overlap, until) in [(30, 1_800_000_000 + 30 * 86_400), (9_999, 1_900_000_000)] {
+            let published = Published {
+                sets: vec![retiring.clone()],
+                overlap: Span::days(overlap),
+            };
+            let expected = Verdict::Pinned {
+                role: Role::Retiring,
+                until: Time::from_unix(until),
+            };
+            assert_eq!(judge(&published, "api.acme.example", Pin([1; 32])), expected);
         }
     }
 }

@@ -100,7 +100,8 @@ impl ServerArgs {
             expected.trust.add(home.chain().root().der());
             let pins = operate::published_pins(home)?;
             let sets = pins.map_or(Vec::new(), |pins| pins.sets);
-            expected.pins = Some(sets);
+            let overlap = home.config().pin_overlap;
+            expected.pins = Some(check::Published { sets, overlap });
         }
         let server = check::Server::find(url.clone(), &self.resolve).map_err(check::CheckError::from)?;
         let met = check::meet(server, &expected, system_clock(), &mut crate::key::os_rng())?;

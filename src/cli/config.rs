@@ -142,8 +142,7 @@ pub(super) fn app(
     let home = context.open()?;
     let sets = chosen_sets(format, host, published_pins(&home)?, context)?;
     let certified_here = |server: &Server| {
-        sets.iter().any(|set| set.host == server.host)
-            && server.certificate().is_some_and(|c| c.issuer == Certifier::Own)
+        sets.iter().any(|set| set.host == server.host) && server.certifier() == Some(Certifier::Own)
     };
     let private = private_ca || context.read(&home)?.servers()?.iter().any(certified_here);
     let about = PinContext {
@@ -236,7 +235,12 @@ fn chosen_sets(
     sets: Vec<PinSet>,
     context: &Context,
 ) -> Result<Vec<PinSet>, Failure> {
-    let add = |host: &str| format!("`pki server add {host}` makes its key, one in reserve, and their pins");
+    let add = |host: &str| {
+        format!(
+            "`pki server add {host}` makes its key, one in reserve, and their pins; \
+             `pki server import {host} --cert FILE` pins the key that it has"
+        )
+    };
     let only = match (host, format) {
         (Some(host), _) => host.clone(),
         (None, _) if sets.is_empty() => {

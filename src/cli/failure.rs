@@ -9,8 +9,8 @@ use crate::disk::DiskError;
 use crate::fetch::{FetchError, SourceError, Unfit};
 use crate::home::HomeError;
 use crate::key::KeyError;
-use crate::model::Serial;
 use crate::model::profile::Refusal;
+use crate::model::{Host, Serial};
 use crate::operate::OperateError;
 use crate::publish::{BucketError, TargetError};
 use crate::store::StoreError;
@@ -181,6 +181,10 @@ impl From<OperateError> for Failure {
             )),
             E::NoEmployee(name) => refused("unknown").hint(match name.as_str().parse::<Serial>() {
                 Err(why) if Serial::resembles(name.as_str()) => why.to_string(),
+                // The name of a host, for all that is known here.
+                Ok(_) | Err(_) if name.as_str().contains('.') => {
+                    format!("{LIST}; of a server, `pki server list` shows the keys, and `pki revoke SERIAL` takes a certificate")
+                }
                 Ok(_) | Err(_) => LIST.to_owned(),
             }),
             E::NoCertificate(_) => refused("unknown").hint(LIST),
@@ -216,20 +220,33 @@ impl From<OperateError> for Failure {
                 "`pki server list` shows those that there are; `pki server add {host}` takes it in"
             )),
             E::OtherKey(_) => refused("mixed").hint("restore the file from a backup"),
-            E::KeyElsewhere(_) => refused("key-elsewhere").hint(
-                "where the key is, make a request with it (`openssl req -new -key KEY -subj /CN=HOST`): `pki server issue HOST --csr FILE` certifies it",
-            ),
+            E::KeyElsewhere(host) => refused("key-elsewhere").hint(format!(
+                "where the key is, run `openssl req -new -key KEY -subj /CN={host} -out {host}.csr`: `pki server issue {host} --csr {host}.csr` \
+                 certifies it if it is of P-256; any other, such as RSA, a public CA does, and `pki server import` takes in what it gives"
+            )),
             E::KeyInReserve(host) => refused("key-in-reserve").hint(format!(
                 "`pki server rotate {host}` takes it into use; until then apps may not know it"
             )),
-            E::StrangeKey(_) => refused("other-key").hint(
-                "apps would refuse the server with it: certify the key that is pinned (`pki server csr HOST`), and find out where this one came from",
-            ),
+            E::KeyRetiring(host) => refused("key-retiring").hint(format!(
+                "have the key in use certified: `pki server csr {host}` writes a request for it, `pki server issue {host}` certifies it here"
+            )),
+            E::StrangeKey(host) => refused("other-key").hint(format!(
+                "apps would refuse the server with it: certify the key that is pinned (`pki server csr {host}`), and find out where this one came from",
+            )),
+            E::SelfSignedCa(host) => refused("ca").hint(format!(
+                "make another of the same key, which keeps the pin, give it to the server, and import that: `openssl req -x509 -key KEY -days 90 \
+                 -subj /CN={host} -addext subjectAltName={} -addext basicConstraints=critical,CA:FALSE -out NEW.crt`",
+                match host {
+                    Host::Name(_) => format!("DNS:{host}"),
+                    Host::Address(_) => format!("IP:{host}"),
+                }
+            )),
             E::CertificateOfCa => refused("ca").hint("give the server's own certificate, the first one of fullchain.pem"),
             E::OtherHost { .. } => refused("other-host").hint("name the host that apps call, or give the certificate that is its own"),
             E::NotGood { .. } => refused("not-good").hint("give a certificate that is good now"),
             E::TooSoon { host, .. } => refused("too-soon").hint(format!(
-                "`pki pins plan` tells what apps must have by then; if the key in use is lost or out, repeat with --confirm {host}"
+                "`pki pins plan` tells what apps must have by then; if the key in use is lost, repeat with --confirm {host}; if somebody else may have \
+                 it, with --compromised --confirm {host}"
             )),
             E::PinUnpublished(host) => refused("unpublished").hint(format!(
                 "run `pki publish`; where a rotation was cut off, `pki server csr {host}` writes the key that is in use since"

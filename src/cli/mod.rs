@@ -27,6 +27,7 @@ mod root;
 mod secrets;
 mod server;
 mod server_certificate;
+mod server_list;
 mod show;
 mod show_file;
 mod ui;

@@ -13,7 +13,7 @@ use crate::publish::Pins;
 use super::config;
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::report::{lines, table};
+use super::report::key_line;
 use super::words::Words;
 
 /// The pin sets that apps hold the servers to
@@ -106,20 +106,18 @@ struct Shown(Pins);
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = table(&["HOST", "KEY", "PIN", "SINCE", "EXPIRES"]);
         for set in &self.0.sets {
-            for (i, pinned) in set.pins.iter().enumerate() {
-                let of_first = |text: String| if i == 0 { text } else { String::new() };
-                table.add_row([
-                    of_first(set.host.to_string()),
-                    pinned.role.to_string(),
-                    pinned.pin.to_string(),
-                    pinned.since.date(),
-                    of_first(set.expires.date()),
-                ]);
+            let below = if set.include_subdomains {
+                " and the hosts below"
+            } else {
+                ""
+            };
+            writeln!(f, "{}{below}, until {}", set.host, set.expires.date())?;
+            for pinned in &set.pins {
+                writeln!(f, "{}", key_line(pinned.role, pinned.pin, pinned.since))?;
             }
         }
-        f.write_str(&lines(&table))
+        Ok(())
     }
 }
 
@@ -127,7 +125,7 @@ impl fmt::Display for Shown {
 fn published(home: &Home, host: Option<&Host>) -> Result<Pins, Failure> {
     let mut pins = operate::published_pins(home)?.ok_or_else(|| {
         Failure::new(Exit::Refused, "unpublished", "no pin sets are published")
-            .hint("`pki server add HOST` takes a server in, and publishes its pins")
+            .hint("`pki server add HOST` takes a server in, `pki server import HOST --cert FILE` one that has its key already")
     })?;
     if let Some(host) = host {
         pins.sets.retain(|set| set.host == *host);
@@ -229,57 +227,56 @@ impl fmt::Display for Plan {
                 ..
             } = outlook;
             writeln!(f, "{host}")?;
-            writeln!(f, "  in use      {active}  since {}", active_since.date())?;
+            writeln!(f, "{}", key_line(Role::Active, *active, *active_since))?;
             let since = outlook.backup_published;
             let since = since.map_or("never published".into(), |at| format!("published {}", at.date()));
-            writeln!(f, "  in reserve  {backup}  {since}")?;
+            writeln!(f, "  {:<9} {backup}  {since}", Role::Backup.to_string())?;
             for Leaving { pin, leaves } in &outlook.retiring {
-                writeln!(f, "  retiring    {pin}  leaves the set {}", leaves.date())?;
+                let retiring = Role::Retiring.to_string();
+                writeln!(f, "  {retiring:<9} {pin}  until {}", leaves.date())?;
             }
             match (outlook.backup_published, outlook.ready_from) {
-                (Some(_), Some(from)) if outlook.ready => {
+                (Some(published), Some(from)) if outlook.ready => {
                     let oldest = self.now - Span::days(overlap);
                     writeln!(
                         f,
-                        "  A rotation today breaks no app whose pins are of {} or later; it has been safe since {}.",
+                        "  A rotation today breaks no app whose pins are of {} or later; it has\n  been safe since {}.",
                         oldest.date(),
                         from.date()
                     )?;
                     writeln!(
                         f,
                         "  An app with the pins compiled in must have been built after {}.",
-                        since_date(outlook.backup_published)
+                        built_after(published, self.now)
                     )?;
                 }
                 (Some(published), Some(from)) => {
+                    let published = built_after(published, self.now);
                     writeln!(
                         f,
-                        "  A rotation today locks out every app whose pins are older than {}, and is refused before {}.",
-                        published.date(),
+                        "  A rotation today locks out every app whose pins are older than\n  {published}, and is refused before {}.",
                         from.date()
                     )?;
                     writeln!(
                         f,
-                        "  Until then every app must take a pin set made after {}: over the air, or built in",
-                        published.date()
+                        "  Until then every app must take a pin set made after {published}:\n  over the air, or built in (`pki pins show {host} --format …`) and shipped."
                     )?;
-                    writeln!(f, "  (`pki pins show {host} --format …`) and shipped.")?;
                 }
                 (None, _) | (_, None) => {
                     writeln!(
                         f,
-                        "  A rotation today locks out every app: none can know the key in reserve. Run `pki publish` first."
+                        "  A rotation today locks out every app: none can know the backup key.\n  Run `pki publish` first."
                     )?;
                 }
             }
             writeln!(
                 f,
-                "  After a rotation the old pin stays in the set for {overlap} days: for that long the server may still use the old key."
+                "  After a rotation the old pin stays in the set for {overlap} days: for that long\n  the server may still use the old key."
             )?;
             if let Some(expires) = outlook.expires {
                 writeln!(
                     f,
-                    "  The published set ends on {}: apps that have no later one by then go without pins, or refuse.",
+                    "  The published set ends on {}: apps that have no later one by then go\n  without pins, or refuse.",
                     expires.date()
                 )?;
             }
@@ -288,8 +285,13 @@ impl fmt::Display for Plan {
     }
 }
 
-fn since_date(published: Option<Time>) -> String {
-    published.map_or("never".into(), Time::date)
+/// The day, and the time as well where that is today: pins that an app took this morning may be older.
+fn built_after(published: Time, now: Time) -> String {
+    if published.date() == now.date() {
+        published.to_string()
+    } else {
+        published.date()
+    }
 }
 
 fn plan(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
@@ -305,7 +307,7 @@ fn plan(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
     }
     if servers.is_empty() {
         context.ui.say("there is no server");
-        context.ui.hint("`pki server add HOST` takes one in");
+        context.ui.hint("`pki server add HOST` takes one in, `pki server import HOST --cert FILE` one that has its key already");
     }
     let published = operate::published_pins(&home)?;
     let set = |host: &Host| {

@@ -6,7 +6,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::model::lifecycle::Remark;
-use crate::model::{Address, Form, Platform, Reason, Record, Serial, Status, Time};
+use crate::model::{Address, Form, Pin, Platform, Reason, Record, Role, Serial, Status, Time};
 use crate::operate::Issuance;
 
 /// One certificate of the inventory.
@@ -156,4 +156,10 @@ impl fmt::Display for DryRun {
     fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
         Ok(())
     }
+}
+
+/// A key of a server, in a line of at most 80 columns.
+pub fn key_line(role: Role, pin: Pin, since: Time) -> String {
+    let role = role.to_string();
+    format!("  {role:<9} {pin}  since {}", since.date())
 }

@@ -243,7 +243,7 @@ fn revoke_server(
         }
         if args.reason == Reason::Compromised {
             ui.hint(format!(
-                "if somebody has its key: `pki server rotate {host} --compromised`"
+                "if somebody has its key: `pki server rotate {host} --compromised --confirm {host}`"
             ));
         }
     }

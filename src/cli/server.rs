@@ -5,17 +5,18 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::disk;
-use crate::model::server::{Certifier, OldPin};
-use crate::model::{Host, Pin, Role, Server, Time};
+use crate::model::server::OldPin;
+use crate::model::{Host, Pin};
 use crate::operate::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, Outbox, Subdomains};
 use crate::x509::foreign::ForeignCertificate;
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::report::{DryRun, counted, lines, table};
+use super::report::DryRun;
 use super::root::clock_policy;
 use super::secrets::IssuingSecret;
 use super::server_certificate::{CsrArgs, IssueArgs, csr, issue};
+use super::server_list::{ListArgs, list};
 
 /// The company's servers: their keys, in use and in reserve, and their certificates
 #[derive(Debug, Subcommand)]
@@ -106,14 +107,6 @@ pub struct RotateArgs {
     common: Common,
 }
 
-/// Show the servers with their keys
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  pki server list
-  pki server list --json")]
-pub struct ListArgs {}
-
 /// What both take that write a key.
 #[derive(Debug, clap::Args)]
 struct Common {
@@ -151,7 +144,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Issue(args) => issue(*args, context),
         Verb::Import(args) => import(args, context),
         Verb::Rotate(args) => rotate(args, context),
-        Verb::List(ListArgs {}) => list(context),
+        Verb::List(args) => list(args, context),
     }
 }
 
@@ -246,14 +239,25 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
     let subdomains = subdomains(args.include_subdomains);
     let until = certificate.validity.not_after.date();
     match operate::import(&mut session, &host, subdomains, &certificate, backup.as_ref())? {
-        Imported::Added => ui.say(format!(
-            "{host} is taken in: the key of its certificate is pinned"
-        )),
+        Imported::Added => {
+            ui.say(format!(
+                "{host} is taken in: the key of its certificate is pinned, and so is one in reserve, which is in the home"
+            ));
+            if !certificate.has_our_kind_of_key {
+                ui.more("the key in use is not of P-256: other CAs certify it, and not this PKI's own");
+            }
+        }
         Imported::Renewed => ui.say(format!("{host} has a certificate of the same key until {until}")),
     }
     let exit = context
         .publish_change(&mut session, keyring.keys())
         .map(|published| context.tell_published(&published, session.clock));
+    if known.is_none() {
+        ui.hint(format!(
+            "next, give apps its pins: `pki pins show {host} --format android` (ios, okhttp, …); renew its certificate with the same key, \
+             and `pki server import {host} --cert FILE` once more"
+        ));
+    }
     let server = session.store.server(&host)?;
     let done = Done {
         host,
@@ -352,105 +356,4 @@ fn read_certificate(path: &Path) -> Result<ForeignCertificate, Failure> {
         Failure::refused(format!("{}: {why}", path.display()))
             .hint("give the server's certificate in PEM, as in fullchain.pem")
     })
-}
-
-/// Every server.
-#[derive(Debug, Serialize)]
-struct List {
-    servers: Vec<Row>,
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    host: Host,
-    include_subdomains: bool,
-    keys: Vec<KeyRow>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    certificate: Option<CertificateRow>,
-}
-
-#[derive(Debug, Serialize)]
-struct KeyRow {
-    role: Role,
-    pin: Pin,
-    since: Time,
-    published: Option<Time>,
-}
-
-#[derive(Debug, Serialize)]
-struct CertificateRow {
-    serial: String,
-    not_after: Time,
-    issuer: Certifier,
-}
-
-impl From<&Server> for Row {
-    fn from(server: &Server) -> Self {
-        Self {
-            host: server.host.clone(),
-            include_subdomains: server.include_subdomains,
-            keys: server
-                .keys()
-                .map(|(role, key)| KeyRow {
-                    role,
-                    pin: key.pin,
-                    since: key.since,
-                    published: key.published,
-                })
-                .collect(),
-            certificate: server.certificate().map(|certificate| CertificateRow {
-                serial: certificate.serial.clone(),
-                not_after: certificate.validity.not_after,
-                issuer: certificate.issuer,
-            }),
-        }
-    }
-}
-
-impl fmt::Display for List {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.servers.is_empty() {
-            return Ok(());
-        }
-        let mut table = table(&["HOST", "KEY", "PIN", "SINCE", "PUBLISHED", "CERTIFICATE UNTIL"]);
-        for row in &self.servers {
-            let until = row.certificate.as_ref().map(|c| c.not_after.date());
-            for (i, key) in row.keys.iter().enumerate() {
-                let first = i == 0;
-                table.add_row([
-                    if first {
-                        row.host.to_string()
-                    } else {
-                        String::new()
-                    },
-                    key.role.to_string(),
-                    key.pin.to_string(),
-                    key.since.date(),
-                    key.published.map_or("never".into(), Time::date),
-                    until.clone().filter(|_| first).unwrap_or_default(),
-                ]);
-            }
-        }
-        f.write_str(&lines(&table))
-    }
-}
-
-fn list(context: &Context) -> Result<Exit, Failure> {
-    let home = context.open()?;
-    let mut servers: Vec<Row> = Vec::new();
-    for server in context.read(&home)?.servers()? {
-        let stays = |key: &KeyRow, now: Time| match key.role {
-            Role::Active | Role::Backup => true,
-            Role::Retiring => now < key.since + home.config().pin_overlap,
-        };
-        let mut row = Row::from(&server);
-        row.keys.retain(|key| stays(key, system_clock()));
-        servers.push(row);
-    }
-    context.ui.say(counted(servers.len(), "server"));
-    if servers.is_empty() {
-        context.ui.hint("`pki server add HOST` takes one in");
-    }
-    context.ui.report(&List { servers })?;
-    Ok(Exit::Done)
 }

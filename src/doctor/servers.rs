@@ -60,8 +60,24 @@ fn keys(session: &Session<'_>, server: &Server) -> Vec<Finding> {
 
 /// The certificate that is known of the key in use.
 fn certificate(server: &Server, now: Time) -> Option<Finding> {
-    let certificate = server.certificate()?;
-    let (host, end) = (&server.host, certificate.validity.not_after);
+    let host = &server.host;
+    let Some(certificate) = server.certificate() else {
+        let remedy = match server.certifier()? {
+            Certifier::Own => format!("pki server issue {host}"),
+            Certifier::Other => {
+                format!(
+                    "pki server csr {host}, and `pki server import {host} --cert FILE` once it is certified"
+                )
+            }
+        };
+        return Some(Finding::new(
+            "server-certificate-missing",
+            Severity::Warning,
+            format!("the key in use of {host} has no certificate: its rotation is not finished"),
+            remedy,
+        ));
+    };
+    let end = certificate.validity.not_after;
     let severity = match end - now {
         left if left < Span::seconds(0) => Severity::Error,
         left if left < SERVER => Severity::Warning,

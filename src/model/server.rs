@@ -145,6 +145,12 @@ impl Server {
         self.certificates.iter().rev().find(of_active)
     }
 
+    /// Who certifies it: who did so last for the key in use or, right after a rotation, for the one before.
+    pub fn certifier(&self) -> Option<Certifier> {
+        let newest = self.certificate().or(self.certificates.last());
+        newest.map(|certificate| certificate.issuer)
+    }
+
     /// Until when a retiring key's pin stays in the set.
     pub fn leaves(key: &ServerKey, overlap: Span) -> Time {
         key.since + overlap

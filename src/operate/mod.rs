@@ -235,14 +235,22 @@ pub enum OperateError {
     /// The certificate's key is the one in reserve.
     #[error("the certificate is for the backup key of {0}, which is not in use")]
     KeyInReserve(Host),
+    /// The certificate's key is one that the server used before.
+    #[error("the certificate is for a key that {0} has used before, and that is retiring")]
+    KeyRetiring(Host),
     /// The certificate's key is none of the server's.
     #[error("the key of the certificate is neither the active nor the backup key of {0}")]
     StrangeKey(Host),
     /// The certificate is a CA's.
     #[error("it is the certificate of a CA, whose key cannot stand for a server")]
     CertificateOfCa,
+    /// The server vouches for itself as a CA.
+    #[error(
+        "the certificate is self-signed and says that it is a CA's (basicConstraints CA:TRUE, as openssl makes it unless told otherwise): clients differ in whether they take that for a server's"
+    )]
+    SelfSignedCa(Host),
     /// The certificate is another server's.
-    #[error("the certificate does not name {host}, but {}", if .found.is_empty() { "no host" } else { .found.as_str() })]
+    #[error("the certificate does not name {host}, but {}", if .found.is_empty() { "no host at all: it has no subject alternative name" } else { .found.as_str() })]
     OtherHost {
         /// The server.
         host: Host,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::OperateError;
 use crate::model::text::quoted;
 use crate::model::{Address, Email, PersonName, Platform};
 
@@ -213,6 +214,9 @@ fn person(
     };
     let address = Address::new(employee, device);
     address.demand_no_serial().map_err(|e| text(&e))?;
+    if address.is_reserved() {
+        return Err(OperateError::Reserved(address).to_string());
+    }
     Ok(Person {
         line,
         address,

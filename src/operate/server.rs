@@ -118,16 +118,18 @@ pub fn import(
 /// A certificate that a server can show now, and whose key may be pinned.
 ///
 /// # Errors
-/// Where it is a CA's, names other hosts, or is not good now.
+/// Where it names other hosts, is a CA's, or is not good now.
 pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> Result<(), OperateError> {
-    if certificate.is_ca {
-        return Err(OperateError::CertificateOfCa);
-    }
     if !certificate.names(host) {
         return Err(OperateError::OtherHost {
             host: host.clone(),
             found: certificate.hosts.join(", "),
         });
+    }
+    match (certificate.is_ca, certificate.is_self_issued) {
+        (false, _) => {}
+        (true, true) => return Err(OperateError::SelfSignedCa(host.clone())),
+        (true, false) => return Err(OperateError::CertificateOfCa),
     }
     let validity = certificate.validity;
     if now < validity.not_before || validity.ended(now) {
@@ -142,13 +144,15 @@ pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> R
 /// The key of a certificate is the one that the server uses.
 ///
 /// # Errors
-/// Where it is the one in reserve, or a stranger.
+/// Where it is the one in reserve, one that was used before, or a stranger.
 pub fn demand_active(server: &Server, pin: Pin) -> Result<(), OperateError> {
     let host = server.host.clone();
     if pin == server.active.pin {
         Ok(())
     } else if pin == server.backup.pin {
         Err(OperateError::KeyInReserve(host))
+    } else if server.retiring.iter().any(|key| key.pin == pin) {
+        Err(OperateError::KeyRetiring(host))
     } else {
         Err(OperateError::StrangeKey(host))
     }

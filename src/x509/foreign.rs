@@ -14,6 +14,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use super::{X509Error, pem};
+use crate::key::PublicKey;
 use crate::model::{Host, Pin, Time, Validity};
 
 /// The certificate of a server, as far as pinning goes by it. Its key may be of any algorithm, for an app only compares its hash.
@@ -27,6 +28,10 @@ pub struct ForeignCertificate {
     pub validity: Validity,
     /// basicConstraints cA.
     pub is_ca: bool,
+    /// Whether it names itself as its issuer.
+    pub is_self_issued: bool,
+    /// Whether its key is one that our own CAs certify, P-256.
+    pub has_our_kind_of_key: bool,
     /// Its subject alternative names that are hosts, as they stand there.
     pub hosts: Vec<String>,
 }
@@ -79,6 +84,8 @@ impl ForeignCertificate {
                 not_after: Time::from_unix(tbs.validity.not_after.timestamp()),
             },
             is_ca: tbs.is_ca(),
+            is_self_issued: tbs.subject.as_raw() == tbs.issuer.as_raw(),
+            has_our_kind_of_key: PublicKey::from_spki(tbs.subject_pki.raw).is_ok(),
             hosts,
         })
     }

@@ -32,7 +32,7 @@ pub enum X509Error {
     #[error("no PEM block \"{0}\" found")]
     NoPem(&'static str),
     /// A private key where a certificate was wanted.
-    #[error("it holds a private key as well: give the certificate alone, and keep the key where it is")]
+    #[error("it holds a private key: give the certificate alone, and keep the key where it is")]
     HoldsKey,
     /// Not what this CA makes.
     #[error("{0}")]

@@ -140,5 +140,11 @@ fn a_name_of_canaries_is_nobodys() {
         ]),
         b"",
     );
-    assert!(said.text().contains("is no device's name"), "{said}");
+    assert!(
+        said.stderr
+            .contains("line 2: pki-check/canary is no device's name"),
+        "{said}"
+    );
+    said.exits(1);
+    assert!(!home.path("o").exists());
 }

@@ -359,8 +359,9 @@ fn a_server_of_the_servers_ca_is_trusted_by_the_homes_root_and_known_by_its_pin(
     let robbed = copy_of(&home);
     let rotate = ["server", "rotate", HOST, "--out", "tls", "--confirm", HOST];
     home.run(&rotate);
-    let said = finish(home.pki(&check).arg("--no-canary"), b"").ok();
+    let said = finish(home.pki(&check).arg("--no-canary"), b"").exits(3);
     assert!(answers(&said, "pins")[0].starts_with("a retiring key"), "{said}");
+    assert_eq!(codes(&said), ["key-retiring"], "{said}");
     robbed.run(&[&rotate[..], &["--compromised"]].concat());
     let said = finish(robbed.pki(&check).arg("--no-canary"), b"").exits(3);
     assert_eq!(codes(&said), ["man-in-the-middle"], "{said}");
@@ -382,6 +383,10 @@ fn a_chain_that_nobody_trusts_or_of_another_host_is_asked_nothing() {
     )
     .exits(3);
     assert_eq!(codes(&said), ["chain-untrusted"], "{said}");
+    assert!(
+        said.stdout.contains("is self-signed: nobody vouches for it"),
+        "{said}"
+    );
     assert_eq!(answers(&said, "no_certificate"), [""; 0]);
 
     let (url, resolve) = (

@@ -1,0 +1,118 @@
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::server::Certifier;
+use crate::model::{Host, Pin, Role, Server, Time};
+
+use super::context::{Context, system_clock};
+use super::failure::{Exit, Failure};
+use super::report::{counted, key_line};
+
+/// Show the servers with their keys
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki server list
+  pki server list --json")]
+pub struct ListArgs {}
+
+/// Every server.
+#[derive(Debug, Serialize)]
+struct List {
+    servers: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    host: Host,
+    include_subdomains: bool,
+    keys: Vec<KeyRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<CertificateRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyRow {
+    role: Role,
+    pin: Pin,
+    since: Time,
+    published: Option<Time>,
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateRow {
+    serial: String,
+    not_after: Time,
+    issuer: Certifier,
+}
+
+impl From<&Server> for Row {
+    fn from(server: &Server) -> Self {
+        Self {
+            host: server.host.clone(),
+            include_subdomains: server.include_subdomains,
+            keys: server
+                .keys()
+                .map(|(role, key)| KeyRow {
+                    role,
+                    pin: key.pin,
+                    since: key.since,
+                    published: key.published,
+                })
+                .collect(),
+            certificate: server.certificate().map(|certificate| CertificateRow {
+                serial: certificate.serial.clone(),
+                not_after: certificate.validity.not_after,
+                issuer: certificate.issuer,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for row in &self.servers {
+            match &row.certificate {
+                Some(certificate) => {
+                    writeln!(
+                        f,
+                        "{}, certificate until {}",
+                        row.host,
+                        certificate.not_after.date()
+                    )?;
+                }
+                None => writeln!(f, "{}, no certificate known", row.host)?,
+            }
+            for key in &row.keys {
+                let published = if key.published.is_none() {
+                    ", never published"
+                } else {
+                    ""
+                };
+                writeln!(f, "{}{published}", key_line(key.role, key.pin, key.since))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn list(ListArgs {}: ListArgs, context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let mut servers: Vec<Row> = Vec::new();
+    for server in context.read(&home)?.servers()? {
+        let stays = |key: &KeyRow, now: Time| match key.role {
+            Role::Active | Role::Backup => true,
+            Role::Retiring => now < key.since + home.config().pin_overlap,
+        };
+        let mut row = Row::from(&server);
+        row.keys.retain(|key| stays(key, system_clock()));
+        servers.push(row);
+    }
+    context.ui.say(counted(servers.len(), "server"));
+    if servers.is_empty() {
+        context.ui.hint("`pki server add HOST` takes one in, `pki server import HOST --cert FILE` one that has its key already");
+    }
+    context.ui.report(&List { servers })?;
+    Ok(Exit::Done)
+}
