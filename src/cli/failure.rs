@@ -14,7 +14,7 @@ use crate::model::profile::Refusal;
 use crate::operate::OperateError;
 use crate::publish::{BucketError, TargetError};
 use crate::store::StoreError;
-use crate::web::Trouble;
+use crate::web::{NoTrust, Trouble};
 
 /// What to do about an issuing CA that ends.
 const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
@@ -333,7 +333,12 @@ impl From<FetchError> for Failure {
                     SourceError::Missing => failure.hint("name one half of a publication: the directory with manifest.jws in it"),
                     SourceError::Redirect { .. } => failure.hint("name the address that it leads to, if it is the right one"),
                     SourceError::Slow(_) => failure.hint("try again, or give it longer with --timeout 5m"),
-                    SourceError::NoTrust(_) => failure.hint("name the certificates to trust with --ca FILE"),
+                    SourceError::NoTrust(NoTrust::File { path, encoding, .. }) => {
+                        failure.hint(super::form::to_certificate(&path.0, encoding))
+                    }
+                    SourceError::NoTrust(NoTrust::System(_) | NoTrust::Disk(_)) => {
+                        failure.hint("name the certificates to trust with --ca FILE")
+                    }
                     SourceError::Network(trouble) => failure.hint(match trouble {
                         Trouble::NoAddress { .. } => {
                             "look at how it is written; what the name service does not know, --resolve HOST:PORT:ADDR does"

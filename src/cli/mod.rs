@@ -14,6 +14,7 @@ mod descriptor;
 mod doctor;
 mod failure;
 mod fetch;
+mod form;
 mod init;
 mod issue;
 mod list;
