@@ -30,6 +30,7 @@ mod server;
 mod server_certificate;
 mod show;
 mod show_file;
+mod show_statement;
 mod ui;
 mod verify;
 mod words;

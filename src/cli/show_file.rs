@@ -14,6 +14,7 @@ use super::context::{Context, system_clock};
 use super::escaped;
 use super::failure::{Exit, Failure};
 use super::show::Pem;
+use super::show_statement;
 
 /// The largest file that is read.
 const FILE: u64 = 256 << 20;
@@ -44,6 +45,17 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
                 ),
             ),
         );
+    }
+    if let Some(statement) = show_statement::read(&octets, &shown, context) {
+        let statement = statement?;
+        if as_pem {
+            return Err(
+                Failure::refused(format!("{shown} is a signed statement, which has no PEM"))
+                    .hint(format!("`pki show {shown}` shows what it says")),
+            );
+        }
+        context.ui.report(&statement)?;
+        return Ok(Exit::Done);
     }
     let mut items = items(&octets);
     recognize(&mut items, context);
