@@ -1425,6 +1425,143 @@ fn files_that_cannot_be_shown() {
 }
 
 #[test]
+fn certificates_and_keys_in_another_form_are_told_for_what_they_are() {
+    if !need(&["openssl", "sh"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let passphrase = home.alice().passphrase();
+    home.write_private("passphrase", &passphrase);
+    home.foreign(
+        "openssl",
+        &[
+            "x509",
+            "-in",
+            "home/root/root.crt",
+            "-outform",
+            "der",
+            "-out",
+            "root.der",
+        ],
+    )
+    .ok();
+    for (file, text) in [("empty", ""), ("cut.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n")] {
+        home.write_private(file, text);
+    }
+    let url = "https://127.0.0.1:1/";
+    let told = |arguments: &[&str], message: &str, hint: &str| {
+        let told = finish(&mut home.pki(arguments), b"").exits(1);
+        assert!(told.stderr.starts_with(&format!("pki: {message}\n")), "{told}");
+        assert!(told.stderr.contains(hint), "{told}");
+    };
+    let bundle = "openssl pkcs12 -in alice-phone.p12 -nokeys -out certificate.pem";
+    let der = "openssl x509 -inform der -in root.der -out certificate.pem";
+    let whole = "-----BEGIN CERTIFICATE-----";
+    for (file, what, hint) in [
+        (
+            "alice-phone.p12",
+            "is a PKCS#12 bundle, and no certificate in PEM",
+            bundle,
+        ),
+        ("root.der", "is in DER, and not in PEM", der),
+        ("cut.pem", "has no certificate in it that is whole", whole),
+        ("empty", "is no certificate in PEM", whole),
+    ] {
+        let message = format!("{file} {what}");
+        told(&["check", url, "--cert", file, "--key", "empty"], &message, hint);
+        told(&["check", url, "--no-canary", "--ca", file], &message, hint);
+        if file != "cut.pem" {
+            told(&["ca", "install", file], &message, hint);
+            told(
+                &["server", "import", "api.acme.example", "--cert", file],
+                &message,
+                hint,
+            );
+        }
+        let from = [
+            "fetch",
+            url,
+            "--root",
+            "home/root/root.crt",
+            "--out",
+            "out",
+            "--ca",
+            file,
+        ];
+        let from = finish(&mut home.pki(&from), b"").exits(1);
+        assert!(from.stderr.contains(hint) && from.stderr.contains(file), "{from}");
+    }
+    // What is advised works.
+    for advice in [&format!("{bundle} -passin file:passphrase"), der] {
+        home.foreign("sh", &["-c", advice]).ok();
+        let said = finish(
+            &mut home.pki(&["check", url, "--cert", "certificate.pem", "--key", "empty"]),
+            b"",
+        )
+        .exits(1);
+        assert!(
+            said.stderr.starts_with("pki: empty is no private key in PEM\n"),
+            "{advice}: {said}"
+        );
+    }
+    let [_, _, key] = home.opened(&home.alice());
+    let key = key.display().to_string();
+    home.foreign("sh", &["-c", &format!("umask 077; cp {key} plain.key")])
+        .ok();
+    for command in [
+        "openssl pkey -in plain.key -outform der -out key.der",
+        "openssl pkey -in plain.key -aes256 -passout file:passphrase -out locked.key",
+    ] {
+        home.foreign("sh", &["-c", &format!("umask 077; {command}")]).ok();
+    }
+    for (file, what, hint) in [
+        (
+            "alice-phone.p12",
+            "is a PKCS#12 bundle, whose key must be taken out of it",
+            "openssl pkcs12 -in alice-phone.p12 -nocerts -nodes -out key.pem",
+        ),
+        (
+            "key.der",
+            "is in DER, and must be made PEM",
+            "openssl pkey -inform der -in key.der -out key.pem",
+        ),
+        (
+            "locked.key",
+            "has a key that is encrypted, and must be opened",
+            "openssl pkey -in locked.key -out key.pem",
+        ),
+        (
+            "cut.pem",
+            "has no private key in it that is whole",
+            "-----BEGIN PRIVATE KEY-----",
+        ),
+    ] {
+        let check = ["check", url, "--cert", "home/root/root.crt", "--key"];
+        told(&[&check[..], &[file]].concat(), &format!("{file} {what}"), hint);
+        if hint.starts_with("openssl") {
+            let command = format!("umask 077; {hint} -passin file:passphrase");
+            home.foreign("sh", &["-c", &command]).ok();
+            let said = finish(&mut home.pki(&[&check[..], &["key.pem"]].concat()), b"").exits(1);
+            let mixed = "pki: key.pem is not the key of home/root/root.crt: ";
+            assert!(said.stderr.starts_with(mixed), "{hint}: {said}");
+        }
+    }
+    for (arguments, file) in [
+        (
+            &["check", url, "--cert", "none.pem", "--key", "none.key"][..],
+            "none.pem",
+        ),
+        (
+            &["check", url, "--cert", "home/root/root.crt", "--key", "none.key"],
+            "none.key",
+        ),
+    ] {
+        let message = format!("{file} could not be read: No such file or directory (os error 2)");
+        told(arguments, &message, "look at how it is written");
+    }
+}
+
+#[test]
 fn pipes_that_nobody_writes_to() {
     if !need(&["mkfifo", "bash"]) {
         return;

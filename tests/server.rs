@@ -659,6 +659,78 @@ fn what_a_server_has_is_told_to_people_and_scripts() {
 }
 
 #[test]
+fn a_signed_statement_is_shown_with_whose_signature_it_has() {
+    let home = home_with_server();
+    let jws = home.public("pins/pins.jws").display().to_string();
+    let said = home.run(&["show", &jws]).stdout;
+    let line = |text: &str| assert!(said.lines().any(|line| line == text), "{text}: {said}");
+    line("signature    good: this PKI's CA for devices has made it");
+    assert!(
+        said.starts_with("pin sets     number ") && said.contains("\nsigner       O=Acme Ltd, CN="),
+        "{said}"
+    );
+    for (role, pin) in pins(&home) {
+        assert!(said.contains(&format!("  {pin} {role} since ")), "{said}");
+    }
+    assert!(said.contains(&format!("\n{HOST}, until ")), "{said}");
+
+    let told = finish(home.pki(&["show", &jws]).arg("--json"), b"").ok().json();
+    let plain = std::fs::read(home.public("pins/pins.json")).unwrap();
+    let plain: Value = serde_json::from_slice(&plain).unwrap();
+    assert_eq!(
+        (told["kind"].as_str(), told["signature"].as_str()),
+        (Some("pins"), Some("good"))
+    );
+    assert_eq!(
+        (&told["number"], &told["sets"]),
+        (&plain["number"], &plain["sets"]),
+        "{told}"
+    );
+    for area in ["public", "server"] {
+        let manifest = format!("home/{area}/manifest.jws");
+        let told = finish(home.pki(&["show", &manifest]).arg("--json"), b"")
+            .ok()
+            .json();
+        assert_eq!(
+            (told["kind"].as_str(), told["area"].as_str()),
+            (Some("manifest"), Some(area))
+        );
+        assert_eq!(told["signature"], "good");
+        let said = home.run(&["show", &manifest]).stdout;
+        assert!(said.starts_with(&format!("manifest     {area} ")), "{said}");
+    }
+
+    // Changed, or of another PKI: shown, and told for that. Without a home nobody can tell.
+    let text = std::fs::read_to_string(&jws).unwrap();
+    let parts: Vec<&str> = text.split('.').collect();
+    let changed = |payload: &str| {
+        let payload = data_encoding::BASE64URL_NOPAD.encode(payload.as_bytes());
+        home.write_private("changed.jws", &[parts[0], &payload, parts[2]].join("."));
+        finish(home.pki(&["show", "changed.jws"]).arg("--json"), b"")
+    };
+    let mut lie = plain.clone();
+    lie["number"] = 1.into();
+    let told = changed(&lie.to_string()).ok().json();
+    assert_eq!(
+        (told["signature"].as_str(), told["number"].as_u64()),
+        (Some("bad"), Some(1))
+    );
+    assert_eq!(told["why"], "its signature does not hold");
+    let said = changed("{}").exits(1);
+    assert!(said.stderr.contains("not of its form"), "{said}");
+    let other = Home::bare();
+    let told = finish(other.pki(&["show", &jws]).arg("--json"), b"").ok().json();
+    assert!(told["why"].as_str().unwrap().contains("has not issued"), "{told}");
+    let told = finish(home.pki(&["--home", "nowhere", "show", &jws]).arg("--json"), b"")
+        .ok()
+        .json();
+    assert_eq!(told["signature"], "unknown");
+    assert!(told["why"].as_str().unwrap().contains("nowhere"), "{told}");
+    let said = refusal(&home, &["show", &jws, "--pem"]);
+    assert!(said.contains("which has no PEM"), "{said}");
+}
+
+#[test]
 fn doctor_misses_a_key_in_reserve_and_a_certificate_that_ends() {
     if !need(&["faketime"]) {
         return;

@@ -4,12 +4,13 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::disk;
-use crate::model::{Authority, Time};
+use crate::model::{Authority, Encoding, Time};
 use crate::operate::{self, Keys};
 use crate::x509::Certificate;
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::form;
 use super::root::clock_policy;
 use super::secrets::IssuingSecret;
 
@@ -67,6 +68,9 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
             .hint("`pki root sign servers-ca.csr` makes the certificate that belongs here")
     };
     let text = disk::read_given(&args.file, 1 << 20)?;
+    if Encoding::of(&text) != Encoding::Pem {
+        return Err(form::no_certificate(&args.file, &text));
+    }
     let certificate = Certificate::from_pem(&text).map_err(|why| unfit(why.to_string()))?;
     let chain = operate::servers_chain(&desk.home, certificate).map_err(|why| unfit(why.to_string()))?;
     if !desk.home.key_path(Authority::Servers).exists() {

@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
+use super::form;
 use super::in_shell;
 use crate::authority::Issuing;
 use crate::check::{
@@ -84,12 +85,9 @@ impl ServerArgs {
             let octets = disk::read_given(path, LONGEST)?;
             let mut named = CertificateDer::pem_slice_iter(&octets)
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|why| {
-                    Failure::refused(format!("{} cannot be read as PEM: {why}", path.display()))
-                })?;
+                .map_err(|_| form::no_certificate(path, &octets))?;
             if named.is_empty() {
-                return Err(Failure::refused(format!("{} holds no certificate in PEM", path.display()))
-                    .hint("it begins with -----BEGIN CERTIFICATE-----; of DER, `openssl x509 -inform der` makes that"));
+                return Err(form::no_certificate(path, &octets));
             }
             named
                 .drain(..)

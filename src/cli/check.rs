@@ -11,6 +11,7 @@ use super::canary::{ServerArgs, fly};
 use super::context::{Context, system_clock};
 use super::doctor::{is_serious, write_findings};
 use super::failure::{Exit, Failure};
+use super::form;
 use super::report::{lines, table};
 use super::secrets::IssuingSecret;
 use crate::check::{self, Depth, Identity, Report, Url, Verdict};
@@ -149,15 +150,13 @@ fn crls(context: &Context, home: &Home) -> Result<Vec<Finding>, Failure> {
 }
 
 fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
-    let unreadable =
-        |path: &Path, why: &dyn fmt::Display| Failure::refused(format!("{} {why}", path.display()));
     let octets = disk::read_given(cert, LONGEST)?;
     let chain: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&octets)
         .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
         .collect::<Result<_, _>>()
-        .map_err(|why| unreadable(cert, &format!("cannot be read as PEM: {why}")))?;
+        .map_err(|_| form::no_certificate(cert, &octets))?;
     if chain.is_empty() {
-        return Err(unreadable(cert, &"holds no certificate in PEM"));
+        return Err(form::no_certificate(cert, &octets));
     }
     let mode = std::fs::metadata(key).map_err(disk::failed("read", key))?.mode();
     if mode & 0o077 != 0 {
@@ -169,10 +168,10 @@ fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
         .hint(format!("run `chmod 600 {}`", key.display())));
     }
     let octets = Zeroizing::new(disk::read_given(key, LONGEST)?);
-    let secret = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| {
-        unreadable(key, &"holds no private key in PEM that is not encrypted")
-            .hint("`openssl pkcs12 -in alice-phone.p12 -nodes` takes a bundle apart; delete what comes of it afterwards")
-    })?;
-    Identity::new(chain, secret)
-        .map_err(|why| unreadable(key, &format!("is not the key of that certificate: {why}")))
+    let secret = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| form::no_key(key, &octets))?;
+    Identity::new(chain, secret).map_err(|why| {
+        let [key, cert] = [key, cert].map(Path::display);
+        Failure::refused(format!("{key} is not the key of {cert}: {why}"))
+            .hint("give both of one bundle, the device's own certificate before those above it")
+    })
 }

@@ -14,7 +14,7 @@ use crate::model::{Host, Serial};
 use crate::operate::OperateError;
 use crate::publish::{BucketError, TargetError};
 use crate::store::StoreError;
-use crate::web::Trouble;
+use crate::web::{NoTrust, Trouble};
 
 /// What to do about an issuing CA that ends.
 const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
@@ -221,8 +221,10 @@ impl From<OperateError> for Failure {
             )),
             E::OtherKey(_) => refused("mixed").hint("restore the file from a backup"),
             E::KeyElsewhere(host) => refused("key-elsewhere").hint(format!(
-                "where the key is, run `openssl req -new -key KEY -subj /CN={host} -out {host}.csr`: `pki server issue {host} --csr {host}.csr` \
-                 certifies it if it is of P-256; any other, such as RSA, a public CA does, and `pki server import` takes in what it gives"
+                "where the key is, run `openssl req -new -key KEY -subj /CN={host} -addext {} -out {stem}.csr`; `pki server issue {host} --csr \
+                 {stem}.csr` certifies it if it is of P-256, a public CA whatever it is",
+                alternative_name(&host),
+                stem = host.file_stem()
             )),
             E::KeyInReserve(host) => refused("key-in-reserve").hint(format!(
                 "`pki server rotate {host}` takes it into use; until then apps may not know it"
@@ -231,17 +233,19 @@ impl From<OperateError> for Failure {
                 "have the key in use certified: `pki server csr {host}` writes a request for it, `pki server issue {host}` certifies it here"
             )),
             E::StrangeKey(host) => refused("other-key").hint(format!(
-                "apps would refuse the server with it: certify the key that is pinned (`pki server csr {host}`), and find out where this one came from",
+                "apps would refuse the server with it: certify the key that is pinned (`pki server csr {host}`; one that was imported, where it is: \
+                 certbot keeps it with --reuse-key), and find out where this one came from",
             )),
             E::SelfSignedCa(host) => refused("ca").hint(format!(
-                "make another of the same key, which keeps the pin, give it to the server, and import that: `openssl req -x509 -key KEY -days 90 \
-                 -subj /CN={host} -addext subjectAltName={} -addext basicConstraints=critical,CA:FALSE -out NEW.crt`",
-                match host {
-                    Host::Name(_) => format!("DNS:{host}"),
-                    Host::Address(_) => format!("IP:{host}"),
-                }
+                "make another of the same key, which keeps the pin, give it to the server, and import that: `{}`",
+                self_signed(&host)
             )),
             E::CertificateOfCa => refused("ca").hint("give the server's own certificate, the first one of fullchain.pem"),
+            E::OtherHost { host, found } if found.is_empty() => refused("other-host").hint(format!(
+                "have it made anew with the same key and {}; where it is self-signed: `{}`",
+                alternative_name(&host),
+                self_signed(&host)
+            )),
             E::OtherHost { .. } => refused("other-host").hint("name the host that apps call, or give the certificate that is its own"),
             E::NotGood { .. } => refused("not-good").hint("give a certificate that is good now"),
             E::TooSoon { host, .. } => refused("too-soon").hint(format!(
@@ -268,6 +272,24 @@ impl From<OperateError> for Failure {
             }
         }
     }
+}
+
+/// How OpenSSL is told a server's name.
+fn alternative_name(host: &Host) -> String {
+    let kind = match host {
+        Host::Name(_) => "DNS",
+        Host::Address(_) => "IP",
+    };
+    format!("subjectAltName={kind}:{host}")
+}
+
+/// The command that makes a self-signed certificate, of a key that is there, which is no CA's.
+fn self_signed(host: &Host) -> String {
+    format!(
+        "openssl req -x509 -key KEY -days 90 -subj /CN={host} -addext {} -addext basicConstraints=critical,CA:FALSE -out {}.crt",
+        alternative_name(host),
+        host.file_stem()
+    )
 }
 
 impl From<CheckError> for Failure {
@@ -353,7 +375,12 @@ impl From<FetchError> for Failure {
                     SourceError::Missing => failure.hint("name one half of a publication: the directory with manifest.jws in it"),
                     SourceError::Redirect { .. } => failure.hint("name the address that it leads to, if it is the right one"),
                     SourceError::Slow(_) => failure.hint("try again, or give it longer with --timeout 5m"),
-                    SourceError::NoTrust(_) => failure.hint("name the certificates to trust with --ca FILE"),
+                    SourceError::NoTrust(NoTrust::File { path, encoding, .. }) => {
+                        failure.hint(super::form::to_certificate(&path.0, encoding))
+                    }
+                    SourceError::NoTrust(NoTrust::System(_) | NoTrust::Disk(_)) => {
+                        failure.hint("name the certificates to trust with --ca FILE")
+                    }
                     SourceError::Network(trouble) => failure.hint(match trouble {
                         Trouble::NoAddress { .. } => {
                             "look at how it is written; what the name service does not know, --resolve HOST:PORT:ADDR does"
@@ -450,9 +477,9 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let failure = Self::new(Exit::Refused, "policy", &refusal);
         match refusal {
-            Refusal::Host(_) => failure.hint(
-                "a public CA can certify it: `pki server csr HOST`; what this PKI may vouch for was fixed by --domain and --ip-range of `pki init`",
-            ),
+            Refusal::Host(host) => failure.hint(format!(
+                "a public CA can certify it: `pki server csr {host}`; what this PKI may vouch for was fixed by --domain and --ip-range of `pki init`",
+            )),
             Refusal::Days { max, .. } | Refusal::ServerDays { max, .. } => failure.hint(format!("ask for 1 to {max} days")),
             Refusal::IssuerEnds(_) => failure.hint(ROTATE),
             Refusal::IssuerNotYet(_) => failure.hint("set the clock"),

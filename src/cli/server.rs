@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use crate::disk;
 use crate::model::server::OldPin;
-use crate::model::{Host, Pin};
+use crate::model::{Encoding, Host, Pin};
 use crate::operate::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, Outbox, Subdomains};
 use crate::x509::foreign::ForeignCertificate;
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
+use super::form;
 use super::report::DryRun;
 use super::root::clock_policy;
 use super::secrets::IssuingSecret;
@@ -353,6 +354,9 @@ const LONGEST: u64 = 1 << 20;
 fn read_certificate(path: &Path) -> Result<ForeignCertificate, Failure> {
     let text = disk::read_given(path, LONGEST)?;
     ForeignCertificate::from_pem(&text).map_err(|why| {
+        if Encoding::of(&text) != Encoding::Pem {
+            return form::no_certificate(path, &text);
+        }
         Failure::refused(format!("{}: {why}", path.display()))
             .hint("give the server's certificate in PEM, as in fullchain.pem")
     })

@@ -19,7 +19,8 @@ use super::show_file::show_file;
 
 /// Show one certificate: its record, its chain, its device's history; or what a file says
 ///
-/// A file may hold several certificates, CRLs and requests: each is shown, in their order. It is read, and not verified. With
+/// A file may hold several certificates, CRLs and requests: each is shown, in their order. It is read, and not verified, but for the
+/// statements of a publication (pins.jws, manifest.jws): where there is a home it says whether the devices' CA has signed them. With
 /// --json, what a file holds is one object with `kind`; where it holds several, they are in an array `items`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -28,9 +29,10 @@ Examples:
   pki show alice/phone --pem > alice.crt
   pki show 0A1B2C3D4E5F60718293A4B5C6D7E8F9
   pki show issuing.crl                    a certificate, CRL or request, PEM or DER
-  pki show bundle.pem                     each that is in it")]
+  pki show bundle.pem                     each that is in it
+  pki show pins.jws                       what apps are told of servers' keys, and who signed it")]
 pub struct Args {
-    /// EMPLOYEE, EMPLOYEE/DEVICE, a serial number, or a file of certificates, CRLs or requests
+    /// EMPLOYEE, EMPLOYEE/DEVICE, a serial number, or a file of certificates, CRLs, requests or a signed statement
     #[arg(value_name = "ADDRESS|SERIAL|FILE")]
     what: String,
     /// Print the certificate in PEM, followed by the issuing CA's; of a file, what it holds; with --json, as `pem`
@@ -108,7 +110,7 @@ impl fmt::Display for Pem {
 
 /// Whether this can only mean a file, even where there is none.
 fn looks_like_a_file(text: &str, is_address: bool) -> bool {
-    const EXTENSIONS: [&str; 10] = [
+    const EXTENSIONS: [&str; 11] = [
         "crt",
         "cer",
         "pem",
@@ -119,6 +121,7 @@ fn looks_like_a_file(text: &str, is_address: bool) -> bool {
         "pfx",
         "p7b",
         "mobileconfig",
+        "jws",
     ];
     let extension = Path::new(text)
         .extension()

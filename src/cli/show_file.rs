@@ -5,7 +5,7 @@ use data_encoding::{BASE64, HEXUPPER};
 use serde::Serialize;
 
 use crate::disk;
-use crate::model::{Address, Serial, Status, Time};
+use crate::model::{Address, Encoding, Serial, Status, Time};
 use crate::x509::crl::Crl;
 use crate::x509::request::Request;
 use crate::x509::{Certificate, X509Error, pem};
@@ -14,6 +14,7 @@ use super::context::{Context, system_clock};
 use super::escaped;
 use super::failure::{Exit, Failure};
 use super::show::Pem;
+use super::show_statement;
 
 /// The largest file that is read.
 const FILE: u64 = 256 << 20;
@@ -35,7 +36,7 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
         Ok(_) | Err(_) => {}
     }
     let octets = disk::read_given(path, FILE)?;
-    if is_pkcs12(&octets) {
+    if Encoding::of(&octets) == Encoding::Pkcs12 {
         return Err(
             Failure::refused(format!("{shown} is a PKCS#12 bundle: what is in it is encrypted")).hint(
                 format!(
@@ -44,6 +45,17 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
                 ),
             ),
         );
+    }
+    if let Some(statement) = show_statement::read(&octets, &shown, context) {
+        let statement = statement?;
+        if as_pem {
+            return Err(
+                Failure::refused(format!("{shown} is a signed statement, which has no PEM"))
+                    .hint(format!("`pki show {shown}` shows what it says")),
+            );
+        }
+        context.ui.report(&statement)?;
+        return Ok(Exit::Done);
     }
     let mut items = items(&octets);
     recognize(&mut items, context);
@@ -72,16 +84,6 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
     }
     context.ui.report(&Report::new(items))?;
     Ok(Exit::Done)
-}
-
-/// PFX is a SEQUENCE that begins with the version 3 (RFC 7292 §4); no certificate, CRL or request begins with an INTEGER.
-fn is_pkcs12(octets: &[u8]) -> bool {
-    let content = match octets {
-        [0x30, 0x00..=0x80, rest @ ..] => rest,
-        [0x30, length @ 0x81..=0x84, rest @ ..] => rest.get(usize::from(length & 0x0F)..).unwrap_or_default(),
-        _ => return false,
-    };
-    content.starts_with(&[0x02, 0x01, 0x03])
 }
 
 /// One thing in a file.

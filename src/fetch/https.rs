@@ -158,7 +158,7 @@ impl From<NoTrust> for SourceError {
     fn from(error: NoTrust) -> Self {
         match error {
             NoTrust::Disk(error) => Self::Disk(error),
-            NoTrust::Empty(why) => Self::NoTrust(why),
+            other @ (NoTrust::File { .. } | NoTrust::System(_)) => Self::NoTrust(other),
         }
     }
 }

@@ -12,7 +12,7 @@ use ureq::http::Uri;
 use super::https::Https;
 use crate::disk::{Directory, DiskError, Ground};
 use crate::model::text::quoted;
-use crate::web::{Resolve, Trouble};
+use crate::web::{NoTrust, Resolve, Trouble};
 
 /// What a source is called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,8 +115,8 @@ pub enum SourceError {
     #[error("it has more than {0} octets")]
     TooLong(u64),
     /// No certificate to trust.
-    #[error("no certificate to trust: {0}")]
-    NoTrust(String),
+    #[error(transparent)]
+    NoTrust(NoTrust),
 }
 
 /// By what a server tells that a file is the one it gave before.

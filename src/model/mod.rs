@@ -5,6 +5,7 @@
 pub mod canary;
 pub mod clock;
 pub mod constraints;
+pub mod encoding;
 pub mod event;
 pub mod host;
 pub mod lifecycle;
@@ -20,6 +21,7 @@ pub mod time;
 
 pub use clock::Clock;
 pub use constraints::{Domain, IpRange, NameConstraints};
+pub use encoding::Encoding;
 pub use event::{Event, Fact};
 pub use host::Host;
 pub use lifecycle::{Authority, Draft, Issuer, Record, Signed, State, Status, Subject, Validity};

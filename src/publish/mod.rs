@@ -20,5 +20,5 @@ pub use location::{InvalidLocation, Location};
 pub use manifest::{Area, Listed, Manifest};
 pub use pins::{Pins, UnfitPins};
 pub use publication::{Material, Publication, PublishedCrl, Rejected, ServersPart};
-pub use statement::{InvalidStatement, Statement};
+pub use statement::{InvalidStatement, Statement, Unproven};
 pub use stray::{Stray, StrayKind};

@@ -114,6 +114,37 @@ impl Statement {
     }
 }
 
+/// What a JWS says of itself, whoever has made it: to be shown, and not to be believed.
+#[derive(Debug)]
+pub struct Unproven {
+    /// Of what type it is.
+    pub typ: String,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// Whose certificate is in its header.
+    pub signer: Option<Certificate>,
+}
+
+impl Unproven {
+    /// Reads a JWS in compact form that names its type.
+    pub fn read(jws: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Header {
+            typ: String,
+            #[serde(default)]
+            x5c: Vec<String>,
+        }
+        let jws = Jws::read(jws)?;
+        let header: Header = serde_json::from_slice(&jws.header).ok()?;
+        let der = header.x5c.first().map(|first| BASE64.decode(first.as_bytes()));
+        Some(Self {
+            typ: header.typ,
+            payload: jws.payload,
+            signer: der.and_then(|der| Certificate::from_der(&der.ok()?).ok()),
+        })
+    }
+}
+
 /// What this JWS says, where `signer` signed it.
 pub(super) fn payload(signer: &PublicKey, jws: &[u8]) -> Option<Vec<u8>> {
     let jws = Jws::read(jws).filter(|jws| jws.is_signed_by(signer))?;

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Directory, DiskError, Kind};
+use crate::model::Encoding;
 
 /// What does not belong where it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,36 +115,9 @@ fn holds_key(directory: &Directory, name: &OsStr) -> bool {
     };
     let mut octets = Vec::new();
     let read = file.take(BEGINNING).read_to_end(&mut octets);
-    read.is_ok() && (octets.windows(PEM.len()).any(|some| some == PEM) || is_pkcs12(&octets))
+    read.is_ok()
+        && (octets.windows(PEM.len()).any(|some| some == PEM) || Encoding::of(&octets) == Encoding::Pkcs12)
 }
 
 /// The end of the first line of a key in PEM, of whatever kind.
 const PEM: &[u8] = b"PRIVATE KEY-----";
-
-/// Whether these octets begin a PKCS#12 (RFC 7292 §4): a SEQUENCE whose first element is the INTEGER 3, and its second a SEQUENCE.
-fn is_pkcs12(octets: &[u8]) -> bool {
-    let [0x30, length, rest @ ..] = octets else {
-        return false;
-    };
-    // The length in one octet, in as many more as it says, or not told at all (0x80).
-    let more = usize::from(length & 0x7F) * usize::from(length >> 7);
-    rest.get(more..)
-        .is_some_and(|content| content.starts_with(&[0x02, 0x01, 0x03, 0x30]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_beginning_of_a_pkcs12_is_known_in_each_form_of_its_length() {
-        for length in [&[0x0A][..], &[0x81, 0xF0], &[0x82, 4, 0], &[0x80]] {
-            let octets = [&[0x30], length, &[2, 1, 3, 0x30, 0x82]].concat();
-            assert!(is_pkcs12(&octets), "{octets:?}");
-        }
-        // A certificate, a CRL of version 2, nothing at all.
-        for other in [&[0x30, 0x82, 1, 2, 0x30][..], &[0x30, 0x05, 2, 1, 1, 0x30], b""] {
-            assert!(!is_pkcs12(other), "{other:?}");
-        }
-    }
-}

@@ -16,7 +16,8 @@ use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
-use crate::disk::{self, DiskError};
+use crate::disk::{self, DiskError, Shown};
+use crate::model::Encoding;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -31,9 +32,19 @@ pub enum NoTrust {
     /// The file that was named could not be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// There is no certificate where there should be some.
+    /// The file that was named has no certificate in PEM.
+    #[error("no certificate to trust: {path}: {why}")]
+    File {
+        /// Which file.
+        path: Shown,
+        /// What is wrong with it.
+        why: String,
+        /// In what encoding it is.
+        encoding: Encoding,
+    },
+    /// The system trusts nobody.
     #[error("no certificate to trust: {0}")]
-    Empty(String),
+    System(String),
 }
 
 /// The beginnings of a client that follows no redirect and takes no status for an error. It trusts the certificates in the file
@@ -110,8 +121,18 @@ pub fn seconds(date: &str) -> Option<i64> {
 
 /// The certificates of a file in PEM.
 fn private(path: &Path) -> Result<Vec<Certificate<'static>>, NoTrust> {
-    let empty = |why: &dyn std::fmt::Display| NoTrust::Empty(format!("{}: {why}", path.display()));
     let text = disk::read_given(path, LONGEST_STORE)?;
+    let encoding = Encoding::of(&text);
+    let empty = |why: &dyn std::fmt::Display| NoTrust::File {
+        path: Shown(path.to_owned()),
+        why: why.to_string(),
+        encoding,
+    };
+    match encoding {
+        Encoding::Pkcs12 => return Err(empty(&"it is a PKCS#12 bundle, and no certificate in PEM")),
+        Encoding::Der => return Err(empty(&"it is in DER, and not in PEM")),
+        Encoding::Pem | Encoding::Other => {}
+    }
     let mut found = Vec::new();
     for item in ureq::tls::parse_pem(&text) {
         let PemItem::Certificate(certificate) = item.map_err(|error| empty(&error))? else {
@@ -131,7 +152,7 @@ fn systems() -> Result<Vec<Certificate<'static>>, NoTrust> {
     if store.certs.is_empty() {
         let why = store.errors.first();
         let why = why.map_or("the system has none".into(), ToString::to_string);
-        return Err(NoTrust::Empty(why));
+        return Err(NoTrust::System(why));
     }
     let owned = store
         .certs

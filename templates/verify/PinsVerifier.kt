@@ -27,7 +27,7 @@ class PinsRefused(why: String, cause: Exception? = null) : Exception("pins.jws: 
 
 /**
  * [root] comes with the app; [lastNumber] is that of the last token that was taken, and a lower one is refused; [rootCrl] is given
- * where a CA that was revoked is to be refused, too.
+ * where a CA that was revoked is to be refused, too, and must be in date: one that has ended does not tell what was revoked since.
  */
 fun verifyPins(
     token: String, root: X509Certificate, lastNumber: Long, now: Instant, rootCrl: X509CRL? = null
@@ -65,6 +65,10 @@ private fun verified(token: String, root: X509Certificate, lastNumber: Long, now
     for (certificate in listOf(root, signer)) certificate.checkValidity(Date.from(now))
     if (rootCrl != null) {
         rootCrl.verify(root.publicKey)
+        val ends = rootCrl.nextUpdate
+        demand(ends != null, "a CRL without an end")
+        demand(rootCrl.thisUpdate <= Date.from(now.plusSeconds(300)), "a CRL of the root that begins in the future")
+        demand(Date.from(now) <= ends, "a CRL of the root that has ended")
         demand(rootCrl.getRevokedCertificate(signer.serialNumber) == null, "signed by a CA that was revoked")
     }
 

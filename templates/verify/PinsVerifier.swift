@@ -29,9 +29,9 @@ public struct PinsRefused: Error, CustomStringConvertible {
 }
 
 /// `root` comes with the app, in DER. `lastNumber` is that of the last token that was taken, and a lower one is refused.
-/// `isRevoked` is asked for the serial number of the CA that signed, where the app knows the root's CRL.
+/// `rootCRL`, in DER, is given where a CA that was revoked is to be refused, too, and must be in date.
 public func verifyPins(
-    _ token: String, root: Data, lastNumber: Int64, now: Date = Date(), isRevoked: (Data) -> Bool = { _ in false }
+    _ token: String, root: Data, lastNumber: Int64, now: Date = Date(), rootCRL: Data? = nil
 ) throws -> Pins {
     struct Header: Decodable {
         let alg: String
@@ -65,11 +65,13 @@ public func verifyPins(
     try demand(purposes.isCA, "signed by a certificate that is no CA's")
     try demand(purposes.digitalSignature, "signed by a CA that may not sign statements")
     try demand(purposes.clientAuth, "signed by a CA that is not for devices")
-    try demand(!isRevoked(SecCertificateCopySerialNumberData(signer, nil)! as Data), "signed by a CA that was revoked")
+    if let crl = rootCRL {
+        guard let serial = SecCertificateCopySerialNumberData(signer, nil) as Data?
+        else { throw PinsRefused(description: "pins.jws: no serial number") }
+        try demand(!isRevoked([UInt8](serial), crl: [UInt8](crl), root: publicKey(anchor), now: now), "signed by a CA that was revoked")
+    }
 
-    guard let secKey = SecCertificateCopyKey(signer), let point = SecKeyCopyExternalRepresentation(secKey, nil) as Data?
-    else { throw PinsRefused(description: "pins.jws: no key") }
-    let key = try P256.Signing.PublicKey(x963Representation: point)
+    let key = try publicKey(signer)
     let signature = try P256.Signing.ECDSASignature(rawRepresentation: base64url(parts[2]))
     try demand(key.isValidSignature(signature, for: Data("\(parts[0]).\(parts[1])".utf8)), "a signature that does not hold")
 
@@ -99,6 +101,50 @@ private func base64url(_ text: String) throws -> Data {
     return octets
 }
 
+private func publicKey(_ certificate: SecCertificate) throws -> P256.Signing.PublicKey {
+    guard let key = SecCertificateCopyKey(certificate), let point = SecKeyCopyExternalRepresentation(key, nil) as Data?
+    else { throw PinsRefused(description: "pins.jws: no key") }
+    return try P256.Signing.PublicKey(x963Representation: point)
+}
+
+/// Whether the root's CRL, which must be the root's and in date, lists a serial number (RFC 5280 §5.1): one that has ended does not tell
+/// what was revoked since.
+private func isRevoked(_ serial: [UInt8], crl: [UInt8], root: P256.Signing.PublicKey, now: Date) throws -> Bool {
+    let parts = try elements(elements(crl)[0].content)
+    try demand(parts.count == 3, "no CRL")
+    let signature = try P256.Signing.ECDSASignature(derRepresentation: Data(parts[2].content.dropFirst()))
+    try demand(root.isValidSignature(signature, for: Data(parts[0].whole)), "a CRL that is not the root's")
+    let tbs = try elements(parts[0].content)
+    let dates = tbs.indices.filter { tbs[$0].tag == 0x17 || tbs[$0].tag == 0x18 }
+    try demand(dates.count == 2, "a CRL without an end")
+    let begins = try date(tbs[dates[0]].tag, tbs[dates[0]].content)
+    let ends = try date(tbs[dates[1]].tag, tbs[dates[1]].content)
+    try demand(begins <= now.addingTimeInterval(300), "a CRL of the root that begins in the future")
+    try demand(now <= ends, "a CRL of the root that has ended")
+    // After the dates; without entries there is no such list.
+    let after = dates[1] + 1
+    guard after < tbs.count, tbs[after].tag == 0x30 else { return false }
+    for entry in try elements(tbs[after].content) {
+        let listed = try elements(entry.content)[0].content
+        if listed.drop(while: { $0 == 0 }).elementsEqual(serial.drop(while: { $0 == 0 })) { return true }
+    }
+    return false
+}
+
+/// A date in DER. UTCTime (0x17) has two digits of the year (RFC 5280 §4.1.2.5.1).
+private func date(_ tag: UInt8, _ content: [UInt8]) throws -> Date {
+    let text = String(decoding: content, as: UTF8.self)
+    let century = tag == 0x17 ? (text < "50" ? "20" : "19") : ""
+    let format = DateFormatter()
+    format.calendar = Calendar(identifier: .gregorian)
+    format.locale = Locale(identifier: "en_US_POSIX")
+    format.timeZone = TimeZone(secondsFromGMT: 0)
+    format.dateFormat = "yyyyMMddHHmmss'Z'"
+    guard let date = format.date(from: century + text)
+    else { throw PinsRefused(description: "pins.jws: a date that is none") }
+    return date
+}
+
 /// What a certificate is for (RFC 5280 §4.2.1): iOS has no public function that tells.
 private struct Purposes {
     var isCA = false
@@ -126,9 +172,9 @@ private struct Purposes {
     }
 }
 
-/// The elements of a constructed value in DER.
-private func elements(_ der: [UInt8]) throws -> [(tag: UInt8, content: [UInt8])] {
-    var found: [(tag: UInt8, content: [UInt8])] = []
+/// The elements of a constructed value in DER: the tag of each, its content, and all of it.
+private func elements(_ der: [UInt8]) throws -> [(tag: UInt8, content: [UInt8], whole: [UInt8])] {
+    var found: [(tag: UInt8, content: [UInt8], whole: [UInt8])] = []
     var at = 0
     while at < der.count {
         try demand(at + 2 <= der.count, "cut short")
@@ -141,7 +187,7 @@ private func elements(_ der: [UInt8]) throws -> [(tag: UInt8, content: [UInt8])]
             content += octets
         }
         try demand(content + length <= der.count, "cut short")
-        found.append((der[at], Array(der[content..<content + length])))
+        found.append((der[at], Array(der[content..<content + length]), Array(der[at..<content + length])))
         at = content + length
     }
     try demand(!found.isEmpty, "cut short")

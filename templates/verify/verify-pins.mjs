@@ -22,7 +22,7 @@ const CLOCK_SKEW = 300;
  * @param root        the root's certificate, PEM or DER
  * @param lastNumber  the `number` of the last token that was taken; a lower one is refused
  * @param now         seconds since 1970
- * @param rootCrl     the root's CRL (crl/root.pem or root.crl), where a CA that was revoked is to be refused, too
+ * @param rootCrl     the root's CRL (crl/root.pem or root.crl), where a CA that was revoked is to be refused, too; it must be in date
  */
 export function verifyPins(token, { root, lastNumber = 0, now = Date.now() / 1000, rootCrl }) {
   const parts = token.trim().split(".");
@@ -44,7 +44,7 @@ export function verifyPins(token, { root, lastNumber = 0, now = Date.now() / 100
     demand(Date.parse(certificate.validFrom) <= now * 1000 && now * 1000 <= Date.parse(certificate.validTo),
       "signed by a CA that is out of date");
   }
-  if (rootCrl) demand(!revoked(rootCrl, anchor, signer), "signed by a CA that was revoked");
+  if (rootCrl) demand(!revoked(rootCrl, anchor, signer, now), "signed by a CA that was revoked");
 
   const { publicKey: key } = signer;
   demand(key.asymmetricKeyDetails?.namedCurve === "prime256v1" && signature.length === 64, "another key than P-256");
@@ -106,18 +106,37 @@ function keyUsage(certificate) {
   return 0;
 }
 
-// Whether the root's CRL, which must be the root's, lists the signer (RFC 5280 §5.1).
-function revoked(crl, anchor, signer) {
+// Whether the root's CRL, which must be the root's and in date, lists the signer (RFC 5280 §5.1): one that has ended does not tell
+// what was revoked since.
+function revoked(crl, anchor, signer, now) {
   const text = crl.toString("latin1");
   const der = text.includes("-----BEGIN") ? Buffer.from(text.replace(/-----[^-]+-----/g, ""), "base64") : Buffer.from(crl);
   const [tbs, , signature] = elements(elements(der)[0].content);
   demand(verify("sha256", tbs.whole, anchor.publicKey, signature.content.subarray(1)), "a CRL that is not the root's");
   const parts = elements(tbs.content);
+  const dates = parts.filter(isTime).map(seconds);
+  demand(dates.length === 2, "a CRL without an end");
+  demand(dates[0] <= now + CLOCK_SKEW, "a CRL of the root that begins in the future");
+  demand(now <= dates[1], "a CRL of the root that has ended");
   // After the dates; without entries there is no such list.
-  const last = parts.findLastIndex(({ tag }) => tag === 0x17 || tag === 0x18);
+  const last = parts.findLastIndex(isTime);
   const entries = parts[last + 1]?.tag === 0x30 ? elements(parts[last + 1].content) : [];
   const serial = BigInt(`0x${signer.serialNumber}`);
   return entries.some(({ content }) => BigInt(`0x${elements(content)[0].content.toString("hex")}`) === serial);
+}
+
+function isTime({ tag }) {
+  return tag === 0x17 || tag === 0x18;
+}
+
+// UTCTime has two digits of the year (RFC 5280 §4.1.2.5.1).
+function seconds({ tag, content }) {
+  const text = content.toString("latin1");
+  const whole = tag === 0x17 ? (text < "50" ? "20" : "19") + text : text;
+  const parts = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(whole);
+  demand(parts, "a date that is none");
+  const [year, month, ...rest] = parts.slice(1).map(Number);
+  return Date.UTC(year, month - 1, ...rest) / 1000;
 }
 
 /** Whether a TLS connection's server has one of the pins of its host: for `checkServerIdentity`, after tls.checkServerIdentity. */

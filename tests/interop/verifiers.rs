@@ -119,6 +119,12 @@ fn node_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
     let empty = home.public("crl/root.pem");
     crl(empty.to_str().unwrap()).ok();
     assert!(crl("stranger.crl.pem").exits(1).stderr.contains("not the root's"));
+    for (name, why) in DATED {
+        for file in [format!("{name}.crl.pem"), format!("{name}.crl")] {
+            let arguments = ["verify-pins.mjs", "root.crt", "cases/good.jws", "0", &file];
+            judge(name, Some(why), &home.foreign("node", &arguments));
+        }
+    }
     // Another root, and the issuing authority out of date.
     let said = home.foreign(
         "node",
@@ -148,10 +154,11 @@ fn kotlin_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
     let main = "import java.io.File\nimport java.security.cert.*\nimport java.time.Instant\n\
          fun main(arguments: Array<String>) {\n    val factory = CertificateFactory.getInstance(\"X.509\")\n    \
          val root = File(\"root.crt\").inputStream().use { factory.generateCertificate(it) as X509Certificate }\n    \
-         val crl = File(\"root.crl\").inputStream().use { factory.generateCRL(it) as X509CRL }\n    \
-         for (name in arguments) {\n        val said = try {\n            \
+         for (argument in arguments) {\n        val (name, list) = argument.split(\":\")\n        \
+         val crl = File(\"$list.crl\").inputStream().use { factory.generateCRL(it) as X509CRL }\n        \
+         val said = try {\n            \
          verifyPins(File(\"cases/$name.jws\").readText(), root, 5, Instant.now(), crl).sets[0].host\n        \
-         } catch (error: Exception) { \"refused: ${error.message}\" }\n        println(\"$name\\t$said\")\n    }\n}\n";
+         } catch (error: Exception) { \"refused: ${error.message}\" }\n        println(\"$argument\\t$said\")\n    }\n}\n";
     std::fs::write(home.path("Main.kt"), main).unwrap();
     let mut compile = program("kotlinc");
     compile.args([
@@ -166,14 +173,17 @@ fn kotlin_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
     compile.current_dir(home.path(""));
     finish(&mut compile, b"").ok();
     let path = format!("verifier.jar:{jar}");
+    let cases = CASES.iter().map(|(name, _)| format!("{name}:root"));
+    let dated = DATED.iter().map(|(list, _)| format!("good:{list}"));
+    let cases: Vec<String> = cases.chain(dated).collect();
     let mut arguments = vec!["-cp", &path, "MainKt"];
-    arguments.extend(CASES.map(|(name, _)| name));
+    arguments.extend(cases.iter().map(String::as_str));
     let said = home.foreign("java", &arguments).ok();
     for (name, why) in CASES {
         let line = said
             .stdout
             .lines()
-            .find_map(|line| line.strip_prefix(&format!("{name}\t")))
+            .find_map(|line| line.strip_prefix(&format!("{name}:root\t")))
             .unwrap();
         match why {
             None => assert_eq!(line, "api.acme.example", "{name}: {said}"),
@@ -188,9 +198,13 @@ fn kotlin_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
         ("revoked", "revoked"),
     ] {
         assert!(
-            said.stdout.contains(&format!("{name}\trefused: pins.jws: ")) && said.stdout.contains(why),
+            said.stdout.contains(&format!("{name}:root\trefused: pins.jws: ")) && said.stdout.contains(why),
             "{said}"
         );
+    }
+    for (list, why) in DATED {
+        let line = format!("good:{list}\trefused: pins.jws: {why}\n");
+        assert!(said.stdout.contains(&line), "{line}: {said}");
     }
 }
 
@@ -285,4 +299,16 @@ serial=$(openssl x509 -in revoked.crt -noout -serial); serial=${serial#serial=}
 printf 'R\t270101000000Z\t260101000000Z\t%s\tunknown\t/CN=revoked\n' "$serial" > index.txt
 openssl ca -gencrl -config ca.cnf -cert root.crt -keyfile root.key -out root.crl.pem
 openssl crl -in root.crl.pem -outform DER -out root.crl
+dated() {
+    openssl ca -gencrl -config ca.cnf -cert root.crt -keyfile root.key -crl_lastupdate $2 -crl_nextupdate $3 -out $1.crl.pem
+    openssl crl -in $1.crl.pem -outform DER -out $1.crl
+}
+dated ended 20200101000000Z 20200201000000Z
+dated future 20900101000000Z 20900201000000Z
 "#;
+
+/// A CRL of the root with other dates, and what is said of it. The first is UTCTime, the second GeneralizedTime (RFC 5280 §5.1.2.4).
+const DATED: [(&str, &str); 2] = [
+    ("ended", "a CRL of the root that has ended"),
+    ("future", "a CRL of the root that begins in the future"),
+];
