@@ -23,18 +23,6 @@ pub struct NewestCrl {
     pub before_ends: Option<Time>,
 }
 
-/// The answer has no end that was reached, and the connection cannot be asked again.
-pub fn unread(version: Version) -> Finding {
-    Finding::new(
-        "unclear",
-        Severity::Warning,
-        format!(
-            "{version}: whether who is revoked and has a connection open is let in cannot be said: the answer is too long"
-        ),
-        "check with the URL of a short answer, such as /health",
-    )
-}
-
 /// Whether a server acted on a CRL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Acted {
@@ -285,11 +273,11 @@ pub fn kept_alive(version: Version) -> Finding {
     )
 }
 
-pub fn revoked_let_in(version: Version) -> Finding {
+pub fn revoked_partly(connections: &str) -> Finding {
     Finding::new(
         "revoked-accepted",
         Severity::Error,
-        format!("a revoked certificate is let in on some new connections of {version}, and not on others"),
+        format!("a revoked certificate is let in on some {connections}, and not on others"),
         "several servers or workers answer here: have every one read the publication, and check each by --resolve",
     )
 }
@@ -300,5 +288,17 @@ pub fn unclear(what: &str, outcome: &Outcome) -> Finding {
         Severity::Warning,
         format!("whether {what} is let in {outcome}"),
         "check again; where it stays so, see the server's log",
+    )
+}
+
+/// The answer has no end that was reached, and the connection cannot be asked again.
+pub fn unread(version: Version) -> Finding {
+    Finding::new(
+        "unclear",
+        Severity::Warning,
+        format!(
+            "{version}: whether who is revoked and has a connection open is let in cannot be said: the answer is too long"
+        ),
+        "check with the URL of a short answer, such as /health",
     )
 }

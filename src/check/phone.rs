@@ -15,6 +15,8 @@ pub struct Phone {
     /// Each has a session that the server would resume, and that was not used yet: a ticket serves once (RFC 8446 §C.4), and not every
     /// server gives another when it is used.
     sessions: Vec<Client>,
+    /// As many again.
+    spare: Vec<Client>,
     fresh: Client,
     kept: Option<Connection>,
     /// Whether an answer had no end that was reached, so that nobody can say whether the connection is kept.
@@ -28,17 +30,21 @@ impl Phone {
         let fresh = client(Sessions::Fresh);
         let server = met.server.clone();
         // The answer brings the ticket for the next time (RFC 8446 §4.6.1).
-        let with_session = || {
-            let client = client(Sessions::Kept);
-            client.ask(&server);
-            client
+        let with_sessions = || -> Vec<Client> {
+            let clients = (0..TRIES).map(|_| client(Sessions::Kept));
+            clients.inspect(|client| drop(client.ask(&server))).collect()
         };
-        let again = with_session().connect(&server);
-        let resumes = again.is_ok_and(|connection| connection.is_resumed());
-        let sessions = if resumes {
-            (0..TRIES).map(|_| with_session()).collect()
+        // As many as servers that take turns need to see their own again.
+        let is_resumed = |client: &Client| {
+            client
+                .connect(&server)
+                .is_ok_and(|connection| connection.is_resumed())
+        };
+        let resumes = with_sessions().iter().filter(|client| is_resumed(client)).count() > 0;
+        let [sessions, spare] = if resumes {
+            [with_sessions(), with_sessions()]
         } else {
-            Vec::new()
+            Default::default()
         };
         let mut unread = false;
         let kept = fresh.connect(&server).ok().and_then(|mut connection| {
@@ -57,6 +63,7 @@ impl Phone {
         Self {
             version,
             sessions,
+            spare,
             fresh,
             kept,
             unread,
@@ -83,7 +90,10 @@ impl Phone {
             verdict(&fresh),
         );
         match &fresh {
-            Outcome::LetIn(_) => met.report.add([findings::revoked_let_in(version)]),
+            Outcome::LetIn(_) => {
+                let connections = format!("new connections of {version}");
+                met.report.add([findings::revoked_partly(&connections)]);
+            }
             Outcome::Unknown(_) => met.report.add([findings::unclear("who is revoked", &fresh)]),
             Outcome::Refused(_) => {}
         }
@@ -93,43 +103,63 @@ impl Phone {
 
     fn resume(&self, met: &mut Met, until: Instant) {
         let version = self.version;
-        let Some((last, before)) = self.sessions.split_last() else {
+        if self.sessions.is_empty() {
             met.report.answer(
                 Question::RevokedResumed,
                 format!("{version}: nothing to resume"),
                 Verdict::Good,
             );
             return;
-        };
-        let server = &met.server;
-        let try_with = |client: &Client| match client.connect(server) {
-            Ok(mut connection) => (connection.ask(server).outcome, connection.is_resumed()),
-            Err(error) => (Outcome::failed(&error), false),
-        };
-        // Each try takes a session of its own. The last comes when the server has had all the time there is.
-        let early = before.iter().map(try_with).find(|(outcome, _)| {
-            let turned_away = is_turned_away(outcome);
-            if !turned_away {
-                std::thread::sleep(STEP.min(until.saturating_duration_since(Instant::now())));
-            }
-            turned_away
-        });
-        let (outcome, resumed) = early.unwrap_or_else(|| {
+        }
+        let mut resumed = self.try_sessions(&self.sessions, met);
+        if resumed.is_let_in() {
             std::thread::sleep(until.saturating_duration_since(Instant::now()));
-            try_with(last)
-        });
-        let how = if resumed { "resumed" } else { "not resumed" };
-        let told = format!("{version}: {how}, {outcome}");
+            resumed = self.try_sessions(&self.spare, met);
+        }
+        let Resumed { outcome, how } = resumed;
+        let told = format!("{version}: {}, {outcome}", how.words());
         met.report
             .answer(Question::RevokedResumed, told, verdict(&outcome));
-        match (&outcome, resumed) {
-            (Outcome::LetIn(_), true) => met.report.add([findings::resumed(version)]),
-            (Outcome::LetIn(_), false) => met.report.add([findings::revoked_let_in(version)]),
+        match (&outcome, how) {
+            (Outcome::LetIn(_), How::Resumed) => met.report.add([findings::resumed(version)]),
+            (Outcome::LetIn(_), How::Anew) => {
+                let connections = format!("connections of {version}");
+                met.report.add([findings::revoked_partly(&connections)]);
+            }
             (Outcome::Unknown(_), _) => met
                 .report
                 .add([findings::unclear("who is revoked and resumes", &outcome)]),
             (Outcome::Refused(_), _) => {}
         }
+    }
+
+    /// Comes with each of these sessions, and tells the worst of it: let in, then unclear, then refused on a resumed session. Servers that
+    /// take turns are put out of step, so that each meets a session of its own.
+    fn try_sessions(&self, sessions: &[Client], met: &Met) -> Resumed {
+        let server = &met.server;
+        let tried = sessions.iter().enumerate().map(|(i, client)| {
+            if i % 2 == 1 {
+                drop(self.fresh.connect(server));
+            }
+            match client.connect(server) {
+                Ok(mut connection) => Resumed {
+                    outcome: connection.ask(server).outcome,
+                    how: if connection.is_resumed() {
+                        How::Resumed
+                    } else {
+                        How::Anew
+                    },
+                },
+                Err(error) => Resumed {
+                    outcome: Outcome::failed(&error),
+                    how: How::Anew,
+                },
+            }
+        });
+        tried.max_by_key(Resumed::badness).unwrap_or(Resumed {
+            outcome: Outcome::Unknown("nothing was asked".into()),
+            how: How::Anew,
+        })
     }
 
     fn keep(&mut self, met: &mut Met, until: Instant) {
@@ -180,8 +210,47 @@ impl Phone {
 /// How long lies between two tries.
 pub const STEP: Duration = Duration::from_millis(100);
 
-/// How many sessions a phone has for the tries.
-const TRIES: usize = 4;
+/// How somebody came back with a session, and how that was met.
+#[derive(Debug)]
+struct Resumed {
+    outcome: Outcome,
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum How {
+    /// The server made a new handshake of it.
+    Anew,
+    /// The server took the session up again.
+    Resumed,
+}
+
+impl How {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Anew => "not resumed",
+            Self::Resumed => "resumed",
+        }
+    }
+}
+
+impl Resumed {
+    fn is_let_in(&self) -> bool {
+        matches!(self.outcome, Outcome::LetIn(_))
+    }
+
+    fn badness(&self) -> (u8, How) {
+        let outcome = match self.outcome {
+            Outcome::LetIn(_) => 2,
+            Outcome::Unknown(_) => 1,
+            Outcome::Refused(_) => 0,
+        };
+        (outcome, self.how)
+    }
+}
+
+/// How many sessions a phone has for one round of tries: a multiple of two and of three servers that take turns.
+const TRIES: usize = 6;
 
 fn is_turned_away(outcome: &Outcome) -> bool {
     !matches!(outcome, Outcome::LetIn(_))

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rand_core::CryptoRng;
+
 use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings::{Acted, NewestCrl};
 use super::phone::{Phone, STEP, settled};
@@ -47,6 +49,12 @@ pub struct Trial {
     control: Client,
     phones: Vec<Phone>,
 }
+
+/// How often each of the two comes until it is believed that the server acts. Behind one address there may be several servers, which take
+/// their turns: of twelve connections in a row no two servers leave one to four controls alone. And who stands between and breaks
+/// connections cannot tell whose they are.
+const CANARIES: usize = 8;
+const CONTROLS: usize = 4;
 
 /// How long after the first refusal the rest of the server may take to follow: while nginx reloads, old workers answer beside new ones.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -107,20 +115,20 @@ impl Trial {
     ///
     /// # Errors
     /// Where it was interrupted.
-    pub fn end(mut self, met: &mut Met, crl: &NewestCrl, watch: &Watch<'_>) -> Result<Acted, Interrupted> {
+    pub fn end(
+        mut self,
+        met: &mut Met,
+        crl: &NewestCrl,
+        watch: &Watch<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Acted, Interrupted> {
         let published = Instant::now();
         let mut pause = Pause::default();
-        let mut refused_at = None;
-        loop {
-            let seen = self.look(met);
-            match (&seen, refused_at) {
-                // Twice, for of several workers one may have read it before the other.
-                (Seen::Acted, Some(_)) => break,
-                (Seen::Acted, None) => {
-                    refused_at = Some(published.elapsed());
-                    continue;
-                }
-                (Seen::LetIn | Seen::Unclear(_) | Seen::Shut(_), _) => refused_at = None,
+        let took = loop {
+            let asked = published.elapsed();
+            let seen = self.look(met, rng);
+            if matches!(seen, Seen::Acted) {
+                break asked;
             }
             let waited = published.elapsed();
             if waited >= watch.patience {
@@ -132,8 +140,7 @@ impl Trial {
                 phone.ask_kept(met);
             }
             pause.sleep(watch)?;
-        }
-        let took = refused_at.unwrap_or_default();
+        };
         let told = format!("CRL {} acted on after {:.1} s", crl.number, took.as_secs_f64());
         met.report.answer(Question::NewCrl, told, Verdict::Good);
         let until = Instant::now() + GRACE;
@@ -149,15 +156,37 @@ impl Trial {
     }
 
     /// Who of the two is let in on new connections. Who is refused beside somebody who is let in was refused for himself.
-    fn look(&self, met: &Met) -> Seen {
+    fn look(&self, met: &Met, rng: &mut impl CryptoRng) -> Seen {
         match self.canary.ask(&met.server) {
-            Outcome::LetIn(_) => Seen::LetIn,
-            unclear @ Outcome::Unknown(_) => Seen::Unclear(unclear),
-            Outcome::Refused(_) => match self.control.ask(&met.server) {
-                Outcome::LetIn(_) => Seen::Acted,
-                shut @ (Outcome::Refused(_) | Outcome::Unknown(_)) => Seen::Shut(shut),
-            },
+            Outcome::LetIn(_) => return Seen::LetIn,
+            unclear @ Outcome::Unknown(_) => return Seen::Unclear(unclear),
+            Outcome::Refused(_) => {}
         }
+        let mut order = [[true; CANARIES].as_slice(), &[false; CONTROLS]].concat();
+        shuffle(&mut order, rng);
+        let (mut let_in, mut unclear, mut shut) = (false, None, None);
+        for is_canary in order {
+            let client = if is_canary { &self.canary } else { &self.control };
+            match (is_canary, client.ask(&met.server)) {
+                (true, Outcome::LetIn(_)) => let_in = true,
+                (true, Outcome::Refused(_)) | (false, Outcome::LetIn(_)) => {}
+                (true, outcome @ Outcome::Unknown(_)) => unclear = Some(outcome),
+                (false, outcome @ (Outcome::Refused(_) | Outcome::Unknown(_))) => shut = Some(outcome),
+            }
+        }
+        match (let_in, unclear, shut) {
+            (true, ..) => Seen::Partly,
+            (false, Some(outcome), _) => Seen::Unclear(outcome),
+            (false, None, Some(outcome)) => Seen::Shut(outcome),
+            (false, None, None) => Seen::Acted,
+        }
+    }
+}
+
+/// Fisher and Yates' shuffle.
+fn shuffle<T>(all: &mut [T], rng: &mut impl CryptoRng) {
+    for last in (1..all.len()).rev() {
+        all.swap(last, rng.next_u32() as usize % (last + 1));
     }
 }
 
@@ -168,6 +197,8 @@ enum Seen {
     Acted,
     /// Who is revoked is let in.
     LetIn,
+    /// On some connections, and refused on others.
+    Partly,
     /// That cannot be said.
     Unclear(Outcome),
     /// Who is not revoked is not let in either.
@@ -179,6 +210,7 @@ impl Seen {
     fn so_far(&self, crl: &NewestCrl) -> String {
         match self {
             Self::Acted | Self::LetIn => format!("the server has not acted on CRL {} yet", crl.number),
+            Self::Partly => format!("not all that answers here has acted on CRL {} yet", crl.number),
             Self::Unclear(outcome) => format!("the server gives no clear answer: {outcome}"),
             Self::Shut(outcome) => format!("the server lets in nobody; who is valid is {outcome}"),
         }
@@ -193,6 +225,12 @@ impl Seen {
             Self::Acted | Self::LetIn => {
                 report.answer(Question::RevokedFresh, "let in", Verdict::Bad);
                 report.add([findings::not_acted(crl, waited)]);
+                Acted::NotWithin(waited)
+            }
+            Self::Partly => {
+                let told = "let in on some connections, refused on others";
+                report.answer(Question::RevokedFresh, told, Verdict::Bad);
+                report.add([findings::revoked_partly("new connections")]);
                 Acted::NotWithin(waited)
             }
             Self::Unclear(outcome) => {

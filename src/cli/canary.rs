@@ -205,7 +205,8 @@ impl Flight<'_> {
             Err(interrupted) => return Ok(Err(interrupted)),
         };
         let (crl, _) = self.revoke(&[canaries.canary.serial])?;
-        Ok(trial.end(met, &crl, watch).map(|acted| Some((acted, crl))))
+        let acted = trial.end(met, &crl, watch, &mut crate::key::os_rng());
+        Ok(acted.map(|acted| Some((acted, crl))))
     }
 
     fn identity(&self, canary: &Canary) -> Result<Identity, Failure> {
