@@ -71,7 +71,7 @@ impl Trial {
         let outcome = loop {
             let outcome = match canary.ask(&met.server) {
                 Outcome::LetIn(_) => control.ask(&met.server),
-                other => other,
+                other @ (Outcome::Refused(_) | Outcome::Unknown(_)) => other,
             };
             // Whoever says 401 or 403 knows the certificate, and may come to know that it is good.
             let may_change = matches!(outcome, Outcome::Refused(Refusal::Status(401 | 403)));
