@@ -85,12 +85,11 @@ impl Resolver for Names {
             found.push(SocketAddr::new(address, port));
             return Ok(found);
         }
-        self.service
-            .resolve(uri, config, timeout)
-            .map_err(|error| match error {
-                ureq::Error::Io(why) => ureq::Error::Io(io::Error::other(NoAddress(why.to_string()))),
-                other => other,
-            })
+        let found = self.service.resolve(uri, config, timeout);
+        if let Err(ureq::Error::Io(why)) = found {
+            return Err(ureq::Error::Io(io::Error::other(NoAddress(why.to_string()))));
+        }
+        found
     }
 }
 

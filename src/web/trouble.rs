@@ -92,15 +92,11 @@ impl Client {
             None if host.contains(':') => format!("[{host}]:{port}"),
             None => format!("{host}:{port}"),
         };
-        let error = match error {
-            ureq::Error::Io(error) => error,
-            ureq::Error::Rustls(error) => io::Error::other(error),
-            ureq::Error::HostNotFound => {
-                let why = "it has none of the kind that is asked for".into();
-                return Trouble::NoAddress { host, why };
-            }
-            other => return Trouble::Broken(other.to_string()),
-        };
+        if let ureq::Error::HostNotFound = error {
+            let why = "it has none of the kind that is asked for".into();
+            return Trouble::NoAddress { host, why };
+        }
+        let error = error.into_io();
         let inner = error.get_ref();
         if let Some(NoAddress(why)) = inner.and_then(|inner| inner.downcast_ref()) {
             let host = proxy.map_or(host, |proxy| proxy.host().to_owned());
