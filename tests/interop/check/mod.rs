@@ -3,6 +3,7 @@
 mod bad_input;
 mod nginx;
 mod node;
+mod several;
 mod verify;
 
 use std::sync::Arc;

@@ -19,22 +19,27 @@ const DENIES: &str = "if ($revoked) { return 403; }";
 
 pub(super) struct Nginx {
     pub server: Server,
+    /// Its directory in the home's.
+    place: &'static str,
 }
 
 impl Nginx {
     /// Starts one with these lines in its `server`.
     pub fn start(home: &Home, lines: &[&str]) -> Self {
+        Self::start_in(home, "nginx", lines, program("nginx"))
+    }
+
+    pub fn start_in(
+        home: &Home,
+        place: &'static str,
+        lines: &[&str],
+        mut command: std::process::Command,
+    ) -> Self {
         if !home.path("server.key").exists() {
             ServerCertificate::make(home);
         }
-        Self::start_by(home, lines, program("nginx"))
-    }
-
-    fn start_by(home: &Home, lines: &[&str], mut command: std::process::Command) -> Self {
-        for directory in ["nginx", "nginx/temp"] {
-            let _ = std::fs::create_dir(home.path(directory));
-        }
-        let prefix = home.path("nginx");
+        let prefix = home.path(place);
+        std::fs::create_dir_all(prefix.join("temp")).unwrap();
         command
             .arg("-p")
             .arg(&prefix)
@@ -43,8 +48,8 @@ impl Nginx {
         command.stdin(Stdio::null());
         for _ in 0..10 {
             let port = free_port();
-            std::fs::write(home.path("nginx/nginx.conf"), configuration(home, lines, port)).unwrap();
-            let pid = home.path("nginx/nginx.pid");
+            std::fs::write(prefix.join("nginx.conf"), configuration(home, lines, port)).unwrap();
+            let pid = prefix.join("nginx.pid");
             let _ = std::fs::remove_file(&pid);
             let ready = || {
                 std::fs::read_to_string(&pid)
@@ -52,9 +57,9 @@ impl Nginx {
                     .then_some(port)
             };
             if let Some(server) = Server::start(&mut command, ready) {
-                return Self { server };
+                return Self { server, place };
             }
-            let log = std::fs::read_to_string(home.path("nginx/error.log")).unwrap_or_default();
+            let log = std::fs::read_to_string(prefix.join("error.log")).unwrap_or_default();
             assert!(
                 log.contains("Address already in use"),
                 "nginx does not start: {log}"
@@ -68,7 +73,7 @@ impl Nginx {
     }
 
     pub fn follow(&self, home: &Home) -> Follower {
-        let pid = std::fs::read_to_string(home.path("nginx/nginx.pid")).unwrap();
+        let pid = std::fs::read_to_string(home.path(self.place).join("nginx.pid")).unwrap();
         Follower::of(home, pid.trim().parse().unwrap())
     }
 }
@@ -289,7 +294,6 @@ fn a_server_whose_crl_has_ended_lets_nobody_in() {
         return;
     }
     let home = Home::staffed();
-    ServerCertificate::make(&home);
     // faketime itself would stay between, and not hand on what ends a server: it only says what it loads.
     let library = home
         .foreign(
@@ -302,7 +306,7 @@ fn a_server_whose_crl_has_ended_lets_nobody_in() {
         .env("LD_PRELOAD", library.stdout)
         .env("FAKETIME", "+31d")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let nginx = Nginx::start_by(&home, &[MODERN, RESUMES, DEMANDS, DENIES], command);
+    let nginx = Nginx::start_in(&home, "nginx", &[MODERN, RESUMES, DEMANDS, DENIES], command);
     let url = super::url(nginx.port(), "/");
     let mut command = home.pki_at("+31d", &["check", &url, "--json", "--yes"]);
     let said = finish(command.args(super::arguments(nginx.port())), b"").exits(3);
