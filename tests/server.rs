@@ -171,6 +171,80 @@ fn neither_ca_makes_what_the_other_makes() {
     assert!(said.contains("is not one that this program made"), "{said}");
 }
 
+/// A key of this sort in a pin set stands for more than a server, or for somebody who should be out.
+#[test]
+fn nobody_elses_key_is_taken_for_a_servers_and_no_servers_for_a_devices() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = home_with_server();
+    home.run(&ISSUE);
+    let made = r#"
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout ca.key -out ca.crt -subj /CN=ca 2>/dev/null
+        openssl req -new -key ca.key -subj /CN=x -out x.csr
+        for name in "$@"; do
+            openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout $name.key -out $name.csr -subj /CN=$name 2>/dev/null
+        done
+    "#;
+    let names = ["bob", "lost"];
+    home.foreign("sh", &[&["-e", "-c", made, "sh"], &names[..]].concat())
+        .ok();
+    for name in names {
+        home.run(&["issue", name, "--csr", &format!("{name}.csr")]);
+    }
+    home.run(&["revoke", "lost", "--yes", "--reason", "compromised"]);
+    home.foreign("cp", &[&format!("tls/{HOST}.key"), "given-up.key"])
+        .ok();
+    home.run(&[&ROTATE[..], &["--compromised", "--confirm", HOST]].concat());
+    home.run(&ISSUE);
+
+    // Another CA certifies whatever public key it is shown.
+    std::fs::write(home.path("extensions"), "subjectAltName=DNS:www.acme.example\n").unwrap();
+    let certified = |public: &str| {
+        home.foreign("sh", &["-e", "-c", &format!(
+            "{public} > any.pub; openssl x509 -req -in x.csr -force_pubkey any.pub -CA ca.crt -CAkey ca.key -days 9 -extfile extensions -out any.crt"
+        )])
+        .ok();
+        finish(
+            &mut home.pki(&["server", "import", "www.acme.example", "--cert", "any.crt"]),
+            b"",
+        )
+    };
+    let of_key = |key: &str| format!("openssl pkey -in {key} -pubout");
+    let of_certificate = |file: &str| format!("openssl x509 -in home/public/ca/{file} -noout -pubkey");
+    for (public, why) in [
+        (of_key("bob.key"), "this key is the one of bob/phone"),
+        (of_key("lost.key"), "this key was revoked as compromised"),
+        (
+            of_key("given-up.key"),
+            "this key was given up as compromised, with api.acme.example",
+        ),
+        (of_certificate("root.crt"), "this key is the one of a CA here"),
+        (of_certificate("issuing.crt"), "this key is the one of a CA here"),
+        (of_certificate("servers.crt"), "this key is the one of a CA here"),
+    ] {
+        let said = certified(&public).exits(1);
+        assert!(said.stderr.contains(why), "{public}: {said}");
+    }
+    // Two names of one server.
+    let in_use = files_below(&home.path("tls"));
+    let in_use = in_use
+        .iter()
+        .find(|file| file.ends_with(".key") && **file != format!("{HOST}.key"));
+    let in_use = format!("tls/{}", in_use.unwrap());
+    certified(&of_key(&in_use)).ok();
+
+    for key in [in_use.as_str(), "given-up.key"] {
+        home.foreign(
+            "openssl",
+            &["req", "-new", "-key", key, "-subj", "/CN=x", "-out", "device.csr"],
+        )
+        .ok();
+        let said = refusal(&home, &["issue", "carol", "--csr", "device.csr"]);
+        assert!(said.contains("api.acme.example"), "{key}: {said}");
+    }
+}
+
 #[test]
 fn a_key_takes_over_when_its_pin_was_published_for_long_enough_and_the_old_one_retires() {
     if !need(&["openssl", "faketime"]) {

@@ -208,8 +208,9 @@ impl From<OperateError> for Failure {
             }
             E::NoTarget(_) => refused("unknown").hint("give it as it stands there, or leave it out to publish everywhere"),
             E::NotOwn(_) => refused("exposed").hint("name a file of your own"),
-            E::KeyOfAnother(_) | E::KeyOfCa => refused("key-in-use")
-                .hint("have the device make a new key, and a request with it: a key is one device's"),
+            E::KeyOfAnother(_) | E::KeyOfCa | E::KeyOfServer(_) => refused("key-in-use")
+                .hint("have a new key made, and a request with it: a key is one device's, or a server's"),
+            E::KeyDropped(_) => refused("key-revoked").hint("have a new key made, and a request or certificate with it"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
             E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),

@@ -8,6 +8,7 @@ use super::server::demand_active;
 use super::server_keys::{deliver, stem};
 use super::servers_ca::record_servers;
 use super::session::Session;
+use super::whose_key::{KeyOf, demand_free_key};
 use crate::authority::{AuthorityError, Servers};
 use crate::disk::{self, Shown};
 use crate::key::{PublicKey, SoftwareKey, os_rng};
@@ -83,7 +84,9 @@ pub fn certify(
         CertifiedKey::Ours(key) => key.public_key(),
         CertifiedKey::Theirs(key) => key,
     };
-    demand_active(&server, Pin(public_key.spki_sha256()))?;
+    let pin = Pin(public_key.spki_sha256());
+    demand_active(&server, pin)?;
+    demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(host))?;
     let draft = ServerDraft::new(host, days, servers.chain().issuer(), session.now)?;
     let stem = match key {
         CertifiedKey::Ours(key) => stem(outbox, host, key)?,

@@ -1,10 +1,11 @@
 //! What will be done about a request for a certificate: decided by the ledger, the profile and the time, before anything is done.
 
 use super::OperateError;
+use super::whose_key::{KeyOf, demand_free_key};
 use crate::home::Home;
 use crate::key::PublicKey;
 use crate::model::lifecycle::Holder;
-use crate::model::{Address, Draft, Employee, Form, Profile, Reason, Record, Serial, Status, Time};
+use crate::model::{Address, Draft, Employee, Form, Pin, Profile, Reason, Record, Serial, Status, Time};
 use crate::model::{Fact, State};
 use crate::store::Store;
 
@@ -151,7 +152,10 @@ pub fn plan(
             Some(_) => {}
         },
     }
-    demand_good_key(store, home, address, &request.key)?;
+    if let KeyRequest::Own(public_key) = &request.key {
+        let pin = Pin(public_key.spki_sha256());
+        demand_free_key(store, home, pin, KeyOf::Device(address))?;
+    }
     let draft = request.profile.draft(
         request.holder.clone(),
         request.days,
@@ -173,49 +177,6 @@ pub fn plan(
             Intent::Renewal(Old::Kept) | Intent::Single(_) | Intent::List(_) => Vec::new(),
         },
     })
-}
-
-/// A key is one device's, and nobody's once somebody else may have it. Where two had the same, locking one out would leave the key in.
-fn demand_good_key(
-    store: &Store,
-    home: &Home,
-    address: &Address,
-    key: &KeyRequest,
-) -> Result<(), OperateError> {
-    let KeyRequest::Own(public_key) = key else {
-        return Ok(());
-    };
-    if [home.chain().root(), home.chain().issuing()]
-        .iter()
-        .any(|ca| ca.public_key() == public_key)
-    {
-        return Err(OperateError::KeyOfCa);
-    }
-    let pin = public_key.spki_sha256();
-    let mut refused = None;
-    store.records(&mut |record| {
-        if record.spki_sha256 != pin {
-            return Ok(());
-        }
-        match record.state {
-            State::Revoked {
-                at,
-                reason: reason @ (Reason::Lost | Reason::Stolen | Reason::Compromised),
-            } => {
-                refused = Some(OperateError::KeyRevoked {
-                    address: record.address,
-                    since: at,
-                    reason,
-                });
-            }
-            _ if record.address != *address => {
-                refused.get_or_insert(OperateError::KeyOfAnother(record.address));
-            }
-            State::Undelivered | State::Active | State::Superseded | State::Revoked { .. } => {}
-        }
-        Ok(())
-    })?;
-    refused.map_or(Ok(()), Err)
 }
 
 /// The employee, where she was offboarded and shall come back.

@@ -27,6 +27,7 @@ mod servers_ca;
 mod session;
 mod standing;
 mod whereabouts;
+mod whose_key;
 mod workshop;
 
 pub use bulk::{Tally, issue_all};
@@ -214,6 +215,12 @@ pub enum OperateError {
     /// The key of a request is certified for another device.
     #[error("this key is the one of {0}")]
     KeyOfAnother(Address),
+    /// The key of a request is a server's.
+    #[error("this key is the one of the server {0}")]
+    KeyOfServer(Host),
+    /// The key was given up because somebody else may have it.
+    #[error("this key was given up as compromised, with {0}")]
+    KeyDropped(Host),
     /// The key of a request is a CA's.
     #[error("this key is the one of a CA here")]
     KeyOfCa,

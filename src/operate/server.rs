@@ -7,6 +7,7 @@ use super::due::demand_known_pins;
 use super::outbox::Outbox;
 use super::server_keys::{NewKey, deliver, stem};
 use super::session::Session;
+use super::whose_key::{KeyOf, demand_free_key};
 use crate::home::Home;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, OldPin, Origin, ServerCertificate};
@@ -73,7 +74,7 @@ pub enum Imported {
 /// Takes in a certificate of another CA. Of a server that is new here its key is the one in use; `backup` is made for that case.
 ///
 /// # Errors
-/// Where the certificate is not this server's, has ended, or has another key than the one in use here.
+/// Where the certificate is not this server's, has ended, or has another key than the one in use here, or one that is somebody else's.
 pub fn import(
     session: &mut Session<'_>,
     host: &Host,
@@ -83,6 +84,7 @@ pub fn import(
 ) -> Result<Imported, OperateError> {
     demand_for(host, certificate, session.now)?;
     let pin = certificate.pin;
+    demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(host))?;
     let taken_in = Fact::ServerImported {
         host: host.clone(),
         certificate: ServerCertificate {
