@@ -198,7 +198,7 @@ impl Client {
     /// Connects, asks once, and says how that was met.
     pub fn ask(&self, server: &Server) -> Outcome {
         match self.connect(server) {
-            Ok(mut connection) => connection.ask(server).outcome,
+            Ok(mut connection) => connection.ask_once(server),
             Err(error) => Outcome::failed(&error),
         }
     }
@@ -238,6 +238,12 @@ impl Connection {
             kept: reply.as_ref().map_or(Kept::Closed, |reply| reply.kept),
             outcome: Outcome::of(reply.map(|reply| reply.status)),
         }
+    }
+
+    /// Asks for what the URL names, and does not wait for the end of the answer.
+    pub fn ask_once(&mut self, server: &Server) -> Outcome {
+        self.stream.sock.again();
+        Outcome::of(http::status(&mut self.stream, &server.url))
     }
 
     /// Whether it stands on an earlier session.

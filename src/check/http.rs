@@ -36,6 +36,20 @@ const FIELDS: usize = 128;
 /// # Errors
 /// Where the connection fails, or what comes is no HTTP.
 pub fn get<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<Reply> {
+    send(stream, url)?;
+    reply(&mut BufReader::new(stream), Rest::Read)
+}
+
+/// As [`get`], where the connection is left after that: the status alone is waited for.
+///
+/// # Errors
+/// As [`get`].
+pub fn status<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<u16> {
+    send(stream, url)?;
+    reply(&mut BufReader::new(stream), Rest::Left).map(|reply| reply.status)
+}
+
+fn send(stream: &mut impl Write, url: &Url) -> io::Result<()> {
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: pki-check/{}\r\nAccept: */*\r\n\r\n",
         url.path(),
@@ -43,15 +57,23 @@ pub fn get<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<Reply> {
         env!("CARGO_PKG_VERSION")
     );
     stream.write_all(request.as_bytes())?;
-    stream.flush()?;
-    reply(&mut BufReader::new(stream))
+    stream.flush()
 }
 
 fn no_http() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP")
 }
 
-fn reply(source: &mut impl BufRead) -> io::Result<Reply> {
+/// What becomes of an answer's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It is read, so that the connection can be asked again.
+    Read,
+    /// It is left, and the connection with it.
+    Left,
+}
+
+fn reply(source: &mut impl BufRead, rest: Rest) -> io::Result<Reply> {
     // Before the answer there may be interim ones (RFC 9110 §15.2).
     for _ in 0..8 {
         let text = head(source)?;
@@ -62,7 +84,7 @@ fn reply(source: &mut impl BufRead) -> io::Result<Reply> {
             return Err(no_http());
         };
         if status == 101 || !(100..200).contains(&status) {
-            let kept = if keeps_alive(&response) {
+            let kept = if rest == Rest::Read && keeps_alive(&response) {
                 passed_over(source, &response).unwrap_or(Kept::Unread)
             } else {
                 Kept::Closed
@@ -190,7 +212,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &str) -> io::Result<Reply> {
-        reply(&mut BufReader::new(text.as_bytes()))
+        reply(&mut BufReader::new(text.as_bytes()), Rest::Read)
     }
 
     #[test]
@@ -278,9 +300,9 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_is_read_without_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = reply(&mut BufReader::new(&octets[..]));
+            let _ = reply(&mut BufReader::new(&octets[..]), Rest::Read);
             let text = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &octets[..]].concat();
-            let _ = reply(&mut BufReader::new(&text[..]));
+            let _ = reply(&mut BufReader::new(&text[..]), Rest::Read);
         }
     }
 }

@@ -143,7 +143,7 @@ impl Phone {
             }
             match client.connect(server) {
                 Ok(mut connection) => Resumed {
-                    outcome: connection.ask(server).outcome,
+                    outcome: connection.ask_once(server),
                     how: if connection.is_resumed() {
                         How::Resumed
                     } else {
