@@ -59,7 +59,8 @@ show issue bob --out phones --bundle-passphrase-out bob.passphrase --quiet
 
 prove() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost -keyout server.key -out server.crt 2>/dev/null
+        -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
+        -keyout server.key -out server.crt 2>/dev/null
     mkdir tmp
     port=8443
     while :; do

@@ -12,6 +12,7 @@ use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::form;
 use super::in_shell;
+use super::ui::Ui;
 use crate::authority::Issuing;
 use crate::check::{
     self, Acted, Depth, Expected, Identities, Identity, Interrupted, Met, NewestCrl, Trial, Trust, Url, Watch,
@@ -75,7 +76,16 @@ impl ServerArgs {
     ///
     /// # Errors
     /// Where there is none, or what it is judged by cannot be read.
-    pub fn meet(&self, url: &Url, home: Option<&Home>) -> Result<Met, Failure> {
+    pub fn meet(&self, url: &Url, home: Option<&Home>, ui: &Ui) -> Result<Met, Failure> {
+        let sign_of_life = ui.waiting();
+        sign_of_life.set_message(format!("looking at {}", url.host()));
+        sign_of_life.enable_steady_tick(Duration::from_millis(200));
+        let met = self.look(url, home);
+        sign_of_life.finish_and_clear();
+        met
+    }
+
+    fn look(&self, url: &Url, home: Option<&Home>) -> Result<Met, Failure> {
         let mut trust = Trust::default();
         // What of the system's list cannot be read vouches for nobody.
         for certificate in rustls_native_certs::load_native_certs().certs {

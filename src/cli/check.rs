@@ -87,7 +87,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let flies = given.is_none() && !args.no_canary;
     let home = open(context, flies)?;
-    let mut met = args.server.meet(&args.url, home.as_ref())?;
+    let mut met = args.server.meet(&args.url, home.as_ref(), &context.ui)?;
     if let Some(home) = &home {
         // As they are now: a canary brings new ones, which the server may be slow to read.
         met.report.add(crls(context, home)?);

@@ -328,6 +328,8 @@ impl From<HomeError> for Failure {
                 "run it as that account: `sudo -u {owner} pki …`; its timer could not read files of this one"
             )),
             E::Exposed(exposed) => refused("exposed").hint(format!("run `chmod go= {}`", exposed.path)),
+            E::Disk(error) if error.source.kind() == std::io::ErrorKind::NotFound => Self::of_disk(&error)
+                .hint("it is a part of the home: restore it from a backup; a root's key may be on a medium that is not there"),
             E::Disk(error) => Self::of_disk(&error),
             E::Config { .. } => refused("config").hint("correct the file; its comments explain every key"),
             E::Profile { .. } => refused("profile").hint("correct the profile"),

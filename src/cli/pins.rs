@@ -4,8 +4,9 @@ use std::str::FromStr;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::consumer::{InvalidTarget, PinFormat};
+use crate::consumer::PinFormat;
 use crate::home::Home;
+use crate::model::text::quoted;
 use crate::model::{Host, Pin, PinSet, Role, Server, Span, Time};
 use crate::operate::{self, OperateError};
 use crate::publish::Pins;
@@ -81,15 +82,17 @@ impl Format {
     }
 }
 
-impl FromStr for Format {
-    type Err = InvalidTarget;
+/// Not a form of a pin set.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is none of {}", quoted(.0), Format::ALL.map(Format::word).join(", "))]
+struct InvalidFormat(String);
 
-    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        if text == "json" {
-            Ok(Self::Json)
-        } else {
-            text.parse().map(Self::App)
-        }
+impl FromStr for Format {
+    type Err = InvalidFormat;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFormat> {
+        let named = Self::ALL.into_iter().find(|format| format.word() == text);
+        named.ok_or_else(|| InvalidFormat(text.to_owned()))
     }
 }
 
@@ -233,7 +236,7 @@ impl fmt::Display for Plan {
             writeln!(f, "  {:<9} {backup}  {since}", Role::Backup.to_string())?;
             for Leaving { pin, leaves } in &outlook.retiring {
                 let retiring = Role::Retiring.to_string();
-                writeln!(f, "  {retiring:<9} {pin}  until {}", leaves.date())?;
+                writeln!(f, "  {retiring:<9} {pin}  until {}", moment(*leaves, self.now))?;
             }
             match (outlook.backup_published, outlook.ready_from) {
                 (Some(published), Some(from)) if outlook.ready => {
@@ -242,20 +245,20 @@ impl fmt::Display for Plan {
                         f,
                         "  A rotation today breaks no app whose pins are of {} or later; it has\n  been safe since {}.",
                         oldest.date(),
-                        from.date()
+                        moment(from, self.now)
                     )?;
                     writeln!(
                         f,
                         "  An app with the pins compiled in must have been built after {}.",
-                        built_after(published, self.now)
+                        moment(published, self.now)
                     )?;
                 }
                 (Some(published), Some(from)) => {
-                    let published = built_after(published, self.now);
+                    let published = moment(published, self.now);
                     writeln!(
                         f,
                         "  A rotation today locks out every app whose pins are older than\n  {published}, and is refused before {}.",
-                        from.date()
+                        moment(from, self.now)
                     )?;
                     writeln!(
                         f,
@@ -285,12 +288,12 @@ impl fmt::Display for Plan {
     }
 }
 
-/// The day, and the time as well where that is today: pins that an app took this morning may be older.
-fn built_after(published: Time, now: Time) -> String {
-    if published.date() == now.date() {
-        published.to_string()
+/// The day, and the time as well where that is today: on one day there is an earlier and a later.
+fn moment(at: Time, now: Time) -> String {
+    if at.date() == now.date() {
+        at.to_string()
     } else {
-        published.date()
+        at.date()
     }
 }
 

@@ -212,7 +212,7 @@ fn read_request(path: &Path) -> Result<PublicKey, Failure> {
     let octets = disk::read_given(path, Request::MAX as u64 + 1)?;
     let request = Request::parse(&octets).map_err(|why| {
         Failure::refused(format!("{} {why}", path.display()))
-            .hint("have the server make a request with a P-256 key")
+            .hint("this PKI's own CA certifies keys of P-256; a server with another key has it certified by a public CA")
     })?;
     Ok(request.public_key().clone())
 }

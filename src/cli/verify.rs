@@ -83,7 +83,7 @@ impl Verification {
 
     fn wait(&self, context: &Context, desk: &Desk, issuing: &Issuing) -> Result<f64, Failure> {
         let patience = self.server.patience()?;
-        let mut met = self.server.meet(&self.url, Some(&desk.home))?;
+        let mut met = self.server.meet(&self.url, Some(&desk.home), &context.ui)?;
         let not = |why: &str| Failure::new(Exit::Incomplete, "unverified", format!("{} {why}", self.url));
         if !met.is_expected {
             return Err(not(

@@ -155,6 +155,8 @@ pub fn demand_active(server: &Server, pin: Pin) -> Result<(), OperateError> {
         Err(OperateError::KeyInReserve(host))
     } else if server.retiring.iter().any(|key| key.pin == pin) {
         Err(OperateError::KeyRetiring(host))
+    } else if server.dropped.contains(&pin) {
+        Err(OperateError::KeyDropped(host))
     } else {
         Err(OperateError::StrangeKey(host))
     }
