@@ -578,3 +578,14 @@ fn the_end_of_the_input_ends_a_question() {
     );
     assert_eq!(ledger(&home), before);
 }
+
+/// A server that says nothing is waited for: somebody who watches sees that, and for whom.
+#[test]
+fn a_check_that_takes_its_time_gives_a_sign_of_life() {
+    let home = lived_in();
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let command = format!("pki check https://127.0.0.1:{port}/ --no-canary");
+    let mut terminal = Terminal::start(&home, "xterm", &command);
+    terminal.shows("looking at 127.0.0.1");
+}

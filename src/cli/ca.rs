@@ -101,9 +101,7 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
         issuing: Some(&keyring.issuing),
         servers: Some(&servers),
     };
-    let exit = context
-        .publish_change(&mut session, keys)
-        .map(|published| context.tell_published(&published, session.clock));
+    let exit = context.publish_change(&mut session, keys);
     ui.hint("`pki server issue HOST` certifies the first server");
     ui.report_done(&installed, exit)
 }

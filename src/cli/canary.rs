@@ -200,8 +200,7 @@ impl Flight<'_> {
         depth: Depth,
         watch: &Watch<'_>,
     ) -> Result<Result<Option<(Acted, NewestCrl)>, Interrupted>, Failure> {
-        let published = self.context.publish_change(&mut session, self.issuing)?;
-        self.context.tell_published(&published, session.clock);
+        self.context.publish_change(&mut session, self.issuing)?;
         drop(session);
         // It may be what has servers read the publication.
         self.context.run_commands();
@@ -247,8 +246,7 @@ impl Flight<'_> {
                 .map_err(|error| by_hand(error.into()))?;
             self.valid.retain(|valid| valid != serial);
         }
-        let done = self.context.publish_change(&mut session, self.issuing)?;
-        let exit = self.context.tell_published(&done, session.clock);
+        let exit = self.context.publish_change(&mut session, self.issuing)?;
         let last = session.store.last_crl(Authority::Issuing)?;
         let crl = NewestCrl {
             number: last.map_or(0, |crl| crl.number),

@@ -288,11 +288,11 @@ impl Context {
         &self,
         session: &mut Session<'_>,
         keys: impl Into<Keys<'k>>,
-    ) -> Result<Published, Failure> {
+    ) -> Result<Exit, Failure> {
         let unpublished = |e| Failure::from(OperateError::Unpublished(Box::new(e)));
         match operate::refresh(session, keys.into()).map_err(unpublished)? {
-            Refresh::NeedsKey => Ok(Published::default()),
-            Refresh::Done(published) => Ok(*published),
+            Refresh::NeedsKey => Ok(Exit::Done),
+            Refresh::Done(published) => Ok(self.tell_published(&published, session.clock)),
         }
     }
 

@@ -318,8 +318,7 @@ pub fn publish(
     if args.no_publish || !session.desk.home.config().publish_on_issue {
         return Ok(Exit::Done);
     }
-    let published = context.publish_change(session, issuing)?;
-    Ok(context.tell_published(&published, session.clock))
+    context.publish_change(session, issuing)
 }
 
 /// Whether QR codes are drawn.

@@ -235,8 +235,7 @@ fn revoke_server(
         ui.say(format!("{label} is revoked"));
         match keyring {
             Some(keyring) => {
-                let done = context.publish_change(&mut session, keyring.keys())?;
-                exit = context.tell_published(&done, session.clock);
+                exit = context.publish_change(&mut session, keyring.keys())?;
                 published = exit == Exit::Done;
             }
             None => ui.hint("run `pki publish`"),
@@ -364,8 +363,7 @@ fn finish(
     let mut published = false;
     match &issuing {
         Some(issuing) => {
-            let done = context.publish_change(&mut session, issuing)?;
-            exit = context.tell_published(&done, session.clock);
+            exit = context.publish_change(&mut session, issuing)?;
             published = exit == Exit::Done;
             if published && verification.is_some() {
                 ui.say("the new CRL is published");

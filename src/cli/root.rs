@@ -167,9 +167,7 @@ fn crl(args: CrlArgs, context: &Context) -> Result<Exit, Failure> {
             ui.hint("run `pki publish`: servers still have the old one");
             Ok(Exit::Done)
         }
-        Some(issuing) => context
-            .publish_change(&mut session, &issuing)
-            .map(|published| context.tell_published(&published, session.clock)),
+        Some(issuing) => context.publish_change(&mut session, &issuing),
     };
     ui.report_done(
         &Signed {

@@ -184,9 +184,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
         &outbox,
     )?;
     ui.say(format!("{host} is taken in: its key is {}", file.display()));
-    let exit = context
-        .publish_change(&mut session, keyring.keys())
-        .map(|published| context.tell_published(&published, session.clock));
+    let exit = context.publish_change(&mut session, keyring.keys());
     if desk
         .home
         .chain()
@@ -250,9 +248,7 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
         }
         Imported::Renewed => ui.say(format!("{host} has a certificate of the same key until {until}")),
     }
-    let exit = context
-        .publish_change(&mut session, keyring.keys())
-        .map(|published| context.tell_published(&published, session.clock));
+    let exit = context.publish_change(&mut session, keyring.keys());
     if known.is_none() {
         ui.hint(format!(
             "next, give apps its pins: `pki pins show {host} --format android` (ios, okhttp, …); renew its certificate with the same key, \
@@ -319,9 +315,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
         )),
         OldPin::Dropped => ui.more("the old key's pin is in no pin set any more"),
     }
-    let exit = context
-        .publish_change(&mut session, keyring.keys())
-        .map(|published| context.tell_published(&published, session.clock));
+    let exit = context.publish_change(&mut session, keyring.keys());
     ui.hint(format!(
         "get a certificate for the new key (`pki server issue {host}`, or `pki server csr {host}`), then give both to the server"
     ));

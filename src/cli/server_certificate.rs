@@ -195,9 +195,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
         issuing: Some(&issuing),
         servers: Some(&servers),
     };
-    let exit = context
-        .publish_change(&mut session, keys)
-        .map(|published| context.tell_published(&published, session.clock));
+    let exit = context.publish_change(&mut session, keys);
     ui.hint("reload the server; apps trust it by ca/root.crt of the publication, and know it by its pins");
     let report = Report {
         host,
