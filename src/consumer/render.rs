@@ -89,7 +89,7 @@ pub struct PinContext<'a> {
     pub root: &'a str,
 }
 
-/// The configuration of a server. The template knows `host`, `port`, `certificate`, `key`, `public`, `server`, `upstream` (`url`,
+/// The configuration of a server. The template knows `host`, `host_is_address` (an IP address), `port`, `certificate`, `key`, `public`, `server`, `upstream` (`url`,
 /// `authority`, `host`, `port`) and `networks` (each with `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`).
 ///
 /// # Errors
@@ -124,6 +124,7 @@ pub fn render_server(
         .collect();
     let values = context! {
         host => plain(about.host),
+        host_is_address => matches!(about.host, Host::Address(_)),
         port => about.port,
         certificate, key, public, server, networks,
         upstream => context! {

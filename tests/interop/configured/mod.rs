@@ -1,5 +1,6 @@
 //! Every configuration of a server that `pki config` prints, in the real server, put through the same story.
 
+mod neighbour;
 mod servers;
 mod upstream;
 
