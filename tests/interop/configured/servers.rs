@@ -278,10 +278,13 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
             write(
                 "application.mjs",
                 "import { deviceServer } from \"./server.mjs\";\n\
+                 const named = ([name]) => name.replaceAll(\"_\", \"-\").toLowerCase() === \"x-client-device\";\n\
                  deviceServer((request, response) => {\n\
-                   const named = Object.keys(request.headers).filter((n) => n.replaceAll(\"_\", \"-\") === \"x-client-device\");\n\
-                   const same = named.every((name) => request.headers[name] === request.device.address);\n\
-                   response.end(`device=[${same && named.length === 1 ? request.device.address : \"?\"}]\\n`);\n\
+                   const raw = request.rawHeaders.flatMap((name, at, all) => at % 2 ? [] : [[name, all[at + 1]]]);\n\
+                   const views = [request.headers, request.headersDistinct].map(Object.entries).concat([raw]);\n\
+                   const told = views.map((view) => String(view.filter(named).map(([, value]) => value)));\n\
+                   const same = told.every((names) => names === request.device.address);\n\
+                   response.end(`device=[${same ? request.device.address : told}]\\n`);\n\
                  }).listen(Number(process.argv[2]), \"127.0.0.1\");\n",
             );
         }
