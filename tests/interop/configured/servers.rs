@@ -380,11 +380,12 @@ fn list_for_caddy(home: &Home) {
         .take_while(|line| line.starts_with("#     "))
         .map(|line| format!("{}\n", &line[6..]))
         .collect();
+    let devices = text
+        .lines()
+        .find_map(|line| line.strip_prefix("#     DEVICES.JSON is "))
+        .unwrap();
     let script = script
-        .replace(
-            "DEVICES.JSON",
-            &format!("'{}/server/devices.json'", Kind::Caddy.place()),
-        )
+        .replace("DEVICES.JSON", devices)
         .replace("/etc/caddy/devices.new", "devices.new")
         .replace("DEVICES.MAP", "devices.map")
         .replace("&& systemctl reload caddy", "");
