@@ -129,6 +129,44 @@ fn paths_are_those_of_the_first_publication_unless_they_are_given() {
 }
 
 #[test]
+fn a_command_in_a_comment_is_quoted_for_the_shell_that_it_is_pasted_into() {
+    let home = Home::bare();
+    let with_path = |target: &str, path: &str| {
+        let arguments = [target, "api.acme.example", "--public", path, "--server-dir", path];
+        config(&home, &arguments).ok().stdout
+    };
+    let text = with_path("aws-api-gateway", "/s/$(touch pwned)'");
+    for command in [
+        r"aws s3 cp '/s/$(touch pwned)'\''/ca/bundle.pem' s3://BUCKET/pki/ca.pem",
+        r"cp '/s/$(touch pwned)'\''/devices.json' devices.json && zip",
+    ] {
+        assert!(text.contains(command), "{command}: {text}");
+    }
+    let text = with_path("caddy", "/s/$(touch pwned)");
+    assert!(
+        text.contains("DEVICES.JSON is '/s/$(touch pwned)/devices.json'\n"),
+        "{text}"
+    );
+}
+
+/// Who calls an address sends no name that nginx could ask for, and the default server of the port is the one that checks.
+#[test]
+fn nginx_asks_for_the_name_in_the_handshake_and_for_an_address_is_the_default_server() {
+    let home = Home::bare();
+    let text = config(&home, &["nginx", "api.acme.example"]).ok().stdout;
+    let asked = "map $ssl_server_name $pki_not_asked_for { default 1; api.acme.example 0; }";
+    assert!(
+        text.contains(asked) && text.contains("    listen 443 ssl;\n"),
+        "{text}"
+    );
+    for address in ["192.0.2.7", "2001:db8::7"] {
+        let text = config(&home, &["nginx", address]).ok().stdout;
+        assert!(text.contains("    listen 443 ssl default_server;\n"), "{text}");
+        assert!(!text.contains("asked_for"), "{text}");
+    }
+}
+
+#[test]
 fn a_path_that_a_language_cannot_say_is_refused_and_one_that_it_can_is_quoted() {
     let home = Home::bare();
     let with_path = |target: &str, path: &str| config(&home, &[target, "api.acme.example", "--public", path]);

@@ -89,8 +89,9 @@ pub struct PinContext<'a> {
     pub root: &'a str,
 }
 
-/// The configuration of a server. The template knows `host`, `port`, `certificate`, `key`, `public`, `server`, `upstream` (`url`,
-/// `authority`, `host`, `port`) and `networks` (each with `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`).
+/// The configuration of a server. The template knows `host`, `host_is_address` (an IP address), `port`, `certificate`, `key`, `public`, `server`, `upstream` (`url`,
+/// `authority`, `host`, `port`) and `networks` (each with `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`). The filter `shell`
+/// quotes for a shell instead of the file's language.
 ///
 /// # Errors
 /// Where the template is faulty, or cannot say one of these.
@@ -124,6 +125,7 @@ pub fn render_server(
         .collect();
     let values = context! {
         host => plain(about.host),
+        host_is_address => matches!(about.host, Host::Address(_)),
         port => about.port,
         certificate, key, public, server, networks,
         upstream => context! {
@@ -235,6 +237,11 @@ fn render(
             None => Err(wrong(format!("{} is no text and no number", value.kind()))),
         }
     });
+    // A command in a comment is in the shell's language, whatever the file's is.
+    environment.add_filter("shell", |text: &str| match Language::Shell.quote(text) {
+        Ok(word) => Ok(Value::from_safe_string(word)),
+        Err(why) => Err(Error::new(ErrorKind::InvalidOperation, why.to_string())),
+    });
     environment
         .render_named_str(name, template, values)
         .map_err(broken)
@@ -318,6 +325,8 @@ mod tests {
         assert_eq!(text, r#""/a \"b\"/x""#);
         let text = server(ServerTarget::Node, "{{ public }}", "/a \"b\"").unwrap();
         assert_eq!(text, r#""/a \"b\"""#);
+        let text = server(ServerTarget::Node, "{{ (public ~ '/x') | shell }}", "/$(a)'b\"").unwrap();
+        assert_eq!(text, r#"'/$(a)'\''b"/x'"#);
         let text = "{{ host }} {{ port }} {{ upstream.url }} {{ upstream.host }} {{ networks[1].family }}";
         let text = server(ServerTarget::Nginx, text, "/p").unwrap();
         assert_eq!(text, "api.acme.example 443 http://[::1]:3000 ::1 ipv6");

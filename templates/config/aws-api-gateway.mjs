@@ -5,15 +5,15 @@
 // accepted, and tells the application whose it is.
 //
 //   1. The CAs, and a domain name with mutual TLS (the certificate of {{ host }} lies in ACM):
-//        aws s3 cp PUBLIC/ca/bundle.pem s3://BUCKET/pki/ca.pem
+//        aws s3 cp {{ (public ~ "/ca/bundle.pem") | shell }} s3://BUCKET/pki/ca.pem
 //        aws apigatewayv2 create-domain-name --domain-name {{ host }} \
 //            --domain-name-configurations CertificateArn=ARN,EndpointType=REGIONAL,SecurityPolicy=TLS_1_2 \
 //            --mutual-tls-authentication TruststoreUri=s3://BUCKET/pki/ca.pem
-//      PUBLIC is {{ public }}. TLS_1_2 is the highest policy of an HTTP API: TLS 1.2 and later. Its suites cannot be chosen.
+//      TLS_1_2 is the highest policy of an HTTP API: TLS 1.2 and later. Its suites cannot be chosen.
 //   2. The way round it, closed: the API's own name asks for no certificate.
 //        aws apigatewayv2 update-api --api-id API --disable-execute-api-endpoint
 //   3. This function, as index.mjs with devices.json beside it. AGAIN AFTER EVERY PUBLICATION, or a lost phone stays in:
-//        cp {{ server ~ "/devices.json" }} devices.json && zip authorizer.zip index.mjs devices.json
+//        cp {{ (server ~ "/devices.json") | shell }} devices.json && zip authorizer.zip index.mjs devices.json
 //        aws lambda update-function-code --function-name pki-authorizer --zip-file fileb://authorizer.zip
 //   4. The authorizer, whose answers must not be kept, on every route:
 //        aws apigatewayv2 create-authorizer --api-id API --name devices --authorizer-type REQUEST \

@@ -61,6 +61,8 @@ function acceptedDevices() {
   return new Map(devices.map((device) => [device.serial, device]));
 }
 
+const isDeviceHeader = (name) => /^x[-_]client[-_]device$/i.test(name);
+
 /** A server whose handler finds `request.device`: `address` ("alice/phone"), `serial`, `not_after`, `status` and the hashes. */
 export function deviceServer(handler) {
   let accepted = acceptedDevices();
@@ -73,11 +75,18 @@ export function deviceServer(handler) {
       return;
     }
     request.device = device;
-    // For handlers that look at headers. What the client sent by that name goes, also with underscores.
-    for (const name of Object.keys(request.headers)) {
-      if (/^x[-_]client[-_]device$/.test(name)) delete request.headers[name];
+    // For handlers that look at headers. What the client sent by that name goes, also with underscores, and from all that Node.js has
+    // of them. It makes the first two of the third when they are first read, and counts on its length: the third comes last.
+    const { headers, headersDistinct = {}, rawHeaders } = request;
+    for (const all of [headers, headersDistinct]) {
+      for (const name of Object.keys(all)) {
+        if (isDeviceHeader(name)) delete all[name];
+      }
     }
-    request.headers["x-client-device"] = device.address;
+    headers["x-client-device"] = device.address;
+    headersDistinct["x-client-device"] = [device.address];
+    request.rawHeaders = rawHeaders.filter((_, at) => !isDeviceHeader(rawHeaders[at - at % 2]));   // names and values in turn
+    request.rawHeaders.push("X-Client-Device", device.address);
     handler(request, response);
   });
   server.on("connection", (socket) => {

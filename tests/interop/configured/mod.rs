@@ -1,5 +1,6 @@
 //! Every configuration of a server that `pki config` prints, in the real server, put through the same story.
 
+mod neighbour;
 mod servers;
 mod upstream;
 
@@ -18,6 +19,11 @@ macro_rules! the_same_story {
             #[test]
             fn a_phone_gets_in_and_the_application_learns_its_name_and_not_a_forged_one() {
                 with($kind, super::a_phone_gets_in_and_the_application_learns_its_name_and_not_a_forged_one);
+            }
+
+            #[test]
+            fn a_phone_cannot_take_off_its_name_by_naming_it_in_connection() {
+                with($kind, super::a_phone_cannot_take_off_its_name_by_naming_it_in_connection);
             }
 
             #[test]
@@ -106,6 +112,45 @@ fn a_phone_gets_in_and_the_application_learns_its_name_and_not_a_forged_one(kind
     let (status, said) = running.server.curl(home, Some(&carol), "/");
     assert_eq!(status, Some(200), "{said}\n{}", running.log());
     assert!(said.stdout.contains("device=[carol/phone]\n"), "{said}");
+}
+
+/// What Connection names a proxy takes off (RFC 9110 §7.6.1): this one, or the next one.
+fn a_phone_cannot_take_off_its_name_by_naming_it_in_connection(kind: Kind, home: &Home) {
+    let running = Running::start(kind, home);
+    for lines in [
+        &["close, X-Client-Device"][..],
+        &["x-client-device, keep-alive"],
+        &["X-CLIENT-DEVICE", "close"],
+        &["close", "foo,X-Client-Device ,bar"],
+        &["close, X-Forwarded-For, X-Forwarded-Proto"],
+    ] {
+        let mut named: String = lines
+            .iter()
+            .map(|line| format!("header = \"Connection: {line}\"\n"))
+            .collect();
+        named.push_str("http1.1\n");
+        for forged in ["", "header = \"X-Client-Device: eve/phone\"\n"] {
+            let more = format!("{named}{forged}");
+            let (status, said) = running.server.curl_with(home, Some(&home.alice()), "/", &more);
+            if matches!(status, Some(400 | 403)) {
+                continue;
+            }
+            assert_eq!(status, Some(200), "{lines:?}: {said}\n{}", running.log());
+            assert!(
+                said.stdout.contains("device=[alice/phone]\n"),
+                "{lines:?}: {said}"
+            );
+            let handed_on = said.stdout.lines().find(|line| line.starts_with("connection="));
+            assert!(!handed_on.unwrap_or_default().contains("x-"), "{lines:?}: {said}");
+        }
+    }
+    // A browser's, and a WebSocket's, are none of these.
+    for plain in ["keep-alive", "keep-alive, Upgrade"] {
+        let more = format!("http1.1\nheader = \"Connection: {plain}\"\n");
+        let (status, said) = running.server.curl_with(home, Some(&home.alice()), "/", &more);
+        assert_eq!(status, Some(200), "{plain}: {said}\n{}", running.log());
+        assert!(said.stdout.contains("device=[alice/phone]\n"), "{plain}: {said}");
+    }
 }
 
 fn without_a_certificate_or_with_that_of_another_authority_nobody_gets_in(kind: Kind, home: &Home) {

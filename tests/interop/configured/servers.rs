@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
+use super::neighbour;
 use super::upstream::Upstream;
 use crate::support::{
     HOST, Home, Server, ServerCertificate, envoy, finish, free_port, is_root, need, need_envoy, program,
@@ -21,6 +22,14 @@ pub enum Kind {
     Envoy,
     Node,
     Caddy,
+}
+
+/// What else is behind the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    Nothing,
+    /// Another server, which nobody asked for by name gets to.
+    Neighbour,
 }
 
 /// What a server takes up again.
@@ -104,13 +113,17 @@ pub struct Running {
 
 impl Running {
     pub fn start(kind: Kind, home: &Home) -> Self {
+        Self::start_beside(kind, home, Beside::Nothing)
+    }
+
+    pub fn start_beside(kind: Kind, home: &Home, beside: Beside) -> Self {
         ServerCertificate::make(home);
         let upstream = Upstream::start();
         let log = home.path(format!("{}.log", kind.word()));
         // Between the choice of a port and its use another program may take it.
         for _ in 0..5 {
             let port = free_port();
-            prepare(kind, home, port, upstream.port);
+            prepare(kind, home, port, upstream.port, beside);
             if let Some(server) = run(kind, home, port) {
                 return Self {
                     server,
@@ -181,7 +194,11 @@ impl Running {
 }
 
 /// Writes the configuration, and what belongs around it on this machine.
-fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16) {
+fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
+    let neighbour = match beside {
+        Beside::Nothing => String::new(),
+        Beside::Neighbour => neighbour::configuration(kind, port),
+    };
     let [crt, key] = ["server.crt", "server.key"].map(|file| home.path(file).display().to_string());
     let [port, upstream] = [port.to_string(), format!("http://127.0.0.1:{upstream}")];
     let mut arguments = vec![
@@ -207,7 +224,10 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16) {
             for temp in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
                 around.push_str(&format!("{temp}_temp_path {temp}.temp;\n"));
             }
-            write("nginx.conf", &format!("{around}include pki.conf;\n}}\n"));
+            write(
+                "nginx.conf",
+                &format!("{around}{neighbour}include pki.conf;\n}}\n"),
+            );
             write("pki.conf", &text.replace("/var/log/nginx/", ""));
         }
         Kind::Haproxy => {
@@ -245,7 +265,10 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16) {
             if is_root() {
                 around.push_str("User www-data\nGroup www-data\n");
             }
-            write("apache.conf", &format!("{around}Include pki-site.conf\n"));
+            write(
+                "apache.conf",
+                &format!("{around}{neighbour}Include pki-site.conf\n"),
+            );
             write("pki-site.conf", &text);
         }
         Kind::Envoy => write("envoy.yaml", &text),
@@ -255,25 +278,27 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16) {
             write(
                 "application.mjs",
                 "import { deviceServer } from \"./server.mjs\";\n\
+                 const named = ([name]) => name.replaceAll(\"_\", \"-\").toLowerCase() === \"x-client-device\";\n\
                  deviceServer((request, response) => {\n\
-                   const named = Object.keys(request.headers).filter((n) => n.replaceAll(\"_\", \"-\") === \"x-client-device\");\n\
-                   const same = named.every((name) => request.headers[name] === request.device.address);\n\
-                   response.end(`device=[${same && named.length === 1 ? request.device.address : \"?\"}]\\n`);\n\
+                   const raw = request.rawHeaders.flatMap((name, at, all) => at % 2 ? [] : [[name, all[at + 1]]]);\n\
+                   const views = [request.headers, request.headersDistinct].map(Object.entries).concat([raw]);\n\
+                   const told = views.map((view) => String(view.filter(named).map(([, value]) => value)));\n\
+                   const same = told.every((names) => names === request.device.address);\n\
+                   response.end(`device=[${same ? request.device.address : told}]\\n`);\n\
                  }).listen(Number(process.argv[2]), \"127.0.0.1\");\n",
             );
         }
         Kind::Caddy => {
             let place = home.path("devices.map").display().to_string();
             let admin = format!(
-                "auto_https off\n\tadmin unix/{}",
+                "auto_https off\n\tdefault_sni {}\n\tadmin unix/{}",
+                neighbour::OTHER,
                 home.path("caddy.sock").display()
             );
-            write(
-                "Caddyfile",
-                &text
-                    .replace("/etc/caddy/devices.map", &place)
-                    .replacen("auto_https off", &admin, 1),
-            );
+            let text = text
+                .replace("/etc/caddy/devices.map", &place)
+                .replacen("auto_https off", &admin, 1);
+            write("Caddyfile", &format!("{text}{neighbour}"));
             list_for_caddy(home);
         }
     }
@@ -355,11 +380,12 @@ fn list_for_caddy(home: &Home) {
         .take_while(|line| line.starts_with("#     "))
         .map(|line| format!("{}\n", &line[6..]))
         .collect();
+    let devices = text
+        .lines()
+        .find_map(|line| line.strip_prefix("#     DEVICES.JSON is "))
+        .unwrap();
     let script = script
-        .replace(
-            "DEVICES.JSON",
-            &format!("'{}/server/devices.json'", Kind::Caddy.place()),
-        )
+        .replace("DEVICES.JSON", devices)
         .replace("/etc/caddy/devices.new", "devices.new")
         .replace("DEVICES.MAP", "devices.map")
         .replace("&& systemctl reload caddy", "");

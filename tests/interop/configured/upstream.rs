@@ -33,26 +33,29 @@ impl Upstream {
     }
 }
 
-/// Says every value of a header that an application could take for X-Client-Device: many frameworks do not tell `_` from `-`.
+/// Says every value of a header that an application could take for X-Client-Device: many frameworks do not tell `_` from `-`. And
+/// what Connection names, which another proxy would take off.
 fn answer(stream: TcpStream, served: &AtomicUsize) {
-    let mut devices = String::new();
+    let (mut devices, mut connection) = (String::new(), String::new());
     let mut asked = false;
     for line in BufReader::new(&stream).lines().map_while(Result::ok) {
         if line.is_empty() {
             break;
         }
         asked = true;
-        if let Some((name, value)) = line.split_once(':')
-            && name.replace('_', "-").eq_ignore_ascii_case("x-client-device")
-        {
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        if name.replace('_', "-").eq_ignore_ascii_case("x-client-device") {
             devices.push_str(&format!("[{}]", value.trim()));
+        }
+        if name.eq_ignore_ascii_case("connection") {
+            connection.push_str(&format!("[{}]", value.trim().to_ascii_lowercase()));
         }
     }
     if !asked {
         return;
     }
     served.fetch_add(1, Ordering::SeqCst);
-    let body = format!("device={devices}\n");
+    let body = format!("device={devices}\nconnection={connection}\n");
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
