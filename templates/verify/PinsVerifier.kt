@@ -12,8 +12,8 @@ import java.security.cert.CertificateFactory
 import java.security.cert.X509CRL
 import java.security.cert.X509Certificate
 import java.security.interfaces.ECPublicKey
+import java.time.DateTimeException
 import java.time.Instant
-import java.time.format.DateTimeParseException
 import java.util.Base64
 import java.util.Date
 import org.json.JSONException
@@ -23,7 +23,14 @@ class PinSet(val host: String, val includeSubdomains: Boolean, val expires: Inst
 
 class Pins(val number: Long, val expires: Instant, val sets: List<PinSet>)
 
-class PinsRefused(why: String, cause: Exception? = null) : Exception("pins.jws: $why", cause)
+class PinsRefused(why: String, cause: Throwable? = null) : Exception("pins.jws: $why", cause)
+
+// More than any has, and little enough to be read before it is known who has signed it.
+private const val LONGEST_TOKEN = 256 * 1024
+private const val LONGEST_HEADER = 8 * 1024
+
+// Beyond these not every reader of JSON has the same number (RFC 8259 §6).
+private val INTEGERS = -(1L shl 53) + 1..(1L shl 53) - 1
 
 /**
  * [root] comes with the app; [lastNumber] is that of the last token that was taken, and a lower one is refused; [rootCrl] is given
@@ -39,15 +46,19 @@ fun verifyPins(
     throw PinsRefused("no base64", error)
 } catch (error: JSONException) {
     throw PinsRefused("no JSON of that form", error)
-} catch (error: DateTimeParseException) {
+} catch (error: DateTimeException) {
     throw PinsRefused("no date", error)
+} catch (error: StackOverflowError) {
+    // org.json calls itself for each array within another.
+    throw PinsRefused("no JSON of that form", error)
 }
 
 private fun verified(token: String, root: X509Certificate, lastNumber: Long, now: Instant, rootCrl: X509CRL?): Pins {
+    demand(token.length <= LONGEST_TOKEN, "longer than 256 KiB")
     val parts = token.trim().split(".")
     demand(parts.size == 3, "no JWS in compact form")
+    demand(parts[0].length <= LONGEST_HEADER, "a header longer than 8 KiB")
     val header = JSONObject(String(base64url(parts[0]), Charsets.UTF_8))
-    val payload = JSONObject(String(base64url(parts[1]), Charsets.UTF_8))
     val signature = base64url(parts[2])
     demand(header.getString("alg") == "ES256", "another algorithm than ES256")
     demand(header.getString("typ") == "pki-pins+jws", "no pins, but another statement")
@@ -57,6 +68,7 @@ private fun verified(token: String, root: X509Certificate, lastNumber: Long, now
 
     val der = Base64.getDecoder().decode(chain.getString(0))
     val signer = CertificateFactory.getInstance("X.509").generateCertificate(ByteArrayInputStream(der)) as X509Certificate
+    demand(signer.encoded.contentEquals(der), "something behind the certificate")
     demand(root.basicConstraints >= 0 && signer.basicConstraints >= 0, "signed by a certificate that is no CA's")
     demand(signer.issuerX500Principal == root.subjectX500Principal, "signed by a CA that this root has not issued")
     signer.verify(root.publicKey)
@@ -79,10 +91,12 @@ private fun verified(token: String, root: X509Certificate, lastNumber: Long, now
     verifier.update("${parts[0]}.${parts[1]}".toByteArray(Charsets.US_ASCII))
     demand(verifier.verify(ecdsaDer(signature)), "a signature that does not hold")
 
-    demand(payload.getInt("version") == 1, "another version than 1")
-    val number = payload.getLong("number")
-    val iat = Instant.ofEpochSecond(payload.getLong("iat"))
-    val exp = Instant.ofEpochSecond(payload.getLong("exp"))
+    // Not before: what anybody may have written is not looked at.
+    val payload = JSONObject(String(base64url(parts[1]), Charsets.UTF_8))
+    demand(integer(payload, "version") == 1L, "another version than 1")
+    val number = integer(payload, "number")
+    val iat = Instant.ofEpochSecond(integer(payload, "iat"))
+    val exp = Instant.ofEpochSecond(integer(payload, "exp"))
     demand(number > 0 && iat < exp, "no number or dates")
     demand(number >= lastNumber, "older than what is known")
     demand(iat <= now.plusSeconds(300), "signed in the future")
@@ -91,11 +105,21 @@ private fun verified(token: String, root: X509Certificate, lastNumber: Long, now
     return Pins(number, exp, (0 until sets.length()).map { pinSet(sets.getJSONObject(it)) })
 }
 
+/** org.json's own getLong makes one of a string and of a fraction, too. */
+private fun integer(json: JSONObject, name: String): Long {
+    val value = json.get(name)
+    val whole = (value as? Int)?.toLong() ?: value as? Long
+    if (whole == null || whole !in INTEGERS) throw PinsRefused("a number that is no integer")
+    return whole
+}
+
 private fun pinSet(set: JSONObject): PinSet {
     val pins = set.getJSONArray("pins")
     val keys = (0 until pins.length()).map { pins.getJSONObject(it).getString("pin") }
     demand(keys.size >= 2 && keys.all { Base64.getDecoder().decode(it).size == 32 }, "no pin set")
-    return PinSet(set.getString("host"), set.getBoolean("include_subdomains"), Instant.parse(set.getString("expires")), keys)
+    // Its own getBoolean makes one of a string.
+    val includeSubdomains = set.get("include_subdomains") as? Boolean ?: throw PinsRefused("no pin set")
+    return PinSet(set.getString("host"), includeSubdomains, Instant.parse(set.getString("expires")), keys)
 }
 
 private fun demand(holds: Boolean, otherwise: String) {

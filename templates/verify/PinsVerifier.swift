@@ -28,6 +28,10 @@ public struct PinsRefused: Error, CustomStringConvertible {
     public let description: String
 }
 
+// More than any has, and little enough to be read before it is known who has signed it.
+private let longestToken = 256 * 1024
+private let longestHeader = 8 * 1024
+
 /// `root` comes with the app, in DER. `lastNumber` is that of the last token that was taken, and a lower one is refused.
 /// `rootCRL`, in DER, is given where a CA that was revoked is to be refused, too, and must be in date.
 public func verifyPins(
@@ -39,14 +43,17 @@ public func verifyPins(
         let x5c: [Data]
         let crit: [String]?
     }
+    try demand(token.utf8.count <= longestToken, "longer than 256 KiB")
     let parts = token.trimmingCharacters(in: .whitespacesAndNewlines).components(separatedBy: ".")
     try demand(parts.count == 3, "no JWS in compact form")
+    try demand(parts[0].utf8.count <= longestHeader, "a header longer than 8 KiB")
     let header = try JSONDecoder().decode(Header.self, from: base64url(parts[0]))
     try demand(header.alg == "ES256", "another algorithm than ES256")
     try demand(header.typ == "pki-pins+jws", "no pins, but another statement")
     try demand(header.crit == nil, "an extension that must be understood")
     try demand(header.x5c.count == 1, "not exactly one certificate")
 
+    try demand(elements([UInt8](header.x5c[0])).count == 1, "something behind the certificate")
     guard let anchor = SecCertificateCreateWithData(nil, root as CFData),
         let signer = SecCertificateCreateWithData(nil, header.x5c[0] as CFData)
     else { throw PinsRefused(description: "pins.jws: no certificate") }
@@ -75,11 +82,15 @@ public func verifyPins(
     let signature = try P256.Signing.ECDSASignature(rawRepresentation: base64url(parts[2]))
     try demand(key.isValidSignature(signature, for: Data("\(parts[0]).\(parts[1])".utf8)), "a signature that does not hold")
 
+    // Not before: what anybody may have written is not looked at. The decoder takes no string and no fraction for an integer, and no
+    // string for a boolean.
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     decoder.dateDecodingStrategy = .iso8601
     let pins = try decoder.decode(Pins.self, from: base64url(parts[1]))
     let seconds = Int64(now.timeIntervalSince1970)
+    // Beyond 2^53 not every reader has the same number (RFC 8259 §6).
+    try demand([pins.number, pins.iat, pins.exp].allSatisfy { $0.magnitude < 1 << 53 }, "a number that is no integer")
     try demand(pins.version == 1, "another version than 1")
     try demand(pins.number > 0 && pins.iat < pins.exp, "no number or dates")
     try demand(pins.number >= lastNumber, "older than what is known")

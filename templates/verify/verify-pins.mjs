@@ -16,6 +16,8 @@ import { fileURLToPath } from "node:url";
 const DIGITAL_SIGNATURE = 0x80;   // the first bit of keyUsage, RFC 5280 §4.2.1.3
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 const CLOCK_SKEW = 300;
+// More than any has, and little enough to be read before it is known who has signed it.
+const LONGEST_TOKEN = 256 * 1024, LONGEST_HEADER = 8 * 1024;
 
 /**
  * @param token       the text of pins.jws
@@ -25,9 +27,11 @@ const CLOCK_SKEW = 300;
  * @param rootCrl     the root's CRL (crl/root.pem or root.crl), where a CA that was revoked is to be refused, too; it must be in date
  */
 export function verifyPins(token, { root, lastNumber = 0, now = Date.now() / 1000, rootCrl }) {
+  demand(token.length <= LONGEST_TOKEN, "longer than 256 KiB");
   const parts = token.trim().split(".");
   demand(parts.length === 3, "no JWS in compact form");
-  const [header, payload] = parts.slice(0, 2).map((part) => JSON.parse(base64url(part).toString("utf8")));
+  demand(parts[0].length <= LONGEST_HEADER, "a header longer than 8 KiB");
+  const header = JSON.parse(base64url(parts[0]).toString("utf8"));
   const signature = base64url(parts[2]);
   demand(header.alg === "ES256", "another algorithm than ES256");
   demand(header.typ === "pki-pins+jws", "no pins, but another statement");
@@ -35,7 +39,9 @@ export function verifyPins(token, { root, lastNumber = 0, now = Date.now() / 100
   demand(Array.isArray(header.x5c) && header.x5c.length === 1, "not exactly one certificate");
 
   const anchor = new X509Certificate(root);
-  const signer = new X509Certificate(Buffer.from(header.x5c[0], "base64"));
+  const der = Buffer.from(header.x5c[0], "base64");
+  const signer = new X509Certificate(der);
+  demand(signer.raw.equals(der), "something behind the certificate");
   demand(anchor.ca && signer.ca, "signed by a certificate that is no CA's");
   demand(signer.checkIssued(anchor) && signer.verify(anchor.publicKey), "signed by a CA that this root has not issued");
   demand(keyUsage(signer) & DIGITAL_SIGNATURE, "signed by a CA that may not sign statements");
@@ -51,9 +57,11 @@ export function verifyPins(token, { root, lastNumber = 0, now = Date.now() / 100
   const signed = Buffer.from(`${parts[0]}.${parts[1]}`);
   demand(verify("sha256", signed, { key, dsaEncoding: "ieee-p1363" }, signature), "a signature that does not hold");
 
-  const { version, number, iat, exp, sets } = payload;
+  // Not before: what anybody may have written is not looked at.
+  const { version, number, iat, exp, sets } = JSON.parse(base64url(parts[1]).toString("utf8"));
+  demand([version, number, iat, exp].every(Number.isSafeInteger), "a number that is no integer");
   demand(version === 1, "another version than 1");
-  demand([number, iat, exp].every(Number.isSafeInteger) && number > 0 && iat < exp, "no number or dates");
+  demand(number > 0 && iat < exp, "no number or dates");
   demand(number >= lastNumber, "older than what is known");
   demand(iat <= now + CLOCK_SKEW, "signed in the future");
   demand(now < exp, "expired");
