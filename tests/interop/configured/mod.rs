@@ -99,13 +99,14 @@ fn with(kind: Kind, story: impl FnOnce(Kind, &Home)) {
 
 fn a_phone_gets_in_and_the_application_learns_its_name_and_not_a_forged_one(kind: Kind, home: &Home) {
     let mut running = Running::start(kind, home);
-    let forged = "header = \"X-Client-Device: eve/phone\"\nheader = \"x-CLIENT-device: eve/phone\"\n\
+    let forged = "header = \"X-Forwarded-For: 203.0.113.9\"\nheader = \"X-Client-Device: eve/phone\"\nheader = \"x-CLIENT-device: eve/phone\"\n\
                   header = \"X_Client_Device: eve/phone\"\nheader = \"X-Client_Device: eve/phone\"\n\
                   header = \"X_Client-Device: eve/phone\"\n";
     for (bundle, address) in [(home.alice(), "alice/phone"), (home.bob(), "bob/phone")] {
         let (status, said) = running.server.curl_with(home, Some(&bundle), "/", forged);
         assert_eq!(status, Some(200), "{said}\n{}", running.log());
         assert!(said.stdout.contains(&format!("device=[{address}]\n")), "{said}");
+        assert!(!said.stdout.contains("203.0.113.9"), "{said}");
     }
     let carol = home.issue("carol", &[]);
     running.reload(home);

@@ -34,9 +34,9 @@ impl Upstream {
 }
 
 /// Says every value of a header that an application could take for X-Client-Device: many frameworks do not tell `_` from `-`. And
-/// what Connection names, which another proxy would take off.
+/// what Connection names, which another proxy would take off, and whose request it is said to be.
 fn answer(stream: TcpStream, served: &AtomicUsize) {
-    let (mut devices, mut connection) = (String::new(), String::new());
+    let (mut devices, mut connection, mut forwarded) = (String::new(), String::new(), String::new());
     let mut asked = false;
     for line in BufReader::new(&stream).lines().map_while(Result::ok) {
         if line.is_empty() {
@@ -47,6 +47,9 @@ fn answer(stream: TcpStream, served: &AtomicUsize) {
         if name.replace('_', "-").eq_ignore_ascii_case("x-client-device") {
             devices.push_str(&format!("[{}]", value.trim()));
         }
+        if name.replace('_', "-").eq_ignore_ascii_case("x-forwarded-for") {
+            forwarded.push_str(&format!("[{}]", value.trim()));
+        }
         if name.eq_ignore_ascii_case("connection") {
             connection.push_str(&format!("[{}]", value.trim().to_ascii_lowercase()));
         }
@@ -55,7 +58,7 @@ fn answer(stream: TcpStream, served: &AtomicUsize) {
         return;
     }
     served.fetch_add(1, Ordering::SeqCst);
-    let body = format!("device={devices}\nconnection={connection}\n");
+    let body = format!("device={devices}\nconnection={connection}\nforwarded={forwarded}\n");
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
