@@ -150,6 +150,15 @@ fn a_command_in_a_comment_is_quoted_for_the_shell_that_it_is_pasted_into() {
 }
 
 /// Who calls an address sends no name that nginx could ask for, and the default server of the port is the one that checks.
+/// Such clients send no name (SNI), and Caddy would answer 421 to each of them.
+#[test]
+fn caddy_takes_clients_of_an_address_without_a_name() {
+    let home = Home::bare();
+    let printed = |host: &str| home.run(&["config", "caddy", host]).stdout;
+    assert!(printed("192.0.2.7").contains("\t\tstrict_sni_host insecure_off\n"));
+    assert!(!printed("api.acme.example").contains("insecure_off"));
+}
+
 #[test]
 fn nginx_asks_for_the_name_in_the_handshake_and_for_an_address_is_the_default_server() {
     let home = Home::bare();
