@@ -316,7 +316,7 @@ def check():
     try:
         url = ["check", f"https://localhost:{port}/", "--ca", directory / "server.crt"]
         seconds, memory = median(7, lambda _: pki(name, *url, "--passphrase-file", SECRET))
-        row("`pki check` with a canary, nginx on the same machine, full scrypt cost", f"{seconds:.2f} s", "3 s")
+        row("`pki check` with a canary and its control, nginx on the same machine, full scrypt cost", f"{seconds:.2f} s", "3 s")
         row("peak memory of that", f"{memory:.0f} MB", "")
         seconds, _ = median(7, lambda _: pki(name, *url, "--no-canary"))
         row("the same with --no-canary", f"{seconds:.2f} s", "")
