@@ -13,7 +13,7 @@ use super::file::File;
 use super::location::Location;
 use super::manifest::{Area, Manifest};
 use super::pins::Pins;
-use super::statement::{self, said, signs};
+use super::statement::{said, signs};
 use super::stray::Stray;
 use crate::disk::{self, DiskError, Ground};
 use crate::key::PublicKey;
@@ -218,7 +218,7 @@ impl Destination {
             Place::Folder(folder) => folder.write(files, manifest, jws),
             Place::Bucket(bucket) => {
                 let number_of = |jws: &[u8]| {
-                    let text = statement::payload(&self.signer, jws)?;
+                    let text = said(&self.signer, jws)?;
                     let manifest: Manifest = serde_json::from_slice(&text).ok()?;
                     (manifest.area == self.area).then_some(manifest.number)
                 };

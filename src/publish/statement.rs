@@ -145,15 +145,9 @@ impl Unproven {
     }
 }
 
-/// What this JWS says, where `signer` signed it.
-pub(super) fn payload(signer: &PublicKey, jws: &[u8]) -> Option<Vec<u8>> {
-    let jws = Jws::read(jws).filter(|jws| jws.is_signed_by(signer))?;
-    Some(jws.payload)
-}
-
 /// Whether this JWS says exactly that, and `signer` signed it: whoever may write to a directory cannot speak for the CA.
 pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
-    self::payload(signer, jws).is_some_and(|said| said == payload)
+    said(signer, jws).is_some_and(|said| said == payload)
 }
 
 /// What this JWS says, where `signer` signed it.
