@@ -120,18 +120,19 @@ pub fn import(
 /// A certificate that a server can show now, and whose key may be pinned.
 ///
 /// # Errors
-/// Where it names other hosts, is a CA's, or is not good now.
+/// Where it is a CA's, names other hosts, or is not good now.
 pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> Result<(), OperateError> {
+    if certificate.is_ca && !certificate.is_self_issued {
+        return Err(OperateError::CertificateOfCa);
+    }
     if !certificate.names(host) {
         return Err(OperateError::OtherHost {
             host: host.clone(),
             found: certificate.hosts.join(", "),
         });
     }
-    match (certificate.is_ca, certificate.is_self_issued) {
-        (false, _) => {}
-        (true, true) => return Err(OperateError::SelfSignedCa(host.clone())),
-        (true, false) => return Err(OperateError::CertificateOfCa),
+    if certificate.is_ca {
+        return Err(OperateError::SelfSignedCa(host.clone()));
     }
     let validity = certificate.validity;
     if now < validity.not_before || validity.ended(now) {
