@@ -8,7 +8,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
-use support::{Finished, Home, cheap, copy_of, finish, is_root, need};
+use support::{Finished, Home, finish, is_root, need};
 
 fn findings(said: &Finished) -> Vec<Value> {
     let found = said.json();
@@ -210,33 +210,4 @@ fn a_place_that_cannot_be_written_is_found_before_it_must_be() {
         "{said}"
     );
     assert!(message.contains("Permission denied"), "{said}");
-}
-
-/// The publication is the only one that still names them.
-#[test]
-fn what_a_restored_backup_has_lost_is_named_before_it_is_overwritten() {
-    if !need(&["openssl"]) {
-        return;
-    }
-    let home = cheap();
-    let server = home.path("web/server");
-    home.configure_table(&format!("[[publish]]\nserver = \"{}\"\n", server.display()));
-    home.run(&["publish", "-q"]);
-    let backup = copy_of(&home);
-    // Numbers are the Unix time at least: the next publication's is greater.
-    home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
-    let lost = home.serial_of("alice/phone");
-    std::fs::remove_dir_all(home.home()).unwrap();
-    std::fs::rename(backup.home(), home.home()).unwrap();
-
-    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
-    assert!(said.stdout.contains(&format!("{lost} of alice/phone")), "{said}");
-    let said = home.run(&["publish", "--json"]);
-    assert_eq!(said.json()["forgotten"], serde_json::json!([lost]));
-    assert!(
-        said.stderr.contains(&format!("{lost} of alice/phone")) || said.stderr.contains("1 certificate"),
-        "{said}"
-    );
-    assert!(!home.run(&["doctor", "--json"]).stdout.contains(&lost));
-    home.run(&["revoke", &lost, "--confirm", &lost, "-q"]);
 }

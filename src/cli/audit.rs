@@ -176,6 +176,13 @@ fn line(event: &Event) -> String {
                 .map_or("(unknown)".to_owned(), ToString::to_string);
             format!("revoked      {address} {serial} ({reason})")
         }
+        Fact::Recovered(recovered) => format!(
+            "recovered    {} {} until {}, from a published list",
+            recovered.address,
+            recovered.serial,
+            recovered.not_after.date()
+        ),
+        Fact::Kept { serial } => format!("kept         {serial}"),
         Fact::Offboarded { employee } => format!("offboarded   {employee}"),
         Fact::Reinstated { employee } => format!("reinstated   {employee}"),
         Fact::CrlSigned {

@@ -313,17 +313,18 @@ impl Context {
                 counted(published.adopted, "revocation")
             ));
         }
-        if !published.forgotten.is_empty() {
-            const SHOWN: usize = 20;
+        let recovered: Vec<String> = published
+            .recovered
+            .iter()
+            .map(|told| format!("{} of {}", told.serial, told.address))
+            .collect();
+        self.tell_recovered(&recovered);
+        for place in &published.emptied {
             self.ui.warn(format!(
-                "{} that servers were told to accept are not in the ledger (restored from an older backup?):",
-                counted(published.forgotten.len(), "certificate")
+                "{place} had been published to and was empty: it has what the ledger knows"
             ));
-            for told in published.forgotten.iter().take(SHOWN) {
-                self.ui.more(format!("{} of {}", told.serial, told.address));
-            }
             self.ui.hint(
-                "issue to these devices anew; what is not theirs any more: `pki revoke SERIAL --confirm SERIAL`",
+                "if the home was restored from a backup, run `pki publish --reconcile DIR` with what a server has fetched: it may know more",
             );
         }
         if let Some(number) = published.pins {
@@ -368,6 +369,38 @@ impl Context {
                 .hint("take the root out of its safe soon, and run `pki root crl`");
         }
         exit
+    }
+
+    /// Takes in what the published lists at hand name and the ledger does not, so that it can be revoked by name.
+    ///
+    /// # Errors
+    /// A busy home, or a ledger that cannot be written.
+    pub fn recover(&self, desk: &Desk) -> Result<(), Failure> {
+        let mut session = self.session(desk, &mut ClockPolicy::Lenient)?;
+        let recovered = operate::recover(&mut session)?;
+        let recovered: Vec<String> = recovered
+            .iter()
+            .map(|told| format!("{} of {}", told.serial, told.address))
+            .collect();
+        self.tell_recovered(&recovered);
+        Ok(())
+    }
+
+    fn tell_recovered(&self, recovered: &[String]) {
+        const SHOWN: usize = 20;
+        if recovered.is_empty() {
+            return;
+        }
+        self.ui.warn(format!(
+            "recorded {} that servers were told to accept and that the ledger had lost (restored from an older backup?):",
+            counted(recovered.len(), "certificate")
+        ));
+        for name in recovered.iter().take(SHOWN) {
+            self.ui.more(name);
+        }
+        self.ui.hint(
+            "whose device has it: `pki publish --keep SERIAL`; what is not theirs any more: `pki revoke SERIAL`",
+        );
     }
 
     /// Runs what is to follow a publication. Not under the lock: a command takes its time, and may be a `pki` itself.

@@ -122,6 +122,9 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         TargetError::UnknownPins => {
             "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from that place; then run `pki publish`"
         }
+        TargetError::OtherCa(_) => {
+            "find out which home has the CA that publishes there, and let one of them alone publish there; only if this one is meant, remove that place's manifest.jws; then run `pki publish`"
+        }
         TargetError::Bucket(BucketError::Credentials(_)) => {
             "mend the file (mode 0600), then run `pki publish`"
         }
@@ -191,6 +194,14 @@ impl From<OperateError> for Failure {
             E::NothingToRenew(address) => {
                 refused("revoked").hint(format!("`pki issue {address}` issues a new certificate"))
             }
+            E::NotIssuedHere(address) => refused("recovered").hint(format!(
+                "`pki issue {address}` issues a new one in its place; `pki revoke {address}` takes it back; \
+                 `pki publish --keep {address}` lets it stay until it ends"
+            )),
+            E::NothingRecovered(_) => refused("unknown").hint("`pki doctor` lists what was recovered and waits for a decision"),
+            E::NothingToReconcile(_) => refused("unknown").hint(
+                "give what a server has fetched (the --out of `pki fetch`), a directory of a [[publish]], or a CRL of this PKI",
+            ),
             E::NeedsRequest(address) => {
                 refused("needs-csr").hint(format!("repeat as `pki renew {address} --csr FILE`"))
             }
@@ -416,7 +427,17 @@ impl From<FetchError> for Failure {
                     Unfit::Area { .. } => failure.hint("name the other directory of the publication"),
                     Unfit::Version(_) => failure.hint("install a newer pki here"),
                     Unfit::Older { .. } | Unfit::SameNumber(_) => {
-                        failure.hint("somebody has put an older state there, or a cache serves it: run `pki publish` where the CA is")
+                        failure.hint(
+                            "somebody has put an older state there, or a cache serves it: run `pki publish` where the CA is; after a restore from a backup, \
+                             `pki publish --reconcile DIR` with what this machine has in place",
+                        )
+                    }
+                    Unfit::Unrevoked { serial, number, more } => {
+                        let confirm = if more == 0 { serial.to_string() } else { number.to_string() };
+                        failure.hint(format!(
+                            "bring what this machine has in place to where the CA is, and run `pki publish --reconcile DIR` with it there; only if that \
+                             is meant to be let in again, repeat with --confirm {confirm}"
+                        ))
                     }
                     Unfit::Statement(_)
                     | Unfit::Unreadable(_)

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::disk;
-use crate::fetch::{self, Command, Ending, Fetched, Order, SourceName};
+use crate::fetch::{self, Command, Confirmation, Ending, Fetched, Order, SourceName, Unproven};
+use crate::model::serial::InvalidSerial;
 use crate::model::{Span, Time};
 use crate::publish::Area;
 use crate::web::Resolve;
@@ -60,6 +61,9 @@ pub struct Args {
     /// A CRL of the root to hold the signer of the server half against, which has none: crl/root.crl of the public half
     #[arg(long, value_name = "FILE")]
     root_crl: Option<PathBuf>,
+    /// A certificate that is revoked in what is in place may be let in again; or all that a publication lets in, by its number
+    #[arg(long, value_name = "SERIAL|NUMBER", value_parser = confirmation)]
+    confirm: Vec<Confirmation>,
     /// How long it may take in all
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     timeout: Span,
@@ -125,6 +129,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ca: args.ca.as_deref(),
         resolve: &args.resolve,
         root_crl: args.root_crl.as_deref(),
+        confirmed: &args.confirm,
         exec: args.exec.as_deref(),
         wait: context.wait,
         timeout: Duration::from_secs(u64::try_from(args.timeout.as_seconds()).unwrap_or(0)),
@@ -149,7 +154,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     tell_endings(ui, &fetched.endings, now);
-    let near = if fetched.endings.is_empty() {
+    tell_unproven(ui, &fetched.unproven);
+    let near = if fetched.endings.is_empty() && fetched.unproven == Unproven::default() {
         Exit::Done
     } else {
         Exit::Found
@@ -188,6 +194,36 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         exec,
     };
     ui.report_done(&report, exit)
+}
+
+/// What may be let in again, as it is typed.
+fn confirmation(text: &str) -> Result<Confirmation, String> {
+    if let Ok(number) = text.parse::<u64>() {
+        return Ok(Confirmation::Publication(number));
+    }
+    let serial = text.parse().map_err(|why: InvalidSerial| why.to_string())?;
+    Ok(Confirmation::Certificate(serial))
+}
+
+/// What could not be told by a comparison with what was in place.
+fn tell_unproven(ui: &Ui, unproven: &Unproven) {
+    if let Some(first) = unproven.left.first() {
+        let more = match unproven.left.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        ui.warn(format!(
+            "{first}{more} was revoked in what was in place, and is so no more; the publication does not say whether the certificate has ended"
+        ));
+        ui.hint(
+            "it comes from version 0.1 of pki, which does not say that: update pki where it is published",
+        );
+    }
+    for file in &unproven.unread {
+        ui.warn(format!(
+            "{file} of what was in place could not be read: whether it revoked more is not known"
+        ));
+    }
 }
 
 /// One line for each thing that ends soon, and what it means.

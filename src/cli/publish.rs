@@ -1,12 +1,12 @@
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::model::{Clock, Serial};
-use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Refresh};
+use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Refresh, Scope, Sources, Whom};
 
-use super::context::Context;
+use super::context::{Context, Named};
 use super::failure::{Exit, Failure};
 use super::report::DryRun;
 use super::root::clock_policy;
@@ -24,11 +24,19 @@ Examples:
   pki publish --no-input --unlock --passphrase-file /etc/pki/passphrase     from a timer, or in a crontab:
   17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase pki publish --no-input --unlock -q
   pki publish /etc/nginx/pki/public                                nowhere else
+  pki publish --reconcile /mnt/api-server/pki/public               after a restore: what a server has fetched knows more
+  pki publish --keep alice/phone                                   what was recovered so is hers
   pki publish --dry-run                                            what would be written?")]
 pub struct Args {
     /// Only this directory or s3:// place of a [[publish]], beside the home's own [default: all of them]
     #[arg(value_name = "TARGET")]
     target: Option<PathBuf>,
+    /// Take in first what is there and the ledger has lost: what a server has fetched, or a CRL (after a restore from a backup)
+    #[arg(long, value_name = "DIR|FILE")]
+    reconcile: Vec<PathBuf>,
+    /// A recovered certificate is to stay: EMPLOYEE/DEVICE or its serial number
+    #[arg(long, value_name = "ADDRESS|SERIAL")]
+    keep: Vec<Named>,
     /// Say whether something would be published, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -49,7 +57,7 @@ struct Report {
     pins_number: Option<u64>,
     revoked: Option<u64>,
     adopted: usize,
-    forgotten: Vec<Serial>,
+    recovered: Vec<Serial>,
     failed: Vec<String>,
 }
 
@@ -83,7 +91,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ui.report(&DryRun::new(behind))?;
         return Ok(Exit::Done);
     }
-    let only = args.target.as_deref();
+    keep(&args.keep, context, &desk, &mut policy)?;
+    let scope = || -> Result<Scope<'_>, Failure> {
+        Ok(Scope {
+            only: args.target.as_deref(),
+            sources: Sources::read(&desk.home, args.reconcile.iter().map(PathBuf::as_path))?,
+        })
+    };
     let unlocked = if args.unlock {
         let keyring = args.issuing.unlock_all(&desk.home, ui)?;
         ui.say("the issuing key opens");
@@ -93,11 +107,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
     let keys = unlocked.as_ref().map_or(Keys::default(), Keyring::keys);
-    let (published, clock) = match refresh(context, &desk, &mut policy, keys, only)? {
+    let (published, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
         (Refresh::Done(published), clock) => (published, clock),
         (Refresh::NeedsKey, clock) => {
             let keyring = args.issuing.unlock_all(&desk.home, ui)?;
-            match refresh(context, &desk, &mut policy, keyring.keys(), only)? {
+            match refresh(context, &desk, &mut policy, keyring.keys(), scope()?)? {
                 (Refresh::Done(published), clock) => (published, clock),
                 (Refresh::NeedsKey, _) => (Box::default(), clock),
             }
@@ -123,7 +137,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         pins_number: published.pins,
         revoked: published.crl.as_ref().map(|crl| crl.entries),
         adopted: published.adopted,
-        forgotten: published.forgotten.iter().map(|told| told.serial).collect(),
+        recovered: published.recovered.iter().map(|told| told.serial).collect(),
         failed: published
             .failed
             .iter()
@@ -133,16 +147,33 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     ui.report_done(&report, Ok(exit))
 }
 
+/// Notes that recovered certificates are to stay.
+fn keep(named: &[Named], context: &Context, desk: &Desk, policy: &mut ClockPolicy) -> Result<(), Failure> {
+    for named in named {
+        let whom = match named {
+            Named::Serial(serial) => Whom::Certificate(*serial),
+            Named::Addressee(addressee) => Whom::Device(context.existing(&desk.home, addressee)?),
+        };
+        let mut session = context.session(desk, policy)?;
+        for record in operate::keep(&mut session, &whom)? {
+            context
+                .ui
+                .say(format!("{} of {} is kept", record.serial, record.address));
+        }
+    }
+    Ok(())
+}
+
 fn refresh(
     context: &Context,
     desk: &Desk,
     policy: &mut ClockPolicy,
     keys: Keys<'_>,
-    only: Option<&Path>,
+    scope: Scope<'_>,
 ) -> Result<(Refresh, Clock), Failure> {
     let mut session = context.session(desk, policy)?;
     let before = session.store.seq();
-    let refreshed = operate::refresh_at(&mut session, keys, only).map_err(|error| {
+    let refreshed = operate::refresh_within(&mut session, keys, scope).map_err(|error| {
         // A CRL that was signed is recorded, and one half may be out: that is not "nothing changed".
         if session.store.seq() == before {
             error

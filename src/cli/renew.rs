@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use crate::home::Home;
 use crate::model::event::KeySource;
 use crate::model::lifecycle::Holder;
-use crate::model::{Record, Span, Status};
+use crate::model::{KnownBy, Record, Span, Status};
 use crate::operate::{Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
@@ -93,7 +93,10 @@ fn single(args: &Args, home: &Home, context: &Context) -> Result<Request, Failur
     let last = history
         .last()
         .ok_or_else(|| OperateError::NoDevice(address.clone()))?;
-    let mut request = remembered(args, &store, home, last)?;
+    let issued_here = history
+        .iter()
+        .rfind(|record| record.known_by == KnownBy::Issuance);
+    let mut request = remembered(args, &store, home, issued_here.unwrap_or(last))?;
     match (&args.csr, &request.key) {
         (Some(path), _) => request.key = read_request(path)?,
         (None, KeyRequest::Own(_)) => return Err(OperateError::NeedsRequest(address).into()),
@@ -120,9 +123,17 @@ fn expiring(
         Ok(())
     })?;
     records.sort_by(|a, b| a.address.cmp(&b.address));
+    records.dedup_by(|a, b| a.address == b.address);
     let mut requests = Vec::new();
     let mut own = Vec::new();
     for record in &records {
+        let history = store.device(&record.address)?;
+        let Some(record) = history.iter().rfind(|r| r.known_by == KnownBy::Issuance) else {
+            context
+                .ui
+                .warn(OperateError::NotIssuedHere(record.address.clone()));
+            continue;
+        };
         let request = remembered(args, &store, home, record)?;
         match request.key {
             KeyRequest::Own(_) => own.push(record.address.clone()),
@@ -134,7 +145,9 @@ fn expiring(
 
 /// A request like the one that a certificate came from.
 fn remembered(args: &Args, store: &Store, home: &Home, record: &Record) -> Result<Request, Failure> {
-    let issued = store.issued(record)?;
+    let Some(issued) = store.issued(record)? else {
+        return Err(OperateError::NotIssuedHere(record.address.clone()).into());
+    };
     let key = match issued.key {
         KeySource::Bundle { p12 } => KeyRequest::Bundle(args.delivery.p12.unwrap_or(p12)),
         KeySource::Request => {

@@ -99,6 +99,9 @@ impl fmt::Display for Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     args.server.patience()?;
     let desk = context.desk()?;
+    if !args.common.dry_run {
+        context.recover(&desk)?;
+    }
     let whom = match &args.whom {
         Named::Serial(serial) => Whom::Certificate(*serial),
         Named::Addressee(addressee) => Whom::Device(context.existing(&desk.home, addressee)?),
@@ -259,6 +262,9 @@ fn revoke_server(
 
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
+    if !args.common.dry_run {
+        context.recover(&desk)?;
+    }
     let employee = args.employee;
     let (accepted, since) = {
         let store = context.read(&desk.home)?;

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use crate::authority::Chain;
 use crate::home::Home;
-use crate::model::event::KeySource;
+use crate::model::event::{Issued, KeySource};
 use crate::model::{Record, Time};
-use crate::operate::{OperateError, Whom};
+use crate::operate::{self, OperateError, Whom};
 use crate::store::Store;
 use crate::x509::{Certificate, pem};
 
@@ -83,10 +83,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     };
     let issued = store.issued(&record)?;
-    let details = details(&record, &issued, &store, &home)?;
+    let details = details(&record, issued.as_ref(), &store, &home)?;
     // Whoever reads this may take her time, and an open index keeps others out.
     drop(store);
     if args.pem {
+        let Some(issued) = issued else {
+            return Err(OperateError::NotIssuedHere(record.address).into());
+        };
         let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &home.chain().issuing().pem();
         context.ui.report(&Pem { pem: text })?;
         return Ok(Exit::Done);
@@ -150,16 +153,29 @@ struct Details {
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
-    #[serde(rename = "for")]
-    platform: String,
-    profile: String,
-    key: String,
-    issued_at: Time,
-    issued_by: String,
+    #[serde(flatten)]
+    making: Making,
     spki_sha256: String,
     certificate_sha256: String,
     chain: Vec<Link>,
     history: Vec<Row>,
+}
+
+/// How a certificate came to be.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Making {
+    /// It was issued here.
+    Issued {
+        #[serde(rename = "for")]
+        platform: String,
+        profile: String,
+        key: String,
+        issued_at: Time,
+        issued_by: String,
+    },
+    /// A published list named it.
+    Recovered { recovered_at: Time, kept: bool },
 }
 
 #[derive(Debug, Serialize)]
@@ -169,15 +185,11 @@ struct Link {
     sha256: String,
 }
 
-fn details(
-    record: &Record,
-    issued: &crate::model::event::Issued,
-    store: &Store,
-    home: &Home,
-) -> Result<Details, Failure> {
+fn details(record: &Record, issued: Option<&Issued>, store: &Store, home: &Home) -> Result<Details, Failure> {
     let now = system_clock();
     let event = store.issuing_event(record)?;
-    let leaf = Certificate::from_der(&issued.certificate).map_err(crate::authority::AuthorityError::X509)?;
+    let leaf = issued.map(|issued| Certificate::from_der(&issued.certificate));
+    let leaf = leaf.transpose().map_err(crate::authority::AuthorityError::X509)?;
     let chain: &Chain = home.chain();
     let link = |certificate: &Certificate| Link {
         subject: certificate.subject_text().to_owned(),
@@ -186,20 +198,29 @@ fn details(
     };
     Ok(Details {
         row: Row::new(record, now),
-        name: issued.name.as_ref().map(ToString::to_string),
-        email: issued.email.as_ref().map(ToString::to_string),
-        platform: issued.platform.to_string(),
-        profile: issued.profile.clone(),
-        key: match issued.key {
-            KeySource::Bundle { p12 } => format!("bundle ({p12})"),
-            KeySource::Request => "request".into(),
+        name: issued.and_then(|issued| issued.name.as_ref().map(ToString::to_string)),
+        email: issued.and_then(|issued| issued.email.as_ref().map(ToString::to_string)),
+        making: match issued {
+            Some(issued) => Making::Issued {
+                platform: issued.platform.to_string(),
+                profile: issued.profile.clone(),
+                key: match issued.key {
+                    KeySource::Bundle { p12 } => format!("bundle ({p12})"),
+                    KeySource::Request => "request".into(),
+                },
+                issued_at: event.time,
+                issued_by: event.by,
+            },
+            None => Making::Recovered {
+                recovered_at: event.time,
+                kept: !operate::is_undecided(record),
+            },
         },
-        issued_at: event.time,
-        issued_by: event.by,
         spki_sha256: BASE64.encode(&record.spki_sha256),
         certificate_sha256: HEXUPPER.encode(&record.certificate_sha256),
-        chain: [&leaf, chain.issuing(), chain.root()]
-            .into_iter()
+        chain: leaf
+            .iter()
+            .chain([chain.issuing(), chain.root()])
             .map(link)
             .collect(),
         history: store
@@ -227,15 +248,24 @@ impl fmt::Display for Details {
         };
         line("status", &status)?;
         line("serial", &row.serial.to_string())?;
-        line("good", &format!("{} to {}", row.not_before, row.not_after))?;
-        line("issued", &format!("{} by {}", self.issued_at, self.issued_by))?;
-        line(
-            "for",
-            &format!(
-                "{}, profile {}, key from {}",
-                self.platform, self.profile, self.key
-            ),
-        )?;
+        match &self.making {
+            Making::Issued {
+                platform,
+                profile,
+                key,
+                issued_at,
+                issued_by,
+            } => {
+                line("good", &format!("{} to {}", row.not_before, row.not_after))?;
+                line("issued", &format!("{issued_at} by {issued_by}"))?;
+                line("for", &format!("{platform}, profile {profile}, key from {key}"))?;
+            }
+            Making::Recovered { recovered_at, kept } => {
+                line("good", &format!("to {}", row.not_after))?;
+                line("recovered", &format!("{recovered_at}, from a published list"))?;
+                line("decided", if *kept { "it is kept" } else { "not yet" })?;
+            }
+        }
         line("SPKI pin", &self.spki_sha256)?;
         line("SHA-256", &self.certificate_sha256)?;
         writeln!(f, "chain")?;

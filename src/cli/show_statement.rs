@@ -10,7 +10,7 @@ use crate::disk;
 use crate::home::Home;
 use crate::model::text::quoted;
 use crate::model::{PinSet, Time};
-use crate::publish::{Area, LONGEST_CRL, Listed, Manifest, Pins, Statement, Unproven};
+use crate::publish::{Area, Ended, LONGEST_CRL, Listed, Manifest, Pins, Statement, Unproven};
 use crate::x509::crl::Crl;
 
 /// What is in a file that the devices' CA signs, `pins.jws` or `manifest.jws`; nothing where the file is something else.
@@ -78,6 +78,8 @@ enum Says {
         number: u64,
         made: Time,
         valid_until: Time,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ended: Option<Vec<Ended>>,
         files: BTreeMap<String, Listed>,
     },
 }
@@ -146,6 +148,7 @@ impl Says {
             number: manifest.number,
             made: manifest.made,
             valid_until: manifest.valid_until,
+            ended: manifest.ended,
             files: manifest.files,
         }
     }

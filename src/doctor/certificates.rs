@@ -3,6 +3,7 @@
 use super::ledger::unreadable;
 use super::{Finding, Severity};
 use crate::model::{Span, Status, Time};
+use crate::operate::is_undecided;
 use crate::store::Store;
 
 /// From when on the end of a device's certificate is a warning.
@@ -10,7 +11,11 @@ const DEVICE: Span = Span::days(14);
 
 pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {
     let mut ending = Vec::new();
+    let mut recovered = Vec::new();
     let looked = store.records(&mut |record| {
+        if is_undecided(&record) && record.status(now).accepted() {
+            recovered.push(format!("{} ({})", record.address, record.serial));
+        }
         match record.status(now) {
             Status::Valid if record.address.is_reserved() => findings.push(Finding::new(
                 "canary",
@@ -43,19 +48,35 @@ pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {
     if let Err(error) = looked {
         findings.push(unreadable(&error));
     }
+    if !recovered.is_empty() {
+        let (count, names) = first(recovered);
+        findings.push(Finding::new(
+            "recovered",
+            Severity::Error,
+            format!(
+                "{count} of the certificates that servers accept came to the ledger from a published list (it was restored from an \
+                 older backup), and nobody has said whether they are to stay: {names}"
+            ),
+            "pki revoke SERIAL, or pki publish --keep SERIAL where the device is its holder's",
+        ));
+    }
     if !ending.is_empty() {
-        ending.sort_unstable();
-        let count = ending.len();
-        ending.truncate(5);
-        let more = if count > 5 { ", …" } else { "" };
+        let (count, names) = first(ending);
         findings.push(Finding::new(
             "certificates-ending",
             Severity::Warning,
-            format!(
-                "{count} certificates end within {DEVICE}: {}{more}",
-                ending.join(", ")
-            ),
+            format!("{count} certificates end within {DEVICE}: {names}"),
             "pki renew --expiring 14d --out DIR",
         ));
     }
+}
+
+/// How many there are, and the first of them.
+fn first(mut names: Vec<String>) -> (usize, String) {
+    const SHOWN: usize = 5;
+    names.sort_unstable();
+    let count = names.len();
+    let more = if count > SHOWN { ", …" } else { "" };
+    names.truncate(SHOWN);
+    (count, names.join(", ") + more)
 }

@@ -14,6 +14,14 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "give it, and what is in it, to the account that runs pki (chown -R)",
         )
     }));
+    findings.extend(operate::foreign(session).into_iter().map(|(place, error)| {
+        Finding::new(
+            "other-ca",
+            Severity::Error,
+            format!("{place} is not published to: {error}"),
+            "find out which home has the CA that publishes there, and let one of the two alone publish there",
+        )
+    }));
     match operate::behind(session) {
         Ok(reasons) => findings.extend(reasons.into_iter().map(|reason| {
             Finding::new(

@@ -16,7 +16,7 @@ use super::terms::Ended;
 use super::{pins, terms};
 use crate::disk::DiskError;
 use crate::model::{Address, Authority, Serial, Time};
-use crate::publish::{Area, LONGEST_CRL, Manifest, Statement, Told};
+use crate::publish::{Area, LONGEST_CRL, Manifest, Statement, revoked_serial};
 use crate::x509::{Certificate, pem};
 
 /// What is to be remembered of the files.
@@ -176,15 +176,17 @@ impl Examination<'_> {
     }
 
     fn server(&self) -> Result<(), Fault> {
-        self.lines("revoked.map", |line| {
-            line.strip_suffix(" 1;")
-                .is_some_and(|serial| serial.parse::<Serial>().is_ok())
-        })?;
+        self.lines("revoked.map", |line| revoked_serial(line).is_some())?;
         let refused = |why| Fault::File("devices.json", why);
         #[derive(Deserialize)]
         struct Devices {
             version: u32,
-            devices: Vec<Told>,
+            devices: Vec<Device>,
+        }
+        #[derive(Deserialize)]
+        struct Device {
+            serial: Serial,
+            address: Address,
         }
         let path = self.version.path("devices.json");
         let list = BufReader::new(self.open("devices.json")?);

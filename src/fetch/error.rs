@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::disk::{DiskError, Shown};
-use crate::model::Time;
 use crate::model::text::quoted;
+use crate::model::{Serial, Time};
 use crate::publish::{Area, InvalidStatement};
 use crate::x509::X509Error;
 
@@ -160,6 +160,19 @@ pub enum Unfit {
     /// Two with one number.
     #[error("it has the number {0} as one that was seen already, and says something else")]
     SameNumber(u64),
+    /// Less is revoked than by what stands in place.
+    #[error(
+        "it does not revoke {serial}{} any more, which what is in place does, and does not say that the certificate has ended: it comes from a home that knows less, one that was restored from an older backup perhaps",
+        if *.more == 0 { String::new() } else { format!(" and {more} more") }
+    )]
+    Unrevoked {
+        /// The first certificate.
+        serial: Serial,
+        /// How many others there are.
+        more: usize,
+        /// The number of the publication.
+        number: u64,
+    },
     /// Past its end.
     #[error("it ended on {0}")]
     Ended(Time),

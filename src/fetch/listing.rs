@@ -131,6 +131,7 @@ mod tests {
             number: 1,
             made: Time::from_unix(0),
             valid_until: Time::from_unix(0),
+            ended: None,
             files: paths
                 .iter()
                 .map(|path| ((*path).to_owned(), listed.clone()))

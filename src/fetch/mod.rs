@@ -3,6 +3,7 @@
 //! It needs no home. What it reads is untrusted until the end; what stands in place is the last publication that held.
 
 mod content;
+mod continuity;
 mod ends;
 mod error;
 mod https;
@@ -16,6 +17,7 @@ mod source;
 mod state;
 mod terms;
 
+pub use continuity::{Confirmation, Unproven};
 pub use ends::{End, Ending};
 pub use error::{FetchError, Unfit};
 pub use order::{Command, Fetched, Order, Stopped};

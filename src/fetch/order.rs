@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::continuity::{Confirmation, Unproven};
 use super::ends::{self, Ending};
 use super::error::FetchError;
 use super::source::SourceName;
@@ -30,6 +31,8 @@ pub struct Order<'a> {
     pub resolve: &'a [Resolve],
     /// A CRL of the root, against which the signer is held in an area that has none.
     pub root_crl: Option<&'a Path>,
+    /// What may be let in again although what is in place revokes it.
+    pub confirmed: &'a [Confirmation],
     /// What a shell runs after a change.
     pub exec: Option<&'a str>,
     /// How long another fetch is waited for.
@@ -57,11 +60,14 @@ pub struct Fetched {
     pub command: Command,
     /// What ends soon.
     pub endings: Vec<Ending>,
+    /// What could not be told by a comparison with what was in place.
+    pub unproven: Unproven,
 }
 
 impl Fetched {
     pub(super) fn new(state: &State, changed: Vec<String>, command: Command, now: Time) -> Self {
         Self {
+            unproven: Unproven::default(),
             area: state.area,
             number: state.manifest.number,
             valid_until: ends::first(state),

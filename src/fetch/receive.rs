@@ -5,7 +5,8 @@ use std::io::Read;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::content::{self, Content, Examination};
+use super::content::{self, Content, Examination, Fault};
+use super::continuity::{Succession, Unproven};
 use super::error::{Attempt, FetchError, Unfit};
 use super::listing;
 use super::place::Version;
@@ -14,11 +15,8 @@ use super::source::{Answer, Source, SourceError, Validator, pour};
 use super::state::Seen;
 use super::terms::{self, Ended, SLACK};
 use crate::disk::{self, Shown};
-use crate::publish::{Area, LONGEST_CRL, Listed, Manifest, Statement};
+use crate::publish::{Area, LONGEST_CRL, LONGEST_MANIFEST, Listed, Manifest, Statement};
 use crate::x509::pem;
-
-/// The longest manifest, in either form. One has some kilobytes.
-pub(super) const LONGEST_MANIFEST: u64 = 256 << 10;
 
 /// A manifest that holds, and how it came.
 pub(super) struct Announced {
@@ -27,6 +25,14 @@ pub(super) struct Announced {
     pub manifest: Manifest,
     pub files: Vec<&'static str>,
     pub validator: Option<Validator>,
+}
+
+/// A new version that is whole and holds.
+pub(super) struct Received {
+    /// The files that were not there before.
+    pub changed: Vec<String>,
+    pub content: Content,
+    pub unproven: Unproven,
 }
 
 impl Run<'_> {
@@ -111,7 +117,7 @@ impl Run<'_> {
         current: Option<&Version>,
         announced: &Announced,
         version: &mut Version,
-    ) -> Result<(Vec<String>, Content), Attempt> {
+    ) -> Result<Received, Attempt> {
         let Announced {
             statement,
             manifest,
@@ -160,9 +166,28 @@ impl Run<'_> {
             now: self.order.now,
         };
         let content = content::examine(&examination);
-        let content = content.map_err(|fault| fault.named(|path| self.order.source.file(path)))?;
+        let named = |fault: Fault| fault.named(|path| self.order.source.file(path));
+        let content = content.map_err(named)?;
+        let unproven = match self.standing()? {
+            Some(old) => Succession {
+                old: &old,
+                new: version,
+                manifest,
+                statement,
+                root: &self.root,
+                confirmed: self.order.confirmed,
+                now: self.order.now,
+            }
+            .examine()
+            .map_err(named)?,
+            None => Unproven::default(),
+        };
         version.sync()?;
-        Ok((changed, content))
+        Ok(Received {
+            changed,
+            content,
+            unproven,
+        })
     }
 
     /// Reads one file into a new version, as long as it can still be what the manifest says.

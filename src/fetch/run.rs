@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::content::Content;
 use super::ends;
 use super::error::{Attempt, FetchError, Unfit};
 use super::order::{Command, Fetched, Order, Stopped};
 use super::place::{Place, Version};
-use super::receive::{Announced, LONGEST_MANIFEST, whole};
+use super::receive::{Announced, Received, whole};
 use super::source::{Answer, Source, SourceError, Validator};
 use super::state::{Seen, State};
 use crate::disk::{self, Shown};
-use crate::publish::Manifest;
+use crate::publish::{LONGEST_MANIFEST, Manifest};
 use crate::x509::Certificate;
 
 /// How long a publication that is between two states is read again.
@@ -150,7 +149,7 @@ impl Run<'_> {
             .begin(announced.manifest.number, announced.manifest.area, group)?;
         let outcome = self.receive(source, current.as_ref(), &announced, &mut version);
         match outcome {
-            Ok((changed, content)) => Ok(self.put(announced, &version, changed, content)?),
+            Ok(received) => Ok(self.put(announced, &version, received)?),
             Err(error) => {
                 // What stays is swept by the next fetch.
                 let _ = self.place.discard(&version);
@@ -164,9 +163,13 @@ impl Run<'_> {
         &mut self,
         announced: Announced,
         version: &Version,
-        changed: Vec<String>,
-        content: Content,
+        received: Received,
     ) -> Result<Fetched, FetchError> {
+        let Received {
+            changed,
+            content,
+            unproven,
+        } = received;
         let manifest = &announced.manifest;
         let mut stamps = BTreeMap::new();
         for path in announced
@@ -208,14 +211,16 @@ impl Run<'_> {
         };
         if self.order.is_trial {
             self.place.discard(version)?;
-            return Ok(Fetched::new(&state, changed, Command::NotRun, self.order.now));
+            let fetched = Fetched::new(&state, changed, Command::NotRun, self.order.now);
+            return Ok(Fetched { unproven, ..fetched });
         }
         self.place.save(&state)?;
         self.state = Some(state.clone());
         self.place.switch(version, manifest.area, self.order.group)?;
         // The new one is in place, whatever cannot be removed.
         let _ = self.sweep(Some(&version.name));
-        Ok(self.done(state, changed))
+        let fetched = self.done(state, changed);
+        Ok(Fetched { unproven, ..fetched })
     }
 
     /// Nothing has come since. What is in place may have ended meanwhile all the same.
@@ -270,9 +275,19 @@ impl Run<'_> {
             .is_ok_and(|current| current.as_ref() == Some(&state.directory))
     }
 
+    /// The version that was put in place last, also where the link to it is gone.
+    pub(super) fn standing(&self) -> Result<Option<Version>, FetchError> {
+        match &self.state {
+            Some(state) => Ok(self.place.version(&state.directory)?),
+            None => Ok(None),
+        }
+    }
+
     fn sweep(&self, current: Option<&str>) -> Result<(), FetchError> {
-        let previous = self.state.as_ref().and_then(|state| state.previous.as_deref());
-        let keep: Vec<&str> = current.into_iter().chain(previous).collect();
+        let state = self.state.as_ref();
+        let last = state.map(|state| state.directory.as_str());
+        let previous = state.and_then(|state| state.previous.as_deref());
+        let keep: Vec<&str> = current.into_iter().chain(last).chain(previous).collect();
         Ok(self.place.sweep(&keep)?)
     }
 

@@ -63,6 +63,13 @@ pub enum Fact {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         since: Option<Time>,
     },
+    /// A certificate was found in a published list, signed by this CA, and not in the ledger: a home from an older backup had lost it.
+    Recovered(Recovered),
+    /// The operator said that a recovered certificate is to stay.
+    Kept {
+        /// Which certificate.
+        serial: Serial,
+    },
     /// An employee left; nothing is issued to her until she is reinstated.
     Offboarded {
         /// Who.
@@ -96,6 +103,9 @@ pub enum Fact {
         server: u64,
         /// The directories it went to, beside the home's own.
         targets: Vec<String>,
+        /// SHA-256 of the server area's `manifest.json`, hexadecimal: by it the lists are known that this ledger has made.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        server_manifest: Option<String>,
     },
     /// The servers' CA was made.
     ServersCa {
@@ -201,6 +211,28 @@ pub struct Issued {
     /// The certificate, DER.
     #[serde(with = "base64")]
     pub certificate: Vec<u8>,
+}
+
+/// What a published list says of a certificate: enough to take it back, and no basis for another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// Its serial number.
+    pub serial: Serial,
+    /// Whose it is.
+    pub address: Address,
+    /// Its last second.
+    pub not_after: Time,
+    /// Whether a newer one had taken its place already.
+    pub superseded: bool,
+    /// The certificates of the same device whose place it had taken.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub supersedes: Vec<Serial>,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    #[serde(with = "hex32")]
+    pub spki_sha256: [u8; 32],
+    /// SHA-256 of the certificate, DER.
+    #[serde(with = "hex32")]
+    pub certificate_sha256: [u8; 32],
 }
 
 /// Where the key of a device came from.

@@ -313,6 +313,18 @@ impl std::str::FromStr for Status {
 #[error("{0} is not one of valid, superseded, undelivered, revoked, expired")]
 pub struct InvalidStatus(String);
 
+/// How the ledger came to know a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBy {
+    /// It was issued here: the ledger has all of it.
+    Issuance,
+    /// A published list named it: what was asked for with it, and when it began, is not known.
+    List {
+        /// Whether the operator said that it is to stay.
+        kept: bool,
+    },
+}
+
 /// One certificate of the inventory, as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -320,10 +332,12 @@ pub struct Record {
     pub serial: Serial,
     /// Whose it is.
     pub address: Address,
-    /// When it is good.
+    /// When it is good; one that a list named begins, as far as is known here, when it was taken in.
     pub validity: Validity,
     /// How far it has come.
     pub state: State,
+    /// How the ledger came to know it.
+    pub known_by: KnownBy,
     /// SHA-256 of its SubjectPublicKeyInfo, DER: the SPKI pin.
     pub spki_sha256: [u8; 32],
     /// SHA-256 of the certificate, DER: `x5t#S256` of RFC 8705.

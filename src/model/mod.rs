@@ -24,7 +24,7 @@ pub use constraints::{Domain, IpRange, NameConstraints};
 pub use encoding::Encoding;
 pub use event::{Event, Fact};
 pub use host::Host;
-pub use lifecycle::{Authority, Draft, Issuer, Record, Signed, State, Status, Subject, Validity};
+pub use lifecycle::{Authority, Draft, Issuer, KnownBy, Record, Signed, State, Status, Subject, Validity};
 pub use pin::{Pin, PinSet, Pinned, Role};
 pub use platform::{Form, Platform};
 pub use profile::Profile;

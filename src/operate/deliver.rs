@@ -165,7 +165,9 @@ pub fn hand_out_again(
         record.status(session.now) == Status::Valid && record.spki_sha256 == public_key.spki_sha256()
     });
     let Some(record) = same else { return Ok(None) };
-    let issued = session.store.issued(record)?;
+    let Some(issued) = session.store.issued(record)? else {
+        return Ok(None);
+    };
     let chain = session.desk.home.chain();
     let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &chain.issuing().pem();
     let place = with_extension(&outbox.stem(&record.address, record.serial)?, "crt");

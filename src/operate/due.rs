@@ -6,8 +6,10 @@ use super::OperateError;
 use super::crl::{Current, current};
 use super::pins::{Standing, StandingPins};
 use super::places::{Failed, Place, destinations};
+use super::publication::own_places;
+use super::reconcile::Unknown;
 use super::session::Session;
-use super::standing::{self, Remembered, crl_path, forgotten, published_crls, root_crl};
+use super::standing::{self, Remembered, crl_path, published_crls, root_crl};
 use crate::disk::Shown;
 use crate::model::Authority;
 use crate::publish::{Accepted, Area, BothForms, Material, Publication, ServersPart, Stray, TargetError};
@@ -84,8 +86,9 @@ pub(super) fn material<'a>(
 /// Where the ledger or the home's own places cannot be read.
 pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     let home = &session.desk.home;
-    let (places, failed) = destinations(home)?;
+    let (places, failed) = own_places(home)?;
     let published = published_crls(home, &places)?;
+    let unknown = Unknown::find(session, &published, &places)?;
     let seen = look(session, &places, &failed, published)?;
     let Some(devices) = seen.devices else {
         return Ok(vec!["a new CRL is due".into()]);
@@ -104,7 +107,8 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
     let published_pins = seen.standing_pins.number();
     let material = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
     let publication = Publication::build(material, &[])?;
-    let mut reasons: Vec<String> = forgotten(session, &places)?
+    let mut reasons: Vec<String> = unknown
+        .certificates
         .iter()
         .map(|told| {
             format!(
@@ -113,9 +117,13 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
             )
         })
         .collect();
-    reasons.extend(failed.iter().map(|(place, error)| format!("{place}: {error}")));
+    // Where another CA publishes, this home has nothing to bring up to date.
+    let failed = failed
+        .iter()
+        .filter(|(_, error)| !matches!(error, TargetError::OtherCa(_)));
+    reasons.extend(failed.map(|(place, error)| format!("{place}: {error}")));
     for place in &places {
-        if !place.staging && losers.contains(&place.to.path) {
+        if !place.is_staging() && losers.contains(&place.to.path) {
             reasons.push(format!(
                 "{}: {}",
                 place.to.path.display(),
@@ -158,6 +166,15 @@ pub(super) fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateErro
 pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
     let (places, failed) = destinations(&session.desk.home)?;
     StandingPins::read(&places, &failed)?.are_ahead(session)
+}
+
+/// The places where another CA of the root has published, each with who that is.
+pub fn foreign(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let foreign = places
+        .iter()
+        .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_own().err()?)));
+    foreign.collect()
 }
 
 /// The places that cannot be written as they are, and why: found before something must be published there.
@@ -218,7 +235,7 @@ fn servers_part<'a>(
 fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, OperateError> {
     let own = places
         .iter()
-        .find(|place| place.staging && place.to.area == Area::Public);
+        .find(|place| place.is_staging() && place.to.area == Area::Public);
     match own {
         Some(place) => Ok(place.to.crl(crl_path(authority), &[])?),
         None => Ok(None),

@@ -5,7 +5,9 @@ use super::whose_key::{KeyOf, demand_free_key};
 use crate::home::Home;
 use crate::key::PublicKey;
 use crate::model::lifecycle::Holder;
-use crate::model::{Address, Draft, Employee, Form, Pin, Profile, Reason, Record, Serial, Status, Time};
+use crate::model::{
+    Address, Draft, Employee, Form, KnownBy, Pin, Profile, Reason, Record, Serial, Status, Time,
+};
 use crate::model::{Fact, State};
 use crate::store::Store;
 
@@ -128,7 +130,9 @@ pub fn plan(
     let reinstates = reinstates(store, address, intent)?;
     match intent {
         Intent::Single(_) | Intent::List(_) => {
-            if let Some(valid) = with(Status::Valid).next_back() {
+            // One that was recovered from a list cannot be renewed: what a device shall have in its place is issued.
+            let stands = |record: &&Record| matches!(intent, Intent::List(_)) || is_issued_here(record);
+            if let Some(valid) = with(Status::Valid).rfind(stands) {
                 return Err(OperateError::AlreadyValid {
                     address: address.clone(),
                     serial: valid.serial,
@@ -148,6 +152,9 @@ pub fn plan(
             None => return Err(OperateError::NoDevice(address.clone())),
             Some(last) if revoked_at(last).is_some() && with(Status::Valid).next().is_none() => {
                 return Err(OperateError::NothingToRenew(address.clone()));
+            }
+            Some(_) if !history.iter().any(is_issued_here) => {
+                return Err(OperateError::NotIssuedHere(address.clone()));
             }
             Some(_) => {}
         },
@@ -194,6 +201,11 @@ fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option
             })
         }
     }
+}
+
+/// Whether the ledger has all of it, and not what a list says alone.
+fn is_issued_here(record: &Record) -> bool {
+    record.known_by == KnownBy::Issuance
 }
 
 fn revoked_at(record: &Record) -> Option<Time> {

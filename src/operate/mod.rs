@@ -18,6 +18,7 @@ mod people;
 mod pins;
 mod places;
 mod publication;
+mod reconcile;
 mod revoke;
 mod root_crl;
 mod sealed;
@@ -35,14 +36,15 @@ pub use canary::{Canaries, Canary, issue_canaries};
 pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request};
 pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
-pub use due::{behind, pins_are_ahead, strays, unwritable};
+pub use due::{behind, foreign, pins_are_ahead, strays, unwritable};
 pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
 pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
-pub use publication::{Keys, Published, Refresh, refresh, refresh_at};
+pub use publication::{Keys, Published, Refresh, Scope, refresh, refresh_within};
+pub use reconcile::{Sources, is_undecided, keep, recover};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use server::{
@@ -159,6 +161,17 @@ pub enum OperateError {
         /// Since when.
         since: Time,
     },
+    /// The ledger knows the device by a published list alone.
+    #[error(
+        "the ledger knows {0} by a published list alone: what it was issued with is not known, and nothing can be renewed from it"
+    )]
+    NotIssuedHere(Address),
+    /// Nothing of that name was recovered from a list.
+    #[error("nothing of {0} was recovered from a published list and waits for a decision")]
+    NothingRecovered(Whom),
+    /// The operator handed in something that is none of this PKI's publications.
+    #[error("{0} holds no publication and no CRL of this PKI")]
+    NothingToReconcile(Shown),
     /// There is no such employee.
     #[error("there is no employee {0}")]
     NoEmployee(Employee),

@@ -34,7 +34,7 @@ impl StandingPins {
             let there = match place.to.pins() {
                 Ok(there) => there,
                 // A target that cannot be read is told when it cannot be written.
-                Err(_) if !place.staging => {
+                Err(_) if !place.is_staging() => {
                     unread.get_or_insert_with(|| Shown(place.to.path.clone()));
                     None
                 }
@@ -164,7 +164,7 @@ impl StandingPins {
 /// Where the home's own places cannot be read.
 pub fn published_pins(home: &Home) -> Result<Option<Pins>, OperateError> {
     let (mut places, _) = destinations(home)?;
-    places.retain(|place| place.staging);
+    places.retain(|place| place.is_staging());
     Ok(StandingPins::read(&places, &[])?.newest.map(|(pins, _)| pins))
 }
 

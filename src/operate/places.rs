@@ -8,8 +8,26 @@ use crate::publish::{Access, Area, Destination, Location, TargetError};
 /// A place of the publication.
 pub(super) struct Place {
     pub to: Destination,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a place is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The home's own.
+    Staging,
+    /// Named by pki.toml.
+    Target,
+    /// Handed in to be taken in: it is read and never written.
+    Source,
+}
+
+impl Place {
     /// Whether it is the home's own.
-    pub staging: bool,
+    pub fn is_staging(&self) -> bool {
+        self.role == Role::Staging
+    }
 }
 
 /// A place that the publication cannot go to, and why: that keeps it from no other.
@@ -20,10 +38,9 @@ pub(super) type Failed = (Shown, TargetError);
 /// # Errors
 /// Where the home's own directories cannot be opened.
 pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
-    let open = |area, location: &Location, access: &Access, group, staging| {
-        let signer = home.chain().issuing().public_key().clone();
-        let to = Destination::open(area, location, access, group, signer)?;
-        Ok(Place { to, staging })
+    let open = |area, location: &Location, access: &Access, group, role| {
+        let to = Destination::open(area, location, access, group, home.chain())?;
+        Ok(Place { to, role })
     };
     // By whoever's links: all of pki has followed them to the home.
     let path = home
@@ -33,7 +50,7 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
     let mut places = Vec::new();
     for area in [Area::Server, Area::Public] {
         let own = Location::Directory(path.join(area.word()));
-        places.push(open(area, &own, &Access::default(), None, true)?);
+        places.push(open(area, &own, &Access::default(), None, Role::Staging)?);
     }
     let mut failed = Vec::new();
     for target in &home.config().publish {
@@ -41,11 +58,16 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
         let group = target.group.as_deref().map(disk::group_number).transpose();
         let server = target.server.as_ref().map(|location| {
             let group = group.map_err(TargetError::from);
-            let opened = group.and_then(|group| open(Area::Server, location, &access, group, false));
+            let opened = group.and_then(|group| open(Area::Server, location, &access, group, Role::Target));
             (location, opened)
         });
         let public = target.public.as_ref();
-        let public = public.map(|location| (location, open(Area::Public, location, &access, None, false)));
+        let public = public.map(|location| {
+            (
+                location,
+                open(Area::Public, location, &access, None, Role::Target),
+            )
+        });
         for (location, opened) in server.into_iter().chain(public) {
             match opened {
                 Ok(place) => places.push(place),
@@ -72,7 +94,7 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
 
 /// What `pki.toml` says was held against itself already, as text. By links and mounts two paths can lead to one directory.
 fn demand_apart(place: &Place, all: &[Place], home: &Ground) -> Result<(), TargetError> {
-    if place.staging {
+    if place.is_staging() {
         return Ok(());
     }
     let Some(ground) = place.to.ground() else {

@@ -2,18 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 use super::OperateError;
 use super::crl::{SignedCrl, next_number, sign_anew};
 use super::due::{Servers, look, material};
 use super::pins::Standing;
-use super::places::{Place, destinations};
+use super::places::{Failed, Place, Role, destinations};
+use super::reconcile::{Sources, Unknown};
 use super::session::Session;
-use super::standing::{forgotten, published_crls, unknown_revocations};
+use super::standing::published_crls;
 use crate::authority::{self, Issuing};
 use crate::config::{Config, PublishTo};
 use crate::disk::Shown;
-use crate::model::{Fact, Time};
-use crate::publish::{Area, Manifest, Publication, Rejected, ServersPart, TargetError, Told};
+use crate::home::Home;
+use crate::model::{Fact, Span, Time};
+use crate::publish::{Area, Ended, Manifest, Publication, Rejected, ServersPart, TargetError, Told};
+use crate::store::LastPublication;
 
 /// What a refresh came to.
 #[derive(Debug)]
@@ -33,8 +39,10 @@ pub struct Published {
     pub crl: Option<SignedCrl>,
     /// Certificates that only a published CRL knew as revoked, and that are recorded as such now.
     pub adopted: usize,
-    /// Certificates that servers were told to accept, and that the ledger does not know.
-    pub forgotten: Vec<Told>,
+    /// Certificates that only a published list knew, and that are recorded now.
+    pub recovered: Vec<Told>,
+    /// Places that had a publication of this home and have none any more: they were lost, or the home is from an older backup.
+    pub emptied: Vec<Shown>,
     /// The places beside the home that were written.
     pub changed: Vec<PathBuf>,
     /// What pki.toml wants to be run now that they were.
@@ -77,20 +85,30 @@ impl<'a> From<&'a Issuing> for Keys<'a> {
 /// # Errors
 /// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told in the outcome.
 pub fn refresh(session: &mut Session<'_>, keys: Keys<'_>) -> Result<Refresh, OperateError> {
-    refresh_at(session, keys, None)
+    refresh_within(session, keys, Scope::default())
 }
 
-/// As [`refresh`]; beside the home's own places it writes `only` this one, where one is named. What stands in the others is looked at all the
-/// same: a number that is published anywhere is not taken again.
+/// What a refresh goes by, beside the ledger and the places.
+#[derive(Default)]
+pub struct Scope<'a> {
+    /// The one place to write, beside the home's own; none: all of them.
+    pub only: Option<&'a Path>,
+    /// What the operator hands in to be taken in.
+    pub sources: Sources,
+}
+
+/// As [`refresh`], within a scope. What stands in the places that are not written is looked at all the same: a number that is published
+/// anywhere is not taken again.
 ///
 /// # Errors
-/// As [`refresh`], and where pki.toml does not name that directory.
-pub fn refresh_at(
+/// As [`refresh`], and where pki.toml does not name the place.
+pub fn refresh_within(
     session: &mut Session<'_>,
     keys: Keys<'_>,
-    only: Option<&Path>,
+    scope: Scope<'_>,
 ) -> Result<Refresh, OperateError> {
     let Keys { issuing, servers } = keys;
+    let Scope { only, sources } = scope;
     if let Some(only) = only {
         demand_target(session.desk.home.config(), only)?;
     }
@@ -98,20 +116,27 @@ pub fn refresh_at(
         return Ok(Refresh::NeedsKey);
     }
     let home = &session.desk.home;
-    let (places, mut failed) = destinations(home)?;
+    let (mut places, mut failed) = own_places(home)?;
     let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
-    let published = published_crls(home, &places)?;
-    let unknown = unknown_revocations(session, &published)?;
-    if issuing.is_none() && !unknown.is_empty() {
+    let numbers = session.store.last_publication()?;
+    let emptied = emptied(&places, &numbers.targets);
+    places.extend(sources.places);
+    let mut published = published_crls(home, &places)?;
+    published.extend(sources.crls);
+    let unknown = Unknown::find(session, &published, &places)?;
+    let (adopted, recovered) = (unknown.revocations.len(), unknown.certificates.clone());
+    let facts = unknown.facts(session)?;
+    // What is taken in changes the lists, and so needs a signature.
+    if issuing.is_none() && !facts.is_empty() {
         return Ok(Refresh::NeedsKey);
     }
-    let adopted = unknown.len();
-    session.commit(unknown)?;
+    session.commit(facts)?;
     let seen = look(session, &places, &failed, published)?;
     failed.retain(|(Shown(directory), _)| is_meant(directory));
     let mut done = Published {
         adopted,
-        forgotten: forgotten(session, &places)?,
+        recovered,
+        emptied,
         failed,
         pins_ahead: seen.standing_pins.are_ahead(session)?,
         ..Published::default()
@@ -152,7 +177,7 @@ pub fn refresh_at(
     };
     done.crl = devices.signed.take();
     let losers = seen.standing_pins.losers(session, pins.as_ref())?;
-    let is_loser = |place: &Place| !place.staging && losers.contains(&place.to.path);
+    let is_loser = |place: &Place| place.role == Role::Target && losers.contains(&place.to.path);
     let refused = places
         .iter()
         .filter(|place| is_loser(place) && is_meant(&place.to.path));
@@ -164,18 +189,23 @@ pub fn refresh_at(
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());
     done.root_crl_end = Some(publication.root_crl_end());
-    let mut numbers = session.store.last_publication()?;
+    let mut numbers = numbers;
     for area in [Area::Server, Area::Public] {
         let places: Vec<&Place> = places
             .iter()
-            .filter(|place| place.to.area == area && (place.staging || is_meant(&place.to.path)))
+            .filter(|place| place.to.area == area)
+            .filter(|place| place.role != Role::Target || is_meant(&place.to.path))
             .filter(|place| !is_loser(place))
             .collect();
-        let last = match area {
-            Area::Public => &mut numbers.public,
-            Area::Server => &mut numbers.server,
-        };
-        match publish_area(&publication, area, &places, last, session.now, issuing, &mut done)? {
+        match publish_area(
+            session,
+            &publication,
+            area,
+            &places,
+            &mut numbers,
+            issuing,
+            &mut done,
+        )? {
             Key::Missing => return Ok(Refresh::NeedsKey),
             Key::Enough => {}
         }
@@ -183,7 +213,7 @@ pub fn refresh_at(
     if !done.written.is_empty() {
         let targets = places
             .iter()
-            .filter(|place| !place.staging && is_meant(&place.to.path))
+            .filter(|place| place.role == Role::Target && is_meant(&place.to.path))
             .map(|place| place.to.path.display().to_string())
             .filter(|target| {
                 !done
@@ -196,10 +226,35 @@ pub fn refresh_at(
             public: numbers.public,
             server: numbers.server,
             targets,
+            server_manifest: numbers.server_manifest.map(|sha256| HEXLOWER.encode(&sha256)),
         }])?;
     }
     done.commands = commands(session.desk.home.config(), &done.changed);
     Ok(Refresh::Done(Box::new(done)))
+}
+
+/// Where the publication goes. A place where another CA of the root has published is none of this home's.
+pub(super) fn own_places(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
+    let (places, mut failed) = destinations(home)?;
+    let mut own = Vec::new();
+    for place in places {
+        match place.to.demand_own() {
+            Ok(()) => own.push(place),
+            Err(error) if place.is_staging() => return Err(error.into()),
+            Err(error) => failed.push((Shown(place.to.path), error)),
+        }
+    }
+    Ok((own, failed))
+}
+
+/// The places among those that were published to where no manifest of ours is left.
+fn emptied(places: &[Place], published: &[String]) -> Vec<Shown> {
+    let was_published = |place: &&Place| published.contains(&place.to.path.display().to_string());
+    let targets = places.iter().filter(|place| place.role == Role::Target);
+    let empty = targets
+        .filter(was_published)
+        .filter(|place| matches!(place.to.statement(), Ok(None)));
+    empty.map(|place| Shown(place.to.path.clone())).collect()
 }
 
 /// The command of each table of which a place was written, in their order.
@@ -226,18 +281,37 @@ enum Key {
     Missing,
 }
 
+/// The certificates that may have left a CRL for having ended: those of the last 400 days, and never more than a manifest has room for.
+fn ended(session: &Session<'_>) -> Result<Vec<Ended>, OperateError> {
+    /// Who has fetched nothing for so long has let nobody in for a year: a CRL is good for some weeks.
+    const KEPT: Span = Span::days(400);
+    const ROOM: usize = 100_000;
+    let since = session.now - KEPT;
+    let mut ended = session.store.revoked_and_ended(since, session.now)?;
+    ended.sort_unstable_by_key(|(serial, not_after)| (std::cmp::Reverse(*not_after), *serial));
+    ended.truncate(ROOM);
+    let ended = ended.into_iter();
+    Ok(ended
+        .map(|(serial, not_after)| Ended { serial, not_after })
+        .collect())
+}
+
 /// Writes one area to each of its places that does not have it.
 fn publish_area(
+    session: &Session<'_>,
     publication: &Publication,
     area: Area,
     places: &[&Place],
-    last: &mut u64,
-    now: Time,
+    numbers: &mut LastPublication,
     issuing: Option<&Issuing>,
     done: &mut Published,
 ) -> Result<Key, OperateError> {
     let files = publication.files(area);
     let mut looked = Vec::new();
+    let last = match area {
+        Area::Public => &mut numbers.public,
+        Area::Server => &mut numbers.server,
+    };
     let mut highest = *last;
     for place in places {
         let state = place
@@ -246,7 +320,7 @@ fn publish_area(
             .and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
         let (holds, manifest, statement) = match state {
             Ok(state) => state,
-            Err(error) if place.staging => return Err(error.into()),
+            Err(error) if place.is_staging() => return Err(error.into()),
             Err(_) => (false, None, None),
         };
         let number = manifest.as_ref().map_or(0, |manifest| manifest.number);
@@ -259,10 +333,11 @@ fn publish_area(
     // The home's own manifest stands unless a place has seen a later one: numbers only rise, also for a home from an older backup.
     let standing = looked
         .iter()
-        .find(|(place, number, _)| place.staging && *number == highest)
+        .find(|(place, number, _)| place.is_staging() && *number == highest)
         .and_then(|(_, _, statement)| statement.clone());
     let behind: Vec<&Place> = looked
         .iter()
+        .filter(|(place, ..)| place.role != Role::Source)
         .filter(|(_, _, statement)| statement.is_none() || *statement != standing)
         .map(|(place, _, _)| *place)
         .collect();
@@ -273,13 +348,14 @@ fn publish_area(
         (Some(statement), _) => statement,
         (None, None) => return Ok(Key::Missing),
         (None, Some(issuing)) => {
-            *last = next_number(Some(highest), now);
+            *last = next_number(Some(highest), session.now);
             let manifest = Manifest {
                 version: 1,
                 area,
                 number: *last,
-                made: now,
+                made: session.now,
                 valid_until: publication.valid_until(),
+                ended: Some(ended(session)?),
                 files: Manifest::list(files),
             };
             let text = manifest.text();
@@ -289,12 +365,15 @@ fn publish_area(
     };
     for place in behind {
         match place.to.write(files, &manifest, &jws) {
-            Ok(()) if place.staging => {}
+            Ok(()) if place.is_staging() => {}
             Ok(()) => done.changed.push(place.to.path.clone()),
-            Err(error) if place.staging => return Err(error.into()),
+            Err(error) if place.is_staging() => return Err(error.into()),
             Err(error) => done.failed.push((Shown(place.to.path.clone()), error)),
         }
     }
     done.written.push((area, *last));
+    if area == Area::Server {
+        numbers.server_manifest = Some(Sha256::digest(&manifest).into());
+    }
     Ok(Key::Enough)
 }

@@ -15,6 +15,15 @@ pub enum Whom {
     Certificate(Serial),
 }
 
+impl std::fmt::Display for Whom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Device(address) => address.fmt(f),
+            Self::Certificate(serial) => serial.fmt(f),
+        }
+    }
+}
+
 /// What was taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {

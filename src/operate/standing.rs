@@ -1,6 +1,5 @@
 //! The CRLs that stand in the places of the publication: what they revoke is never forgotten, and their numbers are never taken again.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -11,8 +10,8 @@ use super::places::{Place, destinations};
 use super::session::Session;
 use crate::disk;
 use crate::home::Home;
-use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
-use crate::publish::{Area, LONGEST_CRL, PublishedCrl, Told};
+use crate::model::{Authority, Clock, Revocation, Span, Time};
+use crate::publish::{Area, LONGEST_CRL, PublishedCrl};
 use crate::x509::Certificate;
 use crate::x509::crl::{Crl, Terms};
 
@@ -27,9 +26,33 @@ pub(super) fn crl_path(authority: Authority) -> &'static str {
 
 /// A CRL that stands in one of the places, signed by our CA.
 pub(super) struct Standing {
-    authority: Authority,
-    terms: Terms,
-    der: Vec<u8>,
+    pub authority: Authority,
+    pub terms: Terms,
+    pub der: Vec<u8>,
+}
+
+impl Standing {
+    /// A CRL, where this CA has signed it.
+    pub fn of(authority: Authority, issuer: &Certificate, der: Vec<u8>) -> Option<Self> {
+        let crl = Crl::parse(&der).ok().filter(|crl| crl.is_issued_by(issuer))?;
+        let terms = crl.terms();
+        Some(Self {
+            authority,
+            terms,
+            der,
+        })
+    }
+}
+
+/// The CAs of a home, each with its certificate.
+pub(super) fn authorities(home: &Home) -> impl Iterator<Item = (Authority, &Certificate)> {
+    let chain = home.chain();
+    let own = [
+        (Authority::Issuing, chain.issuing()),
+        (Authority::Root, chain.root()),
+    ];
+    let servers = home.servers().map(|chain| (Authority::Servers, chain.issuing()));
+    own.into_iter().chain(servers)
 }
 
 /// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs a CRL that stands, so that
@@ -94,15 +117,9 @@ impl Remembered {
 
 /// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
 pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standing>, OperateError> {
-    let chain = home.chain();
     let mut found: Vec<Standing> = Vec::new();
     for place in places.iter().filter(|place| place.to.area == Area::Public) {
-        let servers = home.servers().map(|chain| (Authority::Servers, chain.issuing()));
-        let standing = [
-            (Authority::Issuing, chain.issuing()),
-            (Authority::Root, chain.root()),
-        ];
-        for (authority, issuer) in standing.into_iter().chain(servers) {
+        for (authority, issuer) in authorities(home) {
             let known: Vec<[u8; 32]> = found
                 .iter()
                 .map(|known| Sha256::digest(&known.der).into())
@@ -110,98 +127,16 @@ pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standi
             let there = match place.to.crl(crl_path(authority), &known) {
                 Ok(there) => there,
                 // A target that cannot be read is told when it cannot be written.
-                Err(_) if !place.staging => None,
+                Err(_) if !place.is_staging() => None,
                 Err(error) => return Err(error.into()),
             };
             let Some(der) = there.filter(|der| !found.iter().any(|known| known.der == *der)) else {
                 continue;
             };
-            let Some(terms) = Crl::parse(&der)
-                .ok()
-                .filter(|crl| crl.is_issued_by(issuer))
-                .map(|crl| crl.terms())
-            else {
-                continue;
-            };
-            found.push(Standing {
-                authority,
-                terms,
-                der,
-            });
+            found.extend(Standing::of(authority, issuer, der));
         }
     }
     Ok(found)
-}
-
-/// Certificates that servers were told to accept and the ledger does not know: a home from an older backup has lost them. Once the
-/// publication is brought to what the ledger says, nobody else names them.
-pub(super) fn forgotten(session: &Session<'_>, places: &[Place]) -> Result<Vec<Told>, OperateError> {
-    let known = session.store.last_publication()?.server;
-    let mut forgotten = Vec::new();
-    let mut seen = HashSet::new();
-    for place in places.iter().filter(|place| place.to.area == Area::Server) {
-        // A place that cannot be read is told when it cannot be written.
-        for told in place.to.told_since(known).unwrap_or_default() {
-            let store = &session.store;
-            if told.not_after >= session.now
-                && store.record(&told.serial)?.is_none()
-                && store.revocation(&told.serial)?.is_none()
-                && seen.insert(told.serial)
-            {
-                forgotten.push(told);
-            }
-        }
-    }
-    Ok(forgotten)
-}
-
-/// What a published CRL revokes and the ledger does not, to be taken in: after a restore from an old backup a lost phone stays locked out.
-pub(super) fn unknown_revocations(
-    session: &Session<'_>,
-    published: &[Standing],
-) -> Result<Vec<Fact>, OperateError> {
-    let mut facts = Vec::new();
-    let mut seen = HashSet::new();
-    for standing in published {
-        let Ok(crl) = Crl::parse(&standing.der) else {
-            continue;
-        };
-        let known = session.store.revoked(standing.authority, None)?;
-        let mut known = known.iter().map(|revocation| revocation.serial).peekable();
-        for entry in crl.entries() {
-            let entry = entry.map_err(crate::authority::AuthorityError::X509)?;
-            while known.next_if(|serial| *serial < entry.serial).is_some() {}
-            if known.peek() != Some(&entry.serial) && seen.insert(entry.serial) {
-                facts.extend(adopted(session, standing.authority, entry)?);
-            }
-        }
-    }
-    Ok(facts)
-}
-
-fn adopted(
-    session: &Session<'_>,
-    authority: Authority,
-    entry: Revocation,
-) -> Result<Option<Fact>, OperateError> {
-    let (serial, reason, since) = (entry.serial, entry.reason, Some(entry.at));
-    Ok(match authority {
-        // Its CAs are not taken back one by one.
-        Authority::Root => None,
-        Authority::Issuing if session.store.revocation(&serial)?.is_some() => None,
-        Authority::Issuing => Some(Fact::Revoked {
-            serial,
-            address: session.store.record(&serial)?.map(|record| record.address),
-            reason,
-            since,
-        }),
-        Authority::Servers => Some(Fact::ServerRevoked {
-            serial,
-            host: session.store.certified(&serial)?.map(|(host, _)| host),
-            reason,
-            since,
-        }),
-    })
 }
 
 /// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde::{Deserialize, Serialize};
 
 use super::file::Body;
@@ -16,15 +15,32 @@ pub struct Accepted {
     devices: String,
 }
 
-/// A certificate that servers were told to accept.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// One certificate of `devices.json`: what servers are told to accept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Its serial number.
     pub serial: Serial,
     /// Whose it is.
     pub address: Address,
+    /// SHA-256 of its SubjectPublicKeyInfo, base64: the SPKI pin.
+    #[serde(with = "base64")]
+    pub spki_sha256: [u8; 32],
+    /// SHA-256 of the certificate, base64url (RFC 8705).
+    #[serde(rename = "x5t#S256", with = "base64url")]
+    pub certificate_sha256: [u8; 32],
     /// Its last second.
     pub not_after: Time,
+    /// `valid` or `superseded`.
+    pub status: Status,
+}
+
+/// What the lists of a published servers' half say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lists {
+    /// What `devices.json` accepts.
+    pub accepted: Vec<Told>,
+    /// What `revoked.map` locks out.
+    pub revoked: Vec<Serial>,
 }
 
 /// What a published `devices.json` tells.
@@ -38,16 +54,38 @@ pub(super) fn read(octets: &[u8]) -> Option<Vec<Told>> {
         .map(|told| told.devices)
 }
 
-/// One line of `devices.json`.
-#[derive(Serialize)]
-struct Device<'a> {
-    serial: Serial,
-    address: &'a Address,
-    spki_sha256: String,
-    #[serde(rename = "x5t#S256")]
-    x5t_s256: String,
-    not_after: Time,
-    status: Status,
+/// The serial number in a line of `revoked.map`.
+pub fn revoked_serial(line: &str) -> Option<Serial> {
+    line.strip_suffix(" 1;")?.parse().ok()
+}
+
+macro_rules! hash_as {
+    ($encoding:ident) => {
+        use data_encoding::$encoding as ENCODING;
+        use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+        pub fn serialize<S: Serializer>(hash: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(&ENCODING.encode(hash))
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+            let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+            let octets = ENCODING.decode(text.as_bytes()).map_err(D::Error::custom)?;
+            octets
+                .try_into()
+                .map_err(|_| D::Error::custom("not 32 octets"))
+        }
+    };
+}
+
+/// 32 octets in base64 (RFC 4648 §4).
+mod base64 {
+    hash_as!(BASE64);
+}
+
+/// 32 octets in base64url without padding (RFC 4648 §5).
+mod base64url {
+    hash_as!(BASE64URL_NOPAD);
 }
 
 impl Accepted {
@@ -70,11 +108,11 @@ impl Accepted {
         let first = self.allowed.is_empty();
         // An address has no character that nginx or JSON would read as more than itself.
         writeln!(self.allowed, "{} \"{}\";", record.serial, record.address).expect("a string takes any text");
-        let device = Device {
+        let device = Told {
             serial: record.serial,
-            address: &record.address,
-            spki_sha256: BASE64.encode(&record.spki_sha256),
-            x5t_s256: BASE64URL_NOPAD.encode(&record.certificate_sha256),
+            address: record.address.clone(),
+            spki_sha256: record.spki_sha256,
+            certificate_sha256: record.certificate_sha256,
             not_after: record.validity.not_after,
             status,
         };
@@ -95,7 +133,7 @@ impl Accepted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Reason, Span, State, Validity};
+    use crate::model::{KnownBy, Reason, Span, State, Validity};
 
     #[test]
     fn only_what_is_to_be_accepted_is_told() {
@@ -108,6 +146,7 @@ mod tests {
                 not_after: now + Span::days(days),
             },
             state,
+            known_by: KnownBy::Issuance,
             spki_sha256: [number; 32],
             certificate_sha256: [number; 32],
             seq: 1,

@@ -1,22 +1,25 @@
 //! A place of the publication: what stands there and is ours, whatever kind of place it is.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::accepted::{self, Told};
+use super::accepted::{self, Lists, revoked_serial};
 use super::bucket::{Access, Bucket, BucketError};
 use super::directory::Folder;
 use super::file::File;
 use super::location::Location;
-use super::manifest::{Area, Manifest};
+use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::pins::Pins;
-use super::statement::{said, signs};
+use super::statement::{said, vouched};
 use super::stray::Stray;
+use crate::authority::Chain;
 use crate::disk::{self, DiskError, Ground};
 use crate::key::PublicKey;
+use crate::x509::Certificate;
 
 /// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.
 pub type BothForms = (Vec<u8>, Vec<u8>);
@@ -24,12 +27,13 @@ pub type BothForms = (Vec<u8>, Vec<u8>);
 /// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us read until our memory
 /// is full.
 pub const LONGEST_CRL: u64 = 64 << 20;
-/// The longest manifest that is taken for ours; they are of some kilobytes.
-const LONGEST_MANIFEST: u64 = 4 << 20;
 /// The longest list of devices that is read again: some 250,000 of them.
 const LONGEST_LIST: u64 = 64 << 20;
 /// The list of what servers accept.
 const DEVICES: &str = "devices.json";
+/// The list of what is revoked.
+const REVOKED: &str = "revoked.map";
+
 /// Where an area is written.
 #[derive(Debug)]
 pub struct Destination {
@@ -39,7 +43,11 @@ pub struct Destination {
     pub path: PathBuf,
     /// Whose signature its manifest bears.
     signer: PublicKey,
+    /// Who vouches for the signer, and for a successor.
+    root: Certificate,
     place: Place,
+    /// The last signed manifest that was read, and what it says if it is ours: verifying takes longer than reading.
+    said: RefCell<Option<(Vec<u8>, Option<Vec<u8>>)>>,
 }
 
 /// The kinds of place.
@@ -64,6 +72,11 @@ pub enum TargetError {
     /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above another serves both.
     #[error("it is {0} by another path, or lies in it: each needs a directory of its own")]
     Shared(disk::Shown),
+    /// Another CA of the same root has published there: a successor that this home does not know.
+    #[error(
+        "its manifest is signed by {0}, a CA of the same root that this home does not know: nothing was written there"
+    )]
+    OtherCa(String),
     /// A home from an older backup went on while the place was not among its own.
     #[error(
         "it has pins that neither the ledger nor the newest pin sets know, and that apps may hold a server to: nothing was written there, no CRL either"
@@ -81,7 +94,7 @@ impl Destination {
         location: &Location,
         access: &Access,
         group: Option<u32>,
-        signer: PublicKey,
+        chain: &Chain,
     ) -> Result<Self, TargetError> {
         let place = match location {
             Location::Directory(path) => Place::Folder(Folder::open(area, path.clone(), group)?),
@@ -90,8 +103,10 @@ impl Destination {
         Ok(Self {
             area,
             path: location.name(),
-            signer,
+            signer: chain.issuing().public_key().clone(),
+            root: chain.root().clone(),
             place,
+            said: RefCell::default(),
         })
     }
 
@@ -146,6 +161,32 @@ impl Destination {
         Ok(statement.and_then(|(text, _)| serde_json::from_slice(&text).ok()))
     }
 
+    /// Makes sure that no other CA of the root has published there.
+    ///
+    /// # Errors
+    /// Where one has. A place that cannot be read is told when it cannot be written.
+    pub fn demand_own(&self) -> Result<(), TargetError> {
+        let jws = self.read(Manifest::JWS, LONGEST_MANIFEST).ok().flatten();
+        let foreign = jws.filter(|jws| self.said(jws).is_none());
+        match foreign.and_then(|jws| vouched(Manifest::TYPE, &jws, &self.root)) {
+            Some(other) => Err(TargetError::OtherCa(other)),
+            None => Ok(()),
+        }
+    }
+
+    /// What a signed manifest says, where it is ours.
+    fn said(&self, jws: &[u8]) -> Option<Vec<u8>> {
+        let mut last = self.said.borrow_mut();
+        match &*last {
+            Some((known, said)) if known == jws => said.clone(),
+            Some(_) | None => {
+                let said = said(&self.signer, jws);
+                *last = Some((jws.to_owned(), said.clone()));
+                said
+            }
+        }
+    }
+
     /// The octets of the manifest in both forms, where both are there.
     ///
     /// # Errors
@@ -153,7 +194,7 @@ impl Destination {
     pub fn statement(&self) -> Result<Option<BothForms>, TargetError> {
         let json = self.read(Manifest::JSON, LONGEST_MANIFEST)?;
         let statement = json.zip(self.read(Manifest::JWS, LONGEST_MANIFEST)?);
-        Ok(statement.filter(|(text, jws)| signs(&self.signer, jws, text)))
+        Ok(statement.filter(|(text, jws)| self.said(jws).is_some_and(|said| said == *text)))
     }
 
     /// The octets of the pin sets in both forms. The signed one says it all: the other may be damaged.
@@ -165,20 +206,38 @@ impl Destination {
         Ok(jws.and_then(|jws| Some((said(&self.signer, &jws)?, jws))))
     }
 
-    /// What servers are told to accept, where the place has a later list than the one that the ledger knows of.
+    /// What the lists of the servers' half say, where their manifest is another than the one with the SHA-256 `known`.
     ///
     /// # Errors
-    /// Where it cannot be read.
-    pub fn told_since(&self, number: u64) -> Result<Vec<Told>, TargetError> {
-        let manifest = self.manifest()?.filter(|manifest| manifest.number > number);
-        let Some(listed) = manifest.and_then(|mut manifest| manifest.files.remove(DEVICES)) else {
-            return Ok(Vec::new());
+    /// Where they cannot be read.
+    pub fn lists_but(&self, known: Option<[u8; 32]>) -> Result<Option<Lists>, TargetError> {
+        let Some((text, _)) = self.statement()? else {
+            return Ok(None);
         };
-        let list = self.read(DEVICES, listed.size.min(LONGEST_LIST))?;
-        let signed = list.filter(|octets| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256);
-        Ok(signed
-            .and_then(|octets| accepted::read(&octets))
-            .unwrap_or_default())
+        if known.is_some_and(|known| Sha256::digest(&text)[..] == known) {
+            return Ok(None);
+        }
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
+            return Ok(None);
+        };
+        let devices = self.listed(&manifest, DEVICES)?;
+        let revoked = self.listed(&manifest, REVOKED)?.unwrap_or_default();
+        let revoked = String::from_utf8_lossy(&revoked);
+        Ok(Some(Lists {
+            accepted: devices
+                .and_then(|octets| accepted::read(&octets))
+                .unwrap_or_default(),
+            revoked: revoked.lines().filter_map(revoked_serial).collect(),
+        }))
+    }
+
+    /// A list as its signed manifest has it.
+    fn listed(&self, manifest: &Manifest, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
+        let Some(listed) = manifest.files.get(path) else {
+            return Ok(None);
+        };
+        let list = self.read(path, listed.size.min(LONGEST_LIST))?;
+        Ok(list.filter(|octets| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256))
     }
 
     /// Makes sure that what is there of it can be written, without changing anything.

@@ -12,12 +12,12 @@ mod publication;
 mod statement;
 mod stray;
 
-pub use accepted::{Accepted, Told};
+pub use accepted::{Accepted, Lists, Told, revoked_serial};
 pub use bucket::{Access, BucketError, CredentialsError, StoreError, is_endpoint};
 pub use destination::{BothForms, Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};
 pub use location::{InvalidLocation, Location};
-pub use manifest::{Area, Listed, Manifest};
+pub use manifest::{Area, Ended, LONGEST_MANIFEST, Listed, Manifest};
 pub use pins::{Pins, UnfitPins};
 pub use publication::{Material, Publication, PublishedCrl, Rejected, ServersPart};
 pub use statement::{InvalidStatement, Statement, Unproven};

@@ -3,7 +3,7 @@
 //! Everything in one is untrusted until the end of [`Statement::verify`]. The keys of devices and servers chain to the same root, and so
 //! does the servers' CA: none of them may speak for the devices' CA.
 
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXUPPER};
 use serde::Deserialize;
 
 use crate::key::PublicKey;
@@ -63,6 +63,20 @@ impl Statement {
     /// # Errors
     /// The first rule that it breaks.
     pub fn verify(typ: &str, jws: &[u8], root: &Certificate, now: Time) -> Result<Self, InvalidStatement> {
+        let statement = Self::of_any_time(typ, jws, root)?;
+        let validity = statement.signer.validity();
+        if now < validity.not_before || validity.not_after < now {
+            return Err(InvalidStatement::OutOfDate {
+                from: validity.not_before,
+                to: validity.not_after,
+                now,
+            });
+        }
+        Ok(statement)
+    }
+
+    /// As [`Self::verify`], whenever the signer's certificate is good.
+    fn of_any_time(typ: &str, jws: &[u8], root: &Certificate) -> Result<Self, InvalidStatement> {
         let jws = Jws::read(jws).ok_or(InvalidStatement::Form)?;
         let signer = signer(typ, &jws.header)?;
         let name = || quoted(signer.subject_text());
@@ -71,14 +85,6 @@ impl Statement {
         }
         if !signer.is_issued_by(root) {
             return Err(InvalidStatement::OtherRoot(name()));
-        }
-        let validity = signer.validity();
-        if now < validity.not_before || validity.not_after < now {
-            return Err(InvalidStatement::OutOfDate {
-                from: validity.not_before,
-                to: validity.not_after,
-                now,
-            });
         }
         if !jws.is_signed_by(signer.public_key()) {
             return Err(InvalidStatement::Signature);
@@ -154,6 +160,13 @@ pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
 pub(super) fn said(signer: &PublicKey, jws: &[u8]) -> Option<Vec<u8>> {
     let jws = Jws::read(jws)?;
     jws.is_signed_by(signer).then_some(jws.payload)
+}
+
+/// Who has signed a statement of this type, where it is a devices' CA of `root`, whenever its certificate is good.
+pub(super) fn vouched(typ: &str, jws: &[u8], root: &Certificate) -> Option<String> {
+    let signer = Statement::of_any_time(typ, jws, root).ok()?.signer;
+    let serial = HEXUPPER.encode(signer.serial());
+    Some(format!("{} (serial {serial})", quoted(signer.subject_text())))
 }
 
 struct Jws<'a> {

@@ -8,7 +8,7 @@
 //! | `h` | the hash of the first event: whose index this is |
 //! | `i` | the `initialized` event, JSON |
 //! | `c` authority | the last CRL's number and times |
-//! | `n` | the numbers of the last publication |
+//! | `n` | the numbers of the last publication, the hash of its servers' manifest, and where publications went |
 //! | `x` | 1 where something was revoked after the issuing CA's last CRL |
 //! | `o` employee | when she was offboarded |
 //! | `r` serial | the record, where it is not revoked |
@@ -24,9 +24,15 @@
 use super::StoreError;
 use super::ledger::{Entry, Position};
 use super::map::{Map, Writes};
-use super::octets::{Fields, corrupt, read_record, read_revocation, reason_octet, seconds, write_record};
-use crate::model::event::{Issued, KeySource};
-use crate::model::{Address, Authority, Employee, Event, Fact, Record, Revocation, Serial, State, Time};
+use super::octets::{
+    Fields, corrupt, read_publication, read_record, read_revocation, reason_octet, seconds,
+    write_publication, write_record,
+};
+use crate::model::event::{Issued, KeySource, Recovered};
+use crate::model::{
+    Address, Authority, Employee, Event, Fact, KnownBy, Record, Revocation, Serial, State, Time, Validity,
+};
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// The last CRL of an authority, as the ledger has it.
@@ -41,12 +47,16 @@ pub struct LastCrl {
 }
 
 /// The numbers of the last publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LastPublication {
     /// Of the public area's manifest.
     pub public: u64,
     /// Of the server area's manifest.
     pub server: u64,
+    /// SHA-256 of the server area's manifest; unknown to a ledger of an earlier version.
+    pub server_manifest: Option<[u8; 32]>,
+    /// The places that were ever published to, beside the home's own.
+    pub targets: Vec<String>,
 }
 
 /// The index over some map.
@@ -121,17 +131,10 @@ impl Index {
     }
 
     pub(super) fn last_publication(&self) -> Result<LastPublication, StoreError> {
-        let Some(value) = self.map.value(PUBLICATION)? else {
-            return Ok(LastPublication::default());
-        };
-        let mut fields = Fields(&value);
-        let mut read = || {
-            Some(LastPublication {
-                public: fields.number()?,
-                server: fields.number()?,
-            })
-        };
-        read().ok_or_else(|| corrupt("the last publication"))
+        match self.map.value(PUBLICATION)? {
+            None => Ok(LastPublication::default()),
+            Some(value) => read_publication(&value).ok_or_else(|| corrupt("the last publication")),
+        }
     }
 
     /// Whether something was revoked after the issuing CA's last CRL.
@@ -355,6 +358,16 @@ impl Pending<'_> {
                     self.put(REVOCATION.to_vec(), vec![1]);
                 }
             }
+            Fact::Recovered(recovered) => self.recovered(recovered, event, *offset)?,
+            Fact::Kept { serial } => {
+                if let Some(mut record) = self.record(serial)? {
+                    record.known_by = match record.known_by {
+                        KnownBy::Issuance => KnownBy::Issuance,
+                        KnownBy::List { .. } => KnownBy::List { kept: true },
+                    };
+                    self.put_record(&record);
+                }
+            }
             Fact::Offboarded { employee } => {
                 self.put(
                     key(b'o', employee.as_str().as_bytes()),
@@ -377,11 +390,28 @@ impl Pending<'_> {
                     self.put(REVOCATION.to_vec(), vec![0]);
                 }
             }
-            Fact::Published { public, server, .. } => {
-                self.put(
-                    PUBLICATION.to_vec(),
-                    [public.to_be_bytes(), server.to_be_bytes()].concat(),
-                );
+            Fact::Published {
+                public,
+                server,
+                server_manifest,
+                targets,
+            } => {
+                let last = self.value(PUBLICATION)?.and_then(|last| read_publication(&last));
+                let sha256 = server_manifest
+                    .as_ref()
+                    .and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok());
+                let mut publication = LastPublication {
+                    public: *public,
+                    server: *server,
+                    server_manifest: sha256.and_then(|sha256| sha256.try_into().ok()),
+                    targets: last.map(|last| last.targets).unwrap_or_default(),
+                };
+                for target in targets {
+                    if !publication.targets.contains(target) {
+                        publication.targets.push(target.clone());
+                    }
+                }
+                self.put(PUBLICATION.to_vec(), write_publication(&publication));
             }
             Fact::ServersCa { .. }
             | Fact::ServerAdded { .. }
@@ -412,17 +442,51 @@ impl Pending<'_> {
             address: issued.address.clone(),
             validity: issued.validity,
             state,
+            known_by: KnownBy::Issuance,
             spki_sha256: issued.spki_sha256,
             certificate_sha256: Sha256::digest(&issued.certificate).into(),
             seq,
             offset,
         });
-        let device = [issued.address.to_string().as_bytes(), &[0], &seq.to_be_bytes()].concat();
-        self.put(key(b'd', &device), issued.serial.octets().to_vec());
+        self.put_device(&issued.address, seq, &issued.serial);
         match issued.key {
             KeySource::Bundle { .. } => Ok(()),
             KeySource::Request => self.supersede(&issued.supersedes),
         }
+    }
+
+    /// Takes in a certificate that a published list named. What the ledger knows better stays.
+    fn recovered(&mut self, recovered: &Recovered, event: &Event, offset: u64) -> Result<(), StoreError> {
+        let serial = recovered.serial;
+        let is_revoked = self.value(&key(DEVICES_REVOKED, serial.octets()))?.is_some();
+        if is_revoked || self.record(&serial)?.is_some() {
+            return Ok(());
+        }
+        self.put_record(&Record {
+            serial,
+            address: recovered.address.clone(),
+            validity: Validity {
+                not_before: event.time.min(recovered.not_after),
+                not_after: recovered.not_after,
+            },
+            state: if recovered.superseded {
+                State::Superseded
+            } else {
+                State::Active
+            },
+            known_by: KnownBy::List { kept: false },
+            spki_sha256: recovered.spki_sha256,
+            certificate_sha256: recovered.certificate_sha256,
+            seq: event.seq,
+            offset,
+        });
+        self.put_device(&recovered.address, event.seq, &serial);
+        self.supersede(&recovered.supersedes)
+    }
+
+    fn put_device(&mut self, address: &Address, seq: u64, serial: &Serial) {
+        let device = [address.to_string().as_bytes(), &[0], &seq.to_be_bytes()].concat();
+        self.put(key(b'd', &device), serial.octets().to_vec());
     }
 
     fn supersede(&mut self, serials: &[Serial]) -> Result<(), StoreError> {

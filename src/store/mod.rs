@@ -31,7 +31,8 @@ use crate::disk::{self, DiskError};
 use crate::model::event::Issued;
 use crate::model::server::{Certified, SignedServer};
 use crate::model::{
-    Address, Authority, Clock, Employee, Event, Fact, Host, Record, Revocation, Serial, Server, Signed, Time,
+    Address, Authority, Clock, Employee, Event, Fact, Host, KnownBy, Record, Revocation, Serial, Server,
+    Signed, Time,
 };
 
 /// Why the store cannot answer or take something in.
@@ -412,6 +413,21 @@ impl Store {
         Ok(list)
     }
 
+    /// The revoked certificates of devices and servers whose last second lies between these two, each with it.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn revoked_and_ended(&self, since: Time, before: Time) -> Result<Vec<(Serial, Time)>, StoreError> {
+        let mut list = Vec::new();
+        for authority in [Authority::Issuing, Authority::Servers] {
+            self.index.revocations(authority, &mut |revocation, not_after| {
+                let ended = not_after.filter(|end| since <= *end && *end < before);
+                list.extend(ended.map(|end| (revocation.serial, end)));
+            })?;
+        }
+        Ok(list)
+    }
+
     /// The revocation of a certificate, also of one that the ledger knows by its revocation alone.
     ///
     /// # Errors
@@ -475,16 +491,20 @@ impl Store {
         self.index.last_publication()
     }
 
-    /// What was recorded of a certificate when it was issued, its octets included.
+    /// What was recorded of a certificate when it was issued, its octets included; none of one that the ledger knows by a list alone.
     ///
     /// # Errors
     /// Where the ledger does not have it where the index says.
-    pub fn issued(&self, record: &Record) -> Result<Issued, StoreError> {
+    pub fn issued(&self, record: &Record) -> Result<Option<Issued>, StoreError> {
+        match record.known_by {
+            KnownBy::Issuance => {}
+            KnownBy::List { .. } => return Ok(None),
+        }
         let event = self.ledger.event_at(record.offset)?;
         if let Fact::Issued(issued) = event.fact
             && issued.serial == record.serial
         {
-            return Ok(*issued);
+            return Ok(Some(*issued));
         }
         Err(StoreError::Index(format!(
             "it places certificate {} wrongly",
@@ -492,7 +512,7 @@ impl Store {
         )))
     }
 
-    /// The event that issued a certificate.
+    /// The event that issued a certificate, or took it in.
     ///
     /// # Errors
     /// Where the ledger does not have it where the index says.

@@ -1,7 +1,8 @@
 //! How the index writes what it remembers: fixed widths, the highest octet first, text at the end.
 
 use super::StoreError;
-use crate::model::{Reason, Record, Revocation, Serial, State, Time, Validity};
+use super::index::LastPublication;
+use crate::model::{KnownBy, Reason, Record, Revocation, Serial, State, Time, Validity};
 
 pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Index(format!("its entry for {what} cannot be read"))
@@ -28,6 +29,25 @@ fn reason(octet: u8) -> Option<Reason> {
         .find(|reason| reason_octet(*reason) == octet)
 }
 
+/// The upper half of the octet whose lower half is the state.
+fn known_by_bits(known_by: KnownBy) -> u8 {
+    match known_by {
+        KnownBy::Issuance => 0x00,
+        KnownBy::List { kept: false } => 0x10,
+        KnownBy::List { kept: true } => 0x20,
+    }
+}
+
+fn known_by(octet: u8) -> Option<KnownBy> {
+    let all = [
+        KnownBy::Issuance,
+        KnownBy::List { kept: false },
+        KnownBy::List { kept: true },
+    ];
+    all.into_iter()
+        .find(|known_by| known_by_bits(*known_by) == octet & 0xF0)
+}
+
 pub(super) fn write_record(record: &Record) -> Vec<u8> {
     let (state, at, why) = match record.state {
         State::Undelivered => (0, Time::from_unix(0), 0),
@@ -40,7 +60,7 @@ pub(super) fn write_record(record: &Record) -> Vec<u8> {
         &record.offset.to_be_bytes(),
         &seconds(record.validity.not_before),
         &seconds(record.validity.not_after),
-        &[state],
+        &[state | known_by_bits(record.known_by)],
         &seconds(at),
         &[why],
         &record.spki_sha256,
@@ -59,7 +79,8 @@ pub(super) fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreE
             not_after: fields.time()?,
         };
         let (state, at, why) = (fields.octet()?, fields.time()?, fields.octet()?);
-        let state = match state {
+        let known_by = known_by(state)?;
+        let state = match state & 0x0F {
             0 => State::Undelivered,
             1 => State::Active,
             2 => State::Superseded,
@@ -76,6 +97,7 @@ pub(super) fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreE
             address,
             validity,
             state,
+            known_by,
             spki_sha256,
             certificate_sha256,
             seq,
@@ -83,6 +105,32 @@ pub(super) fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreE
         })
     };
     read().ok_or_else(|| corrupt("a record"))
+}
+
+pub(super) fn write_publication(last: &LastPublication) -> Vec<u8> {
+    [
+        &last.public.to_be_bytes()[..],
+        &last.server.to_be_bytes(),
+        // No manifest has this hash.
+        &last.server_manifest.unwrap_or_default(),
+        last.targets.join("\n").as_bytes(),
+    ]
+    .concat()
+}
+
+/// The last publication. An index of an earlier version has its numbers alone.
+pub(super) fn read_publication(value: &[u8]) -> Option<LastPublication> {
+    let mut fields = Fields(value);
+    let (public, server) = (fields.number()?, fields.number()?);
+    let server_manifest = fields.array().filter(|sha256| *sha256 != [0; 32]);
+    let targets = std::str::from_utf8(fields.0).ok()?;
+    let targets = targets.split('\n').filter(|target| !target.is_empty());
+    Some(LastPublication {
+        public,
+        server,
+        server_manifest,
+        targets: targets.map(str::to_owned).collect(),
+    })
 }
 
 /// A revocation, and the end of its certificate where that is known.

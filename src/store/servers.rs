@@ -149,6 +149,8 @@ impl Pending<'_> {
             | Fact::Issued(_)
             | Fact::Delivered { .. }
             | Fact::Revoked { .. }
+            | Fact::Recovered(_)
+            | Fact::Kept { .. }
             | Fact::Offboarded { .. }
             | Fact::Reinstated { .. }
             | Fact::CrlSigned { .. }

@@ -357,6 +357,7 @@ impl Publication {
             number,
             made: now(),
             valid_until: terms(number).next_update,
+            ended: Some(Vec::new()),
             files: BTreeMap::new(),
         };
         Self { manifest, files }.listed()

@@ -11,3 +11,4 @@ mod https;
 mod refused;
 mod server;
 mod standing;
+mod unrevoked;

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::File;
 use super::location::Location;
-use super::manifest::Manifest;
+use super::manifest::{LONGEST_MANIFEST, Manifest};
 use client::{Client, Condition, Put};
 
 /// How a bucket is reached.
@@ -80,8 +80,6 @@ pub enum BucketError {
 
 /// How often all is looked at again where somebody else was faster.
 const TRIES: usize = 4;
-/// The longest manifest that is taken for ours.
-const LONGEST_MANIFEST: u64 = 4 << 20;
 /// How many seconds a number may be ahead of the store's clock: numbers are made of the time. One that is further ahead was made up.
 const AHEAD: i64 = 86_400;
 

@@ -1,0 +1,297 @@
+//! What was published and the ledger does not know: a home from an older backup takes it in before it publishes anything itself.
+//!
+//! What a published list or CRL of ours revokes stays revoked, and whoever servers were told to accept can be revoked. Only what our CA
+//! has signed is believed: a CRL, or a list under a signed manifest.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::OperateError;
+use super::places::{Place, Role, destinations};
+use super::session::Session;
+use super::standing::{Standing, authorities};
+use crate::authority::AuthorityError;
+use crate::disk::{self, Shown};
+use crate::home::Home;
+use crate::model::event::Recovered;
+use crate::model::{Address, Authority, Fact, KnownBy, Reason, Record, Revocation, Serial, Status};
+use crate::publish::{Access, Area, Destination, LONGEST_CRL, Location, Told};
+use crate::x509::crl::Crl;
+use crate::x509::pem;
+
+/// What was published and is not in the ledger.
+#[derive(Debug, Default)]
+pub(super) struct Unknown {
+    /// The revocations.
+    pub revocations: Vec<Fact>,
+    /// The certificates that servers were told to accept.
+    pub certificates: Vec<Told>,
+    /// Those that a list calls superseded.
+    superseded: HashSet<Serial>,
+}
+
+impl Unknown {
+    /// Compares the CRLs that stand, and the lists in all places, with the ledger. Read-only.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn find(
+        session: &Session<'_>,
+        published: &[Standing],
+        places: &[Place],
+    ) -> Result<Self, OperateError> {
+        let mut revocations = revoked_by_crls(session, published)?;
+        let mut seen: HashSet<Serial> = revocations.iter().filter_map(revoked).collect();
+        let mut told_of = Vec::new();
+        let known = session.store.last_publication()?.server_manifest;
+        for place in places.iter().filter(|place| place.to.area == Area::Server) {
+            // A place that cannot be read is told when it cannot be written.
+            let Some(lists) = place.to.lists_but(known).unwrap_or_default() else {
+                continue;
+            };
+            for serial in lists.revoked {
+                if session.store.revocation(&serial)?.is_none() && seen.insert(serial) {
+                    revocations.push(Fact::Revoked {
+                        serial,
+                        address: address(session, &serial)?,
+                        reason: Reason::Unspecified,
+                        since: None,
+                    });
+                }
+            }
+            told_of.extend(lists.accepted);
+        }
+        let mut certificates = Vec::new();
+        let mut superseded = HashSet::new();
+        for told in told_of {
+            if told.status == Status::Superseded {
+                superseded.insert(told.serial);
+            }
+            let store = &session.store;
+            if told.not_after >= session.now
+                && store.record(&told.serial)?.is_none()
+                && store.revocation(&told.serial)?.is_none()
+                && seen.insert(told.serial)
+            {
+                certificates.push(told);
+            }
+        }
+        Ok(Self {
+            revocations,
+            certificates,
+            superseded,
+        })
+    }
+
+    /// The events that take it in. Nobody gets back in by it: what a person had who is offboarded is revoked with her.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn facts(self, session: &Session<'_>) -> Result<Vec<Fact>, OperateError> {
+        let mut facts = self.revocations;
+        for told in self.certificates {
+            // What the device has here is older where that list says so, and was issued since the restore where it does not.
+            let (older, newer): (Vec<Record>, Vec<Record>) = session
+                .store
+                .device(&told.address)?
+                .into_iter()
+                .filter(|record| record.status(session.now) == Status::Valid)
+                .partition(|record| self.superseded.contains(&record.serial));
+            let is_valid = told.status == Status::Valid && newer.is_empty();
+            let is_offboarded = session.store.offboarded(&told.address.employee)?.is_some();
+            let revoked = is_offboarded.then(|| Fact::Revoked {
+                serial: told.serial,
+                address: Some(told.address.clone()),
+                reason: Reason::Left,
+                since: None,
+            });
+            facts.push(Fact::Recovered(Recovered {
+                serial: told.serial,
+                superseded: !is_valid,
+                supersedes: older
+                    .iter()
+                    .filter(|_| is_valid)
+                    .map(|record| record.serial)
+                    .collect(),
+                not_after: told.not_after,
+                spki_sha256: told.spki_sha256,
+                certificate_sha256: told.certificate_sha256,
+                address: told.address,
+            }));
+            facts.extend(revoked);
+        }
+        Ok(facts)
+    }
+}
+
+/// Takes in the certificates that the lists at hand name and the ledger does not, so that they can be revoked by name. Buckets are not
+/// asked: they may be far away, and nobody waits for them who locks a device out.
+///
+/// # Errors
+/// Where the ledger cannot be read or written.
+pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
+    let (mut places, _) = destinations(&session.desk.home)?;
+    places.retain(|place| place.to.ground().is_some());
+    let mut unknown = Unknown::find(session, &[], &places)?;
+    // What is revoked is known by its serial number, and waits for the publication.
+    unknown.revocations.clear();
+    let certificates = unknown.certificates.clone();
+    let facts = unknown.facts(session)?;
+    session.commit(facts)?;
+    Ok(certificates)
+}
+
+/// Notes that recovered certificates are to stay: a device's, or exactly one. Returns those that it was said of.
+///
+/// # Errors
+/// Where there is none of that name, or it cannot be recorded.
+pub fn keep(session: &mut Session<'_>, whom: &super::Whom) -> Result<Vec<Record>, OperateError> {
+    let mut records = match whom {
+        super::Whom::Device(address) => session.store.device(address)?,
+        super::Whom::Certificate(serial) => session.store.record(serial)?.into_iter().collect(),
+    };
+    let now = session.now;
+    records.retain(|record| is_undecided(record) && record.status(now).accepted());
+    if records.is_empty() {
+        return Err(OperateError::NothingRecovered(whom.clone()));
+    }
+    let kept = records.iter().map(|record| Fact::Kept {
+        serial: record.serial,
+    });
+    session.commit(kept.collect())?;
+    Ok(records)
+}
+
+/// Whether nobody has said yet what is to become of a recovered certificate.
+pub fn is_undecided(record: &Record) -> bool {
+    match record.known_by {
+        KnownBy::List { kept } => !kept,
+        KnownBy::Issuance => false,
+    }
+}
+
+/// What an operator hands in to be taken in: halves of a publication, as a server has fetched them, and CRLs.
+#[derive(Default)]
+pub struct Sources {
+    pub(super) places: Vec<Place>,
+    pub(super) crls: Vec<Standing>,
+}
+
+impl Sources {
+    /// Reads what is at each path: a CRL, one half of a publication, or a directory with both.
+    ///
+    /// # Errors
+    /// Where there is nothing of this PKI.
+    pub fn read<'p>(home: &Home, paths: impl IntoIterator<Item = &'p Path>) -> Result<Self, OperateError> {
+        let mut sources = Self::default();
+        for path in paths {
+            let found = if path.is_dir() {
+                sources.take_directory(home, path)?
+            } else {
+                sources.take_crls(home, path)?
+            };
+            if !found {
+                return Err(OperateError::NothingToReconcile(Shown(path.to_owned())));
+            }
+        }
+        Ok(sources)
+    }
+
+    fn take_directory(&mut self, home: &Home, path: &Path) -> Result<bool, OperateError> {
+        // What a fetch has put in place is a link.
+        let path = path.canonicalize().map_err(disk::failed("located", path))?;
+        let mut found = false;
+        for area in [Area::Server, Area::Public] {
+            for directory in [path.clone(), path.join(area.word())] {
+                if !directory.is_dir() {
+                    continue;
+                }
+                let location = Location::Directory(directory);
+                let to = Destination::open(area, &location, &Access::default(), None, home.chain())?;
+                if to.manifest()?.is_some_and(|manifest| manifest.area == area) {
+                    found = true;
+                    self.places.push(Place {
+                        to,
+                        role: Role::Source,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// One in DER, or those of a PEM file.
+    fn take_crls(&mut self, home: &Home, path: &Path) -> Result<bool, OperateError> {
+        let octets = disk::read_given(path, LONGEST_CRL)?;
+        let crls = match octets.first() {
+            Some(0x30) => vec![octets],
+            // What is none is told below.
+            Some(_) | None => pem::decode_all(pem::CRL, &octets).unwrap_or_default(),
+        };
+        let before = self.crls.len();
+        for der in crls {
+            let of = authorities(home)
+                .find_map(|(authority, issuer)| Standing::of(authority, issuer, der.clone()));
+            self.crls.extend(of);
+        }
+        Ok(self.crls.len() > before)
+    }
+}
+
+/// What a published CRL revokes and the ledger does not: after a restore from an old backup a lost phone stays locked out.
+fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, OperateError> {
+    let mut facts = Vec::new();
+    let mut seen = HashSet::new();
+    for standing in published {
+        let Ok(crl) = Crl::parse(&standing.der) else {
+            continue;
+        };
+        let known = session.store.revoked(standing.authority, None)?;
+        let mut known = known.iter().map(|revocation| revocation.serial).peekable();
+        for entry in crl.entries() {
+            let entry = entry.map_err(AuthorityError::X509)?;
+            while known.next_if(|serial| *serial < entry.serial).is_some() {}
+            if known.peek() != Some(&entry.serial) && seen.insert(entry.serial) {
+                facts.extend(adopted(session, standing.authority, entry)?);
+            }
+        }
+    }
+    Ok(facts)
+}
+
+fn adopted(
+    session: &Session<'_>,
+    authority: Authority,
+    entry: Revocation,
+) -> Result<Option<Fact>, OperateError> {
+    let (serial, reason, since) = (entry.serial, entry.reason, Some(entry.at));
+    Ok(match authority {
+        // Its CAs are not taken back one by one.
+        Authority::Root => None,
+        Authority::Issuing if session.store.revocation(&serial)?.is_some() => None,
+        Authority::Issuing => Some(Fact::Revoked {
+            serial,
+            address: address(session, &serial)?,
+            reason,
+            since,
+        }),
+        Authority::Servers => Some(Fact::ServerRevoked {
+            serial,
+            host: session.store.certified(&serial)?.map(|(host, _)| host),
+            reason,
+            since,
+        }),
+    })
+}
+
+fn address(session: &Session<'_>, serial: &Serial) -> Result<Option<Address>, OperateError> {
+    Ok(session.store.record(serial)?.map(|record| record.address))
+}
+
+fn revoked(fact: &Fact) -> Option<Serial> {
+    if let Fact::Revoked { serial, .. } = fact {
+        Some(*serial)
+    } else {
+        None
+    }
+}

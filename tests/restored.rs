@@ -1,0 +1,471 @@
+//! A home that was restored from an older backup: nobody gets in again by it, and whoever servers accept can be revoked.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use support::{Finished, Home, cheap, copy_of, files_below, finish, need};
+
+/// A home that publishes both halves outside, and whose alice has a phone.
+fn published() -> Home {
+    let home = cheap();
+    home.configure_table(&table(&home, "web"));
+    home.run(&["publish", "-q"]);
+    issue(&home, "alice", &[]);
+    home
+}
+
+fn table(home: &Home, place: &str) -> String {
+    let place = home.path(place);
+    format!(
+        "[[publish]]\npublic = '{0}/public'\nserver = '{0}/server'\n",
+        place.display()
+    )
+}
+
+/// Issues, and gives the serial number.
+#[track_caller]
+fn issue(home: &Home, address: &str, more: &[&str]) -> String {
+    let passphrases = format!("passphrase-{}", std::fs::read_dir(home.path("")).unwrap().count());
+    let mut arguments = vec!["issue", address, "--bundle-passphrase-out", &passphrases];
+    arguments.extend(["--out", "out", "--json"]);
+    arguments.extend(more);
+    home.run(&arguments).json()["serial"].as_str().unwrap().to_owned()
+}
+
+/// Puts the home of a copy into the place of this one's.
+fn restore(home: &Home, backup: &Home) {
+    std::fs::remove_dir_all(home.home()).unwrap();
+    finish(
+        support::program("cp")
+            .arg("-a")
+            .arg(backup.home())
+            .arg(home.home()),
+        b"",
+    )
+    .ok();
+}
+
+fn read(home: &Home, file: &str) -> String {
+    std::fs::read_to_string(home.path(file)).unwrap()
+}
+
+/// Every file below a directory with its content.
+fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = files_below(directory);
+    let content = |file: String| (file.clone(), std::fs::read(directory.join(&file)).unwrap());
+    files.into_iter().map(content).collect()
+}
+
+/// What doctor says by this code.
+fn found(home: &Home, code: &str) -> Vec<serde_json::Value> {
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").json();
+    let findings = said["findings"].as_array().unwrap().clone();
+    findings
+        .into_iter()
+        .filter(|finding| finding["code"] == code)
+        .collect()
+}
+
+/// The command is refused, and the ledger as it was.
+#[track_caller]
+fn refused(home: &Home, arguments: &[&str]) -> Finished {
+    let before = read(home, "home/ledger.jsonl");
+    let said = finish(&mut home.pki(arguments), b"").exits(1);
+    assert_eq!(read(home, "home/ledger.jsonl"), before, "{said}");
+    said
+}
+
+#[test]
+fn what_servers_accept_and_the_ledger_has_lost_is_taken_in_before_it_is_written_over() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let backup = copy_of(&home);
+    let late = issue(&home, "late", &[]);
+    restore(&home, &backup);
+    assert!(
+        found(&home, "publication-behind")[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains(&late)
+    );
+
+    let said = home.run(&["publish", "--json"]);
+    assert_eq!(said.json()["recovered"], serde_json::json!([late]));
+    assert!(said.stderr.contains(&format!("{late} of late/phone")), "{said}");
+    // Listed as it stood.
+    assert!(read(&home, "web/server/allowed.map").contains(&late));
+    let listed = home.run(&["list", "--employee", "late", "--json"]).json();
+    assert_eq!(listed["devices"][0]["status"], "valid");
+    let shown = home.run(&["show", "late", "--json"]).json();
+    assert_eq!(
+        (&shown["serial"], &shown["kept"]),
+        (&late.clone().into(), &false.into())
+    );
+
+    // An error until somebody decides, and no basis for another certificate.
+    let finding = &found(&home, "recovered")[0];
+    assert_eq!(finding["severity"], "error");
+    assert!(finding["message"].as_str().unwrap().contains(&late), "{finding}");
+    for arguments in [
+        &["renew", "late", "--bundle-passphrase-out", "x"][..],
+        &["show", "late", "--pem"],
+    ] {
+        let said = refused(&home, arguments);
+        assert!(said.stderr.contains("pki issue late/phone"), "{said}");
+    }
+    assert!(!home.path("x").exists());
+
+    home.run(&["revoke", "late", "--yes", "-q"]);
+    assert!(found(&home, "recovered").is_empty());
+    assert!(read(&home, "web/server/revoked.map").contains(&late));
+    assert!(!read(&home, "web/server/allowed.map").contains(&late));
+}
+
+#[test]
+fn a_lost_certificate_is_revoked_by_name_without_a_publication_before_it() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let backup = copy_of(&home);
+    let phone = issue(&home, "late", &[]);
+    let tablet = issue(&home, "alice/tablet", &[]);
+    for (arguments, serial) in [
+        (&["revoke", "late", "--yes"][..], &phone),
+        (&["revoke", phone.as_str(), "--yes"], &phone),
+        (&["offboard", "late", "--confirm", "late"], &phone),
+        (&["offboard", "alice", "--confirm", "alice"], &tablet),
+    ] {
+        let again = copy_of(&home);
+        restore(&again, &backup);
+        // The places of the copy are its own.
+        let text = read(&again, "home/pki.toml");
+        let [theirs, own] = [&home, &again].map(|home| home.path("").display().to_string());
+        std::fs::write(again.home().join("pki.toml"), text.replace(&theirs, &own)).unwrap();
+        let said = again.run(arguments);
+        assert!(read(&again, "web/server/revoked.map").contains(serial), "{said}");
+        assert!(!read(&again, "web/server/allowed.map").contains(serial), "{said}");
+        assert!(
+            read(&again, "web/public/crl/issuing.pem").contains("X509 CRL"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_recovered_certificate_is_kept_by_name_or_replaced() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let backup = copy_of(&home);
+    let late = issue(&home, "late", &[]);
+    restore(&home, &backup);
+    home.run(&["publish", "-q"]);
+    let kept = copy_of(&home);
+    kept.run(&["publish", "--keep", "late", "-q"]);
+    assert!(found(&kept, "recovered").is_empty());
+    assert_eq!(kept.run(&["show", &late, "--json"]).json()["kept"], true);
+    for nothing in ["late", "alice", &late, "nobody"] {
+        refused(&kept, &["publish", "--keep", nothing]);
+    }
+    // A new one takes its place, and the old one is still to be decided on: somebody has its key.
+    let new = issue(&home, "late", &[]);
+    assert_eq!(found(&home, "recovered").len(), 1);
+    home.run(&["revoke", "late", "--yes", "-q"]);
+    let revoked = read(&home, "web/server/revoked.map");
+    assert!(revoked.contains(&late) && revoked.contains(&new), "{revoked}");
+}
+
+/// Numbers follow the time: a place that was away has an older list than the ledger, and names somebody all the same.
+#[test]
+fn lists_are_compared_by_what_they_say_and_not_by_their_number() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let backup = copy_of(&home);
+    let late = issue(&home, "late", &[]);
+    restore(&home, &backup);
+    std::fs::rename(home.path("web"), home.path("away")).unwrap();
+    issue(&home, "eve", &[]);
+    issue(&home, "eric", &[]);
+    std::fs::remove_dir_all(home.path("web")).unwrap();
+    std::fs::rename(home.path("away"), home.path("web")).unwrap();
+    let number = |place: &str| {
+        let text = read(&home, &format!("{place}/server/manifest.json"));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["number"].as_u64()
+    };
+    assert!(number("web") < number("home"));
+    let said = home.run(&["publish", "--json"]).json();
+    assert_eq!(said["recovered"], serde_json::json!([late]));
+}
+
+#[test]
+fn a_renewal_that_was_lost_takes_the_place_of_what_the_ledger_knows_and_can_be_renewed() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let old = home.serial_of("alice/phone");
+    let backup = copy_of(&home);
+    let renew = |passphrase: &str| {
+        let arguments = [
+            "renew",
+            "alice",
+            "--out",
+            "out",
+            "--bundle-passphrase-out",
+            passphrase,
+            "--json",
+        ];
+        home.run(&arguments).json()["serial"].as_str().unwrap().to_owned()
+    };
+    let new = renew("second");
+    restore(&home, &backup);
+    home.run(&["publish", "-q"]);
+    let status = |serial: &str| home.run(&["show", serial, "--json"]).json()["status"].clone();
+    assert_eq!(
+        (status(&old), status(&new)),
+        ("superseded".into(), "valid".into())
+    );
+    renew("third");
+    assert_eq!(
+        (status(&old), status(&new)),
+        ("superseded".into(), "superseded".into())
+    );
+}
+
+#[test]
+fn who_was_offboarded_comes_back_by_no_list() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let backup = copy_of(&home);
+    let tablet = issue(&home, "alice/tablet", &[]);
+    restore(&home, &backup);
+    // Where the list is out of reach when she is offboarded.
+    std::fs::rename(home.path("web"), home.path("away")).unwrap();
+    home.run(&["offboard", "alice", "--confirm", "alice", "-q"]);
+    std::fs::remove_dir_all(home.path("web")).unwrap();
+    std::fs::rename(home.path("away"), home.path("web")).unwrap();
+    home.run(&["publish", "-q"]);
+    assert!(read(&home, "web/server/revoked.map").contains(&tablet));
+    assert!(!read(&home, "web/server/allowed.map").contains(&tablet));
+}
+
+/// As servers that fetch: they refuse what knows less, and what they have in place brings the home up to date.
+#[test]
+fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
+    if !need(&["openssl", "cp", "faketime"]) {
+        return;
+    }
+    let home = published();
+    let backup = copy_of(&home);
+    home.run(&["revoke", "alice", "--yes", "-q"]);
+    let late = issue(&home, "late", &[]);
+    std::fs::copy(home.home().join("root/root.crt"), home.path("root.crt")).unwrap();
+    let alice = home.serial_of("alice/phone");
+    let fetch = |half: &str| {
+        let (from, to) = (format!("web/{half}"), format!("fetched/{half}"));
+        finish(
+            &mut home.pki_at("+1h", &["fetch", &from, "--root", "root.crt", "--out", &to]),
+            b"",
+        )
+    };
+    for half in ["public", "server"] {
+        fetch(half).ok();
+    }
+    restore(&home, &backup);
+    std::fs::remove_dir_all(home.path("web")).unwrap();
+    // Later than all that was served: numbers are the Unix time at least.
+    let at = |arguments: &[&str]| finish(&mut home.pki_at("+1h", arguments), b"");
+    let said = at(&["issue", "eve", "--out", "out", "--bundle-passphrase-out", "eve"]).ok();
+    assert!(
+        said.stderr
+            .contains("web/public had been published to and was empty"),
+        "{said}"
+    );
+    assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
+    at(&["issue", "eva", "--out", "out", "--bundle-passphrase-out", "eva"]).ok();
+    assert!(read(&home, "web/server/allowed.map").contains(&alice));
+    for half in ["public", "server"] {
+        let before = content(&home.path(format!("fetched/{half}")));
+        let said = fetch(half).exits(1);
+        // Nothing new came into the public half, whose number has not moved on.
+        let why = if half == "server" {
+            &alice
+        } else {
+            "it is an older one"
+        };
+        assert!(said.stderr.contains(why), "{said}");
+        assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
+        assert_eq!(content(&home.path(format!("fetched/{half}"))), before);
+    }
+
+    // Each half by itself, both by the directory above, and the CRL in each form.
+    for (source, knows_late) in [
+        ("fetched/server", true),
+        ("fetched/public", false),
+        ("fetched", true),
+        ("fetched/public/crl/issuing.crl", false),
+        ("fetched/public/crl/bundle.pem", false),
+    ] {
+        let again = copy_of(&home);
+        let text = read(&again, "home/pki.toml");
+        let [theirs, own] = [&home, &again].map(|home| home.path("").display().to_string());
+        std::fs::write(again.home().join("pki.toml"), text.replace(&theirs, &own)).unwrap();
+        let before = content(&again.path("fetched"));
+        let said = finish(&mut again.pki_at("+1h", &["publish", "--reconcile", source]), b"").ok();
+        assert!(
+            read(&again, "web/server/revoked.map").contains(&alice),
+            "{source}: {said}"
+        );
+        assert!(
+            !read(&again, "web/server/allowed.map").contains(&alice),
+            "{source}: {said}"
+        );
+        assert_eq!(
+            read(&again, "web/server/allowed.map").contains(&late),
+            knows_late,
+            "{source}: {said}"
+        );
+        // What was handed in is read and not written.
+        assert_eq!(content(&again.path("fetched")), before);
+        for half in ["public", "server"] {
+            let (from, to) = (format!("web/{half}"), format!("fetched/{half}"));
+            let arguments = ["fetch", &from, "--root", "root.crt", "--out", &to];
+            finish(&mut again.pki_at("+1h", &arguments), b"").ok();
+        }
+    }
+}
+
+#[test]
+fn what_is_no_publication_of_this_pki_is_not_taken_in() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let other = Home::bare();
+    other.configure_table(&table(&other, "web"));
+    other.run(&["publish", "-q"]);
+    finish(
+        support::program("cp")
+            .arg("-a")
+            .arg(other.path("web"))
+            .arg(home.path("theirs")),
+        b"",
+    )
+    .ok();
+    std::fs::create_dir(home.path("empty")).unwrap();
+    home.write_private("text", "no CRL\n");
+    home.write_private("nothing", "");
+    for source in [
+        "theirs",
+        "theirs/server",
+        "theirs/public/crl/issuing.crl",
+        "theirs/public/crl/bundle.pem",
+        "empty",
+        "text",
+        "nothing",
+        "home/root/root.crt",
+        "web/server/revoked.map",
+    ] {
+        let said = refused(&home, &["publish", "--reconcile", source]);
+        assert!(
+            said.stderr
+                .contains(&format!("{source} holds no publication and no CRL")),
+            "{said}"
+        );
+    }
+    refused(&home, &["publish", "--reconcile", "not-there"]);
+    home.run(&["publish", "--reconcile", "web"]);
+}
+
+/// Signs a manifest again, by another CA of the same root, as a successor would.
+fn sign_by_successor(home: &Home, place: &str) {
+    let script = r#"
+        openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout s.key -subj "/CN=Successor" -out s.csr
+        printf 'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign,digitalSignature\n' > s.ext
+        printf 'extendedKeyUsage=clientAuth\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n' >> s.ext
+        openssl x509 -req -in s.csr -CA home/root/root.crt -CAkey home/root/root.key -passin file:root-passphrase -days 900 \
+            -extfile s.ext -outform der -out s.der
+    "#;
+    if !home.path("s.der").exists() {
+        home.foreign("sh", &["-e", "-c", script]).ok();
+    }
+    let json = read(home, &format!("{place}/manifest.json"));
+    let mut manifest: serde_json::Value = serde_json::from_str(&json).unwrap();
+    manifest["number"] = (manifest["number"].as_u64().unwrap() + 1_000_000).into();
+    let text = manifest.to_string();
+    let x5c = [BASE64.encode(&std::fs::read(home.path("s.der")).unwrap())];
+    let header = serde_json::json!({ "alg": "ES256", "typ": "pki-manifest+jws", "x5c": x5c }).to_string();
+    let signed = [&header, &text]
+        .map(|part| BASE64URL_NOPAD.encode(part.as_bytes()))
+        .join(".");
+    std::fs::write(home.path("signed"), &signed).unwrap();
+    home.foreign(
+        "openssl",
+        &["dgst", "-sha256", "-sign", "s.key", "-out", "signature", "signed"],
+    )
+    .ok();
+    let der = std::fs::read(home.path("signature")).unwrap();
+    let signature = p256::ecdsa::Signature::from_der(&der).unwrap();
+    let signature = BASE64URL_NOPAD.encode(&signature.to_bytes());
+    std::fs::write(home.path(format!("{place}/manifest.json")), text).unwrap();
+    std::fs::write(
+        home.path(format!("{place}/manifest.jws")),
+        format!("{signed}.{signature}"),
+    )
+    .unwrap();
+}
+
+#[test]
+fn where_another_ca_of_the_root_publishes_nothing_is_written() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    for place in ["web/server", "web/public"] {
+        sign_by_successor(&home, place);
+    }
+    let before = content(&home.path("web"));
+    for arguments in [
+        &["issue", "bob", "--out", "out", "--bundle-passphrase-out", "bob"][..],
+        &["publish"],
+        &["revoke", "alice", "--yes"],
+        &["publish"],
+    ] {
+        let said = finish(&mut home.pki(arguments), b"").exits(5);
+        assert!(
+            said.stderr.contains("Successor") && said.stderr.contains("web/public"),
+            "{said}"
+        );
+        assert_eq!(content(&home.path("web")), before, "{said}");
+    }
+    let findings = found(&home, "other-ca");
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    // The home's own half says what the ledger does.
+    assert!(read(&home, "home/server/revoked.map").contains(" 1;"));
+}
+
+/// Another half in the same place is as it was: one is not kept back by the other.
+#[test]
+fn a_half_that_is_this_homes_is_published_beside_one_that_is_not() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    sign_by_successor(&home, "web/public");
+    let alice = home.serial_of("alice/phone");
+    finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    assert!(read(&home, "web/server/revoked.map").contains(&alice));
+}
