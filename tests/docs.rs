@@ -93,6 +93,11 @@ fn the_how_to_of_servers_that_fetch_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_a_restored_home_runs_as_written() {
+    run_page("docs/how-to/restore.md");
+}
+
+#[test]
 fn the_how_to_of_the_offline_root_runs_as_written() {
     run_page("docs/how-to/offline-root.md");
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pki::authority::{Issuing, Root};
+use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
 use pki::key::{Passphrase, SoftwareKey};
 use pki::model::lifecycle::Holder;
@@ -179,6 +180,32 @@ impl Company {
             crl.terms().number,
             crl.entries().map(|entry| entry.unwrap().serial).collect(),
         )
+    }
+
+    /// What a server's timer does, for one half.
+    fn fetch(&self, half: &str) -> Result<Fetched, Stopped> {
+        let source = SourceName::Directory(self.path().join(half));
+        let (root, out) = (
+            self.directory.path().join("root.crt"),
+            self.directory.path().join("srv"),
+        );
+        std::fs::copy(self.path().join("root/root.crt"), &root).unwrap();
+        fetch::fetch(&Order {
+            source: &source,
+            root: &root,
+            out: &out.join(half),
+            area: None,
+            group: None,
+            ca: None,
+            resolve: &[],
+            root_crl: None,
+            confirmed: &[],
+            exec: None,
+            wait: Duration::from_secs(5),
+            timeout: Duration::from_secs(60),
+            is_trial: false,
+            now: clock(),
+        })
     }
 
     fn backup(&self, name: &str) {
@@ -584,4 +611,45 @@ fn a_device_that_has_ended_by_a_wrong_clock_is_revoked_all_the_same() {
     company.publish_with(ClockPolicy::Confirmed).unwrap();
     assert_eq!(company.status(&lost), Status::Revoked);
     assert_eq!(company.crl().1, [lost]);
+}
+
+/// Certificates of 8 to 90 days come and end, some are revoked, and some servers come by every day and some once in three weeks.
+#[test]
+fn a_year_of_honest_history_is_fetched_without_a_refusal() {
+    let company = Company::found();
+    let mut left = 0;
+    let mut last = 0;
+    for day in (0..400_i64).step_by(2) {
+        let employee = format!("e{day}");
+        if day % 6 != 0 {
+            let mut request = company.request(&format!("{employee}/phone"));
+            request.days = Some(8 + day % 83);
+            company
+                .carry_out(&request, Intent::Single(Leavers::LockedOut))
+                .unwrap();
+            if day % 10 < 6 {
+                company.revoke(&format!("{employee}/phone"));
+            }
+        }
+        if day % 60 == 58 {
+            // As an operator who takes the root out of its safe from time to time.
+            let desk = company.desk();
+            let mut session = desk.session(ClockPolicy::Strict).unwrap();
+            operate::sign_root_crl(&mut session, &company.root).unwrap();
+        }
+        company.publish();
+        let entries = company.crl().1.len();
+        left += usize::from(entries < last);
+        last = entries;
+        for half in ["public", "server"] {
+            if half == "public" || day % 22 == 20 {
+                let fetched = company
+                    .fetch(half)
+                    .unwrap_or_else(|stopped| panic!("day {day}, {half}: {}", stopped.error));
+                assert_eq!(fetched.unproven, Unproven::default(), "day {day}");
+            }
+        }
+        pass(Span::days(2));
+    }
+    assert!(left > 5, "hardly anything has left the CRL: {left}");
 }

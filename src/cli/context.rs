@@ -323,6 +323,8 @@ impl Context {
             self.ui.warn(format!(
                 "{place} had been published to and was empty: it has what the ledger knows"
             ));
+        }
+        if !published.emptied.is_empty() {
             self.ui.hint(
                 "if the home was restored from a backup, run `pki publish --reconcile DIR` with what a server has fetched: it may know more",
             );

@@ -46,8 +46,15 @@ pub struct Destination {
     /// Who vouches for the signer, and for a successor.
     root: Certificate,
     place: Place,
-    /// The last signed manifest that was read, and what it says if it is ours: verifying takes longer than reading.
-    said: RefCell<Option<(Vec<u8>, Option<Vec<u8>>)>>,
+    /// The last signed manifest that was verified: verifying takes longer than reading.
+    verified: RefCell<Option<Verified>>,
+}
+
+/// A signed manifest, and what it says if it is ours.
+#[derive(Debug)]
+struct Verified {
+    jws: Vec<u8>,
+    said: Option<Vec<u8>>,
 }
 
 /// The kinds of place.
@@ -106,7 +113,7 @@ impl Destination {
             signer: chain.issuing().public_key().clone(),
             root: chain.root().clone(),
             place,
-            said: RefCell::default(),
+            verified: RefCell::default(),
         })
     }
 
@@ -176,15 +183,16 @@ impl Destination {
 
     /// What a signed manifest says, where it is ours.
     fn said(&self, jws: &[u8]) -> Option<Vec<u8>> {
-        let mut last = self.said.borrow_mut();
-        match &*last {
-            Some((known, said)) if known == jws => said.clone(),
-            Some(_) | None => {
-                let said = said(&self.signer, jws);
-                *last = Some((jws.to_owned(), said.clone()));
-                said
-            }
+        let mut last = self.verified.borrow_mut();
+        if let Some(known) = last.as_ref().filter(|known| known.jws == jws) {
+            return known.said.clone();
         }
+        let said = said(&self.signer, jws);
+        *last = Some(Verified {
+            jws: jws.to_owned(),
+            said: said.clone(),
+        });
+        said
     }
 
     /// The octets of the manifest in both forms, where both are there.
@@ -276,12 +284,22 @@ impl Destination {
         match &self.place {
             Place::Folder(folder) => folder.write(files, manifest, jws),
             Place::Bucket(bucket) => {
+                // Another CA may have published there since it was looked at.
+                let other = RefCell::new(None);
                 let number_of = |jws: &[u8]| {
-                    let text = said(&self.signer, jws)?;
+                    let Some(text) = said(&self.signer, jws) else {
+                        let vouched = vouched(Manifest::TYPE, jws, &self.root)?;
+                        other.replace(Some(vouched));
+                        return Some(u64::MAX);
+                    };
                     let manifest: Manifest = serde_json::from_slice(&text).ok()?;
                     (manifest.area == self.area).then_some(manifest.number)
                 };
-                Ok(bucket.write(files, manifest, jws, number_of)?)
+                let written = bucket.write(files, manifest, jws, number_of);
+                match other.take() {
+                    Some(other) => Err(TargetError::OtherCa(other)),
+                    None => Ok(written?),
+                }
             }
         }
     }
