@@ -291,7 +291,7 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
     let said = at(&["issue", "eve", "--out", "out", "--bundle-passphrase-out", "eve"]).ok();
     assert!(
         said.stderr
-            .contains("web/public had been published to and was empty"),
+            .contains("web/public had been published to and had no publication"),
         "{said}"
     );
     assert!(said.stderr.contains("pki publish --reconcile"), "{said}");

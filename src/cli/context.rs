@@ -321,7 +321,7 @@ impl Context {
         self.tell_recovered(&recovered);
         for place in &published.emptied {
             self.ui.warn(format!(
-                "{place} had been published to and was empty: it has what the ledger knows"
+                "{place} had been published to and had no publication of this home any more: it has what the ledger knows"
             ));
         }
         if !published.emptied.is_empty() {

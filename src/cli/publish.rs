@@ -79,9 +79,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk()?;
     let mut policy = clock_policy(args.confirm.as_deref())?;
+    let scope = || -> Result<Scope<'_>, Failure> {
+        Ok(Scope {
+            only: args.target.as_deref(),
+            sources: Sources::read(&desk.home, args.reconcile.iter().map(PathBuf::as_path))?,
+        })
+    };
     if args.dry_run {
         let session = context.session(&desk, &mut policy)?;
-        let behind = operate::behind(&session)?;
+        let behind = operate::behind_sources(&session, scope()?.sources)?;
         match behind.as_slice() {
             [] => ui.say("nothing has changed"),
             reasons => reasons
@@ -92,12 +98,6 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     keep(&args.keep, context, &desk, &mut policy)?;
-    let scope = || -> Result<Scope<'_>, Failure> {
-        Ok(Scope {
-            only: args.target.as_deref(),
-            sources: Sources::read(&desk.home, args.reconcile.iter().map(PathBuf::as_path))?,
-        })
-    };
     let unlocked = if args.unlock {
         let keyring = args.issuing.unlock_all(&desk.home, ui)?;
         ui.say("the issuing key opens");

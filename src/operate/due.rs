@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::OperateError;
 use super::crl::{Current, current};
 use super::pins::{Standing, StandingPins};
-use super::places::{Failed, Place, destinations};
+use super::places::{Failed, Place, Role, destinations};
 use super::publication::own_places;
-use super::reconcile::Unknown;
+use super::reconcile::{Sources, Unknown};
 use super::session::Session;
 use super::standing::{self, Remembered, crl_path, published_crls, root_crl};
 use crate::disk::Shown;
@@ -85,9 +85,19 @@ pub(super) fn material<'a>(
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
 pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
+    behind_sources(session, Sources::default())
+}
+
+/// As [`behind`], of what is handed in, too.
+///
+/// # Errors
+/// As [`behind`].
+pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<String>, OperateError> {
     let home = &session.desk.home;
-    let (places, failed) = own_places(home)?;
-    let published = published_crls(home, &places)?;
+    let (mut places, failed) = own_places(home)?;
+    places.extend(sources.places);
+    let mut published = published_crls(home, &places)?;
+    published.extend(sources.crls);
     let unknown = Unknown::find(session, &published, &places)?;
     let seen = look(session, &places, &failed, published)?;
     let Some(devices) = seen.devices else {
@@ -122,7 +132,7 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
         .iter()
         .filter(|(_, error)| !matches!(error, TargetError::OtherCa(_)));
     reasons.extend(failed.map(|(place, error)| format!("{place}: {error}")));
-    for place in &places {
+    for place in places.iter().filter(|place| place.role != Role::Source) {
         if !place.is_staging() && losers.contains(&place.to.path) {
             reasons.push(format!(
                 "{}: {}",
