@@ -15,7 +15,7 @@ use super::manifest::{Area, Manifest};
 use super::pins::Pins;
 use super::statement::{said, signs};
 use super::stray::Stray;
-use crate::disk::{self, DiskError, Ground};
+use crate::disk::{self, DiskError, Spot};
 use crate::key::PublicKey;
 
 /// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.
@@ -72,7 +72,8 @@ pub enum TargetError {
 }
 
 impl Destination {
-    /// Opens a place: a directory, or the one in which it will be made. A bucket is not asked yet.
+    /// Looks for a place: a directory, or the one in which it will be made. A bucket is not asked yet. Nothing stays open: there may be
+    /// more places than a process may have open files.
     ///
     /// # Errors
     /// Where neither is there, or it cannot be opened.
@@ -95,10 +96,10 @@ impl Destination {
         })
     }
 
-    /// Where it is, if it is a directory.
-    pub fn ground(&self) -> Option<&Ground> {
+    /// What it is, if it is a directory.
+    pub fn spot(&self) -> Option<&Spot> {
         match &self.place {
-            Place::Folder(folder) => Some(folder.ground()),
+            Place::Folder(folder) => Some(folder.spot()),
             Place::Bucket(_) => None,
         }
     }

@@ -15,6 +15,7 @@ mod ground;
 mod index;
 mod kill;
 mod ledger;
+mod many;
 mod order;
 mod servers;
 mod state;
