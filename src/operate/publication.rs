@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::OperateError;
 use super::crl::{SignedCrl, next_number, sign_anew};
 use super::due::{Servers, look, material};
+use super::owed::{Following, Owed};
 use super::pins::Standing;
 use super::places::{Place, destinations};
 use super::session::Session;
@@ -35,10 +36,12 @@ pub struct Published {
     pub adopted: usize,
     /// Certificates that servers were told to accept, and that the ledger does not know.
     pub forgotten: Vec<Told>,
+    /// What is still to follow, from before, too.
+    pub(super) owed: Owed,
     /// The places beside the home that were written.
     pub changed: Vec<PathBuf>,
-    /// What pki.toml wants to be run now that they were.
-    pub commands: Vec<Vec<String>>,
+    /// What pki.toml wants to be run now that they were, or had been before and it failed.
+    pub commands: Vec<Following>,
     /// The places that could not be written.
     pub failed: Vec<(Shown, TargetError)>,
     /// Why servers do not take the root's CRL, where they do not.
@@ -164,6 +167,7 @@ pub fn refresh_at(
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());
     done.root_crl_end = Some(publication.root_crl_end());
+    done.owed = Owed::by(home);
     let mut numbers = session.store.last_publication()?;
     for area in [Area::Server, Area::Public] {
         let places: Vec<&Place> = places
@@ -175,7 +179,7 @@ pub fn refresh_at(
             Area::Public => &mut numbers.public,
             Area::Server => &mut numbers.server,
         };
-        match publish_area(&publication, area, &places, last, session.now, issuing, &mut done)? {
+        match publish_area(session, &publication, area, &places, last, issuing, &mut done)? {
             Key::Missing => return Ok(Refresh::NeedsKey),
             Key::Enough => {}
         }
@@ -198,15 +202,11 @@ pub fn refresh_at(
             targets,
         }])?;
     }
-    done.commands = commands(session.desk.home.config(), &done.changed);
+    let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
+    done.commands = done.owed.commands(session.desk.home.config(), |place| {
+        is_meant(place) && !is_behind(place)
+    });
     Ok(Refresh::Done(Box::new(done)))
-}
-
-/// The command of each table of which a place was written, in their order.
-fn commands(config: &Config, changed: &[PathBuf]) -> Vec<Vec<String>> {
-    let is_changed = |target: &&PublishTo| target.places().any(|place| changed.contains(&place.name()));
-    let tables = config.publish.iter().filter(is_changed);
-    tables.filter_map(|target| target.command.clone()).collect()
 }
 
 fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> {
@@ -228,11 +228,11 @@ enum Key {
 
 /// Writes one area to each of its places that does not have it.
 fn publish_area(
+    session: &Session<'_>,
     publication: &Publication,
     area: Area,
     places: &[&Place],
     last: &mut u64,
-    now: Time,
     issuing: Option<&Issuing>,
     done: &mut Published,
 ) -> Result<Key, OperateError> {
@@ -273,12 +273,12 @@ fn publish_area(
         (Some(statement), _) => statement,
         (None, None) => return Ok(Key::Missing),
         (None, Some(issuing)) => {
-            *last = next_number(Some(highest), now);
+            *last = next_number(Some(highest), session.now);
             let manifest = Manifest {
                 version: 1,
                 area,
                 number: *last,
-                made: now,
+                made: session.now,
                 valid_until: publication.valid_until(),
                 files: Manifest::list(files),
             };
@@ -287,6 +287,9 @@ fn publish_area(
             (text, jws)
         }
     };
+    let readers = behind.iter().filter(|place| !place.staging);
+    let readers = readers.map(|place| place.to.path.as_path());
+    done.owed.begin(&session.desk.home, readers)?;
     for place in behind {
         match place.to.write(files, &manifest, &jws) {
             Ok(()) if place.staging => {}

@@ -17,6 +17,7 @@ mod kill;
 mod ledger;
 mod many;
 mod order;
+mod owed;
 mod servers;
 mod state;
 mod together;
