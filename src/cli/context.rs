@@ -14,7 +14,7 @@ use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
-use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Published, Refresh, Session};
+use crate::operate::{self, ClockPolicy, Desk, Following, Keys, OperateError, Published, Refresh, Session};
 use crate::store::{Notice, Store};
 
 /// What every verb needs.
@@ -30,7 +30,7 @@ pub struct Context {
     /// Whether the state of the CRL was looked at.
     pub crl_told: Cell<bool>,
     /// The commands of pki.toml that are to follow what was published.
-    pub following: RefCell<Vec<Vec<String>>>,
+    pub following: RefCell<Vec<Following>>,
 }
 
 /// An employee, or one of her devices.
@@ -346,6 +346,15 @@ impl Context {
             self.ui.warn(format!("{place} was not published to: {error}"));
             self.ui.hint(place_remedy(error));
         }
+        for following in &published.commands {
+            let place = following.place();
+            if !published.changed.iter().any(|changed| changed == place) {
+                let place = place.display();
+                self.ui.say(format!(
+                    "the command of the [[publish]] of {place} is still to be run"
+                ));
+            }
+        }
         self.following
             .borrow_mut()
             .extend(published.commands.iter().cloned());
@@ -408,16 +417,31 @@ impl Context {
     /// Runs what is to follow a publication. Not under the lock: a command takes its time, and may be a `pki` itself.
     pub fn run_commands(&self) -> Exit {
         let mut exit = Exit::Done;
-        for command in self.following.take() {
-            if let Err(why) = self.run(&command) {
+        for following in self.following.take() {
+            let place = following.place().display();
+            if let Err(why) = self.run(&following.command) {
                 exit = Exit::Incomplete;
-                let words: Vec<String> = command.iter().map(|word| in_shell(word)).collect();
                 self.ui
-                    .warn(format!("the command of a [[publish]] failed: {why}"));
-                self.ui.hint(format!("mend it, then run it: {}", words.join(" ")));
+                    .warn(format!("the command of the [[publish]] of {place} failed: {why}"));
+                self.ui.hint(format!(
+                    "mend it, then run `pki publish`, which runs it again: {}",
+                    in_words(&following.command)
+                ));
+            } else if let Err(failure) = self.settle(&following) {
+                exit = Exit::Incomplete;
+                self.ui.warn(format!(
+                    "the command of the [[publish]] of {place} has done its work, which could not be written down: {}",
+                    failure.message
+                ));
+                self.ui.hint("run `pki publish`: it runs the command once more");
             }
         }
         exit
+    }
+
+    /// Writes down that a command has done its work.
+    fn settle(&self, following: &Following) -> Result<(), Failure> {
+        Ok(operate::settle(&self.desk()?, following)?)
     }
 
     /// Runs a command of pki.toml. What it says goes to stderr: stdout is for what was asked for.
@@ -437,6 +461,12 @@ impl Context {
             Err(error) => Err(format!("{program} could not be started: {error}")),
         }
     }
+}
+
+/// A command as a shell reads it.
+pub fn in_words(command: &[String]) -> String {
+    let words: Vec<String> = command.iter().map(|word| in_shell(word)).collect();
+    words.join(" ")
 }
 
 /// What names a certificate or a device on the command line.

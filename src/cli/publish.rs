@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::model::{Clock, Serial};
 use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Refresh, Scope, Sources, Whom};
 
-use super::context::{Context, Named};
+use super::context::{Context, Named, in_words};
 use super::failure::{Exit, Failure};
 use super::report::DryRun;
 use super::root::clock_policy;
@@ -87,14 +87,19 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     if args.dry_run {
         let session = context.session(&desk, &mut policy)?;
-        let behind = operate::behind_sources(&session, scope()?.sources)?;
-        match behind.as_slice() {
-            [] => ui.say("nothing has changed"),
-            reasons => reasons
-                .iter()
-                .for_each(|reason| ui.say(format!("would publish: {reason}"))),
+        let mut would = operate::behind_sources(&session, scope()?.sources)?;
+        would
+            .iter()
+            .for_each(|reason| ui.say(format!("would publish: {reason}")));
+        for following in operate::owed_commands(&desk.home) {
+            let command = format!("run {}", in_words(&following.command));
+            ui.say(format!("would {command}"));
+            would.push(command);
         }
-        ui.report(&DryRun::new(behind))?;
+        if would.is_empty() {
+            ui.say("nothing has changed");
+        }
+        ui.report(&DryRun::new(would))?;
         return Ok(Exit::Done);
     }
     keep(&args.keep, context, &desk, &mut policy)?;

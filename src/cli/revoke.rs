@@ -326,10 +326,12 @@ fn finish(
         ui.report(&DryRun::new(vec![would]))?;
         return Ok(Exit::Done);
     }
-    // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and publishing.
+    // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and publishing, or what was to
+    // follow failed.
     let publishes = !common.no_publish
         && (accepted > 0
             || verification.is_some()
+            || !operate::owed_commands(&desk.home).is_empty()
             || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
     let issuing: Option<Issuing> = if publishes {
         Some(unlock(&common, context, desk)?)

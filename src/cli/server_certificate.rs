@@ -120,7 +120,7 @@ pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
     let key = operate::open_key(&desk.home, &host, key.pin, &keyring.passphrase)?;
     let outbox = Outbox::open(&args.out, &desk.home)?;
-    let delivered = operate::write_request(&host, (role, &key), &outbox)?;
+    let delivered = operate::write_request(&desk, &server, (role, &key), &outbox)?;
     ui.say(format!(
         "the request for {host} is {}",
         delivered.certificate.display()

@@ -27,8 +27,16 @@ pub struct Directory {
 #[derive(Debug)]
 pub struct Ground {
     directory: Directory,
-    missing: Vec<OsString>,
+    spot: Spot,
+}
+
+/// What a directory is or will be, by whatever path, and without holding it open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// The lowest directory that is there on the way to it, and those above that, up to the root.
     lineage: Vec<Identity>,
+    /// The names below that are missing.
+    missing: Vec<OsString>,
 }
 
 /// Device and inode: what a directory is, by whatever path.
@@ -108,11 +116,11 @@ impl Ground {
             handle: Arc::new(here.into()),
             path: way,
         };
-        Ok(Self {
+        let spot = Spot {
             lineage: directory.lineage()?,
-            directory,
             missing: ahead,
-        })
+        };
+        Ok(Self { directory, spot })
     }
 
     /// The lowest directory that is there on the way to it.
@@ -122,7 +130,7 @@ impl Ground {
 
     /// The directory, if it is there.
     pub fn directory(&self) -> Option<&Directory> {
-        self.missing.is_empty().then_some(&self.directory)
+        self.spot.missing.is_empty().then_some(&self.directory)
     }
 
     /// Makes what is missing, the directory itself with `mode` and those above it with `above`, and opens it.
@@ -131,8 +139,8 @@ impl Ground {
     /// Where the system refuses, or something else has the name by now.
     pub fn ensure(&self, above: u32, mode: u32) -> Result<Directory, DiskError> {
         let mut directory = self.directory.clone();
-        for (i, name) in self.missing.iter().enumerate() {
-            let is_itself = i + 1 == self.missing.len();
+        for (i, name) in self.spot.missing.iter().enumerate() {
+            let is_itself = i + 1 == self.spot.missing.len();
             let below = directory.ensure_below(name, if is_itself { mode } else { above })?;
             directory.sync()?;
             directory = below;
@@ -140,7 +148,14 @@ impl Ground {
         Ok(directory)
     }
 
-    /// Whether this is the other one, or lies in it, by whatever path either was found.
+    /// What it is, by whatever path it was found.
+    pub fn spot(&self) -> &Spot {
+        &self.spot
+    }
+}
+
+impl Spot {
+    /// Whether this is the other one, or lies in it.
     pub fn is_within(&self, other: &Self) -> bool {
         let Some(itself) = other.lineage.first() else {
             return false;
@@ -150,6 +165,13 @@ impl Ground {
         } else {
             self.lineage.first() == Some(itself) && self.missing.starts_with(&other.missing)
         }
+    }
+
+    /// Whether this is what was there `before`, with nothing more than some of what was missing made since.
+    pub fn continues(&self, before: &Self) -> bool {
+        let made = self.lineage.len().checked_sub(before.lineage.len());
+        self.lineage.ends_with(&before.lineage)
+            && made.is_some_and(|made| before.missing.get(made..) == Some(&self.missing[..]))
     }
 }
 
@@ -438,13 +460,31 @@ mod tests {
     #[test]
     fn one_directory_by_two_paths_is_one() {
         let top = tempfile::tempdir().unwrap();
-        let at = |path: &str| Ground::find(&top.path().join(path), 2).unwrap();
+        let at = |path: &str| Ground::find(&top.path().join(path), 2).unwrap().spot;
         fs::create_dir_all(top.path().join("a/b")).unwrap();
         symlink("a", top.path().join("link")).unwrap();
         assert!(at("link").is_within(&at("a")) && at("a").is_within(&at("link")));
         assert!(at("link/b").is_within(&at("a")) && !at("a").is_within(&at("link/b")));
         assert!(at("link/new/c").is_within(&at("a/new")) && !at("a/new").is_within(&at("a/other")));
         assert!(!at("new").is_within(&at("a/new")));
+    }
+
+    #[test]
+    fn what_is_made_of_a_place_leaves_it_the_same_place() {
+        let top = tempfile::tempdir().unwrap();
+        let at = |path: &str| Ground::find(&top.path().join(path), 2).unwrap();
+        let before = at("a/b");
+        assert!(at("a/b").spot.continues(&before.spot));
+        fs::create_dir(top.path().join("a")).unwrap();
+        assert!(at("a/b").spot.continues(&before.spot));
+        before.ensure(0o755, 0o755).unwrap();
+        assert!(at("a/b").spot.continues(&before.spot));
+        assert!(!at("a").spot.continues(&before.spot) && !at("c/d").spot.continues(&before.spot));
+        let made = at("a/b").spot;
+        fs::rename(top.path().join("a/b"), top.path().join("a/old")).unwrap();
+        assert!(!at("a/b").spot.continues(&made));
+        fs::create_dir(top.path().join("a/b")).unwrap();
+        assert!(!at("a/b").spot.continues(&made));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod directory;
 mod versions;
 
-pub use directory::{Directory, Ground, Kind};
+pub use directory::{Directory, Ground, Kind, Spot};
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -239,8 +239,27 @@ pub fn sync_directory(path: &Path) -> Result<(), DiskError> {
         .map_err(failed("synced", path))
 }
 
-/// How many files are synced one by one before one call for their whole file system is quicker.
+/// How many files stay open until they are synced one by one. One call for their whole file system is quicker for more, and a process may
+/// not have many files open.
 const FEW: usize = 16;
+
+/// Writes private files beside their places, which are all in one directory.
+///
+/// # Errors
+/// Where one cannot be made or written.
+pub fn stage_many<'a>(
+    files: impl IntoIterator<Item = (&'a Path, &'a [u8])>,
+) -> Result<Vec<Staged>, DiskError> {
+    let mut all = Vec::new();
+    for (place, octets) in files {
+        let mut staged = Staged::write(place, PRIVATE_FILE, &[octets])?;
+        if all.len() >= FEW {
+            staged.file = None;
+        }
+        all.push(staged);
+    }
+    Ok(all)
+}
 
 /// Makes these files durable: one by one where they are few, else with one call for the file system of `directory`, which
 /// holds them all.
@@ -274,7 +293,8 @@ fn sync_file_system(_directory: &Path, files: &[Staged]) -> Result<(), DiskError
 /// A file that has been written beside its place and is not there yet. Dropped before it is, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Staged {
-    file: File,
+    /// None where it was closed: of many not each can stay open.
+    file: Option<File>,
     /// The directory in which both names are, where it is held by its handle.
     within: Option<Arc<File>>,
     beside: PathBuf,
@@ -312,26 +332,23 @@ impl Staged {
         let (directory, called) = at(within.as_ref(), &beside);
         let file = rustix::fs::openat(directory, called, flags, Mode::from_raw_mode(PRIVATE_FILE))
             .map_err(|errno| failed("created", &beside)(errno.into()))?;
+        let mut file = File::from(file);
         let mut staged = Self {
-            file: file.into(),
+            file: None,
             within,
             beside,
             place: place.to_owned(),
             moved: false,
         };
         for piece in pieces {
-            staged
-                .file
-                .write_all(piece.as_ref())
-                .map_err(failed("written", place))?;
+            file.write_all(piece.as_ref()).map_err(failed("written", place))?;
         }
         if mode != PRIVATE_FILE {
             // By its handle: whoever owns the directory could have put a link to another file in its place.
-            staged
-                .file
-                .set_permissions(fs::Permissions::from_mode(mode))
+            file.set_permissions(fs::Permissions::from_mode(mode))
                 .map_err(failed("given its mode", place))?;
         }
+        staged.file = Some(file);
         Ok(staged)
     }
 
@@ -340,7 +357,7 @@ impl Staged {
     /// # Errors
     /// Where the system refuses (the caller is not a member).
     pub fn set_group(&self, group: u32) -> Result<(), DiskError> {
-        std::os::unix::fs::fchown(&self.file, None, Some(group))
+        self.by_handle(|file| std::os::unix::fs::fchown(file, None, Some(group)))
             .map_err(failed("given to its group", &self.place))
     }
 
@@ -349,7 +366,18 @@ impl Staged {
     /// # Errors
     /// Where the system cannot.
     pub fn sync(&self) -> Result<(), DiskError> {
-        self.file.sync_all().map_err(failed("synced", &self.place))
+        self.by_handle(File::sync_all)
+            .map_err(failed("synced", &self.place))
+    }
+
+    /// Does something with the file itself, which is opened again where it was closed.
+    fn by_handle(&self, deed: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        if let Some(file) = &self.file {
+            return deed(file);
+        }
+        let (directory, beside, _) = self.names();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        deed(&rustix::fs::openat(directory, beside, flags, Mode::empty())?.into())
     }
 
     /// Where it will be.
@@ -482,6 +510,17 @@ pub fn create_private(place: &Path, octets: &[u8]) -> Result<(), DiskError> {
     staged.sync()?;
     staged.place_new()?;
     sync_directory(place.parent().unwrap_or(Path::new(".")))
+}
+
+/// Removes a file, if there is one. The directory is not synced.
+///
+/// # Errors
+/// Where it cannot be removed.
+pub fn remove_if_there(place: &Path) -> Result<(), DiskError> {
+    match fs::remove_file(place) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("removed", place)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Replaces a file as a whole, with exactly this mode.

@@ -22,6 +22,18 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "find out which home has the CA that publishes there, and let one of the two alone publish there",
         )
     }));
+    findings.extend(operate::owed_commands(&session.desk.home).iter().map(|owed| {
+        let (place, program) = (owed.place().display(), owed.command.first());
+        let program = program.map_or("", String::as_str);
+        Finding::new(
+            "command-owed",
+            Severity::Warning,
+            format!(
+                "{place} was written, and the command of its [[publish]], {program}, has not succeeded since"
+            ),
+            "mend what it does, then `pki publish`: it runs it again",
+        )
+    }));
     match operate::behind(session) {
         Ok(reasons) => findings.extend(reasons.into_iter().map(|reason| {
             Finding::new(

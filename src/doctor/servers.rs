@@ -23,6 +23,14 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
         findings.extend(keys(session, server));
         findings.extend(certificate(server, now));
     }
+    findings.extend(operate::owed_files(&session.desk.home).into_iter().map(|host| {
+        Finding::new(
+            "server-files",
+            Severity::Warning,
+            format!("a key or certificate of the server {host} was recorded, and its file was not written"),
+            format!("`pki server issue {host}`, or `pki server csr {host}` where another CA certifies it"),
+        )
+    }));
     match operate::pins_are_ahead(session) {
         Ok(false) => {}
         Ok(true) => findings.push(Finding::new(

@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 use super::OperateError;
 use super::outbox::{Outbox, with_extension};
+use super::owed::{delivered_at_last, record_and_deliver};
 use super::server::demand_active;
 use super::server_keys::{deliver, stem};
 use super::servers_ca::record_servers;
-use super::session::Session;
+use super::session::{Desk, Session};
 use super::whose_key::{KeyOf, demand_free_key};
 use crate::authority::{AuthorityError, Servers};
 use crate::disk::{self, Shown};
 use crate::key::{PublicKey, SoftwareKey, os_rng};
-use crate::model::server::{Certified, ServerDraft};
-use crate::model::{Fact, Host, Pin, Reason, Role, Serial};
+use crate::model::server::{Certified, Certifier, ServerCertificate, ServerDraft};
+use crate::model::{Fact, Host, Pin, Reason, Role, Serial, Server};
 use crate::x509::foreign::ForeignCertificate;
 use crate::x509::{pem, request};
 
@@ -41,10 +42,12 @@ pub struct Delivered {
 /// # Errors
 /// Where they cannot be written, or another file has the request's name.
 pub fn write_request(
-    host: &Host,
+    desk: &Desk,
+    server: &Server,
     (role, key): (Role, &SoftwareKey),
     outbox: &Outbox,
 ) -> Result<Delivered, OperateError> {
+    let host = &server.host;
     let text = request::create(Some(host), key).map_err(AuthorityError::X509)?;
     let stem = stem(outbox, host, key)?;
     let place = with_extension(&stem, "csr");
@@ -58,6 +61,11 @@ pub fn write_request(
         Role::Backup | Role::Retiring => None,
     };
     disk::replace(&place, 0o644, text.as_bytes())?;
+    // A certificate of our own that was not written is still to be.
+    let is_ours = |certificate: &ServerCertificate| certificate.issuer == Certifier::Own;
+    if role == Role::Active && !server.certificate().is_some_and(is_ours) {
+        delivered_at_last(desk, host)?;
+    }
     Ok(Delivered {
         certificate: place,
         key,
@@ -100,8 +108,8 @@ pub fn certify(
     outbox.prove(1)?;
     record_servers(session, servers.chain())?;
     let signed = servers.sign(&draft, public_key, &mut os_rng())?;
-    let certified = session.commit_server(signed)?;
-    let written = (|| {
+    let record = |session: &mut Session<'_>| session.commit_server(signed);
+    let (certified, key) = record_and_deliver(session, host, record, |certified| {
         let key = match key {
             CertifiedKey::Ours(key) => Some(deliver(&stem, key)?),
             CertifiedKey::Theirs(_) => None,
@@ -109,8 +117,7 @@ pub fn certify(
         let text = pem::encode(pem::CERTIFICATE, &certified.certificate) + &servers.chain().issuing().pem();
         disk::replace(&place, 0o644, text.as_bytes())?;
         Ok(key)
-    })();
-    let key = written.map_err(|why| OperateError::KeyUndelivered(host.clone(), Box::new(why)))?;
+    })?;
     let delivered = Delivered {
         certificate: place,
         key,

@@ -129,10 +129,7 @@ pub(super) fn put_in_place(
     stored: Option<Stored>,
 ) -> Result<(), OperateError> {
     let files = || ready.iter().flat_map(|ready| &ready.files);
-    let mut staged = Vec::new();
-    for (place, octets) in files() {
-        staged.push(Staged::write(place, disk::PRIVATE_FILE, &[octets])?);
-    }
+    let staged = disk::stage_many(files().map(|(place, octets)| (place.as_path(), octets.as_slice())))?;
     disk::sync_many(directory, &staged)?;
     // The passphrase first: a bundle that lies there without one is nobody's.
     stored.map(Stored::place).transpose()?;

@@ -1,7 +1,7 @@
 //! Where the publication goes: the home's own directories, and those that pki.toml names.
 
 use super::OperateError;
-use crate::disk::{self, Ground, Shown};
+use crate::disk::{self, Ground, Shown, Spot};
 use crate::home::Home;
 use crate::publish::{Access, Area, Destination, Location, TargetError};
 
@@ -76,11 +76,11 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
         }
     }
     // What is at hand is not kept waiting by what is far away.
-    places.sort_by_key(|place| place.to.ground().is_none());
-    let ground = Ground::find(&path, 0)?;
+    places.sort_by_key(|place| place.to.spot().is_none());
+    let own = Ground::find(&path, 0)?;
     let apart: Vec<_> = places
         .iter()
-        .map(|place| demand_apart(place, &places, &ground))
+        .map(|place| demand_apart(place, &places, own.spot()))
         .collect();
     let mut kept = Vec::new();
     for (place, apart) in places.into_iter().zip(apart) {
@@ -93,20 +93,20 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
 }
 
 /// What `pki.toml` says was held against itself already, as text. By links and mounts two paths can lead to one directory.
-fn demand_apart(place: &Place, all: &[Place], home: &Ground) -> Result<(), TargetError> {
+fn demand_apart(place: &Place, all: &[Place], home: &Spot) -> Result<(), TargetError> {
     if place.is_staging() {
         return Ok(());
     }
-    let Some(ground) = place.to.ground() else {
+    let Some(spot) = place.to.spot() else {
         return Ok(());
     };
-    if ground.is_within(home) || home.is_within(ground) {
+    if spot.is_within(home) || home.is_within(spot) {
         return Err(TargetError::Home);
     }
     let other = all
         .iter()
         .filter(|other| !std::ptr::eq(*other, place))
-        .find(|other| other.to.ground().is_some_and(|other| ground.is_within(other)));
+        .find(|other| other.to.spot().is_some_and(|other| spot.is_within(other)));
     match other {
         Some(other) => Err(TargetError::Shared(Shown(other.to.path.clone()))),
         None => Ok(()),

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::OperateError;
 use super::crl::{SignedCrl, next_number, sign_anew};
 use super::due::{Servers, look, material};
+use super::owed::{Following, Owed};
 use super::pins::Standing;
 use super::places::{Failed, Place, Role, destinations};
 use super::reconcile::{Sources, Unknown};
@@ -43,10 +44,12 @@ pub struct Published {
     pub recovered: Vec<Told>,
     /// Places that had a publication of this home and have none any more: they were lost, or the home is from an older backup.
     pub emptied: Vec<Shown>,
+    /// What is still to follow, from before, too.
+    pub(super) owed: Owed,
     /// The places beside the home that were written.
     pub changed: Vec<PathBuf>,
-    /// What pki.toml wants to be run now that they were.
-    pub commands: Vec<Vec<String>>,
+    /// What pki.toml wants to be run now that they were, or had been before and it failed.
+    pub commands: Vec<Following>,
     /// The places that could not be written.
     pub failed: Vec<(Shown, TargetError)>,
     /// Why servers do not take the root's CRL, where they do not.
@@ -189,6 +192,7 @@ pub fn refresh_within(
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());
     done.root_crl_end = Some(publication.root_crl_end());
+    done.owed = Owed::by(home);
     let mut numbers = numbers;
     for area in [Area::Server, Area::Public] {
         let places: Vec<&Place> = places
@@ -229,7 +233,10 @@ pub fn refresh_within(
             server_manifest: numbers.server_manifest.map(|sha256| HEXLOWER.encode(&sha256)),
         }])?;
     }
-    done.commands = commands(session.desk.home.config(), &done.changed);
+    let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
+    done.commands = done.owed.commands(session.desk.home.config(), |place| {
+        is_meant(place) && !is_behind(place)
+    });
     Ok(Refresh::Done(Box::new(done)))
 }
 
@@ -255,13 +262,6 @@ fn emptied(places: &[Place], published: &[String]) -> Vec<Shown> {
         .filter(was_published)
         .filter(|place| matches!(place.to.statement(), Ok(None)));
     empty.map(|place| Shown(place.to.path.clone())).collect()
-}
-
-/// The command of each table of which a place was written, in their order.
-fn commands(config: &Config, changed: &[PathBuf]) -> Vec<Vec<String>> {
-    let is_changed = |target: &&PublishTo| target.places().any(|place| changed.contains(&place.name()));
-    let tables = config.publish.iter().filter(is_changed);
-    tables.filter_map(|target| target.command.clone()).collect()
 }
 
 fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> {
@@ -363,6 +363,9 @@ fn publish_area(
             (text, jws)
         }
     };
+    let readers = behind.iter().filter(|place| !place.is_staging());
+    let readers = readers.map(|place| place.to.path.as_path());
+    done.owed.begin(&session.desk.home, readers)?;
     for place in behind {
         match place.to.write(files, &manifest, &jws) {
             Ok(()) if place.is_staging() => {}

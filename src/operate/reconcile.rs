@@ -131,7 +131,7 @@ impl Unknown {
 /// Where the ledger cannot be read or written.
 pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
     let (mut places, _) = destinations(&session.desk.home)?;
-    places.retain(|place| place.to.ground().is_some());
+    places.retain(|place| place.to.spot().is_some());
     let mut unknown = Unknown::find(session, &[], &places)?;
     // What is revoked is known by its serial number, and waits for the publication.
     unknown.revocations.clear();

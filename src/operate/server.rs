@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::OperateError;
 use super::due::demand_known_pins;
 use super::outbox::Outbox;
+use super::owed::record_and_deliver;
 use super::server_keys::{NewKey, deliver, stem};
 use super::session::Session;
 use super::whose_key::{KeyOf, demand_free_key};
@@ -52,14 +53,16 @@ pub fn add(
     for key in [active, backup] {
         key.keep(&session.desk.home, host)?;
     }
-    session.commit(vec![Fact::ServerAdded {
+    let added = Fact::ServerAdded {
         host: host.clone(),
         include_subdomains: subdomains == Subdomains::Included,
         active: active.pin(),
         origin: Origin::Made,
         backup: backup.pin(),
-    }])?;
-    deliver(&stem, &active.key).map_err(|why| OperateError::KeyUndelivered(host.clone(), Box::new(why)))
+    };
+    let record = |session: &mut Session<'_>| session.commit(vec![added]);
+    let ((), file) = record_and_deliver(session, host, record, |()| deliver(&stem, &active.key))?;
+    Ok(file)
 }
 
 /// What came of a certificate that was shown.
@@ -189,12 +192,14 @@ pub fn rotate(
     let stem = stem(outbox, host, backup)?;
     outbox.prove(1)?;
     next.keep(&session.desk.home, host)?;
-    session.commit(vec![Fact::ServerRotated {
+    let rotated = Fact::ServerRotated {
         host: host.clone(),
         backup: next.pin(),
         old_pin,
-    }])?;
-    deliver(&stem, backup).map_err(|why| OperateError::KeyUndelivered(host.clone(), Box::new(why)))
+    };
+    let record = |session: &mut Session<'_>| session.commit(vec![rotated]);
+    let ((), file) = record_and_deliver(session, host, record, |()| deliver(&stem, backup))?;
+    Ok(file)
 }
 
 /// Every app has had the time to learn the pin of the key in reserve.

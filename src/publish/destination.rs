@@ -17,7 +17,7 @@ use super::pins::Pins;
 use super::statement::{said, vouched};
 use super::stray::Stray;
 use crate::authority::Chain;
-use crate::disk::{self, DiskError, Ground};
+use crate::disk::{self, DiskError, Spot};
 use crate::key::PublicKey;
 use crate::x509::Certificate;
 
@@ -92,7 +92,8 @@ pub enum TargetError {
 }
 
 impl Destination {
-    /// Opens a place: a directory, or the one in which it will be made. A bucket is not asked yet.
+    /// Looks for a place: a directory, or the one in which it will be made. A bucket is not asked yet. Nothing stays open: there may be
+    /// more places than a process may have open files.
     ///
     /// # Errors
     /// Where neither is there, or it cannot be opened.
@@ -117,10 +118,10 @@ impl Destination {
         })
     }
 
-    /// Where it is, if it is a directory.
-    pub fn ground(&self) -> Option<&Ground> {
+    /// What it is, if it is a directory.
+    pub fn spot(&self) -> Option<&Spot> {
         match &self.place {
-            Place::Folder(folder) => Some(folder.ground()),
+            Place::Folder(folder) => Some(folder.spot()),
             Place::Bucket(_) => None,
         }
     }

@@ -12,7 +12,7 @@ use super::destination::TargetError;
 use super::file::File;
 use super::manifest::{Area, Manifest};
 use super::stray::{self, Stray};
-use crate::disk::{self, Directory, DiskError, Ground, Staged};
+use crate::disk::{self, Directory, DiskError, Ground, Spot, Staged};
 
 /// How many directories of a place are made where they are missing: `pki/public` in `/etc/nginx`. Where more is missing the rest
 /// is not what was meant, mostly because it is not mounted.
@@ -26,29 +26,39 @@ pub struct Folder {
     path: PathBuf,
     /// The group that may read it, by its number.
     group: Option<u32>,
-    /// The directory itself. All that happens in it goes by this handle: it may belong to a web server's account, and pki is
-    /// perhaps root.
-    ground: Ground,
+    /// The directory itself: the path must not lead to another one meanwhile.
+    spot: Spot,
 }
 
 impl Folder {
-    /// Opens the directory, or the one in which it will be made.
+    /// Looks for the directory, or the one in which it will be made.
     ///
     /// # Errors
     /// Where neither is there, or it cannot be opened.
     pub fn open(area: Area, path: PathBuf, group: Option<u32>) -> Result<Self, TargetError> {
-        let ground = Ground::find(&path, NEW)?;
+        let spot = Ground::find(&path, NEW)?.spot().clone();
         Ok(Self {
             area,
             path,
             group,
-            ground,
+            spot,
         })
     }
 
-    /// Where it is.
-    pub fn ground(&self) -> &Ground {
-        &self.ground
+    /// What it is.
+    pub fn spot(&self) -> &Spot {
+        &self.spot
+    }
+
+    /// Opens it, for one thing that is done in it: there may be more places than a process may hold open. All that happens in it goes by
+    /// this handle, for it may belong to a web server's account, and pki is perhaps root.
+    fn ground(&self) -> Result<Ground, DiskError> {
+        let ground = Ground::find(&self.path, NEW)?;
+        if ground.spot().continues(&self.spot) {
+            return Ok(ground);
+        }
+        let why = "something else was put in its place a moment ago";
+        Err(disk::failed("opened", &self.path)(io::Error::other(why)))
     }
 
     /// Whether it holds these files, open to whom they are for and to nobody else, and so the manifest.
@@ -56,7 +66,8 @@ impl Folder {
     /// # Errors
     /// Where it cannot be read.
     pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
-        let Some(directory) = self.ground.directory() else {
+        let ground = self.ground()?;
+        let Some(directory) = ground.directory() else {
             return Ok(false);
         };
         for file in files {
@@ -104,7 +115,8 @@ impl Folder {
     /// Where something else is there, or the system does not let it be read.
     pub fn read(&self, path: &str, longest: u64) -> Result<Option<Vec<u8>>, TargetError> {
         let (below, name) = split(path);
-        let Some(directory) = self.ground.directory() else {
+        let ground = self.ground()?;
+        let Some(directory) = ground.directory() else {
             return Ok(None);
         };
         match enter(directory, below)? {
@@ -118,16 +130,11 @@ impl Folder {
     /// # Errors
     /// Where it cannot.
     pub fn demand_writable(&self) -> Result<(), TargetError> {
-        let lowest = self.ground.lowest();
-        lowest.demand_writable()?;
+        let ground = self.ground()?;
+        ground.lowest().demand_writable()?;
         for below in ["crl", "ca", "pins"] {
-            if let Some(directory) = self
-                .ground
-                .directory()
-                .map(|d| d.below(below))
-                .transpose()?
-                .flatten()
-            {
+            let directory = ground.directory().map(|directory| directory.below(below));
+            if let Some(directory) = directory.transpose()?.flatten() {
                 directory.demand_writable()?;
             }
         }
@@ -139,7 +146,7 @@ impl Folder {
     /// # Errors
     /// Where it cannot be read.
     pub fn strays(&self, known: &BTreeSet<PathBuf>) -> Result<Vec<Stray>, TargetError> {
-        match self.ground.directory() {
+        match self.ground()?.directory() {
             Some(directory) => Ok(stray::find(directory, &self.path, known)?),
             None => Ok(Vec::new()),
         }
@@ -152,7 +159,9 @@ impl Folder {
     /// Where one cannot be written; before the first is in place nothing has changed.
     pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
         // Both halves may lie in one that is made above it, and a web server must get through to the public one.
-        let directory = self.ground.ensure(Area::Public.modes().0, self.area.modes().0)?;
+        let directory = self
+            .ground()?
+            .ensure(Area::Public.modes().0, self.area.modes().0)?;
         let mut directories = BTreeMap::from([("", directory)]);
         for (below, _) in files.iter().map(|file| split(file.path)) {
             if !directories.contains_key(below) {
@@ -240,8 +249,10 @@ mod tests {
         let octets = vec![7; 200_000];
         let file = File::new("file", Body::of(octets.clone()));
         let held = || {
-            let directory = folder.ground.directory().unwrap();
-            folder.holds_file(directory, "file", &file).unwrap()
+            let ground = folder.ground().unwrap();
+            folder
+                .holds_file(ground.directory().unwrap(), "file", &file)
+                .unwrap()
         };
         assert!(!held());
         folder.write(std::slice::from_ref(&file), b"{}", b"").unwrap();

@@ -432,11 +432,15 @@ fn a_command_that_fails_is_exit_5_and_told_as_it_can_be_run() {
     ));
     let said = again(&home, &["publish"]).exits(5);
     assert!(
-        said.stderr
-            .contains("the command of a [[publish]] failed: sh: exit status: 7"),
+        said.stderr.contains(&format!(
+            "the command of the [[publish]] of {place} failed: sh: exit status: 7"
+        )),
         "{said}"
     );
-    assert!(said.stderr.contains("run it: sh -c 'exit 7'"), "{said}");
+    assert!(
+        said.stderr.contains("which runs it again: sh -c 'exit 7'"),
+        "{said}"
+    );
     assert!(home.path("web/public/manifest.jws").exists());
 }
 

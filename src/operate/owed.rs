@@ -1,0 +1,196 @@
+//! What was begun outside of the home and is not done yet: commands of `[[publish]]` tables, and files of servers.
+//!
+//! It is written down before the first step and struck out after the last, so that a failure or a kill in between leaves it to the next
+//! `pki publish`, and to `pki doctor`. It is no part of the ledger, which says what is true and not what somebody was told: a home from an
+//! older backup has an old list, and does something once more, at worst.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::OperateError;
+use super::session::{Desk, Session};
+use crate::config::{Config, PublishTo};
+use crate::disk::{self, DiskError};
+use crate::home::Home;
+use crate::model::Host;
+
+/// The file in the home. Where nothing is owed there is none.
+const FILE: &str = "owed.json";
+/// The longest that is read.
+const LONGEST: u64 = 16 << 20;
+
+/// What is owed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Owed {
+    version: u32,
+    /// Places that were written, or begun, since the command of their table has last succeeded. Each has a mark of the last time, so that a
+    /// command that ends does not strike out what another process has written meanwhile.
+    #[serde(default)]
+    places: BTreeMap<PathBuf, String>,
+    /// Servers whose recorded key or certificate has not reached its file.
+    #[serde(default)]
+    servers: BTreeSet<Host>,
+}
+
+/// A command that is to follow what was published, and for which places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Following {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// The places, each with the mark of when it was last written.
+    places: BTreeMap<PathBuf, String>,
+}
+
+impl Following {
+    /// The first of the places.
+    pub fn place(&self) -> &Path {
+        self.places.keys().next().map_or(Path::new(""), PathBuf::as_path)
+    }
+}
+
+impl Owed {
+    /// What this home owes. Where the list cannot be read, every place is owed its command: once more does no harm, never does.
+    pub fn by(home: &Home) -> Self {
+        let path = home.path().join(FILE);
+        match disk::read(&path, LONGEST) {
+            Ok(octets) => serde_json::from_slice(&octets).unwrap_or_else(|_| Self::all(home.config())),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Self::default(),
+            Err(_) => Self::all(home.config()),
+        }
+    }
+
+    fn all(config: &Config) -> Self {
+        let places = config.publish.iter().flat_map(PublishTo::places);
+        Self {
+            places: places.map(|place| (place.name(), String::new())).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Writes down that these places are about to be written. Those without a command are owed nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn begin<'a>(
+        &mut self,
+        home: &Home,
+        places: impl Iterator<Item = &'a Path>,
+    ) -> Result<(), DiskError> {
+        let config = home.config();
+        let owed: Vec<&Path> = places.filter(|place| table_of(config, place).is_some()).collect();
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let mark = disk::random_name().map_err(disk::failed("named", home.path()))?;
+        let marked = owed.into_iter().map(|place| (place.to_owned(), mark.clone()));
+        self.places.extend(marked);
+        self.save(home)
+    }
+
+    /// The commands that are owed, in the order of their tables: for the places that are `meant`, and were written for all that is known.
+    pub fn commands(&self, config: &Config, is_meant: impl Fn(&Path) -> bool) -> Vec<Following> {
+        let following = |target: &PublishTo| {
+            let command = target.command.clone()?;
+            let places = target.places().filter_map(|place| {
+                let place = place.name();
+                let mark = self.places.get(&place).filter(|_| is_meant(&place))?;
+                Some((place, mark.clone()))
+            });
+            let places: BTreeMap<_, _> = places.collect();
+            (!places.is_empty()).then_some(Following { command, places })
+        };
+        config.publish.iter().filter_map(following).collect()
+    }
+
+    /// Writes the list, without what pki.toml has no command for any more.
+    fn save(&mut self, home: &Home) -> Result<(), DiskError> {
+        let path = home.path().join(FILE);
+        disk::sweep(&path);
+        self.version = 1;
+        self.places
+            .retain(|place, _| table_of(home.config(), place).is_some());
+        if self.places.is_empty() && self.servers.is_empty() {
+            return disk::remove_if_there(&path);
+        }
+        let text = serde_json::to_vec(self).expect("paths of pki.toml are text");
+        disk::replace(&path, disk::PRIVATE_FILE, &text)
+    }
+}
+
+/// The table with a command that has this place.
+fn table_of<'a>(config: &'a Config, place: &Path) -> Option<&'a PublishTo> {
+    let has = |target: &&PublishTo| {
+        target.command.is_some() && target.places().any(|location| location.name() == place)
+    };
+    config.publish.iter().find(has)
+}
+
+/// The commands that are owed by what was published before.
+pub fn owed_commands(home: &Home) -> Vec<Following> {
+    Owed::by(home).commands(home.config(), |_| true)
+}
+
+/// The servers whose recorded key or certificate has not reached its file.
+pub fn owed_files(home: &Home) -> Vec<Host> {
+    Owed::by(home).servers.into_iter().collect()
+}
+
+/// Strikes out a command that has succeeded. What was written since it began stays: another command follows that.
+///
+/// # Errors
+/// Where the home is busy for too long, or the list cannot be written. Then the command is run once more.
+pub fn settle(desk: &Desk, done: &Following) -> Result<(), OperateError> {
+    let home = &desk.home;
+    let _lock = home.lock(desk.patience, &desk.holder)?;
+    let mut owed = Owed::by(home);
+    owed.places
+        .retain(|place, mark| done.places.get(place) != Some(mark));
+    Ok(owed.save(home)?)
+}
+
+/// Records something of a server, and then writes the files that go by it. Where they are not written the home knows it.
+///
+/// # Errors
+/// Where it cannot be recorded; and [`OperateError::KeyUndelivered`].
+pub(super) fn record_and_deliver<'a, R, T>(
+    session: &mut Session<'a>,
+    host: &Host,
+    record: impl FnOnce(&mut Session<'a>) -> Result<R, OperateError>,
+    write: impl FnOnce(&R) -> Result<T, OperateError>,
+) -> Result<(R, T), OperateError> {
+    let home = &session.desk.home;
+    let mut owed = Owed::by(home);
+    let is_new = owed.servers.insert(host.clone());
+    let begun = owed.save(home).map_err(OperateError::from);
+    let recorded = begun.and_then(|()| record(session));
+    if recorded.is_err() && is_new {
+        strike_out(home, host);
+    }
+    let recorded = recorded?;
+    let written =
+        write(&recorded).map_err(|why| OperateError::KeyUndelivered(host.clone(), Box::new(why)))?;
+    strike_out(home, host);
+    Ok((recorded, written))
+}
+
+/// The files of a server that was recorded before are written now.
+///
+/// # Errors
+/// Where the home is busy for too long.
+pub(super) fn delivered_at_last(desk: &Desk, host: &Host) -> Result<(), OperateError> {
+    if Owed::by(&desk.home).servers.contains(host) {
+        let _lock = desk.home.lock(desk.patience, &desk.holder)?;
+        strike_out(&desk.home, host);
+    }
+    Ok(())
+}
+
+/// For the holder of the lock. What cannot be struck out is told once more.
+fn strike_out(home: &Home, host: &Host) {
+    let mut owed = Owed::by(home);
+    if owed.servers.remove(host) {
+        let _ = owed.save(home);
+    }
+}

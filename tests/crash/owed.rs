@@ -1,0 +1,227 @@
+//! What was begun outside of the home is known until it is done: after a failure and after a kill `doctor` names it, and `publish`
+//! finishes it.
+
+use std::path::PathBuf;
+
+use crate::ground::{DURABLE, refused_at_every_step, under_strace};
+use crate::state::kind;
+use crate::support::{
+    Finished, HOST, Home, ISSUING_PASSPHRASE, PKI, cheap, copy_of, files_below, finish, need, reseal,
+};
+
+/// A home that publishes its public half to `web/NAME` beside it and then has a shell run this, for each of these.
+fn publishing(home: Home, tables: &[(&str, &str)]) -> Home {
+    for (name, script) in tables {
+        std::fs::create_dir_all(home.path("web")).unwrap();
+        let place = home.path("web").join(name).display().to_string();
+        home.configure_table(&format!(
+            "[[publish]]\npublic = \"{place}\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n"
+        ));
+    }
+    home
+}
+
+fn run(home: &Home, arguments: &[&str]) -> Finished {
+    finish(&mut home.pki(arguments), b"")
+}
+
+fn ran(home: &Home) -> usize {
+    let lines = std::fs::read_to_string(home.path("ran")).unwrap_or_default();
+    lines.lines().count()
+}
+
+/// The messages of what `doctor` finds with this code.
+fn found(home: &Home, code: &str) -> Vec<String> {
+    let said = run(home, &["doctor", "--json"]).json();
+    let findings = said["findings"].as_array().unwrap().iter();
+    let of = findings.filter(|finding| finding["code"] == code);
+    of.map(|finding| finding["message"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn list(home: &Home) -> PathBuf {
+    home.home().join("owed.json")
+}
+
+#[test]
+fn a_command_that_fails_is_run_again_until_it_succeeds_and_then_no_more() {
+    let script = "test -e mended && echo >> ran";
+    let home = publishing(Home::staffed(), &[("public", script)]);
+    let failed = run(&home, &["revoke", "alice", "--yes"]).exits(5);
+    assert!(failed.stderr.contains("sh: exit status: 1"), "{failed}");
+    for arguments in [
+        &["publish"][..],
+        &["publish", "--no-input", "-q"],
+        &["revoke", "alice", "--yes"],
+        &["issue", "carol", "--bundle-passphrase-out", "carol"],
+    ] {
+        run(&home, arguments).exits(5);
+        let place = home.path("web/public").display().to_string();
+        let [said] = found(&home, "command-owed").try_into().unwrap();
+        assert!(said.starts_with(&place), "{said}");
+    }
+    let dry = run(&home, &["publish", "--dry-run"]).ok();
+    assert!(dry.stderr.contains("would run sh -c 'test -e mended"), "{dry}");
+    std::fs::write(home.path("mended"), "").unwrap();
+    let said = run(&home, &["publish"]).ok();
+    assert!(said.stderr.contains("is still to be run"), "{said}");
+    assert_eq!(ran(&home), 1);
+    assert!(!list(&home).exists());
+    let said = run(&home, &["publish"]).ok();
+    assert!(!said.stderr.contains("still"), "{said}");
+    assert_eq!((ran(&home), found(&home, "command-owed")), (1, vec![]));
+}
+
+/// The command tells its reader the manifest that is there: after any kill and one more `publish` the last one was told.
+#[test]
+fn a_command_is_run_after_a_kill_at_any_step() {
+    if !need(&["strace", "openssl"]) {
+        return;
+    }
+    let before = cheap();
+    before.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+    let (mut steps, mut owed) = (0, 0);
+    for call in DURABLE {
+        for n in 1.. {
+            let home = publishing(copy_of(&before), &[("public", "cp web/public/manifest.jws told")]);
+            let command = home.pki(&["revoke", "alice", "--yes"]);
+            let ended = under_strace(&command, call, &format!("{call}:signal=SIGKILL:when={n}"));
+            if ended.code.is_some() {
+                ended.ok();
+                break;
+            }
+            let step = format!("killed at {call} {n}");
+            let told = || std::fs::read(home.path("told")).ok();
+            let published = || std::fs::read(home.path("web/public/manifest.jws")).ok();
+            steps += 1;
+            if published().is_some() && told() != published() {
+                assert_eq!(found(&home, "command-owed").len(), 1, "{step}");
+                owed += 1;
+            }
+            run(&home, &["publish"]).ok();
+            assert!(published().is_some() && told() == published(), "{step}");
+            assert_eq!(found(&home, "command-owed"), [""; 0], "{step}");
+        }
+    }
+    assert!(
+        steps > 60 && owed > 2,
+        "{steps} steps, {owed} of them owe a command"
+    );
+}
+
+#[test]
+fn a_target_that_is_named_has_its_own_command_run_and_no_other() {
+    let tables = [
+        ("one", "test -e mended && echo one >> ran"),
+        ("two", "test -e mended && echo two >> ran"),
+    ];
+    let home = publishing(Home::staffed(), &tables);
+    run(&home, &["publish"]).exits(5);
+    assert_eq!(found(&home, "command-owed").len(), 2);
+    std::fs::write(home.path("mended"), "").unwrap();
+    let two = home.path("web/two").display().to_string();
+    run(&home, &["publish", &two]).ok();
+    assert_eq!(std::fs::read_to_string(home.path("ran")).unwrap(), "two\n");
+    let [said] = found(&home, "command-owed").try_into().unwrap();
+    assert!(said.contains("web/one"), "{said}");
+    run(&home, &["publish"]).ok();
+    assert_eq!(std::fs::read_to_string(home.path("ran")).unwrap(), "two\none\n");
+}
+
+#[test]
+fn what_pki_toml_says_now_is_run_and_what_it_names_no_more_is_forgotten() {
+    let configured = |home: &Home| std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
+    let home = publishing(Home::staffed(), &[("public", "exit 7")]);
+    run(&home, &["publish"]).exits(5);
+    let mended = configured(&home).replace("exit 7", "echo >> ran");
+    std::fs::write(home.home().join("pki.toml"), &mended).unwrap();
+    run(&home, &["publish"]).ok();
+    assert_eq!(ran(&home), 1);
+    // Another command than the one that has succeeded is not owed.
+    std::fs::write(home.home().join("pki.toml"), mended.replace("echo", "printf x")).unwrap();
+    run(&home, &["publish"]).ok();
+    assert_eq!(ran(&home), 1);
+    let home = publishing(Home::staffed(), &[("public", "exit 7")]);
+    run(&home, &["publish"]).exits(5);
+    let [before, _] = [0, 1].map(|part| {
+        configured(&home)
+            .split("\n[[publish]]\n")
+            .nth(part)
+            .unwrap()
+            .to_owned()
+    });
+    std::fs::write(home.home().join("pki.toml"), before).unwrap();
+    assert_eq!(found(&home, "command-owed"), [""; 0]);
+    run(&home, &["publish"]).ok();
+}
+
+/// The command's first run has another `pki` write to the same place, whose own run of it fails.
+#[test]
+fn a_command_that_ends_settles_nothing_that_was_written_while_it_ran() {
+    let script =
+        format!("if [ -e inner ]; then exit 7; fi; touch inner; '{PKI}' revoke alice --yes -q; test $? = 5");
+    let home = publishing(Home::staffed(), &[("public", &script)]);
+    run(&home, &["publish"]).ok();
+    assert_eq!(found(&home, "command-owed").len(), 1);
+    run(&home, &["publish"]).exits(5);
+    std::fs::remove_file(home.path("inner")).unwrap();
+    run(&home, &["publish"]).ok();
+    assert_eq!(found(&home, "command-owed"), [""; 0]);
+}
+
+#[test]
+fn a_place_that_could_not_be_written_has_its_command_run_once_it_is() {
+    let home = publishing(Home::staffed(), &[("public", "echo >> ran")]);
+    std::fs::create_dir_all(home.path("web/public/crl/bundle.pem")).unwrap();
+    run(&home, &["publish"]).exits(5);
+    assert_eq!(ran(&home), 0);
+    std::fs::remove_dir(home.path("web/public/crl/bundle.pem")).unwrap();
+    run(&home, &["publish"]).ok();
+    assert_eq!(ran(&home), 1);
+}
+
+#[test]
+fn a_list_that_cannot_be_read_owes_every_command_and_keeps_nobody_from_publishing() {
+    for damage in ["", "{", "[]", "{\"version\":1,\"places\":7}"] {
+        let home = publishing(Home::staffed(), &[("public", "echo >> ran")]);
+        run(&home, &["publish"]).ok();
+        std::fs::write(list(&home), damage).unwrap();
+        run(&home, &["publish"]).ok();
+        assert_eq!(ran(&home), 2, "{damage}");
+        assert!(!list(&home).exists(), "{damage}");
+    }
+}
+
+#[test]
+fn files_of_a_server_that_were_not_written_are_named_until_they_are() {
+    if !need(&["strace", "openssl"]) {
+        return;
+    }
+    let issue = ["server", "issue", HOST, "--out", "tls", "-q", "--json"];
+    let before = cheap();
+    before.run(&["server", "add", HOST, "--out", "tls", "-q"]);
+    before.run(&issue);
+    let servers = before.home().join("servers");
+    for file in files_below(&servers).iter().filter(|file| file.ends_with(".key")) {
+        reseal(&before, &servers.join(file), ISSUING_PASSPHRASE);
+    }
+    let mut undelivered = 0;
+    refused_at_every_step(
+        &before,
+        &["renameat", "fsync"],
+        "EROFS",
+        &issue,
+        |home, ended, step| {
+            if ended.code == Some(5) && kind(&ended) == "undelivered" {
+                undelivered += 1;
+                let [said] = found(home, "server-files").try_into().unwrap();
+                assert!(said.contains(HOST), "{step}: {said}");
+                run(home, &issue).ok();
+            }
+            if ended.code != Some(5) || kind(&ended) == "undelivered" {
+                assert_eq!(found(home, "server-files"), [""; 0], "{step}");
+            }
+        },
+    );
+    assert!(undelivered > 0);
+}
