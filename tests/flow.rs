@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use pki::authority::{Issuing, Root};
@@ -184,12 +186,16 @@ impl Company {
 
     /// What a server's timer does, for one half.
     fn fetch(&self, half: &str) -> Result<Fetched, Stopped> {
-        let source = SourceName::Directory(self.path().join(half));
+        self.fetch_from(&self.path(), half)
+    }
+
+    fn fetch_from(&self, place: &Path, half: &str) -> Result<Fetched, Stopped> {
+        let source = SourceName::Directory(place.join(half));
         let (root, out) = (
             self.directory.path().join("root.crt"),
             self.directory.path().join("srv"),
         );
-        std::fs::copy(self.path().join("root/root.crt"), &root).unwrap();
+        std::fs::write(&root, self.root.certificate().pem()).unwrap();
         fetch::fetch(&Order {
             source: &source,
             root: &root,
@@ -652,4 +658,106 @@ fn a_year_of_honest_history_is_fetched_without_a_refusal() {
         pass(Span::days(2));
     }
     assert!(left > 5, "hardly anything has left the CRL: {left}");
+}
+
+/// The serial numbers that a list of the servers' half begins its lines with.
+fn listed(file: &Path) -> BTreeSet<Serial> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let serials = text
+        .lines()
+        .map(|line| line.split(' ').next().unwrap().parse().unwrap());
+    serials.collect()
+}
+
+fn copied(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    let copy = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(copy.unwrap().success());
+}
+
+/// What can happen to a home, in no order that anybody chose: a server that fetches lets nobody in again, and whoever is accepted
+/// where it is published can be revoked by name.
+#[test]
+fn no_order_of_backup_and_restore_lets_anybody_in_again() {
+    let company = Company::found();
+    let (home, web, backup) = ["home", "web", "backup"]
+        .map(|name| company.directory.path().join(name))
+        .into();
+    let table = format!(
+        "[[publish]]\npublic = '{0}/public'\nserver = '{0}/server'\n",
+        web.display()
+    );
+    let config = std::fs::read_to_string(home.join("pki.toml")).unwrap() + &table;
+    std::fs::write(home.join("pki.toml"), config).unwrap();
+    let blank = company.directory.path().join("blank");
+    copied(&home, &blank);
+    let (mut refused, begun) = (0, NOW.get());
+    for seed in 0..16_u64 {
+        NOW.set(begun);
+        for directory in [&web, &backup, &company.directory.path().join("srv")] {
+            let _ = std::fs::remove_dir_all(directory);
+        }
+        std::fs::create_dir(&web).unwrap();
+        copied(&blank, &home);
+        copied(&blank, &backup);
+        // The generator of Numerical Recipes: the same sequence everywhere, for ever.
+        let mut state = seed;
+        let (mut seen, mut on_crl) = (BTreeSet::new(), BTreeSet::new());
+        let mut done = Vec::new();
+        for step in 0..14 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            pass(Span::minutes(300));
+            let what = (state >> 16) % 8;
+            done.push(what);
+            let told = || format!("seed {seed}: {done:?}");
+            match what {
+                0 | 1 => drop(company.issue(&format!("e{seed}-{step}/phone"))),
+                2 => {
+                    // Somebody whom servers accept, by the name that they were told.
+                    let text = std::fs::read_to_string(web.join("server/allowed.map")).unwrap_or_default();
+                    if let Some(line) = text.lines().next() {
+                        let (serial, address) = line.split_once(' ').unwrap();
+                        let address = address.trim_matches(['"', ';']);
+                        let desk = company.desk();
+                        operate::recover(&mut desk.session(ClockPolicy::Lenient).unwrap()).unwrap();
+                        company.revoke(address);
+                        company.publish();
+                        let revoked = listed(&web.join("server/revoked.map"));
+                        assert!(revoked.contains(&serial.parse().unwrap()), "{}", told());
+                    }
+                }
+                3 => copied(&home, &backup),
+                4 => copied(&backup, &home),
+                // Its places are lost with it: the server alone remembers.
+                5 if seed % 2 == 0 => {
+                    copied(&backup, &home);
+                    std::fs::remove_dir_all(&web).unwrap();
+                    std::fs::create_dir(&web).unwrap();
+                }
+                _ => drop(company.publish()),
+            }
+            for half in ["server", "public"] {
+                if web.join(half).exists() {
+                    refused += usize::from(company.fetch_from(&web, half).is_err());
+                }
+            }
+            let server = company.directory.path().join("srv/server");
+            let revoked = listed(&server.join("revoked.map"));
+            let allowed = listed(&server.join("allowed.map"));
+            assert!(
+                seen.is_subset(&revoked) && seen.is_disjoint(&allowed),
+                "{}",
+                told()
+            );
+            seen = revoked;
+            let crl = company.directory.path().join("srv/public/crl/issuing.crl");
+            let der = std::fs::read(crl).unwrap_or_default();
+            let entries =
+                Crl::parse(&der).map(|crl| crl.entries().map(|entry| entry.unwrap().serial).collect());
+            let entries: BTreeSet<Serial> = entries.unwrap_or_default();
+            assert!(on_crl.is_subset(&entries), "{}", told());
+            on_crl = entries;
+        }
+    }
+    assert!(refused > 10, "hardly anything was refused: {refused}");
 }
