@@ -223,8 +223,15 @@ fn nobody_elses_key_is_taken_for_a_servers_and_no_servers_for_a_devices() {
         (of_certificate("issuing.crt"), "this key is the one of a CA here"),
         (of_certificate("servers.crt"), "this key is the one of a CA here"),
     ] {
-        let said = certified(&public).exits(1);
-        assert!(said.stderr.contains(why), "{public}: {said}");
+        // One key can be written in several ways: it is what it is, and not its octets.
+        for form in WAYS {
+            let written = format!("{public} | openssl ec -pubin {form} -pubout");
+            let before = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
+            let said = certified(&written).exits(1);
+            assert!(said.stderr.contains(why), "{written}: {said}");
+            let after = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
+            assert_eq!(after, before, "{written}");
+        }
     }
     // Two names of one server.
     let in_use = files_below(&home.path("tls"));
@@ -235,13 +242,64 @@ fn nobody_elses_key_is_taken_for_a_servers_and_no_servers_for_a_devices() {
     certified(&of_key(&in_use)).ok();
 
     for key in [in_use.as_str(), "given-up.key"] {
-        home.foreign(
-            "openssl",
-            &["req", "-new", "-key", key, "-subj", "/CN=x", "-out", "device.csr"],
-        )
-        .ok();
-        let said = refusal(&home, &["issue", "carol", "--csr", "device.csr"]);
-        assert!(said.contains("api.acme.example"), "{key}: {said}");
+        for form in &WAYS[..2] {
+            home.foreign("sh", &["-e", "-c", &request(key, form)]).ok();
+            let said = refusal(&home, &["issue", "carol", "--csr", "device.csr"]);
+            assert!(said.contains("api.acme.example"), "{key} {form}: {said}");
+        }
+    }
+}
+
+/// The ways in which OpenSSL writes a public key of P-256.
+const WAYS: [&str; 4] = [
+    "",
+    "-conv_form compressed",
+    "-conv_form hybrid",
+    "-param_enc explicit",
+];
+
+/// A shell's words that make a request with this key, written in one of the [`WAYS`].
+fn request(key: &str, form: &str) -> String {
+    format!(
+        "openssl ec -in {key} {form} -out written.key && openssl req -new -key written.key -subj /CN=x -out device.csr"
+    )
+}
+
+/// The pin of a key is the hash of its octets, for clients compare those; whose it is goes by the key.
+#[test]
+fn a_servers_key_that_its_certificate_writes_otherwise_is_pinned_so_and_is_still_its_own() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    for form in &WAYS[1..] {
+        let home = cheap();
+        let script = format!(
+            "openssl ecparam -name prime256v1 -genkey -noout -out k && openssl ec -in k {form} -out written.key && \
+             openssl req -x509 -key written.key -days 9 -subj /CN={HOST} -addext subjectAltName=DNS:{HOST} \
+             -addext basicConstraints=critical,CA:FALSE -out own.crt"
+        );
+        home.foreign("sh", &["-e", "-c", &script]).ok();
+        home.run(&["server", "import", HOST, "--cert", "own.crt"]);
+        let plain = home
+            .foreign(
+                "sh",
+                &[
+                    "-e",
+                    "-c",
+                    "openssl pkey -in k -pubout -outform DER | openssl dgst -sha256 -binary | openssl base64",
+                ],
+            )
+            .ok();
+        assert_ne!(pin(&home, "active"), plain.stdout.trim_end(), "{form}");
+        home.run(&["server", "import", HOST, "--cert", "own.crt"]);
+        for written in &WAYS[..2] {
+            home.foreign("sh", &["-e", "-c", &request("k", written)]).ok();
+            let said = refusal(&home, &["issue", "carol", "--csr", "device.csr"]);
+            assert!(
+                said.contains(&format!("the server {HOST}")),
+                "{form}, {written}: {said}"
+            );
+        }
     }
 }
 

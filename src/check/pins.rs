@@ -1,5 +1,7 @@
 //! Whether a server's key is one that apps expect of it.
 
+use std::net::IpAddr;
+
 use crate::model::pin::Role;
 use crate::model::{Host, Pin, PinSet, Span, Time};
 
@@ -31,20 +33,7 @@ pub struct Published {
 /// Holds a key against the pins of a host. A set of the host's own comes before one of a host above that includes it, the nearer first;
 /// apps match the same way.
 pub fn judge(published: &Published, host: &str, pin: Pin) -> Verdict {
-    let covers = |set: &&PinSet| match &set.host {
-        Host::Name(_) => {
-            let name = set.host.to_string();
-            let below = host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'));
-            host == name || (set.include_subdomains && below)
-        }
-        Host::Address(address) => host.parse() == Ok(*address),
-    };
-    let nearest = published
-        .sets
-        .iter()
-        .filter(covers)
-        .max_by_key(|set| set.host.to_string().len());
-    let Some(set) = nearest else {
+    let Some(set) = nearest(&published.sets, host) else {
         return Verdict::NoPins;
     };
     match set.pins.iter().find(|pinned| pinned.pin == pin) {
@@ -57,6 +46,23 @@ pub fn judge(published: &Published, host: &str, pin: Pin) -> Verdict {
         },
         None => Verdict::Foreign,
     }
+}
+
+/// The set that holds for a host. Letter case and a dot at the end make no other host, and an address has none below it.
+fn nearest<'a>(sets: &'a [PinSet], host: &str) -> Option<&'a PinSet> {
+    let address: Option<IpAddr> = host.parse().ok();
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    let covers = |set: &&PinSet| match &set.host {
+        Host::Name(_) => {
+            let name = set.host.to_string();
+            let below = host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'));
+            host == name || (set.include_subdomains && below)
+        }
+        Host::Address(of_set) => address == Some(*of_set),
+    };
+    let covering = sets.iter().filter(covers);
+    covering.max_by_key(|set| set.host.to_string().len())
 }
 
 #[cfg(test)]
@@ -109,6 +115,30 @@ mod tests {
             ("localhost", 1, Verdict::NoPins),
         ] {
             assert_eq!(pinned(host, pin), verdict, "{host} {pin}");
+        }
+    }
+
+    /// The table that every reader of pin sets is held to.
+    #[test]
+    fn the_nearest_set_holds_for_a_host_and_no_other() {
+        let table: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/data/nearest-pins.json")).unwrap();
+        let sets: Vec<PinSet> = table["sets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| {
+                set(
+                    one["host"].as_str().unwrap(),
+                    one["include_subdomains"] == true,
+                    1,
+                )
+            })
+            .collect();
+        for case in table["cases"].as_array().unwrap() {
+            let host = case[0].as_str().unwrap();
+            let found = nearest(&sets, host).map(|set| set.host.to_string());
+            assert_eq!(found.as_deref(), case[1].as_str(), "{host}");
         }
     }
 

@@ -217,8 +217,13 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
     let mut policy = clock_policy(args.confirm.as_deref())?;
     let certificate = read_certificate(&args.cert)?;
     let desk = context.desk()?;
-    let known = context.read(&desk.home)?.server(&host)?;
-    operate::demand_for(&host, &certificate, system_clock())?;
+    // Closed again before anybody is asked: an open index keeps others out.
+    let known = {
+        let store = context.read(&desk.home)?;
+        operate::demand_for(&host, &certificate, system_clock())?;
+        operate::demand_nobody_elses(&store, &desk.home, &host, &certificate)?;
+        store.server(&host)?
+    };
     if let Some(server) = &known {
         operate::demand_active(server, certificate.pin)?;
     }

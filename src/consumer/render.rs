@@ -139,7 +139,8 @@ pub fn render_server(
 }
 
 /// The pins as an app reads them. The template knows `root` (PEM), `private` (whether this PKI certifies the servers) and `sets`, each
-/// with `host`, `include_subdomains`, `expires` (RFC 3339), `expires_on` (the day) and `pins` (base64).
+/// with `host`, `include_subdomains`, `within` (a host above whose set would hold for it), `expires` (RFC 3339), `expires_on` (the day) and
+/// `pins` (base64).
 ///
 /// # Errors
 /// Where the template is faulty, or the form has no room for so many hosts.
@@ -160,6 +161,7 @@ pub fn render_pins(
             context! {
                 host => plain(&set.host),
                 include_subdomains => set.include_subdomains,
+                within => within(about.sets, &set.host).map(plain),
                 expires => plain(set.expires),
                 expires_on => plain(set.expires.date()),
                 pins,
@@ -172,6 +174,19 @@ pub fn render_pins(
         root => plain(about.root),
     };
     render(name, language, template, values)
+}
+
+/// The host above this one whose pins hold for the hosts below it, if there is one.
+fn within<'a>(sets: &'a [PinSet], host: &Host) -> Option<&'a Host> {
+    let Host::Name(_) = host else {
+        return None;
+    };
+    let name = host.to_string();
+    let above = |set: &&PinSet| {
+        let rest = name.strip_suffix(&set.host.to_string());
+        set.include_subdomains && rest.is_some_and(|rest| rest.ends_with('.'))
+    };
+    sets.iter().find(above).map(|set| &set.host)
 }
 
 /// A reference verifier of `pins.jws`. The template knows nothing.

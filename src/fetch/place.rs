@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -186,6 +186,20 @@ impl Place {
         self.workspace.remove_below(OsStr::new(&version.name))
     }
 
+    /// Whether whoever is to read the area can get at these files of a version: it may be wished for later than they came.
+    pub(super) fn is_open<'p>(
+        &self,
+        version: &Version,
+        mut files: impl Iterator<Item = &'p String>,
+        area: Area,
+        group: Option<u32>,
+    ) -> bool {
+        let is_open = |directory: &Directory| directory.is_open_to(area.modes().0, group).unwrap_or(false);
+        is_open(&self.workspace)
+            && is_open(&version.directory)
+            && files.all(|path| version.has_readers(path, area, group).unwrap_or(false))
+    }
+
     fn path_of(&self, version: &str) -> PathBuf {
         self.workspace_path().join(version)
     }
@@ -280,6 +294,24 @@ impl Version {
         Stamp::of(&file).ok()
     }
 
+    /// Whether the file at this path, and the directory that it is in, are open to the readers of the area.
+    fn has_readers(&self, path: &str, area: Area, group: Option<u32>) -> Result<bool, DiskError> {
+        let Some(file) = self.file(path)? else {
+            return Ok(false);
+        };
+        let shown = self.path(path);
+        let metadata = file.metadata().map_err(disk::failed("examined", &shown))?;
+        let is_below = match split(path).0 {
+            "" => true,
+            below => match self.directory.below(below)? {
+                Some(directory) => directory.is_open_to(area.modes().0, group)?,
+                None => false,
+            },
+        };
+        let is_ours = group.is_none_or(|group| metadata.gid() == group);
+        Ok(is_below && is_ours && metadata.mode() & 0o7777 == area.modes().1)
+    }
+
     /// The directory of a file, made where it is missing.
     fn ensure(&mut self, below: &str, area: Area, group: Option<u32>) -> Result<Directory, DiskError> {
         if let Some(directory) = self.below.get(below) {
@@ -312,7 +344,8 @@ impl Version {
         Ok(NewFile { file, path })
     }
 
-    /// Takes a file over from another version. Says whether that could be done.
+    /// Takes a file over from another version, as it is: one whose readers are to be others is needed as a copy of its own. Says whether
+    /// that could be done.
     pub(super) fn take(
         &mut self,
         path: &str,
@@ -320,6 +353,9 @@ impl Version {
         area: Area,
         group: Option<u32>,
     ) -> Result<bool, DiskError> {
+        if !other.has_readers(path, area, group)? {
+            return Ok(false);
+        }
         let (below, name) = split(path);
         let here = self.ensure(below, area, group)?;
         let there = match below {

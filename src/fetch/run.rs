@@ -117,7 +117,7 @@ impl Run<'_> {
         let intact = self
             .state
             .clone()
-            .filter(|state| is_intact(state, current.as_ref()));
+            .filter(|state| is_intact(state, current.as_ref()) && self.is_open(state, current.as_ref()));
         let at = self.order.source.to_string();
         let asked = intact.as_ref().filter(|state| state.source == at);
         let known = asked.and_then(|state| state.validator.clone());
@@ -156,6 +156,12 @@ impl Run<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Whether what stands is open to whom it is for by now.
+    fn is_open(&self, state: &State, current: Option<&Version>) -> bool {
+        let (files, group) = (state.files.keys(), self.order.group);
+        current.is_some_and(|current| self.place.is_open(current, files, state.area, group))
     }
 
     /// Puts a version in its place. First it is remembered, so that no older one is taken from then on, whenever this is killed.

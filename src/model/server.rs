@@ -25,6 +25,9 @@ pub struct Server {
     /// The pins that were dropped: published once, and never again.
     #[serde(default)]
     pub dropped: Vec<Pin>,
+    /// Keys that their certificates write otherwise than everybody does: the pin, and the one that the same key has mostly.
+    #[serde(default)]
+    pub written_otherwise: Vec<(Pin, Pin)>,
     /// The certificates that are known and had not ended when the last one came, the newest last.
     pub certificates: Vec<ServerCertificate>,
 }
@@ -59,6 +62,9 @@ pub struct ServerCertificate {
     pub serial: String,
     /// The pin of its key.
     pub pin: Pin,
+    /// The pin that the same key has where it is written as everybody writes it, if that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Pin>,
     /// When it is good.
     #[serde(flatten)]
     pub validity: Validity,
@@ -108,7 +114,23 @@ impl Server {
 
     /// Whether this pin was ever one of its own.
     pub fn knows(&self, pin: Pin) -> bool {
-        self.keys().any(|(_, key)| key.pin == pin) || self.dropped.contains(&pin)
+        self.pins().any(|known| known == pin)
+    }
+
+    /// Whether a key was ever one of its own, by the pin that it has where it is written as everybody writes it.
+    pub fn had(&self, key: Pin) -> bool {
+        self.pins().any(|known| self.value_of(known) == key)
+    }
+
+    fn pins(&self) -> impl Iterator<Item = Pin> {
+        let pins = self.keys().map(|(_, key)| key.pin);
+        pins.chain(self.dropped.iter().copied())
+    }
+
+    /// The pin that the key with this pin has where it is written as everybody writes it.
+    pub fn value_of(&self, pin: Pin) -> Pin {
+        let known = self.written_otherwise.iter().find(|(other, _)| *other == pin);
+        known.map_or(pin, |(_, value)| *value)
     }
 
     /// Puts the backup key in the place of the active one, and `backup` in its own.
@@ -136,6 +158,11 @@ impl Server {
     /// Takes in a certificate; those that have ended by `now` are forgotten.
     pub fn note_certificate(&mut self, certificate: ServerCertificate, now: Time) {
         self.certificates.retain(|known| !known.validity.ended(now));
+        if let Some(value) = certificate.key
+            && self.value_of(certificate.pin) != value
+        {
+            self.written_otherwise.push((certificate.pin, value));
+        }
         self.certificates.push(certificate);
     }
 
@@ -278,6 +305,7 @@ mod tests {
             backup: key(2),
             retiring: Vec::new(),
             dropped: Vec::new(),
+            written_otherwise: Vec::new(),
             certificates: Vec::new(),
         }
     }

@@ -148,3 +148,28 @@ pub(super) fn record(
         sha256: HEXLOWER.encode(&Sha256::digest(der)),
     }])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_above_the_last_one_and_not_below_the_time() {
+        let now = 1_800_000_000;
+        for (last, at, next) in [
+            (None, now, 1_800_000_000),
+            (Some(1_799_999_999), now, 1_800_000_000),
+            (Some(1_800_000_000), now, 1_800_000_001),
+            (Some(1_800_000_007), now, 1_800_000_008),
+            (Some(3), now, 1_800_000_000),
+            (None, 0, 1),
+            (Some(0), 0, 1),
+            (None, -5, 1),
+            (Some(7), -5, 8),
+            // There is none above it: it is taken again rather than one that would be below.
+            (Some(u64::MAX), now, u64::MAX),
+        ] {
+            assert_eq!(next_number(last, Time::from_unix(at)), next, "{last:?} {at}");
+        }
+    }
+}

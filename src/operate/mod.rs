@@ -50,7 +50,8 @@ pub use reconcile::{Sources, is_undecided, keep, recover};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use server::{
-    Haste, Imported, Subdomains, add, demand_active, demand_for, demand_overlap, import, rotate,
+    Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap, import,
+    rotate,
 };
 pub use server_keys::{NewKey, key_path, open_key};
 pub use servers_ca::{

@@ -13,6 +13,7 @@ use crate::home::Home;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, OldPin, Origin, ServerCertificate};
 use crate::model::{Fact, Host, Pin, Server, Time};
+use crate::store::Store;
 use crate::x509::foreign::ForeignCertificate;
 
 /// Whether the pins of a server hold for the hosts below it.
@@ -87,12 +88,13 @@ pub fn import(
 ) -> Result<Imported, OperateError> {
     demand_for(host, certificate, session.now)?;
     let pin = certificate.pin;
-    demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(host))?;
+    demand_nobody_elses(&session.store, &session.desk.home, host, certificate)?;
     let taken_in = Fact::ServerImported {
         host: host.clone(),
         certificate: ServerCertificate {
             serial: certificate.serial.clone(),
             pin,
+            key: Some(certificate.key).filter(|key| *key != pin),
             validity: certificate.validity,
             issuer: Certifier::Other,
         },
@@ -145,6 +147,19 @@ pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> R
         });
     }
     Ok(())
+}
+
+/// The key of a certificate, however it is written there, is nobody else's.
+///
+/// # Errors
+/// Where somebody else has it, or had.
+pub fn demand_nobody_elses(
+    store: &Store,
+    home: &Home,
+    host: &Host,
+    certificate: &ForeignCertificate,
+) -> Result<(), OperateError> {
+    demand_free_key(store, home, certificate.key, KeyOf::Server(host))
 }
 
 /// The key of a certificate is the one that the server uses.

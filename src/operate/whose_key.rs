@@ -14,7 +14,7 @@ pub(super) enum KeyOf<'a> {
     Server(&'a Host),
 }
 
-/// Makes sure that nobody else has the key with this pin, nor ever gave it up because somebody may have had it. Where two devices had the
+/// Makes sure that nobody else has the key, which has this pin where it is written as everybody writes it, nor ever gave it up because somebody may have had it. Where two devices had the
 /// same, locking one out would leave the key in; and a CA's key in a pin set would stand for all that it certifies.
 ///
 /// # Errors
@@ -34,11 +34,15 @@ pub(super) fn demand_free_key(
     }
     for server in store.servers()? {
         let host = server.host.clone();
-        if server.dropped.contains(&pin) {
+        if server
+            .dropped
+            .iter()
+            .any(|dropped| server.value_of(*dropped) == pin)
+        {
             return Err(OperateError::KeyDropped(host));
         }
         match holder {
-            KeyOf::Device(_) if server.knows(pin) => return Err(OperateError::KeyOfServer(host)),
+            KeyOf::Device(_) if server.had(pin) => return Err(OperateError::KeyOfServer(host)),
             KeyOf::Server(other) if server.backup.pin == pin && host != *other => {
                 return Err(OperateError::KeyInReserve(host));
             }

@@ -89,6 +89,7 @@ impl Pending<'_> {
                 backup: ServerKey::new(*backup, event.time, Origin::Made),
                 retiring: Vec::new(),
                 dropped: Vec::new(),
+                written_otherwise: Vec::new(),
                 certificates: Vec::new(),
             })?,
             Fact::ServerCertified(certified) => {
@@ -98,6 +99,7 @@ impl Pending<'_> {
                 let known = ServerCertificate {
                     serial: certified.serial.to_string(),
                     pin: certified.pin,
+                    key: None,
                     validity: certified.validity,
                     issuer: Certifier::Own,
                 };
@@ -262,6 +264,7 @@ mod tests {
                 host: host(),
                 certificate: ServerCertificate {
                     serial: "0A".into(),
+                    key: None,
                     pin: pin(2),
                     validity: validity(),
                     issuer: Certifier::Other,

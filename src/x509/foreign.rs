@@ -13,15 +13,17 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
-use super::{X509Error, pem};
+use super::{X509Error, key_value, pem};
 use crate::key::PublicKey;
 use crate::model::{Host, Pin, Time, Validity};
 
 /// The certificate of a server, as far as pinning goes by it. Its key may be of any algorithm, for an app only compares its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignCertificate {
-    /// The pin of its key.
+    /// The pin of its key: of the octets that clients compare.
     pub pin: Pin,
+    /// The pin that the same key has where it is written as everybody writes it.
+    pub key: Pin,
     /// Its serial number, hexadecimal.
     pub serial: String,
     /// When it is good.
@@ -78,6 +80,7 @@ impl ForeignCertificate {
         }
         Ok(Self {
             pin: Pin(Sha256::digest(tbs.subject_pki.raw).into()),
+            key: key_value::of(tbs.subject_pki.raw)?,
             serial: HEXUPPER.encode(tbs.raw_serial()),
             validity: Validity {
                 not_before: Time::from_unix(tbs.validity.not_before.timestamp()),

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod crl;
 pub mod extension;
 pub mod foreign;
+pub mod key_value;
 pub mod lint;
 pub mod pem;
 pub mod request;

@@ -3,6 +3,13 @@
 // OkHttp refuses a server none of whose chain has one of these keys. It knows no expiry: an app that stays out in the field must
 // leave the pins aside after their date, as below, or it is locked out for good once the keys have gone. `**.`, the hosts below, it
 // knows from version 4.3 on.
+{% for set in sets %}
+{% if set.within %}
+//
+// Not the nearest keys alone: OkHttp takes those of every pattern that covers a host, so that {{ set.host }}, which has keys of its own,
+// may show one of {{ set.within }}'s as well.
+{% endif %}
+{% endfor %}
 {% if private %}
 //
 // The servers' certificates are of this PKI: OkHttp does not trust its root by itself. Give the client a trust manager that does

@@ -6,6 +6,8 @@
 
 import java.io.ByteArrayInputStream
 import java.math.BigInteger
+import java.net.InetAddress
+import java.net.UnknownHostException
 import java.security.GeneralSecurityException
 import java.security.Signature
 import java.security.cert.CertificateFactory
@@ -21,7 +23,29 @@ import org.json.JSONObject
 
 class PinSet(val host: String, val includeSubdomains: Boolean, val expires: Instant, val pins: List<String>)
 
-class Pins(val number: Long, val expires: Instant, val sets: List<PinSet>)
+class Pins(val number: Long, val expires: Instant, val sets: List<PinSet>) {
+    /**
+     * The set that holds for a host: its own, or that of the nearest host above that includes it; no other one counts beside it. Letter
+     * case and a dot at the end make no other host, and an address has none below it.
+     */
+    fun setOf(host: String): PinSet? {
+        val plain = canonical(host)
+        return sets.filter {
+            val name = canonical(it.host)
+            plain.equals(name, ignoreCase = true) ||
+                it.includeSubdomains && !isAddress(it.host) && plain.endsWith(".$name", ignoreCase = true)
+        }.sortedBy { it.host.length }.lastOrNull()
+    }
+}
+
+private fun isAddress(host: String) = ':' in host || host.all { it in '0'..'9' || it == '.' }
+
+/** What has a colon is an address, and no name service is asked for it. */
+private fun canonical(host: String): String = try {
+    if (':' in host) InetAddress.getByName(host).hostAddress else host.removeSuffix(".")
+} catch (error: UnknownHostException) {
+    host
+}
 
 class PinsRefused(why: String, cause: Throwable? = null) : Exception("pins.jws: $why", cause)
 

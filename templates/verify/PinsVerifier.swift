@@ -6,6 +6,7 @@
 
 import CryptoKit
 import Foundation
+import Network
 import Security
 
 public struct PinSet: Decodable {
@@ -22,6 +23,29 @@ public struct Pins: Decodable {
     public let iat: Int64
     public let exp: Int64
     public let sets: [PinSet]
+}
+
+extension Pins {
+    /// The set that holds for a host: its own, or that of the nearest host above that includes it; no other one counts beside it. Letter
+    /// case and a dot at the end make no other host, and an address has none below it.
+    public func set(of host: String) -> PinSet? {
+        let plain = canonical(host)
+        let covering = sets.filter { set in
+            let name = canonical(set.host)
+            return plain == name || (set.includeSubdomains && !isAddress(set.host) && plain.hasSuffix("." + name))
+        }
+        return covering.max { $0.host.count < $1.host.count }
+    }
+}
+
+private func isAddress(_ host: String) -> Bool {
+    return IPv6Address(host) != nil || IPv4Address(host) != nil
+}
+
+private func canonical(_ host: String) -> String {
+    if let address = IPv6Address(host) { return address.rawValue.base64EncodedString() }
+    let lower = host.lowercased()
+    return lower.hasSuffix(".") ? String(lower.dropLast()) : lower
 }
 
 public struct PinsRefused: Error, CustomStringConvertible {

@@ -1,6 +1,6 @@
 // Verifies pins.jws, the pins that a PKI of `pki` signs for its apps. Node.js 18 or later; no other package.
 //
-//     import { verifyPins } from "./verify-pins.mjs";
+//     import { hasPin, verifyPins } from "./verify-pins.mjs";
 //     const { number, expires, sets } = verifyPins(token, { root, lastNumber, rootCrl });
 //
 // or:  node verify-pins.mjs root.crt pins.jws [LAST-NUMBER [root.pem]]
@@ -11,6 +11,7 @@
 
 import { X509Certificate, createHash, verify } from "node:crypto";
 import fs from "node:fs";
+import { isIP } from "node:net";
 import { fileURLToPath } from "node:url";
 
 const DIGITAL_SIGNATURE = 0x80;   // the first bit of keyUsage, RFC 5280 §4.2.1.3
@@ -147,12 +148,26 @@ function seconds({ tag, content }) {
   return Date.UTC(year, month - 1, ...rest) / 1000;
 }
 
+/**
+ * The pin set that holds for a host: its own, or that of the nearest host above that includes it; no other one counts beside it.
+ * Letter case and a dot at the end make no other host, and an address has none below it.
+ */
+export function pinSetOf(sets, host) {
+  const plain = canonical(host);
+  const covers = (set) => canonical(set.host) === plain
+    || (set.include_subdomains && !isIP(set.host) && !isIP(plain) && plain.endsWith(`.${canonical(set.host)}`));
+  return sets.filter(covers).reduce((near, set) => (near && near.host.length >= set.host.length ? near : set), undefined);
+}
+
+function canonical(host) {
+  return isIP(host) === 6 ? new URL(`https://[${host}]`).hostname.slice(1, -1) : host.toLowerCase().replace(/\.$/, "");
+}
+
 /** Whether a TLS connection's server has one of the pins of its host: for `checkServerIdentity`, after tls.checkServerIdentity. */
 export function hasPin(sets, host, certificate) {
-  const covers = (set) => set.host === host || (set.include_subdomains && host.endsWith(`.${set.host}`));
   const spki = new X509Certificate(certificate.raw).publicKey.export({ type: "spki", format: "der" });
   const pin = createHash("sha256").update(spki).digest("base64");
-  return sets.filter(covers).some((set) => set.pins.some((pinned) => pinned.pin === pin));
+  return pinSetOf(sets, host)?.pins.some((pinned) => pinned.pin === pin) ?? false;
 }
 
 if (process.argv[1] && fs.realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -64,6 +64,69 @@ fn each_half_has_the_modes_of_its_readers_and_the_state_is_private() {
     }
 }
 
+fn number_of(group: &str) -> u32 {
+    let list = std::fs::read_to_string("/etc/group").unwrap();
+    let mut fields = list.lines().map(|line| line.split(':'));
+    let number = fields.find_map(|mut line| (line.next() == Some(group)).then(|| line.nth(1).unwrap()));
+    number.unwrap().parse().unwrap()
+}
+
+/// Nothing of the publication is new: what is wished for is.
+#[test]
+fn a_group_or_mode_that_is_wished_for_later_comes_to_all_that_stands() {
+    if !is_root() {
+        return;
+    }
+    for half in [Forge::public, Forge::server] {
+        let forge = Forge::new();
+        let publication = half(&forge, 5);
+        forge.publish(&publication);
+        forge.fetch(&RUN).ok();
+        let files: Vec<String> = publication
+            .files
+            .keys()
+            .map(|path| format!("out/{path}"))
+            .chain(["out/manifest.json".into(), "out/manifest.jws".into()])
+            .collect();
+        let of = |path: &str| std::fs::metadata(forge.path(path)).unwrap();
+        let demand = |group: u32| {
+            for path in [".out.pki-fetch", "out"]
+                .into_iter()
+                .chain(files.iter().map(String::as_str))
+            {
+                assert_eq!(of(path).gid(), group, "{path}");
+                let above = path.rsplit_once('/').map_or("out", |(above, _)| above);
+                assert_eq!(of(above).gid(), group, "{above}");
+            }
+        };
+        let mode = of(&files[0]).mode();
+        let mut told = 1;
+        for group in ["daemon", "bin"] {
+            let before = std::fs::canonicalize(forge.path("out")).unwrap();
+            let arguments = [&RUN[..], &["--group", group]].concat();
+            forge.fetch(&arguments).ok();
+            demand(number_of(group));
+            told += 1;
+            assert_eq!(runs(&forge), told);
+            // Who has the version before open reads what he read.
+            let manifest = before.join("manifest.jws");
+            assert_ne!(std::fs::metadata(manifest).unwrap().gid(), number_of(group));
+            let now = std::fs::canonicalize(forge.path("out")).unwrap();
+            let again = forge.fetch(&arguments).ok();
+            assert!(again.stderr.contains("nothing has changed"), "{again}");
+            assert_eq!(std::fs::canonicalize(forge.path("out")).unwrap(), now);
+        }
+        std::fs::set_permissions(forge.path(&files[0]), Permissions::from_mode(0o600)).unwrap();
+        forge.fetch(&["--group", "bin"]).ok();
+        assert_eq!(of(&files[0]).mode(), mode);
+        // Where no group is named, the one that a file has is nobody's business.
+        let now = std::fs::canonicalize(forge.path("out")).unwrap();
+        forge.fetch(&[]).ok();
+        assert_eq!(std::fs::canonicalize(forge.path("out")).unwrap(), now);
+        demand(number_of("bin"));
+    }
+}
+
 #[test]
 fn a_group_gets_every_file_and_the_way_to_it() {
     // Only root may give a file to a group that it is not in.
@@ -73,9 +136,7 @@ fn a_group_gets_every_file_and_the_way_to_it() {
     let forge = Forge::new();
     forge.publish(&forge.server(5));
     forge.fetch(&["--group", "daemon"]).ok();
-    let group = std::fs::read_to_string("/etc/group").unwrap();
-    let line = group.lines().find(|line| line.starts_with("daemon:")).unwrap();
-    let number: u32 = line.split(':').nth(2).unwrap().parse().unwrap();
+    let number = number_of("daemon");
     for path in [".out.pki-fetch", "out", "out/devices.json", "out/manifest.jws"] {
         assert_eq!(
             std::fs::metadata(forge.path(path)).unwrap().gid(),

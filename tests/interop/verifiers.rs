@@ -200,7 +200,9 @@ fn kotlin_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
          val crl = File(\"$list.crl\").inputStream().use { factory.generateCRL(it) as X509CRL }\n        \
          val said = try {\n            \
          verifyPins(File(\"cases/$name.jws\").readText(), root, 5, Instant.now(), crl).sets[0].host\n        \
-         } catch (error: PinsRefused) { \"refused: ${error.message}\" } catch (error: Throwable) { \"uncaught: $error\" }\n        println(\"$argument\\t$said\")\n    }\n}\n";
+         } catch (error: PinsRefused) { \"refused: ${error.message}\" } catch (error: Throwable) { \"uncaught: $error\" }\n        println(\"$argument\\t$said\")\n    }\n    nearest()\n}\n";
+    let main = format!("{main}{NEAREST_IN_KOTLIN}");
+    std::fs::write(home.path("nearest-pins.json"), NEAREST).unwrap();
     std::fs::write(home.path("Main.kt"), main).unwrap();
     let mut compile = program("kotlinc");
     compile.args([
@@ -236,10 +238,73 @@ fn kotlin_takes_the_pins_of_the_devices_authority_and_of_nobody_else() {
             }
         }
     }
+    let nearest = said
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("nearest\t"));
+    demand_nearest(nearest);
     for (list, why) in DATED {
         let line = format!("good:{list}\trefused: pins.jws: {why}\n");
         assert!(said.stdout.contains(&line), "{line}: {said}");
     }
+}
+
+/// The table that every reader of pin sets is held to: each host, and the host of the set that holds for it.
+const NEAREST: &str = include_str!("../data/nearest-pins.json");
+
+/// Prints the host of each set that is found, or `null`.
+const NEAREST_IN_KOTLIN: &str = r#"
+fun nearest() {
+    val table = org.json.JSONObject(File("nearest-pins.json").readText())
+    val given = table.getJSONArray("sets")
+    val sets = (0 until given.length()).map { given.getJSONObject(it) }
+        .map { PinSet(it.getString("host"), it.getBoolean("include_subdomains"), Instant.MAX, listOf()) }
+    val cases = table.getJSONArray("cases")
+    for (number in 0 until cases.length()) {
+        println("nearest\t" + Pins(1, Instant.MAX, sets).setOf(cases.getJSONArray(number).getString(0))?.host)
+    }
+}
+"#;
+
+const NEAREST_IN_NODE: &str = r#"
+import fs from "node:fs";
+import { createHash, X509Certificate } from "node:crypto";
+import { hasPin, pinSetOf } from "./verify-pins.mjs";
+const { sets, cases } = JSON.parse(fs.readFileSync("nearest-pins.json", "utf8"));
+for (const [host] of cases) console.log(pinSetOf(sets, host)?.host ?? null);
+// A key that is pinned by the set above is none of the host's own.
+const { raw, publicKey } = new X509Certificate(fs.readFileSync("home/root/root.crt"));
+const pin = createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
+for (const set of sets) set.pins = set.host === "acme.example" ? [{ pin }] : [{ pin: "another" }];
+for (const host of ["www.acme.example", "api.acme.example", "shop.example", "localhost"]) console.log(hasPin(sets, host, { raw }));
+"#;
+
+#[track_caller]
+fn demand_nearest<'a>(found: impl Iterator<Item = &'a str>) {
+    let table: serde_json::Value = serde_json::from_str(NEAREST).unwrap();
+    let cases = table["cases"].as_array().unwrap();
+    let found: Vec<&str> = found.collect();
+    assert_eq!(found.len(), cases.len());
+    for (case, found) in cases.iter().zip(found) {
+        assert_eq!(found, case[1].as_str().unwrap_or("null"), "{case}");
+    }
+}
+
+#[test]
+fn node_holds_a_host_to_the_nearest_set_and_to_no_other() {
+    if !need(&["node"]) {
+        return;
+    }
+    let home = Home::bare();
+    let script = home.run(&["config", "verify-node"]).stdout;
+    std::fs::write(home.path("verify-pins.mjs"), script).unwrap();
+    std::fs::write(home.path("nearest-pins.json"), NEAREST).unwrap();
+    std::fs::write(home.path("nearest.mjs"), NEAREST_IN_NODE).unwrap();
+    let said = home.foreign("node", &["nearest.mjs"]).ok();
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    let (nearest, pinned) = lines.split_at(lines.len() - 4);
+    demand_nearest(nearest.iter().copied());
+    assert_eq!(pinned, ["true", "false", "false", "false"]);
 }
 
 /// No compiler of Swift comes with Debian 12: this says that it is Swift, and not that it is right.
