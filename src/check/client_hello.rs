@@ -60,18 +60,22 @@ pub struct ClientHello<'a> {
     pub version: Version,
     /// The cipher suites.
     pub suites: &'a [u16],
+    /// The groups in which keys can be agreed upon.
+    pub groups: &'a [u16],
+    /// The methods of compression (RFC 3749); none is 0.
+    pub compression: &'a [u8],
     /// The host that is asked for, where it is a name (RFC 6066 §3: an address is none).
     pub server_name: Option<&'a str>,
     /// 32 octets that are another time others.
     pub random: [u8; 32],
 }
 
-/// The curves of every server: X25519, P-256, P-384, P-521.
-const GROUPS: [u16; 4] = [0x001d, 0x0017, 0x0018, 0x0019];
-/// RSA, ECDSA and EdDSA with every hash that somebody may want, SHA-1 and MD5 for the old ones.
-const SIGNATURES: [u16; 16] = [
-    0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0303, 0x0203,
-    0x0201, 0x0101, 0x0202,
+/// No compression.
+pub const UNCOMPRESSED: [u8; 1] = [0];
+/// RSA, DSA, ECDSA and EdDSA with every hash and curve that somebody may want, SHA-1 and MD5 for the old ones.
+const SIGNATURES: [u16; 26] = [
+    0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x081a, 0x081b,
+    0x081c, 0x0401, 0x0501, 0x0601, 0x0303, 0x0301, 0x0402, 0x0302, 0x0203, 0x0201, 0x0101, 0x0202, 0x0708,
 ];
 /// That renegotiation is secure, in a place that no old server stumbles over (RFC 5746 §3.3).
 const RENEGOTIATION_INFO: u16 = 0x00ff;
@@ -96,7 +100,7 @@ impl ClientHello<'_> {
             suites.extend(RENEGOTIATION_INFO.to_be_bytes());
         }
         body.extend(prefixed::<2>(&suites));
-        body.extend([1, 0]);
+        body.extend(prefixed::<1>(self.compression));
         if self.version != Version::Ssl3 {
             body.extend(prefixed::<2>(&self.extensions()));
         }
@@ -122,7 +126,7 @@ impl ClientHello<'_> {
             entry.extend(prefixed::<2>(name.as_bytes()));
             add(0, &prefixed::<2>(&entry));
         }
-        add(10, &prefixed::<2>(&numbers(&GROUPS)));
+        add(10, &prefixed::<2>(&numbers(self.groups)));
         add(11, &prefixed::<1>(&[0]));
         match self.version {
             Version::Tls12 => add(13, &prefixed::<2>(&numbers(&SIGNATURES))),
@@ -153,6 +157,8 @@ mod tests {
         let hello = ClientHello {
             version,
             suites,
+            groups: &[29, 23],
+            compression: &UNCOMPRESSED,
             server_name: Some("api.acme.example"),
             random: [7; 32],
         };

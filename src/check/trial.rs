@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings::{Acted, NewestCrl};
 use super::phone::{Phone, STEP, settled};
-use super::question::tell_valid;
+use super::question::{Who, come_as, learn, tell_valid};
 use super::{Met, Question, Verdict, findings};
 
 /// Whoever waits: is told what is waited for, and may have enough of it.
@@ -40,6 +40,10 @@ pub struct Identities {
     pub canary: Identity,
     /// Who will not.
     pub control: Identity,
+    /// Who must not get in, and can only be made by who has a valid certificate.
+    pub impostors: Vec<(Who, Identity)>,
+    /// Who must not get in from then on, because the certificate has ended.
+    pub ended: Option<(Identity, Instant)>,
 }
 
 /// Two devices with valid certificates, and what the one that will be revoked holds on to.
@@ -48,7 +52,18 @@ pub struct Trial {
     canary: Client,
     control: Client,
     phones: Vec<Phone>,
+    /// Who is to come by every way once he is revoked, and once his certificate has ended.
+    late: Option<Late>,
 }
+
+#[derive(Debug)]
+struct Late {
+    revoked: Identity,
+    ended: Option<(Identity, Instant)>,
+}
+
+/// How much longer an ended certificate may be let in: a server's clock may be behind this one.
+const CLOCKS: Duration = Duration::from_secs(5);
 
 /// How often each of the two comes until it is believed that the server acts. Behind one address there may be several servers, which take
 /// their turns: of twelve connections in a row no two servers leave one to four controls alone. And who stands between and breaks
@@ -96,7 +111,16 @@ impl Trial {
             return Ok(None);
         }
         let mut phones = Vec::new();
+        let mut late = None;
         if depth == Depth::Everything {
+            learn(met, &identities.control);
+            for (who, identity) in &identities.impostors {
+                come_as(met, *who, identity);
+            }
+            late = Some(Late {
+                revoked: identities.canary.clone(),
+                ended: identities.ended.clone(),
+            });
             for version in met.versions.clone() {
                 phones.push(Phone::prepare(met, &identities.canary, version));
                 if (watch.is_interrupted)() {
@@ -108,6 +132,7 @@ impl Trial {
             canary,
             control,
             phones,
+            late,
         }))
     }
 
@@ -150,6 +175,12 @@ impl Trial {
                 return Err(Interrupted);
             }
         }
+        if let Some(late) = self.late.take() {
+            come_as(met, Who::Revoked, &late.revoked);
+            if let Some((identity, ends)) = late.ended {
+                come_ended(met, &identity, ends, watch)?;
+            }
+        }
         // All that was refused since may have been a server that goes down.
         let control = settled(until, || self.control.ask(&met.server), is_let_in);
         Ok(tell_control(met, &control, took))
@@ -181,6 +212,36 @@ impl Trial {
             (false, None, None) => Seen::Acted,
         }
     }
+}
+
+/// Waits until a certificate has ended, and comes with it.
+fn come_ended(
+    met: &mut Met,
+    identity: &Identity,
+    ends: Instant,
+    watch: &Watch<'_>,
+) -> Result<(), Interrupted> {
+    if ends > met.server.until {
+        met.report.add([findings::no_time(
+            "whether who shows a certificate that has ended is let in",
+        )]);
+        return Ok(());
+    }
+    (watch.waiting)("waiting for a certificate to end");
+    while Instant::now() < ends {
+        if (watch.is_interrupted)() {
+            return Err(Interrupted);
+        }
+        std::thread::sleep(ends.saturating_duration_since(Instant::now()).min(STEP));
+    }
+    let client = Client::new(&met.versions, Some(identity), Some(&met.leaves), Sessions::Fresh);
+    settled(
+        ends + CLOCKS,
+        || client.ask(&met.server),
+        |outcome| !is_let_in(outcome),
+    );
+    come_as(met, Who::Ended, identity);
+    Ok(())
 }
 
 /// Fisher and Yates' shuffle.

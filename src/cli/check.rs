@@ -14,10 +14,15 @@ use super::failure::{Exit, Failure};
 use super::form;
 use super::report::{lines, table};
 use super::secrets::IssuingSecret;
-use crate::check::{self, Depth, Identity, Report, Url, Verdict};
+use crate::check::{self, Depth, Identity, Met, Report, Url, Verdict};
 use crate::disk;
 use crate::doctor::{self, Finding};
 use crate::home::{Home, HomeError};
+use crate::key::Passphrase;
+use crate::model::Span;
+use crate::operate;
+use crate::store::Store;
+use crate::x509::foreign::ForeignCertificate;
 
 /// Examine a live server, as an attacker and as a phone
 ///
@@ -76,36 +81,50 @@ impl fmt::Display for Examination {
     }
 }
 
+/// How long a server is waited for where nothing else is said.
+const PATIENCE: Span = Span::seconds(30);
 /// The longest certificate chain or key that is read.
 const LONGEST: u64 = 1 << 20;
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let patience = args.server.patience()?;
+    let patience = args.server.patience(PATIENCE)?;
     let given = match (&args.cert, &args.key) {
         (Some(cert), Some(key)) => Some(read_identity(cert, key)?),
         (Some(_) | None, _) => None,
     };
     let flies = given.is_none() && !args.no_canary;
     let home = open(context, flies)?;
-    let mut met = args.server.meet(&args.url, home.as_ref(), &context.ui)?;
+    let mut met = args
+        .server
+        .meet(&args.url, home.as_ref(), patience, &context.ui)?;
     if let Some(home) = &home {
         // As they are now: a canary brings new ones, which the server may be slow to read.
         met.report.add(crls(context, home)?);
     }
     let mut exit = Exit::Done;
+    let mut asked = None;
     if met.is_expected {
         let chain = home.as_ref().map(Home::chain);
         let forged = check::forge(chain, system_clock(), &mut crate::key::os_rng());
         let asks = check::question(&mut met, &forged.map_err(check::CheckError::from)?);
         match (given, home) {
             (Some(identity), _) if asks => check::ask_once(&mut met, &identity),
+            (None, Some(_)) if asks && flies && met.is_over() => {
+                met.tell_no_time("whether a revoked device is let in");
+            }
             (None, Some(home)) if asks && flies => {
-                let issuing = args.issuing.unlock(&home, &context.ui)?;
+                // Whoever types takes none of the server's time.
+                let opened = met.wait_for(|| args.issuing.open_issuing(&home, &context.ui));
+                let (issuing, passphrase) = opened?;
+                let server = servers_own(&home, &context.read(&home)?, &met, &passphrase);
                 let desk = context.desk_of(home);
-                exit = fly(context, &desk, &issuing, &mut met, Depth::Everything, patience)?.published;
+                let depth = Depth::Everything;
+                asked = Some(depth);
+                exit = fly(context, &desk, &issuing, &mut met, server, depth, patience)?.published;
             }
             (Some(_) | None, _) => {}
         }
+        met.conclude();
     } else if met.speaks_tls_of_today() {
         context.ui.say(
             "nothing is asked of this server, and no certificate shown: it is not the one that phones expect",
@@ -122,13 +141,29 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let serious = is_serious(&report.findings);
     if !serious {
-        context.ui.say("nothing is wrong");
+        context.ui.say(match asked {
+            Some(Depth::Everything) => "nothing is wrong",
+            Some(Depth::NewConnections) | None => {
+                "nothing is wrong in what was asked; what a revoked device gets was not"
+            }
+        });
     }
     let url = args.url.to_string();
     if serious && exit == Exit::Done {
         exit = Exit::Found;
     }
     context.ui.report_done(&Examination { url, report }, Ok(exit))
+}
+
+/// The identity of the server itself, where the home has its key: a certificate of this PKI that no device has.
+fn servers_own(home: &Home, store: &Store, met: &Met, passphrase: &Passphrase) -> Option<Identity> {
+    let servers = store.servers().ok()?;
+    met.chains().iter().find_map(|chain| {
+        let pin = ForeignCertificate::from_der(chain.first()?).ok()?.pin;
+        let server = servers.iter().find(|server| server.knows(pin))?;
+        let key = operate::open_key(home, &server.host, pin, passphrase).ok()?;
+        check::identity(chain.clone(), &key).ok()
+    })
 }
 
 /// The home. A server can be examined without one, as far as that goes.

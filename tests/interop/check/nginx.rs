@@ -239,7 +239,7 @@ fn old_versions_and_weak_suites_are_found_by_name() {
     }
     let home = Home::staffed();
     let rsa = ["-newkey", "rsa:2048"];
-    self_signed(&home, "server", &format!("DNS:{HOST}"), 3650, &rsa);
+    self_signed(&home, "server", &format!("DNS:{HOST}"), 800, &rsa);
     let weak = "ssl_protocols TLSv1 TLSv1.1 TLSv1.2; ssl_ciphers ALL:NULL:aNULL:@SECLEVEL=0;";
     let nginx = Nginx::start(&home, &[weak, RESUMES, DEMANDS]);
     let said = check(&home, nginx.port(), &["--no-canary"]).exits(3);
