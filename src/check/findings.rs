@@ -75,9 +75,10 @@ pub fn no_tls13() -> Finding {
 pub fn weak_suites(weakness: Weakness, taken: &[u16]) -> Finding {
     let (code, severity) = match weakness {
         Weakness::Broken => ("suites-broken", Severity::Error),
-        Weakness::OtherDoor | Weakness::Outdated | Weakness::ShortTag | Weakness::NoForwardSecrecy => {
+        Weakness::OtherDoor | Weakness::Outdated | Weakness::NoForwardSecrecy => {
             ("suites-weak", Severity::Warning)
         }
+        Weakness::ShortTag => ("suites-short-tag", Severity::Note),
         Weakness::Cbc => ("suites-cbc", Severity::Note),
     };
     let names: Vec<String> = taken.iter().map(|suite| suites::name(*suite)).collect();

@@ -310,7 +310,9 @@ mod tests {
             // 302 as in RFC 7541 appendix C.6.1, 307 as in C.6.2, and 403 with its digits of six bits.
             (&[0x48, 0x82, 0x64, 0x02], Some(302)),
             (&[0x48, 0x83, 0x64, 0x0e, 0xff], Some(307)),
-            (&[0x48, 0x83, 0x68, 0x0c, 0xff], None),
+            (&[0x48, 0x83, 0x68, 0x0c, 0xff], Some(403)),
+            // The letter a.
+            (&[0x48, 0x81, 0x1f], None),
             (&[0x48, 9, b'4'], None),
             (&[0x82], None),
             (&[0xbe], None),

@@ -254,7 +254,7 @@ fn tell_suites(offers: &Offers, report: &mut Report) {
     }
     for (weakness, taken) in &offers.weak_suites {
         counts.push(format!("{} with {}", taken.len(), weakness.words()));
-        if *weakness < Weakness::Cbc {
+        if *weakness < Weakness::ShortTag {
             verdict = Verdict::Bad;
         }
         report.add([findings::weak_suites(*weakness, taken)]);

@@ -20,10 +20,10 @@ pub enum Weakness {
     OtherDoor,
     /// IDEA, SEED, MAGMA: blocks of 64 bits (SWEET32) or ciphers that nobody looks after (RFC 5469).
     Outdated,
-    /// What was changed on the way is noticed by 64 bits alone (CCM_8, RFC 9325 §4.2).
-    ShortTag,
     /// The session's key hangs on the server's own: whoever gets that later reads all that was recorded (RFC 9325 §4.1).
     NoForwardSecrecy,
+    /// What was changed on the way is noticed by 64 bits alone: meant for the smallest of devices (CCM_8, RFC 7251 §1).
+    ShortTag,
     /// CBC, authenticated the wrong way round (RFC 7366 tells why): sound only in an implementation that makes no mistake.
     Cbc,
 }
@@ -34,8 +34,8 @@ impl Weakness {
         Self::Broken,
         Self::OtherDoor,
         Self::Outdated,
-        Self::ShortTag,
         Self::NoForwardSecrecy,
+        Self::ShortTag,
         Self::Cbc,
     ];
 
@@ -78,10 +78,10 @@ impl Suite {
             Some(Weakness::OtherDoor)
         } else if has(&["IDEA", "SEED", "MAGMA", "28147"]) {
             Some(Weakness::Outdated)
-        } else if has(&["CCM"]) && has(&["8"]) {
-            Some(Weakness::ShortTag)
         } else if exchanges && !has(&["DHE", "ECDHE"]) {
             Some(Weakness::NoForwardSecrecy)
+        } else if has(&["CCM"]) && has(&["8"]) {
+            Some(Weakness::ShortTag)
         } else if has(&["CBC"]) {
             Some(Weakness::Cbc)
         } else {
@@ -166,7 +166,7 @@ mod tests {
             ("ECDHE_RSA_WITH_ARIA_128_GCM_SHA256", None),
             ("DHE_RSA_WITH_CAMELLIA_128_GCM_SHA256", None),
             ("ECDHE_ECDSA_WITH_AES_128_CCM_8", Some(ShortTag)),
-            ("RSA_WITH_AES_128_CCM_8", Some(ShortTag)),
+            ("RSA_WITH_AES_128_CCM_8", Some(NoForwardSecrecy)),
             ("RSA_WITH_AES_128_CCM", Some(NoForwardSecrecy)),
             ("RSA_WITH_CAMELLIA_128_CBC_SHA256", Some(NoForwardSecrecy)),
             ("ECDH_ECDSA_WITH_AES_128_GCM_SHA256", Some(NoForwardSecrecy)),

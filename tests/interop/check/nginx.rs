@@ -102,7 +102,7 @@ fn configuration(home: &Home, lines: &[&str], port: u16) -> String {
         r#"map $ssl_client_serial $revoked {{ default 0; include "{revoked}"; }}
 map $ssl_client_serial $device {{ default "-"; include "{allowed}"; }}
 server {{
-    listen 127.0.0.1:{port} ssl;
+    listen 127.0.0.1:{port} ssl http2;
     ssl_certificate "{certificate}";
     ssl_certificate_key "{key}";
     ssl_verify_depth 2;
