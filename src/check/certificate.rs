@@ -211,3 +211,86 @@ fn modulus_bits(key: &[u8]) -> Option<usize> {
     let first = modulus.as_bytes().first()?;
     Some(modulus.as_bytes().len() * 8 - first.leading_zeros() as usize)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::Root;
+    use crate::model::{NameConstraints, Time};
+    use proptest::prelude::*;
+
+    fn certificate() -> Vec<u8> {
+        let constraints = NameConstraints {
+            domains: vec!["acme.example".parse().unwrap()],
+            ..NameConstraints::default()
+        };
+        let now = Time::from_unix(1_800_000_000);
+        let root = Root::create("Acme Ltd", &constraints, now, &mut crate::key::os_rng()).unwrap();
+        root.certificate().der().to_vec()
+    }
+
+    /// What a damaged certificate is said to be.
+    fn told(der: &[u8]) -> String {
+        match examine(der) {
+            Ok(examined) => examined.faults.join("; "),
+            Err(why) => why,
+        }
+    }
+
+    fn place(der: &[u8], part: &[u8]) -> usize {
+        der.windows(part.len()).position(|window| window == part).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_not_to_be() {
+        let whole = certificate();
+        assert!(told(&whole[..whole.len() / 2]).contains("cannot be read"));
+        assert!(told(b"").contains("cannot be read"));
+        assert!(told(&[&whole[..], &[0]].concat()).contains("octets follow"));
+        // A month of 13, and another extension in the place of keyUsage: critical, and nobody knows it.
+        let mut month = whole.clone();
+        let year = place(&month, &[0x17, 13]) + 4;
+        month[year..year + 2].copy_from_slice(b"13");
+        assert!(told(&month).contains("cannot be read"), "{}", told(&month));
+        let mut unknown = whole.clone();
+        let key_usage = place(&unknown, &[0x55, 0x1d, 0x0f]) + 2;
+        unknown[key_usage] = 0x63;
+        assert!(
+            told(&unknown).contains("unknown critical extension, 2.5.29.99"),
+            "{}",
+            told(&unknown)
+        );
+        // One that stands there twice.
+        let mut twice = whole.clone();
+        let identifier = place(&twice, &[0x55, 0x1d, 0x0e]) + 2;
+        twice[identifier] = 0x0f;
+        assert!(told(&twice).contains("twice"), "{}", told(&twice));
+        let mut negative = whole;
+        let serial = place(&negative, &[0xa0, 3, 2, 1, 2, 2, 16]) + 7;
+        negative[serial] |= 0x80;
+        assert!(told(&negative).contains("negative"), "{}", told(&negative));
+    }
+
+    #[test]
+    fn a_kind_of_key_is_named() {
+        let whole = certificate();
+        let (_, parsed) = X509Certificate::from_der(&whole).unwrap();
+        let key = parsed.tbs_certificate.subject_pki.raw;
+        assert_eq!(kind_of_key(key), "ECDSA on P-256");
+        assert!(kind_of_key(b"").contains("cannot be read"));
+        assert!(is_short_rsa("RSA of 1024 bits") && !is_short_rsa("RSA of 2048 bits"));
+        assert!(!is_short_rsa("ECDSA on P-256"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_certificate_is_read_without_a_panic(place in any::<prop::sample::Index>(), octet: u8, cut in any::<prop::sample::Index>()) {
+            let mut der = certificate();
+            let place = place.index(der.len());
+            der[place] = octet;
+            let _ = examine(&der);
+            der.truncate(cut.index(der.len()));
+            let _ = examine(&der);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Those who must not get in, by every way that a server may configure apart; and one who may.
 
+use std::io;
+
 use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings;
 use super::forgery::Forged;
@@ -137,7 +139,7 @@ fn meeting(met: &Met, way: Way, identity: Option<&Identity>) -> Option<Meeting> 
     };
     let outcome = Outcome::of(answer.as_ref().map(|sample| sample.status));
     let not_taken = Outcome::Refused(Refusal::Alert("no_application_protocol".into()));
-    if wants_http2 && outcome == not_taken {
+    if wants_http2 && (outcome == not_taken || answer.as_ref().is_err_and(chose_another_protocol)) {
         return None;
     }
     let shown = client.shown();
@@ -147,6 +149,18 @@ fn meeting(met: &Met, way: Way, identity: Option<&Identity>) -> Option<Meeting> 
         is_known: shown.is_some_and(|shown| met.leaves.contains(&shown.leaf)),
         was_asked: client.was_asked(),
     })
+}
+
+/// Whether a server that speaks no HTTP/2 said that it speaks something else, though nobody had offered that.
+fn chose_another_protocol(error: &io::Error) -> bool {
+    use rustls::{Error, PeerMisbehaved};
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    matches!(
+        tls,
+        Some(Error::PeerMisbehaved(
+            PeerMisbehaved::SelectedUnofferedApplicationProtocol
+        ))
+    )
 }
 
 /// Comes once with a valid identity, and remembers what it gets.

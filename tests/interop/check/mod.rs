@@ -1,10 +1,15 @@
 //! `pki check` and `pki revoke --verify` against real servers, good ones and each kind of bad one.
 
+mod apache;
 mod bad_input;
+mod certificates;
 mod nginx;
 mod node;
+mod openssl;
 mod several;
+mod slow;
 mod verify;
+mod ways;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,6 +95,16 @@ fn codes(said: &Finished) -> Vec<String> {
         .collect();
     codes.sort();
     codes
+}
+
+/// The messages of the findings with this code.
+fn messages(said: &Finished, code: &str) -> Vec<String> {
+    let said = said.json();
+    let findings = said["findings"].as_array().unwrap().iter();
+    findings
+        .filter(|finding| finding["code"] == code)
+        .map(|finding| finding["message"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// What was answered to a question, each time it was asked.
