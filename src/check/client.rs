@@ -235,6 +235,11 @@ impl Client {
         }
     }
 
+    /// How it behaves.
+    pub fn config(&self) -> ClientConfig {
+        (*self.config).clone()
+    }
+
     /// What the server showed in the last handshake, that it holds the key proved or not.
     pub fn shown(&self) -> Option<Shown> {
         self.witness.shown()

@@ -64,6 +64,8 @@ pub struct ClientHello<'a> {
     pub groups: &'a [u16],
     /// The methods of compression (RFC 3749); none is 0.
     pub compression: &'a [u8],
+    /// On a connection that stands: what the client's Finished said in the handshake before (RFC 5746 §3.5).
+    pub renegotiates: Option<&'a [u8]>,
     /// The host that is asked for, where it is a name (RFC 6066 §3: an address is none).
     pub server_name: Option<&'a str>,
     /// 32 octets that are another time others.
@@ -79,6 +81,7 @@ const SIGNATURES: [u16; 26] = [
 ];
 /// That renegotiation is secure, in a place that no old server stumbles over (RFC 5746 §3.3).
 const RENEGOTIATION_INFO: u16 = 0x00ff;
+const HANDSHAKE: u8 = 22;
 
 impl ClientHello<'_> {
     /// The message in a record of its own (RFC 8446 §4.1.2 and §5.1, RFC 5246 §7.4.1.2).
@@ -86,6 +89,16 @@ impl ClientHello<'_> {
     /// For TLS 1.3 no key share is offered, which makes the server answer with the version and suite that it has chosen, and ask for one
     /// (§4.1.4): no key is needed to learn that.
     pub fn record(&self) -> Vec<u8> {
+        let mut record = vec![HANDSHAKE];
+        // The first record says an older version, for servers that stumble over newer ones.
+        let outer = self.version.min(Version::Tls10);
+        record.extend(outer.number().to_be_bytes());
+        record.extend(prefixed::<2>(&self.message()));
+        record
+    }
+
+    /// The message alone.
+    pub fn message(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(512);
         body.extend(self.version.min(Version::Tls12).number().to_be_bytes());
         body.extend(self.random);
@@ -96,7 +109,7 @@ impl ClientHello<'_> {
             body.push(0);
         }
         let mut suites: Vec<u8> = self.suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
-        if self.version != Version::Tls13 {
+        if self.version != Version::Tls13 && self.renegotiates.is_none() {
             suites.extend(RENEGOTIATION_INFO.to_be_bytes());
         }
         body.extend(prefixed::<2>(&suites));
@@ -106,12 +119,7 @@ impl ClientHello<'_> {
         }
         let mut message = vec![1];
         message.extend(prefixed::<3>(&body));
-        let mut record = vec![22];
-        // The first record says an older version, for servers that stumble over newer ones.
-        let outer = self.version.min(Version::Tls10);
-        record.extend(outer.number().to_be_bytes());
-        record.extend(prefixed::<2>(&message));
-        record
+        message
     }
 
     fn extensions(&self) -> Vec<u8> {
@@ -128,6 +136,11 @@ impl ClientHello<'_> {
         }
         add(10, &prefixed::<2>(&numbers(self.groups)));
         add(11, &prefixed::<1>(&[0]));
+        if let Some(finished) = self.renegotiates {
+            add(0xff01, &prefixed::<1>(finished));
+            // What was agreed upon the first time may not be left out now (RFC 7627 §5.3).
+            add(23, &[]);
+        }
         match self.version {
             Version::Tls12 => add(13, &prefixed::<2>(&numbers(&SIGNATURES))),
             Version::Tls13 => {
@@ -159,6 +172,7 @@ mod tests {
             suites,
             groups: &[29, 23],
             compression: &UNCOMPRESSED,
+            renegotiates: None,
             server_name: Some("api.acme.example"),
             random: [7; 32],
         };

@@ -25,7 +25,32 @@ impl Met {
         if !asks {
             self.report.add([findings::not_asked()]);
         }
+        self.tell_renegotiation();
         self.report.answers.sort_by_key(|answer| answer.question);
+    }
+
+    fn tell_renegotiation(&mut self) {
+        if !self.versions.contains(&Version::Tls12) {
+            return;
+        }
+        let (told, verdict) = match self.renegotiates {
+            Some(false) => ("TLS 1.2: not at a client's wish", Verdict::Good),
+            Some(true) => ("TLS 1.2: at a client's wish", Verdict::Bad),
+            None => (
+                "TLS 1.2: not asked, for it takes a valid certificate",
+                Verdict::Open,
+            ),
+        };
+        self.report.answer(Question::Renegotiation, told, verdict);
+        match (self.renegotiates, &self.device_gets) {
+            (Some(true), _) => self.report.add([findings::renegotiates()]),
+            (None, Some(_)) => {
+                let why = "no handshake came about, also not with a valid certificate";
+                self.report
+                    .add([findings::not_learnt("renegotiation over TLS 1.2", why)]);
+            }
+            (Some(false), _) | (None, None) => {}
+        }
     }
 
     /// What an answer says of the host of the URL. By another name than that, another host may have answered.

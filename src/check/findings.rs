@@ -135,6 +135,16 @@ pub fn unsafe_renegotiation() -> Finding {
     )
 }
 
+pub fn renegotiates() -> Finding {
+    Finding::new(
+        "renegotiation",
+        Severity::Note,
+        "a client can have the server begin a new handshake on a connection that stands: one who does so over and over keeps it busy",
+        "OpenSSL from 3.0 on, nginx and Apache refuse it where nobody has told them otherwise; Node.js bounds it \
+         (`tls.CLIENT_RENEG_LIMIT`); TLS 1.3 does not have it",
+    )
+}
+
 /// Something of which the server gave no answer.
 pub fn not_learnt(what: &str, why: &str) -> Finding {
     Finding::new(

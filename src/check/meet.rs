@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 
 use super::certificate;
 use super::chain::{self, Judged, Trust};
-use super::client::{Client, Outcome};
+use super::client::{Client, Identity, Outcome};
 use super::client_hello::Version;
 use super::groups;
 use super::http::Sample;
@@ -15,6 +15,7 @@ use super::offers::{self, Offers};
 use super::parallel;
 use super::pins::{self, Published, Verdict as Pins};
 use super::question::Asked;
+use super::renegotiation;
 use super::suites::Weakness;
 use super::ways::{Inside, Name, Way};
 use super::wire::Server;
@@ -48,6 +49,8 @@ pub struct Met {
     pub(super) ways: Vec<Way>,
     /// Who came by which way, and how that was met.
     pub(super) asked: Vec<Asked>,
+    /// Whether it renegotiates when a client wants that; nothing where it was not asked, or could not be.
+    pub(super) renegotiates: Option<bool>,
     /// What a device gets that may come, and the words for that device.
     pub(super) device_gets: Option<(Sample, Vec<String>)>,
 }
@@ -56,6 +59,13 @@ impl Met {
     /// Whether anything could be asked of it: what offers older versions alone is met, and no more.
     pub fn speaks_tls_of_today(&self) -> bool {
         !self.versions.is_empty()
+    }
+
+    /// Asks once whether it renegotiates. Whoever demands a certificate may refuse the first handshake already to who has none.
+    pub(super) fn ask_to_renegotiate(&mut self, identity: Option<&Identity>) {
+        if self.renegotiates.is_none() && self.versions.contains(&Version::Tls12) {
+            self.renegotiates = renegotiation::ask(&self.server, &self.leaves, identity).ok();
+        }
     }
 
     /// The chains that it shows, its own certificate first in each.
@@ -109,6 +119,7 @@ pub fn meet(
         chains: Vec::new(),
         ways: ways(&offers),
         asked: Vec::new(),
+        renegotiates: None,
         device_gets: None,
         server,
     };

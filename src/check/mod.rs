@@ -22,6 +22,7 @@ mod phone;
 mod pins;
 mod question;
 mod remedies;
+mod renegotiation;
 mod server_hello;
 mod suites;
 mod trial;
@@ -111,6 +112,8 @@ pub enum Question {
     Ended,
     /// Who shows a valid certificate.
     Valid,
+    /// Whether a client can have a new handshake on a connection that stands.
+    Renegotiation,
     /// Whether sessions are resumed.
     Resumption,
     /// How soon it acts on a new CRL.
@@ -146,6 +149,7 @@ impl Question {
             Self::ServersCertificate => "a server's certificate",
             Self::Ended => "ended certificate",
             Self::Valid => "valid certificate",
+            Self::Renegotiation => "renegotiation",
             Self::Resumption => "sessions",
             Self::NewCrl => "new CRL",
             Self::StillValid => "valid, after the new CRL",

@@ -63,6 +63,7 @@ impl Offer {
             suites: &self.suites,
             groups: &self.groups,
             compression: self.compression,
+            renegotiates: None,
             server_name: match self.name {
                 Name::Right => host.as_deref(),
                 Name::None => None,

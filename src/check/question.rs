@@ -2,6 +2,9 @@
 
 use std::io;
 
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
 use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings;
 use super::forgery::Forged;
@@ -10,6 +13,7 @@ use super::likeness;
 use super::parallel;
 use super::ways::{Inside, Name, Way};
 use super::{Met, Question, Verdict};
+use crate::model::Time;
 
 /// Who must not get in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +105,7 @@ pub fn question(met: &mut Met, forged: &Forged) -> bool {
         (Who::SelfSigned, Some(&forged.self_signed)),
     ];
     come(met, &whom);
+    met.ask_to_renegotiate(None);
     let not_taken: Vec<Way> = met
         .ways
         .iter()
@@ -163,8 +168,13 @@ fn chose_another_protocol(error: &io::Error) -> bool {
     )
 }
 
-/// Comes once with a valid identity, and remembers what it gets.
-pub fn ask_once(met: &mut Met, identity: &Identity) {
+/// Comes once with an identity that should be let in, and remembers what it gets; with one that has ended it comes by every way, for that
+/// should be let in by none.
+pub fn ask_once(met: &mut Met, identity: &Identity, now: Time) {
+    let parsed = X509Certificate::from_der(identity.certificate());
+    if parsed.is_ok_and(|(_, parsed)| parsed.validity().not_after.timestamp() < now.unix()) {
+        return come_as(met, Who::Ended, identity);
+    }
     let outcome = learn(met, identity);
     tell_valid(met, &outcome);
 }
@@ -176,6 +186,7 @@ pub(super) fn learn(met: &mut Met, identity: &Identity) -> Outcome {
         .connect(&met.server)
         .and_then(|mut connection| connection.sample(&met.server));
     let outcome = Outcome::of(answer.as_ref().map(|sample| sample.status));
+    met.ask_to_renegotiate(Some(identity));
     if matches!(outcome, Outcome::LetIn(_)) {
         met.device_gets = answer
             .ok()

@@ -163,6 +163,11 @@ impl Wire {
         self.until = (Instant::now() + EXCHANGE).min(self.last);
     }
 
+    /// Begins another exchange, which may not take longer than this.
+    pub fn again_within(&mut self, longest: Duration) {
+        self.until = (Instant::now() + longest).min(self.last);
+    }
+
     fn left(&self) -> io::Result<Duration> {
         Ok(left(self.until).ok_or_else(|| self.late())?)
     }

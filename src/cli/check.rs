@@ -27,7 +27,7 @@ use crate::x509::foreign::ForeignCertificate;
 /// Examine a live server, as an attacker and as a phone
 ///
 /// Which protocol versions and suites it offers; whether it is the server that phones expect, by chain, host name and pins; whether
-/// it lets in who has no certificate or a forged one. Then a canary, a certificate that is issued and revoked for this: is it let
+/// it lets in who has no certificate or a forged one, by every version, server name and protocol. Then a canary, a certificate that is issued and revoked for this: is it let
 /// in, and is it refused once it is revoked, on new connections, resumed sessions and connections kept alive? How soon does the
 /// server act on a new CRL? Exit code 3 with warnings or errors; notes alone are 0.
 #[derive(Debug, clap::Args)]
@@ -46,7 +46,7 @@ pub struct Args {
     /// Issue no certificate for this: what becomes of a revoked one is not seen
     #[arg(long)]
     no_canary: bool,
-    /// Come with this certificate instead of a canary (PEM, with what stands above it): is it let in?
+    /// Come with this certificate instead of a canary (PEM, with what stands above it): is it let in? One that has ended must not be
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "no_canary")]
     cert: Option<PathBuf>,
     /// Its key (PEM, not encrypted, mode 0600)
@@ -102,13 +102,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         met.report.add(crls(context, home)?);
     }
     let mut exit = Exit::Done;
-    let mut asked = None;
+    let mut has_flown = false;
     if met.is_expected {
         let chain = home.as_ref().map(Home::chain);
         let forged = check::forge(chain, system_clock(), &mut crate::key::os_rng());
         let asks = check::question(&mut met, &forged.map_err(check::CheckError::from)?);
         match (given, home) {
-            (Some(identity), _) if asks => check::ask_once(&mut met, &identity),
+            (Some(identity), _) if asks => check::ask_once(&mut met, &identity, system_clock()),
             (None, Some(_)) if asks && flies && met.is_over() => {
                 met.tell_no_time("whether a revoked device is let in");
             }
@@ -119,8 +119,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 let server = servers_own(&home, &context.read(&home)?, &met, &passphrase);
                 let desk = context.desk_of(home);
                 let depth = Depth::Everything;
-                asked = Some(depth);
                 exit = fly(context, &desk, &issuing, &mut met, server, depth, patience)?.published;
+                has_flown = true;
             }
             (Some(_) | None, _) => {}
         }
@@ -141,11 +141,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let serious = is_serious(&report.findings);
     if !serious {
-        context.ui.say(match asked {
-            Some(Depth::Everything) => "nothing is wrong",
-            Some(Depth::NewConnections) | None => {
-                "nothing is wrong in what was asked; what a revoked device gets was not"
-            }
+        context.ui.say(if has_flown {
+            "nothing is wrong"
+        } else {
+            "nothing is wrong in what was asked; what a revoked device gets was not"
         });
     }
     let url = args.url.to_string();

@@ -433,7 +433,7 @@ fn a_certificate_near_its_end_or_past_it_is_found() {
 
 #[test]
 fn an_identity_of_ones_own_is_tried_without_a_home() {
-    if !need(&PROGRAMS) {
+    if !need(&["nginx", "openssl", "faketime"]) {
         return;
     }
     let home = Home::staffed();
@@ -455,6 +455,19 @@ fn an_identity_of_ones_own_is_tried_without_a_home() {
     assert_eq!(answers(&said, "valid"), ["let in (HTTP 200)"]);
     assert_eq!(answers(&said, "revoked_fresh"), [""; 0]);
     assert_eq!(canaries(&home), [""; 0]);
+    // By a clock that stands after its end: nginx, which lets it in, is told to be the one that is wrong.
+    let url = super::url(nginx.port(), "/");
+    let mut command = home.pki_at(
+        "+120d",
+        &["check", &url, "--json", "--home", "nowhere", "--cert", &cert],
+    );
+    let said = finish(
+        command.args(["--key", &key]).args(super::arguments(nginx.port())),
+        b"",
+    )
+    .exits(3);
+    assert!(codes(&said).contains(&"ended-accepted".to_owned()), "{said}");
+    assert_eq!(answers(&said, "valid"), [""; 0]);
     let said = check(&home, nginx.port(), &["--home", "nowhere"]).exits(1);
     assert!(said.stderr.contains("--no-canary"), "{said}");
     check(&home, nginx.port(), &["--home", "nowhere", "--no-canary"]).exits(0);

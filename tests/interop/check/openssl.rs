@@ -187,3 +187,28 @@ fn a_key_that_is_not_known_here_is_said_to_be_one() {
     assert!(!codes(&said).contains(&"cannot-judge".to_owned()), "{said}");
     assert!(answers(&said, "chain")[0].starts_with("trusted"), "{said}");
 }
+
+#[test]
+fn renegotiation_at_a_clients_wish_is_found() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::bare();
+    self_signed(&home, "server", &format!("DNS:{HOST}"), 30, &EC);
+    let suites = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"];
+    for (flag, suite, answer) in [
+        ("-client_renegotiation", suites[0], "TLS 1.2: at a client's wish"),
+        ("-client_renegotiation", suites[1], "TLS 1.2: at a client's wish"),
+        ("-no_renegotiation", suites[0], "TLS 1.2: not at a client's wish"),
+    ] {
+        let server = s_server(&home, &["-tls1_2", flag, "-cipher", suite]);
+        let said = check(&home, server.port, &["--no-canary"]).exits(3);
+        assert_eq!(
+            answers(&said, "renegotiation"),
+            [answer],
+            "{flag} {suite}: {said}"
+        );
+        let found = messages(&said, "renegotiation").len();
+        assert_eq!(found, usize::from(flag == "-client_renegotiation"), "{said}");
+    }
+}
