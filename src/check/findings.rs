@@ -119,7 +119,7 @@ pub fn short_prime(bits: usize) -> Finding {
 
 pub fn compression() -> Finding {
     Finding::new(
-        "compression",
+        "tls-compression",
         Severity::Error,
         "the server compresses what it encrypts: secrets can be guessed by the length (CRIME, RFC 7525 §3.3)",
         "turn it off: OpenSSL `SSL_OP_NO_COMPRESSION`; Apache: `SSLCompression off`",
@@ -137,7 +137,7 @@ pub fn unsafe_renegotiation() -> Finding {
 
 pub fn renegotiates() -> Finding {
     Finding::new(
-        "renegotiation",
+        "client-renegotiation",
         Severity::Note,
         "a client can have the server begin a new handshake on a connection that stands: one who does so over and over keeps it busy",
         "OpenSSL from 3.0 on, nginx and Apache refuse it where nobody has told them otherwise; Node.js bounds it \

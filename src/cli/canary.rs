@@ -34,7 +34,7 @@ pub struct ServerArgs {
     /// Also trust these CAs, or exactly this server's own certificate (PEM)
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// How long to wait for the server to act on a publication, 30m at most [default: 30s, with --verify 60s]
+    /// How long to wait for the server to act on a publication, 30m at most; where nothing is said, `check` waits 30s and `revoke` 60s
     #[arg(long, value_name = "DURATION")]
     patience: Option<Span>,
 }

@@ -137,7 +137,7 @@ fn what_only_old_servers_do_is_found() {
     let url = format!("https://127.0.0.1:{port}/");
     let said = finish(&mut home.pki(&["check", &url, "--no-canary", "--json"]), b"").exits(3);
     let codes = super::codes(&said);
-    for code in ["compression", "renegotiation-unsafe"] {
+    for code in ["tls-compression", "renegotiation-unsafe"] {
         assert!(codes.contains(&code.to_owned()), "{code}: {said}");
     }
 }

@@ -208,7 +208,7 @@ fn renegotiation_at_a_clients_wish_is_found() {
             [answer],
             "{flag} {suite}: {said}"
         );
-        let found = messages(&said, "renegotiation").len();
+        let found = messages(&said, "client-renegotiation").len();
         assert_eq!(found, usize::from(flag == "-client_renegotiation"), "{said}");
     }
 }
