@@ -1,4 +1,5 @@
-//! What is wrong with a server's certificate, whoever vouches for it: faults for which clients refuse it, and what iPhones alone refuse.
+//! What is wrong with a server's certificate, whoever vouches for it: faults for which clients refuse it, and
+//! what iPhones alone refuse.
 
 use der::Decode;
 use der::asn1::ObjectIdentifier;
@@ -17,7 +18,8 @@ pub struct Examined {
     pub refused_by_apple: Vec<String>,
 }
 
-/// The longest life that Apple's devices take of a CA that was added to them (support.apple.com/en-us/103769).
+/// The longest life that Apple's devices take of a CA that was added to them
+/// (support.apple.com/en-us/103769).
 const APPLES_LIFE: Span = Span::days(825);
 /// The least bits of an RSA key that they take (the same page), and that TLS libraries of today take.
 const LEAST_RSA: usize = 2048;

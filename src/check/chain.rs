@@ -1,4 +1,5 @@
-//! What a server shows of itself, judged one question at a time: who vouches for it, for which host, and until when.
+//! What a server shows of itself, judged one question at a time: who vouches for it, for which host, and
+//! until when.
 
 use rustls::RootCertStore;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -18,7 +19,8 @@ use crate::model::{Pin, Time, Validity};
 #[derive(Debug)]
 pub struct Trust {
     anchors: RootCertStore,
-    /// What the operator named himself: such a certificate is also believed where the server has it for its own.
+    /// What the operator named himself: such a certificate is also believed where the server has it for its
+    /// own.
     named: Vec<Vec<u8>>,
 }
 

@@ -81,8 +81,8 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// The statuses that turn a client away: bad request (nginx's for its own 495 and 496), unauthorized, forbidden, and nginx's words for a
-/// bad certificate and none; and a host that this connection is not for.
+/// The statuses that turn a client away: bad request (nginx's for its own 495 and 496), unauthorized,
+/// forbidden, and nginx's words for a bad certificate and none; and a host that this connection is not for.
 const TURNED_AWAY: [u16; 6] = [400, 401, 403, 421, 495, 496];
 
 impl Outcome {
@@ -95,7 +95,8 @@ impl Outcome {
         }
     }
 
-    /// What a failed handshake or request comes to: a server that dislikes a certificate says so by an alert, or just leaves.
+    /// What a failed handshake or request comes to: a server that dislikes a certificate says so by an alert,
+    /// or just leaves.
     pub fn failed(error: &io::Error) -> Self {
         use io::ErrorKind as Kind;
         let tls = error
@@ -138,8 +139,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of these versions. With the leaves of earlier connections it talks to whoever holds the key of one of them, and to nobody
-    /// else.
+    /// A client of these versions. With the leaves of earlier connections it talks to whoever holds the key
+    /// of one of them, and to nobody else.
     pub fn new(
         versions: &[Version],
         identity: Option<&Identity>,
@@ -154,7 +155,8 @@ impl Client {
         client
     }
 
-    /// A client that comes by one way. By a name that is not the server's, whoever answers may have another certificate.
+    /// A client that comes by one way. By a name that is not the server's, whoever answers may have another
+    /// certificate.
     pub fn by(way: Way, identity: Option<&Identity>, leaves: &[Vec<u8>]) -> Self {
         let leaves = (way.name == Name::Right).then_some(leaves);
         let mut client = Self::of(&[way.version], identity, leaves, Signatures::Verifiable);
@@ -212,8 +214,8 @@ impl Client {
         }
     }
 
-    /// A new connection, its handshake done as far as the client can tell: with TLS 1.3 a server says afterwards that it dislikes a
-    /// certificate.
+    /// A new connection, its handshake done as far as the client can tell: with TLS 1.3 a server says
+    /// afterwards that it dislikes a certificate.
     ///
     /// # Errors
     /// Where the handshake fails.

@@ -1,4 +1,5 @@
-//! The first message of a handshake, written by hand: TLS libraries of today cannot offer what a server should refuse.
+//! The first message of a handshake, written by hand: TLS libraries of today cannot offer what a server
+//! should refuse.
 
 /// A protocol version, as ProtocolVersion has it (RFC 8446 §4.2.1, RFC 5246 §6.2.1, RFC 6101 §5.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +75,8 @@ pub struct ClientHello<'a> {
 
 /// No compression.
 pub const UNCOMPRESSED: [u8; 1] = [0];
-/// RSA, DSA, ECDSA and EdDSA with every hash and curve that somebody may want, SHA-1 and MD5 for the old ones.
+/// RSA, DSA, ECDSA and EdDSA with every hash and curve that somebody may want, SHA-1 and MD5 for the old
+/// ones.
 const SIGNATURES: [u16; 26] = [
     0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x081a, 0x081b,
     0x081c, 0x0401, 0x0501, 0x0601, 0x0303, 0x0301, 0x0402, 0x0302, 0x0203, 0x0201, 0x0101, 0x0202, 0x0708,
@@ -86,8 +88,8 @@ const HANDSHAKE: u8 = 22;
 impl ClientHello<'_> {
     /// The message in a record of its own (RFC 8446 §4.1.2 and §5.1, RFC 5246 §7.4.1.2).
     ///
-    /// For TLS 1.3 no key share is offered, which makes the server answer with the version and suite that it has chosen, and ask for one
-    /// (§4.1.4): no key is needed to learn that.
+    /// For TLS 1.3 no key share is offered, which makes the server answer with the version and suite that it
+    /// has chosen, and ask for one (§4.1.4): no key is needed to learn that.
     pub fn record(&self) -> Vec<u8> {
         let mut record = vec![HANDSHAKE];
         // The first record says an older version, for servers that stumble over newer ones.

@@ -80,8 +80,8 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
     })
 }
 
-/// What the holder of a certificate can make of it who takes himself for a CA: a certificate below his own, of the same name, for a new
-/// key. `chain` is his, his own certificate first.
+/// What the holder of a certificate can make of it who takes himself for a CA: a certificate below his own,
+/// of the same name, for a new key. `chain` is his, his own certificate first.
 ///
 /// # Errors
 /// Where the certificate is not one of ours.
@@ -99,8 +99,8 @@ pub fn below_device(
     identity(whole, &new)
 }
 
-/// A certificate is a sequence of what is signed, the algorithm and the signature (RFC 5280 §4.1). Of its holder's own, all is taken but
-/// serial number, issuer, key, and the extensions that name a key.
+/// A certificate is a sequence of what is signed, the algorithm and the signature (RFC 5280 §4.1). Of its
+/// holder's own, all is taken but serial number, issuer, key, and the extensions that name a key.
 fn signed_by_holder(
     own: &[u8],
     key: &SoftwareKey,
@@ -159,7 +159,8 @@ fn parts(der: &[u8]) -> Result<Vec<Any>, ForgeryError> {
 /// # Errors
 /// Where they do not belong together.
 pub fn identity(chain: Vec<Vec<u8>>, key: &SoftwareKey) -> Result<Identity, ForgeryError> {
-    // Whoever finds the copy in a dead process's memory has the key of a certificate that is revoked or nobody's.
+    // Whoever finds the copy in a dead process's memory has the key of a certificate that is revoked or
+    // nobody's.
     let key = PrivatePkcs8KeyDer::from(key.pkcs8()?.to_vec());
     Ok(Identity::new(chain, key.into())?)
 }

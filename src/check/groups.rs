@@ -1,4 +1,5 @@
-//! The groups in which keys are agreed upon (RFC 8422 §5.1.1, RFC 7919, RFC 8446 §4.2.7), by their numbers in the register.
+//! The groups in which keys are agreed upon (RFC 8422 §5.1.1, RFC 7919, RFC 8446 §4.2.7), by their numbers in
+//! the register.
 
 /// Every curve of before TLS 1.3, with its bits, as the name of each has them.
 const CURVES: [(u16, &str, u16); 33] = [
@@ -33,7 +34,8 @@ const CURVES: [(u16, &str, u16); 33] = [
     (29, "x25519", 255),
     (30, "x448", 448),
     (41, "curveSM2", 256),
-    // A curve that the server writes out, of any strength: clients cannot judge it (RFC 8422 §5.1.1 forbids both).
+    // A curve that the server writes out, of any strength: clients cannot judge it (RFC 8422 §5.1.1 forbids
+    // both).
     (0xff01, "a prime curve of its own", 0),
     (0xff02, "a binary curve of its own", 0),
 ];

@@ -1,4 +1,5 @@
-//! One request and its answer (RFC 9112): enough to know whether somebody is let in, and whether the connection can be used again.
+//! One request and its answer (RFC 9112): enough to know whether somebody is let in, and whether the
+//! connection can be used again.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 

@@ -1,5 +1,5 @@
-//! One request by HTTP/2 (RFC 9113) and the beginning of its answer: as much of the protocol as that takes, and nothing that is compressed
-//! but the status.
+//! One request by HTTP/2 (RFC 9113) and the beginning of its answer: as much of the protocol as that takes,
+//! and nothing that is compressed but the status.
 
 use std::io::{self, Read, Write};
 
@@ -185,14 +185,16 @@ impl Frame {
         Some(content)
     }
 
-    /// Whether a GOAWAY leaves the only stream to be answered: it names the last stream that is, and an error of none (§6.8).
+    /// Whether a GOAWAY leaves the only stream to be answered: it names the last stream that is, and an error
+    /// of none (§6.8).
     fn lets_go_on(&self) -> bool {
         let (last, error) = (self.payload.get(..4), self.payload.get(4..8));
         last.is_some_and(|last| last != [0; 4]) && error == Some(&[0; 4])
     }
 }
 
-/// The status, which stands before every other field (§8.3). The table of what was said before is empty then, but for an interim answer.
+/// The status, which stands before every other field (§8.3). The table of what was said before is empty then,
+/// but for an interim answer.
 fn status(mut block: &[u8]) -> Option<u16> {
     // Statuses that the static table has whole, from the eighth place on (RFC 7541 appendix A).
     const WHOLE: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];

@@ -1,5 +1,5 @@
-//! Whether two answers are one: what a device gets, and what somebody else gets who comes another way. Behind another name there may be
-//! another host, whose answers say nothing of this one.
+//! Whether two answers are one: what a device gets, and what somebody else gets who comes another way. Behind
+//! another name there may be another host, whose answers say nothing of this one.
 
 use data_encoding::HEXUPPER;
 use x509_parser::certificate::X509Certificate;
@@ -23,8 +23,8 @@ pub fn is_alike(device_gets: &Sample, other: &Sample, names: &[String]) -> bool 
         && fits(&pieces(&device_gets.body, names), &other.body)
 }
 
-/// The words by which an application may name a device, as its certificate has them: whatever of its subject is not the company's, and its
-/// serial number.
+/// The words by which an application may name a device, as its certificate has them: whatever of its subject
+/// is not the company's, and its serial number.
 pub fn names(certificate: &[u8]) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
         return Vec::new();

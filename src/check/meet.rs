@@ -61,7 +61,8 @@ impl Met {
         !self.versions.is_empty()
     }
 
-    /// Asks once whether it renegotiates. Whoever demands a certificate may refuse the first handshake already to who has none.
+    /// Asks once whether it renegotiates. Whoever demands a certificate may refuse the first handshake
+    /// already to who has none.
     pub(super) fn ask_to_renegotiate(&mut self, identity: Option<&Identity>) {
         if self.renegotiates.is_none() && self.versions.contains(&Version::Tls12) {
             self.renegotiates = renegotiation::ask(&self.server, &self.leaves, identity).ok();
@@ -97,7 +98,8 @@ impl Met {
     }
 }
 
-/// Meets a server: learns what it offers and judges what it shows. Nothing of the URL but the host is told to it.
+/// Meets a server: learns what it offers and judges what it shows. Nothing of the URL but the host is told to
+/// it.
 ///
 /// # Errors
 /// Where there is no server that speaks TLS.
@@ -184,7 +186,8 @@ fn show(server: &Server, version: Version) -> io::Result<Shown> {
         outcome = match (connected, client.shown()) {
             (_, Some(shown)) if shown.unproved.is_some() => return Ok(shown),
             (Ok(_), Some(shown)) => return Ok(shown),
-            // A server that demands a client certificate may end the handshake without one. It has signed by then.
+            // A server that demands a client certificate may end the handshake without one. It has signed by
+            // then.
             (Err(error), Some(shown)) if matches!(Outcome::failed(&error), Outcome::Refused(_)) => {
                 return Ok(shown);
             }
@@ -199,7 +202,8 @@ fn show(server: &Server, version: Version) -> io::Result<Shown> {
     outcome
 }
 
-/// It takes what was offered by hand, and nothing that can be spoken here: a key or a group that is not known here.
+/// It takes what was offered by hand, and nothing that can be spoken here: a key or a group that is not known
+/// here.
 fn cannot_speak(version: Version, offers: &Offers, why: &io::Error, report: &mut Report) {
     use x509_parser::prelude::FromDer;
     let outcome = Outcome::failed(why);

@@ -331,8 +331,8 @@ fn weak(version: Version, weakness: Weakness) -> Vec<u16> {
     of_version(version, weak.map(|suite| suite.number).collect())
 }
 
-/// Which of these it takes: it is offered all, then all but the one that it took, until it takes none. Each connection takes one away, so
-/// that there are never more than there are things.
+/// Which of these it takes: it is offered all, then all but the one that it took, until it takes none. Each
+/// connection takes one away, so that there are never more than there are things.
 fn taken(
     all: &[u16],
     offer: impl Fn(&[u16]) -> io::Result<Answer>,

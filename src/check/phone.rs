@@ -12,8 +12,8 @@ use super::{Met, Question, Verdict, findings};
 #[derive(Debug)]
 pub struct Phone {
     version: Version,
-    /// Each has a session that the server would resume, and that was not used yet: a ticket serves once (RFC 8446 §C.4), and not every
-    /// server gives another when it is used.
+    /// Each has a session that the server would resume, and that was not used yet: a ticket serves once (RFC
+    /// 8446 §C.4), and not every server gives another when it is used.
     sessions: Vec<Client>,
     /// As many again.
     spare: Vec<Client>,
@@ -147,8 +147,8 @@ impl Phone {
         }
     }
 
-    /// Comes with each of these sessions, and tells the worst of it: let in, then unclear, then refused on a resumed session. Servers that
-    /// take turns are put out of step, so that each meets a session of its own.
+    /// Comes with each of these sessions, and tells the worst of it: let in, then unclear, then refused on a
+    /// resumed session. Servers that take turns are put out of step, so that each meets a session of its own.
     fn try_sessions(&self, sessions: &[Client], met: &Met) -> Resumed {
         let server = &met.server;
         let tried = sessions.iter().enumerate().map(|(i, client)| {
@@ -263,7 +263,8 @@ impl Resumed {
     }
 }
 
-/// How many sessions a phone has for one round of tries: a multiple of two and of three servers that take turns.
+/// How many sessions a phone has for one round of tries: a multiple of two and of three servers that take
+/// turns.
 const TRIES: usize = 6;
 
 fn is_turned_away(outcome: &Outcome) -> bool {

@@ -97,7 +97,8 @@ pub struct Meeting {
     pub was_asked: bool,
 }
 
-/// Comes without a certificate and with forged ones. True: the server asks for certificates, so that it is worth coming with a valid one.
+/// Comes without a certificate and with forged ones. True: the server asks for certificates, so that it is
+/// worth coming with a valid one.
 pub fn question(met: &mut Met, forged: &Forged) -> bool {
     let whom = [
         (Who::Nobody, None),
@@ -168,8 +169,8 @@ fn chose_another_protocol(error: &io::Error) -> bool {
     )
 }
 
-/// Comes once with an identity that should be let in, and remembers what it gets; with one that has ended it comes by every way, for that
-/// should be let in by none.
+/// Comes once with an identity that should be let in, and remembers what it gets; with one that has ended it
+/// comes by every way, for that should be let in by none.
 pub fn ask_once(met: &mut Met, identity: &Identity, now: Time) {
     let parsed = X509Certificate::from_der(identity.certificate());
     if parsed.is_ok_and(|(_, parsed)| parsed.validity().not_after.timestamp() < now.unix()) {

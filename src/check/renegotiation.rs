@@ -1,6 +1,6 @@
-//! Whether a client can have the server begin a new handshake on a connection that stands (RFC 5246 §7.4.1.2): whoever does so over and over
-//! keeps it busy. No TLS library of today asks for that, so that the second ClientHello is written by hand, and encrypted with the keys
-//! that the library has agreed upon.
+//! Whether a client can have the server begin a new handshake on a connection that stands (RFC 5246
+//! §7.4.1.2): whoever does so over and over keeps it busy. No TLS library of today asks for that, so that the
+//! second ClientHello is written by hand, and encrypted with the keys that the library has agreed upon.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,8 @@ use super::client_hello::{ClientHello, UNCOMPRESSED, Version};
 use super::wire::{Server, Wire};
 use super::{groups, suites};
 
-/// How long a server is waited for that says nothing to it: it has answered the first handshake within that time.
+/// How long a server is waited for that says nothing to it: it has answered the first handshake within that
+/// time.
 const SILENCE: Duration = Duration::from_secs(2);
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const HANDSHAKE: u8 = 22;
@@ -129,11 +130,13 @@ struct Heard {
 }
 
 impl Heard {
-    /// What the client's Finished said, which a new ClientHello has to repeat (RFC 5246 §7.4.9, RFC 5746 §3.5).
+    /// What the client's Finished said, which a new ClientHello has to repeat (RFC 5246 §7.4.9, RFC 5746
+    /// §3.5).
     fn finished(&self, suite: &Tls12CipherSuite, secret: &[u8]) -> Option<[u8; 12]> {
         let sent = handshake(&self.sent);
         let received = handshake(&self.received);
-        // The client's first message, all of the server's until it is the client's turn, and the rest of the client's.
+        // The client's first message, all of the server's until it is the client's turn, and the rest of the
+        // client's.
         let hello = message_ends(&sent)?.first().copied()?;
         let mut begin = 0;
         let mut done = None;

@@ -47,7 +47,8 @@ pub enum Group {
 pub enum Extent {
     /// What was chosen.
     Hello,
-    /// All that comes before the client's turn: certificate and group. Before TLS 1.3 nothing of that is encrypted.
+    /// All that comes before the client's turn: certificate and group. Before TLS 1.3 nothing of that is
+    /// encrypted.
     Flight,
 }
 
@@ -288,7 +289,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A ServerHello with a session identifier and the version where TLS 1.3 has it, in records of at most `cut` octets.
+    /// A ServerHello with a session identifier and the version where TLS 1.3 has it, in records of at most
+    /// `cut` octets.
     fn records(version: u16, suite: u16, cut: usize) -> Vec<u8> {
         let mut body = vec![3, 3];
         body.extend([9; 32]);

@@ -14,17 +14,22 @@ pub struct Suite {
 /// What is wrong with a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weakness {
-    /// No encryption, nobody authenticated, keys of export strength, RC2, RC4, DES, 3DES or MD5: who listens reads along, or will.
+    /// No encryption, nobody authenticated, keys of export strength, RC2, RC4, DES, 3DES or MD5: who listens
+    /// reads along, or will.
     Broken,
-    /// Clients are known by a password or a shared key (PSK, SRP, Kerberos) and need no certificate: another door into the server.
+    /// Clients are known by a password or a shared key (PSK, SRP, Kerberos) and need no certificate: another
+    /// door into the server.
     OtherDoor,
     /// IDEA, SEED, MAGMA: blocks of 64 bits (SWEET32) or ciphers that nobody looks after (RFC 5469).
     Outdated,
-    /// The session's key hangs on the server's own: whoever gets that later reads all that was recorded (RFC 9325 §4.1).
+    /// The session's key hangs on the server's own: whoever gets that later reads all that was recorded (RFC
+    /// 9325 §4.1).
     NoForwardSecrecy,
-    /// What was changed on the way is noticed by 64 bits alone: meant for the smallest of devices (CCM_8, RFC 7251 §1).
+    /// What was changed on the way is noticed by 64 bits alone: meant for the smallest of devices (CCM_8, RFC
+    /// 7251 §1).
     ShortTag,
-    /// CBC, authenticated the wrong way round (RFC 7366 tells why): sound only in an implementation that makes no mistake.
+    /// CBC, authenticated the wrong way round (RFC 7366 tells why): sound only in an implementation that
+    /// makes no mistake.
     Cbc,
 }
 
@@ -89,7 +94,8 @@ impl Suite {
         }
     }
 
-    /// Whether it is one of TLS 1.3, which no older version can have, nor the other way round. Those of RFC 9367 have the names of older ones.
+    /// Whether it is one of TLS 1.3, which no older version can have, nor the other way round. Those of RFC
+    /// 9367 have the names of older ones.
     pub fn is_of_tls13(self) -> bool {
         !self.name.contains("_WITH_") || self.name.contains("_MGM_")
     }
@@ -130,7 +136,8 @@ pub fn name(number: u16) -> String {
     }
 }
 
-/// What is offered to learn whether a version is spoken at all: all suites but those that a server needs somebody's password for.
+/// What is offered to learn whether a version is spoken at all: all suites but those that a server needs
+/// somebody's password for.
 pub fn usual() -> Vec<u16> {
     // The good ones first: where the server leaves the choice to the client, the answer is one of them.
     let mut usual: Vec<(std::cmp::Reverse<u8>, u16)> = registered()

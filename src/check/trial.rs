@@ -1,4 +1,5 @@
-//! A device that is revoked while it is in use, and one that is not: a server that refuses both has not acted on the revocation.
+//! A device that is revoked while it is in use, and one that is not: a server that refuses both has not acted
+//! on the revocation.
 
 use std::time::{Duration, Instant};
 
@@ -65,18 +66,19 @@ struct Late {
 /// How much longer an ended certificate may be let in: a server's clock may be behind this one.
 const CLOCKS: Duration = Duration::from_secs(5);
 
-/// How often each of the two comes until it is believed that the server acts. Behind one address there may be several servers, which take
-/// their turns: of twelve connections in a row no two servers leave one to four controls alone. And who stands between and breaks
-/// connections cannot tell whose they are.
+/// How often each of the two comes until it is believed that the server acts. Behind one address there may be
+/// several servers, which take their turns: of twelve connections in a row no two servers leave one to four
+/// controls alone. And who stands between and breaks connections cannot tell whose they are.
 const CANARIES: usize = 8;
 const CONTROLS: usize = 4;
 
-/// How long after the first refusal the rest of the server may take to follow: while nginx reloads, old workers answer beside new ones.
+/// How long after the first refusal the rest of the server may take to follow: while nginx reloads, old
+/// workers answer beside new ones.
 const GRACE: Duration = Duration::from_millis(1500);
 
 impl Trial {
-    /// Comes with valid certificates until they are let in: an application with a list of its own must read that first. None: they are
-    /// not let in, which is a finding.
+    /// Comes with valid certificates until they are let in: an application with a list of its own must read
+    /// that first. None: they are not let in, which is a finding.
     ///
     /// # Errors
     /// Where it was interrupted.
@@ -186,7 +188,8 @@ impl Trial {
         Ok(tell_control(met, &control, took))
     }
 
-    /// Who of the two is let in on new connections. Who is refused beside somebody who is let in was refused for himself.
+    /// Who of the two is let in on new connections. Who is refused beside somebody who is let in was refused
+    /// for himself.
     fn look(&self, met: &Met, rng: &mut impl CryptoRng) -> Seen {
         match self.canary.ask(&met.server) {
             Outcome::LetIn(_) => return Seen::LetIn,

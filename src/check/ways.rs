@@ -1,5 +1,5 @@
-//! The ways into a server that it may configure apart: a version of the protocol, the name that a client asks for in the handshake, and
-//! the protocol that is spoken inside.
+//! The ways into a server that it may configure apart: a version of the protocol, the name that a client asks
+//! for in the handshake, and the protocol that is spoken inside.
 
 use std::fmt;
 
@@ -16,7 +16,8 @@ pub struct Way {
     pub inside: Inside,
 }
 
-/// Which host a client asks for in the handshake (SNI, RFC 6066 §3). Whatever that is, its requests are for the host of the URL.
+/// Which host a client asks for in the handshake (SNI, RFC 6066 §3). Whatever that is, its requests are for
+/// the host of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
     /// The host of the URL.
@@ -95,7 +96,8 @@ impl fmt::Display for Region {
     }
 }
 
-/// The fewest words for `some` of the ways that were `tried`: the widest regions of which every way is among them, and that say something new.
+/// The fewest words for `some` of the ways that were `tried`: the widest regions of which every way is among
+/// them, and that say something new.
 pub fn regions(tried: &[Way], some: &[Way]) -> Vec<Region> {
     let any = |all: &[Name]| -> Vec<Option<Name>> { all.iter().copied().map(Some).chain([None]).collect() };
     let versions: Vec<_> = Version::ALL.map(Some).into_iter().chain([None]).collect();

@@ -1,4 +1,5 @@
-//! A connection that never waits for ever: everything on it ends by a deadline, however slowly the other side answers.
+//! A connection that never waits for ever: everything on it ends by a deadline, however slowly the other side
+//! answers.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -182,9 +183,11 @@ impl Wire {
 
     /// A timeout of the socket is said as what it is (the system says EAGAIN).
     fn plain(&self, error: io::Error) -> io::Error {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => self.late().into(),
-            _ => error,
+        let timeouts = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+        if timeouts.contains(&error.kind()) {
+            self.late().into()
+        } else {
+            error
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Takes down what a server shows, and whether it proves to hold the key of that. Whether the certificate is good is judged apart: one
-//! answer a question, and no fault of a certificate stands in the way of the others.
+//! Takes down what a server shows, and whether it proves to hold the key of that. Whether the certificate is
+//! good is judged apart: one answer a question, and no fault of a certificate stands in the way of the
+//! others.
 
 use std::sync::{Arc, Mutex};
 
@@ -103,7 +104,8 @@ enum Proof {
     Unknown(String),
 }
 
-/// Holds a signature against the key of a certificate, whatever else stands in that (RFC 8446 §4.4.3, RFC 5246 §7.4.3).
+/// Holds a signature against the key of a certificate, whatever else stands in that (RFC 8446 §4.4.3, RFC
+/// 5246 §7.4.3).
 fn proof(
     known: &WebPkiSupportedAlgorithms,
     version: ProtocolVersion,
@@ -132,9 +134,10 @@ fn proof(
     let scheme = known.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
     let algorithms = scheme.map_or(&[][..], |(_, algorithms)| algorithms);
     // TLS 1.3 binds each scheme to its curve, which is the first of them.
-    let algorithms = match version {
-        ProtocolVersion::TLSv1_3 => &algorithms[..algorithms.len().min(1)],
-        _ => algorithms,
+    let algorithms = if version == ProtocolVersion::TLSv1_3 {
+        &algorithms[..algorithms.len().min(1)]
+    } else {
+        algorithms
     };
     let Some(algorithm) = algorithms
         .iter()

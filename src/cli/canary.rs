@@ -1,5 +1,5 @@
-//! The life of the canary and its control, as `check` and `revoke --verify` have it: issued, shown to a server, and revoked whatever
-//! happens.
+//! The life of the canary and its control, as `check` and `revoke --verify` have it: issued, shown to a
+//! server, and revoked whatever happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
@@ -34,13 +34,14 @@ pub struct ServerArgs {
     /// Also trust these CAs, or exactly this server's own certificate (PEM)
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// How long to wait for the server to act on a publication, 30m at most; where nothing is said, `check` waits 30s and `revoke` 60s
+    /// How long to wait for the server to act on a publication, 30m at most; where nothing is said, `check`
+    /// waits 30s and `revoke` 60s
     #[arg(long, value_name = "DURATION")]
     patience: Option<Span>,
 }
 
-/// How long everything may take that is asked of a server, beside waiting for it to act: with the usual patience `check` ends within a
-/// minute, however slowly the server answers.
+/// How long everything may take that is asked of a server, beside waiting for it to act: with the usual
+/// patience `check` ends within a minute, however slowly the server answers.
 const ASKING: Duration = Duration::from_secs(25);
 
 /// The longest file of certificates or pins that is read.
@@ -127,15 +128,16 @@ impl ServerArgs {
 /// What came of a canary.
 #[derive(Debug)]
 pub struct Flown {
-    /// Whether the server acted on its revocation, and the CRL that revokes it; none where it was never let in.
+    /// Whether the server acted on its revocation, and the CRL that revokes it; none where it was never let
+    /// in.
     pub acted: Option<(Acted, NewestCrl)>,
     /// Whether everything was published.
     pub published: Exit,
 }
 
-/// Issues a canary and its control, shows them to the server, revokes the canary, and sees what the server makes of that. Whatever
-/// happens between, both are revoked in the end: an interrupt waits, a panic goes on afterwards. `server` is a server's identity, where
-/// there is one: it must not be let in as a device.
+/// Issues a canary and its control, shows them to the server, revokes the canary, and sees what the server
+/// makes of that. Whatever happens between, both are revoked in the end: an interrupt waits, a panic goes on
+/// afterwards. `server` is a server's identity, where there is one: it must not be let in as a device.
 ///
 /// # Errors
 /// Where they could not be issued, published or revoked, or it was interrupted.
@@ -218,7 +220,8 @@ struct Flight<'a> {
 const REMAINDER: Duration = Duration::from_secs(5);
 
 impl Flight<'_> {
-    /// Tells servers of the two, for some have a list of whom they let in, and comes with them; revokes the canary, and comes again.
+    /// Tells servers of the two, for some have a list of whom they let in, and comes with them; revokes the
+    /// canary, and comes again.
     fn show(
         &mut self,
         mut session: Session<'_>,

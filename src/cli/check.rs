@@ -26,10 +26,11 @@ use crate::x509::foreign::ForeignCertificate;
 
 /// Examine a live server, as an attacker and as a phone
 ///
-/// Which protocol versions and suites it offers; whether it is the server that phones expect, by chain, host name and pins; whether
-/// it lets in who has no certificate or a forged one, by every version, server name and protocol. Then a canary, a certificate that is issued and revoked for this: is it let
-/// in, and is it refused once it is revoked, on new connections, resumed sessions and connections kept alive? How soon does the
-/// server act on a new CRL? Exit code 3 with warnings or errors; notes alone are 0.
+/// Which protocol versions and suites it offers; whether it is the server that phones expect, by chain, host
+/// name and pins; whether it lets in who has no certificate or a forged one, by every version, server name
+/// and protocol. Then a canary, a certificate that is issued and revoked for this: is it let in, and is it
+/// refused once it is revoked, on new connections, resumed sessions and connections kept alive? How soon does
+/// the server act on a new CRL? Exit code 3 with warnings or errors; notes alone are 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,7 +47,8 @@ pub struct Args {
     /// Issue no certificate for this: what becomes of a revoked one is not seen
     #[arg(long)]
     no_canary: bool,
-    /// Come with this certificate instead of a canary (PEM, with what stands above it): is it let in? One that has ended must not be
+    /// Come with this certificate instead of a canary (PEM, with what stands above it): is it let in? One
+    /// that has ended must not be
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "no_canary")]
     cert: Option<PathBuf>,
     /// Its key (PEM, not encrypted, mode 0600)
@@ -154,7 +156,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     context.ui.report_done(&Examination { url, report }, Ok(exit))
 }
 
-/// The identity of the server itself, where the home has its key: a certificate of this PKI that no device has.
+/// The identity of the server itself, where the home has its key: a certificate of this PKI that no device
+/// has.
 fn servers_own(home: &Home, store: &Store, met: &Met, passphrase: &Passphrase) -> Option<Identity> {
     let servers = store.servers().ok()?;
     met.chains().iter().find_map(|chain| {

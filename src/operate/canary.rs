@@ -1,4 +1,5 @@
-//! The canary of `check` and its control: issued like any device's certificate, by the one path, and revoked by the same command.
+//! The canary of `check` and its control: issued like any device's certificate, by the one path, and revoked
+//! by the same command.
 
 use super::OperateError;
 use super::session::Session;
@@ -40,8 +41,8 @@ pub enum Ending {
     Unwanted,
 }
 
-/// Issues a canary and its control, and records both at once. They need no bundles: who has the key has the certificate, and nobody else
-/// ever will.
+/// Issues a canary and its control, and records both at once. They need no bundles: who has the key has the
+/// certificate, and nobody else ever will.
 ///
 /// # Errors
 /// Where policy refuses, or it cannot be recorded.
