@@ -151,7 +151,7 @@ pub fn not_learnt(what: &str, why: &str) -> Finding {
         "unclear",
         Severity::Warning,
         format!("{what}: could not be asked for ({why})"),
-        "check again; where it stays so, see the server's log",
+        "check again, with more time by --patience 2m where it is slow or far away; where it stays so, see the server's log",
     )
 }
 
@@ -161,7 +161,7 @@ pub fn no_time(what: &str) -> Finding {
         "unclear",
         Severity::Warning,
         format!("{what} was not asked: the server took too long over the rest"),
-        "see why it answers so slowly, and check again",
+        "see why it answers so slowly; --patience 2m gives it more time",
     )
 }
 
@@ -445,7 +445,7 @@ pub fn unclear(what: &str, outcome: &Outcome) -> Finding {
         "unclear",
         Severity::Warning,
         format!("whether {what} is let in {outcome}"),
-        "check again; where it stays so, see the server's log",
+        "check again, with more time by --patience 2m where it is slow or far away; where it stays so, see the server's log",
     )
 }
 

@@ -18,6 +18,7 @@ mod http;
 mod http2;
 mod likeness;
 mod meet;
+mod offered;
 mod offers;
 mod parallel;
 mod phone;
