@@ -1,4 +1,5 @@
-//! What a server shows of itself, judged one question at a time: who vouches for it, for which host, and until when.
+//! What a server shows of itself, judged one question at a time: who vouches for it, for which host, and
+//! until when.
 
 use rustls::RootCertStore;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -9,15 +10,17 @@ use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::client::Shown;
+use super::certificate::{self, Examined};
 use super::url::Url;
+use super::witness::Shown;
 use crate::model::{Pin, Time, Validity};
 
 /// Who is believed about servers.
 #[derive(Debug)]
 pub struct Trust {
     anchors: RootCertStore,
-    /// What the operator named himself: such a certificate is also believed where the server has it for its own.
+    /// What the operator named himself: such a certificate is also believed where the server has it for its
+    /// own.
     named: Vec<Vec<u8>>,
 }
 
@@ -56,12 +59,16 @@ pub struct Judged {
     pub is_self_issued: bool,
     /// When its certificate is good.
     pub validity: Validity,
-    /// When the first of the certificates that it sent with it ends.
+    /// When the first of the certificates that it sent with it, and that somebody may need, ends.
     pub others_end: Option<Time>,
+    /// When one ended that it sends all the same, and that nobody needs.
+    pub surplus_ended: Option<Time>,
+    /// What is wrong with its certificate in itself.
+    pub examined: Examined,
     /// Why nobody who is believed vouches for it; nothing where somebody does.
     pub untrusted: Option<String>,
-    /// Whether its certificate names the host.
-    pub names_host: bool,
+    /// Whether its certificate names the host; nothing where that cannot be told.
+    pub names_host: Option<bool>,
 }
 
 /// Judges what a server showed.
@@ -69,38 +76,72 @@ pub struct Judged {
 /// # Errors
 /// Where its own certificate cannot be read.
 pub fn judge(shown: &Shown, url: &Url, trust: &Trust, now: Time) -> Result<Judged, String> {
+    let examined = certificate::examine(&shown.leaf)?;
     let unreadable = |why: &dyn std::fmt::Display| format!("its certificate cannot be read: {why}");
     let (_, leaf) = X509Certificate::from_der(&shown.leaf).map_err(|e| unreadable(&e))?;
     let der = CertificateDer::from(shown.leaf.as_slice());
-    let parsed = ParsedCertificate::try_from(&der).map_err(|e| unreadable(&e))?;
+    // Faults of which `examined` knows make it unreadable here.
+    let parsed = ParsedCertificate::try_from(&der);
     let validity = validity(&leaf);
-    let others_end = shown
+    // By a time at which the certificate itself is good: that it has ended is another answer.
+    let at = now.max(validity.not_before).min(validity.not_after);
+    let ends: Vec<Time> = shown
         .others
         .iter()
-        .filter_map(|other| X509Certificate::from_der(other).ok())
-        .map(|(_, other)| self::validity(&other).not_after)
-        .min();
-    let untrusted = if trust.named.contains(&shown.leaf) {
-        None
-    } else {
-        // By a time at which the certificate itself is good: that it has ended is another answer.
-        let at = now.max(validity.not_before).min(validity.not_after);
-        untrusted(&parsed, shown, trust, at)
+        .map(|other| end(other).unwrap_or(now))
+        .collect();
+    let good: Vec<&[u8]> = shown
+        .others
+        .iter()
+        .zip(&ends)
+        .filter_map(|(other, end)| (*end >= now).then_some(other.as_slice()))
+        .collect();
+    let all: Vec<&[u8]> = shown.others.iter().map(Vec::as_slice).collect();
+    let (untrusted, needs_the_ended) = match &parsed {
+        _ if trust.named.contains(&shown.leaf) => (None, false),
+        Ok(parsed) => match untrusted(parsed, &good, trust, at) {
+            None => (None, false),
+            // Vouched for while the ones that ended were good: then it is their end that stands in the way.
+            Some(why) => {
+                let mut before = ends.iter().filter(|end| **end < now);
+                let is_vouched = |end: &Time| untrusted(parsed, &all, trust, at.min(*end)).is_none();
+                if before.any(is_vouched) {
+                    (None, true)
+                } else {
+                    (Some(why), false)
+                }
+            }
+        },
+        Err(why) if examined.faults.is_empty() => (Some(why.to_string()), false),
+        Err(_) => (Some(examined.faults.join(", ")), false),
     };
+    let ended = ends.iter().copied().filter(|end| *end < now).min();
+    let still_good = ends.iter().copied().filter(|end| *end >= now).min();
     Ok(Judged {
         pin: Pin(Sha256::digest(leaf.public_key().raw).into()),
         subject: leaf.subject().to_string(),
         issuer: leaf.issuer().to_string(),
         is_self_issued: leaf.issuer().as_raw() == leaf.subject().as_raw(),
         validity,
-        others_end,
+        others_end: if needs_the_ended { ended } else { still_good },
+        surplus_ended: ended.filter(|_| !needs_the_ended),
+        names_host: match &parsed {
+            Ok(parsed) => Some(verify_server_name(parsed, url.name()).is_ok()),
+            // Without a subjectAltName it names none.
+            Err(_) => matches!(leaf.subject_alternative_name(), Ok(None)).then_some(false),
+        },
+        examined,
         untrusted,
-        names_host: verify_server_name(&parsed, url.name()).is_ok(),
     })
 }
 
-fn untrusted(leaf: &ParsedCertificate<'_>, shown: &Shown, trust: &Trust, at: Time) -> Option<String> {
-    let others: Vec<CertificateDer<'_>> = shown.others.iter().map(|other| other.as_slice().into()).collect();
+fn end(certificate: &[u8]) -> Option<Time> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(validity(&parsed).not_after)
+}
+
+fn untrusted(leaf: &ParsedCertificate<'_>, others: &[&[u8]], trust: &Trust, at: Time) -> Option<String> {
+    let others: Vec<CertificateDer<'_>> = others.iter().map(|other| (*other).into()).collect();
     let seconds = u64::try_from(at.unix()).unwrap_or(0);
     let verified = verify_server_cert_signed_by_trust_anchor(
         leaf,

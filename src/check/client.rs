@@ -3,19 +3,18 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
-use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, SignatureScheme,
-    StreamOwned,
-};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, SignatureScheme, StreamOwned};
 
 use super::client_hello::Version;
-use super::http::{self, Kept};
+use super::http::{self, Kept, Sample};
+use super::http2;
+use super::ways::{Inside, Name, Way};
 use super::wire::{Server, Wire};
+use super::witness::{Shown, Signatures, Witness};
 
 /// What a client shows of itself: a certificate, what stands above it, and their key.
 #[derive(Debug, Clone)]
@@ -30,15 +29,14 @@ impl Identity {
         let chain = chain.into_iter().map(CertificateDer::from).collect();
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map(|key| Self(Arc::new(key)))
     }
-}
 
-/// What a server showed of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// Its own certificate, DER.
-    pub leaf: Vec<u8>,
-    /// What it sent with it, DER.
-    pub others: Vec<Vec<u8>>,
+    /// The client's own certificate, DER.
+    pub fn certificate(&self) -> &[u8] {
+        self.0
+            .cert
+            .first()
+            .map_or(&[], |certificate| certificate.as_ref())
+    }
 }
 
 /// How a request was met.
@@ -83,20 +81,22 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// The statuses that turn a client away: bad request (nginx's for its own 495 and 496), unauthorized, forbidden, and nginx's words for a
-/// bad certificate and none.
-const TURNED_AWAY: [u16; 5] = [400, 401, 403, 495, 496];
+/// The statuses that turn a client away: bad request (nginx's for its own 495 and 496), unauthorized,
+/// forbidden, and nginx's words for a bad certificate and none; and a host that this connection is not for.
+const TURNED_AWAY: [u16; 6] = [400, 401, 403, 421, 495, 496];
 
 impl Outcome {
-    fn of(answer: io::Result<u16>) -> Self {
+    /// What an answer comes to.
+    pub fn of(answer: Result<u16, &io::Error>) -> Self {
         match answer {
             Ok(status) if TURNED_AWAY.contains(&status) => Self::Refused(Refusal::Status(status)),
             Ok(status) => Self::LetIn(status),
-            Err(error) => Self::failed(&error),
+            Err(error) => Self::failed(error),
         }
     }
 
-    /// What a failed handshake or request comes to: a server that dislikes a certificate says so by an alert, or just leaves.
+    /// What a failed handshake or request comes to: a server that dislikes a certificate says so by an alert,
+    /// or just leaves.
     pub fn failed(error: &io::Error) -> Self {
         use io::ErrorKind as Kind;
         let tls = error
@@ -134,23 +134,59 @@ pub struct Client {
     config: Arc<ClientConfig>,
     witness: Arc<Witness>,
     wallet: Arc<Wallet>,
+    /// Which host it asks for in the handshake, where that is not the server's.
+    name: Option<ServerName<'static>>,
 }
 
 impl Client {
-    /// A client of these versions. With the leaves of earlier connections it talks to whoever holds the key of one of them, and to nobody
-    /// else.
+    /// A client of these versions. With the leaves of earlier connections it talks to whoever holds the key
+    /// of one of them, and to nobody else.
     pub fn new(
         versions: &[Version],
         identity: Option<&Identity>,
         leaves: Option<&[Vec<u8>]>,
         sessions: Sessions,
     ) -> Self {
+        let mut client = Self::of(versions, identity, leaves, Signatures::Verifiable);
+        if sessions == Sessions::Kept {
+            let config = Arc::make_mut(&mut client.config);
+            config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(32)));
+        }
+        client
+    }
+
+    /// A client that comes by one way. By a name that is not the server's, whoever answers may have another
+    /// certificate.
+    pub fn by(way: Way, identity: Option<&Identity>, leaves: &[Vec<u8>]) -> Self {
+        let leaves = (way.name == Name::Right).then_some(leaves);
+        let mut client = Self::of(&[way.version], identity, leaves, Signatures::Verifiable);
+        let config = Arc::make_mut(&mut client.config);
+        config.alpn_protocols = match way.inside {
+            Inside::Http11 => vec![b"http/1.1".to_vec()],
+            Inside::Http2 => vec![b"h2".to_vec()],
+            Inside::Unsaid => Vec::new(),
+        };
+        match way.name {
+            Name::Right => {}
+            Name::None => config.enable_sni = false,
+            Name::Foreign => client.name = ServerName::try_from(Name::NOBODYS).ok(),
+        }
+        client
+    }
+
+    /// A client that only looks, and takes whatever it is shown.
+    pub fn onlooker(version: Version, signatures: Signatures) -> Self {
+        Self::of(&[version], None, None, signatures)
+    }
+
+    fn of(
+        versions: &[Version],
+        identity: Option<&Identity>,
+        leaves: Option<&[Vec<u8>]>,
+        signatures: Signatures,
+    ) -> Self {
         let provider = Arc::new(ring::default_provider());
-        let witness = Arc::new(Witness {
-            provider: Arc::clone(&provider),
-            leaves: leaves.map(<[_]>::to_vec),
-            shown: Mutex::default(),
-        });
+        let witness = Arc::new(Witness::new(Arc::clone(&provider), leaves, signatures));
         let wallet = Arc::new(Wallet {
             identity: identity.cloned(),
             asked: Mutex::default(),
@@ -169,24 +205,22 @@ impl Client {
             .with_custom_certificate_verifier(Arc::clone(&witness) as _)
             .with_client_cert_resolver(Arc::clone(&wallet) as _);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.resumption = match sessions {
-            Sessions::Fresh => Resumption::disabled(),
-            Sessions::Kept => Resumption::store(Arc::new(ClientSessionMemoryCache::new(32))),
-        };
+        config.resumption = Resumption::disabled();
         Self {
             config: Arc::new(config),
             witness,
             wallet,
+            name: None,
         }
     }
 
-    /// A new connection, its handshake done as far as the client can tell: with TLS 1.3 a server says afterwards that it dislikes a
-    /// certificate.
+    /// A new connection, its handshake done as far as the client can tell: with TLS 1.3 a server says
+    /// afterwards that it dislikes a certificate.
     ///
     /// # Errors
     /// Where the handshake fails.
     pub fn connect(&self, server: &Server) -> io::Result<Connection> {
-        let name: ServerName<'static> = server.url.name().clone();
+        let name = self.name.clone().unwrap_or_else(|| server.url.name().clone());
         let tls = ClientConnection::new(Arc::clone(&self.config), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(tls, server.connect()?);
         while stream.conn.is_handshaking() {
@@ -203,9 +237,14 @@ impl Client {
         }
     }
 
+    /// How it behaves.
+    pub fn config(&self) -> ClientConfig {
+        (*self.config).clone()
+    }
+
     /// What the server showed in the last handshake, that it holds the key proved or not.
     pub fn shown(&self) -> Option<Shown> {
-        self.witness.shown.lock().ok()?.clone()
+        self.witness.shown()
     }
 
     /// Whether a server has asked for a certificate.
@@ -236,85 +275,37 @@ impl Connection {
         let reply = http::get(&mut self.stream, &server.url);
         Asked {
             kept: reply.as_ref().map_or(Kept::Closed, |reply| reply.kept),
-            outcome: Outcome::of(reply.map(|reply| reply.status)),
+            outcome: Outcome::of(reply.as_ref().map(|reply| reply.status)),
         }
     }
 
     /// Asks for what the URL names, and does not wait for the end of the answer.
     pub fn ask_once(&mut self, server: &Server) -> Outcome {
         self.stream.sock.again();
-        Outcome::of(http::status(&mut self.stream, &server.url))
+        Outcome::of(http::status(&mut self.stream, &server.url).as_ref().copied())
+    }
+
+    /// Asks for what the URL names, by the protocol that was agreed upon, and takes a sample of the answer.
+    ///
+    /// # Errors
+    /// Where the connection fails, or what comes is no HTTP.
+    pub fn sample(&mut self, server: &Server) -> io::Result<Sample> {
+        self.stream.sock.again();
+        if self.speaks_http2() {
+            http2::sample(&mut self.stream, &server.url)
+        } else {
+            http::sample(&mut self.stream, &server.url)
+        }
+    }
+
+    /// Whether HTTP/2 was agreed upon.
+    pub fn speaks_http2(&self) -> bool {
+        self.stream.conn.alpn_protocol() == Some(b"h2")
     }
 
     /// Whether it stands on an earlier session.
     pub fn is_resumed(&self) -> bool {
         self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
-    }
-}
-
-/// Takes down what a server shows, and holds it to the key of that. Whether the certificate is good is judged apart: one answer a question.
-#[derive(Debug)]
-struct Witness {
-    provider: Arc<CryptoProvider>,
-    leaves: Option<Vec<Vec<u8>>>,
-    shown: Mutex<Option<Shown>>,
-}
-
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if let Ok(mut shown) = self.shown.lock() {
-            *shown = Some(Shown {
-                leaf: leaf.to_vec(),
-                others: others.iter().map(|other| other.to_vec()).collect(),
-            });
-        }
-        match &self.leaves {
-            Some(known) if !known.iter().any(|known| known == leaf.as_ref()) => {
-                Err(CertificateError::ApplicationVerificationFailure.into())
-            }
-            Some(_) | None => Ok(ServerCertVerified::assertion()),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            leaf,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            leaf,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The first message of a handshake, written by hand: TLS libraries of today cannot offer what a server should refuse.
+//! The first message of a handshake, written by hand: TLS libraries of today cannot offer what a server
+//! should refuse.
 
 /// A protocol version, as ProtocolVersion has it (RFC 8446 §4.2.1, RFC 5246 §6.2.1, RFC 6101 §5.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,28 +61,46 @@ pub struct ClientHello<'a> {
     pub version: Version,
     /// The cipher suites.
     pub suites: &'a [u16],
+    /// The groups in which keys can be agreed upon.
+    pub groups: &'a [u16],
+    /// The methods of compression (RFC 3749); none is 0.
+    pub compression: &'a [u8],
+    /// On a connection that stands: what the client's Finished said in the handshake before (RFC 5746 §3.5).
+    pub renegotiates: Option<&'a [u8]>,
     /// The host that is asked for, where it is a name (RFC 6066 §3: an address is none).
     pub server_name: Option<&'a str>,
     /// 32 octets that are another time others.
     pub random: [u8; 32],
 }
 
-/// The curves of every server: X25519, P-256, P-384, P-521.
-const GROUPS: [u16; 4] = [0x001d, 0x0017, 0x0018, 0x0019];
-/// RSA, ECDSA and EdDSA with every hash that somebody may want, SHA-1 and MD5 for the old ones.
-const SIGNATURES: [u16; 16] = [
-    0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0303, 0x0203,
-    0x0201, 0x0101, 0x0202,
+/// No compression.
+pub const UNCOMPRESSED: [u8; 1] = [0];
+/// RSA, DSA, ECDSA and EdDSA with every hash and curve that somebody may want, SHA-1 and MD5 for the old
+/// ones.
+const SIGNATURES: [u16; 26] = [
+    0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0809, 0x080a, 0x080b, 0x081a, 0x081b,
+    0x081c, 0x0401, 0x0501, 0x0601, 0x0303, 0x0301, 0x0402, 0x0302, 0x0203, 0x0201, 0x0101, 0x0202, 0x0708,
 ];
 /// That renegotiation is secure, in a place that no old server stumbles over (RFC 5746 §3.3).
 const RENEGOTIATION_INFO: u16 = 0x00ff;
+const HANDSHAKE: u8 = 22;
 
 impl ClientHello<'_> {
     /// The message in a record of its own (RFC 8446 §4.1.2 and §5.1, RFC 5246 §7.4.1.2).
     ///
-    /// For TLS 1.3 no key share is offered, which makes the server answer with the version and suite that it has chosen, and ask for one
-    /// (§4.1.4): no key is needed to learn that.
+    /// For TLS 1.3 no key share is offered, which makes the server answer with the version and suite that it
+    /// has chosen, and ask for one (§4.1.4): no key is needed to learn that.
     pub fn record(&self) -> Vec<u8> {
+        let mut record = vec![HANDSHAKE];
+        // The first record says an older version, for servers that stumble over newer ones.
+        let outer = self.version.min(Version::Tls10);
+        record.extend(outer.number().to_be_bytes());
+        record.extend(prefixed::<2>(&self.message()));
+        record
+    }
+
+    /// The message alone.
+    pub fn message(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(512);
         body.extend(self.version.min(Version::Tls12).number().to_be_bytes());
         body.extend(self.random);
@@ -92,22 +111,17 @@ impl ClientHello<'_> {
             body.push(0);
         }
         let mut suites: Vec<u8> = self.suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
-        if self.version != Version::Tls13 {
+        if self.version != Version::Tls13 && self.renegotiates.is_none() {
             suites.extend(RENEGOTIATION_INFO.to_be_bytes());
         }
         body.extend(prefixed::<2>(&suites));
-        body.extend([1, 0]);
+        body.extend(prefixed::<1>(self.compression));
         if self.version != Version::Ssl3 {
             body.extend(prefixed::<2>(&self.extensions()));
         }
         let mut message = vec![1];
         message.extend(prefixed::<3>(&body));
-        let mut record = vec![22];
-        // The first record says an older version, for servers that stumble over newer ones.
-        let outer = self.version.min(Version::Tls10);
-        record.extend(outer.number().to_be_bytes());
-        record.extend(prefixed::<2>(&message));
-        record
+        message
     }
 
     fn extensions(&self) -> Vec<u8> {
@@ -122,8 +136,13 @@ impl ClientHello<'_> {
             entry.extend(prefixed::<2>(name.as_bytes()));
             add(0, &prefixed::<2>(&entry));
         }
-        add(10, &prefixed::<2>(&numbers(&GROUPS)));
+        add(10, &prefixed::<2>(&numbers(self.groups)));
         add(11, &prefixed::<1>(&[0]));
+        if let Some(finished) = self.renegotiates {
+            add(0xff01, &prefixed::<1>(finished));
+            // What was agreed upon the first time may not be left out now (RFC 7627 §5.3).
+            add(23, &[]);
+        }
         match self.version {
             Version::Tls12 => add(13, &prefixed::<2>(&numbers(&SIGNATURES))),
             Version::Tls13 => {
@@ -153,6 +172,9 @@ mod tests {
         let hello = ClientHello {
             version,
             suites,
+            groups: &[29, 23],
+            compression: &UNCOMPRESSED,
+            renegotiates: None,
             server_name: Some("api.acme.example"),
             random: [7; 32],
         };

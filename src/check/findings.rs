@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::client::Outcome;
 use super::client_hello::Version;
+use super::remedies;
 use super::suites::{self, Weakness};
 use crate::doctor::{Finding, Severity};
 use crate::model::{Span, Time};
@@ -34,7 +35,8 @@ pub enum Acted {
     Shut(Outcome),
 }
 
-pub fn old_versions(versions: &[Version]) -> Finding {
+/// `to` says to whom, where that is not everybody.
+pub fn old_versions(versions: &[Version], to: &str) -> Finding {
     let severity = if versions.contains(&Version::Ssl3) {
         Severity::Error
     } else {
@@ -45,10 +47,10 @@ pub fn old_versions(versions: &[Version]) -> Finding {
         "old-protocol",
         severity,
         format!(
-            "the server offers {}, which is broken or forbidden",
+            "the server offers {}{to}, which is broken or forbidden; whom it lets in there was not asked",
             names.join(", ")
         ),
-        "offer TLS 1.2 and 1.3 alone; nginx: `ssl_protocols TLSv1.2 TLSv1.3;`",
+        remedies::VERSIONS,
     )
 }
 
@@ -57,7 +59,7 @@ pub fn no_modern_tls() -> Finding {
         "no-modern-protocol",
         Severity::Error,
         "the server offers neither TLS 1.2 nor TLS 1.3: nothing else can be asked of it",
-        "bring its TLS library up to date; nginx: `ssl_protocols TLSv1.2 TLSv1.3;`",
+        format!("bring its TLS library up to date; {}", remedies::VERSIONS),
     )
 }
 
@@ -66,14 +68,17 @@ pub fn no_tls13() -> Finding {
         "no-tls13",
         Severity::Note,
         "the server does not offer TLS 1.3, which hides clients' certificates from who listens",
-        "offer it, too; nginx: `ssl_protocols TLSv1.2 TLSv1.3;`",
+        remedies::VERSIONS,
     )
 }
 
 pub fn weak_suites(weakness: Weakness, taken: &[u16]) -> Finding {
     let (code, severity) = match weakness {
         Weakness::Broken => ("suites-broken", Severity::Error),
-        Weakness::Outdated | Weakness::NoForwardSecrecy => ("suites-weak", Severity::Warning),
+        Weakness::OtherDoor | Weakness::Outdated | Weakness::NoForwardSecrecy => {
+            ("suites-weak", Severity::Warning)
+        }
+        Weakness::ShortTag => ("suites-short-tag", Severity::Note),
         Weakness::Cbc => ("suites-cbc", Severity::Note),
     };
     let names: Vec<String> = taken.iter().map(|suite| suites::name(*suite)).collect();
@@ -85,7 +90,117 @@ pub fn weak_suites(weakness: Weakness, taken: &[u16]) -> Finding {
             weakness.words(),
             names.join(", ")
         ),
-        "take ECDHE with AES-GCM or ChaCha20 alone; nginx: `ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;`",
+        remedies::SUITES,
+    )
+}
+
+pub fn weak_curves(names: &[String]) -> Finding {
+    Finding::new(
+        "groups-weak",
+        Severity::Warning,
+        format!(
+            "the server agrees upon keys on {}: too small, or of its own making",
+            names.join(", ")
+        ),
+        remedies::GROUPS,
+    )
+}
+
+pub fn short_prime(bits: usize) -> Finding {
+    Finding::new(
+        "groups-weak",
+        Severity::Warning,
+        format!(
+            "the server agrees upon keys (DHE) below a prime of {bits} bits: 2,048 are the least (RFC 9325)"
+        ),
+        remedies::GROUPS,
+    )
+}
+
+pub fn compression() -> Finding {
+    Finding::new(
+        "tls-compression",
+        Severity::Error,
+        "the server compresses what it encrypts: secrets can be guessed by the length (CRIME, RFC 7525 §3.3)",
+        "turn it off: OpenSSL `SSL_OP_NO_COMPRESSION`; Apache: `SSLCompression off`",
+    )
+}
+
+pub fn unsafe_renegotiation() -> Finding {
+    Finding::new(
+        "renegotiation-unsafe",
+        Severity::Warning,
+        "the server knows nothing of safe renegotiation (RFC 5746): who stands between may put words before a client's",
+        "bring its TLS library up to date, or offer TLS 1.3 alone",
+    )
+}
+
+pub fn renegotiates() -> Finding {
+    Finding::new(
+        "client-renegotiation",
+        Severity::Note,
+        "a client can have the server begin a new handshake on a connection that stands: one who does so over and over keeps it busy",
+        "OpenSSL from 3.0 on, nginx and Apache refuse it where nobody has told them otherwise; Node.js bounds it \
+         (`tls.CLIENT_RENEG_LIMIT`); TLS 1.3 does not have it",
+    )
+}
+
+/// Something of which the server gave no answer.
+pub fn not_learnt(what: &str, why: &str) -> Finding {
+    Finding::new(
+        "unclear",
+        Severity::Warning,
+        format!("{what}: could not be asked for ({why})"),
+        "check again, with more time by --patience 2m where it is slow or far away; where it stays so, see the server's log",
+    )
+}
+
+/// The server took so long that this was not asked at all.
+pub fn no_time(what: &str) -> Finding {
+    Finding::new(
+        "unclear",
+        Severity::Warning,
+        format!("{what} was not asked: the server took too long over the rest"),
+        "see why it answers so slowly; --patience 2m gives it more time",
+    )
+}
+
+pub fn cannot_judge(why: &str) -> Finding {
+    Finding::new(
+        "cannot-judge",
+        Severity::Warning,
+        format!("this server cannot be judged: {why}"),
+        "give it a key that every client takes, ECDSA on P-256 or RSA of 2,048 bits and more, with X25519 or P-256 to agree upon keys",
+    )
+}
+
+/// What is wrong with a certificate in itself, whoever vouches for it.
+pub fn faulty(faults: &[String]) -> Finding {
+    Finding::new(
+        "chain-untrusted",
+        Severity::Error,
+        format!("clients refuse the server's certificate: {}", faults.join("; ")),
+        "issue it anew: version 3, with subjectAltName, keyUsage digitalSignature and extendedKeyUsage serverAuth, and no other \
+         critical extension; openssl x509 -req does so with -extfile; `pki server issue` always",
+    )
+}
+
+pub fn refused_by_apple(why: &str) -> Finding {
+    Finding::new(
+        "apple-refuses",
+        Severity::Warning,
+        format!("iPhones refuse the server's certificate: {why}"),
+        "issue it anew for 825 days at most, with subjectAltName and extendedKeyUsage serverAuth, an ECDSA key or RSA of 2,048 bits and \
+         more, signed with SHA-256; `pki server issue` does so",
+    )
+}
+
+pub fn surplus_ended(end: Time) -> Finding {
+    Finding::new(
+        "certificate-surplus",
+        Severity::Warning,
+        format!("a CA's certificate that the server sends ended on {end}; no phone needs it"),
+        "leave it out of the file with the server's chain: some old clients stumble over it",
     )
 }
 
@@ -187,26 +302,73 @@ pub fn not_asked() -> Finding {
         "certificate-not-asked",
         Severity::Error,
         "the server does not ask for a client certificate in the handshake",
-        "nginx: `ssl_verify_client on;`; Node.js: `requestCert: true, rejectUnauthorized: true`; where a proxy ends TLS, there",
+        remedies::DEMAND,
     )
 }
 
-pub fn not_demanded(outcome: &Outcome) -> Finding {
+/// `place` says by which ways, where it is not all.
+pub fn not_demanded(outcome: &Outcome, place: &str) -> Finding {
     Finding::new(
         "certificate-not-demanded",
         Severity::Error,
-        format!("who shows no certificate is {outcome}"),
-        "nginx: `ssl_verify_client on;` (not `optional`); Node.js: `rejectUnauthorized: true`",
+        format!("who shows no certificate is {outcome}{place}"),
+        remedies::DEMAND,
     )
 }
 
-pub fn impostor_accepted(who: &str, outcome: &Outcome) -> Finding {
+pub fn impostor_accepted(who: &str, outcome: &Outcome, place: &str) -> Finding {
     Finding::new(
         "impostor-accepted",
         Severity::Error,
-        format!("who shows {who} is {outcome}: anybody can make one"),
-        "nginx: `ssl_verify_client on;` (not `optional_no_ca`) with `ssl_client_certificate` of this PKI alone; \
-         Node.js: `rejectUnauthorized: true` with `ca` of this PKI alone",
+        format!("who shows {who} is {outcome}{place}: anybody can make one"),
+        remedies::BELIEVE,
+    )
+}
+
+pub fn device_as_authority(outcome: &Outcome, place: &str) -> Finding {
+    Finding::new(
+        "device-as-ca",
+        Severity::Error,
+        format!(
+            "who shows a certificate that a device's key has signed is {outcome}{place}: every device can make people up"
+        ),
+        format!(
+            "have the server hold each issuer to basicConstraints, and the chain to the depth of two; {}",
+            remedies::BELIEVE
+        ),
+    )
+}
+
+pub fn server_accepted(outcome: &Outcome, place: &str) -> Finding {
+    Finding::new(
+        "server-as-client",
+        Severity::Error,
+        format!(
+            "who shows a server's certificate is {outcome}{place}: every server of this PKI can come as a device"
+        ),
+        "have the server demand extendedKeyUsage clientAuth, as TLS libraries do where nobody has told them otherwise, \
+         or ask devices.json at each request",
+    )
+}
+
+pub fn ended_accepted(outcome: &Outcome, place: &str) -> Finding {
+    Finding::new(
+        "ended-accepted",
+        Severity::Error,
+        format!("who shows a certificate that has ended is {outcome}{place}"),
+        format!("see whether the server's clock is right; {}", remedies::BELIEVE),
+    )
+}
+
+pub fn revoked_accepted(outcome: &Outcome, place: &str) -> Finding {
+    Finding::new(
+        "revoked-accepted",
+        Severity::Error,
+        format!("who shows a revoked certificate is {outcome}{place}, though refused by the usual way"),
+        format!(
+            "every virtual host of the port needs the CRL, the default one as well; {}",
+            remedies::READ
+        ),
     )
 }
 
@@ -225,7 +387,7 @@ pub fn shut(control: &Outcome) -> Finding {
         "shut-for-everyone",
         Severity::Error,
         format!("since the revocation the server lets in nobody: who shows a valid certificate is {control}"),
-        "see the server's log: it may have stopped, or have read a CRL that has ended, another CA's, or not all of the chain's;          `pki doctor` tells what is wrong with the publication",
+        "see the server's log: it may have stopped, or have read a CRL that has ended, another CA's, or not all of the chain's; `pki doctor` tells what is wrong with the publication",
     )
 }
 
@@ -243,8 +405,7 @@ pub fn not_acted(crl: &NewestCrl, waited: Duration) -> Finding {
             crl.number,
             crl.published
         ),
-        "have the server read each publication: nginx `ssl_crl` with crl/bundle.pem and a reload after it (pki-nginx-reload.path \
-         does that), and fetch or copy it there first where it is another machine. It may need longer: --patience 10m",
+        format!("{}. It may need longer: --patience 10m", remedies::READ),
     )
 }
 
@@ -255,9 +416,7 @@ pub fn resumed(version: Version) -> Finding {
         format!(
             "a revoked certificate is let in on a resumed session of {version}: resumption skips the CRL"
         ),
-        "nginx: deny by serial number, `map $ssl_client_serial $revoked { default 0; include revoked.map; }` and \
-         `if ($revoked) { return 403; }`; or resume nothing, `ssl_session_cache off; ssl_session_tickets off;`; \
-         elsewhere: ask devices.json at each request",
+        remedies::RESUME,
     )
 }
 
@@ -268,8 +427,7 @@ pub fn kept_alive(version: Version) -> Finding {
         format!(
             "a revoked certificate is let in on a {version} connection that was open before: the CRL is asked at its beginning alone"
         ),
-        "ask devices.json or revoked.map at each request, and close the connection of who is not accepted; \
-         nginx: `worker_shutdown_timeout 10s;` ends what a reload leaves open",
+        remedies::ASK,
     )
 }
 
@@ -287,7 +445,7 @@ pub fn unclear(what: &str, outcome: &Outcome) -> Finding {
         "unclear",
         Severity::Warning,
         format!("whether {what} is let in {outcome}"),
-        "check again; where it stays so, see the server's log",
+        "check again, with more time by --patience 2m where it is slow or far away; where it stays so, see the server's log",
     )
 }
 

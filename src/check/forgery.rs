@@ -1,5 +1,7 @@
 //! What an attacker would show: certificates of a CA that has the names of ours, and is not.
 
+use der::asn1::{Any, BitString, ObjectIdentifier};
+use der::{Decode, Encode, Tag, Tagged};
 use rand_core::CryptoRng;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
@@ -31,6 +33,12 @@ pub enum ForgeryError {
     /// A key could not be handed over.
     #[error(transparent)]
     Key(#[from] crate::key::KeyError),
+    /// A certificate of ours that is not as they are.
+    #[error("the device's certificate is not one of this PKI's")]
+    Unreadable,
+    /// It could not be written.
+    #[error(transparent)]
+    Encoding(#[from] der::Error),
     /// The TLS library would not take a key.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
@@ -72,12 +80,87 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
     })
 }
 
+/// What the holder of a certificate can make of it who takes himself for a CA: a certificate below his own,
+/// of the same name, for a new key. `chain` is his, his own certificate first.
+///
+/// # Errors
+/// Where the certificate is not one of ours.
+pub fn below_device(
+    chain: &[Vec<u8>],
+    key: &SoftwareKey,
+    rng: &mut impl CryptoRng,
+) -> Result<Identity, ForgeryError> {
+    let own = chain.first().map_or(&[][..], Vec::as_slice);
+    let new = SoftwareKey::generate(rng);
+    let mut serial = [0; 16];
+    rng.fill_bytes(&mut serial);
+    let leaf = signed_by_holder(own, key, &new, serial)?;
+    let whole = std::iter::once(leaf).chain(chain.iter().cloned()).collect();
+    identity(whole, &new)
+}
+
+/// A certificate is a sequence of what is signed, the algorithm and the signature (RFC 5280 §4.1). Of its
+/// holder's own, all is taken but serial number, issuer, key, and the extensions that name a key.
+fn signed_by_holder(
+    own: &[u8],
+    key: &SoftwareKey,
+    new: &SoftwareKey,
+    mut serial: [u8; 16],
+) -> Result<Vec<u8>, ForgeryError> {
+    const NAMES_A_KEY: [&str; 2] = ["2.5.29.14", "2.5.29.35"];
+    // Positive, and of its full length.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    let certificate = parts(own)?;
+    let [tbs, algorithm, _] = certificate.as_slice() else {
+        return Err(ForgeryError::Unreadable);
+    };
+    let fields = parts(&tbs.to_der()?)?;
+    let [version, _, signature, _, validity, subject, _, extensions] = fields.as_slice() else {
+        return Err(ForgeryError::Unreadable);
+    };
+    let mut kept = Vec::new();
+    for extension in parts(extensions.value())? {
+        let named = parts(&extension.to_der()?)?;
+        let oid = named
+            .first()
+            .and_then(|oid| oid.decode_as::<ObjectIdentifier>().ok());
+        if oid.is_some_and(|oid| !NAMES_A_KEY.contains(&oid.to_string().as_str())) {
+            kept.push(extension);
+        }
+    }
+    let extensions = Any::new(extensions.tag(), kept.to_der()?)?;
+    let tbs = vec![
+        version.clone(),
+        Any::new(Tag::Integer, serial.to_vec())?,
+        signature.clone(),
+        subject.clone(),
+        validity.clone(),
+        subject.clone(),
+        Any::from_der(new.public_key().spki())?,
+        extensions,
+    ]
+    .to_der()?;
+    let signature = BitString::from_bytes(&key.sign(&tbs))?;
+    let whole = vec![
+        Any::from_der(&tbs)?,
+        algorithm.clone(),
+        Any::encode_from(&signature)?,
+    ];
+    Ok(whole.to_der()?)
+}
+
+/// What a sequence consists of.
+fn parts(der: &[u8]) -> Result<Vec<Any>, ForgeryError> {
+    Ok(Vec::from_der(der)?)
+}
+
 /// The identity of a chain and a key of ours.
 ///
 /// # Errors
 /// Where they do not belong together.
 pub fn identity(chain: Vec<Vec<u8>>, key: &SoftwareKey) -> Result<Identity, ForgeryError> {
-    // Whoever finds the copy in a dead process's memory has the key of a certificate that is revoked or nobody's.
+    // Whoever finds the copy in a dead process's memory has the key of a certificate that is revoked or
+    // nobody's.
     let key = PrivatePkcs8KeyDer::from(key.pkcs8()?.to_vec());
     Ok(Identity::new(chain, key.into())?)
 }

@@ -1,4 +1,5 @@
-//! One request and its answer (RFC 9112): enough to know whether somebody is let in, and whether the connection can be used again.
+//! One request and its answer (RFC 9112): enough to know whether somebody is let in, and whether the
+//! connection can be used again.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -24,6 +25,21 @@ pub enum Kept {
     Unread,
 }
 
+/// As much of an answer as is needed to know it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The status code.
+    pub status: u16,
+    /// Where a redirect leads, where that was read.
+    pub location: Option<Vec<u8>>,
+    /// The first octets of the body.
+    pub body: Vec<u8>,
+}
+
+/// Who asks.
+pub const USER_AGENT: &str = concat!("pki-check/", env!("CARGO_PKG_VERSION"));
+/// How much of a body is kept.
+pub const SAMPLE: usize = 4096;
 /// The longest head of an answer.
 const HEAD: u64 = 64 << 10;
 /// The longest body that is read so that the connection can be asked again.
@@ -49,18 +65,59 @@ pub fn status<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<u16> {
     reply(&mut BufReader::new(stream), Rest::Left).map(|reply| reply.status)
 }
 
+/// As [`status`], with the beginning of what was answered.
+///
+/// # Errors
+/// As [`get`].
+pub fn sample<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<Sample> {
+    send(stream, url)?;
+    let source = &mut BufReader::new(stream);
+    let text = last_head(source)?;
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let (status, response) = parsed(&text, &mut fields)?;
+    Ok(Sample {
+        status,
+        location: field(&response, "location").map(<[u8]>::to_vec),
+        body: beginning(source, &response),
+    })
+}
+
+/// The first octets of a body. Where it breaks off, or comes too slowly, they are fewer.
+fn beginning(source: &mut impl BufRead, response: &httparse::Response<'_, '_>) -> Vec<u8> {
+    let mut body = Vec::new();
+    let most = SAMPLE as u64;
+    if field(response, "transfer-encoding").is_some() {
+        while body.len() < SAMPLE {
+            let mut line = Vec::new();
+            let read = source.by_ref().take(1024).read_until(b'\n', &mut line);
+            let Ok(httparse::Status::Complete((_, length @ 1..))) = httparse::parse_chunk_size(&line) else {
+                break;
+            };
+            let left = (SAMPLE - body.len()) as u64;
+            let taken = source.by_ref().take(length.min(left)).read_to_end(&mut body);
+            if read.is_err() || taken.is_err() || source.read_exact(&mut [0; 2]).is_err() {
+                break;
+            }
+        }
+        return body;
+    }
+    let length = field(response, "content-length").and_then(|value| std::str::from_utf8(value).ok());
+    let length = length.and_then(|value| value.trim().parse().ok()).unwrap_or(most);
+    let _ = source.by_ref().take(most.min(length)).read_to_end(&mut body);
+    body
+}
+
 fn send(stream: &mut impl Write, url: &Url) -> io::Result<()> {
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: pki-check/{}\r\nAccept: */*\r\n\r\n",
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n\r\n",
         url.path(),
         url.authority(),
-        env!("CARGO_PKG_VERSION")
     );
     stream.write_all(request.as_bytes())?;
     stream.flush()
 }
 
-fn no_http() -> io::Error {
+pub(super) fn no_http() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP")
 }
 
@@ -74,25 +131,39 @@ enum Rest {
 }
 
 fn reply(source: &mut impl BufRead, rest: Rest) -> io::Result<Reply> {
-    // Before the answer there may be interim ones (RFC 9110 §15.2).
+    let text = last_head(source)?;
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let (status, response) = parsed(&text, &mut fields)?;
+    let kept = if rest == Rest::Read && keeps_alive(&response) {
+        passed_over(source, &response).unwrap_or(Kept::Unread)
+    } else {
+        Kept::Closed
+    };
+    Ok(Reply { status, kept })
+}
+
+/// The head of the answer that counts: before it there may be interim ones (RFC 9110 §15.2).
+fn last_head(source: &mut impl BufRead) -> io::Result<Vec<u8>> {
     for _ in 0..8 {
         let text = head(source)?;
-        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-        let mut response = httparse::Response::new(&mut fields);
-        let whole = response.parse(&text).is_ok_and(|parsed| parsed.is_complete());
-        let (Some(status), true) = (response.code, whole) else {
-            return Err(no_http());
-        };
+        let (status, _) = parsed(&text, &mut [httparse::EMPTY_HEADER; FIELDS])?;
         if status == 101 || !(100..200).contains(&status) {
-            let kept = if rest == Rest::Read && keeps_alive(&response) {
-                passed_over(source, &response).unwrap_or(Kept::Unread)
-            } else {
-                Kept::Closed
-            };
-            return Ok(Reply { status, kept });
+            return Ok(text);
         }
     }
     Err(no_http())
+}
+
+fn parsed<'h, 't>(
+    text: &'t [u8],
+    fields: &'h mut [httparse::Header<'t>],
+) -> io::Result<(u16, httparse::Response<'h, 't>)> {
+    let mut response = httparse::Response::new(fields);
+    let is_whole = response.parse(text).is_ok_and(|parsed| parsed.is_complete());
+    match (response.code, is_whole) {
+        (Some(status), true) => Ok((status, response)),
+        (Some(_) | None, _) => Err(no_http()),
+    }
 }
 
 /// The octets up to the empty line, that included.
@@ -273,6 +344,37 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_known_again_by_its_beginning() {
+        let long = "x".repeat(9000);
+        for (text, location, body) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef", None, "abc"),
+            (
+                "HTTP/1.1 302 Found\r\nLocation: /in\r\nContent-Length: 0\r\n\r\n",
+                Some("/in"),
+                "",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+                None,
+                "abcde",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+                None,
+                "ab",
+            ),
+            (&format!("HTTP/1.1 200 OK\r\n\r\n{long}"), None, &long[..SAMPLE]),
+        ] {
+            let source = &mut BufReader::new(text.as_bytes());
+            let text = last_head(source).unwrap();
+            let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+            let (_, response) = parsed(&text, &mut fields).unwrap();
+            assert_eq!(field(&response, "location"), location.map(str::as_bytes));
+            assert_eq!(String::from_utf8(beginning(source, &response)).unwrap(), body);
+        }
+    }
+
+    #[test]
     fn what_is_no_http_is_said_to_be_none() {
         let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(70_000));
         for text in [
@@ -303,6 +405,11 @@ mod tests {
             let _ = reply(&mut BufReader::new(&octets[..]), Rest::Read);
             let text = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &octets[..]].concat();
             let _ = reply(&mut BufReader::new(&text[..]), Rest::Read);
+            let source = &mut BufReader::new(&text[..]);
+            if let Ok(head) = last_head(source) {
+                let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+                let _ = parsed(&head, &mut fields).map(|(_, response)| beginning(source, &response));
+            }
         }
     }
 }

@@ -1,17 +1,24 @@
 //! Who answers there: what it offers, and whether it is the server that phones expect.
 
 use std::io;
-use std::thread;
+use std::time::{Duration, Instant};
 
 use rand_core::CryptoRng;
 
+use super::certificate;
 use super::chain::{self, Judged, Trust};
-use super::client::{Client, Outcome, Refusal, Sessions, Shown};
-use super::client_hello::{ClientHello, Version};
+use super::client::{Client, Identity, Outcome};
+use super::client_hello::Version;
+use super::http::Sample;
+use super::offered;
+use super::offers::{self, Offers};
+use super::parallel;
 use super::pins::{self, Published, Verdict as Pins};
-use super::server_hello::{self, Answer};
-use super::suites::{self, Weakness};
+use super::question::Asked;
+use super::renegotiation;
+use super::ways::{Inside, Name, Way};
 use super::wire::Server;
+use super::witness::{Shown, Signatures};
 use super::{CheckError, Question, Report, Verdict, findings};
 use crate::model::Time;
 use crate::model::pin::Role;
@@ -35,6 +42,16 @@ pub struct Met {
     pub(super) server: Server,
     pub(super) versions: Vec<Version>,
     pub(super) leaves: Vec<Vec<u8>>,
+    /// The chains that it shows, its own certificate first in each.
+    pub(super) chains: Vec<Vec<Vec<u8>>>,
+    /// The ways in that it may configure apart.
+    pub(super) ways: Vec<Way>,
+    /// Who came by which way, and how that was met.
+    pub(super) asked: Vec<Asked>,
+    /// Whether it renegotiates when a client wants that; nothing where it was not asked, or could not be.
+    pub(super) renegotiates: Option<bool>,
+    /// What a device gets that may come, and the words for that device.
+    pub(super) device_gets: Option<(Sample, Vec<String>)>,
 }
 
 impl Met {
@@ -42,9 +59,46 @@ impl Met {
     pub fn speaks_tls_of_today(&self) -> bool {
         !self.versions.is_empty()
     }
+
+    /// Asks once whether it renegotiates. Whoever demands a certificate may refuse the first handshake
+    /// already to who has none.
+    pub(super) fn ask_to_renegotiate(&mut self, identity: Option<&Identity>) {
+        if self.renegotiates.is_none() && self.versions.contains(&Version::Tls12) {
+            self.renegotiates = renegotiation::ask(&self.server, &self.leaves, identity).ok();
+        }
+    }
+
+    /// The chains that it shows, its own certificate first in each.
+    pub fn chains(&self) -> &[Vec<Vec<u8>>] {
+        &self.chains
+    }
+
+    /// Says that something was not asked, because there was no time left.
+    pub fn tell_no_time(&mut self, what: &str) {
+        self.report.add([findings::no_time(what)]);
+    }
+
+    /// Whether nothing more is asked of it, because it took too long.
+    pub fn is_over(&self) -> bool {
+        self.server.is_over()
+    }
+
+    /// How long it may be asked yet.
+    pub fn left(&self) -> Duration {
+        self.server.until.saturating_duration_since(Instant::now())
+    }
+
+    /// Gives it as much more time as something else has taken, such as a person who typed.
+    pub fn wait_for<T>(&mut self, something: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let outcome = something();
+        self.server.until += begun.elapsed();
+        outcome
+    }
 }
 
-/// Meets a server: learns what it offers and judges what it shows. Nothing of the URL but the host is told to it.
+/// Meets a server: learns what it offers and judges what it shows. Nothing of the URL but the host is told to
+/// it.
 ///
 /// # Errors
 /// Where there is no server that speaks TLS.
@@ -56,207 +110,114 @@ pub fn meet(
 ) -> Result<Met, CheckError> {
     let mut random = [0; 32];
     rng.fill_bytes(&mut random);
-    let offered = versions(&server, random)?;
+    let offers = offers::learn(&server, random)?;
+    let is_new = |version: &Version| !version.is_old();
     let mut met = Met {
         report: Report::default(),
         is_expected: false,
-        versions: offered
-            .iter()
-            .copied()
-            .filter(|version| !version.is_old())
-            .collect(),
+        versions: offers.versions.iter().copied().filter(is_new).collect(),
         leaves: Vec::new(),
+        chains: Vec::new(),
+        ways: ways(&offers),
+        asked: Vec::new(),
+        renegotiates: None,
+        device_gets: None,
         server,
     };
-    tell_versions(&offered, &mut met.report);
-    let oldest_of_today = offered
-        .iter()
-        .copied()
-        .filter(|version| *version != Version::Tls13)
-        .max();
-    let (taken, shown) = thread::scope(|scope| {
-        let server = &met.server;
-        let classes = Weakness::ALL.map(|weakness| {
-            scope.spawn(move || oldest_of_today.map(|version| weak_suites(server, version, weakness, random)))
-        });
-        let shown: Vec<_> = met
-            .versions
-            .iter()
-            .map(|version| scope.spawn(move || show(server, *version)))
-            .collect();
-        let taken: Vec<_> = classes
-            .into_iter()
-            .filter_map(|class| class.join().ok())
-            .collect();
-        let shown: Vec<_> = shown.into_iter().filter_map(|shown| shown.join().ok()).collect();
-        (taken, shown)
-    });
-    if oldest_of_today.is_some() {
-        tell_suites(&taken.into_iter().flatten().collect::<Vec<_>>(), &mut met.report);
-    }
+    offered::tell(&offers, &mut met.report);
     if met.versions.is_empty() {
         return Ok(met);
     }
+    let shown = parallel::each(&met.versions, |version| (*version, show(&met.server, *version)));
     let mut certificates: Vec<Shown> = Vec::new();
-    let mut failed = None;
-    for outcome in shown {
+    for (version, outcome) in shown {
         match outcome {
             Ok(shown) if certificates.iter().all(|known| known.leaf != shown.leaf) => {
                 certificates.push(shown)
             }
             Ok(_) => {}
-            Err(error) => failed = Some(error),
+            Err(why) => {
+                cannot_speak(version, &offers, &why, &mut met.report);
+                met.versions.retain(|spoken| *spoken != version);
+                met.ways
+                    .retain(|way| way.name != Name::Right || way.version != version);
+            }
         }
     }
     if certificates.is_empty() {
-        let address = met.server.address;
-        let why = failed.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
-        return Err(match Outcome::failed(&why) {
-            Outcome::Refused(how) => CheckError::RefusesAll { address, how },
-            Outcome::LetIn(_) | Outcome::Unknown(_) => CheckError::Silent { address, why },
-        });
+        return Ok(met);
     }
     // A server may have a certificate of each kind of key. It is expected where all of them are.
     met.is_expected = true;
     for shown in certificates {
         met.is_expected &= judge(&met.server, &shown, expected, now, &mut met.report);
-        met.leaves.push(shown.leaf);
+        met.leaves.push(shown.leaf.clone());
+        met.chains
+            .push(std::iter::once(shown.leaf).chain(shown.others).collect());
     }
     Ok(met)
 }
 
-/// What it shows, once it has proved to hold the key of that.
+/// The ways in: of older versions nothing here can speak.
+fn ways(offers: &Offers) -> Vec<Way> {
+    let right = offers.versions.iter().map(|version| (Name::Right, *version));
+    right
+        .chain(offers.elsewhere.iter().copied())
+        .filter(|(_, version)| !version.is_old())
+        .flat_map(|(name, version)| {
+            Inside::ALL.map(|inside| Way {
+                version,
+                name,
+                inside,
+            })
+        })
+        .collect()
+}
+
+/// What it shows, once it has proved to hold the key of that, or cannot prove it to anybody here.
 fn show(server: &Server, version: Version) -> io::Result<Shown> {
-    let client = Client::new(&[version], None, None, Sessions::Fresh);
-    let connected = client.connect(server);
-    match (connected, client.shown()) {
-        // A server that demands a client certificate may end the handshake without one. It has signed by then.
-        (Ok(_), Some(shown)) => Ok(shown),
-        (Err(error), Some(shown)) if matches!(Outcome::failed(&error), Outcome::Refused(_)) => Ok(shown),
-        (Err(error), _) => Err(error),
-        (Ok(_), None) => Err(io::ErrorKind::InvalidData.into()),
-    }
-}
-
-fn offer(server: &Server, version: Version, suites: &[u16], random: [u8; 32]) -> io::Result<Answer> {
-    let name = server.url.dns_name();
-    let hello = ClientHello {
-        version,
-        suites,
-        server_name: name.as_deref(),
-        random,
-    };
-    let mut wire = server.connect()?;
-    io::Write::write_all(&mut wire, &hello.record())?;
-    server_hello::read(&mut wire)
-}
-
-/// The versions that it offers, the oldest first.
-fn versions(server: &Server, random: [u8; 32]) -> Result<Vec<Version>, CheckError> {
-    let suites = suites::all();
-    let answers = thread::scope(|scope| {
-        let suites = &suites;
-        let asked = Version::ALL.map(|version| {
-            (
-                version,
-                scope.spawn(move || offer(server, version, suites, random)),
-            )
-        });
-        asked.map(|(version, asked)| {
-            (
-                version,
-                asked.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())),
-            )
-        })
-    });
-    let offered: Vec<Version> = answers
-        .iter()
-        .filter_map(|(version, answer)| match answer {
-            Ok(Answer::Accepted { version: chosen, .. }) if *chosen == version.number() => Some(*version),
-            Ok(_) | Err(_) => None,
-        })
-        .collect();
-    if !offered.is_empty() {
-        return Ok(offered);
-    }
-    let address = server.address;
-    let answers = answers.map(|(_, answer)| answer);
-    if answers.iter().any(|answer| matches!(answer, Ok(Answer::NotTls))) {
-        return Err(CheckError::NotTls(address));
-    }
-    let alert = answers.iter().find_map(|answer| match answer {
-        Ok(Answer::Refused(Some(alert))) => Some(*alert),
-        Ok(_) | Err(_) => None,
-    });
-    let how = alert.map_or(Refusal::Closed, |alert| {
-        Refusal::Alert(server_hello::alert(alert).into())
-    });
-    match answers.into_iter().find_map(Result::err) {
-        Some(why) if alert.is_none() => Err(CheckError::Silent { address, why }),
-        Some(_) | None => Err(CheckError::RefusesAll { address, how }),
-    }
-}
-
-/// The suites with this weakness that it takes: it is offered all, then all but the one that it took, until it takes none.
-fn weak_suites(
-    server: &Server,
-    version: Version,
-    weakness: Weakness,
-    random: [u8; 32],
-) -> (Weakness, Vec<u16>) {
-    let mut left: Vec<u16> = weakness.suites().iter().map(|(suite, _)| *suite).collect();
-    let mut taken = Vec::new();
-    while let Ok(Answer::Accepted { suite, .. }) = offer(server, version, &left, random) {
-        let Some(place) = left.iter().position(|offered| *offered == suite) else {
-            break;
+    let mut outcome = Err(io::ErrorKind::InvalidData.into());
+    for signatures in [Signatures::Verifiable, Signatures::Any] {
+        let client = Client::onlooker(version, signatures);
+        let connected = client.connect(server);
+        outcome = match (connected, client.shown()) {
+            (_, Some(shown)) if shown.unproved.is_some() => return Ok(shown),
+            (Ok(_), Some(shown)) => return Ok(shown),
+            // A server that demands a client certificate may end the handshake without one. It has signed by
+            // then.
+            (Err(error), Some(shown)) if matches!(Outcome::failed(&error), Outcome::Refused(_)) => {
+                return Ok(shown);
+            }
+            (Err(error), _) => Err(error),
+            (Ok(_), None) => Err(io::ErrorKind::InvalidData.into()),
         };
-        taken.push(left.remove(place));
-        if left.is_empty() {
+        let is_refused = |error: &io::Error| matches!(Outcome::failed(error), Outcome::Refused(_));
+        if !outcome.as_ref().is_err_and(is_refused) {
             break;
         }
     }
-    (weakness, taken)
+    outcome
 }
 
-fn tell_versions(offered: &[Version], report: &mut Report) {
-    let old: Vec<Version> = offered
-        .iter()
-        .copied()
-        .filter(|version| version.is_old())
-        .collect();
-    let names: Vec<String> = offered.iter().map(ToString::to_string).collect();
-    let verdict = if old.is_empty() {
-        Verdict::Good
-    } else {
-        Verdict::Bad
-    };
-    report.answer(Question::Versions, names.join(", "), verdict);
-    if !old.is_empty() {
-        report.add([findings::old_versions(&old)]);
-    }
-    if old.len() == offered.len() {
-        report.add([findings::no_modern_tls()]);
-    } else if !offered.contains(&Version::Tls13) {
-        report.add([findings::no_tls13()]);
-    }
-}
-
-fn tell_suites(taken: &[(Weakness, Vec<u16>)], report: &mut Report) {
-    let mut counts = Vec::new();
-    let mut verdict = Verdict::Good;
-    for (weakness, taken) in taken.iter().filter(|(_, taken)| !taken.is_empty()) {
-        counts.push(format!("{} with {}", taken.len(), weakness.words()));
-        if *weakness < Weakness::Cbc {
-            verdict = Verdict::Bad;
-        }
-        report.add([findings::weak_suites(*weakness, taken)]);
-    }
-    let answer = if counts.is_empty() {
-        "none".into()
-    } else {
-        counts.join(", ")
-    };
-    report.answer(Question::WeakSuites, answer, verdict);
+/// It takes what was offered by hand, and nothing that can be spoken here: a key or a group that is not known
+/// here.
+fn cannot_speak(version: Version, offers: &Offers, why: &io::Error, report: &mut Report) {
+    use x509_parser::prelude::FromDer;
+    let outcome = Outcome::failed(why);
+    let leaf = offers.unproved_leaf.as_deref();
+    let parsed = leaf.and_then(|leaf| x509_parser::certificate::X509Certificate::from_der(leaf).ok());
+    let kind = parsed.map(|(_, leaf)| certificate::kind_of_key(leaf.tbs_certificate.subject_pki.raw));
+    let key = kind.map_or(String::new(), |kind| format!("; its key is {kind}"));
+    let told = format!("over {version} no handshake can be carried out from here ({why}){key}");
+    report.answer(
+        Question::Chain,
+        format!("cannot be judged: {told}"),
+        Verdict::Open,
+    );
+    report.add([match outcome {
+        Outcome::Refused(_) => findings::cannot_judge(&told),
+        Outcome::LetIn(_) | Outcome::Unknown(_) => findings::not_learnt("the certificate", &told),
+    }]);
 }
 
 /// Whether phones would go on with a server that shows this.
@@ -266,14 +227,19 @@ fn judge(server: &Server, shown: &Shown, expected: &Expected, now: Time, report:
         Ok(judged) => judged,
         Err(why) => {
             report.answer(Question::Chain, &why, Verdict::Bad);
-            report.add([findings::untrusted(&why, "?")]);
+            report.add([findings::faulty(&[why])]);
             return false;
         }
     };
     let trusted = judged.untrusted.is_none();
-    let told = match &judged.untrusted {
-        None => format!("trusted, issued by {:?}", judged.issuer),
-        Some(why) => {
+    let is_faultless = judged.examined.faults.is_empty();
+    let told = match (&judged.untrusted, judged.examined.faults.as_slice()) {
+        (None, []) => format!("trusted, issued by {:?}", judged.issuer),
+        (_, faults @ [_, ..]) => {
+            report.add([findings::faulty(faults)]);
+            format!("refused by clients: {}", faults.join(", "))
+        }
+        (Some(why), []) => {
             report.add([if judged.is_self_issued {
                 findings::self_signed(&judged.subject)
             } else {
@@ -282,12 +248,26 @@ fn judge(server: &Server, shown: &Shown, expected: &Expected, now: Time, report:
             format!("not trusted: {why}")
         }
     };
-    report.answer(Question::Chain, told, good(trusted));
-    if judged.names_host {
-        report.answer(Question::HostName, format!("{host} is named"), Verdict::Good);
-    } else {
-        report.answer(Question::HostName, format!("{host} is not named"), Verdict::Bad);
+    report.answer(Question::Chain, told, good(trusted && is_faultless));
+    if is_faultless {
+        let refused = judged.examined.refused_by_apple.iter();
+        report.add(
+            refused
+                .map(|why| findings::refused_by_apple(why))
+                .collect::<Vec<_>>(),
+        );
+    }
+    let (told, verdict) = match judged.names_host {
+        Some(true) => ("is named", Verdict::Good),
+        Some(false) => ("is not named", Verdict::Bad),
+        None => ("cannot be looked for in it", Verdict::Open),
+    };
+    report.answer(Question::HostName, format!("{host} {told}"), verdict);
+    if judged.names_host == Some(false) {
         report.add([findings::other_host(&host, &judged.subject)]);
+    }
+    if let Some(why) = &shown.unproved {
+        report.add([findings::cannot_judge(why)]);
     }
     tell_dates(&judged, now, report);
     let pins = expected
@@ -325,12 +305,13 @@ fn judge(server: &Server, shown: &Shown, expected: &Expected, now: Time, report:
             report.add([findings::man_in_the_middle(server.address)]);
         }
     }
-    match pins {
+    let is_known = match pins {
         // The key alone says who it is, whoever vouches for it.
         Some(Pins::Pinned { .. }) => true,
         Some(Pins::Foreign) => false,
-        Some(Pins::NoPins) | None => trusted && judged.names_host,
-    }
+        Some(Pins::NoPins) | None => trusted && is_faultless && judged.names_host == Some(true),
+    };
+    is_known && shown.unproved.is_none()
 }
 
 fn tell_dates(judged: &Judged, now: Time, report: &mut Report) {
@@ -351,6 +332,9 @@ fn tell_dates(judged: &Judged, now: Time, report: &mut Report) {
             validity.not_after,
             now,
         ));
+    }
+    if let Some(end) = judged.surplus_ended {
+        found(findings::surplus_ended(end));
     }
     match judged.others_end {
         Some(end) if end < now => found(findings::ended("a CA's certificate that the server sends", end)),

@@ -1,32 +1,46 @@
-//! Examines a live server as an attacker and as a phone: what it offers, whether it is the one that phones expect, whom it lets in, and
-//! whether it stops letting in who was revoked.
+//! Examines a live server as an attacker and as a phone: what it offers, whether it is the one that phones
+//! expect, whom it lets in, and whether it stops letting in who was revoked.
 //!
-//! [`meet`] finds the server and judges it. [`question`] comes as those who must not get in. [`Trial`] comes as a phone that is
-//! revoked meanwhile, and as one that is not; whoever calls it issues and revokes their certificates. All that a server says is read with bounds in length and time.
+//! [`meet`] finds the server and judges it. [`question`] comes as those who must not get in, by every way
+//! that a server may configure apart. [`Trial`] comes as a phone that is revoked meanwhile, and as one that
+//! is not; whoever calls it issues and revokes their certificates. All that a server says is read with bounds
+//! in length and time.
 
+mod certificate;
 mod chain;
 mod client;
 mod client_hello;
+mod conclude;
 mod findings;
 mod forgery;
+mod groups;
 mod http;
+mod http2;
+mod likeness;
 mod meet;
+mod offered;
+mod offers;
+mod parallel;
 mod phone;
 mod pins;
 mod question;
+mod remedies;
+mod renegotiation;
 mod server_hello;
 mod suites;
 mod trial;
 mod url;
+mod ways;
 mod wire;
+mod witness;
 
 pub use chain::Trust;
 pub use client::{Identity, Outcome, Refusal};
 pub use findings::{Acted, NewestCrl};
-pub use forgery::{Forged, ForgeryError, forge, identity};
+pub use forgery::{Forged, ForgeryError, below_device, forge, identity};
 pub use meet::{Expected, Met, meet};
 pub use pins::Published;
-pub use question::{ask_once, question};
+pub use question::{Who, ask_once, come_as, question};
 pub use trial::{Depth, Identities, Interrupted, Trial, Watch};
 pub use url::{InvalidUrl, Url};
 pub use wire::{Server, Unreachable};
@@ -68,13 +82,15 @@ pub enum CheckError {
 }
 
 /// What was asked of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Which protocol versions it offers.
     Versions,
     /// Which cipher suites it takes that it should not.
     WeakSuites,
+    /// On what curves and below which primes keys are agreed upon, and what else of old versions is not safe.
+    KeyAgreement,
     /// Who vouches for it.
     Chain,
     /// Whether its certificate names the host.
@@ -83,14 +99,24 @@ pub enum Question {
     GoodUntil,
     /// Whether its key is pinned.
     Pins,
+    /// By which ways somebody came who must not get in.
+    Ways,
     /// Who shows no certificate.
     NoCertificate,
     /// Who shows a certificate of another CA with our names.
     OtherAuthority,
     /// Who shows a certificate that vouches for itself.
     SelfSigned,
+    /// Who shows a certificate that a device's key has signed.
+    BelowDevice,
+    /// Who shows a server's certificate.
+    ServersCertificate,
+    /// Who shows a certificate that has ended.
+    Ended,
     /// Who shows a valid certificate.
     Valid,
+    /// Whether a client can have a new handshake on a connection that stands.
+    Renegotiation,
     /// Whether sessions are resumed.
     Resumption,
     /// How soon it acts on a new CRL.
@@ -103,6 +129,8 @@ pub enum Question {
     RevokedResumed,
     /// Who is revoked, on a connection from before.
     RevokedKeptAlive,
+    /// Who is revoked, by every way.
+    RevokedEveryWay,
 }
 
 impl Question {
@@ -111,20 +139,27 @@ impl Question {
         match self {
             Self::Versions => "protocol versions",
             Self::WeakSuites => "weak cipher suites",
+            Self::KeyAgreement => "key agreement",
             Self::Chain => "certificate chain",
             Self::HostName => "host name",
             Self::GoodUntil => "good until",
             Self::Pins => "pins",
+            Self::Ways => "ways in",
             Self::NoCertificate => "no certificate",
             Self::OtherAuthority => "certificate of another CA",
             Self::SelfSigned => "self-signed certificate",
+            Self::BelowDevice => "signed by a device's key",
+            Self::ServersCertificate => "a server's certificate",
+            Self::Ended => "ended certificate",
             Self::Valid => "valid certificate",
+            Self::Renegotiation => "renegotiation",
             Self::Resumption => "sessions",
             Self::NewCrl => "new CRL",
             Self::StillValid => "valid, after the new CRL",
             Self::RevokedFresh => "revoked, new connection",
             Self::RevokedResumed => "revoked, resumed session",
             Self::RevokedKeptAlive => "revoked, kept-alive connection",
+            Self::RevokedEveryWay => "revoked, by every way",
         }
     }
 }

@@ -12,8 +12,8 @@ use super::{Met, Question, Verdict, findings};
 #[derive(Debug)]
 pub struct Phone {
     version: Version,
-    /// Each has a session that the server would resume, and that was not used yet: a ticket serves once (RFC 8446 §C.4), and not every
-    /// server gives another when it is used.
+    /// Each has a session that the server would resume, and that was not used yet: a ticket serves once (RFC
+    /// 8446 §C.4), and not every server gives another when it is used.
     sessions: Vec<Client>,
     /// As many again.
     spare: Vec<Client>,
@@ -34,24 +34,38 @@ impl Phone {
             let clients = (0..TRIES).map(|_| client(Sessions::Kept));
             clients.inspect(|client| drop(client.ask(&server))).collect()
         };
+        let mut unlearnt = None;
         // As many as servers that take turns need to see their own again.
-        let is_resumed = |client: &Client| {
-            client
-                .connect(&server)
-                .is_ok_and(|connection| connection.is_resumed())
-        };
-        let resumes = with_sessions().iter().filter(|client| is_resumed(client)).count() > 0;
+        let mut resumes = false;
+        for client in with_sessions() {
+            match client.connect(&server) {
+                Ok(connection) => resumes |= connection.is_resumed(),
+                Err(error) => unlearnt = Some(error),
+            }
+        }
         let [sessions, spare] = if resumes {
             [with_sessions(), with_sessions()]
         } else {
             Default::default()
         };
         let mut unread = false;
-        let kept = fresh.connect(&server).ok().and_then(|mut connection| {
-            let asked = connection.ask(&server);
-            unread = asked.kept == Kept::Unread;
-            (asked.kept == Kept::Open && matches!(asked.outcome, Outcome::LetIn(_))).then_some(connection)
-        });
+        let kept = match fresh.connect(&server) {
+            Ok(mut connection) => {
+                let asked = connection.ask(&server);
+                unread = asked.kept == Kept::Unread;
+                let is_of_use = asked.kept == Kept::Open && matches!(asked.outcome, Outcome::LetIn(_));
+                is_of_use.then_some(connection)
+            }
+            Err(error) => {
+                unlearnt = Some(error);
+                None
+            }
+        };
+        // Who has nothing to come back with, because he could not get it, has proved nothing.
+        if let Some(why) = unlearnt.filter(|_| !resumes || kept.is_none()) {
+            let what = format!("sessions and connections of {version} that are kept");
+            met.report.add([findings::not_learnt(&what, &why.to_string())]);
+        }
         let told = match (resumes, kept.is_some()) {
             (true, true) => "resumed, and connections kept alive",
             (true, false) => "resumed, connections not kept alive",
@@ -133,8 +147,8 @@ impl Phone {
         }
     }
 
-    /// Comes with each of these sessions, and tells the worst of it: let in, then unclear, then refused on a resumed session. Servers that
-    /// take turns are put out of step, so that each meets a session of its own.
+    /// Comes with each of these sessions, and tells the worst of it: let in, then unclear, then refused on a
+    /// resumed session. Servers that take turns are put out of step, so that each meets a session of its own.
     fn try_sessions(&self, sessions: &[Client], met: &Met) -> Resumed {
         let server = &met.server;
         let tried = sessions.iter().enumerate().map(|(i, client)| {
@@ -249,7 +263,8 @@ impl Resumed {
     }
 }
 
-/// How many sessions a phone has for one round of tries: a multiple of two and of three servers that take turns.
+/// How many sessions a phone has for one round of tries: a multiple of two and of three servers that take
+/// turns.
 const TRIES: usize = 6;
 
 fn is_turned_away(outcome: &Outcome) -> bool {

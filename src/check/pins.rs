@@ -30,8 +30,8 @@ pub struct Published {
     pub overlap: Span,
 }
 
-/// Holds a key against the pins of a host. A set of the host's own comes before one of a host above that includes it, the nearer first;
-/// apps match the same way.
+/// Holds a key against the pins of a host. A set of the host's own comes before one of a host above that
+/// includes it, the nearer first; apps match the same way.
 pub fn judge(published: &Published, host: &str, pin: Pin) -> Verdict {
     let Some(set) = nearest(&published.sets, host) else {
         return Verdict::NoPins;

@@ -1,73 +1,199 @@
-//! Those who must not get in, and one who may.
+//! Those who must not get in, by every way that a server may configure apart; and one who may.
 
-use std::thread;
+use std::io;
 
-use super::client::{Client, Identity, Outcome, Sessions};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::client::{Client, Identity, Outcome, Refusal, Sessions};
+use super::findings;
 use super::forgery::Forged;
-use super::{Met, Question, Verdict, findings};
+use super::http::Sample;
+use super::likeness;
+use super::parallel;
+use super::ways::{Inside, Name, Way};
+use super::{Met, Question, Verdict};
+use crate::model::Time;
 
-/// Comes without a certificate and with forged ones. True: the server asks for certificates, so that it is worth coming with a valid one.
-pub fn question(met: &mut Met, forged: &Forged) -> bool {
-    let server = &met.server;
-    let client = |identity| Client::new(&met.versions, identity, Some(&met.leaves), Sessions::Fresh);
-    let nobody = client(None);
-    let impostors = [&forged.by_namesake, &forged.self_signed].map(|identity| client(Some(identity)));
-    let (without, outcomes) = thread::scope(|scope| {
-        let impostors = impostors
-            .each_ref()
-            .map(|client| scope.spawn(|| client.ask(server)));
-        let without = nobody.ask(server);
-        let panicked = |_| Outcome::Unknown("it could not be asked".into());
-        (
-            without,
-            impostors.map(|asked| asked.join().unwrap_or_else(panicked)),
-        )
-    });
-    let asks = nobody.was_asked();
-    let report = &mut met.report;
-    let told = if asks {
-        without.to_string()
-    } else {
-        format!("{without}, and none is asked for")
-    };
-    report.answer(Question::NoCertificate, told, verdict(&without));
-    match &without {
-        Outcome::LetIn(_) => report.add([findings::not_demanded(&without)]),
-        Outcome::Unknown(_) => report.add([findings::unclear("who shows no certificate", &without)]),
-        Outcome::Refused(_) => {}
-    }
-    if !asks {
-        report.add([findings::not_asked()]);
-        return false;
-    }
-    let asked = [
-        (
-            Question::OtherAuthority,
-            "a certificate of another CA of the same names",
-        ),
-        (
-            Question::SelfSigned,
-            "a self-signed certificate with the root's name",
-        ),
-    ];
-    for ((question, who), outcome) in asked.into_iter().zip(outcomes) {
-        report.answer(question, &outcome, verdict(&outcome));
-        match &outcome {
-            // Where nobody needs one, that this one gets in says nothing of it.
-            Outcome::LetIn(_) if matches!(without, Outcome::LetIn(_)) => {}
-            Outcome::LetIn(_) => report.add([findings::impostor_accepted(who, &outcome)]),
-            Outcome::Unknown(_) => report.add([findings::unclear(&format!("who shows {who}"), &outcome)]),
-            Outcome::Refused(_) => {}
-        }
-    }
-    true
+/// Who must not get in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// Who shows no certificate.
+    Nobody,
+    /// Who shows one of another CA with our names.
+    OtherAuthority,
+    /// Who shows one that vouches for itself.
+    SelfSigned,
+    /// Who shows one that a device's key has signed, as if the device were a CA.
+    BelowDevice,
+    /// Who shows a server's certificate.
+    Server,
+    /// Who shows a certificate that was good and has ended.
+    Ended,
+    /// Who shows a certificate that is revoked.
+    Revoked,
 }
 
-/// Comes once with a valid identity.
-pub fn ask_once(met: &mut Met, identity: &Identity) {
-    let client = Client::new(&met.versions, Some(identity), Some(&met.leaves), Sessions::Fresh);
-    let outcome = client.ask(&met.server);
+impl Who {
+    /// Everybody.
+    pub const ALL: [Self; 7] = [
+        Self::Nobody,
+        Self::OtherAuthority,
+        Self::SelfSigned,
+        Self::BelowDevice,
+        Self::Server,
+        Self::Ended,
+        Self::Revoked,
+    ];
+
+    /// What is asked by coming as this one.
+    pub fn question(self) -> Question {
+        match self {
+            Self::Nobody => Question::NoCertificate,
+            Self::OtherAuthority => Question::OtherAuthority,
+            Self::SelfSigned => Question::SelfSigned,
+            Self::BelowDevice => Question::BelowDevice,
+            Self::Server => Question::ServersCertificate,
+            Self::Ended => Question::Ended,
+            Self::Revoked => Question::RevokedEveryWay,
+        }
+    }
+
+    /// After "who shows".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Nobody => "no certificate",
+            Self::OtherAuthority => "a certificate of another CA of the same names",
+            Self::SelfSigned => "a self-signed certificate with the root's name",
+            Self::BelowDevice => "a certificate that a device's key has signed",
+            Self::Server => "a server's certificate",
+            Self::Ended => "a certificate that has ended",
+            Self::Revoked => "a revoked certificate",
+        }
+    }
+}
+
+/// Who came by which way, and how that was met.
+#[derive(Debug)]
+pub struct Asked {
+    /// Who came.
+    pub who: Who,
+    /// By which way.
+    pub way: Way,
+    /// How that was met.
+    pub met: Meeting,
+}
+
+/// How somebody was met.
+#[derive(Debug)]
+pub struct Meeting {
+    /// What it came to, whoever answered.
+    pub outcome: Outcome,
+    /// What was answered, where that was an answer.
+    pub sample: Option<Sample>,
+    /// Whether the server has shown a certificate that it shows to who asks for it by its name.
+    pub is_known: bool,
+    /// Whether it has asked for a certificate.
+    pub was_asked: bool,
+}
+
+/// Comes without a certificate and with forged ones. True: the server asks for certificates, so that it is
+/// worth coming with a valid one.
+pub fn question(met: &mut Met, forged: &Forged) -> bool {
+    let whom = [
+        (Who::Nobody, None),
+        (Who::OtherAuthority, Some(&forged.by_namesake)),
+        (Who::SelfSigned, Some(&forged.self_signed)),
+    ];
+    come(met, &whom);
+    met.ask_to_renegotiate(None);
+    let not_taken: Vec<Way> = met
+        .ways
+        .iter()
+        .copied()
+        .filter(|way| !met.asked.iter().any(|asked| asked.way == *way))
+        .collect();
+    met.ways.retain(|way| !not_taken.contains(way));
+    let mut by_name = met.asked.iter().filter(|asked| asked.way.name == Name::Right);
+    by_name.any(|asked| asked.met.was_asked)
+}
+
+/// Comes with somebody's certificate by every way that the server takes.
+pub fn come_as(met: &mut Met, who: Who, identity: &Identity) {
+    come(met, &[(who, Some(identity))]);
+}
+
+fn come(met: &mut Met, whom: &[(Who, Option<&Identity>)]) {
+    let mut questions = Vec::new();
+    for &(who, identity) in whom {
+        questions.extend(met.ways.iter().map(|way| (who, identity, *way)));
+    }
+    let answers = parallel::each(&questions, |(_, identity, way)| meeting(met, *way, *identity));
+    for ((who, _, way), answer) in questions.into_iter().zip(answers) {
+        // HTTP/2 that was not agreed upon is no way in.
+        met.asked.extend(answer.map(|met| Asked { who, way, met }));
+    }
+}
+
+fn meeting(met: &Met, way: Way, identity: Option<&Identity>) -> Option<Meeting> {
+    let client = Client::by(way, identity, &met.leaves);
+    let wants_http2 = way.inside == Inside::Http2;
+    let answer = match client.connect(&met.server) {
+        Ok(connection) if wants_http2 && !connection.speaks_http2() => return None,
+        Ok(mut connection) => connection.sample(&met.server),
+        Err(error) => Err(error),
+    };
+    let outcome = Outcome::of(answer.as_ref().map(|sample| sample.status));
+    let not_taken = Outcome::Refused(Refusal::Alert("no_application_protocol".into()));
+    if wants_http2 && (outcome == not_taken || answer.as_ref().is_err_and(chose_another_protocol)) {
+        return None;
+    }
+    let shown = client.shown();
+    Some(Meeting {
+        outcome,
+        sample: answer.ok(),
+        is_known: shown.is_some_and(|shown| met.leaves.contains(&shown.leaf)),
+        was_asked: client.was_asked(),
+    })
+}
+
+/// Whether a server that speaks no HTTP/2 said that it speaks something else, though nobody had offered that.
+fn chose_another_protocol(error: &io::Error) -> bool {
+    use rustls::{Error, PeerMisbehaved};
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    matches!(
+        tls,
+        Some(Error::PeerMisbehaved(
+            PeerMisbehaved::SelectedUnofferedApplicationProtocol
+        ))
+    )
+}
+
+/// Comes once with an identity that should be let in, and remembers what it gets; with one that has ended it
+/// comes by every way, for that should be let in by none.
+pub fn ask_once(met: &mut Met, identity: &Identity, now: Time) {
+    let parsed = X509Certificate::from_der(identity.certificate());
+    if parsed.is_ok_and(|(_, parsed)| parsed.validity().not_after.timestamp() < now.unix()) {
+        return come_as(met, Who::Ended, identity);
+    }
+    let outcome = learn(met, identity);
     tell_valid(met, &outcome);
+}
+
+/// Learns what a device gets that may come.
+pub(super) fn learn(met: &mut Met, identity: &Identity) -> Outcome {
+    let client = Client::new(&met.versions, Some(identity), Some(&met.leaves), Sessions::Fresh);
+    let answer = client
+        .connect(&met.server)
+        .and_then(|mut connection| connection.sample(&met.server));
+    let outcome = Outcome::of(answer.as_ref().map(|sample| sample.status));
+    met.ask_to_renegotiate(Some(identity));
+    if matches!(outcome, Outcome::LetIn(_)) {
+        met.device_gets = answer
+            .ok()
+            .map(|sample| (sample, likeness::names(identity.certificate())));
+    }
+    outcome
 }
 
 /// Says how a valid certificate was met.

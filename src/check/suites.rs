@@ -1,165 +1,229 @@
-//! The cipher suites that a server should refuse, by what is wrong with them.
+//! Cipher suites, judged by rule: all that are registered, and what is wrong with each follows from its name.
+
+use std::sync::LazyLock;
+
+/// A cipher suite as registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suite {
+    /// Its number.
+    pub number: u16,
+    /// Its name in the register, without `TLS_`.
+    pub name: &'static str,
+}
 
 /// What is wrong with a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weakness {
-    /// No encryption, nobody authenticated, keys of export strength, RC4 or single DES: whoever listens reads along.
+    /// No encryption, nobody authenticated, keys of export strength, RC2, RC4, DES, 3DES or MD5: who listens
+    /// reads along, or will.
     Broken,
-    /// 3DES, SEED, IDEA: blocks of 64 bits or ciphers that nobody looks after (RFC 8429, SWEET32).
+    /// Clients are known by a password or a shared key (PSK, SRP, Kerberos) and need no certificate: another
+    /// door into the server.
+    OtherDoor,
+    /// IDEA, SEED, MAGMA: blocks of 64 bits (SWEET32) or ciphers that nobody looks after (RFC 5469).
     Outdated,
-    /// The session's key is encrypted with the server's own: whoever gets that later reads all that was recorded (RFC 9325 §4.1).
+    /// The session's key hangs on the server's own: whoever gets that later reads all that was recorded (RFC
+    /// 9325 §4.1).
     NoForwardSecrecy,
-    /// CBC, authenticated the wrong way round (RFC 7366 tells why): sound only in an implementation that makes no mistake.
+    /// What was changed on the way is noticed by 64 bits alone: meant for the smallest of devices (CCM_8, RFC
+    /// 7251 §1).
+    ShortTag,
+    /// CBC, authenticated the wrong way round (RFC 7366 tells why): sound only in an implementation that
+    /// makes no mistake.
     Cbc,
 }
 
 impl Weakness {
     /// All, the worst first.
-    pub const ALL: [Self; 4] = [Self::Broken, Self::Outdated, Self::NoForwardSecrecy, Self::Cbc];
-
-    /// The suites that have it.
-    pub fn suites(self) -> &'static [(u16, &'static str)] {
-        match self {
-            Self::Broken => BROKEN,
-            Self::Outdated => OUTDATED,
-            Self::NoForwardSecrecy => NO_FORWARD_SECRECY,
-            Self::Cbc => CBC,
-        }
-    }
+    pub const ALL: [Self; 6] = [
+        Self::Broken,
+        Self::OtherDoor,
+        Self::Outdated,
+        Self::NoForwardSecrecy,
+        Self::ShortTag,
+        Self::Cbc,
+    ];
 
     /// What it is, in few words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Broken => "no encryption, no authentication or a broken cipher",
+            Self::OtherDoor => "a shared key or password in the place of a certificate",
             Self::Outdated => "an outdated cipher",
+            Self::ShortTag => "a short authentication tag",
             Self::NoForwardSecrecy => "no forward secrecy",
             Self::Cbc => "CBC",
         }
     }
 }
 
-/// The name of a suite, in the register's words without `TLS_`.
-pub fn name(suite: u16) -> String {
-    let known = Weakness::ALL.into_iter().flat_map(Weakness::suites).chain(STRONG);
-    match known.clone().find(|(number, _)| *number == suite) {
-        Some((_, name)) => (*name).to_owned(),
-        None => format!("0x{suite:04X}"),
+impl Suite {
+    /// The worst that is wrong with it.
+    pub fn weakness(self) -> Option<Weakness> {
+        let has = |words: &[&str]| self.name.split('_').any(|part| words.contains(&part));
+        // Those of TLS 1.3 name no key exchange: it is always ephemeral there.
+        let exchanges = self.name.contains("_WITH_") && !self.is_of_tls13();
+        // RFC 9150: the name is two hashes, and nothing is encrypted.
+        let is_integrity_alone = self.name.starts_with("SHA");
+        let broken = [
+            "NULL",
+            "anon",
+            "EXPORT",
+            "EXPORT1024",
+            "RC2",
+            "RC4",
+            "DES",
+            "DES40",
+            "3DES",
+            "MD5",
+        ];
+        if is_integrity_alone || has(&broken) {
+            Some(Weakness::Broken)
+        } else if has(&["PSK", "SRP", "KRB5", "ECCPWD"]) {
+            Some(Weakness::OtherDoor)
+        } else if has(&["IDEA", "SEED", "MAGMA", "28147"]) {
+            Some(Weakness::Outdated)
+        } else if exchanges && !has(&["DHE", "ECDHE"]) {
+            Some(Weakness::NoForwardSecrecy)
+        } else if has(&["CCM"]) && has(&["8"]) {
+            Some(Weakness::ShortTag)
+        } else if has(&["CBC"]) {
+            Some(Weakness::Cbc)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it is one of TLS 1.3, which no older version can have, nor the other way round. Those of RFC
+    /// 9367 have the names of older ones.
+    pub fn is_of_tls13(self) -> bool {
+        !self.name.contains("_WITH_") || self.name.contains("_MGM_")
+    }
+
+    /// Whether its keys are agreed upon in a group of numbers that the server chooses (RFC 5246 §7.4.3).
+    pub fn has_dhe(self) -> bool {
+        self.name.starts_with("DHE_") || self.name.starts_with("DH_anon") || self.name.contains("PSK_DHE")
+    }
+
+    /// Whether its keys are agreed upon on a curve.
+    pub fn has_ecdhe(self) -> bool {
+        self.name.starts_with("ECDHE_") || self.name.starts_with("ECDH_anon")
     }
 }
 
-/// Every suite that a server of these versions may have, for the question whether it speaks them at all.
-pub fn all() -> Vec<u16> {
-    // The good ones first: where the server leaves the choice to the client, the answer is one of them.
-    let weak = Weakness::ALL.into_iter().rev().flat_map(Weakness::suites);
-    STRONG.iter().chain(weak).map(|(number, _)| *number).collect()
+/// Every registered suite.
+static REGISTERED: LazyLock<Vec<Suite>> = LazyLock::new(|| {
+    let lines = include_str!("cipher-suites.txt").lines();
+    lines
+        .filter_map(|line| {
+            let (number, name) = line.split_once(' ')?;
+            let number = u16::from_str_radix(number, 16).ok()?;
+            Some(Suite { number, name })
+        })
+        .collect()
+});
+
+/// Every registered suite.
+pub fn registered() -> impl Iterator<Item = Suite> {
+    REGISTERED.iter().copied()
 }
 
-/// Suites of today: forward secrecy and authenticated encryption.
-pub const STRONG: &[(u16, &str)] = &[
-    (0x1301, "AES_128_GCM_SHA256"),
-    (0x1302, "AES_256_GCM_SHA384"),
-    (0x1303, "CHACHA20_POLY1305_SHA256"),
-    (0x1304, "AES_128_CCM_SHA256"),
-    (0xc02b, "ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
-    (0xc02c, "ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
-    (0xc02f, "ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
-    (0xc030, "ECDHE_RSA_WITH_AES_256_GCM_SHA384"),
-    (0xcca8, "ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"),
-    (0xcca9, "ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"),
-    (0x009e, "DHE_RSA_WITH_AES_128_GCM_SHA256"),
-    (0x009f, "DHE_RSA_WITH_AES_256_GCM_SHA384"),
-    (0xccaa, "DHE_RSA_WITH_CHACHA20_POLY1305_SHA256"),
-    (0xc0ac, "ECDHE_ECDSA_WITH_AES_128_CCM"),
-    (0xc0ad, "ECDHE_ECDSA_WITH_AES_256_CCM"),
-];
+/// The name of a suite.
+pub fn name(number: u16) -> String {
+    match registered().find(|suite| suite.number == number) {
+        Some(suite) => suite.name.to_owned(),
+        None => format!("0x{number:04X}"),
+    }
+}
 
-const BROKEN: &[(u16, &str)] = &[
-    (0x0001, "RSA_WITH_NULL_MD5"),
-    (0x0002, "RSA_WITH_NULL_SHA"),
-    (0x003b, "RSA_WITH_NULL_SHA256"),
-    (0xc006, "ECDHE_ECDSA_WITH_NULL_SHA"),
-    (0xc010, "ECDHE_RSA_WITH_NULL_SHA"),
-    (0x0003, "RSA_EXPORT_WITH_RC4_40_MD5"),
-    (0x0006, "RSA_EXPORT_WITH_RC2_CBC_40_MD5"),
-    (0x0008, "RSA_EXPORT_WITH_DES40_CBC_SHA"),
-    (0x0014, "DHE_RSA_EXPORT_WITH_DES40_CBC_SHA"),
-    (0x0017, "DH_anon_EXPORT_WITH_RC4_40_MD5"),
-    (0x0019, "DH_anon_EXPORT_WITH_DES40_CBC_SHA"),
-    (0x0018, "DH_anon_WITH_RC4_128_MD5"),
-    (0x001a, "DH_anon_WITH_DES_CBC_SHA"),
-    (0x001b, "DH_anon_WITH_3DES_EDE_CBC_SHA"),
-    (0x0034, "DH_anon_WITH_AES_128_CBC_SHA"),
-    (0x003a, "DH_anon_WITH_AES_256_CBC_SHA"),
-    (0x006c, "DH_anon_WITH_AES_128_CBC_SHA256"),
-    (0x006d, "DH_anon_WITH_AES_256_CBC_SHA256"),
-    (0x00a6, "DH_anon_WITH_AES_128_GCM_SHA256"),
-    (0x00a7, "DH_anon_WITH_AES_256_GCM_SHA384"),
-    (0xc015, "ECDH_anon_WITH_NULL_SHA"),
-    (0xc016, "ECDH_anon_WITH_RC4_128_SHA"),
-    (0xc017, "ECDH_anon_WITH_3DES_EDE_CBC_SHA"),
-    (0xc018, "ECDH_anon_WITH_AES_128_CBC_SHA"),
-    (0xc019, "ECDH_anon_WITH_AES_256_CBC_SHA"),
-    (0x0004, "RSA_WITH_RC4_128_MD5"),
-    (0x0005, "RSA_WITH_RC4_128_SHA"),
-    (0xc007, "ECDHE_ECDSA_WITH_RC4_128_SHA"),
-    (0xc011, "ECDHE_RSA_WITH_RC4_128_SHA"),
-    (0x0009, "RSA_WITH_DES_CBC_SHA"),
-    (0x0015, "DHE_RSA_WITH_DES_CBC_SHA"),
-];
-
-const OUTDATED: &[(u16, &str)] = &[
-    (0x000a, "RSA_WITH_3DES_EDE_CBC_SHA"),
-    (0x0016, "DHE_RSA_WITH_3DES_EDE_CBC_SHA"),
-    (0xc008, "ECDHE_ECDSA_WITH_3DES_EDE_CBC_SHA"),
-    (0xc012, "ECDHE_RSA_WITH_3DES_EDE_CBC_SHA"),
-    (0x0007, "RSA_WITH_IDEA_CBC_SHA"),
-    (0x0096, "RSA_WITH_SEED_CBC_SHA"),
-    (0x009a, "DHE_RSA_WITH_SEED_CBC_SHA"),
-];
-
-const NO_FORWARD_SECRECY: &[(u16, &str)] = &[
-    (0x009c, "RSA_WITH_AES_128_GCM_SHA256"),
-    (0x009d, "RSA_WITH_AES_256_GCM_SHA384"),
-    (0xc09c, "RSA_WITH_AES_128_CCM"),
-    (0xc09d, "RSA_WITH_AES_256_CCM"),
-    (0x002f, "RSA_WITH_AES_128_CBC_SHA"),
-    (0x0035, "RSA_WITH_AES_256_CBC_SHA"),
-    (0x003c, "RSA_WITH_AES_128_CBC_SHA256"),
-    (0x003d, "RSA_WITH_AES_256_CBC_SHA256"),
-    (0x0041, "RSA_WITH_CAMELLIA_128_CBC_SHA"),
-    (0x0084, "RSA_WITH_CAMELLIA_256_CBC_SHA"),
-    (0xc050, "RSA_WITH_ARIA_128_GCM_SHA256"),
-    (0xc051, "RSA_WITH_ARIA_256_GCM_SHA384"),
-];
-
-const CBC: &[(u16, &str)] = &[
-    (0xc009, "ECDHE_ECDSA_WITH_AES_128_CBC_SHA"),
-    (0xc00a, "ECDHE_ECDSA_WITH_AES_256_CBC_SHA"),
-    (0xc013, "ECDHE_RSA_WITH_AES_128_CBC_SHA"),
-    (0xc014, "ECDHE_RSA_WITH_AES_256_CBC_SHA"),
-    (0xc023, "ECDHE_ECDSA_WITH_AES_128_CBC_SHA256"),
-    (0xc024, "ECDHE_ECDSA_WITH_AES_256_CBC_SHA384"),
-    (0xc027, "ECDHE_RSA_WITH_AES_128_CBC_SHA256"),
-    (0xc028, "ECDHE_RSA_WITH_AES_256_CBC_SHA384"),
-    (0x0033, "DHE_RSA_WITH_AES_128_CBC_SHA"),
-    (0x0039, "DHE_RSA_WITH_AES_256_CBC_SHA"),
-    (0x0067, "DHE_RSA_WITH_AES_128_CBC_SHA256"),
-    (0x006b, "DHE_RSA_WITH_AES_256_CBC_SHA256"),
-];
+/// What is offered to learn whether a version is spoken at all: all suites but those that a server needs
+/// somebody's password for.
+pub fn usual() -> Vec<u16> {
+    // The good ones first: where the server leaves the choice to the client, the answer is one of them.
+    let mut usual: Vec<(std::cmp::Reverse<u8>, u16)> = registered()
+        .filter(|suite| suite.weakness() != Some(Weakness::OtherDoor))
+        .map(|suite| {
+            let goodness = suite.weakness().map_or(u8::MAX, |weakness| weakness as u8);
+            (std::cmp::Reverse(goodness), suite.number)
+        })
+        .collect();
+    usual.sort_unstable();
+    usual.into_iter().map(|(_, number)| number).collect()
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn weakness(name: &'static str) -> Option<Weakness> {
+        let found = registered().find(|suite| suite.name == name);
+        found.unwrap_or_else(|| panic!("{name} is registered")).weakness()
+    }
+
     #[test]
-    fn a_suite_has_one_weakness_or_none() {
-        let mut all = all();
-        let count = all.len();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), count);
+    fn what_is_wrong_with_a_suite_follows_from_its_name() {
+        use Weakness::{Broken, Cbc, NoForwardSecrecy, OtherDoor, Outdated, ShortTag};
+        for (name, expected) in [
+            ("AES_128_GCM_SHA256", None),
+            ("AES_128_CCM_8_SHA256", Some(ShortTag)),
+            ("SHA256_SHA256", Some(Broken)),
+            ("SHA384_SHA384", Some(Broken)),
+            ("SM4_GCM_SM3", None),
+            ("ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", None),
+            ("ECDHE_RSA_WITH_ARIA_128_GCM_SHA256", None),
+            ("DHE_RSA_WITH_CAMELLIA_128_GCM_SHA256", None),
+            ("ECDHE_ECDSA_WITH_AES_128_CCM_8", Some(ShortTag)),
+            ("RSA_WITH_AES_128_CCM_8", Some(NoForwardSecrecy)),
+            ("RSA_WITH_AES_128_CCM", Some(NoForwardSecrecy)),
+            ("RSA_WITH_CAMELLIA_128_CBC_SHA256", Some(NoForwardSecrecy)),
+            ("ECDH_ECDSA_WITH_AES_128_GCM_SHA256", Some(NoForwardSecrecy)),
+            ("DH_RSA_WITH_AES_128_GCM_SHA256", Some(NoForwardSecrecy)),
+            ("GOSTR341112_256_WITH_KUZNYECHIK_CTR_OMAC", Some(NoForwardSecrecy)),
+            ("GOSTR341112_256_WITH_KUZNYECHIK_MGM_L", None),
+            ("GOSTR341112_256_WITH_28147_CNT_IMIT", Some(Outdated)),
+            ("DHE_RSA_WITH_SEED_CBC_SHA", Some(Outdated)),
+            ("RSA_WITH_IDEA_CBC_SHA", Some(Outdated)),
+            ("ECDHE_RSA_WITH_3DES_EDE_CBC_SHA", Some(Broken)),
+            ("DH_anon_WITH_CAMELLIA_256_CBC_SHA256", Some(Broken)),
+            ("ECDHE_PSK_WITH_NULL_SHA384", Some(Broken)),
+            ("RSA_EXPORT_WITH_DES40_CBC_SHA", Some(Broken)),
+            ("KRB5_WITH_IDEA_CBC_MD5", Some(Broken)),
+            ("KRB5_WITH_IDEA_CBC_SHA", Some(OtherDoor)),
+            ("ECDHE_PSK_WITH_AES_128_GCM_SHA256", Some(OtherDoor)),
+            ("SRP_SHA_RSA_WITH_AES_128_CBC_SHA", Some(OtherDoor)),
+            ("ECDHE_RSA_WITH_CAMELLIA_128_CBC_SHA256", Some(Cbc)),
+        ] {
+            assert_eq!(weakness(name), expected, "{name}");
+        }
+    }
+
+    /// The rules above name words; this holds for every member of the register.
+    #[test]
+    fn what_is_not_found_wanting_is_ephemeral_and_authenticates_what_it_encrypts() {
+        for suite in registered().filter(|suite| suite.weakness().is_none()) {
+            let good = ["GCM", "CCM", "POLY1305", "MGM", "AEGIS"];
+            assert!(
+                good.iter().any(|mode| suite.name.contains(mode)),
+                "{}",
+                suite.name
+            );
+            let ephemeral = suite.is_of_tls13() || suite.has_dhe() || suite.has_ecdhe();
+            assert!(ephemeral, "{}", suite.name);
+        }
+    }
+
+    #[test]
+    fn the_register_is_read_whole_and_each_number_stands_once() {
+        let mut numbers: Vec<u16> = registered().map(|suite| suite.number).collect();
+        let lines = include_str!("cipher-suites.txt").lines();
+        assert_eq!(numbers.len(), lines.filter(|line| !line.starts_with('#')).count());
+        assert!(numbers.len() > 350);
+        numbers.sort_unstable();
+        let count = numbers.len();
+        numbers.dedup();
+        assert_eq!(numbers.len(), count);
         assert_eq!(name(0xc02b), "ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
-        assert_eq!(name(0x0005), "RSA_WITH_RC4_128_SHA");
         assert_eq!(name(0xfefe), "0xFEFE");
+        assert!(usual()[0] == 0x00c6 || name(usual()[0]).contains("GCM"));
     }
 }

@@ -1,4 +1,5 @@
-//! A device that is revoked while it is in use, and one that is not: a server that refuses both has not acted on the revocation.
+//! A device that is revoked while it is in use, and one that is not: a server that refuses both has not acted
+//! on the revocation.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use rand_core::CryptoRng;
 use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings::{Acted, NewestCrl};
 use super::phone::{Phone, STEP, settled};
-use super::question::tell_valid;
+use super::question::{Who, come_as, learn, tell_valid};
 use super::{Met, Question, Verdict, findings};
 
 /// Whoever waits: is told what is waited for, and may have enough of it.
@@ -40,6 +41,10 @@ pub struct Identities {
     pub canary: Identity,
     /// Who will not.
     pub control: Identity,
+    /// Who must not get in, and can only be made by who has a valid certificate.
+    pub impostors: Vec<(Who, Identity)>,
+    /// Who must not get in from then on, because the certificate has ended.
+    pub ended: Option<(Identity, Instant)>,
 }
 
 /// Two devices with valid certificates, and what the one that will be revoked holds on to.
@@ -48,20 +53,32 @@ pub struct Trial {
     canary: Client,
     control: Client,
     phones: Vec<Phone>,
+    /// Who is to come by every way once he is revoked, and once his certificate has ended.
+    late: Option<Late>,
 }
 
-/// How often each of the two comes until it is believed that the server acts. Behind one address there may be several servers, which take
-/// their turns: of twelve connections in a row no two servers leave one to four controls alone. And who stands between and breaks
-/// connections cannot tell whose they are.
+#[derive(Debug)]
+struct Late {
+    revoked: Identity,
+    ended: Option<(Identity, Instant)>,
+}
+
+/// How much longer an ended certificate may be let in: a server's clock may be behind this one.
+const CLOCKS: Duration = Duration::from_secs(5);
+
+/// How often each of the two comes until it is believed that the server acts. Behind one address there may be
+/// several servers, which take their turns: of twelve connections in a row no two servers leave one to four
+/// controls alone. And who stands between and breaks connections cannot tell whose they are.
 const CANARIES: usize = 8;
 const CONTROLS: usize = 4;
 
-/// How long after the first refusal the rest of the server may take to follow: while nginx reloads, old workers answer beside new ones.
+/// How long after the first refusal the rest of the server may take to follow: while nginx reloads, old
+/// workers answer beside new ones.
 const GRACE: Duration = Duration::from_millis(1500);
 
 impl Trial {
-    /// Comes with valid certificates until they are let in: an application with a list of its own must read that first. None: they are
-    /// not let in, which is a finding.
+    /// Comes with valid certificates until they are let in: an application with a list of its own must read
+    /// that first. None: they are not let in, which is a finding.
     ///
     /// # Errors
     /// Where it was interrupted.
@@ -96,7 +113,16 @@ impl Trial {
             return Ok(None);
         }
         let mut phones = Vec::new();
+        let mut late = None;
         if depth == Depth::Everything {
+            learn(met, &identities.control);
+            for (who, identity) in &identities.impostors {
+                come_as(met, *who, identity);
+            }
+            late = Some(Late {
+                revoked: identities.canary.clone(),
+                ended: identities.ended.clone(),
+            });
             for version in met.versions.clone() {
                 phones.push(Phone::prepare(met, &identities.canary, version));
                 if (watch.is_interrupted)() {
@@ -108,6 +134,7 @@ impl Trial {
             canary,
             control,
             phones,
+            late,
         }))
     }
 
@@ -150,12 +177,19 @@ impl Trial {
                 return Err(Interrupted);
             }
         }
+        if let Some(late) = self.late.take() {
+            come_as(met, Who::Revoked, &late.revoked);
+            if let Some((identity, ends)) = late.ended {
+                come_ended(met, &identity, ends, watch)?;
+            }
+        }
         // All that was refused since may have been a server that goes down.
         let control = settled(until, || self.control.ask(&met.server), is_let_in);
         Ok(tell_control(met, &control, took))
     }
 
-    /// Who of the two is let in on new connections. Who is refused beside somebody who is let in was refused for himself.
+    /// Who of the two is let in on new connections. Who is refused beside somebody who is let in was refused
+    /// for himself.
     fn look(&self, met: &Met, rng: &mut impl CryptoRng) -> Seen {
         match self.canary.ask(&met.server) {
             Outcome::LetIn(_) => return Seen::LetIn,
@@ -181,6 +215,36 @@ impl Trial {
             (false, None, None) => Seen::Acted,
         }
     }
+}
+
+/// Waits until a certificate has ended, and comes with it.
+fn come_ended(
+    met: &mut Met,
+    identity: &Identity,
+    ends: Instant,
+    watch: &Watch<'_>,
+) -> Result<(), Interrupted> {
+    if ends > met.server.until {
+        met.report.add([findings::no_time(
+            "whether who shows a certificate that has ended is let in",
+        )]);
+        return Ok(());
+    }
+    (watch.waiting)("waiting for a certificate to end");
+    while Instant::now() < ends {
+        if (watch.is_interrupted)() {
+            return Err(Interrupted);
+        }
+        std::thread::sleep(ends.saturating_duration_since(Instant::now()).min(STEP));
+    }
+    let client = Client::new(&met.versions, Some(identity), Some(&met.leaves), Sessions::Fresh);
+    settled(
+        ends + CLOCKS,
+        || client.ask(&met.server),
+        |outcome| !is_let_in(outcome),
+    );
+    come_as(met, Who::Ended, identity);
+    Ok(())
 }
 
 /// Fisher and Yates' shuffle.

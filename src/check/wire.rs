@@ -1,7 +1,10 @@
-//! A connection that never waits for ever: everything on it ends by a deadline, however slowly the other side answers.
+//! A connection that never waits for ever: everything on it ends by a deadline, however slowly the other side
+//! answers.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::url::Url;
@@ -11,6 +14,8 @@ use crate::web::Resolve;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long one exchange may take from the first octet to the last: a handshake, a request and its answer.
 const EXCHANGE: Duration = Duration::from_secs(10);
+/// How long the name service may take.
+const LOOKUP: Duration = Duration::from_secs(10);
 
 /// A server: one address of it, for what is asked one after the other must be answered by the same.
 #[derive(Debug, Clone)]
@@ -19,6 +24,8 @@ pub struct Server {
     pub url: Url,
     /// Which address answered.
     pub address: SocketAddr,
+    /// When all asking ends, whatever was not asked.
+    pub until: Instant,
 }
 
 /// Why a server cannot be reached.
@@ -45,11 +52,11 @@ pub enum Unreachable {
 }
 
 impl Server {
-    /// Finds the first address of a server that answers.
+    /// Finds the first address of a server that answers. Nothing is asked of it after `until`.
     ///
     /// # Errors
     /// Where none does.
-    pub fn find(url: Url, resolve: &[Resolve]) -> Result<Self, Unreachable> {
+    pub fn find(url: Url, resolve: &[Resolve], until: Instant) -> Result<Self, Unreachable> {
         let host = url.host();
         let addresses: Vec<SocketAddr> = match Resolve::address_of(resolve, &host, url.port()) {
             Some(address) => vec![(address, url.port()).into()],
@@ -58,10 +65,7 @@ impl Server {
                     host: host.clone(),
                     why,
                 };
-                let found = (host.as_str(), url.port())
-                    .to_socket_addrs()
-                    .map_err(no_address)?;
-                found.collect()
+                look_up(host.clone(), url.port()).map_err(no_address)?
             }
         };
         let mut outcome = Err(Unreachable::NoAddress {
@@ -72,6 +76,7 @@ impl Server {
             let server = Self {
                 url: url.clone(),
                 address,
+                until,
             };
             match server.connect() {
                 Ok(_) => return Ok(server),
@@ -89,14 +94,59 @@ impl Server {
     /// # Errors
     /// The system's.
     pub fn connect(&self) -> io::Result<Wire> {
-        let stream = TcpStream::connect_timeout(&self.address, CONNECT)?;
+        let left = left(self.until).ok_or(Late::TimeIsUp)?;
+        let stream = TcpStream::connect_timeout(&self.address, CONNECT.min(left))?;
         // Small messages that wait for their answers: nothing is to be collected.
         stream.set_nodelay(true)?;
         Ok(Wire {
             stream,
-            until: Instant::now() + EXCHANGE,
+            until: (Instant::now() + EXCHANGE).min(self.until),
+            last: self.until,
         })
     }
+
+    /// Whether nothing more is asked of it.
+    pub fn is_over(&self) -> bool {
+        left(self.until).is_none()
+    }
+}
+
+/// Asks the name service, which has no deadline of its own.
+fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let (found, answer) = mpsc::channel();
+    thread::Builder::new().spawn(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        // Nobody may be waiting for it any more.
+        let _ = found.send(addresses);
+    })?;
+    answer.recv_timeout(LOOKUP).unwrap_or_else(|_| {
+        let seconds = LOOKUP.as_secs();
+        let why = format!("the name service does not answer within {seconds} s");
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    })
+}
+
+/// Why a server is not waited for any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Late {
+    /// One exchange took too long.
+    #[error("no answer within {} s", EXCHANGE.as_secs())]
+    NoAnswer,
+    /// All of them together did.
+    #[error("not asked: the time for this server is up")]
+    TimeIsUp,
+}
+
+impl From<Late> for io::Error {
+    fn from(late: Late) -> Self {
+        Self::new(io::ErrorKind::TimedOut, late)
+    }
+}
+
+/// What is left until then, if anything.
+fn left(until: Instant) -> Option<Duration> {
+    let left = until.saturating_duration_since(Instant::now());
+    (!left.is_zero()).then_some(left)
 }
 
 /// A connection with a deadline.
@@ -104,50 +154,55 @@ impl Server {
 pub struct Wire {
     stream: TcpStream,
     until: Instant,
+    /// When there is no time for any other exchange.
+    last: Instant,
 }
 
 impl Wire {
     /// Begins another exchange, with time of its own.
     pub fn again(&mut self) {
-        self.until = Instant::now() + EXCHANGE;
+        self.until = (Instant::now() + EXCHANGE).min(self.last);
+    }
+
+    /// Begins another exchange, which may not take longer than this.
+    pub fn again_within(&mut self, longest: Duration) {
+        self.until = (Instant::now() + longest).min(self.last);
     }
 
     fn left(&self) -> io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            Err(timed_out())
+        Ok(left(self.until).ok_or_else(|| self.late())?)
+    }
+
+    fn late(&self) -> Late {
+        if left(self.last).is_none() {
+            Late::TimeIsUp
         } else {
-            Ok(left)
+            Late::NoAnswer
         }
     }
-}
 
-fn timed_out() -> io::Error {
-    let seconds = EXCHANGE.as_secs();
-    io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {seconds} s"))
-}
-
-/// A timeout of the socket is said as what it is (the system says EAGAIN).
-fn plain(error: io::Error) -> io::Error {
-    let timeouts = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
-    if timeouts.contains(&error.kind()) {
-        timed_out()
-    } else {
-        error
+    /// A timeout of the socket is said as what it is (the system says EAGAIN).
+    fn plain(&self, error: io::Error) -> io::Error {
+        let timeouts = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+        if timeouts.contains(&error.kind()) {
+            self.late().into()
+        } else {
+            error
+        }
     }
 }
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(self.left()?))?;
-        self.stream.read(buffer).map_err(plain)
+        self.stream.read(buffer).map_err(|error| self.plain(error))
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         self.stream.set_write_timeout(Some(self.left()?))?;
-        self.stream.write(buffer).map_err(plain)
+        self.stream.write(buffer).map_err(|error| self.plain(error))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,9 +1,9 @@
-//! The life of the canary and its control, as `check` and `revoke --verify` have it: issued, shown to a server, and revoked whatever
-//! happens.
+//! The life of the canary and its control, as `check` and `revoke --verify` have it: issued, shown to a
+//! server, and revoked whatever happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -15,12 +15,13 @@ use super::in_shell;
 use super::ui::Ui;
 use crate::authority::Issuing;
 use crate::check::{
-    self, Acted, Depth, Expected, Identities, Identity, Interrupted, Met, NewestCrl, Trial, Trust, Url, Watch,
+    self, Acted, Depth, Expected, Identities, Identity, Interrupted, Met, NewestCrl, Trial, Trust, Url,
+    Watch, Who,
 };
 use crate::disk;
 use crate::home::Home;
-use crate::model::{Authority, Draft, Reason, Serial, Span};
-use crate::operate::{self, Canaries, Canary, ClockPolicy, Desk, Session, Whom};
+use crate::model::{Authority, Draft, Reason, Serial, Span, Time};
+use crate::operate::{self, Canaries, Canary, ClockPolicy, Desk, Ending, Session, Whom};
 use crate::web::Resolve;
 
 /// How a server is found, judged and waited for.
@@ -33,10 +34,15 @@ pub struct ServerArgs {
     /// Also trust these CAs, or exactly this server's own certificate (PEM)
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// How long to wait for the server to act on a publication, 30m at most
-    #[arg(long, value_name = "DURATION", default_value = "60s")]
-    patience: Span,
+    /// How long to wait for the server to act on a publication, 30m at most; where nothing is said, `check`
+    /// waits 30s and `revoke` 60s
+    #[arg(long, value_name = "DURATION")]
+    patience: Option<Span>,
 }
+
+/// How long everything may take that is asked of a server, beside waiting for it to act: with the usual
+/// patience `check` ends within a minute, however slowly the server answers.
+const ASKING: Duration = Duration::from_secs(25);
 
 /// The longest file of certificates or pins that is read.
 const LONGEST: u64 = 16 << 20;
@@ -46,16 +52,16 @@ impl ServerArgs {
     ///
     /// # Errors
     /// Where no canary lives that long.
-    pub fn patience(&self) -> Result<Duration, Failure> {
-        if self.patience > Draft::CANARY_WAIT {
+    pub fn patience(&self, usual: Span) -> Result<Duration, Failure> {
+        let patience = self.patience.unwrap_or(usual);
+        if patience > Draft::CANARY_WAIT {
             return Err(Failure::usage(format!(
-                "--patience: {} is longer than a canary can be waited for, {}",
-                self.patience,
+                "--patience: {patience} is longer than a canary can be waited for, {}",
                 Draft::CANARY_WAIT
             )));
         }
         Ok(Duration::from_secs(
-            u64::try_from(self.patience.as_seconds()).unwrap_or(0),
+            u64::try_from(patience.as_seconds()).unwrap_or(0),
         ))
     }
 
@@ -76,16 +82,17 @@ impl ServerArgs {
     ///
     /// # Errors
     /// Where there is none, or what it is judged by cannot be read.
-    pub fn meet(&self, url: &Url, home: Option<&Home>, ui: &Ui) -> Result<Met, Failure> {
+    pub fn meet(&self, url: &Url, home: Option<&Home>, patience: Duration, ui: &Ui) -> Result<Met, Failure> {
+        let until = Instant::now() + ASKING + patience;
         let sign_of_life = ui.waiting();
         sign_of_life.set_message(format!("looking at {}", url.host()));
         sign_of_life.enable_steady_tick(Duration::from_millis(200));
-        let met = self.look(url, home);
+        let met = self.look(url, home, until);
         sign_of_life.finish_and_clear();
         met
     }
 
-    fn look(&self, url: &Url, home: Option<&Home>) -> Result<Met, Failure> {
+    fn look(&self, url: &Url, home: Option<&Home>, until: Instant) -> Result<Met, Failure> {
         let mut trust = Trust::default();
         // What of the system's list cannot be read vouches for nobody.
         for certificate in rustls_native_certs::load_native_certs().certs {
@@ -111,7 +118,8 @@ impl ServerArgs {
             let overlap = home.config().pin_overlap;
             expected.pins = Some(check::Published { sets, overlap });
         }
-        let server = check::Server::find(url.clone(), &self.resolve).map_err(check::CheckError::from)?;
+        let server =
+            check::Server::find(url.clone(), &self.resolve, until).map_err(check::CheckError::from)?;
         let met = check::meet(server, &expected, system_clock(), &mut crate::key::os_rng())?;
         Ok(met)
     }
@@ -120,14 +128,16 @@ impl ServerArgs {
 /// What came of a canary.
 #[derive(Debug)]
 pub struct Flown {
-    /// Whether the server acted on its revocation, and the CRL that revokes it; none where it was never let in.
+    /// Whether the server acted on its revocation, and the CRL that revokes it; none where it was never let
+    /// in.
     pub acted: Option<(Acted, NewestCrl)>,
     /// Whether everything was published.
     pub published: Exit,
 }
 
-/// Issues a canary and its control, shows them to the server, revokes the canary, and sees what the server makes of that. Whatever
-/// happens between, both are revoked in the end: an interrupt waits, a panic goes on afterwards.
+/// Issues a canary and its control, shows them to the server, revokes the canary, and sees what the server
+/// makes of that. Whatever happens between, both are revoked in the end: an interrupt waits, a panic goes on
+/// afterwards. `server` is a server's identity, where there is one: it must not be let in as a device.
 ///
 /// # Errors
 /// Where they could not be issued, published or revoked, or it was interrupted.
@@ -136,6 +146,7 @@ pub fn fly(
     desk: &Desk,
     issuing: &Issuing,
     met: &mut Met,
+    server: Option<Identity>,
     depth: Depth,
     patience: Duration,
 ) -> Result<Flown, Failure> {
@@ -148,14 +159,20 @@ pub fn fly(
             sign_of_life.tick();
         },
         is_interrupted: &|| uninterrupted.is_interrupted(),
-        patience,
+        // What remains to be done when it has acted takes its time, too.
+        patience: patience.min(met.left().saturating_sub(REMAINDER)),
     };
-    let canaries = operate::issue_canaries(&mut session, issuing)?;
+    let ending = match depth {
+        Depth::Everything => Ending::Wanted,
+        Depth::NewConnections => Ending::Unwanted,
+    };
+    let canaries = operate::issue_canaries(&mut session, issuing, ending)?;
     let mut flight = Flight {
         context,
         desk,
         issuing,
         valid: vec![canaries.canary.serial, canaries.control.serial],
+        server,
     };
     context.ui.detail(format!(
         "canary {} and control {} issued, good until {}",
@@ -165,7 +182,14 @@ pub fn fly(
         flight.show(session, &canaries, met, depth, &watch)
     }));
     sign_of_life.finish_and_clear();
-    let left = flight.valid.clone();
+    let mut left = flight.valid.clone();
+    // By a clock behind the ledger's it has not ended yet.
+    let ended = canaries.ended.as_ref();
+    left.extend(
+        ended
+            .filter(|ended| !ended.validity.ended(system_clock()))
+            .map(|ended| ended.serial),
+    );
     let (_, published) = flight.revoke(&left)?;
     let acted = match seen {
         Ok(seen) => seen?,
@@ -188,10 +212,16 @@ struct Flight<'a> {
     issuing: &'a Issuing,
     /// Which of the two are not revoked.
     valid: Vec<Serial>,
+    /// A server's identity.
+    server: Option<Identity>,
 }
 
+/// What is kept of the time for a server for what comes after it has acted.
+const REMAINDER: Duration = Duration::from_secs(5);
+
 impl Flight<'_> {
-    /// Tells servers of the two, for some have a list of whom they let in, and comes with them; revokes the canary, and comes again.
+    /// Tells servers of the two, for some have a list of whom they let in, and comes with them; revokes the
+    /// canary, and comes again.
     fn show(
         &mut self,
         mut session: Session<'_>,
@@ -204,10 +234,7 @@ impl Flight<'_> {
         drop(session);
         // It may be what has servers read the publication.
         self.context.run_commands();
-        let identities = Identities {
-            canary: self.identity(&canaries.canary)?,
-            control: self.identity(&canaries.control)?,
-        };
+        let identities = self.identities(canaries, depth)?;
         let trial = match Trial::begin(met, &identities, depth, watch) {
             Ok(Some(trial)) => trial,
             Ok(None) => return Ok(Ok(None)),
@@ -218,10 +245,34 @@ impl Flight<'_> {
         Ok(acted.map(|acted| Some((acted, crl))))
     }
 
-    fn identity(&self, canary: &Canary) -> Result<Identity, Failure> {
+    fn identities(&mut self, canaries: &Canaries, depth: Depth) -> Result<Identities, Failure> {
+        let mut impostors = Vec::new();
+        if depth == Depth::Everything {
+            let control = &canaries.control;
+            let rng = &mut crate::key::os_rng();
+            let below = check::below_device(&self.chain(control), &control.key, rng);
+            impostors.push((Who::BelowDevice, below.map_err(check::CheckError::from)?));
+            impostors.extend(self.server.take().map(|server| (Who::Server, server)));
+        }
+        let ended = match &canaries.ended {
+            Some(ended) => Some((self.identity(ended)?, after(ended.validity.not_after))),
+            None => None,
+        };
+        Ok(Identities {
+            canary: self.identity(&canaries.canary)?,
+            control: self.identity(&canaries.control)?,
+            impostors,
+            ended,
+        })
+    }
+
+    fn chain(&self, canary: &Canary) -> Vec<Vec<u8>> {
         let issuing = self.issuing.chain().issuing().der().to_vec();
-        let chain = vec![canary.certificate.clone(), issuing];
-        Ok(check::identity(chain, &canary.key).map_err(check::CheckError::from)?)
+        vec![canary.certificate.clone(), issuing]
+    }
+
+    fn identity(&self, canary: &Canary) -> Result<Identity, Failure> {
+        Ok(check::identity(self.chain(canary), &canary.key).map_err(check::CheckError::from)?)
     }
 
     /// Revokes certificates like any device's, and publishes that.
@@ -263,4 +314,13 @@ impl Flight<'_> {
         ));
         Ok((crl, if exit == Exit::Done { followed } else { exit }))
     }
+}
+
+/// When a certificate has ended that is good through this second.
+fn after(not_after: Time) -> Instant {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let end = Duration::from_secs(u64::try_from(not_after.unix() + 1).unwrap_or(0));
+    Instant::now() + end.saturating_sub(now)
 }

@@ -14,17 +14,23 @@ use super::failure::{Exit, Failure};
 use super::form;
 use super::report::{lines, table};
 use super::secrets::IssuingSecret;
-use crate::check::{self, Depth, Identity, Report, Url, Verdict};
+use crate::check::{self, Depth, Identity, Met, Report, Url, Verdict};
 use crate::disk;
 use crate::doctor::{self, Finding};
 use crate::home::{Home, HomeError};
+use crate::key::Passphrase;
+use crate::model::Span;
+use crate::operate;
+use crate::store::Store;
+use crate::x509::foreign::ForeignCertificate;
 
 /// Examine a live server, as an attacker and as a phone
 ///
-/// Which protocol versions and suites it offers; whether it is the server that phones expect, by chain, host name and pins; whether
-/// it lets in who has no certificate or a forged one. Then a canary, a certificate that is issued and revoked for this: is it let
-/// in, and is it refused once it is revoked, on new connections, resumed sessions and connections kept alive? How soon does the
-/// server act on a new CRL? Exit code 3 with warnings or errors; notes alone are 0.
+/// Which protocol versions and suites it offers; whether it is the server that phones expect, by chain, host
+/// name and pins; whether it lets in who has no certificate or a forged one, by every version, server name
+/// and protocol. Then a canary, a certificate that is issued and revoked for this: is it let in, and is it
+/// refused once it is revoked, on new connections, resumed sessions and connections kept alive? How soon does
+/// the server act on a new CRL? Exit code 3 with warnings or errors; notes alone are 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -41,7 +47,8 @@ pub struct Args {
     /// Issue no certificate for this: what becomes of a revoked one is not seen
     #[arg(long)]
     no_canary: bool,
-    /// Come with this certificate instead of a canary (PEM, with what stands above it): is it let in?
+    /// Come with this certificate instead of a canary (PEM, with what stands above it): is it let in? One
+    /// that has ended must not be
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "no_canary")]
     cert: Option<PathBuf>,
     /// Its key (PEM, not encrypted, mode 0600)
@@ -76,36 +83,50 @@ impl fmt::Display for Examination {
     }
 }
 
+/// How long a server is waited for where nothing else is said.
+const PATIENCE: Span = Span::seconds(30);
 /// The longest certificate chain or key that is read.
 const LONGEST: u64 = 1 << 20;
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let patience = args.server.patience()?;
+    let patience = args.server.patience(PATIENCE)?;
     let given = match (&args.cert, &args.key) {
         (Some(cert), Some(key)) => Some(read_identity(cert, key)?),
         (Some(_) | None, _) => None,
     };
     let flies = given.is_none() && !args.no_canary;
     let home = open(context, flies)?;
-    let mut met = args.server.meet(&args.url, home.as_ref(), &context.ui)?;
+    let mut met = args
+        .server
+        .meet(&args.url, home.as_ref(), patience, &context.ui)?;
     if let Some(home) = &home {
         // As they are now: a canary brings new ones, which the server may be slow to read.
         met.report.add(crls(context, home)?);
     }
     let mut exit = Exit::Done;
+    let mut has_flown = false;
     if met.is_expected {
         let chain = home.as_ref().map(Home::chain);
         let forged = check::forge(chain, system_clock(), &mut crate::key::os_rng());
         let asks = check::question(&mut met, &forged.map_err(check::CheckError::from)?);
         match (given, home) {
-            (Some(identity), _) if asks => check::ask_once(&mut met, &identity),
+            (Some(identity), _) if asks => check::ask_once(&mut met, &identity, system_clock()),
+            (None, Some(_)) if asks && flies && met.is_over() => {
+                met.tell_no_time("whether a revoked device is let in");
+            }
             (None, Some(home)) if asks && flies => {
-                let issuing = args.issuing.unlock(&home, &context.ui)?;
+                // Whoever types takes none of the server's time.
+                let opened = met.wait_for(|| args.issuing.open_issuing(&home, &context.ui));
+                let (issuing, passphrase) = opened?;
+                let server = servers_own(&home, &context.read(&home)?, &met, &passphrase);
                 let desk = context.desk_of(home);
-                exit = fly(context, &desk, &issuing, &mut met, Depth::Everything, patience)?.published;
+                let depth = Depth::Everything;
+                exit = fly(context, &desk, &issuing, &mut met, server, depth, patience)?.published;
+                has_flown = true;
             }
             (Some(_) | None, _) => {}
         }
+        met.conclude();
     } else if met.speaks_tls_of_today() {
         context.ui.say(
             "nothing is asked of this server, and no certificate shown: it is not the one that phones expect",
@@ -122,13 +143,29 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let serious = is_serious(&report.findings);
     if !serious {
-        context.ui.say("nothing is wrong");
+        context.ui.say(if has_flown {
+            "nothing is wrong"
+        } else {
+            "nothing is wrong in what was asked; what a revoked device gets was not"
+        });
     }
     let url = args.url.to_string();
     if serious && exit == Exit::Done {
         exit = Exit::Found;
     }
     context.ui.report_done(&Examination { url, report }, Ok(exit))
+}
+
+/// The identity of the server itself, where the home has its key: a certificate of this PKI that no device
+/// has.
+fn servers_own(home: &Home, store: &Store, met: &Met, passphrase: &Passphrase) -> Option<Identity> {
+    let servers = store.servers().ok()?;
+    met.chains().iter().find_map(|chain| {
+        let pin = ForeignCertificate::from_der(chain.first()?).ok()?.pin;
+        let server = servers.iter().find(|server| server.knows(pin))?;
+        let key = operate::open_key(home, &server.host, pin, passphrase).ok()?;
+        check::identity(chain.clone(), &key).ok()
+    })
 }
 
 /// The home. A server can be examined without one, as far as that goes.

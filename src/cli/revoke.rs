@@ -97,7 +97,7 @@ impl fmt::Display for Report {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    args.server.patience()?;
+    args.server.patience(super::verify::PATIENCE)?;
     let desk = context.desk()?;
     if !args.common.dry_run {
         context.recover(&desk)?;

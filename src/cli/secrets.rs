@@ -130,7 +130,11 @@ impl IssuingSecret {
         })
     }
 
-    fn open_issuing(&self, home: &Home, ui: &Ui) -> Result<(Issuing, Passphrase), Failure> {
+    /// Opens the issuing CA, and hands on the passphrase that opens servers' keys as well.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`].
+    pub fn open_issuing(&self, home: &Home, ui: &Ui) -> Result<(Issuing, Passphrase), Failure> {
         let wanted = self.wanted(home.config().passphrase_command.as_deref());
         let (key, passphrase) = wanted.unlock(home, Authority::Issuing, ui)?;
         let base_url = home.config().base_url.clone();

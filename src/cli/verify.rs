@@ -8,7 +8,11 @@ use super::context::Context;
 use super::failure::{Exit, Failure};
 use crate::authority::Issuing;
 use crate::check::{Acted, Depth, Url};
+use crate::model::Span;
 use crate::operate::{Desk, Whom};
+
+/// How long a server is waited for where nothing else is said.
+pub const PATIENCE: Span = Span::seconds(60);
 
 /// A server that must act on a revocation.
 pub struct Verification {
@@ -82,15 +86,25 @@ impl Verification {
     }
 
     fn wait(&self, context: &Context, desk: &Desk, issuing: &Issuing) -> Result<f64, Failure> {
-        let patience = self.server.patience()?;
-        let mut met = self.server.meet(&self.url, Some(&desk.home), &context.ui)?;
+        let patience = self.server.patience(PATIENCE)?;
+        let mut met = self
+            .server
+            .meet(&self.url, Some(&desk.home), patience, &context.ui)?;
         let not = |why: &str| Failure::new(Exit::Incomplete, "unverified", format!("{} {why}", self.url));
         if !met.is_expected {
             return Err(not(
                 "is not the server that phones expect, so nothing was asked of it",
             ));
         }
-        let flown = fly(context, desk, issuing, &mut met, Depth::NewConnections, patience)?;
+        let flown = fly(
+            context,
+            desk,
+            issuing,
+            &mut met,
+            None,
+            Depth::NewConnections,
+            patience,
+        )?;
         match flown.acted {
             Some((Acted::After(took), _)) => Ok(took.as_secs_f64()),
             Some((Acted::NotWithin(waited), crl)) => Err(not(&format!(

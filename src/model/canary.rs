@@ -9,6 +9,8 @@ use super::time::{Span, Time};
 
 /// How long a canary is good where nobody revokes it: its key ends with the command that made it, long before.
 const LIFE: Span = Span::minutes(60);
+/// How long one is good that is to be shown when it has ended.
+const SHORT_LIFE: Span = Span::seconds(1);
 
 impl Address {
     /// Whose name a canary has. Nobody is issued a certificate of that name otherwise.
@@ -19,6 +21,11 @@ impl Address {
     /// The same of a control.
     pub fn control() -> Self {
         "pki-check/control".parse().expect("both parts are short names")
+    }
+
+    /// The same of one that ends before it is shown.
+    pub fn ended_canary() -> Self {
+        "pki-check/ended".parse().expect("both parts are short names")
     }
 
     /// Whether no device may have this address: the employee is no person.
@@ -36,12 +43,30 @@ impl Draft {
     /// # Errors
     /// Where the issuer's certificate is not good at `now`, or ends within the canary's life.
     pub fn canary(address: Address, issuer: &Issuer, names: Names, now: Time) -> Result<Self, Refusal> {
+        Self::of_life(LIFE, address, issuer, names, now)
+    }
+
+    /// What one says that has ended by the time it is shown.
+    ///
+    /// # Errors
+    /// As [`Draft::canary`].
+    pub fn ended_canary(issuer: &Issuer, names: Names, now: Time) -> Result<Self, Refusal> {
+        Self::of_life(SHORT_LIFE, Address::ended_canary(), issuer, names, now)
+    }
+
+    fn of_life(
+        life: Span,
+        address: Address,
+        issuer: &Issuer,
+        names: Names,
+        now: Time,
+    ) -> Result<Self, Refusal> {
         if now < issuer.validity.not_before {
             return Err(Refusal::IssuerNotYet(issuer.validity.not_before));
         }
         let validity = Validity {
-            not_after: now + LIFE,
-            ..Validity::starting(now, issuer.validity.not_before, LIFE)
+            not_after: now + life,
+            ..Validity::starting(now, issuer.validity.not_before, life)
         };
         if validity.not_after > issuer.validity.not_after {
             return Err(Refusal::IssuerEnds(issuer.validity.not_after));
@@ -94,6 +119,9 @@ mod tests {
         assert!(!"alice/canary".parse::<Address>().unwrap().is_reserved());
         let refused = Draft::canary(Address::control(), &issuer(Span::minutes(59)), Names::Shown, now);
         assert!(matches!(refused, Err(Refusal::IssuerEnds(_))));
+        let ended = Draft::ended_canary(&issuer(Span::days(9)), Names::Shown, now).unwrap();
+        assert_eq!(ended.validity().not_after, now + Span::seconds(1));
+        assert!(Address::ended_canary().is_reserved());
         let hidden = Draft::canary(Address::control(), &issuer(Span::days(9)), Names::Hidden, now).unwrap();
         assert_eq!(hidden.subject().common_name, None);
     }

@@ -1,4 +1,5 @@
-//! The canary of `check` and its control: issued like any device's certificate, by the one path, and revoked by the same command.
+//! The canary of `check` and its control: issued like any device's certificate, by the one path, and revoked
+//! by the same command.
 
 use super::OperateError;
 use super::session::Session;
@@ -27,22 +28,45 @@ pub struct Canaries {
     pub canary: Canary,
     /// To be let in all the same.
     pub control: Canary,
+    /// To be shown once it has ended, which is a second later.
+    pub ended: Option<Canary>,
 }
 
-/// Issues a canary and its control, and records both at once. They need no bundles: who has the key has the certificate, and nobody else
-/// ever will.
+/// Whether a certificate is wanted that ends at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is.
+    Wanted,
+    /// It is not.
+    Unwanted,
+}
+
+/// Issues a canary and its control, and records both at once. They need no bundles: who has the key has the
+/// certificate, and nobody else ever will.
 ///
 /// # Errors
 /// Where policy refuses, or it cannot be recorded.
-pub fn issue_canaries(session: &mut Session<'_>, issuing: &Issuing) -> Result<Canaries, OperateError> {
+pub fn issue_canaries(
+    session: &mut Session<'_>,
+    issuing: &Issuing,
+    ending: Ending,
+) -> Result<Canaries, OperateError> {
     let rng = &mut os_rng();
     let names = session.desk.home.config().names;
     let mut keys = Vec::new();
     let mut signed = Vec::new();
+    let issuer = issuing.chain().issuer();
+    let mut drafts = Vec::new();
     for address in [Address::canary(), Address::control()] {
+        drafts.push(Draft::canary(address, issuer, names, session.now)?);
+    }
+    if ending == Ending::Wanted {
+        drafts.push(Draft::ended_canary(issuer, names, session.now)?);
+    }
+    for draft in drafts {
         let key = SoftwareKey::generate(rng);
         let order = Order {
-            draft: Draft::canary(address, issuing.chain().issuer(), names, session.now)?,
+            draft,
             public_key: key.public_key(),
             source: KeySource::Request,
             supersedes: Vec::new(),
@@ -64,5 +88,6 @@ pub fn issue_canaries(session: &mut Session<'_>, issuing: &Issuing) -> Result<Ca
     Ok(Canaries {
         canary: next(),
         control: next(),
+        ended: issued.next(),
     })
 }

@@ -33,7 +33,7 @@ mod whose_key;
 mod workshop;
 
 pub use bulk::{Tally, issue_all};
-pub use canary::{Canaries, Canary, issue_canaries};
+pub use canary::{Canaries, Canary, Ending, issue_canaries};
 pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request};
 pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};

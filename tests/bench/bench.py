@@ -274,7 +274,7 @@ http {{
     client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;
     map $ssl_client_serial $revoked {{ default 0; include {home}/server/revoked.map; }}
     server {{
-        listen 127.0.0.1:{port} ssl; ssl_certificate server.crt; ssl_certificate_key server.key;
+        listen 127.0.0.1:{port} ssl http2; ssl_certificate server.crt; ssl_certificate_key server.key;
         ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:devices:1m; ssl_session_tickets off;
         ssl_verify_client on; ssl_verify_depth 2;
         ssl_client_certificate {home}/public/ca/bundle.pem; ssl_crl {home}/public/crl/bundle.pem;
@@ -294,8 +294,8 @@ def check():
         port = free.getsockname()[1]
     (directory / "nginx.conf").write_text(NGINX.format(home=WORK / name, port=port))
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "server.key",
-        "-out", "server.crt", cwd=directory)
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "extendedKeyUsage=serverAuth",
+        "-keyout", "server.key", "-out", "server.crt", cwd=directory)
     nginx = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-p", directory, "-e", "error.log", "-c",
                               "nginx.conf"], cwd=directory, stderr=subprocess.DEVNULL)
     manifests = [WORK / name / area / "manifest.json" for area in ("public", "server")]

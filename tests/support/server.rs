@@ -39,7 +39,7 @@ impl ServerCertificate {
             certificate: home.path("server.crt"),
             key: home.path("server.key"),
         };
-        self_signed(home, "server", &format!("DNS:{HOST}"), 3650, &EC);
+        self_signed(home, "server", &format!("DNS:{HOST}"), 800, &EC);
         made
     }
 }
@@ -54,6 +54,7 @@ pub fn self_signed(home: &Home, file: &str, names: &str, days: u32, key: &[&str]
     let mut arguments = vec!["req", "-x509", "-noenc", "-subj", "/CN=server", "-addext", &names];
     // As servers' own certificates are: openssl would make it a CA's.
     arguments.extend(["-addext", "basicConstraints=critical,CA:FALSE", "-days", &days]);
+    arguments.extend(["-addext", "extendedKeyUsage=serverAuth"]);
     arguments.extend(["-keyout", &key_file, "-out", &crt]);
     arguments.extend(key);
     home.foreign("openssl", &arguments).ok();

@@ -115,6 +115,33 @@ fn a_server_that_says_nothing_is_not_waited_for_without_end() {
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
+/// A ServerHello of TLS 1.2 that compresses and knows nothing of safe renegotiation: no library of today can send one.
+#[test]
+fn what_only_old_servers_do_is_found() {
+    let home = Home::unfounded();
+    const HELLO: &[u8] = &{
+        let mut record = [0; 47];
+        let head = [22, 3, 3, 0, 42, 2, 0, 0, 38, 3, 3];
+        let mut place = 0;
+        while place < head.len() {
+            record[place] = head[place];
+            place += 1;
+        }
+        // 32 octets of chance, no session, ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, DEFLATE.
+        record[44] = 0xc0;
+        record[45] = 0x2b;
+        record[46] = 1;
+        record
+    };
+    let port = answering(HELLO, Duration::ZERO);
+    let url = format!("https://127.0.0.1:{port}/");
+    let said = finish(&mut home.pki(&["check", &url, "--no-canary", "--json"]), b"").exits(3);
+    let codes = super::codes(&said);
+    for code in ["tls-compression", "renegotiation-unsafe"] {
+        assert!(codes.contains(&code.to_owned()), "{code}: {said}");
+    }
+}
+
 #[test]
 fn a_name_of_canaries_is_nobodys() {
     let home = Home::new();

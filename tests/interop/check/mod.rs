@@ -1,10 +1,15 @@
 //! `pki check` and `pki revoke --verify` against real servers, good ones and each kind of bad one.
 
+mod apache;
 mod bad_input;
+mod certificates;
 mod nginx;
 mod node;
+mod openssl;
 mod several;
+mod slow;
 mod verify;
+mod ways;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,6 +97,16 @@ fn codes(said: &Finished) -> Vec<String> {
     codes
 }
 
+/// The messages of the findings with this code.
+fn messages(said: &Finished, code: &str) -> Vec<String> {
+    let said = said.json();
+    let findings = said["findings"].as_array().unwrap().iter();
+    findings
+        .filter(|finding| finding["code"] == code)
+        .map(|finding| finding["message"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 /// What was answered to a question, each time it was asked.
 #[track_caller]
 fn answers(said: &Finished, question: &str) -> Vec<String> {
@@ -103,11 +118,12 @@ fn answers(said: &Finished, question: &str) -> Vec<String> {
         .collect()
 }
 
-/// The statuses of the ledger's canaries and controls, sorted.
+/// The statuses of the ledger's canaries and controls, sorted. What was made to end is told apart.
 #[track_caller]
 fn canaries(home: &Home) -> Vec<String> {
     let said = home.run(&["list", "--employee", "pki-check", "--json"]).json();
     let devices = said["devices"].as_array().unwrap().iter();
+    let devices = devices.filter(|device| device["address"] != "pki-check/ended");
     let mut statuses: Vec<String> = devices
         .map(|device| device["status"].as_str().unwrap().to_owned())
         .collect();

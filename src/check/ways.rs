@@ -1,0 +1,176 @@
+//! The ways into a server that it may configure apart: a version of the protocol, the name that a client asks
+//! for in the handshake, and the protocol that is spoken inside.
+
+use std::fmt;
+
+use super::client_hello::Version;
+
+/// One way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// The version of the handshake.
+    pub version: Version,
+    /// Which name it asks for.
+    pub name: Name,
+    /// What is spoken inside.
+    pub inside: Inside,
+}
+
+/// Which host a client asks for in the handshake (SNI, RFC 6066 §3). Whatever that is, its requests are for
+/// the host of the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// The host of the URL.
+    Right,
+    /// None at all.
+    None,
+    /// A host that is nobody's.
+    Foreign,
+}
+
+impl Name {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Right, Self::None, Self::Foreign];
+    /// A name that no server has (RFC 6761 §6.4).
+    pub const NOBODYS: &str = "pki-check.invalid";
+}
+
+/// What is spoken inside, as ALPN chooses it (RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inside {
+    /// HTTP/1.1, and said so.
+    Http11,
+    /// HTTP/2.
+    Http2,
+    /// HTTP/1.1, and nothing is said of it.
+    Unsaid,
+}
+
+impl Inside {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Http11, Self::Http2, Self::Unsaid];
+}
+
+/// Ways that have something in common: what is not said is any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    version: Option<Version>,
+    name: Option<Name>,
+    inside: Option<Inside>,
+}
+
+impl Region {
+    /// Whether a way is one of them.
+    pub fn has(&self, way: &Way) -> bool {
+        self.version.is_none_or(|version| version == way.version)
+            && self.name.is_none_or(|name| name == way.name)
+            && self.inside.is_none_or(|inside| inside == way.inside)
+    }
+
+    fn particulars(&self) -> usize {
+        usize::from(self.version.is_some())
+            + usize::from(self.name.is_some())
+            + usize::from(self.inside.is_some())
+    }
+}
+
+/// Says which ways: nothing where it is all.
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(version) = self.version {
+            write!(f, " over {version}")?;
+        }
+        match self.name {
+            None => {}
+            Some(Name::Right) => f.write_str(" with the host's own SNI")?,
+            Some(Name::None) => f.write_str(" without SNI")?,
+            Some(Name::Foreign) => f.write_str(" with another host's SNI")?,
+        }
+        match self.inside {
+            None => {}
+            Some(Inside::Http11) => f.write_str(" by http/1.1")?,
+            Some(Inside::Http2) => f.write_str(" by h2")?,
+            Some(Inside::Unsaid) => f.write_str(" without ALPN")?,
+        }
+        Ok(())
+    }
+}
+
+/// The fewest words for `some` of the ways that were `tried`: the widest regions of which every way is among
+/// them, and that say something new.
+pub fn regions(tried: &[Way], some: &[Way]) -> Vec<Region> {
+    let any = |all: &[Name]| -> Vec<Option<Name>> { all.iter().copied().map(Some).chain([None]).collect() };
+    let versions: Vec<_> = Version::ALL.map(Some).into_iter().chain([None]).collect();
+    let insides: Vec<_> = Inside::ALL.map(Some).into_iter().chain([None]).collect();
+    let mut candidates = Vec::new();
+    for &version in &versions {
+        for name in any(&Name::ALL) {
+            for &inside in &insides {
+                candidates.push(Region {
+                    version,
+                    name,
+                    inside,
+                });
+            }
+        }
+    }
+    candidates.sort_by_key(Region::particulars);
+    let mut chosen: Vec<Region> = Vec::new();
+    for region in candidates {
+        let is_whole = tried
+            .iter()
+            .filter(|way| region.has(way))
+            .all(|way| some.contains(way));
+        let mut new = some
+            .iter()
+            .filter(|way| region.has(way) && !chosen.iter().any(|known| known.has(way)));
+        if is_whole && new.next().is_some() {
+            chosen.push(region);
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Way> {
+        let mut all = Vec::new();
+        for version in [Version::Tls12, Version::Tls13] {
+            for name in Name::ALL {
+                all.extend(Inside::ALL.map(|inside| Way {
+                    version,
+                    name,
+                    inside,
+                }));
+            }
+        }
+        all
+    }
+
+    fn told(is_open: impl Fn(&Way) -> bool) -> Vec<String> {
+        let open: Vec<Way> = all().into_iter().filter(is_open).collect();
+        regions(&all(), &open).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn ways_are_told_by_what_they_have_in_common() {
+        assert_eq!(told(|_| true), [""]);
+        assert_eq!(told(|_| false), [""; 0]);
+        assert_eq!(told(|way| way.version == Version::Tls12), [" over TLS 1.2"]);
+        assert_eq!(told(|way| way.inside == Inside::Http2), [" by h2"]);
+        assert_eq!(
+            told(|way| way.name != Name::Right),
+            [" without SNI", " with another host's SNI"]
+        );
+        assert_eq!(
+            told(|way| way.version == Version::Tls12 || way.name == Name::None),
+            [" over TLS 1.2", " without SNI"]
+        );
+        let one = |way: &Way| {
+            (way.version, way.name, way.inside) == (Version::Tls13, Name::Foreign, Inside::Unsaid)
+        };
+        assert_eq!(told(one), [" over TLS 1.3 with another host's SNI without ALPN"]);
+    }
+}

@@ -1,0 +1,138 @@
+//! Servers that are slow on purpose: all of it ends within a minute, and what was not asked is said not to have been.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use super::{canaries, check, messages};
+use crate::support::{Home, Server, ServerCertificate, need, program};
+
+/// Takes a certificate or none. `heads`: drips its answers, one octet a second. `handshakes`: drips what it says in the handshake.
+/// `revoked`: drips its answers once the place of its third argument is there.
+const SLOW: &str = r#"
+import os, socket, ssl, sys, threading, time
+mode, bundle, port_file, mark = sys.argv[1:]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("server.crt", "server.key")
+context.load_verify_locations(bundle)
+context.verify_mode = ssl.CERT_REQUIRED
+
+def drip(send, octets, pause):
+    for octet in octets:
+        send(bytes([octet]))
+        time.sleep(pause)
+
+def answer(connection):
+    tls = context.wrap_socket(connection, server_side=True)
+    tls.recv(4096)
+    text = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    if mode == "heads" or (mode == "later" and os.path.exists(mark)):
+        drip(tls.send, text, 1)
+    else:
+        tls.send(text)
+    tls.close()
+
+def shake(connection):
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    while True:
+        incoming.write(connection.recv(4096))
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        drip(connection.send, outgoing.read(), 0.03)
+
+def serve(connection):
+    try:
+        shake(connection) if mode == "handshakes" else answer(connection)
+    except OSError:
+        pass
+
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(100)
+with open(port_file + ".new", "w") as file:
+    file.write(str(listener.getsockname()[1]))
+os.rename(port_file + ".new", port_file)
+while True:
+    connection, _ = listener.accept()
+    threading.Thread(target=serve, args=(connection,), daemon=True).start()
+"#;
+
+fn slow(home: &Home, mode: &str) -> Server {
+    ServerCertificate::make(home);
+    std::fs::write(home.path("slow.py"), SLOW).unwrap();
+    let started = home.path("slow.port");
+    let _ = std::fs::remove_file(&started);
+    let mut command = program("python3");
+    command
+        .arg("slow.py")
+        .arg(mode)
+        .arg(home.public("ca/bundle.pem"))
+        .arg(&started);
+    // It is there once the canary is.
+    command.arg(home.path("slow.mark"));
+    command
+        .current_dir(home.path(""))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    let port = || {
+        std::fs::read_to_string(&started)
+            .ok()
+            .and_then(|text| text.parse().ok())
+    };
+    Server::start(&mut command, port).unwrap()
+}
+
+/// The bound, with what starting and ending take on a busy machine.
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_server_that_drips_is_left_within_a_minute_and_not_said_to_be_well() {
+    if !need(&["python3", "openssl"]) {
+        return;
+    }
+    for mode in ["heads", "handshakes"] {
+        let home = Home::staffed();
+        let server = slow(&home, mode);
+        let begun = Instant::now();
+        let said = check(&home, server.port, &[]).exits(3);
+        assert!(begun.elapsed() < MINUTE, "{mode}: {:?}", begun.elapsed());
+        let unclear = messages(&said, "unclear");
+        assert!(
+            unclear.iter().any(|told| told.contains("no answer within 10 s")),
+            "{mode}: {said}"
+        );
+        assert!(!said.stderr.contains("nothing is wrong"), "{mode}: {said}");
+        assert!(!canaries(&home).contains(&"valid".to_owned()), "{mode}");
+    }
+}
+
+/// It answers well until the canary is shown: then the time runs out on the way, and the canary is revoked all the same.
+#[test]
+fn what_was_issued_is_revoked_when_the_time_is_up() {
+    if !need(&["python3", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let server = slow(&home, "later");
+    let mark = home.path("slow.mark");
+    let ledger = home.home().join("ledger.jsonl");
+    let begun = Instant::now();
+    let said = std::thread::scope(|scope| {
+        let examination = scope.spawn(|| check(&home, server.port, &[]));
+        // Once it has let in both, it begins to drip.
+        crate::support::wait_until("a canary", || {
+            std::fs::read_to_string(&ledger)
+                .unwrap()
+                .contains("pki-check/canary")
+                .then_some(())
+        });
+        std::fs::write(&mark, "").unwrap();
+        examination.join().unwrap()
+    });
+    assert!(begun.elapsed() < MINUTE, "{:?}", begun.elapsed());
+    let said = said.exits(3);
+    assert!(!messages(&said, "unclear").is_empty(), "{said}");
+    assert_eq!(canaries(&home), ["revoked"; 2], "{said}");
+}
