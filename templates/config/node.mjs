@@ -73,7 +73,7 @@ function acceptedDevices() {
 const claims = new Set([
   "x-client-device", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
 {% for name in removed_headers %}
-  {{ name | lower }},
+  "{{ name | lower }}",
 {% endfor %}
 ]);
 // Applications take X_Client_Device and X.Client.Device for X-Client-Device: only letters, digits and hyphens pass.
