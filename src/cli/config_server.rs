@@ -34,7 +34,7 @@ pub struct ServerArgs {
     /// The application behind it; for several hosts one for all, or once for each, in their order [default: http://127.0.0.1:3000]
     #[arg(long, value_name = "URL")]
     upstream: Vec<Upstream>,
-    /// Print what may be said once for all hosts of a server, and need not be said (nginx, apache)
+    /// Print what may be said once for all hosts of a server, and need not be said (nginx)
     #[arg(long)]
     shared: bool,
 }

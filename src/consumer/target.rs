@@ -123,8 +123,8 @@ impl ServerTarget {
     /// Whether there is something worth saying that may be said once for all hosts alone.
     pub fn has_shared_part(self) -> bool {
         match self {
-            Self::Nginx | Self::Apache => true,
-            Self::Haproxy | Self::Envoy | Self::Node | Self::Caddy => false,
+            Self::Nginx => true,
+            Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => false,
             Self::AwsAlb | Self::AwsApiGateway => false,
         }
     }
