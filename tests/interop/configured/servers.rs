@@ -32,6 +32,24 @@ pub enum Beside {
     Neighbour,
 }
 
+/// How a server is started.
+pub struct Setting<'a> {
+    pub beside: Beside,
+    /// What an operator has made of the configuration.
+    pub edit: &'a dyn Fn(&str) -> String,
+    /// The port of an application that is as real as the server.
+    pub application: Option<u16>,
+}
+
+impl Setting<'_> {
+    /// As printed.
+    pub const PLAIN: Setting<'static> = Setting {
+        beside: Beside::Nothing,
+        edit: &str::to_owned,
+        application: None,
+    };
+}
+
 /// What a server takes up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resumes {
@@ -113,35 +131,57 @@ pub struct Running {
 
 impl Running {
     pub fn start(kind: Kind, home: &Home) -> Self {
-        Self::start_beside(kind, home, Beside::Nothing)
+        Self::start_as(kind, home, &Setting::PLAIN)
     }
 
     pub fn start_beside(kind: Kind, home: &Home, beside: Beside) -> Self {
+        let setting = Setting {
+            beside,
+            ..Setting::PLAIN
+        };
+        Self::start_as(kind, home, &setting)
+    }
+
+    pub fn start_as(kind: Kind, home: &Home, setting: &Setting<'_>) -> Self {
+        Self::try_start(kind, home, setting).unwrap_or_else(|| {
+            let log = home.path(format!("{}.log", kind.word()));
+            panic!(
+                "{kind:?} does not start: {}",
+                std::fs::read_to_string(log).unwrap()
+            )
+        })
+    }
+
+    /// None: it ends instead of serving anybody.
+    pub fn try_start(kind: Kind, home: &Home, setting: &Setting<'_>) -> Option<Self> {
         ServerCertificate::make(home);
         let upstream = Upstream::start();
         let log = home.path(format!("{}.log", kind.word()));
         // Between the choice of a port and its use another program may take it.
         for _ in 0..5 {
             let port = free_port();
-            prepare(kind, home, port, upstream.port, beside);
+            let application = setting.application.unwrap_or(upstream.port);
+            prepare(kind, home, port, application, setting);
             if let Some(server) = run(kind, home, port) {
-                return Self {
+                return Some(Self {
                     server,
                     kind,
                     upstream,
                     log,
-                };
+                });
             }
         }
-        panic!(
-            "{kind:?} does not start: {}",
-            std::fs::read_to_string(log).unwrap()
-        );
+        None
     }
 
     /// How many requests have reached the application.
     pub fn served(&self) -> usize {
         self.upstream.served()
+    }
+
+    /// Whether the application has been asked anything with these words in it.
+    pub fn heard(&self, words: &str) -> bool {
+        self.upstream.heard(words)
     }
 
     pub fn log(&self) -> String {
@@ -194,8 +234,8 @@ impl Running {
 }
 
 /// Writes the configuration, and what belongs around it on this machine.
-fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
-    let neighbour = match beside {
+fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, setting: &Setting<'_>) {
+    let neighbour = match setting.beside {
         Beside::Nothing => String::new(),
         Beside::Neighbour => neighbour::configuration(kind, port),
     };
@@ -213,7 +253,12 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
         &key,
     ];
     arguments.extend(["--upstream", &upstream]);
-    let text = home.run(&arguments).stdout;
+    let text = (setting.edit)(&home.run(&arguments).stdout);
+    put(kind, home, &text, &neighbour);
+}
+
+/// Puts a configuration where the server finds it, with what belongs around it on this machine.
+pub fn put(kind: Kind, home: &Home, text: &str, neighbour: &str) {
     let place = home.path("").display().to_string();
     let write = |name: &str, text: &str| std::fs::write(home.path(name), text).unwrap();
     match kind {
@@ -269,24 +314,12 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
                 "apache.conf",
                 &format!("{around}{neighbour}Include pki-site.conf\n"),
             );
-            write("pki-site.conf", &text);
+            write("pki-site.conf", text);
         }
-        Kind::Envoy => write("envoy.yaml", &text),
+        Kind::Envoy => write("envoy.yaml", text),
         Kind::Node => {
-            write("server.mjs", &text);
-            // An application that imports it, and answers as the others' application does.
-            write(
-                "application.mjs",
-                "import { deviceServer } from \"./server.mjs\";\n\
-                 const named = ([name]) => name.replaceAll(\"_\", \"-\").toLowerCase() === \"x-client-device\";\n\
-                 deviceServer((request, response) => {\n\
-                   const raw = request.rawHeaders.flatMap((name, at, all) => at % 2 ? [] : [[name, all[at + 1]]]);\n\
-                   const views = [request.headers, request.headersDistinct].map(Object.entries).concat([raw]);\n\
-                   const told = views.map((view) => String(view.filter(named).map(([, value]) => value)));\n\
-                   const same = told.every((names) => names === request.device.address);\n\
-                   response.end(`device=[${same ? request.device.address : told}]\\n`);\n\
-                 }).listen(Number(process.argv[2]), \"127.0.0.1\");\n",
-            );
+            write("server.mjs", text);
+            write("application.mjs", APPLICATION);
         }
         Kind::Caddy => {
             let place = home.path("devices.map").display().to_string();
@@ -304,7 +337,8 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
     }
 }
 
-fn run(kind: Kind, home: &Home, port: u16) -> Option<Server> {
+/// Starts a server where its configuration has been put. None: it does not start.
+pub fn run(kind: Kind, home: &Home, port: u16) -> Option<Server> {
     let mut command = match kind {
         Kind::Nginx => {
             let mut nginx = program("nginx");
@@ -371,8 +405,11 @@ fn caddy(home: &Home, verb: &str) -> Command {
     caddy
 }
 
+/// An application that imports the server for Node.js, answers as the others' application does, and is as careless.
+const APPLICATION: &str = include_str!("application.mjs");
+
 /// Makes Caddy's list as the comments of its configuration say.
-fn list_for_caddy(home: &Home) {
+pub fn list_for_caddy(home: &Home) {
     let text = std::fs::read_to_string(home.path("Caddyfile")).unwrap();
     let script: String = text
         .lines()
