@@ -1,8 +1,12 @@
 //! Every configuration of a server that `pki config` prints, in the real server, put through the same story.
 
 mod neighbour;
+mod nginx_hosts;
 mod servers;
+mod side_by_side;
+mod unreadable;
 mod upstream;
+mod wire;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
