@@ -2,6 +2,7 @@
 
 mod neighbour;
 mod nginx_hosts;
+mod operators;
 mod servers;
 mod side_by_side;
 mod unreadable;
