@@ -48,6 +48,7 @@ pub(super) const REMOVED: &[&str] = &[
     "X-SSL-Client-Serial",
     "X-SSL-Client-Verify",
     "X-ARR-ClientCert",
+    "X-Amzn-Mtls-Clientcert",
     "SSL-Client-Cert",
     "SSL-Client-S-DN",
     "SSL-Client-Serial",
@@ -55,8 +56,14 @@ pub(super) const REMOVED: &[&str] = &[
     "X-Forwarded-User",
     "X-Forwarded-Email",
     "X-Forwarded-Groups",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-User",
     "X-Remote-User",
+    "X-WebAuth-User",
     "Remote-User",
+    // How files are handed over, to Ruby's Rack.
+    "X-Accel-Mapping",
+    "X-Sendfile-Type",
     // Nobody: CGI makes of it the variable by which programs find a proxy of their own.
     "Proxy",
 ];

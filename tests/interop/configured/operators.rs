@@ -8,6 +8,9 @@ use crate::support::Home;
 /// What tells the application that bob asks, and comes through where the connection has become a pipe.
 const INSIDE: &str = "GET /inside HTTP/1.1\r\nHost: api.acme.example\r\nX-Client-Device: bob/phone\r\n\r\n";
 
+/// What has the application answer, and end the connection.
+const END: &str = "GET /end HTTP/1.1\r\nHost: api.acme.example\r\n\r\n";
+
 /// What every page on WebSockets behind this server says. Apache can be told to let everything through, and here it is.
 fn with_websockets(kind: Kind, text: &str) -> String {
     let every = |found: &str, instead: &str| {
@@ -77,11 +80,11 @@ fn a_pipe_is_made_for_a_websocket_alone(kind: Kind, home: &Home) {
     assert_eq!(running.served(), 0, "an application was asked");
     // Whatever stands behind the first, the application is told of a WebSocket or of nothing.
     let twice = opening("Upgrade: websocket\r\nUpgrade: h2c\r\n");
-    let answers = say(&running, &[wire::raw(&[&twice])]);
+    let answers = say(&running, &[wire::raw(&[&twice, END])]);
     assert!(!answers[0].text.contains("Upgrade: h2c"), "{answers:?}");
     assert!(!running.applications[0].heard("h2c"), "{answers:?}");
     let websocket = opening("Upgrade:  WebSocket \r\n");
-    let answers = say(&running, &[wire::raw(&[&websocket])]);
+    let answers = say(&running, &[wire::raw(&[&websocket, END])]);
     assert_eq!(answers[0].status(), Some(101), "{answers:?}\n{}", running.log());
     drop(running);
 
