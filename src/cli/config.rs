@@ -26,7 +26,7 @@ Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over
 
 Examples:
   pki config nginx api.acme.example > /etc/nginx/conf.d/pki.conf
-  pki config nginx api.acme.example chat.acme.example --upstream http://127.0.0.1:3000 --upstream http://127.0.0.1:4000
+  pki config nginx api.acme.example chat.acme.example > /etc/nginx/conf.d/pki.conf
   pki config node api.acme.example --cert $PWD/server.crt --key $PWD/server.key > server.mjs
   pki config haproxy api.acme.example --upstream http://127.0.0.1:8000
   pki config android > app/src/main/res/xml/network_security_config.xml")]
