@@ -23,7 +23,7 @@ def connect(protocol, name):
 
 
 def raw(attempt):
-    """Sends one text after the other, each once something has come back for the one before, and reads to the end."""
+    """Sends one text after the other, each once something has come back for the one before, and reads to the end, or `once`."""
     connection = connect("http/1.1", attempt["name"])
     beside = connect("http/1.1", attempt["name"]) if "beside" in attempt else None
     said = {"certificate": ssl.DER_cert_to_PEM_cert(connection.getpeercert(True))}
@@ -38,7 +38,7 @@ def raw(attempt):
             part = connection.recv(65536)
             said.setdefault("took", time.monotonic() - began)
             answer += part
-        while part:
+        while part and not attempt.get("once"):
             part = connection.recv(65536)
             answer += part
     except OSError as error:

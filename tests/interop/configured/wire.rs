@@ -60,7 +60,9 @@ pub fn say(home: &Home, server: &Server, bundle: &Bundle, attempts: &[Value]) ->
         .map(|answer| Answer {
             text: text(&answer["answer"]),
             took: answer["took"].as_f64().unwrap_or_default(),
-            beside: answer["beside_took"].as_f64().map(|took| (text(&answer["beside"]), took)),
+            beside: answer["beside_took"]
+                .as_f64()
+                .map(|took| (text(&answer["beside"]), took)),
             certificate: text(&answer["certificate"]),
         })
         .collect()
