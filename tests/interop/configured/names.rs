@@ -22,7 +22,7 @@ on_every_server!(
 const MARKS: &str = "-_.!#$%&'*+^`|~";
 
 /// By these a proxy says who somebody is, or where from; and by the last one programs of CGI find their own proxy.
-const CLAIMS: [&str; 36] = [
+const CLAIMS: [&str; 35] = [
     "Forwarded",
     "X-Forwarded-For",
     "X-Forwarded-Host",
@@ -42,7 +42,6 @@ const CLAIMS: [&str; 36] = [
     "True-Client-IP",
     "CF-Connecting-IP",
     "Fastly-Client-IP",
-    "X-ProxyUser-IP",
     "X-Original-URL",
     "X-Original-Host",
     "X-Rewrite-URL",

@@ -137,6 +137,7 @@ fn unmended(text: &str) -> String {
         let line = line.trim();
         line.starts_with("http-request deny deny_status 400 if METH_CONNECT")
             || line.starts_with("http-request deny deny_status 400 if { req.fhdr_cnt(upgrade)")
+            || line.starts_with("http-response deny if { status 101 }")
             || line.starts_with("respond @pipe")
     };
     assert!(text.lines().any(|line| forbids(&line)), "{text}");

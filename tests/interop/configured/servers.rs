@@ -320,6 +320,7 @@ pub fn put(kind: Kind, home: &Home, text: &str, neighbour: &str) {
                 "proxy",
                 "proxy_http",
                 "rewrite",
+                "setenvif",
                 "ssl",
             ] {
                 around.push_str(&format!(

@@ -134,6 +134,9 @@ fn start(kind: Kind, home: &Home, applications: &[Upstream; 2]) -> Server {
         let port = free_port();
         let text = printed(kind, home, &[HOST, SECOND], port, applications);
         servers::put(kind, home, &text, "");
+        if kind == Kind::Caddy {
+            assert!(servers::make_list_for_caddy(home));
+        }
         if let Some(server) = servers::run(kind, home, port) {
             return server;
         }
