@@ -163,18 +163,19 @@ fn own_values(hosts: &[Host], args: &ServerArgs) -> Result<Vec<Own>, Failure> {
         if [0, hosts.len()].contains(&given) {
             return Ok(());
         }
-        let times = if given == 1 {
-            "once".to_owned()
-        } else {
-            format!("{given} times")
+        let times = match given {
+            1 => "once".to_owned(),
+            more => format!("{more} times"),
         };
-        Err(Failure::usage(format!(
-            "{flag} is given {times}, and there are {} hosts",
-            hosts.len()
-        ))
-        .hint(format!(
-            "give it once for each host, in the order of the hosts; without it, {without}"
-        )))
+        let there = match hosts.len() {
+            1 => "there is 1 host".to_owned(),
+            more => format!("there are {more} hosts"),
+        };
+        Err(
+            Failure::usage(format!("{flag} is given {times}, and {there}")).hint(format!(
+                "give it once for each host, in the order of the hosts; without it, {without}"
+            )),
+        )
     };
     counted("--cert", args.cert.len(), "each host has /etc/pki/HOST.crt")?;
     counted("--key", args.key.len(), "each host has /etc/pki/HOST.key")?;

@@ -11,6 +11,7 @@ pub(super) const REMOVED: &[&str] = &[
     "X-Client-IP",
     "X-Cluster-Client-IP",
     "X-Original-Forwarded-For",
+    "X-ProxyUser-IP",
     "X-Remote-Addr",
     "X-Remote-IP",
     "Client-IP",

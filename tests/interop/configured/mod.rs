@@ -26,9 +26,12 @@ mod burden;
 mod lists;
 mod names;
 mod neighbour;
+mod nginx_hosts;
 mod pipe;
 mod servers;
+mod side_by_side;
 mod together;
+mod unreadable;
 mod upstream;
 mod wire;
 
