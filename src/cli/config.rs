@@ -34,7 +34,8 @@ pub struct Args {
     /// Whom it is for
     #[arg(value_parser = Words::new(&Target::ALL, Target::word))]
     target: Target,
-    /// Which server [default: the only one that there is]; of nginx, apache, haproxy, envoy, node and caddy also several
+    /// Which server [default: the only one that there is]; of nginx, apache, haproxy, envoy, node and caddy
+    /// also several
     #[arg(value_name = "HOST")]
     hosts: Vec<Host>,
     /// Print the template that is built in, to change it and put it into the home

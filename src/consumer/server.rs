@@ -50,11 +50,12 @@ pub struct HostContext<'a> {
     pub upstream: &'a Upstream,
 }
 
-/// The configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`, `server`, `networks` (each with
-/// `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an
-/// IP address), `id` (no other host's: letters, digits and `_`), `certificate`, `key` and `upstream` (`url`, `authority`, `host`,
-/// `port`). Where there is one host, its values stand beside these, too. The filter `shell` quotes for a shell instead of the file's
-/// language.
+/// The configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`,
+/// `server`, `networks` (each with `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`),
+/// `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an IP address), `id` (no other
+/// host's: letters, digits and `_`), `certificate`, `key` and `upstream` (`url`, `authority`, `host`,
+/// `port`). Where there is one host, its values stand beside these, too. The filter `shell` quotes for a
+/// shell instead of the file's language.
 ///
 /// # Errors
 /// Where the template is faulty or has room for one host alone, or cannot say one of these.

@@ -23,15 +23,13 @@ function switchTo(socket, head) {
 const server = deviceServer((request, response) => {
   request.resume().on("end", () => response.end(told(request)));
 });
-if (process.argv[3] === "careless") {
-  server.on("upgrade", (request, socket) => {
-    const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`;
-    switchTo(socket, head + told(request));
-  });
-  server.on("connect", (request, socket) => switchTo(socket, "HTTP/1.1 200 OK\r\n\r\n"));
-  server.on("checkContinue", (request, response) => {
-    response.writeContinue();
-    server.emit("request", request, response);
-  });
-}
+server.on("upgrade", (request, socket) => {
+  const head = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`;
+  switchTo(socket, head + told(request));
+});
+server.on("connect", (request, socket) => switchTo(socket, "HTTP/1.1 200 OK\r\n\r\n"));
+server.on("checkContinue", (request, response) => {
+  response.writeContinue();
+  server.emit("request", request, response);
+});
 server.listen(Number(process.argv[2]), "127.0.0.1");

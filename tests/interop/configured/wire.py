@@ -23,14 +23,22 @@ def connect(protocol, name):
 
 
 def raw(attempt):
-    """Sends one text after the other, each once something has come back for the one before, and reads to the end."""
+    """Sends one text after the other, each once something has come back for the one before, and reads to the end, or `once`."""
     connection = connect("http/1.1", attempt["name"])
     beside = connect("http/1.1", attempt["name"]) if "beside" in attempt else None
     said = {"certificate": ssl.DER_cert_to_PEM_cert(connection.getpeercert(True))}
     began, answer = time.monotonic(), b""
+
+    def say(text):
+        # Whoever refuses to read on has answered.
+        try:
+            connection.sendall(text.encode("latin-1"))
+        except OSError:
+            pass
+
     try:
         for text in attempt["raw"]:
-            connection.sendall(text.encode("latin-1"))
+            say(text)
             if beside:
                 beside.sendall(attempt["beside"].encode("latin-1"))
                 said["beside"] = beside.recv(65536).decode("latin-1")
@@ -38,7 +46,7 @@ def raw(attempt):
             part = connection.recv(65536)
             said.setdefault("took", time.monotonic() - began)
             answer += part
-        while part:
+        while part and not attempt.get("once"):
             part = connection.recv(65536)
             answer += part
     except OSError as error:
@@ -92,6 +100,7 @@ def http2(attempt, connection=None, state=None, stream=1, rest=b""):
 
 def h2c(attempt):
     """Asks for an upgrade to HTTP/2, as RFC 7540 §3.2 has it, and asks again inside."""
+    from h2.config import H2Configuration
     from h2.connection import H2Connection
 
     connection = connect("http/1.1", attempt["name"])
@@ -104,7 +113,7 @@ def h2c(attempt):
         answer += part
     if not answer.startswith(b"HTTP/1.1 101 "):
         return {"answer": answer.decode("latin-1")}
-    state = H2Connection()
+    state = H2Connection(H2Configuration(header_encoding="latin-1"))
     state.initiate_upgrade_connection()
     return http2(attempt, connection, state, 3, answer.split(b"\r\n\r\n", 1)[1])
 
