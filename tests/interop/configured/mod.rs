@@ -31,6 +31,7 @@ mod operators;
 mod pipe;
 mod servers;
 mod side_by_side;
+mod subject;
 mod together;
 mod unreadable;
 mod upstream;
