@@ -95,6 +95,11 @@ fn nginx_goes_on_by_what_it_has_read_where_a_list_cannot_be_read() {
             }
         }
     });
+}
+
+/// Whose name is not known is none of the others, and who is revoked is refused without any name.
+#[test]
+fn nginx_takes_no_name_from_a_list_that_has_none() {
     with(Kind::Nginx, |kind, home| {
         let mut running = Running::start(kind, home);
         home.run(&["revoke", "alice", "--yes"]);
@@ -104,5 +109,12 @@ fn nginx_goes_on_by_what_it_has_read_where_a_list_cannot_be_read() {
         assert!(said.stdout.contains("device=[-]"), "{said}");
         let status = running.server.curl(home, Some(&home.alice()), "/").0;
         assert!(is_refused(status), "{status:?}");
+
+        // Another file in its place: what it says of a serial number is no name.
+        let other = format!("{} 1;\n", home.serial_of("bob/phone"));
+        replace(kind, home, "allowed.map", &other, 0o644);
+        running.reload(home);
+        let (status, said) = running.server.curl(home, Some(&home.bob()), "/");
+        assert_eq!(status, Some(403), "{said}");
     });
 }
