@@ -19,19 +19,22 @@ pub struct ServerArgs {
     /// The port that it listens on [default: 443]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// A host's certificate, with the CA's below it; for several hosts once for each, in their order [default: /etc/pki/HOST.crt]
+    /// A host's certificate, with the CA's below it; for several hosts once for each, in their order
+    /// [default: /etc/pki/HOST.crt]
     #[arg(long, value_name = "FILE")]
     cert: Vec<PathBuf>,
     /// A host's key; for several hosts once for each, in their order [default: /etc/pki/HOST.key]
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
-    /// Where the public half of the publication is there [default: as the first [[publish]] says, else /etc/pki/public]
+    /// Where the public half of the publication is there [default: as the first [[publish]] says, else
+    /// /etc/pki/public]
     #[arg(long, value_name = "DIR")]
     public: Option<PathBuf>,
     /// Where the servers' half is there [default: as the first [[publish]] says, else /etc/pki/server]
     #[arg(long, value_name = "DIR")]
     server_dir: Option<PathBuf>,
-    /// The application behind it; for several hosts one for all, or once for each, in their order [default: http://127.0.0.1:3000]
+    /// The application behind it; for several hosts one for all, or once for each, in their order [default:
+    /// http://127.0.0.1:3000]
     #[arg(long, value_name = "URL")]
     upstream: Vec<Upstream>,
     /// Print what may be said once for all hosts of a server, and need not be said (nginx)

@@ -5,14 +5,15 @@ use sha2::{Digest, Sha256};
 
 use crate::model::Host;
 
-/// The longest identifier. nginx holds names of variables of 46 characters, unless it is told otherwise once for all servers; what
-/// templates put before it has to fit as well.
+/// The longest identifier. nginx holds names of variables of 46 characters, unless it is told otherwise once
+/// for all servers; what templates put before it has to fit as well.
 const LONGEST: usize = 32;
 /// How much of a hash makes up for what is cut off.
 const HASH: usize = 8;
 
-/// An identifier that no other host has: at most [`LONGEST`] letters, digits and `_`, a letter first. Hyphens of a host are never
-/// beside its dots, so that one `_` is a dot and each two are a hyphen; three of them set apart what is not spelled that way.
+/// An identifier that no other host has: at most [`LONGEST`] letters, digits and `_`, a letter first. Hyphens
+/// of a host are never beside its dots, so that one `_` is a dot and each two are a hyphen; three of them set
+/// apart what is not spelled that way.
 pub(super) fn identifier(host: &Host) -> String {
     let mut spelled = String::new();
     for c in host.to_string().chars() {

@@ -27,8 +27,9 @@ pub struct PinContext<'a> {
     pub root: &'a str,
 }
 
-/// The pins as an app reads them. The template knows `root` (PEM), `private` (whether this PKI certifies the servers) and `sets`, each
-/// with `host`, `include_subdomains`, `expires` (RFC 3339), `expires_on` (the day) and `pins` (base64).
+/// The pins as an app reads them. The template knows `root` (PEM), `private` (whether this PKI certifies the
+/// servers) and `sets`, each with `host`, `include_subdomains`, `expires` (RFC 3339), `expires_on` (the day)
+/// and `pins` (base64).
 ///
 /// # Errors
 /// Where the template is faulty, or the form has no room for so many hosts.

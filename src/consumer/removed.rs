@@ -1,7 +1,8 @@
 //! By which headers proxies tell applications who asks, and for what.
 
-/// Whoever believes one of these believes a proxy. A client's own are removed, where a server can; those that the configurations set
-/// themselves are not among them: X-Client-Device, X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto and X-Real-IP.
+/// Whoever believes one of these believes a proxy. A client's own are removed, where a server can; those that
+/// the configurations set themselves are not among them: X-Client-Device, X-Forwarded-For, X-Forwarded-Host,
+/// X-Forwarded-Proto and X-Real-IP.
 pub(super) const REMOVED: &[&str] = &[
     // From where: RFC 7239, and what others have made of it.
     "Forwarded",
@@ -48,6 +49,7 @@ pub(super) const REMOVED: &[&str] = &[
     "X-SSL-Client-Serial",
     "X-SSL-Client-Verify",
     "X-ARR-ClientCert",
+    "X-Amzn-Mtls-Clientcert",
     "SSL-Client-Cert",
     "SSL-Client-S-DN",
     "SSL-Client-Serial",
@@ -55,8 +57,14 @@ pub(super) const REMOVED: &[&str] = &[
     "X-Forwarded-User",
     "X-Forwarded-Email",
     "X-Forwarded-Groups",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-User",
     "X-Remote-User",
+    "X-WebAuth-User",
     "Remote-User",
+    // How files are handed over, to Ruby's Rack.
+    "X-Accel-Mapping",
+    "X-Sendfile-Type",
     // Nobody: CGI makes of it the variable by which programs find a proxy of their own.
     "Proxy",
 ];

@@ -50,11 +50,12 @@ pub struct HostContext<'a> {
     pub upstream: &'a Upstream,
 }
 
-/// The configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`, `server`, `networks` (each with
-/// `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an
-/// IP address), `id` (no other host's: letters, digits and `_`), `certificate`, `key` and `upstream` (`url`, `authority`, `host`,
-/// `port`). Where there is one host, its values stand beside these, too. The filter `shell` quotes for a shell instead of the file's
-/// language.
+/// The configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`,
+/// `server`, `networks` (each with `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`),
+/// `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an IP address), `id` (no other
+/// host's: letters, digits and `_`), `certificate`, `key` and `upstream` (`url`, `authority`, `host`,
+/// `port`). Where there is one host, its values stand beside these, too. The filter `shell` quotes for a
+/// shell instead of the file's language.
 ///
 /// # Errors
 /// Where the template is faulty or has room for one host alone, or cannot say one of these.
@@ -139,7 +140,9 @@ fn networks(ranges: &[IpRange]) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    const TEMPLATE_OF_ONE_HOST: &str = "{{ host }} {{ certificate }} {{ upstream.port }}";
+    /// As homes may have them: every value that there was when a server had one host.
+    const TEMPLATE_OF_ONE_HOST: &str = "{{ host }}{% if host_is_address %}!{% endif %} {{ port }} {{ certificate }} {{ key }} {{ public }} \
+        {{ server }} {{ upstream.url }} {{ upstream.authority }} {{ upstream.host }} {{ upstream.port }} {{ networks[0].range }}";
 
     fn server(target: ServerTarget, template: &str, public: &str) -> Result<String, ConsumerError> {
         of_hosts(target, template, public, &["api.acme.example"])
@@ -249,7 +252,8 @@ mod tests {
     fn a_template_for_one_host_works_for_one_and_is_named_for_several_or_for_what_they_share() {
         let target = ServerTarget::Nginx;
         let text = server(target, TEMPLATE_OF_ONE_HOST, "/p").unwrap();
-        assert_eq!(text, "api.acme.example \"/c.crt\" 3000");
+        let expected = "api.acme.example 443 \"/c.crt\" \"/c.key\" \"/p\" \"/s\" http://[::1]:3000 [::1]:3000 ::1 3000 192.0.2.0/24";
+        assert_eq!(text, expected);
         for (hosts, needed) in [(&["a.example", "b.example"][..], "hosts"), (&[], "part")] {
             match of_hosts(target, TEMPLATE_OF_ONE_HOST, "/p", hosts) {
                 Err(ConsumerError::OneHost { name, value }) => {

@@ -27,6 +27,7 @@ mod lists;
 mod names;
 mod neighbour;
 mod nginx_hosts;
+mod operators;
 mod pipe;
 mod servers;
 mod side_by_side;

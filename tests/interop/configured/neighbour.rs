@@ -28,10 +28,10 @@ pub fn configuration(kind: Kind, port: u16) -> String {
     }
 }
 
-/// A CA of somebody else, and a client of it whose certificate has the serial number of bob's phone.
+/// A CA of somebody else, and a client of it whose certificate has the serial number and the name of bob's phone.
 pub const STRANGERS: &str = r#"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=other -days 30 -keyout other-ca.key -out other-ca.crt
-openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=eve -keyout eve.key -out eve.csr
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj '/O=Acme Ltd/UID=bob\/phone/CN=eve' -keyout eve.key -out eve.csr
 openssl x509 -req -in eve.csr -CA other-ca.crt -CAkey other-ca.key -set_serial "0x$1" -days 30 -out eve.crt
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=other -days 30 -keyout other.key -out other.crt \
     -addext subjectAltName=DNS:other.acme.example -addext basicConstraints=critical,CA:FALSE
