@@ -34,6 +34,7 @@ mod side_by_side;
 mod together;
 mod unreadable;
 mod upstream;
+mod websockets;
 mod wire;
 
 use std::io::{BufRead, BufReader, Write};
