@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use super::servers::{Kind, Running, Setting};
-use super::wire::{raw, say};
+use super::wire::{http2, raw, say};
 use super::{HOST, with};
-use crate::support::Home;
+use crate::support::{Home, need_hypercorn};
 
-on_every_server!(a_long_header_is_answered_at_once_and_so_is_whoever_asks_meanwhile,);
+on_every_server!(
+    a_long_header_is_answered_at_once_and_so_is_whoever_asks_meanwhile,
+    a_long_header_of_http2_is_answered_at_once,
+);
 
 const LENGTH: usize = 50 * 1024;
 /// What is done by then has not grown with the square of what was sent: that took minutes. It is done within a second; tests share
@@ -100,6 +103,55 @@ fn a_long_header_is_answered_at_once_and_so_is_whoever_asks_meanwhile(kind: Kind
         );
         assert!(*took < SECONDS, "somebody else, while {what}: {took} s");
     }
+}
+
+/// The same by HTTP/2, where a server speaks it.
+fn a_long_header_of_http2_is_answered_at_once(kind: Kind, home: &Home) {
+    if !kind.speaks_http2() || !need_hypercorn() {
+        return;
+    }
+    let running = Running::start(kind, home);
+    let values = [
+        ("x-forwarded-for", long("192.0.2.1,")),
+        ("x-client-device", long("bob/phone")),
+        ("forwarded", long(", ")),
+        ("cookie", long("a=b; ")),
+        ("x.client.device", long("a")),
+        (":authority", long("a.")),
+        (":path", format!("/{}", long("a/"))),
+    ];
+    let attempts: Vec<Value> = values
+        .iter()
+        .map(|(name, value)| {
+            let mut headers = vec![
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":path", "/"),
+                (":authority", HOST),
+            ];
+            headers.retain(|(given, _)| given != name);
+            let place = if name.starts_with(':') { 0 } else { headers.len() };
+            headers.insert(place, (name, value));
+            http2(&headers)
+        })
+        .collect();
+    for ((name, _), answer) in values
+        .iter()
+        .zip(say(home, &running.server, &home.alice(), &attempts))
+    {
+        assert!(
+            answer.took < SECONDS,
+            "{name}: {} s: {:?}",
+            answer.took,
+            answer.status()
+        );
+    }
+    assert_eq!(
+        running.server.curl(home, Some(&home.alice()), "/").0,
+        Some(200),
+        "{}",
+        running.log()
+    );
 }
 
 /// Envoy goes on with a request whose script has failed, unless the script itself sees to it.

@@ -35,6 +35,7 @@ mod subject;
 mod together;
 mod unreadable;
 mod upstream;
+mod websockets;
 mod wire;
 
 use std::io::{BufRead, BufReader, Write};

@@ -33,7 +33,7 @@ fn node_serves_two_hosts_from_one_module() {
 
 fn each_host_has_its_certificate_and_its_application(kind: Kind, home: &Home) {
     let applications = [Upstream::start(), Upstream::start()];
-    let mut server = start(kind, home, &applications);
+    let mut server = start(kind, home, &[HOST, SECOND], &applications);
     let served = || applications.each_ref().map(Upstream::served);
     let certificate = |file: &str| std::fs::read_to_string(home.path(file)).unwrap();
     let alice = home.alice();
@@ -72,8 +72,10 @@ fn each_host_has_its_certificate_and_its_application(kind: Kind, home: &Home) {
         ] {
             let before = served();
             let answer = ask(&server, &alice, name, host);
+            // Caddy answers whoever names no host at all with an empty 200.
+            let empty = host.is_empty() && answer.text.contains("Content-Length: 0\r\n");
             assert!(
-                matches!(answer.status(), None | Some(400 | 421)),
+                empty || matches!(answer.status(), None | Some(400 | 421)),
                 "{name:?} {host}: {answer:?}"
             );
             assert_eq!(served(), before, "{name:?} {host}: an application was asked");
@@ -125,14 +127,19 @@ fn ask(home: &Home, server: &Server, bundle: &Bundle, name: Option<&str>, host: 
     say(home, server, bundle, &[json!({ "raw": [request], "name": name })]).remove(0)
 }
 
-/// What `pki config` prints for both hosts, started by itself.
-fn start(kind: Kind, home: &Home, applications: &[Upstream; 2]) -> Server {
-    for (file, host) in [("first", HOST), ("second", SECOND)] {
-        self_signed(home, file, &format!("DNS:{host}"), 30, &EC);
-    }
+/// What `pki config` prints for these hosts, started by itself.
+fn start(kind: Kind, home: &Home, hosts: &[&str], applications: &[Upstream; 2]) -> Server {
+    self_signed(home, "first", &format!("DNS:{HOST}"), 30, &EC);
+    self_signed(
+        home,
+        "second",
+        &format!("DNS:{SECOND},IP:127.0.0.1,IP:::1"),
+        30,
+        &EC,
+    );
     for _ in 0..5 {
         let port = free_port();
-        let text = printed(kind, home, &[HOST, SECOND], port, applications);
+        let text = printed(kind, home, hosts, port, applications);
         servers::put(kind, home, &text, "");
         if kind == Kind::Caddy {
             assert!(servers::make_list_for_caddy(home));
@@ -155,21 +162,64 @@ fn printed(kind: Kind, home: &Home, hosts: &[&str], port: u16, applications: &[U
     let mut arguments: Vec<String> = ["config", kind.word()].map(str::to_owned).into();
     arguments.extend(hosts.iter().map(|host| (*host).to_owned()));
     arguments.extend(["--port".to_owned(), port.to_string()]);
-    for (host, application) in hosts.iter().zip(if hosts[0] == HOST { [0, 1] } else { [1, 0] }) {
-        let file = if *host == HOST { "first" } else { "second" };
+    for host in hosts {
+        let (file, application) = if *host == HOST {
+            ("first", &applications[0])
+        } else {
+            ("second", &applications[1])
+        };
         for (flag, value) in [
             ("--cert", home.path(format!("{file}.crt")).display().to_string()),
             ("--key", home.path(format!("{file}.key")).display().to_string()),
-            (
-                "--upstream",
-                format!("http://127.0.0.1:{}", applications[application].port),
-            ),
+            ("--upstream", format!("http://127.0.0.1:{}", application.port)),
         ] {
             arguments.extend([flag.to_owned(), value]);
         }
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     home.run(&arguments).stdout
+}
+
+#[test]
+fn a_host_among_others_may_be_an_address() {
+    for kind in [Kind::Haproxy, Kind::Envoy, Kind::Caddy, Kind::Node] {
+        with(kind, |kind, home| {
+            let applications = [Upstream::start(), Upstream::start()];
+            let alone = start(kind, home, &["127.0.0.1"], &applications);
+            let answer = ask(home, &alone, &home.alice(), None, "127.0.0.1");
+            assert!(
+                answer.text.contains("device=[alice/phone]"),
+                "{kind:?}: {answer:?}"
+            );
+            drop(alone);
+            let server = start(kind, home, &[HOST, "127.0.0.1", "::1"], &applications);
+            for (name, host, at) in [(Some(HOST), HOST, 0), (None, "127.0.0.1", 1), (None, "[::1]", 1)] {
+                for said in [host.to_owned(), format!("{host}:{}", server.port)] {
+                    let before = applications.each_ref().map(Upstream::served);
+                    let answer = ask(home, &server, &home.alice(), name, &said);
+                    assert_eq!(answer.status(), Some(200), "{kind:?} {said}: {answer:?}");
+                    if kind != Kind::Node {
+                        assert_eq!(applications[at].served(), before[at] + 1, "{kind:?} {said}");
+                    }
+                }
+            }
+            let stranger = Home::bare();
+            let mallory = stranger.issue("alice", &[]);
+            for (name, host) in [
+                (Some(HOST), HOST),
+                (None, "127.0.0.1"),
+                (Some("x.example"), "[::1]"),
+            ] {
+                let answer = ask(home, &server, &mallory, name, host);
+                assert!(is_refused(answer.status()), "{kind:?} {host}: {answer:?}");
+            }
+            let answer = ask(home, &server, &home.alice(), None, "127.0.0.2");
+            assert!(
+                answer.status() != Some(200) || !answer.text.contains("device="),
+                "{kind:?}: {answer:?}"
+            );
+        });
+    }
 }
 
 /// HAProxy takes a directory of files, and puts them together: no name is in two of them.

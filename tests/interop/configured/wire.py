@@ -51,6 +51,7 @@ def raw(attempt):
             answer += part
     except OSError as error:
         answer += f"<{error}>".encode()
+    said.setdefault("took", time.monotonic() - began)
     return said | {"answer": answer.decode("latin-1")}
 
 
@@ -119,10 +120,12 @@ def h2c(attempt):
 
 
 def attempt_one(attempt):
+    began = time.monotonic()
     try:
-        return raw(attempt) if "raw" in attempt else h2c(attempt) if "h2c" in attempt else http2(attempt)
+        said = raw(attempt) if "raw" in attempt else h2c(attempt) if "h2c" in attempt else http2(attempt)
     except OSError as error:
-        return {"answer": f"<{error}>"}
+        said = {"answer": f"<{error}>"}
+    return {"took": time.monotonic() - began} | said
 
 
 print(json.dumps([attempt_one(attempt) for attempt in json.load(sys.stdin)]))
