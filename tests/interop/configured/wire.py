@@ -10,8 +10,8 @@ import sys
 import time
 
 PORT, CHAIN, KEY = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-# Whoever has not answered by then does not.
-PATIENCE = 25
+# Whoever has not answered by then does not, and whoever has answered and is silent for so long has said all.
+PATIENCE, SILENCE = 25, 5
 
 
 def connect(protocol, name):
@@ -46,6 +46,7 @@ def raw(attempt):
             part = connection.recv(65536)
             said.setdefault("took", time.monotonic() - began)
             answer += part
+            connection.settimeout(SILENCE)
         while part and not attempt.get("once"):
             part = connection.recv(65536)
             answer += part
@@ -82,6 +83,7 @@ def http2(attempt, connection=None, state=None, stream=1, rest=b""):
                     continue
                 if isinstance(event, ResponseReceived):
                     answer += f"HTTP/2 {dict(event.headers)[':status']}\n"
+                    connection.settimeout(SILENCE)
                     if pipe:
                         state.send_data(stream, pipe.encode("latin-1"))
                         pipe = None
