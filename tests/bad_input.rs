@@ -1034,6 +1034,59 @@ fn configurations() {
 }
 
 #[test]
+fn hosts_of_a_configuration() {
+    let home = cheap();
+    let (a, b) = ("a.acme.example", "b.acme.example");
+    for (arguments, message) in [
+        (&["nginx", a, b, a][..], "a.acme.example is named twice"),
+        (&["nginx", a, "A.Acme.Example"], "a.acme.example is named twice"),
+        (&["haproxy", "::1", "0:0::1"], "::1 is named twice"),
+        (
+            &["aws-alb", a, b],
+            "aws-alb is told of one host at a time, and 2 are named",
+        ),
+        (
+            &["aws-api-gateway", a, b],
+            "aws-api-gateway is told of one host at a time, and 2 are named",
+        ),
+        (&["android", a, b], "android takes one host, and 2 are named"),
+        (&["curl", a, b], "curl takes one host, and 2 are named"),
+        (
+            &["verify-node", a, b],
+            "verify-node takes one host, and 2 are named",
+        ),
+        (
+            &["nginx", a, b, "--cert", "/x.crt"],
+            "--cert is given once, and there are 2 hosts",
+        ),
+        (
+            &["apache", a, b, "--key", "/x", "--key", "/y", "--key", "/z"],
+            "--key is given 3 times, and there are 2 hosts",
+        ),
+        (
+            &[
+                "nginx",
+                a,
+                "--upstream",
+                "http://127.0.0.1:1",
+                "--upstream",
+                "http://127.0.0.1:2",
+            ],
+            "--upstream is given 2 times, and there is 1 host",
+        ),
+        (&["node", "--shared"], "--shared has no meaning for node"),
+        (&["android", "--shared"], "--shared has no meaning for android"),
+        (&["nginx", a, "--shared"], "--shared is no host's"),
+        (
+            &["nginx", "--shared", "--cert", "/x.crt"],
+            "--cert is a host's, and --shared is no host's",
+        ),
+    ] {
+        fails(&home, &[&["config"], arguments].concat(), usage(message));
+    }
+}
+
+#[test]
 fn e_mail_addresses_outside_the_name_constraints_stay_out_of_the_certificate() {
     if !need(&["openssl"]) {
         return;

@@ -48,6 +48,8 @@ fn the_only_host_need_not_be_named_and_of_several_one_is_to_be_chosen() {
             "{said}"
         );
         assert!(said.stderr.contains("name one of them"), "{said}");
+        let several = "`pki config nginx api.acme.example chat.acme.example`";
+        assert_eq!(said.stderr.contains(several), target == "nginx", "{said}");
     }
     // One file of an app has room for all.
     let said = config(&home, &["android"]).ok();
@@ -149,7 +151,6 @@ fn a_command_in_a_comment_is_quoted_for_the_shell_that_it_is_pasted_into() {
     );
 }
 
-/// Who calls an address sends no name that nginx could ask for, and the default server of the port is the one that checks.
 /// Such clients send no name (SNI), and Caddy would answer 421 to each of them.
 #[test]
 fn caddy_takes_clients_of_an_address_without_a_name() {
@@ -159,20 +160,100 @@ fn caddy_takes_clients_of_an_address_without_a_name() {
     assert!(!printed("api.acme.example").contains("insecure_off"));
 }
 
+/// Who calls an address sends no name that nginx could ask for, and the default server of the port is the one that checks.
 #[test]
 fn nginx_asks_for_the_name_in_the_handshake_and_for_an_address_is_the_default_server() {
     let home = Home::bare();
-    let text = config(&home, &["nginx", "api.acme.example"]).ok().stdout;
-    let asked = "map $ssl_server_name $pki_not_asked_for { default 1; api.acme.example 0; }";
+    let printed = |hosts: &[&str]| config(&home, &[&["nginx"], hosts].concat()).ok().stdout;
+    let text = printed(&["api.acme.example"]);
+    let asked = r#"if ($ssl_server_name !~* "^api[.]acme[.]example$") { return 421; }"#;
     assert!(
         text.contains(asked) && text.contains("    listen 443 ssl;\n"),
         "{text}"
     );
-    for address in ["192.0.2.7", "2001:db8::7"] {
-        let text = config(&home, &["nginx", address]).ok().stdout;
+    for (address, name) in [
+        ("192.0.2.7", "server_name 192.0.2.7;"),
+        ("2001:db8::7", "server_name [2001:db8::7];"),
+    ] {
+        let text = printed(&[address]);
         assert!(text.contains("    listen 443 ssl default_server;\n"), "{text}");
-        assert!(!text.contains("asked_for"), "{text}");
+        assert!(
+            text.contains(name) && !text.contains("($ssl_server_name"),
+            "{text}"
+        );
     }
+    // Of several addresses each is the default where it is called, and names are found there, too.
+    let text = printed(&["192.0.2.7", "api.acme.example", "2001:db8::7"]);
+    for listens in [
+        "listen 192.0.2.7:443 ssl default_server;",
+        "listen [2001:db8::7]:443 ssl default_server;",
+        "listen 443 ssl;",
+        "listen 192.0.2.7:443 ssl;",
+        "listen [2001:db8::7]:443 ssl;",
+    ] {
+        assert_eq!(text.matches(&format!("    {listens}\n")).count(), 1, "{text}");
+    }
+}
+
+/// Each is one whole, whose names no other has.
+#[test]
+fn several_hosts_have_one_configuration_with_a_certificate_and_an_application_each() {
+    let home = Home::bare();
+    let hosts = ["api.acme.example", "b.acme.example"];
+    let of = |arguments: &[&str]| config(&home, &[&["nginx"], &hosts[..], arguments].concat());
+    let text = of(&[]).ok().stdout;
+    for (host, id) in [
+        ("api.acme.example", "api_acme_example"),
+        ("b.acme.example", "b_acme_example"),
+    ] {
+        for said in [
+            format!("server_name {host};"),
+            format!("\"/etc/pki/{host}.crt\""),
+            format!("\"/etc/pki/{host}.key\""),
+            format!("map $ssl_client_serial $pki_device_{id} "),
+            format!("proxy_set_header X-Client-Device $pki_device_{id};"),
+        ] {
+            assert_eq!(text.matches(&said).count(), 1, "{said}: {text}");
+        }
+    }
+    let each = |flag: &str, values: [&str; 2]| {
+        let text = of(&[flag, values[0], flag, values[1]]).ok().stdout;
+        let found = values.map(|value| text.find(value).unwrap_or_else(|| panic!("{value}: {text}")));
+        assert!(found[0] < found[1], "{text}");
+    };
+    each("--cert", ["/one.crt", "/two.crt"]);
+    each("--key", ["/one.key", "/two.key"]);
+    each("--upstream", ["http://127.0.0.1:3001", "http://127.0.0.1:3002"]);
+    let text = of(&["--upstream", "http://127.0.0.1:3001"]).ok().stdout;
+    assert_eq!(
+        text.matches("proxy_pass http://127.0.0.1:3001;").count(),
+        2,
+        "{text}"
+    );
+
+    let said = of(&["--json"]).ok().json();
+    assert_eq!(said["hosts"], serde_json::json!(hosts));
+    assert!(said.get("host").is_none(), "{said}");
+    let said = config(&home, &["nginx", hosts[0], "--json"]).ok().json();
+    assert_eq!(
+        (&said["host"], &said["hosts"]),
+        (&hosts[0].into(), &serde_json::json!([hosts[0]]))
+    );
+}
+
+#[test]
+fn what_may_be_said_once_is_printed_alone_and_names_no_host() {
+    let home = Home::bare();
+    let said = config(&home, &["nginx", "--shared", "--json"]).ok().json();
+    let text = said["configuration"].as_str().unwrap();
+    assert!(text.contains("map_hash_max_size 65536;"), "{text}");
+    assert!(
+        !text.contains("server {") && said.get("hosts").is_none(),
+        "{said}"
+    );
+    // And nothing else needs it.
+    let text = config(&home, &["nginx", "api.acme.example"]).ok().stdout;
+    assert!(!text.contains("map_hash"), "{text}");
 }
 
 #[test]
@@ -263,6 +344,22 @@ fn a_template_of_the_home_takes_the_place_of_the_one_built_in_and_a_broken_one_i
         said.stdout,
         "# ours\nserver_name api.acme.example;\nssl_crl \"/etc/pki/public/x\";\n"
     );
+    // It is for one host. What to do is said where there are several.
+    for arguments in [
+        &["nginx", "api.acme.example", "b.acme.example"][..],
+        &["nginx", "--shared"],
+    ] {
+        let said = config(&home, arguments).exits(1);
+        assert!(
+            said.stderr
+                .contains("the template config/nginx.conf is written for one host"),
+            "{said}"
+        );
+        assert!(
+            said.stderr.contains("print a file for each host") && said.stdout.is_empty(),
+            "{said}"
+        );
+    }
     for (text, line) in [
         ("one\ntwo\n{{ hots }}\n", "line 3"),
         ("one\n{% if host %}\n", "line"),

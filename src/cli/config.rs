@@ -1,18 +1,14 @@
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::PublishTo;
-use crate::consumer::{
-    self, PinContext, PinFormat, ServerContext, ServerTarget, ServerTrust, Target, Template, Upstream,
-};
+use crate::consumer::{self, PinContext, PinFormat, ServerTrust, Target, Template};
 use crate::home::Home;
 use crate::model::server::Certifier;
 use crate::model::{Host, PinSet, Server};
 use crate::operate;
-use crate::publish::Location;
 
+use super::config_server::{self, ServerArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::words::Words;
@@ -30,6 +26,7 @@ Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over
 
 Examples:
   pki config nginx api.acme.example > /etc/nginx/conf.d/pki.conf
+  pki config nginx api.acme.example chat.acme.example > /etc/nginx/conf.d/pki.conf
   pki config node api.acme.example --cert $PWD/server.crt --key $PWD/server.key > server.mjs
   pki config haproxy api.acme.example --upstream http://127.0.0.1:8000
   pki config android > app/src/main/res/xml/network_security_config.xml")]
@@ -37,9 +34,10 @@ pub struct Args {
     /// Whom it is for
     #[arg(value_parser = Words::new(&Target::ALL, Target::word))]
     target: Target,
-    /// Which server [default: the only one that there is]
+    /// Which server [default: the only one that there is]; of nginx, apache, haproxy, envoy, node and caddy
+    /// also several
     #[arg(value_name = "HOST")]
-    host: Option<Host>,
+    hosts: Vec<Host>,
     /// Print the template that is built in, to change it and put it into the home
     #[arg(long)]
     template: bool,
@@ -50,36 +48,14 @@ pub struct Args {
     server: ServerArgs,
 }
 
-/// What the configuration of a server says beside its name.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Servers")]
-struct ServerArgs {
-    /// The port that it listens on [default: 443]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
-    /// Its certificate, with the CA's below it [default: /etc/pki/HOST.crt]
-    #[arg(long, value_name = "FILE")]
-    cert: Option<PathBuf>,
-    /// Its key [default: /etc/pki/HOST.key]
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
-    /// Where the public half of the publication is there [default: as the first [[publish]] says, else /etc/pki/public]
-    #[arg(long, value_name = "DIR")]
-    public: Option<PathBuf>,
-    /// Where the servers' half is there [default: as the first [[publish]] says, else /etc/pki/server]
-    #[arg(long, value_name = "DIR")]
-    server_dir: Option<PathBuf>,
-    /// The application behind it [default: http://127.0.0.1:3000]
-    #[arg(long, value_name = "URL")]
-    upstream: Option<Upstream>,
-}
-
 /// What was asked for.
 #[derive(Debug, Serialize)]
 struct Configuration {
     target: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<Host>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hosts: Vec<Host>,
     configuration: String,
 }
 
@@ -90,45 +66,45 @@ impl fmt::Display for Configuration {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let host = args.host;
-    refuse_what_has_no_meaning(args.target, &args.server, args.private_ca)?;
-    if args.template {
-        context.ui.report(&Configuration {
-            target: args.target.word(),
-            host: None,
-            configuration: args.target.template().text.to_owned(),
-        })?;
-        return Ok(Exit::Done);
-    }
-    let home = context.open()?;
-    let (host, configuration) = match args.target {
-        Target::Server(target) => {
-            let host = match host {
-                Some(host) => host,
-                None => only_host(target, &published_pins(&home)?, context)?,
-            };
-            let text = server(target, &host, args.server, &home)?;
-            (Some(host), text)
-        }
-        Target::Pins(format) => {
-            let text = app(format, host.as_ref(), args.private_ca, context)?;
-            (host, text)
-        }
-        Target::Verifier(verifier) => (
-            None,
-            consumer::render_verifier(verifier, &template(&home, verifier.template())?)?,
-        ),
+    refuse_what_has_no_meaning(&args)?;
+    let target = args.target;
+    let (hosts, configuration) = if args.template {
+        (Vec::new(), target.template().text.to_owned())
+    } else {
+        printed(args, context)?
     };
     context.ui.report(&Configuration {
-        target: args.target.word(),
-        host,
+        target: target.word(),
+        host: match &hosts[..] {
+            [one] => Some(one.clone()),
+            _ => None,
+        },
+        hosts,
         configuration,
     })?;
     Ok(Exit::Done)
 }
 
+/// The hosts that a configuration is for, and its text.
+fn printed(args: Args, context: &Context) -> Result<(Vec<Host>, String), Failure> {
+    let home = context.open()?;
+    match args.target {
+        Target::Server(target) => {
+            config_server::configuration(target, args.hosts, args.server, &home, context)
+        }
+        Target::Pins(format) => {
+            let text = app(format, args.hosts.first(), args.private_ca, context)?;
+            Ok((args.hosts, text))
+        }
+        Target::Verifier(verifier) => {
+            let text = consumer::render_verifier(verifier, &template(&home, verifier.template())?)?;
+            Ok((Vec::new(), text))
+        }
+    }
+}
+
 /// The text of a template: the home's own, or the one built in.
-fn template(home: &Home, built_in: Template) -> Result<String, Failure> {
+pub(super) fn template(home: &Home, built_in: Template) -> Result<String, Failure> {
     Ok(home.template(built_in.name, built_in.text)?)
 }
 
@@ -161,70 +137,28 @@ pub(super) fn app(
     )?)
 }
 
-fn server(target: ServerTarget, host: &Host, args: ServerArgs, home: &Home) -> Result<String, Failure> {
-    let config = home.config();
-    let file = |ending: &str| PathBuf::from(format!("/etc/pki/{}.{ending}", host.file_stem()));
-    // What a server reads is a directory; a bucket is for those who fetch.
-    let first = |place: fn(&PublishTo) -> Option<&Location>| {
-        let mut places = config.publish.iter().filter_map(place);
-        places.find_map(|place| place.directory().map(Path::to_owned))
-    };
-    let public = args.public.or_else(|| first(|target| target.public.as_ref()));
-    let server = args.server_dir.or_else(|| first(|target| target.server.as_ref()));
-    let upstream = match args.upstream {
-        Some(upstream) => upstream,
-        None => "http://127.0.0.1:3000".parse().map_err(Failure::usage)?,
-    };
-    Ok(consumer::render_server(
-        target,
-        &template(home, target.template())?,
-        &ServerContext {
-            host,
-            port: args.port.unwrap_or(443),
-            certificate: &args.cert.unwrap_or_else(|| file("crt")),
-            key: &args.key.unwrap_or_else(|| file("key")),
-            public: &public.unwrap_or_else(|| "/etc/pki/public".into()),
-            server: &server.unwrap_or_else(|| "/etc/pki/server".into()),
-            upstream: &upstream,
-            networks: &config.allowed_networks,
-        },
-    )?)
-}
-
-/// A flag that would change nothing is a misunderstanding.
-fn refuse_what_has_no_meaning(target: Target, server: &ServerArgs, private_ca: bool) -> Result<(), Failure> {
-    let of_servers = [
-        ("--port", server.port.is_some()),
-        ("--cert", server.cert.is_some()),
-        ("--key", server.key.is_some()),
-        ("--public", server.public.is_some()),
-        ("--server-dir", server.server_dir.is_some()),
-        ("--upstream", server.upstream.is_some()),
-    ];
+/// A flag that would change nothing is a misunderstanding, and so is a host that has no room.
+fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
+    let target = args.target;
+    let private_ca = args.private_ca.then_some("--private-ca");
     let given = match target {
-        Target::Server(_) => private_ca.then_some("--private-ca"),
-        Target::Pins(_) => of_servers.iter().find(|(_, given)| *given).map(|(flag, _)| *flag),
-        Target::Verifier(_) => of_servers
-            .iter()
-            .find(|(_, given)| *given)
-            .map(|(flag, _)| *flag)
-            .or(private_ca.then_some("--private-ca")),
+        Target::Server(_) => private_ca,
+        Target::Pins(_) => args.server.given(),
+        Target::Verifier(_) => args.server.given().or(private_ca),
     };
-    match given {
-        Some(flag) => Err(Failure::usage(format!("{flag} has no meaning for {target}"))),
-        None => Ok(()),
+    if let Some(flag) = given {
+        return Err(Failure::usage(format!("{flag} has no meaning for {target}")));
     }
-}
-
-/// The host that is meant where none is named.
-fn only_host(target: ServerTarget, sets: &[PinSet], context: &Context) -> Result<Host, Failure> {
-    match sets {
-        [one] => Ok(one.host.clone()),
-        [] => Err(Failure::refused("it is not known which server this is for").hint(format!(
-            "name it: `pki config {} api.acme.example`; one that `pki server add` knows need not be named",
-            target.word()
-        ))),
-        several => choose_host(several, context),
+    match target {
+        Target::Server(server) => {
+            config_server::refuse_what_makes_no_sense(server, &args.hosts, &args.server)
+        }
+        Target::Pins(_) | Target::Verifier(_) if args.hosts.len() > 1 => Err(Failure::usage(format!(
+            "{target} takes one host, and {} are named",
+            args.hosts.len()
+        ))
+        .hint("name one of them")),
+        Target::Pins(_) | Target::Verifier(_) => Ok(()),
     }
 }
 
@@ -246,7 +180,7 @@ fn chosen_sets(
         (None, _) if sets.is_empty() => {
             return Err(Failure::refused("there are no pins: no server is known").hint(add("HOST")));
         }
-        (None, PinFormat::Curl) if sets.len() > 1 => choose_host(&sets, context)?,
+        (None, PinFormat::Curl) if sets.len() > 1 => choose_host(&sets, "name one of them", context)?,
         (
             None,
             PinFormat::Android | PinFormat::Ios | PinFormat::Okhttp | PinFormat::Trustkit | PinFormat::Curl,
@@ -264,16 +198,17 @@ fn chosen_sets(
     Ok(chosen)
 }
 
-fn choose_host(sets: &[PinSet], context: &Context) -> Result<Host, Failure> {
+/// One of several hosts: a person chooses, a script is told what to do.
+pub(super) fn choose_host(sets: &[PinSet], hint: &str, context: &Context) -> Result<Host, Failure> {
     let names: Vec<String> = sets.iter().map(|set| set.host.to_string()).collect();
     if context.ui.can_ask() {
         let choice = context.ui.choose("Which server?", &names)?;
         return Ok(sets[choice].host.clone());
     }
-    Err(Failure::refused(format!("there are several servers: {}", names.join(", "))).hint("name one of them"))
+    Err(Failure::refused(format!("there are several servers: {}", names.join(", "))).hint(hint))
 }
 
 /// The pins of every host, as they were published last.
-fn published_pins(home: &Home) -> Result<Vec<PinSet>, Failure> {
+pub(super) fn published_pins(home: &Home) -> Result<Vec<PinSet>, Failure> {
     Ok(operate::published_pins(home)?.map_or(Vec::new(), |pins| pins.sets))
 }

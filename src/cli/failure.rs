@@ -469,6 +469,10 @@ impl From<ConsumerError> for Failure {
             E::Template { name, .. } => failure.hint(format!(
                 "correct templates/{name} in the home, or remove it: the one built in takes its place"
             )),
+            E::OneHost { name, value } => failure.hint(format!(
+                "begin anew from the one that is built in (`--template` prints it, and it goes by `{value}`), remove templates/{name} \
+                 from the home, or print a file for each host"
+            )),
             E::SeveralHosts(_) => failure.hint("name one of them"),
         }
     }

@@ -9,6 +9,7 @@ mod canary;
 mod check;
 mod completions;
 mod config;
+mod config_server;
 mod context;
 mod descriptor;
 mod doctor;

@@ -3,14 +3,18 @@
 //! Everything here is pure: a template's text and what goes into it come in, a configuration comes out. Every value that a template
 //! prints is quoted in the language of its file, or refused where that language cannot say it.
 
+mod identifier;
 mod language;
+mod pins;
+mod removed;
 mod render;
+mod server;
 mod target;
 mod upstream;
 
 pub use language::{Language, Unsayable};
-pub use render::{
-    ConsumerError, PinContext, ServerContext, ServerTrust, render_pins, render_server, render_verifier,
-};
+pub use pins::{PinContext, ServerTrust, render_pins, render_verifier};
+pub use render::ConsumerError;
+pub use server::{HostContext, Part, ServerContext, render_server};
 pub use target::{InvalidTarget, PinFormat, ServerTarget, Target, Template, Verifier};
 pub use upstream::{InvalidUpstream, Upstream};

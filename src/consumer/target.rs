@@ -112,6 +112,23 @@ impl ServerTarget {
         }
     }
 
+    /// Whether one configuration has room for several hosts.
+    pub fn takes_several_hosts(self) -> bool {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => true,
+            Self::AwsAlb | Self::AwsApiGateway => false,
+        }
+    }
+
+    /// Whether there is something worth saying that may be said once for all hosts alone.
+    pub fn has_shared_part(self) -> bool {
+        match self {
+            Self::Nginx => true,
+            Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => false,
+            Self::AwsAlb | Self::AwsApiGateway => false,
+        }
+    }
+
     /// Its template.
     pub fn template(self) -> Template {
         match self {

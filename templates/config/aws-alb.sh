@@ -9,7 +9,10 @@
 # not in it. (Limits: 30 CRLs of 50 MB and 500,000 entries to a trust store.)
 #
 # What the application gets: X-Amzn-Mtls-Clientcert-Serial-Number, -Subject, -Issuer, -Validity and -Leaf. There is no X-Client-Device:
-# WHAT A CLIENT SENDS BY THAT NAME GOES THROUGH, SO THE APPLICATION MUST IGNORE IT. Node.js, with devices.json of the servers' half:
+# WHAT A CLIENT SENDS BY THAT NAME GOES THROUGH, SO THE APPLICATION MUST IGNORE IT, as well as Forwarded, X-Real-IP and the like; of
+# X-Forwarded-For the last address is the load balancer's word. It drops names with anything but letters, digits and hyphens, which
+# applications would take for its own (X_Amzn_Mtls_…): this script has it do so. Who is not in devices.json, a CA's own certificate as
+# well, is to be refused. Node.js, with devices.json of the servers' half:
 #
 #     const { devices } = JSON.parse(fs.readFileSync("devices.json"));
 #     const bySerial = new Map(devices.map((device) => [device.serial, device.address]));
@@ -47,6 +50,9 @@ create() {
     arn=$(aws elbv2 create-trust-store --name "$TRUST_STORE_NAME" \
         --ca-certificates-bundle-s3-bucket "$BUCKET" --ca-certificates-bundle-s3-key pki/ca.pem \
         --query 'TrustStores[0].TrustStoreArn' --output text)
+    # Left alone, it hands on names that many applications take for others: X_Amzn_Mtls_Clientcert_Serial_Number.
+    aws elbv2 modify-load-balancer-attributes --load-balancer-arn "$LOAD_BALANCER_ARN" \
+        --attributes Key=routing.http.drop_invalid_header_fields.enabled,Value=true
     # First the CRLs, then the listener: nobody who is locked out gets in meanwhile.
     update
     # TLS 1.2 and 1.3, forward secrecy and authenticated encryption only.

@@ -20,10 +20,13 @@
 //            --authorizer-payload-format-version 2.0 --enable-simple-responses --authorizer-result-ttl-in-seconds 0 \
 //            --authorizer-uri URI-OF-THE-FUNCTION
 //        aws apigatewayv2 update-route --api-id API --route-id ROUTE --authorization-type CUSTOM --authorizer-id AUTHORIZER
-//   5. The name of the device for the application, in place of what the client sent by that name:
+//   5. The name of the device for the application, in place of what the client sent by that name. (A second update-integration takes the
+//      place of the first: put parameters of your own into this one.)
 //        aws apigatewayv2 update-integration --api-id API --integration-id INTEGRATION \
 //            --request-parameters '{"overwrite:header.X-Client-Device":"$context.authorizer.device"}'
 //
+// API Gateway hands on Forwarded, X-Real-IP and what else proxies say. The application must believe none of them; of X-Forwarded-For
+// the last address is API Gateway's word.
 // The application must be reachable through the API Gateway alone.
 
 import { X509Certificate, createHash } from "node:crypto";
@@ -51,6 +54,8 @@ const fromAllowedNetwork = () => true;
 
 export async function handler(event) {
   const { authentication, http } = event.requestContext;
+  // Applications take X_Client_Device and X.Client.Device for X-Client-Device (CGI, PHP).
+  if (Object.keys(event.headers ?? {}).some((name) => !/^[a-z0-9-]+$/i.test(name))) return { isAuthorized: false };
   const pem = authentication?.clientCert?.clientCertPem;
   if (!pem || !fromAllowedNetwork(http?.sourceIp)) return { isAuthorized: false };
   const sha256 = createHash("sha256").update(new X509Certificate(pem).raw).digest("base64url");

@@ -1,22 +1,29 @@
-// An https server for {{ host }} that lets in devices only, and tells each request which one it comes from.
+// An https server for {% for host in hosts %}{{ host.host }}{% if not loop.last %}, {% endif %}{% endfor %} that lets in devices only, and tells each request which one it comes from.
 //
 //     node server.mjs                                       tries it: it greets each device by its name
 //     import { deviceServer } from "./server.mjs";          in an application:
 //     deviceServer((request, response) => …request.device.address…).listen({{ port }});
+//     new WebSocketServer({ server: deviceServer(…) });     with WebSockets, here by the package ws: `request.device` is there, too
 //
 // It reads every publication as it comes, also where a directory is replaced as a whole. One that cannot be read is told on stderr,
 // and what was read before stays in force. Node.js 18 or later; no other package.
 
 import { constants } from "node:crypto";
 import fs from "node:fs";
+import http from "node:http";
 import https from "node:https";
 {% if networks %}
 import net from "node:net";
 {% endif %}
+import tls from "node:tls";
 import { fileURLToPath } from "node:url";
 
 const PORT = {{ port }};
-const CERTIFICATE = {{ certificate }}, KEY = {{ key }};   // the certificate with the CA's below it
+const HOSTS = [   // the certificate with the CA's below it
+{% for host in hosts %}
+  { name: "{{ host.host }}", certificate: {{ host.certificate }}, key: {{ host.key }} },
+{% endfor %}
+];
 const PUBLIC = {{ public }};   // the public half of the publication
 const SERVER = {{ server }};   // the servers' half: this account must be able to read it ([[publish]] group = … in pki.toml)
 
@@ -33,11 +40,11 @@ const fromAllowedNetwork = ({ remoteAddress: address = "" }) =>
 const fromAllowedNetwork = () => true;
 {% endif %}
 
-function identity() {
+function identity(host) {
   const read = (name) => fs.readFileSync(`${PUBLIC}/${name}`);
   return {
-    key: fs.readFileSync(KEY),
-    cert: fs.readFileSync(CERTIFICATE),
+    key: fs.readFileSync(host.key),
+    cert: fs.readFileSync(host.certificate),
     // Forward secrecy and authenticated encryption only.
     minVersion: "TLSv1.2",
     ciphers: [
@@ -45,8 +52,6 @@ function identity() {
       "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
       "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305",
     ].join(":"),
-    requestCert: true,
-    rejectUnauthorized: true,
     ca: [read("ca/root.crt"), read("ca/issuing.crt")],
     // An array, one CRL each: of a file with two, Node.js would read the first alone. With one missing nobody gets in.
     crl: [read("crl/root.pem"), read("crl/issuing.pem")],
@@ -55,53 +60,101 @@ function identity() {
   };
 }
 
-// Every certificate that is accepted, by its serial number. What is not in it is locked out.
+// Every certificate that is accepted, by its serial number. What is not in it is locked out, a CA's own certificate, too.
 function acceptedDevices() {
   const { devices } = JSON.parse(fs.readFileSync(`${SERVER}/devices.json`, "utf8"));
+  for (const { serial, address } of devices) {
+    if (!/^[0-9A-F]+$/.test(serial) || !/^[a-z0-9._-]+\/[a-z0-9._-]+$/.test(address)) throw new Error("devices.json is damaged");
+  }
   return new Map(devices.map((device) => [device.serial, device]));
 }
 
-const isDeviceHeader = (name) => /^x[-_]client[-_]device$/i.test(name);
+// By these names a proxy says who somebody is, and where from.
+const claims = new Set([
+  "x-client-device", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+{% for name in removed_headers %}
+  "{{ name | lower }}",
+{% endfor %}
+]);
+// Applications take X_Client_Device and X.Client.Device for X-Client-Device: only letters, digits and hyphens pass.
+const isClaim = (name) => !/^[a-z0-9-]+$/i.test(name) || claims.has(name.toLowerCase());
+
+// For handlers that look at headers. What the client claims goes from all that Node.js has of them. It makes the first two of the third
+// when they are first read, and counts on its length: the third comes last. Trailers come after a body, and some take them for headers.
+function tellDevice(request, device) {
+  const { headers, headersDistinct = {}, rawHeaders } = request;
+  for (const all of [headers, headersDistinct]) {
+    for (const name of Object.keys(all)) {
+      if (isClaim(name)) delete all[name];
+    }
+  }
+  headers["x-client-device"] = device.address;
+  headersDistinct["x-client-device"] = [device.address];
+  request.rawHeaders = rawHeaders.filter((_, at) => !isClaim(rawHeaders[at - at % 2]));   // names and values in turn
+  request.rawHeaders.push("X-Client-Device", device.address);
+  for (const [name, nothing] of [["trailers", {}], ["trailersDistinct", {}], ["rawTrailers", []]]) {
+    Object.defineProperty(request, name, { get: () => nothing, set() {}, configurable: true });
+  }
+  request.device = device;
+}
+
+// Closes the connection: `answer` is a response, or, of an Upgrade, the connection itself.
+function refuse(answer, status, why) {
+  const head = { Connection: "close", "Content-Type": "text/plain" };
+  if (answer instanceof http.ServerResponse) {
+    answer.writeHead(status, head).end(`${why}\n`);
+    return;
+  }
+  const lines = [`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`, ...Object.entries(head).map((line) => line.join(": ")), "", ""];
+  answer.on("error", () => {}).end(`${lines.join("\r\n")}${why}\n`, () => answer.destroy());
+}
 
 /** A server whose handler finds `request.device`: `address` ("alice/phone"), `serial`, `not_after`, `status` and the hashes. */
 export function deviceServer(handler) {
-  let accepted = acceptedDevices();
-  const server = https.createServer(identity(), (request, response) => {
-    // Asked for each request: a connection that is kept alive has passed the CRL long ago.
-    const device = accepted.get(request.socket.getPeerCertificate().serialNumber);
-    if (!device) {
-      response.writeHead(403, { Connection: "close", "Content-Type": "text/plain" });
-      response.end("this device is locked out\n");
-      return;
+  let accepted, contexts;
+  function read() {
+    const devices = acceptedDevices();
+    contexts = new Map(HOSTS.map((host) => [host.name, tls.createSecureContext(identity(host))]));
+    accepted = devices;
+  }
+  read();
+  const server = https.createServer({
+    ...identity(HOSTS[0]),   // also for whoever names no host in the handshake, or another
+    requestCert: true,
+    rejectUnauthorized: true,
+    SNICallback: (name, done) => done(null, contexts.get(name.toLowerCase()) ?? null),
+  }, handler);
+
+  // Whoever gets a request gets it by an event: request, upgrade (WebSockets), connect, checkContinue, checkExpectation. All of them come
+  // by here first. It is asked for each: a connection that is kept alive has passed the CRL long ago.
+  const { emit } = server;
+  server.emit = (event, request, answer, ...more) => {
+    if (request instanceof http.IncomingMessage) {
+      const device = accepted.get(request.socket.getPeerCertificate()?.serialNumber);
+      if (!device) return refuse(answer, 403, "this device is locked out");
+{% if hosts | length > 1 %}
+      const asked = (request.headers.host ?? "").toLowerCase();
+      const served = HOSTS.some(({ name }) => [name, `[${name}]`].some((host) => asked === host || asked.startsWith(`${host}:`)));
+      if (!served) return refuse(answer, 421, "this host is not served here");
+{% endif %}
+      // What makes a pipe of a connection, a WebSocket apart: whoever has one may be heard as somebody else.
+      const upgrade = request.headers.upgrade ?? "websocket";
+      if (event === "connect" || upgrade.toLowerCase() !== "websocket") return refuse(answer, 400, "only WebSockets are let through");
+      tellDevice(request, device);
     }
-    request.device = device;
-    // For handlers that look at headers. What the client sent by that name goes, also with underscores, and from all that Node.js has
-    // of them. It makes the first two of the third when they are first read, and counts on its length: the third comes last.
-    const { headers, headersDistinct = {}, rawHeaders } = request;
-    for (const all of [headers, headersDistinct]) {
-      for (const name of Object.keys(all)) {
-        if (isDeviceHeader(name)) delete all[name];
-      }
-    }
-    headers["x-client-device"] = device.address;
-    headersDistinct["x-client-device"] = [device.address];
-    request.rawHeaders = rawHeaders.filter((_, at) => !isDeviceHeader(rawHeaders[at - at % 2]));   // names and values in turn
-    request.rawHeaders.push("X-Client-Device", device.address);
-    handler(request, response);
-  });
+    return emit.call(server, event, request, answer, ...more);
+  };
   server.on("connection", (socket) => {
     if (!fromAllowedNetwork(socket)) socket.destroy();
   });
-  // WebSockets pass no handler: whoever wants them must look the device up as above.
   server.on("tlsClientError", (error, socket) => {
     console.error(`turned away: ${socket.authorizationError ?? error.code ?? error.message}`);
   });
 
   function reload() {
     try {
-      const [context, devices] = [identity(), acceptedDevices()];
-      server.setSecureContext(context);
-      accepted = devices;
+      read();
+      server.setSecureContext(identity(HOSTS[0]));
       console.log("publication read");
     } catch (error) {
       console.error(`publication not read: ${error.message}`);

@@ -12,10 +12,10 @@ use crate::support::{Bundle, HOST, Home, need};
 const ASK: &str = r#"
 import fs from "node:fs";
 import { handler } from "./index.mjs";
-const [certificate, sourceIp] = process.argv.slice(2);
+const [certificate, sourceIp, header = "User-Agent"] = process.argv.slice(2);
 const clientCert = certificate && { clientCertPem: fs.readFileSync(certificate, "utf8") };
 const requestContext = { http: { sourceIp }, ...(clientCert && { authentication: { clientCert } }) };
-console.log(JSON.stringify(await handler({ version: "2.0", requestContext })));
+console.log(JSON.stringify(await handler({ version: "2.0", headers: { [header]: "bob/phone" }, requestContext })));
 "#;
 
 #[test]
@@ -52,6 +52,13 @@ fn the_authorizer_lets_in_whom_the_list_has_and_tells_the_device() {
     let other = Home::bare();
     let stranger = other.opened(&other.issue("alice", &[]))[0].display().to_string();
     assert_eq!(ask(&stranger, "192.0.2.7"), refused);
+    // Names that the application would take for X-Client-Device, which the gateway sets.
+    for header in ["X_Client_Device", "x.client.device", "X-Client+Device"] {
+        let said = home.foreign("node", &["ask.mjs", &bob, "192.0.2.7", header]).ok();
+        assert_eq!(said.json(), refused, "{header}");
+    }
+    let authority = home.path("home/issuing/issuing.crt").display().to_string();
+    assert_eq!(ask(&authority, "192.0.2.7"), refused);
     home.run(&["revoke", "alice", "--yes"]);
     deploy();
     assert_eq!(ask(&alice, "192.0.2.7"), refused);
@@ -100,6 +107,9 @@ fn the_load_balancer_has_both_crls_before_it_listens_and_the_new_ones_before_the
     let added = place(&calls, "add-trust-store-revocations");
     let listening = place(&calls, "create-listener");
     assert!(added < listening, "{calls:#?}");
+    let dropped = "modify-load-balancer-attributes|--load-balancer-arn|lb|--attributes|\
+                   Key=routing.http.drop_invalid_header_fields.enabled,Value=true|";
+    assert!(place(&calls, dropped) < listening, "{calls:#?}");
     for crl in ["root", "issuing"] {
         let object = format!("S3Bucket=b,S3Key=pki/{number}/{crl}.pem,RevocationType=CRL|");
         assert!(calls[added].contains(&object), "{calls:#?}");

@@ -15,6 +15,7 @@ pub use base45::base45_decoded;
 pub use cheap::{cheap, copy_of, files_below, reseal};
 pub use home::{Bundle, Home, ISSUING_PASSPHRASE, PKI, REASONS, ROOT_PASSPHRASE, is_root};
 pub use program::{
-    Finished, envoy, finish, found, need, need_envoy, need_pkilint, need_swift_grammar, pkilint, program,
+    Finished, envoy, finish, found, need, need_envoy, need_hypercorn, need_pkilint, need_swift_grammar,
+    pkilint, program, python,
 };
 pub use server::{EC, HOST, Server, ServerCertificate, free_port, self_signed, wait_until};

@@ -33,6 +33,21 @@ fn envoy_program() -> Option<PathBuf> {
     site_package("envoy/_bin/envoy").or_else(|| found("envoy"))
 }
 
+/// As [`need`], for hypercorn, an application server that speaks HTTP/2, and the library that it does so with.
+pub fn need_hypercorn() -> bool {
+    there_or_skipped(site_package("hypercorn/__init__.py").is_some(), "hypercorn")
+}
+
+/// A command of Python: the one of the virtual environment of this package, which has hypercorn, or the one on the path.
+pub fn python() -> Command {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
+    if own.is_file() {
+        Command::new(own)
+    } else {
+        program("python3")
+    }
+}
+
 /// As [`need`], for the grammar of Swift, which comes in a package of Python's.
 pub fn need_swift_grammar() -> bool {
     there_or_skipped(

@@ -1,8 +1,42 @@
 //! Every configuration of a server that `pki config` prints, in the real server, put through the same story.
 
+/// A story, as a test of each server.
+macro_rules! on_every_server {
+    ($($story:ident),+ $(,)?) => {
+        on_every_server! { @ nginx: Nginx, $($story)+ }
+        on_every_server! { @ haproxy: Haproxy, $($story)+ }
+        on_every_server! { @ apache: Apache, $($story)+ }
+        on_every_server! { @ envoy: Envoy, $($story)+ }
+        on_every_server! { @ node: Node, $($story)+ }
+        on_every_server! { @ caddy: Caddy, $($story)+ }
+    };
+    (@ $server:ident: $kind:ident, $($story:ident)+) => {
+        mod $server {
+            $(
+                #[test]
+                fn $story() {
+                    $crate::configured::with($crate::configured::Kind::$kind, super::$story);
+                }
+            )+
+        }
+    };
+}
+
+mod burden;
+mod lists;
+mod names;
 mod neighbour;
+mod nginx_hosts;
+mod operators;
+mod pipe;
 mod servers;
+mod side_by_side;
+mod subject;
+mod together;
+mod unreadable;
 mod upstream;
+mod websockets;
+mod wire;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};

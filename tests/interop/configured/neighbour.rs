@@ -28,10 +28,10 @@ pub fn configuration(kind: Kind, port: u16) -> String {
     }
 }
 
-/// A CA of somebody else, and a client of it whose certificate has the serial number of bob's phone.
-const STRANGERS: &str = r#"
+/// A CA of somebody else, and a client of it whose certificate has the serial number and the name of bob's phone.
+pub const STRANGERS: &str = r#"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=other -days 30 -keyout other-ca.key -out other-ca.crt
-openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=eve -keyout eve.key -out eve.csr
+openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj '/O=Acme Ltd/UID=bob\/phone/CN=eve' -keyout eve.key -out eve.csr
 openssl x509 -req -in eve.csr -CA other-ca.crt -CAkey other-ca.key -set_serial "0x$1" -days 30 -out eve.crt
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=other -days 30 -keyout other.key -out other.crt \
     -addext subjectAltName=DNS:other.acme.example -addext basicConstraints=critical,CA:FALSE
@@ -62,7 +62,7 @@ fn nobody_gets_in_by_the_authority_of_another_server(kind: Kind, home: &Home) {
         let ask = |sni: Option<&str>, host: &str| {
             let mut arguments = vec![version, "-cert", eve[0].to_str().unwrap()];
             arguments.extend(["-key", eve[1].to_str().unwrap()]);
-            ask(home, &running, sni, host, &arguments)
+            ask(home, running.server.port, sni, host, &arguments)
         };
         assert_eq!(ask(Some(OTHER), OTHER), Some(410), "{}", running.log());
         for sni in [None, Some("unknown.example"), Some(OTHER)] {
@@ -79,14 +79,14 @@ fn nobody_gets_in_by_the_authority_of_another_server(kind: Kind, home: &Home) {
     for sni in [HOST, &HOST.to_uppercase()] {
         let parts = [&leaf, &chain, &key].map(|part| part.to_str().unwrap());
         let arguments = ["-cert", parts[0], "-cert_chain", parts[1], "-key", parts[2]];
-        let status = ask(home, &running, Some(sni), HOST, &arguments);
+        let status = ask(home, running.server.port, Some(sni), HOST, &arguments);
         assert_eq!(status, Some(200), "{sni}: {}", running.log());
     }
 }
 
 /// The status that a client gets which says one name in the handshake, and another in the request.
-fn ask(home: &Home, running: &Running, sni: Option<&str>, host: &str, more: &[&str]) -> Option<u16> {
-    let address = format!("127.0.0.1:{}", running.server.port);
+pub fn ask(home: &Home, port: u16, sni: Option<&str>, host: &str, more: &[&str]) -> Option<u16> {
+    let address = format!("127.0.0.1:{port}");
     let mut arguments = vec!["30", "openssl", "s_client", "-connect", &address, "-ign_eof"];
     match sni {
         Some(name) => arguments.extend(["-servername", name]),

@@ -32,6 +32,27 @@ pub enum Beside {
     Neighbour,
 }
 
+/// How a server is started.
+pub struct Setting<'a> {
+    pub beside: Beside,
+    /// What an operator has made of the configuration.
+    pub edit: &'a dyn Fn(&str) -> String,
+    /// The port of an application that is as real as the server.
+    pub application: Option<u16>,
+    /// Whether Caddy's list is made first.
+    pub list_is_made: bool,
+}
+
+impl Setting<'_> {
+    /// As printed.
+    pub const PLAIN: Setting<'static> = Setting {
+        beside: Beside::Nothing,
+        edit: &str::to_owned,
+        application: None,
+        list_is_made: true,
+    };
+}
+
 /// What a server takes up again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resumes {
@@ -40,7 +61,7 @@ pub enum Resumes {
 }
 
 impl Kind {
-    fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
@@ -79,6 +100,14 @@ impl Kind {
         }
     }
 
+    /// Whether HTTP/2 is offered.
+    pub fn speaks_http2(self) -> bool {
+        match self {
+            Self::Haproxy | Self::Envoy | Self::Caddy => true,
+            Self::Nginx | Self::Apache | Self::Node => false,
+        }
+    }
+
     /// Caddy has no word for that in its Caddyfile; its list is asked on each request.
     pub fn resumes(self) -> Resumes {
         match self {
@@ -113,35 +142,62 @@ pub struct Running {
 
 impl Running {
     pub fn start(kind: Kind, home: &Home) -> Self {
-        Self::start_beside(kind, home, Beside::Nothing)
+        Self::start_as(kind, home, &Setting::PLAIN)
     }
 
     pub fn start_beside(kind: Kind, home: &Home, beside: Beside) -> Self {
+        let setting = Setting {
+            beside,
+            ..Setting::PLAIN
+        };
+        Self::start_as(kind, home, &setting)
+    }
+
+    pub fn start_as(kind: Kind, home: &Home, setting: &Setting<'_>) -> Self {
+        Self::try_start(kind, home, setting).unwrap_or_else(|| {
+            let log = home.path(format!("{}.log", kind.word()));
+            panic!(
+                "{kind:?} does not start: {}",
+                std::fs::read_to_string(log).unwrap()
+            )
+        })
+    }
+
+    /// None: it ends instead of serving anybody.
+    pub fn try_start(kind: Kind, home: &Home, setting: &Setting<'_>) -> Option<Self> {
         ServerCertificate::make(home);
         let upstream = Upstream::start();
         let log = home.path(format!("{}.log", kind.word()));
         // Between the choice of a port and its use another program may take it.
         for _ in 0..5 {
             let port = free_port();
-            prepare(kind, home, port, upstream.port, beside);
+            let application = setting.application.unwrap_or(upstream.port);
+            prepare(kind, home, port, application, setting);
             if let Some(server) = run(kind, home, port) {
-                return Self {
+                return Some(Self {
                     server,
                     kind,
                     upstream,
                     log,
-                };
+                });
             }
         }
-        panic!(
-            "{kind:?} does not start: {}",
-            std::fs::read_to_string(log).unwrap()
-        );
+        None
     }
 
     /// How many requests have reached the application.
     pub fn served(&self) -> usize {
         self.upstream.served()
+    }
+
+    /// Which server it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether the application has been asked anything with these words in it.
+    pub fn heard(&self, words: &str) -> bool {
+        self.upstream.heard(words)
     }
 
     pub fn log(&self) -> String {
@@ -181,7 +237,7 @@ impl Running {
                 self.server = run(self.kind, home, port).unwrap();
             }
             Kind::Caddy => {
-                list_for_caddy(home);
+                assert!(make_list_for_caddy(home));
                 let mut reload = caddy(home, "reload");
                 reload.args([
                     "--address",
@@ -194,8 +250,8 @@ impl Running {
 }
 
 /// Writes the configuration, and what belongs around it on this machine.
-fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
-    let neighbour = match beside {
+fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, setting: &Setting<'_>) {
+    let neighbour = match setting.beside {
         Beside::Nothing => String::new(),
         Beside::Neighbour => neighbour::configuration(kind, port),
     };
@@ -213,7 +269,15 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
         &key,
     ];
     arguments.extend(["--upstream", &upstream]);
-    let text = home.run(&arguments).stdout;
+    let text = (setting.edit)(&home.run(&arguments).stdout);
+    put(kind, home, &text, &neighbour);
+    if kind == Kind::Caddy && setting.list_is_made {
+        assert!(make_list_for_caddy(home));
+    }
+}
+
+/// Puts a configuration where the server finds it, with what belongs around it on this machine.
+pub fn put(kind: Kind, home: &Home, text: &str, neighbour: &str) {
     let place = home.path("").display().to_string();
     let write = |name: &str, text: &str| std::fs::write(home.path(name), text).unwrap();
     match kind {
@@ -256,6 +320,7 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
                 "proxy",
                 "proxy_http",
                 "rewrite",
+                "setenvif",
                 "ssl",
             ] {
                 around.push_str(&format!(
@@ -269,24 +334,12 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
                 "apache.conf",
                 &format!("{around}{neighbour}Include pki-site.conf\n"),
             );
-            write("pki-site.conf", &text);
+            write("pki-site.conf", text);
         }
-        Kind::Envoy => write("envoy.yaml", &text),
+        Kind::Envoy => write("envoy.yaml", text),
         Kind::Node => {
-            write("server.mjs", &text);
-            // An application that imports it, and answers as the others' application does.
-            write(
-                "application.mjs",
-                "import { deviceServer } from \"./server.mjs\";\n\
-                 const named = ([name]) => name.replaceAll(\"_\", \"-\").toLowerCase() === \"x-client-device\";\n\
-                 deviceServer((request, response) => {\n\
-                   const raw = request.rawHeaders.flatMap((name, at, all) => at % 2 ? [] : [[name, all[at + 1]]]);\n\
-                   const views = [request.headers, request.headersDistinct].map(Object.entries).concat([raw]);\n\
-                   const told = views.map((view) => String(view.filter(named).map(([, value]) => value)));\n\
-                   const same = told.every((names) => names === request.device.address);\n\
-                   response.end(`device=[${same ? request.device.address : told}]\\n`);\n\
-                 }).listen(Number(process.argv[2]), \"127.0.0.1\");\n",
-            );
+            write("server.mjs", text);
+            write("application.mjs", APPLICATION);
         }
         Kind::Caddy => {
             let place = home.path("devices.map").display().to_string();
@@ -299,12 +352,12 @@ fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, beside: Beside) {
                 .replace("/etc/caddy/devices.map", &place)
                 .replacen("auto_https off", &admin, 1);
             write("Caddyfile", &format!("{text}{neighbour}"));
-            list_for_caddy(home);
         }
     }
 }
 
-fn run(kind: Kind, home: &Home, port: u16) -> Option<Server> {
+/// Starts a server where its configuration has been put. None: it does not start.
+pub fn run(kind: Kind, home: &Home, port: u16) -> Option<Server> {
     let mut command = match kind {
         Kind::Nginx => {
             let mut nginx = program("nginx");
@@ -371,8 +424,11 @@ fn caddy(home: &Home, verb: &str) -> Command {
     caddy
 }
 
-/// Makes Caddy's list as the comments of its configuration say.
-fn list_for_caddy(home: &Home) {
+/// An application that imports the server for Node.js, answers as the others' application does, and is as careless.
+const APPLICATION: &str = include_str!("application.mjs");
+
+/// Makes Caddy's list as the comments of its configuration say. False: they fail.
+pub fn make_list_for_caddy(home: &Home) -> bool {
     let text = std::fs::read_to_string(home.path("Caddyfile")).unwrap();
     let script: String = text
         .lines()
@@ -387,8 +443,9 @@ fn list_for_caddy(home: &Home) {
     let script = script
         .replace("DEVICES.JSON", devices)
         .replace("/etc/caddy/devices.new", "devices.new")
+        .replace("/etc/caddy/devices.txt", "devices.txt")
         .replace("DEVICES.MAP", "devices.map")
         .replace("&& systemctl reload caddy", "");
-    assert!(script.contains("done > devices.new && mv"), "{script}");
-    home.foreign("sh", &["-e", "-c", &script]).ok();
+    assert!(script.contains("mv devices.new devices.map"), "{script}");
+    home.foreign("sh", &["-c", &script]).code == Some(0)
 }
