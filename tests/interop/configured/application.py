@@ -10,3 +10,5 @@ async def app(scope, receive, send):
         await receive()
         await send({"type": "websocket.accept"})
         await send({"type": "websocket.send", "text": f"device={names}\n"})
+        # Until the client goes.
+        await receive()
