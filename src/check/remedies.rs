@@ -26,7 +26,7 @@ pub const DEMAND: &str = "nginx: `ssl_verify_client on;` (not `optional`) in eve
 pub const BELIEVE: &str = "believe this PKI's certificates alone. nginx: `ssl_verify_client on;` (not `optional_no_ca`) with \
     `ssl_client_certificate` ca/bundle.pem; Apache: `SSLVerifyClient require` (not `optional_no_ca`) with `SSLCACertificateFile`; \
     HAProxy: `verify required ca-file` without `crt-ignore-err` and `ca-ignore-err`; Envoy: `trusted_ca` without \
-    `trust_chain_verification: ACCEPT_UNTRUSTED`; Caddy: `mode require_and_verify` with `trust_pool`; \
+    `trust_chain_verification: ACCEPT_UNTRUSTED`; Caddy: `mode require_and_verify` with this root alone; \
     Node.js: `rejectUnauthorized: true` with `ca`";
 
 /// To read each publication.

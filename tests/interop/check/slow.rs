@@ -1,4 +1,5 @@
-//! Servers that are slow on purpose: all of it ends within a minute, and what was not asked is said not to have been.
+//! Servers that are slow on purpose: all of it ends within a minute, and what was not asked is said not to
+//! have been.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -6,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::{canaries, check, messages};
 use crate::support::{Home, Server, ServerCertificate, need, program};
 
-/// Takes a certificate or none. `heads`: drips its answers, one octet a second. `handshakes`: drips what it says in the handshake.
-/// `revoked`: drips its answers once the place of its third argument is there.
+/// Demands a certificate. `heads`: drips its answers, one octet a second. `handshakes`: drips what it says in
+/// the handshake. `later`: drips its answers from when the file of its last argument is there.
 const SLOW: &str = r#"
 import os, socket, ssl, sys, threading, time
 mode, bundle, port_file, mark = sys.argv[1:]
@@ -84,7 +85,7 @@ fn slow(home: &Home, mode: &str) -> Server {
     Server::start(&mut command, port).unwrap()
 }
 
-/// The bound, with what starting and ending take on a busy machine.
+/// What `check` promises.
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -108,7 +109,8 @@ fn a_server_that_drips_is_left_within_a_minute_and_not_said_to_be_well() {
     }
 }
 
-/// It answers well until the canary is shown: then the time runs out on the way, and the canary is revoked all the same.
+/// It answers well until the canary is shown: then the time runs out on the way, and the canary is revoked
+/// all the same.
 #[test]
 fn what_was_issued_is_revoked_when_the_time_is_up() {
     if !need(&["python3", "openssl"]) {
