@@ -349,15 +349,16 @@ impl Context {
         for following in &published.commands {
             let place = following.place();
             if !published.changed.iter().any(|changed| changed == place) {
+                if std::env::var_os(FOLLOWS).is_some() {
+                    continue;
+                }
                 let place = place.display();
                 self.ui.say(format!(
                     "the command of the [[publish]] of {place} is still to be run"
                 ));
             }
+            self.following.borrow_mut().push(following.clone());
         }
-        self.following
-            .borrow_mut()
-            .extend(published.commands.iter().cloned());
         let now = clock.says();
         if let Some((begins, ends)) = published
             .issuing_crl
@@ -452,6 +453,7 @@ impl Context {
         self.ui.detail(format!("running {program}"));
         let status = Command::new(program)
             .args(arguments)
+            .env(FOLLOWS, "1")
             .stdin(Stdio::null())
             .stdout(Stdio::from(std::io::stderr()))
             .status();
@@ -468,6 +470,10 @@ pub fn in_words(command: &[String]) -> String {
     let words: Vec<String> = command.iter().map(|word| in_shell(word)).collect();
     words.join(" ")
 }
+
+/// Set for a command that follows a publication. Where it is a `pki` itself, or has one run, that leaves to the one above what was owed
+/// before, which is the very command that it runs in: it would be run in itself for ever.
+const FOLLOWS: &str = "PKI_FOLLOWS";
 
 /// What names a certificate or a device on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
