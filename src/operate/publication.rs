@@ -285,11 +285,10 @@ enum Key {
 fn ended(session: &Session<'_>) -> Result<Vec<Ended>, OperateError> {
     /// Who has fetched nothing for so long has let nobody in for a year: a CRL is good for some weeks.
     const KEPT: Span = Span::days(400);
-    const ROOM: usize = 100_000;
     let since = session.now - KEPT;
     let mut ended = session.store.revoked_and_ended(since, session.now)?;
     ended.sort_unstable_by_key(|(serial, not_after)| (std::cmp::Reverse(*not_after), *serial));
-    ended.truncate(ROOM);
+    ended.truncate(Ended::ROOM);
     let ended = ended.into_iter();
     Ok(ended
         .map(|(serial, not_after)| Ended { serial, not_after })

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::file::File;
 use crate::model::{Serial, Time};
 
-/// The longest manifest that is read, in either form: with 100,000 certificates that have ended it has some 14 MB.
-pub const LONGEST_MANIFEST: u64 = 32 << 20;
+/// The longest manifest that is read, in either form: with 75,000 certificates that have ended it has 11 MB.
+pub const LONGEST_MANIFEST: u64 = 16 << 20;
 
 /// The two halves of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,11 @@ pub struct Ended {
     pub not_after: Time,
 }
 
+impl Ended {
+    /// How many a manifest has room for.
+    pub const ROOM: usize = 75_000;
+}
+
 /// A file in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
@@ -112,5 +117,31 @@ impl Manifest {
         let mut text = serde_json::to_vec_pretty(self).expect("strings, numbers and times have a JSON form");
         text.push(b'\n');
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is published must be read again, by whoever fetches it, too.
+    #[test]
+    fn a_manifest_with_all_the_ends_that_it_has_room_for_is_not_too_long() {
+        let one = Ended {
+            serial: Serial::from_random([7; 16]),
+            not_after: Time::from_unix(1_800_000_000),
+        };
+        let manifest = Manifest {
+            version: 1,
+            area: Area::Public,
+            number: u64::MAX,
+            made: one.not_after,
+            valid_until: one.not_after,
+            ended: Some(vec![one; Ended::ROOM]),
+            files: BTreeMap::new(),
+        };
+        let base64 = manifest.text().len() as u64 / 3 * 4;
+        // The header with the certificate, the signature, and the files.
+        assert!(base64 + (1 << 20) < LONGEST_MANIFEST, "{base64}");
     }
 }
