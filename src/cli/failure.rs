@@ -298,7 +298,7 @@ fn alternative_name(host: &Host) -> String {
 /// The command that makes a self-signed certificate, of a key that is there, which is no CA's.
 fn self_signed(host: &Host) -> String {
     format!(
-        "openssl req -x509 -key KEY -days 90 -subj /CN={host} -addext {} -addext basicConstraints=critical,CA:FALSE -out {}.crt",
+        "openssl req -x509 -key KEY -days 90 -subj /CN={host} -addext {} -addext basicConstraints=critical,CA:FALSE -addext extendedKeyUsage=serverAuth -out {}.crt",
         alternative_name(host),
         host.file_stem()
     )
