@@ -1086,6 +1086,64 @@ fn hosts_of_a_configuration() {
     }
 }
 
+/// What an operator hands in after a restore, and what she says of it.
+#[test]
+fn what_is_taken_in_and_kept() {
+    let home = Home::staffed();
+    let unknown = |message| Wrong {
+        exit: 1,
+        kind: "unknown",
+        message,
+    };
+    home.write_private("letter", "dear sirs\n");
+    home.write_private("empty", "");
+    std::fs::create_dir(home.path("directory")).unwrap();
+    let serial = home.serial_of("alice/phone");
+    let nothing_of = |name: &str| {
+        format!("nothing of {name} was recovered from a published list and waits for a decision")
+    };
+    for (arguments, wrong) in [
+        (
+            ["--reconcile", "letter"],
+            unknown("letter holds no publication and no CRL of this PKI"),
+        ),
+        (
+            ["--reconcile", "empty"],
+            unknown("empty holds no publication and no CRL of this PKI"),
+        ),
+        (
+            ["--reconcile", "directory"],
+            unknown("directory holds no publication and no CRL of this PKI"),
+        ),
+        (
+            ["--reconcile", "home/root/root.crt"],
+            unknown("home/root/root.crt holds no publication and no CRL of this PKI"),
+        ),
+        (["--keep", "alice"], unknown(&nothing_of("alice/phone"))),
+        (["--keep", "bob/phone"], unknown(&nothing_of("bob/phone"))),
+        (["--keep", &serial], unknown(&nothing_of(&serial))),
+        (["--keep", "eve"], unknown("there is no employee eve")),
+        (["--keep", "eve/phone"], unknown(&nothing_of("eve/phone"))),
+    ] {
+        fails(&home, &[&["publish"], &arguments[..]].concat(), wrong);
+    }
+    // And where a server is told what may be let in again.
+    let fetch = [
+        "fetch",
+        "home/public",
+        "--root",
+        "home/root/root.crt",
+        "--out",
+        "out",
+        "--confirm",
+    ];
+    for text in ["yes", "alice/phone", "0A1B", "99999999999999999999999"] {
+        let said = finish(&mut home.pki(&[&fetch[..], &[text]].concat()), b"").exits(2);
+        assert!(said.stderr.contains("--confirm"), "{said}");
+        assert!(!home.path("out").exists());
+    }
+}
+
 #[test]
 fn e_mail_addresses_outside_the_name_constraints_stay_out_of_the_certificate() {
     if !need(&["openssl"]) {
