@@ -50,6 +50,13 @@ fn restore(home: &Home, backup: &Home) {
     .ok();
 }
 
+/// Has a copy of a home publish beside itself, and not where the other one does.
+fn own_places(copy: &Home, home: &Home) {
+    let text = read(copy, "home/pki.toml");
+    let [theirs, own] = [home, copy].map(|home| home.path("").display().to_string());
+    std::fs::write(copy.home().join("pki.toml"), text.replace(&theirs, &own)).unwrap();
+}
+
 fn read(home: &Home, file: &str) -> String {
     std::fs::read_to_string(home.path(file)).unwrap()
 }
@@ -145,10 +152,7 @@ fn a_lost_certificate_is_revoked_by_name_without_a_publication_before_it() {
     ] {
         let again = copy_of(&home);
         restore(&again, &backup);
-        // The places of the copy are its own.
-        let text = read(&again, "home/pki.toml");
-        let [theirs, own] = [&home, &again].map(|home| home.path("").display().to_string());
-        std::fs::write(again.home().join("pki.toml"), text.replace(&theirs, &own)).unwrap();
+        own_places(&again, &home);
         let said = again.run(arguments);
         assert!(read(&again, "web/server/revoked.map").contains(serial), "{said}");
         assert!(!read(&again, "web/server/allowed.map").contains(serial), "{said}");
@@ -320,9 +324,7 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
         ("fetched/public/crl/bundle.pem", false),
     ] {
         let again = copy_of(&home);
-        let text = read(&again, "home/pki.toml");
-        let [theirs, own] = [&home, &again].map(|home| home.path("").display().to_string());
-        std::fs::write(again.home().join("pki.toml"), text.replace(&theirs, &own)).unwrap();
+        own_places(&again, &home);
         let before = content(&again.path("fetched"));
         let said = finish(&mut again.pki_at("+1h", &["publish", "--reconcile", source]), b"").ok();
         assert!(
