@@ -1099,9 +1099,7 @@ fn what_is_taken_in_and_kept() {
     home.write_private("empty", "");
     std::fs::create_dir(home.path("directory")).unwrap();
     let serial = home.serial_of("alice/phone");
-    let nothing_of = |name: &str| {
-        format!("nothing of {name} was recovered from a published list and waits for a decision")
-    };
+    let nothing_of = |name: &str| format!("nothing of {name} was recovered from a published list");
     for (arguments, wrong) in [
         (
             ["--reconcile", "letter"],

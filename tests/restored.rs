@@ -177,7 +177,8 @@ fn a_recovered_certificate_is_kept_by_name_or_replaced() {
     kept.run(&["publish", "--keep", "late", "-q"]);
     assert!(found(&kept, "recovered").is_empty());
     assert_eq!(kept.run(&["show", &late, "--json"]).json()["kept"], true);
-    for nothing in ["late", "alice", &late, "nobody"] {
+    kept.run(&["publish", "--keep", &late, "-q"]);
+    for nothing in ["alice", "nobody"] {
         refused(&kept, &["publish", "--keep", nothing]);
     }
     // A new one takes its place, and the old one is still to be decided on: somebody has its key.
@@ -199,8 +200,17 @@ fn lists_are_compared_by_what_they_say_and_not_by_their_number() {
     let late = issue(&home, "late", &[]);
     restore(&home, &backup);
     std::fs::rename(home.path("web"), home.path("away")).unwrap();
-    issue(&home, "eve", &[]);
-    issue(&home, "eric", &[]);
+    for employee in ["eve", "eric"] {
+        let issue = [
+            "issue",
+            employee,
+            "--out",
+            "out",
+            "--bundle-passphrase-out",
+            employee,
+        ];
+        home.run(&issue);
+    }
     std::fs::remove_dir_all(home.path("web")).unwrap();
     std::fs::rename(home.path("away"), home.path("web")).unwrap();
     let number = |place: &str| {
@@ -208,7 +218,7 @@ fn lists_are_compared_by_what_they_say_and_not_by_their_number() {
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["number"].as_u64()
     };
     assert!(number("web") < number("home"));
-    let said = home.run(&["publish", "--json"]).json();
+    let said = home.run(&["publish", "--confirm", "LEDGER", "--json"]).json();
     assert_eq!(said["recovered"], serde_json::json!([late]));
 }
 
@@ -261,7 +271,7 @@ fn who_was_offboarded_comes_back_by_no_list() {
     home.run(&["offboard", "alice", "--confirm", "alice", "-q"]);
     std::fs::remove_dir_all(home.path("web")).unwrap();
     std::fs::rename(home.path("away"), home.path("web")).unwrap();
-    home.run(&["publish", "-q"]);
+    home.run(&["publish", "--confirm", "LEDGER", "-q"]);
     assert!(read(&home, "web/server/revoked.map").contains(&tablet));
     assert!(!read(&home, "web/server/allowed.map").contains(&tablet));
 }
@@ -292,14 +302,25 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
     std::fs::remove_dir_all(home.path("web")).unwrap();
     // Later than all that was served: numbers are the Unix time at least.
     let at = |arguments: &[&str]| finish(&mut home.pki_at("+1h", arguments), b"");
-    let said = at(&["issue", "eve", "--out", "out", "--bundle-passphrase-out", "eve"]).ok();
-    assert!(
-        said.stderr
-            .contains("web/public had been published to and had no publication"),
-        "{said}"
-    );
-    assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
-    at(&["issue", "eva", "--out", "out", "--bundle-passphrase-out", "eva"]).ok();
+    // It is written, for servers need a CRL; and it is not forgotten until somebody has said what it means.
+    for employee in ["eve", "eva"] {
+        let issue = [
+            "issue",
+            employee,
+            "--out",
+            "out",
+            "--bundle-passphrase-out",
+            employee,
+        ];
+        let said = at(&issue).ok();
+        assert!(
+            said.stderr.contains("web/public had lost its publication"),
+            "{said}"
+        );
+        assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
+    }
+    let doctor = at(&["doctor"]).exits(3);
+    assert!(doctor.stdout.contains("[place-emptied]"), "{doctor}");
     assert!(read(&home, "web/server/allowed.map").contains(&alice));
     for half in ["public", "server"] {
         let before = content(&home.path(format!("fetched/{half}")));
@@ -340,12 +361,15 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
             knows_late,
             "{source}: {said}"
         );
+        assert!(found(&again, "place-emptied").is_empty(), "{source}");
         // What was handed in is read and not written.
         assert_eq!(content(&again.path("fetched")), before);
         for half in ["public", "server"] {
             let (from, to) = (format!("web/{half}"), format!("fetched/{half}"));
             let arguments = ["fetch", &from, "--root", "root.crt", "--out", &to];
-            finish(&mut again.pki_at("+1h", &arguments), b"").ok();
+            // What has only a CRL to go by knows nothing of who was accepted, and the server says so.
+            let told = if half == "server" && !knows_late { 3 } else { 0 };
+            finish(&mut again.pki_at("+1h", &arguments), b"").exits(told);
         }
     }
 }
@@ -470,4 +494,140 @@ fn a_half_that_is_this_homes_is_published_beside_one_that_is_not() {
     let alice = home.serial_of("alice/phone");
     finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
     assert!(read(&home, "web/server/revoked.map").contains(&alice));
+}
+
+/// An honest place that a reboot empties: the operator says that the ledger is the newest.
+#[test]
+fn a_place_that_lost_its_publication_is_told_until_the_operator_says_what_it_means() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    std::fs::remove_dir_all(home.path("web")).unwrap();
+    std::fs::create_dir(home.path("web")).unwrap();
+    for _ in 0..2 {
+        let said = home.run(&["publish"]);
+        assert!(said.stderr.contains("--confirm LEDGER"), "{said}");
+        assert!(home.path("web/public/crl/issuing.crl").exists());
+        assert_eq!(found(&home, "place-emptied").len(), 2);
+    }
+    home.run(&["publish", "--confirm", "LEDGER"]);
+    home.run(&["publish"]);
+    assert!(found(&home, "place-emptied").is_empty());
+    finish(&mut home.pki(&["publish", "--confirm", "ALL"]), b"").exits(2);
+}
+
+/// The public half names nobody: that it is later than the ledger is all that there is to know.
+#[test]
+fn a_public_half_that_is_later_than_the_ledger_is_told_where_no_list_names_the_devices() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = cheap();
+    home.configure_table(&format!(
+        "[[publish]]\npublic = '{}'\n",
+        home.path("web").display()
+    ));
+    home.run(&["publish", "-q"]);
+    let backup = copy_of(&home);
+    issue(&home, "bob", &[]);
+    home.run(&["revoke", "bob", "--yes", "-q"]);
+    issue(&home, "carl", &[]);
+    restore(&home, &backup);
+    let said = home.run(&["publish", "-q"]);
+    assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
+    assert_eq!(found(&home, "place-emptied").len(), 1);
+    home.run(&["publish", "--confirm", "LEDGER"]);
+    assert!(found(&home, "place-emptied").is_empty());
+}
+
+#[test]
+fn a_half_in_the_place_of_the_other_one_is_not_written_over() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let text = read(&home, "home/pki.toml");
+    let [public, server] = ["web/public", "web/server"].map(|place| home.path(place).display().to_string());
+    let swapped = text
+        .replace(&format!("public = '{public}'"), "public = 'A'")
+        .replace(&format!("server = '{server}'"), &format!("server = '{public}'"))
+        .replace("public = 'A'", &format!("public = '{server}'"));
+    std::fs::write(home.home().join("pki.toml"), &swapped).unwrap();
+    let before = content(&home.path("web"));
+    let said = finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
+    assert!(said.stderr.contains("half of a publication is there"), "{said}");
+    assert_eq!(content(&home.path("web")), before);
+    std::fs::write(home.home().join("pki.toml"), &text).unwrap();
+    home.run(&["publish"]);
+}
+
+#[test]
+fn a_publication_of_another_pki_is_not_written_over() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let (home, other) = (published(), Home::bare());
+    other.configure_table(&table(&home, "web"));
+    let before = content(&home.path("web"));
+    let said = finish(&mut other.pki(&["publish"]), b"").exits(5);
+    assert!(
+        said.stderr.contains("a CA that this home does not know"),
+        "{said}"
+    );
+    assert_eq!(content(&home.path("web")), before);
+}
+
+/// Its address, its key and its end are known again, and the key is certified to nobody.
+#[test]
+fn what_a_list_names_and_a_crl_revokes_comes_back_as_both() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    let backup = copy_of(&home);
+    let request = "openssl ecparam -name prime256v1 -genkey -noout -out k; openssl req -new -key k -subj /CN=x -out k.csr";
+    home.foreign("sh", &["-e", "-c", request]).ok();
+    let issue = |address: &str| {
+        finish(
+            &mut home.pki(&["issue", address, "--csr", "k.csr", "--out", "out"]),
+            b"",
+        )
+    };
+    issue("bob").ok();
+    // The list is away while he is revoked.
+    std::fs::rename(home.path("web/server"), home.path("away")).unwrap();
+    home.run(&["revoke", "bob", "--yes", "-q"]);
+    std::fs::remove_dir_all(home.path("web/server")).unwrap();
+    std::fs::rename(home.path("away"), home.path("web/server")).unwrap();
+    restore(&home, &backup);
+    home.run(&["publish", "-q"]);
+    let listed = home.run(&["list", "--employee", "bob", "--json"]).json();
+    assert_eq!(listed["devices"][0]["status"], "revoked", "{listed}");
+    issue("carl").exits(1);
+    assert!(found(&home, "recovered").is_empty());
+}
+
+/// Half a copy of what a server has looks like a whole one that knows nothing.
+#[test]
+fn a_copy_that_is_not_whole_is_refused() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    let home = published();
+    for (half, file) in [
+        ("server", "devices.json"),
+        ("server", "revoked.map"),
+        ("public", "crl/issuing.crl"),
+    ] {
+        for damage in ["rm", "truncate -s 1"] {
+            let script = format!("rm -rf copy; cp -a web/{half} copy; {damage} copy/{file}");
+            home.foreign("sh", &["-e", "-c", &script]).ok();
+            let said = refused(&home, &["publish", "--reconcile", "copy"]);
+            assert!(
+                said.stderr.contains(&format!("copy/{file} is missing there")),
+                "{said}"
+            );
+        }
+    }
 }

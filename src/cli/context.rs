@@ -321,12 +321,13 @@ impl Context {
         self.tell_recovered(&recovered);
         for place in &published.emptied {
             self.ui.warn(format!(
-                "{place} had been published to and had no publication of this home any more: it has what the ledger knows"
+                "{place} had lost its publication, or had a later one, and has what the ledger knows now: less than was published, if this home was \
+                 restored from a backup"
             ));
         }
         if !published.emptied.is_empty() {
             self.ui.hint(
-                "if the home was restored from a backup, run `pki publish --reconcile DIR` with what a server has fetched: it may know more",
+                "if it was, run `pki publish --reconcile DIR`, with the half `server` that a server has fetched; if it was not, `pki publish --confirm LEDGER`",
             );
         }
         if let Some(number) = published.pins {

@@ -122,6 +122,9 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         TargetError::UnknownPins => {
             "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from that place; then run `pki publish`"
         }
+        TargetError::OtherHalf { .. } => {
+            "exchange `public` and `server` in pki.toml if they are the wrong way round; only if this is meant, remove that place's manifest.jws; then run `pki publish`"
+        }
         TargetError::OtherCa(_) => {
             "find out which home has the CA that publishes there, and let one of them alone publish there; only if this one is meant, remove that place's manifest.jws; then run `pki publish`"
         }
@@ -199,6 +202,7 @@ impl From<OperateError> for Failure {
                  `pki publish --keep {address}` lets it stay until it ends"
             )),
             E::NothingRecovered(_) => refused("unknown").hint("`pki doctor` lists what was recovered and waits for a decision"),
+            E::TornSource(_) => refused("publication").hint("copy all of it anew, and repeat"),
             E::NothingToReconcile(_) => refused("unknown").hint(
                 "give what a server has fetched (the --out of `pki fetch`), a directory of a [[publish]], or a CRL of this PKI",
             ),
@@ -433,10 +437,10 @@ impl From<FetchError> for Failure {
                         )
                     }
                     Unfit::Unrevoked { serial, number, more } => {
-                        let confirm = if more == 0 { serial.to_string() } else { number.to_string() };
+                        let all = if more == 0 { String::new() } else { format!(", or --confirm {number} for all of them") };
                         failure.hint(format!(
-                            "bring what this machine has in place to where the CA is, and run `pki publish --reconcile DIR` with it there; only if that \
-                             is meant to be let in again, repeat with --confirm {confirm}"
+                            "bring what this machine has in place, the half `server` above all, to where the CA is, and run `pki publish --reconcile DIR` \
+                             with it there; only if that is meant to be let in again, repeat with --confirm {serial}{all}"
                         ))
                     }
                     Unfit::Statement(_)

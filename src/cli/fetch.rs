@@ -201,7 +201,9 @@ fn confirmation(text: &str) -> Result<Confirmation, String> {
     if let Ok(number) = text.parse::<u64>() {
         return Ok(Confirmation::Publication(number));
     }
-    let serial = text.parse().map_err(|why: InvalidSerial| why.to_string())?;
+    let serial = text
+        .parse()
+        .map_err(|why: InvalidSerial| format!("{why}, nor the number of a publication"))?;
     Ok(Confirmation::Certificate(serial))
 }
 
@@ -217,6 +219,19 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
         ));
         ui.hint(
             "it comes from version 0.1 of pki, which does not say that: update pki where it is published",
+        );
+    }
+    if let Some(first) = unproven.lost.first() {
+        let more = match unproven.lost.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        ui.warn(format!(
+            "{first}{more} was accepted by what was in place, has not ended, and is neither accepted nor revoked any more: the home has lost it"
+        ));
+        ui.hint(
+            "nobody can revoke it by name: `pki publish --reconcile DIR` on the CA's machine, with the version before, which lies beside this one until \
+             the next change (.NAME.pki-fetch), takes it in",
         );
     }
     for file in &unproven.unread {

@@ -24,18 +24,19 @@ Examples:
   pki publish --no-input --unlock --passphrase-file /etc/pki/passphrase     from a timer, or in a crontab:
   17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase pki publish --no-input --unlock -q
   pki publish /etc/nginx/pki/public                                nowhere else
-  pki publish --reconcile /mnt/api-server/pki/public               after a restore: what a server has fetched knows more
+  pki publish --reconcile /mnt/api-server/pki/server               after a restore: what a server has fetched knows more
   pki publish --keep alice/phone                                   what was recovered so is hers
   pki publish --dry-run                                            what would be written?")]
 pub struct Args {
     /// Only this directory or s3:// place of a [[publish]], beside the home's own [default: all of them]
     #[arg(value_name = "TARGET")]
     target: Option<PathBuf>,
-    /// Take in first what is there and the ledger has lost: what a server has fetched, or a CRL (after a restore from a backup)
+    /// Take in first what is there and the ledger has lost (after a restore from a backup): the half `server` that a server has fetched; the
+    /// half `public` or a CRL say only who is revoked
     #[arg(long, value_name = "DIR|FILE")]
     reconcile: Vec<PathBuf>,
     /// A recovered certificate is to stay: EMPLOYEE/DEVICE or its serial number
-    #[arg(long, value_name = "ADDRESS|SERIAL")]
+    #[arg(long, value_name = "ADDRESS|SERIAL", conflicts_with_all = ["reconcile", "dry_run"])]
     keep: Vec<Named>,
     /// Say whether something would be published, and do nothing
     #[arg(long)]
@@ -43,9 +44,10 @@ pub struct Args {
     /// Open the issuing key also where nothing is to be signed: a wrong passphrase is found by the timer's first run, not weeks later
     #[arg(long)]
     unlock: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    /// Go on although the clock stands before the last event or far after it (CLOCK); the ledger is the newest that there is, whatever a
+    /// place has lost or knows beyond it (LEDGER)
     #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    confirm: Vec<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -78,11 +80,17 @@ impl fmt::Display for Report {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk()?;
-    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let (ledger, others): (Vec<&String>, Vec<&String>) =
+        args.confirm.iter().partition(|name| *name == "LEDGER");
+    let mut policy = ClockPolicy::Strict;
+    for name in others {
+        policy = clock_policy(Some(name))?;
+    }
     let scope = || -> Result<Scope<'_>, Failure> {
         Ok(Scope {
             only: args.target.as_deref(),
             sources: Sources::read(&desk.home, args.reconcile.iter().map(PathBuf::as_path))?,
+            is_current: !ledger.is_empty(),
         })
     };
     if args.dry_run {
@@ -103,6 +111,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     keep(&args.keep, context, &desk, &mut policy)?;
+    if scope()?.sources.name_no_devices() {
+        ui.warn("what was handed in says who is revoked, and names no device that servers accept");
+        ui.hint("hand in the half `server` that a server has fetched, too");
+    }
     let unlocked = if args.unlock {
         let keyring = args.issuing.unlock_all(&desk.home, ui)?;
         ui.say("the issuing key opens");

@@ -226,6 +226,15 @@ fn revoke_server(
     let (mut exit, mut published) = (Exit::Done, false);
     if let Some(since) = since {
         ui.say(format!("{label} was revoked already, on {since}"));
+        // An earlier command may have been cut off between recording and publishing.
+        let is_behind = !operate::owed_commands(&desk.home).is_empty()
+            || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty();
+        if is_behind && !args.common.no_publish {
+            let keyring = args.common.issuing.unlock_all(&desk.home, ui)?;
+            let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
+            exit = context.publish_change(&mut session, keyring.keys())?;
+            published = exit == Exit::Done;
+        }
     } else {
         ui.confirm(&format!("Revoke {label} ({})?", args.reason))?;
         let keyring = if args.common.no_publish {

@@ -2,6 +2,7 @@
 //!
 //! stdout carries what was asked for, stderr what happened, and the terminal prompts and generated passphrases and nothing else.
 
+use std::cell::Cell;
 use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -51,6 +52,8 @@ pub struct Ui {
     pub program: String,
     color: bool,
     terminal: Option<File>,
+    /// Whether the last thing that was said is a warning: what belongs to it is told with it, also where only warnings are.
+    warned: Cell<bool>,
 }
 
 impl Ui {
@@ -79,6 +82,7 @@ impl Ui {
             program: "pki".into(),
             color,
             terminal,
+            warned: Cell::new(false),
         }
     }
 
@@ -94,9 +98,15 @@ impl Ui {
 
     /// What happened.
     pub fn say(&self, text: impl Display) {
+        self.warned.set(false);
         if !self.quiet {
             self.error_line("", &text);
         }
+    }
+
+    /// Whether what belongs to the last thing that was said is told.
+    fn tells_more(&self) -> bool {
+        !self.quiet || self.warned.get()
     }
 
     /// A step, for `-v`.
@@ -108,19 +118,20 @@ impl Ui {
 
     /// What should be looked at.
     pub fn warn(&self, text: impl Display) {
+        self.warned.set(true);
         self.error_line(&self.paint("33", "warning: "), &text);
     }
 
     /// What to do next.
     pub fn hint(&self, text: impl Display) {
-        if !self.quiet {
+        if self.tells_more() {
             self.arrow(&text);
         }
     }
 
     /// Lines that belong to what was just said.
     pub fn more(&self, text: impl Display) {
-        if !self.quiet {
+        if self.tells_more() {
             message(&format!("     {text}"), INDENT);
         }
     }

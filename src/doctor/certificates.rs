@@ -2,7 +2,7 @@
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};
-use crate::model::{Span, Status, Time};
+use crate::model::{KnownBy, Span, Status, Time};
 use crate::operate::is_undecided;
 use crate::store::Store;
 
@@ -38,7 +38,10 @@ pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {
                 ),
                 format!("pki issue {}", record.address),
             )),
-            Status::Valid if record.validity.not_after - now < DEVICE => {
+            // One that was recovered from a list cannot be renewed: what is to be done about it is told above.
+            Status::Valid
+                if record.validity.not_after - now < DEVICE && record.known_by == KnownBy::Issuance =>
+            {
                 ending.push(record.address.to_string())
             }
             Status::Valid | Status::Superseded | Status::Revoked | Status::Expired => {}

@@ -19,7 +19,18 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "other-ca",
             Severity::Error,
             format!("{place} is not published to: {error}"),
-            "find out which home has the CA that publishes there, and let one of the two alone publish there",
+            "look at pki.toml, and at which home publishes there: let one of them alone do so",
+        )
+    }));
+    findings.extend(operate::emptied_places(&session.desk.home).into_iter().map(|place| {
+        Finding::new(
+            "place-emptied",
+            Severity::Warning,
+            format!(
+                "{place} had lost its publication, or had one later than the ledger, when it was written last: if this home was restored from a \
+                 backup, it knows less than was published"
+            ),
+            "pki publish --reconcile DIR with what a server has fetched; if the home is no older one, pki publish --confirm LEDGER",
         )
     }));
     findings.extend(operate::owed_commands(&session.desk.home).iter().map(|owed| {

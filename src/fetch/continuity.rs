@@ -6,11 +6,17 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
+use data_encoding::HEXLOWER;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
 use super::content::Fault;
 use super::error::{Unfit, local};
 use super::place::Version;
+use super::terms::SLACK;
+use crate::disk::DiskError;
 use crate::model::{Serial, Time};
-use crate::publish::{Area, LONGEST_CRL, Manifest, Statement, revoked_serial};
+use crate::publish::{Area, LONGEST_CRL, LONGEST_MANIFEST, Manifest, Statement, revoked_serial};
 use crate::x509::Certificate;
 use crate::x509::crl::Crl;
 
@@ -25,13 +31,57 @@ pub enum Confirmation {
 
 /// A publication that is to take the place of another one.
 pub(super) struct Succession<'a> {
-    pub old: &'a Version,
+    pub old: &'a Predecessors,
     pub new: &'a Version,
     pub manifest: &'a Manifest,
     pub statement: &'a Statement,
     pub root: &'a Certificate,
     pub confirmed: &'a [Confirmation],
     pub now: Time,
+}
+
+/// The versions that were put in place before, the last one first, each with what its signed manifest lists: only a file that is what it was
+/// then says what was revoked.
+#[derive(Default)]
+pub(super) struct Predecessors(Vec<(Version, Manifest)>);
+
+/// A file of theirs.
+enum Before {
+    /// There was none of that name.
+    Absent,
+    /// As it was.
+    Octets(Vec<u8>),
+    /// It is missing or damaged in each.
+    Unread,
+}
+
+impl Predecessors {
+    /// Takes in a version, where its manifest is one by `root`.
+    pub(super) fn push(&mut self, version: Version, root: &Certificate, now: Time) -> Result<(), DiskError> {
+        let Some(file) = version.file(Manifest::JWS)? else {
+            return Ok(());
+        };
+        let mut jws = Vec::new();
+        let read = file.take(LONGEST_MANIFEST).read_to_end(&mut jws);
+        read.map_err(local(&version.path(Manifest::JWS)))?;
+        let statement = Statement::verify(Manifest::TYPE, &jws, root, now).ok();
+        let manifest = statement.and_then(|statement| serde_json::from_slice(statement.payload()).ok());
+        self.0.extend(manifest.map(|manifest| (version, manifest)));
+        Ok(())
+    }
+
+    fn file(&self, path: &str) -> Result<Before, Fault> {
+        for (version, manifest) in &self.0 {
+            let Some(listed) = manifest.files.get(path) else {
+                return Ok(Before::Absent);
+            };
+            let is_it = |octets: &Vec<u8>| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256;
+            if let Some(octets) = read(version, path)?.filter(is_it) {
+                return Ok(Before::Octets(octets));
+            }
+        }
+        Ok(Before::Unread)
+    }
 }
 
 /// What a comparison could not tell.
@@ -41,6 +91,9 @@ pub struct Unproven {
     pub left: BTreeSet<Serial>,
     /// Files in place that could not be read, and may have revoked more.
     pub unread: Vec<String>,
+    /// Certificates that what is in place accepts, and that are neither accepted nor revoked any more before they have ended: the home has
+    /// lost them, and nobody can revoke them by name.
+    pub lost: BTreeSet<Serial>,
 }
 
 impl Succession<'_> {
@@ -65,17 +118,22 @@ impl Succession<'_> {
     }
 
     fn crls(&self, unproven: &mut Unproven) -> Result<(), Fault> {
-        let servers = self.read(self.new, "ca/servers.der")?;
+        let servers = read(self.new, "ca/servers.der")?;
         let servers = servers.and_then(|der| Certificate::from_der(&der).ok());
         for (path, issuer) in [
             ("crl/root.crl", Some(self.root)),
             ("crl/issuing.crl", Some(self.statement.signer())),
             ("crl/servers.crl", servers.as_ref()),
         ] {
-            let Some(old) = self.read(self.old, path)? else {
-                continue;
+            let old = match self.old.file(path)? {
+                Before::Octets(old) => old,
+                Before::Absent => continue,
+                Before::Unread => {
+                    unproven.unread.push(path.to_owned());
+                    continue;
+                }
             };
-            let new = self.read(self.new, path)?;
+            let new = read(self.new, path)?;
             if new.as_ref() == Some(&old) {
                 continue;
             }
@@ -91,15 +149,30 @@ impl Succession<'_> {
 
     fn lists(&self, unproven: &mut Unproven) -> Result<(), Fault> {
         const REVOKED: &str = "revoked.map";
-        let Some(old) = self.read(self.old, REVOKED)? else {
+        const DEVICES: &str = "devices.json";
+        let Before::Octets(old) = self.old.file(REVOKED)? else {
             unproven.unread.push(REVOKED.to_owned());
             return Ok(());
         };
-        let new = self.read(self.new, REVOKED)?.unwrap_or_default();
-        if old != new {
-            let [revoked, still] = [old, new].map(|map| serials(&map, revoked_serial));
+        let new = read(self.new, REVOKED)?.unwrap_or_default();
+        let is_same = old == new;
+        let [revoked, still] = [old, new].map(|map| serials(&map, revoked_serial));
+        let before = match self.old.file(DEVICES)? {
+            Before::Octets(list) => accepted_until(&list),
+            Before::Absent | Before::Unread => {
+                unproven.unread.push(DEVICES.to_owned());
+                HashMap::new()
+            }
+        };
+        let now = accepted_until(&read(self.new, DEVICES)?.unwrap_or_default());
+        let has_ended = |end: Time| end < self.now + SLACK;
+        let lost = before.iter().filter(|(serial, end)| {
+            !has_ended(**end) && !now.contains_key(serial) && !still.contains(serial)
+        });
+        unproven.lost = lost.map(|(serial, _)| *serial).collect();
+        if !is_same {
             self.demand_ended(REVOKED, &revoked, &still, unproven)?;
-            let allowed = self.read(self.new, "allowed.map")?.unwrap_or_default();
+            let allowed = read(self.new, "allowed.map")?.unwrap_or_default();
             let allowed = serials(&allowed, |line| line.split_once(' ')?.0.parse().ok());
             // Whatever a manifest says of its end.
             let back: BTreeSet<Serial> = revoked.intersection(&allowed).copied().collect();
@@ -145,16 +218,16 @@ impl Succession<'_> {
             )),
         }
     }
+}
 
-    fn read(&self, version: &Version, path: &str) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(file) = version.file(path)? else {
-            return Ok(None);
-        };
-        let mut octets = Vec::new();
-        let read = file.take(LONGEST_CRL * 4).read_to_end(&mut octets);
-        read.map_err(local(&version.path(path)))?;
-        Ok(Some(octets))
-    }
+fn read(version: &Version, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let Some(file) = version.file(path)? else {
+        return Ok(None);
+    };
+    let mut octets = Vec::new();
+    let read = file.take(LONGEST_CRL * 4).read_to_end(&mut octets);
+    read.map_err(local(&version.path(path)))?;
+    Ok(Some(octets))
 }
 
 /// The serial numbers on a CRL; none at all where it is another CA's, which nobody is certified by any more. Nothing where it cannot be read.
@@ -166,6 +239,24 @@ fn entries(der: &[u8], issuer: Option<&Certificate>) -> Option<HashSet<Serial>> 
     crl.entries()
         .map(|entry| entry.ok().map(|entry| entry.serial))
         .collect()
+}
+
+/// The certificates in a `devices.json`, each with its last second.
+fn accepted_until(list: &[u8]) -> HashMap<Serial, Time> {
+    #[derive(Deserialize)]
+    struct Devices {
+        devices: Vec<Device>,
+    }
+    #[derive(Deserialize)]
+    struct Device {
+        serial: Serial,
+        not_after: Time,
+    }
+    let devices = serde_json::from_slice::<Devices>(list).map_or(Vec::new(), |list| list.devices);
+    let until = devices
+        .into_iter()
+        .map(|device| (device.serial, device.not_after));
+    until.collect()
 }
 
 /// The serial numbers in a list, one in a line.

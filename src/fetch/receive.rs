@@ -168,19 +168,21 @@ impl Run<'_> {
         let content = content::examine(&examination);
         let named = |fault: Fault| fault.named(|path| self.order.source.file(path));
         let content = content.map_err(named)?;
-        let unproven = match self.standing()? {
-            Some(old) => Succession {
-                old: &old,
+        // The same once more takes nothing back.
+        let seen = self.state.as_ref().map(|state| state.manifest.number);
+        let unproven = if seen.is_none_or(|seen| seen == manifest.number) {
+            Unproven::default()
+        } else {
+            let succession = Succession {
+                old: &self.predecessors()?,
                 new: version,
                 manifest,
                 statement,
                 root: &self.root,
                 confirmed: self.order.confirmed,
                 now: self.order.now,
-            }
-            .examine()
-            .map_err(named)?,
-            None => Unproven::default(),
+            };
+            succession.examine().map_err(named)?
         };
         version.sync()?;
         Ok(Received {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use super::continuity::Predecessors;
 use super::ends;
 use super::error::{Attempt, FetchError, Unfit};
 use super::order::{Command, Fetched, Order, Stopped};
@@ -281,12 +282,18 @@ impl Run<'_> {
             .is_ok_and(|current| current.as_ref() == Some(&state.directory))
     }
 
-    /// The version that was put in place last, also where the link to it is gone.
-    pub(super) fn standing(&self) -> Result<Option<Version>, FetchError> {
-        match &self.state {
-            Some(state) => Ok(self.place.version(&state.directory)?),
-            None => Ok(None),
+    /// The versions that were put in place before, also where the link to them is gone.
+    pub(super) fn predecessors(&self) -> Result<Predecessors, FetchError> {
+        let state = self.state.as_ref();
+        let last = state.map(|state| &state.directory);
+        let previous = state.and_then(|state| state.previous.as_ref());
+        let mut predecessors = Predecessors::default();
+        for name in last.into_iter().chain(previous) {
+            if let Some(version) = self.place.version(name)? {
+                predecessors.push(version, &self.root, self.order.now)?;
+            }
         }
+        Ok(predecessors)
     }
 
     fn sweep(&self, current: Option<&str>) -> Result<(), FetchError> {

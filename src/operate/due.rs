@@ -99,38 +99,33 @@ pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Str
     let mut published = published_crls(home, &places)?;
     published.extend(sources.crls);
     let unknown = Unknown::find(session, &published, &places)?;
+    let mut reasons = lost(&unknown);
+    let mut and = |reason: &str| {
+        reasons.push(reason.to_owned());
+        std::mem::take(&mut reasons)
+    };
     let seen = look(session, &places, &failed, published)?;
     let Some(devices) = seen.devices else {
-        return Ok(vec!["a new CRL is due".into()]);
+        return Ok(and("a new CRL is due"));
     };
     let servers = match seen.servers {
         Servers::Absent => None,
         Servers::Current(part) => Some(part),
-        Servers::Due(_) => return Ok(vec!["a new CRL of the servers' CA is due".into()]),
+        Servers::Due(_) => return Ok(and("a new CRL of the servers' CA is due")),
     };
     let pins = match seen.pins {
         Standing::None => None,
         Standing::Stands(statement) => Some(statement),
-        Standing::Due => return Ok(vec!["new pin sets are due".into()]),
+        Standing::Due => return Ok(and("new pin sets are due")),
     };
     let losers = seen.standing_pins.losers(session, pins.as_ref())?;
     let published_pins = seen.standing_pins.number();
     let material = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
     let publication = Publication::build(material, &[])?;
-    let mut reasons: Vec<String> = unknown
-        .certificates
-        .iter()
-        .map(|told| {
-            format!(
-                "it tells servers to accept {} of {}, which the ledger does not know: the ledger is the older one",
-                told.serial, told.address
-            )
-        })
-        .collect();
     // Where another CA publishes, this home has nothing to bring up to date.
     let failed = failed
         .iter()
-        .filter(|(_, error)| !matches!(error, TargetError::OtherCa(_)));
+        .filter(|(_, error)| !matches!(error, TargetError::OtherCa(_) | TargetError::OtherHalf { .. }));
     reasons.extend(failed.map(|(place, error)| format!("{place}: {error}")));
     for place in places.iter().filter(|place| place.role != Role::Source) {
         if !place.is_staging() && losers.contains(&place.to.path) {
@@ -176,6 +171,23 @@ pub(super) fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateErro
 pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
     let (places, failed) = destinations(&session.desk.home)?;
     StandingPins::read(&places, &failed)?.are_ahead(session)
+}
+
+/// What was published and the ledger does not know, in words.
+fn lost(unknown: &Unknown) -> Vec<String> {
+    let accepted = unknown.certificates.iter().map(|told| {
+        format!(
+            "it tells servers to accept {} of {}, which the ledger does not know: the ledger is the older one",
+            told.serial, told.address
+        )
+    });
+    let revoked = match unknown.revocations.len() {
+        0 => None,
+        count => Some(format!(
+            "it revokes {count} that the ledger does not know as revoked: the ledger is the older one"
+        )),
+    };
+    revoked.into_iter().chain(accepted).collect()
 }
 
 /// The places where another CA of the root has published, each with who that is.

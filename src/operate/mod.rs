@@ -42,7 +42,7 @@ pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
-pub use owed::{Following, owed_commands, owed_files, settle};
+pub use owed::{Following, emptied_places, owed_commands, owed_files, settle};
 pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
 pub use publication::{Keys, Published, Refresh, Scope, refresh, refresh_within};
@@ -170,11 +170,14 @@ pub enum OperateError {
     )]
     NotIssuedHere(Address),
     /// Nothing of that name was recovered from a list.
-    #[error("nothing of {0} was recovered from a published list and waits for a decision")]
+    #[error("nothing of {0} was recovered from a published list")]
     NothingRecovered(Whom),
     /// The operator handed in something that is none of this PKI's publications.
     #[error("{0} holds no publication and no CRL of this PKI")]
     NothingToReconcile(Shown),
+    /// What the operator handed in is not whole.
+    #[error("{0} is missing there, or not what the signed manifest says: the copy is not whole")]
+    TornSource(Shown),
     /// There is no such employee.
     #[error("there is no employee {0}")]
     NoEmployee(Employee),

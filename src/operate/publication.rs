@@ -98,6 +98,8 @@ pub struct Scope<'a> {
     pub only: Option<&'a Path>,
     /// What the operator hands in to be taken in.
     pub sources: Sources,
+    /// Whether the operator says that places which have lost their publication do not mean that the home is from an older backup.
+    pub is_current: bool,
 }
 
 /// As [`refresh`], within a scope. What stands in the places that are not written is looked at all the same: a number that is published
@@ -111,7 +113,11 @@ pub fn refresh_within(
     scope: Scope<'_>,
 ) -> Result<Refresh, OperateError> {
     let Keys { issuing, servers } = keys;
-    let Scope { only, sources } = scope;
+    let Scope {
+        only,
+        sources,
+        is_current,
+    } = scope;
     if let Some(only) = only {
         demand_target(session.desk.home.config(), only)?;
     }
@@ -122,12 +128,17 @@ pub fn refresh_within(
     let (mut places, mut failed) = own_places(home)?;
     let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
     let numbers = session.store.last_publication()?;
-    let emptied = emptied(&places, &numbers.targets);
+    let mut owed = Owed::by(home);
+    let is_settled = is_current || !sources.is_empty();
+    let mut emptied = emptied(&places, &numbers.targets);
+    emptied.retain(|place| is_meant(place));
+    emptied.extend(unexplained(&places, &numbers));
+    owed.note_emptied(home, emptied, is_settled)?;
     places.extend(sources.places);
     let mut published = published_crls(home, &places)?;
     published.extend(sources.crls);
     let unknown = Unknown::find(session, &published, &places)?;
-    let (adopted, recovered) = (unknown.revocations.len(), unknown.certificates.clone());
+    let (adopted, recovered) = (unknown.revocations.len(), unknown.accepted());
     let facts = unknown.facts(session)?;
     // What is taken in changes the lists, and so needs a signature.
     if issuing.is_none() && !facts.is_empty() {
@@ -139,12 +150,14 @@ pub fn refresh_within(
     let mut done = Published {
         adopted,
         recovered,
-        emptied,
+        emptied: owed.emptied(),
         failed,
         pins_ahead: seen.standing_pins.are_ahead(session)?,
         ..Published::default()
     };
 
+    let of_devices = seen.remembered.of_issuing(home.chain().issuing());
+    let previous = of_devices.standing.map(|terms| terms.this_update);
     let mut devices = match (seen.devices, issuing) {
         (Some(current), _) => current,
         (None, None) => return Ok(Refresh::NeedsKey),
@@ -192,7 +205,7 @@ pub fn refresh_within(
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());
     done.root_crl_end = Some(publication.root_crl_end());
-    done.owed = Owed::by(home);
+    done.owed = owed;
     let mut numbers = numbers;
     for area in [Area::Server, Area::Public] {
         let places: Vec<&Place> = places
@@ -206,7 +219,7 @@ pub fn refresh_within(
             &publication,
             area,
             &places,
-            &mut numbers,
+            (&mut numbers, previous),
             issuing,
             &mut done,
         )? {
@@ -255,13 +268,11 @@ pub(super) fn own_places(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Opera
 }
 
 /// The places among those that were published to where no manifest of ours is left.
-fn emptied(places: &[Place], published: &[String]) -> Vec<Shown> {
+fn emptied(places: &[Place], published: &[String]) -> Vec<PathBuf> {
     let was_published = |place: &&Place| published.contains(&place.to.path.display().to_string());
     let targets = places.iter().filter(|place| place.role == Role::Target);
-    let empty = targets
-        .filter(was_published)
-        .filter(|place| matches!(place.to.statement(), Ok(None)));
-    empty.map(|place| Shown(place.to.path.clone())).collect()
+    let empty = targets.filter(was_published).filter(|place| place.to.is_bare());
+    empty.map(|place| place.to.path.clone()).collect()
 }
 
 fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> {
@@ -281,11 +292,33 @@ enum Key {
     Missing,
 }
 
+/// The public halves that are later than all that this home knows, where no servers' half names the certificates that were issued since:
+/// nobody can tell whether there are any.
+fn unexplained(places: &[Place], numbers: &LastPublication) -> Vec<PathBuf> {
+    let number = |place: &Place| place.to.manifest().ok().flatten().map(|manifest| manifest.number);
+    let of = |role: Role, area: Area| {
+        places
+            .iter()
+            .filter(move |place| place.role == role && place.to.area == area)
+    };
+    if of(Role::Target, Area::Server).any(|place| number(place).is_some()) {
+        return Vec::new();
+    }
+    // A publication that a kill has cut off is in the home's own half, too.
+    let own = of(Role::Staging, Area::Public).filter_map(number).max();
+    let known = own.max(Some(numbers.public));
+    of(Role::Target, Area::Public)
+        .filter(|place| number(place) > known)
+        .map(|place| place.to.path.clone())
+        .collect()
+}
+
 /// The certificates that may have left a CRL for having ended: those of the last 400 days, and never more than a manifest has room for.
-fn ended(session: &Session<'_>) -> Result<Vec<Ended>, OperateError> {
+fn ended(session: &Session<'_>, previous: Option<Time>) -> Result<Vec<Ended>, OperateError> {
     /// Who has fetched nothing for so long has let nobody in for a year: a CRL is good for some weeks.
     const KEPT: Span = Span::days(400);
-    let since = session.now - KEPT;
+    // Counted from the CRL that stood: after a long rest entries leave that ended long ago.
+    let since = previous.unwrap_or(session.now).min(session.now) - KEPT;
     let mut ended = session.store.revoked_and_ended(since, session.now)?;
     ended.sort_unstable_by_key(|(serial, not_after)| (std::cmp::Reverse(*not_after), *serial));
     ended.truncate(Ended::ROOM);
@@ -301,7 +334,7 @@ fn publish_area(
     publication: &Publication,
     area: Area,
     places: &[&Place],
-    numbers: &mut LastPublication,
+    (numbers, previous): (&mut LastPublication, Option<Time>),
     issuing: Option<&Issuing>,
     done: &mut Published,
 ) -> Result<Key, OperateError> {
@@ -354,7 +387,7 @@ fn publish_area(
                 number: *last,
                 made: session.now,
                 valid_until: publication.valid_until(),
-                ended: Some(ended(session)?),
+                ended: Some(ended(session, previous)?),
                 files: Manifest::list(files),
             };
             let text = manifest.text();

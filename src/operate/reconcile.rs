@@ -62,17 +62,14 @@ impl Unknown {
             told_of.extend(lists.accepted);
         }
         let mut certificates = Vec::new();
-        let mut superseded = HashSet::new();
+        let (mut superseded, mut named) = (HashSet::new(), HashSet::new());
         for told in told_of {
             if told.status == Status::Superseded {
                 superseded.insert(told.serial);
             }
-            let store = &session.store;
-            if told.not_after >= session.now
-                && store.record(&told.serial)?.is_none()
-                && store.revocation(&told.serial)?.is_none()
-                && seen.insert(told.serial)
-            {
+            // Whatever its end: this clock may be wrong. The canaries of `pki check` end within the hour.
+            let is_over = told.address.is_reserved() && told.not_after < session.now;
+            if !is_over && session.store.record(&told.serial)?.is_none() && named.insert(told.serial) {
                 certificates.push(told);
             }
         }
@@ -83,12 +80,23 @@ impl Unknown {
         })
     }
 
+    /// The certificates that come back as ones that servers accept: not those that are revoked as well.
+    pub fn accepted(&self) -> Vec<Told> {
+        let revoked: HashSet<Serial> = self.revocations.iter().filter_map(revoked).collect();
+        let accepted = self
+            .certificates
+            .iter()
+            .filter(|told| !revoked.contains(&told.serial));
+        accepted.cloned().collect()
+    }
+
     /// The events that take it in. Nobody gets back in by it: what a person had who is offboarded is revoked with her.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn facts(self, session: &Session<'_>) -> Result<Vec<Fact>, OperateError> {
-        let mut facts = self.revocations;
+        let mut facts = Vec::new();
+        let revoked: HashSet<Serial> = self.revocations.iter().filter_map(revoked).collect();
         for told in self.certificates {
             // What the device has here is older where that list says so, and was issued since the restore where it does not.
             let (older, newer): (Vec<Record>, Vec<Record>) = session
@@ -98,8 +106,10 @@ impl Unknown {
                 .filter(|record| record.status(session.now) == Status::Valid)
                 .partition(|record| self.superseded.contains(&record.serial));
             let is_valid = told.status == Status::Valid && newer.is_empty();
+            let is_revoked =
+                revoked.contains(&told.serial) || session.store.revocation(&told.serial)?.is_some();
             let is_offboarded = session.store.offboarded(&told.address.employee)?.is_some();
-            let revoked = is_offboarded.then(|| Fact::Revoked {
+            let left = (is_offboarded && !is_revoked).then(|| Fact::Revoked {
                 serial: told.serial,
                 address: Some(told.address.clone()),
                 reason: Reason::Left,
@@ -118,8 +128,10 @@ impl Unknown {
                 certificate_sha256: told.certificate_sha256,
                 address: told.address,
             }));
-            facts.extend(revoked);
+            facts.extend(left);
         }
+        // What is known by name now is revoked by its name.
+        facts.extend(self.revocations);
         Ok(facts)
     }
 }
@@ -133,12 +145,10 @@ pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
     let (mut places, _) = destinations(&session.desk.home)?;
     places.retain(|place| place.to.spot().is_some());
     let mut unknown = Unknown::find(session, &[], &places)?;
-    // What is revoked is known by its serial number, and waits for the publication.
-    unknown.revocations.clear();
-    let certificates = unknown.certificates.clone();
-    let facts = unknown.facts(session)?;
+    let accepted = unknown.accepted();
+    let facts = std::mem::take(&mut unknown).facts(session)?;
     session.commit(facts)?;
-    Ok(certificates)
+    Ok(accepted)
 }
 
 /// Notes that recovered certificates are to stay: a device's, or exactly one. Returns those that it was said of.
@@ -151,11 +161,13 @@ pub fn keep(session: &mut Session<'_>, whom: &super::Whom) -> Result<Vec<Record>
         super::Whom::Certificate(serial) => session.store.record(serial)?.into_iter().collect(),
     };
     let now = session.now;
-    records.retain(|record| is_undecided(record) && record.status(now).accepted());
+    records.retain(|record| record.known_by != KnownBy::Issuance && record.status(now).accepted());
     if records.is_empty() {
         return Err(OperateError::NothingRecovered(whom.clone()));
     }
-    let kept = records.iter().map(|record| Fact::Kept {
+    // Said twice it holds as well.
+    let undecided = records.iter().filter(|record| is_undecided(record));
+    let kept = undecided.map(|record| Fact::Kept {
         serial: record.serial,
     });
     session.commit(kept.collect())?;
@@ -178,6 +190,16 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Whether nothing was handed in.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.crls.is_empty()
+    }
+
+    /// Whether none of it is a servers' half, which alone names the certificates that servers accept.
+    pub fn name_no_devices(&self) -> bool {
+        !self.is_empty() && self.places.iter().all(|place| place.to.area != Area::Server)
+    }
+
     /// Reads what is at each path: a CRL, one half of a publication, or a directory with both.
     ///
     /// # Errors
@@ -209,6 +231,9 @@ impl Sources {
                 let location = Location::Directory(directory);
                 let to = Destination::open(area, &location, &Access::default(), None, home.chain())?;
                 if to.manifest()?.is_some_and(|manifest| manifest.area == area) {
+                    if let Some(file) = to.torn()? {
+                        return Err(OperateError::TornSource(Shown(path.join(file))));
+                    }
                     found = true;
                     self.places.push(Place {
                         to,

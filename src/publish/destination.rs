@@ -19,7 +19,6 @@ use super::stray::Stray;
 use crate::authority::Chain;
 use crate::disk::{self, DiskError, Spot};
 use crate::key::PublicKey;
-use crate::x509::Certificate;
 
 /// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.
 pub type BothForms = (Vec<u8>, Vec<u8>);
@@ -43,8 +42,6 @@ pub struct Destination {
     pub path: PathBuf,
     /// Whose signature its manifest bears.
     signer: PublicKey,
-    /// Who vouches for the signer, and for a successor.
-    root: Certificate,
     place: Place,
     /// The last signed manifest that was verified: verifying takes longer than reading.
     verified: RefCell<Option<Verified>>,
@@ -79,11 +76,19 @@ pub enum TargetError {
     /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above another serves both.
     #[error("it is {0} by another path, or lies in it: each needs a directory of its own")]
     Shared(disk::Shown),
-    /// Another CA of the same root has published there: a successor that this home does not know.
-    #[error(
-        "its manifest is signed by {0}, a CA of the same root that this home does not know: nothing was written there"
-    )]
+    /// Another CA has published there: a successor of the same root, or another PKI's.
+    #[error("its manifest is signed by {0}, a CA that this home does not know: nothing was written there")]
     OtherCa(String),
+    /// The other half of a publication is there.
+    #[error(
+        "the {there} half of a publication is there, and not the {wanted} half: nothing was written there"
+    )]
+    OtherHalf {
+        /// What is there.
+        there: Area,
+        /// What pki.toml says.
+        wanted: Area,
+    },
     /// A home from an older backup went on while the place was not among its own.
     #[error(
         "it has pins that neither the ledger nor the newest pin sets know, and that apps may hold a server to: nothing was written there, no CRL either"
@@ -112,7 +117,6 @@ impl Destination {
             area,
             path: location.name(),
             signer: chain.issuing().public_key().clone(),
-            root: chain.root().clone(),
             place,
             verified: RefCell::default(),
         })
@@ -160,26 +164,44 @@ impl Destination {
         }
     }
 
-    /// The manifest that is there, where it can be read.
+    /// The manifest that is there, where it is ours. The signed form says it all: the other may be missing or damaged.
     ///
     /// # Errors
     /// Where there is one and the system does not let it be read.
     pub fn manifest(&self) -> Result<Option<Manifest>, TargetError> {
-        let statement = self.statement()?;
-        Ok(statement.and_then(|(text, _)| serde_json::from_slice(&text).ok()))
+        let jws = self.read(Manifest::JWS, LONGEST_MANIFEST)?;
+        Ok(jws.and_then(|jws| self.signed(&jws)))
     }
 
-    /// Makes sure that no other CA of the root has published there.
+    /// Makes sure that nobody else has published there, and not the other half.
     ///
     /// # Errors
-    /// Where one has. A place that cannot be read is told when it cannot be written.
+    /// Where it is so. A place that cannot be read is told when it cannot be written.
     pub fn demand_own(&self) -> Result<(), TargetError> {
-        let jws = self.read(Manifest::JWS, LONGEST_MANIFEST).ok().flatten();
-        let foreign = jws.filter(|jws| self.said(jws).is_none());
-        match foreign.and_then(|jws| vouched(Manifest::TYPE, &jws, &self.root)) {
-            Some(other) => Err(TargetError::OtherCa(other)),
-            None => Ok(()),
+        let Some(jws) = self.read(Manifest::JWS, LONGEST_MANIFEST).ok().flatten() else {
+            return Ok(());
+        };
+        match self.signed(&jws) {
+            Some(manifest) if manifest.area != self.area => Err(TargetError::OtherHalf {
+                there: manifest.area,
+                wanted: self.area,
+            }),
+            Some(_) => Ok(()),
+            None => vouched(Manifest::TYPE, &jws).map_or(Ok(()), |other| Err(TargetError::OtherCa(other))),
         }
+    }
+
+    /// Whether no manifest is there at all, not even one that is none of ours.
+    pub fn is_bare(&self) -> bool {
+        match &self.place {
+            Place::Folder(folder) => matches!(folder.has(Manifest::JWS), Ok(false)),
+            Place::Bucket(bucket) => matches!(bucket.read(Manifest::JWS, LONGEST_MANIFEST), Ok(None)),
+        }
+    }
+
+    /// The manifest in its signed form, where it is ours.
+    fn signed(&self, jws: &[u8]) -> Option<Manifest> {
+        serde_json::from_slice(&self.said(jws)?).ok()
     }
 
     /// What a signed manifest says, where it is ours.
@@ -220,7 +242,8 @@ impl Destination {
     /// # Errors
     /// Where they cannot be read.
     pub fn lists_but(&self, known: Option<[u8; 32]>) -> Result<Option<Lists>, TargetError> {
-        let Some((text, _)) = self.statement()? else {
+        let jws = self.read(Manifest::JWS, LONGEST_MANIFEST)?;
+        let Some(text) = jws.and_then(|jws| self.said(&jws)) else {
             return Ok(None);
         };
         if known.is_some_and(|known| Sha256::digest(&text)[..] == known) {
@@ -240,7 +263,29 @@ impl Destination {
         }))
     }
 
-    /// A list as its signed manifest has it.
+    /// The first of the files that say who is accepted or revoked that is not what its signed manifest says.
+    ///
+    /// # Errors
+    /// Where one cannot be read.
+    pub fn torn(&self) -> Result<Option<&'static str>, TargetError> {
+        let Some(manifest) = self.manifest()? else {
+            return Ok(None);
+        };
+        for path in [
+            DEVICES,
+            REVOKED,
+            "crl/root.crl",
+            "crl/issuing.crl",
+            "crl/servers.crl",
+        ] {
+            if manifest.files.contains_key(path) && self.listed(&manifest, path)?.is_none() {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A file as its signed manifest has it.
     fn listed(&self, manifest: &Manifest, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
         let Some(listed) = manifest.files.get(path) else {
             return Ok(None);
@@ -289,7 +334,7 @@ impl Destination {
                 let other = RefCell::new(None);
                 let number_of = |jws: &[u8]| {
                     let Some(text) = said(&self.signer, jws) else {
-                        let vouched = vouched(Manifest::TYPE, jws, &self.root)?;
+                        let vouched = vouched(Manifest::TYPE, jws)?;
                         other.replace(Some(vouched));
                         return Some(u64::MAX);
                     };

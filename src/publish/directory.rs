@@ -109,6 +109,16 @@ impl Folder {
         Ok(group && metadata.mode() & 0o7777 == self.area.modes().1)
     }
 
+    /// Whether something has this name in it.
+    ///
+    /// # Errors
+    /// Where the directory cannot be opened.
+    pub fn has(&self, name: &str) -> Result<bool, TargetError> {
+        let ground = self.ground()?;
+        let there = ground.directory().and_then(|directory| directory.kind(name));
+        Ok(there.is_some())
+    }
+
     /// What is in the file at this path, if there is one and it has at most so many octets.
     ///
     /// # Errors

@@ -63,7 +63,12 @@ impl Statement {
     /// # Errors
     /// The first rule that it breaks.
     pub fn verify(typ: &str, jws: &[u8], root: &Certificate, now: Time) -> Result<Self, InvalidStatement> {
-        let statement = Self::of_any_time(typ, jws, root)?;
+        let statement = Self::of_anyone(typ, jws)?;
+        if !statement.signer.is_issued_by(root) {
+            return Err(InvalidStatement::OtherRoot(quoted(
+                statement.signer.subject_text(),
+            )));
+        }
         let validity = statement.signer.validity();
         if now < validity.not_before || validity.not_after < now {
             return Err(InvalidStatement::OutOfDate {
@@ -75,16 +80,12 @@ impl Statement {
         Ok(statement)
     }
 
-    /// As [`Self::verify`], whenever the signer's certificate is good.
-    fn of_any_time(typ: &str, jws: &[u8], root: &Certificate) -> Result<Self, InvalidStatement> {
+    /// As [`Self::verify`], whoever vouches for the signer, and whenever its certificate is good.
+    fn of_anyone(typ: &str, jws: &[u8]) -> Result<Self, InvalidStatement> {
         let jws = Jws::read(jws).ok_or(InvalidStatement::Form)?;
         let signer = signer(typ, &jws.header)?;
-        let name = || quoted(signer.subject_text());
         if !signer.is_ca_like(Authority::Issuing) {
-            return Err(InvalidStatement::NotDevicesCa(name()));
-        }
-        if !signer.is_issued_by(root) {
-            return Err(InvalidStatement::OtherRoot(name()));
+            return Err(InvalidStatement::NotDevicesCa(quoted(signer.subject_text())));
         }
         if !jws.is_signed_by(signer.public_key()) {
             return Err(InvalidStatement::Signature);
@@ -162,9 +163,9 @@ pub(super) fn said(signer: &PublicKey, jws: &[u8]) -> Option<Vec<u8>> {
     jws.is_signed_by(signer).then_some(jws.payload)
 }
 
-/// Who has signed a statement of this type, where it is a devices' CA of `root`, whenever its certificate is good.
-pub(super) fn vouched(typ: &str, jws: &[u8], root: &Certificate) -> Option<String> {
-    let signer = Statement::of_any_time(typ, jws, root).ok()?.signer;
+/// Who has signed a statement of this type, where it is a devices' CA, whoever's and whenever its certificate is good.
+pub(super) fn vouched(typ: &str, jws: &[u8]) -> Option<String> {
+    let signer = Statement::of_anyone(typ, jws).ok()?.signer;
     let serial = HEXUPPER.encode(signer.serial());
     Some(format!("{} (serial {serial})", quoted(signer.subject_text())))
 }

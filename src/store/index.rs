@@ -30,7 +30,8 @@ use super::octets::{
 };
 use crate::model::event::{Issued, KeySource, Recovered};
 use crate::model::{
-    Address, Authority, Employee, Event, Fact, KnownBy, Record, Revocation, Serial, State, Time, Validity,
+    Address, Authority, Employee, Event, Fact, KnownBy, Reason, Record, Revocation, Serial, State, Time,
+    Validity,
 };
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -351,8 +352,7 @@ impl Pending<'_> {
                     // Only a published CRL knew of it: it stays on the CRL for good.
                     None => Time::MAX,
                 };
-                let value = [&seconds(at)[..], &[reason_octet(reason)], &seconds(end)].concat();
-                self.put(key(DEVICES_REVOKED, serial.octets()), value);
+                self.put_revocation(*serial, at, reason, end);
                 // What had ended by then need not be on a CRL: whether it must is found by comparing lists.
                 if end >= event.time {
                     self.put(REVOCATION.to_vec(), vec![1]);
@@ -458,10 +458,22 @@ impl Pending<'_> {
     /// Takes in a certificate that a published list named. What the ledger knows better stays.
     fn recovered(&mut self, recovered: &Recovered, event: &Event, offset: u64) -> Result<(), StoreError> {
         let serial = recovered.serial;
-        let is_revoked = self.value(&key(DEVICES_REVOKED, serial.octets()))?.is_some();
-        if is_revoked || self.record(&serial)?.is_some() {
+        if self.record(&serial)?.is_some() {
             return Ok(());
         }
+        let revocation = self.value(&key(DEVICES_REVOKED, serial.octets()))?;
+        let revocation = revocation
+            .map(|value| read_revocation(serial, &value))
+            .transpose()?;
+        let state = match revocation {
+            Some((Revocation { at, reason, .. }, _)) => {
+                // Its end is known now: it need not stay on the CRL for good.
+                self.put_revocation(serial, at, reason, recovered.not_after);
+                State::Revoked { at, reason }
+            }
+            None if recovered.superseded => State::Superseded,
+            None => State::Active,
+        };
         self.put_record(&Record {
             serial,
             address: recovered.address.clone(),
@@ -469,11 +481,7 @@ impl Pending<'_> {
                 not_before: event.time.min(recovered.not_after),
                 not_after: recovered.not_after,
             },
-            state: if recovered.superseded {
-                State::Superseded
-            } else {
-                State::Active
-            },
+            state,
             known_by: KnownBy::List { kept: false },
             spki_sha256: recovered.spki_sha256,
             certificate_sha256: recovered.certificate_sha256,
@@ -482,6 +490,11 @@ impl Pending<'_> {
         });
         self.put_device(&recovered.address, event.seq, &serial);
         self.supersede(&recovered.supersedes)
+    }
+
+    fn put_revocation(&mut self, serial: Serial, at: Time, reason: Reason, end: Time) {
+        let value = [&seconds(at)[..], &[reason_octet(reason)], &seconds(end)].concat();
+        self.put(key(DEVICES_REVOKED, serial.octets()), value);
     }
 
     fn put_device(&mut self, address: &Address, seq: u64, serial: &Serial) {

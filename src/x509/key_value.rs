@@ -17,11 +17,12 @@ const POINTS: [ObjectIdentifier; 3] = [
 ];
 /// secp256r1 (RFC 5480 §2.1.1.1).
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-/// rsaEncryption, id-RSAES-OAEP and id-RSASSA-PSS (RFC 4055 §1.2): the same two numbers in each.
-const RSA: [ObjectIdentifier; 3] = [
+/// rsaEncryption, id-RSAES-OAEP and id-RSASSA-PSS (RFC 4055 §1.2), and rsa (X.509 Annex H): the same two numbers in each.
+const RSA: [ObjectIdentifier; 4] = [
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7"),
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10"),
+    ObjectIdentifier::new_unwrap("2.5.8.1.1"),
 ];
 /// Ed25519 and Ed448 (RFC 8410 §3): their octets are the key.
 const EDWARDS: [ObjectIdentifier; 2] = [

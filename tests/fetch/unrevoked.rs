@@ -186,29 +186,66 @@ fn a_link_that_somebody_has_removed_is_no_first_time() {
     refused(&forge, &public(&forge, 6, "issuing", &[]), &[], serial(7));
 }
 
+/// As each half publishes: who is revoked by number 5, and by what comes after it.
+const HALVES: [(fn(&Forge, u64, &[Serial]) -> Publication, &str); 2] = [
+    (
+        |forge, number, revoked| public(forge, number, "issuing", revoked),
+        "crl/issuing.crl",
+    ),
+    (
+        |forge, number, revoked| server(forge, number, revoked, &[]),
+        "revoked.map",
+    ),
+];
+
 #[test]
 fn what_cannot_be_read_in_place_is_told() {
-    for (publication, next, file) in [
-        (
-            public as fn(&Forge, u64, &str, &[Serial]) -> _,
-            6,
-            "crl/issuing.crl",
-        ),
-        (
-            |forge, number, _, revoked| server(forge, number, revoked, &[]),
-            6,
-            "revoked.map",
-        ),
-    ] {
-        let forge = Forge::new();
-        fetch(&forge, &publication(&forge, 5, "issuing", &[serial(7)]), &[]).ok();
-        let place = forge.path("out").join(file);
-        if file == "revoked.map" {
-            std::fs::remove_file(place).unwrap();
-        } else {
-            std::fs::write(place, "damaged").unwrap();
+    for (publication, file) in HALVES {
+        for damage in [
+            (|out, file| std::fs::remove_file(out.join(file)).unwrap()) as fn(std::path::PathBuf, &str),
+            |out, file| std::fs::write(out.join(file), "damaged").unwrap(),
+            |out, file| std::fs::write(out.join(file), "").unwrap(),
+            |out, _| std::fs::remove_file(out.join("manifest.jws")).unwrap(),
+            |out, _| std::fs::remove_dir_all(out.canonicalize().unwrap()).unwrap(),
+        ] {
+            let forge = Forge::new();
+            fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
+            damage(forge.path("out"), file);
+            let said = fetch(&forge, &publication(&forge, 6, &[]), &[]).exits(3);
+            assert!(said.stderr.contains(file), "{said}");
         }
-        let said = fetch(&forge, &publication(&forge, next, "issuing", &[]), &[]).exits(3);
-        assert!(said.stderr.contains(file), "{said}");
     }
+}
+
+#[test]
+fn the_version_before_knows_what_the_last_one_has_lost() {
+    for (publication, file) in HALVES {
+        let forge = Forge::new();
+        fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
+        fetch(&forge, &publication(&forge, 6, &[serial(7), serial(8)]), &[]).ok();
+        std::fs::write(forge.path("out").join(file), "damaged").unwrap();
+        let before = forge.traces();
+        let said = fetch(&forge, &publication(&forge, 7, &[serial(8)]), &[]).exits(1);
+        assert!(said.stderr.contains(&serial(7).to_string()), "{said}");
+        assert_eq!(forge.traces(), before);
+    }
+}
+
+/// A home that has lost a certificate cannot revoke it by name: whoever has the list that names it is told.
+#[test]
+fn who_is_accepted_no_more_and_has_not_ended_is_told() {
+    let forge = Forge::new();
+    fetch(&forge, &server(&forge, 5, &[], &[serial(7), serial(8)]), &[]).ok();
+    // One is revoked, which is told by the list; the other is nowhere.
+    let said = fetch(&forge, &server(&forge, 6, &[serial(7)], &[]), &[]).exits(3);
+    assert!(said.stderr.contains(&serial(8).to_string()), "{said}");
+    assert!(!said.stderr.contains(&serial(7).to_string()), "{said}");
+    // Whose certificate has ended is on no list.
+    let forge = Forge::new();
+    let list = serde_json::json!({ "version": 1, "devices": [
+        { "serial": serial(8), "address": "alice/phone", "not_after": now() - Span::minutes(10), "status": "valid" }
+    ]});
+    let ended = server(&forge, 5, &[], &[serial(8)]).with("devices.json", list.to_string());
+    fetch(&forge, &ended, &[]).ok();
+    fetch(&forge, &server(&forge, 6, &[], &[]), &[]).ok();
 }
