@@ -122,6 +122,9 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         TargetError::UnknownPins => {
             "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from that place; then run `pki publish`"
         }
+        TargetError::Rival => {
+            "find out which other home publishes there, a copy or a backup of this one; `pki publish` goes on from what is there"
+        }
         TargetError::OtherHalf { .. } => {
             "exchange `public` and `server` in pki.toml if they are the wrong way round; only if this is meant, remove that place's manifest.jws; then run `pki publish`"
         }

@@ -89,6 +89,9 @@ pub enum TargetError {
         /// What pki.toml says.
         wanted: Area,
     },
+    /// Another home, or a copy of this one, publishes there at the same time.
+    #[error("another pki publishes there, and was faster: nothing was written there")]
+    Rival,
     /// A home from an older backup went on while the place was not among its own.
     #[error(
         "it has pins that neither the ledger nor the newest pin sets know, and that apps may hold a server to: nothing was written there, no CRL either"
@@ -328,7 +331,11 @@ impl Destination {
     /// Where one cannot be written.
     pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
         match &self.place {
-            Place::Folder(folder) => folder.write(files, manifest, jws),
+            Place::Folder(folder) => {
+                let seen = self.verified.borrow();
+                let seen = seen.as_ref().map(|verified| verified.jws.as_slice());
+                folder.write(files, manifest, jws, seen)
+            }
             Place::Bucket(bucket) => {
                 // Another CA may have published there since it was looked at.
                 let other = RefCell::new(None);

@@ -5,12 +5,13 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use super::destination::TargetError;
 use super::file::File;
-use super::manifest::{Area, Manifest};
+use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::stray::{self, Stray};
 use crate::disk::{self, Directory, DiskError, Ground, Spot, Staged};
 
@@ -167,11 +168,22 @@ impl Folder {
     ///
     /// # Errors
     /// Where one cannot be written; before the first is in place nothing has changed.
-    pub fn write(&self, files: &[File], manifest: &[u8], jws: &[u8]) -> Result<(), TargetError> {
+    pub fn write(
+        &self,
+        files: &[File],
+        manifest: &[u8],
+        jws: &[u8],
+        seen: Option<&[u8]>,
+    ) -> Result<(), TargetError> {
         // Both halves may lie in one that is made above it, and a web server must get through to the public one.
         let directory = self
             .ground()?
             .ensure(Area::Public.modes().0, self.area.modes().0)?;
+        // Another home, or a copy of this one, may publish there: nothing is written in the place of what was not looked at.
+        lock(&directory);
+        if directory.read(Manifest::JWS, LONGEST_MANIFEST)?.as_deref() != seen {
+            return Err(TargetError::Rival);
+        }
         let mut directories = BTreeMap::from([("", directory)]);
         for (below, _) in files.iter().map(|file| split(file.path)) {
             if !directories.contains_key(below) {
@@ -235,6 +247,16 @@ fn enter(directory: &Directory, below: &str) -> Result<Option<Directory>, DiskEr
     }
 }
 
+/// Keeps other publishers out of a directory as long as its handle is open. Whoever may look into it could hold the lock for ever, and
+/// a file system may know none: what stands there is looked at all the same.
+fn lock(directory: &Directory) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let begun = Instant::now();
+    while matches!(directory.try_lock(), Ok(false)) && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// SHA-256 of what a reader gives. Reads piece by piece: a long file is not held as a whole.
 fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
     const PIECE: u64 = 1 << 16;
@@ -265,7 +287,11 @@ mod tests {
                 .unwrap()
         };
         assert!(!held());
-        folder.write(std::slice::from_ref(&file), b"{}", b"").unwrap();
+        let write = |seen: Option<&[u8]>| folder.write(std::slice::from_ref(&file), b"{}", b"jws", seen);
+        assert!(matches!(write(Some(b"another")), Err(TargetError::Rival)));
+        write(None).unwrap();
+        assert!(matches!(write(None), Err(TargetError::Rival)));
+        write(Some(b"jws")).unwrap();
         let mut one_changed = octets.clone();
         one_changed[150_000] = 8;
         for (there, is_held) in [(&octets[..], true), (&octets[1..], false), (&one_changed, false)] {
