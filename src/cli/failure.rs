@@ -469,7 +469,7 @@ impl From<ConsumerError> for Failure {
         match error {
             E::Unsayable(_) => failure.hint("give the file or directory a plain name on that server"),
             E::NotText(_) => failure.hint("give the file or directory a plain name on that server"),
-            E::Relative(_) => failure.hint("name the place as it is on that server: /etc/pki/public"),
+            E::Relative(_) => failure.hint("write the whole path, as it is on that server: /etc/pki/api.crt, for instance"),
             E::KeyElsewhere { .. } => {
                 failure.hint("name both alike: --cert /etc/pki/X.crt --key /etc/pki/X.key")
             }
