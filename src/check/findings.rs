@@ -31,6 +31,8 @@ pub enum Acted {
     After(Duration),
     /// Not while it was waited for.
     NotWithin(Duration),
+    /// Nobody can say: the time for asking was up.
+    NotSeen,
     /// Nobody can say: it lets in nobody, also not who is valid.
     Shut(Outcome),
 }
