@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, SignatureScheme, Str
 use super::client_hello::Version;
 use super::http::{self, Kept, Sample};
 use super::http2;
+use super::session::AnyNames;
 use super::ways::{Inside, Name, Way};
 use super::wire::{Server, Wire};
 use super::witness::{Shown, Signatures, Witness};
@@ -136,6 +137,8 @@ pub struct Client {
     wallet: Arc<Wallet>,
     /// Which host it asks for in the handshake, where that is not the server's.
     name: Option<ServerName<'static>>,
+    /// What it got by another name than the server's.
+    sessions: Option<Arc<AnyNames>>,
 }
 
 impl Client {
@@ -166,12 +169,29 @@ impl Client {
             Inside::Http2 => vec![b"h2".to_vec()],
             Inside::Unsaid => Vec::new(),
         };
+        if way.name.returning().is_some() {
+            let sessions = Arc::new(AnyNames::new());
+            config.resumption = Resumption::store(Arc::clone(&sessions) as _);
+            client.sessions = Some(sessions);
+        }
         match way.name {
-            Name::Right => {}
+            Name::Right | Name::RightAfterNone | Name::RightAfterForeign => {}
             Name::None => config.enable_sni = false,
             Name::Foreign => client.name = ServerName::try_from(Name::NOBODYS).ok(),
         }
         client
+    }
+
+    /// The same client, that comes back by the server's own name with the session that it got by another. To
+    /// be believed only where that is resumed: nobody has shown a certificate of that name.
+    pub fn returning(&self) -> Option<Self> {
+        let has_any = self.sessions.as_ref().is_some_and(|sessions| sessions.has_any());
+        has_any.then(|| {
+            let mut client = self.clone();
+            Arc::make_mut(&mut client.config).enable_sni = true;
+            client.name = None;
+            client
+        })
     }
 
     /// A client that only looks, and takes whatever it is shown.
@@ -211,6 +231,7 @@ impl Client {
             witness,
             wallet,
             name: None,
+            sessions: None,
         }
     }
 

@@ -27,6 +27,7 @@ mod question;
 mod remedies;
 mod renegotiation;
 mod server_hello;
+mod session;
 mod suites;
 mod trial;
 mod url;
