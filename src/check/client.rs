@@ -164,11 +164,7 @@ impl Client {
         let leaves = (way.name == Name::Right).then_some(leaves);
         let mut client = Self::of(&[way.version], identity, leaves, Signatures::Verifiable);
         let config = Arc::make_mut(&mut client.config);
-        config.alpn_protocols = match way.inside {
-            Inside::Http11 => vec![b"http/1.1".to_vec()],
-            Inside::Http2 => vec![b"h2".to_vec()],
-            Inside::Unsaid => Vec::new(),
-        };
+        config.alpn_protocols = way.inside.protocols();
         if way.name.returning().is_some() {
             let sessions = Arc::new(AnyNames::new());
             config.resumption = Resumption::store(Arc::clone(&sessions) as _);
@@ -192,6 +188,12 @@ impl Client {
             client.name = None;
             client
         })
+    }
+
+    /// The same client, that speaks this inside.
+    pub fn speaking(mut self, inside: Inside) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = inside.protocols();
+        self
     }
 
     /// A client that only looks, and takes whatever it is shown.
@@ -224,7 +226,7 @@ impl Client {
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&witness) as _)
             .with_client_cert_resolver(Arc::clone(&wallet) as _);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = Inside::Http11.protocols();
         config.resumption = Resumption::disabled();
         Self {
             config: Arc::new(config),
@@ -247,7 +249,7 @@ impl Client {
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
         }
-        Ok(Connection { stream })
+        Ok(Connection { stream, requests: 0 })
     }
 
     /// Connects, asks once, and says how that was met.
@@ -278,6 +280,8 @@ impl Client {
 #[derive(Debug)]
 pub struct Connection {
     stream: StreamOwned<ClientConnection, Wire>,
+    /// How often it was asked.
+    requests: u32,
 }
 
 /// How a request on a connection was met.
@@ -290,10 +294,15 @@ pub struct Asked {
 }
 
 impl Connection {
-    /// Asks for what the URL names.
+    /// Asks for what the URL names, by the protocol that was agreed upon.
     pub fn ask(&mut self, server: &Server) -> Asked {
-        self.stream.sock.again();
-        let reply = http::get(&mut self.stream, &server.url);
+        let reply = if self.speaks_http2() {
+            let answer = self.ask_http2(server);
+            answer.map(|(Sample { status, .. }, kept)| http::Reply { status, kept })
+        } else {
+            self.stream.sock.again();
+            http::get(&mut self.stream, &server.url)
+        };
         Asked {
             kept: reply.as_ref().map_or(Kept::Closed, |reply| reply.kept),
             outcome: Outcome::of(reply.as_ref().map(|reply| reply.status)),
@@ -311,12 +320,18 @@ impl Connection {
     /// # Errors
     /// Where the connection fails, or what comes is no HTTP.
     pub fn sample(&mut self, server: &Server) -> io::Result<Sample> {
-        self.stream.sock.again();
         if self.speaks_http2() {
-            http2::sample(&mut self.stream, &server.url)
-        } else {
-            http::sample(&mut self.stream, &server.url)
+            return self.ask_http2(server).map(|(sample, _)| sample);
         }
+        self.stream.sock.again();
+        http::sample(&mut self.stream, &server.url)
+    }
+
+    fn ask_http2(&mut self, server: &Server) -> io::Result<(Sample, Kept)> {
+        self.stream.sock.again();
+        let before = self.requests;
+        self.requests += 1;
+        http2::ask(&mut self.stream, &server.url, before)
     }
 
     /// Whether HTTP/2 was agreed upon.

@@ -422,12 +422,13 @@ pub fn resumed(version: Version) -> Finding {
     )
 }
 
-pub fn kept_alive(version: Version) -> Finding {
+/// `place` says on which connections, where it is not all.
+pub fn kept_alive(version: Version, place: &str) -> Finding {
     Finding::new(
         "revoked-kept-alive",
         Severity::Error,
         format!(
-            "a revoked certificate is let in on a {version} connection that was open before: the CRL is asked at its beginning alone"
+            "a revoked certificate is let in on a {version} connection{place} that was open before: the CRL is asked at its beginning alone"
         ),
         remedies::ASK,
     )

@@ -28,6 +28,7 @@ mod remedies;
 mod renegotiation;
 mod server_hello;
 mod session;
+mod standing;
 mod suites;
 mod trial;
 mod url;

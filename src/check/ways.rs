@@ -71,6 +71,15 @@ pub enum Inside {
 impl Inside {
     /// Every one.
     pub const ALL: [Self; 3] = [Self::Http11, Self::Http2, Self::Unsaid];
+
+    /// What is offered by ALPN.
+    pub fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http11 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec()],
+            Self::Unsaid => Vec::new(),
+        }
+    }
 }
 
 /// Ways that have something in common: what is not said is any.

@@ -3,6 +3,7 @@
 mod apache;
 mod bad_input;
 mod certificates;
+mod kept;
 mod nginx;
 mod node;
 mod openssl;
