@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, SignatureScheme, Str
 use super::client_hello::Version;
 use super::http::{self, Kept, Sample};
 use super::http2;
+use super::session::AnyNames;
 use super::ways::{Inside, Name, Way};
 use super::wire::{Server, Wire};
 use super::witness::{Shown, Signatures, Witness};
@@ -136,6 +137,8 @@ pub struct Client {
     wallet: Arc<Wallet>,
     /// Which host it asks for in the handshake, where that is not the server's.
     name: Option<ServerName<'static>>,
+    /// What it got by another name than the server's.
+    sessions: Option<Arc<AnyNames>>,
 }
 
 impl Client {
@@ -161,17 +164,36 @@ impl Client {
         let leaves = (way.name == Name::Right).then_some(leaves);
         let mut client = Self::of(&[way.version], identity, leaves, Signatures::Verifiable);
         let config = Arc::make_mut(&mut client.config);
-        config.alpn_protocols = match way.inside {
-            Inside::Http11 => vec![b"http/1.1".to_vec()],
-            Inside::Http2 => vec![b"h2".to_vec()],
-            Inside::Unsaid => Vec::new(),
-        };
+        config.alpn_protocols = way.inside.protocols();
+        if way.name.returning().is_some() {
+            let sessions = Arc::new(AnyNames::new());
+            config.resumption = Resumption::store(Arc::clone(&sessions) as _);
+            client.sessions = Some(sessions);
+        }
         match way.name {
-            Name::Right => {}
+            Name::Right | Name::RightAfterNone | Name::RightAfterForeign => {}
             Name::None => config.enable_sni = false,
             Name::Foreign => client.name = ServerName::try_from(Name::NOBODYS).ok(),
         }
         client
+    }
+
+    /// The same client, that comes back by the server's own name with the session that it got by another. To
+    /// be believed only where that is resumed: nobody has shown a certificate of that name.
+    pub fn returning(&self) -> Option<Self> {
+        let has_any = self.sessions.as_ref().is_some_and(|sessions| sessions.has_any());
+        has_any.then(|| {
+            let mut client = self.clone();
+            Arc::make_mut(&mut client.config).enable_sni = true;
+            client.name = None;
+            client
+        })
+    }
+
+    /// The same client, that speaks this inside.
+    pub fn speaking(mut self, inside: Inside) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = inside.protocols();
+        self
     }
 
     /// A client that only looks, and takes whatever it is shown.
@@ -204,13 +226,14 @@ impl Client {
             .dangerous()
             .with_custom_certificate_verifier(Arc::clone(&witness) as _)
             .with_client_cert_resolver(Arc::clone(&wallet) as _);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = Inside::Http11.protocols();
         config.resumption = Resumption::disabled();
         Self {
             config: Arc::new(config),
             witness,
             wallet,
             name: None,
+            sessions: None,
         }
     }
 
@@ -226,7 +249,7 @@ impl Client {
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
         }
-        Ok(Connection { stream })
+        Ok(Connection { stream, requests: 0 })
     }
 
     /// Connects, asks once, and says how that was met.
@@ -257,6 +280,8 @@ impl Client {
 #[derive(Debug)]
 pub struct Connection {
     stream: StreamOwned<ClientConnection, Wire>,
+    /// How often it was asked.
+    requests: u32,
 }
 
 /// How a request on a connection was met.
@@ -269,10 +294,15 @@ pub struct Asked {
 }
 
 impl Connection {
-    /// Asks for what the URL names.
+    /// Asks for what the URL names, by the protocol that was agreed upon.
     pub fn ask(&mut self, server: &Server) -> Asked {
-        self.stream.sock.again();
-        let reply = http::get(&mut self.stream, &server.url);
+        let reply = if self.speaks_http2() {
+            let answer = self.ask_http2(server);
+            answer.map(|(Sample { status, .. }, kept)| http::Reply { status, kept })
+        } else {
+            self.stream.sock.again();
+            http::get(&mut self.stream, &server.url)
+        };
         Asked {
             kept: reply.as_ref().map_or(Kept::Closed, |reply| reply.kept),
             outcome: Outcome::of(reply.as_ref().map(|reply| reply.status)),
@@ -290,12 +320,18 @@ impl Connection {
     /// # Errors
     /// Where the connection fails, or what comes is no HTTP.
     pub fn sample(&mut self, server: &Server) -> io::Result<Sample> {
-        self.stream.sock.again();
         if self.speaks_http2() {
-            http2::sample(&mut self.stream, &server.url)
-        } else {
-            http::sample(&mut self.stream, &server.url)
+            return self.ask_http2(server).map(|(sample, _)| sample);
         }
+        self.stream.sock.again();
+        http::sample(&mut self.stream, &server.url)
+    }
+
+    fn ask_http2(&mut self, server: &Server) -> io::Result<(Sample, Kept)> {
+        self.stream.sock.again();
+        let before = self.requests;
+        self.requests += 1;
+        http2::ask(&mut self.stream, &server.url, before)
     }
 
     /// Whether HTTP/2 was agreed upon.

@@ -15,7 +15,15 @@ impl Met {
         if asked.is_empty() {
             return;
         }
-        let settled: Vec<(&Asked, Outcome)> = asked.iter().map(|asked| (asked, self.settle(asked))).collect();
+        let mut settled: Vec<(&Asked, Outcome)> =
+            asked.iter().map(|asked| (asked, self.settle(asked))).collect();
+        // Who got no further by his session than he was is told of already.
+        let further: Vec<bool> = settled
+            .iter()
+            .map(|session| got_further(session, &settled))
+            .collect();
+        let mut further = further.into_iter();
+        settled.retain(|_| further.next().unwrap_or(true));
         self.report
             .answer(Question::Ways, words(&self.ways), Verdict::Open);
         let mut by_name = asked.iter().filter(|asked| asked.way.name == Name::Right);
@@ -145,6 +153,23 @@ fn let_in(who: Who, outcome: &Outcome, place: &str) -> Finding {
     }
 }
 
+/// Whether somebody got further with a session than by the way on which he had begun it. True of whoever came
+/// without one.
+fn got_further((asked, outcome): &(&Asked, Outcome), all: &[(&Asked, Outcome)]) -> bool {
+    let badness = |outcome: &Outcome| match outcome {
+        Outcome::Refused(_) => 0,
+        Outcome::Unknown(_) => 1,
+        Outcome::LetIn(_) => 2,
+    };
+    let way = asked.way;
+    let begun = all.iter().find(|(other, _)| {
+        let is_same =
+            (other.who, other.way.version, other.way.inside) == (asked.who, way.version, way.inside);
+        is_same && other.way.name.returning() == Some(way.name)
+    });
+    begun.is_none_or(|(_, before)| badness(outcome) > badness(before))
+}
+
 fn is_refused(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Refused(_))
 }
@@ -170,6 +195,8 @@ fn words(ways: &[Way]) -> String {
         Name::Right => "the host's own",
         Name::None => "none",
         Name::Foreign => "another host's",
+        Name::RightAfterNone => "the host's own after none",
+        Name::RightAfterForeign => "the host's own after another's",
     };
     let names = Name::ALL
         .into_iter()

@@ -31,6 +31,8 @@ pub enum Acted {
     After(Duration),
     /// Not while it was waited for.
     NotWithin(Duration),
+    /// Nobody can say: the time for asking was up.
+    NotSeen,
     /// Nobody can say: it lets in nobody, also not who is valid.
     Shut(Outcome),
 }
@@ -420,12 +422,13 @@ pub fn resumed(version: Version) -> Finding {
     )
 }
 
-pub fn kept_alive(version: Version) -> Finding {
+/// `place` says on which connections, where it is not all.
+pub fn kept_alive(version: Version, place: &str) -> Finding {
     Finding::new(
         "revoked-kept-alive",
         Severity::Error,
         format!(
-            "a revoked certificate is let in on a {version} connection that was open before: the CRL is asked at its beginning alone"
+            "a revoked certificate is let in on a {version} connection{place} that was open before: the CRL is asked at its beginning alone"
         ),
         remedies::ASK,
     )

@@ -1,9 +1,9 @@
-//! One request by HTTP/2 (RFC 9113) and the beginning of its answer: as much of the protocol as that takes,
-//! and nothing that is compressed but the status.
+//! Requests by HTTP/2 (RFC 9113), one after the other, and the beginnings of their answers: as much of the
+//! protocol as that takes, and nothing that is compressed but the status.
 
 use std::io::{self, Read, Write};
 
-use super::http::{SAMPLE, Sample, USER_AGENT, no_http};
+use super::http::{Kept, SAMPLE, Sample, USER_AGENT, no_http};
 use super::url::Url;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -11,9 +11,11 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-/// ACK of a SETTINGS frame, END_STREAM of others.
+/// ACK of a SETTINGS or PING frame, END_STREAM of others.
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -23,14 +25,17 @@ const PRIORITY: u8 = 0x20;
 const LONGEST: usize = 16_384;
 /// The most frames that are read before an answer must have begun and a sample of it be there.
 const FRAMES: usize = 256;
-/// The only stream.
-const STREAM: u32 = 1;
+/// What a client wants: no table of what was said before, so that every status is said in full, and no pushes
+/// (§6.5.2).
+const WANTED: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
+/// The error of a stream that is no longer needed (§7).
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
-/// Asks for what the URL names.
+/// Asks for what the URL names, on a connection on which it was asked `before` so many times.
 ///
 /// # Errors
 /// Where the connection fails, the server ends the stream, or what comes is no HTTP/2.
-pub fn sample<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<Sample> {
+pub fn ask<S: Read + Write>(stream: &mut S, url: &Url, before: u32) -> io::Result<(Sample, Kept)> {
     let block = request(url);
     if block.len() > LONGEST {
         return Err(io::Error::new(
@@ -38,17 +43,23 @@ pub fn sample<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<Sample> 
             "the URL is too long for HTTP/2",
         ));
     }
-    let mut sent = PREFACE.to_vec();
-    sent.extend(frame(SETTINGS, 0, 0, &[]));
-    sent.extend(frame(HEADERS, END_STREAM | END_HEADERS, STREAM, &block));
+    let mut sent = Vec::new();
+    if before == 0 {
+        sent.extend(PREFACE);
+        sent.extend(frame(SETTINGS, 0, 0, &WANTED));
+    }
+    // The streams of a client have odd numbers (§5.1.1).
+    let own = before * 2 + 1;
+    sent.extend(frame(HEADERS, END_STREAM | END_HEADERS, own, &block));
     stream.write_all(&sent)?;
     stream.flush()?;
-    answer(stream)
+    answer(stream, own)
 }
 
-fn answer<S: Read + Write>(stream: &mut S) -> io::Result<Sample> {
+fn answer<S: Read + Write>(stream: &mut S, own: u32) -> io::Result<(Sample, Kept)> {
     let mut block = Vec::new();
     let mut ends = false;
+    let mut kept = Kept::Closed;
     let mut sample: Option<Sample> = None;
     for _ in 0..FRAMES {
         let frame = match (Frame::read(stream), &sample) {
@@ -57,16 +68,23 @@ fn answer<S: Read + Write>(stream: &mut S) -> io::Result<Sample> {
             (Err(_), Some(_)) => break,
             (Err(error), None) => return Err(error),
         };
+        // Where it does not care for what is said to it here, it has answered all the same.
+        let mut say = |said: &[u8]| drop(stream.write_all(said).and_then(|()| stream.flush()));
         match (frame.kind, &mut sample) {
             (SETTINGS, _) if frame.flags & ACK == 0 => {
-                // Where it does not care for that, it has answered all the same.
-                let _ = stream.write_all(&self::frame(SETTINGS, ACK, 0, &[]));
-                let _ = stream.flush();
+                say(&self::frame(SETTINGS, ACK, 0, &[]));
             }
-            (GOAWAY, None) if !frame.lets_go_on() => return Err(io::ErrorKind::ConnectionReset.into()),
-            (RST_STREAM, None) => return Err(io::ErrorKind::ConnectionReset.into()),
-            (GOAWAY | RST_STREAM, Some(_)) => break,
-            (HEADERS | CONTINUATION, None) if frame.stream == STREAM => {
+            (PING, _) if frame.flags & ACK == 0 => say(&self::frame(PING, ACK, 0, &frame.payload)),
+            (GOAWAY, None) if !frame.lets_go_on(own) => return Err(io::ErrorKind::ConnectionReset.into()),
+            (RST_STREAM, None) if frame.stream == own => {
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            (GOAWAY, Some(_)) => break,
+            (RST_STREAM, Some(_)) if frame.stream == own => {
+                kept = Kept::Open;
+                break;
+            }
+            (HEADERS | CONTINUATION, None) if frame.stream == own => {
                 ends |= frame.kind == HEADERS && frame.flags & END_STREAM != 0;
                 block.extend(frame.content().ok_or_else(no_http)?);
                 if block.len() > 4 * LONGEST {
@@ -83,22 +101,36 @@ fn answer<S: Read + Write>(stream: &mut S) -> io::Result<Sample> {
                             body: Vec::new(),
                         });
                         if ends {
+                            kept = Kept::Open;
                             break;
                         }
                     }
                 }
             }
-            (DATA, Some(sample)) if frame.stream == STREAM => {
+            (DATA, content) => {
+                // What was read may be sent again, on whatever stream (§6.9).
+                let read = u32::try_from(frame.payload.len()).unwrap_or(0);
+                if read > 0 {
+                    say(&self::frame(WINDOW_UPDATE, 0, 0, &read.to_be_bytes()));
+                }
+                let Some(sample) = content.as_mut().filter(|_| frame.stream == own) else {
+                    continue;
+                };
                 sample.body.extend(frame.content().ok_or_else(no_http)?);
-                if frame.flags & END_STREAM != 0 || sample.body.len() >= SAMPLE {
+                let is_whole = frame.flags & END_STREAM != 0;
+                if is_whole || sample.body.len() >= SAMPLE {
                     sample.body.truncate(SAMPLE);
+                    if !is_whole {
+                        say(&self::frame(RST_STREAM, 0, own, &CANCEL));
+                    }
+                    kept = Kept::Open;
                     break;
                 }
             }
             _ => {}
         }
     }
-    sample.ok_or_else(no_http)
+    Ok((sample.ok_or_else(no_http)?, kept))
 }
 
 /// The header block of a request: each field a literal that is not indexed (RFC 7541 §6.2.2).
@@ -185,11 +217,14 @@ impl Frame {
         Some(content)
     }
 
-    /// Whether a GOAWAY leaves the only stream to be answered: it names the last stream that is, and an error
-    /// of none (§6.8).
-    fn lets_go_on(&self) -> bool {
-        let (last, error) = (self.payload.get(..4), self.payload.get(4..8));
-        last.is_some_and(|last| last != [0; 4]) && error == Some(&[0; 4])
+    /// Whether a GOAWAY leaves this stream to be answered: it names the last stream that is, and an error of
+    /// none (§6.8).
+    fn lets_go_on(&self, own: u32) -> bool {
+        let Some(([a, b, c, d], error)) = self.payload.split_first_chunk() else {
+            return false;
+        };
+        let last = u32::from_be_bytes([*a, *b, *c, *d]) & (u32::MAX >> 1);
+        last >= own && error.get(..4) == Some(&[0; 4])
     }
 }
 
@@ -298,7 +333,48 @@ mod tests {
 
     fn told(frames: &[Vec<u8>]) -> io::Result<Sample> {
         let url = "https://api.acme.example/v1".parse().unwrap();
-        sample(&mut Said(&frames.concat(), Vec::new()), &url)
+        ask(&mut Said(&frames.concat(), Vec::new()), &url, 0).map(|(sample, _)| sample)
+    }
+
+    #[test]
+    fn a_connection_is_asked_again_until_the_server_takes_leave() {
+        let url = "https://api.acme.example/v1".parse().unwrap();
+        let answered = |stream, frames: &[Vec<u8>]| {
+            let ok = frame(HEADERS, END_HEADERS, stream, &[0x88]);
+            let whole = frame(DATA, END_STREAM, stream, b"ok");
+            [frames.concat(), ok, whole].concat()
+        };
+        let mut said = Vec::new();
+        let goes = frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]);
+        let late = frame(DATA, END_STREAM, 1, b"late");
+        for (before, frames, kept) in [
+            (0, answered(1, &[]), Some(Kept::Open)),
+            (
+                1,
+                answered(3, &[late, frame(PING, 0, 0, &[7; 8])]),
+                Some(Kept::Open),
+            ),
+            (
+                0,
+                [answered(1, &[])[..11].to_vec(), goes.clone()].concat(),
+                Some(Kept::Closed),
+            ),
+            (1, [goes, answered(3, &[])].concat(), None),
+        ] {
+            let mut peer = Said(&frames, Vec::new());
+            let asked = ask(&mut peer, &url, before);
+            assert_eq!(asked.ok().map(|(_, kept)| kept), kept, "{before} {frames:02x?}");
+            said.push(peer.1);
+        }
+        assert!(
+            said[0].starts_with(PREFACE) && said[1].starts_with(&[0, 0]),
+            "{said:02x?}"
+        );
+        let pong = frame(PING, ACK, 0, &[7; 8]);
+        assert!(
+            said[1].windows(pong.len()).any(|part| part == pong),
+            "{said:02x?}"
+        );
     }
 
     #[test]

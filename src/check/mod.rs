@@ -27,6 +27,8 @@ mod question;
 mod remedies;
 mod renegotiation;
 mod server_hello;
+mod session;
+mod standing;
 mod suites;
 mod trial;
 mod url;

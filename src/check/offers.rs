@@ -65,7 +65,7 @@ impl Offer {
             compression: self.compression,
             renegotiates: None,
             server_name: match self.name {
-                Name::Right => host.as_deref(),
+                Name::Right | Name::RightAfterNone | Name::RightAfterForeign => host.as_deref(),
                 Name::None => None,
                 Name::Foreign => Some(Name::NOBODYS),
             },
@@ -158,7 +158,7 @@ pub fn learn(server: &Server, random: [u8; 32]) -> Result<Offers, CheckError> {
 /// The versions that it offers, by each name.
 fn versions(server: &Server, random: [u8; 32], offers: &mut Offers) -> Result<(), CheckError> {
     let names: &[Name] = match server.url.dns_name() {
-        Some(_) => &Name::ALL,
+        Some(_) => &Name::ASKED_FOR,
         // Where the host is an address, nobody asks for it by a name.
         None => &[Name::Right, Name::Foreign],
     };

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Connection, Identity, Outcome, Sessions};
+use super::client::{Client, Identity, Outcome, Sessions};
 use super::client_hello::Version;
-use super::http::Kept;
 use super::question::verdict;
+use super::standing::{self, Standing};
 use super::{Met, Question, Verdict, findings};
 
 /// What it holds of one protocol version.
@@ -18,13 +18,11 @@ pub struct Phone {
     /// As many again.
     spare: Vec<Client>,
     fresh: Client,
-    kept: Option<Connection>,
-    /// Whether an answer had no end that was reached, so that nobody can say whether the connection is kept.
-    unread: bool,
+    standing: Vec<Standing>,
 }
 
 impl Phone {
-    /// Gets a session and a connection, and sees whether either is of use again.
+    /// Gets sessions and connections, and sees whether either are of use again.
     pub fn prepare(met: &mut Met, identity: &Identity, version: Version) -> Self {
         let client = |sessions| Client::new(&[version], Some(identity), Some(&met.leaves), sessions);
         let fresh = client(Sessions::Fresh);
@@ -48,25 +46,14 @@ impl Phone {
         } else {
             Default::default()
         };
-        let mut unread = false;
-        let kept = match fresh.connect(&server) {
-            Ok(mut connection) => {
-                let asked = connection.ask(&server);
-                unread = asked.kept == Kept::Unread;
-                let is_of_use = asked.kept == Kept::Open && matches!(asked.outcome, Outcome::LetIn(_));
-                is_of_use.then_some(connection)
-            }
-            Err(error) => {
-                unlearnt = Some(error);
-                None
-            }
-        };
+        let (standing, not_standing) = standing::prepare(met, identity, version);
+        let keeps = standing.iter().any(Standing::is_open);
         // Who has nothing to come back with, because he could not get it, has proved nothing.
-        if let Some(why) = unlearnt.filter(|_| !resumes || kept.is_none()) {
+        if let Some(why) = not_standing.or(unlearnt.filter(|_| !resumes || !keeps)) {
             let what = format!("sessions and connections of {version} that are kept");
             met.report.add([findings::not_learnt(&what, &why.to_string())]);
         }
-        let told = match (resumes, kept.is_some()) {
+        let told = match (resumes, keeps) {
             (true, true) => "resumed, and connections kept alive",
             (true, false) => "resumed, connections not kept alive",
             (false, true) => "not resumed, connections kept alive",
@@ -79,19 +66,13 @@ impl Phone {
             sessions,
             spare,
             fresh,
-            kept,
-            unread,
+            standing,
         }
     }
 
-    /// Asks once more on the connection that stands. Where the server closes it, there is none any more.
-    pub fn ask_kept(&mut self, met: &Met) -> Option<Outcome> {
-        let asked = self.kept.as_mut()?.ask(&met.server);
-        self.unread |= asked.kept == Kept::Unread;
-        if asked.kept != Kept::Open {
-            self.kept = None;
-        }
-        Some(asked.outcome)
+    /// Asks once more on the connections that stand.
+    pub fn ask_kept(&mut self, met: &Met) {
+        standing::ask_all(&mut self.standing, met);
     }
 
     /// Tries everything that it has.
@@ -112,7 +93,7 @@ impl Phone {
             Outcome::Refused(_) => {}
         }
         self.resume(met, until);
-        self.keep(met, until);
+        standing::revoked(&mut self.standing, met, self.version, until);
     }
 
     fn resume(&self, met: &mut Met, until: Instant) {
@@ -174,50 +155,6 @@ impl Phone {
             outcome: Outcome::Unknown("nothing was asked".into()),
             how: How::Anew,
         })
-    }
-
-    fn keep(&mut self, met: &mut Met, until: Instant) {
-        let version = self.version;
-        let mut last = None;
-        while let Some(outcome) = self.ask_kept(met) {
-            let let_in = matches!(outcome, Outcome::LetIn(_));
-            last = Some(outcome);
-            if !let_in || Instant::now() >= until {
-                break;
-            }
-            std::thread::sleep(STEP);
-        }
-        let question = Question::RevokedKeptAlive;
-        match last {
-            // Let in, and closed with that answer or later: no more is to be had on it.
-            Some(outcome @ Outcome::LetIn(_)) if self.kept.is_some() => {
-                met.report
-                    .answer(question, format!("{version}: {outcome}"), Verdict::Bad);
-                met.report.add([findings::kept_alive(version)]);
-            }
-            Some(Outcome::LetIn(_)) | None if self.unread => {
-                let told = format!("{version}: not asked, the answer before was too long");
-                met.report.answer(question, told, Verdict::Open);
-                met.report.add([findings::unread(version)]);
-            }
-            Some(Outcome::LetIn(_)) | None => {
-                met.report.answer(
-                    question,
-                    format!("{version}: closed by the server"),
-                    Verdict::Good,
-                );
-            }
-            Some(outcome) => {
-                met.report
-                    .answer(question, format!("{version}: {outcome}"), verdict(&outcome));
-                if matches!(outcome, Outcome::Unknown(_)) {
-                    met.report.add([findings::unclear(
-                        "who is revoked and has a connection open",
-                        &outcome,
-                    )]);
-                }
-            }
-        }
     }
 }
 

@@ -91,7 +91,8 @@ pub struct Meeting {
     pub outcome: Outcome,
     /// What was answered, where that was an answer.
     pub sample: Option<Sample>,
-    /// Whether the server has shown a certificate that it shows to who asks for it by its name.
+    /// Whether the server has shown a certificate that it shows to who asks for it by its name, or was asked
+    /// by that name itself.
     pub is_known: bool,
     /// Whether it has asked for a certificate.
     pub was_asked: bool,
@@ -128,15 +129,39 @@ fn come(met: &mut Met, whom: &[(Who, Option<&Identity>)]) {
     for &(who, identity) in whom {
         questions.extend(met.ways.iter().map(|way| (who, identity, *way)));
     }
-    let answers = parallel::each(&questions, |(_, identity, way)| meeting(met, *way, *identity));
-    for ((who, _, way), answer) in questions.into_iter().zip(answers) {
+    let answers = parallel::each(&questions, |(_, identity, way)| {
+        let client = Client::by(*way, *identity, &met.leaves);
         // HTTP/2 that was not agreed upon is no way in.
-        met.asked.extend(answer.map(|met| Asked { who, way, met }));
+        let first = meeting(met, *way, &client).map(|met| (*way, met));
+        [first, return_by_name(met, *way, &client)]
+    });
+    for ((who, ..), answers) in questions.into_iter().zip(answers) {
+        let answers = answers.into_iter().flatten();
+        met.asked
+            .extend(answers.map(|(way, met)| Asked { who, way, met }));
     }
 }
 
-fn meeting(met: &Met, way: Way, identity: Option<&Identity>) -> Option<Meeting> {
-    let client = Client::by(way, identity, &met.leaves);
+/// Comes back by the server's own name with a session that another name has given, by one protocol: what is
+/// spoken inside is agreed upon anew. Nothing where the server does not resume it.
+fn return_by_name(met: &Met, way: Way, client: &Client) -> Option<(Way, Meeting)> {
+    let name = way.name.returning().filter(|_| way.inside == Inside::Http11)?;
+    let client = client.returning()?;
+    let mut connection = client.connect(&met.server).ok()?;
+    if !connection.is_resumed() {
+        return None;
+    }
+    let answer = connection.sample(&met.server);
+    let meeting = Meeting {
+        outcome: Outcome::of(answer.as_ref().map(|sample| sample.status)),
+        sample: answer.ok(),
+        is_known: true,
+        was_asked: client.was_asked(),
+    };
+    Some((Way { name, ..way }, meeting))
+}
+
+fn meeting(met: &Met, way: Way, client: &Client) -> Option<Meeting> {
     let wants_http2 = way.inside == Inside::Http2;
     let answer = match client.connect(&met.server) {
         Ok(connection) if wants_http2 && !connection.speaks_http2() => return None,

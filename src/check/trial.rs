@@ -100,7 +100,7 @@ impl Trial {
             };
             // Whoever says 401 or 403 knows the certificate, and may come to know that it is good.
             let may_change = matches!(outcome, Outcome::Refused(Refusal::Status(401 | 403)));
-            if !may_change || begun.elapsed() >= watch.patience {
+            if !may_change || begun.elapsed() >= watch.patience || met.server.is_over() {
                 break outcome;
             }
             (watch.waiting)(&format!(
@@ -160,6 +160,10 @@ impl Trial {
             let waited = published.elapsed();
             if waited >= watch.patience {
                 return Ok(seen.at_the_end(met, crl, waited));
+            }
+            // It was not waited for as long as it may take, or not asked at all: that says nothing of it.
+            if met.server.is_over() {
+                return Ok(tell_no_time(met, crl));
             }
             (watch.waiting)(&seen.so_far(crl));
             // A phone that is in use keeps its connections open.
@@ -305,6 +309,18 @@ impl Seen {
             Self::Shut(outcome) => tell_control(met, &outcome, waited),
         }
     }
+}
+
+/// Says that the time was up before the server had as long as it may take.
+fn tell_no_time(met: &mut Met, crl: &NewestCrl) -> Acted {
+    let told = format!(
+        "whether CRL {} is acted on: not seen, the time was up",
+        crl.number
+    );
+    met.report.answer(Question::NewCrl, told, Verdict::Open);
+    met.report
+        .add([findings::no_time("whether a revoked device is refused")]);
+    Acted::NotSeen
 }
 
 /// Says how the one who is not revoked was met at the end.

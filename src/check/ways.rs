@@ -26,13 +26,35 @@ pub enum Name {
     None,
     /// A host that is nobody's.
     Foreign,
+    /// The host of the URL, on a session that was begun without a name.
+    RightAfterNone,
+    /// The host of the URL, on a session that was begun with a host that is nobody's.
+    RightAfterForeign,
 }
 
 impl Name {
+    /// Those of a handshake that stands on no session.
+    pub const ASKED_FOR: [Self; 3] = [Self::Right, Self::None, Self::Foreign];
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Right, Self::None, Self::Foreign];
+    pub const ALL: [Self; 5] = [
+        Self::Right,
+        Self::None,
+        Self::Foreign,
+        Self::RightAfterNone,
+        Self::RightAfterForeign,
+    ];
     /// A name that no server has (RFC 6761 §6.4).
     pub const NOBODYS: &str = "pki-check.invalid";
+
+    /// The right name on a session that was begun by this one, where this is another: a server that verifies
+    /// by name may not verify again who resumes.
+    pub fn returning(self) -> Option<Self> {
+        match self {
+            Self::None => Some(Self::RightAfterNone),
+            Self::Foreign => Some(Self::RightAfterForeign),
+            Self::Right | Self::RightAfterNone | Self::RightAfterForeign => None,
+        }
+    }
 }
 
 /// What is spoken inside, as ALPN chooses it (RFC 7301).
@@ -49,6 +71,15 @@ pub enum Inside {
 impl Inside {
     /// Every one.
     pub const ALL: [Self; 3] = [Self::Http11, Self::Http2, Self::Unsaid];
+
+    /// What is offered by ALPN.
+    pub fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http11 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec()],
+            Self::Unsaid => Vec::new(),
+        }
+    }
 }
 
 /// Ways that have something in common: what is not said is any.
@@ -85,6 +116,8 @@ impl fmt::Display for Region {
             Some(Name::Right) => f.write_str(" with the host's own SNI")?,
             Some(Name::None) => f.write_str(" without SNI")?,
             Some(Name::Foreign) => f.write_str(" with another host's SNI")?,
+            Some(Name::RightAfterNone) => f.write_str(" by a session from without SNI")?,
+            Some(Name::RightAfterForeign) => f.write_str(" by a session from another host's SNI")?,
         }
         match self.inside {
             None => {}
@@ -138,7 +171,7 @@ mod tests {
     fn all() -> Vec<Way> {
         let mut all = Vec::new();
         for version in [Version::Tls12, Version::Tls13] {
-            for name in Name::ALL {
+            for name in Name::ASKED_FOR {
                 all.extend(Inside::ALL.map(|inside| Way {
                     version,
                     name,

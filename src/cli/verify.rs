@@ -112,6 +112,10 @@ impl Verification {
                 crl.number,
                 waited.as_secs()
             ))),
+            Some((Acted::NotSeen, crl)) => Err(not(&format!(
+                "took too long over all that was asked: whether it acts on CRL {} was not seen",
+                crl.number
+            ))),
             Some((Acted::Shut(control), crl)) => Err(not(&format!(
                 "lets in nobody since CRL {}, so nothing can be said of revoked ones: who shows a valid certificate is {control}",
                 crl.number

@@ -3,6 +3,7 @@
 mod apache;
 mod bad_input;
 mod certificates;
+mod kept;
 mod nginx;
 mod node;
 mod openssl;
@@ -11,6 +12,7 @@ mod slow;
 mod verify;
 mod ways;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -30,16 +32,33 @@ struct Follower {
 impl Follower {
     /// Sends the process SIGHUP whenever the home's publication is another.
     fn of(home: &Home, pid: u32) -> Self {
+        Self::reading(
+            vec![home.public("manifest.json"), home.server("manifest.json")],
+            pid,
+        )
+    }
+
+    /// As [`of`](Self::of), of what is for everybody: to a server that loses a second signal while it follows
+    /// the first.
+    fn of_public(home: &Home, pid: u32) -> Self {
+        Self::reading(vec![home.public("manifest.json")], pid)
+    }
+
+    fn reading(manifests: Vec<PathBuf>, pid: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let manifests = [home.public("manifest.json"), home.server("manifest.json")];
-        let both = move || manifests.each_ref().map(|manifest| std::fs::read(manifest).ok());
+        let all = move || -> Vec<_> {
+            manifests
+                .iter()
+                .map(|manifest| std::fs::read(manifest).ok())
+                .collect()
+        };
         let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
         let thread = std::thread::spawn(move || {
-            let mut read = both();
+            let mut read = all();
             while !stopped.load(Ordering::SeqCst) {
                 std::thread::sleep(Duration::from_millis(20));
-                let now = both();
+                let now = all();
                 if now != read && now.iter().all(Option::is_some) {
                     read = now;
                     let _ = kill_process(pid, Signal::HUP);

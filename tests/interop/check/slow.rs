@@ -4,11 +4,11 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::{canaries, check, messages};
+use super::{answers, canaries, check, messages};
 use crate::support::{Home, Server, ServerCertificate, need, program};
 
 /// Demands a certificate. `heads`: drips its answers, one octet a second. `handshakes`: drips what it says in
-/// the handshake. `later`: drips its answers from when the file of its last argument is there.
+/// the handshake. `pauses`: takes two seconds over each answer. `later`: drips its answers from when the file of its last argument is there.
 const SLOW: &str = r#"
 import os, socket, ssl, sys, threading, time
 mode, bundle, port_file, mark = sys.argv[1:]
@@ -29,6 +29,7 @@ def answer(connection):
     if mode == "heads" or (mode == "later" and os.path.exists(mark)):
         drip(tls.send, text, 1)
     else:
+        time.sleep(2 if mode == "pauses" else 0)
         tls.send(text)
     tls.close()
 
@@ -136,5 +137,27 @@ fn what_was_issued_is_revoked_when_the_time_is_up() {
     assert!(begun.elapsed() < MINUTE, "{:?}", begun.elapsed());
     let said = said.exits(3);
     assert!(!messages(&said, "unclear").is_empty(), "{said}");
+    assert_eq!(canaries(&home), ["revoked"; 2], "{said}");
+}
+
+/// The time runs out while the canary gathers sessions: whether the server acts on its revocation was not
+/// seen, and it is not waited for any longer.
+#[test]
+fn a_server_that_there_was_no_time_to_ask_is_not_said_to_have_acted_or_not() {
+    if !need(&["python3", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let server = slow(&home, "pauses");
+    let begun = Instant::now();
+    let said = check(&home, server.port, &["--patience", "10s"]).exits(3);
+    // 25 s for asking, ten for waiting, and less than ten more for what is taken back.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(25 + 10 + 9), "{took:?}");
+    let told = "whether a revoked device is refused was not asked: the server took too long over the rest";
+    assert!(messages(&said, "unclear").contains(&told.to_owned()), "{said}");
+    let [seen] = answers(&said, "new_crl").try_into().unwrap();
+    assert!(seen.ends_with("not seen, the time was up"), "{said}");
+    assert_eq!(messages(&said, "revoked-accepted"), [""; 0], "{said}");
     assert_eq!(canaries(&home), ["revoked"; 2], "{said}");
 }

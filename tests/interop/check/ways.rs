@@ -198,6 +198,11 @@ fn beside(home: &Home, lines: &str) -> String {
 
 /// HAProxy demands a certificate by the name in the handshake, and goes by that of the request afterwards.
 fn haproxy(home: &Home, answer: &str) -> Server {
+    beside_by_haproxy(home, "verify none", answer)
+}
+
+/// HAProxy whose default host has these options, and the right one those that it should have.
+fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
     self_signed(home, "other", "DNS:other.example", 90, &EC);
     for name in ["server", "other"] {
         let [crt, key] = ["crt", "key"].map(|ending| home.path(format!("{name}.{ending}")));
@@ -207,7 +212,7 @@ fn haproxy(home: &Home, answer: &str) -> Server {
     let [bundle, crl] =
         ["ca/bundle.pem", "crl/bundle.pem"].map(|file| home.public(file).display().to_string());
     let list = format!(
-        "other.pem [verify none] other.example\nserver.pem [verify required ca-file {bundle} crl-file {crl}] {HOST}\n"
+        "other.pem [{default}] other.example\nserver.pem [verify required ca-file {bundle} crl-file {crl}] {HOST}\n"
     );
     std::fs::write(home.path("crt.list"), list).unwrap();
     for _ in 0..5 {
@@ -218,7 +223,9 @@ fn haproxy(home: &Home, answer: &str) -> Server {
         );
         std::fs::write(home.path("api.cfg"), text).unwrap();
         let mut command = program("haproxy");
-        command.args(["-db", "-f", "api.cfg"]).current_dir(home.path(""));
+        command
+            .args(["-W", "-db", "-f", "api.cfg"])
+            .current_dir(home.path(""));
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -289,4 +296,40 @@ fn a_default_host_without_a_crl_lets_in_who_is_revoked() {
     assert_eq!(codes(&said), ["revoked-accepted"; 2], "{said}");
     let found = messages(&said, "revoked-accepted");
     assert!(found.iter().all(|told| told.contains("SNI")), "{said}");
+}
+
+/// HAProxy goes by the name in each handshake, and verifies again nobody who resumes: a session of the default
+/// host opens the right one.
+#[test]
+fn a_session_of_another_host_that_opens_the_right_one_is_found_and_the_way_is_named() {
+    if !need(&["haproxy", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    ServerCertificate::make(&home);
+    let by_name = format!(
+        "http-request deny deny_status 421 unless {{ ssl_fc_sni -i {HOST} }}\n \
+         http-request return status 200 content-type text/plain string hello"
+    );
+    let ways = ["without SNI", "another host's SNI"];
+    let server = beside_by_haproxy(&home, "verify none", &by_name);
+    let said = check(&home, server.port, &["--no-canary"]).exits(3);
+    let told =
+        ways.map(|way| format!("who shows no certificate is let in (HTTP 200) by a session from {way}"));
+    assert_eq!(messages(&said, "certificate-not-demanded"), told, "{said}");
+    assert_eq!(codes(&said), ["certificate-not-demanded"; 2], "{said}");
+    drop(server);
+
+    // The default host knows the CA and no CRL.
+    let bundle = home.public("ca/bundle.pem").display().to_string();
+    let server = beside_by_haproxy(&home, &format!("verify required ca-file {bundle}"), &by_name);
+    let _follower = Follower::of_public(&home, server.pid());
+    let said = check(&home, server.port, &[]).exits(3);
+    let found = messages(&said, "revoked-accepted");
+    let by_session = ways.map(|way| format!("is let in (HTTP 200) by a session from {way}"));
+    for way in by_session {
+        assert!(found.iter().any(|told| told.contains(&way)), "{way}: {said}");
+    }
+    // Who is no device is held by both.
+    assert_eq!(messages(&said, "impostor-accepted"), [""; 0], "{said}");
 }
