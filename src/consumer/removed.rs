@@ -68,3 +68,27 @@ pub(super) const REMOVED: &[&str] = &[
     // Nobody: CGI makes of it the variable by which programs find a proxy of their own.
     "Proxy",
 ];
+
+/// Every way to write a name with these marks in the place of its hyphens, each by itself.
+pub(super) fn spellings(name: &str, marks: &str) -> Vec<String> {
+    let mut words = name.split('-');
+    let first = words.next().map(str::to_owned).into_iter().collect();
+    words.fold(first, |begun: Vec<String>, word| {
+        let longer = |begun: &String| -> Vec<String> {
+            marks.chars().map(|mark| format!("{begun}{mark}{word}")).collect()
+        };
+        begun.iter().flat_map(longer).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spellings;
+
+    #[test]
+    fn a_name_is_spelt_with_every_mixture_of_marks() {
+        assert_eq!(spellings("Proxy", "-_"), ["Proxy"]);
+        assert_eq!(spellings("A-B", "-_."), ["A-B", "A_B", "A.B"]);
+        assert_eq!(spellings("A-B-C", "-_"), ["A-B-C", "A-B_C", "A_B-C", "A_B_C"]);
+    }
+}
