@@ -23,7 +23,7 @@ on_every_server!(
 const MARKS: &str = "-_.!#$%&'*+^`|~";
 
 /// By these a proxy says who somebody is, or where from; and by the last one programs of CGI find their own proxy.
-const CLAIMS: [&str; 35] = [
+const CLAIMS: [&str; 65] = [
     "Forwarded",
     "X-Forwarded-For",
     "X-Forwarded-Host",
@@ -59,6 +59,36 @@ const CLAIMS: [&str; 35] = [
     "Remote-User",
     "X-Client-Verify",
     "Proxy",
+    "Remote-Addr",
+    "Remote-Groups",
+    "Remote-Email",
+    "Remote-Name",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "X-Forwarded-Preferred-Username",
+    "X-Forwarded-Access-Token",
+    "X-Forwarded-Path",
+    "X-Forwarded-Method",
+    "X-Forwarded-Tls-Client-Cert-Info",
+    "X-Original-URI",
+    "X-Original-Method",
+    "X-SSL-Client-CN",
+    "X-SSL-Cert",
+    "X-Client-S-DN",
+    "X-Remote-Groups",
+    "X-WebAuth-Role",
+    "X-Amzn-Mtls-Clientcert-Leaf",
+    "X-Amzn-Mtls-Clientcert-Subject",
+    "X-Amzn-Mtls-Clientcert-Serial-Number",
+    "X-Amzn-Oidc-Identity",
+    "X-MS-Client-Principal",
+    "X-MS-Client-Principal-Name",
+    "X-MS-Client-Principal-Id",
+    "Cf-Access-Authenticated-User-Email",
+    "X-Goog-Authenticated-User-Email",
+    "X-Authentik-Username",
+    "X-Authentik-Groups",
 ];
 
 /// Every way to write the device's header, and three for each of the others.
