@@ -7,6 +7,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::language::{Language, Unsayable};
+use super::removed::spellings;
 use super::target::Template;
 
 /// Why there is no configuration.
@@ -129,6 +130,10 @@ fn environment(language: Language) -> Result<Environment<'static>, Error> {
     environment.add_filter("shell", |text: &str| match Language::Shell.quote(text) {
         Ok(word) => Ok(Value::from_safe_string(word)),
         Err(why) => Err(Error::new(ErrorKind::InvalidOperation, why.to_string())),
+    });
+    // For servers that take a header off by its whole name alone.
+    environment.add_filter("spellings", |name: &str, marks: &str| -> Vec<Value> {
+        spellings(name, marks).iter().map(plain).collect()
     });
     Ok(environment)
 }

@@ -55,7 +55,8 @@ pub struct HostContext<'a> {
 /// `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an IP address), `id` (no other
 /// host's: letters, digits and `_`), `certificate`, `key` and `upstream` (`url`, `authority`, `host`,
 /// `port`). Where there is one host, its values stand beside these, too. The filter `shell` quotes for a
-/// shell instead of the file's language.
+/// shell instead of the file's language; `spellings("-_.")` makes of a header's name all the ways to write it
+/// with these marks.
 ///
 /// # Errors
 /// Where the template is faulty or has room for one host alone, or cannot say one of these.

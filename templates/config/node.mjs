@@ -40,6 +40,9 @@ const fromAllowedNetwork = ({ remoteAddress: address = "" }) =>
 const fromAllowedNetwork = () => true;
 {% endif %}
 
+// As OpenSSL has it since 1.1.0h; not every Node.js has a name for it.
+const NO_RENEGOTIATION = constants.SSL_OP_NO_RENEGOTIATION ?? 2 ** 30;
+
 function identity(host) {
   const read = (name) => fs.readFileSync(`${PUBLIC}/${name}`);
   return {
@@ -55,8 +58,8 @@ function identity(host) {
     ca: [read("ca/root.crt"), read("ca/issuing.crt")],
     // An array, one CRL each: of a file with two, Node.js would read the first alone. With one missing nobody gets in.
     crl: [read("crl/root.pem"), read("crl/issuing.pem")],
-    // A resumed session would skip the CRL: each connection is a full handshake.
-    secureOptions: constants.SSL_OP_NO_TICKET,
+    // A resumed session would skip the CRL: each connection is a full handshake, and has no second one (of TLS 1.2).
+    secureOptions: constants.SSL_OP_NO_TICKET | NO_RENEGOTIATION,
   };
 }
 
@@ -78,6 +81,12 @@ const claims = new Set([
 ]);
 // Applications take X_Client_Device and X.Client.Device for X-Client-Device: only letters, digits and hyphens pass.
 const isClaim = (name) => !/^[a-z0-9-]+$/i.test(name) || claims.has(name.toLowerCase());
+
+// One host and no other: of what has an @ in it, or two ports, each program reads another. Of several headers Node.js shows the first.
+function namesOneHost({ rawHeaders }) {
+  const hosts = rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1].toLowerCase() === "host");
+  return hosts.length <= 1 && hosts.every((host) => /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]*)?$/i.test(host));
+}
 
 // For handlers that look at headers. What the client claims goes from all that Node.js has of them. It makes the first two of the third
 // when they are first read, and counts on its length: the third comes last. Trailers come after a body, and some take them for headers.
@@ -132,9 +141,10 @@ export function deviceServer(handler) {
     if (request instanceof http.IncomingMessage) {
       const device = accepted.get(request.socket.getPeerCertificate()?.serialNumber);
       if (!device) return refuse(answer, 403, "this device is locked out");
+      if (!namesOneHost(request)) return refuse(answer, 400, "this is no host");
 {% if hosts | length > 1 %}
-      const asked = (request.headers.host ?? "").toLowerCase();
-      const served = HOSTS.some(({ name }) => [name, `[${name}]`].some((host) => asked === host || asked.startsWith(`${host}:`)));
+      const asked = (request.headers.host ?? "").toLowerCase().replace(/:[0-9]*$/, "");
+      const served = HOSTS.some(({ name }) => asked === name || asked === `[${name}]`);
       if (!served) return refuse(answer, 421, "this host is not served here");
 {% endif %}
       // What makes a pipe of a connection, a WebSocket apart: whoever has one may be heard as somebody else.

@@ -1,5 +1,8 @@
 //! What one client makes a server do must not keep it from the others.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use super::servers::{Kind, Running, Setting};
@@ -10,6 +13,7 @@ use crate::support::{Home, need_hypercorn};
 on_every_server!(
     a_long_header_is_answered_at_once_and_so_is_whoever_asks_meanwhile,
     a_long_header_of_http2_is_answered_at_once,
+    handshakes_that_somebody_has_begun_and_left_keep_nobody_out,
 );
 
 const LENGTH: usize = 50 * 1024;
@@ -152,6 +156,27 @@ fn a_long_header_of_http2_is_answered_at_once(kind: Kind, home: &Home) {
         "{}",
         running.log()
     );
+}
+
+/// More than Apache has workers (150), where nobody has told it otherwise.
+const BEGUN: usize = 170;
+
+/// Where each occupies a worker, who has begun a handshake is turned out after five seconds.
+fn handshakes_that_somebody_has_begun_and_left_keep_nobody_out(kind: Kind, home: &Home) {
+    let running = Running::start(kind, home);
+    assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
+    // The beginning of a record with a ClientHello, and of that its type and no more.
+    let begun: Vec<TcpStream> = (0..BEGUN)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", running.server.port)).unwrap();
+            stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).unwrap();
+            stream
+        })
+        .collect();
+    // It waits for thirty seconds.
+    let (status, said) = running.server.curl(home, Some(&home.alice()), "/");
+    drop(begun);
+    assert_eq!(status, Some(200), "{said}: {}", running.log());
 }
 
 /// Envoy goes on with a request whose script has failed, unless the script itself sees to it.

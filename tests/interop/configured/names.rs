@@ -16,13 +16,14 @@ on_every_server!(
     an_application_that_folds_names_is_told_one_device_and_it_is_the_right_one,
     php_is_told_the_right_device,
     what_comes_after_a_body_is_no_header,
+    an_empty_look_alike_hides_no_forged_name,
 );
 
 /// What may stand in a name beside letters and digits (RFC 9110 §5.6.2).
 const MARKS: &str = "-_.!#$%&'*+^`|~";
 
 /// By these a proxy says who somebody is, or where from; and by the last one programs of CGI find their own proxy.
-const CLAIMS: [&str; 35] = [
+const CLAIMS: [&str; 65] = [
     "Forwarded",
     "X-Forwarded-For",
     "X-Forwarded-Host",
@@ -58,6 +59,36 @@ const CLAIMS: [&str; 35] = [
     "Remote-User",
     "X-Client-Verify",
     "Proxy",
+    "Remote-Addr",
+    "Remote-Groups",
+    "Remote-Email",
+    "Remote-Name",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "X-Forwarded-Preferred-Username",
+    "X-Forwarded-Access-Token",
+    "X-Forwarded-Path",
+    "X-Forwarded-Method",
+    "X-Forwarded-Tls-Client-Cert-Info",
+    "X-Original-URI",
+    "X-Original-Method",
+    "X-SSL-Client-CN",
+    "X-SSL-Cert",
+    "X-Client-S-DN",
+    "X-Remote-Groups",
+    "X-WebAuth-Role",
+    "X-Amzn-Mtls-Clientcert-Leaf",
+    "X-Amzn-Mtls-Clientcert-Subject",
+    "X-Amzn-Mtls-Clientcert-Serial-Number",
+    "X-Amzn-Oidc-Identity",
+    "X-MS-Client-Principal",
+    "X-MS-Client-Principal-Name",
+    "X-MS-Client-Principal-Id",
+    "Cf-Access-Authenticated-User-Email",
+    "X-Goog-Authenticated-User-Email",
+    "X-Authentik-Username",
+    "X-Authentik-Groups",
 ];
 
 /// Every way to write the device's header, and three for each of the others.
@@ -112,13 +143,7 @@ fn an_application_that_folds_names_is_told_one_device_and_it_is_the_right_one(ki
 }
 
 fn judge(home: &Home, running: &Running, groups: &[&[String]]) {
-    let by_http1 = |names: &&[String]| {
-        let lines: String = names
-            .iter()
-            .map(|name| format!("{name}: bob/phone\r\n"))
-            .collect();
-        request(&lines)
-    };
+    let by_http1 = |names: &&[String]| request(&lines(names));
     let by_http2 = |names: &&[String]| {
         let mut headers = vec![
             (":method", "GET"),
@@ -163,10 +188,69 @@ fn judge(home: &Home, running: &Running, groups: &[&[String]]) {
     }
 }
 
+fn lines(names: &[String]) -> String {
+    names
+        .iter()
+        .map(|name| format!("{name}: bob/phone\r\n"))
+        .collect()
+}
+
 fn request(lines: &str) -> Value {
     raw(&[&format!(
         "GET / HTTP/1.1\r\nHost: {HOST}\r\n{lines}Connection: close\r\n\r\n"
     )])
+}
+
+/// Every way to write a name with these marks in the place of its hyphens.
+fn spellings(name: &str, marks: &str) -> Vec<String> {
+    match name.split_once('-') {
+        None => vec![name.to_owned()],
+        Some((word, rest)) => {
+            let rest = spellings(rest, marks);
+            let joined = |mark| rest.iter().map(move |rest| format!("{word}{mark}{rest}"));
+            marks.chars().flat_map(joined).collect()
+        }
+    }
+}
+
+/// A server that looks at one of several headers that an application takes for the same must not see a harmless one in the other's place.
+fn an_empty_look_alike_hides_no_forged_name(kind: Kind, home: &Home) {
+    let running = Running::start(kind, home);
+    let between = |names: &[String], name: &str| {
+        let empty = ["*", "+"].map(|mark| name.replace('-', mark));
+        let hidden = |empty: &String| !names.contains(empty) || !name.contains('-');
+        let empty: String = empty
+            .iter()
+            .filter(|empty| hidden(empty))
+            .map(|empty| format!("{empty}:\r\n"))
+            .collect();
+        format!("{empty}{}{empty}", lines(names))
+    };
+    let device = spellings("X-Client-Device", MARKS);
+    let mut heads: Vec<String> = device
+        .chunks(1)
+        .map(|names| between(names, "X-Client-Device"))
+        .collect();
+    for claim in CLAIMS {
+        let names = spellings(claim, "-_.");
+        heads.extend(names.chunks(30).map(|names| between(names, claim)));
+    }
+    let attempts: Vec<Value> = heads.iter().map(|lines| request(lines)).collect();
+    for (lines, answer) in heads
+        .iter()
+        .zip(say(home, &running.server, &home.alice(), &attempts))
+    {
+        if answer.status() == Some(200) {
+            assert_eq!(
+                devices(&answer.text),
+                ["HTTP_X_CLIENT_DEVICE=alice/phone"],
+                "{lines:?}: {answer:?}"
+            );
+            assert!(!answer.text.contains("bob/phone"), "{lines:?}: {answer:?}");
+        } else {
+            assert_eq!(answer.status(), Some(400), "{lines:?}: {answer:?}");
+        }
+    }
 }
 
 /// What the application has for a device's name, as CGI has it.

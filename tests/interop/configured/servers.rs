@@ -319,6 +319,7 @@ pub fn put(kind: Kind, home: &Home, text: &str, neighbour: &str) {
                 "headers",
                 "proxy",
                 "proxy_http",
+                "reqtimeout",
                 "rewrite",
                 "setenvif",
                 "ssl",
@@ -327,6 +328,8 @@ pub fn put(kind: Kind, home: &Home, text: &str, neighbour: &str) {
                     "LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"
                 ));
             }
+            // As on Debian.
+            around.push_str("MaxRequestWorkers 150\n");
             if is_root() {
                 around.push_str("User www-data\nGroup www-data\n");
             }

@@ -2,11 +2,15 @@
 
 use serde_json::json;
 
-use super::servers::{self, Kind};
+use super::servers::{self, Kind, Running};
 use super::upstream::Upstream;
-use super::wire::{Answer, say};
+use super::wire::{Answer, http2, raw, say};
 use super::{is_refused, with};
-use crate::support::{Bundle, EC, HOST, Home, Server, finish, free_port, program, self_signed};
+use crate::support::{
+    Bundle, EC, HOST, Home, Server, finish, free_port, need_hypercorn, program, self_signed,
+};
+
+on_every_server!(what_could_be_two_hosts_reaches_no_application);
 
 /// The other host.
 const SECOND: &str = "b-2.acme.example";
@@ -68,6 +72,8 @@ fn each_host_has_its_certificate_and_its_application(kind: Kind, home: &Home) {
             "other.acme.example",
             "api.acme.example.other.example",
             "xapi.acme.example",
+            "api.acme.example:80@evil.example",
+            "api.acme.example:80:90",
             "",
         ] {
             let before = served();
@@ -120,6 +126,66 @@ fn each_host_has_its_certificate_and_its_application(kind: Kind, home: &Home) {
             "{host}"
         );
     }
+}
+
+/// The server takes it for one of them, and the application for the other.
+fn what_could_be_two_hosts_reaches_no_application(kind: Kind, home: &Home) {
+    let running = Running::start(kind, home);
+    let hosts = [
+        format!("{HOST}:80@evil.example"),
+        format!("{HOST}:@evil.example"),
+        format!("{HOST}@evil.example"),
+        format!("evil.example@{HOST}"),
+        format!("{HOST},evil.example"),
+        format!("{HOST}, evil.example"),
+        format!("{HOST} evil.example"),
+        format!("{HOST}/evil.example"),
+        format!("{HOST}?evil.example"),
+        format!("{HOST}#evil.example"),
+        format!("{HOST}\\evil.example"),
+        format!("{HOST};evil.example"),
+        format!("{HOST}:80:evil.example"),
+        "[::1]evil.example".into(),
+        format!("{HOST}\r\nHost: evil.example"),
+        format!("evil.example\r\nHost: {HOST}"),
+    ];
+    let mut attempts: Vec<_> = hosts
+        .iter()
+        .map(|host| {
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            (host, raw(&[&request]))
+        })
+        .collect();
+    if kind.speaks_http2() && need_hypercorn() {
+        attempts.extend(hosts.iter().filter(|host| !host.contains('\n')).map(|host| {
+            let pseudo = [
+                (":method", "GET"),
+                (":scheme", "https"),
+                (":path", "/"),
+                (":authority", host.as_str()),
+            ];
+            (host, http2(&pseudo))
+        }));
+    }
+    let requests: Vec<_> = attempts.iter().map(|(_, request)| request.clone()).collect();
+    for ((host, _), answer) in attempts
+        .iter()
+        .zip(say(home, &running.server, &home.alice(), &requests))
+    {
+        assert!(
+            answer.status() != Some(200) || !answer.text.contains("evil.example"),
+            "{host:?}: {answer:?}"
+        );
+        assert!(
+            matches!(answer.status(), None | Some(200 | 400 | 421)),
+            "{host:?}: {answer:?}"
+        );
+    }
+    let plain = raw(&[&format!(
+        "GET / HTTP/1.1\r\nHost: {HOST}:443\r\nConnection: close\r\n\r\n"
+    )]);
+    let answer = say(home, &running.server, &home.alice(), &[plain]).remove(0);
+    assert_eq!(answer.status(), Some(200), "{answer:?}");
 }
 
 fn ask(home: &Home, server: &Server, bundle: &Bundle, name: Option<&str>, host: &str) -> Answer {
