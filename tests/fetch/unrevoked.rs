@@ -186,8 +186,9 @@ fn a_link_that_somebody_has_removed_is_no_first_time() {
     refused(&forge, &public(&forge, 6, "issuing", &[]), &[], serial(7));
 }
 
-/// As each half publishes: who is revoked by number 5, and by what comes after it.
-const HALVES: [(fn(&Forge, u64, &[Serial]) -> Publication, &str); 2] = [
+/// How a half publishes that these are revoked, and by which file.
+type Half = (fn(&Forge, u64, &[Serial]) -> Publication, &'static str);
+const HALVES: [Half; 2] = [
     (
         |forge, number, revoked| public(forge, number, "issuing", revoked),
         "crl/issuing.crl",
