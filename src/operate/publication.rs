@@ -1,5 +1,6 @@
 //! Bringing the publication up to date with the ledger.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -207,6 +208,12 @@ pub fn refresh_within(
     done.root_crl_end = Some(publication.root_crl_end());
     done.owed = owed;
     let mut numbers = numbers;
+    // The same in both manifests: all revocations are read for it once, and only where one is signed.
+    let read = OnceCell::new();
+    let ended = || match read.get() {
+        Some(ended) => Ok(Vec::clone(ended)),
+        None => ended(session, previous).map(|ended| read.get_or_init(|| ended).clone()),
+    };
     for area in [Area::Server, Area::Public] {
         let places: Vec<&Place> = places
             .iter()
@@ -219,7 +226,7 @@ pub fn refresh_within(
             &publication,
             area,
             &places,
-            (&mut numbers, previous),
+            (&mut numbers, &ended),
             issuing,
             &mut done,
         )? {
@@ -334,7 +341,10 @@ fn publish_area(
     publication: &Publication,
     area: Area,
     places: &[&Place],
-    (numbers, previous): (&mut LastPublication, Option<Time>),
+    (numbers, ended): (
+        &mut LastPublication,
+        &dyn Fn() -> Result<Vec<Ended>, OperateError>,
+    ),
     issuing: Option<&Issuing>,
     done: &mut Published,
 ) -> Result<Key, OperateError> {
@@ -387,7 +397,7 @@ fn publish_area(
                 number: *last,
                 made: session.now,
                 valid_until: publication.valid_until(),
-                ended: Some(ended(session, previous)?),
+                ended: Some(ended()?),
                 files: Manifest::list(files),
             };
             let text = manifest.text();
