@@ -32,7 +32,8 @@ pub(super) struct Owed {
     /// Servers whose recorded key or certificate has not reached its file.
     #[serde(default)]
     servers: BTreeSet<Host>,
-    /// Places that had a publication of this home and were found without one. Nobody has said yet that the home is not from an older backup.
+    /// Places that were found without the publication that they had, or with a public half that is later than the ledger. Nobody has
+    /// said yet whether the home is from an older backup.
     #[serde(default)]
     emptied: BTreeSet<PathBuf>,
 }

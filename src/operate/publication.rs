@@ -43,7 +43,8 @@ pub struct Published {
     pub adopted: usize,
     /// Certificates that only a published list knew, and that are recorded now.
     pub recovered: Vec<Told>,
-    /// Places that had a publication of this home and have none any more: they were lost, or the home is from an older backup.
+    /// Places that had a publication of this home and have none any more, or a public half that is later than the ledger: they were
+    /// lost, or the home is from an older backup. Told until the operator says which.
     pub emptied: Vec<Shown>,
     /// What is still to follow, from before, too.
     pub(super) owed: Owed,
