@@ -276,6 +276,31 @@ fn who_was_offboarded_comes_back_by_no_list() {
     assert!(!read(&home, "web/server/allowed.map").contains(&tablet));
 }
 
+/// The CRL says that she left, and the list of who is offboarded is in the ledger alone.
+#[test]
+fn an_offboarding_that_was_lost_is_told_until_it_is_done_again_or_given_up() {
+    if !need(&["openssl", "cp"]) {
+        return;
+    }
+    for settle in [
+        &["offboard", "alice", "--confirm", "alice", "-q"][..],
+        &["publish", "--confirm", "LEDGER", "-q"],
+    ] {
+        let home = published();
+        let backup = copy_of(&home);
+        home.run(&["offboard", "alice", "--confirm", "alice", "-q"]);
+        restore(&home, &backup);
+        for _ in 0..2 {
+            let said = home.run(&["publish", "-q"]);
+            assert!(said.stderr.contains("pki offboard alice"), "{said}");
+            assert_eq!(found(&home, "offboarding-lost").len(), 1);
+        }
+        home.run(settle);
+        home.run(&["publish", "-q"]);
+        assert!(found(&home, "offboarding-lost").is_empty(), "{settle:?}");
+    }
+}
+
 /// As servers that fetch: they refuse what knows less, and what they have in place brings the home up to date.
 #[test]
 fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {

@@ -313,21 +313,40 @@ impl Context {
                 counted(published.adopted, "revocation")
             ));
         }
+        for employee in published.doubts.leavers() {
+            self.ui.warn(format!(
+                "{employee} was locked out for having left, and is not offboarded in this ledger (restored from an older backup?): certificates can be issued to {employee}"
+            ));
+            self.ui.hint(format!(
+                "`pki offboard {employee}`; or `pki publish --confirm LEDGER`, if that is meant"
+            ));
+        }
         let recovered: Vec<String> = published
             .recovered
             .iter()
             .map(|told| format!("{} of {}", told.serial, told.address))
             .collect();
         self.tell_recovered(&recovered);
-        for place in &published.emptied {
+        let emptied = published.doubts.emptied();
+        for place in &emptied {
             self.ui.warn(format!(
                 "{place} had lost its publication, or had a later one, and has what the ledger knows now: less than was published, if this home was \
                  restored from a backup"
             ));
         }
-        if !published.emptied.is_empty() {
+        if !emptied.is_empty() {
             self.ui.hint(
                 "if it was, run `pki publish --reconcile DIR`, with the half `server` that a server has fetched; if it was not, `pki publish --confirm LEDGER`",
+            );
+        }
+        for claim in published.doubts.unsigned() {
+            self.ui.warn(format!(
+                "a list that nobody has signed said what the ledger does not (the publication of a newer home that was cut off?): {claim}"
+            ));
+        }
+        if published.doubts.unsigned().len() > 0 {
+            self.ui.hint(
+                "if this home was restored from a backup, lock out what was lost by `pki revoke SERIAL`; if it was not, `pki publish --confirm LEDGER`",
             );
         }
         if let Some(number) = published.pins {

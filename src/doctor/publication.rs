@@ -1,7 +1,7 @@
 //! What is wrong with the publication: whether it is what the ledger says, and goes where it should.
 
 use super::{Finding, Severity};
-use crate::operate::{self, OperateError, Session};
+use crate::operate::{self, Doubts, OperateError, Session};
 use crate::publish::{Stray, StrayKind};
 
 pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
@@ -22,7 +22,8 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "look at pki.toml, and at which home publishes there: let one of them alone do so",
         )
     }));
-    findings.extend(operate::emptied_places(&session.desk.home).into_iter().map(|place| {
+    let doubts = Doubts::by(&session.desk.home);
+    findings.extend(doubts.emptied().into_iter().map(|place| {
         Finding::new(
             "place-emptied",
             Severity::Warning,
@@ -31,6 +32,25 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
                  backup, it knows less than was published"
             ),
             "pki publish --reconcile DIR with what a server has fetched; if the home is no older one, pki publish --confirm LEDGER",
+        )
+    }));
+    findings.extend(doubts.unsigned().map(|claim| {
+        Finding::new(
+            "unsigned-list",
+            Severity::Warning,
+            format!("a list that nobody has signed was found, and it says what the ledger does not: {claim}"),
+            "what was lost: pki revoke SERIAL; if the home is no older one, pki publish --confirm LEDGER",
+        )
+    }));
+    findings.extend(doubts.leavers().map(|employee| {
+        Finding::new(
+            "offboarding-lost",
+            Severity::Warning,
+            format!(
+                "{employee} was locked out for having left, by a CRL that is later than the ledger was, and is not offboarded here: certificates \
+                 can be issued to {employee}"
+            ),
+            format!("pki offboard {employee}; if that is meant, pki publish --confirm LEDGER"),
         )
     }));
     findings.extend(operate::owed_commands(&session.desk.home).iter().map(|owed| {

@@ -37,12 +37,14 @@ impl Serial {
 
     /// Whether a text was meant as a serial number, well or badly written: eight hexadecimal digits or more, with or without colons
     /// and `0x`; among 24 or more, two slips of the hand.
+    /// A word of so few letters may be a name, one of 32 is none.
     pub fn resembles(text: &str) -> bool {
         let digits = digits(text);
         let count = digits.chars().count();
         let others = digits.chars().filter(|c| !c.is_ascii_hexdigit()).count();
         let slips = if count >= 24 { 2 } else { 0 };
-        count >= 8 && others <= slips && digits.contains(|c: char| c.is_ascii_digit())
+        let is_word = !digits.contains(|c: char| c.is_ascii_digit());
+        count >= 8 && others <= slips && (!is_word || count == 32)
     }
 
     /// The first eight digits: enough to tell the files of one device apart.
@@ -165,6 +167,10 @@ mod tests {
             (
                 "0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9",
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            ),
+            (
+                "ABCDEFABCDEFABCDEFABCDEFABCDEFAB",
+                "this program makes none that begins with 00, or with 8 to F",
             ),
             (
                 "8A1B2C3D4E5F60718293A4B5C6D7E8F9",

@@ -3,11 +3,13 @@
 //! A change begins with a [`Session`]: the lock, the open store and the time that holds for it. The lock is never held while
 //! a person types or a key is being unlocked.
 
+mod areas;
 mod bulk;
 mod canary;
 mod certify;
 mod crl;
 mod deliver;
+mod doubt;
 mod due;
 mod handover;
 mod init;
@@ -37,12 +39,13 @@ pub use canary::{Canaries, Canary, Ending, issue_canaries};
 pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request};
 pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
+pub use doubt::{Doubts, Unsigned};
 pub use due::{behind, behind_sources, foreign, pins_are_ahead, strays, unwritable};
 pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
-pub use owed::{Following, emptied_places, owed_commands, owed_files, settle};
+pub use owed::{Following, owed_commands, owed_files, settle};
 pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
 pub use publication::{Keys, Published, Refresh, Scope, refresh, refresh_within};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::OperateError;
 use super::session::{Desk, Session};
 use crate::config::{Config, PublishTo};
-use crate::disk::{self, DiskError, Shown};
+use crate::disk::{self, DiskError};
 use crate::home::Home;
 use crate::model::Host;
 
@@ -32,10 +32,6 @@ pub(super) struct Owed {
     /// Servers whose recorded key or certificate has not reached its file.
     #[serde(default)]
     servers: BTreeSet<Host>,
-    /// Places that were found without the publication that they had, or with a public half that is later than the ledger. Nobody has
-    /// said yet whether the home is from an older backup.
-    #[serde(default)]
-    emptied: BTreeSet<PathBuf>,
 }
 
 /// A command that is to follow what was published, and for which places.
@@ -93,33 +89,6 @@ impl Owed {
         self.save(home)
     }
 
-    /// The places that were found without a publication, and about which nobody has said anything yet.
-    pub fn emptied(&self) -> Vec<Shown> {
-        self.emptied.iter().cloned().map(Shown).collect()
-    }
-
-    /// Writes down that these places were found without a publication; or, where the operator has said what it means, strikes all out.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub fn note_emptied(
-        &mut self,
-        home: &Home,
-        found: Vec<PathBuf>,
-        is_settled: bool,
-    ) -> Result<(), DiskError> {
-        let before = self.emptied.clone();
-        if is_settled {
-            self.emptied.clear();
-        } else {
-            self.emptied.extend(found);
-        }
-        if self.emptied == before {
-            return Ok(());
-        }
-        self.save(home)
-    }
-
     /// The commands that are owed, in the order of their tables: for the places that are `meant`, and were written for all that is known.
     pub fn commands(&self, config: &Config, is_meant: impl Fn(&Path) -> bool) -> Vec<Following> {
         let following = |target: &PublishTo| {
@@ -142,7 +111,7 @@ impl Owed {
         self.version = 1;
         self.places
             .retain(|place, _| table_of(home.config(), place).is_some());
-        if self.places.is_empty() && self.servers.is_empty() && self.emptied.is_empty() {
+        if self.places.is_empty() && self.servers.is_empty() {
             return disk::remove_if_there(&path);
         }
         let text = serde_json::to_vec(self).expect("paths of pki.toml are text");
@@ -161,11 +130,6 @@ fn table_of<'a>(config: &'a Config, place: &Path) -> Option<&'a PublishTo> {
 /// The commands that are owed by what was published before.
 pub fn owed_commands(home: &Home) -> Vec<Following> {
     Owed::by(home).commands(home.config(), |_| true)
-}
-
-/// The places that were found without a publication, and about which nobody has said anything yet.
-pub fn emptied_places(home: &Home) -> Vec<Shown> {
-    Owed::by(home).emptied()
 }
 
 /// The servers whose recorded key or certificate has not reached its file.

@@ -4,10 +4,11 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 
 use super::OperateError;
-use super::crl::{SignedCrl, next_number, sign_anew};
+use super::areas::{Key, Rounds};
+use super::crl::{SignedCrl, sign_anew};
+use super::doubt::Doubts;
 use super::due::{Servers, look, material};
 use super::owed::{Following, Owed};
 use super::pins::Standing;
@@ -19,9 +20,8 @@ use crate::authority::{self, Issuing};
 use crate::config::{Config, PublishTo};
 use crate::disk::Shown;
 use crate::home::Home;
-use crate::model::{Fact, Span, Time};
-use crate::publish::{Area, Ended, Manifest, Publication, Rejected, ServersPart, TargetError, Told};
-use crate::store::LastPublication;
+use crate::model::{Fact, Time};
+use crate::publish::{Area, Publication, Rejected, ServersPart, TargetError, Told};
 
 /// What a refresh came to.
 #[derive(Debug)]
@@ -43,9 +43,8 @@ pub struct Published {
     pub adopted: usize,
     /// Certificates that only a published list knew, and that are recorded now.
     pub recovered: Vec<Told>,
-    /// Places that had a publication of this home and have none any more, or a public half that is later than the ledger: they were
-    /// lost, or the home is from an older backup. Told until the operator says which.
-    pub emptied: Vec<Shown>,
+    /// What places had that the ledger may not know. Told until the operator says what it means.
+    pub doubts: Doubts,
     /// What is still to follow, from before, too.
     pub(super) owed: Owed,
     /// The places beside the home that were written.
@@ -130,29 +129,35 @@ pub fn refresh_within(
     let (mut places, mut failed) = own_places(home)?;
     let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
     let numbers = session.store.last_publication()?;
-    let mut owed = Owed::by(home);
-    let is_settled = is_current || !sources.is_empty();
-    let mut emptied = emptied(&places, &numbers.targets);
-    emptied.retain(|place| is_meant(place));
-    emptied.extend(unexplained(&places, &numbers));
-    owed.note_emptied(home, emptied, is_settled)?;
+    let is_reconciled = !sources.is_empty();
     places.extend(sources.places);
     let mut published = published_crls(home, &places)?;
     published.extend(sources.crls);
     let unknown = Unknown::find(session, &published, &places)?;
     let (adopted, recovered) = (unknown.revocations.len(), unknown.accepted());
+    let leavers = unknown.leavers(session)?;
     let facts = unknown.facts(session)?;
     // What is taken in changes the lists, and so needs a signature.
     if issuing.is_none() && !facts.is_empty() {
         return Ok(Refresh::NeedsKey);
     }
     session.commit(facts)?;
+    let mut doubts = Doubts::by(&session.desk.home);
+    if is_current {
+        doubts.clear(&session.desk.home)?;
+    } else {
+        let targets = places.iter().filter(|place| place.role == Role::Target);
+        let targets: Vec<&Place> = targets.filter(|place| is_meant(&place.to.path)).collect();
+        doubts.places(&targets, &places, &numbers, is_reconciled);
+        doubts.claims(session, &targets, leavers)?;
+        doubts.save(&session.desk.home)?;
+    }
     let seen = look(session, &places, &failed, published)?;
     failed.retain(|(Shown(directory), _)| is_meant(directory));
     let mut done = Published {
         adopted,
         recovered,
-        emptied: owed.emptied(),
+        doubts,
         failed,
         pins_ahead: seen.standing_pins.are_ahead(session)?,
         ..Published::default()
@@ -207,13 +212,14 @@ pub fn refresh_within(
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());
     done.root_crl_end = Some(publication.root_crl_end());
-    done.owed = owed;
-    let mut numbers = numbers;
-    // The same in both manifests: all revocations are read for it once, and only where one is signed.
-    let read = OnceCell::new();
-    let ended = || match read.get() {
-        Some(ended) => Ok(Vec::clone(ended)),
-        None => ended(session, previous).map(|ended| read.get_or_init(|| ended).clone()),
+    done.owed = Owed::by(&session.desk.home);
+    let mut rounds = Rounds {
+        session,
+        publication: &publication,
+        issuing,
+        numbers,
+        previous,
+        ended: OnceCell::new(),
     };
     for area in [Area::Server, Area::Public] {
         let places: Vec<&Place> = places
@@ -222,19 +228,12 @@ pub fn refresh_within(
             .filter(|place| place.role != Role::Target || is_meant(&place.to.path))
             .filter(|place| !is_loser(place))
             .collect();
-        match publish_area(
-            session,
-            &publication,
-            area,
-            &places,
-            (&mut numbers, &ended),
-            issuing,
-            &mut done,
-        )? {
+        match rounds.bring(area, &places, &mut done)? {
             Key::Missing => return Ok(Refresh::NeedsKey),
             Key::Enough => {}
         }
     }
+    let numbers = rounds.numbers;
     if !done.written.is_empty() {
         let targets = places
             .iter()
@@ -275,14 +274,6 @@ pub(super) fn own_places(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Opera
     Ok((own, failed))
 }
 
-/// The places among those that were published to where no manifest of ours is left.
-fn emptied(places: &[Place], published: &[String]) -> Vec<PathBuf> {
-    let was_published = |place: &&Place| published.contains(&place.to.path.display().to_string());
-    let targets = places.iter().filter(|place| place.role == Role::Target);
-    let empty = targets.filter(was_published).filter(|place| place.to.is_bare());
-    empty.map(|place| place.to.path.clone()).collect()
-}
-
 fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> {
     let mut named = config.publish.iter().flat_map(PublishTo::places);
     if named.any(|named| named.name() == directory) {
@@ -290,136 +281,4 @@ fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> 
     } else {
         Err(OperateError::NoTarget(Shown(directory.to_owned())))
     }
-}
-
-/// Whether an area could be published with the key at hand, or without one.
-enum Key {
-    /// It could.
-    Enough,
-    /// A manifest must be signed, and there is no key.
-    Missing,
-}
-
-/// The public halves that are later than all that this home knows, where no servers' half names the certificates that were issued since:
-/// nobody can tell whether there are any.
-fn unexplained(places: &[Place], numbers: &LastPublication) -> Vec<PathBuf> {
-    let number = |place: &Place| place.to.manifest().ok().flatten().map(|manifest| manifest.number);
-    let of = |role: Role, area: Area| {
-        places
-            .iter()
-            .filter(move |place| place.role == role && place.to.area == area)
-    };
-    if of(Role::Target, Area::Server).any(|place| number(place).is_some()) {
-        return Vec::new();
-    }
-    // A publication that a kill has cut off is in the home's own half, too.
-    let own = of(Role::Staging, Area::Public).filter_map(number).max();
-    let known = own.max(Some(numbers.public));
-    of(Role::Target, Area::Public)
-        .filter(|place| number(place) > known)
-        .map(|place| place.to.path.clone())
-        .collect()
-}
-
-/// The certificates that may have left a CRL for having ended: those of the last 400 days, and never more than a manifest has room for.
-fn ended(session: &Session<'_>, previous: Option<Time>) -> Result<Vec<Ended>, OperateError> {
-    /// Who has fetched nothing for so long has let nobody in for a year: a CRL is good for some weeks.
-    const KEPT: Span = Span::days(400);
-    // Counted from the CRL that stood: after a long rest entries leave that ended long ago.
-    let since = previous.unwrap_or(session.now).min(session.now) - KEPT;
-    let mut ended = session.store.revoked_and_ended(since, session.now)?;
-    ended.sort_unstable_by_key(|(serial, not_after)| (std::cmp::Reverse(*not_after), *serial));
-    ended.truncate(Ended::ROOM);
-    let ended = ended.into_iter();
-    Ok(ended
-        .map(|(serial, not_after)| Ended { serial, not_after })
-        .collect())
-}
-
-/// Writes one area to each of its places that does not have it.
-fn publish_area(
-    session: &Session<'_>,
-    publication: &Publication,
-    area: Area,
-    places: &[&Place],
-    (numbers, ended): (
-        &mut LastPublication,
-        &dyn Fn() -> Result<Vec<Ended>, OperateError>,
-    ),
-    issuing: Option<&Issuing>,
-    done: &mut Published,
-) -> Result<Key, OperateError> {
-    let files = publication.files(area);
-    let mut looked = Vec::new();
-    let last = match area {
-        Area::Public => &mut numbers.public,
-        Area::Server => &mut numbers.server,
-    };
-    let mut highest = *last;
-    for place in places {
-        let state = place
-            .to
-            .holds(files)
-            .and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
-        let (holds, manifest, statement) = match state {
-            Ok(state) => state,
-            Err(error) if place.is_staging() => return Err(error.into()),
-            Err(_) => (false, None, None),
-        };
-        let number = manifest.as_ref().map_or(0, |manifest| manifest.number);
-        highest = highest.max(number);
-        // The servers' half has no CRL in it: where only that was renewed, its files stay and the end that its manifest tells moves.
-        let ends = manifest.map(|manifest| manifest.valid_until);
-        let stands = holds && ends == Some(publication.valid_until());
-        looked.push((*place, number, statement.filter(|_| stands)));
-    }
-    // The home's own manifest stands unless a place has seen a later one: numbers only rise, also for a home from an older backup.
-    let standing = looked
-        .iter()
-        .find(|(place, number, _)| place.is_staging() && *number == highest)
-        .and_then(|(_, _, statement)| statement.clone());
-    let behind: Vec<&Place> = looked
-        .iter()
-        .filter(|(place, ..)| place.role != Role::Source)
-        .filter(|(_, _, statement)| statement.is_none() || *statement != standing)
-        .map(|(place, _, _)| *place)
-        .collect();
-    if behind.is_empty() {
-        return Ok(Key::Enough);
-    }
-    let (manifest, jws) = match (standing, issuing) {
-        (Some(statement), _) => statement,
-        (None, None) => return Ok(Key::Missing),
-        (None, Some(issuing)) => {
-            *last = next_number(Some(highest), session.now);
-            let manifest = Manifest {
-                version: 1,
-                area,
-                number: *last,
-                made: session.now,
-                valid_until: publication.valid_until(),
-                ended: Some(ended()?),
-                files: Manifest::list(files),
-            };
-            let text = manifest.text();
-            let jws = issuing.sign_statement(Manifest::TYPE, &text).into_bytes();
-            (text, jws)
-        }
-    };
-    let readers = behind.iter().filter(|place| !place.is_staging());
-    let readers = readers.map(|place| place.to.path.as_path());
-    done.owed.begin(&session.desk.home, readers)?;
-    for place in behind {
-        match place.to.write(files, &manifest, &jws) {
-            Ok(()) if place.is_staging() => {}
-            Ok(()) => done.changed.push(place.to.path.clone()),
-            Err(error) if place.is_staging() => return Err(error.into()),
-            Err(error) => done.failed.push((Shown(place.to.path.clone()), error)),
-        }
-    }
-    done.written.push((area, *last));
-    if area == Area::Server {
-        numbers.server_manifest = Some(Sha256::digest(&manifest).into());
-    }
-    Ok(Key::Enough)
 }

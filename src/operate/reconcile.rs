@@ -3,7 +3,7 @@
 //! What a published list or CRL of ours revokes stays revoked, and whoever servers were told to accept can be revoked. Only what our CA
 //! has signed is believed: a CRL, or a list under a signed manifest.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use super::OperateError;
@@ -14,7 +14,7 @@ use crate::authority::AuthorityError;
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::model::event::Recovered;
-use crate::model::{Address, Authority, Fact, KnownBy, Reason, Record, Revocation, Serial, Status};
+use crate::model::{Address, Authority, Employee, Fact, KnownBy, Reason, Record, Revocation, Serial, Status};
 use crate::publish::{Access, Area, Destination, LONGEST_CRL, Location, Told};
 use crate::x509::crl::Crl;
 use crate::x509::pem;
@@ -88,6 +88,26 @@ impl Unknown {
             .iter()
             .filter(|told| !revoked.contains(&told.serial));
         accepted.cloned().collect()
+    }
+
+    /// Whose certificates are revoked because they left, and who are not offboarded in this ledger.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn leavers(&self, session: &Session<'_>) -> Result<BTreeSet<Employee>, OperateError> {
+        let mut leavers = BTreeSet::new();
+        for fact in &self.revocations {
+            if let Fact::Revoked {
+                reason: Reason::Left,
+                address: Some(address),
+                ..
+            } = fact
+                && session.store.offboarded(&address.employee)?.is_none()
+            {
+                leavers.insert(address.employee.clone());
+            }
+        }
+        Ok(leavers)
     }
 
     /// The events that take it in. Nobody gets back in by it: what a person had who is offboarded is revoked with her.

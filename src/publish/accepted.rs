@@ -43,6 +43,16 @@ pub struct Lists {
     pub revoked: Vec<Serial>,
 }
 
+/// What a list that nobody has signed says of a certificate. It is not believed: whoever may write to the place may have made it up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Claim {
+    /// Servers accept it, as this device's.
+    Accepted(Serial, Address),
+    /// It is locked out.
+    Revoked(Serial),
+}
+
 /// What a published `devices.json` tells.
 pub(super) fn read(octets: &[u8]) -> Option<Vec<Told>> {
     #[derive(Deserialize)]
@@ -57,6 +67,12 @@ pub(super) fn read(octets: &[u8]) -> Option<Vec<Told>> {
 /// The serial number in a line of `revoked.map`.
 pub fn revoked_serial(line: &str) -> Option<Serial> {
     line.strip_suffix(" 1;")?.parse().ok()
+}
+
+/// Serial number and device in a line of `allowed.map`.
+pub fn allowed(line: &str) -> Option<(Serial, Address)> {
+    let (serial, address) = line.strip_suffix("\";")?.split_once(" \"")?;
+    Some((serial.parse().ok()?, address.parse().ok()?))
 }
 
 macro_rules! hash_as {

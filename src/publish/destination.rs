@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::accepted::{self, Lists, revoked_serial};
+use super::accepted::{self, Claim, Lists, allowed, revoked_serial};
 use super::bucket::{Access, Bucket, BucketError};
 use super::directory::Folder;
 use super::file::File;
@@ -30,6 +30,8 @@ pub const LONGEST_CRL: u64 = 64 << 20;
 const LONGEST_LIST: u64 = 64 << 20;
 /// The list of what servers accept.
 const DEVICES: &str = "devices.json";
+/// The same list, as nginx reads it. It is written before the other.
+const ALLOWED: &str = "allowed.map";
 /// The list of what is revoked.
 const REVOKED: &str = "revoked.map";
 
@@ -197,7 +199,7 @@ impl Destination {
     /// Whether no manifest is there at all, not even one that is none of ours.
     pub fn is_bare(&self) -> bool {
         match &self.place {
-            Place::Folder(folder) => matches!(folder.has(Manifest::JWS), Ok(false)),
+            Place::Folder(folder) => matches!(folder.has_any(Manifest::JWS), Ok(false)),
             Place::Bucket(bucket) => matches!(bucket.read(Manifest::JWS, LONGEST_MANIFEST), Ok(None)),
         }
     }
@@ -264,6 +266,39 @@ impl Destination {
                 .unwrap_or_default(),
             revoked: revoked.lines().filter_map(revoked_serial).collect(),
         }))
+    }
+
+    /// What the lists say that are there and that no signed manifest is for: a publication that was cut off has left them, or somebody else.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn claims(&self) -> Result<Vec<Claim>, TargetError> {
+        let manifest = self.manifest()?;
+        let unlisted = |path| self.unlisted(manifest.as_ref(), path);
+        let (accepted, revoked) = (unlisted(ALLOWED)?, unlisted(REVOKED)?);
+        let (accepted, revoked) = (
+            String::from_utf8_lossy(&accepted),
+            String::from_utf8_lossy(&revoked),
+        );
+        let accepted = accepted.lines().filter_map(allowed);
+        let accepted = accepted.map(|(serial, address)| Claim::Accepted(serial, address));
+        let revoked = revoked.lines().filter_map(revoked_serial);
+        Ok(accepted.chain(revoked.map(Claim::Revoked)).collect())
+    }
+
+    /// A file that is another than its signed manifest says, or that has none.
+    fn unlisted(&self, manifest: Option<&Manifest>, path: &str) -> Result<Vec<u8>, TargetError> {
+        let listed = manifest.and_then(|manifest| manifest.files.get(path));
+        let listed = listed.and_then(|file| Some((file.size, file.sha256()?)));
+        let is_listed = match (&self.place, listed) {
+            (_, None) => false,
+            (Place::Folder(folder), Some((size, sha256))) => folder.has(path, size, sha256)?,
+            (Place::Bucket(bucket), Some((size, sha256))) => bucket.has(path, size, sha256)?,
+        };
+        if is_listed {
+            return Ok(Vec::new());
+        }
+        Ok(self.read(path, LONGEST_LIST)?.unwrap_or_default())
     }
 
     /// The first of the files that say who is accepted or revoked that is not what its signed manifest says.

@@ -90,17 +90,13 @@ impl Folder {
         }
     }
 
-    /// Whether the file of this name is this one, open to its readers. Another length tells without reading.
+    /// Whether the file of this name is this one, open to its readers.
     fn holds_file(&self, directory: &Directory, name: &str, file: &File) -> Result<bool, TargetError> {
         let Some(there) = directory.file(name)? else {
             return Ok(false);
         };
         let path = self.path.join(file.path);
-        let failed = |deed| disk::failed(deed, &path);
-        Ok(self.is_open_to_its_readers(&there, &path)?
-            && there.metadata().map_err(failed("examined"))?.len() == file.size
-            // It may grow while it is read.
-            && sha256(there.take(file.size)).map_err(failed("read"))? == file.sha256)
+        Ok(self.is_open_to_its_readers(&there, &path)? && is_content(there, file.size, file.sha256, &path)?)
     }
 
     /// Whether a file has the mode of the area and the group that was configured, perhaps after it was written.
@@ -114,10 +110,27 @@ impl Folder {
     ///
     /// # Errors
     /// Where the directory cannot be opened.
-    pub fn has(&self, name: &str) -> Result<bool, TargetError> {
+    pub fn has_any(&self, name: &str) -> Result<bool, TargetError> {
         let ground = self.ground()?;
         let there = ground.directory().and_then(|directory| directory.kind(name));
         Ok(there.is_some())
+    }
+
+    /// Whether the file at this path has so many octets and this SHA-256.
+    ///
+    /// # Errors
+    /// Where something else is there, or the system does not let it be read.
+    pub fn has(&self, path: &str, size: u64, hash: [u8; 32]) -> Result<bool, TargetError> {
+        let (below, name) = split(path);
+        let ground = self.ground()?;
+        let Some(directory) = ground.directory() else {
+            return Ok(false);
+        };
+        let there = enter(directory, below)?.map(|directory| directory.file(name));
+        let Some(there) = there.transpose()?.flatten() else {
+            return Ok(false);
+        };
+        Ok(is_content(there, size, hash, &self.path.join(path))?)
     }
 
     /// What is in the file at this path, if there is one and it has at most so many octets.
@@ -258,6 +271,14 @@ fn lock(directory: &Directory) {
 }
 
 /// SHA-256 of what a reader gives. Reads piece by piece: a long file is not held as a whole.
+/// Whether a file has so many octets and this SHA-256. Another length tells without reading.
+fn is_content(file: fs::File, size: u64, hash: [u8; 32], path: &Path) -> Result<bool, DiskError> {
+    let failed = |deed| disk::failed(deed, path);
+    Ok(file.metadata().map_err(failed("examined"))?.len() == size
+        // It may grow while it is read.
+        && sha256(file.take(size)).map_err(failed("read"))? == hash)
+}
+
 fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
     const PIECE: u64 = 1 << 16;
     let mut hash = Sha256::new();

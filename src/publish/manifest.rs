@@ -90,6 +90,14 @@ pub struct Listed {
     pub size: u64,
 }
 
+impl Listed {
+    /// The SHA-256, where it is one.
+    pub fn sha256(&self) -> Option<[u8; 32]> {
+        let octets = HEXLOWER.decode(self.sha256.as_bytes()).ok()?;
+        octets.try_into().ok()
+    }
+}
+
 impl Manifest {
     /// `typ` of `manifest.jws`.
     pub const TYPE: &'static str = "pki-manifest+jws";

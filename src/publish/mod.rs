@@ -12,7 +12,7 @@ mod publication;
 mod statement;
 mod stray;
 
-pub use accepted::{Accepted, Lists, Told, revoked_serial};
+pub use accepted::{Accepted, Claim, Lists, Told, revoked_serial};
 pub use bucket::{Access, BucketError, CredentialsError, StoreError, is_endpoint};
 pub use destination::{BothForms, Destination, LONGEST_CRL, TargetError};
 pub use file::{Body, File};

@@ -10,6 +10,7 @@ mod support;
 
 mod clock;
 mod disk;
+mod doubt;
 mod fetch;
 mod ground;
 mod index;

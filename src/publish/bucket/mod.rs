@@ -140,14 +140,22 @@ impl Bucket {
         }
     }
 
+    /// Whether the object at this path has so many octets and this SHA-256, by what was said of it when it was written.
+    ///
+    /// # Errors
+    /// Where the store cannot be asked.
+    pub fn has(&self, path: &str, size: u64, sha256: [u8; 32]) -> Result<bool, BucketError> {
+        let head = self.client.head(path)?;
+        Ok(head.is_some_and(|head| head.is(&sha256, size)))
+    }
+
     /// Whether each of these files is there.
     ///
     /// # Errors
     /// Where the store cannot be asked.
     pub fn holds(&self, files: &[File]) -> Result<bool, BucketError> {
         for file in files {
-            let head = self.client.head(file.path)?;
-            if !head.is_some_and(|head| head.is(&file.sha256, file.size)) {
+            if !self.has(file.path, file.size, file.sha256)? {
                 return Ok(false);
             }
         }
