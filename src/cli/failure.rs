@@ -461,6 +461,12 @@ impl From<FetchError> for Failure {
                             confirming(&serials, number)
                         ))
                     }
+                    Unfit::PinBack { host, number, .. } => {
+                        failure.hint(format!(
+                            "restore the newest ledger.jsonl and servers/ where the CA is; where they are lost, rotate there again what was rotated since: \
+                             `pki server rotate {host}`; only if that key is meant to be believed again, repeat with --confirm {number}"
+                        ))
+                    }
                     Unfit::Statement(_)
                     | Unfit::Unreadable(_)
                     | Unfit::Stray { .. }

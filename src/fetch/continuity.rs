@@ -18,12 +18,13 @@ use sha2::{Digest, Sha256};
 
 use super::content::Fault;
 use super::error::{Serials, Unfit, local};
+use super::pins;
 use super::place::Version;
 use super::terms::SLACK;
 use crate::disk::DiskError;
 use crate::model::text::quoted;
-use crate::model::{Serial, Time};
-use crate::publish::{Area, LONGEST_CRL, LONGEST_MANIFEST, Manifest, Statement, revoked_serial};
+use crate::model::{Host, Serial, Time};
+use crate::publish::{Area, LONGEST_CRL, LONGEST_MANIFEST, Manifest, Pins, Statement, revoked_serial};
 use crate::x509::Certificate;
 use crate::x509::crl::Crl;
 
@@ -113,6 +114,9 @@ pub struct Unproven {
     /// Certificates that what is in place accepts, and that are neither accepted nor revoked any more before they have ended: the home has
     /// lost them, and nobody can revoke them by name.
     pub lost: BTreeSet<Serial>,
+    /// Hosts of which what is in place has pins that have not ended, and the publication has none: the home
+    /// has lost the server.
+    pub unpinned: Vec<Host>,
 }
 
 impl Succession<'_> {
@@ -130,7 +134,10 @@ impl Succession<'_> {
             return Ok(unproven);
         }
         match self.manifest.area {
-            Area::Public => self.crls(&mut unproven)?,
+            Area::Public => {
+                self.crls(&mut unproven)?;
+                self.pins(&mut unproven)?;
+            }
             Area::Server => self.lists(&mut unproven)?,
         }
         Ok(unproven)
@@ -205,6 +212,30 @@ impl Succession<'_> {
             serials,
             number: self.manifest.number,
         })
+    }
+
+    fn pins(&self, unproven: &mut Unproven) -> Result<(), Fault> {
+        let old = match self.old.file(Pins::JSON)? {
+            Before::Octets(old) => Pins::read(&old),
+            Before::Absent => return Ok(()),
+            Before::Unread => None,
+        };
+        let Some(old) = old else {
+            unproven.unread.push(Pins::JSON.to_owned());
+            return Ok(());
+        };
+        let new = read(self.new, Pins::JSON)?.and_then(|new| Pins::read(&new));
+        let new = new.map_or(Vec::new(), |new| new.sets);
+        if let Some((host, pinned)) = pins::contradiction(&old, &new) {
+            let back = Unfit::PinBack {
+                host: host.clone(),
+                pinned: Box::new(pinned),
+                number: self.manifest.number,
+            };
+            return Err(Fault::File(Pins::JWS, back));
+        }
+        unproven.unpinned = pins::unpinned(&old, &new, self.now);
+        Ok(())
     }
 
     fn lists(&self, unproven: &mut Unproven) -> Result<(), Fault> {

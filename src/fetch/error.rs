@@ -5,7 +5,7 @@ use std::{fmt, io};
 
 use crate::disk::{DiskError, Shown};
 use crate::model::text::quoted;
-use crate::model::{Serial, Time};
+use crate::model::{Host, Pinned, Serial, Time};
 use crate::publish::{Area, InvalidStatement};
 use crate::x509::X509Error;
 
@@ -181,6 +181,19 @@ pub enum Unfit {
         ca: Option<String>,
         /// The certificates.
         serials: Serials,
+        /// The number of the publication.
+        number: u64,
+    },
+    /// A key has the place in a pin set that a later set has taken from it.
+    #[error(
+        "it has {} of {host} as {} since {}, and the pin sets in place, which are later, do not: it comes from a home that has forgotten a rotation, one that was restored from an older backup perhaps, and apps would believe whoever has a key that was given up",
+        .pinned.pin, .pinned.role, .pinned.since
+    )]
+    PinBack {
+        /// The server.
+        host: Host,
+        /// The key.
+        pinned: Box<Pinned>,
         /// The number of the publication.
         number: u64,
     },
