@@ -176,8 +176,8 @@ impl Succession<'_> {
         Ok(())
     }
 
-    /// Makes sure that nobody is let in again by a CA that has no CRL any more: all that it has issued is over
-    /// with the CA itself, or each certificate that it revoked has ended.
+    /// Makes sure that nobody is let in again by a CA that has no CRL any more: all that it has issued is
+    /// over with the CA itself, or each certificate that it revoked has ended.
     fn demand_over(
         &self,
         path: &'static str,
@@ -290,8 +290,8 @@ impl Succession<'_> {
     }
 
     /// The certificates of which the manifest says that they have ended, and that have by this clock. Nothing
-    /// where it tells no ends and what is in place told none either: a program that does not know of them does
-    /// not follow on one that does, unless a whole machine was restored.
+    /// where it tells no ends and what is in place told none either: a program that does not know of them
+    /// does not follow on one that does, unless a whole machine was restored.
     fn ended(&self) -> Option<HashSet<Serial>> {
         let ended = match &self.manifest.ended {
             Some(ended) => ended.as_slice(),

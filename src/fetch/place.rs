@@ -115,8 +115,8 @@ impl Place {
         self.out.with_file_name(&self.workspace_name)
     }
 
-    /// What is remembered. A link of ours without it means that it was lost, and one to a later version that it
-    /// was restored from an older backup: it is written before the link moves.
+    /// What is remembered. A link of ours without it means that it was lost, and one to a later version that
+    /// it was restored from an older backup: it is written before the link moves.
     pub(super) fn state(&self) -> Result<Option<State>, FetchError> {
         let path = self.workspace_path();
         let state = State::load(&self.workspace, &path)?;

@@ -144,7 +144,8 @@ impl Leaving {
         }
     }
 
-    /// Where the CA has left: it itself, and how a publication is made from then on, in which the root's CRL revokes these.
+    /// Where the CA has left: it itself, and how a publication is made from then on, in which the root's CRL
+    /// revokes these.
     fn leave(self, forge: &mut Forge) -> (Holder, impl Fn(&Forge, u64, &[Serial]) -> Publication + use<>) {
         let (place, name) = match self {
             Self::Issuing { name } => (&mut forge.issuing, name),
@@ -163,7 +164,7 @@ impl Leaving {
     }
 }
 
-/// What the certificate of a CA of this name says, apart from that as this one, with a serial number of its own.
+/// What the certificate of a CA of this name says, with a serial number of its own, and else as this one.
 fn named(params: &CertificateParams, name: &str) -> CertificateParams {
     let mut params = params.clone();
     params.distinguished_name = DistinguishedName::new();
@@ -244,7 +245,8 @@ fn a_ca_that_has_ended_leaves_with_its_list() {
     }
 }
 
-/// A CA is its name and its key: whatever becomes of one of its certificates, what it has issued goes on under the other.
+/// A CA is its name and its key: whatever becomes of one of its certificates, what it has issued goes on
+/// under the other.
 #[test]
 fn a_ca_with_a_new_certificate_keeps_its_list() {
     for of in ["issuing", "servers"] {
