@@ -13,10 +13,11 @@ use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
 use pki::key::{Passphrase, SoftwareKey};
 use pki::model::lifecycle::Holder;
+use pki::model::server::OldPin;
 use pki::model::{Authority, NameConstraints, Reason, Serial, Span, Status, Time};
 use pki::operate::{
-    self, ClockPolicy, Codes, Delivery, Desk, Founding, Handover, Intent, KeyRequest, Leavers, Old,
-    OperateError, Outbox, Passphrases, Published, Refresh, Request, RootInProfile, Whom,
+    self, ClockPolicy, Codes, Delivery, Desk, Founding, Handover, Haste, Intent, KeyRequest, Leavers, NewKey,
+    Old, OperateError, Outbox, Passphrases, Published, Refresh, Request, RootInProfile, Subdomains, Whom,
 };
 use pki::x509::crl::Crl;
 use tempfile::TempDir;
@@ -148,6 +149,30 @@ impl Company {
             &Whom::Device(address.parse().unwrap()),
             Reason::Lost,
         )
+        .unwrap();
+    }
+
+    /// Takes in a server, or has the key in reserve take over.
+    fn next_server_key(&self, old: OldPin) {
+        let host = "api.acme.example".parse().unwrap();
+        let secret = passphrase("for every day");
+        let make = || NewKey::make(&secret).unwrap();
+        let desk = self.desk();
+        let outbox = Outbox::open(&self.directory.path().join("out"), &desk.home).unwrap();
+        let mut session = desk.session(ClockPolicy::Strict).unwrap();
+        match session.store.server(&host).unwrap() {
+            None => operate::add(
+                &mut session,
+                &host,
+                Subdomains::Excluded,
+                &[make(), make()],
+                &outbox,
+            ),
+            Some(server) => {
+                let backup = operate::open_key(&desk.home, &host, server.backup.pin, &secret).unwrap();
+                operate::rotate(&mut session, &host, &backup, &make(), (old, Haste::None), &outbox)
+            }
+        }
         .unwrap();
     }
 
@@ -619,7 +644,8 @@ fn a_device_that_has_ended_by_a_wrong_clock_is_revoked_all_the_same() {
     assert_eq!(company.crl().1, [lost]);
 }
 
-/// Certificates of 8 to 90 days come and end, some are revoked, and some servers come by every day and some once in three weeks.
+/// Certificates of 8 to 90 days come and end, some are revoked, a server's keys are rotated, and some servers
+/// come by every day and some once in three weeks.
 #[test]
 fn a_year_of_honest_history_is_fetched_without_a_refusal() {
     let company = Company::found();
@@ -643,6 +669,13 @@ fn a_year_of_honest_history_is_fetched_without_a_refusal() {
             let mut session = desk.session(ClockPolicy::Strict).unwrap();
             operate::sign_root_crl(&mut session, &company.root).unwrap();
         }
+        if day % 70 == 40 {
+            company.next_server_key(if day % 140 == 40 {
+                OldPin::Retires
+            } else {
+                OldPin::Dropped
+            });
+        }
         company.publish();
         let entries = company.crl().1.len();
         left += usize::from(entries < last);
@@ -658,6 +691,8 @@ fn a_year_of_honest_history_is_fetched_without_a_refusal() {
         pass(Span::days(2));
     }
     assert!(left > 5, "hardly anything has left the CRL: {left}");
+    let pins = company.directory.path().join("srv/public/pins/pins.json");
+    assert!(pins.exists(), "no key was rotated");
 }
 
 /// The serial numbers that a list of the servers' half begins its lines with.

@@ -656,3 +656,87 @@ fn a_copy_that_is_not_whole_is_refused() {
         }
     }
 }
+
+/// A home with a server, published and with nothing else; and its backup.
+fn with_server() -> (Home, Home) {
+    let home = published();
+    std::fs::copy(home.home().join("root/root.crt"), home.path("root.crt")).unwrap();
+    home.run(&["server", "add", "api.acme.example", "--out", "tls", "-q"]);
+    let backup = copy_of(&home);
+    (home, backup)
+}
+
+/// Puts the backup in place, and takes the places away.
+fn restore_without_places(home: &Home, backup: &Home) {
+    restore(home, backup);
+    std::fs::remove_dir_all(home.path("web")).unwrap();
+}
+
+/// Later than all that was served: numbers are the Unix time at least.
+fn later(home: &Home, arguments: &[&str]) -> Finished {
+    finish(&mut home.pki_at("+1h", arguments), b"")
+}
+
+const FETCH: [&str; 6] = ["fetch", "web/public", "--root", "root.crt", "--out", "fetched"];
+
+/// Its key is lost: what the first one has revoked is on no list of the second one, which has the same name.
+#[test]
+fn the_second_servers_ca_of_a_home_takes_no_place_where_the_first_one_was_fetched() {
+    if !need(&["openssl", "cp", "faketime"]) {
+        return;
+    }
+    let (home, backup) = with_server();
+    let issue = ["server", "issue", "api.acme.example", "--out", "tls", "--json"];
+    let issued = home.run(&issue).json();
+    let serial = issued["serial"].as_str().unwrap();
+    home.run(&["revoke", serial, "--yes", "-q"]);
+    home.run(&FETCH);
+    let before = content(&home.path("fetched"));
+    restore_without_places(&home, &backup);
+    later(&home, &issue).ok();
+    let said = later(&home, &FETCH).exits(1);
+    let gone = format!("nothing revokes {serial} any more");
+    for words in [&gone, "CN=Acme Ltd Servers CA"] {
+        assert!(said.stderr.contains(words), "{words}: {said}");
+    }
+    assert_eq!(content(&home.path("fetched")), before);
+}
+
+#[test]
+fn a_servers_key_that_was_given_up_is_pinned_for_no_app_again() {
+    if !need(&["openssl", "cp", "faketime"]) {
+        return;
+    }
+    let (home, backup) = with_server();
+    let rotate = [
+        "server",
+        "rotate",
+        "api.acme.example",
+        "--out",
+        "tls",
+        "--compromised",
+    ];
+    home.run(&[&rotate[..], &["--confirm", "api.acme.example", "-q"]].concat());
+    home.run(&FETCH);
+    let before = content(&home.path("fetched"));
+    restore_without_places(&home, &backup);
+    // New sets are signed, which have a higher number.
+    later(
+        &home,
+        &["server", "add", "www.acme.example", "--out", "tls", "-q"],
+    )
+    .ok();
+    let said = later(&home, &FETCH).exits(1);
+    assert!(
+        said.stderr.contains("of api.acme.example as active since"),
+        "{said}"
+    );
+    assert_eq!(content(&home.path("fetched")), before);
+    // Who has lost what came after the backup rotates again.
+    later(
+        &home,
+        &[&rotate[..], &["--confirm", "api.acme.example", "-q"]].concat(),
+    )
+    .ok();
+    later(&home, &FETCH).ok();
+}

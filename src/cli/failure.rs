@@ -6,7 +6,7 @@ use crate::authority::AuthorityError;
 use crate::check::{CheckError, Unreachable};
 use crate::consumer::ConsumerError;
 use crate::disk::DiskError;
-use crate::fetch::{FetchError, SourceError, Unfit};
+use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
@@ -293,6 +293,14 @@ impl From<OperateError> for Failure {
     }
 }
 
+/// How whoever fetches says that these may be let in again.
+fn confirming(serials: &Serials, number: u64) -> String {
+    match serials.0.first() {
+        Some(serial) if serials.0.len() == 1 => format!("--confirm {serial}"),
+        Some(_) | None => format!("--confirm {number} for all of them, or --confirm SERIAL for each"),
+    }
+}
+
 /// How OpenSSL is told a server's name.
 fn alternative_name(host: &Host) -> String {
     let kind = match host {
@@ -439,11 +447,24 @@ impl From<FetchError> for Failure {
                              `pki publish --reconcile DIR` with what this machine has in place",
                         )
                     }
-                    Unfit::Unrevoked { serial, number, more } => {
-                        let all = if more == 0 { String::new() } else { format!(", or --confirm {number} for all of them") };
+                    Unfit::Unrevoked { serials, number } => {
                         failure.hint(format!(
                             "bring what this machine has in place, the half `server` above all, to where the CA is, and run `pki publish --reconcile DIR` \
-                             with it there; only if that is meant to be let in again, repeat with --confirm {serial}{all}"
+                             with it there; only if that is meant to be let in again, repeat with {}",
+                            confirming(&serials, number)
+                        ))
+                    }
+                    Unfit::Abandoned { serials, number, .. } => {
+                        failure.hint(format!(
+                            "publish from the home that has that CA's key; a CA may leave with its CRL when the root's CRL revokes it, when it has ended, or \
+                             when all that it revokes has; only if that is meant to be let in again, repeat with {}",
+                            confirming(&serials, number)
+                        ))
+                    }
+                    Unfit::PinBack { host, number, .. } => {
+                        failure.hint(format!(
+                            "restore the newest ledger.jsonl and servers/ where the CA is; where they are lost, rotate there again what was rotated since: \
+                             `pki server rotate {host}`; only if that key is meant to be believed again, repeat with --confirm {number}"
                         ))
                     }
                     Unfit::Statement(_)

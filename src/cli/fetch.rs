@@ -234,6 +234,15 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
              the next change (.NAME.pki-fetch), takes it in",
         );
     }
+    for host in &unproven.unpinned {
+        ui.warn(format!(
+            "what was in place had pins of {host}, and there are none any more: the home has lost that server"
+        ));
+        ui.hint(
+            "apps go without once theirs have ended: `pki publish --reconcile DIR` on the CA's machine, with the version before, which lies beside this \
+             one until the next change (.NAME.pki-fetch), publishes them again",
+        );
+    }
     for file in &unproven.unread {
         ui.warn(format!(
             "{file} of what was in place could not be read: whether it revoked more is not known"

@@ -1,10 +1,11 @@
 //! Why a publication is not taken, and what else can stop a fetch.
 
-use std::io;
+use std::collections::BTreeSet;
+use std::{fmt, io};
 
 use crate::disk::{DiskError, Shown};
 use crate::model::text::quoted;
-use crate::model::{Serial, Time};
+use crate::model::{Host, Pinned, Serial, Time};
 use crate::publish::{Area, InvalidStatement};
 use crate::x509::X509Error;
 
@@ -162,14 +163,37 @@ pub enum Unfit {
     SameNumber(u64),
     /// Less is revoked than by what stands in place.
     #[error(
-        "it does not revoke {serial}{} any more, which what is in place does, and does not say that the certificate has ended: it comes from a home that knows less, one that was restored from an older backup perhaps",
-        if *.more == 0 { String::new() } else { format!(" and {more} more") }
+        "it does not revoke {serials} any more, which what is in place does, and does not say that the certificate has ended: it comes from a home that knows less, one that was restored from an older backup perhaps"
     )]
     Unrevoked {
-        /// The first certificate.
-        serial: Serial,
-        /// How many others there are.
-        more: usize,
+        /// The certificates.
+        serials: Serials,
+        /// The number of the publication.
+        number: u64,
+    },
+    /// A CA has left with the list of what it had revoked, and is good still.
+    #[error(
+        "nothing revokes {serials} any more, which what is in place does by the CRL of {}: that CA has no CRL here, has not ended and is not revoked by the root, so that verifiers which accept any CA below the root would let them in",
+        .ca.as_deref().unwrap_or("a CA whose certificate in place cannot be read")
+    )]
+    Abandoned {
+        /// Which CA, escaped: nothing where that cannot be read any more.
+        ca: Option<String>,
+        /// The certificates.
+        serials: Serials,
+        /// The number of the publication.
+        number: u64,
+    },
+    /// A key has the place in a pin set that a later set has taken from it.
+    #[error(
+        "it has {} of {host} as {} since {}, and the pin sets in place, which are later, do not: it comes from a home that has forgotten a rotation, one that was restored from an older backup perhaps, and apps would believe whoever has a key that was given up",
+        .pinned.pin, .pinned.role, .pinned.since
+    )]
+    PinBack {
+        /// The server.
+        host: Host,
+        /// The key.
+        pinned: Box<Pinned>,
         /// The number of the publication.
         number: u64,
     },
@@ -211,6 +235,22 @@ pub enum Unfit {
     Line(usize),
 }
 
+/// Certificates that a publication would let in again, one or more. A message names the first few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serials(pub BTreeSet<Serial>);
+
+impl fmt::Display for Serials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMED: usize = 5;
+        let named: Vec<String> = self.0.iter().take(NAMED).map(Serial::to_string).collect();
+        f.write_str(&named.join(", "))?;
+        match self.0.len().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 impl Unfit {
     pub(super) fn stray(path: &str, area: Area) -> Self {
         Self::Stray {
@@ -219,7 +259,7 @@ impl Unfit {
         }
     }
 
-    pub(super) fn unreadable(why: impl std::fmt::Display) -> Self {
+    pub(super) fn unreadable(why: impl fmt::Display) -> Self {
         Self::Unreadable(why.to_string())
     }
 }

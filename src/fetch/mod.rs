@@ -19,7 +19,7 @@ mod terms;
 
 pub use continuity::{Confirmation, Unproven};
 pub use ends::{End, Ending};
-pub use error::{FetchError, Unfit};
+pub use error::{FetchError, Serials, Unfit};
 pub use order::{Command, Fetched, Order, Stopped};
 pub use run::fetch;
 pub use source::{SourceError, SourceName, UnknownSource};

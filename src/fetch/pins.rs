@@ -1,10 +1,10 @@
-//! `pins.json` and its signed form.
+//! `pins.json` and its signed form, by itself and after the one in place.
 
 use sha2::{Digest, Sha256};
 
 use super::error::Unfit;
 use super::state::Seen;
-use crate::model::Time;
+use crate::model::{Host, PinSet, Pinned, Role, Time};
 use crate::publish::{Pins, Statement};
 use crate::x509::Certificate;
 
@@ -30,4 +30,26 @@ pub(super) fn examine(
     Seen::demand(seen, pins.number, &sha256)?;
     let number = pins.number;
     Ok((statement, Seen { number, sha256 }))
+}
+
+/// A key that has been what it is since before the old pin sets were made, and is something else in them or
+/// nothing: the home that says so has forgotten a rotation, by which somebody else's key may have been given
+/// up. Both keys of a host are in every set, so that no honest history comes to that; a retiring one can come
+/// back where the overlap is made longer.
+pub(super) fn contradiction<'a>(old: &Pins, new: &'a [PinSet]) -> Option<(&'a Host, Pinned)> {
+    new.iter().find_map(|set| {
+        let before = old.sets.iter().find(|before| before.host == set.host)?;
+        let is_forgetful = |pinned: &&Pinned| {
+            pinned.role != Role::Retiring && pinned.since < old.made() && !before.pins.contains(pinned)
+        };
+        let pinned = set.pins.iter().find(is_forgetful)?;
+        Some((&set.host, *pinned))
+    })
+}
+
+/// The hosts whose pins are gone before they have ended.
+pub(super) fn unpinned(old: &Pins, new: &[PinSet], now: Time) -> Vec<Host> {
+    let in_force = old.sets.iter().filter(|set| now < set.expires);
+    let is_gone = |host: &&Host| new.iter().all(|set| set.host != **host);
+    in_force.map(|set| &set.host).filter(is_gone).cloned().collect()
 }

@@ -115,17 +115,21 @@ impl Place {
         self.out.with_file_name(&self.workspace_name)
     }
 
-    /// What is remembered. A link of ours without it means that it was lost.
+    /// What is remembered. A link of ours without it means that it was lost, and one to a later version that
+    /// it was restored from an older backup: it is written before the link moves.
     pub(super) fn state(&self) -> Result<Option<State>, FetchError> {
         let path = self.workspace_path();
         let state = State::load(&self.workspace, &path)?;
-        if state.is_none() && self.current()?.is_some() {
-            return Err(FetchError::Forgotten {
-                state: Shown(path.join(State::FILE)),
-                why: "is missing".into(),
-            });
-        }
-        Ok(state)
+        let current = self.current()?;
+        let why = match (&state, current.as_deref().and_then(number_of)) {
+            (None, Some(_)) => "is missing",
+            (Some(state), Some(number)) if state.manifest.number < number => "is older than what is in place",
+            (Some(_), Some(_)) | (_, None) => return Ok(state),
+        };
+        Err(FetchError::Forgotten {
+            state: Shown(path.join(State::FILE)),
+            why: why.into(),
+        })
     }
 
     pub(super) fn save(&self, state: &State) -> Result<(), DiskError> {
@@ -256,9 +260,14 @@ fn home_below(directory: &Path) -> Result<Option<PathBuf>, DiskError> {
 
 /// Whether this is the name of a version: its manifest's number and what makes it its own.
 fn is_version(name: &str) -> bool {
-    name.split_once('-').is_some_and(|(number, random)| {
-        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) && disk::is_random_name(random)
-    })
+    number_of(name).is_some()
+}
+
+/// The number of the manifest of the version of this name.
+fn number_of(version: &str) -> Option<u64> {
+    let (number, random) = version.split_once('-')?;
+    let is_number = number.bytes().all(|octet| octet.is_ascii_digit()) && disk::is_random_name(random);
+    number.parse().ok().filter(|_| is_number)
 }
 
 impl Version {

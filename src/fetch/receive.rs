@@ -177,8 +177,6 @@ impl Run<'_> {
                 old: &self.predecessors()?,
                 new: version,
                 manifest,
-                statement,
-                root: &self.root,
                 confirmed: self.order.confirmed,
                 now: self.order.now,
             };

@@ -290,7 +290,7 @@ impl Run<'_> {
         let mut predecessors = Predecessors::default();
         for name in last.into_iter().chain(previous) {
             if let Some(version) = self.place.version(name)? {
-                predecessors.push(version, &self.root, self.order.now)?;
+                predecessors.push(version, &self.root)?;
             }
         }
         Ok(predecessors)

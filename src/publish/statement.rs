@@ -63,12 +63,7 @@ impl Statement {
     /// # Errors
     /// The first rule that it breaks.
     pub fn verify(typ: &str, jws: &[u8], root: &Certificate, now: Time) -> Result<Self, InvalidStatement> {
-        let statement = Self::of_anyone(typ, jws)?;
-        if !statement.signer.is_issued_by(root) {
-            return Err(InvalidStatement::OtherRoot(quoted(
-                statement.signer.subject_text(),
-            )));
-        }
+        let statement = Self::of_root(typ, jws, root)?;
         let validity = statement.signer.validity();
         if now < validity.not_before || validity.not_after < now {
             return Err(InvalidStatement::OutOfDate {
@@ -80,7 +75,21 @@ impl Statement {
         Ok(statement)
     }
 
-    /// As [`Self::verify`], whoever vouches for the signer, and whenever its certificate is good.
+    /// As [`Self::verify`], whenever the signer's certificate is good: for what was verified when it came.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn of_root(typ: &str, jws: &[u8], root: &Certificate) -> Result<Self, InvalidStatement> {
+        let statement = Self::of_anyone(typ, jws)?;
+        if statement.signer.is_issued_by(root) {
+            Ok(statement)
+        } else {
+            let signer = quoted(statement.signer.subject_text());
+            Err(InvalidStatement::OtherRoot(signer))
+        }
+    }
+
+    /// As [`Self::of_root`], whoever vouches for the signer.
     fn of_anyone(typ: &str, jws: &[u8]) -> Result<Self, InvalidStatement> {
         let jws = Jws::read(jws).ok_or(InvalidStatement::Form)?;
         let signer = signer(typ, &jws.header)?;

@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+use pki::fetch::{self, FetchError, Fetched, Order, SourceName};
 use pki::key::{SoftwareKey, os_rng};
 use pki::model::{Reason, Revocation, Serial, Span, Time};
 use pki::publish::{Area, Listed, Manifest};
@@ -22,6 +23,12 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::support::{Finished, PKI, finish};
+
+/// What a certificate says that ends so much later than now.
+pub fn ending_in(mut params: CertificateParams, span: Span) -> CertificateParams {
+    params.not_after = time::OffsetDateTime::from_unix_timestamp((now() + span).unix()).unwrap();
+    params
+}
 
 /// The time at which the test began: what is made twice is the same twice.
 pub fn now() -> Time {
@@ -103,6 +110,16 @@ impl Holder {
             params,
             certificate,
         }
+    }
+
+    /// Gives a CA another certificate for the key that it has.
+    pub fn recertify(&self, holder: &mut Self, params: CertificateParams) {
+        let pen = Pen(&self.key);
+        let made = params
+            .signed_by(&Pen(&holder.key), &Issuer::from_params(&self.params, &pen))
+            .unwrap();
+        holder.certificate = Certificate::from_der(made.der()).unwrap();
+        holder.params = params;
     }
 
     /// The certificate, DER, of a key that is not ours to hold.
@@ -294,6 +311,28 @@ impl Forge {
 
     pub fn fetch(&self, more: &[&str]) -> Finished {
         finish(&mut self.command(more), b"")
+    }
+
+    /// What the program does at another time than now.
+    pub fn fetch_at(&self, now: Time) -> Result<Fetched, FetchError> {
+        let source = SourceName::Directory(self.path("source"));
+        let outcome = fetch::fetch(&Order {
+            source: &source,
+            root: &self.path("root.crt"),
+            out: &self.path("out"),
+            area: None,
+            group: None,
+            ca: None,
+            resolve: &[],
+            root_crl: None,
+            confirmed: &[],
+            exec: None,
+            wait: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            is_trial: false,
+            now,
+        });
+        outcome.map_err(|stopped| stopped.error)
     }
 
     /// Everything that there is below `out` and beside it, with inodes and times: what nobody has touched is the same.

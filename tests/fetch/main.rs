@@ -8,6 +8,7 @@ mod support;
 
 mod forge;
 mod https;
+mod pins;
 mod refused;
 mod server;
 mod standing;

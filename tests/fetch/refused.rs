@@ -649,7 +649,7 @@ fn pins_that_do_not_hold() {
     assert!(forge.holds(&publication));
     // Pins that are gone for a while do not come back as older ones.
     forge.publish(&forge.public(6).saying(|manifest| manifest.number = 7));
-    forge.fetch(&["--exec", "true"]).ok();
+    forge.fetch(&["--exec", "true"]).exits(3);
     for (number, exp, why) in [
         (5, 86_400, "it has the number 5"),
         (6, 9000, "it has the number 6 as one"),

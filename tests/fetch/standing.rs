@@ -268,6 +268,32 @@ fn a_state_that_cannot_be_read_is_an_error_and_no_first_time() {
     }
 }
 
+/// The publication of then would pass for a new one, and what came since for nothing.
+#[test]
+fn a_state_that_was_restored_from_a_backup_is_an_error() {
+    let forge = Forge::new();
+    let state = forge.path(".out.pki-fetch/state.json");
+    let take = |number| {
+        forge.publish(&forge.public(number));
+        forge.fetch(&[]).ok();
+        std::fs::read(&state).unwrap()
+    };
+    let (older, newer) = (take(5), take(6));
+    std::fs::write(&state, older).unwrap();
+    for number in [5, 6, 7] {
+        forge.publish(&forge.public(number));
+        let before = forge.traces();
+        let said = forge.fetch(&[]).exits(1);
+        assert!(
+            said.stderr.contains("state.json is older than what is in place"),
+            "{said}"
+        );
+        assert_eq!(forge.traces(), before);
+    }
+    std::fs::write(&state, newer).unwrap();
+    forge.fetch(&[]).ok();
+}
+
 #[test]
 fn a_place_that_has_something_else_in_it_is_left_alone() {
     let forge = Forge::new();

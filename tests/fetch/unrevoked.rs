@@ -1,10 +1,12 @@
 //! What is revoked stays revoked: a newer number is no proof that a publication knows more.
 
+use pki::fetch::Unproven;
 use pki::model::{Serial, Span, Time};
 use pki::publish::Ended;
 use pki::x509::pem;
+use rcgen::{CertificateParams, DistinguishedName, DnType, SerialNumber};
 
-use crate::forge::{Forge, Publication, now, root_terms, terms};
+use crate::forge::{Forge, Holder, Publication, ending_in, now, root_terms, terms};
 use crate::support::Finished;
 
 fn serial(octet: u8) -> Serial {
@@ -62,13 +64,18 @@ fn fetch(forge: &Forge, publication: &Publication, more: &[&str]) -> Finished {
 /// The publication is refused, names the certificate, and changes nothing.
 #[track_caller]
 fn refused(forge: &Forge, publication: &Publication, more: &[&str], serial: Serial) {
+    let words = [&format!("does not revoke {serial}"), "pki publish --reconcile"];
+    refused_saying(forge, publication, more, &words);
+}
+
+/// The publication is refused, says these words, and changes nothing.
+#[track_caller]
+fn refused_saying(forge: &Forge, publication: &Publication, more: &[&str], words: &[&str]) {
     let before = forge.traces();
     let said = fetch(forge, publication, more).exits(1);
-    assert!(
-        said.stderr.contains(&format!("does not revoke {serial}")),
-        "{said}"
-    );
-    assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
+    for word in words {
+        assert!(said.stderr.contains(word), "{word}: {said}");
+    }
     assert_eq!(forge.traces(), before, "{said}");
 }
 
@@ -92,30 +99,198 @@ fn a_certificate_leaves_no_crl_without_having_ended() {
     }
 }
 
-#[test]
-fn a_crl_that_is_gone_revokes_nobody() {
-    let forge = Forge::new();
-    fetch(&forge, &public(&forge, 5, "servers", &[serial(7)]), &[]).ok();
-    let gone = [
+/// Without the servers' CA.
+fn without_servers(publication: Publication) -> Publication {
+    let paths = [
         "ca/servers.der",
         "ca/servers.crt",
         "crl/servers.pem",
         "crl/servers.crl",
-    ]
-    .into_iter()
-    .fold(public(&forge, 6, "servers", &[]), |publication, path| {
-        publication.without(path)
-    });
-    refused(&forge, &gone, &[], serial(7));
+    ];
+    let without = |publication: Publication, path: &&str| publication.without(path);
+    paths.iter().fold(publication, without)
 }
 
-/// The successor of a CA revokes what it has issued itself; nobody is let in by the other one's certificates any more.
+/// How a CA leaves the publication: which one it was, whether another takes its place, and by what name.
+#[derive(Debug, Clone, Copy)]
+enum Leaving {
+    Issuing { name: &'static str },
+    Servers { name: &'static str },
+    ServersAltogether,
+}
+
+impl Leaving {
+    const ALL: [Self; 5] = [
+        Self::Issuing {
+            name: "Acme Ltd Issuing CA",
+        },
+        Self::Issuing {
+            name: "Acme Ltd Issuing CA 2",
+        },
+        Self::Servers {
+            name: "Acme Ltd Servers CA",
+        },
+        Self::Servers {
+            name: "Acme Ltd Servers CA 2",
+        },
+        Self::ServersAltogether,
+    ];
+
+    /// The CA's CRL, by what it is called.
+    fn of(self) -> &'static str {
+        match self {
+            Self::Issuing { .. } => "issuing",
+            Self::Servers { .. } | Self::ServersAltogether => "servers",
+        }
+    }
+
+    /// Where the CA has left: it itself, and how a publication is made from then on, in which the root's CRL
+    /// revokes these.
+    fn leave(self, forge: &mut Forge) -> (Holder, impl Fn(&Forge, u64, &[Serial]) -> Publication + use<>) {
+        let (place, name) = match self {
+            Self::Issuing { name } => (&mut forge.issuing, name),
+            Self::Servers { name } => (&mut forge.servers, name),
+            Self::ServersAltogether => (&mut forge.servers, "Acme Ltd Servers CA"),
+        };
+        let successor = forge.root.certify(named(&place.params, name));
+        let old = std::mem::replace(place, successor);
+        (old, move |forge, number, by_root| {
+            let publication = public(forge, number, "root", by_root);
+            match self {
+                Self::Issuing { .. } | Self::Servers { .. } => publication,
+                Self::ServersAltogether => without_servers(publication),
+            }
+        })
+    }
+}
+
+/// What the certificate of a CA of this name says, with a serial number of its own, and else as this one.
+fn named(params: &CertificateParams, name: &str) -> CertificateParams {
+    let mut params = params.clone();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.serial_number = Some(SerialNumber::from_slice(serial(0x55).octets()));
+    params
+}
+
+/// Its certificates chain to the root as before, for a client sends its CA along.
 #[test]
-fn a_successor_begins_a_list_of_its_own() {
-    let mut forge = Forge::new();
-    fetch(&forge, &public(&forge, 5, "issuing", &[serial(7)]), &[]).ok();
-    forge.issuing = forge.root.certify(forge.issuing.params.clone());
-    fetch(&forge, &public(&forge, 6, "issuing", &[]), &[]).ok();
+fn a_ca_leaves_with_its_list_once_nothing_below_it_is_accepted_any_more() {
+    let both = [serial(7), serial(8)];
+    let [seven, eight] = both.map(|serial| serial.to_string());
+    let yesterday = both.map(|serial| (serial, now() - Span::days(1)));
+    for leaving in Leaving::ALL {
+        let begun = || {
+            let mut forge = Forge::new();
+            fetch(&forge, &public(&forge, 5, leaving.of(), &both), &[]).ok();
+            let (old, published) = leaving.leave(&mut forge);
+            (forge, old, published)
+        };
+        let (forge, old, published) = begun();
+        let said = format!("(serial {})", old.serial());
+        let words = [
+            &*format!("nothing revokes {seven}, {eight} any more"),
+            &said,
+            "--confirm 6",
+        ];
+        let none = published(&forge, 6, &[]);
+        refused_saying(&forge, &none, &[], &words);
+        // Of another CA it says nothing, nor the end of one certificate about the other.
+        refused_saying(&forge, &published(&forge, 6, &[serial(9)]), &[], &words);
+        let one = ["nothing revokes", &eight, &*format!("--confirm {eight}")];
+        refused_saying(&forge, &ended(none.clone(), &yesterday[..1]), &[], &one);
+        refused_saying(&forge, &none, &["--confirm", &seven], &one);
+        // A program that does not tell ends makes no other CA either.
+        let old_form = none.clone().saying(|manifest| manifest.ended = None);
+        refused_saying(&forge, &old_form, &[], &words);
+        // All that is below it is out with it.
+        let revoked = published(&forge, 6, &[old.serial()]);
+        fetch(&forge, &revoked, &[]).ok();
+        assert!(forge.holds(&revoked), "{leaving:?}");
+
+        for more in [
+            &["--confirm", "6"][..],
+            &["--confirm", &seven, "--confirm", &eight],
+        ] {
+            let (forge, _, published) = begun();
+            fetch(&forge, &published(&forge, 6, &[]), more).ok();
+        }
+        let (forge, _, published) = begun();
+        fetch(&forge, &ended(published(&forge, 6, &[]), &yesterday), &[]).ok();
+    }
+}
+
+#[test]
+fn a_ca_that_has_ended_leaves_with_its_list() {
+    for of in ["issuing", "servers"] {
+        let mut forge = Forge::new();
+        let place = match of {
+            "issuing" => &mut forge.issuing,
+            _ => &mut forge.servers,
+        };
+        let lasting = place.params.clone();
+        *place = forge.root.certify(ending_in(lasting.clone(), Span::days(10)));
+        fetch(&forge, &public(&forge, 5, of, &[serial(7)]), &[]).ok();
+        let place = match of {
+            "issuing" => &mut forge.issuing,
+            _ => &mut forge.servers,
+        };
+        *place = forge.root.certify(named(&lasting, "its successor"));
+        forge.publish(&public(&forge, 6, of, &[]));
+        let last = now() + Span::days(10);
+        let refused = forge.fetch_at(last).unwrap_err();
+        assert!(refused.to_string().contains("nothing revokes"), "{refused}");
+        let fetched = forge.fetch_at(last + Span::seconds(1)).unwrap();
+        assert_eq!(fetched.unproven, Unproven::default());
+    }
+}
+
+/// A CA is its name and its key: whatever becomes of one of its certificates, what it has issued goes on
+/// under the other.
+#[test]
+fn a_ca_with_a_new_certificate_keeps_its_list() {
+    for of in ["issuing", "servers"] {
+        let mut forge = Forge::new();
+        fetch(&forge, &public(&forge, 5, of, &[serial(7)]), &[]).ok();
+        let Forge {
+            root,
+            issuing,
+            servers,
+            ..
+        } = &mut forge;
+        let place = if of == "issuing" { issuing } else { servers };
+        let before = place.serial();
+        let mut params = place.params.clone();
+        params.serial_number = Some(SerialNumber::from_slice(serial(0x55).octets()));
+        root.recertify(place, params);
+        // The root has revoked the certificate that it had.
+        refused(&forge, &public(&forge, 6, "root", &[before]), &[], serial(7));
+        fetch(&forge, &public(&forge, 6, of, &[serial(7)]), &[]).ok();
+    }
+}
+
+/// What it has signed while it was good says what was revoked.
+#[test]
+fn what_is_in_place_counts_also_where_its_signer_has_ended() {
+    type Half = fn(&Forge, u64, &[Serial]) -> Publication;
+    let halves: [Half; 3] = [
+        |forge, number, revoked| public(forge, number, "root", revoked),
+        |forge, number, revoked| public(forge, number, "servers", revoked),
+        |forge, number, revoked| server(forge, number, revoked, &[]),
+    ];
+    for publication in halves {
+        let mut forge = Forge::new();
+        let lasting = forge.issuing.params.clone();
+        forge.issuing = forge.root.certify(ending_in(lasting.clone(), Span::days(10)));
+        fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
+        forge.issuing = forge.root.certify(lasting);
+        let later = now() + Span::days(15);
+        forge.publish(&publication(&forge, 6, &[]));
+        let refused = forge.fetch_at(later).unwrap_err();
+        assert!(refused.to_string().contains("does not revoke"), "{refused}");
+        forge.publish(&publication(&forge, 6, &[serial(7)]));
+        forge.fetch_at(later).unwrap();
+    }
 }
 
 #[test]
@@ -138,19 +313,32 @@ fn the_operator_of_the_server_can_let_it_in_again() {
     assert!(said.stderr.contains("--confirm"), "{said}");
 }
 
+fn without_ends(publication: Publication) -> Publication {
+    publication.saying(|manifest| manifest.ended = None)
+}
+
 #[test]
 fn a_manifest_that_tells_no_ends_is_taken_and_what_has_left_is_told() {
-    let old = |publication: Publication| publication.saying(|manifest| manifest.ended = None);
-    let forge = Forge::new();
-    fetch(&forge, &public(&forge, 5, "issuing", &[serial(7)]), &[]).ok();
-    // Where nobody has left there is nothing to tell.
-    fetch(&forge, &old(public(&forge, 6, "issuing", &[serial(7)])), &[]).ok();
-    let said = fetch(&forge, &old(public(&forge, 7, "issuing", &[])), &[]).exits(3);
-    assert!(said.stderr.contains(&serial(7).to_string()), "{said}");
-    let forge = Forge::new();
-    fetch(&forge, &server(&forge, 5, &[serial(7)], &[]), &[]).ok();
-    let said = fetch(&forge, &old(server(&forge, 6, &[], &[])), &[]).exits(3);
-    assert!(said.stderr.contains(&serial(7).to_string()), "{said}");
+    for (publication, _) in HALVES {
+        let forge = Forge::new();
+        fetch(&forge, &without_ends(publication(&forge, 5, &[serial(7)])), &[]).ok();
+        // Where nobody has left there is nothing to tell.
+        fetch(&forge, &without_ends(publication(&forge, 6, &[serial(7)])), &[]).ok();
+        let said = fetch(&forge, &without_ends(publication(&forge, 7, &[])), &[]).exits(3);
+        assert!(said.stderr.contains(&serial(7).to_string()), "{said}");
+    }
+}
+
+/// A whole machine that was restored has the program of then.
+#[test]
+fn a_manifest_that_tells_no_ends_follows_on_none_that_does() {
+    for (publication, _) in HALVES {
+        let forge = Forge::new();
+        fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
+        fetch(&forge, &without_ends(publication(&forge, 6, &[serial(7)])), &[]).ok();
+        // The version before tells them.
+        refused(&forge, &without_ends(publication(&forge, 7, &[])), &[], serial(7));
+    }
 }
 
 #[test]
