@@ -703,6 +703,30 @@ fn the_second_servers_ca_of_a_home_takes_no_place_where_the_first_one_was_fetche
 }
 
 #[test]
+fn a_second_servers_ca_is_not_made_where_the_first_one_is_published() {
+    if !need(&["openssl", "cp", "faketime"]) {
+        return;
+    }
+    let (home, backup) = with_server();
+    let issue = ["server", "issue", "api.acme.example", "--out", "tls"];
+    home.run(&issue);
+    restore(&home, &backup);
+    let before = [content(&home.home()), content(&home.path("web"))];
+    let said = later(&home, &issue).exits(1);
+    assert!(
+        said.stderr.contains("a servers' CA of this root is published"),
+        "{said}"
+    );
+    assert_eq!([content(&home.home()), content(&home.path("web"))], before);
+    // Its key is lost for good.
+    let (_, serial) = said.stderr.split_once("--confirm ").unwrap();
+    let serial: String = serial.chars().take_while(char::is_ascii_hexdigit).collect();
+    later(&home, &[&issue[..], &["--confirm", "CA5"]].concat()).exits(1);
+    later(&home, &[&issue[..], &["--confirm", &serial]].concat()).ok();
+    assert!(home.home().join("servers/servers.crt").exists());
+}
+
+#[test]
 fn a_servers_key_that_was_given_up_is_pinned_for_no_app_again() {
     if !need(&["openssl", "cp", "faketime"]) {
         return;

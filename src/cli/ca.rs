@@ -4,8 +4,9 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::disk;
+use crate::home::Home;
 use crate::model::{Authority, Encoding, Time};
-use crate::operate::{self, Keys};
+use crate::operate::{self, ClockPolicy, Keys};
 use crate::x509::Certificate;
 
 use super::context::Context;
@@ -33,9 +34,10 @@ Examples:
 pub struct InstallArgs {
     /// The certificate, PEM
     file: PathBuf,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    /// CLOCK: go on although the clock stands before the last event or far after it. The serial number of
+    /// a servers' CA that is published and that this home has not: make another one all the same
     #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    confirm: Vec<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -59,10 +61,45 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
+/// What `--confirm` names: the clock, and servers' CAs that are given up, by their serial numbers.
+///
+/// # Errors
+/// Another word.
+pub(super) fn confirmed(names: &[String]) -> Result<(ClockPolicy, Vec<String>), Failure> {
+    let is_number = |name: &&String| !name.is_empty() && name.chars().all(|c| c.is_ascii_hexdigit());
+    let (numbers, words): (Vec<&String>, Vec<&String>) = names.iter().partition(is_number);
+    let mut policy = ClockPolicy::Strict;
+    for word in words {
+        policy = clock_policy(Some(word))?;
+    }
+    let numbers = numbers.into_iter().map(|number| number.to_ascii_uppercase());
+    Ok((policy, numbers.collect()))
+}
+
+/// Makes sure that no other servers' CA of this root is published, but one that is given up.
+///
+/// # Errors
+/// Where there is one, or the places cannot be looked for.
+pub(super) fn demand_first(home: &Home, given_up: &[String]) -> Result<(), Failure> {
+    match operate::published_servers_ca(home)? {
+        Some((place, serial)) if !given_up.contains(&serial) => {
+            let message = format!(
+                "a servers' CA of this root is published at {place} ({serial}), and this home does not know it (restored from an older \
+                 backup?): what it has revoked would be on no list of another one"
+            );
+            Err(Failure::refused(message).hint(format!(
+                "restore the newest home: its servers/ and ledger.jsonl; only where the key of that CA is lost, repeat with --confirm {serial}"
+            )))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let (mut policy, given_up) = confirmed(&args.confirm)?;
     let desk = context.desk()?;
+    demand_first(&desk.home, &given_up)?;
     let unfit = |why: String| {
         Failure::refused(format!("{}: {why}", args.file.display()))
             .hint("`pki root sign servers-ca.csr` makes the certificate that belongs here")

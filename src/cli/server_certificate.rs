@@ -11,9 +11,9 @@ use crate::model::{Authority, Host, Role, Server, Time};
 use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
 use crate::x509::request::Request;
 
+use super::ca::{confirmed, demand_first};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use super::root::clock_policy;
 use super::secrets::{IssuingSecret, Keyring, RootSecret};
 
 /// Write a request for a certificate of a public CA
@@ -63,9 +63,10 @@ pub struct IssueArgs {
     /// Where the files go
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    /// CLOCK: go on although the clock stands before the last event or far after it. The serial number of
+    /// a servers' CA that is published and that this home has not: make another one all the same
     #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    confirm: Vec<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
     #[command(flatten)]
@@ -146,8 +147,11 @@ pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
 
 pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let (mut policy, given_up) = confirmed(&args.confirm)?;
     let desk = context.desk()?;
+    if desk.home.servers().is_none() {
+        demand_first(&desk.home, &given_up)?;
+    }
     let host = args.host.clone();
     let server = known(&host, context, &desk)?;
     // Bounds, before a passphrase is asked for: what is signed is drafted again, under the lock.

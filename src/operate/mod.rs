@@ -58,7 +58,8 @@ pub use server::{
 };
 pub use server_keys::{NewKey, key_path, open_key};
 pub use servers_ca::{
-    found_servers, install_servers, open_servers, servers_chain, servers_key, servers_request,
+    found_servers, install_servers, open_servers, published_servers_ca, servers_chain, servers_key,
+    servers_request,
 };
 pub use session::{ClockPolicy, Desk, Session};
 pub use workshop::{Codes, RootInProfile};

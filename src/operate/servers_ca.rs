@@ -4,7 +4,10 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use data_encoding::HEXUPPER;
+
 use super::OperateError;
+use super::publication::own_places;
 use super::sealed::seal;
 use super::session::Session;
 use crate::authority::{AuthorityError, Chain, Root, Servers};
@@ -12,6 +15,7 @@ use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::key::{Passphrase, SoftwareKey, os_rng};
 use crate::model::{Authority, Fact, Host};
+use crate::publish::Area;
 use crate::x509::{Certificate, request};
 
 /// The key of the servers' CA: the one that the home has, or a new one, kept there encrypted. Takes as long as scrypt does: not to be done
@@ -48,6 +52,29 @@ pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, 
 /// Should the library fail to write it.
 pub fn servers_request(key: &SoftwareKey) -> Result<String, OperateError> {
     Ok(request::create(None::<&Host>, key).map_err(AuthorityError::X509)?)
+}
+
+/// The servers' CA of this root that is published and that the home has not: its place and its serial number. A home from a backup of
+/// before it was made would make another one, whose CRL does not know what the first has revoked.
+///
+/// # Errors
+/// Where the places of pki.toml cannot be looked for.
+pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, OperateError> {
+    let own = home.servers().map(|chain| chain.issuing().public_key());
+    let (places, _) = own_places(home)?;
+    for place in places.into_iter().filter(|place| place.to.area == Area::Public) {
+        // A place that cannot be read is told when it cannot be written.
+        let Some(der) = place.to.servers_ca().unwrap_or_default() else {
+            continue;
+        };
+        let certificate = Certificate::from_der(&der).ok();
+        let chain = certificate.and_then(|certificate| servers_chain(home, certificate).ok());
+        if let Some(other) = chain.filter(|chain| own != Some(chain.issuing().public_key())) {
+            let serial = HEXUPPER.encode(other.issuing().serial());
+            return Ok(Some((Shown(place.to.path), serial)));
+        }
+    }
+    Ok(None)
 }
 
 /// Has the root make its certificate, and records that.

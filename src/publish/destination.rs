@@ -28,6 +28,8 @@ pub type BothForms = (Vec<u8>, Vec<u8>);
 pub const LONGEST_CRL: u64 = 64 << 20;
 /// The longest list of devices that is read again: some 250,000 of them.
 const LONGEST_LIST: u64 = 64 << 20;
+/// The certificate of the servers' CA.
+pub(super) const SERVERS_CA: &str = "ca/servers.der";
 /// The list of what servers accept.
 const DEVICES: &str = "devices.json";
 /// The same list, as nginx reads it. It is written before the other.
@@ -266,6 +268,14 @@ impl Destination {
                 .unwrap_or_default(),
             revoked: revoked.lines().filter_map(revoked_serial).collect(),
         }))
+    }
+
+    /// The certificate of the servers' CA that is published there, DER. The root's signature in it says whose it is.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn servers_ca(&self) -> Result<Option<Vec<u8>>, TargetError> {
+        self.read(SERVERS_CA, LONGEST_MANIFEST)
     }
 
     /// What the lists say that are there and that no signed manifest is for: a publication that was cut off has left them, or somebody else.

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::accepted::Accepted;
 use super::destination::BothForms;
+use super::destination::SERVERS_CA;
 use super::file::{Body, File};
 use super::manifest::Area;
 use super::pins::{Pins, UnfitPins};
@@ -232,7 +233,7 @@ fn servers_files(part: ServersPart<'_>) -> Result<Vec<File>, Rejected> {
         File::new("crl/servers.pem", crl_pem("crl/servers.pem", &part.crl)?),
         File::new("crl/servers.crl", Body::of(part.crl)),
         File::new("ca/servers.crt", Body::of(ca.pem().into_bytes())),
-        File::new("ca/servers.der", Body::of(ca.der().to_vec())),
+        File::new(SERVERS_CA, Body::of(ca.der().to_vec())),
     ])
 }
 
