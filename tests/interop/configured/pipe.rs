@@ -45,8 +45,8 @@ pub(super) const UPGRADES: [&str; 14] = [
     "uPGRADE: raw\r\ncONNECTION: uPGRADE\r\n",
 ];
 
-/// CONNECT as HTTP/1.1 has it, and in letters that some applications take for it. What follows comes once there
-/// is an answer, or at once, as a body: a CONNECT has none (RFC 9110 §9.3.6), and what is sent goes into the pipe.
+/// CONNECT as HTTP/1.1 has it, and in letters that some applications take for it. What follows comes once
+/// there is an answer, or at once as a body: a CONNECT has none (RFC 9110 §9.3.6), and it goes into the pipe.
 fn connects() -> Vec<Value> {
     let mut all = Vec::new();
     for method in ["CONNECT", "connect", "cOnnect"] {

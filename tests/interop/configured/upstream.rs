@@ -1,6 +1,6 @@
 //! The application behind a server: it tells what it was told, and is as careless as applications are. It lets itself be upgraded to
-//! anything, takes a CONNECT, goes on reading requests from what has become a pipe, takes trailers for headers,
-//! a carriage return for the end of a line, and names that CGI folds for the same.
+//! anything, takes a CONNECT, goes on reading requests from what has become a pipe, and takes trailers for
+//! headers, a carriage return for the end of a line, and names that CGI folds for the same.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
