@@ -1056,12 +1056,14 @@ fn hosts_of_a_configuration() {
             "verify-node takes one host, and 2 are named",
         ),
         (
-            &["nginx", a, b, "--cert", "/x.crt"],
+            &["nginx", a, b, "--cert", "/x.crt", "--key", "/x.key"],
             "--cert is given once, and there are 2 hosts",
         ),
         (
-            &["apache", a, b, "--key", "/x", "--key", "/y", "--key", "/z"],
-            "--key is given 3 times, and there are 2 hosts",
+            &[
+                "apache", a, "--cert", "/x", "--key", "/x", "--key", "/y", "--key", "/z",
+            ],
+            "--key is given 3 times, and there is 1 host",
         ),
         (
             &[

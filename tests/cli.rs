@@ -97,6 +97,23 @@ fn show_shows_everything_that_a_file_holds() {
 }
 
 #[test]
+fn with_json_wrong_usage_names_the_arguments_that_are_missing() {
+    let home = Home::unfounded();
+    for (arguments, missing) in [
+        (
+            &["check", "https://api.acme.example", "--cert", "alice.crt"][..],
+            "--key <FILE>",
+        ),
+        (&["revoke"], "<ADDRESS|SERIAL>"),
+    ] {
+        let said = finish(home.pki(arguments).arg("--json"), b"").exits(2);
+        let error: serde_json::Value = serde_json::from_str(&said.stderr).unwrap();
+        let message = format!("the following required arguments were not provided: {missing}");
+        assert_eq!(error["error"]["message"], message, "{said}");
+    }
+}
+
+#[test]
 fn with_json_stdout_is_a_document_or_empty() {
     let home = Home::staffed();
     let device = home.run(&["show", "alice", "--pem"]).stdout;

@@ -216,14 +216,21 @@ fn several_hosts_have_one_configuration_with_a_certificate_and_an_application_ea
             assert_eq!(text.matches(&said).count(), 1, "{said}: {text}");
         }
     }
-    let each = |flag: &str, values: [&str; 2]| {
-        let text = of(&[flag, values[0], flag, values[1]]).ok().stdout;
-        let found = values.map(|value| text.find(value).unwrap_or_else(|| panic!("{value}: {text}")));
-        assert!(found[0] < found[1], "{text}");
+    let each = |flags: &[(&str, [&str; 2])]| {
+        let arguments = flags
+            .iter()
+            .flat_map(|(flag, values)| [*flag, values[0], *flag, values[1]]);
+        let text = of(&arguments.collect::<Vec<_>>()).ok().stdout;
+        for (_, values) in flags {
+            let found = values.map(|value| text.find(value).unwrap_or_else(|| panic!("{value}: {text}")));
+            assert!(found[0] < found[1], "{text}");
+        }
     };
-    each("--cert", ["/one.crt", "/two.crt"]);
-    each("--key", ["/one.key", "/two.key"]);
-    each("--upstream", ["http://127.0.0.1:3001", "http://127.0.0.1:3002"]);
+    each(&[
+        ("--cert", ["/one.crt", "/two.crt"]),
+        ("--key", ["/one.key", "/two.key"]),
+    ]);
+    each(&[("--upstream", ["http://127.0.0.1:3001", "http://127.0.0.1:3002"])]);
     let text = of(&["--upstream", "http://127.0.0.1:3001"]).ok().stdout;
     assert_eq!(
         text.matches("proxy_pass http://127.0.0.1:3001;").count(),
@@ -239,6 +246,34 @@ fn several_hosts_have_one_configuration_with_a_certificate_and_an_application_ea
         (&said["host"], &said["hosts"]),
         (&hosts[0].into(), &serde_json::json!([hosts[0]]))
     );
+}
+
+/// The default of the other one belongs to another certificate, and the server would not start.
+#[test]
+fn a_certificate_is_named_with_its_key_or_neither_is() {
+    let home = Home::bare();
+    for server in [
+        "nginx",
+        "haproxy",
+        "apache",
+        "envoy",
+        "node",
+        "caddy",
+        "aws-alb",
+        "aws-api-gateway",
+    ] {
+        for (flag, file, other) in [("--cert", "/x.crt", "--key"), ("--key", "/x.key", "--cert")] {
+            let said = config(&home, &[server, "api.acme.example", flag, file]).exits(2);
+            assert!(
+                said.stderr.contains(&format!("{flag} is given without {other}")),
+                "{said}"
+            );
+            assert!(said.stderr.contains(&format!("{other} FILE")), "{said}");
+            assert!(said.stdout.is_empty(), "{said}");
+        }
+        let both = ["--cert", "/x.crt", "--key", "/x.key"];
+        config(&home, &[&[server, "api.acme.example"], &both[..]].concat()).ok();
+    }
 }
 
 #[test]

@@ -10,13 +10,25 @@ use std::path::Path;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use support::{Finished, Home, cheap, copy_of, files_below, finish, need};
 
-/// A home that publishes both halves outside, and whose alice has a phone.
-fn published() -> Home {
+/// A home that publishes both halves outside, and whose alice has a phone. None: a program is not installed.
+fn published() -> Option<Home> {
+    if !need(&["openssl", "cp"]) {
+        return None;
+    }
     let home = cheap();
     home.configure_table(&table(&home, "web"));
     home.run(&["publish", "-q"]);
-    issue(&home, "alice", &[]);
-    home
+    issue(&home, "alice");
+    Some(home)
+}
+
+/// As [`published`], restored from a backup that is older than what is done here; and what came of that.
+fn restored<T>(done: impl FnOnce(&Home) -> T) -> Option<(Home, T)> {
+    let home = published()?;
+    let backup = copy_of(&home);
+    let came_of_it = done(&home);
+    restore(&home, &backup);
+    Some((home, came_of_it))
 }
 
 fn table(home: &Home, place: &str) -> String {
@@ -29,25 +41,46 @@ fn table(home: &Home, place: &str) -> String {
 
 /// Issues, and gives the serial number.
 #[track_caller]
-fn issue(home: &Home, address: &str, more: &[&str]) -> String {
-    let passphrases = format!("passphrase-{}", std::fs::read_dir(home.path("")).unwrap().count());
-    let mut arguments = vec!["issue", address, "--bundle-passphrase-out", &passphrases];
-    arguments.extend(["--out", "out", "--json"]);
-    arguments.extend(more);
-    home.run(&arguments).json()["serial"].as_str().unwrap().to_owned()
+fn issue(home: &Home, address: &str) -> String {
+    made(home, ["issue", address])
+}
+
+/// The serial number of what a command makes.
+#[track_caller]
+fn made(home: &Home, command: [&str; 2]) -> String {
+    let passphrase = format!("passphrase-{}", std::fs::read_dir(home.path("")).unwrap().count());
+    let said = home.run(&[&bundle(command, &passphrase)[..], &["--json"]].concat());
+    said.json()["serial"].as_str().unwrap().to_owned()
+}
+
+/// The arguments of a command that makes a bundle.
+fn bundle<'a>([verb, address]: [&'a str; 2], passphrase: &'a str) -> [&'a str; 6] {
+    [
+        verb,
+        address,
+        "--out",
+        "out",
+        "--bundle-passphrase-out",
+        passphrase,
+    ]
 }
 
 /// Puts the home of a copy into the place of this one's.
 fn restore(home: &Home, backup: &Home) {
     std::fs::remove_dir_all(home.home()).unwrap();
-    finish(
-        support::program("cp")
-            .arg("-a")
-            .arg(backup.home())
-            .arg(home.home()),
-        b"",
-    )
-    .ok();
+    copied(&backup.home(), &home.home());
+}
+
+fn copied(from: &Path, to: &Path) {
+    finish(support::program("cp").arg("-a").arg(from).arg(to), b"").ok();
+}
+
+/// Moves the publication away, as a disk that is not mounted, while this is done.
+fn while_away(home: &Home, place: &str, done: impl FnOnce()) {
+    std::fs::rename(home.path(place), home.path("away")).unwrap();
+    done();
+    std::fs::remove_dir_all(home.path(place)).unwrap();
+    std::fs::rename(home.path("away"), home.path(place)).unwrap();
 }
 
 /// Has a copy of a home publish beside itself, and not where the other one does.
@@ -89,13 +122,9 @@ fn refused(home: &Home, arguments: &[&str]) -> Finished {
 
 #[test]
 fn what_servers_accept_and_the_ledger_has_lost_is_taken_in_before_it_is_written_over() {
-    if !need(&["openssl", "cp"]) {
+    let Some((home, late)) = restored(|home| issue(home, "late")) else {
         return;
-    }
-    let home = published();
-    let backup = copy_of(&home);
-    let late = issue(&home, "late", &[]);
-    restore(&home, &backup);
+    };
     assert!(
         found(&home, "publication-behind")[0]["message"]
             .as_str()
@@ -137,13 +166,10 @@ fn what_servers_accept_and_the_ledger_has_lost_is_taken_in_before_it_is_written_
 
 #[test]
 fn a_lost_certificate_is_revoked_by_name_without_a_publication_before_it() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let home = published();
+    let Some(home) = published() else { return };
     let backup = copy_of(&home);
-    let phone = issue(&home, "late", &[]);
-    let tablet = issue(&home, "alice/tablet", &[]);
+    let phone = issue(&home, "late");
+    let tablet = issue(&home, "alice/tablet");
     for (arguments, serial) in [
         (&["revoke", "late", "--yes"][..], &phone),
         (&["revoke", phone.as_str(), "--yes"], &phone),
@@ -165,13 +191,9 @@ fn a_lost_certificate_is_revoked_by_name_without_a_publication_before_it() {
 
 #[test]
 fn a_recovered_certificate_is_kept_by_name_or_replaced() {
-    if !need(&["openssl", "cp"]) {
+    let Some((home, late)) = restored(|home| issue(home, "late")) else {
         return;
-    }
-    let home = published();
-    let backup = copy_of(&home);
-    let late = issue(&home, "late", &[]);
-    restore(&home, &backup);
+    };
     home.run(&["publish", "-q"]);
     let kept = copy_of(&home);
     kept.run(&["publish", "--keep", "late", "-q"]);
@@ -182,7 +204,7 @@ fn a_recovered_certificate_is_kept_by_name_or_replaced() {
         refused(&kept, &["publish", "--keep", nothing]);
     }
     // A new one takes its place, and the old one is still to be decided on: somebody has its key.
-    let new = issue(&home, "late", &[]);
+    let new = issue(&home, "late");
     assert_eq!(found(&home, "recovered").len(), 1);
     home.run(&["revoke", "late", "--yes", "-q"]);
     let revoked = read(&home, "web/server/revoked.map");
@@ -192,27 +214,14 @@ fn a_recovered_certificate_is_kept_by_name_or_replaced() {
 /// Numbers follow the time: a place that was away has an older list than the ledger, and names somebody all the same.
 #[test]
 fn lists_are_compared_by_what_they_say_and_not_by_their_number() {
-    if !need(&["openssl", "cp"]) {
+    let Some((home, late)) = restored(|home| issue(home, "late")) else {
         return;
-    }
-    let home = published();
-    let backup = copy_of(&home);
-    let late = issue(&home, "late", &[]);
-    restore(&home, &backup);
-    std::fs::rename(home.path("web"), home.path("away")).unwrap();
-    for employee in ["eve", "eric"] {
-        let issue = [
-            "issue",
-            employee,
-            "--out",
-            "out",
-            "--bundle-passphrase-out",
-            employee,
-        ];
-        home.run(&issue);
-    }
-    std::fs::remove_dir_all(home.path("web")).unwrap();
-    std::fs::rename(home.path("away"), home.path("web")).unwrap();
+    };
+    while_away(&home, "web", || {
+        for employee in ["eve", "eric"] {
+            issue(&home, employee);
+        }
+    });
     let number = |place: &str| {
         let text = read(&home, &format!("{place}/server/manifest.json"));
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["number"].as_u64()
@@ -224,33 +233,17 @@ fn lists_are_compared_by_what_they_say_and_not_by_their_number() {
 
 #[test]
 fn a_renewal_that_was_lost_takes_the_place_of_what_the_ledger_knows_and_can_be_renewed() {
-    if !need(&["openssl", "cp"]) {
+    let Some((home, new)) = restored(|home| made(home, ["renew", "alice"])) else {
         return;
-    }
-    let home = published();
-    let old = home.serial_of("alice/phone");
-    let backup = copy_of(&home);
-    let renew = |passphrase: &str| {
-        let arguments = [
-            "renew",
-            "alice",
-            "--out",
-            "out",
-            "--bundle-passphrase-out",
-            passphrase,
-            "--json",
-        ];
-        home.run(&arguments).json()["serial"].as_str().unwrap().to_owned()
     };
-    let new = renew("second");
-    restore(&home, &backup);
+    let old = home.serial_of("alice/phone");
     home.run(&["publish", "-q"]);
     let status = |serial: &str| home.run(&["show", serial, "--json"]).json()["status"].clone();
     assert_eq!(
         (status(&old), status(&new)),
         ("superseded".into(), "valid".into())
     );
-    renew("third");
+    made(&home, ["renew", "alice"]);
     assert_eq!(
         (status(&old), status(&new)),
         ("superseded".into(), "superseded".into())
@@ -259,18 +252,13 @@ fn a_renewal_that_was_lost_takes_the_place_of_what_the_ledger_knows_and_can_be_r
 
 #[test]
 fn who_was_offboarded_comes_back_by_no_list() {
-    if !need(&["openssl", "cp"]) {
+    let Some((home, tablet)) = restored(|home| issue(home, "alice/tablet")) else {
         return;
-    }
-    let home = published();
-    let backup = copy_of(&home);
-    let tablet = issue(&home, "alice/tablet", &[]);
-    restore(&home, &backup);
+    };
     // Where the list is out of reach when she is offboarded.
-    std::fs::rename(home.path("web"), home.path("away")).unwrap();
-    home.run(&["offboard", "alice", "--confirm", "alice", "-q"]);
-    std::fs::remove_dir_all(home.path("web")).unwrap();
-    std::fs::rename(home.path("away"), home.path("web")).unwrap();
+    while_away(&home, "web", || {
+        home.run(&["offboard", "alice", "--confirm", "alice", "-q"]);
+    });
     home.run(&["publish", "--confirm", "LEDGER", "-q"]);
     assert!(read(&home, "web/server/revoked.map").contains(&tablet));
     assert!(!read(&home, "web/server/allowed.map").contains(&tablet));
@@ -304,13 +292,13 @@ fn an_offboarding_that_was_lost_is_told_until_it_is_done_again_or_given_up() {
 /// As servers that fetch: they refuse what knows less, and what they have in place brings the home up to date.
 #[test]
 fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
-    if !need(&["openssl", "cp", "faketime"]) {
+    if !need(&["faketime"]) {
         return;
     }
-    let home = published();
+    let Some(home) = published() else { return };
     let backup = copy_of(&home);
     home.run(&["revoke", "alice", "--yes", "-q"]);
-    let late = issue(&home, "late", &[]);
+    let late = issue(&home, "late");
     std::fs::copy(home.home().join("root/root.crt"), home.path("root.crt")).unwrap();
     let alice = home.serial_of("alice/phone");
     let fetch = |half: &str| {
@@ -329,15 +317,7 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
     let at = |arguments: &[&str]| finish(&mut home.pki_at("+1h", arguments), b"");
     // It is written, for servers need a CRL; and it is not forgotten until somebody has said what it means.
     for employee in ["eve", "eva"] {
-        let issue = [
-            "issue",
-            employee,
-            "--out",
-            "out",
-            "--bundle-passphrase-out",
-            employee,
-        ];
-        let said = at(&issue).ok();
+        let said = at(&bundle(["issue", employee], employee)).ok();
         assert!(
             said.stderr.contains("web/public had lost its publication"),
             "{said}"
@@ -401,21 +381,11 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
 
 #[test]
 fn what_is_no_publication_of_this_pki_is_not_taken_in() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let home = published();
+    let Some(home) = published() else { return };
     let other = Home::bare();
     other.configure_table(&table(&other, "web"));
     other.run(&["publish", "-q"]);
-    finish(
-        support::program("cp")
-            .arg("-a")
-            .arg(other.path("web"))
-            .arg(home.path("theirs")),
-        b"",
-    )
-    .ok();
+    copied(&other.path("web"), &home.path("theirs"));
     std::fs::create_dir(home.path("empty")).unwrap();
     home.write_private("text", "no CRL\n");
     home.write_private("nothing", "");
@@ -481,10 +451,7 @@ fn sign_by_successor(home: &Home, place: &str) {
 
 #[test]
 fn where_another_ca_of_the_root_publishes_nothing_is_written() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let home = published();
+    let Some(home) = published() else { return };
     for place in ["web/server", "web/public"] {
         sign_by_successor(&home, place);
     }
@@ -511,10 +478,7 @@ fn where_another_ca_of_the_root_publishes_nothing_is_written() {
 /// Another half in the same place is as it was: one is not kept back by the other.
 #[test]
 fn a_half_that_is_this_homes_is_published_beside_one_that_is_not() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let home = published();
+    let Some(home) = published() else { return };
     sign_by_successor(&home, "web/public");
     let alice = home.serial_of("alice/phone");
     finish(&mut home.pki(&["revoke", "alice", "--yes"]), b"").exits(5);
@@ -524,10 +488,7 @@ fn a_half_that_is_this_homes_is_published_beside_one_that_is_not() {
 /// An honest place that a reboot empties: the operator says that the ledger is the newest.
 #[test]
 fn a_place_that_lost_its_publication_is_told_until_the_operator_says_what_it_means() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let home = published();
+    let Some(home) = published() else { return };
     std::fs::remove_dir_all(home.path("web")).unwrap();
     std::fs::create_dir(home.path("web")).unwrap();
     for _ in 0..2 {
@@ -555,9 +516,9 @@ fn a_public_half_that_is_later_than_the_ledger_is_told_where_no_list_names_the_d
     ));
     home.run(&["publish", "-q"]);
     let backup = copy_of(&home);
-    issue(&home, "bob", &[]);
+    issue(&home, "bob");
     home.run(&["revoke", "bob", "--yes", "-q"]);
-    issue(&home, "carl", &[]);
+    issue(&home, "carl");
     restore(&home, &backup);
     let said = home.run(&["publish", "-q"]);
     assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
@@ -568,10 +529,7 @@ fn a_public_half_that_is_later_than_the_ledger_is_told_where_no_list_names_the_d
 
 #[test]
 fn a_half_in_the_place_of_the_other_one_is_not_written_over() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let home = published();
+    let Some(home) = published() else { return };
     let text = read(&home, "home/pki.toml");
     let [public, server] = ["web/public", "web/server"].map(|place| home.path(place).display().to_string());
     let swapped = text
@@ -589,10 +547,8 @@ fn a_half_in_the_place_of_the_other_one_is_not_written_over() {
 
 #[test]
 fn a_publication_of_another_pki_is_not_written_over() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let (home, other) = (published(), Home::bare());
+    let Some(home) = published() else { return };
+    let other = Home::bare();
     other.configure_table(&table(&home, "web"));
     let before = content(&home.path("web"));
     let said = finish(&mut other.pki(&["publish"]), b"").exits(5);
@@ -606,10 +562,7 @@ fn a_publication_of_another_pki_is_not_written_over() {
 /// Its address, its key and its end are known again, and the key is certified to nobody.
 #[test]
 fn what_a_list_names_and_a_crl_revokes_comes_back_as_both() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let home = published();
+    let Some(home) = published() else { return };
     let backup = copy_of(&home);
     let request = "openssl ecparam -name prime256v1 -genkey -noout -out k; openssl req -new -key k -subj /CN=x -out k.csr";
     home.foreign("sh", &["-e", "-c", request]).ok();
@@ -621,10 +574,9 @@ fn what_a_list_names_and_a_crl_revokes_comes_back_as_both() {
     };
     issue("bob").ok();
     // The list is away while he is revoked.
-    std::fs::rename(home.path("web/server"), home.path("away")).unwrap();
-    home.run(&["revoke", "bob", "--yes", "-q"]);
-    std::fs::remove_dir_all(home.path("web/server")).unwrap();
-    std::fs::rename(home.path("away"), home.path("web/server")).unwrap();
+    while_away(&home, "web/server", || {
+        home.run(&["revoke", "bob", "--yes", "-q"]);
+    });
     restore(&home, &backup);
     home.run(&["publish", "-q"]);
     let listed = home.run(&["list", "--employee", "bob", "--json"]).json();
@@ -636,10 +588,7 @@ fn what_a_list_names_and_a_crl_revokes_comes_back_as_both() {
 /// Half a copy of what a server has looks like a whole one that knows nothing.
 #[test]
 fn a_copy_that_is_not_whole_is_refused() {
-    if !need(&["openssl", "cp"]) {
-        return;
-    }
-    let home = published();
+    let Some(home) = published() else { return };
     for (half, file) in [
         ("server", "devices.json"),
         ("server", "revoked.map"),

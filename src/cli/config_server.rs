@@ -93,6 +93,20 @@ pub fn refuse_what_makes_no_sense(
         ))
         .hint("run the command once for each"));
     }
+    // The other one would be a file that nobody has named, and that goes with another certificate.
+    let alone = match (&args.cert[..], &args.key[..]) {
+        ([_, ..], []) => Some(("--cert", "--key")),
+        ([], [_, ..]) => Some(("--key", "--cert")),
+        _ => None,
+    };
+    if let Some((given, missing)) = alone {
+        return Err(
+            Failure::usage(format!("{given} is given without {missing}")).hint(format!(
+                "say where both are, with {missing} FILE; without either each host has /etc/pki/HOST.crt and \
+                 /etc/pki/HOST.key"
+            )),
+        );
+    }
     match hosts
         .iter()
         .enumerate()

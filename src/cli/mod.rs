@@ -288,8 +288,13 @@ fn usage_error(error: &clap::Error, json: bool) -> Exit {
     };
     let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
     if json {
-        let message = text.lines().next().unwrap_or_default();
-        let failure = Failure::usage(message).hint("see --help");
+        // What is missing stands in lines of its own; usage follows an empty one.
+        let message: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.is_empty())
+            .collect();
+        let failure = Failure::usage(message.join(" ")).hint("see --help");
         ui::line(&serde_json::json!({ "error": failure }).to_string());
     } else {
         ui::message(&format!("pki: {text}"), ui::INDENT);

@@ -382,13 +382,8 @@ fn finish(
         Some(issuing) => {
             exit = context.publish_change(&mut session, issuing)?;
             published = exit == Exit::Done;
-            if published && verification.is_some() {
+            if published {
                 ui.say("the new CRL is published");
-            } else if published {
-                ui.say("the new CRL is published");
-                ui.hint(
-                    "servers act on it when they have read it: reload nginx now; Node.js may read it by itself",
-                );
             }
         }
         None if !revoked.certificates.is_empty() => {
@@ -402,6 +397,10 @@ fn finish(
         }
     }
     drop(session);
+    if published && verification.is_none() {
+        exit = context.run_commands();
+        tell_who_is_to_read_it(context, desk);
+    }
     let verified = verification
         .zip(issuing)
         .map(|(verification, issuing)| verification.carry_out(context, desk, &issuing));
@@ -419,6 +418,24 @@ fn finish(
         verified,
     };
     ui.report_done(&report, Ok(exit))
+}
+
+/// What is left to do by hand: nothing where commands have told everybody.
+fn tell_who_is_to_read_it(context: &Context, desk: &Desk) {
+    let publish = &desk.home.config().publish;
+    let places = publish.iter().flat_map(|target| target.places()).count();
+    let untold = operate::untold_places(&desk.home);
+    let servers = match untold.len() {
+        0 if places > 0 => return,
+        all if all == places => "servers".to_owned(),
+        _ => {
+            let named: Vec<String> = untold.iter().map(ToString::to_string).collect();
+            format!("servers that read {}", named.join(" or "))
+        }
+    };
+    context.ui.hint(format!(
+        "{servers} act on it when they have read it: reload nginx now; Node.js may read it by itself"
+    ));
 }
 
 fn certificates(count: usize) -> String {

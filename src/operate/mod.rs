@@ -45,7 +45,7 @@ pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use outbox::Outbox;
-pub use owed::{Following, owed_commands, owed_files, settle};
+pub use owed::{Following, owed_commands, owed_files, settle, untold_places};
 pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
 pub use publication::{Keys, Published, Refresh, Scope, refresh, refresh_within};

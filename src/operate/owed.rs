@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::OperateError;
 use super::session::{Desk, Session};
 use crate::config::{Config, PublishTo};
-use crate::disk::{self, DiskError};
+use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
 use crate::model::Host;
+use crate::publish::Location;
 
 /// The file in the home. Where nothing is owed there is none.
 const FILE: &str = "owed.json";
@@ -130,6 +131,19 @@ fn table_of<'a>(config: &'a Config, place: &Path) -> Option<&'a PublishTo> {
 /// The commands that are owed by what was published before.
 pub fn owed_commands(home: &Home) -> Vec<Following> {
     Owed::by(home).commands(home.config(), |_| true)
+}
+
+/// The places that no command tells anybody of: their table has none, or it has not succeeded since they were
+/// written. Who reads them is to be told by hand.
+pub fn untold_places(home: &Home) -> Vec<Shown> {
+    let owed = Owed::by(home);
+    let untold = |target: &PublishTo| {
+        let has_command = target.command.is_some();
+        let places = target.places().map(Location::name);
+        let untold = places.filter(|place| !has_command || owed.places.contains_key(place));
+        untold.map(Shown).collect::<Vec<_>>()
+    };
+    home.config().publish.iter().flat_map(untold).collect()
 }
 
 /// The servers whose recorded key or certificate has not reached its file.

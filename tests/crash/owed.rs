@@ -72,6 +72,43 @@ fn a_command_that_fails_is_run_again_until_it_succeeds_and_then_no_more() {
     assert_eq!((ran(&home), found(&home, "command-owed")), (1, vec![]));
 }
 
+#[test]
+fn who_revokes_is_told_to_reload_servers_only_where_no_command_has_done_it() {
+    let said = |home: &Home, arguments: &[&str], exit| {
+        let said = run(home, arguments).exits(exit).stderr;
+        let hint = said
+            .lines()
+            .find(|line| line.contains("act on it when they have read it"));
+        hint.map(|line| line.trim().to_owned())
+    };
+    let revoke = ["revoke", "alice", "--yes"];
+    let offboard = ["offboard", "bob", "--confirm", "bob"];
+    let by_hand =
+        "→ servers act on it when they have read it: reload nginx now; Node.js may read it by itself";
+    for (tables, exit, told) in [
+        (&[][..], 0, Some(by_hand.to_owned())),
+        (&[("one", "true"), ("two", "true")], 0, None),
+        (&[("one", "exit 7")], 5, Some(by_hand.to_owned())),
+        (
+            &[("one", "true"), ("two", "exit 7")],
+            5,
+            Some(by_hand.replace("servers", "servers that read PLACE/two")),
+        ),
+    ] {
+        let home = publishing(Home::staffed(), tables);
+        let web = home.path("web").display().to_string();
+        let told = told.map(|told| told.replace("PLACE", &web));
+        assert_eq!(said(&home, &revoke, exit), told, "{tables:?}");
+        assert_eq!(said(&home, &offboard, exit), told, "{tables:?}");
+    }
+    // A table without a command.
+    let home = publishing(Home::staffed(), &[("one", "true")]);
+    let other = home.path("web/two").display().to_string();
+    home.configure_table(&format!("[[publish]]\npublic = \"{other}\"\n"));
+    let told = by_hand.replace("servers", &format!("servers that read {other}"));
+    assert_eq!(said(&home, &revoke, 0), Some(told));
+}
+
 /// The command tells its reader the manifest that is there: after any kill and one more `publish` the last one was told.
 #[test]
 fn a_command_is_run_after_a_kill_at_any_step() {

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 
 use super::servers::{Kind, Running, Setting};
-use super::wire::{http2, raw, say};
+use super::wire::{Answer, http2, raw, say};
 use super::{HOST, with};
 use crate::support::{Home, need_hypercorn};
 
@@ -17,13 +17,39 @@ on_every_server!(
 );
 
 const LENGTH: usize = 50 * 1024;
-/// What is done by then has not grown with the square of what was sent: that took minutes. It is done within a second; tests share
-/// their machine.
-const SECONDS: f64 = 5.0;
+/// Within so many a request is answered, whatever it says, and so is whoever asks meanwhile. It takes a tenth
+/// of that; what grows with the square of what was sent takes minutes.
+const SECONDS: f64 = 1.0;
+/// How often a request is made that is answered later: another program may have had the machine. Who is slow
+/// because of what the request says is slow each time.
+const TRIES: usize = 4;
 
 /// `part`, again and again.
 fn long(part: &str) -> String {
     part.repeat(LENGTH / part.len())
+}
+
+/// Makes each of these requests, by its name, and demands that it is answered in time.
+fn answered_at_once(home: &Home, running: &Running, requests: &[(String, Value)]) -> Vec<Answer> {
+    let ask = |requests: &[Value]| say(home, &running.server, &home.alice(), requests);
+    let all: Vec<Value> = requests.iter().map(|(_, request)| request.clone()).collect();
+    let mut answers = ask(&all);
+    for (answer, (what, request)) in answers.iter_mut().zip(requests) {
+        for _ in 1..TRIES {
+            if slowest(answer) < SECONDS {
+                break;
+            }
+            *answer = ask(std::slice::from_ref(request)).remove(0);
+        }
+        assert!(slowest(answer) < SECONDS, "{what}: {answer:?}");
+    }
+    answers
+}
+
+/// How long the client waited, or who asked meanwhile.
+fn slowest(answer: &Answer) -> f64 {
+    let beside = answer.beside.as_ref().map_or(0.0, |(_, took)| *took);
+    answer.took.max(beside)
 }
 
 fn a_long_header_is_answered_at_once_and_so_is_whoever_asks_meanwhile(kind: Kind, home: &Home) {
@@ -42,12 +68,13 @@ fn a_long_header_is_answered_at_once_and_so_is_whoever_asks_meanwhile(kind: Kind
         ("Content-Type", &["a/b;"]),
         ("Authorization", &["Basic "]),
     ];
+    // The end is unlike the rest: what looks for it from each place in turn finds it from none.
     let mut heads: Vec<(String, String)> = Vec::new();
     for (name, values) in parts {
         heads.extend(values.iter().map(|part| {
             (
                 format!("{name}: {part}…"),
-                format!("{name}: x{}x\r\n", long(part)),
+                format!("{name}: x{},;x\r\n", long(part)),
             )
         }));
     }
@@ -63,49 +90,44 @@ fn a_long_header_is_answered_at_once_and_so_is_whoever_asks_meanwhile(kind: Kind
     heads.push(("many of one name".into(), long("X-Client-Device: a\r\n")));
     heads.push(("many that are folded".into(), long("X_Client.Device: a\r\n")));
     heads.push(("many who forward".into(), long("X-Forwarded-For: a\r\n")));
-    let mut attempts: Vec<Value> = heads
-        .iter()
-        .map(|(_, lines)| {
+    let mut requests: Vec<(String, Value)> = heads
+        .into_iter()
+        .map(|(what, lines)| {
             let closing = if lines.starts_with("Connection") {
                 ""
             } else {
                 "Connection: close\r\n"
             };
-            raw(&[&format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{closing}{lines}\r\n")])
+            let text = format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n{closing}{lines}\r\n");
+            (what, raw(&[&text]))
         })
         .collect();
-    heads.push(("Host".into(), String::new()));
-    attempts.push(raw(&[&format!(
+    let host = format!(
         "GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
         long("a.")
-    )]));
-    for attempt in &mut attempts {
-        attempt["beside"] = json!(format!(
+    );
+    requests.push(("Host".into(), raw(&[&host])));
+    for (_, request) in &mut requests {
+        request["beside"] = json!(format!(
             "GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
         ));
-        attempt["once"] = true.into();
+        request["once"] = true.into();
     }
-    for ((what, _), answer) in heads
-        .iter()
-        .zip(say(home, &running.server, &home.alice(), &attempts))
-    {
-        let status = answer.status();
+    for ((what, _), answer) in requests.iter().zip(answered_at_once(home, &running, &requests)) {
         // What is too long is refused; some close the connection while it is still being sent.
         assert!(
             matches!(
-                status,
+                answer.status(),
                 None | Some(200 | 400 | 403 | 404 | 413 | 414 | 417 | 421 | 431)
             ),
             "{what}: {answer:?}"
         );
-        assert!(answer.took < SECONDS, "{what}: {} s, {status:?}", answer.took);
-        let (beside, took) = answer.beside.as_ref().unwrap();
+        let (beside, _) = answer.beside.as_ref().unwrap();
         assert!(
             beside.starts_with("HTTP/1.1 200"),
             "{what}: {beside}: {}",
             running.log()
         );
-        assert!(*took < SECONDS, "somebody else, while {what}: {took} s");
     }
 }
 
@@ -117,6 +139,7 @@ fn a_long_header_of_http2_is_answered_at_once(kind: Kind, home: &Home) {
     let running = Running::start(kind, home);
     let values = [
         ("x-forwarded-for", long("192.0.2.1,")),
+        ("x-forwarded-for", format!("{},;x", long("a"))),
         ("x-client-device", long("bob/phone")),
         ("forwarded", long(", ")),
         ("cookie", long("a=b; ")),
@@ -124,32 +147,19 @@ fn a_long_header_of_http2_is_answered_at_once(kind: Kind, home: &Home) {
         (":authority", long("a.")),
         (":path", format!("/{}", long("a/"))),
     ];
-    let attempts: Vec<Value> = values
-        .iter()
-        .map(|(name, value)| {
-            let mut headers = vec![
-                (":method", "GET"),
-                (":scheme", "https"),
-                (":path", "/"),
-                (":authority", HOST),
-            ];
-            headers.retain(|(given, _)| given != name);
-            let place = if name.starts_with(':') { 0 } else { headers.len() };
-            headers.insert(place, (name, value));
-            http2(&headers)
-        })
-        .collect();
-    for ((name, _), answer) in values
-        .iter()
-        .zip(say(home, &running.server, &home.alice(), &attempts))
-    {
-        assert!(
-            answer.took < SECONDS,
-            "{name}: {} s: {:?}",
-            answer.took,
-            answer.status()
-        );
-    }
+    let requests = values.each_ref().map(|(name, value)| {
+        let mut headers = vec![
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":path", "/"),
+            (":authority", HOST),
+        ];
+        headers.retain(|(given, _)| given != name);
+        let place = if name.starts_with(':') { 0 } else { headers.len() };
+        headers.insert(place, (name, value));
+        ((*name).to_owned(), http2(&headers))
+    });
+    answered_at_once(home, &running, &requests);
     assert_eq!(
         running.server.curl(home, Some(&home.alice()), "/").0,
         Some(200),

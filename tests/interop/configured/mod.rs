@@ -29,6 +29,7 @@ mod neighbour;
 mod nginx_hosts;
 mod operators;
 mod pipe;
+mod renegotiation;
 mod servers;
 mod side_by_side;
 mod subject;

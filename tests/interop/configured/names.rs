@@ -121,6 +121,13 @@ fn an_application_that_folds_names_is_told_one_device_and_it_is_the_right_one(ki
         "Other: a\r\n X-Client-Device: bob/phone\r\n",
         " X-Client-Device: bob/phone\r\n",
         "X-Client-Device:\r\n",
+        "Other: a\rX-Client-Device: bob/phone\r\n",
+        "Other: a\r\0X-Client-Device: bob/phone\r\n",
+        "X\0Client-Device: bob/phone\r\n",
+        "X-Client-Device\0: bob/phone\r\n",
+        "X-Client-Device: bob/phone\0\r\n",
+        "Other: a\0b\r\n",
+        "Other: \0\r\n",
     ];
     let attempts: Vec<Value> = odd.iter().map(|lines| request(lines)).collect();
     for (lines, answer) in odd
@@ -133,6 +140,8 @@ fn an_application_that_folds_names_is_told_one_device_and_it_is_the_right_one(ki
                 ["HTTP_X_CLIENT_DEVICE=alice/phone"],
                 "{lines:?}: {answer:?}"
             );
+            // What ends a text in C never reaches an application.
+            assert!(!answer.text.contains('\0'), "{lines:?}: {answer:?}");
         } else {
             assert!(
                 matches!(answer.status(), None | Some(400)),

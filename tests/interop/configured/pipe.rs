@@ -45,11 +45,22 @@ pub(super) const UPGRADES: [&str; 14] = [
     "uPGRADE: raw\r\ncONNECTION: uPGRADE\r\n",
 ];
 
-/// CONNECT, as HTTP/1.1 has it.
-const CONNECTS: [&str; 2] = [
-    "CONNECT api.acme.example:443 HTTP/1.1\r\nHost: api.acme.example:443\r\n\r\n",
-    "CONNECT api.acme.example:443 HTTP/1.1\r\nHost: api.acme.example:443\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-];
+/// CONNECT as HTTP/1.1 has it, and in letters that some applications take for it. What follows comes once
+/// there is an answer, or at once as a body: a CONNECT has none (RFC 9110 §9.3.6), and it goes into the pipe.
+fn connects() -> Vec<Value> {
+    let mut all = Vec::new();
+    for method in ["CONNECT", "connect", "cOnnect"] {
+        for target in ["api.acme.example:443", "/"] {
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: {HOST}\r\n");
+            let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+            let length = format!("Content-Length: {}\r\n", FORGED.len());
+            all.push(raw(&[&format!("{head}\r\n"), FORGED]));
+            all.push(raw(&[&format!("{head}{upgrade}\r\n"), FORGED]));
+            all.push(raw(&[&format!("{head}{length}\r\n{FORGED}")]));
+        }
+    }
+    all
+}
 
 /// CONNECT as HTTP/2 has it, with the extension of RFC 8441 and without.
 fn http2_connects() -> Vec<Value> {
@@ -59,6 +70,12 @@ fn http2_connects() -> Vec<Value> {
         attempt
     };
     let mut all = vec![with_pipe(&[(":method", "CONNECT"), (":authority", HOST)])];
+    all.push(with_pipe(&[
+        (":method", "connect"),
+        (":scheme", "https"),
+        (":path", "/"),
+        (":authority", HOST),
+    ]));
     for protocol in [
         "h2c",
         "anything",
@@ -94,7 +111,7 @@ fn http2_connects() -> Vec<Value> {
 fn nobody_gets_a_pipe_to_the_application(kind: Kind, home: &Home) {
     let running = Running::start(kind, home);
     let mut refused: Vec<Value> = UPGRADES.iter().map(|headers| upgrade(headers)).collect();
-    refused.extend(CONNECTS.iter().map(|head| raw(&[head, FORGED])));
+    refused.extend(connects());
     if kind.speaks_http2() && need_hypercorn() {
         refused.extend(http2_connects());
     }
@@ -144,14 +161,16 @@ fn nobody_gets_a_pipe_to_the_application(kind: Kind, home: &Home) {
     );
 }
 
-/// HAProxy's and Caddy's own way is to hand on what the client asks for: these lines are between.
+/// The servers' own way is to hand on what the client asks for: these lines are between.
 fn unmended(text: &str) -> String {
     let forbids = |line: &&str| {
         let line = line.trim();
-        line.starts_with("http-request deny deny_status 400 if METH_CONNECT")
+        line.starts_with("http-request deny deny_status 400 if { method ")
             || line.starts_with("http-request deny deny_status 400 if { req.fhdr_cnt(upgrade)")
             || line.starts_with("http-response deny if { status 101 }")
             || line.starts_with("respond @pipe")
+            || line.starts_with("RewriteCond \"%{REQUEST_METHOD}\" \"^connect$\"")
+            || line.starts_with("if headers:get(\":method\"):upper() == \"CONNECT\"")
     };
     assert!(text.lines().any(|line| forbids(&line)), "{text}");
     text.lines()
@@ -163,25 +182,46 @@ fn unmended(text: &str) -> String {
 #[test]
 fn haproxy_would_give_a_pipe_to_whoever_asks_were_it_not_told_otherwise() {
     with(Kind::Haproxy, |kind, home| {
-        let by_http2 = if need_hypercorn() {
-            http2_connects()
-        } else {
-            Vec::new()
-        };
-        let attempts = [upgrade(UPGRADES[1]), raw(&[CONNECTS[0], FORGED])];
-        gets_through(
-            kind,
-            home,
-            &[&attempts[..], by_http2.get(..1).unwrap_or_default()].concat(),
-        );
+        let mut attempts = vec![upgrade(UPGRADES[1]), connects()[0].clone(), in_small_letters()];
+        if need_hypercorn() {
+            attempts.extend(http2_connects().drain(..2));
+        }
+        gets_through(kind, home, &attempts);
     });
 }
 
 #[test]
 fn caddy_would_give_a_pipe_to_whoever_asks_were_it_not_told_otherwise() {
     with(Kind::Caddy, |kind, home| {
-        gets_through(kind, home, &[upgrade(UPGRADES[1]), upgrade(UPGRADES[4])])
+        gets_through(
+            kind,
+            home,
+            &[upgrade(UPGRADES[1]), upgrade(UPGRADES[4]), in_small_letters()],
+        );
     });
+}
+
+#[test]
+fn apache_would_hand_on_a_connect_were_it_not_told_otherwise() {
+    with(Kind::Apache, |kind, home| {
+        gets_through(kind, home, &[connects()[2].clone(), in_small_letters()]);
+    });
+}
+
+#[test]
+fn envoy_would_hand_on_a_connect_in_small_letters_were_it_not_told_otherwise() {
+    with(Kind::Envoy, |kind, home| {
+        if need_hypercorn() {
+            gets_through(kind, home, &[http2_connects().remove(1)]);
+        }
+    });
+}
+
+/// CONNECT in small letters, with what follows it as a body.
+fn in_small_letters() -> Value {
+    let length = FORGED.len();
+    let head = format!("connect / HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {length}\r\n\r\n");
+    raw(&[&format!("{head}{FORGED}")])
 }
 
 fn gets_through(kind: Kind, home: &Home, attempts: &[Value]) {

@@ -1,6 +1,6 @@
 //! The application behind a server: it tells what it was told, and is as careless as applications are. It lets itself be upgraded to
-//! anything, takes a CONNECT, goes on reading requests from what has become a pipe, takes trailers for headers, and names that CGI
-//! folds for the same.
+//! anything, takes a CONNECT, goes on reading requests from what has become a pipe, and takes trailers for
+//! headers, a carriage return for the end of a line, and names that CGI folds for the same.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,6 +19,12 @@ pub struct Request {
     line: String,
     /// Trailers, too.
     headers: Vec<(String, String)>,
+}
+
+/// Whether a request is a CONNECT, in letters of any case.
+fn connects(line: &str) -> bool {
+    let method = line.split(' ').next();
+    method.is_some_and(|method| method.eq_ignore_ascii_case("connect"))
 }
 
 impl Upstream {
@@ -84,7 +90,7 @@ fn converse(stream: &TcpStream, heard: &Mutex<Vec<Request>>) {
         };
         let answer = if request.line.contains(" /101") {
             switched("raw")
-        } else if request.line.starts_with("CONNECT") {
+        } else if connects(&request.line) {
             "HTTP/1.1 200 OK\r\n\r\n".to_owned()
         } else if let Some(to) = said("upgrade") {
             switched(to)
@@ -112,7 +118,9 @@ fn read(reader: &mut impl BufRead) -> Option<Request> {
             .map(|(_, value)| value.clone())
     };
     let mut body = Vec::new();
-    if said("transfer-encoding").is_some() {
+    if connects(&line) {
+        // What follows is no body, whatever its length is said to be (RFC 9110 §9.3.6).
+    } else if said("transfer-encoding").is_some() {
         while let Some(size) = self::line(reader).and_then(|size| u64::from_str_radix(&size, 16).ok()) {
             if size == 0 {
                 headers.extend(fields(reader)?);
@@ -135,8 +143,10 @@ fn fields(reader: &mut impl BufRead) -> Option<Vec<(String, String)>> {
         if line.is_empty() {
             return Some(all);
         }
-        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
-        all.push((name.to_owned(), value.trim().to_owned()));
+        for line in line.split('\r') {
+            let (name, value) = line.split_once(':').unwrap_or((line, ""));
+            all.push((name.to_owned(), value.trim().to_owned()));
+        }
     }
 }
 
