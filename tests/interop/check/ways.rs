@@ -1,11 +1,10 @@
 //! Every way in: a server that is shut by one of them may be open by another.
 
-use std::net::TcpStream;
 use std::process::Stdio;
 
 use super::nginx::Nginx;
 use super::{Follower, answers, canaries, check, codes, messages};
-use crate::support::{EC, HOST, Home, Server, ServerCertificate, free_port, need, program, self_signed};
+use crate::support::{EC, HOST, Home, Server, ServerCertificate, need, program, self_signed};
 
 const PROGRAMS: [&str; 2] = ["nginx", "openssl"];
 const MODERN: &str = "ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;";
@@ -90,7 +89,6 @@ server.listen(0, "127.0.0.1", () => {
 fn lenient(home: &Home, pattern: &str) -> (Server, Follower) {
     std::fs::write(home.path("lenient.cjs"), LENIENT).unwrap();
     let started = home.path("lenient.port");
-    let _ = std::fs::remove_file(&started);
     let mut command = program("node");
     command
         .arg("lenient.cjs")
@@ -98,12 +96,7 @@ fn lenient(home: &Home, pattern: &str) -> (Server, Follower) {
         .arg(pattern)
         .arg(&started);
     command.current_dir(home.path("")).stdin(Stdio::null());
-    let port = || {
-        std::fs::read_to_string(&started)
-            .ok()
-            .and_then(|text| text.parse().ok())
-    };
-    let server = Server::start(&mut command, port).unwrap();
+    let server = Server::telling_port(&mut command, &started).unwrap();
     let follower = Follower::of(home, server.pid());
     (server, follower)
 }
@@ -215,8 +208,7 @@ fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
         "other.pem [{default}] other.example\nserver.pem [verify required ca-file {bundle} crl-file {crl}] {HOST}\n"
     );
     std::fs::write(home.path("crt.list"), list).unwrap();
-    for _ in 0..5 {
-        let port = free_port();
+    let started = Server::on_free_port(|port| {
         let text = format!(
             "defaults\n mode http\n timeout connect 5s\n timeout client 10s\n timeout server 10s\n\
              frontend api\n bind 127.0.0.1:{port} ssl crt-list crt.list alpn h2,http/1.1\n {answer}\n"
@@ -230,12 +222,9 @@ fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port);
-        if let Some(server) = Server::start(&mut command, ready) {
-            return server;
-        }
-    }
-    panic!("no port is free");
+        command
+    });
+    started.expect("haproxy does not start")
 }
 
 #[test]
