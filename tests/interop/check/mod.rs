@@ -7,6 +7,7 @@ mod kept;
 mod nginx;
 mod node;
 mod openssl;
+mod requests;
 mod several;
 mod slow;
 mod verify;

@@ -195,7 +195,7 @@ fn haproxy(home: &Home, answer: &str) -> Server {
 }
 
 /// HAProxy whose default host has these options, and the right one those that it should have.
-fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
+pub(super) fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
     self_signed(home, "other", "DNS:other.example", 90, &EC);
     for name in ["server", "other"] {
         let [crt, key] = ["crt", "key"].map(|ending| home.path(format!("{name}.{ending}")));
