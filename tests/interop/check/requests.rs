@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use super::nginx::Nginx;
 use super::ways::beside_by_haproxy;
-use super::{answers, arguments, check, codes, messages, url};
-use crate::support::{Finished, HOST, Home, Server, ServerCertificate, finish, need, program};
+use super::{answers, check, check_as_device, codes, messages};
+use crate::support::{Finished, HOST, Home, Server, ServerCertificate, need, program};
 
 const PROGRAMS: [&str; 2] = ["nginx", "openssl"];
 const MODERN: &str =
@@ -17,29 +17,6 @@ fn shut_where(variable: &str, pattern: &str) -> String {
     format!(
         "set $shut \"$ssl_client_verify {variable}\"; if ($shut ~ \"^(NONE|FAILED.*) {pattern}$\") {{ return 403; }}"
     )
-}
-
-/// What `check` says with a device's own certificate, so that it is known what a device gets.
-fn check_as_device(home: &Home, port: u16) -> Finished {
-    let cert = home.path("alice.pem");
-    if !cert.exists() {
-        let [leaf, chain, key] = home.opened(&home.alice());
-        let both = [leaf, chain]
-            .map(|file| std::fs::read_to_string(file).unwrap())
-            .concat();
-        home.write_private("alice.pem", &both);
-        home.write_private("alice.key", &std::fs::read_to_string(key).unwrap());
-    }
-    let mut command = home.pki(&[
-        "check",
-        &url(port, "/"),
-        "--json",
-        "--cert",
-        "alice.pem",
-        "--key",
-        "alice.key",
-    ]);
-    finish(command.args(arguments(port)), b"")
 }
 
 #[test]
