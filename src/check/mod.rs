@@ -13,6 +13,7 @@ mod client_hello;
 mod conclude;
 mod findings;
 mod forgery;
+mod further;
 mod groups;
 mod http;
 mod http2;

@@ -59,6 +59,19 @@ fn a_rule_for_some_methods_leaves_the_others_open() {
         let is_found = codes(&said).contains(&"options-answered".to_owned());
         assert_eq!(is_found, open.contains(&options), "{pattern}: {said}");
     }
+    // An application that finds nothing at a path has been reached.
+    let nothing = "if ($request_uri ~ nowhere$) { return 404; }";
+    let nginx = Nginx::start(
+        &home,
+        &[MODERN, &shut_where("$request_method", "(?!POST).*"), nothing],
+    );
+    for said in [
+        check_as_device(&home, nginx.port()),
+        check(&home, nginx.port(), &["--no-canary"]),
+    ] {
+        let told = format!("who shows no certificate is let in (HTTP 404) {post}");
+        assert_eq!(messages(&said, "certificate-not-demanded"), [told], "{said}");
+    }
     // By one of the ways alone.
     let rule = shut_where("$ssl_protocol $request_method", "(?!TLSv1.2 HEAD).*");
     let nginx = Nginx::start(&home, &[MODERN, &rule]);

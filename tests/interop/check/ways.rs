@@ -40,6 +40,15 @@ fn a_server_that_is_open_by_one_way_alone_is_found_and_the_way_is_named() {
         let told = format!("who shows no certificate is let in (HTTP 200) {way}");
         assert_eq!(messages(&said, "certificate-not-demanded"), [told], "{said}");
     }
+    // It gives sessions and takes up none: who comes back with one has come by the host's own name, and not by a session.
+    let takes_none = "ssl_session_cache none; ssl_session_tickets off;";
+    let nginx = Nginx::start(
+        &home,
+        &[MODERN, takes_none, &open_where("ssl_server_name", "^api")],
+    );
+    let said = check(&home, nginx.port(), &["--no-canary"]).exits(3);
+    let told = "who shows no certificate is let in (HTTP 200) with the host's own SNI";
+    assert_eq!(messages(&said, "certificate-not-demanded"), [told], "{said}");
     // Two at once are two findings, and one corner of all is found.
     let nginx = Nginx::start(
         &home,
