@@ -10,8 +10,9 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, SignatureScheme, StreamOwned};
 
 use super::client_hello::Version;
-use super::http::{self, Kept, Sample};
+use super::http::{self, Extent, Kept, Sample};
 use super::http2;
+use super::request::Request;
 use super::session::AnyNames;
 use super::ways::{Inside, Name, Way};
 use super::wire::{Server, Wire};
@@ -294,44 +295,44 @@ pub struct Asked {
 }
 
 impl Connection {
-    /// Asks for what the URL names, by the protocol that was agreed upon.
+    /// Asks for what the URL names, and reads the answer to its end.
     pub fn ask(&mut self, server: &Server) -> Asked {
-        let reply = if self.speaks_http2() {
-            let answer = self.ask_http2(server);
-            answer.map(|(Sample { status, .. }, kept)| http::Reply { status, kept })
-        } else {
-            self.stream.sock.again();
-            http::get(&mut self.stream, &server.url)
-        };
+        let answer = self.exchange(&Request::usual(&server.url), Extent::Whole);
         Asked {
-            kept: reply.as_ref().map_or(Kept::Closed, |reply| reply.kept),
-            outcome: Outcome::of(reply.as_ref().map(|reply| reply.status)),
+            kept: answer.as_ref().map_or(Kept::Closed, |(_, kept)| *kept),
+            outcome: Outcome::of(answer.as_ref().map(|(sample, _)| sample.status)),
         }
     }
 
     /// Asks for what the URL names, and does not wait for the end of the answer.
     pub fn ask_once(&mut self, server: &Server) -> Outcome {
-        self.stream.sock.again();
-        Outcome::of(http::status(&mut self.stream, &server.url).as_ref().copied())
+        let answer = self.exchange(&Request::usual(&server.url), Extent::Head);
+        Outcome::of(answer.as_ref().map(|(sample, _)| sample.status))
     }
 
-    /// Asks for what the URL names, by the protocol that was agreed upon, and takes a sample of the answer.
+    /// Asks for what the URL names, and takes a sample of the answer.
     ///
     /// # Errors
     /// Where the connection fails, or what comes is no HTTP.
     pub fn sample(&mut self, server: &Server) -> io::Result<Sample> {
-        if self.speaks_http2() {
-            return self.ask_http2(server).map(|(sample, _)| sample);
-        }
-        self.stream.sock.again();
-        http::sample(&mut self.stream, &server.url)
+        let answer = self.exchange(&Request::usual(&server.url), Extent::Beginning);
+        answer.map(|(sample, _)| sample)
     }
 
-    fn ask_http2(&mut self, server: &Server) -> io::Result<(Sample, Kept)> {
+    /// Asks by the protocol that was agreed upon. Of HTTP/2 an answer is never read further than for a sample,
+    /// which leaves the connection open.
+    ///
+    /// # Errors
+    /// Where the connection fails, or what comes is no HTTP.
+    pub fn exchange(&mut self, request: &Request, extent: Extent) -> io::Result<(Sample, Kept)> {
         self.stream.sock.again();
         let before = self.requests;
         self.requests += 1;
-        http2::ask(&mut self.stream, &server.url, before)
+        if self.speaks_http2() {
+            http2::ask(&mut self.stream, request, before)
+        } else {
+            http::ask(&mut self.stream, request, extent)
+        }
     }
 
     /// Whether HTTP/2 was agreed upon.

@@ -5,7 +5,7 @@ use super::client::{Outcome, Refusal};
 use super::client_hello::Version;
 use super::question::{Asked, Who, verdict};
 use super::ways::{Inside, Name, Way, regions};
-use super::{Met, Question, Verdict, findings, likeness};
+use super::{Met, Question, Verdict, findings};
 use crate::doctor::Finding;
 
 impl Met {
@@ -34,6 +34,7 @@ impl Met {
         if !asks {
             self.report.add([findings::not_asked()]);
         }
+        self.tell_insisted();
         self.tell_renegotiation();
         self.report.answers.sort_by_key(|answer| answer.question);
     }
@@ -69,8 +70,8 @@ impl Met {
             return meeting.outcome.clone();
         };
         match (&meeting.outcome, &self.device_gets) {
-            (Outcome::LetIn(_), Some((device_gets, names))) => {
-                if likeness::is_alike(device_gets, sample, names) {
+            (Outcome::LetIn(_), Some(device)) => {
+                if device.gets_usually(sample) {
                     meeting.outcome.clone()
                 } else if (400..500).contains(&sample.status) {
                     Outcome::Refused(Refusal::Status(sample.status))
@@ -142,7 +143,8 @@ impl Met {
     }
 }
 
-fn let_in(who: Who, outcome: &Outcome, place: &str) -> Finding {
+/// Who is let in who must not be. `place` says where, if not everywhere.
+pub(super) fn let_in(who: Who, outcome: &Outcome, place: &str) -> Finding {
     match who {
         Who::Nobody => findings::not_demanded(outcome, place),
         Who::OtherAuthority | Who::SelfSigned => findings::impostor_accepted(who.words(), outcome, place),
@@ -174,7 +176,7 @@ fn is_refused(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Refused(_))
 }
 
-fn elsewhere(status: u16) -> Outcome {
+pub(super) fn elsewhere(status: u16) -> Outcome {
     Outcome::Unknown(format!(
         "HTTP {status}, which is not what a device gets: another host may have answered"
     ))

@@ -318,6 +318,19 @@ pub fn not_demanded(outcome: &Outcome, place: &str) -> Finding {
     )
 }
 
+/// Who must not get in is answered OPTIONS as a device is.
+pub fn options_answered(who: &str, outcome: &Outcome, place: &str) -> Finding {
+    Finding::new(
+        "options-answered",
+        Severity::Warning,
+        format!(
+            "OPTIONS of who shows {who} is answered as a device's{place} ({outcome}): whatever answers it can be reached without a \
+             certificate"
+        ),
+        remedies::PREFLIGHT,
+    )
+}
+
 pub fn impostor_accepted(who: &str, outcome: &Outcome, place: &str) -> Finding {
     Finding::new(
         "impostor-accepted",
@@ -371,6 +384,16 @@ pub fn revoked_accepted(outcome: &Outcome, place: &str) -> Finding {
             "every virtual host of the port needs the CRL, the default one as well; {}",
             remedies::READ
         ),
+    )
+}
+
+/// `manner` says by which request.
+pub fn revoked_by_manner(outcome: &Outcome, manner: &str) -> Finding {
+    Finding::new(
+        "revoked-accepted",
+        Severity::Error,
+        format!("who shows a revoked certificate is {outcome}{manner}, though refused by the usual way"),
+        format!("whatever is asked: {}", remedies::ASK),
     )
 }
 

@@ -3,16 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use super::url::Url;
-
-/// What was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reply {
-    /// The status code.
-    pub status: u16,
-    /// Whether the connection can be asked again.
-    pub kept: Kept,
-}
+use super::request::{Method, Request};
 
 /// What becomes of a connection after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +14,17 @@ pub enum Kept {
     Closed,
     /// The answer was not read to its end, so that nobody can say.
     Unread,
+}
+
+/// How far an answer is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Its head alone: the connection is left after that.
+    Head,
+    /// As far as is needed to know it again.
+    Beginning,
+    /// To its end, however long it is, so that the connection can be asked again.
+    Whole,
 }
 
 /// As much of an answer as is needed to know it again.
@@ -47,71 +49,25 @@ const BODY: u64 = 16 << 20;
 /// The most fields of an answer.
 const FIELDS: usize = 128;
 
-/// Asks for what the URL names, and reads the answer as far as is needed.
+/// Asks, and reads the answer so far.
 ///
 /// # Errors
 /// Where the connection fails, or what comes is no HTTP.
-pub fn get<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<Reply> {
-    send(stream, url)?;
-    reply(&mut BufReader::new(stream), Rest::Read)
+pub fn ask<S: Read + Write>(stream: &mut S, request: &Request, extent: Extent) -> io::Result<(Sample, Kept)> {
+    send(stream, request)?;
+    answer(&mut BufReader::new(stream), request.method, extent)
 }
 
-/// As [`get`], where the connection is left after that: the status alone is waited for.
-///
-/// # Errors
-/// As [`get`].
-pub fn status<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<u16> {
-    send(stream, url)?;
-    reply(&mut BufReader::new(stream), Rest::Left).map(|reply| reply.status)
-}
-
-/// As [`status`], with the beginning of what was answered.
-///
-/// # Errors
-/// As [`get`].
-pub fn sample<S: Read + Write>(stream: &mut S, url: &Url) -> io::Result<Sample> {
-    send(stream, url)?;
-    let source = &mut BufReader::new(stream);
-    let text = last_head(source)?;
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-    let (status, response) = parsed(&text, &mut fields)?;
-    Ok(Sample {
-        status,
-        location: field(&response, "location").map(<[u8]>::to_vec),
-        body: beginning(source, &response),
-    })
-}
-
-/// The first octets of a body. Where it breaks off, or comes too slowly, they are fewer.
-fn beginning(source: &mut impl BufRead, response: &httparse::Response<'_, '_>) -> Vec<u8> {
-    let mut body = Vec::new();
-    let most = SAMPLE as u64;
-    if field(response, "transfer-encoding").is_some() {
-        while body.len() < SAMPLE {
-            let mut line = Vec::new();
-            let read = source.by_ref().take(1024).read_until(b'\n', &mut line);
-            let Ok(httparse::Status::Complete((_, length @ 1..))) = httparse::parse_chunk_size(&line) else {
-                break;
-            };
-            let left = (SAMPLE - body.len()) as u64;
-            let taken = source.by_ref().take(length.min(left)).read_to_end(&mut body);
-            if read.is_err() || taken.is_err() || source.read_exact(&mut [0; 2]).is_err() {
-                break;
-            }
-        }
-        return body;
-    }
-    let length = field(response, "content-length").and_then(|value| std::str::from_utf8(value).ok());
-    let length = length.and_then(|value| value.trim().parse().ok()).unwrap_or(most);
-    let _ = source.by_ref().take(most.min(length)).read_to_end(&mut body);
-    body
-}
-
-fn send(stream: &mut impl Write, url: &Url) -> io::Result<()> {
+fn send(stream: &mut impl Write, request: &Request) -> io::Result<()> {
+    let fields = request.fields().into_iter();
+    let fields: String = fields
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n\r\n",
-        url.path(),
-        url.authority(),
+        "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n{fields}\r\n",
+        request.method.name(),
+        request.path,
+        request.authority,
     );
     stream.write_all(request.as_bytes())?;
     stream.flush()
@@ -121,25 +77,29 @@ pub(super) fn no_http() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP")
 }
 
-/// What becomes of an answer's body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    /// It is read, so that the connection can be asked again.
-    Read,
-    /// It is left, and the connection with it.
-    Left,
-}
-
-fn reply(source: &mut impl BufRead, rest: Rest) -> io::Result<Reply> {
+fn answer(source: &mut impl BufRead, method: Method, extent: Extent) -> io::Result<(Sample, Kept)> {
     let text = last_head(source)?;
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let (status, response) = parsed(&text, &mut fields)?;
-    let kept = if rest == Rest::Read && keeps_alive(&response) {
-        passed_over(source, &response).unwrap_or(Kept::Unread)
-    } else {
-        Kept::Closed
+    let mut body = Body {
+        beginning: Vec::new(),
+        is_sample: extent == Extent::Beginning,
     };
-    Ok(Reply { status, kept })
+    let is_last = !keeps_alive(&response);
+    let kept = match extent {
+        Extent::Head => Kept::Closed,
+        Extent::Whole if is_last => Kept::Closed,
+        // No length says anything here (RFC 9112 §6.3).
+        _ if method == Method::Head || matches!(status, 204 | 304) => Kept::Open,
+        // What breaks off is a short body.
+        Extent::Beginning | Extent::Whole => body.read(source, &response).unwrap_or(Kept::Unread),
+    };
+    let sample = Sample {
+        status,
+        location: field(&response, "location").map(<[u8]>::to_vec),
+        body: body.beginning,
+    };
+    Ok((sample, if is_last { Kept::Closed } else { kept }))
 }
 
 /// The head of the answer that counts: before it there may be interim ones (RFC 9110 §15.2).
@@ -209,70 +169,96 @@ fn keeps_alive(response: &httparse::Response<'_, '_>) -> bool {
     response.version == Some(1) && !close && response.code != Some(101)
 }
 
-/// Reads the body (RFC 9112 §6.3).
-fn passed_over(source: &mut impl BufRead, response: &httparse::Response<'_, '_>) -> io::Result<Kept> {
-    if matches!(response.code, Some(204 | 304)) {
-        return Ok(Kept::Open);
-    }
-    let has = |name: &str| {
-        let mut names = response.headers.iter().map(|field| field.name);
-        names.any(|field| field.eq_ignore_ascii_case(name))
-    };
-    if has("transfer-encoding") {
-        let chunked =
-            field(response, "transfer-encoding").is_some_and(|c| c.eq_ignore_ascii_case(b"chunked"));
-        return Ok(if chunked && chunks(source)? {
-            Kept::Open
-        } else {
-            Kept::Unread
-        });
-    }
-    if !has("content-length") {
-        // It ends with the connection.
-        return Ok(Kept::Closed);
-    }
-    let length = field(response, "content-length").and_then(|value| std::str::from_utf8(value).ok());
-    match length.and_then(|value| value.trim().parse::<u64>().ok()) {
-        Some(length) if length <= BODY => {
-            let read = io::copy(&mut source.by_ref().take(length), &mut io::sink())?;
-            Ok(if read == length { Kept::Open } else { Kept::Closed })
+/// A body that is read, and of which the beginning is kept.
+struct Body {
+    beginning: Vec<u8>,
+    /// Whether no more is wanted than that.
+    is_sample: bool,
+}
+
+impl Write for Body {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let room = SAMPLE - self.beginning.len();
+        let kept = octets.len().min(room);
+        self.beginning.extend_from_slice(&octets[..kept]);
+        match (self.is_sample, kept) {
+            (true, 0) => Err(io::ErrorKind::StorageFull.into()),
+            (true, _) => Ok(kept),
+            (false, _) => Ok(octets.len()),
         }
-        Some(_) | None => Ok(Kept::Unread),
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// RFC 9112 §7.1.
-fn chunks(source: &mut impl BufRead) -> io::Result<bool> {
-    let mut left = BODY;
-    loop {
-        let mut line = Vec::new();
-        source.by_ref().take(1024).read_until(b'\n', &mut line)?;
-        let Ok(httparse::Status::Complete((_, length))) = httparse::parse_chunk_size(&line) else {
-            return Ok(false);
+impl Body {
+    /// RFC 9112 §6.3.
+    fn read(&mut self, source: &mut impl BufRead, response: &httparse::Response<'_, '_>) -> io::Result<Kept> {
+        let has = |name: &str| {
+            let mut names = response.headers.iter().map(|field| field.name);
+            names.any(|field| field.eq_ignore_ascii_case(name))
         };
-        if length > left {
-            return Ok(false);
+        if has("transfer-encoding") {
+            let coding = field(response, "transfer-encoding").map(<[u8]>::to_ascii_lowercase);
+            let is_chunked = coding.is_some_and(|coding| coding.ends_with(b"chunked"));
+            return Ok(if is_chunked && self.read_chunks(source)? {
+                Kept::Open
+            } else {
+                Kept::Unread
+            });
         }
-        left -= length;
-        if length == 0 {
-            // Trailer fields, up to an empty line.
-            loop {
-                let mut line = Vec::new();
-                let read = source.by_ref().take(1024).read_until(b'\n', &mut line)?;
-                if read == 0 || left == 0 {
-                    return Ok(false);
-                }
-                if line == b"\r\n" || line == b"\n" {
-                    return Ok(true);
-                }
-                left = left.saturating_sub(read as u64);
+        if !has("content-length") {
+            // It ends with the connection.
+            if self.is_sample {
+                io::copy(&mut source.by_ref().take(BODY), self)?;
             }
+            return Ok(Kept::Closed);
         }
-        let body = io::copy(&mut source.by_ref().take(length), &mut io::sink())?;
-        let mut end = [0; 2];
-        source.read_exact(&mut end)?;
-        if body != length || end != *b"\r\n" {
-            return Ok(false);
+        let length = field(response, "content-length").and_then(|value| std::str::from_utf8(value).ok());
+        match length.and_then(|value| value.trim().parse::<u64>().ok()) {
+            Some(length) if length <= BODY || self.is_sample => {
+                let read = io::copy(&mut source.by_ref().take(length), self)?;
+                Ok(if read == length { Kept::Open } else { Kept::Closed })
+            }
+            Some(_) | None => Ok(Kept::Unread),
+        }
+    }
+
+    /// RFC 9112 §7.1.
+    fn read_chunks(&mut self, source: &mut impl BufRead) -> io::Result<bool> {
+        let mut left = BODY;
+        loop {
+            let mut line = Vec::new();
+            source.by_ref().take(1024).read_until(b'\n', &mut line)?;
+            let Ok(httparse::Status::Complete((_, length))) = httparse::parse_chunk_size(&line) else {
+                return Ok(false);
+            };
+            if length > left && !self.is_sample {
+                return Ok(false);
+            }
+            left = left.saturating_sub(length);
+            if length == 0 {
+                // Trailer fields, up to an empty line.
+                loop {
+                    let mut line = Vec::new();
+                    let read = source.by_ref().take(1024).read_until(b'\n', &mut line)?;
+                    if read == 0 || left == 0 {
+                        return Ok(false);
+                    }
+                    if line == b"\r\n" || line == b"\n" {
+                        return Ok(true);
+                    }
+                    left = left.saturating_sub(read as u64);
+                }
+            }
+            let body = io::copy(&mut source.by_ref().take(length), self)?;
+            let mut end = [0; 2];
+            source.read_exact(&mut end)?;
+            if body != length || end != *b"\r\n" {
+                return Ok(false);
+            }
         }
     }
 }
@@ -282,8 +268,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(text: &str) -> io::Result<Reply> {
-        reply(&mut BufReader::new(text.as_bytes()), Rest::Read)
+    fn read(text: &str) -> io::Result<(Sample, Kept)> {
+        answer(&mut BufReader::new(text.as_bytes()), Method::Get, Extent::Whole)
     }
 
     #[test]
@@ -339,7 +325,8 @@ mod tests {
                 Kept::Open,
             ),
         ] {
-            assert_eq!(read(text).unwrap(), Reply { status, kept }, "{text}");
+            let (sample, is) = read(text).unwrap();
+            assert_eq!((sample.status, is), (status, kept), "{text}");
         }
     }
 
@@ -366,11 +353,57 @@ mod tests {
             (&format!("HTTP/1.1 200 OK\r\n\r\n{long}"), None, &long[..SAMPLE]),
         ] {
             let source = &mut BufReader::new(text.as_bytes());
-            let text = last_head(source).unwrap();
-            let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-            let (_, response) = parsed(&text, &mut fields).unwrap();
-            assert_eq!(field(&response, "location"), location.map(str::as_bytes));
-            assert_eq!(String::from_utf8(beginning(source, &response)).unwrap(), body);
+            let (sample, _) = answer(source, Method::Get, Extent::Beginning).unwrap();
+            assert_eq!(sample.location.as_deref(), location.map(str::as_bytes));
+            assert_eq!(String::from_utf8(sample.body).unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn whoever_wants_the_beginning_alone_can_ask_again_where_that_was_all() {
+        let [exact, longer] = [SAMPLE, SAMPLE + 1].map(|length| {
+            let body = "x".repeat(length);
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")
+        });
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n";
+        for (method, text, kept) in [
+            (Method::Get, exact.as_str(), Kept::Open),
+            (Method::Get, &longer, Kept::Unread),
+            // The length is that of what GET would get: waiting for it is waiting for ever.
+            (Method::Head, head, Kept::Open),
+            (Method::Get, head, Kept::Closed),
+            (Method::Get, "HTTP/1.1 204 No Content\r\n\r\n", Kept::Open),
+        ] {
+            let source = &mut BufReader::new(text.as_bytes());
+            let (_, is) = answer(source, method, Extent::Beginning).unwrap();
+            assert_eq!(is, kept, "{method:?} {text:.60}");
+        }
+    }
+
+    #[test]
+    fn a_request_says_its_method_its_host_and_its_path() {
+        let said = |method| {
+            let request = Request {
+                method,
+                authority: "API.acme.example.".into(),
+                path: "/v1".into(),
+            };
+            let mut said = Vec::new();
+            send(&mut said, &request).unwrap();
+            String::from_utf8(said).unwrap()
+        };
+        for (method, line, field) in [
+            (Method::Get, "GET /v1 HTTP/1.1\r\nHost: API.acme.example.\r\n", ""),
+            (
+                Method::Options,
+                "OPTIONS /v1 HTTP",
+                "\r\norigin: https://API.acme.example.\r\n",
+            ),
+            (Method::Post, "POST /v1 HTTP", "\r\ncontent-length: 0\r\n"),
+        ] {
+            let said = said(method);
+            assert!(said.starts_with(line) && said.contains(field), "{said}");
+            assert_eq!(said.matches("\r\n\r\n").count(), 1, "{said}");
         }
     }
 
@@ -402,13 +435,11 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_comes_is_read_without_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = reply(&mut BufReader::new(&octets[..]), Rest::Read);
             let text = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &octets[..]].concat();
-            let _ = reply(&mut BufReader::new(&text[..]), Rest::Read);
-            let source = &mut BufReader::new(&text[..]);
-            if let Ok(head) = last_head(source) {
-                let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-                let _ = parsed(&head, &mut fields).map(|(_, response)| beginning(source, &response));
+            for text in [&octets, &text] {
+                for extent in [Extent::Beginning, Extent::Whole] {
+                    let _ = answer(&mut BufReader::new(&text[..]), Method::Get, extent);
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 
 use super::http::{Kept, SAMPLE, Sample, USER_AGENT, no_http};
-use super::url::Url;
+use super::request::{Method, Request};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -31,12 +31,12 @@ const WANTED: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
 /// The error of a stream that is no longer needed (§7).
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
-/// Asks for what the URL names, on a connection on which it was asked `before` so many times.
+/// Asks, on a connection on which it was asked `before` so many times.
 ///
 /// # Errors
 /// Where the connection fails, the server ends the stream, or what comes is no HTTP/2.
-pub fn ask<S: Read + Write>(stream: &mut S, url: &Url, before: u32) -> io::Result<(Sample, Kept)> {
-    let block = request(url);
+pub fn ask<S: Read + Write>(stream: &mut S, request: &Request, before: u32) -> io::Result<(Sample, Kept)> {
+    let block = fields(request);
     if block.len() > LONGEST {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -134,22 +134,36 @@ fn answer<S: Read + Write>(stream: &mut S, own: u32) -> io::Result<(Sample, Kept
 }
 
 /// The header block of a request: each field a literal that is not indexed (RFC 7541 §6.2.2).
-fn request(url: &Url) -> Vec<u8> {
+fn fields(request: &Request) -> Vec<u8> {
     // :method GET and :scheme https stand whole in the static table.
-    let mut block = vec![0x82, 0x87];
-    let authority = url.authority();
-    let fields = [
-        (1, authority.as_str()),
-        (4, url.path()),
-        (58, USER_AGENT),
-        (19, "*/*"),
-    ];
-    for (name, value) in fields {
-        number(&mut block, 4, 0, name);
-        number(&mut block, 7, 0, value.len());
-        block.extend(value.as_bytes());
+    let mut block = Vec::new();
+    if request.method == Method::Get {
+        block.push(0x82);
+    } else {
+        literal(&mut block, 2, request.method.name());
+    }
+    block.push(0x87);
+    literal(&mut block, 1, &request.authority);
+    literal(&mut block, 4, &request.path);
+    literal(&mut block, 58, USER_AGENT);
+    literal(&mut block, 19, "*/*");
+    for (name, value) in request.fields() {
+        number(&mut block, 4, 0, 0);
+        text(&mut block, name);
+        text(&mut block, &value);
     }
     block
+}
+
+/// A field whose name has this place in the static table.
+fn literal(block: &mut Vec<u8>, name: usize, value: &str) {
+    number(block, 4, 0, name);
+    text(block, value);
+}
+
+fn text(block: &mut Vec<u8>, text: &str) {
+    number(block, 7, 0, text.len());
+    block.extend(text.as_bytes());
 }
 
 /// RFC 7541 §5.1.
@@ -331,14 +345,17 @@ mod tests {
         }
     }
 
+    fn usual(path: &str) -> Request {
+        Request::usual(&format!("https://api.acme.example:8443{path}").parse().unwrap())
+    }
+
     fn told(frames: &[Vec<u8>]) -> io::Result<Sample> {
-        let url = "https://api.acme.example/v1".parse().unwrap();
-        ask(&mut Said(&frames.concat(), Vec::new()), &url, 0).map(|(sample, _)| sample)
+        ask(&mut Said(&frames.concat(), Vec::new()), &usual("/v1"), 0).map(|(sample, _)| sample)
     }
 
     #[test]
     fn a_connection_is_asked_again_until_the_server_takes_leave() {
-        let url = "https://api.acme.example/v1".parse().unwrap();
+        let request = usual("/v1");
         let answered = |stream, frames: &[Vec<u8>]| {
             let ok = frame(HEADERS, END_HEADERS, stream, &[0x88]);
             let whole = frame(DATA, END_STREAM, stream, b"ok");
@@ -362,7 +379,7 @@ mod tests {
             (1, [goes, answered(3, &[])].concat(), None),
         ] {
             let mut peer = Said(&frames, Vec::new());
-            let asked = ask(&mut peer, &url, before);
+            let asked = ask(&mut peer, &request, before);
             assert_eq!(asked.ok().map(|(_, kept)| kept), kept, "{before} {frames:02x?}");
             said.push(peer.1);
         }
@@ -448,13 +465,21 @@ mod tests {
     #[test]
     fn a_request_says_the_host_and_the_path_in_the_clear() {
         let path = format!("/{}", "a".repeat(300));
-        let url: Url = format!("https://api.acme.example:8443{path}").parse().unwrap();
-        let block = request(&url);
+        let block = fields(&usual(&path));
         assert_eq!(block[..3], [0x82, 0x87, 0x01]);
         // 301 = 127 + 46 + 128.
         let long = [&[0x04, 0x7f, 0xae, 0x01], path.as_bytes()].concat();
         assert!(block.windows(long.len()).any(|part| part == long));
         assert!(block.windows(21).any(|part| part == b"api.acme.example:8443"));
+        let options = fields(&Request {
+            method: Method::Options,
+            ..usual("/")
+        });
+        assert!(options.starts_with(b"\x02\x07OPTIONS\x87"), "{options:02x?}");
+        assert!(
+            options.ends_with(b"\x00\x1daccess-control-request-method\x03GET"),
+            "{options:02x?}"
+        );
     }
 
     proptest! {

@@ -7,20 +7,45 @@ use x509_parser::oid_registry::OID_X509_ORGANIZATION_NAME;
 use x509_parser::prelude::FromDer;
 
 use super::http::Sample;
+use super::manner::Manner;
+
+/// What a device gets that may come.
+#[derive(Debug)]
+pub struct DeviceGets {
+    /// By the usual request.
+    pub usual: Sample,
+    /// By others.
+    pub others: Vec<(Manner, Sample)>,
+    /// The words by which an application may name the device.
+    pub names: Vec<String>,
+}
+
+impl DeviceGets {
+    /// Whether this is what it gets by the usual request.
+    pub fn gets_usually(&self, sample: &Sample) -> bool {
+        is_alike(&self.usual, sample, &self.names)
+    }
+
+    /// Whether this is what it gets by another request, also where that is an error.
+    pub fn gets(&self, manner: Manner, sample: &Sample) -> bool {
+        let mut others = self.others.iter().filter(|(other, _)| *other == manner);
+        others.any(|(_, own)| is_same(own, sample, &self.names))
+    }
+}
 
 /// Whether this is what a device gets, but for what names the device. `names` are the words for it.
-pub fn is_alike(device_gets: &Sample, other: &Sample, names: &[String]) -> bool {
+fn is_alike(device_gets: &Sample, other: &Sample, names: &[String]) -> bool {
+    // Errors look alike everywhere.
+    (200..400).contains(&other.status) && is_same(device_gets, other, names)
+}
+
+fn is_same(device_gets: &Sample, other: &Sample, names: &[String]) -> bool {
     let same_place = match (&device_gets.location, &other.location) {
         (Some(one), Some(other)) => one == other,
         // Not every answer tells it.
         (None, _) | (_, None) => true,
     };
-    // Errors look alike everywhere.
-    let is_success = (200..400).contains(&other.status);
-    is_success
-        && device_gets.status == other.status
-        && same_place
-        && fits(&pieces(&device_gets.body, names), &other.body)
+    device_gets.status == other.status && same_place && fits(&pieces(&device_gets.body, names), &other.body)
 }
 
 /// The words by which an application may name a device, as its certificate has them: whatever of its subject

@@ -9,7 +9,8 @@ use super::certificate;
 use super::chain::{self, Judged, Trust};
 use super::client::{Client, Identity, Outcome};
 use super::client_hello::Version;
-use super::http::Sample;
+use super::insist::Insisted;
+use super::likeness::DeviceGets;
 use super::offered;
 use super::offers::{self, Offers};
 use super::parallel;
@@ -50,8 +51,10 @@ pub struct Met {
     pub(super) asked: Vec<Asked>,
     /// Whether it renegotiates when a client wants that; nothing where it was not asked, or could not be.
     pub(super) renegotiates: Option<bool>,
-    /// What a device gets that may come, and the words for that device.
-    pub(super) device_gets: Option<(Sample, Vec<String>)>,
+    /// Who asked again in another manner.
+    pub(super) insisted: Vec<Insisted>,
+    /// What a device gets that may come.
+    pub(super) device_gets: Option<DeviceGets>,
 }
 
 impl Met {
@@ -120,6 +123,7 @@ pub fn meet(
         chains: Vec::new(),
         ways: ways(&offers),
         asked: Vec::new(),
+        insisted: Vec::new(),
         renegotiates: None,
         device_gets: None,
         server,

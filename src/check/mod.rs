@@ -13,10 +13,13 @@ mod client_hello;
 mod conclude;
 mod findings;
 mod forgery;
+mod further;
 mod groups;
 mod http;
 mod http2;
+mod insist;
 mod likeness;
+mod manner;
 mod meet;
 mod offered;
 mod offers;
@@ -26,6 +29,7 @@ mod pins;
 mod question;
 mod remedies;
 mod renegotiation;
+mod request;
 mod server_hello;
 mod session;
 mod standing;
@@ -115,6 +119,8 @@ pub enum Question {
     ServersCertificate,
     /// Who shows a certificate that has ended.
     Ended,
+    /// Who is refused, by other methods and with the host in other letters.
+    OtherRequests,
     /// Who shows a valid certificate.
     Valid,
     /// Whether a client can have a new handshake on a connection that stands.
@@ -153,6 +159,7 @@ impl Question {
             Self::BelowDevice => "signed by a device's key",
             Self::ServersCertificate => "a server's certificate",
             Self::Ended => "ended certificate",
+            Self::OtherRequests => "other requests",
             Self::Valid => "valid certificate",
             Self::Renegotiation => "renegotiation",
             Self::Resumption => "sessions",

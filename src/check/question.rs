@@ -9,10 +9,10 @@ use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings;
 use super::forgery::Forged;
 use super::http::Sample;
-use super::likeness;
-use super::parallel;
+use super::likeness::{self, DeviceGets};
 use super::ways::{Inside, Name, Way};
 use super::{Met, Question, Verdict};
+use super::{insist, parallel};
 use crate::model::Time;
 
 /// Who must not get in.
@@ -140,6 +140,7 @@ fn come(met: &mut Met, whom: &[(Who, Option<&Identity>)]) {
         met.asked
             .extend(answers.map(|(way, met)| Asked { who, way, met }));
     }
+    insist::insist(met, whom);
 }
 
 /// Comes back by the server's own name with a session that another name has given, by one protocol: what is
@@ -213,10 +214,13 @@ pub(super) fn learn(met: &mut Met, identity: &Identity) -> Outcome {
         .and_then(|mut connection| connection.sample(&met.server));
     let outcome = Outcome::of(answer.as_ref().map(|sample| sample.status));
     met.ask_to_renegotiate(Some(identity));
-    if matches!(outcome, Outcome::LetIn(_)) {
-        met.device_gets = answer
-            .ok()
-            .map(|sample| (sample, likeness::names(identity.certificate())));
+    if let (Outcome::LetIn(_), Ok(usual)) = (&outcome, answer) {
+        met.device_gets = Some(DeviceGets {
+            usual,
+            others: Vec::new(),
+            names: likeness::names(identity.certificate()),
+        });
+        insist::learn(met, &client);
     }
     outcome
 }

@@ -22,6 +22,11 @@ pub const DEMAND: &str = "nginx: `ssl_verify_client on;` (not `optional`) in eve
     Caddy: `client_auth` with `mode require_and_verify` in each site; Node.js: `requestCert: true, rejectUnauthorized: true`; \
     where a proxy ends TLS, there";
 
+/// To let nobody ask an application what may be asked.
+pub const PREFLIGHT: &str = "refuse OPTIONS like everything else: apps do not ask it. Where a page in a browser has to (a CORS preflight \
+    shows no certificate), have the server itself answer, and hand on nothing to the application before it has seen a certificate. nginx: \
+    `set $who \"$request_method $ssl_client_verify\"; if ($who = \"OPTIONS NONE\") { return 204; }`";
+
 /// To believe this PKI alone.
 pub const BELIEVE: &str = "believe this PKI's certificates alone. nginx: `ssl_verify_client on;` (not `optional_no_ca`) with \
     `ssl_client_certificate` ca/bundle.pem; Apache: `SSLVerifyClient require` (not `optional_no_ca`) with `SSLCACertificateFile`; \

@@ -9,7 +9,7 @@ use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings::{Acted, NewestCrl};
 use super::phone::{Phone, STEP, settled};
 use super::question::{Who, come_as, learn, tell_valid};
-use super::{Met, Question, Verdict, findings};
+use super::{Met, Question, Verdict, findings, insist};
 
 /// Whoever waits: is told what is waited for, and may have enough of it.
 pub struct Watch<'a> {
@@ -183,6 +183,7 @@ impl Trial {
         }
         if let Some(late) = self.late.take() {
             come_as(met, Who::Revoked, &late.revoked);
+            insist::learn(met, &self.control);
             if let Some((identity, ends)) = late.ended {
                 come_ended(met, &identity, ends, watch)?;
             }

@@ -65,15 +65,30 @@ impl Url {
 
     /// What the field Host says: the port only where it is not 443 (RFC 9110 §7.2).
     pub fn authority(&self) -> String {
+        self.authority_of(&self.bracketed_host())
+    }
+
+    /// The same with the host in another spelling.
+    pub fn authority_of(&self, host: &str) -> String {
+        if self.is_usual_port() {
+            host.to_owned()
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+
+    /// Whether the port goes without saying.
+    pub fn is_usual_port(&self) -> bool {
+        self.port == 443
+    }
+
+    /// The host as it stands before a port: an IPv6 address in brackets.
+    pub fn bracketed_host(&self) -> String {
         let host = self.host();
-        let host = if host.contains(':') {
+        if host.contains(':') {
             format!("[{host}]")
         } else {
             host
-        };
-        match self.port {
-            443 => host,
-            port => format!("{host}:{port}"),
         }
     }
 }

@@ -172,12 +172,7 @@ fn start(home: &Home) -> Server {
         .arg(&port);
     command.current_dir(home.path("")).stdin(Stdio::null());
     command.stderr(std::fs::File::create(home.path("node.err")).unwrap());
-    let ready = || {
-        std::fs::read_to_string(&port)
-            .ok()
-            .and_then(|text| text.parse().ok())
-    };
-    Server::start(&mut command, ready).unwrap_or_else(|| {
+    Server::telling_port(&mut command, &port).unwrap_or_else(|| {
         panic!(
             "node: {}",
             std::fs::read_to_string(home.path("node.err")).unwrap()

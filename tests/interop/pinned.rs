@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::support::{Finished, HOST, Home, Server, finish, free_port, need, program};
+use crate::support::{Finished, HOST, Home, Server, finish, need, program};
 
 const PINS: [&str; 2] = [
     "bv7Qf6J7AGO6D+aKkFHTIm0rmtq2MjTEOjVlPiL7Fd0=",
@@ -298,8 +298,7 @@ impl Key {
     }
 
     fn serve(&self, home: &Home) -> Server {
-        for _ in 0..5 {
-            let port = free_port();
+        let started = Server::on_free_port(|port| {
             let mut command = program("openssl");
             command.args([
                 "s_server",
@@ -315,16 +314,9 @@ impl Key {
                 .arg(&self.key);
             command.current_dir(home.path("")).stdin(Stdio::null());
             command.stdout(Stdio::null()).stderr(Stdio::null());
-            let ready = || {
-                std::net::TcpStream::connect(("127.0.0.1", port))
-                    .is_ok()
-                    .then_some(port)
-            };
-            if let Some(server) = Server::start(&mut command, ready) {
-                return server;
-            }
-        }
-        panic!("no port is free");
+            command
+        });
+        started.expect("openssl does not start")
     }
 }
 

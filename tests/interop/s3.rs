@@ -27,8 +27,7 @@ impl Store {
     }
 
     fn start_with(more: &[&str]) -> Self {
-        for _ in 0..10 {
-            let port = free_port();
+        let started = Server::on_free_port(|port| {
             let mut command = program("moto_server");
             command
                 .args(["-H", "127.0.0.1", "-p", &port.to_string()])
@@ -37,12 +36,9 @@ impl Store {
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
-            let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port);
-            if let Some(server) = Server::start(&mut command, ready) {
-                return Self(server);
-            }
-        }
-        panic!("no port is free");
+            command
+        });
+        Self(started.expect("moto does not start"))
     }
 
     fn with_bucket() -> Self {

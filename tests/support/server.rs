@@ -1,7 +1,7 @@
 //! Servers on loopback that end with their test.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -85,6 +85,23 @@ impl Server {
             server.child.try_wait().unwrap().map(|_| true)
         });
         (!ended).then_some(server)
+    }
+
+    /// Starts a server on a port that nobody else has, and waits until it takes connections. None: it ended each time.
+    pub fn on_free_port(mut command: impl FnMut(u16) -> Command) -> Option<Self> {
+        // Between the choice of a port and its use another program may take it.
+        (0..5).find_map(|_| {
+            let port = free_port();
+            let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port);
+            Self::start(&mut command(port), ready)
+        })
+    }
+
+    /// Starts a server that chooses its port by itself, and waits until it has written it to this file. None: it ended before.
+    pub fn telling_port(command: &mut Command, file: &Path) -> Option<Self> {
+        let _ = std::fs::remove_file(file);
+        let told = || std::fs::read_to_string(file).ok()?.parse().ok();
+        Self::start(command, told)
     }
 
     /// The number of its process.

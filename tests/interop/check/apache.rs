@@ -3,14 +3,13 @@
 use std::process::Stdio;
 
 use super::{check, codes};
-use crate::support::{Home, Server, ServerCertificate, free_port, need, program};
+use crate::support::{Home, Server, ServerCertificate, need, program};
 
 /// Starts one that demands certificates in `place`.
 fn start(home: &Home, place: &str) -> Server {
     ServerCertificate::make(home);
     let bundle = home.public("ca/bundle.pem");
-    for _ in 0..5 {
-        let port = free_port();
+    let started = Server::on_free_port(|port| {
         let modules: String = ["mpm_event", "authz_core", "ssl", "socache_shmcb"]
             .map(|module| format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n"))
             .concat();
@@ -32,17 +31,12 @@ fn start(home: &Home, place: &str) -> Server {
             .current_dir(home.path(""))
             .stdin(Stdio::null())
             .stderr(Stdio::null());
-        let ready = || {
-            std::net::TcpStream::connect(("127.0.0.1", port))
-                .is_ok()
-                .then_some(port)
-        };
-        if let Some(server) = Server::start(&mut command, ready) {
-            return server;
-        }
-    }
-    let log = std::fs::read_to_string(home.path("apache.log")).unwrap_or_default();
-    panic!("apache2 does not start: {log}");
+        command
+    });
+    started.unwrap_or_else(|| {
+        let log = std::fs::read_to_string(home.path("apache.log")).unwrap_or_default();
+        panic!("apache2 does not start: {log}")
+    })
 }
 
 #[test]

@@ -6,7 +6,8 @@ use super::{Follower, answers, check, codes, messages};
 use crate::support::{Home, Server, ServerCertificate, need, program};
 
 /// Closes each connection of HTTP/1.1 after its answer, and none of HTTP/2. Reads the publication anew on
-/// SIGHUP. Its second argument: whether it asks the list at each request.
+/// SIGHUP. Its second argument: whether it asks the list at each request (`asks`), or does so on connections that resume no session
+/// (`resumed`).
 const SERVER: &str = r#"
 const fs = require("fs"), http2 = require("http2");
 const [home, asks, started] = process.argv.slice(2);
@@ -21,7 +22,8 @@ let devices = list();
 const server = http2.createSecureServer({ ...context(), allowHTTP1: true }, (request, response) => {
   if (request.httpVersion === "1.1") response.setHeader("Connection", "close");
   const { serialNumber } = request.socket.getPeerCertificate();
-  response.statusCode = asks === "asks" && !devices.has(serialNumber) ? 403 : 200;
+  const isAsked = asks === "asks" || (asks === "resumed" && !request.socket.isSessionReused());
+  response.statusCode = isAsked && !devices.has(serialNumber) ? 403 : 200;
   response.end(response.statusCode === 200 ? "hello\n".repeat(2000) : "locked out\n");
 });
 process.on("SIGHUP", () => { server.setSecureContext(context()); devices = list(); });
@@ -35,16 +37,10 @@ fn start(home: &Home, asks: &str) -> (Server, Follower) {
     ServerCertificate::make(home);
     std::fs::write(home.path("kept.cjs"), SERVER).unwrap();
     let started = home.path("kept.port");
-    let _ = std::fs::remove_file(&started);
     let mut command = program("node");
     command.arg("kept.cjs").arg(home.home()).arg(asks).arg(&started);
     command.current_dir(home.path("")).stdin(Stdio::null());
-    let port = || {
-        std::fs::read_to_string(&started)
-            .ok()
-            .and_then(|text| text.parse().ok())
-    };
-    let server = Server::start(&mut command, port).unwrap();
+    let server = Server::telling_port(&mut command, &started).unwrap();
     let follower = Follower::of(home, server.pid());
     (server, follower)
 }
@@ -76,4 +72,20 @@ fn a_connection_of_http_2_that_is_kept_is_a_hole_where_those_of_http_1_are_close
         kept.iter().all(|told| told.contains("refused (HTTP 403)")),
         "{said}"
     );
+}
+
+#[test]
+fn a_connection_that_is_kept_on_a_resumed_session_is_a_hole_where_others_are_not() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let (server, _follower) = start(&home, "resumed");
+    let said = check(&home, server.port, &[]).exits(3);
+    let found = messages(&said, "revoked-kept-alive");
+    assert_eq!(found.len(), 2, "{said}");
+    for (told, version) in found.iter().zip(["TLS 1.2", "TLS 1.3"]) {
+        let place = format!("is let in on a {version} connection by h2 on a resumed session that");
+        assert!(told.contains(&place), "{said}");
+    }
 }

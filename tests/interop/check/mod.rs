@@ -7,6 +7,7 @@ mod kept;
 mod nginx;
 mod node;
 mod openssl;
+mod requests;
 mod several;
 mod slow;
 mod verify;
@@ -24,7 +25,7 @@ use serde_json::Value;
 use crate::support::{Finished, HOST, Home, finish};
 
 /// A server's operator who has it read every publication at once.
-struct Follower {
+pub struct Follower {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -44,7 +45,8 @@ impl Follower {
         Self::reading(vec![home.public("manifest.json")], pid)
     }
 
-    fn reading(manifests: Vec<PathBuf>, pid: u32) -> Self {
+    /// As [`of`](Self::of), of these manifests.
+    pub fn reading(manifests: Vec<PathBuf>, pid: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let all = move || -> Vec<_> {
@@ -93,7 +95,7 @@ fn url(port: u16, path: &str) -> String {
 
 /// What `check --json` says of the server at this port.
 #[track_caller]
-fn check(home: &Home, port: u16, more: &[&str]) -> Finished {
+pub fn check(home: &Home, port: u16, more: &[&str]) -> Finished {
     check_path(home, port, "/", more)
 }
 
@@ -103,9 +105,33 @@ fn check_path(home: &Home, port: u16, path: &str, more: &[&str]) -> Finished {
     finish(command.args(arguments(port)).args(more), b"")
 }
 
+/// What `check` says with a device's own certificate, so that it is known what a device gets.
+#[track_caller]
+pub fn check_as_device(home: &Home, port: u16) -> Finished {
+    let cert = home.path("alice.pem");
+    if !cert.exists() {
+        let [leaf, chain, key] = home.opened(&home.alice());
+        let both = [leaf, chain]
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .concat();
+        home.write_private("alice.pem", &both);
+        home.write_private("alice.key", &std::fs::read_to_string(key).unwrap());
+    }
+    let mut command = home.pki(&[
+        "check",
+        &url(port, "/"),
+        "--json",
+        "--cert",
+        "alice.pem",
+        "--key",
+        "alice.key",
+    ]);
+    finish(command.args(arguments(port)), b"")
+}
+
 /// The codes that were found, notes apart.
 #[track_caller]
-fn codes(said: &Finished) -> Vec<String> {
+pub fn codes(said: &Finished) -> Vec<String> {
     let said = said.json();
     let findings = said["findings"].as_array().unwrap().iter();
     let serious = findings.filter(|finding| finding["severity"] != "note");
@@ -128,7 +154,7 @@ fn messages(said: &Finished, code: &str) -> Vec<String> {
 
 /// What was answered to a question, each time it was asked.
 #[track_caller]
-fn answers(said: &Finished, question: &str) -> Vec<String> {
+pub fn answers(said: &Finished, question: &str) -> Vec<String> {
     let said: Value = said.json();
     let answers = said["answers"].as_array().unwrap().iter();
     let asked = answers.filter(|answer| answer["question"] == question);

@@ -67,16 +67,10 @@ pub(super) fn start(home: &Home, asks: &str) -> (Server, Follower) {
     ServerCertificate::make(home);
     std::fs::write(home.path("server.cjs"), SERVER).unwrap();
     let started = home.path("node.port");
-    let _ = std::fs::remove_file(&started);
     let mut command = program("node");
     command.arg("server.cjs").arg(home.home()).arg(asks).arg(&started);
     command.current_dir(home.path("")).stdin(Stdio::null());
-    let ready = || {
-        std::fs::read_to_string(&started)
-            .ok()
-            .and_then(|text| text.parse().ok())
-    };
-    let server = Server::start(&mut command, ready).unwrap();
+    let server = Server::telling_port(&mut command, &started).unwrap();
     let follower = Follower::of(home, server.pid());
     (server, follower)
 }

@@ -1,18 +1,16 @@
 //! openssl's own server, which can be made to offer what no server should.
 
-use std::net::TcpStream;
 use std::process::Stdio;
 
 use super::{answers, check, codes, messages};
-use crate::support::{HOST, Home, Server, free_port, need, program, self_signed};
+use crate::support::{HOST, Home, Server, need, program, self_signed};
 
 const RSA: [&str; 2] = ["-newkey", "rsa:2048"];
 const EC: [&str; 4] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 
 /// Starts one that shows `server.crt`.
 pub(super) fn s_server(home: &Home, arguments: &[&str]) -> Server {
-    for _ in 0..5 {
-        let port = free_port();
+    let started = Server::on_free_port(|port| {
         let mut command = program("openssl");
         command
             .args([
@@ -31,12 +29,9 @@ pub(super) fn s_server(home: &Home, arguments: &[&str]) -> Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port);
-        if let Some(server) = Server::start(&mut command, ready) {
-            return server;
-        }
-    }
-    panic!("openssl does not start with {arguments:?}");
+        command
+    });
+    started.unwrap_or_else(|| panic!("openssl does not start with {arguments:?}"))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use super::nginx::Nginx;
 use super::{answers, arguments, check, codes, url};
-use crate::support::{Home, Server, finish, free_port, need, program};
+use crate::support::{Home, Server, finish, need, program};
 
 const PROGRAMS: [&str; 3] = ["nginx", "haproxy", "openssl"];
 const DEMANDS: &str = "ssl_protocols TLSv1.2 TLSv1.3; ssl_verify_client on;";
@@ -12,8 +12,7 @@ const RESUMES: &str = "ssl_session_cache shared:devices:1m; ssl_session_tickets 
 
 /// Passes each connection to the next of these ports.
 fn balance(home: &Home, ports: [u16; 2]) -> Server {
-    for _ in 0..5 {
-        let port = free_port();
+    let started = Server::on_free_port(|port| {
         let [one, other] = ports;
         let text = format!(
             "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n\
@@ -29,16 +28,9 @@ fn balance(home: &Home, ports: [u16; 2]) -> Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let ready = || {
-            std::net::TcpStream::connect(("127.0.0.1", port))
-                .is_ok()
-                .then_some(port)
-        };
-        if let Some(server) = Server::start(&mut command, ready) {
-            return server;
-        }
-    }
-    panic!("no port is free");
+        command
+    });
+    started.expect("haproxy does not start")
 }
 
 #[test]

@@ -65,7 +65,6 @@ fn slow(home: &Home, mode: &str) -> Server {
     ServerCertificate::make(home);
     std::fs::write(home.path("slow.py"), SLOW).unwrap();
     let started = home.path("slow.port");
-    let _ = std::fs::remove_file(&started);
     let mut command = program("python3");
     command
         .arg("slow.py")
@@ -78,12 +77,7 @@ fn slow(home: &Home, mode: &str) -> Server {
         .current_dir(home.path(""))
         .stdin(Stdio::null())
         .stderr(Stdio::null());
-    let port = || {
-        std::fs::read_to_string(&started)
-            .ok()
-            .and_then(|text| text.parse().ok())
-    };
-    Server::start(&mut command, port).unwrap()
+    Server::telling_port(&mut command, &started).unwrap()
 }
 
 /// What `check` promises.

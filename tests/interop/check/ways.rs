@@ -1,11 +1,10 @@
 //! Every way in: a server that is shut by one of them may be open by another.
 
-use std::net::TcpStream;
 use std::process::Stdio;
 
 use super::nginx::Nginx;
 use super::{Follower, answers, canaries, check, codes, messages};
-use crate::support::{EC, HOST, Home, Server, ServerCertificate, free_port, need, program, self_signed};
+use crate::support::{EC, HOST, Home, Server, ServerCertificate, need, program, self_signed};
 
 const PROGRAMS: [&str; 2] = ["nginx", "openssl"];
 const MODERN: &str = "ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;";
@@ -41,6 +40,15 @@ fn a_server_that_is_open_by_one_way_alone_is_found_and_the_way_is_named() {
         let told = format!("who shows no certificate is let in (HTTP 200) {way}");
         assert_eq!(messages(&said, "certificate-not-demanded"), [told], "{said}");
     }
+    // It gives sessions and takes up none: who comes back with one has come by the host's own name, and not by a session.
+    let takes_none = "ssl_session_cache none; ssl_session_tickets off;";
+    let nginx = Nginx::start(
+        &home,
+        &[MODERN, takes_none, &open_where("ssl_server_name", "^api")],
+    );
+    let said = check(&home, nginx.port(), &["--no-canary"]).exits(3);
+    let told = "who shows no certificate is let in (HTTP 200) with the host's own SNI";
+    assert_eq!(messages(&said, "certificate-not-demanded"), [told], "{said}");
     // Two at once are two findings, and one corner of all is found.
     let nginx = Nginx::start(
         &home,
@@ -90,7 +98,6 @@ server.listen(0, "127.0.0.1", () => {
 fn lenient(home: &Home, pattern: &str) -> (Server, Follower) {
     std::fs::write(home.path("lenient.cjs"), LENIENT).unwrap();
     let started = home.path("lenient.port");
-    let _ = std::fs::remove_file(&started);
     let mut command = program("node");
     command
         .arg("lenient.cjs")
@@ -98,12 +105,7 @@ fn lenient(home: &Home, pattern: &str) -> (Server, Follower) {
         .arg(pattern)
         .arg(&started);
     command.current_dir(home.path("")).stdin(Stdio::null());
-    let port = || {
-        std::fs::read_to_string(&started)
-            .ok()
-            .and_then(|text| text.parse().ok())
-    };
-    let server = Server::start(&mut command, port).unwrap();
+    let server = Server::telling_port(&mut command, &started).unwrap();
     let follower = Follower::of(home, server.pid());
     (server, follower)
 }
@@ -202,7 +204,7 @@ fn haproxy(home: &Home, answer: &str) -> Server {
 }
 
 /// HAProxy whose default host has these options, and the right one those that it should have.
-fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
+pub(super) fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
     self_signed(home, "other", "DNS:other.example", 90, &EC);
     for name in ["server", "other"] {
         let [crt, key] = ["crt", "key"].map(|ending| home.path(format!("{name}.{ending}")));
@@ -215,8 +217,7 @@ fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
         "other.pem [{default}] other.example\nserver.pem [verify required ca-file {bundle} crl-file {crl}] {HOST}\n"
     );
     std::fs::write(home.path("crt.list"), list).unwrap();
-    for _ in 0..5 {
-        let port = free_port();
+    let started = Server::on_free_port(|port| {
         let text = format!(
             "defaults\n mode http\n timeout connect 5s\n timeout client 10s\n timeout server 10s\n\
              frontend api\n bind 127.0.0.1:{port} ssl crt-list crt.list alpn h2,http/1.1\n {answer}\n"
@@ -230,12 +231,9 @@ fn beside_by_haproxy(home: &Home, default: &str, answer: &str) -> Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port);
-        if let Some(server) = Server::start(&mut command, ready) {
-            return server;
-        }
-    }
-    panic!("no port is free");
+        command
+    });
+    started.expect("haproxy does not start")
 }
 
 #[test]

@@ -23,6 +23,7 @@ macro_rules! on_every_server {
 }
 
 mod burden;
+mod checked;
 mod lists;
 mod names;
 mod neighbour;

@@ -10,7 +10,7 @@ use super::servers::{Kind, Running, Setting};
 use super::upstream::folded;
 use super::wire::{http2, raw, say};
 use super::{HOST, with};
-use crate::support::{Home, Server, free_port, need, need_hypercorn, program};
+use crate::support::{Home, Server, need, need_hypercorn, program};
 
 on_every_server!(
     an_application_that_folds_names_is_told_one_device_and_it_is_the_right_one,
@@ -377,8 +377,7 @@ fn php_folds_no_name_that_the_application_of_these_tests_does_not_fold() {
 /// PHP's own server.
 fn php(home: &Home) -> Server {
     std::fs::write(home.path("index.php"), SCRIPT).unwrap();
-    for _ in 0..5 {
-        let port = free_port();
+    let started = Server::on_free_port(|port| {
         let mut command = program("php");
         command
             .args(["-S", &format!("127.0.0.1:{port}"), "index.php"])
@@ -387,10 +386,7 @@ fn php(home: &Home) -> Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port);
-        if let Some(server) = Server::start(&mut command, ready) {
-            return server;
-        }
-    }
-    panic!("php does not start");
+        command
+    });
+    started.expect("php does not start")
 }

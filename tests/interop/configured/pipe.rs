@@ -1,6 +1,5 @@
 //! What makes a pipe of a connection: whoever has one tells the application what he likes, the name of another device too.
 
-use std::net::TcpStream;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use super::servers::{Kind, Running, Setting};
 use super::wire::{Answer, http2, raw, say};
 use super::{HOST, with};
-use crate::support::{Home, Server, free_port, need_hypercorn, python};
+use crate::support::{Home, Server, need_hypercorn, python};
 
 on_every_server!(
     nobody_gets_a_pipe_to_the_application,
@@ -315,8 +314,7 @@ pub(super) fn ask_hypercorn(
 
 fn hypercorn(home: &Home) -> Server {
     std::fs::write(home.path("application.py"), include_str!("application.py")).unwrap();
-    for _ in 0..5 {
-        let port = free_port();
+    let started = Server::on_free_port(|port| {
         let mut command = python();
         command.args([
             "-m",
@@ -329,13 +327,12 @@ fn hypercorn(home: &Home) -> Server {
         command
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(home.path("hypercorn.log")).unwrap());
-        let ready = || TcpStream::connect(("127.0.0.1", port)).is_ok().then_some(port);
-        if let Some(server) = Server::start(&mut command, ready) {
-            return server;
-        }
-    }
-    panic!(
-        "hypercorn does not start: {}",
-        std::fs::read_to_string(home.path("hypercorn.log")).unwrap()
-    );
+        command
+    });
+    started.unwrap_or_else(|| {
+        panic!(
+            "hypercorn does not start: {}",
+            std::fs::read_to_string(home.path("hypercorn.log")).unwrap()
+        )
+    })
 }

@@ -1,0 +1,133 @@
+//! Who is refused, and asks again in other manners: a server that lets the handshake complete decides by the
+//! request, and a rule for one method or one spelling of the host leaves the others open.
+
+use std::io;
+
+use super::client::{Client, Connection, Identity, Outcome, Refusal};
+use super::http::{Extent, Kept, Sample};
+use super::manner::Manner;
+use super::question::Who;
+use super::request::Request;
+use super::ways::{Inside, Way};
+use super::wire::Server;
+use super::{Met, parallel};
+
+/// Who asked again in which manner, and what he got.
+#[derive(Debug)]
+pub struct Insisted {
+    /// Who asked.
+    pub who: Who,
+    /// By which way.
+    pub way: Way,
+    /// In which manner.
+    pub manner: Manner,
+    /// What the status alone says.
+    pub outcome: Outcome,
+    /// What was answered, where that was an answer.
+    pub sample: Option<Sample>,
+    /// Whether whoever answered has shown a certificate of the right name.
+    pub is_known: bool,
+}
+
+/// Asks again by every way by which one of these was refused by HTTP: the first of them is enough, for a rule
+/// that holds off one of them holds off all. Who is revoked may be held off by a rule of his own, a list.
+pub fn insist(met: &mut Met, whom: &[(Who, Option<&Identity>)]) {
+    let mut questions = Vec::new();
+    for way in met.ways.iter().filter(|way| is_tried(way)) {
+        let is_done = met.insisted.iter().any(|insisted| insisted.way == *way);
+        let refused = |who| {
+            let mut met = met
+                .asked
+                .iter()
+                .filter(|asked| asked.who == who && asked.way == *way);
+            met.find(|asked| matches!(asked.met.outcome, Outcome::Refused(Refusal::Status(_))))
+        };
+        let mut first = whom
+            .iter()
+            .filter(|(who, _)| !is_done || *who == Who::Revoked)
+            .filter_map(|(who, identity)| Some((*who, *identity, *way, refused(*who)?.met.is_known)));
+        questions.extend(first.next());
+    }
+    let answers = parallel::each(&questions, |(_, identity, way, _)| {
+        let open = || Client::by(*way, *identity, &met.leaves).connect(&met.server);
+        ask_all(&met.server, open)
+    });
+    for ((who, _, way, is_known), answers) in questions.into_iter().zip(answers) {
+        met.insisted
+            .extend(answers.into_iter().map(|(manner, answer)| Insisted {
+                who,
+                way,
+                manner,
+                outcome: Outcome::of(answer.as_ref().map(|sample| sample.status)),
+                sample: answer.ok(),
+                is_known,
+            }));
+    }
+}
+
+/// Whether other manners are tried by a way: what is spoken inside is the same whether it is said or not.
+pub fn is_tried(way: &Way) -> bool {
+    way.inside != Inside::Unsaid
+}
+
+/// Asks in every manner, on one connection as long as the server keeps it.
+fn ask_all(server: &Server, open: impl Fn() -> io::Result<Connection>) -> Vec<(Manner, io::Result<Sample>)> {
+    let mut kept = None;
+    let mut ask = |request: &Request| ask_on(&mut kept, &open, request);
+    let mut answers = Vec::new();
+    for manner in Manner::ALL {
+        let Some(request) = manner.request(&server.url) else {
+            continue;
+        };
+        if let Some(usual) = manner.counterpart(&server.url) {
+            let answer = ask(&usual);
+            let outcome = Outcome::of(answer.as_ref().map(|sample| sample.status));
+            if !matches!(outcome, Outcome::Refused(_)) {
+                continue;
+            }
+        }
+        answers.push((manner, ask(&request)));
+    }
+    answers
+}
+
+/// Learns what a device gets in those manners that have an answer of their own. Where nobody has asked in them
+/// there is nothing to compare.
+pub fn learn(met: &mut Met, device: &Client) {
+    let Some(gets) = met.device_gets.as_mut() else {
+        return;
+    };
+    if met.insisted.is_empty() || !gets.others.is_empty() {
+        return;
+    }
+    let (server, mut kept) = (&met.server, None);
+    for manner in Manner::ALL {
+        let request = manner.request(&server.url);
+        let Some(request) = request.filter(|_| manner.has_its_own_answer()) else {
+            continue;
+        };
+        let answer = ask_on(&mut kept, || device.connect(server), &request);
+        gets.others.extend(answer.ok().map(|sample| (manner, sample)));
+    }
+}
+
+/// Asks on a connection that was kept, or on a new one: also where the server had closed the other.
+fn ask_on(
+    kept: &mut Option<Connection>,
+    open: impl Fn() -> io::Result<Connection>,
+    request: &Request,
+) -> io::Result<Sample> {
+    let mut ask = |mut connection: Connection| {
+        let (sample, is_kept) = connection.exchange(request, Extent::Beginning)?;
+        Ok((sample, (is_kept == Kept::Open).then_some(connection)))
+    };
+    let first = kept.take().map(&mut ask);
+    let was_closed = |error: &io::Error| matches!(Outcome::failed(error), Outcome::Refused(_));
+    let answer = match first {
+        Some(answer) if !answer.as_ref().is_err_and(was_closed) => answer,
+        Some(_) | None => ask(open()?),
+    };
+    let (sample, connection) = answer?;
+    *kept = connection;
+    Ok(sample)
+}

@@ -1,0 +1,66 @@
+//! What is asked of a server: by a method, of a host as it is written there, for a path.
+
+use super::url::Url;
+
+/// A request without a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// How it is asked.
+    pub method: Method,
+    /// What the field Host says, or `:authority`.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+}
+
+/// A method (RFC 9110 §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// What the path names.
+    Get,
+    /// The same, without its body.
+    Head,
+    /// What may be asked.
+    Options,
+    /// Something is to be done.
+    Post,
+    /// One that there is not: it meets the rules that are for all the others.
+    Unknown,
+}
+
+impl Method {
+    /// As a request line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+            Self::Post => "POST",
+            Self::Unknown => "PKICHECK",
+        }
+    }
+}
+
+impl Request {
+    /// GET, for what the URL names and as the URL has it.
+    pub fn usual(url: &Url) -> Self {
+        Self {
+            method: Method::Get,
+            authority: url.authority(),
+            path: url.path().to_owned(),
+        }
+    }
+
+    /// The fields beside those of every request. OPTIONS is asked as browsers ask before they let a page make
+    /// a request (Fetch §4.8, "CORS-preflight fetch"): a rule may be for that alone.
+    pub fn fields(&self) -> Vec<(&'static str, String)> {
+        match self.method {
+            Method::Options => vec![
+                ("origin", format!("https://{}", self.authority)),
+                ("access-control-request-method", "GET".into()),
+            ],
+            Method::Post => vec![("content-length", "0".into())],
+            Method::Get | Method::Head | Method::Unknown => Vec::new(),
+        }
+    }
+}
