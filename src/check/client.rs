@@ -319,8 +319,8 @@ impl Connection {
         answer.map(|(sample, _)| sample)
     }
 
-    /// Asks by the protocol that was agreed upon. Of HTTP/2 an answer is never read further than for a sample,
-    /// which leaves the connection open.
+    /// Asks by the protocol that was agreed upon. Of HTTP/2 an answer is never read further than for a
+    /// sample, which leaves the connection open.
     ///
     /// # Errors
     /// Where the connection fails, or what comes is no HTTP.

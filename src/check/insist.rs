@@ -91,8 +91,8 @@ fn ask_all(server: &Server, open: impl Fn() -> io::Result<Connection>) -> Vec<(M
     answers
 }
 
-/// Learns what a device gets in those manners that have an answer of their own. Where nobody has asked in them
-/// there is nothing to compare.
+/// Learns what a device gets in those manners that have an answer of their own. Where nobody has asked in
+/// them there is nothing to compare.
 pub fn learn(met: &mut Met, device: &Client) {
     let Some(gets) = met.device_gets.as_mut() else {
         return;

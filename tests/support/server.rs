@@ -87,7 +87,8 @@ impl Server {
         (!ended).then_some(server)
     }
 
-    /// Starts a server on a port that nobody else has, and waits until it takes connections. None: it ended each time.
+    /// Starts a server on a port that nobody else has, and waits until it takes connections. None: it ended
+    /// each time.
     pub fn on_free_port(mut command: impl FnMut(u16) -> Command) -> Option<Self> {
         // Between the choice of a port and its use another program may take it.
         (0..5).find_map(|_| {
@@ -97,7 +98,8 @@ impl Server {
         })
     }
 
-    /// Starts a server that chooses its port by itself, and waits until it has written it to this file. None: it ended before.
+    /// Starts a server that chooses its port by itself, and waits until it has written it to this file. None:
+    /// it ended before.
     pub fn telling_port(command: &mut Command, file: &Path) -> Option<Self> {
         let _ = std::fs::remove_file(file);
         let told = || std::fs::read_to_string(file).ok()?.parse().ok();

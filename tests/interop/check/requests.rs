@@ -1,5 +1,5 @@
-//! Servers that let the handshake complete and decide by the request: a rule for one method, or for one way to write the host, leaves
-//! the others open.
+//! Servers that let the handshake complete and decide by the request: a rule for one method, or for one way
+//! to write the host, leaves the others open.
 
 use std::process::Stdio;
 
@@ -121,7 +121,8 @@ fn a_rule_for_one_spelling_of_the_host_leaves_the_others_open() {
     let said = check_as_device(&home, nginx.port()).exits(3);
     let told = "who shows no certificate is let in (HTTP 200) with the host in capitals by h2";
     assert_eq!(messages(&said, "certificate-not-demanded"), [told], "{said}");
-    // What another host answers there is not what a device gets; and that it sends on to the right one gives nothing away.
+    // What another host answers there is not what a device gets; and that it sends on to the right one gives
+    // nothing away.
     let elsewhere = |answer: &str| format!("if ($http_host !~ \"^{HOST}:PORT$\") {{ return {answer}; }}");
     for (answer, found) in [
         ("200 welcome", &["unclear"][..]),
@@ -224,7 +225,8 @@ fn a_revoked_phone_asks_again_by_another_method() {
     assert_eq!(messages(&said, "impostor-accepted"), [""; 0], "{said}");
 }
 
-/// Who is let in without a certificate by a handshake that resumes nothing: that sessions are resumed is another hole.
+/// Who is let in without a certificate by a handshake that resumes nothing: that sessions are resumed is
+/// another hole.
 fn not_demanded_in_full(said: &Finished) -> Vec<String> {
     let mut messages = messages(said, "certificate-not-demanded");
     messages.retain(|message| !message.contains("by a session"));
@@ -255,7 +257,8 @@ fn another_method_opens_the_right_host_by_the_handshake_of_another() {
     assert_eq!(not_demanded_in_full(&said), [""; 0], "{said}");
 }
 
-/// Refuses GET and HEAD of whose certificate is not good, and closes each connection after its answer without a word.
+/// Refuses GET and HEAD of whose certificate is not good, and closes each connection after its answer without
+/// a word.
 const ABRUPT: &str = r#"
 const fs = require("fs"), https = require("https");
 const [home, started] = process.argv.slice(2);

@@ -40,7 +40,8 @@ fn a_server_that_is_open_by_one_way_alone_is_found_and_the_way_is_named() {
         let told = format!("who shows no certificate is let in (HTTP 200) {way}");
         assert_eq!(messages(&said, "certificate-not-demanded"), [told], "{said}");
     }
-    // It gives sessions and takes up none: who comes back with one has come by the host's own name, and not by a session.
+    // It gives sessions and takes up none: who comes back with one has come by the host's own name, and not
+    // by a session.
     let takes_none = "ssl_session_cache none; ssl_session_tickets off;";
     let nginx = Nginx::start(
         &home,
