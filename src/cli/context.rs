@@ -14,7 +14,9 @@ use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
-use crate::operate::{self, ClockPolicy, Desk, Following, Keys, OperateError, Published, Refresh, Session};
+use crate::operate::{
+    self, ClockPolicy, Desk, Doubts, Following, Keys, OperateError, Published, Refresh, Session,
+};
 use crate::store::{Notice, Store};
 
 /// What every verb needs.
@@ -53,6 +55,9 @@ impl std::str::FromStr for Addressee {
         }
     }
 }
+
+/// How many of one kind are shown one by one.
+const SHOWN: usize = 20;
 
 /// The machine's clock.
 pub fn system_clock() -> Time {
@@ -339,16 +344,7 @@ impl Context {
                 "if it was, run `pki publish --reconcile DIR`, with the half `server` that a server has fetched; if it was not, `pki publish --confirm LEDGER`",
             );
         }
-        for claim in published.doubts.unsigned() {
-            self.ui.warn(format!(
-                "a list that nobody has signed said what the ledger does not (the publication of a newer home that was cut off?): {claim}"
-            ));
-        }
-        if published.doubts.unsigned().len() > 0 {
-            self.ui.hint(
-                "if this home was restored from a backup, lock out what was lost by `pki revoke SERIAL`; if it was not, `pki publish --confirm LEDGER`",
-            );
-        }
+        self.tell_unsigned(&published.doubts);
         if let Some(number) = published.pins {
             self.ui.detail(format!("pin sets {number} signed"));
         }
@@ -418,8 +414,23 @@ impl Context {
         Ok(())
     }
 
+    fn tell_unsigned(&self, doubts: &Doubts) {
+        let claims = doubts.unsigned();
+        if claims.len() == 0 {
+            return;
+        }
+        self.ui.warn(
+            "lists that nobody has signed said what the ledger does not (the publication of a newer home that was cut off?):",
+        );
+        for claim in claims.take(SHOWN) {
+            self.ui.more(claim);
+        }
+        self.ui.hint(
+            "if this home was restored from a backup, lock out what was lost by `pki revoke SERIAL`; if it was not, `pki publish --confirm LEDGER`",
+        );
+    }
+
     fn tell_recovered(&self, recovered: &[String]) {
-        const SHOWN: usize = 20;
         if recovered.is_empty() {
             return;
         }

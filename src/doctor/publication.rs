@@ -34,14 +34,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "pki publish --reconcile DIR with what a server has fetched; if the home is no older one, pki publish --confirm LEDGER",
         )
     }));
-    findings.extend(doubts.unsigned().map(|claim| {
-        Finding::new(
-            "unsigned-list",
-            Severity::Warning,
-            format!("a list that nobody has signed was found, and it says what the ledger does not: {claim}"),
-            "what was lost: pki revoke SERIAL; if the home is no older one, pki publish --confirm LEDGER",
-        )
-    }));
+    findings.extend(unsigned(&doubts));
     findings.extend(doubts.leavers().map(|employee| {
         Finding::new(
             "offboarding-lost",
@@ -86,6 +79,27 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// The path is quoted: whoever may write there names files as he likes, escape sequences for the terminal included.
+/// One finding for all lines: whoever may write to a place may have written many.
+fn unsigned(doubts: &Doubts) -> Option<Finding> {
+    const SHOWN: usize = 3;
+    let count = doubts.unsigned().len();
+    let shown: Vec<String> = doubts.unsigned().take(SHOWN).map(ToString::to_string).collect();
+    let more = count
+        .checked_sub(SHOWN + 1)
+        .map_or(String::new(), |more| format!("; and {} more", more + 1));
+    (count > 0).then(|| {
+        Finding::new(
+            "unsigned-list",
+            Severity::Warning,
+            format!(
+                "lists that nobody has signed were found, and say what the ledger does not: {}{more}",
+                shown.join("; ")
+            ),
+            "what was lost: pki revoke SERIAL; if the home is no older one, pki publish --confirm LEDGER",
+        )
+    })
+}
+
 fn stray(Stray { path, kind }: &Stray) -> Finding {
     match kind {
         StrayKind::Key => Finding::new(

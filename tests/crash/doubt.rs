@@ -151,3 +151,20 @@ fn a_home_that_knows_what_it_had_begun_has_nothing_to_tell() {
     assert!(read(&home, "web/server/allowed.map").contains(&serial));
     assert_eq!(unsigned(&home), [""; 0]);
 }
+
+/// Whoever may write to a place may make up what they like: it is told in one piece, and changes nothing.
+#[test]
+fn what_somebody_has_made_up_is_told_in_short_and_believed_by_nobody() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = publishing(cheap());
+    let made_up = (1..5_000).map(|n| format!("{n:032X} \"eve/phone\";\n").replacen("00", "11", 1));
+    std::fs::write(home.path("web/server/allowed.map"), made_up.collect::<String>()).unwrap();
+    let said = home.run(&["publish", "-q"]);
+    assert!(said.stderr.lines().count() < 40, "{said}");
+    let [finding] = unsigned(&home).try_into().unwrap();
+    assert!(finding.contains("; and 97 more"), "{finding}");
+    assert_eq!(known(&home, "valid"), [""; 0]);
+    assert_eq!(read(&home, "web/server/allowed.map"), "");
+}
