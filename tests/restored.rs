@@ -280,6 +280,10 @@ fn an_offboarding_that_was_lost_is_told_until_it_is_done_again_or_given_up() {
             assert!(said.stderr.contains("pki offboard alice"), "{said}");
             assert_eq!(found(&home, "offboarding-lost").len(), 1);
         }
+        for address in ["alice", "alice/tablet"] {
+            let said = refused(&home, &bundle(["issue", address], "again"));
+            assert!(said.stderr.contains("pki offboard alice"), "{said}");
+        }
         home.run(settle);
         home.run(&["publish", "-q"]);
         assert!(found(&home, "offboarding-lost").is_empty(), "{settle:?}");

@@ -149,7 +149,7 @@ impl Doubts {
         self.save(home)
     }
 
-    /// Puts it down, where it is another than what stands.
+    /// Puts it down.
     ///
     /// # Errors
     /// Where the file cannot be written.
@@ -161,9 +161,6 @@ impl Doubts {
             return disk::remove_if_there(&path);
         }
         let text = serde_json::to_vec(self).expect("paths of pki.toml are text");
-        if disk::read(&path, LONGEST).is_ok_and(|there| there == text) {
-            return Ok(());
-        }
         disk::replace(&path, disk::PRIVATE_FILE, &text)
     }
 }

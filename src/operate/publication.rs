@@ -148,9 +148,12 @@ pub fn refresh_within(
     } else {
         let targets = places.iter().filter(|place| place.role == Role::Target);
         let targets: Vec<&Place> = targets.filter(|place| is_meant(&place.to.path)).collect();
+        let known = doubts.clone();
         doubts.places(&targets, &places, &numbers, is_reconciled);
         doubts.claims(session, &targets, leavers)?;
-        doubts.save(&session.desk.home)?;
+        if doubts != known {
+            doubts.save(&session.desk.home)?;
+        }
     }
     let seen = look(session, &places, &failed, published)?;
     failed.retain(|(Shown(directory), _)| is_meant(directory));
