@@ -403,10 +403,15 @@ impl Context {
         };
         let emptied = doubts.emptied();
         for place in &emptied {
-            self.ui.warn(format!(
+            let text = format!(
                 "{place} had no publication left, or a later one that does not tell all, and has what the ledger knows now: less than was \
                  published, if this home was restored from a backup"
-            ));
+            );
+            if is_confirmed {
+                self.ui.say(text);
+            } else {
+                self.ui.warn(text);
+            }
         }
         if !emptied.is_empty() {
             hint(
