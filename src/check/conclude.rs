@@ -147,7 +147,9 @@ impl Met {
 pub(super) fn let_in(who: Who, outcome: &Outcome, place: &str) -> Finding {
     match who {
         Who::Nobody => findings::not_demanded(outcome, place),
-        Who::OtherAuthority | Who::SelfSigned => findings::impostor_accepted(who.words(), outcome, place),
+        Who::OtherAuthority | Who::SelfSigned | Who::Copy => {
+            findings::impostor_accepted(who.words(), outcome, place)
+        }
         Who::BelowDevice => findings::device_as_authority(outcome, place),
         Who::Server => findings::server_accepted(outcome, place),
         Who::Ended => findings::ended_accepted(outcome, place),

@@ -94,28 +94,51 @@ pub fn below_device(
     let new = SoftwareKey::generate(rng);
     let mut serial = [0; 16];
     rng.fill_bytes(&mut serial);
-    let leaf = signed_by_holder(own, key, &new, serial)?;
+    // Positive, and of its full length.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    let leaf = issued_by_its_subject(own, key, &new, Some(serial))?;
     let whole = std::iter::once(leaf).chain(chain.iter().cloned()).collect();
     identity(whole, &new)
 }
 
-/// A certificate is a sequence of what is signed, the algorithm and the signature (RFC 5280 §4.1). Of its
-/// holder's own, all is taken but serial number, issuer, key, and the extensions that name a key.
-fn signed_by_holder(
+/// What anybody can make who knows a device's certificate, which is no secret: one for a key of his own that says
+/// all that it says, its serial number too, and that vouches for itself. `chain` is the device's, its own
+/// certificate first.
+///
+/// # Errors
+/// Where the certificate is not one of ours.
+pub fn copy_of_device(chain: &[Vec<u8>], rng: &mut impl CryptoRng) -> Result<Identity, ForgeryError> {
+    let own = chain.first().map_or(&[][..], Vec::as_slice);
+    let new = SoftwareKey::generate(rng);
+    identity(vec![issued_by_its_subject(own, &new, &new, None)?], &new)
+}
+
+/// A certificate is a sequence of what is signed, the algorithm and the signature (RFC 5280 §4.1). Of a
+/// device's own, all is taken but issuer, key, the extensions that name a key, and the serial number where there
+/// is another.
+fn issued_by_its_subject(
     own: &[u8],
     key: &SoftwareKey,
     new: &SoftwareKey,
-    mut serial: [u8; 16],
+    serial: Option<[u8; 16]>,
 ) -> Result<Vec<u8>, ForgeryError> {
     const NAMES_A_KEY: [&str; 2] = ["2.5.29.14", "2.5.29.35"];
-    // Positive, and of its full length.
-    serial[0] = serial[0] & 0x7f | 0x40;
     let certificate = parts(own)?;
     let [tbs, algorithm, _] = certificate.as_slice() else {
         return Err(ForgeryError::Unreadable);
     };
     let fields = parts(&tbs.to_der()?)?;
-    let [version, _, signature, _, validity, subject, _, extensions] = fields.as_slice() else {
+    let [
+        version,
+        old_serial,
+        signature,
+        _,
+        validity,
+        subject,
+        _,
+        extensions,
+    ] = fields.as_slice()
+    else {
         return Err(ForgeryError::Unreadable);
     };
     let mut kept = Vec::new();
@@ -129,9 +152,13 @@ fn signed_by_holder(
         }
     }
     let extensions = Any::new(extensions.tag(), kept.to_der()?)?;
+    let serial = match serial {
+        Some(serial) => Any::new(Tag::Integer, serial.to_vec())?,
+        None => old_serial.clone(),
+    };
     let tbs = vec![
         version.clone(),
-        Any::new(Tag::Integer, serial.to_vec())?,
+        serial,
         signature.clone(),
         subject.clone(),
         validity.clone(),

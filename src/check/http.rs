@@ -387,6 +387,7 @@ mod tests {
                 method,
                 authority: "API.acme.example.".into(),
                 path: "/v1".into(),
+                claims: false,
             };
             let mut said = Vec::new();
             send(&mut said, &request).unwrap();

@@ -25,6 +25,10 @@ pub enum Manner {
     Capitals,
     /// With a dot behind the host: the same name, written out to the root.
     Dot,
+    /// With a query behind the path.
+    WithQuery,
+    /// With the field by which servers tell an application the device.
+    Claiming,
 }
 
 /// The last part of a path that no application has.
@@ -32,7 +36,7 @@ const NOWHERE: &str = "pki-check-nowhere";
 
 impl Manner {
     /// Every one.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Head,
         Self::Options,
         Self::UnknownMethod,
@@ -41,6 +45,8 @@ impl Manner {
         Self::WithoutPort,
         Self::Capitals,
         Self::Dot,
+        Self::WithQuery,
+        Self::Claiming,
     ];
 
     /// The request; none where it would be the usual one. An address has one spelling only, but for the port.
@@ -68,6 +74,14 @@ impl Manner {
             Self::WithPort | Self::WithoutPort => None,
             Self::Capitals => name.map(|name| spelled(name.to_ascii_uppercase())),
             Self::Dot => name.map(|name| spelled(format!("{name}."))),
+            Self::WithQuery => Some(Request {
+                path: with_query(url),
+                ..Request::usual(url)
+            }),
+            Self::Claiming => Some(Request {
+                claims: true,
+                ..Request::usual(url)
+            }),
         }
     }
 
@@ -84,8 +98,8 @@ impl Manner {
     /// gets another may have met another host.
     pub fn has_its_own_answer(self) -> bool {
         match self {
-            Self::Head | Self::Options | Self::UnknownMethod | Self::PostNowhere => true,
-            Self::WithPort | Self::WithoutPort | Self::Capitals | Self::Dot => false,
+            Self::Head | Self::Options | Self::UnknownMethod | Self::PostNowhere | Self::WithQuery => true,
+            Self::WithPort | Self::WithoutPort | Self::Capitals | Self::Dot | Self::Claiming => false,
         }
     }
 }
@@ -95,6 +109,12 @@ fn nowhere(url: &Url) -> String {
     let path = url.path().split('?').next().unwrap_or_default();
     let place = path.rfind('/').map_or("/", |at| &path[..=at]);
     format!("{place}{NOWHERE}")
+}
+
+/// What the URL names, asked with one more parameter.
+fn with_query(url: &Url) -> String {
+    let mark = if url.path().contains('?') { '&' } else { '?' };
+    format!("{}{mark}{NOWHERE}=1", url.path())
 }
 
 impl fmt::Display for Manner {
@@ -108,6 +128,8 @@ impl fmt::Display for Manner {
             Self::WithoutPort => " without the port behind the host",
             Self::Capitals => " with the host in capitals",
             Self::Dot => " with a dot behind the host",
+            Self::WithQuery => " with a query behind the path",
+            Self::Claiming => " with the field X-Client-Device of its own",
         })
     }
 }
@@ -119,8 +141,9 @@ mod tests {
     fn hosts(url: &str) -> Vec<String> {
         let url: Url = url.parse().unwrap();
         let requests = Manner::ALL.into_iter().filter_map(|manner| manner.request(&url));
+        let usual = Request::usual(&url);
         requests
-            .filter(|request| request.method == Method::Get)
+            .filter(|request| request.authority != usual.authority)
             .map(|request| request.authority)
             .collect()
     }

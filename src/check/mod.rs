@@ -43,7 +43,7 @@ mod witness;
 pub use chain::Trust;
 pub use client::{Identity, Outcome, Refusal};
 pub use findings::{Acted, NewestCrl};
-pub use forgery::{Forged, ForgeryError, below_device, forge, identity};
+pub use forgery::{Forged, ForgeryError, below_device, copy_of_device, forge, identity};
 pub use meet::{Expected, Met, meet};
 pub use pins::Published;
 pub use question::{Who, ask_once, come_as, question};
@@ -113,6 +113,8 @@ pub enum Question {
     OtherAuthority,
     /// Who shows a certificate that vouches for itself.
     SelfSigned,
+    /// Who shows a stranger's certificate that says what a device's says.
+    Copy,
     /// Who shows a certificate that a device's key has signed.
     BelowDevice,
     /// Who shows a server's certificate.
@@ -156,6 +158,7 @@ impl Question {
             Self::NoCertificate => "no certificate",
             Self::OtherAuthority => "certificate of another CA",
             Self::SelfSigned => "self-signed certificate",
+            Self::Copy => "copy of a device's",
             Self::BelowDevice => "signed by a device's key",
             Self::ServersCertificate => "a server's certificate",
             Self::Ended => "ended certificate",

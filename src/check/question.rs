@@ -24,6 +24,8 @@ pub enum Who {
     OtherAuthority,
     /// Who shows one that vouches for itself.
     SelfSigned,
+    /// Who shows one that says all that a device's does, its serial number too, and that nobody has signed.
+    Copy,
     /// Who shows one that a device's key has signed, as if the device were a CA.
     BelowDevice,
     /// Who shows a server's certificate.
@@ -36,10 +38,11 @@ pub enum Who {
 
 impl Who {
     /// Everybody.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Nobody,
         Self::OtherAuthority,
         Self::SelfSigned,
+        Self::Copy,
         Self::BelowDevice,
         Self::Server,
         Self::Ended,
@@ -52,6 +55,7 @@ impl Who {
             Self::Nobody => Question::NoCertificate,
             Self::OtherAuthority => Question::OtherAuthority,
             Self::SelfSigned => Question::SelfSigned,
+            Self::Copy => Question::Copy,
             Self::BelowDevice => Question::BelowDevice,
             Self::Server => Question::ServersCertificate,
             Self::Ended => Question::Ended,
@@ -65,6 +69,7 @@ impl Who {
             Self::Nobody => "no certificate",
             Self::OtherAuthority => "a certificate of another CA of the same names",
             Self::SelfSigned => "a self-signed certificate with the root's name",
+            Self::Copy => "a stranger's certificate with a device's name and serial number",
             Self::BelowDevice => "a certificate that a device's key has signed",
             Self::Server => "a server's certificate",
             Self::Ended => "a certificate that has ended",

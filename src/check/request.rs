@@ -1,6 +1,7 @@
 //! What is asked of a server: by a method, of a host as it is written there, for a path.
 
 use super::url::Url;
+use crate::model::Address;
 
 /// A request without a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct Request {
     pub authority: String,
     /// Path and query.
     pub path: String,
+    /// Whether it says of itself which device it comes from, as only a server may tell the application.
+    pub claims: bool,
 }
 
 /// A method (RFC 9110 §9).
@@ -48,19 +51,24 @@ impl Request {
             method: Method::Get,
             authority: url.authority(),
             path: url.path().to_owned(),
+            claims: false,
         }
     }
 
     /// The fields beside those of every request. OPTIONS is asked as browsers ask before they let a page make
     /// a request (Fetch §4.8, "CORS-preflight fetch"): a rule may be for that alone.
     pub fn fields(&self) -> Vec<(&'static str, String)> {
-        match self.method {
+        let mut fields = match self.method {
             Method::Options => vec![
                 ("origin", format!("https://{}", self.authority)),
                 ("access-control-request-method", "GET".into()),
             ],
             Method::Post => vec![("content-length", "0".into())],
             Method::Get | Method::Head | Method::Unknown => Vec::new(),
+        };
+        if self.claims {
+            fields.push(("x-client-device", Address::canary().to_string()));
         }
+        fields
     }
 }

@@ -250,6 +250,8 @@ impl Flight<'_> {
         if depth == Depth::Everything {
             let control = &canaries.control;
             let rng = &mut crate::key::os_rng();
+            let copy = check::copy_of_device(&self.chain(control), rng);
+            impostors.push((Who::Copy, copy.map_err(check::CheckError::from)?));
             let below = check::below_device(&self.chain(control), &control.key, rng);
             impostors.push((Who::BelowDevice, below.map_err(check::CheckError::from)?));
             impostors.extend(self.server.take().map(|server| (Who::Server, server)));

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::{Follower, answers, canaries, check, codes};
+use super::{Follower, answers, canaries, check, codes, messages};
 use crate::support::{
     EC, HOST, Home, Server, ServerCertificate, copy_of, finish, free_port, need, program, self_signed,
 };
@@ -232,6 +232,30 @@ fn who_demands_no_certificate_or_anybodys_is_found() {
         assert_eq!(codes(&said), found, "{verify}: {said}");
     }
     assert_eq!(canaries(&home), [""; 0]);
+}
+
+/// A serial number is no secret, and who has not checked the signature knows nothing else.
+#[test]
+fn a_list_of_serial_numbers_alone_keeps_no_stranger_out() {
+    if !need(&PROGRAMS) {
+        return;
+    }
+    let home = Home::staffed();
+    let listed = "if ($device = \"-\") { return 403; }";
+    let lines = [
+        MODERN,
+        "ssl_session_cache off; ssl_session_tickets off; ssl_verify_client optional_no_ca;",
+        DENIES,
+        listed,
+    ];
+    let nginx = Nginx::start(&home, &lines);
+    let _follower = nginx.follow(&home);
+    let said = check(&home, nginx.port(), &[]).exits(3);
+    let [found] = messages(&said, "impostor-accepted").try_into().unwrap();
+    let told =
+        "who shows a stranger's certificate with a device's name and serial number is let in (HTTP 200)";
+    assert!(found.starts_with(told), "{said}");
+    assert_eq!(answers(&said, "copy"), ["let in (HTTP 200)"], "{said}");
 }
 
 #[test]

@@ -136,6 +136,30 @@ fn a_rule_for_one_spelling_of_the_host_leaves_the_others_open() {
     }
 }
 
+#[test]
+fn a_rule_that_a_query_or_a_field_lifts_keeps_nobody_out() {
+    if !need(&PROGRAMS) {
+        return;
+    }
+    let home = Home::staffed();
+    for (variable, told) in [
+        ("$args", "with a query behind the path"),
+        (
+            "$http_x_client_device",
+            "with the field X-Client-Device of its own",
+        ),
+    ] {
+        let nginx = Nginx::start(&home, &[MODERN, &shut_where(variable, "")]);
+        for said in [
+            check_as_device(&home, nginx.port()),
+            check(&home, nginx.port(), &["--no-canary"]),
+        ] {
+            let told = format!("who shows no certificate is let in (HTTP 200) {told}");
+            assert_eq!(messages(&said, "certificate-not-demanded"), [told], "{said}");
+        }
+    }
+}
+
 /// Browsers ask so without a certificate, and an application that answers them has been reached.
 #[test]
 fn a_preflight_that_passes_to_the_application_is_told_in_words_of_its_own() {
@@ -174,7 +198,7 @@ fn nothing_is_found_where_every_request_is_refused() {
         // What the server says of a method before it asks who it is says nothing of the application.
         ("if ($request_method !~ ^(GET|HEAD)$) { return 405; }", "", ""),
         // A path that is for everybody says nothing of the one that is asked.
-        ("", "$request_uri", "/"),
+        ("", "$uri", "/"),
     ] {
         let nginx = Nginx::start(&home, &[MODERN, before, &shut_where(variable, pattern)]);
         for said in [
