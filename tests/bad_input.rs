@@ -909,7 +909,22 @@ fn a_wrong_passphrase_is_told_by_where_it_came_from() {
             told.stderr.contains(&message) && !told.stderr.contains("quite another"),
             "{told}"
         );
+        let own = "→ the issuing key has a passphrase of its own, which is not the root's";
+        assert!(told.stderr.contains(own), "{told}");
     }
+    let mut command = home.pki(&["root", "crl", "--root-passphrase-file", "wrong"]);
+    let told = finish(&mut command, b"").exits(4);
+    let own = "→ the root's key has a passphrase of its own, which is not the issuing key's";
+    assert!(told.stderr.contains(own), "{told}");
+    // Revoking without the key is possible: that is told beside.
+    let mut command = home.pki(&["revoke", "alice", "--yes", "--passphrase-file", "wrong"]);
+    home.issue("alice", &[]);
+    let told = finish(&mut command, b"").exits(4);
+    assert!(
+        told.stderr
+            .contains("which is not the root's; the same with --no-publish"),
+        "{told}"
+    );
 }
 
 #[test]

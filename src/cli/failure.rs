@@ -324,7 +324,7 @@ impl From<CheckError> for Failure {
         use CheckError as E;
         let failure = |kind| Self::new(Exit::Refused, kind, &error);
         match &error {
-            E::Unreachable(Unreachable::NoAddress { .. }) => failure("unreachable")
+            E::Unreachable(Unreachable::NoAddress { .. }) => failure("no-address")
                 .hint("where the name is not known here, say where it is: --resolve HOST:PORT:ADDR"),
             E::Unreachable(Unreachable::NoAnswer { .. }) | E::Silent { .. } => failure("unreachable")
                 .hint("see whether the server runs, and whether a firewall stands between"),
