@@ -407,7 +407,7 @@ fn a_template_of_the_home_takes_the_place_of_the_one_built_in_and_a_broken_one_i
     let said = config(&home, &["nginx", "api.acme.example"]).ok();
     assert_eq!(
         said.stdout,
-        "# ours\nserver_name api.acme.example;\nssl_crl \"/etc/pki/public/x\";\n"
+        "# ours\nserver_name api.acme.example;\nssl_crl \"/etc/nginx/pki/public/x\";\n"
     );
     // It is for one host. What to do is said where there are several.
     for arguments in [

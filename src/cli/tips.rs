@@ -55,7 +55,7 @@ pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     }
     if why.is::<InvalidPlatform>() {
         let platform = Platform::of_product(value)?;
-        return Some(format!("for that it is '{platform}'"));
+        return Some(format!("that is '{platform}'"));
     }
     match why.downcast_ref() {
         Some(InvalidNamed::Serial(why)) => return whole(why, value, arguments),
