@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::{
-    Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
+    Finished, Home, ISSUING_PASSPHRASE, PKI, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
 };
 
 /// What is there: the digest of every file of the home and of everything beside it, and every directory and link.
@@ -333,10 +333,11 @@ fn serial_numbers() {
         assert!(told.stderr.contains(hint), "{told}");
     }
     // In small letters it might be a name, and is nobody's.
-    let told = finish(
-        &mut home.pki(&["revoke", "0x0a1b2c3d4e5f60718293a4b5c6d7e8f9"]),
-        b"",
-    );
+    let mut command = std::process::Command::new(PKI);
+    command
+        .args(["revoke", "0x0a1b2c3d4e5f60718293a4b5c6d7e8f9", "--no-input"])
+        .env("PKI_HOME", home.home());
+    let told = finish(&mut command, b"").exits(1);
     let hint =
         "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9: `pki revoke 0A1B2C3D4E5F60718293A4B5C6D7E8F9`\n";
     assert!(told.stderr.contains(hint), "{told}");

@@ -187,7 +187,7 @@ fn tell_supposed(supposed: &[&str], context: &Context) {
         return;
     }
     context.ui.warn(format!(
-        "no [[publish]] in pki.toml names a directory for what it reads: it says {}, where nothing may be",
+        "no [[publish]] in pki.toml names a directory for what it reads: it says {}, where perhaps nothing is",
         supposed.join(" and ")
     ));
     context.ui.hint(
