@@ -85,9 +85,12 @@ fn while_away(home: &Home, place: &str, done: impl FnOnce()) {
 
 /// Has a copy of a home publish beside itself, and not where the other one does.
 fn own_places(copy: &Home, home: &Home) {
-    let text = read(copy, "home/pki.toml");
     let [theirs, own] = [home, copy].map(|home| home.path("").display().to_string());
-    std::fs::write(copy.home().join("pki.toml"), text.replace(&theirs, &own)).unwrap();
+    for file in ["home/pki.toml", "home/doubts.json"] {
+        if let Ok(text) = std::fs::read_to_string(copy.path(file)) {
+            std::fs::write(copy.path(file), text.replace(&theirs, &own)).unwrap();
+        }
+    }
 }
 
 fn read(home: &Home, file: &str) -> String {
@@ -280,10 +283,136 @@ fn an_offboarding_that_was_lost_is_told_until_it_is_done_again_or_given_up() {
             assert!(said.stderr.contains("pki offboard alice"), "{said}");
             assert_eq!(found(&home, "offboarding-lost").len(), 1);
         }
+        for address in ["alice", "alice/tablet"] {
+            let said = refused(&home, &bundle(["issue", address], "again"));
+            assert!(said.stderr.contains("pki offboard alice"), "{said}");
+        }
         home.run(settle);
         home.run(&["publish", "-q"]);
         assert!(found(&home, "offboarding-lost").is_empty(), "{settle:?}");
     }
+}
+
+/// Whatever is gone or damaged of what the newer home has published: it is known from the rest, or told.
+#[test]
+fn nothing_that_is_gone_of_a_place_goes_unnoticed() {
+    let remove = |home: &Home, files: &[&str]| {
+        for file in files {
+            std::fs::remove_file(home.path("web").join(file)).unwrap();
+        }
+    };
+    let overwrite = |home: &Home, text: &str| {
+        for half in ["public", "server"] {
+            std::fs::remove_dir_all(home.path("web").join(half)).unwrap();
+            std::fs::create_dir(home.path("web").join(half)).unwrap();
+            std::fs::write(home.path("web").join(half).join("manifest.jws"), text).unwrap();
+        }
+    };
+    type Damage<'a> = &'a dyn Fn(&Home);
+    let cases: [(&str, Damage<'_>); 8] = [
+        ("devices", &|home| remove(home, &["server/devices.json"])),
+        ("maps and CRL", &|home| {
+            remove(home, &["server/revoked.map", "public/crl/issuing.crl"])
+        }),
+        ("all lists", &|home| {
+            remove(
+                home,
+                &["server/revoked.map", "server/devices.json", "server/allowed.map"],
+            );
+        }),
+        ("manifest", &|home| {
+            remove(home, &["server/manifest.json", "server/manifest.jws"])
+        }),
+        ("damaged devices", &|home| {
+            std::fs::write(home.path("web/server/devices.json"), "{").unwrap()
+        }),
+        ("made-up manifests", &|home| overwrite(home, "x")),
+        ("empty manifests", &|home| overwrite(home, "")),
+        ("older servers' half", &|home| {
+            std::fs::remove_dir_all(home.path("web/server")).unwrap();
+            copied(&home.path("older"), &home.path("web/server"));
+        }),
+    ];
+    for (name, damage) in cases {
+        let Some((home, bob)) = restored(|home| {
+            copied(&home.path("web/server"), &home.path("older"));
+            let bob = issue(home, "bob");
+            home.run(&["revoke", "alice", "--yes", "-q"]);
+            bob
+        }) else {
+            return;
+        };
+        let alice = home.serial_of("alice/phone");
+        damage(&home);
+        home.run(&["publish", "-q"]);
+        let told = found(&home, "place-emptied").len() + found(&home, "unsigned-list").len();
+        let knows_bob = finish(&mut home.pki(&["show", &bob]), b"").code == Some(0);
+        let knows_alice = read(&home, "web/server/revoked.map").contains(&alice);
+        assert!(
+            told > 0 || knows_bob && knows_alice,
+            "{name}: {knows_bob} {knows_alice}"
+        );
+        // Whom a list names is named, or known.
+        let lists = format!("{:?}", found(&home, "unsigned-list"));
+        let is_listed = ["devices", "manifest", "damaged devices"].contains(&name);
+        assert!(!is_listed || knows_bob || lists.contains(&bob), "{name}: {lists}");
+        // It is told until somebody has said what it means, and then as well.
+        let said = home.run(&["publish", "--confirm", "LEDGER"]);
+        assert_eq!(
+            said.stderr.contains("none of this is in doubt any more"),
+            told > 0,
+            "{name}: {said}"
+        );
+        assert!(found(&home, "place-emptied").is_empty() && found(&home, "unsigned-list").is_empty());
+    }
+}
+
+/// What the home has published since it was restored, or before its backup, says nothing of what was lost.
+#[test]
+fn what_a_home_has_written_itself_settles_no_doubt() {
+    let Some((home, _)) = restored(|home| issue(home, "bob")) else {
+        return;
+    };
+    std::fs::remove_dir_all(home.path("web")).unwrap();
+    home.run(&["publish", "-q"]);
+    for source in ["home/server", "web/server", "web", "home/public/crl/issuing.crl"] {
+        for verb in [
+            &["publish", "--reconcile", source, "-q"][..],
+            &["revoke", "alice", "--yes", "-q"],
+        ] {
+            home.run(verb);
+            assert_eq!(found(&home, "place-emptied").len(), 2, "{source}");
+        }
+    }
+}
+
+/// A second place that has the last publication of this ledger shows that there was none after it.
+#[test]
+fn a_place_that_lost_its_publication_means_nothing_where_another_has_the_last_one() {
+    let Some(home) = published() else { return };
+    home.configure_table(&table(&home, "second"));
+    home.run(&["publish", "-q"]);
+    std::fs::remove_dir_all(home.path("second")).unwrap();
+    let said = home.run(&["publish", "-q"]);
+    assert!(!said.stderr.contains("--confirm LEDGER"), "{said}");
+    assert!(home.path("second/server/revoked.map").exists());
+    assert!(found(&home, "place-emptied").is_empty());
+}
+
+/// Why somebody was locked out is in the CRL alone: whoever is looked up by name first does not hide it.
+#[test]
+fn an_offboarding_that_was_lost_is_told_after_another_one_was_revoked_first() {
+    let Some((home, _)) = restored(|home| {
+        home.run(&["offboard", "alice", "--confirm", "alice", "-q"]);
+        issue(home, "carol")
+    }) else {
+        return;
+    };
+    let said = home.run(&["revoke", "carol", "--yes", "-q"]);
+    assert!(said.stderr.contains("pki offboard alice"), "{said}");
+    assert_eq!(found(&home, "offboarding-lost").len(), 1);
+    home.run(&["offboard", "alice", "--confirm", "alice", "--no-publish", "-q"]);
+    assert!(found(&home, "offboarding-lost").is_empty());
 }
 
 /// As servers that fetch: they refuse what knows less, and what they have in place brings the home up to date.
@@ -316,7 +445,7 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
     for employee in ["eve", "eva"] {
         let said = at(&bundle(["issue", employee], employee)).ok();
         assert!(
-            said.stderr.contains("web/public had lost its publication"),
+            said.stderr.contains("web/public had no publication left"),
             "{said}"
         );
         assert!(said.stderr.contains("pki publish --reconcile"), "{said}");
@@ -363,7 +492,9 @@ fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
             knows_late,
             "{source}: {said}"
         );
-        assert!(found(&again, "place-emptied").is_empty(), "{source}");
+        // Only what names the devices says what the places had.
+        let in_doubt = found(&again, "place-emptied").len();
+        assert_eq!(in_doubt, if knows_late { 0 } else { 2 }, "{source}");
         // What was handed in is read and not written.
         assert_eq!(content(&again.path("fetched")), before);
         for half in ["public", "server"] {

@@ -346,33 +346,13 @@ impl Context {
                 counted(published.adopted, "revocation")
             ));
         }
-        for employee in published.doubts.leavers() {
-            self.ui.warn(format!(
-                "{employee} was locked out for having left, and is not offboarded in this ledger (restored from an older backup?): certificates can be issued to {employee}"
-            ));
-            self.ui.hint(format!(
-                "`pki offboard {employee}`; or `pki publish --confirm LEDGER`, if that is meant"
-            ));
-        }
         let recovered: Vec<String> = published
             .recovered
             .iter()
             .map(|told| format!("{} of {}", told.serial, told.address))
             .collect();
         self.tell_recovered(&recovered);
-        let emptied = published.doubts.emptied();
-        for place in &emptied {
-            self.ui.warn(format!(
-                "{place} had lost its publication, or had a later one, and has what the ledger knows now: less than was published, if this home was \
-                 restored from a backup"
-            ));
-        }
-        if !emptied.is_empty() {
-            self.ui.hint(
-                "if it was, run `pki publish --reconcile DIR`, with the half `server` that a server has fetched; if it was not, `pki publish --confirm LEDGER`",
-            );
-        }
-        self.tell_unsigned(&published.doubts);
+        self.tell_doubts(&published.doubts, published.is_confirmed);
         if let Some(number) = published.pins {
             self.ui.detail(format!("pin sets {number} signed"));
         }
@@ -442,20 +422,52 @@ impl Context {
         Ok(())
     }
 
-    fn tell_unsigned(&self, doubts: &Doubts) {
+    /// What is in doubt is told also where the operator has just said that it means nothing: perhaps nobody has seen it before.
+    fn tell_doubts(&self, doubts: &Doubts, is_confirmed: bool) {
+        let hint = |text: &str| {
+            if !is_confirmed {
+                self.ui.hint(text);
+            }
+        };
+        let emptied = doubts.emptied();
+        for place in &emptied {
+            self.ui.warn(format!(
+                "{place} had no publication left, or a later one that does not tell all, and has what the ledger knows now: less than was \
+                 published, if this home was restored from a backup"
+            ));
+        }
+        if !emptied.is_empty() {
+            hint(
+                "if it was, run `pki publish --reconcile DIR`, with the half `server` that a server had fetched before; if it was not, `pki publish --confirm LEDGER`",
+            );
+        }
         let claims = doubts.unsigned();
-        if claims.len() == 0 {
-            return;
+        let more = claims.len().saturating_sub(SHOWN);
+        if claims.len() > 0 {
+            self.ui.warn(
+                "lists that nobody has signed said what the ledger does not (the publication of a newer home that was cut off?):",
+            );
+            claims.take(SHOWN).for_each(|claim| self.ui.more(claim));
+            if more > 0 {
+                self.ui
+                    .more(format!("and {more} more, in doubts.json of the home"));
+            }
+            hint(
+                "if this home was restored from a backup, lock out what was lost by `pki revoke SERIAL --confirm SERIAL`; if it was not, `pki publish --confirm LEDGER`",
+            );
         }
-        self.ui.warn(
-            "lists that nobody has signed said what the ledger does not (the publication of a newer home that was cut off?):",
-        );
-        for claim in claims.take(SHOWN) {
-            self.ui.more(claim);
+        for employee in doubts.leavers() {
+            self.ui.warn(format!(
+                "{employee} was locked out for having left, and is not offboarded in this ledger (restored from an older backup?)"
+            ));
+            hint(&format!(
+                "`pki offboard {employee}`; or `pki publish --confirm LEDGER`, if that is meant"
+            ));
         }
-        self.ui.hint(
-            "if this home was restored from a backup, lock out what was lost by `pki revoke SERIAL`; if it was not, `pki publish --confirm LEDGER`",
-        );
+        if is_confirmed && !doubts.is_empty() {
+            self.ui
+                .say("by --confirm LEDGER, none of this is in doubt any more");
+        }
     }
 
     fn tell_recovered(&self, recovered: &[String]) {

@@ -185,6 +185,9 @@ impl From<OperateError> for Failure {
             E::Offboarded { employee, .. } => {
                 refused("offboarded").hint(format!("if {employee} is back, repeat with --reissue"))
             }
+            E::Leaver(employee) => refused("offboarded").hint(format!(
+                "if she is gone, run `pki offboard {employee}`; if {employee} is back, repeat with --reissue"
+            )),
             E::Reserved(_) => refused("reserved").hint("choose another name"),
             E::LockedOut { .. } => refused("revoked").hint("to let the device in again, repeat with --reissue"),
             E::NoDevice(address) => refused("unknown").hint(format!(

@@ -60,6 +60,8 @@ struct Report {
     revoked: Option<u64>,
     adopted: usize,
     recovered: Vec<Serial>,
+    /// Places, lines of lists, employees: what the ledger may not know.
+    in_doubt: Vec<String>,
     failed: Vec<String>,
 }
 
@@ -156,6 +158,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         revoked: published.crl.as_ref().map(|crl| crl.entries),
         adopted: published.adopted,
         recovered: published.recovered.iter().map(|told| told.serial).collect(),
+        in_doubt: published.doubts.names(),
         failed: published
             .failed
             .iter()

@@ -22,16 +22,16 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "look at pki.toml, and at which home publishes there: let one of them alone do so",
         )
     }));
-    let doubts = Doubts::by(&session.desk.home);
+    let doubts = Doubts::standing(session).unwrap_or_else(|_| Doubts::by(&session.desk.home));
     findings.extend(doubts.emptied().into_iter().map(|place| {
         Finding::new(
             "place-emptied",
             Severity::Warning,
             format!(
-                "{place} had lost its publication, or had one later than the ledger, when it was written last: if this home was restored from a \
+                "{place} had no publication left, or a later one that does not tell all, when it was written last: if this home was restored from a \
                  backup, it knows less than was published"
             ),
-            "pki publish --reconcile DIR with what a server has fetched; if the home is no older one, pki publish --confirm LEDGER",
+            "pki publish --reconcile DIR with what a server had fetched before; if the home is no older one, pki publish --confirm LEDGER",
         )
     }));
     findings.extend(unsigned(&doubts));
@@ -102,7 +102,7 @@ fn unsigned(doubts: &Doubts) -> Option<Finding> {
                 "lists that nobody has signed were found, and say what the ledger does not: {}{more}",
                 shown.join("; ")
             ),
-            "what was lost: pki revoke SERIAL; if the home is no older one, pki publish --confirm LEDGER",
+            "what was lost: pki revoke SERIAL --confirm SERIAL; if the home is no older one, pki publish --confirm LEDGER",
         )
     })
 }

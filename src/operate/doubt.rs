@@ -22,10 +22,12 @@ use crate::store::LastPublication;
 
 /// The file in the home. Where nothing is in doubt there is none.
 const FILE: &str = "doubts.json";
+/// Its version.
+const VERSION: u32 = 1;
 /// The longest that is read.
 const LONGEST: u64 = 16 << 20;
 /// How many claims are noted: whoever may write to a place may make up as many as they like.
-const MOST_CLAIMS: usize = 100;
+const MOST_CLAIMS: usize = 10_000;
 
 /// What is in doubt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,10 @@ pub struct Doubts {
     /// Whose certificates were taken in as revoked for having left: whether they are offboarded no CRL says.
     #[serde(default)]
     leavers: BTreeSet<Employee>,
+    /// The numbers of the servers' halves that this home has written since places are in doubt, and of the last one before. What has one
+    /// of these numbers tells nothing new.
+    #[serde(default)]
+    own: BTreeSet<u64>,
 }
 
 /// A line of a list that nobody has signed.
@@ -65,11 +71,26 @@ impl Doubts {
     /// What is in doubt in this home. Where the file cannot be read, every place is: better asked once more than never.
     pub fn by(home: &Home) -> Self {
         let path = home.path().join(FILE);
-        match disk::read(&path, LONGEST) {
-            Ok(octets) => serde_json::from_slice(&octets).unwrap_or_else(|_| Self::all(home)),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Self::default(),
-            Err(_) => Self::all(home),
+        let mut doubts = match disk::read(&path, LONGEST) {
+            Ok(octets) => serde_json::from_slice(&octets).ok(),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Self::default(),
+            Err(_) => None,
         }
+        .filter(|doubts: &Self| doubts.version == VERSION)
+        .unwrap_or_else(|| Self::all(home));
+        let named = Self::all(home).emptied;
+        doubts.emptied.retain(|place| named.contains(place));
+        doubts
+    }
+
+    /// What is in doubt yet, by what the ledger has learnt since.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn standing(session: &Session<'_>) -> Result<Self, OperateError> {
+        let mut doubts = Self::by(&session.desk.home);
+        doubts.settle(session)?;
+        Ok(doubts)
     }
 
     fn all(home: &Home) -> Self {
@@ -95,44 +116,77 @@ impl Doubts {
         self.leavers.iter()
     }
 
-    /// Notes the places among these that may have known more, before they are written. What was handed in, if anything, says what they had.
-    pub(super) fn places(
+    /// All of it in words: places, what unsigned lists say, employees.
+    pub fn names(&self) -> Vec<String> {
+        let places = self.emptied().into_iter().map(|place| place.to_string());
+        let claims = self.unsigned.iter().map(ToString::to_string);
+        let leavers = self.leavers.iter().map(ToString::to_string);
+        places.chain(claims).chain(leavers).collect()
+    }
+
+    /// Notes the places that may have known more, before they are written; and who has left by what is taken in. A servers' half that was
+    /// handed in, and that is later than all that this home has written, says what they had.
+    pub(super) fn note(
         &mut self,
-        targets: &[&Place],
-        all: &[Place],
-        numbers: &LastPublication,
-        is_reconciled: bool,
+        places: &[Place],
+        is_meant: impl Fn(&Place) -> bool,
+        last: &LastPublication,
     ) {
-        if is_reconciled {
+        if self.emptied.is_empty() {
+            self.own.insert(last.server);
+        }
+        let known = self.own.first().copied().unwrap_or_default();
+        let is_new = |number: u64| number > known && !self.own.contains(&number);
+        let of_servers = places
+            .iter()
+            .filter(|place| place.role == Role::Source && place.to.area == Area::Server);
+        if of_servers.filter_map(number).any(is_new) {
             self.emptied.clear();
         } else {
-            self.emptied.extend(emptied(targets, &numbers.targets));
-            self.emptied.extend(later(all, numbers));
+            self.emptied.extend(emptied(places, &is_meant, last));
+            self.emptied.extend(later(places, last));
+        }
+        if self.emptied.is_empty() {
+            self.own.clear();
         }
     }
 
-    /// Notes what lists in these places say that nobody has signed, and who has left by what was taken in. What the ledger knows by now
-    /// is in doubt no more.
+    /// Notes whose certificates are taken in as revoked for having left.
+    pub(super) fn left(&mut self, leavers: BTreeSet<Employee>) {
+        self.leavers.extend(leavers);
+    }
+
+    /// Notes what lists in these places say that nobody has signed. What the ledger knows by now is in doubt no more.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub(super) fn claims(
+    pub(super) fn claims<'p>(
         &mut self,
         session: &Session<'_>,
-        targets: &[&Place],
-        leavers: BTreeSet<Employee>,
+        targets: impl Iterator<Item = &'p Place>,
     ) -> Result<(), OperateError> {
+        for place in targets.filter(|place| place.to.area == Area::Server) {
+            // Of one that is in doubt all is noted.
+            let all = self.emptied.contains(&place.to.path);
+            // A place that cannot be read is told when it cannot be written.
+            for says in place.to.claims(all).unwrap_or_default() {
+                if self.unsigned.len() < MOST_CLAIMS && !is_known(session, &says)? {
+                    let place = place.to.path.clone();
+                    self.unsigned.insert(Unsigned { place, says });
+                }
+            }
+        }
+        self.settle(session)
+    }
+
+    /// Strikes out what the ledger knows by now.
+    fn settle(&mut self, session: &Session<'_>) -> Result<(), OperateError> {
         for claim in std::mem::take(&mut self.unsigned) {
             if !is_known(session, &claim.says)? {
                 self.unsigned.insert(claim);
             }
         }
-        for claim in unsigned(session, targets)? {
-            if self.unsigned.len() < MOST_CLAIMS {
-                self.unsigned.insert(claim);
-            }
-        }
-        for leaver in std::mem::take(&mut self.leavers).into_iter().chain(leavers) {
+        for leaver in std::mem::take(&mut self.leavers) {
             if session.store.offboarded(&leaver)?.is_none() {
                 self.leavers.insert(leaver);
             }
@@ -140,79 +194,84 @@ impl Doubts {
         Ok(())
     }
 
-    /// The operator has said that the ledger is the newest: nothing is in doubt.
-    ///
-    /// # Errors
-    /// Where the file cannot be removed.
-    pub(super) fn clear(&mut self, home: &Home) -> Result<(), DiskError> {
-        *self = Self::default();
-        self.save(home)
+    /// Notes the number of a servers' half that this home has written.
+    pub(super) fn wrote(&mut self, number: u64) {
+        if !self.emptied.is_empty() {
+            self.own.insert(number);
+        }
     }
 
-    /// Puts it down, where it is another than what stands.
+    /// Whether nothing is in doubt.
+    pub fn is_empty(&self) -> bool {
+        self.emptied.is_empty() && self.unsigned.is_empty() && self.leavers.is_empty()
+    }
+
+    /// Puts it down.
     ///
     /// # Errors
     /// Where the file cannot be written.
     pub(super) fn save(&mut self, home: &Home) -> Result<(), DiskError> {
         let path = home.path().join(FILE);
         disk::sweep(&path);
-        self.version = 1;
-        if self.emptied.is_empty() && self.unsigned.is_empty() && self.leavers.is_empty() {
+        if self.is_empty() {
             return disk::remove_if_there(&path);
         }
+        self.version = VERSION;
         let text = serde_json::to_vec(self).expect("paths of pki.toml are text");
-        if disk::read(&path, LONGEST).is_ok_and(|there| there == text) {
-            return Ok(());
-        }
         disk::replace(&path, disk::PRIVATE_FILE, &text)
     }
 }
 
-/// The places among those that were published to where no manifest of ours is left.
-fn emptied(targets: &[&Place], published: &[String]) -> Vec<PathBuf> {
-    let was_published = |place: &&&Place| published.contains(&place.to.path.display().to_string());
-    let empty = targets
-        .iter()
-        .filter(was_published)
-        .filter(|place| place.to.is_bare());
-    empty.map(|place| place.to.path.clone()).collect()
+/// The number of the manifest of ours that is there.
+fn number(place: &Place) -> Option<u64> {
+    place.to.manifest().ok().flatten().map(|manifest| manifest.number)
 }
 
-/// The public halves that are later than all that this home knows, where no servers' half names the certificates that were issued since:
-/// nobody can tell whether there are any.
-fn later(places: &[Place], numbers: &LastPublication) -> Vec<PathBuf> {
-    let number = |place: &Place| place.to.manifest().ok().flatten().map(|manifest| manifest.number);
+/// The places among those that were published to where no manifest of ours is left. Where another servers' half is the last that this
+/// ledger knows, there was none after it.
+fn emptied(places: &[Place], is_meant: &impl Fn(&Place) -> bool, last: &LastPublication) -> Vec<PathBuf> {
+    let was_published = |place: &&Place| last.targets.contains(&place.to.path.display().to_string());
+    let targets = || places.iter().filter(|place| place.role == Role::Target);
+    let empty = targets().filter(|place| is_meant(place)).filter(was_published);
+    let empty: Vec<_> = empty.filter(|place| place.to.is_bare()).collect();
+    let is_last = |place: &Place| {
+        let sha256 = place.to.manifest_sha256().ok().flatten();
+        sha256.is_some() && sha256 == last.server_manifest
+    };
+    if !empty.is_empty() && targets().any(|place| place.to.area == Area::Server && is_last(place)) {
+        return Vec::new();
+    }
+    empty.into_iter().map(|place| place.to.path.clone()).collect()
+}
+
+/// The places that are later than all that this home knows and do not tell it all: files are damaged or gone; or it is a public half, and
+/// no servers' half that is whole names the certificates that were issued since.
+fn later(places: &[Place], last: &LastPublication) -> Vec<PathBuf> {
     let of = |role: Role, area: Area| {
         places
             .iter()
             .filter(move |place| place.role == role && place.to.area == area)
     };
-    if of(Role::Target, Area::Server).any(|place| number(place).is_some()) {
-        return Vec::new();
-    }
-    // A publication that a kill has cut off is in the home's own half, too.
-    let own = of(Role::Staging, Area::Public).filter_map(number).max();
-    let known = own.max(Some(numbers.public));
-    of(Role::Target, Area::Public)
-        .filter(|place| number(place) > known)
+    let known = |area: Area| {
+        let last = match area {
+            Area::Public => last.public,
+            Area::Server => last.server,
+        };
+        // A publication that a kill has cut off is in the home's own half, too.
+        of(Role::Staging, area).filter_map(number).max().max(Some(last))
+    };
+    let is_later = |place: &&Place| number(place) > known(place.to.area);
+    // A place that cannot be read is told when it cannot be written.
+    let is_torn = |place: &Place| matches!(place.to.torn(), Ok(Some(_)));
+    let told = of(Role::Target, Area::Server)
+        .filter(is_later)
+        .any(|place| !is_torn(place));
+    let targets = places.iter().filter(|place| place.role == Role::Target);
+    targets
+        .filter(is_later)
+        .filter(|place| is_torn(place) || place.to.area == Area::Public && !told)
         .map(|place| place.to.path.clone())
         .collect()
-}
-
-/// What lists say that no manifest is for, and the ledger does not: the publication of a newer home that was cut off between its lists and
-/// their manifest, or somebody's who may write there.
-fn unsigned(session: &Session<'_>, targets: &[&Place]) -> Result<Vec<Unsigned>, OperateError> {
-    let mut unknown = Vec::new();
-    for place in targets.iter().filter(|place| place.to.area == Area::Server) {
-        // A place that cannot be read is told when it cannot be written.
-        for says in place.to.claims().unwrap_or_default() {
-            if unknown.len() < MOST_CLAIMS && !is_known(session, &says)? {
-                let place = place.to.path.clone();
-                unknown.push(Unsigned { place, says });
-            }
-        }
-    }
-    Ok(unknown)
 }
 
 /// Whether the ledger says the same, or better: a certificate that it has revoked is accepted no more.

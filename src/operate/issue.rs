@@ -1,6 +1,7 @@
 //! What will be done about a request for a certificate: decided by the ledger, the profile and the time, before anything is done.
 
 use super::OperateError;
+use super::doubt::Doubts;
 use super::whose_key::{KeyOf, demand_free_key};
 use crate::home::Home;
 use crate::key::PublicKey;
@@ -128,6 +129,7 @@ pub fn plan(
     let history = store.device(address)?;
     let with = |status: Status| history.iter().filter(move |record| record.status(now) == status);
     let reinstates = reinstates(store, address, intent)?;
+    demand_no_leaver(home, &address.employee, intent)?;
     match intent {
         Intent::Single(_) | Intent::List(_) => {
             // One that was recovered from a list cannot be renewed: what a device shall have in its place is issued.
@@ -184,6 +186,19 @@ pub fn plan(
             Intent::Renewal(Old::Kept) | Intent::Single(_) | Intent::List(_) => Vec::new(),
         },
     })
+}
+
+/// An employee of whom a CRL says that she left, and the ledger not that she is offboarded: nothing is issued to her unless she comes back.
+fn demand_no_leaver(home: &Home, employee: &Employee, intent: Intent) -> Result<(), OperateError> {
+    match intent {
+        Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(()),
+        Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
+            if Doubts::by(home).leavers().any(|leaver| leaver == employee) {
+                return Err(OperateError::Leaver(employee.clone()));
+            }
+            Ok(())
+        }
+    }
 }
 
 /// The employee, where she was offboarded and shall come back.

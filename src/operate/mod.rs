@@ -151,6 +151,11 @@ pub enum OperateError {
         /// Since when.
         since: Time,
     },
+    /// A CRL that was taken in says that she left.
+    #[error(
+        "{0} was locked out for having left, and is not offboarded in this ledger, which is from an older backup"
+    )]
+    Leaver(Employee),
     /// The name is kept for canaries.
     #[error("{0} is no device's name: `pki check` issues certificates to itself under it")]
     Reserved(Address),

@@ -45,6 +45,8 @@ pub struct Published {
     pub recovered: Vec<Told>,
     /// What places had that the ledger may not know. Told until the operator says what it means.
     pub doubts: Doubts,
+    /// Whether the operator has said by now that it means nothing.
+    pub is_confirmed: bool,
     /// What is still to follow, from before, too.
     pub(super) owed: Owed,
     /// The places beside the home that were written.
@@ -129,7 +131,6 @@ pub fn refresh_within(
     let (mut places, mut failed) = own_places(home)?;
     let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
     let numbers = session.store.last_publication()?;
-    let is_reconciled = !sources.is_empty();
     places.extend(sources.places);
     let mut published = published_crls(home, &places)?;
     published.extend(sources.crls);
@@ -141,16 +142,22 @@ pub fn refresh_within(
     if issuing.is_none() && !facts.is_empty() {
         return Ok(Refresh::NeedsKey);
     }
+    let before = Doubts::by(home);
+    let mut doubts = before.clone();
+    doubts.note(&places, |place| is_meant(&place.to.path), &numbers);
+    doubts.left(leavers);
+    // Before anything is recorded or written that would show no more what was there.
+    if doubts != before && !is_current {
+        doubts.save(home)?;
+    }
     session.commit(facts)?;
-    let mut doubts = Doubts::by(&session.desk.home);
+    let noted = doubts.clone();
+    let targets = places.iter().filter(|place| place.role == Role::Target);
+    doubts.claims(session, targets.filter(|place| is_meant(&place.to.path)))?;
     if is_current {
-        doubts.clear(&session.desk.home)?;
-    } else {
-        let targets = places.iter().filter(|place| place.role == Role::Target);
-        let targets: Vec<&Place> = targets.filter(|place| is_meant(&place.to.path)).collect();
-        doubts.places(&targets, &places, &numbers, is_reconciled);
-        doubts.claims(session, &targets, leavers)?;
-        doubts.save(&session.desk.home)?;
+        Doubts::default().save(home)?;
+    } else if doubts != noted {
+        doubts.save(home)?;
     }
     let seen = look(session, &places, &failed, published)?;
     failed.retain(|(Shown(directory), _)| is_meant(directory));
@@ -158,6 +165,7 @@ pub fn refresh_within(
         adopted,
         recovered,
         doubts,
+        is_confirmed: is_current,
         failed,
         pins_ahead: seen.standing_pins.are_ahead(session)?,
         ..Published::default()
@@ -235,6 +243,11 @@ pub fn refresh_within(
     }
     let numbers = rounds.numbers;
     if !done.written.is_empty() {
+        let noted = done.doubts.clone();
+        done.doubts.wrote(numbers.server);
+        if done.doubts != noted && !is_current {
+            done.doubts.save(&session.desk.home)?;
+        }
         let targets = places
             .iter()
             .filter(|place| place.role == Role::Target && is_meant(&place.to.path))

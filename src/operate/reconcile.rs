@@ -165,8 +165,12 @@ pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
     let (mut places, _) = destinations(&session.desk.home)?;
     places.retain(|place| place.to.spot().is_some());
     let mut unknown = Unknown::find(session, &[], &places)?;
+    // Of the others a CRL says why, which a list does not: they come with the publication, which reads it.
+    let named: HashSet<Serial> = unknown.certificates.iter().map(|told| told.serial).collect();
+    let is_named = |fact: &Fact| revoked(fact).is_some_and(|serial| named.contains(&serial));
+    unknown.revocations.retain(is_named);
     let accepted = unknown.accepted();
-    let facts = std::mem::take(&mut unknown).facts(session)?;
+    let facts = unknown.facts(session)?;
     session.commit(facts)?;
     Ok(accepted)
 }

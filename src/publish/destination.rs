@@ -205,12 +205,19 @@ impl Destination {
         }
     }
 
-    /// Whether no manifest is there at all, not even one that is none of ours.
+    /// Whether no manifest of ours is there. One that is not signed says nothing.
     pub fn is_bare(&self) -> bool {
-        match &self.place {
-            Place::Folder(folder) => matches!(folder.has_any(Manifest::JWS), Ok(false)),
-            Place::Bucket(bucket) => matches!(bucket.read(Manifest::JWS, LONGEST_MANIFEST), Ok(None)),
-        }
+        matches!(self.manifest(), Ok(None))
+    }
+
+    /// The SHA-256 of the manifest that is there, where it is ours.
+    ///
+    /// # Errors
+    /// Where there is one and the system does not let it be read.
+    pub fn manifest_sha256(&self) -> Result<Option<[u8; 32]>, TargetError> {
+        let jws = self.read(Manifest::JWS, LONGEST_MANIFEST)?;
+        let text = jws.and_then(|jws| self.said(&jws));
+        Ok(text.map(|text| Sha256::digest(text).into()))
     }
 
     /// The manifest in its signed form, where it is ours.
@@ -286,11 +293,12 @@ impl Destination {
     }
 
     /// What the lists say that are there and that no signed manifest is for: a publication that was cut off has left them, or somebody else.
+    /// With `listed`, also what those say that one is for: `allowed.map` has less than `devices.json`, and stands for it where that is gone.
     ///
     /// # Errors
     /// Where they cannot be read.
-    pub fn claims(&self) -> Result<Vec<Claim>, TargetError> {
-        let manifest = self.manifest()?;
+    pub fn claims(&self, listed: bool) -> Result<Vec<Claim>, TargetError> {
+        let manifest = self.manifest()?.filter(|_| !listed);
         let unlisted = |path| self.unlisted(manifest.as_ref(), path);
         let (accepted, revoked) = (unlisted(ALLOWED)?, unlisted(REVOKED)?);
         let (accepted, revoked) = (

@@ -106,16 +106,6 @@ impl Folder {
         Ok(group && metadata.mode() & 0o7777 == self.area.modes().1)
     }
 
-    /// Whether something has this name in it.
-    ///
-    /// # Errors
-    /// Where the directory cannot be opened.
-    pub fn has_any(&self, name: &str) -> Result<bool, TargetError> {
-        let ground = self.ground()?;
-        let there = ground.directory().and_then(|directory| directory.kind(name));
-        Ok(there.is_some())
-    }
-
     /// Whether the file at this path has so many octets and this SHA-256.
     ///
     /// # Errors

@@ -26,9 +26,14 @@ fn read(home: &Home, file: &str) -> String {
 
 /// What `doctor` says of lists that nobody has signed.
 fn unsigned(home: &Home) -> Vec<String> {
+    findings(home, "unsigned-list")
+}
+
+/// The messages of what `doctor` finds with this code.
+fn findings(home: &Home, code: &str) -> Vec<String> {
     let said = finish(&mut home.pki(&["doctor", "--json"]), b"").json();
     let findings = said["findings"].as_array().unwrap().iter();
-    let of = findings.filter(|finding| finding["code"] == "unsigned-list");
+    let of = findings.filter(|finding| finding["code"] == code);
     of.map(|finding| finding["message"].as_str().unwrap().to_owned())
         .collect()
 }
@@ -164,7 +169,40 @@ fn what_somebody_has_made_up_is_told_in_short_and_believed_by_nobody() {
     let said = home.run(&["publish", "-q"]);
     assert!(said.stderr.lines().count() < 40, "{said}");
     let [finding] = unsigned(&home).try_into().unwrap();
-    assert!(finding.contains("; and 97 more"), "{finding}");
+    assert!(finding.contains("; and 4996 more"), "{finding}");
     assert_eq!(known(&home, "valid"), [""; 0]);
     assert_eq!(read(&home, "web/server/allowed.map"), "");
+}
+
+/// What was found is noted before it is recorded: afterwards nothing would show it any more.
+#[test]
+fn an_offboarding_that_was_lost_is_told_after_a_kill_of_the_first_publication() {
+    if !need(&["strace", "openssl"]) {
+        return;
+    }
+    let before = cheap();
+    before.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
+    let mut steps = 0;
+    for call in ["fdatasync", "rename", "renameat"] {
+        for n in 1.. {
+            let home = publishing(copy_of(&before));
+            let backup = copy_of(&home);
+            home.run(&["offboard", "alice", "--confirm", "alice", "-q"]);
+            restore(&home, &backup);
+            let command = home.pki(&["publish", "-q"]);
+            let ended = under_strace(&command, call, &format!("{call}:signal=SIGKILL:when={n}"));
+            if ended.code.is_some() {
+                ended.ok();
+                break;
+            }
+            home.run(&["publish", "-q"]);
+            assert_eq!(
+                findings(&home, "offboarding-lost").len(),
+                1,
+                "killed at {call} {n}"
+            );
+            steps += 1;
+        }
+    }
+    assert!(steps > 5, "{steps}");
 }
