@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use support::{
-    Finished, Home, ISSUING_PASSPHRASE, PKI, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
+    Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
 };
 
 /// What is there: the digest of every file of the home and of everything beside it, and every directory and link.
@@ -333,7 +333,7 @@ fn serial_numbers() {
         assert!(told.stderr.contains(hint), "{told}");
     }
     // In small letters it might be a name, and is nobody's.
-    let mut command = std::process::Command::new(PKI);
+    let mut command = std::process::Command::new(support::PKI);
     command
         .args(["revoke", "0x0a1b2c3d4e5f60718293a4b5c6d7e8f9", "--no-input"])
         .env("PKI_HOME", home.home());

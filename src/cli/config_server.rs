@@ -180,8 +180,8 @@ pub fn configuration(
     Ok((hosts, text))
 }
 
-/// Warns of the directories that the configuration names and nothing is known to write to: a server would not start with them, or
-/// not see who is locked out.
+/// Warns of the directories that the configuration names and nothing is known to write to: a server would not
+/// start with them, or not see who is locked out.
 fn tell_supposed(supposed: &[&str], context: &Context) {
     if supposed.is_empty() {
         return;
