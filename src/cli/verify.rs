@@ -63,7 +63,7 @@ impl Verification {
         )
     }
 
-    /// What to do about a failure: first what is to be done about its kind, and never the failing command alone.
+    /// What to do about a failure: first what its kind demands, and never the failing command alone.
     fn remedy(&self, failure: &Failure) -> String {
         let once_more = self.once_more();
         if failure.kind == "no-address" {

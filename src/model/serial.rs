@@ -87,7 +87,8 @@ fn of_digits(text: &str) -> Option<Serial> {
     Serial::from_octets(&octets)
 }
 
-/// A text without what other programs write between and before the digits: `serial=` of openssl, `0x`, colons, spaces.
+/// A text without what other programs write between and before the digits: `serial=` of openssl, `0x`,
+/// colons, spaces.
 fn digits(text: &str) -> String {
     let text = text.trim();
     let text = text
