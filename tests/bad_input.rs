@@ -98,6 +98,14 @@ fn place<'a>(message: &'a str) -> Wrong<'a> {
     }
 }
 
+fn unknown<'a>(message: &'a str) -> Wrong<'a> {
+    Wrong {
+        exit: 1,
+        kind: "unknown",
+        message,
+    }
+}
+
 fn secret<'a>(message: &'a str) -> Wrong<'a> {
     Wrong {
         exit: 4,
@@ -217,6 +225,72 @@ fn addresses() {
 }
 
 #[test]
+fn a_value_that_is_nearly_right_is_told_how_to_write_it() {
+    let home = Home::staffed();
+    home.write_private("gina", "");
+    std::fs::create_dir(home.path("phones")).unwrap();
+    home.write_private("phones/gina-phone", "");
+    let to_name = "; the full name goes to `pki issue --name`, the e-mail address to --email";
+    for (arguments, tip) in [
+        (&["issue", "Alice"][..], format!("write alice{to_name}")),
+        (&["issue", "Alice Doe"], format!("write alice{to_name}")),
+        (&["revoke", "alice@acme.example"], format!("write alice{to_name}")),
+        (&["issue", "alice/Phone"], "write alice/phone".into()),
+        (&["issue", "bob", "--for", "iphone"], "that is 'ios'".into()),
+        (
+            &["issue", "bob", "--for", "andriod"],
+            "a similar value exists: 'android'".into(),
+        ),
+        (&["config", "ngnix"], "a similar value exists: 'nginx'".into()),
+        (
+            &["revoke", "./phones/gina-phone.p12"],
+            "that is a file, and a device goes by its address".into(),
+        ),
+        (
+            &["revoke", "./phones/gina-phone"],
+            "that is a file, and a device goes by its address".into(),
+        ),
+    ] {
+        let told = finish(&mut home.pki(arguments), b"").exits(2);
+        assert!(
+            told.stderr.contains(&format!("\n\n  tip: {tip}")),
+            "{tip}: {told}"
+        );
+        let told = finish(home.pki(arguments).arg("--json"), b"").exits(2);
+        let error: Value = serde_json::from_str(&told.stderr).unwrap();
+        let hint = error["error"]["hint"].as_str().unwrap();
+        assert!(hint.starts_with(&tip), "{tip}: {told}");
+    }
+    let told = finish(&mut home.pki(&["issue", "bob", "--for", "nokia"]), b"").exits(2);
+    assert!(!told.stderr.contains("tip:"), "{told}");
+}
+
+#[test]
+fn who_is_not_known_is_told_for_what_it_is() {
+    let home = Home::staffed();
+    home.write_private("gina", "");
+    for verb in ["revoke", "renew"] {
+        for (named, employee) in [
+            ("phones/gina-phone.p12", "phones"),
+            ("phones/gina.mobileconfig", "phones"),
+            ("gina-phone.crt", "gina-phone.crt"),
+            ("gina", "gina"),
+        ] {
+            let message = format!("there is no employee {employee}");
+            let told = fails(&home, &[verb, named, "--yes"], unknown(&message));
+            assert!(told.stderr.contains("→ that is a file"), "{told}");
+            assert!(!told.stderr.contains("pki issue"), "{told}");
+        }
+        let message = "there is no employee zoe";
+        let told = fails(&home, &[verb, "zoe/phone", "--yes"], unknown(message));
+        assert!(!told.stderr.contains("pki issue"), "{told}");
+        let message = "there is no device alice/watch";
+        let told = fails(&home, &[verb, "alice/watch", "--yes"], unknown(message));
+        assert!(told.stderr.contains("`pki list --employee alice`"), "{told}");
+    }
+}
+
+#[test]
 fn serial_numbers() {
     let home = Home::new();
     for (serial, fault) in [
@@ -242,15 +316,35 @@ fn serial_numbers() {
         let message = format!("<ADDRESS|SERIAL>: {message}");
         fails(&home, &["revoke", serial, "--yes"], usage(&message));
     }
+    for written in [
+        "0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9",
+        "0A1B 2C3D 4E5F 6071 8293 A4B5 C6D7 E8F9",
+        "serial=0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+        "0X0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+    ] {
+        let told = finish(
+            &mut home.pki(&["revoke", written, "--yes", "--reason", "stolen"]),
+            b"",
+        );
+        let tip = "  tip: pki --no-input revoke 0A1B2C3D4E5F60718293A4B5C6D7E8F9 --yes --reason stolen\n";
+        assert!(told.exits(2).stderr.contains(tip), "{written}");
+        let told = finish(&mut home.pki(&["show", written]), b"").exits(2);
+        let hint = "→ `pki show 0A1B2C3D4E5F60718293A4B5C6D7E8F9`\n";
+        assert!(told.stderr.contains(hint), "{told}");
+    }
+    // In small letters it might be a name, and is nobody's.
+    let mut command = std::process::Command::new(support::PKI);
+    command
+        .args(["revoke", "0x0a1b2c3d4e5f60718293a4b5c6d7e8f9", "--no-input"])
+        .env("PKI_HOME", home.home());
+    let told = finish(&mut command, b"").exits(1);
+    let hint =
+        "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9: `pki revoke 0A1B2C3D4E5F60718293A4B5C6D7E8F9`\n";
+    assert!(told.stderr.contains(hint), "{told}");
     // It might be a name, and is nobody's.
     let lower = "0a1b2c3d4e5f60718293a4b5c6d7e8f";
     let message = format!("there is no employee {lower}");
-    let unknown = Wrong {
-        exit: 1,
-        kind: "unknown",
-        message: &message,
-    };
-    let told = fails(&home, &["revoke", lower, "--yes"], unknown);
+    let told = fails(&home, &["revoke", lower, "--yes"], unknown(&message));
     let hint =
         format!("→ \"{lower}\" is not a serial number: it has 31 hexadecimal digits, and must have 32");
     assert!(told.stderr.contains(&hint), "{told}");
@@ -473,6 +567,17 @@ fn lists_of_people() {
             kind: "disk",
             message: missing,
         },
+    );
+}
+
+#[test]
+fn a_list_that_is_not_there() {
+    let home = Home::new();
+    let told = finish(&mut home.pki(&from_list("people.csv")), b"").exits(1);
+    assert!(
+        told.stderr
+            .contains("→ there is no people.csv here: name the list, or write one"),
+        "{told}"
     );
 }
 
@@ -909,7 +1014,22 @@ fn a_wrong_passphrase_is_told_by_where_it_came_from() {
             told.stderr.contains(&message) && !told.stderr.contains("quite another"),
             "{told}"
         );
+        let own = "→ the issuing key has a passphrase of its own, which is not the root's";
+        assert!(told.stderr.contains(own), "{told}");
     }
+    let mut command = home.pki(&["root", "crl", "--root-passphrase-file", "wrong"]);
+    let told = finish(&mut command, b"").exits(4);
+    let own = "→ the root's key has a passphrase of its own, which is not the issuing key's";
+    assert!(told.stderr.contains(own), "{told}");
+    // Revoking without the key is possible: that is told beside.
+    let mut command = home.pki(&["revoke", "alice", "--yes", "--passphrase-file", "wrong"]);
+    home.issue("alice", &[]);
+    let told = finish(&mut command, b"").exits(4);
+    assert!(
+        told.stderr
+            .contains("which is not the root's; the same with --no-publish"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -1092,11 +1212,6 @@ fn hosts_of_a_configuration() {
 #[test]
 fn what_is_taken_in_and_kept() {
     let home = Home::staffed();
-    let unknown = |message| Wrong {
-        exit: 1,
-        kind: "unknown",
-        message,
-    };
     home.write_private("letter", "dear sirs\n");
     home.write_private("empty", "");
     std::fs::create_dir(home.path("directory")).unwrap();
@@ -1123,7 +1238,7 @@ fn what_is_taken_in_and_kept() {
         (["--keep", "bob/phone"], unknown(&nothing_of("bob/phone"))),
         (["--keep", &serial], unknown(&nothing_of(&serial))),
         (["--keep", "eve"], unknown("there is no employee eve")),
-        (["--keep", "eve/phone"], unknown(&nothing_of("eve/phone"))),
+        (["--keep", "eve/phone"], unknown("there is no employee eve")),
     ] {
         fails(&home, &[&["publish"], &arguments[..]].concat(), wrong);
     }

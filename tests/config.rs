@@ -98,8 +98,11 @@ fn paths_are_those_of_the_first_publication_unless_they_are_given() {
             .stdout
     };
     let text = named(&[]);
-    assert!(text.contains("\"/etc/pki/public/crl/bundle.pem\""), "{text}");
-    assert!(text.contains("\"/etc/pki/server/revoked.map\""), "{text}");
+    assert!(
+        text.contains("\"/etc/nginx/pki/public/crl/bundle.pem\""),
+        "{text}"
+    );
+    assert!(text.contains("\"/etc/nginx/pki/server/revoked.map\""), "{text}");
     assert!(text.contains("\"/etc/pki/api.acme.example.crt\""), "{text}");
     home.configure_table(
         "[[publish]]\npublic = \"/srv/a/public\"\n\n[[publish]]\nserver = \"/srv/b/server\"\n",
@@ -128,6 +131,33 @@ fn paths_are_those_of_the_first_publication_unless_they_are_given() {
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
+}
+
+#[test]
+fn a_directory_that_nothing_is_published_to_is_told_beside_the_configuration() {
+    let home = Home::bare();
+    let warned = |arguments: &[&str]| {
+        let said = config(&home, &[arguments, &["api.acme.example"]].concat()).ok();
+        assert!(!said.stdout.contains("warning"), "{said}");
+        let warning = said
+            .stderr
+            .lines()
+            .find(|line| line.contains("no [[publish]] in pki.toml"));
+        warning.map(str::to_owned)
+    };
+    for target in ["nginx", "haproxy", "apache", "envoy", "node", "caddy"] {
+        let warning = warned(&[target]).unwrap_or_else(|| panic!("{target}"));
+        assert!(warning.contains("/etc/nginx/pki/server"), "{target}: {warning}");
+    }
+    let warning = warned(&["nginx", "--server-dir", "/s"]).unwrap();
+    assert!(
+        warning.contains("/etc/nginx/pki/public") && !warning.contains("/etc/nginx/pki/server"),
+        "{warning}"
+    );
+    assert_eq!(warned(&["nginx", "--public", "/p", "--server-dir", "/s"]), None);
+    assert_eq!(config(&home, &["nginx", "--shared"]).ok().stderr, "");
+    home.configure_table("[[publish]]\npublic = \"/srv/public\"\nserver = \"/srv/server\"\n");
+    assert_eq!(warned(&["nginx"]), None);
 }
 
 #[test]
@@ -377,7 +407,7 @@ fn a_template_of_the_home_takes_the_place_of_the_one_built_in_and_a_broken_one_i
     let said = config(&home, &["nginx", "api.acme.example"]).ok();
     assert_eq!(
         said.stdout,
-        "# ours\nserver_name api.acme.example;\nssl_crl \"/etc/pki/public/x\";\n"
+        "# ours\nserver_name api.acme.example;\nssl_crl \"/etc/nginx/pki/public/x\";\n"
     );
     // It is for one host. What to do is said where there are several.
     for arguments in [

@@ -186,6 +186,30 @@ fn a_home_that_may_not_be_entered_is_not_said_to_be_missing() {
 }
 
 #[test]
+fn a_place_whose_directory_is_missing_is_not_said_to_be_mended_by_publishing() {
+    let home = Home::new();
+    let target = home.path("no/such/pki/public");
+    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+    let remedy = the("publication-behind", &said)["remedy"].clone();
+    let remedy = remedy.as_str().unwrap();
+    assert!(remedy.starts_with("make that directory"), "{said}");
+    let said = finish(&mut home.pki(&["publish"]), b"").exits(5);
+    assert!(said.stderr.contains("→ make that directory"), "{said}");
+    // What it says mends it.
+    std::fs::create_dir_all(home.path("no/such")).unwrap();
+    home.run(&["publish", "-q"]);
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"");
+    let codes = findings(&said);
+    assert!(
+        codes
+            .iter()
+            .all(|finding| finding["code"] != "publication-behind"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_found_before_it_must_be() {
     if !need(&["setpriv", "chown"]) {
         return;

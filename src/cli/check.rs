@@ -130,7 +130,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         met.conclude();
     } else if met.speaks_tls_of_today() {
         context.ui.say(
-            "nothing is asked of this server, and no certificate shown: it is not the one that phones expect",
+            "nothing is asked of this server, and no certificate shown: it is not known for the right one",
         );
     }
     let mut report = met.report;

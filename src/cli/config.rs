@@ -25,8 +25,8 @@ Apps:       android, ios, okhttp, trustkit, curl: the keys of their servers (pin
 Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over the air
 
 Examples:
-  pki config nginx api.acme.example > /etc/nginx/conf.d/pki.conf
-  pki config nginx api.acme.example chat.acme.example > /etc/nginx/conf.d/pki.conf
+  pki config nginx api.acme.example > /etc/nginx/conf.d/api.conf
+  pki config nginx api.acme.example chat.acme.example > /etc/nginx/conf.d/api.conf
   pki config node api.acme.example --cert $PWD/server.crt --key $PWD/server.key > server.mjs
   pki config haproxy api.acme.example --upstream http://127.0.0.1:8000
   pki config android > app/src/main/res/xml/network_security_config.xml")]

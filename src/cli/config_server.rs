@@ -12,6 +12,10 @@ use super::config::{choose_host, published_pins, template};
 use super::context::Context;
 use super::failure::Failure;
 
+/// Where the halves of the publication are where nothing is said: as in the comments of `pki.toml`.
+const PUBLIC: &str = "/etc/nginx/pki/public";
+const SERVER: &str = "/etc/nginx/pki/server";
+
 /// What the configuration of a server says beside its hosts.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Servers")]
@@ -27,10 +31,11 @@ pub struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
     /// Where the public half of the publication is there [default: as the first [[publish]] says, else
-    /// /etc/pki/public]
+    /// /etc/nginx/pki/public]
     #[arg(long, value_name = "DIR")]
     public: Option<PathBuf>,
-    /// Where the servers' half is there [default: as the first [[publish]] says, else /etc/pki/server]
+    /// Where the servers' half is there [default: as the first [[publish]] says, else
+    /// /etc/nginx/pki/server]
     #[arg(long, value_name = "DIR")]
     server_dir: Option<PathBuf>,
     /// The application behind it; for several hosts one for all, or once for each, in their order [default:
@@ -150,6 +155,10 @@ pub fn configuration(
     };
     let public = args.public.or_else(|| first(|target| target.public.as_ref()));
     let server = args.server_dir.or_else(|| first(|target| target.server.as_ref()));
+    let mut supposed: Vec<&str> = [(&public, PUBLIC), (&server, SERVER)]
+        .into_iter()
+        .filter_map(|(known, usual)| known.is_none().then_some(usual))
+        .collect();
     let text = consumer::render_server(
         target,
         &template(home, target.template())?,
@@ -160,12 +169,31 @@ pub fn configuration(
                 Part::Hosts(&contexts)
             },
             port: args.port.unwrap_or(443),
-            public: &public.unwrap_or_else(|| "/etc/pki/public".into()),
-            server: &server.unwrap_or_else(|| "/etc/pki/server".into()),
+            public: &public.unwrap_or_else(|| PUBLIC.into()),
+            server: &server.unwrap_or_else(|| SERVER.into()),
             networks: &config.allowed_networks,
         },
     )?;
+    // Not every server reads both.
+    supposed.retain(|directory| text.contains(directory));
+    tell_supposed(&supposed, context);
     Ok((hosts, text))
+}
+
+/// Warns of the directories that the configuration names and nothing is known to write to: a server would not
+/// start with them, or not see who is locked out.
+fn tell_supposed(supposed: &[&str], context: &Context) {
+    if supposed.is_empty() {
+        return;
+    }
+    context.ui.warn(format!(
+        "no [[publish]] in pki.toml names a directory for what it reads: it says {}, where perhaps nothing is",
+        supposed.join(" and ")
+    ));
+    context.ui.hint(
+        "add a [[publish]] with `public` and `server` to pki.toml, then run `pki publish`; for a machine that runs `pki fetch`, or has them \
+         elsewhere, say where: --public DIR --server-dir DIR",
+    );
 }
 
 /// What one host has for itself.

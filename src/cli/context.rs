@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::failure::{Exit, Failure, place_remedy};
 use super::in_shell;
 use super::report::counted;
+use super::tips;
 use super::ui::Ui;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
@@ -249,7 +250,16 @@ impl Context {
     /// Where she has none, or several and there is nobody to ask.
     pub fn existing(&self, home: &Home, addressee: &Addressee) -> Result<Address, Failure> {
         let employee = match addressee {
-            Addressee::Device(address) => return Ok(address.clone()),
+            Addressee::Device(address) => {
+                let store = home.read()?;
+                return if !store.device(address)?.is_empty() {
+                    Ok(address.clone())
+                } else if store.employee(&address.employee)?.is_empty() {
+                    Err(self.nobody(&address.employee, &address.to_string()))
+                } else {
+                    Err(OperateError::NoDevice(address.clone()).into())
+                };
+            }
             Addressee::Employee(employee) => employee,
         };
         // Closed again before anybody is asked: an open index keeps others out.
@@ -267,7 +277,7 @@ impl Context {
         active.dedup();
         match (active.as_slice(), all.as_slice()) {
             ([one], _) | ([], [one]) => Ok(one.clone()),
-            ([], []) => Err(OperateError::NoEmployee(employee.clone()).into()),
+            ([], []) => Err(self.nobody(employee, employee.as_str())),
             ([], _) => Err(Failure::refused(format!("{employee} has no active device"))
                 .hint(format!("`pki list --employee {employee}` shows what she had"))),
             (several, _) => {
@@ -282,6 +292,24 @@ impl Context {
                 ))
                 .hint("name one of them"))
             }
+        }
+    }
+
+    /// There is nobody of this name, who was meant by this text.
+    fn nobody(&self, employee: &Employee, text: &str) -> Failure {
+        let failure = Failure::from(OperateError::NoEmployee(employee.clone()));
+        if tips::is_file(text) {
+            return failure.hint(tips::NOT_A_FILE);
+        }
+        match text.parse::<Serial>() {
+            Err(why) if self.command.ends_with(text) => match why.meant() {
+                Some(serial) => {
+                    let command = self.command.replace(text, &serial.to_string());
+                    failure.hint(format!("{why}: `pki {command}`"))
+                }
+                None => failure,
+            },
+            Ok(_) | Err(_) => failure,
         }
     }
 

@@ -12,7 +12,7 @@ use crate::key::KeyError;
 use crate::model::profile::Refusal;
 use crate::model::{Host, Serial};
 use crate::operate::OperateError;
-use crate::publish::{BucketError, TargetError};
+use crate::publish::{BucketError, InvalidStatement, TargetError};
 use crate::store::StoreError;
 use crate::web::{NoTrust, Trouble};
 
@@ -115,6 +115,9 @@ impl Failure {
 
 /// What to do about a place that was not published to.
 pub fn place_remedy(error: &TargetError) -> &'static str {
+    if error.is_missing() {
+        return "make that directory, or mount it, or mend the path in pki.toml; then run `pki publish`";
+    }
     match error {
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"
@@ -327,7 +330,7 @@ impl From<CheckError> for Failure {
         use CheckError as E;
         let failure = |kind| Self::new(Exit::Refused, kind, &error);
         match &error {
-            E::Unreachable(Unreachable::NoAddress { .. }) => failure("unreachable")
+            E::Unreachable(Unreachable::NoAddress { .. }) => failure("no-address")
                 .hint("where the name is not known here, say where it is: --resolve HOST:PORT:ADDR"),
             E::Unreachable(Unreachable::NoAnswer { .. }) | E::Silent { .. } => failure("unreachable")
                 .hint("see whether the server runs, and whether a firewall stands between"),
@@ -470,6 +473,11 @@ impl From<FetchError> for Failure {
                              `pki server rotate {host}`; only if that key is meant to be believed again, repeat with --confirm {number}"
                         ))
                     }
+                    Unfit::Statement(InvalidStatement::OtherRoot { root, .. }) => failure.hint(format!(
+                        "nothing was changed here. Either --root names another PKI's root: its SHA-256 is {root}, and `pki show public/ca/root.crt` in \
+                         the home of the PKI that is meant tells the right one (what a source says of itself is no proof). Or somebody else publishes \
+                         there: find out who can write to the source"
+                    )),
                     Unfit::Statement(_)
                     | Unfit::Unreadable(_)
                     | Unfit::Stray { .. }

@@ -171,7 +171,17 @@ pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
 }
 
 fn from_list(args: &Args, path: &std::path::Path, home: &Home) -> Result<(Vec<Request>, Origin), Failure> {
-    let octets = disk::read_given(path, LIST)?;
+    let octets = disk::read_given(path, LIST).map_err(|error| {
+        let is_missing = error.source.kind() == std::io::ErrorKind::NotFound;
+        let failure = Failure::from(error);
+        if !is_missing {
+            return failure;
+        }
+        failure.hint(format!(
+            "there is no {} here: name the list, or write one: a line employee,device[,name,email,for,days], then one for each device (bob,phone)",
+            path.display()
+        ))
+    })?;
     let people = operate::read_people(&octets, &home.config().default_device).map_err(|why| {
         Failure::refused(format!("{}: {why}", path.display())).hint(
             "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]",

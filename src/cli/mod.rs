@@ -33,6 +33,7 @@ mod server_list;
 mod show;
 mod show_file;
 mod show_statement;
+mod tips;
 mod ui;
 mod verify;
 mod words;
@@ -172,9 +173,9 @@ pub fn command() -> clap::Command {
 fn dispatch(arguments: Vec<OsString>) -> Exit {
     let json = arguments.iter().any(|argument| argument == "--json");
     let command = shown(&arguments);
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage_error(&error, json),
+        Err(error) => return usage_error(&error, &arguments, json),
     };
     let Global {
         home,
@@ -267,7 +268,7 @@ fn shown(arguments: &[OsString]) -> String {
 }
 
 /// Help and version are no errors; everything else is wrong usage, in the form that was asked for.
-fn usage_error(error: &clap::Error, json: bool) -> Exit {
+fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
     if !error.use_stderr() {
         // A reader that has gone away is no reason to fail.
         let _ = error.print();
@@ -279,10 +280,14 @@ fn usage_error(error: &clap::Error, json: bool) -> Exit {
         return Exit::Usage;
     }
     let why = std::error::Error::source(error).map(ToString::to_string);
+    let tip = tips::of(error, arguments);
     let text = match (error.get(ContextKind::InvalidArg), why) {
         // A value that a type of ours refused: its own words say it best, and show the value escaped.
         (Some(argument), Some(why)) if error.kind() == ErrorKind::ValueValidation && why.contains('"') => {
-            format!("{argument}: {why}\n\nFor more information, try '--help'.")
+            let tip = tip
+                .as_ref()
+                .map_or(String::new(), |tip| format!("\n\n  tip: {tip}"));
+            format!("{argument}: {why}{tip}\n\nFor more information, try '--help'.")
         }
         _ => escaped(&error.render().to_string()),
     };
@@ -294,7 +299,7 @@ fn usage_error(error: &clap::Error, json: bool) -> Exit {
             .map(str::trim)
             .take_while(|line| !line.is_empty())
             .collect();
-        let failure = Failure::usage(message.join(" ")).hint("see --help");
+        let failure = Failure::usage(message.join(" ")).hint(tip.as_deref().unwrap_or("see --help"));
         ui::line(&serde_json::json!({ "error": failure }).to_string());
     } else {
         ui::message(&format!("pki: {text}"), ui::INDENT);

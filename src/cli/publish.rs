@@ -97,7 +97,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     if args.dry_run {
         let session = context.session(&desk, &mut policy)?;
-        let mut would = operate::behind_sources(&session, scope()?.sources)?;
+        let behind = operate::behind_sources(&session, scope()?.sources)?;
+        let mut would: Vec<String> = behind.iter().map(ToString::to_string).collect();
         would
             .iter()
             .for_each(|reason| ui.say(format!("would publish: {reason}")));

@@ -383,7 +383,11 @@ fn finish(
             exit = context.publish_change(&mut session, issuing)?;
             published = exit == Exit::Done;
             if published {
-                ui.say("the new CRL is published");
+                ui.say(if revoked.certificates.is_empty() {
+                    "the CRL is published"
+                } else {
+                    "the new CRL is published"
+                });
             }
         }
         None if !revoked.certificates.is_empty() => {
@@ -449,9 +453,14 @@ fn unlock(common: &Common, context: &Context, desk: &Desk) -> Result<Issuing, Fa
         .unlock(&desk.home, &context.ui)
         .map_err(|failure| {
             match failure.exit {
-        Exit::Secret | Exit::Refused => failure.hint(
-            "the same with --no-publish records it without the key; servers act on it after `pki publish`",
-        ),
+        Exit::Secret | Exit::Refused => {
+            let record = "the same with --no-publish records it without the key; servers act on it after `pki publish`";
+            let hint = match &failure.hint {
+                Some(hint) => format!("{hint}; {record}"),
+                None => record.to_owned(),
+            };
+            failure.hint(hint)
+        }
         Exit::Done | Exit::Usage | Exit::Found | Exit::Incomplete | Exit::Bug | Exit::Interrupted => failure,
     }
         })

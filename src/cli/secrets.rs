@@ -422,11 +422,17 @@ impl Wanted<'_> {
     }
 
     fn open(&self, pem: &str, path: &Path, ui: &Ui) -> Result<(SoftwareKey, Passphrase), Failure> {
+        // The two are taken for each other, and neither opens the other's key.
+        let mixed_up = if self.prefix == "root-" {
+            "the root's key has a passphrase of its own, which is not the issuing key's"
+        } else {
+            "the issuing key has a passphrase of its own, which is not the root's"
+        };
         let failed = |why| {
-            Failure::from(OperateError::Key {
-                path: Shown(path.to_owned()),
-                why,
-            })
+            let is_wrong = matches!(why, KeyError::WrongPassphrase);
+            let path = Shown(path.to_owned());
+            let failure = Failure::from(OperateError::Key { path, why });
+            if is_wrong { failure.hint(mixed_up) } else { failure }
         };
         let begun = std::time::Instant::now();
         let opened = |passphrase: Passphrase| {
@@ -445,7 +451,7 @@ impl Wanted<'_> {
                 }
                 let path = Shown(path.to_owned());
                 let message = format!("{path} does not open with the passphrase from {source}");
-                Failure::new(Exit::Secret, "wrong-passphrase", message)
+                Failure::new(Exit::Secret, "wrong-passphrase", message).hint(mixed_up)
             });
         }
         if !ui.can_ask() {

@@ -12,10 +12,11 @@ use crate::operate::{self, OperateError, Whom};
 use crate::store::Store;
 use crate::x509::{Certificate, pem};
 
-use super::context::{Addressee, Context, Named, system_clock};
+use super::context::{Addressee, Context, InvalidNamed, Named, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{Row, table};
 use super::show_file::show_file;
+use super::tips;
 
 /// Show one certificate: its record, its chain, its device's history; or what a file says
 ///
@@ -52,7 +53,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if !known && (path.exists() || looks_like_a_file(&args.what, named.is_ok())) {
         return show_file(path, args.pem, context);
     }
-    let named = named.map_err(|why| Failure::usage(why).hint("there is no file of that name either"))?;
+    let named = named.map_err(|why| {
+        let hint = match &why {
+            InvalidNamed::Serial(serial) => serial.meant().map(|serial| format!("`pki show {serial}`")),
+            InvalidNamed::Addressee(_) => None,
+        };
+        let hint = hint.unwrap_or_else(|| "there is no file of that name either".into());
+        Failure::usage(why).hint(hint)
+    })?;
     let home = context.open()?;
     let whom = match named {
         Named::Serial(serial) => Whom::Certificate(serial),
@@ -113,24 +121,8 @@ impl fmt::Display for Pem {
 
 /// Whether this can only mean a file, even where there is none.
 fn looks_like_a_file(text: &str, is_address: bool) -> bool {
-    const EXTENSIONS: [&str; 11] = [
-        "crt",
-        "cer",
-        "pem",
-        "der",
-        "crl",
-        "csr",
-        "p12",
-        "pfx",
-        "p7b",
-        "mobileconfig",
-        "jws",
-    ];
-    let extension = Path::new(text)
-        .extension()
-        .and_then(|extension| extension.to_str());
-    let typical = extension.is_some_and(|extension| EXTENSIONS.contains(&extension));
-    typical || (!is_address && text.contains('/') && Path::new(text).file_name().is_some())
+    tips::has_typical_ending(text)
+        || (!is_address && text.contains('/') && Path::new(text).file_name().is_some())
 }
 
 /// Whether the home knows this name.

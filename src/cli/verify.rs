@@ -54,10 +54,39 @@ impl Verification {
         format!("{url}{}", self.server.typed())
     }
 
+    /// The command that verifies once more, for whoever has mended what went wrong.
+    fn once_more(&self) -> String {
+        format!(
+            "`pki revoke {} --verify {} --yes` verifies once more",
+            self.whom,
+            self.typed()
+        )
+    }
+
+    /// What to do about a failure: first what its kind demands, and never the failing command alone.
+    fn remedy(&self, failure: &Failure) -> String {
+        let once_more = self.once_more();
+        if failure.kind == "no-address" {
+            let place = super::in_shell(&format!("{}:{}:ADDR", self.url.host(), self.url.port()));
+            return format!(
+                "where the name is not known here, say where it is: `pki revoke {} --verify {} --resolve {place} --yes`",
+                self.whom,
+                self.typed()
+            );
+        }
+        match &failure.hint {
+            Some(hint) => format!("{hint}; then {once_more}"),
+            None => format!(
+                "{once_more}; `pki check {}` tells what is wrong there",
+                self.typed()
+            ),
+        }
+    }
+
     /// Waits until the server acts. The revocation stands whatever comes of this.
     pub fn carry_out(self, context: &Context, desk: &Desk, issuing: &Issuing) -> Verified {
         let outcome = self.wait(context, desk, issuing);
-        if let Ok(after) = outcome {
+        if let Ok(after) = &outcome {
             context
                 .ui
                 .say(format!("{} acts on it, after {after:.1} s", self.url));
@@ -66,22 +95,15 @@ impl Verification {
                 self.typed()
             ));
         }
-        let (after, failure) = match outcome {
-            Ok(after) => (Some(after), None),
-            Err(failure) => (
-                None,
-                Some(format!("it is revoked and published, but {}", failure.message)),
-            ),
-        };
-        let typed = self.typed();
         Verified {
             url: self.url.to_string(),
-            after,
-            failure,
-            again: format!(
-                "`pki revoke {} --verify {typed} --yes` verifies once more; `pki check {typed}` tells what is wrong there",
-                self.whom
-            ),
+            after: outcome.as_ref().ok().copied(),
+            again: outcome
+                .as_ref()
+                .map_or_else(|failure| self.remedy(failure), |_| String::new()),
+            failure: outcome
+                .err()
+                .map(|failure| format!("it is revoked and published, but {}", failure.message)),
         }
     }
 
@@ -92,9 +114,12 @@ impl Verification {
             .meet(&self.url, Some(&desk.home), patience, &context.ui)?;
         let not = |why: &str| Failure::new(Exit::Incomplete, "unverified", format!("{} {why}", self.url));
         if !met.is_expected {
-            return Err(not(
-                "is not the server that phones expect, so nothing was asked of it",
-            ));
+            return Err(
+                not("is not known for the right server by chain, name and pins, so nothing was asked of it").hint(format!(
+                    "`pki check {} --no-canary` tells which it is; for a private CA or a self-signed certificate give --ca FILE",
+                    self.typed()
+                )),
+            );
         }
         let flown = fly(
             context,
@@ -111,7 +136,8 @@ impl Verification {
                 "has not acted on CRL {} within {} s",
                 crl.number,
                 waited.as_secs()
-            ))),
+            ))
+            .hint("have it read the publication (nginx does when it is reloaded), or wait longer with --patience")),
             Some((Acted::NotSeen, crl)) => Err(not(&format!(
                 "took too long over all that was asked: whether it acts on CRL {} was not seen",
                 crl.number

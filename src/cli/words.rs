@@ -5,7 +5,8 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::str::FromStr;
 
-use clap::builder::{PossibleValue, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ContextKind;
 use clap::{Arg, Command};
 
 /// Reads one of a type's words.
@@ -29,7 +30,18 @@ where
     type Value = T;
 
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
-        T::from_str.parse_ref(command, arg, value)
+        T::from_str.parse_ref(command, arg, value).map_err(|mut error| {
+            let words: Vec<&'static str> = self.all.iter().map(|one| (self.word)(*one)).collect();
+            // Of clap's own parser, which refuses it as well, only the word that it takes for a similar one.
+            let similar = PossibleValuesParser::new(words)
+                .parse_ref(command, arg, value)
+                .err();
+            let similar = similar.and_then(|similar| similar.get(ContextKind::SuggestedValue).cloned());
+            if let Some(similar) = similar {
+                error.insert(ContextKind::SuggestedValue, similar);
+            }
+            error
+        })
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {

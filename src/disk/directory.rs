@@ -82,7 +82,10 @@ impl Ground {
                     if ahead.len() > new || ahead.iter().any(|name| name == "..") {
                         let needed = path.ancestors().nth(new).unwrap_or(&path).display();
                         let why = format!("{needed} does not exist (is it not mounted?)");
-                        return Err(failed("opened", &path)(io::Error::other(why)));
+                        return Err(failed("opened", &path)(io::Error::new(
+                            io::ErrorKind::NotFound,
+                            why,
+                        )));
                     }
                     break;
                 }

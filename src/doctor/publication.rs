@@ -1,7 +1,7 @@
 //! What is wrong with the publication: whether it is what the ledger says, and goes where it should.
 
 use super::{Finding, Severity};
-use crate::operate::{self, Doubts, OperateError, Session};
+use crate::operate::{self, Behind, Doubts, OperateError, Session};
 use crate::publish::{Stray, StrayKind};
 
 pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
@@ -60,11 +60,18 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
     }));
     match operate::behind(session) {
         Ok(reasons) => findings.extend(reasons.into_iter().map(|reason| {
+            let remedy = match &reason {
+                Behind::Place(_, error) if error.is_missing() => {
+                    "make that directory, for the account that runs pki, or mount it, or mend the path in pki.toml; then `pki publish`"
+                }
+                Behind::Place(..) => "mend that first, then `pki publish`",
+                Behind::Content(_) => "pki publish",
+            };
             Finding::new(
                 "publication-behind",
                 Severity::Warning,
                 format!("the publication is not what the ledger says: {reason}"),
-                "pki publish",
+                remedy,
             )
         })),
         Err(error) => {

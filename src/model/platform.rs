@@ -63,6 +63,18 @@ impl Platform {
         }
     }
 
+    /// The platform of a product, by the name that people have for it.
+    pub fn of_product(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "iphone" | "ipad" | "ipados" | "apple" => Some(Self::Ios),
+            "mac" | "macbook" | "imac" | "osx" => Some(Self::Macos),
+            "pc" => Some(Self::Windows),
+            "pixel" | "samsung" | "galaxy" => Some(Self::Android),
+            "debian" | "ubuntu" | "fedora" | "openssl" => Some(Self::Linux),
+            _ => None,
+        }
+    }
+
     /// The bundle's form where nobody asks for another. Android and the unknown get what old systems open.
     pub fn form(self) -> Form {
         match self {

@@ -73,20 +73,32 @@ impl FromStr for Serial {
     type Err = InvalidSerial;
 
     fn from_str(text: &str) -> Result<Self, InvalidSerial> {
-        data_encoding::HEXLOWER_PERMISSIVE
-            .decode(text.as_bytes())
-            .ok()
-            .and_then(|octets| Self::from_octets(&octets))
-            .ok_or_else(|| InvalidSerial {
-                text: quoted(text),
-                fault: fault(text),
-            })
+        of_digits(text).ok_or_else(|| InvalidSerial {
+            text: quoted(text),
+            fault: fault(text),
+            meant: of_digits(&digits(text)),
+        })
     }
 }
 
-/// A text without what other programs write between and before the digits.
+/// The serial number of so many hexadecimal digits and nothing else.
+fn of_digits(text: &str) -> Option<Serial> {
+    let octets = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
+    Serial::from_octets(&octets)
+}
+
+/// A text without what other programs write between and before the digits: `serial=` of openssl, `0x`,
+/// colons, spaces.
 fn digits(text: &str) -> String {
-    text.trim_start_matches("0x").replace(':', "")
+    let text = text.trim();
+    let text = text
+        .get(.."serial=".len())
+        .filter(|begin| begin.eq_ignore_ascii_case("serial="))
+        .map_or(text, |begin| &text[begin.len()..]);
+    text.trim_start()
+        .trim_start_matches("0x")
+        .trim_start_matches("0X")
+        .replace([':', ' '], "")
 }
 
 fn fault(text: &str) -> String {
@@ -95,7 +107,9 @@ fn fault(text: &str) -> String {
         return format!("{} is no hexadecimal digit", quoted(&other.to_string()));
     }
     match digits.len() {
-        32 if digits != text => format!("write it as {}", digits.to_ascii_uppercase()),
+        32 if digits != text && of_digits(&digits).is_some() => {
+            format!("write it as {}", digits.to_ascii_uppercase())
+        }
         32 => "this program makes none that begins with 00, or with 8 to F".into(),
         1 => "it has 1 hexadecimal digit, and must have 32".into(),
         count => format!("it has {count} hexadecimal digits, and must have 32"),
@@ -122,6 +136,14 @@ impl From<Serial> for String {
 pub struct InvalidSerial {
     text: String,
     fault: String,
+    meant: Option<Serial>,
+}
+
+impl InvalidSerial {
+    /// The serial number that it is, written as another program does.
+    pub fn meant(&self) -> Option<Serial> {
+        self.meant
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +188,14 @@ mod tests {
             ),
             (
                 "0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9",
+                "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            ),
+            (
+                "serial=0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+                "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            ),
+            (
+                "0X0a1b 2c3d 4e5f 6071 8293 a4b5 c6d7 e8f9",
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
             ),
             (

@@ -80,11 +80,22 @@ pub(super) fn material<'a>(
     })
 }
 
+/// A reason why the publication is not what the ledger says.
+#[derive(Debug, thiserror::Error)]
+pub enum Behind {
+    /// Something is due, or differs.
+    #[error("{0}")]
+    Content(String),
+    /// A place is not to be had: that must be mended before anything is published there.
+    #[error("{0}: {1}")]
+    Place(Shown, TargetError),
+}
+
 /// Why the publication is not what the ledger says, without changing anything: nothing where it is.
 ///
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
-pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
+pub fn behind(session: &Session<'_>) -> Result<Vec<Behind>, OperateError> {
     behind_sources(session, Sources::default())
 }
 
@@ -92,7 +103,7 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<String>, OperateError> {
 ///
 /// # Errors
 /// As [`behind`].
-pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<String>, OperateError> {
+pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Behind>, OperateError> {
     let home = &session.desk.home;
     let (mut places, failed) = own_places(home)?;
     places.extend(sources.places);
@@ -101,7 +112,7 @@ pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Str
     let unknown = Unknown::find(session, &published, &places)?;
     let mut reasons = lost(&unknown);
     let mut and = |reason: &str| {
-        reasons.push(reason.to_owned());
+        reasons.push(Behind::Content(reason.to_owned()));
         std::mem::take(&mut reasons)
     };
     let seen = look(session, &places, &failed, published)?;
@@ -124,19 +135,15 @@ pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Str
     let publication = Publication::build(material, &[])?;
     // Where another CA publishes, this home has nothing to bring up to date.
     let failed = failed
-        .iter()
+        .into_iter()
         .filter(|(_, error)| !matches!(error, TargetError::OtherCa(_) | TargetError::OtherHalf { .. }));
-    reasons.extend(failed.map(|(place, error)| format!("{place}: {error}")));
+    reasons.extend(failed.map(|(place, error)| Behind::Place(place, error)));
     for place in places.iter().filter(|place| place.role != Role::Source) {
+        let path = Shown(place.to.path.clone());
         if !place.is_staging() && losers.contains(&place.to.path) {
-            reasons.push(format!(
-                "{}: {}",
-                place.to.path.display(),
-                TargetError::UnknownPins
-            ));
+            reasons.push(Behind::Place(path, TargetError::UnknownPins));
             continue;
         }
-        let path = place.to.path.display();
         let ends = place
             .to
             .manifest()
@@ -144,8 +151,8 @@ pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Str
         let holds = place.to.holds(publication.files(place.to.area));
         match holds.and_then(|holds| Ok(holds && ends? == Some(publication.valid_until()))) {
             Ok(true) => {}
-            Ok(false) => reasons.push(format!("{path} differs")),
-            Err(error) => reasons.push(format!("{path}: {error}")),
+            Ok(false) => reasons.push(Behind::Content(format!("{path} differs"))),
+            Err(error) => reasons.push(Behind::Place(path, error)),
         }
     }
     Ok(reasons)
@@ -174,7 +181,7 @@ pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
 }
 
 /// What was published and the ledger does not know, in words.
-fn lost(unknown: &Unknown) -> Vec<String> {
+fn lost(unknown: &Unknown) -> Vec<Behind> {
     let accepted = unknown.certificates.iter().map(|told| {
         format!(
             "it tells servers to accept {} of {}, which the ledger does not know: the ledger is the older one",
@@ -187,7 +194,7 @@ fn lost(unknown: &Unknown) -> Vec<String> {
             "it revokes {count} that the ledger does not know as revoked: the ledger is the older one"
         )),
     };
-    revoked.into_iter().chain(accepted).collect()
+    revoked.into_iter().chain(accepted).map(Behind::Content).collect()
 }
 
 /// The places where another CA of the root has published, each with who that is.

@@ -40,7 +40,7 @@ pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request
 pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
 pub use doubt::{Doubts, Unsigned};
-pub use due::{behind, behind_sources, foreign, pins_are_ahead, strays, unwritable};
+pub use due::{Behind, behind, behind_sources, foreign, pins_are_ahead, strays, unwritable};
 pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};

@@ -103,6 +103,13 @@ pub enum TargetError {
     UnknownPins,
 }
 
+impl TargetError {
+    /// Whether a directory is missing that would have to be there: publishing again makes no such one.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.source.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
 impl Destination {
     /// Looks for a place: a directory, or the one in which it will be made. A bucket is not asked yet. Nothing stays open: there may be
     /// more places than a process may have open files.

@@ -35,8 +35,13 @@ pub enum InvalidStatement {
     #[error("it is signed by {0}, which is not the devices' CA")]
     NotDevicesCa(String),
     /// The root did not issue the signer's certificate itself.
-    #[error("it is signed by {0}, which the root that was given has not issued")]
-    OtherRoot(String),
+    #[error("it is signed by {signer}, which the root that was given has not issued")]
+    OtherRoot {
+        /// What the signer calls itself, escaped.
+        signer: String,
+        /// The SHA-256 of the root that was given, as `pki show` writes it.
+        root: String,
+    },
     /// The signer's certificate is not good at this time.
     #[error("the certificate of its signer is good from {from} to {to}, and it is {now}")]
     OutOfDate {
@@ -84,8 +89,10 @@ impl Statement {
         if statement.signer.is_issued_by(root) {
             Ok(statement)
         } else {
-            let signer = quoted(statement.signer.subject_text());
-            Err(InvalidStatement::OtherRoot(signer))
+            Err(InvalidStatement::OtherRoot {
+                signer: quoted(statement.signer.subject_text()),
+                root: HEXUPPER.encode(&root.sha256()),
+            })
         }
     }
 
@@ -288,7 +295,7 @@ mod tests {
         let jws = issuing.sign_statement(TYPE, b"{}");
         assert!(matches!(
             verify(&jws, &other),
-            Err(InvalidStatement::OtherRoot(_))
+            Err(InvalidStatement::OtherRoot { .. })
         ));
         assert!(matches!(
             verify(&issuing.sign_statement("pki-pins+jws", b"{}"), &root),

@@ -215,7 +215,12 @@ fn another_cas() {
     forge.publish_by(&forge.public(6), &other.issuing);
     refused(&forge, "which the root that was given has not issued");
     forge.publish_by(&other.public(6), &other.issuing);
-    refused(&forge, "which the root that was given has not issued");
+    let said = refused(&forge, "which the root that was given has not issued");
+    // The fault may be with the root that was given.
+    let given = data_encoding::HEXUPPER.encode(&forge.root.certificate.sha256());
+    let hint = format!("--root names another PKI's root: its SHA-256 is {given}");
+    let words: Vec<&str> = said.stderr.split_whitespace().collect();
+    assert!(words.join(" ").contains(&hint), "{said}");
     // With the right signature under it, and the other's CRL, or CA.
     let mine = forge.public(6);
     for path in [

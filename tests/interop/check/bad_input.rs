@@ -99,6 +99,11 @@ fn what_is_no_server_is_told_and_changes_nothing() {
         said.stderr.contains("has no address") && said.stderr.contains("--resolve"),
         "{said}"
     );
+    let said = finish(
+        &mut home.pki(&["check", "https://no.such.host.invalid/", "--no-canary", "--json"]),
+        b"",
+    );
+    assert!(said.stderr.contains("\"kind\":\"no-address\""), "{said}");
 }
 
 #[test]

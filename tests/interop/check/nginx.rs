@@ -418,6 +418,11 @@ fn a_chain_that_nobody_trusts_or_of_another_host_is_asked_nothing() {
         "{said}"
     );
     assert_eq!(answers(&said, "no_certificate"), [""; 0]);
+    assert!(
+        said.stderr
+            .contains("no certificate shown: it is not known for the right one"),
+        "{said}"
+    );
 
     let (url, resolve) = (
         format!("https://www.acme.example:{port}/"),

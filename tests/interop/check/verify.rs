@@ -30,12 +30,14 @@ fn a_revocation_is_verified_when_the_server_acts_on_it() {
     assert_eq!(canaries(&home), ["revoked"; 2]);
 
     // Once more, with nothing left to revoke, verifies once more.
-    finish(
+    let said = finish(
         home.pki(&["revoke", "alice", "--yes", "--verify", &url])
             .args(arguments(nginx.port())),
         b"",
     )
     .ok();
+    assert!(said.stderr.contains("alice/phone was revoked already"), "{said}");
+    assert!(said.stderr.contains("pki: the CRL is published\n"), "{said}");
     assert_eq!(canaries(&home).len(), 4);
 }
 
@@ -77,6 +79,48 @@ fn a_revocation_stands_where_the_server_does_not_act_or_is_not_there() {
     assert!(said.stderr.contains("it is revoked and published, but"), "{said}");
     let revoked = std::fs::read_to_string(home.server("revoked.map")).unwrap();
     assert!(revoked.contains(&home.bob().serial), "{revoked}");
+}
+
+#[test]
+fn what_to_do_follows_what_went_wrong() {
+    if !need(&["nginx", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let nginx = Nginx::start(&home, &[GOOD]);
+    let there = url(nginx.port(), "/");
+    let [resolve, at, ca, file] = &arguments(nginx.port())[..] else {
+        panic!("how a server of the tests is found");
+    };
+    let tells = |arguments: &[&str], hints: &[&str]| {
+        let said = finish(home.pki(&["revoke", "alice", "--yes"]).args(arguments), b"").exits(5);
+        for hint in hints {
+            assert!(said.stderr.contains(hint), "{hint}: {said}");
+        }
+        said
+    };
+    let nowhere = "https://no.such.host.invalid:8453/";
+    tells(
+        &["--verify", nowhere, ca, file],
+        &[
+            "say where it is: `pki revoke alice/phone --verify https://no.such.host.invalid:8453/ ",
+            " --resolve no.such.host.invalid:8453:ADDR --yes`",
+        ],
+    );
+    tells(
+        &["--verify", "https://127.0.0.1:1/"],
+        &[
+            "see whether the server runs",
+            "; then `pki revoke alice/phone --verify",
+        ],
+    );
+    let said = tells(&["--verify", &there, resolve, at], &["give --ca FILE"]);
+    assert!(!said.stderr.contains("phones expect"), "{said}");
+    let patience = ["--patience", "1s"];
+    tells(
+        &[&["--verify", &there, resolve, at, ca, file][..], &patience].concat(),
+        &["when it is reloaded", "--patience"],
+    );
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! What was meant, perhaps, by a value in argv that is refused: the way on, told below the error.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue};
+
+use super::context::InvalidNamed;
+use super::in_shell;
+use crate::model::platform::{InvalidPlatform, Platform};
+use crate::model::serial::InvalidSerial;
+use crate::model::subject::InvalidSubject;
+use crate::model::text::printable;
+use crate::model::{Employee, Serial};
+
+/// What an address is, for whoever has named a file instead.
+pub const NOT_A_FILE: &str = "that is a file, and a device goes by its address: EMPLOYEE/DEVICE, as in gina/phone; `pki list` shows them all";
+
+/// The endings of files that `pki` and its like make and read.
+const EXTENSIONS: [&str; 11] = [
+    "crt",
+    "cer",
+    "pem",
+    "der",
+    "crl",
+    "csr",
+    "p12",
+    "pfx",
+    "p7b",
+    "mobileconfig",
+    "jws",
+];
+
+/// Whether this is a file, or is called as one.
+pub fn is_file(text: &str) -> bool {
+    has_typical_ending(text) || Path::new(text).is_file()
+}
+
+/// Whether this ends as files of keys and certificates do.
+pub fn has_typical_ending(text: &str) -> bool {
+    let extension = Path::new(text).extension();
+    extension
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| EXTENSIONS.contains(&extension))
+}
+
+/// The way on from a value that a type of ours refused, where there is one.
+pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else {
+        return None;
+    };
+    let why = std::error::Error::source(error)?;
+    if let Some(ContextValue::String(similar)) = error.get(ContextKind::SuggestedValue) {
+        return Some(format!("a similar value exists: '{similar}'"));
+    }
+    if why.is::<InvalidPlatform>() {
+        let platform = Platform::of_product(value)?;
+        return Some(format!("that is '{platform}'"));
+    }
+    match why.downcast_ref() {
+        Some(InvalidNamed::Serial(why)) => return whole(why, value, arguments),
+        Some(InvalidNamed::Addressee(why)) => return of_subject(why, value),
+        None => {}
+    }
+    if let Some(why) = why.downcast_ref::<InvalidSerial>() {
+        return whole(why, value, arguments);
+    }
+    of_subject(why.downcast_ref::<InvalidSubject>()?, value)
+}
+
+/// The command with a serial number as it should have been written, where all of it may be repeated.
+fn whole(why: &InvalidSerial, value: &str, arguments: &[OsString]) -> Option<String> {
+    let serial = why.meant()?.to_string();
+    let words = arguments.iter().skip(1).map(|argument| {
+        let argument = argument.to_str().filter(|text| printable(text).is_ok())?;
+        Some(in_shell(if argument == value { &serial } else { argument }))
+    });
+    let words: Vec<String> = words.collect::<Option<_>>()?;
+    words
+        .contains(&serial)
+        .then(|| format!("pki {}", words.join(" ")))
+}
+
+fn of_subject(why: &InvalidSubject, value: &str) -> Option<String> {
+    if is_file(value) {
+        return Some(NOT_A_FILE.to_owned());
+    }
+    let (InvalidSubject::Name { .. } | InvalidSubject::Address(_)) = why else {
+        return None;
+    };
+    let (employee, device) = match value.split_once('/') {
+        Some((employee, device)) => (employee, Some(device)),
+        None => (value, None),
+    };
+    let meant = short(employee)?;
+    let address = match device {
+        Some(device) => format!("{meant}/{}", short(device)?),
+        None => meant.to_string(),
+    };
+    // Her device alone says nothing of her name.
+    Some(if meant.as_str() == employee {
+        format!("write {address}")
+    } else {
+        format!("write {address}; the full name goes to `pki issue --name`, the e-mail address to --email")
+    })
+}
+
+/// The short name that a full name or an e-mail address begins with.
+fn short(text: &str) -> Option<Employee> {
+    let first = text.split(|c: char| c == '@' || c.is_whitespace()).next()?;
+    let meant: Employee = first.to_lowercase().parse().ok()?;
+    meant.as_str().parse::<Serial>().is_err().then_some(meant)
+}
