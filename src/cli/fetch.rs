@@ -249,6 +249,11 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
             file.display()
         ));
     }
+    if !unproven.unread.is_empty() {
+        ui.hint(
+            "another server that fetches may know it: `pki publish --reconcile DIR` on the CA's machine, with what that one has in place, takes it in",
+        );
+    }
 }
 
 /// One line for each thing that ends soon, and what it means.
