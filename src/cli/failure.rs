@@ -397,7 +397,10 @@ impl From<FetchError> for Failure {
             }
             E::NoName(_) => refused("place").hint("name a directory with --out DIR"),
             E::Forgotten { .. } => refused("state")
-                .hint("restore it; if this is to be the first fetch, remove the directory that it was in, and what --out names"),
+                .hint(
+                    "restore the newest one; where there is none, remove it and the link that --out names, and nothing else: the next fetch goes by the \
+                     versions that lie beside it, and takes nothing that is older or revokes less than the newest of them",
+                ),
             E::Busy { .. } => refused("busy").hint("try again, or wait longer with --wait 5m"),
             E::Directory(error) => {
                 let failure = Self::of_disk(&error);
@@ -453,7 +456,14 @@ impl From<FetchError> for Failure {
                              `pki publish --reconcile DIR` with what this machine has in place",
                         )
                     }
-                    Unfit::Unrevoked { serials, number } => {
+                    Unfit::Unrevoked { serials, number, rest: Some(_) } => {
+                        failure.hint(format!(
+                            "look where the CA is whether it has ended there, or is revoked: `pki show SERIAL`; if so, repeat with {}; if it is not known or \
+                             good there, bring what this machine has in place to it, and run `pki publish --reconcile DIR`",
+                            confirming(&serials, number)
+                        ))
+                    }
+                    Unfit::Unrevoked { serials, number, rest: None } | Unfit::Readmitted { serials, number } => {
                         failure.hint(format!(
                             "bring what this machine has in place, the half `server` above all, to where the CA is, and run `pki publish --reconcile DIR` \
                              with it there; only if that is meant to be let in again, repeat with {}",

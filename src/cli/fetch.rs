@@ -221,18 +221,18 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
             "it comes from version 0.1 of pki, which does not say that: update pki where it is published",
         );
     }
-    if let Some(first) = unproven.lost.first() {
+    if let Some((first, _)) = unproven.lost.first_key_value() {
         let more = match unproven.lost.len() - 1 {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
         ui.warn(format!(
-            "{first}{more} was accepted by what was in place, has not ended, and is neither accepted nor revoked any more: the home has lost it"
+            "{first}{more} was accepted by what was in place before, has not ended, and is neither accepted nor revoked any more: the home has lost it"
         ));
-        ui.hint(
-            "nobody can revoke it by name: `pki publish --reconcile DIR` on the CA's machine, with the version before, which lies beside this one until \
-             the next change (.NAME.pki-fetch), takes it in",
-        );
+        ui.hint(format!(
+            "nobody can revoke it by name: `pki publish --reconcile DIR` on the CA's machine takes it in, with a version that accepts it: the one before \
+             lies beside this one until the next change (.NAME.pki-fetch); where it shall stay lost, --confirm {first} ends this warning"
+        ));
     }
     for host in &unproven.unpinned {
         ui.warn(format!(
@@ -245,8 +245,14 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
     }
     for file in &unproven.unread {
         ui.warn(format!(
-            "{file} of what was in place could not be read: whether it revoked more is not known"
+            "{} is damaged or gone: whether what was in place revoked more is not known",
+            file.display()
         ));
+    }
+    if !unproven.unread.is_empty() {
+        ui.hint(
+            "another server that fetches may know it: `pki publish --reconcile DIR` on the CA's machine, with what that one has in place, takes it in",
+        );
     }
 }
 

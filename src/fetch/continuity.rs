@@ -8,23 +8,25 @@
 //! So a CA leaves with its list once nothing below it is accepted any more, and until then its successor is
 //! refused. To keep the old list beside the new ones would be no remedy: no configuration names a file that
 //! the manifest does not list, and no home would renew it.
+//!
+//! Where a list in place is damaged, whoever anything of it still names as revoked is taken for revoked, and
+//! so is whoever the list before names. What was on it and is nowhere nobody knows, and that is told.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 
-use data_encoding::{HEXLOWER, HEXUPPER};
+use data_encoding::HEXUPPER;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::content::Fault;
-use super::error::{Serials, Unfit, local};
+use super::error::{Serials, Unfit};
 use super::pins;
 use super::place::Version;
+use super::predecessors::{Before, Predecessors, read};
 use super::terms::SLACK;
-use crate::disk::DiskError;
 use crate::model::text::quoted;
 use crate::model::{Host, Serial, Time};
-use crate::publish::{Area, LONGEST_CRL, LONGEST_MANIFEST, Manifest, Pins, Statement, revoked_serial};
+use crate::publish::{Area, Ended, Manifest, Pins, revoked_serial};
 use crate::x509::Certificate;
 use crate::x509::crl::Crl;
 
@@ -35,6 +37,9 @@ const CRLS: [(&str, &str); 3] = [
     ("crl/issuing.crl", "ca/issuing.der"),
     ("crl/servers.crl", "ca/servers.der"),
 ];
+const REVOKED: &str = "revoked.map";
+const ALLOWED: &str = "allowed.map";
+const DEVICES: &str = "devices.json";
 
 /// What the operator of this machine has said may be let in again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,57 +56,10 @@ pub(super) struct Succession<'a> {
     /// One that has held against every rule by itself.
     pub new: &'a Version,
     pub manifest: &'a Manifest,
+    /// The certificates that had been lost before.
+    pub lost: &'a BTreeMap<Serial, Time>,
     pub confirmed: &'a [Confirmation],
     pub now: Time,
-}
-
-/// The versions that were put in place before, the last one first, each with what its signed manifest lists: only a file that is what it was
-/// then says what was revoked.
-#[derive(Default)]
-pub(super) struct Predecessors(Vec<(Version, Manifest)>);
-
-/// A file of theirs.
-enum Before {
-    /// There was none of that name.
-    Absent,
-    /// As it was.
-    Octets(Vec<u8>),
-    /// It is missing or damaged in each.
-    Unread,
-}
-
-impl Predecessors {
-    /// Takes in a version, where its manifest is one by `root`, also where its signer has ended since.
-    pub(super) fn push(&mut self, version: Version, root: &Certificate) -> Result<(), DiskError> {
-        let Some(file) = version.file(Manifest::JWS)? else {
-            return Ok(());
-        };
-        let mut jws = Vec::new();
-        let read = file.take(LONGEST_MANIFEST).read_to_end(&mut jws);
-        read.map_err(local(&version.path(Manifest::JWS)))?;
-        let statement = Statement::of_root(Manifest::TYPE, &jws, root).ok();
-        let manifest = statement.and_then(|statement| serde_json::from_slice(statement.payload()).ok());
-        self.0.extend(manifest.map(|manifest| (version, manifest)));
-        Ok(())
-    }
-
-    /// Whether one of them says which certificates have ended.
-    fn tell_ends(&self) -> bool {
-        self.0.iter().any(|(_, manifest)| manifest.ended.is_some())
-    }
-
-    fn file(&self, path: &str) -> Result<Before, Fault> {
-        for (version, manifest) in &self.0 {
-            let Some(listed) = manifest.files.get(path) else {
-                return Ok(Before::Absent);
-            };
-            let is_it = |octets: &Vec<u8>| HEXLOWER.encode(&Sha256::digest(octets)) == listed.sha256;
-            if let Some(octets) = read(version, path)?.filter(is_it) {
-                return Ok(Before::Octets(octets));
-            }
-        }
-        Ok(Before::Unread)
-    }
 }
 
 /// What a comparison could not tell.
@@ -109,11 +67,12 @@ impl Predecessors {
 pub struct Unproven {
     /// Certificates that are not revoked any more, by a manifest that does not say which have ended: of version 0.1 of this program.
     pub left: BTreeSet<Serial>,
-    /// Files in place that could not be read, and may have revoked more.
-    pub unread: Vec<String>,
-    /// Certificates that what is in place accepts, and that are neither accepted nor revoked any more before they have ended: the home has
-    /// lost them, and nobody can revoke them by name.
-    pub lost: BTreeSet<Serial>,
+    /// Files and versions in place that are damaged or gone, and may have revoked more.
+    pub unread: BTreeSet<PathBuf>,
+    /// Certificates that an earlier publication accepts, and that are neither accepted nor revoked any more
+    /// before they have ended, each with its last second: the home has lost them, and nobody can revoke them
+    /// by name.
+    pub lost: BTreeMap<Serial, Time>,
     /// Hosts of which what is in place has pins that have not ended, and the publication has none: the home
     /// has lost the server.
     pub unpinned: Vec<Host>,
@@ -126,13 +85,14 @@ impl Succession<'_> {
     /// Where a certificate was revoked, is so no more, and neither has ended nor was confirmed.
     pub(super) fn examine(&self) -> Result<Unproven, Fault> {
         let mut unproven = Unproven::default();
-        if let Some(Confirmation::Publication(_)) = self
-            .confirmed
-            .iter()
-            .find(|confirmed| **confirmed == Confirmation::Publication(self.manifest.number))
-        {
+        if self.manifest.area == Area::Server {
+            unproven.lost = self.lost()?;
+        }
+        let all = Confirmation::Publication(self.manifest.number);
+        if self.old.is_empty() || self.confirmed.contains(&all) {
             return Ok(unproven);
         }
+        unproven.unread.extend(self.old.unusable.iter().cloned());
         match self.manifest.area {
             Area::Public => {
                 self.crls(&mut unproven)?;
@@ -149,31 +109,75 @@ impl Succession<'_> {
             let ca = read(self.new, ca)?.and_then(|der| Certificate::from_der(&der).ok());
             authorities.extend(ca.map(|ca| (path, ca)));
         }
-        for (path, ca) in CRLS {
-            let old = match self.old.file(path)? {
-                Before::Octets(old) => old,
+        for paths in CRLS {
+            let (known, there) = match self.old.file(paths.0)? {
+                Before::Octets(old) => (Some(old), None),
                 Before::Absent => continue,
-                Before::Unread => {
-                    unproven.unread.push(path.to_owned());
-                    continue;
+                Before::Damaged { path, there } => {
+                    unproven.unread.insert(path);
+                    (self.old.earlier(paths.0)?, there)
                 }
             };
-            if read(self.new, path)?.as_ref() == Some(&old) {
-                continue;
+            if let Some(old) = known
+                && !self.crl(paths, &old, &authorities, unproven)?
+            {
+                unproven.unread.insert(paths.0.into());
             }
-            let (Ok(crl), Some(revoked)) = (Crl::parse(&old), entries(&old)) else {
-                unproven.unread.push(path.to_owned());
-                continue;
-            };
-            match authorities.iter().find(|(_, ca)| crl.is_issued_by(ca)) {
-                Some((path, _)) => {
-                    let still = read(self.new, path)?.and_then(|new| entries(&new));
-                    self.demand_ended(path, &revoked, &still.unwrap_or_default(), unproven)?;
-                }
-                None => self.demand_over(path, ca, &crl, &revoked)?,
+            // Nothing vouches for it but its CA, which is enough.
+            if let Some(there) = there
+                && self.is_by_a_ca(&there, paths.1, &authorities)?
+            {
+                self.crl(paths, &there, &authorities, unproven)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a CRL is signed by one of these CAs, or by the one whose certificate was in place.
+    fn is_by_a_ca(
+        &self,
+        crl: &[u8],
+        ca: &str,
+        authorities: &[(&'static str, Certificate)],
+    ) -> Result<bool, Fault> {
+        let Ok(crl) = Crl::parse(crl) else {
+            return Ok(false);
+        };
+        let before = self.authority(ca)?;
+        let mut all = authorities.iter().map(|(_, ca)| ca).chain(&before);
+        Ok(all.any(|ca| crl.is_issued_by(ca)))
+    }
+
+    /// The certificate of a CA that was in place.
+    fn authority(&self, path: &str) -> Result<Option<Certificate>, Fault> {
+        Ok(match self.old.file(path)? {
+            Before::Octets(der) => Certificate::from_der(&der).ok(),
+            Before::Absent | Before::Damaged { .. } => None,
+        })
+    }
+
+    /// Compares a CRL that was in place with the one that its CA has now. Says whether it can be read.
+    fn crl(
+        &self,
+        (path, ca): (&'static str, &str),
+        old: &[u8],
+        authorities: &[(&'static str, Certificate)],
+        unproven: &mut Unproven,
+    ) -> Result<bool, Fault> {
+        if read(self.new, path)?.as_deref() == Some(old) {
+            return Ok(true);
+        }
+        let (Ok(crl), Some(revoked)) = (Crl::parse(old), entries(old)) else {
+            return Ok(false);
+        };
+        if let Some((path, _)) = authorities.iter().find(|(_, ca)| crl.is_issued_by(ca)) {
+            let still = read(self.new, path)?.and_then(|new| entries(&new));
+            self.demand_ended(path, &revoked, &still.unwrap_or_default(), unproven)?;
+            return Ok(true);
+        }
+        let ca = self.authority(ca)?.filter(|ca| crl.is_issued_by(ca));
+        self.demand_over(path, ca, &revoked)?;
+        Ok(true)
     }
 
     /// Makes sure that nobody is let in again by a CA that has no CRL any more: all that it has issued is
@@ -181,15 +185,9 @@ impl Succession<'_> {
     fn demand_over(
         &self,
         path: &'static str,
-        ca: &str,
-        crl: &Crl<'_>,
+        ca: Option<Certificate>,
         revoked: &HashSet<Serial>,
     ) -> Result<(), Fault> {
-        let ca = match self.old.file(ca)? {
-            Before::Octets(der) => Certificate::from_der(&der).ok(),
-            Before::Absent | Before::Unread => None,
-        };
-        let ca = ca.filter(|ca| crl.is_issued_by(ca));
         let by_root = read(self.new, ROOT_CRL)?.and_then(|der| entries(&der));
         let is_over = |ca: &Certificate| {
             let serial = Serial::from_octets(ca.serial());
@@ -216,12 +214,15 @@ impl Succession<'_> {
 
     fn pins(&self, unproven: &mut Unproven) -> Result<(), Fault> {
         let old = match self.old.file(Pins::JSON)? {
-            Before::Octets(old) => Pins::read(&old),
+            Before::Octets(old) => Some(old),
             Before::Absent => return Ok(()),
-            Before::Unread => None,
+            Before::Damaged { path, .. } => {
+                unproven.unread.insert(path);
+                self.old.earlier(Pins::JSON)?
+            }
         };
-        let Some(old) = old else {
-            unproven.unread.push(Pins::JSON.to_owned());
+        let Some(old) = old.and_then(|old| Pins::read(&old)) else {
+            unproven.unread.insert(Pins::JSON.into());
             return Ok(());
         };
         let new = read(self.new, Pins::JSON)?.and_then(|new| Pins::read(&new));
@@ -239,37 +240,62 @@ impl Succession<'_> {
     }
 
     fn lists(&self, unproven: &mut Unproven) -> Result<(), Fault> {
-        const REVOKED: &str = "revoked.map";
-        const DEVICES: &str = "devices.json";
-        let Before::Octets(old) = self.old.file(REVOKED)? else {
-            unproven.unread.push(REVOKED.to_owned());
-            return Ok(());
-        };
-        let new = read(self.new, REVOKED)?.unwrap_or_default();
-        let is_same = old == new;
-        let [revoked, still] = [old, new].map(|map| serials(&map, revoked_serial));
-        let before = match self.old.file(DEVICES)? {
-            Before::Octets(list) => accepted_until(&list),
-            Before::Absent | Before::Unread => {
-                unproven.unread.push(DEVICES.to_owned());
-                HashMap::new()
+        let devices = match self.old.file(DEVICES)? {
+            Before::Octets(list) => Some(accepted_until(&list)),
+            Before::Absent => None,
+            Before::Damaged { path, .. } => {
+                unproven.unread.insert(path);
+                None
             }
         };
+        let allowed = read(self.new, ALLOWED)?.unwrap_or_default();
+        let allowed = serials(&allowed, |line| line.split_once(' ')?.0.parse().ok());
+        let new = read(self.new, REVOKED)?.unwrap_or_default();
+        let old = match self.old.file(REVOKED)? {
+            Before::Octets(old) if old == new => return Ok(()),
+            Before::Octets(old) => vec![old],
+            Before::Absent => return Ok(()),
+            Before::Damaged { path, there } => {
+                unproven.unread.insert(path);
+                let earlier = self.old.earlier(DEVICES)?.map(|list| accepted_until(&list));
+                if let (Some(devices), Some(earlier)) = (devices, earlier) {
+                    let is_back =
+                        |serial: &&Serial| !devices.contains_key(serial) && earlier.contains_key(serial);
+                    let back = allowed.iter().filter(is_back).copied().collect();
+                    self.demand_none(ALLOWED, back, |serials| Unfit::Readmitted {
+                        serials,
+                        number: self.manifest.number,
+                    })?;
+                }
+                there.into_iter().chain(self.old.earlier(REVOKED)?).collect()
+            }
+        };
+        let revoked: HashSet<Serial> = old.iter().flat_map(|map| serials(map, revoked_serial)).collect();
+        let still = serials(&new, revoked_serial);
+        self.demand_ended(REVOKED, &revoked, &still, unproven)?;
+        // Whatever a manifest says of its end.
+        let back: BTreeSet<Serial> = revoked.intersection(&allowed).copied().collect();
+        self.demand_none(ALLOWED, back, |serials| self.unrevoked(serials))
+    }
+
+    /// The certificates that this or an earlier publication has lost.
+    fn lost(&self) -> Result<BTreeMap<Serial, Time>, Fault> {
+        let before = match self.old.file(DEVICES)? {
+            Before::Octets(list) => Some(list),
+            Before::Absent => None,
+            Before::Damaged { .. } => self.old.earlier(DEVICES)?,
+        };
+        let before = before.map(|list| accepted_until(&list)).unwrap_or_default();
         let now = accepted_until(&read(self.new, DEVICES)?.unwrap_or_default());
-        let has_ended = |end: Time| end < self.now + SLACK;
-        let lost = before.iter().filter(|(serial, end)| {
-            !has_ended(**end) && !now.contains_key(serial) && !still.contains(serial)
+        let revoked = serials(&read(self.new, REVOKED)?.unwrap_or_default(), revoked_serial);
+        let mut lost = self.lost.clone();
+        lost.extend(before);
+        lost.retain(|serial, end| {
+            still_lost(serial, *end, self.confirmed, self.now)
+                && !now.contains_key(serial)
+                && !revoked.contains(serial)
         });
-        unproven.lost = lost.map(|(serial, _)| *serial).collect();
-        if !is_same {
-            self.demand_ended(REVOKED, &revoked, &still, unproven)?;
-            let allowed = read(self.new, "allowed.map")?.unwrap_or_default();
-            let allowed = serials(&allowed, |line| line.split_once(' ')?.0.parse().ok());
-            // Whatever a manifest says of its end.
-            let back: BTreeSet<Serial> = revoked.intersection(&allowed).copied().collect();
-            self.demand_none("allowed.map", back, |serials| self.unrevoked(serials))?;
-        }
-        Ok(())
+        Ok(lost)
     }
 
     /// Makes sure that what is revoked no more has ended.
@@ -303,8 +329,12 @@ impl Succession<'_> {
     }
 
     fn unrevoked(&self, serials: Serials) -> Unfit {
-        let number = self.manifest.number;
-        Unfit::Unrevoked { serials, number }
+        let rest = self.old.made().map(|made| self.manifest.made - made);
+        Unfit::Unrevoked {
+            serials,
+            number: self.manifest.number,
+            rest: rest.filter(|rest| Ended::KEPT < *rest),
+        }
     }
 
     /// Makes sure that all of these were confirmed.
@@ -326,14 +356,10 @@ impl Succession<'_> {
     }
 }
 
-fn read(version: &Version, path: &str) -> Result<Option<Vec<u8>>, Fault> {
-    let Some(file) = version.file(path)? else {
-        return Ok(None);
-    };
-    let mut octets = Vec::new();
-    let read = file.take(LONGEST_CRL * 4).read_to_end(&mut octets);
-    read.map_err(local(&version.path(path)))?;
-    Ok(Some(octets))
+/// Whether a certificate that a home has lost is something to be told of: it has not ended, and nobody has
+/// confirmed it.
+pub(super) fn still_lost(serial: &Serial, end: Time, confirmed: &[Confirmation], now: Time) -> bool {
+    now + SLACK <= end && !confirmed.contains(&Confirmation::Certificate(*serial))
 }
 
 /// The serial numbers on a CRL. Nothing where it cannot be read.

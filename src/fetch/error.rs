@@ -5,8 +5,8 @@ use std::{fmt, io};
 
 use crate::disk::{DiskError, Shown};
 use crate::model::text::quoted;
-use crate::model::{Host, Pinned, Serial, Time};
-use crate::publish::{Area, InvalidStatement};
+use crate::model::{Host, Pinned, Serial, Span, Time};
+use crate::publish::{Area, Ended, InvalidStatement};
 use crate::x509::X509Error;
 
 use super::source::SourceError;
@@ -163,9 +163,29 @@ pub enum Unfit {
     SameNumber(u64),
     /// Less is revoked than by what stands in place.
     #[error(
-        "it does not revoke {serials} any more, which what is in place does, and does not say that the certificate has ended: it comes from a home that knows less, one that was restored from an older backup perhaps"
+        "it does not revoke {serials} any more, which what is in place does, and does not say that the certificate has ended: {}",
+        .rest.map_or_else(
+            || "it comes from a home that knows less, one that was restored from an older backup perhaps".to_owned(),
+            |rest| format!(
+                "a publication tells of the certificates that have ended in the last {}, and what is in place was made {rest} before this one, \
+                 so that it has ended in between perhaps; or a home publishes that was restored from an older backup",
+                Ended::KEPT
+            )
+        )
     )]
     Unrevoked {
+        /// The certificates.
+        serials: Serials,
+        /// The number of the publication.
+        number: u64,
+        /// How long before it what is in place was made, where that is longer than publications remember.
+        rest: Option<Span>,
+    },
+    /// The list of those who are revoked is damaged, and one is let in that was not before it was.
+    #[error(
+        "it lets {serials} in again, which what is in place does not any more, and the version before it did: revoked.map in place is damaged or gone, and has revoked the certificate, likely"
+    )]
+    Readmitted {
         /// The certificates.
         serials: Serials,
         /// The number of the publication.

@@ -11,6 +11,7 @@ mod listing;
 mod order;
 mod pins;
 mod place;
+mod predecessors;
 mod receive;
 mod run;
 mod source;

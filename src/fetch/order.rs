@@ -67,7 +67,10 @@ pub struct Fetched {
 impl Fetched {
     pub(super) fn new(state: &State, changed: Vec<String>, command: Command, now: Time) -> Self {
         Self {
-            unproven: Unproven::default(),
+            unproven: Unproven {
+                lost: state.lost.clone(),
+                ..Unproven::default()
+            },
             area: state.area,
             number: state.manifest.number,
             valid_until: ends::first(state),

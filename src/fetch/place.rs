@@ -13,7 +13,7 @@ use super::error::FetchError;
 use super::state::{Stamp, State};
 use crate::disk::{self, Directory, DiskError, Ground, Kind, Shown};
 use crate::home;
-use crate::publish::Area;
+use crate::publish::{Area, Manifest};
 
 /// A place, and its lock. What was made for a first fetch that comes to nothing is gone with it: the fields are dropped in this order,
 /// so that the workspace is removed while it is still locked, and what it lies in after it.
@@ -204,7 +204,8 @@ impl Place {
             && files.all(|path| version.has_readers(path, area, group).unwrap_or(false))
     }
 
-    fn path_of(&self, version: &str) -> PathBuf {
+    /// What the directory of a version is called, for messages.
+    pub(super) fn path_of(&self, version: &str) -> PathBuf {
         self.workspace_path().join(version)
     }
 
@@ -219,13 +220,27 @@ impl Place {
         self.parent.lead(&self.name, target.as_os_str())
     }
 
-    /// Removes every version but these, and what a kill has left. What cannot be removed is tried again the next time.
-    pub(super) fn sweep(&self, keep: &[&str]) -> Result<(), DiskError> {
-        for name in self.workspace.names()?.collect::<Vec<_>>() {
-            let is_old = |name: &str| is_version(name) && !keep.contains(&name);
-            if name.to_str().is_some_and(is_old) {
-                let _ = self.workspace.remove_below(&name);
+    /// The versions that lie there, each with its number.
+    pub(super) fn versions(&self) -> Result<Vec<(u64, String)>, DiskError> {
+        let names = self.workspace.names()?;
+        let versions = names.filter_map(|name| {
+            let name = name.into_string().ok()?;
+            Some((number_of(&name)?, name))
+        });
+        Ok(versions.collect())
+    }
+
+    /// Removes every version but these and what a kill has left. What cannot be removed is tried again the
+    /// next time. A whole version that is later than what was seen stays: what is remembered may be lost, or
+    /// from a backup.
+    pub(super) fn sweep(&self, keep: &[&str], seen: Option<u64>) -> Result<(), DiskError> {
+        for (number, name) in self.versions()? {
+            let is_later = seen.is_none_or(|seen| seen < number);
+            let is_whole = |version: Option<Version>| version.is_some_and(|version| version.is_whole());
+            if keep.contains(&&*name) || (is_later && self.version(&name).is_ok_and(is_whole)) {
+                continue;
             }
+            let _ = self.workspace.remove_below(OsStr::new(&name));
         }
         self.workspace.sweep(&[State::FILE])?;
         self.parent.sweep(&[&*self.name.to_string_lossy()])
@@ -295,6 +310,17 @@ impl Version {
                 None => Ok(None),
             },
         }
+    }
+
+    /// Whether all of it had come and held: the signed manifest is written after that, and the other form of
+    /// it at last.
+    pub(super) fn is_whole(&self) -> bool {
+        let is_written = |file: File| file.metadata().map_or(true, |metadata| metadata.len() != 0);
+        let has = |path| self.file(path).map_or(true, |file| file.is_some());
+        let is_signed = self
+            .file(Manifest::JWS)
+            .map_or(true, |file| file.is_some_and(is_written));
+        is_signed || has(Manifest::JSON)
     }
 
     /// What the file at this path is known by, if there is one.

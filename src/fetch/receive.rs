@@ -10,6 +10,7 @@ use super::continuity::{Succession, Unproven};
 use super::error::{Attempt, FetchError, Unfit};
 use super::listing;
 use super::place::Version;
+use super::predecessors::Predecessors;
 use super::run::Run;
 use super::source::{Answer, Source, SourceError, Validator, pour};
 use super::state::Seen;
@@ -25,6 +26,8 @@ pub(super) struct Announced {
     pub manifest: Manifest,
     pub files: Vec<&'static str>,
     pub validator: Option<Validator>,
+    /// What came before it.
+    pub old: Predecessors,
 }
 
 /// A new version that is whole and holds.
@@ -58,9 +61,9 @@ impl Run<'_> {
                 wanted,
             }));
         }
-        let seen = self.state.as_ref().map(|state| &state.manifest);
+        let old = Predecessors::find(&self.place, self.state.as_ref(), &self.root, &manifest)?;
         let sha256 = HEXLOWER.encode(&Sha256::digest(statement.payload()));
-        Seen::demand(seen, manifest.number, &sha256).map_err(refused)?;
+        Seen::demand(old.seen(), manifest.number, &sha256).map_err(refused)?;
         terms::demand_in_date(manifest.made - SLACK, manifest.valid_until, now).map_err(refused)?;
         self.demand_unrevoked(&statement)?;
         let files = listing::listed(&manifest).map_err(refused)?;
@@ -70,6 +73,7 @@ impl Run<'_> {
             manifest,
             files,
             validator,
+            old,
         })
     }
 
@@ -122,6 +126,7 @@ impl Run<'_> {
             statement,
             manifest,
             files,
+            old,
             ..
         } = announced;
         let (area, group) = (manifest.area, self.order.group);
@@ -152,11 +157,6 @@ impl Run<'_> {
                 why: format!("is not what {} says", Manifest::JWS),
             });
         }
-        for (name, octets) in [(Manifest::JSON, &json), (Manifest::JWS, &announced.jws)] {
-            let mut file = version.create(name, area, group)?;
-            file.write(octets)?;
-            file.finish()?;
-        }
         let examination = Examination {
             version,
             manifest,
@@ -168,20 +168,30 @@ impl Run<'_> {
         let content = content::examine(&examination);
         let named = |fault: Fault| fault.named(|path| self.order.source.file(path));
         let content = content.map_err(named)?;
+        let lost = self.lost();
         // The same once more takes nothing back.
-        let seen = self.state.as_ref().map(|state| state.manifest.number);
-        let unproven = if seen.is_none_or(|seen| seen == manifest.number) {
-            Unproven::default()
+        let unproven = if old.seen().is_some_and(|seen| seen.number == manifest.number) {
+            Unproven {
+                lost,
+                ..Unproven::default()
+            }
         } else {
             let succession = Succession {
-                old: &self.predecessors()?,
+                old,
                 new: version,
                 manifest,
+                lost: &lost,
                 confirmed: self.order.confirmed,
                 now: self.order.now,
             };
             succession.examine().map_err(named)?
         };
+        // What has the first of them is whole and has held: `Version::is_whole` goes by this order.
+        for (name, octets) in [(Manifest::JWS, &announced.jws), (Manifest::JSON, &json)] {
+            let mut file = version.create(name, area, group)?;
+            file.write(octets)?;
+            file.finish()?;
+        }
         version.sync()?;
         Ok(Received {
             changed,

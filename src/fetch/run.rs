@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::continuity::Predecessors;
+use super::continuity::still_lost;
 use super::ends;
 use super::error::{Attempt, FetchError, Unfit};
 use super::order::{Command, Fetched, Order, Stopped};
@@ -17,6 +17,7 @@ use super::receive::{Announced, Received, whole};
 use super::source::{Answer, Source, SourceError, Validator};
 use super::state::{Seen, State};
 use crate::disk::{self, Shown};
+use crate::model::{Serial, Time};
 use crate::publish::{LONGEST_MANIFEST, Manifest};
 use crate::x509::Certificate;
 
@@ -60,7 +61,7 @@ pub fn fetch(order: &Order<'_>) -> Result<Fetched, Stopped> {
 pub(super) struct Run<'a> {
     pub order: &'a Order<'a>,
     pub root: Certificate,
-    place: Place,
+    pub(super) place: Place,
     pub state: Option<State>,
     deadline: Instant,
 }
@@ -209,12 +210,13 @@ impl Run<'_> {
             valid_until: manifest.valid_until,
             valid_since: since.map_or(manifest.made, |old| old.valid_since),
             directory: version.name.clone(),
-            previous: self.place.current()?,
+            previous: self.previous(&announced)?,
             files: stamps,
             source: self.order.source.to_string(),
             validator: announced.validator,
             // Also where there is no command this time: whoever reads the files has not been told of them.
             exec_pending: !changed.is_empty() || old.is_some_and(|old| old.exec_pending),
+            lost: unproven.lost.clone(),
         };
         if self.order.is_trial {
             self.place.discard(version)?;
@@ -242,10 +244,11 @@ impl Run<'_> {
         if end < self.order.now {
             return Err(self.refused(Manifest::JWS, Unfit::Ended(end)));
         }
-        let source = self.order.source.to_string();
-        if (&state.source, &state.validator) != (&source, &validator) && !self.order.is_trial {
-            state.source = source;
-            state.validator = validator;
+        let was = state.clone();
+        state.source = self.order.source.to_string();
+        state.validator = validator;
+        state.lost = self.lost();
+        if state != was && !self.order.is_trial {
             self.place.save(&state)?;
         }
         Ok(self.done(state, Vec::new()))
@@ -282,18 +285,26 @@ impl Run<'_> {
             .is_ok_and(|current| current.as_ref() == Some(&state.directory))
     }
 
-    /// The versions that were put in place before, also where the link to them is gone.
-    pub(super) fn predecessors(&self) -> Result<Predecessors, FetchError> {
-        let state = self.state.as_ref();
-        let last = state.map(|state| &state.directory);
-        let previous = state.and_then(|state| state.previous.as_ref());
-        let mut predecessors = Predecessors::default();
-        for name in last.into_iter().chain(previous) {
-            if let Some(version) = self.place.version(name)? {
-                predecessors.push(version, &self.root)?;
-            }
+    /// The certificates that the home has lost, as far as is remembered: neither ended nor confirmed since.
+    pub(super) fn lost(&self) -> BTreeMap<Serial, Time> {
+        let mut lost = self
+            .state
+            .as_ref()
+            .map(|state| state.lost.clone())
+            .unwrap_or_default();
+        lost.retain(|serial, end| still_lost(serial, *end, self.order.confirmed, self.order.now));
+        lost
+    }
+
+    /// The version that is the one before from now on: what the link leads to, or what lay there and was
+    /// compared.
+    fn previous(&self, announced: &Announced) -> Result<Option<String>, FetchError> {
+        if let Some(current) = self.place.current()?
+            && self.place.version(&current)?.is_some()
+        {
+            return Ok(Some(current));
         }
-        Ok(predecessors)
+        Ok(announced.old.last().map(str::to_owned))
     }
 
     fn sweep(&self, current: Option<&str>) -> Result<(), FetchError> {
@@ -301,7 +312,9 @@ impl Run<'_> {
         let last = state.map(|state| state.directory.as_str());
         let previous = state.and_then(|state| state.previous.as_deref());
         let keep: Vec<&str> = current.into_iter().chain(last).chain(previous).collect();
-        Ok(self.place.sweep(&keep)?)
+        Ok(self
+            .place
+            .sweep(&keep, state.map(|state| state.manifest.number))?)
     }
 
     pub(super) fn refused(&self, path: &str, why: Unfit) -> FetchError {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{FetchError, Unfit};
 use super::source::Validator;
 use crate::disk::{Directory, DiskError, PRIVATE_FILE, Shown};
-use crate::model::Time;
+use crate::model::{Serial, Time};
 use crate::publish::Area;
 use crate::x509::crl::Terms;
 
@@ -46,6 +46,10 @@ pub(super) struct State {
     pub validator: Option<Validator>,
     /// Whether files have changed since a command that follows a change was last run to a good end.
     pub exec_pending: bool,
+    /// Certificates that an earlier publication accepts and that the home has lost, each with its last
+    /// second.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost: BTreeMap<Serial, Time>,
 }
 
 /// A number, and what had it.

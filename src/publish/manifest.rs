@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::file::File;
-use crate::model::{Serial, Time};
+use crate::model::{Serial, Span, Time};
 
 /// The longest manifest that is read, in either form: with 75,000 certificates that have ended it has 11 MB.
 pub const LONGEST_MANIFEST: u64 = 16 << 20;
@@ -79,6 +79,9 @@ pub struct Ended {
 impl Ended {
     /// How many a manifest has room for.
     pub const ROOM: usize = 75_000;
+    /// How long one is told of after its end. Who has fetched nothing for so long has let nobody in for a
+    /// year: a CRL is good for some weeks.
+    pub const KEPT: Span = Span::days(400);
 }
 
 /// A file in a manifest.

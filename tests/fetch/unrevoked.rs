@@ -387,23 +387,141 @@ const HALVES: [Half; 2] = [
     ),
 ];
 
+/// Removes or overwrites files of what is in place.
+type Damage = fn(&Forge);
+
+fn remove(forge: &Forge, files: &[&str]) {
+    for file in files {
+        std::fs::remove_file(forge.path("out").join(file)).unwrap();
+    }
+}
+
+fn write(forge: &Forge, file: &str, text: &str) {
+    std::fs::write(forge.path("out").join(file), text).unwrap();
+}
+
+/// The directory that the link leads to.
+fn version(forge: &Forge) -> String {
+    let target = forge.path("out").read_link().unwrap();
+    target.to_str().unwrap().to_owned()
+}
+
+/// Nothing is left that could tell who was revoked.
+const LOST: [(usize, &str, Damage); 7] = [
+    (0, "crl/issuing.crl", |forge| {
+        remove(forge, &["crl/issuing.crl", "crl/issuing.pem"]);
+    }),
+    (0, "crl/issuing.crl", |forge| {
+        write(forge, "crl/issuing.crl", "damaged");
+        write(forge, "crl/issuing.pem", "");
+    }),
+    (1, "revoked.map", |forge| remove(forge, &["revoked.map"])),
+    (1, "revoked.map", |forge| write(forge, "revoked.map", "damaged")),
+    (1, "revoked.map", |forge| write(forge, "revoked.map", "")),
+    (0, "", |forge| {
+        std::fs::remove_dir_all(forge.path(version(forge))).unwrap()
+    }),
+    (1, "", |forge| {
+        std::fs::remove_dir_all(forge.path(version(forge))).unwrap()
+    }),
+];
+
 #[test]
 fn what_cannot_be_read_in_place_is_told() {
-    for (publication, file) in HALVES {
-        for damage in [
-            (|out, file| std::fs::remove_file(out.join(file)).unwrap()) as fn(std::path::PathBuf, &str),
-            |out, file| std::fs::write(out.join(file), "damaged").unwrap(),
-            |out, file| std::fs::write(out.join(file), "").unwrap(),
-            |out, _| std::fs::remove_file(out.join("manifest.jws")).unwrap(),
-            |out, _| std::fs::remove_dir_all(out.canonicalize().unwrap()).unwrap(),
-        ] {
-            let forge = Forge::new();
-            fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
-            damage(forge.path("out"), file);
-            let said = fetch(&forge, &publication(&forge, 6, &[]), &[]).exits(3);
-            assert!(said.stderr.contains(file), "{said}");
-        }
+    for (half, file, damage) in LOST {
+        let (publication, _) = HALVES[half];
+        let forge = Forge::new();
+        fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
+        let name = format!("{}/{file}", version(&forge));
+        damage(&forge);
+        let said = fetch(&forge, &publication(&forge, 6, &[]), &[]).exits(3);
+        let name = name.trim_end_matches('/');
+        assert!(
+            said.stderr.contains(&format!("{name} is damaged or gone")),
+            "{said}"
+        );
     }
+}
+
+/// The version before is compared in its place, and cannot know what the last one alone revoked.
+#[test]
+fn going_by_the_version_before_is_told() {
+    for (half, file, damage) in LOST {
+        let (publication, _) = HALVES[half];
+        let forge = Forge::new();
+        fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
+        fetch(&forge, &publication(&forge, 6, &[serial(7), serial(8)]), &[]).ok();
+        let name = format!("{}/{file}", version(&forge));
+        damage(&forge);
+        refused_saying(
+            &forge,
+            &publication(&forge, 7, &[serial(8)]),
+            &[],
+            &[&serial(7).to_string()],
+        );
+        let said = fetch(&forge, &publication(&forge, 7, &[serial(7)]), &[]).exits(3);
+        let name = name.trim_end_matches('/');
+        assert!(
+            said.stderr.contains(&format!("{name} is damaged or gone")),
+            "{said}"
+        );
+        // What is in place by now is whole.
+        fetch(&forge, &publication(&forge, 8, &[serial(7)]), &[]).ok();
+    }
+}
+
+/// Whoever anything of what is in place names as revoked is not let in again.
+#[test]
+fn a_damaged_version_is_believed_in_what_it_locks_out() {
+    let damages: [(usize, Damage); 9] = [
+        // The other form of the manifest is remembered by its hash.
+        (0, |forge| write(forge, "manifest.jws", "")),
+        (1, |forge| write(forge, "manifest.jws", "")),
+        (0, |forge| remove(forge, &["manifest.jws"])),
+        // So are CRLs; and lists need nobody who vouches for them.
+        (0, |forge| remove(forge, &["manifest.jws", "manifest.json"])),
+        (1, |forge| remove(forge, &["manifest.jws", "manifest.json"])),
+        // A CRL has another form.
+        (0, |forge| remove(forge, &["crl/issuing.crl"])),
+        (0, |forge| write(forge, "crl/issuing.crl", "damaged")),
+        (1, |forge| {
+            let old = std::fs::read_to_string(forge.path("out/revoked.map")).unwrap();
+            write(forge, "revoked.map", &format!("{old}\n"));
+        }),
+        // Another CRL of the same CA is one, whoever has put it there.
+        (0, |forge| {
+            let crl = forge.issuing.crl(terms(6), &[serial(7), serial(8), serial(9)]);
+            std::fs::write(forge.path("out/crl/issuing.crl"), crl).unwrap();
+            remove(forge, &["crl/issuing.pem"]);
+        }),
+    ];
+    for (half, damage) in damages {
+        let (publication, _) = HALVES[half];
+        let forge = Forge::new();
+        fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
+        fetch(&forge, &publication(&forge, 6, &[serial(7), serial(8)]), &[]).ok();
+        damage(&forge);
+        refused(&forge, &publication(&forge, 7, &[serial(7)]), &[], serial(8));
+        let eight = serial(8).to_string();
+        let nine = serial(9).to_string();
+        let confirmed = ["--confirm", &eight, "--confirm", &nine];
+        let said = fetch(&forge, &publication(&forge, 7, &[serial(7)]), &confirmed);
+        assert!(matches!(said.code, Some(0 | 3)), "{said}");
+    }
+}
+
+#[test]
+fn who_was_not_let_in_by_a_version_whose_list_of_the_revoked_is_gone_does_not_come_back() {
+    let forge = Forge::new();
+    let both = [serial(7), serial(8)];
+    fetch(&forge, &server(&forge, 5, &[], &both), &[]).ok();
+    fetch(&forge, &server(&forge, 6, &[serial(7)], &both[1..]), &[]).ok();
+    remove(&forge, &["revoked.map"]);
+    let back = server(&forge, 7, &[], &both);
+    let seven = serial(7).to_string();
+    let words = [&*format!("lets {seven} in again"), "--confirm"];
+    refused_saying(&forge, &back, &[], &words);
+    fetch(&forge, &back, &["--confirm", &seven]).exits(3);
 }
 
 #[test]
@@ -437,4 +555,107 @@ fn who_is_accepted_no_more_and_has_not_ended_is_told() {
     let ended = server(&forge, 5, &[], &[serial(8)]).with("devices.json", list.to_string());
     fetch(&forge, &ended, &[]).ok();
     fetch(&forge, &server(&forge, 6, &[], &[]), &[]).ok();
+}
+
+/// It stays a matter of this machine until it is settled: nothing else remembers it.
+#[test]
+fn what_is_lost_is_told_until_it_is_settled() {
+    let eight = serial(8).to_string();
+    let begun = || {
+        let forge = Forge::new();
+        fetch(&forge, &server(&forge, 5, &[], &[serial(8)]), &[]).ok();
+        fetch(&forge, &server(&forge, 6, &[], &[]), &[]).exits(3);
+        let told = |said: Finished| assert!(said.exits(3).stderr.contains(&serial(8).to_string()));
+        told(forge.fetch(&[]));
+        told(fetch(&forge, &server(&forge, 7, &[], &[]), &[]));
+        told(forge.fetch(&["--dry-run", "--confirm", &serial(9).to_string()]));
+        told(forge.fetch(&[]));
+        forge
+    };
+    // It is known again, as accepted or as revoked.
+    let forge = begun();
+    fetch(&forge, &server(&forge, 8, &[], &[serial(8)]), &[]).ok();
+    let forge = begun();
+    fetch(&forge, &server(&forge, 8, &[serial(8)], &[]), &[]).ok();
+    forge.fetch(&[]).ok();
+    // Whoever looks after the server says so, once; a trial settles nothing.
+    let forge = begun();
+    forge.fetch(&["--dry-run", "--confirm", &eight]).ok();
+    forge.fetch(&[]).exits(3);
+    forge.fetch(&["--confirm", &eight]).ok();
+    forge.fetch(&[]).ok();
+    // It has ended: what is forged here is good for nine days.
+    let forge = begun();
+    let later = forge.fetch_at(now() + Span::days(10)).unwrap();
+    assert_eq!(later.unproven, Unproven::default());
+}
+
+/// Publications tell of certificates that have ended for 400 days.
+#[test]
+fn a_server_that_was_off_for_longer_than_ends_are_told_is_told_so() {
+    for (days, is_long) in [(540, true), (401, true), (399, false)] {
+        for (publication, _) in HALVES {
+            let forge = Forge::new();
+            let old = publication(&forge, 5, &[serial(7)]);
+            let old = old.saying(|manifest| manifest.made = now() - Span::days(days));
+            // The servers' half counts its life from when it was made, and is told to be near its end.
+            let in_place = |said: Finished| assert!(matches!(said.code, Some(0 | 3)), "{said}");
+            in_place(fetch(&forge, &old, &[]));
+            let new = publication(&forge, 6, &[]);
+            let long = format!("made {days} days before this one");
+            let words = [
+                "does not revoke",
+                "--confirm",
+                if is_long { &long } else { "restored" },
+            ];
+            refused_saying(&forge, &new, &[], &words);
+            let said = forge.fetch(&[]).exits(1);
+            assert_eq!(said.stderr.contains(&long), is_long, "{said}");
+            in_place(forge.fetch(&["--confirm", &serial(7).to_string()]));
+            assert!(forge.holds(&new));
+        }
+    }
+}
+
+/// Whoever has lost `state.json`, or restored an old one, removes it with the link, and nothing else.
+#[test]
+fn without_a_state_the_versions_that_lie_there_count() {
+    let begun = |publication: fn(&Forge, u64, &[Serial]) -> Publication| {
+        let forge = Forge::new();
+        fetch(&forge, &publication(&forge, 5, &[serial(7)]), &[]).ok();
+        let old = std::fs::read(forge.path(".out.pki-fetch/state.json")).unwrap();
+        fetch(&forge, &publication(&forge, 6, &[serial(7), serial(8)]), &[]).ok();
+        (forge, old)
+    };
+    let state = |forge: &Forge| forge.path(".out.pki-fetch/state.json");
+    for (publication, _) in HALVES {
+        for is_older in [false, true] {
+            let (forge, old) = begun(publication);
+            if is_older {
+                std::fs::write(state(&forge), old).unwrap();
+            } else {
+                std::fs::remove_file(state(&forge)).unwrap();
+            }
+            let said = forge.fetch(&[]).exits(1);
+            assert!(said.stderr.contains("remove it and the link"), "{said}");
+            std::fs::remove_file(forge.path("out")).unwrap();
+            refused(&forge, &publication(&forge, 7, &[serial(7)]), &[], serial(8));
+            let earlier = publication(&forge, 5, &[serial(7), serial(8)]);
+            refused_saying(&forge, &earlier, &[], &["6 was seen already"]);
+            let right = publication(&forge, 7, &[serial(7), serial(8)]);
+            fetch(&forge, &right, &[]).ok();
+            assert!(forge.holds(&right));
+        }
+        // What cannot be read there is told.
+        let (forge, _) = begun(publication);
+        let name = version(&forge);
+        write(&forge, "manifest.jws", "");
+        std::fs::remove_file(state(&forge)).unwrap();
+        std::fs::remove_file(forge.path("out")).unwrap();
+        let said = fetch(&forge, &publication(&forge, 7, &[serial(7)]), &[]).exits(3);
+        assert!(
+            said.stderr.contains(&format!("{name} is damaged or gone")),
+            "{said}"
+        );
+    }
 }
