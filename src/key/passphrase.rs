@@ -147,8 +147,8 @@ impl Passphrase {
         self.text.expose_secret()
     }
 
-    /// The text with the byte-order mark that stood in front of it: version 0.1 took the mark for a part of it, and there are keys that
-    /// open with nothing else.
+    /// The text with the byte-order mark that stood in front of it: version 0.1 took the mark for a part of
+    /// it, and there are keys that open with nothing else.
     pub fn expose_marked(&self) -> Option<&str> {
         self.marked.as_ref().map(|marked| marked.expose_secret())
     }

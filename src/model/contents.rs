@@ -1,6 +1,8 @@
-//! What a file is that somebody hands in. Every door asks here, so that the same file is read, or named, alike at each.
+//! What a file is that somebody hands in. Every door asks here, so that the same file is read, or named,
+//! alike at each.
 //!
-//! People hand in what they have: from mail clients, editors, Windows and Java. Where it is plain what is meant, it is read.
+//! People hand in what they have: from mail clients, editors, Windows and Java. Where it is plain what is
+//! meant, it is read.
 
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
@@ -96,7 +98,8 @@ impl Kind {
                 let tags: Vec<u8> = elements(first).iter().map(|(tag, _)| *tag).collect();
                 match tags.as_slice() {
                     [TAGGED, INTEGER, ..] => Some(Self::Certificate),
-                    // Of a CRL the dates come third or fourth, of a certificate of version 1 they are a SEQUENCE.
+                    // Of a CRL the dates come third or fourth, of a certificate of version 1 they are a
+                    // SEQUENCE.
                     [SEQUENCE, SEQUENCE, 0x17 | 0x18, ..]
                     | [INTEGER, SEQUENCE, SEQUENCE, 0x17 | 0x18, ..] => Some(Self::Crl),
                     [INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, ..] => Some(Self::Certificate),
@@ -198,8 +201,9 @@ pub enum Unwanted {
 }
 
 impl Contents {
-    /// What these octets are: one thing in DER or in base64 without lines around it; or the blocks of a PEM file, whatever stands around
-    /// them, be it with a byte-order mark, in UTF-16, indented, or quoted in a mail.
+    /// What these octets are: one thing in DER or in base64 without lines around it; or the blocks of a PEM
+    /// file, whatever stands around them, be it with a byte-order mark, in UTF-16, indented, or quoted in a
+    /// mail.
     pub fn of(octets: &[u8]) -> Self {
         let one = |kind, der: Option<&[u8]>| Self {
             items: vec![Item {

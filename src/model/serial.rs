@@ -35,9 +35,9 @@ impl Serial {
         &self.0
     }
 
-    /// Whether a text was meant as a serial number, well or badly written: eight hexadecimal digits or more, with or without colons,
-    /// spaces, `0x` and `serial=`; among 24 or more, two slips of the hand.
-    /// A word of so few letters may be a name, one of 32 is none.
+    /// Whether a text was meant as a serial number, well or badly written: eight hexadecimal digits or more,
+    /// with or without colons, spaces, `0x` and `serial=`; among 24 or more, two slips of the hand. A word of
+    /// so few letters may be a name, one of 32 is none.
     pub fn resembles(text: &str) -> bool {
         let digits = digits(text);
         let count = digits.chars().count();
@@ -84,7 +84,8 @@ impl FromStr for Serial {
     }
 }
 
-/// A text without what other programs write between and before the digits: `serial=` is OpenSSL's, `Serial Number:` everybody's.
+/// A text without what other programs write between and before the digits: `serial=` is OpenSSL's, `Serial
+/// Number:` everybody's.
 fn digits(text: &str) -> String {
     let mut bare = text.trim();
     for word in ["serial", "number"] {

@@ -153,7 +153,8 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
     }
 }
 
-/// Without the line by which Excel is told the separator. One that tells another stays, and is taken for the header.
+/// Without the line by which Excel is told the separator. One that tells another stays, and is taken for the
+/// header.
 fn without_separator(octets: &[u8]) -> &[u8] {
     let end = octets
         .iter()
@@ -167,7 +168,8 @@ fn without_separator(octets: &[u8]) -> &[u8] {
     }
 }
 
-/// A row has a cell for every title. Spreadsheets write empty columns behind the list or between; what stands in one is nobody's.
+/// A row has a cell for every title. Spreadsheets write empty columns behind the list or between; what stands
+/// in one is nobody's.
 fn demand_fit(row: &csv::StringRecord, header: &csv::StringRecord) -> Result<(), String> {
     let titled = (0..header.len()).rev().find(|place| !header[*place].is_empty());
     let titled = titled.map_or(0, |last| last + 1);

@@ -1,4 +1,5 @@
-//! What people hand in, at every door: read where it is plain what is meant, else named for what it is, with the command that helps.
+//! What people hand in, at every door: read where it is plain what is meant, else named for what it is, with
+//! the command that helps.
 
 use data_encoding::BASE64;
 
@@ -7,7 +8,8 @@ use super::*;
 const HOST: &str = "api.acme.example";
 const URL: &str = "https://127.0.0.1:1/";
 
-/// A home with files beside it: a key of P-256, a request and a server's certificate of it, and what people take for those.
+/// A home with files beside it: a key of P-256, a request and a server's certificate of it, and what people
+/// take for those.
 fn desk() -> Home {
     let home = cheap();
     home.write_private("secret", "what-opens-these-files\n");
@@ -300,7 +302,8 @@ fn certificates_are_read_however_they_are_written() {
     }
 }
 
-/// What is no request and no certificate, or not alone: what it is said to be, and a piece of the advice at each kind of door.
+/// What is no request and no certificate, or not alone: what it is said to be, and a piece of the advice at
+/// each kind of door.
 const MISFITS: [(&str, &str, &str, &str); 11] = [
     (
         "ec.key",
@@ -603,7 +606,8 @@ fn any_certificate_is_shown() {
                 "umask 077; openssl genpkey -algorithm {algorithm} -out k && openssl req {version} -key k -days 9 -subj /CN=x -out r.crt"
             );
             if version == "-new" {
-                // Without extensions OpenSSL makes it of version 1, or of version 3 with no more than its identifiers.
+                // Without extensions OpenSSL makes it of version 1, or of version 3 with no more than its
+                // identifiers.
                 script += " && mv r.crt r.csr && openssl x509 -req -in r.csr -signkey k -days 9 -out r.crt";
             }
             home.foreign("sh", &["-c", &script]).ok();
