@@ -191,7 +191,7 @@ pub enum Unwanted {
     #[error("has {} in it that is not whole", .0.one())]
     Damaged(Kind),
     /// Too many of them.
-    #[error("has {count} of {} in it, and must have one", .kind.one())]
+    #[error("has {count} {}s in it, and must have one", .kind.name())]
     Several {
         /// What there are too many of.
         kind: Kind,

@@ -483,7 +483,7 @@ fn what_is_something_else_is_named_at_every_door() {
     at_the_doors_of_requests(
         &home,
         "two.csr",
-        "has 2 of a certificate signing request in it, and must have one\n",
+        "has 2 certificate signing requests in it, and must have one\n",
         "",
     );
     at_the_doors_of_requests(
