@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "bad_input/handed_in.rs"]
+mod handed_in;
 mod support;
 
 use std::collections::BTreeMap;
@@ -310,6 +312,14 @@ fn serial_numbers() {
             "0a:1b:2c:3d:4e:5f:60:71:82:93:a4:b5:c6:d7:e8:f9",
             "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
         ),
+        (
+            "0a 1b 2c 3d 4e 5f 60 71 82 93 a4 b5 c6 d7 e8 f9",
+            "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+        ),
+        (
+            "serial=0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+        ),
     ] {
         let message = format!("\"{serial}\" is not a serial number: {fault}");
         fails(&home, &["show", serial], usage(&message));
@@ -447,7 +457,7 @@ fn lives_that_are_too_long() {
     }
 }
 
-const PEOPLE: [(&str, &str); 20] = [
+const PEOPLE: [(&str, &str); 25] = [
     (
         "300-characters.csv",
         "1 of its rows cannot be used:\n  line 2: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…\" is not an employee's name: it has 300 characters, and may have 64",
@@ -455,6 +465,10 @@ const PEOPLE: [(&str, &str); 20] = [
     (
         "climbs-out.csv",
         "1 of its rows cannot be used:\n  line 2: \"../x\" is not an employee's name: it may have a-z, 0-9, dot, underscore and hyphen only",
+    ),
+    (
+        "cell-without-a-title.csv",
+        "1 of its rows cannot be used:\n  line 3: \"left\" stands in a column that has no title",
     ),
     ("column-twice.csv", "the column \"device\" is there twice"),
     ("days-over-the-bound.csv", ""),
@@ -497,12 +511,20 @@ const PEOPLE: [(&str, &str); 20] = [
         "its cells are separated by semicolons: they must be separated by commas",
     ),
     (
+        "semicolons-announced.csv",
+        "its cells are separated by semicolons: they must be separated by commas",
+    ),
+    (
         "several-at-once.csv",
         "3 of its rows cannot be used:\n  line 2: \"nokia\" is not one of ios, macos, windows, android, java, linux, any\n  line 3: days \"ten\" is not a number\n  line 4: \"not an address\" is not an e-mail address such as alice@acme.example",
     ),
     (
         "slashes.csv",
         "1 of its rows cannot be used:\n  line 2: \"a//b\" is not an employee's name: it may have a-z, 0-9, dot, underscore and hyphen only",
+    ),
+    (
+        "tabs.csv",
+        "its cells are separated by tabs: they must be separated by commas",
     ),
     (
         "too-many-cells.csv",
@@ -515,6 +537,11 @@ const PEOPLE: [(&str, &str); 20] = [
     (
         "upper-case.csv",
         "1 of its rows cannot be used:\n  line 2: \"Alice\" is not an employee's name: it may not have upper-case letters",
+    ),
+    ("utf-16.csv", "it is in UTF-16: save it as \"CSV UTF-8\""),
+    (
+        "workbook.csv",
+        "it is a workbook of a spreadsheet: save it as \"CSV UTF-8\"",
     ),
 ];
 
@@ -631,7 +658,12 @@ fn lists_as_spreadsheets_write_them_are_good() {
     if !need(&["openssl"]) {
         return;
     }
-    for (file, devices) in [("good-byte-order-mark.csv", 1), ("good-crlf.csv", 2)] {
+    for (file, devices) in [
+        ("good-byte-order-mark.csv", 1),
+        ("good-crlf.csv", 2),
+        ("good-empty-columns.csv", 2),
+        ("good-separator.csv", 2),
+    ] {
         let home = cheap();
         given(&home, "csv", file);
         home.run(&from_list(file));
@@ -664,7 +696,7 @@ fn one_bad_row_among_a_hundred_thousand_is_found_soon() {
 const REQUESTS: [(&str, &str); 10] = [
     (
         "a-certificate.csr",
-        "is no certificate signing request (PKCS#10, PEM or DER): no PEM block \"CERTIFICATE REQUEST\" found",
+        "is a certificate, and no certificate signing request",
     ),
     ("bad-signature.csr", "has a signature that is not by its own key"),
     (
@@ -673,7 +705,7 @@ const REQUESTS: [(&str, &str); 10] = [
     ),
     (
         "cut-short.csr",
-        "is no certificate signing request (PKCS#10, PEM or DER): ASN.1 DER message is incomplete: expected 187, actual 186 at DER byte 186",
+        "is a certificate signing request that cannot be read: ASN.1 DER message is incomplete: expected 206, actual 186 at DER byte 3",
     ),
     (
         "ed25519.csr",
@@ -681,23 +713,23 @@ const REQUESTS: [(&str, &str); 10] = [
     ),
     (
         "garbage.csr",
-        "is no certificate signing request (PKCS#10, PEM or DER): no PEM block \"CERTIFICATE REQUEST\" found",
+        "is nothing that this program knows, and no certificate signing request",
     ),
     (
         "p-384.csr",
-        "has a key of the algorithm EC on another curve, or an invalid point: only P-256 keys are certified",
+        "has a key of the algorithm P-384: only P-256 keys are certified",
     ),
     (
         "rsa-512.csr",
-        "has a key of the algorithm RSA: only P-256 keys are certified",
+        "has a key of the algorithm RSA of 512 bits: only P-256 keys are certified",
     ),
     (
         "signed-with-sha-512.csr",
-        "is signed with the algorithm 1.2.840.10045.4.3.4: only ecdsa-with-SHA256 is accepted",
+        "is signed with the algorithm ecdsa-with-SHA512: only ecdsa-with-SHA256 is accepted",
     ),
     (
         "trailing-octets.csr",
-        "is no certificate signing request (PKCS#10, PEM or DER): trailing data at end of DER message: decoded 206 bytes, 2 bytes remaining at DER byte 206",
+        "is a certificate signing request that cannot be read: trailing data at end of DER message: decoded 206 bytes, 2 bytes remaining at DER byte 206",
     ),
 ];
 
@@ -718,10 +750,11 @@ fn requests() {
             &["issue", "eve", "--out", "out", "--csr", file],
             refused(&format!("{file} {message}")),
         );
-        assert!(
-            told.stderr.contains("→ make one with `openssl req -new"),
-            "{told}"
-        );
+        let advice = match file {
+            "a-certificate.csr" => "→ give the request that it was made of",
+            _ => "→ make one with `openssl req -new",
+        };
+        assert!(told.stderr.contains(advice), "{told}");
     }
     std::fs::write(home.path("large.csr"), vec![b'A'; 5 << 20]).unwrap();
     fails(
@@ -1644,10 +1677,10 @@ fn files_that_cannot_be_shown() {
             .contains("`openssl pkcs12 -nokeys -info -in alice-phone.p12`"),
         "{told}"
     );
-    given(&home, "csr", "ed25519.csr");
-    let message = "ed25519.csr has no certificate with a P-256 key, no CRL that this program writes and no such request: \
-                   it has a key of the algorithm Ed25519: only P-256 keys are certified";
-    fails(&home, &["show", "ed25519.csr"], refused(message));
+    given(&home, "csr", "cut-short.csr");
+    let message = "cut-short.csr is a certificate signing request: it cannot be read: \
+                   ASN.1 DER message is incomplete: expected 206, actual 186 at DER byte 3";
+    fails(&home, &["show", "cut-short.csr"], refused(message));
 }
 
 #[test]
@@ -1681,29 +1714,25 @@ fn certificates_and_keys_in_another_form_are_told_for_what_they_are() {
         assert!(told.stderr.contains(hint), "{told}");
     };
     let bundle = "openssl pkcs12 -in alice-phone.p12 -nokeys -out certificate.pem";
-    let der = "openssl x509 -inform der -in root.der -out certificate.pem";
     let whole = "-----BEGIN CERTIFICATE-----";
     for (file, what, hint) in [
         (
             "alice-phone.p12",
-            "is a PKCS#12 bundle, and no certificate in PEM",
+            "is a PKCS#12 bundle, and no certificate",
             bundle,
         ),
-        ("root.der", "is in DER, and not in PEM", der),
-        ("cut.pem", "has no certificate in it that is whole", whole),
-        ("empty", "is no certificate in PEM", whole),
+        ("cut.pem", "has a certificate in it that is not whole", whole),
+        ("empty", "is empty: there is no certificate in it", whole),
     ] {
         let message = format!("{file} {what}");
         told(&["check", url, "--cert", file, "--key", "empty"], &message, hint);
         told(&["check", url, "--no-canary", "--ca", file], &message, hint);
-        if file != "cut.pem" {
-            told(&["ca", "install", file], &message, hint);
-            told(
-                &["server", "import", "api.acme.example", "--cert", file],
-                &message,
-                hint,
-            );
-        }
+        told(&["ca", "install", file], &message, hint);
+        told(
+            &["server", "import", "api.acme.example", "--cert", file],
+            &message,
+            hint,
+        );
         let from = [
             "fetch",
             url,
@@ -1718,15 +1747,14 @@ fn certificates_and_keys_in_another_form_are_told_for_what_they_are() {
         assert!(from.stderr.contains(hint) && from.stderr.contains(file), "{from}");
     }
     // What is advised works.
-    for advice in [&format!("{bundle} -passin file:passphrase"), der] {
-        home.foreign("sh", &["-c", advice]).ok();
-        let said = finish(
-            &mut home.pki(&["check", url, "--cert", "certificate.pem", "--key", "empty"]),
-            b"",
-        )
-        .exits(1);
+    let advice = format!("{bundle} -passin file:passphrase");
+    home.foreign("sh", &["-c", &advice]).ok();
+    for file in ["certificate.pem", "root.der"] {
+        let check = ["check", url, "--cert", file, "--key", "empty"];
+        let said = finish(&mut home.pki(&check), b"").exits(1);
         assert!(
-            said.stderr.starts_with("pki: empty is no private key in PEM\n"),
+            said.stderr
+                .starts_with("pki: empty is empty: there is no private key in it\n"),
             "{advice}: {said}"
         );
     }
@@ -1758,7 +1786,7 @@ fn certificates_and_keys_in_another_form_are_told_for_what_they_are() {
         ),
         (
             "cut.pem",
-            "has no private key in it that is whole",
+            "is a certificate, and no private key",
             "-----BEGIN PRIVATE KEY-----",
         ),
     ] {

@@ -456,8 +456,8 @@ fn a_certificate_of_a_public_ca_keeps_the_key_and_another_key_is_not_taken_for_i
         ("an-ca.crt", "the certificate of a CA"),
         ("self.crt", "self-signed and says that it is a CA's"),
         ("both.pem", "it holds a private key"),
-        ("s.key", "it holds a private key"),
-        (&request, "no PEM block \"CERTIFICATE\""),
+        ("s.key", "s.key is a private key, and no certificate"),
+        (&request, "is a certificate signing request, and no certificate"),
         ("nowhere.crt", "could not be read"),
     ] {
         let before = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
@@ -613,7 +613,10 @@ fn a_root_that_is_away_signs_the_servers_ca_for_a_request() {
         ("other.crt", "does not belong to its certificate"),
         ("home/issuing/issuing.crt", "is not one that this program made"),
         ("home/root/root.crt", "is not one that this program made"),
-        ("tls/servers-ca.csr", "no PEM block"),
+        (
+            "tls/servers-ca.csr",
+            "is a certificate signing request, and no certificate",
+        ),
     ] {
         let said = refusal(&home, &["ca", "install", file]);
         assert!(said.contains(why), "{file}: {said}");

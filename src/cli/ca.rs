@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use crate::disk;
 use crate::home::Home;
-use crate::model::{Authority, Encoding, Time};
+use crate::model::{Authority, Contents, Time};
 use crate::operate::{self, ClockPolicy, Keys};
-use crate::x509::Certificate;
+use crate::x509::{Certificate, X509Error};
 
 use super::context::Context;
 use super::failure::{Exit, Failure};
@@ -32,7 +32,7 @@ pub enum Verb {
 Examples:
   pki ca install servers-ca.crt")]
 pub struct InstallArgs {
-    /// The certificate, PEM
+    /// The certificate
     file: PathBuf,
     /// CLOCK: go on although the clock stands before the last event or far after it. The serial number of
     /// a servers' CA that is published and that this home has not: make another one all the same
@@ -105,10 +105,12 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
             .hint("`pki root sign servers-ca.csr` makes the certificate that belongs here")
     };
     let text = disk::read_given(&args.file, 1 << 20)?;
-    if Encoding::of(&text) != Encoding::Pem {
-        return Err(form::no_certificate(&args.file, &text));
-    }
-    let certificate = Certificate::from_pem(&text).map_err(|why| unfit(why.to_string()))?;
+    let certificate = Certificate::only_in(&text).map_err(|why| {
+        if let X509Error::Unwanted(why) = &why {
+            return form::no_certificate(&args.file, &Contents::of(&text), why);
+        }
+        unfit(why.to_string())
+    })?;
     let chain = operate::servers_chain(&desk.home, certificate).map_err(|why| unfit(why.to_string()))?;
     if !desk.home.key_path(Authority::Servers).exists() {
         return Err(unfit(

@@ -5,9 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::form;
@@ -20,7 +17,7 @@ use crate::check::{
 };
 use crate::disk;
 use crate::home::Home;
-use crate::model::{Authority, Draft, Reason, Serial, Span, Time};
+use crate::model::{Authority, Contents, Draft, Kind, Reason, Serial, Span, Time};
 use crate::operate::{self, Canaries, Canary, ClockPolicy, Desk, Ending, Session, Whom};
 use crate::web::Resolve;
 
@@ -99,15 +96,11 @@ impl ServerArgs {
             trust.add(&certificate);
         }
         if let Some(path) = &self.ca {
-            let octets = disk::read_given(path, LONGEST)?;
-            let mut named = CertificateDer::pem_slice_iter(&octets)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|_| form::no_certificate(path, &octets))?;
-            if named.is_empty() {
-                return Err(form::no_certificate(path, &octets));
-            }
+            let contents = Contents::of(&disk::read_given(path, LONGEST)?);
+            let named = contents.all(Kind::Certificate);
+            let named = named.map_err(|why| form::no_certificate(path, &contents, &why))?;
             named
-                .drain(..)
+                .into_iter()
                 .for_each(|certificate| trust.name(certificate.to_vec()));
         }
         let mut expected = Expected { trust, pins: None };

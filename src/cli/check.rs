@@ -2,8 +2,8 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -19,7 +19,7 @@ use crate::disk;
 use crate::doctor::{self, Finding};
 use crate::home::{Home, HomeError};
 use crate::key::Passphrase;
-use crate::model::Span;
+use crate::model::{Contents, Kind, Span};
 use crate::operate;
 use crate::store::Store;
 use crate::x509::foreign::ForeignCertificate;
@@ -188,14 +188,10 @@ fn crls(context: &Context, home: &Home) -> Result<Vec<Finding>, Failure> {
 }
 
 fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
-    let octets = disk::read_given(cert, LONGEST)?;
-    let chain: Vec<Vec<u8>> = CertificateDer::pem_slice_iter(&octets)
-        .map(|certificate| certificate.map(|certificate| certificate.to_vec()))
-        .collect::<Result<_, _>>()
-        .map_err(|_| form::no_certificate(cert, &octets))?;
-    if chain.is_empty() {
-        return Err(form::no_certificate(cert, &octets));
-    }
+    let contents = Contents::of(&Zeroizing::new(disk::read_given(cert, LONGEST)?));
+    let chain = contents.all(Kind::Certificate);
+    let chain = chain.map_err(|why| form::no_certificate(cert, &contents, &why))?;
+    let chain = chain.into_iter().map(<[u8]>::to_vec).collect();
     let mode = std::fs::metadata(key).map_err(disk::failed("read", key))?.mode();
     if mode & 0o077 != 0 {
         return Err(Failure::secret(format!(

@@ -266,6 +266,10 @@ impl From<OperateError> for Failure {
                 self_signed(&host)
             )),
             E::CertificateOfCa => refused("ca").hint("give the server's own certificate, the first one of fullchain.pem"),
+            E::NotForServers(host) => refused("purpose").hint(format!(
+                "have it made anew with the same key and extendedKeyUsage=serverAuth: `pki server csr {host}` writes a request for a key that is \
+                 here, `openssl req -new -key KEY -addext extendedKeyUsage=serverAuth` for one that is elsewhere"
+            )),
             E::OtherHost { host, found } if found.is_empty() => refused("other-host").hint(format!(
                 "have it made anew with the same key and {}; where it is self-signed: `{}`",
                 alternative_name(&host),
@@ -413,8 +417,8 @@ impl From<FetchError> for Failure {
                     SourceError::Missing => failure.hint("name one half of a publication: the directory with manifest.jws in it"),
                     SourceError::Redirect { .. } => failure.hint("name the address that it leads to, if it is the right one"),
                     SourceError::Slow(_) => failure.hint("try again, or give it longer with --timeout 5m"),
-                    SourceError::NoTrust(NoTrust::File { path, encoding, .. }) => {
-                        failure.hint(super::form::to_certificate(&path.0, encoding))
+                    SourceError::NoTrust(NoTrust::File { path, contents, .. }) => {
+                        failure.hint(super::form::to_certificate(&path.0, &contents))
                     }
                     SourceError::NoTrust(NoTrust::System(_) | NoTrust::Disk(_)) => {
                         failure.hint("name the certificates to trust with --ca FILE")

@@ -1,34 +1,94 @@
-//! Files that are not what they are given for: told for what they are, with the command that makes what is wanted.
+//! Files that people hand in. What is not what it is given for is told for what it is, with the command that
+//! makes what is wanted.
 
 use std::path::Path;
 
 use super::failure::Failure;
 use super::in_shell;
-use crate::model::Encoding;
+use crate::disk;
+use crate::model::{Contents, Kind, Unwanted};
+use crate::x509::request::{Request, RequestError};
 
-/// A file that should have certificates in PEM, and has not.
-pub fn no_certificate(path: &Path, octets: &[u8]) -> Failure {
-    let encoding = Encoding::of(octets);
-    let what = match encoding {
-        Encoding::Pkcs12 => "is a PKCS#12 bundle, and no certificate in PEM",
-        Encoding::Der => "is in DER, and not in PEM",
-        Encoding::Pem => "has no certificate in it that is whole",
-        Encoding::Other => "is no certificate in PEM",
+/// The request in a file.
+///
+/// # Errors
+/// Where there is none that can be certified. `otherwise` is the advice where there is no better.
+pub fn request(path: &Path, otherwise: &str) -> Result<Request, Failure> {
+    let octets = match disk::read_given(path, Request::MAX as u64) {
+        // One octet more than any request has: it is refused for its size.
+        Err(error) if error.source.kind() == std::io::ErrorKind::FileTooLarge => vec![0; Request::MAX + 1],
+        read => read?,
     };
-    Failure::refused(format!("{} {what}", path.display())).hint(to_certificate(path, encoding))
+    Request::parse(&octets).map_err(|why| {
+        let advice = to_request(path, &Contents::of(&octets), &why);
+        Failure::refused(format!("{} {why}", path.display())).hint(advice.as_deref().unwrap_or(otherwise))
+    })
 }
 
-/// What makes certificates in PEM of a file.
-pub fn to_certificate(path: &Path, encoding: Encoding) -> String {
+/// What makes a request, that can be certified, of what was handed in.
+fn to_request(path: &Path, contents: &Contents, why: &RequestError) -> Option<String> {
+    const ASK: &str = "-subj /CN=device -out device.csr";
     let file = in_shell(&path.display().to_string());
-    match encoding {
-        Encoding::Pkcs12 => format!(
-            "`openssl pkcs12 -in {file} -nokeys -out certificate.pem` asks for its passphrase and takes the certificates out"
+    if *why == RequestError::HoldsKey {
+        return Some(format!(
+            "`openssl req -in {file} -out request.csr` takes the request out of it"
+        ));
+    }
+    if *why == RequestError::WrittenOut {
+        return Some(format!(
+            "where the key is, `openssl ec -in KEY -param_enc named_curve -out named.key` names it, and \
+             `openssl req -new -key named.key {ASK}` makes another request"
+        ));
+    }
+    if !matches!(why, RequestError::Unwanted(Unwanted::Other { .. })) {
+        return None;
+    }
+    match contents.instead()? {
+        Kind::PrivateKey => Some(format!(
+            "where the key is, `openssl req -new -key {file} {ASK}` makes a request with it"
+        )),
+        Kind::Pkcs12 => Some(format!(
+            "where the key is, `openssl pkcs12 -in {file} -nocerts -nodes | openssl req -new -key /dev/stdin {ASK}` \
+             makes a request with it"
+        )),
+        Kind::Keystore => Some(format!(
+            "`keytool -certreq -keystore {file} -alias ALIAS -file device.csr` makes a request"
+        )),
+        Kind::Certificate => Some(format!(
+            "give the request that it was made of; where the key is, `openssl req -new -key KEY {ASK}` makes another"
+        )),
+        Kind::Crl
+        | Kind::Request
+        | Kind::PublicKey
+        | Kind::Pkcs7
+        | Kind::Parameters
+        | Kind::WebPage
+        | Kind::Other => None,
+    }
+}
+
+/// A file that should have certificates, and has not.
+pub fn no_certificate(path: &Path, contents: &Contents, why: &Unwanted) -> Failure {
+    Failure::refused(format!("{} {why}", path.display())).hint(to_certificate(path, contents))
+}
+
+/// What makes certificates of a file.
+pub fn to_certificate(path: &Path, contents: &Contents) -> String {
+    const OUT: &str = "-out certificate.pem";
+    let file = in_shell(&path.display().to_string());
+    let form = if contents.is_binary { " -inform der" } else { "" };
+    match contents.instead() {
+        Some(Kind::Pkcs12) => format!(
+            "`openssl pkcs12 -in {file} -nokeys {OUT}` asks for its passphrase and takes the certificates out"
         ),
-        Encoding::Der => {
-            format!("`openssl x509 -inform der -in {file} -out certificate.pem` makes PEM of a certificate")
+        Some(Kind::Pkcs7) => {
+            format!("`openssl pkcs7{form} -in {file} -print_certs {OUT}` takes the certificates out")
         }
-        Encoding::Pem | Encoding::Other => {
+        Some(Kind::Keystore) => format!(
+            "`keytool -exportcert -rfc -keystore {file} -alias ALIAS -file certificate.pem` takes a certificate out"
+        ),
+        Some(Kind::Request) => "give the certificate that was made of it".into(),
+        _ => {
             "give the certificate whole, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----".into()
         }
     }
@@ -41,20 +101,27 @@ pub fn no_key(path: &Path, octets: &[u8]) -> Failure {
     let made = |how: String| {
         format!("`(umask 077; openssl {how} -out key.pem)` does that; delete key.pem afterwards")
     };
-    match Encoding::of(octets) {
-        Encoding::Pkcs12 => Failure::refused(format!(
+    let contents = Contents::of(octets);
+    match contents.instead() {
+        Some(Kind::Pkcs12) => Failure::refused(format!(
             "{shown} is a PKCS#12 bundle, whose key must be taken out of it"
         ))
         .hint(made(format!("pkcs12 -in {file} -nocerts -nodes"))),
-        Encoding::Der => Failure::refused(format!("{shown} is in DER, and must be made PEM"))
-            .hint(made(format!("pkey -inform der -in {file}"))),
-        Encoding::Pem if is_encrypted => {
+        Some(Kind::PrivateKey) if contents.is_binary => {
+            Failure::refused(format!("{shown} is in DER, and must be made PEM"))
+                .hint(made(format!("pkey -inform der -in {file}")))
+        }
+        _ if is_encrypted => {
             Failure::refused(format!("{shown} has a key that is encrypted, and must be opened"))
                 .hint(made(format!("pkey -in {file}")))
         }
-        Encoding::Pem => Failure::refused(format!("{shown} has no private key in it that is whole"))
-            .hint("give the key in PEM: from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----"),
-        Encoding::Other => Failure::refused(format!("{shown} is no private key in PEM"))
-            .hint("give one that begins with -----BEGIN PRIVATE KEY-----"),
+        _ => {
+            let why = contents
+                .all(Kind::PrivateKey)
+                .err()
+                .unwrap_or(Unwanted::Damaged(Kind::PrivateKey));
+            Failure::refused(format!("{shown} {why}"))
+                .hint("give the key in PEM: from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----")
+        }
     }
 }

@@ -13,11 +13,11 @@ use crate::operate::{
     self, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox, Request,
     RootInProfile,
 };
-use crate::x509::request::Request as Csr;
 
 use super::bulk::{Origin, many};
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
+use super::form;
 use super::report::{IssuedReport, counted};
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
@@ -158,15 +158,10 @@ fn single_request(args: &Args, home: &Home, context: &Context) -> Result<Request
 
 /// The key of a certificate signing request.
 pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
-    // One octet more than any request has: what is larger is refused for its size, not for being cut off.
-    let octets = match disk::read_given(path, Csr::MAX as u64) {
-        Err(error) if error.source.kind() == std::io::ErrorKind::FileTooLarge => vec![0; Csr::MAX + 1],
-        read => read?,
-    };
-    let request = Csr::parse(&octets).map_err(|why| {
-        Failure::refused(format!("{} {why}", path.display()))
-            .hint("make one with `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=device -keyout device.key -out device.csr`")
-    })?;
+    let request = form::request(
+        path,
+        "make one with `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=device -keyout device.key -out device.csr`",
+    )?;
     Ok(KeyRequest::Own(request.public_key().clone()))
 }
 

@@ -8,10 +8,10 @@ use crate::key::os_rng;
 use crate::model::Time;
 use crate::operate::{self, ClockPolicy, OperateError};
 use crate::x509::Certificate;
-use crate::x509::request::Request;
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
+use super::form;
 use super::report::DryRun;
 use super::secrets::{IssuingSecret, RootSecret};
 
@@ -83,11 +83,10 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
 
 fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let octets = disk::read_given(&args.request, Request::MAX as u64 + 1)?;
-    let request = Request::parse(&octets).map_err(|why| {
-        Failure::refused(format!("{} {why}", args.request.display()))
-            .hint("`pki server issue` writes the request that is meant")
-    })?;
+    let request = form::request(
+        &args.request,
+        "`pki server issue` writes the request that is meant",
+    )?;
     if let Some(url) = &args.base_url {
         check_base_url(url).map_err(|why| Failure::usage(why).hint("give it as it stands in pki.toml"))?;
     }

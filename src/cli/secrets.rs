@@ -470,8 +470,8 @@ impl Wanted<'_> {
 /// What can be a passphrase, and a little more where it is too long. Read into one piece of memory, which is wiped: what grows leaves
 /// copies behind.
 fn bounded(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    // A line ending does not count, and one octet more tells that it is too long.
-    let most = Passphrase::MAX + 3;
+    // A byte-order mark and a line ending do not count, and one octet more tells that it is too long.
+    let most = Passphrase::MAX + 6;
     let mut octets = Zeroizing::new(Vec::with_capacity(most));
     source.take(most as u64).read_to_end(&mut octets)?;
     Ok(octets)

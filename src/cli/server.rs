@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::disk;
 use crate::model::server::OldPin;
-use crate::model::{Encoding, Host, Pin};
+use crate::model::{Contents, Host, Pin};
 use crate::operate::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, Outbox, Subdomains};
+use crate::x509::X509Error;
 use crate::x509::foreign::ForeignCertificate;
 
 use super::context::{Context, system_clock};
@@ -69,7 +70,7 @@ Examples:
 pub struct ImportArgs {
     /// Its name, as the apps call it
     host: Host,
-    /// Its certificate, PEM; issuers may follow
+    /// Its certificate; issuers may follow
     #[arg(long, value_name = "FILE")]
     cert: PathBuf,
     /// Hold apps to the same pins for the hosts below it
@@ -227,6 +228,10 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
     if let Some(server) = &known {
         operate::demand_active(server, certificate.pin)?;
     }
+    if let Some(why) = certificate.kind_of_key.refused_by_clients() {
+        ui.warn(format!("the key of {host} is {}: {why}", certificate.kind_of_key));
+        ui.hint("have the server make a key that they take, and import the certificate of that one");
+    }
     if args.dry_run {
         let what = match known {
             Some(_) => format!("record the certificate of {host}"),
@@ -352,9 +357,9 @@ const LONGEST: u64 = 1 << 20;
 
 fn read_certificate(path: &Path) -> Result<ForeignCertificate, Failure> {
     let text = disk::read_given(path, LONGEST)?;
-    ForeignCertificate::from_pem(&text).map_err(|why| {
-        if Encoding::of(&text) != Encoding::Pem {
-            return form::no_certificate(path, &text);
+    ForeignCertificate::first_in(&text).map_err(|why| {
+        if let X509Error::Unwanted(why) = &why {
+            return form::no_certificate(path, &Contents::of(&text), why);
         }
         Failure::refused(format!("{}: {why}", path.display()))
             .hint("give the server's certificate in PEM, as in fullchain.pem")

@@ -9,11 +9,11 @@ use crate::key::{Passphrase, PublicKey};
 use crate::model::server::{Origin, ServerDraft};
 use crate::model::{Authority, Host, Role, Server, Time};
 use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
-use crate::x509::request::Request;
 
 use super::ca::{confirmed, demand_first};
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::form;
 use super::secrets::{IssuingSecret, Keyring, RootSecret};
 
 /// Write a request for a certificate of a public CA
@@ -211,11 +211,10 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn read_request(path: &Path) -> Result<PublicKey, Failure> {
-    let octets = disk::read_given(path, Request::MAX as u64 + 1)?;
-    let request = Request::parse(&octets).map_err(|why| {
-        Failure::refused(format!("{} {why}", path.display()))
-            .hint("this PKI's own CA certifies keys of P-256; a server with another key has it certified by a public CA")
-    })?;
+    let request = form::request(
+        path,
+        "this PKI's own CA certifies keys of P-256; a server with another key has it certified by a public CA",
+    )?;
     Ok(request.public_key().clone())
 }
 

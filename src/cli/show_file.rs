@@ -3,18 +3,23 @@ use std::path::Path;
 
 use data_encoding::{BASE64, HEXUPPER};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::disk;
-use crate::model::{Address, Encoding, Serial, Status, Time};
+use crate::model::contents::Item as Contained;
+use crate::model::{Address, Contents, Kind, Serial, Status, Time};
+use crate::x509::any::AnyCertificate;
 use crate::x509::crl::Crl;
-use crate::x509::request::Request;
-use crate::x509::{Certificate, X509Error, pem};
+use crate::x509::key_kind::KeyKind;
+use crate::x509::request::{self, Request, RequestError};
+use crate::x509::{X509Error, pem};
 
 use super::context::{Context, system_clock};
-use super::escaped;
 use super::failure::{Exit, Failure};
+use super::form;
 use super::show::Pem;
 use super::show_statement;
+use super::{escaped, in_shell};
 
 /// The largest file that is read.
 const FILE: u64 = 256 << 20;
@@ -36,16 +41,6 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
         Ok(_) | Err(_) => {}
     }
     let octets = disk::read_given(path, FILE)?;
-    if Encoding::of(&octets) == Encoding::Pkcs12 {
-        return Err(
-            Failure::refused(format!("{shown} is a PKCS#12 bundle: what is in it is encrypted")).hint(
-                format!(
-                    "`pki show EMPLOYEE/DEVICE` shows what was issued; \
-                 `openssl pkcs12 -nokeys -info -in {shown}` asks for its passphrase and opens it"
-                ),
-            ),
-        );
-    }
     if let Some(statement) = show_statement::read(&octets, &shown, context) {
         let statement = statement?;
         if as_pem {
@@ -57,19 +52,12 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
         context.ui.report(&statement)?;
         return Ok(Exit::Done);
     }
-    let mut items = items(&octets);
+    let contents = Contents::of(&octets);
+    let mut items = items(&contents);
     recognize(&mut items, context);
     let readable = |item: &&Item| !matches!(item.says, Says::Other { .. });
     if items.iter().filter(readable).count() == 0 {
-        let why = items.iter().find_map(|item| match &item.says {
-            Says::Other { why, .. } => Some(format!(": {why}")),
-            Says::Certificate { .. } | Says::Crl { .. } | Says::Request { .. } => None,
-        });
-        return Err(Failure::refused(format!(
-            "{shown} has no certificate with a P-256 key, no CRL that this program writes and no such request{}",
-            why.unwrap_or_default()
-        ))
-        .hint("`openssl x509 -text`, `openssl crl -text` or `openssl req -text` may tell more"));
+        return Err(nothing_to_show(path, &contents, &items));
     }
     if as_pem {
         for item in &items {
@@ -88,6 +76,7 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
 
 /// One thing in a file.
 struct Item {
+    kind: Kind,
     label: &'static str,
     der: Vec<u8>,
     says: Says,
@@ -99,53 +88,78 @@ impl Item {
     }
 }
 
-/// Everything in a file: one thing in DER, or the blocks of a PEM file in their order.
-fn items(octets: &[u8]) -> Vec<Item> {
-    if octets.first() == Some(&0x30) {
-        let der = octets.to_vec();
-        let read = [certificate as fn(&[u8]) -> _, crl, request];
-        let labels = [pem::CERTIFICATE, pem::CRL, pem::REQUEST];
-        let found = labels
-            .into_iter()
-            .zip(read)
-            .find_map(|(label, read)| Some((label, read(&der).ok()?)));
-        return found
-            .map(|(label, says)| Item { label, der, says })
-            .into_iter()
-            .collect();
+/// Why nothing of a file is shown, and what shows it.
+fn nothing_to_show(path: &Path, contents: &Contents, items: &[Item]) -> Failure {
+    let (shown, file) = (path.display(), in_shell(&path.display().to_string()));
+    let form = if contents.is_binary { " -inform der" } else { "" };
+    let instead = contents.instead();
+    let known = items.iter().filter(|item| item.kind != Kind::Other);
+    let why = known.map(|item| &item.says).find_map(|says| {
+        if let Says::Other { why, .. } = says {
+            return Some(why.clone());
+        }
+        None
+    });
+    let message = match (instead, why) {
+        (Some(Kind::Pkcs12), _) => format!("{shown} is a PKCS#12 bundle: what is in it is encrypted"),
+        (Some(Kind::PrivateKey), _) => format!("{shown} is a private key, and those are not shown"),
+        (Some(Kind::Other) | None, _) if contents.is_empty => format!("{shown} is empty"),
+        (Some(Kind::Other) | None, _) => {
+            format!("{shown} has no certificate in it, no CRL and no certificate signing request")
+        }
+        (Some(kind), Some(why)) => format!("{shown} is {}: {why}", kind.one()),
+        (Some(kind), None) => format!("{shown} is {}, which is not shown", kind.one()),
+    };
+    let failure = Failure::refused(message);
+    match instead {
+        Some(Kind::Pkcs12) => failure.hint(format!(
+            "`pki show EMPLOYEE/DEVICE` shows what was issued; \
+             `openssl pkcs12 -nokeys -info -in {file}` asks for its passphrase and opens it"
+        )),
+        Some(Kind::PrivateKey) => failure.hint(format!(
+            "`openssl pkey{form} -in {file} -noout -text_pub` tells of what kind it is, and shows its public half"
+        )),
+        Some(Kind::PublicKey) => failure.hint(format!("`openssl pkey -pubin{form} -in {file} -noout -text` shows it")),
+        Some(Kind::Certificate) => failure.hint(format!("`openssl x509{form} -in {file} -noout -text` may tell more")),
+        Some(Kind::Crl) => failure.hint(format!("`openssl crl{form} -in {file} -noout -text` shows it")),
+        Some(Kind::Request) => failure.hint(format!("`openssl req{form} -in {file} -noout -text` may tell more")),
+        Some(Kind::Pkcs7 | Kind::Keystore) => failure.hint(form::to_certificate(path, contents)),
+        Some(Kind::Parameters | Kind::WebPage | Kind::Other) | None => failure
+            .hint("give the whole of it, from -----BEGIN … to -----END …, or what is in binary as it came"),
     }
-    let blocks = x509_parser::pem::Pem::iter_from_buffer(octets);
-    blocks
-        .map(|block| match block {
-            Ok(block) => {
-                let (label, says) = match block.label.as_str() {
-                    pem::CERTIFICATE => (pem::CERTIFICATE, certificate(&block.contents)),
-                    pem::CRL => (pem::CRL, crl(&block.contents)),
-                    pem::REQUEST => (pem::REQUEST, request(&block.contents)),
-                    other if other.ends_with("PRIVATE KEY") => ("", Err("private keys are not shown".into())),
-                    _ => (
-                        "",
-                        Err("it is neither a certificate nor a CRL nor a request".into()),
-                    ),
-                };
-                let says = says.unwrap_or_else(|why| Says::Other {
-                    label: escaped(&block.label),
-                    why,
-                });
-                Item {
-                    label,
-                    der: block.contents,
-                    says,
-                }
-            }
-            Err(error) => Item {
-                label: "",
-                der: Vec::new(),
-                says: Says::Other {
-                    label: "a PEM block".into(),
-                    why: format!("it is damaged: {error}"),
+}
+
+/// Everything in a file, in its order.
+fn items(contents: &Contents) -> Vec<Item> {
+    contents
+        .items
+        .iter()
+        .map(|Contained { kind, label, der }| {
+            let (label_of_pem, says) = match (kind, der) {
+                (Kind::Certificate, Some(der)) => (pem::CERTIFICATE, certificate(der)),
+                (Kind::Crl, Some(der)) => (pem::CRL, crl(der)),
+                (Kind::Request, Some(der)) => (pem::REQUEST, request(der)),
+                (Kind::PrivateKey, _) => ("", Err("private keys are not shown".into())),
+                (Kind::Certificate | Kind::Crl | Kind::Request, None) => ("", Err("it is not whole".into())),
+                (_, _) => (
+                    "",
+                    Err("it is neither a certificate nor a CRL nor a request".into()),
+                ),
+            };
+            let says = says.unwrap_or_else(|why| Says::Other {
+                label: if label.is_empty() {
+                    kind.name().to_owned()
+                } else {
+                    escaped(label)
                 },
-            },
+                why,
+            });
+            Item {
+                kind: *kind,
+                label: label_of_pem,
+                der: der.clone().unwrap_or_default(),
+                says,
+            }
         })
         .collect()
 }
@@ -160,6 +174,7 @@ enum Says {
         not_before: Time,
         not_after: Time,
         ca: bool,
+        key: String,
         spki_sha256: String,
         sha256: String,
         /// What the ledger says of it, where this PKI issued it.
@@ -173,13 +188,14 @@ enum Says {
         entries: Vec<CrlEntry>,
     },
     Request {
+        key: String,
         spki_sha256: String,
+        /// Why it cannot be certified here, if so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
     },
     /// What is not shown.
-    Other {
-        label: String,
-        why: String,
-    },
+    Other { label: String, why: String },
 }
 
 #[derive(Debug, Serialize)]
@@ -196,16 +212,17 @@ struct CrlEntry {
 }
 
 fn certificate(der: &[u8]) -> Result<Says, String> {
-    let certificate = Certificate::from_der(der).map_err(|why| why.to_string())?;
+    let certificate = AnyCertificate::from_der(der).map_err(|why| why.to_string())?;
     Ok(Says::Certificate {
-        subject: escaped(certificate.subject_text()),
-        issuer: escaped(certificate.issuer_text()),
-        serial: HEXUPPER.encode(certificate.serial()),
-        not_before: certificate.validity().not_before,
-        not_after: certificate.validity().not_after,
-        ca: certificate.is_ca(),
-        spki_sha256: BASE64.encode(&certificate.public_key().spki_sha256()),
-        sha256: HEXUPPER.encode(&certificate.sha256()),
+        subject: escaped(&certificate.subject),
+        issuer: escaped(&certificate.issuer),
+        serial: HEXUPPER.encode(&certificate.serial),
+        not_before: certificate.validity.not_before,
+        not_after: certificate.validity.not_after,
+        ca: certificate.is_ca,
+        key: certificate.key.to_string(),
+        spki_sha256: certificate.pin.to_string(),
+        sha256: HEXUPPER.encode(&certificate.sha256),
         known: None,
     })
 }
@@ -261,9 +278,16 @@ fn crl(der: &[u8]) -> Result<Says, String> {
 }
 
 fn request(der: &[u8]) -> Result<Says, String> {
-    let request = Request::parse(der).map_err(|why| format!("it {why}"))?;
+    let spki = request::key(der).map_err(|why| {
+        if let RequestError::Malformed(why) = why {
+            return format!("it cannot be read: {why}");
+        }
+        format!("it {why}")
+    })?;
     Ok(Says::Request {
-        spki_sha256: BASE64.encode(&request.public_key().spki_sha256()),
+        key: KeyKind::of(spki).to_string(),
+        spki_sha256: BASE64.encode(&Sha256::digest(spki)),
+        refused: Request::parse(der).err().map(|why| format!("it {why}")),
     })
 }
 
@@ -312,6 +336,7 @@ impl fmt::Display for Says {
                 not_before,
                 not_after,
                 ca,
+                key,
                 spki_sha256,
                 sha256,
                 known,
@@ -325,6 +350,7 @@ impl fmt::Display for Says {
                     "subject      {subject}\nissuer       {issuer}\nserial       {serial}"
                 )?;
                 writeln!(f, "good         {not_before} to {not_after}")?;
+                writeln!(f, "key          {key}")?;
                 writeln!(f, "SPKI pin     {spki_sha256}\nSHA-256      {sha256}")
             }
             Self::Crl {
@@ -339,9 +365,16 @@ impl fmt::Display for Says {
                     .iter()
                     .try_for_each(|e| writeln!(f, "  {} {} {}", e.serial, e.revoked_at, e.reason))
             }
-            Self::Request { spki_sha256 } => {
-                writeln!(f, "certificate signing request, signed by its own key")?;
-                writeln!(f, "SPKI pin     {spki_sha256}")
+            Self::Request {
+                key,
+                spki_sha256,
+                refused,
+            } => {
+                match refused {
+                    None => writeln!(f, "certificate signing request, signed by its own key")?,
+                    Some(why) => writeln!(f, "certificate signing request\nrefused      {why}")?,
+                }
+                writeln!(f, "key          {key}\nSPKI pin     {spki_sha256}")
             }
             Self::Other { label, why } => writeln!(f, "{label}\nnot shown    {why}"),
         }

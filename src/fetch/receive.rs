@@ -16,8 +16,8 @@ use super::source::{Answer, Source, SourceError, Validator, pour};
 use super::state::Seen;
 use super::terms::{self, Ended, SLACK};
 use crate::disk::{self, Shown};
+use crate::model::{Contents, Kind};
 use crate::publish::{Area, LONGEST_CRL, LONGEST_MANIFEST, Listed, Manifest, Statement};
-use crate::x509::pem;
 
 /// A manifest that holds, and how it came.
 pub(super) struct Announced {
@@ -97,12 +97,12 @@ impl Run<'_> {
             why,
         };
         let octets = disk::read_given(path, LONGEST_CRL)?;
-        let der = match octets.first() {
-            Some(0x30) => octets,
-            Some(_) | None => pem::decode(pem::CRL, &octets).map_err(|e| unfit(Unfit::unreadable(e)))?,
-        };
+        let contents = Contents::of(&octets);
+        let der = contents
+            .only(Kind::Crl)
+            .map_err(|e| unfit(Unfit::unreadable(format!("it {e}"))))?;
         let (crl, _) = terms::examine(
-            &der,
+            der,
             &self.root,
             "the root that was given",
             None,

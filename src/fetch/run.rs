@@ -339,11 +339,7 @@ impl Run<'_> {
 fn root(order: &Order<'_>) -> Result<Certificate, FetchError> {
     let path = || Shown(order.root.to_owned());
     let text = disk::read_given(order.root, LONGEST_ROOT)?;
-    let read = match text.first() {
-        Some(0x30) => Certificate::from_der(&text),
-        Some(_) | None => Certificate::from_pem(&text),
-    };
-    let root = read.map_err(|why| FetchError::Root { path: path(), why })?;
+    let root = Certificate::only_in(&text).map_err(|why| FetchError::Root { path: path(), why })?;
     let no_root = |why: String| FetchError::NoRoot { path: path(), why };
     if !root.is_ca() || !root.is_issued_by(&root) {
         return Err(no_root("no root: a root is a CA that has signed itself".into()));

@@ -6,8 +6,14 @@ use rand_core::CryptoRng;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use crate::model::contents;
+
 /// A passphrase of one line.
-pub struct Passphrase(SecretString);
+pub struct Passphrase {
+    text: SecretString,
+    /// The text with the byte-order mark that stood in front of it.
+    marked: Option<SecretString>,
+}
 
 /// Why a text cannot serve as a passphrase. Tells nothing of the text but its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +30,9 @@ pub enum UnfitPassphrase {
     /// Not UTF-8, or with a NUL.
     #[error("is not text (UTF-8 without NUL)")]
     NotText,
+    /// As some of Windows' programs save text.
+    #[error("is in UTF-16: save it as UTF-8")]
+    Utf16,
     /// Too few characters for a new passphrase.
     #[error("has {0} characters: 12 or more are needed")]
     Short(usize),
@@ -43,15 +52,20 @@ impl Passphrase {
     /// 32 characters that nobody takes for one another (Crockford's base32, lower case): 5 bits each.
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-    /// A passphrase from the octets of a file or a prompt. One line ending is stripped.
+    /// A passphrase from the octets of a file or a prompt. One line ending is stripped, and so is the
+    /// byte-order mark that Windows puts in front of a text.
     ///
     /// # Errors
     /// Where it is empty, too long, not text, or more than one line.
     pub fn from_octets(octets: Zeroizing<Vec<u8>>) -> Result<Self, UnfitPassphrase> {
+        if contents::is_utf16(&octets) {
+            return Err(UnfitPassphrase::Utf16);
+        }
         let text = std::str::from_utf8(&octets).map_err(|_| UnfitPassphrase::NotText)?;
-        let line = text
+        let whole = text
             .strip_suffix('\n')
             .map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+        let line = whole.strip_prefix('\u{FEFF}').unwrap_or(whole);
         if line.is_empty() {
             return Err(UnfitPassphrase::Empty);
         }
@@ -64,7 +78,10 @@ impl Passphrase {
         if line.contains('\0') {
             return Err(UnfitPassphrase::NotText);
         }
-        Ok(Self(SecretString::from(line)))
+        Ok(Self {
+            text: SecretString::from(line),
+            marked: (whole != line).then(|| SecretString::from(whole)),
+        })
     }
 
     /// A random passphrase of 100 bits in groups of four characters that can be typed on a phone: `k7m2-9xq4-…`.
@@ -78,7 +95,10 @@ impl Passphrase {
             }
             text.push(char::from(Self::ALPHABET[usize::from(octet & 0x1F)]));
         }
-        Self(SecretString::from(text.as_str()))
+        Self {
+            text: SecretString::from(text.as_str()),
+            marked: None,
+        }
     }
 
     /// Demands what a new passphrase chosen by a person must have.
@@ -124,7 +144,13 @@ impl Passphrase {
 
     /// The text itself: for a key derivation, the terminal, or the file that was asked for, and for nothing else.
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.text.expose_secret()
+    }
+
+    /// The text with the byte-order mark that stood in front of it: version 0.1 took the mark for a part of
+    /// it, and there are keys that open with nothing else.
+    pub fn expose_marked(&self) -> Option<&str> {
+        self.marked.as_ref().map(|marked| marked.expose_secret())
     }
 }
 
@@ -152,6 +178,23 @@ mod tests {
         assert_eq!(read(b"\n").unwrap_err(), UnfitPassphrase::Empty);
         assert_eq!(read(b"a\xff").unwrap_err(), UnfitPassphrase::NotText);
         assert_eq!(read(&[b'a'; 4097]).unwrap_err(), UnfitPassphrase::TooLong);
+    }
+
+    #[test]
+    fn a_mark_of_windows_is_no_part_of_it_and_utf_16_is_named() {
+        let marked = read(b"\xEF\xBB\xBFcorrect horse\r\n").unwrap();
+        assert_eq!(marked.expose(), "correct horse");
+        assert_eq!(marked.expose_marked(), Some("\u{FEFF}correct horse"));
+        assert!(marked.same_as(&read(b"correct horse").unwrap()));
+        assert_eq!(read(b"\xEF\xBB\xBF\n").unwrap_err(), UnfitPassphrase::Empty);
+        for utf16 in [
+            &b"\xFF\xFEa\0b\0"[..],
+            b"\xFE\xFF\0a\0b",
+            b"a\0b\0\n\0",
+            b"\0a\0b\0\n",
+        ] {
+            assert_eq!(read(utf16).unwrap_err(), UnfitPassphrase::Utf16, "{utf16:?}");
+        }
     }
 
     #[test]

@@ -123,9 +123,13 @@ impl SoftwareKey {
     /// Where the file is something else, its derivation is out of bounds, or the passphrase is not its own.
     pub fn decrypt(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
         let document = sealed(pem)?;
-        let opened = encryption(&document)?
-            .decrypt(passphrase.expose())
-            .map_err(|_| KeyError::WrongPassphrase)?;
+        let sealed = encryption(&document)?;
+        let opened = sealed.decrypt(passphrase.expose());
+        let opened = match (opened, passphrase.expose_marked()) {
+            (Err(_), Some(marked)) => sealed.decrypt(marked),
+            (opened, _) => opened,
+        };
+        let opened = opened.map_err(|_| KeyError::WrongPassphrase)?;
         SigningKey::from_pkcs8_der(opened.as_bytes())
             .map(Self::new)
             .map_err(|_| KeyError::NotP256)

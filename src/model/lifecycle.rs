@@ -124,6 +124,11 @@ pub enum Remark {
         /// The last second of both.
         not_after: Time,
     },
+    /// The name is too long for the certificate.
+    NameCut {
+        /// The CN that it has.
+        common_name: String,
+    },
     /// The e-mail address stays in the ledger and out of the certificate.
     EmailLeftOut {
         /// The address.
@@ -153,6 +158,10 @@ impl fmt::Display for Remark {
                     not_after.date()
                 )
             }
+            Self::NameCut { common_name } => write!(
+                f,
+                "the name is too long for a certificate, which says \"{common_name}\"; the ledger has all of it"
+            ),
             Self::EmailLeftOut { email, why } => {
                 let why = match why {
                     EmailLeftOut::NotPermitted => "outside the domains that this CA may vouch for",

@@ -5,7 +5,7 @@
 pub mod canary;
 pub mod clock;
 pub mod constraints;
-pub mod encoding;
+pub mod contents;
 pub mod event;
 pub mod host;
 pub mod lifecycle;
@@ -21,7 +21,7 @@ pub mod time;
 
 pub use clock::Clock;
 pub use constraints::{Domain, IpRange, NameConstraints};
-pub use encoding::Encoding;
+pub use contents::{Contents, Kind, Unwanted};
 pub use event::{Event, Fact};
 pub use host::Host;
 pub use lifecycle::{Authority, Draft, Issuer, KnownBy, Record, Signed, State, Status, Subject, Validity};

@@ -4,7 +4,6 @@ use serde::Deserialize;
 
 use super::host::Host;
 use super::lifecycle::{Draft, EmailLeftOut, Holder, Issuer, Remark, Subject, Validity};
-use super::subject::Address;
 use super::text::quoted;
 use super::time::{Span, Time};
 
@@ -208,6 +207,15 @@ impl Profile {
                 Names::Hidden => None,
             },
         };
+        remarks.extend(
+            subject
+                .common_name
+                .as_ref()
+                .filter(|cut| !cut.starts_with(shown_name(&holder)))
+                .map(|cut| Remark::NameCut {
+                    common_name: cut.clone(),
+                }),
+        );
         Ok(Draft {
             subject,
             rfc822_name,
@@ -222,15 +230,18 @@ impl Profile {
 /// `Alice Doe (phone)`: the name cut so that the whole has at most 64 characters. The parentheses keep verifiers from
 /// reading `alice.smith` as a host name and applying DNS name constraints to it.
 fn common_name(holder: &Holder) -> String {
-    let Address { employee, device } = &holder.address;
+    let device = &holder.address.device;
     let suffix = format!(" ({device})");
-    let name = holder
-        .name
-        .as_ref()
-        .map_or(employee.as_str(), |name| name.as_str());
+    let name = shown_name(holder);
     let room = Profile::COMMON_NAME - suffix.chars().count();
     let cut: String = name.chars().take(room).collect();
     format!("{}{suffix}", cut.trim_end())
+}
+
+/// What a person is called, else her short name.
+fn shown_name(holder: &Holder) -> &str {
+    let employee = holder.address.employee.as_str();
+    holder.name.as_ref().map_or(employee, |name| name.as_str())
 }
 
 #[cfg(test)]

@@ -35,9 +35,9 @@ impl Serial {
         &self.0
     }
 
-    /// Whether a text was meant as a serial number, well or badly written: eight hexadecimal digits or more, with or without colons
-    /// and `0x`; among 24 or more, two slips of the hand.
-    /// A word of so few letters may be a name, one of 32 is none.
+    /// Whether a text was meant as a serial number, well or badly written: eight hexadecimal digits or more,
+    /// with or without colons, spaces, `0x` and `serial=`; among 24 or more, two slips of the hand. A word of
+    /// so few letters may be a name, one of 32 is none.
     pub fn resembles(text: &str) -> bool {
         let digits = digits(text);
         let count = digits.chars().count();
@@ -81,6 +81,7 @@ impl FromStr for Serial {
     }
 }
 
+<<<<<<< HEAD
 /// The serial number of so many hexadecimal digits and nothing else.
 fn of_digits(text: &str) -> Option<Serial> {
     let octets = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
@@ -99,6 +100,22 @@ fn digits(text: &str) -> String {
         .trim_start_matches("0x")
         .trim_start_matches("0X")
         .replace([':', ' '], "")
+=======
+/// A text without what other programs write between and before the digits: `serial=` is OpenSSL's, `Serial
+/// Number:` everybody's.
+fn digits(text: &str) -> String {
+    let mut bare = text.trim();
+    for word in ["serial", "number"] {
+        if let Some(rest) = bare
+            .get(word.len()..)
+            .filter(|_| bare[..word.len()].eq_ignore_ascii_case(word))
+        {
+            bare = rest.trim_start_matches([' ', ':', '=']);
+        }
+    }
+    let digits = bare.trim_start_matches("0x").chars();
+    digits.filter(|c| *c != ':' && !c.is_whitespace()).collect()
+>>>>>>> hand
 }
 
 fn fault(text: &str) -> String {
@@ -191,11 +208,22 @@ mod tests {
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
             ),
             (
+<<<<<<< HEAD
+=======
+                "0a 1b 2c 3d 4e 5f 60 71 82 93 a4 b5 c6 d7 e8 f9",
+                "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            ),
+            (
+>>>>>>> hand
                 "serial=0A1B2C3D4E5F60718293A4B5C6D7E8F9",
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
             ),
             (
+<<<<<<< HEAD
                 "0X0a1b 2c3d 4e5f 6071 8293 a4b5 c6d7 e8f9",
+=======
+                "Serial Number: 0x0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+>>>>>>> hand
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
             ),
             (
@@ -218,6 +246,8 @@ mod tests {
             "alice",
             "cafebabe",
             "b0b",
+            "serial",
+            "serial-2026",
             "ALICE2026",
             "a.very.long.name-of-somebody-from.2026",
             "",

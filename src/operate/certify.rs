@@ -127,7 +127,7 @@ pub fn certify(
 
 /// Only what an earlier certificate of the same server left is replaced.
 fn is_of(there: &[u8], host: &Host) -> bool {
-    ForeignCertificate::from_pem(there).is_ok_and(|certificate| certificate.names(host))
+    ForeignCertificate::first_in(there).is_ok_and(|certificate| certificate.names(host))
 }
 
 /// Takes back a server's certificate, unless that was done before.

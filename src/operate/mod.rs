@@ -279,6 +279,11 @@ pub enum OperateError {
     /// The certificate is a CA's.
     #[error("it is the certificate of a CA, whose key cannot stand for a server")]
     CertificateOfCa,
+    /// The certificate is for other purposes.
+    #[error(
+        "the certificate is not for servers (its extendedKeyUsage lacks serverAuth): clients refuse {0} with it"
+    )]
+    NotForServers(Host),
     /// The server vouches for itself as a CA.
     #[error(
         "the certificate is self-signed and says that it is a CA's (basicConstraints CA:TRUE, as openssl makes it unless told otherwise): clients differ in whether they take that for a server's"

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::OperateError;
+use crate::model::contents;
 use crate::model::text::quoted;
 use crate::model::{Address, Email, PersonName, Platform};
 
@@ -35,6 +36,15 @@ pub enum PeopleError {
     /// The columns are separated as some countries' spreadsheets do.
     #[error("its cells are separated by semicolons: they must be separated by commas")]
     Semicolons,
+    /// The columns are separated by tabs, as in a text file of a spreadsheet.
+    #[error("its cells are separated by tabs: they must be separated by commas")]
+    Tabs,
+    /// As Excel saves its "Unicode text".
+    #[error("it is in UTF-16: save it as \"CSV UTF-8\"")]
+    Utf16,
+    /// A spreadsheet's own file.
+    #[error("it is a workbook of a spreadsheet: save it as \"CSV UTF-8\"")]
+    Workbook,
     /// The header lacks a column.
     #[error("the column \"{0}\" is missing in the header")]
     MissingColumn(&'static str),
@@ -70,17 +80,25 @@ fn shown(rows: &[(u64, String)]) -> String {
 /// # Errors
 /// Every row that cannot be used, at once.
 pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<Person>, PeopleError> {
-    let octets = octets.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(octets);
+    if contents::is_utf16(octets) {
+        return Err(PeopleError::Utf16);
+    }
+    // What .xlsx and .ods begin with, and .xls.
+    if octets.starts_with(b"PK\x03\x04") || octets.starts_with(b"\xD0\xCF\x11\xE0") {
+        return Err(PeopleError::Workbook);
+    }
+    let octets = contents::without_mark(octets);
     if let Err(error) = std::str::from_utf8(octets) {
         let before = &octets[..error.valid_up_to()];
         return Err(PeopleError::NotUtf8(
             1 + before.iter().filter(|o| **o == b'\n').count() as u64,
         ));
     }
+    let list = without_separator(octets);
     let mut reader = csv::ReaderBuilder::new()
         .flexible(true)
         .trim(csv::Trim::All)
-        .from_reader(octets);
+        .from_reader(list);
     let header = reader
         .headers()
         .map_err(|e| PeopleError::Rows(vec![(1, e.to_string())]))?
@@ -88,17 +106,24 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
     if header.iter().all(str::is_empty) {
         return Err(PeopleError::Empty);
     }
-    if header.len() == 1 && header.iter().any(|title| title.contains(';')) {
+    if header.iter().all(|title| title.is_empty() || title.contains(';')) {
         return Err(PeopleError::Semicolons);
+    }
+    if header
+        .iter()
+        .all(|title| title.is_empty() || title.contains('\t'))
+    {
+        return Err(PeopleError::Tabs);
     }
     let columns = columns(&header)?;
     let mut people = Vec::new();
     let mut bad = Vec::new();
     let mut seen: HashMap<Address, u64> = HashMap::new();
+    let before = octets.len() - list.len();
     let mut lines = Lines {
-        octets,
+        octets: list,
         at: 0,
-        line: 1,
+        line: 1 + octets[..before].iter().filter(|octet| **octet == b'\n').count() as u64,
     };
     for record in reader.records() {
         let row = match record {
@@ -112,15 +137,7 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
         if row.iter().all(str::is_empty) {
             continue;
         }
-        let person = if row.len() == header.len() {
-            person(&row, &columns, line, default)
-        } else {
-            Err(format!(
-                "it has {} cells, and the header has {}",
-                row.len(),
-                header.len()
-            ))
-        };
+        let person = demand_fit(&row, &header).and_then(|()| person(&row, &columns, line, default));
         match person {
             Err(why) => bad.push((line, why)),
             Ok(person) => match seen.insert(person.address.clone(), line) {
@@ -133,6 +150,44 @@ pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<
         (false, _) => Err(PeopleError::Rows(bad)),
         (true, true) => Err(PeopleError::Empty),
         (true, false) => Ok(people),
+    }
+}
+
+/// Without the line by which Excel is told the separator. One that tells another stays, and is taken for the
+/// header.
+fn without_separator(octets: &[u8]) -> &[u8] {
+    let end = octets
+        .iter()
+        .position(|octet| *octet == b'\n')
+        .map_or(octets.len(), |end| end + 1);
+    let (first, rest) = octets.split_at(end);
+    let first = first.to_ascii_lowercase();
+    match first.trim_ascii_end() {
+        b"sep=," | b"\"sep=,\"" => rest,
+        _ => octets,
+    }
+}
+
+/// A row has a cell for every title. Spreadsheets write empty columns behind the list or between; what stands
+/// in one is nobody's.
+fn demand_fit(row: &csv::StringRecord, header: &csv::StringRecord) -> Result<(), String> {
+    let titled = (0..header.len()).rev().find(|place| !header[*place].is_empty());
+    let titled = titled.map_or(0, |last| last + 1);
+    let behind = row.iter().skip(header.len()).any(|cell| !cell.is_empty());
+    if row.len() < titled || behind {
+        return Err(format!(
+            "it has {} cells, and the header has {}",
+            row.len(),
+            header.len()
+        ));
+    }
+    let stray = header
+        .iter()
+        .zip(row)
+        .find(|(title, cell)| title.is_empty() && !cell.is_empty());
+    match stray {
+        Some((_, cell)) => Err(format!("{} stands in a column that has no title", quoted(cell))),
+        None => Ok(()),
     }
 }
 
@@ -164,7 +219,8 @@ impl Lines<'_> {
 /// Where each known column is.
 fn columns(header: &csv::StringRecord) -> Result<HashMap<&'static str, usize>, PeopleError> {
     let mut columns = HashMap::new();
-    for (place, title) in header.iter().enumerate() {
+    let titles = header.iter().enumerate();
+    for (place, title) in titles.filter(|(_, title)| !title.is_empty()) {
         let known = COLUMNS
             .into_iter()
             .find(|known| known.eq_ignore_ascii_case(title));
@@ -255,6 +311,40 @@ mod tests {
             (people[0].days, people[1].address.to_string().as_str()),
             (Some(30), "bob/phone")
         );
+    }
+
+    #[test]
+    fn what_spreadsheets_add_is_passed_over_and_what_nobody_can_place_is_not() {
+        for list in [
+            &b"employee,device,,\na,phone,,\n,,,\nb,phone,,\n"[..],
+            b"employee,,device\r\na,,phone\r\nb,,phone\r\n",
+            b"employee,device\na,phone,,\nb,phone\n",
+            b"employee,device,,\na,phone\nb,phone,\n",
+            b"sep=,\r\nemployee,device\r\na,phone\r\nb,phone\r\n",
+            b"\xEF\xBB\xBF\"sep=,\"\nemployee,device\na,phone\nb,phone\n",
+        ] {
+            let people = read(list).unwrap();
+            let who: Vec<_> = people.iter().map(|person| person.address.to_string()).collect();
+            assert_eq!(who, ["a/phone", "b/phone"]);
+        }
+        let PeopleError::Rows(rows) = read(b"sep=,\nemployee,device,,\na,phone,,x\nb\n").unwrap_err() else {
+            panic!("the list is read")
+        };
+        let [(3, stray), (4, short)] = rows.as_slice() else {
+            panic!("{rows:?}")
+        };
+        assert_eq!(stray, "\"x\" stands in a column that has no title");
+        assert_eq!(short, "it has 1 cells, and the header has 4");
+        for (list, why) in [
+            (&b"sep=;\nemployee;device\n"[..], PeopleError::Semicolons),
+            (b"employee;device;;,\n", PeopleError::Semicolons),
+            (b"employee\tdevice\na\tphone\n", PeopleError::Tabs),
+            (b"\xFF\xFEe\0m\0", PeopleError::Utf16),
+            (b"e\0m\0p\0", PeopleError::Utf16),
+            (b"PK\x03\x04\x14", PeopleError::Workbook),
+        ] {
+            assert_eq!(read(list).unwrap_err(), why);
+        }
     }
 
     #[test]

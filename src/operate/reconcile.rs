@@ -14,10 +14,11 @@ use crate::authority::AuthorityError;
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::model::event::Recovered;
-use crate::model::{Address, Authority, Employee, Fact, KnownBy, Reason, Record, Revocation, Serial, Status};
+use crate::model::{
+    Address, Authority, Contents, Employee, Fact, Kind, KnownBy, Reason, Record, Revocation, Serial, Status,
+};
 use crate::publish::{Access, Area, Destination, LONGEST_CRL, Location, Told};
 use crate::x509::crl::Crl;
-use crate::x509::pem;
 
 /// What was published and is not in the ledger.
 #[derive(Debug, Default)]
@@ -269,18 +270,16 @@ impl Sources {
         Ok(found)
     }
 
-    /// One in DER, or those of a PEM file.
+    /// Those of a file, however it is written.
     fn take_crls(&mut self, home: &Home, path: &Path) -> Result<bool, OperateError> {
         let octets = disk::read_given(path, LONGEST_CRL)?;
-        let crls = match octets.first() {
-            Some(0x30) => vec![octets],
-            // What is none is told below.
-            Some(_) | None => pem::decode_all(pem::CRL, &octets).unwrap_or_default(),
-        };
+        let contents = Contents::of(&octets);
+        // What is none is told below.
+        let crls = contents.all(Kind::Crl).unwrap_or_default();
         let before = self.crls.len();
         for der in crls {
             let of = authorities(home)
-                .find_map(|(authority, issuer)| Standing::of(authority, issuer, der.clone()));
+                .find_map(|(authority, issuer)| Standing::of(authority, issuer, der.to_vec()));
             self.crls.extend(of);
         }
         Ok(self.crls.len() > before)

@@ -130,6 +130,9 @@ pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> R
     if certificate.is_ca && !certificate.is_self_issued {
         return Err(OperateError::CertificateOfCa);
     }
+    if !certificate.is_for_servers {
+        return Err(OperateError::NotForServers(host.clone()));
+    }
     if !certificate.names(host) {
         return Err(OperateError::OtherHost {
             host: host.clone(),

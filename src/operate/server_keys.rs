@@ -108,7 +108,7 @@ pub(super) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<Pa
 /// Whether no certificate of another key has that name.
 fn fits(certificate: &Path, key: &SoftwareKey) -> Result<bool, OperateError> {
     let there = disk::read_if_there(certificate)?;
-    let there = there.and_then(|text| ForeignCertificate::from_pem(&text).ok());
+    let there = there.and_then(|text| ForeignCertificate::first_in(&text).ok());
     Ok(there.is_none_or(|there| there.pin == Pin(key.public_key().spki_sha256())))
 }
 

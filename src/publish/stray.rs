@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Directory, DiskError, Kind};
-use crate::model::Encoding;
+use crate::model::contents::is_pkcs12;
 
 /// What does not belong where it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,8 +115,7 @@ fn holds_key(directory: &Directory, name: &OsStr) -> bool {
     };
     let mut octets = Vec::new();
     let read = file.take(BEGINNING).read_to_end(&mut octets);
-    read.is_ok()
-        && (octets.windows(PEM.len()).any(|some| some == PEM) || Encoding::of(&octets) == Encoding::Pkcs12)
+    read.is_ok() && (octets.windows(PEM.len()).any(|some| some == PEM) || is_pkcs12(&octets))
 }
 
 /// The end of the first line of a key in PEM, of whatever kind.

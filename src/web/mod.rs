@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::ConfigBuilder;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
 use crate::disk::{self, DiskError, Shown};
-use crate::model::Encoding;
+use crate::model::{Contents, Kind};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -32,15 +32,15 @@ pub enum NoTrust {
     /// The file that was named could not be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The file that was named has no certificate in PEM.
+    /// The file that was named has no certificate.
     #[error("no certificate to trust: {path}: {why}")]
     File {
         /// Which file.
         path: Shown,
         /// What is wrong with it.
         why: String,
-        /// In what encoding it is.
-        encoding: Encoding,
+        /// What it has instead.
+        contents: Box<Contents>,
     },
     /// The system trusts nobody.
     #[error("no certificate to trust: {0}")]
@@ -119,31 +119,20 @@ pub fn seconds(date: &str) -> Option<i64> {
     Some(date.as_second())
 }
 
-/// The certificates of a file in PEM.
+/// The certificates of a file.
 fn private(path: &Path) -> Result<Vec<Certificate<'static>>, NoTrust> {
-    let text = disk::read_given(path, LONGEST_STORE)?;
-    let encoding = Encoding::of(&text);
-    let empty = |why: &dyn std::fmt::Display| NoTrust::File {
+    let contents = Contents::of(&disk::read_given(path, LONGEST_STORE)?);
+    let no_trust = |why: &dyn std::fmt::Display| NoTrust::File {
         path: Shown(path.to_owned()),
-        why: why.to_string(),
-        encoding,
+        why: format!("it {why}"),
+        contents: Box::new(contents.clone()),
     };
-    match encoding {
-        Encoding::Pkcs12 => return Err(empty(&"it is a PKCS#12 bundle, and no certificate in PEM")),
-        Encoding::Der => return Err(empty(&"it is in DER, and not in PEM")),
-        Encoding::Pem | Encoding::Other => {}
+    let all = contents.all(Kind::Certificate).map_err(|why| no_trust(&why))?;
+    if contents.holds_key() {
+        return Err(no_trust(&"holds a private key, which does not belong there"));
     }
-    let mut found = Vec::new();
-    for item in ureq::tls::parse_pem(&text) {
-        let PemItem::Certificate(certificate) = item.map_err(|error| empty(&error))? else {
-            return Err(empty(&"it has something else than certificates in it"));
-        };
-        found.push(certificate);
-    }
-    if found.is_empty() {
-        return Err(empty(&"it has no certificate in PEM"));
-    }
-    Ok(found)
+    let own = all.iter().map(|der| Certificate::from_der(der).to_owned());
+    Ok(own.collect())
 }
 
 /// The certificates that the system trusts. What it cannot read of them is no harm while there are others.

@@ -11,7 +11,7 @@ use x509_parser::prelude::{FromDer, ParsedExtension};
 
 use super::{X509Error, extension, pem};
 use crate::key::PublicKey;
-use crate::model::{Authority, NameConstraints, Time, Validity};
+use crate::model::{Authority, Contents, Kind, NameConstraints, Time, Validity};
 
 /// A certificate with a P-256 key, parsed by x509-parser.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +153,14 @@ impl Certificate {
     /// Anything but exactly one certificate with a P-256 key.
     pub fn from_pem(text: &[u8]) -> Result<Self, X509Error> {
         Self::from_der(&pem::decode(pem::CERTIFICATE, text)?)
+    }
+
+    /// Reads the only certificate of a file that somebody hands in, however it is written.
+    ///
+    /// # Errors
+    /// Anything but exactly one certificate with a P-256 key.
+    pub fn only_in(octets: &[u8]) -> Result<Self, X509Error> {
+        Self::from_der(Contents::of(octets).only(Kind::Certificate)?)
     }
 
     /// The whole certificate in DER.

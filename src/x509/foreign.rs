@@ -13,9 +13,10 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
+use super::key_kind::KeyKind;
 use super::{X509Error, key_value, pem};
 use crate::key::PublicKey;
-use crate::model::{Host, Pin, Time, Validity};
+use crate::model::{Contents, Host, Kind, Pin, Time, Validity};
 
 /// The certificate of a server, as far as pinning goes by it. Its key may be of any algorithm, for an app only compares its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,27 +35,28 @@ pub struct ForeignCertificate {
     pub is_self_issued: bool,
     /// Whether its key is one that our own CAs certify, P-256.
     pub has_our_kind_of_key: bool,
+    /// Its key.
+    pub kind_of_key: KeyKind,
+    /// Whether it may be a server's: it names serverAuth, or restricts nothing. Any purpose
+    /// (RFC 5280 §4.2.1.12) is not enough for Apple.
+    pub is_for_servers: bool,
     /// Its subject alternative names that are hosts, as they stand there.
     pub hosts: Vec<String>,
 }
 
 impl ForeignCertificate {
-    /// Reads the first certificate of a PEM file, which is the server's own: what follows are its issuers.
+    /// Reads the first certificate of a file, which is the server's own: what follows are its issuers.
     ///
     /// # Errors
     /// No certificate, one that cannot be read, or a private key in the file.
-    pub fn from_pem(text: &[u8]) -> Result<Self, X509Error> {
-        let mut first = None;
-        for block in x509_parser::pem::Pem::iter_from_buffer(text) {
-            let block = block.map_err(|e| X509Error::malformed("the PEM file")(&e))?;
-            if block.label.ends_with("PRIVATE KEY") {
-                return Err(X509Error::HoldsKey);
-            }
-            if block.label == pem::CERTIFICATE && first.is_none() {
-                first = Some(block.contents);
-            }
+    pub fn first_in(octets: &[u8]) -> Result<Self, X509Error> {
+        let contents = Contents::of(octets);
+        let all = contents.all(Kind::Certificate)?;
+        if contents.holds_key() {
+            return Err(X509Error::HoldsKey);
         }
-        Self::from_der(&first.ok_or(X509Error::NoPem(pem::CERTIFICATE))?)
+        let first = all.first().ok_or(X509Error::NoPem(pem::CERTIFICATE))?;
+        Self::from_der(first)
     }
 
     /// Reads one certificate in DER.
@@ -69,10 +71,14 @@ impl ForeignCertificate {
         }
         let tbs = &parsed.tbs_certificate;
         let mut hosts = Vec::new();
+        let mut is_for_servers = true;
         for item in tbs.extensions() {
             match item.parsed_extension() {
                 ParsedExtension::SubjectAlternativeName(names) => {
                     hosts.extend(names.general_names.iter().filter_map(host));
+                }
+                ParsedExtension::ExtendedKeyUsage(purposes) => {
+                    is_for_servers = purposes.server_auth;
                 }
                 ParsedExtension::ParseError { error } => return Err(malformed(error)),
                 _ => {}
@@ -89,6 +95,8 @@ impl ForeignCertificate {
             is_ca: tbs.is_ca(),
             is_self_issued: tbs.subject.as_raw() == tbs.issuer.as_raw(),
             has_our_kind_of_key: PublicKey::from_spki(tbs.subject_pki.raw).is_ok(),
+            kind_of_key: KeyKind::of(tbs.subject_pki.raw),
+            is_for_servers,
             hosts,
         })
     }
@@ -159,7 +167,7 @@ mod tests {
     #[test]
     fn a_host_is_named_as_it_stands_or_by_a_wildcard_of_one_label() {
         let (made, key) = certificate(&["api.acme.example", "*.wild.example", "10.0.0.1"]);
-        let read = ForeignCertificate::from_pem(made.as_bytes()).unwrap();
+        let read = ForeignCertificate::first_in(made.as_bytes()).unwrap();
         assert_eq!(read.pin, Pin(key.public_key().spki_sha256()));
         for (host, named) in [
             ("api.acme.example", true),
@@ -180,11 +188,11 @@ mod tests {
         let (made, key) = certificate(&["api.acme.example"]);
         let both = made.clone() + &key.pkcs8_pem().unwrap();
         assert_eq!(
-            ForeignCertificate::from_pem(both.as_bytes()),
+            ForeignCertificate::first_in(both.as_bytes()),
             Err(X509Error::HoldsKey)
         );
         let chain = made + &certificate(&["other.example"]).0;
-        let first = ForeignCertificate::from_pem(chain.as_bytes()).unwrap();
+        let first = ForeignCertificate::first_in(chain.as_bytes()).unwrap();
         assert_eq!(first.hosts, ["api.acme.example"]);
     }
 
@@ -192,7 +200,7 @@ mod tests {
         #[test]
         fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
             prop_assert!(ForeignCertificate::from_der(&octets).is_err());
-            prop_assert!(ForeignCertificate::from_pem(&octets).is_err());
+            prop_assert!(ForeignCertificate::first_in(&octets).is_err());
         }
     }
 }

@@ -3,11 +3,13 @@
 //! What is written here (rcgen, and a CRL writer of our own) is read back by another library (x509-parser) before a key
 //! touches it: see [`lint`].
 
+pub mod any;
 pub mod build;
 pub mod certificate;
 pub mod crl;
 pub mod extension;
 pub mod foreign;
+pub mod key_kind;
 pub mod key_value;
 pub mod lint;
 pub mod pem;
@@ -32,6 +34,9 @@ pub enum X509Error {
     /// Not PEM, or of another label.
     #[error("no PEM block \"{0}\" found")]
     NoPem(&'static str),
+    /// A file has something else, or too much.
+    #[error("it {0}")]
+    Unwanted(#[from] crate::model::Unwanted),
     /// A private key where a certificate was wanted.
     #[error("it holds a private key: give the certificate alone, and keep the key where it is")]
     HoldsKey,

@@ -95,24 +95,6 @@ pub fn decode(label: &'static str, text: &[u8]) -> Result<Vec<u8>, X509Error> {
     }
 }
 
-/// The octets of every PEM block of `text` that has this label, in their order.
-///
-/// # Errors
-/// No such block, or a broken one.
-pub fn decode_all(label: &'static str, text: &[u8]) -> Result<Vec<Vec<u8>>, X509Error> {
-    let mut all = Vec::new();
-    for block in x509_parser::pem::Pem::iter_from_buffer(text) {
-        let block = block.map_err(|_| X509Error::NoPem(label))?;
-        if block.label == label {
-            all.push(block.contents);
-        }
-    }
-    if all.is_empty() {
-        return Err(X509Error::NoPem(label));
-    }
-    Ok(all)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,19 +1,25 @@
 //! Certificate signing requests (RFC 2986). Of those that are read only the public key counts, and the proof that its key is held.
 
-use der::asn1::{Any, BitString, ObjectIdentifier, SetOfVec};
-use der::{Decode, Encode};
-use spki::AlgorithmIdentifier;
+use der::asn1::{Any, AnyRef, BitString, BitStringRef, ObjectIdentifier, SetOfVec, UintRef};
+use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use spki::{AlgorithmIdentifier, AlgorithmIdentifierRef};
 use x509_cert::attr::Attribute;
 use x509_cert::name::Name;
 use x509_cert::request::{CertReq, CertReqInfo, Version};
 use x509_cert::spki::SubjectPublicKeyInfo;
 
+use super::key_kind::KeyKind;
 use super::{X509Error, extension, pem};
 use crate::key::{PublicKey, SoftwareKey};
-use crate::model::Host;
+use crate::model::{Contents, Host, Kind, Unwanted};
 
 /// ecdsa-with-SHA256 (RFC 5758 §3.2).
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+/// The tag of the attributes.
+const ATTRIBUTES: Tag = Tag::ContextSpecific {
+    constructed: true,
+    number: TagNumber(0),
+};
 /// extensionRequest (RFC 2985 §5.4.2).
 const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
 
@@ -30,8 +36,22 @@ pub enum RequestError {
     #[error("is larger than {} KiB", Request::MAX / 1024)]
     TooLarge,
     /// Not PKCS#10.
-    #[error("is no certificate signing request (PKCS#10, PEM or DER): {0}")]
+    #[error("is a certificate signing request that cannot be read: {0}")]
     Malformed(String),
+    /// The file has something else, or several requests.
+    #[error(transparent)]
+    Unwanted(#[from] Unwanted),
+    /// A private key beside it.
+    #[error("holds a private key: give the request alone, and keep the key where it is")]
+    HoldsKey,
+    /// A curve by its numbers.
+    #[error(
+        "has a key whose curve is written out instead of named, which no certificate may have (RFC 5480)"
+    )]
+    WrittenOut,
+    /// No point of P-256.
+    #[error("has a key that is no point of its curve, P-256")]
+    Point,
     /// The key is of another kind.
     #[error("has a key of the algorithm {0}: only P-256 keys are certified")]
     Algorithm(String),
@@ -47,7 +67,7 @@ impl Request {
     /// The most octets that a request may have.
     pub const MAX: usize = 64 * 1024;
 
-    /// Reads a request in PEM or DER and verifies that whoever made it holds the key.
+    /// Reads a file with one request, however it is written, and verifies that whoever made it holds the key.
     ///
     /// # Errors
     /// Anything but one well-formed request with a P-256 key and a valid ecdsa-with-SHA256 signature.
@@ -55,23 +75,21 @@ impl Request {
         if octets.len() > Self::MAX {
             return Err(RequestError::TooLarge);
         }
-        let malformed = |e: &dyn std::fmt::Display| RequestError::Malformed(e.to_string());
-        let der = if octets.first() == Some(&0x30) {
-            octets.to_vec()
-        } else {
-            pem::decode(pem::REQUEST, octets).map_err(|e: X509Error| malformed(&e))?
-        };
-        let request = CertReq::from_der(&der).map_err(|e| malformed(&e))?;
-        let spki = request.info.public_key.to_der().map_err(|e| malformed(&e))?;
-        let algorithm = &request.info.public_key.algorithm;
-        let public_key = PublicKey::from_spki(&spki)
-            .map_err(|_| RequestError::Algorithm(algorithm_name(&algorithm.oid)))?;
-        if request.algorithm.oid != ECDSA_WITH_SHA256 {
-            return Err(RequestError::Signature(algorithm_name(&request.algorithm.oid)));
+        let contents = Contents::of(octets);
+        let request = Parts::of(contents.only(Kind::Request)?)?;
+        if contents.holds_key() {
+            return Err(RequestError::HoldsKey);
         }
-        let info = request.info.to_der().map_err(|e| malformed(&e))?;
-        let signature = request.signature.as_bytes().ok_or(RequestError::NotProven)?;
-        if !public_key.verifies(&info, signature) {
+        let public_key = match (KeyKind::of(request.key), PublicKey::from_spki(request.key)) {
+            (KeyKind::WrittenOut, _) => return Err(RequestError::WrittenOut),
+            (kind, Err(_)) if kind.to_string() == "P-256" => return Err(RequestError::Point),
+            (kind, Err(_)) => return Err(RequestError::Algorithm(kind.to_string())),
+            (_, Ok(key)) => key,
+        };
+        if request.algorithm != ECDSA_WITH_SHA256 {
+            return Err(RequestError::Signature(algorithm_name(&request.algorithm)));
+        }
+        if !public_key.verifies(request.signed, request.signature) {
             return Err(RequestError::NotProven);
         }
         Ok(Self { public_key })
@@ -81,6 +99,62 @@ impl Request {
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key
     }
+}
+
+/// The parts of a request that count, as they stand there: what is signed is never written anew.
+struct Parts<'a> {
+    /// CertificationRequestInfo, which the signature is over.
+    signed: &'a [u8],
+    /// SubjectPublicKeyInfo.
+    key: &'a [u8],
+    /// The algorithm of the signature.
+    algorithm: ObjectIdentifier,
+    signature: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(der: &'a [u8]) -> Result<Self, RequestError> {
+        Self::read(der).map_err(|e| RequestError::Malformed(e.to_string()))
+    }
+
+    fn read(der: &'a [u8]) -> der::Result<Self> {
+        let whole = AnyRef::from_der(der)?;
+        let mut whole = SliceReader::new(sequence(whole)?)?;
+        let signed = whole.tlv_bytes()?;
+        let algorithm = whole.decode::<AlgorithmIdentifierRef<'_>>()?.oid;
+        let signature = whole.decode::<BitStringRef<'_>>()?;
+        whole.finish()?;
+        let info = AnyRef::from_der(signed)?;
+        let mut info = SliceReader::new(sequence(info)?)?;
+        let _version = info.decode::<UintRef<'_>>()?;
+        let _subject = sequence(info.decode::<AnyRef<'_>>()?)?;
+        let key = info.tlv_bytes()?;
+        // RFC 2986 §4 has attributes in every request. Some devices leave them out where they have none.
+        if !info.is_finished() {
+            info.decode::<AnyRef<'_>>()?.tag().assert_eq(ATTRIBUTES)?;
+        }
+        info.finish()?;
+        Ok(Self {
+            signed,
+            key,
+            algorithm,
+            // One that is no whole number of octets is nobody's.
+            signature: signature.as_bytes().unwrap_or_default(),
+        })
+    }
+}
+
+fn sequence(element: AnyRef<'_>) -> der::Result<&[u8]> {
+    element.tag().assert_eq(Tag::Sequence)?;
+    Ok(element.value())
+}
+
+/// The SubjectPublicKeyInfo in a request, of whatever kind its key is and whoever signed it.
+///
+/// # Errors
+/// Anything but a request in DER.
+pub fn key(der: &[u8]) -> Result<&[u8], RequestError> {
+    Ok(Parts::of(der)?.key)
 }
 
 /// Writes a request for the certificate of a server, or of a CA, which is named by whoever certifies it: PEM.
@@ -131,10 +205,8 @@ pub fn create(host: Option<&Host>, key: &SoftwareKey) -> Result<String, X509Erro
 
 fn algorithm_name(oid: &ObjectIdentifier) -> String {
     match oid.to_string().as_str() {
-        "1.2.840.113549.1.1.1" => "RSA".into(),
-        "1.2.840.10045.2.1" => "EC on another curve, or an invalid point".into(),
-        "1.3.101.112" => "Ed25519".into(),
         "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384".into(),
+        "1.2.840.10045.4.3.4" => "ecdsa-with-SHA512".into(),
         "1.2.840.10045.4.1" => "ecdsa-with-SHA1".into(),
         other => other.to_owned(),
     }

@@ -674,7 +674,10 @@ fn a_root_that_is_none() {
         Forge::new().root.certificate.pem(),
     ];
     for (text, why) in [
-        ("x".to_owned(), "other.crt: no PEM block"),
+        (
+            "x".to_owned(),
+            "other.crt: it is nothing that this program knows, and no certificate",
+        ),
         (issuing, "other.crt is no root"),
         (other, "out came by another root than the one that was given"),
     ] {

@@ -1,0 +1,58 @@
+//! Any certificate, of whatever CA, version and key: what there is to show of it. Nothing is decided by this.
+
+use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::X509Error;
+use super::key_kind::KeyKind;
+use crate::model::{Pin, Time, Validity};
+
+/// What a certificate says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyCertificate {
+    /// Its subject as text.
+    pub subject: String,
+    /// Its issuer as text.
+    pub issuer: String,
+    /// The content octets of its serial number.
+    pub serial: Vec<u8>,
+    /// When it is good.
+    pub validity: Validity,
+    /// basicConstraints cA.
+    pub is_ca: bool,
+    /// Its key.
+    pub key: KeyKind,
+    /// The pin of its key.
+    pub pin: Pin,
+    /// SHA-256 of the whole in DER.
+    pub sha256: [u8; 32],
+}
+
+impl AnyCertificate {
+    /// Reads one certificate in DER. An extension that cannot be read is no matter.
+    ///
+    /// # Errors
+    /// Anything but exactly one certificate.
+    pub fn from_der(der: &[u8]) -> Result<Self, X509Error> {
+        let malformed = X509Error::malformed("the certificate");
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|e| malformed(&e))?;
+        if !rest.is_empty() {
+            return Err(X509Error::TrailingOctets("the certificate"));
+        }
+        let tbs = &parsed.tbs_certificate;
+        Ok(Self {
+            subject: tbs.subject.to_string(),
+            issuer: tbs.issuer.to_string(),
+            serial: tbs.raw_serial().to_vec(),
+            validity: Validity {
+                not_before: Time::from_unix(tbs.validity.not_before.timestamp()),
+                not_after: Time::from_unix(tbs.validity.not_after.timestamp()),
+            },
+            is_ca: tbs.is_ca(),
+            key: KeyKind::of(tbs.subject_pki.raw),
+            pin: Pin(Sha256::digest(tbs.subject_pki.raw).into()),
+            sha256: Sha256::digest(der).into(),
+        })
+    }
+}
