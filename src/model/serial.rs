@@ -81,26 +81,12 @@ impl FromStr for Serial {
     }
 }
 
-<<<<<<< HEAD
 /// The serial number of so many hexadecimal digits and nothing else.
 fn of_digits(text: &str) -> Option<Serial> {
     let octets = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok()?;
     Serial::from_octets(&octets)
 }
 
-/// A text without what other programs write between and before the digits: `serial=` of openssl, `0x`,
-/// colons, spaces.
-fn digits(text: &str) -> String {
-    let text = text.trim();
-    let text = text
-        .get(.."serial=".len())
-        .filter(|begin| begin.eq_ignore_ascii_case("serial="))
-        .map_or(text, |begin| &text[begin.len()..]);
-    text.trim_start()
-        .trim_start_matches("0x")
-        .trim_start_matches("0X")
-        .replace([':', ' '], "")
-=======
 /// A text without what other programs write between and before the digits: `serial=` is OpenSSL's, `Serial
 /// Number:` everybody's.
 fn digits(text: &str) -> String {
@@ -113,9 +99,8 @@ fn digits(text: &str) -> String {
             bare = rest.trim_start_matches([' ', ':', '=']);
         }
     }
-    let digits = bare.trim_start_matches("0x").chars();
+    let digits = bare.trim_start_matches("0x").trim_start_matches("0X").chars();
     digits.filter(|c| *c != ':' && !c.is_whitespace()).collect()
->>>>>>> hand
 }
 
 fn fault(text: &str) -> String {
@@ -208,22 +193,19 @@ mod tests {
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
             ),
             (
-<<<<<<< HEAD
-=======
                 "0a 1b 2c 3d 4e 5f 60 71 82 93 a4 b5 c6 d7 e8 f9",
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
             ),
             (
->>>>>>> hand
                 "serial=0A1B2C3D4E5F60718293A4B5C6D7E8F9",
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
             ),
             (
-<<<<<<< HEAD
                 "0X0a1b 2c3d 4e5f 6071 8293 a4b5 c6d7 e8f9",
-=======
+                "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
+            ),
+            (
                 "Serial Number: 0x0a1b2c3d4e5f60718293a4b5c6d7e8f9",
->>>>>>> hand
                 "write it as 0A1B2C3D4E5F60718293A4B5C6D7E8F9",
             ),
             (

@@ -11,7 +11,7 @@ use super::publication::Published;
 use super::session::Session;
 use crate::authority::Issuing;
 use crate::disk::Shown;
-use crate::model::{Span, Time};
+use crate::model::Time;
 use crate::publish::{Area, BothForms, Ended, Manifest, Publication};
 use crate::store::LastPublication;
 
@@ -133,14 +133,12 @@ impl Rounds<'_> {
 
     /// The certificates that may have left a CRL for having ended: those of the last 400 days, and never more than a manifest has room for.
     fn ended(&self) -> Result<Vec<Ended>, OperateError> {
-        /// Who has fetched nothing for so long has let nobody in for a year: a CRL is good for some weeks.
-        const KEPT: Span = Span::days(400);
         if let Some(read) = self.ended.get() {
             return Ok(read.clone());
         }
         let now = self.session.now;
         // Counted from the CRL that stood: after a long rest entries leave that ended long ago.
-        let since = self.previous.unwrap_or(now).min(now) - KEPT;
+        let since = self.previous.unwrap_or(now).min(now) - Ended::KEPT;
         let mut ended = self.session.store.revoked_and_ended(since, now)?;
         ended.sort_unstable_by_key(|(serial, not_after)| (std::cmp::Reverse(*not_after), *serial));
         ended.truncate(Ended::ROOM);

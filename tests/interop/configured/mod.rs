@@ -44,7 +44,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use crate::session::Client;
-use crate::support::{Bundle, HOST, Home, Server, program};
+use crate::support::{Bundle, HOST, Home, Server, need_hypercorn, python};
 use servers::{Kind, Running};
 
 macro_rules! the_same_story {
@@ -323,14 +323,22 @@ fn a_revoked_phone_is_refused_with_an_old_session(kind: Kind, home: &Home) {
 
 fn a_revoked_phone_is_refused_on_the_connection_that_it_has(kind: Kind, home: &Home) {
     let mut running = Running::start(kind, home);
-    let mut alice = Kept::open(home, &running.server, &home.alice());
-    assert_eq!(alice.get(), "200");
-    assert_eq!(alice.get(), "200", "the connection is not kept");
+    let mut kept = vec![Kept::open(home, &running.server, &home.alice())];
+    if kind.speaks_http_2() && need_hypercorn() {
+        kept.push(Kept::open_by(KEEP_HTTP_2, home, &running.server, &home.alice()));
+    }
+    for connection in &mut kept {
+        assert_eq!(connection.get(), "200");
+        assert_eq!(connection.get(), "200", "the connection is not kept");
+    }
     home.run(&["revoke", "alice", "--yes"]);
     running.reload(home);
     let served = running.served();
-    let said = alice.get();
-    assert!(said == "403" || said == "closed", "{said}: {}", running.log());
+    for connection in &mut kept {
+        let said = connection.get();
+        let is_refused = ["403", "421", "closed"].contains(&said.as_str());
+        assert!(is_refused, "{said}: {}", running.log());
+    }
     assert_eq!(running.served(), served, "the application was asked");
 }
 
@@ -465,14 +473,69 @@ for _ in sys.stdin:
         print("closed", flush=True)
 "#;
 
+/// The same over HTTP/2, by somebody who takes no notice of a server's wish to end the connection (GOAWAY, RFC 9113 §6.8).
+const KEEP_HTTP_2: &str = r#"
+import socket, ssl, sys
+from hpack import Decoder, Encoder
+from hyperframe.frame import Frame, HeadersFrame, SettingsFrame
+port, host, chain, key = sys.argv[1:]
+context = ssl.create_default_context(cafile="server.crt")
+context.set_alpn_protocols(["h2"])
+context.load_cert_chain(chain, key)
+connection = context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), 30), server_hostname=host)
+assert connection.selected_alpn_protocol() == "h2"
+connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize())
+encoder, decoder, octets, stream = Encoder(), Decoder(), b"", 1
+
+def exactly(count):
+    global octets
+    while len(octets) < count:
+        part = connection.recv(65536)
+        if not part:
+            raise OSError("closed")
+        octets += part
+    part, octets = octets[:count], octets[count:]
+    return part
+
+def get():
+    pairs = [(":method", "GET"), (":scheme", "https"), (":authority", host), (":path", "/")]
+    ask = HeadersFrame(stream, encoder.encode(pairs))
+    ask.flags.add("END_HEADERS")
+    ask.flags.add("END_STREAM")
+    connection.sendall(ask.serialize())
+    status = None
+    while True:
+        frame, length = Frame.parse_frame_header(memoryview(exactly(9)))
+        frame.parse_body(memoryview(exactly(length)))
+        if isinstance(frame, SettingsFrame) and "ACK" not in frame.flags:
+            connection.sendall(SettingsFrame(0, flags=["ACK"]).serialize())
+        if isinstance(frame, HeadersFrame):
+            fields = dict(decoder.decode(frame.data))
+            if frame.stream_id == stream:
+                status = status or fields[":status"]
+        if frame.stream_id == stream and "END_STREAM" in frame.flags:
+            return status
+
+for _ in sys.stdin:
+    try:
+        print(get(), flush=True)
+    except OSError:
+        print("closed", flush=True)
+    stream += 2
+"#;
+
 impl Kept {
     fn open(home: &Home, server: &Server, bundle: &Bundle) -> Self {
+        Self::open_by(KEEP, home, server, bundle)
+    }
+
+    fn open_by(script: &str, home: &Home, server: &Server, bundle: &Bundle) -> Self {
         let [leaf, chain, key] = home.opened(bundle);
         let both = [leaf, chain].map(|part| std::fs::read(part).unwrap()).concat();
         std::fs::write(home.path("kept.pem"), both).unwrap();
-        let mut command = program("python3");
+        let mut command = python();
         command
-            .args(["-c", KEEP, &server.port.to_string(), HOST, "kept.pem"])
+            .args(["-c", script, &server.port.to_string(), HOST, "kept.pem"])
             .arg(key);
         command
             .current_dir(home.path(""))

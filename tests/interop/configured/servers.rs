@@ -24,6 +24,16 @@ pub enum Kind {
     Caddy,
 }
 
+impl Kind {
+    /// Whether its printed configuration offers HTTP/2.
+    pub fn speaks_http_2(self) -> bool {
+        match self {
+            Self::Haproxy | Self::Envoy | Self::Caddy => true,
+            Self::Nginx | Self::Apache | Self::Node => false,
+        }
+    }
+}
+
 /// What else is behind the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
