@@ -63,12 +63,27 @@ pub struct PublishTo {
     pub ca: Option<PathBuf>,
     /// What is run after a publication has changed there.
     pub command: Option<Vec<String>>,
+    /// Who has servers read what is published there, where no command does.
+    pub reload: Option<Reload>,
+}
+
+/// Who has servers read a publication that has changed, where no command of the table does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reload {
+    /// Something that this program does not start: a unit of systemd, `pki fetch` on another machine.
+    Elsewhere,
 }
 
 impl PublishTo {
     /// Its places.
     pub fn places(&self) -> impl Iterator<Item = &Location> {
         self.public.iter().chain(&self.server)
+    }
+
+    /// Whether something is known to have servers read what was published there.
+    pub fn is_followed(&self) -> bool {
+        self.command.is_some() || self.reload.is_some()
     }
 
     /// How its buckets are reached.
@@ -289,6 +304,9 @@ fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
     {
         return refused("`command` must name a program");
     }
+    if target.command.is_some() && target.reload.is_some() {
+        return refused("`reload` says that something else does what `command` does: one of them is enough");
+    }
     let has_bucket = target.places().any(|place| place.directory().is_none());
     check_access(target, has_bucket)?;
     if has_directory && has_bucket {
@@ -447,6 +465,11 @@ mod tests {
                 "are for s3:// places",
             ),
             ("[[publish]]\npublic = \"/a\"\ncommand = []", "`command`"),
+            ("[[publish]]\npublic = \"/a\"\nreload = \"nginx\"", "elsewhere"),
+            (
+                "[[publish]]\npublic = \"/a\"\nreload = \"elsewhere\"\ncommand = [\"true\"]",
+                "one of them",
+            ),
             (
                 "[[publish]]\nserver = \"/a/b\"\n[[publish]]\npublic = \"/a\"",
                 "none may lie in another",

@@ -63,7 +63,10 @@ fn a_key_that_is_not_encrypted_is_an_error() {
 fn a_file_among_the_published_ones_is_noted() {
     let home = Home::new();
     let target = home.path("web");
-    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{}\"\nreload = \"elsewhere\"\n",
+        target.display()
+    ));
     home.run(&["publish", "-q"]);
     assert!(
         findings(&home.run(&["doctor", "--json"]))
@@ -96,6 +99,43 @@ fn a_file_among_the_published_ones_is_noted() {
             "{message}: {said}"
         );
     }
+}
+
+#[test]
+fn a_place_that_nobody_has_servers_read_is_a_warning() {
+    let home = Home::new();
+    let web = home.path("web");
+    // No place at all: whoever reads the home's own copy is told, and no more.
+    let said = home.run(&["doctor", "--json"]);
+    assert_eq!(the("nobody-reloads", &said)["severity"], "note");
+    let table = |name: &str, more: &str| {
+        home.configure_table(&format!(
+            "[[publish]]\npublic = \"{}\"\n{more}\n",
+            web.join(name).display()
+        ));
+    };
+    table("one", "command = [\"true\"]");
+    table("two", "reload = \"elsewhere\"");
+    home.run(&["publish", "-q"]);
+    let said = home.run(&["doctor", "--json"]);
+    assert!(
+        findings(&said).iter().all(|f| f["code"] != "nobody-reloads"),
+        "{said}"
+    );
+    table("three", "");
+    home.run(&["publish", "-q"]);
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+    let finding = the("nobody-reloads", &said);
+    assert_eq!(finding["severity"], "warning");
+    let place = web.join("three").display().to_string();
+    assert!(finding["message"].as_str().unwrap().contains(&place), "{said}");
+    home.run(&["issue", "alice", "--bundle-passphrase-out", "alice", "-q"]);
+    let said = home.run(&["revoke", "alice", "--yes"]);
+    assert!(
+        said.stderr
+            .contains(&format!("servers that read {place} act on it")),
+        "{said}"
+    );
 }
 
 #[test]

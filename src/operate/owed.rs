@@ -133,14 +133,14 @@ pub fn owed_commands(home: &Home) -> Vec<Following> {
     Owed::by(home).commands(home.config(), |_| true)
 }
 
-/// The places that no command tells anybody of: their table has none, or it has not succeeded since they were
-/// written. Who reads them is to be told by hand.
+/// The places that nothing tells anybody of: their table has no command and no `reload = "elsewhere"`, or the command has not
+/// succeeded since they were written. Who reads them is to be told by hand.
 pub fn untold_places(home: &Home) -> Vec<Shown> {
     let owed = Owed::by(home);
     let untold = |target: &PublishTo| {
-        let has_command = target.command.is_some();
+        let is_followed = target.is_followed();
         let places = target.places().map(Location::name);
-        let untold = places.filter(|place| !has_command || owed.places.contains_key(place));
+        let untold = places.filter(|place| !is_followed || owed.places.contains_key(place));
         untold.map(Shown).collect::<Vec<_>>()
     };
     home.config().publish.iter().flat_map(untold).collect()
