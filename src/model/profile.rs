@@ -137,6 +137,21 @@ impl Profile {
         })
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many days a certificate is good where nobody asks for another life.
+    pub fn days(&self) -> i64 {
+        self.days
+    }
+
+    /// The longest life that may be asked for, in days.
+    pub fn max_days(&self) -> i64 {
+        self.max_days
+    }
+
     /// Whether `name` may name a profile, and so a file among the templates.
     ///
     /// # Errors
@@ -166,7 +181,8 @@ impl Profile {
         issuer: &Issuer,
         now: Time,
     ) -> Result<Draft, Refusal> {
-        let days = days.unwrap_or(self.days);
+        let asked = days;
+        let days = asked.unwrap_or(self.days);
         if !(1..=self.max_days).contains(&days) {
             return Err(Refusal::Days {
                 asked: days,
@@ -214,6 +230,7 @@ impl Profile {
             validity,
             holder,
             profile: self.name.clone(),
+            days: asked,
             remarks,
         })
     }
