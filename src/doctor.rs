@@ -7,6 +7,7 @@ mod finding;
 mod ledger;
 mod publication;
 mod servers;
+mod timer;
 
 pub use crls::crls;
 pub use finding::{Finding, Severity};
@@ -131,6 +132,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     crls(&desk.home, store, now, findings);
     certificates::examine(store, now, findings);
     servers::examine(&session, now, findings);
+    timer::examine(&session, now, findings);
     publication::examine(&session, findings);
 }
 

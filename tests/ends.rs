@@ -186,3 +186,100 @@ fn a_renewal_for_less_than_the_last_one_says_so() {
         "3 devices: kim/phone (20 days, not 100), lee/phone (10 days, not 60), max/phone (20 days, not 50)";
     assert!(said.contains(told), "{said}");
 }
+
+#[test]
+fn who_reads_what_the_timer_says_is_told_of_certificates_that_end() {
+    let home = with_devices(&[("alice/phone", None), ("bob/phone", None)]);
+    let timer = |when: &str| at(&home, when, &["publish", "--no-input", "--unlock", "-q"]);
+    let told = |when: &str| {
+        let said = timer(when).stderr;
+        said.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for quiet in ["+0d", "+15d", "+30d", "+45d", "+59d"] {
+        assert_eq!(told(quiet), [""; 0], "{quiet}");
+    }
+    let said = told("+60d");
+    let [warning, hint] = &said[..] else {
+        panic!("{said:?}")
+    };
+    assert!(
+        warning.starts_with("pki: warning: 2 certificates of devices end within 30 days, the first on "),
+        "{warning}"
+    );
+    assert!(warning.ends_with(": alice/phone, bob/phone"), "{warning}");
+    assert!(hint.ends_with("renew --expiring 30d --out DIR"), "{hint}");
+    // The same list is no news, not on the next day either; another one is, and so is the same after a week.
+    assert_eq!(told("+60d"), [""; 0]);
+    assert_eq!(told("+61d"), [""; 0]);
+    let renew = [
+        "renew",
+        "bob/phone",
+        "--out",
+        "new",
+        "--bundle-passphrase-out",
+        "bob.new",
+        "-q",
+    ];
+    at(&home, "+61d", &renew);
+    let said = told("+62d");
+    assert!(
+        said[0].starts_with("pki: warning: 1 certificate of devices ends within"),
+        "{said:?}"
+    );
+    assert_eq!(told("+68d"), [""; 0]);
+    assert_eq!(told("+69d").len(), 2);
+    timer("+80d");
+    let said = told("+91d");
+    assert!(
+        said[0].starts_with("pki: warning: 1 device has no certificate any more"),
+        "{said:?}"
+    );
+    let said = at(&home, "+91d", &["publish", "--json"]).json();
+    assert_eq!(said["ended"], serde_json::json!(["alice/phone"]));
+    home.configure("warn_days", "0");
+    assert_eq!(told("+92d"), [""; 0]);
+}
+
+#[test]
+fn a_timer_that_never_ran_and_one_that_runs_no_more_are_found() {
+    let home = Home::new();
+    let severity = |when: &str, code: &str| -> Vec<String> {
+        let found = found(&home, when, code);
+        let severities = found.iter().map(|finding| finding["severity"].as_str().unwrap());
+        severities.map(str::to_owned).collect()
+    };
+    assert_eq!(severity("+0d", "timer-never"), ["note"]);
+    assert_eq!(severity("+8d", "timer-never"), ["warning"]);
+    home.run(&["publish", "-q"]);
+    assert_eq!(severity("+7d", "timer-never"), [""; 0]);
+    assert_eq!(severity("+7d", "timer-stopped"), [""; 0]);
+    assert_eq!(severity("+8d", "timer-stopped"), ["warning"]);
+    at(&home, "+8d", &["publish", "-q"]);
+    assert_eq!(severity("+8d", "timer-stopped"), [""; 0]);
+    // What a file says that cannot be read is that no timer ran.
+    std::fs::write(home.home().join("timer.json"), "{").unwrap();
+    assert_eq!(severity("+8d", "timer-never"), ["warning"]);
+}
+
+#[test]
+fn the_life_of_certificates_and_how_their_ends_are_spread_are_keys_of_the_configuration() {
+    let home = Home::new();
+    home.configure("days", "60");
+    home.issue("alice/phone", &[]);
+    assert_eq!(lives(&home, "alice/phone"), [60]);
+    home.configure("spread", "\"20d\"");
+    let devices = ["a/phone", "b/phone", "c/phone", "d/phone"];
+    let ends: Vec<i64> = devices
+        .iter()
+        .map(|device| {
+            home.issue(device, &[]);
+            lives(&home, device)[0]
+        })
+        .collect();
+    assert!(ends.iter().all(|days| (40..=60).contains(days)), "{ends:?}");
+    assert!(ends.iter().any(|days| *days != ends[0]), "{ends:?}");
+    home.renew("a/phone", &[]);
+    assert_eq!(lives(&home, "a/phone"), [ends[0]; 2]);
+    home.issue("e/phone", &["--days", "60"]);
+    assert_eq!(lives(&home, "e/phone"), [60]);
+}

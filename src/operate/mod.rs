@@ -31,6 +31,7 @@ mod server_keys;
 mod servers_ca;
 mod session;
 mod standing;
+mod timer;
 mod whereabouts;
 mod whose_key;
 mod workshop;
@@ -64,6 +65,7 @@ pub use servers_ca::{
     servers_request,
 };
 pub use session::{ClockPolicy, Desk, Session};
+pub use timer::{Ends, last_timer, note_timer};
 pub use workshop::{Codes, RootInProfile};
 
 use crate::authority::AuthorityError;
