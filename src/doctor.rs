@@ -4,6 +4,7 @@ mod authorities;
 mod certificates;
 mod crls;
 mod finding;
+mod keys;
 mod ledger;
 mod publication;
 mod servers;
@@ -11,6 +12,7 @@ mod timer;
 
 pub use crls::crls;
 pub use finding::{Finding, Severity};
+pub use keys::unopened;
 
 use std::path::Path;
 
