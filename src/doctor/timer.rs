@@ -9,7 +9,8 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
     let home = &session.desk.home;
     // A timer that is set up as it should be runs several times a day, and a CRL is made anew when half of its life is over.
     let long = Span::seconds(home.config().issuing_crl_life.as_seconds() / 4);
-    let set_up = "have a timer run it several times a day; `pki help publish` shows the line for a crontab";
+    let set_up =
+        "have a timer run it several times a day: `pki config systemd` or `pki config cron` prints one";
     match operate::last_timer(home) {
         Some(last) if now - last > long => findings.push(Finding::new(
             "timer-stopped",
