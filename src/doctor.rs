@@ -62,7 +62,8 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
 /// How many findings of one kind are told one by one.
 const SHOWN: usize = 5;
 
-/// The first findings of each kind, and how many more there are: hundreds of one kind would hide what else there is.
+/// The first findings of each kind, and how many more there are: hundreds of one kind would hide what else
+/// there is.
 fn counted(findings: Vec<Finding>) -> Vec<Finding> {
     let mut told: Vec<Finding> = Vec::new();
     let mut more: Vec<(Finding, usize)> = Vec::new();

@@ -604,7 +604,8 @@ fn the_lines_for_cron_do_what_they_say_for_this_home() {
         reload.ends_with("  root  systemctl reload nginx.service"),
         "{reload}"
     );
-    // As cron reads it: five fields, the account, and a command up to the first percent sign without a backslash.
+    // As cron reads it: five fields, the account, and a command up to the first percent sign without a
+    // backslash.
     let fields: Vec<&str> = publish.split_whitespace().take(6).collect();
     assert_eq!(fields[..5], ["17", "*/6", "*", "*", "*"]);
     let command = publish.split_once(&format!("  {}  ", fields[5])).unwrap().1;

@@ -90,7 +90,8 @@ fn specifiers(text: &str) -> String {
     text.replace('%', "%%")
 }
 
-/// A word of the command in a crontab: the shell's quotes, and in them cron's. To cron a percent sign ends the command.
+/// A word of the command in a crontab: the shell's quotes, and in them cron's. To cron a percent sign ends
+/// the command.
 fn in_crontab(text: &str) -> Result<String, ConsumerError> {
     Ok(Language::Shell.quote(text)?.replace('%', "\\%"))
 }

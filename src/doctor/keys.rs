@@ -1,4 +1,5 @@
-//! Which keys of a home do not open with its everyday passphrase: one was changed by hand, or a file of another home was put in place.
+//! Which keys of a home do not open with its everyday passphrase: one was changed by hand, or a file of
+//! another home was put in place.
 
 use rayon::prelude::*;
 
@@ -17,8 +18,9 @@ struct Wanted {
     pin: Pin,
 }
 
-/// Opens every key that the everyday passphrase is for: those of the devices' and the servers' CA, and of servers. That takes about a
-/// third of a second for each. Those that are missing, or no encrypted keys, are told without a passphrase.
+/// Opens every key that the everyday passphrase is for: those of the devices' and the servers' CA, and of
+/// servers. That takes about a third of a second for each. Those that are missing, or no encrypted keys, are
+/// told without a passphrase.
 pub fn unopened(home: &Home, passphrase: &Passphrase) -> Vec<Finding> {
     let wanted = match wanted(home) {
         Ok(wanted) => wanted,

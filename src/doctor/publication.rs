@@ -87,8 +87,8 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Where nothing is known to have servers read what is published. A server that never reads another CRL lets nobody in once the one
-/// that it has read has ended, however well the timer works.
+/// Where nothing is known to have servers read what is published. A server that never reads another CRL lets
+/// nobody in once the one that it has read has ended, however well the timer works.
 fn unread(config: &Config, findings: &mut Vec<Finding>) {
     if config.publish.is_empty() {
         findings.push(Finding::new(

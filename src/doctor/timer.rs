@@ -7,7 +7,8 @@ use crate::operate::{self, Session};
 
 pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {
     let home = &session.desk.home;
-    // A timer that is set up as it should be runs several times a day, and a CRL is made anew when half of its life is over.
+    // A timer that is set up as it should be runs several times a day, and a CRL is made anew when half of
+    // its life is over.
     let long = Span::seconds(home.config().issuing_crl_life.as_seconds() / 4);
     let set_up =
         "have a timer run it several times a day: `pki config systemd` or `pki config cron` prints one";

@@ -154,8 +154,9 @@ impl Profile {
         self
     }
 
-    /// The life of a device's certificate where nobody asks for one. What is issued on one day, and renewed on one day, would end on one
-    /// day: each device's ends some days earlier, always as many, and never more than half of its life.
+    /// The life of a device's certificate where nobody asks for one. What is issued on one day, and renewed
+    /// on one day, would end on one day: each device's ends some days earlier, always as many, and never more
+    /// than half of its life.
     fn life(&self, address: &Address) -> Span {
         let most = (self.spread.as_seconds() / 86_400).min(self.days / 2).max(0);
         let digest = Sha256::digest(address.to_string());

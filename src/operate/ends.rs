@@ -3,8 +3,8 @@
 use crate::model::{Record, Span, State, Status, Time};
 use crate::store::{Store, StoreError};
 
-/// The certificates in use whose last second is less than this far away, in the order of their devices. Those of `pki check` are
-/// nobody's, and not among them.
+/// The certificates in use whose last second is less than this far away, in the order of their devices. Those
+/// of `pki check` are nobody's, and not among them.
 ///
 /// # Errors
 /// A damaged index.
@@ -21,8 +21,8 @@ pub fn ending(store: &Store, now: Time, within: Span) -> Result<Vec<Record>, Sto
     Ok(ending)
 }
 
-/// The last certificate of every device that has let all of its own end: nothing else has taken their place, nobody has taken the last
-/// one back, and nobody has said that its holder left. In the order of the devices.
+/// The last certificate of every device that has let all of its own end: nothing else has taken their place,
+/// nobody has taken the last one back, and nobody has said that its holder left. In the order of the devices.
 ///
 /// # Errors
 /// A damaged index.

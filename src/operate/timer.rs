@@ -1,6 +1,6 @@
-//! What the home remembers of the runs of `pki publish` that nobody watched, which a timer's are: when the last one was, and which ends of
-//! certificates were told. It is no part of the ledger, which says what is true and not what somebody was told: where the file is lost,
-//! something is told once more.
+//! What the home remembers of the runs of `pki publish` that nobody watched, which a timer's are: when the
+//! last one was, and which ends of certificates were told. It is no part of the ledger, which says what is
+//! true and not what somebody was told: where the file is lost, something is told once more.
 
 use std::path::PathBuf;
 
@@ -99,7 +99,8 @@ impl Memory {
         serde_json::from_slice(&octets).unwrap_or_default()
     }
 
-    /// Whether this list is to be told now: once a day at most, where it is another than was told last, or that was long ago.
+    /// Whether this list is to be told now: once a day at most, where it is another than was told last, or
+    /// that was long ago.
     fn lacks(&self, list: &str, now: Time) -> bool {
         self.told
             .as_ref()
