@@ -29,6 +29,12 @@ pub struct Config {
     pub root_passphrase_command: Option<Vec<String>>,
     /// Where the root's key is, as written.
     pub root_key: PathBuf,
+    /// How many days a device's certificate is good by the profile that is built in.
+    pub days: i64,
+    /// Over how much time the ends of certificates are spread for which no life was asked.
+    pub spread: Span,
+    /// From how long before their end on the timer tells of devices' certificates; nothing: not at all.
+    pub warn_before: Span,
     /// How long an issuing CA's CRL holds.
     pub issuing_crl_life: Span,
     /// How long the root's CRL holds.
@@ -63,12 +69,27 @@ pub struct PublishTo {
     pub ca: Option<PathBuf>,
     /// What is run after a publication has changed there.
     pub command: Option<Vec<String>>,
+    /// Who has servers read what is published there, where no command does.
+    pub reload: Option<Reload>,
+}
+
+/// Who has servers read a publication that has changed, where no command of the table does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reload {
+    /// Something that this program does not start: a unit of systemd, `pki fetch` on another machine.
+    Elsewhere,
 }
 
 impl PublishTo {
     /// Its places.
     pub fn places(&self) -> impl Iterator<Item = &Location> {
         self.public.iter().chain(&self.server)
+    }
+
+    /// Whether something is known to have servers read what was published there.
+    pub fn is_followed(&self) -> bool {
+        self.command.is_some() || self.reload.is_some()
     }
 
     /// How its buckets are reached.
@@ -128,6 +149,9 @@ struct File {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct Lifetimes {
+    days: Option<i64>,
+    spread: Option<String>,
+    warn_days: Option<i64>,
     issuing_crl_days: Option<i64>,
     root_crl_days: Option<i64>,
 }
@@ -203,7 +227,11 @@ impl Config {
             ));
         }
         demand_apart(&file.publish)?;
+        let life = days("days", file.lifetimes.days, 90, 1..=Profile::LIMIT)?;
         Ok(Self {
+            days: life.as_seconds() / 86_400,
+            spread: spread(file.lifetimes.spread.as_deref(), life)?,
+            warn_before: days("warn_days", file.lifetimes.warn_days, 30, 0..=180)?,
             base_url: file.base_url,
             default_device: device.parse().map_err(|e| value("default_device", &device, e))?,
             default_profile,
@@ -231,6 +259,19 @@ fn value(key: &'static str, value: &str, rule: impl ToString) -> InvalidConfig {
         },
         rule: rule.to_string(),
     }
+}
+
+/// Over how many days ends are spread: so few that every certificate lives half of `life` at least.
+fn spread(text: Option<&str>, life: Span) -> Result<Span, InvalidConfig> {
+    let Some(text) = text else {
+        return Ok(Span::days(0));
+    };
+    let spread: Span = text.parse().map_err(|e| value("spread", text, e))?;
+    if spread.as_seconds() % 86_400 != 0 || spread.as_seconds() * 2 > life.as_seconds() {
+        let rule = "it must be whole days, such as \"14d\", and half of `days` at most";
+        return Err(value("spread", text, rule));
+    }
+    Ok(spread)
 }
 
 fn network(text: &str) -> Result<IpRange, InvalidConfig> {
@@ -288,6 +329,9 @@ fn check_target(target: &PublishTo) -> Result<(), InvalidConfig> {
         .is_some_and(|c| c.first().is_none_or(String::is_empty))
     {
         return refused("`command` must name a program");
+    }
+    if target.command.is_some() && target.reload.is_some() {
+        return refused("`reload` says that something else does what `command` does: one of them is enough");
     }
     let has_bucket = target.places().any(|place| place.directory().is_none());
     check_access(target, has_bucket)?;
@@ -381,6 +425,11 @@ mod tests {
             ("default_device = \"My Phone\"", "default_device"),
             ("[lifetimes]\nissuing_crl_days = 0", "issuing_crl_days"),
             ("[lifetimes]\nroot_crl_days = 5000", "root_crl_days"),
+            ("[lifetimes]\ndays = 399", "days"),
+            ("[lifetimes]\nwarn_days = -1", "warn_days"),
+            ("[lifetimes]\nspread = 14", "spread"),
+            ("[lifetimes]\nspread = \"36h\"", "whole days"),
+            ("[lifetimes]\ndays = 20\nspread = \"11d\"", "half of `days`"),
             ("[pins]\noverlap_days = 0", "overlap_days"),
             ("[pins]\nlife_days = 59", "life_days"),
             ("[pins]\noverlap_days = 90\nlife_days = 179", "twice overlap_days"),
@@ -447,6 +496,11 @@ mod tests {
                 "are for s3:// places",
             ),
             ("[[publish]]\npublic = \"/a\"\ncommand = []", "`command`"),
+            ("[[publish]]\npublic = \"/a\"\nreload = \"nginx\"", "elsewhere"),
+            (
+                "[[publish]]\npublic = \"/a\"\nreload = \"elsewhere\"\ncommand = [\"true\"]",
+                "one of them",
+            ),
             (
                 "[[publish]]\nserver = \"/a/b\"\n[[publish]]\npublic = \"/a\"",
                 "none may lie in another",

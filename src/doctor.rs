@@ -4,12 +4,15 @@ mod authorities;
 mod certificates;
 mod crls;
 mod finding;
+mod keys;
 mod ledger;
 mod publication;
 mod servers;
+mod timer;
 
 pub use crls::crls;
 pub use finding::{Finding, Severity};
+pub use keys::unopened;
 
 use std::path::Path;
 
@@ -53,7 +56,36 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
     let desk = desk(home);
     contents(&desk, now, &mut findings);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    findings
+    counted(findings)
+}
+
+/// How many findings of one kind are told one by one.
+const SHOWN: usize = 5;
+
+/// The first findings of each kind, and how many more there are: hundreds of one kind would hide what else
+/// there is.
+fn counted(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut told: Vec<Finding> = Vec::new();
+    let mut more: Vec<(Finding, usize)> = Vec::new();
+    for finding in findings {
+        let is_like = |other: &Finding| (other.code, other.severity) == (finding.code, finding.severity);
+        if told.iter().filter(|other| is_like(other)).count() < SHOWN {
+            told.push(finding);
+        } else if let Some((_, count)) = more.iter_mut().find(|(first, _)| is_like(first)) {
+            *count += 1;
+        } else {
+            more.push((finding, 1));
+        }
+    }
+    for (first, count) in more {
+        // Behind the last one of its kind.
+        let is_like = |other: &Finding| (other.code, other.severity) == (first.code, first.severity);
+        let place = told.iter().rposition(is_like).map_or(told.len(), |last| last + 1);
+        let message = format!("and {count} more of this kind");
+        let remedy = "mend what is named, then look again: pki doctor";
+        told.insert(place, Finding::new(first.code, first.severity, message, remedy));
+    }
+    told
 }
 
 /// All that needs the ledger.
@@ -103,6 +135,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     crls(&desk.home, store, now, findings);
     certificates::examine(store, now, findings);
     servers::examine(&session, now, findings);
+    timer::examine(&session, now, findings);
     publication::examine(&session, findings);
 }
 

@@ -226,12 +226,13 @@ impl Home {
         };
         Profile::check_name(name).map_err(invalid)?;
         let own = disk::read_if_there(&self.path.join(format!("templates/profiles/{name}.toml")))?;
-        let text = match (own, name) {
-            (Some(own), _) => String::from_utf8_lossy(&own).into_owned(),
-            (None, "device") => include_str!("../templates/profiles/device.toml").to_owned(),
+        let profile = match (own, name) {
+            (Some(own), _) => Profile::parse(name, &String::from_utf8_lossy(&own)),
+            (None, "device") => Profile::parse(name, include_str!("../templates/profiles/device.toml"))
+                .map(|profile| profile.of_days(self.config.days)),
             (None, _) => return Err(HomeError::NoProfile(name.to_owned())),
         };
-        Profile::parse(name, &text).map_err(invalid)
+        Ok(profile.map_err(invalid)?.spread_over(self.config.spread))
     }
 
     /// The text of a template: the home's own, or the one built in.

@@ -4,7 +4,9 @@
 
 mod support;
 
-use support::{Finished, Home, finish};
+use std::process::Command;
+
+use support::{Finished, Home, finish, need};
 
 fn config(home: &Home, arguments: &[&str]) -> Finished {
     finish(&mut home.pki(&[&["config"], arguments].concat()), b"")
@@ -490,4 +492,161 @@ fn allowed_networks_reach_every_server() {
         said.stderr.contains("allowed_networks") && said.stderr.contains("192.0.2.7/24"),
         "{said}"
     );
+}
+
+/// A home, and a program, in directories whose names mean something to systemd, cron and a shell.
+fn in_odd_places() -> (Home, impl Fn(&[&str]) -> Command) {
+    let home = Home::bare();
+    let [program, place] = ["50% of it/pki", "a 100% 'home'"].map(|name| home.path(name));
+    std::fs::create_dir(home.path("50% of it")).unwrap();
+    std::fs::copy(support::PKI, &program).unwrap();
+    std::fs::rename(home.home(), &place).unwrap();
+    let known = home.pki(&[]);
+    let known: Vec<_> = known
+        .get_envs()
+        .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
+        .collect();
+    let beside = home.path("");
+    let pki = move |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        for (name, value) in &known {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+            .env("PKI_HOME", &place)
+            .args(arguments)
+            .current_dir(&beside);
+        command
+    };
+    (home, pki)
+}
+
+#[test]
+fn the_units_that_are_printed_are_good_for_this_home() {
+    if !need(&["systemd-analyze"]) {
+        return;
+    }
+    let (home, pki) = in_odd_places();
+    let web = home.path("web 5%");
+    let place = home.path("a 100% 'home'");
+    let units = |table: &str| {
+        let path = place.join("pki.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.split("\n[[publish]]\n").next().unwrap();
+        std::fs::write(&path, format!("{text}\n{table}")).unwrap();
+        let said = finish(
+            &mut pki(&["config", "systemd", "--reload", "haproxy.service"]),
+            b"",
+        )
+        .ok();
+        let script = home.write_private("units.sh", &said.stdout);
+        let directory = home.path("units");
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir(&directory).unwrap();
+        home.foreign("sh", &[script.to_str().unwrap(), directory.to_str().unwrap()])
+            .ok();
+        let mut names: Vec<String> = std::fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().display().to_string())
+            .collect();
+        names.sort();
+        let mut arguments = vec!["verify"];
+        arguments.extend(names.iter().map(String::as_str));
+        let verified = home.foreign("systemd-analyze", &arguments);
+        // A machine may have faults of its own, in units of its own.
+        let ours = |line: &&str| ["pki-", "units/"].iter().any(|part| line.contains(part));
+        let faults: Vec<&str> = verified.stderr.lines().filter(ours).collect();
+        assert_eq!(faults, [""; 0], "{verified}\n{}", said.stdout);
+        let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap_or_default();
+        [
+            "pki-publish.service",
+            "pki-publish.timer",
+            "pki-reload.path",
+            "pki-reload.service",
+        ]
+        .map(read)
+    };
+    let table = |more: &str| {
+        format!(
+            "[[publish]]\npublic = \"{}\"\n{more}\n",
+            web.join("public").display()
+        )
+    };
+    let escaped = |path: &std::path::Path| path.display().to_string().replace('%', "%%");
+
+    let [service, timer, path, reload] = units(&table("reload = \"elsewhere\""));
+    assert!(
+        service.contains(&format!("Environment=\"PKI_HOME={}\"\n", escaped(&place))),
+        "{service}"
+    );
+    assert!(
+        service.contains(&format!("ReadWritePaths=\"-{}\"\n", escaped(&web))),
+        "{service}"
+    );
+    assert!(
+        service.contains("PrivateNetwork=yes") && timer.contains("OnCalendar="),
+        "{service}"
+    );
+    let manifest = web.join("public/manifest.json");
+    assert!(
+        path.contains(&format!("PathChanged={}\n", escaped(&manifest))),
+        "{path}"
+    );
+    assert!(reload.contains("systemctl reload haproxy.service"), "{reload}");
+
+    // Whom a command tells, nothing watches; and sudo must work in it.
+    let [service, _, path, _] = units(&table("command = [\"true\"]"));
+    assert!(
+        path.is_empty() && !service.contains("NoNewPrivileges"),
+        "{service}"
+    );
+    // Without a place servers read the home's own copy.
+    let [_, _, path, _] = units("");
+    assert!(
+        path.contains(&format!("PathChanged={}/public/manifest.json\n", escaped(&place))),
+        "{path}"
+    );
+    let bucket = "[[publish]]\npublic = \"s3://acme/public\"\nregion = \"r\"\ncredentials_file = \"/c\"\n";
+    let [service, _, path, _] = units(bucket);
+    assert!(
+        path.is_empty() && !service.contains("PrivateNetwork"),
+        "{service}"
+    );
+
+    finish(&mut pki(&["config", "systemd", "--reload", "x; rm"]), b"").exits(2);
+    finish(&mut pki(&["config", "cron", "api.acme.example"]), b"").exits(2);
+    finish(&mut pki(&["config", "nginx", "--reload", "nginx"]), b"").exits(2);
+}
+
+#[test]
+fn the_lines_for_cron_do_what_they_say_for_this_home() {
+    let (home, pki) = in_odd_places();
+    let said = finish(&mut pki(&["config", "cron"]), b"").ok();
+    let is_line = |line: &&str| line.starts_with(|c: char| c.is_ascii_digit());
+    let lines: Vec<&str> = said.stdout.lines().filter(is_line).collect();
+    let [publish, reload] = lines[..] else {
+        panic!("{said}")
+    };
+    assert!(
+        reload.ends_with("  root  systemctl reload nginx.service"),
+        "{reload}"
+    );
+    // As cron reads it: five fields, the account, and a command up to the first percent sign without a
+    // backslash.
+    let fields: Vec<&str> = publish.split_whitespace().take(6).collect();
+    assert_eq!(fields[..5], ["17", "*/6", "*", "*", "*"]);
+    let command = publish.split_once(&format!("  {}  ", fields[5])).unwrap().1;
+    assert!(!command.replace("\\%", "").contains('%'), "{command}");
+    std::fs::rename(home.path("issuing-passphrase"), home.path(".pki-passphrase")).unwrap();
+    let mut cron = Command::new("/bin/sh");
+    cron.args(["-c", &command.replace("\\%", "%")])
+        .env_clear()
+        .env("HOME", home.path(""))
+        .env("PATH", "/usr/bin:/bin");
+    let ran = finish(&mut cron, b"").ok();
+    assert_eq!(ran.stderr, "", "{ran}");
+    assert!(home.path("a 100% 'home'/timer.json").exists());
 }

@@ -60,10 +60,66 @@ fn a_key_that_is_not_encrypted_is_an_error() {
 }
 
 #[test]
+fn a_key_that_does_not_open_with_the_passphrase_of_the_others_is_found() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::new();
+    home.run(&["server", "add", "api.acme.example"]);
+    home.run(&["server", "issue", "api.acme.example"]);
+    let unlock = ["doctor", "--unlock", "--json"];
+    let is_of_keys = |finding: &Value| finding["code"].as_str().unwrap().starts_with("key-");
+    let said = home.run(&unlock);
+    assert!(!findings(&said).iter().any(is_of_keys), "{said}");
+
+    // One with a passphrase of its own, and one that is another's.
+    let directory = home.home().join("servers/api.acme.example");
+    let mut keys: Vec<_> = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "key"))
+        .collect();
+    keys.sort();
+    home.write_private("other", "another: passphrase-of-its-own-9");
+    let key = keys[0].to_str().unwrap();
+    let change = [
+        "pkcs8",
+        "-topk8",
+        "-scrypt",
+        "-passin",
+        "file:issuing-passphrase",
+        "-passout",
+        "file:other",
+    ];
+    let changed = home
+        .foreign(
+            "openssl",
+            &[&change[..], &["-in", key, "-out", "changed"]].concat(),
+        )
+        .ok();
+    drop(changed);
+    std::fs::copy(home.path("changed"), &keys[0]).unwrap();
+    std::fs::copy(&keys[1], home.home().join("servers/servers.key")).unwrap();
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"");
+    assert!(!findings(&said).iter().any(is_of_keys), "{said}");
+    let said = finish(&mut home.pki(&unlock), b"").exits(3);
+    let message = the("key-unopened", &said)["message"].as_str().unwrap().to_owned();
+    assert!(message.contains(key), "{message}");
+    let message = the("key-of-another", &said)["message"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(message.contains("servers/servers.key"), "{message}");
+}
+
+#[test]
 fn a_file_among_the_published_ones_is_noted() {
     let home = Home::new();
     let target = home.path("web");
-    home.configure_table(&format!("[[publish]]\npublic = \"{}\"\n", target.display()));
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{}\"\nreload = \"elsewhere\"\n",
+        target.display()
+    ));
     home.run(&["publish", "-q"]);
     assert!(
         findings(&home.run(&["doctor", "--json"]))
@@ -96,6 +152,43 @@ fn a_file_among_the_published_ones_is_noted() {
             "{message}: {said}"
         );
     }
+}
+
+#[test]
+fn a_place_that_nobody_has_servers_read_is_a_warning() {
+    let home = Home::new();
+    let web = home.path("web");
+    // No place at all: whoever reads the home's own copy is told, and no more.
+    let said = home.run(&["doctor", "--json"]);
+    assert_eq!(the("nobody-reloads", &said)["severity"], "note");
+    let table = |name: &str, more: &str| {
+        home.configure_table(&format!(
+            "[[publish]]\npublic = \"{}\"\n{more}\n",
+            web.join(name).display()
+        ));
+    };
+    table("one", "command = [\"true\"]");
+    table("two", "reload = \"elsewhere\"");
+    home.run(&["publish", "-q"]);
+    let said = home.run(&["doctor", "--json"]);
+    assert!(
+        findings(&said).iter().all(|f| f["code"] != "nobody-reloads"),
+        "{said}"
+    );
+    table("three", "");
+    home.run(&["publish", "-q"]);
+    let said = finish(&mut home.pki(&["doctor", "--json"]), b"").exits(3);
+    let finding = the("nobody-reloads", &said);
+    assert_eq!(finding["severity"], "warning");
+    let place = web.join("three").display().to_string();
+    assert!(finding["message"].as_str().unwrap().contains(&place), "{said}");
+    home.run(&["issue", "alice", "--bundle-passphrase-out", "alice", "-q"]);
+    let said = home.run(&["revoke", "alice", "--yes"]);
+    assert!(
+        said.stderr
+            .contains(&format!("servers that read {place} act on it")),
+        "{said}"
+    );
 }
 
 #[test]

@@ -62,6 +62,7 @@ impl Issuing {
             email: holder.email.clone(),
             platform: holder.platform,
             profile: draft.profile().to_owned(),
+            days: draft.days(),
             key: source,
             supersedes,
             validity: draft.validity(),

@@ -1,19 +1,26 @@
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::consumer::{self, PinContext, PinFormat, ServerTrust, Target, Template};
+use crate::config::PublishTo;
+use crate::consumer::{
+    self, PinContext, PinFormat, ServerTrust, Target, Template, TimerContext, TimerTarget,
+};
+use crate::disk;
 use crate::home::Home;
 use crate::model::server::Certifier;
 use crate::model::{Host, PinSet, Server};
 use crate::operate;
+use crate::publish::Location;
 
 use super::config_server::{self, ServerArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
 use super::words::Words;
 
-/// Print a configuration: of a server that lets in devices only, or of an app that knows its server by its key
+/// Print a configuration: of a server that lets in devices only, an app that knows its server by its key, or the timer
 ///
 /// It is complete and right for this home: host, paths, pins, the header with the device's name (X-Client-Device), the networks of
 /// allowed_networks in pki.toml. Comments say what a person must decide. A file of the home, templates/config/…, takes the place of
@@ -23,12 +30,14 @@ use super::words::Words;
 Servers:    nginx, haproxy, apache, envoy, node, caddy, aws-alb, aws-api-gateway
 Apps:       android, ios, okhttp, trustkit, curl: the keys of their servers (pins)
 Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over the air
+Timers:     systemd (a script that writes the units), cron (a file for /etc/cron.d): what renews the CRLs
 
 Examples:
   pki config nginx api.acme.example > /etc/nginx/conf.d/api.conf
   pki config nginx api.acme.example chat.acme.example > /etc/nginx/conf.d/api.conf
   pki config node api.acme.example --cert $PWD/server.crt --key $PWD/server.key > server.mjs
   pki config haproxy api.acme.example --upstream http://127.0.0.1:8000
+  pki config systemd > units.sh && sudo sh units.sh
   pki config android > app/src/main/res/xml/network_security_config.xml")]
 pub struct Args {
     /// Whom it is for
@@ -41,6 +50,9 @@ pub struct Args {
     /// Print the template that is built in, to change it and put it into the home
     #[arg(long)]
     template: bool,
+    /// The unit that is reloaded after a publication (systemd, cron) [default: nginx.service]
+    #[arg(long, value_name = "UNIT", value_parser = unit)]
+    reload: Option<String>,
     /// The servers' certificates are of this PKI, and not of a public CA (apps) [default: as the ledger has it]
     #[arg(long)]
     private_ca: bool,
@@ -100,7 +112,64 @@ fn printed(args: Args, context: &Context) -> Result<(Vec<Host>, String), Failure
             let text = consumer::render_verifier(verifier, &template(&home, verifier.template())?)?;
             Ok((Vec::new(), text))
         }
+        Target::Timer(timer) => Ok((Vec::new(), timer_text(timer, args.reload.as_deref(), &home)?)),
     }
+}
+
+/// What runs `pki publish` for this home, by the account that owns it.
+fn timer_text(target: TimerTarget, reload: Option<&str>, home: &Home) -> Result<String, Failure> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(disk::failed("located", path));
+    let program = std::env::current_exe().map_err(disk::failed("located", Path::new("pki")))?;
+    let place = absolute(home.path())?;
+    let owner = std::fs::metadata(&place)
+        .map_err(disk::failed("examined", &place))?
+        .uid();
+    let publish = &home.config().publish;
+    let directories = |target: &PublishTo| -> Vec<PathBuf> {
+        let directories = target.places().filter_map(Location::directory);
+        directories.map(Path::to_owned).collect()
+    };
+    // The last two directories of a place are made where they are missing.
+    let above = |path: PathBuf| match path.parent() {
+        Some(above) if above.parent().is_some() => above.to_owned(),
+        Some(_) | None => path,
+    };
+    let mut writable: Vec<PathBuf> = publish.iter().flat_map(directories).map(above).collect();
+    writable.sort();
+    writable.dedup();
+    let told_by_nobody = publish.iter().filter(|target| target.command.is_none());
+    let mut read: Vec<PathBuf> = told_by_nobody.flat_map(directories).collect();
+    if publish.is_empty() {
+        read.extend(["public", "server"].map(|half| place.join(half)));
+    }
+    let manifests: Vec<PathBuf> = read.iter().map(|half| half.join("manifest.json")).collect();
+    let about = TimerContext {
+        user: &disk::account_name(owner),
+        program: &program,
+        home: &place,
+        writable: &writable.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
+        manifests: &manifests.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
+        reload: reload.unwrap_or("nginx.service"),
+        network: publish
+            .iter()
+            .flat_map(PublishTo::places)
+            .any(|place| place.directory().is_none()),
+        commands: publish.iter().any(|target| target.command.is_some()),
+    };
+    Ok(consumer::render_timer(
+        target,
+        &template(home, target.template())?,
+        &about,
+    )?)
+}
+
+/// The name of a unit, with nothing in it that a shell or systemd would take for something else.
+fn unit(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ":_.@-".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    Err("it must be the name of a unit, such as nginx.service".into())
 }
 
 /// The text of a template: the home's own, or the one built in.
@@ -141,10 +210,12 @@ pub(super) fn app(
 fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
     let target = args.target;
     let private_ca = args.private_ca.then_some("--private-ca");
+    let reload = args.reload.as_ref().map(|_| "--reload");
     let given = match target {
-        Target::Server(_) => private_ca,
-        Target::Pins(_) => args.server.given(),
-        Target::Verifier(_) => args.server.given().or(private_ca),
+        Target::Server(_) => private_ca.or(reload),
+        Target::Pins(_) => args.server.given().or(reload),
+        Target::Verifier(_) => args.server.given().or(private_ca).or(reload),
+        Target::Timer(_) => args.server.given().or(private_ca),
     };
     if let Some(flag) = given {
         return Err(Failure::usage(format!("{flag} has no meaning for {target}")));
@@ -158,7 +229,10 @@ fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
             args.hosts.len()
         ))
         .hint("name one of them")),
-        Target::Pins(_) | Target::Verifier(_) => Ok(()),
+        Target::Timer(_) if !args.hosts.is_empty() => Err(Failure::usage(format!(
+            "{target} is for this home, and takes no host"
+        ))),
+        Target::Pins(_) | Target::Verifier(_) | Target::Timer(_) => Ok(()),
     }
 }
 

@@ -4,20 +4,29 @@ use serde::Serialize;
 
 use crate::disk::Shown;
 use crate::doctor::{self, Finding, Severity};
-use crate::home::HomeError;
+use crate::home::{Home, HomeError};
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
+use super::secrets::IssuingSecret;
 
 /// Find what is wrong or soon will be, with the command that mends it
 ///
-/// Exit code 3 with warnings or errors; notes alone are 0.
+/// Exit code 3 with warnings or errors; notes alone are 0. It asks for no passphrase, and cannot tell whether the keys open with the one
+/// that they should; with --unlock it can.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   pki doctor
+  pki doctor --unlock                    do all keys open with the passphrase of the issuing key?
   pki doctor --json | jq -r '.findings[] | \"\\(.severity) \\(.code)\"'")]
-pub struct Args {}
+pub struct Args {
+    /// Open every key that the issuing key's passphrase is for, too: those of the CAs (without the root's) and of servers
+    #[arg(long)]
+    unlock: bool,
+    #[command(flatten)]
+    issuing: IssuingSecret,
+}
 
 #[derive(Debug, Serialize)]
 struct Findings {
@@ -46,14 +55,23 @@ pub fn is_serious(findings: &[Finding]) -> bool {
         .any(|finding| finding.severity >= Severity::Warning)
 }
 
-pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let path = context.home_path()?;
     if let Err(error) = std::fs::metadata(&path)
         && error.kind() == std::io::ErrorKind::NotFound
     {
         return Err(HomeError::Missing(Shown(path)).into());
     }
+    // Asked for first: a home that cannot be opened is told by what is found in it.
+    let unlocked = match Home::open(&path) {
+        Ok(home) if args.unlock => {
+            let passphrase = args.issuing.passphrase(&home, &context.ui)?;
+            doctor::unopened(&home, &passphrase)
+        }
+        Ok(_) | Err(_) => Vec::new(),
+    };
     let mut findings = doctor::examine(&path, |home| context.desk_of(home), system_clock());
+    findings.splice(0..0, unlocked);
     let serious = is_serious(&findings);
     if findings.is_empty() {
         context.ui.say("all is well");

@@ -121,6 +121,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     ui.say(format!(
         "servers load {home}/public/ca/bundle.pem and {home}/public/crl/bundle.pem"
     ));
+    ui.more("they read a new CRL when they are reloaded, and not before: name where they read in a [[publish]] of pki.toml");
+    ui.more("with a `command` that reloads them, or reload = \"elsewhere\" where something else does");
     ui.say("the CRL must be renewed by a timer, or servers will let nobody in after 30 days; one of these does it:");
     let executable = std::env::current_exe().map_or_else(|_| "pki".into(), |path| path.display().to_string());
     let absolute =
@@ -138,23 +140,18 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// A timer that keeps the CRLs fresh, in the two ways that a machine may have.
-fn timer(executable: &str, home: &str) -> [String; 9] {
-    let publish = format!(
-        "{} --home {} publish --no-input --unlock",
-        in_shell(executable),
-        in_shell(home)
-    );
+fn timer(executable: &str, home: &str) -> [String; 4] {
+    let pki = format!("{} --home {}", in_shell(executable), in_shell(home));
     let me = disk::account_name(rustix::process::geteuid().as_raw());
+    // To cron a percent sign ends the command.
+    let in_crontab = pki.replace('%', "\\%");
     [
-        "systemd, two files, then `systemctl enable --now pki-publish.timer`:".into(),
-        "  pki-publish.service   [Service] Type=oneshot".into(),
-        format!("                        User={me}"),
-        "                        LoadCredential=pki-passphrase:/etc/pki/passphrase".into(),
-        format!("                        ExecStart={publish}"),
-        "  pki-publish.timer     [Timer] OnCalendar=00/6:17 Persistent=true".into(),
-        "                        [Install] WantedBy=timers.target".into(),
-        format!("cron, one line in the crontab of {me}:"),
-        format!("  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {publish} -q"),
+        "systemd, the units for this home, in a script to be read and run as root:".into(),
+        format!("  {pki} config systemd > units.sh"),
+        format!("cron, one line in the crontab of {me} (`config cron` prints a file for /etc/cron.d):"),
+        format!(
+            "  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {in_crontab} publish --no-input --unlock -q"
+        ),
     ]
 }
 

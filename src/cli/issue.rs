@@ -51,7 +51,7 @@ pub struct Args {
     /// What the device runs [default: any]
     #[arg(long = "for", value_name = "TARGET", value_parser = Words::new(&Platform::ALL, Platform::word))]
     platform: Option<Platform>,
-    /// How many days the certificate is good [default: the profile's, 90]
+    /// How many days the certificate is good [default: the profile's; `days` in pki.toml]
     #[arg(long, value_name = "N")]
     days: Option<i64>,
     /// The profile [default: default_profile of pki.toml]

@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::model::{Employee, Span, Status};
+use crate::model::{Employee, Serial, Span, Status};
+use crate::operate;
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
@@ -25,7 +27,7 @@ pub struct Args {
     /// Only these
     #[arg(long, value_name = "STATUS", value_parser = Words::new(&Status::ALL, Status::word))]
     status: Option<Status>,
-    /// Only valid ones that end within this time
+    /// Only what is to be renewed: valid ones that end within this time, and the last ones of devices that have none any more
     #[arg(long, value_name = "DURATION")]
     expiring: Option<Span>,
     /// Exit with 3 where the list is not empty
@@ -86,14 +88,21 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             Ok(())
         })?,
     }
+    let to_renew = match args.expiring {
+        None => None,
+        Some(within) => {
+            let ending = operate::ending(&store, now, within)?;
+            let all = ending.into_iter().chain(operate::lapsed(&store, now)?);
+            Some(all.map(|record| record.serial).collect::<BTreeSet<Serial>>())
+        }
+    };
     // Whoever reads the list may take her time, and an open index keeps others out.
     drop(store);
     records.retain(|record| {
-        let status = record.status(now);
-        let ending = args
-            .expiring
-            .is_none_or(|within| status == Status::Valid && record.validity.not_after < now + within);
-        args.status.is_none_or(|wanted| wanted == status) && ending
+        let is_meant = to_renew
+            .as_ref()
+            .is_none_or(|serials| serials.contains(&record.serial));
+        args.status.is_none_or(|wanted| wanted == record.status(now)) && is_meant
     });
     records.sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
     let list = List {

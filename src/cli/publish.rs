@@ -3,12 +3,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::model::{Clock, Serial};
-use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Refresh, Scope, Sources, Whom};
+use crate::model::{Address, Clock, Record, Serial};
+use crate::operate::{self, ClockPolicy, Desk, Ends, Keys, OperateError, Refresh, Scope, Sources, Whom};
 
 use super::context::{Context, Named, in_words};
 use super::failure::{Exit, Failure};
-use super::report::DryRun;
+use super::report::{DryRun, counted};
 use super::root::clock_policy;
 use super::secrets::{IssuingSecret, Keyring};
 
@@ -63,6 +63,8 @@ struct Report {
     /// Places, lines of lists, employees: what the ledger may not know.
     in_doubt: Vec<String>,
     failed: Vec<String>,
+    ending: Vec<Address>,
+    ended: Vec<Address>,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,13 +129,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
     let keys = unlocked.as_ref().map_or(Keys::default(), Keyring::keys);
-    let (published, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
-        (Refresh::Done(published), clock) => (published, clock),
-        (Refresh::NeedsKey, clock) => {
+    let (published, ends, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
+        (Refresh::Done(published), ends, clock) => (published, ends, clock),
+        (Refresh::NeedsKey, ..) => {
             let keyring = args.issuing.unlock_all(&desk.home, ui)?;
             match refresh(context, &desk, &mut policy, keyring.keys(), scope()?)? {
-                (Refresh::Done(published), clock) => (published, clock),
-                (Refresh::NeedsKey, _) => (Box::default(), clock),
+                (Refresh::Done(published), ends, clock) => (published, ends, clock),
+                (Refresh::NeedsKey, ends, clock) => (Box::default(), ends, clock),
             }
         }
     };
@@ -143,6 +145,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     for (area, number) in &published.written {
         ui.say(format!("published {area} {number}"));
+    }
+    if ends.is_to_be_told {
+        tell_ends(&ends.ends, context);
     }
     let report = Report {
         written: published
@@ -164,6 +169,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .iter()
             .map(|(place, error)| format!("{place}: {error}"))
             .collect(),
+        ending: addresses(&ends.ends.ending),
+        ended: addresses(&ends.ends.ended),
     };
     ui.report_done(&report, Ok(exit))
 }
@@ -185,13 +192,19 @@ fn keep(named: &[Named], context: &Context, desk: &Desk, policy: &mut ClockPolic
     Ok(())
 }
 
+/// The devices whose certificates end, and whether they are told now.
+struct Told {
+    ends: Ends,
+    is_to_be_told: bool,
+}
+
 fn refresh(
     context: &Context,
     desk: &Desk,
     policy: &mut ClockPolicy,
     keys: Keys<'_>,
     scope: Scope<'_>,
-) -> Result<(Refresh, Clock), Failure> {
+) -> Result<(Refresh, Told, Clock), Failure> {
     let mut session = context.session(desk, policy)?;
     let before = session.store.seq();
     let refreshed = operate::refresh_within(&mut session, keys, scope).map_err(|error| {
@@ -202,5 +215,57 @@ fn refresh(
             OperateError::Unpublished(Box::new(error))
         }
     })?;
-    Ok((refreshed, session.clock))
+    let ends = Ends::of(&session)?;
+    let is_to_be_told = match refreshed {
+        Refresh::NeedsKey => false,
+        // A person who runs it by hand is told each time, and takes nothing away from whoever reads what the timer says.
+        Refresh::Done(_) if context.ui.is_watched() => !ends.is_empty(),
+        Refresh::Done(_) => operate::note_timer(&session, &ends)?,
+    };
+    let told = Told { ends, is_to_be_told };
+    Ok((refreshed, told, session.clock))
+}
+
+/// Tells of certificates that end: also with `-q`, for nothing else would foretell it.
+fn tell_ends(ends: &Ends, context: &Context) {
+    let ui = &context.ui;
+    if let Some(first) = ends.ending.first() {
+        let count = ends.ending.len();
+        ui.warn(format!(
+            "{} of devices {} within {}, the first on {}: {}",
+            counted(count, "certificate"),
+            if count == 1 { "ends" } else { "end" },
+            ends.within,
+            first.validity.not_after.date(),
+            some(&ends.ending)
+        ));
+        let days = ends.within.as_seconds() / 86_400;
+        ui.hint(format!("pki renew --expiring {days}d --out DIR"));
+    }
+    if !ends.ended.is_empty() {
+        let count = ends.ended.len();
+        ui.warn(format!(
+            "{} {} no certificate any more, for the last one has ended: {}",
+            counted(count, "device"),
+            if count == 1 { "has" } else { "have" },
+            some(&ends.ended)
+        ));
+        ui.hint("pki renew --expired --out DIR; what is used no more: pki revoke EMPLOYEE/DEVICE");
+    }
+}
+
+/// The devices of these, the first of them at least.
+fn some(records: &[Record]) -> String {
+    const SHOWN: usize = 5;
+    let more = if records.len() > SHOWN { ", …" } else { "" };
+    let names: Vec<String> = records
+        .iter()
+        .take(SHOWN)
+        .map(|record| record.address.to_string())
+        .collect();
+    names.join(", ") + more
+}
+
+fn addresses(records: &[Record]) -> Vec<Address> {
+    records.iter().map(|record| record.address.clone()).collect()
 }

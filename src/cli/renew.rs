@@ -1,20 +1,21 @@
 use std::path::PathBuf;
 
 use crate::home::Home;
-use crate::model::event::KeySource;
+use crate::model::event::{Issued, KeySource};
 use crate::model::lifecycle::Holder;
-use crate::model::{KnownBy, Record, Span, Status};
-use crate::operate::{Intent, KeyRequest, Old, OperateError, Request};
+use crate::model::{KnownBy, Profile, Record, Span};
+use crate::operate::{self, Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
 use super::bulk::{Origin, many};
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::issue::{DeliveryArgs, one, read_request};
+use super::report::counted;
 
 /// Issue a newer certificate to a device that has one
 ///
-/// Name, target and profile are remembered; the key is new. The old certificate stays good until it ends, so that the device can
+/// Name, target, profile and --days are remembered; the key is new. The old certificate stays good until it ends, so that the device can
 /// change over in its own time, unless --revoke-old.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -22,18 +23,22 @@ Examples:
   pki renew alice
   pki renew alice/laptop --revoke-old
   pki renew alice/tablet --csr tablet.csr
-  pki renew --expiring 30d --out bundles --bundle-passphrase-out passphrases.tsv")]
+  pki renew --expiring 30d --out bundles --bundle-passphrase-out passphrases.tsv
+  pki renew --expired --out bundles --bundle-passphrase-out passphrases.tsv")]
 pub struct Args {
     /// EMPLOYEE or EMPLOYEE/DEVICE
-    #[arg(value_name = "ADDRESS", required_unless_present = "expiring", value_hint = clap::ValueHint::Other)]
+    #[arg(value_name = "ADDRESS", required_unless_present_any = ["expiring", "expired"], value_hint = clap::ValueHint::Other)]
     address: Option<Addressee>,
-    /// Every device whose certificate ends within this time
+    /// Every device whose certificate ends within this time, or whose last one has ended
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["address", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]
     expiring: Option<Span>,
+    /// Every device whose last certificate has ended
+    #[arg(long, conflicts_with_all = ["address", "expiring", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]
+    expired: bool,
     /// The request of a device that made its own key
     #[arg(long, value_name = "FILE", conflicts_with_all = ["p12", "qr", "bundle_passphrase_out", "bundle_passphrase_fd", "bundle_passphrase_file"])]
     csr: Option<PathBuf>,
-    /// How many days the certificate is good [default: the profile's]
+    /// How many days the certificate is good [default: as was asked for when it was issued, else the profile's]
     #[arg(long, value_name = "N")]
     days: Option<i64>,
     /// Revoke the old certificate as soon as the new one is delivered
@@ -46,40 +51,31 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
     let old = if args.revoke_old { Old::Revoked } else { Old::Kept };
-    match args.expiring {
-        Some(within) => {
-            let (requests, own) = expiring(&args, within, &home, context)?;
-            for address in &own {
-                context.ui.warn(format!(
-                    "{address} made its own key: renew it with `pki renew {address} --csr FILE`"
-                ));
-            }
-            if requests.is_empty() {
-                context.ui.say(format!("no certificate ends within {within}"));
-                return Ok(if own.is_empty() {
-                    Exit::Done
-                } else {
-                    Exit::Incomplete
-                });
-            }
-            let exit = many(
-                &args.delivery,
-                home,
-                (requests, Origin::Ledger),
-                Intent::Renewal(old),
-                context,
-            )?;
-            Ok(if exit == Exit::Done && !own.is_empty() {
-                Exit::Incomplete
-            } else {
-                exit
-            })
-        }
-        None => {
-            let request = single(&args, &home, context)?;
-            one(&args.delivery, home, request, Intent::Renewal(old), context)
-        }
+    if args.expiring.is_none() && !args.expired {
+        let request = single(&args, &home, context)?;
+        return one(&args.delivery, home, request, Intent::Renewal(old), context);
     }
+    let (requests, own) = due(&args, &home, context)?;
+    for address in &own {
+        context.ui.warn(format!(
+            "{address} made its own key: renew it with `pki renew {address} --csr FILE`"
+        ));
+    }
+    let exit = if requests.is_empty() {
+        context.ui.say(match args.expiring {
+            Some(within) => format!("no certificate ends within {within}, and none has ended"),
+            None => "no device is without a certificate".to_owned(),
+        });
+        Exit::Done
+    } else {
+        let requests = (requests, Origin::Ledger);
+        many(&args.delivery, home, requests, Intent::Renewal(old), context)?
+    };
+    Ok(if exit == Exit::Done && !own.is_empty() {
+        Exit::Incomplete
+    } else {
+        exit
+    })
 }
 
 fn single(args: &Args, home: &Home, context: &Context) -> Result<Request, Failure> {
@@ -96,7 +92,15 @@ fn single(args: &Args, home: &Home, context: &Context) -> Result<Request, Failur
     let issued_here = history
         .iter()
         .rfind(|record| record.known_by == KnownBy::Issuance);
-    let mut request = remembered(args, &store, home, issued_here.unwrap_or(last))?;
+    let (mut request, shorter) = remembered(args, &store, home, issued_here.unwrap_or(last))?;
+    if let Some(shorter) = shorter {
+        context.ui.warn(format!(
+            "the last certificate of {address} was for {} days, and this one is for {}: profile {} says so",
+            shorter.had,
+            shorter.gets,
+            request.profile.name()
+        ));
+    }
     match (&args.csr, &request.key) {
         (Some(path), _) => request.key = read_request(path)?,
         (None, KeyRequest::Own(_)) => return Err(OperateError::NeedsRequest(address).into()),
@@ -105,27 +109,23 @@ fn single(args: &Args, home: &Home, context: &Context) -> Result<Request, Failur
     Ok(request)
 }
 
-/// The requests of every device whose certificate ends within this time, and the devices that must ask themselves.
-fn expiring(
+/// The requests of every device that is meant by `--expiring` or `--expired`, and the devices that must ask themselves.
+fn due(
     args: &Args,
-    within: Span,
     home: &Home,
     context: &Context,
 ) -> Result<(Vec<Request>, Vec<crate::model::Address>), Failure> {
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
-    let mut records = Vec::new();
-    store.records(&mut |record| {
-        let is_device = !record.address.is_reserved();
-        if is_device && record.status(now) == Status::Valid && record.validity.not_after < now + within {
-            records.push(record);
-        }
-        Ok(())
-    })?;
+    let mut records = operate::lapsed(&store, now)?;
+    if let Some(within) = args.expiring {
+        records.extend(operate::ending(&store, now, within)?);
+    }
     records.sort_by(|a, b| a.address.cmp(&b.address));
     records.dedup_by(|a, b| a.address == b.address);
     let mut requests = Vec::new();
     let mut own = Vec::new();
+    let mut shorter = Vec::new();
     for record in &records {
         let history = store.device(&record.address)?;
         let Some(record) = history.iter().rfind(|r| r.known_by == KnownBy::Issuance) else {
@@ -134,17 +134,36 @@ fn expiring(
                 .warn(OperateError::NotIssuedHere(record.address.clone()));
             continue;
         };
-        let request = remembered(args, &store, home, record)?;
+        let (request, less) = remembered(args, &store, home, record)?;
+        if let Some(less) = less {
+            shorter.push(format!(
+                "{} ({} days, not {})",
+                record.address, less.gets, less.had
+            ));
+        }
         match request.key {
             KeyRequest::Own(_) => own.push(record.address.clone()),
             KeyRequest::Bundle(_) => requests.push(request),
         }
     }
+    if !shorter.is_empty() {
+        let more = if shorter.len() > SHOWN { ", …" } else { "" };
+        context.ui.warn(format!(
+            "a shorter life than the last one, as the profile says, is for {}: {}{more}",
+            counted(shorter.len(), "device"),
+            shorter[..shorter.len().min(SHOWN)].join(", ")
+        ));
+    }
     Ok((requests, own))
 }
 
 /// A request like the one that a certificate came from.
-fn remembered(args: &Args, store: &Store, home: &Home, record: &Record) -> Result<Request, Failure> {
+fn remembered(
+    args: &Args,
+    store: &Store,
+    home: &Home,
+    record: &Record,
+) -> Result<(Request, Option<Shorter>), Failure> {
     let Some(issued) = store.issued(record)? else {
         return Err(OperateError::NotIssuedHere(record.address.clone()).into());
     };
@@ -156,15 +175,41 @@ fn remembered(args: &Args, store: &Store, home: &Home, record: &Record) -> Resul
             KeyRequest::Own(certificate.public_key().clone())
         }
     };
-    Ok(Request {
+    let profile = home.profile(&issued.profile)?;
+    let (days, shorter) = match args.days {
+        Some(asked) => (Some(asked), None),
+        None => life(&issued, &profile),
+    };
+    let request = Request {
         holder: Holder {
             address: issued.address,
             name: issued.name,
             email: issued.email,
             platform: issued.platform,
         },
-        days: args.days,
-        profile: home.profile(&issued.profile)?,
+        days,
+        profile,
         key,
-    })
+    };
+    Ok((request, shorter))
 }
+
+/// A renewal that is good for less time than what it renews, in days.
+struct Shorter {
+    had: i64,
+    gets: i64,
+}
+
+/// The life of a renewal: what was asked for when the last certificate was issued, as far as its profile still allows that. Where
+/// nothing was asked for, or the ledger is of a version that did not note it, the profile's.
+fn life(issued: &Issued, profile: &Profile) -> (Option<i64>, Option<Shorter>) {
+    let (days, had) = match issued.days {
+        Some(asked) => (Some(asked.min(profile.max_days())), asked),
+        None => (None, issued.validity.days()),
+    };
+    let gets = days.unwrap_or(profile.days());
+    (days, (gets < had).then_some(Shorter { had, gets }))
+}
+
+/// How many devices a warning names.
+const SHOWN: usize = 5;

@@ -113,6 +113,19 @@ impl IssuingSecret {
         Ok(self.open_issuing(home, ui)?.0)
     }
 
+    /// The everyday passphrase, without opening anything with it.
+    ///
+    /// # Errors
+    /// Where it is missing, or cannot be read.
+    pub fn passphrase(&self, home: &Home, ui: &Ui) -> Result<Passphrase, Failure> {
+        let wanted = self.wanted(home.config().passphrase_command.as_deref());
+        match wanted.given()? {
+            Some(given) => Ok(given.passphrase),
+            None if ui.can_ask() => ui.ask_passphrase(wanted.what),
+            None => Err(wanted.missing()),
+        }
+    }
+
     /// Opens everything that the everyday passphrase opens: the issuing CA and, once there is one, the servers' CA.
     ///
     /// # Errors

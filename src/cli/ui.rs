@@ -91,6 +91,11 @@ impl Ui {
         self.terminal.is_some()
     }
 
+    /// Whether what is said is read by a person, who is there. What a timer says goes to a log or a mail.
+    pub fn is_watched(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// Whether the terminal shows colours and blocks.
     pub fn colored(&self) -> bool {
         self.color

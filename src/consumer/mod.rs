@@ -10,11 +10,13 @@ mod removed;
 mod render;
 mod server;
 mod target;
+mod timer;
 mod upstream;
 
 pub use language::{Language, Unsayable};
 pub use pins::{PinContext, ServerTrust, render_pins, render_verifier};
 pub use render::ConsumerError;
 pub use server::{HostContext, Part, ServerContext, render_server};
-pub use target::{InvalidTarget, PinFormat, ServerTarget, Target, Template, Verifier};
+pub use target::{InvalidTarget, PinFormat, ServerTarget, Target, Template, TimerTarget, Verifier};
+pub use timer::{TimerContext, render_timer};
 pub use upstream::{InvalidUpstream, Upstream};

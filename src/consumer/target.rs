@@ -15,6 +15,17 @@ pub enum Target {
     Pins(PinFormat),
     /// An app that fetches the pins over the air.
     Verifier(Verifier),
+    /// What runs `pki publish` on the machine of the home.
+    Timer(TimerTarget),
+}
+
+/// What runs `pki publish` on the machine of the home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimerTarget {
+    /// Units of systemd, in a script that writes them.
+    Systemd,
+    /// Lines for `/etc/cron.d`.
+    Cron,
 }
 
 /// A server that lets in devices only.
@@ -194,9 +205,30 @@ impl Verifier {
     }
 }
 
+impl TimerTarget {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Systemd, Self::Cron];
+
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Cron => "cron",
+        }
+    }
+
+    /// Its template. Units stand in a script as they are, and quote what is in them by themselves.
+    pub fn template(self) -> Template {
+        match self {
+            Self::Systemd => template!("config/systemd.sh", Shell),
+            Self::Cron => template!("config/cron", Shell),
+        }
+    }
+}
+
 impl Target {
     /// Everybody, in the order of help.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Server(ServerTarget::Nginx),
         Self::Server(ServerTarget::Haproxy),
         Self::Server(ServerTarget::Apache),
@@ -213,6 +245,8 @@ impl Target {
         Self::Verifier(Verifier::Node),
         Self::Verifier(Verifier::Kotlin),
         Self::Verifier(Verifier::Swift),
+        Self::Timer(TimerTarget::Systemd),
+        Self::Timer(TimerTarget::Cron),
     ];
 
     /// Its word.
@@ -221,6 +255,7 @@ impl Target {
             Self::Server(server) => server.word(),
             Self::Pins(format) => format.word(),
             Self::Verifier(verifier) => verifier.word(),
+            Self::Timer(timer) => timer.word(),
         }
     }
 
@@ -230,6 +265,7 @@ impl Target {
             Self::Server(server) => server.template(),
             Self::Pins(format) => format.template(),
             Self::Verifier(verifier) => verifier.template(),
+            Self::Timer(timer) => timer.template(),
         }
     }
 }
@@ -291,7 +327,7 @@ mod tests {
             list.dedup();
             assert_eq!(
                 list.len(),
-                ServerTarget::ALL.len() + PinFormat::ALL.len() + Verifier::ALL.len()
+                ServerTarget::ALL.len() + PinFormat::ALL.len() + Verifier::ALL.len() + TimerTarget::ALL.len()
             );
         }
         assert!(

@@ -2,55 +2,31 @@
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};
-use crate::model::{KnownBy, Span, Status, Time};
-use crate::operate::is_undecided;
-use crate::store::Store;
+use crate::model::{KnownBy, Record, Span, Status, Time};
+use crate::operate::{self, is_undecided};
+use crate::store::{Store, StoreError};
 
 /// From when on the end of a device's certificate is a warning.
 const DEVICE: Span = Span::days(14);
 
 pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {
-    let mut ending = Vec::new();
     let mut recovered = Vec::new();
+    let mut undelivered = Vec::new();
     let looked = store.records(&mut |record| {
         if is_undecided(&record) && record.status(now).accepted() {
             recovered.push(format!("{} ({})", record.address, record.serial));
         }
         match record.status(now) {
-            Status::Valid if record.address.is_reserved() => findings.push(Finding::new(
-                "canary",
-                Severity::Note,
-                format!(
-                    "canary {} is not revoked: `pki check` is at work or was killed, and its key with it",
-                    record.serial
-                ),
-                format!(
-                    "pki revoke {} (it ends by itself at {})",
-                    record.serial, record.validity.not_after
-                ),
-            )),
-            Status::Undelivered => findings.push(Finding::new(
-                "undelivered",
-                Severity::Warning,
-                format!(
-                    "the bundle of {} ({}) was never delivered",
-                    record.address, record.serial
-                ),
-                format!("pki issue {}", record.address),
-            )),
-            // One that was recovered from a list cannot be renewed: what is to be done about it is told above.
-            Status::Valid
-                if record.validity.not_after - now < DEVICE && record.known_by == KnownBy::Issuance =>
-            {
-                ending.push(record.address.to_string())
-            }
+            Status::Valid if record.address.is_reserved() => findings.push(canary(&record)),
+            Status::Undelivered => undelivered.push(record),
             Status::Valid | Status::Superseded | Status::Revoked | Status::Expired => {}
         }
         Ok(())
     });
-    if let Err(error) = looked {
+    if let Err(error) = looked.and_then(|()| ends(store, now, findings)) {
         findings.push(unreadable(&error));
     }
+    findings.extend(never_delivered(&undelivered));
     if !recovered.is_empty() {
         let (count, names) = first(recovered);
         findings.push(Finding::new(
@@ -63,8 +39,54 @@ pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {
             "pki revoke SERIAL, or pki publish --keep SERIAL where the device is its holder's",
         ));
     }
+}
+
+fn canary(record: &Record) -> Finding {
+    Finding::new(
+        "canary",
+        Severity::Note,
+        format!(
+            "canary {} is not revoked: `pki check` is at work or was killed, and its key with it",
+            record.serial
+        ),
+        format!(
+            "pki revoke {} (it ends by itself at {})",
+            record.serial, record.validity.not_after
+        ),
+    )
+}
+
+/// Certificates whose bundles were lost with the process that made them.
+fn never_delivered(records: &[Record]) -> Option<Finding> {
+    let (message, remedy) = match records {
+        [] => return None,
+        [one] => (
+            format!(
+                "the bundle of {} ({}) was never delivered",
+                one.address, one.serial
+            ),
+            format!("pki issue {}", one.address),
+        ),
+        several => {
+            let (count, names) = first(addresses(several));
+            (
+                format!("the bundles of {count} certificates were never delivered: {names}"),
+                "the command that was cut off, once more: `pki issue --from LIST` or `pki renew`; of one device, \
+                 `pki issue EMPLOYEE/DEVICE`"
+                    .to_owned(),
+            )
+        }
+    };
+    Some(Finding::new("undelivered", Severity::Warning, message, remedy))
+}
+
+/// Devices that will soon be locked out because nobody renews, and those that are.
+fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
+    let mut ending = operate::ending(store, now, DEVICE)?;
+    // One that was recovered from a list cannot be renewed: what is to be done about it is told by itself.
+    ending.retain(|record| record.known_by == KnownBy::Issuance);
     if !ending.is_empty() {
-        let (count, names) = first(ending);
+        let (count, names) = first(addresses(&ending));
         findings.push(Finding::new(
             "certificates-ending",
             Severity::Warning,
@@ -72,6 +94,24 @@ pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {
             "pki renew --expiring 14d --out DIR",
         ));
     }
+    let lapsed = operate::lapsed(store, now)?;
+    if !lapsed.is_empty() {
+        let (count, names) = first(addresses(&lapsed));
+        findings.push(Finding::new(
+            "certificates-ended",
+            Severity::Warning,
+            format!(
+                "{count} {} no certificate any more, for the last one has ended: {names}",
+                if count == 1 { "device has" } else { "devices have" }
+            ),
+            "pki renew --expired --out DIR; what is used no more: pki revoke EMPLOYEE/DEVICE",
+        ));
+    }
+    Ok(())
+}
+
+fn addresses(records: &[Record]) -> Vec<String> {
+    records.iter().map(|record| record.address.to_string()).collect()
 }
 
 /// How many there are, and the first of them.

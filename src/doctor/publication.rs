@@ -1,10 +1,12 @@
 //! What is wrong with the publication: whether it is what the ledger says, and goes where it should.
 
 use super::{Finding, Severity};
+use crate::config::{Config, PublishTo};
 use crate::operate::{self, Behind, Doubts, OperateError, Session};
-use crate::publish::{Stray, StrayKind};
+use crate::publish::{Location, Stray, StrayKind};
 
 pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
+    unread(session.desk.home.config(), findings);
     findings.extend(operate::strays(session).iter().map(stray));
     findings.extend(operate::unwritable(session).into_iter().map(|(place, error)| {
         Finding::new(
@@ -85,7 +87,32 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The path is quoted: whoever may write there names files as he likes, escape sequences for the terminal included.
+/// Where nothing is known to have servers read what is published. A server that never reads another CRL lets
+/// nobody in once the one that it has read has ended, however well the timer works.
+fn unread(config: &Config, findings: &mut Vec<Finding>) {
+    if config.publish.is_empty() {
+        findings.push(Finding::new(
+            "nobody-reloads",
+            Severity::Note,
+            "pki.toml names no place that servers read ([[publish]]): nobody is known to bring new CRLs to them",
+            "name it in a [[publish]], with a `command` that has servers read it: pki.toml explains both",
+        ));
+    }
+    let unread = config.publish.iter().filter(|target| !target.is_followed());
+    findings.extend(unread.map(|target: &PublishTo| {
+        let places: Vec<String> = target.places().map(Location::to_string).collect();
+        Finding::new(
+            "nobody-reloads",
+            Severity::Warning,
+            format!(
+                "nobody is known to have servers read what is published to {}: once the CRL that they read last has ended, they let nobody in",
+                places.join(" and ")
+            ),
+            "give its [[publish]] in pki.toml a `command` that reloads them, or reload = \"elsewhere\" where something else does",
+        )
+    }));
+}
+
 /// One finding for all lines: whoever may write to a place may have written many.
 fn unsigned(doubts: &Doubts) -> Option<Finding> {
     const SHOWN: usize = 3;
@@ -107,6 +134,7 @@ fn unsigned(doubts: &Doubts) -> Option<Finding> {
     })
 }
 
+/// The path is quoted: whoever may write there names files as he likes, escape sequences for the terminal included.
 fn stray(Stray { path, kind }: &Stray) -> Finding {
     match kind {
         StrayKind::Key => Finding::new(

@@ -46,10 +46,7 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
 /// The keys that the home should have: without the one in reserve a pin is published that nobody has the key of.
 fn keys(session: &Session<'_>, server: &Server) -> Vec<Finding> {
     let home = &session.desk.home;
-    let wanted = server.keys().filter(|(role, key)| match (role, key.origin) {
-        (Role::Active | Role::Backup, Origin::Made) => true,
-        (Role::Active | Role::Backup, Origin::Imported) | (Role::Retiring, _) => false,
-    });
+    let wanted = server.keys().filter(|(role, key)| is_here(*role, key.origin));
     let examined = wanted.filter_map(|(role, key)| {
         let path = operate::key_path(home, &server.host, key.pin);
         let why = match private(&path) {
@@ -64,6 +61,14 @@ fn keys(session: &Session<'_>, server: &Server) -> Vec<Finding> {
         Some(Finding::new("server-key", Severity::Error, message, remedy))
     });
     examined.collect()
+}
+
+/// Whether the home should have a key.
+pub(super) fn is_here(role: Role, origin: Origin) -> bool {
+    match (role, origin) {
+        (Role::Active | Role::Backup, Origin::Made) => true,
+        (Role::Active | Role::Backup, Origin::Imported) | (Role::Retiring, _) => false,
+    }
 }
 
 /// The certificate that is known of the key in use.

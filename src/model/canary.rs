@@ -82,6 +82,7 @@ impl Draft {
             },
             rfc822_name: None,
             validity,
+            days: None,
             holder: Holder {
                 address,
                 name: None,

@@ -196,6 +196,9 @@ pub struct Issued {
     pub platform: Platform,
     /// The profile's name.
     pub profile: String,
+    /// The life that was asked for, in days, where it was not left to the profile: a renewal keeps it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub days: Option<i64>,
     /// Where the device's key came from.
     #[serde(flatten)]
     pub key: KeySource,
@@ -296,6 +299,7 @@ mod tests {
                 email: None,
                 platform: Platform::Ios,
                 profile: "device".into(),
+                days: Some(365),
                 key: KeySource::Bundle { p12: Form::Modern },
                 supersedes: vec![],
                 validity: Validity {

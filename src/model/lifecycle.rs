@@ -63,6 +63,12 @@ impl Validity {
         }
     }
 
+    /// How many days it is, begun ones counted: its last second belongs to it.
+    pub fn days(&self) -> i64 {
+        let seconds = (self.not_after - self.not_before).as_seconds() + 1;
+        seconds.div_euclid(86_400) + i64::from(seconds.rem_euclid(86_400) > 0)
+    }
+
     /// Whether the last second has passed.
     pub fn ended(&self, now: Time) -> bool {
         self.not_after < now
@@ -99,6 +105,7 @@ pub struct Draft {
     pub(super) validity: Validity,
     pub(super) holder: Holder,
     pub(super) profile: String,
+    pub(super) days: Option<i64>,
     pub(super) remarks: Vec<Remark>,
 }
 
@@ -200,6 +207,11 @@ impl Draft {
     /// The name of the profile that drafted it.
     pub fn profile(&self) -> &str {
         &self.profile
+    }
+
+    /// The life that was asked for, in days; none where it is the profile's.
+    pub fn days(&self) -> Option<i64> {
+        self.days
     }
 
     /// What policy changed of what was asked for.

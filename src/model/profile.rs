@@ -1,6 +1,7 @@
 //! A certificate profile: the bounds of what a CA may be asked to sign.
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::host::Host;
 use super::lifecycle::{Draft, EmailLeftOut, Holder, Issuer, Remark, Subject, Validity};
@@ -13,6 +14,7 @@ pub struct Profile {
     name: String,
     days: i64,
     max_days: i64,
+    spread: Span,
 }
 
 /// Whether people's names go into certificates (`names_in_certificates` in `pki.toml`).
@@ -133,7 +135,51 @@ impl Profile {
             name: name.to_owned(),
             days,
             max_days,
+            spread: Span::days(0),
         })
+    }
+
+    /// The same with another life where nobody asks for one, within its bound.
+    #[must_use]
+    pub fn of_days(mut self, days: i64) -> Self {
+        self.days = days.clamp(1, self.max_days);
+        self
+    }
+
+    /// The same with ends that are spread over this time, where nobody asks for a life.
+    #[must_use]
+    pub fn spread_over(mut self, spread: Span) -> Self {
+        self.spread = spread;
+        self
+    }
+
+    /// The life of a device's certificate where nobody asks for one. What is issued on one day, and renewed
+    /// on one day, would end on one day: each device's ends some days earlier, always as many, and never more
+    /// than half of its life.
+    fn life(&self, address: &Address) -> Span {
+        let most = (self.spread.as_seconds() / 86_400).min(self.days / 2).max(0);
+        let digest = Sha256::digest(address.to_string());
+        let number = digest
+            .iter()
+            .take(8)
+            .fold(0, |number: u64, octet| number << 8 | u64::from(*octet));
+        let earlier = number % (most.unsigned_abs() + 1);
+        Span::days(self.days - i64::try_from(earlier).unwrap_or(0))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many days a certificate is good where nobody asks for another life.
+    pub fn days(&self) -> i64 {
+        self.days
+    }
+
+    /// The longest life that may be asked for, in days.
+    pub fn max_days(&self) -> i64 {
+        self.max_days
     }
 
     /// Whether `name` may name a profile, and so a file among the templates.
@@ -165,7 +211,8 @@ impl Profile {
         issuer: &Issuer,
         now: Time,
     ) -> Result<Draft, Refusal> {
-        let days = days.unwrap_or(self.days);
+        let asked = days;
+        let days = asked.unwrap_or(self.days);
         if !(1..=self.max_days).contains(&days) {
             return Err(Refusal::Days {
                 asked: days,
@@ -173,7 +220,7 @@ impl Profile {
                 profile: self.name.clone(),
             });
         }
-        let life = Span::days(days);
+        let life = asked.map_or_else(|| self.life(&holder.address), Span::days);
         let validity = issuer.validity_of(life, now)?;
         let mut remarks = Vec::new();
         if validity.not_after - validity.not_before < Span::seconds(life.as_seconds() - 1) {
@@ -222,6 +269,7 @@ impl Profile {
             validity,
             holder,
             profile: self.name.clone(),
+            days: asked,
             remarks,
         })
     }
@@ -323,6 +371,30 @@ mod tests {
             draft(holder("alice/phone"), None, &issuer(6)),
             Err(Refusal::IssuerEnds(_))
         ));
+    }
+
+    #[test]
+    fn ends_are_spread_over_days_and_stay_where_they_are() {
+        let spread = profile().spread_over(Span::days(14));
+        let lives = |profile: &Profile, asked| -> Vec<i64> {
+            let life = |number| {
+                let holder = holder(&format!("employee{number}/phone"));
+                let draft = profile
+                    .draft(holder, asked, Names::Shown, &issuer(900), now())
+                    .unwrap();
+                draft.validity().days()
+            };
+            (0..200).map(life).collect()
+        };
+        let mut ends = lives(&spread, None);
+        assert_eq!(ends, lives(&spread, None));
+        assert_eq!(lives(&spread, Some(365)), [365; 200]);
+        assert_eq!(lives(&profile(), None), [90; 200]);
+        ends.sort_unstable();
+        ends.dedup();
+        assert_eq!(ends, (76..=90).collect::<Vec<_>>());
+        let short = lives(&spread.of_days(3), None);
+        assert!(short.iter().all(|days| (2..=3).contains(days)), "{short:?}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::OperateError;
 use super::handover::{Handover, store_passphrases};
 use super::issue::{KeyRequest, Plan, Request};
 use super::outbox::{Outbox, put_in_place, with_extension};
+use super::owed::end_list;
 use super::session::Session;
 use super::whereabouts::demand_elsewhere;
 use super::workshop::{Codes, Ready, RootInProfile, Secret, Workshop};
@@ -104,7 +105,7 @@ pub fn carry_out(
     signed
         .par_iter()
         .try_for_each(|(signed, _)| workshop.rehearse(signed.issued()))?;
-    let stored = store_passphrases(&delivery.passphrases, &plans, &signed)?;
+    let stored = store_passphrases(session, &delivery.passphrases, &plans, &signed)?;
 
     let facts = plans.iter().flat_map(Plan::facts).collect();
     let (signed, secrets): (Vec<Signed>, Vec<Option<Secret>>) = signed.into_iter().unzip();
@@ -141,6 +142,9 @@ pub fn carry_out(
         .zip(&ready)
         .flat_map(|((c, plan), ready)| delivered(c, plan, ready));
     session.commit(events.collect()).map_err(undelivered)?;
+    if matches!(delivery.passphrases, Handover::List(_)) {
+        end_list(&session.desk.home);
+    }
     let issuances = committed.into_iter().zip(plans).zip(ready);
     Ok(issuances
         .map(|((committed, plan), ready)| issuance(committed.issued(), plan, ready))

@@ -10,10 +10,12 @@ use zeroize::Zeroizing;
 use super::OperateError;
 use super::issue::Plan;
 use super::outbox::with_extension;
+use super::owed::{begin_list, list_begun};
+use super::session::Session;
 use super::workshop::Secret;
 use crate::disk::{self, Shown, Staged};
 use crate::key::Passphrase;
-use crate::model::{Address, Signed};
+use crate::model::{Address, Record, Signed, State};
 
 /// Where the passphrases of bundles come from, and where they go.
 pub enum Handover<'a> {
@@ -47,6 +49,7 @@ pub(super) struct Stored {
 
 /// Puts generated passphrases where they were asked for, durably, before the commit.
 pub(super) fn store_passphrases(
+    session: &Session<'_>,
     handover: &Handover<'_>,
     plans: &[Plan],
     signed: &[(Signed, Option<Secret>)],
@@ -91,7 +94,11 @@ pub(super) fn store_passphrases(
                 text.push_str(passphrase.expose());
                 text.push('\n');
             }
-            append_private(path, text.as_bytes())?;
+            append_private(path, text.as_bytes(), &mut |file, length| {
+                let length = cut_void(session, path, file, length)?;
+                begin_list(session, path, length)?;
+                Ok(length)
+            })?;
             Ok(None)
         }
     }
@@ -121,8 +128,45 @@ fn aside(path: &Path, signed: &[(Signed, Option<Secret>)]) -> PathBuf {
     with_extension(path, &format!("before-{serial}"))
 }
 
-/// Appends to a private list of passphrases, made where it is missing, and makes that durable.
-fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
+/// Cuts off the end of a list that a command left which was cut off before its bundles were delivered: those
+/// passphrases open nothing, and their devices get others now. Only where no line behind the place that was
+/// noted is of a device that has got one since. Gives the list's length.
+fn cut_void(session: &Session<'_>, path: &Path, file: &mut File, length: u64) -> Result<u64, OperateError> {
+    let begun = list_begun(&session.desk.home, path);
+    let Some((from, seq)) = begun.filter(|(from, _)| *from < length) else {
+        return Ok(length);
+    };
+    let room = usize::try_from(length - from).unwrap_or_default();
+    let mut end = Zeroizing::new(Vec::with_capacity(room));
+    let read = file
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| file.take(length - from).read_to_end(&mut end));
+    read.map_err(disk::failed("read", path))?;
+    for line in end.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
+        let text = std::str::from_utf8(line).unwrap_or_default();
+        let address = text
+            .split_once('\t')
+            .and_then(|(address, _)| address.parse().ok());
+        let Some(address) = address else {
+            return Ok(length);
+        };
+        let history = session.store.device(&address)?;
+        let is_later = |record: &Record| record.seq > seq && record.state != State::Undelivered;
+        if history.iter().any(is_later) {
+            return Ok(length);
+        }
+    }
+    file.set_len(from).map_err(disk::failed("written", path))?;
+    Ok(from)
+}
+
+/// Appends to a private list of passphrases, made where it is missing, and makes that durable. `begin` is
+/// given the list before that, with its length, and gives the length that it leaves.
+fn append_private(
+    path: &Path,
+    octets: &[u8],
+    begin: &mut dyn FnMut(&mut File, u64) -> Result<u64, OperateError>,
+) -> Result<(), OperateError> {
     let new = !path.exists();
     if new && disk::is_taken(path) {
         // A link that leads nowhere: what it would bring into being is not what was named.
@@ -147,10 +191,11 @@ fn append_private(path: &Path, octets: &[u8]) -> Result<(), OperateError> {
     if !is_list(&mut file, there.len()).map_err(disk::failed("read", path))? {
         return Err(OperateError::NoList(Shown(path.to_owned())));
     }
+    let length = begin(&mut file, there.len())?;
     let written = file.write_all(octets).and_then(|()| file.sync_all());
     if written.is_err() {
         // Half a line would keep the next try from the list. Where even this fails, the error says what is wrong with the disk.
-        let _ = file.set_len(there.len());
+        let _ = file.set_len(length);
     }
     written.map_err(disk::failed("written", path))?;
     if new {
@@ -191,16 +236,20 @@ fn is_line(line: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn append(path: &Path, text: &str) -> Result<(), OperateError> {
+        append_private(path, text.as_bytes(), &mut |_, length| Ok(length))
+    }
+
     #[test]
     fn passphrases_are_appended_to_passphrases_and_to_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("list");
         let line = "alice/phone\tabcd-efgh\n";
         let long = line.repeat(1000);
-        append_private(&path, line.as_bytes()).unwrap();
+        append(&path, line).unwrap();
         for good in [line, "", "bob/phone\tijkl-mnop\nalice/phone\tx\n", &long] {
             std::fs::write(&path, good).unwrap();
-            append_private(&path, line.as_bytes()).unwrap();
+            append(&path, line).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), good.to_owned() + line);
         }
         for bad in [
@@ -216,7 +265,7 @@ mod tests {
             &format!("{}\n", "x".repeat(10_000)),
         ] {
             std::fs::write(&path, bad).unwrap();
-            let refused = append_private(&path, line.as_bytes());
+            let refused = append(&path, line);
             assert!(
                 matches!(refused, Err(OperateError::NoList(_))),
                 "{bad:.40}: {refused:?}"
@@ -230,7 +279,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let [link, nowhere] = ["link", "nowhere"].map(|name| directory.path().join(name));
         std::os::unix::fs::symlink(&nowhere, &link).unwrap();
-        let refused = append_private(&link, b"alice/phone\tx\n");
+        let refused = append(&link, "alice/phone\tx\n");
         assert!(matches!(refused, Err(OperateError::Exists(_))) && !nowhere.exists());
     }
 }

@@ -11,6 +11,7 @@ mod crl;
 mod deliver;
 mod doubt;
 mod due;
+mod ends;
 mod handover;
 mod init;
 mod issue;
@@ -30,6 +31,7 @@ mod server_keys;
 mod servers_ca;
 mod session;
 mod standing;
+mod timer;
 mod whereabouts;
 mod whose_key;
 mod workshop;
@@ -41,6 +43,7 @@ pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
 pub use doubt::{Doubts, Unsigned};
 pub use due::{Behind, behind, behind_sources, foreign, pins_are_ahead, strays, unwritable};
+pub use ends::{ending, lapsed};
 pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
@@ -62,6 +65,7 @@ pub use servers_ca::{
     servers_request,
 };
 pub use session::{ClockPolicy, Desk, Session};
+pub use timer::{Ends, last_timer, note_timer};
 pub use workshop::{Codes, RootInProfile};
 
 use crate::authority::AuthorityError;

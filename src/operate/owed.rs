@@ -33,6 +33,18 @@ pub(super) struct Owed {
     /// Servers whose recorded key or certificate has not reached its file.
     #[serde(default)]
     servers: BTreeSet<Host>,
+    /// The list of passphrases that was begun to be appended to, until its bundles are delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    list: Option<BegunList>,
+}
+
+/// A list of passphrases, and where in it the lines of bundles begin that are not delivered yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct BegunList {
+    path: String,
+    from: u64,
+    /// The last event before it: what was delivered later than that is not void.
+    seq: u64,
 }
 
 /// A command that is to follow what was published, and for which places.
@@ -112,7 +124,7 @@ impl Owed {
         self.version = 1;
         self.places
             .retain(|place, _| table_of(home.config(), place).is_some());
-        if self.places.is_empty() && self.servers.is_empty() {
+        if self.places.is_empty() && self.servers.is_empty() && self.list.is_none() {
             return disk::remove_if_there(&path);
         }
         let text = serde_json::to_vec(self).expect("paths of pki.toml are text");
@@ -133,17 +145,51 @@ pub fn owed_commands(home: &Home) -> Vec<Following> {
     Owed::by(home).commands(home.config(), |_| true)
 }
 
-/// The places that no command tells anybody of: their table has none, or it has not succeeded since they were
-/// written. Who reads them is to be told by hand.
+/// The places that nothing tells anybody of: their table has no command and no `reload = "elsewhere"`, or the
+/// command has not succeeded since they were written. Who reads them is to be told by hand.
 pub fn untold_places(home: &Home) -> Vec<Shown> {
     let owed = Owed::by(home);
     let untold = |target: &PublishTo| {
-        let has_command = target.command.is_some();
+        let is_followed = target.is_followed();
         let places = target.places().map(Location::name);
-        let untold = places.filter(|place| !has_command || owed.places.contains_key(place));
+        let untold = places.filter(|place| !is_followed || owed.places.contains_key(place));
         untold.map(Shown).collect::<Vec<_>>()
     };
     home.config().publish.iter().flat_map(untold).collect()
+}
+
+/// Where in this list of passphrases the lines begin whose bundles were not delivered, as far as is known,
+/// and the last event before that: a command was cut off.
+pub(super) fn list_begun(home: &Home, list: &Path) -> Option<(u64, u64)> {
+    let path = std::path::absolute(list).ok()?;
+    let begun = Owed::by(home).list?;
+    (Path::new(&begun.path) == path).then_some((begun.from, begun.seq))
+}
+
+/// Writes down that lines are about to be appended to a list of passphrases. For the holder of the lock.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(super) fn begin_list(session: &Session<'_>, list: &Path, from: u64) -> Result<(), DiskError> {
+    let home = &session.desk.home;
+    let path = std::path::absolute(list).map_err(disk::failed("located", list))?;
+    let mut owed = Owed::by(home);
+    // A path that is not text is not remembered: what is void then stays in its list.
+    owed.list = path.to_str().map(|path| BegunList {
+        path: path.to_owned(),
+        from,
+        seq: session.store.seq(),
+    });
+    owed.save(home)
+}
+
+/// Strikes out the list: its bundles are delivered. For the holder of the lock. Where that fails, its lines
+/// are looked at once more.
+pub(super) fn end_list(home: &Home) {
+    let mut owed = Owed::by(home);
+    if owed.list.take().is_some() {
+        let _ = owed.save(home);
+    }
 }
 
 /// The servers whose recorded key or certificate has not reached its file.

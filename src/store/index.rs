@@ -543,6 +543,7 @@ mod tests {
                 email: None,
                 platform: Platform::Any,
                 profile: "device".into(),
+                days: None,
                 key: KeySource::Bundle { p12: Form::Legacy },
                 supersedes: supersedes.iter().map(|number| serial(*number)).collect(),
                 validity: Validity {

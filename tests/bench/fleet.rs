@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 email: None,
                 platform: Platform::Any,
                 profile: "device".into(),
+                days: None,
                 key: KeySource::Bundle { p12: Form::Legacy },
                 supersedes: Vec::new(),
                 validity: Validity {

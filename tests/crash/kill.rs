@@ -235,6 +235,7 @@ fn a_list_is_finished_by_the_same_command() {
         again(home, &arguments).ok();
         let all = is_sound(home, step);
         let secrets = text(home, "secrets");
+        assert_eq!(secrets.lines().count(), 3, "{step}: {secrets}");
         for address in ["alice/phone", "bob/phone", "carol/tablet"] {
             let mut lines = secrets.lines().filter_map(|line| line.split_once('\t'));
             let (_, secret) = lines.rfind(|(whose, _)| *whose == address).unwrap();

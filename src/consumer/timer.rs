@@ -1,0 +1,97 @@
+//! What runs `pki publish` again and again on the machine of the home: units of systemd, or lines for cron.
+
+use std::path::Path;
+
+use minijinja::context;
+use minijinja::value::Value;
+
+use super::language::Language;
+use super::render::{ConsumerError, absolute, plain, render};
+use super::target::TimerTarget;
+
+/// What a timer must know of the home and its machine.
+#[derive(Debug, Clone)]
+pub struct TimerContext<'a> {
+    /// The account that owns the home.
+    pub user: &'a str,
+    /// The program.
+    pub program: &'a Path,
+    /// The home.
+    pub home: &'a Path,
+    /// The directories that are written, the home apart.
+    pub writable: &'a [&'a Path],
+    /// The manifests of what servers read and no command of a `[[publish]]` has them read.
+    pub manifests: &'a [&'a Path],
+    /// The unit that is reloaded.
+    pub reload: &'a str,
+    /// Whether something is published over the network.
+    pub network: bool,
+    /// Whether commands of `[[publish]]` tables are run.
+    pub commands: bool,
+}
+
+/// The files, or lines, of a timer.
+///
+/// # Errors
+/// Where the template is faulty, or a path cannot stand in them.
+pub fn render_timer(
+    target: TimerTarget,
+    template: &str,
+    about: &TimerContext<'_>,
+) -> Result<String, ConsumerError> {
+    let text = |path: &Path| absolute(path, Language::Shell);
+    let (program, home) = (text(about.program)?, text(about.home)?);
+    let writable = about.writable.iter().map(|path| text(path));
+    let writable: Vec<String> = writable.collect::<Result<_, _>>()?;
+    let manifests = about.manifests.iter().map(|path| text(path));
+    let manifests: Vec<String> = manifests.collect::<Result<_, _>>()?;
+    // ProtectHome= hides these from a service.
+    let hidden = ["/home", "/root", "/run/user"];
+    let in_home = |path: &&String| hidden.iter().any(|above| Path::new(path).starts_with(above));
+    let is_hidden = [&program, &home]
+        .into_iter()
+        .chain(&writable)
+        .any(|path| in_home(&path));
+    let values = match target {
+        TimerTarget::Systemd => context! {
+            program => plain(word(&program)),
+            home => plain(word(&format!("PKI_HOME={home}"))),
+            writable => std::iter::once(plain(word(&home)))
+                .chain(writable.iter().map(|path| plain(word(&format!("-{path}")))))
+                .collect::<Vec<Value>>(),
+            // A path to watch is the whole rest of its line, and has no quotes.
+            manifests => manifests.iter().map(|path| plain(specifiers(path))).collect::<Vec<Value>>(),
+        },
+        TimerTarget::Cron => context! {
+            program => plain(in_crontab(&program)?),
+            home => plain(in_crontab(&home)?),
+            manifests => manifests.iter().map(plain).collect::<Vec<Value>>(),
+        },
+    };
+    let values = context! {
+        user => plain(about.user),
+        reload => plain(about.reload),
+        network => about.network,
+        commands => about.commands,
+        in_home => is_hidden,
+        ..values
+    };
+    render(target.template(), template, values)
+}
+
+/// A word of a unit: in quotes, and with no specifier in it.
+fn word(text: &str) -> String {
+    let quoted = specifiers(text).replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{quoted}\"")
+}
+
+/// A text of a unit: a percent sign begins a specifier.
+fn specifiers(text: &str) -> String {
+    text.replace('%', "%%")
+}
+
+/// A word of the command in a crontab: the shell's quotes, and in them cron's. To cron a percent sign ends
+/// the command.
+fn in_crontab(text: &str) -> Result<String, ConsumerError> {
+    Ok(Language::Shell.quote(text)?.replace('%', "\\%"))
+}

@@ -1,0 +1,161 @@
+//! What the home remembers of the runs of `pki publish` that nobody watched, which a timer's are: when the
+//! last one was, and which ends of certificates were told. It is no part of the ledger, which says what is
+//! true and not what somebody was told: where the file is lost, something is told once more.
+
+use std::path::PathBuf;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::OperateError;
+use super::ends::{ending, lapsed};
+use super::session::Session;
+use crate::disk;
+use crate::home::Home;
+use crate::model::{Record, Span, Time};
+
+/// The file in the home.
+const FILE: &str = "timer.json";
+/// The longest that is read.
+const LONGEST: u64 = 1 << 20;
+/// After how long a list is told again that is still the same.
+const AGAIN: Span = Span::days(7);
+
+/// The certificates of devices that whoever reads what a timer says is to be told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// From how long before their end on they are told.
+    pub within: Span,
+    /// Those in use that end within that time, the one that ends first at the beginning.
+    pub ending: Vec<Record>,
+    /// The last ones of devices that have let all of theirs end.
+    pub ended: Vec<Record>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Memory {
+    version: u32,
+    /// When `pki publish` was run last with nobody watching.
+    #[serde(default)]
+    ran: Option<Time>,
+    /// What was told last.
+    #[serde(default)]
+    told: Option<Told>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    at: Time,
+    /// SHA-256 of the serial numbers that were told.
+    list: String,
+}
+
+impl Ends {
+    /// What there is to be told at the session's time, by `warn_days` of `pki.toml`.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn of(session: &Session<'_>) -> Result<Self, OperateError> {
+        let within = session.desk.home.config().warn_before;
+        let mut ends = Self {
+            within,
+            ending: Vec::new(),
+            ended: Vec::new(),
+        };
+        if within > Span::days(0) {
+            ends.ending = ending(&session.store, session.now, within)?;
+            ends.ending.sort_by_key(|record| record.validity.not_after);
+            ends.ended = lapsed(&session.store, session.now)?;
+        }
+        Ok(ends)
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.ending.is_empty() && self.ended.is_empty()
+    }
+
+    /// What tells this list from another. A certificate that has ended meanwhile makes it another one.
+    fn digest(&self) -> String {
+        let serials = |records: &[Record]| {
+            let mut serials: Vec<String> = records.iter().map(|record| record.serial.to_string()).collect();
+            serials.sort_unstable();
+            serials.join(" ")
+        };
+        let list = format!("{}\n{}", serials(&self.ending), serials(&self.ended));
+        HEXLOWER.encode(&Sha256::digest(list))
+    }
+}
+
+impl Memory {
+    fn path(home: &Home) -> PathBuf {
+        home.path().join(FILE)
+    }
+
+    /// What cannot be read was never told.
+    fn of(home: &Home) -> Self {
+        let octets = disk::read(&Self::path(home), LONGEST).unwrap_or_default();
+        serde_json::from_slice(&octets).unwrap_or_default()
+    }
+
+    /// Whether this list is to be told now: once a day at most, where it is another than was told last, or
+    /// that was long ago.
+    fn lacks(&self, list: &str, now: Time) -> bool {
+        self.told
+            .as_ref()
+            .is_none_or(|told| told.at.date() != now.date() && (told.list != list || now - told.at >= AGAIN))
+    }
+}
+
+/// Notes that `pki publish` was run with nobody watching, and says whether these ends are to be told by it.
+///
+/// # Errors
+/// Where it cannot be written down.
+pub fn note_timer(session: &Session<'_>, ends: &Ends) -> Result<bool, OperateError> {
+    let home = &session.desk.home;
+    let mut memory = Memory::of(home);
+    let list = ends.digest();
+    let is_news = !ends.is_empty() && memory.lacks(&list, session.now);
+    if is_news {
+        memory.told = Some(Told {
+            at: session.now,
+            list,
+        });
+    }
+    memory.version = 1;
+    memory.ran = Some(session.now);
+    let text = serde_json::to_vec(&memory).expect("times and digests are text");
+    disk::sweep(&Memory::path(home));
+    disk::replace(&Memory::path(home), disk::PRIVATE_FILE, &text)?;
+    Ok(is_news)
+}
+
+/// When `pki publish` was run last with nobody watching, as far as the home remembers.
+pub fn last_timer(home: &Home) -> Option<Time> {
+    Memory::of(home).ran
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_told_once_a_day_and_where_it_is_another_one_or_a_week_is_over() {
+        let noon = Time::from_unix(1_800_014_400);
+        let memory = Memory {
+            told: Some(Told {
+                at: noon,
+                list: "one".into(),
+            }),
+            ..Memory::default()
+        };
+        let lacks = |list: &str, later: Span| memory.lacks(list, noon + later);
+        assert!(Memory::default().lacks("one", noon));
+        assert!(!lacks("one", Span::days(1)) && !lacks("two", Span::minutes(60)));
+        assert!(lacks("two", Span::days(1)) && !lacks("one", Span::days(6)));
+        assert!(lacks("one", Span::days(7)));
+        // By a clock that was set back, nothing is held back for good.
+        assert!(memory.lacks("two", noon - Span::days(3)));
+    }
+}

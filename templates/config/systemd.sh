@@ -1,0 +1,114 @@
+#!/bin/sh
+# The timer of the private PKI, and what has servers read what it publishes: four files for systemd. Without them servers let
+# nobody in once the CRL has ended. Read it, then run it as root, perhaps with another directory than that of systemd:
+#   sh FILE [DIRECTORY]
+# Before that, write the issuing key's passphrase to /etc/pki/passphrase, mode 0600 and root's. Behind it:
+#   systemctl daemon-reload && systemctl start pki-publish.service
+#   systemctl enable --now pki-publish.timer{% if manifests %} pki-reload.path{% endif %}
+
+# In pki.toml, reload = "elsewhere" says of each [[publish]] without a command that pki-reload.path does it.
+set -eu
+units=${1:-/etc/systemd/system}
+
+cat > "$units/pki-publish.service" <<'UNIT'
+# Brings the publication of the private PKI up to date: CRLs before they end, device lists, CA certificates.
+[Unit]
+Description=Publish the CRLs of the private PKI
+# Nothing is signed by a clock that is not set yet.
+Wants=time-sync.target{% if network %} network-online.target{% endif %}
+
+After=time-sync.target{% if network %} network-online.target{% endif %}
+
+
+[Service]
+Type=oneshot
+# The account that owns the home.
+User={{ user }}
+Environment={{ home }}
+# The issuing key's passphrase, 0600 and root's: the service sees a copy in memory.
+LoadCredential=pki-passphrase:/etc/pki/passphrase
+# --unlock: a wrong passphrase fails the first run, and not the one that has to sign.
+ExecStart={{ program }} publish --no-input --unlock
+TimeoutStartSec=5min
+
+UMask=0077
+PrivateTmp=yes
+{% if commands %}
+# A [[publish]] of pki.toml has a command, which may need sudo: what would keep that from it is not here.
+{% else %}
+# What it may write: the home, and every directory that a [[publish]] of pki.toml names. Print this anew when that changes.
+ProtectSystem=strict
+{% for path in writable %}
+ReadWritePaths={{ path }}
+{% endfor %}
+{% if in_home %}
+ProtectHome=read-only
+{% else %}
+ProtectHome=yes
+{% endif %}
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+PrivateDevices=yes
+{% if network %}
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+{% else %}
+PrivateNetwork=yes
+RestrictAddressFamilies=none
+{% endif %}
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+{% endif %}
+UNIT
+
+cat > "$units/pki-publish.timer" <<'UNIT'
+# Several times a day: it writes only where something is due, and a machine that was off catches up.
+[Unit]
+Description=Publish the CRLs of the private PKI several times a day
+
+[Timer]
+OnCalendar=*-*-* 00/6:17:00
+RandomizedDelaySec=10min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+UNIT
+{% if manifests %}
+
+cat > "$units/pki-reload.path" <<'UNIT'
+# Reloads the server after every publication, whoever made it. The manifest is the last file of it that is written.
+[Unit]
+Description=Watch the publication of the private PKI
+
+[Path]
+{% for path in manifests %}
+PathChanged={{ path }}
+{% endfor %}
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+
+cat > "$units/pki-reload.service" <<'UNIT'
+[Unit]
+Description=Have the server read the publication of the private PKI
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/systemctl reload {{ reload }}
+UNIT
+{% endif %}
