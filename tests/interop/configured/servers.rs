@@ -24,16 +24,6 @@ pub enum Kind {
     Caddy,
 }
 
-impl Kind {
-    /// Whether its printed configuration offers HTTP/2.
-    pub fn speaks_http_2(self) -> bool {
-        match self {
-            Self::Haproxy | Self::Envoy | Self::Caddy => true,
-            Self::Nginx | Self::Apache | Self::Node => false,
-        }
-    }
-}
-
 /// What else is behind the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Beside {
@@ -217,6 +207,11 @@ impl Running {
     /// Waits until it has said so.
     pub fn await_log(&self, words: &str) {
         wait_until(words, || self.log().contains(words).then_some(()));
+    }
+
+    /// Has HAProxy read everything anew, and does not wait until its old process has ended.
+    pub fn begin_reload(&self) {
+        self.server.signal(Signal::USR2);
     }
 
     /// Does what the configuration says is to be done after a publication.
