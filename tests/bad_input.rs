@@ -1139,7 +1139,7 @@ const CONFIGURATIONS: [(&str, &str); 17] = [
     ),
     (
         "unknown-lifetime.toml",
-        "TOML parse error at line 2, column 1\n  |\n2 | device_days = 90\n  | ^^^^^^^^^^^\nunknown field `device_days`, expected `issuing_crl_days` or `root_crl_days`",
+        "TOML parse error at line 2, column 1\n  |\n2 | device_days = 90\n  | ^^^^^^^^^^^\nunknown field `device_days`, expected one of `days`, `spread`, `warn_days`, `issuing_crl_days`, `root_crl_days`",
     ),
     (
         "wrong-type.toml",

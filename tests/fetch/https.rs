@@ -303,7 +303,7 @@ fn a_server_that_is_not_trusted_or_not_there() {
     );
     for (file, why) in [
         ("none.pem", "none.pem could not be read"),
-        ("empty.pem", "it has no certificate in PEM"),
+        ("empty.pem", "empty.pem: it is empty"),
     ] {
         let said = finish(&mut forge.command_from(&url, &["--ca", file]), b"").exits(1);
         assert!(said.stderr.contains(why), "{said}");

@@ -91,7 +91,7 @@ const CLAIMS: [&str; 65] = [
     "X-Authentik-Groups",
 ];
 
-/// Every way to write the device's header, and three for each of the others.
+/// Every way to write the device's header, three for each of the others, and two for what frames a message.
 fn forged() -> Vec<String> {
     let mut names = Vec::new();
     for first in MARKS.chars() {
@@ -101,6 +101,10 @@ fn forged() -> Vec<String> {
     }
     for claim in CLAIMS {
         names.extend(["-", "_", "."].map(|mark| claim.replace('-', mark)));
+    }
+    // What looks like the length of a message, and is not.
+    for framing in ["Transfer-Encoding", "Content-Length"] {
+        names.extend(["_", "."].map(|mark| framing.replace('-', mark)));
     }
     names.sort();
     names.dedup();
