@@ -3,6 +3,24 @@
 use crate::model::{Record, Span, State, Status, Time};
 use crate::store::{Store, StoreError};
 
+/// What [`ending`] and [`lapsed`] say, by one reading of all records.
+///
+/// # Errors
+/// A damaged index.
+pub(super) fn both(store: &Store, now: Time, within: Span) -> Result<(Vec<Record>, Vec<Record>), StoreError> {
+    let (mut soon, mut ended) = (Vec::new(), Vec::new());
+    store.records(&mut |record| {
+        if is_ending(&record, now, within) {
+            soon.push(record);
+        } else if has_ended(&record, now) {
+            ended.push(record);
+        }
+        Ok(())
+    })?;
+    soon.sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
+    Ok((soon, last_of(store, ended, now)?))
+}
+
 /// The certificates in use whose last second is less than this far away, in the order of their devices. Those
 /// of `pki check` are nobody's, and not among them.
 ///
@@ -11,8 +29,7 @@ use crate::store::{Store, StoreError};
 pub fn ending(store: &Store, now: Time, within: Span) -> Result<Vec<Record>, StoreError> {
     let mut ending = Vec::new();
     store.records(&mut |record| {
-        let is_in_use = record.status(now) == Status::Valid && !record.address.is_reserved();
-        if is_in_use && record.validity.not_after < now + within {
+        if is_ending(&record, now, within) {
             ending.push(record);
         }
         Ok(())
@@ -29,13 +46,27 @@ pub fn ending(store: &Store, now: Time, within: Span) -> Result<Vec<Record>, Sto
 pub fn lapsed(store: &Store, now: Time) -> Result<Vec<Record>, StoreError> {
     let mut ended = Vec::new();
     store.records(&mut |record| {
-        // One that was superseded has ended as it should.
-        let is_last = !matches!(record.state, State::Superseded | State::Revoked { .. });
-        if is_last && record.status(now) == Status::Expired && !record.address.is_reserved() {
+        if has_ended(&record, now) {
             ended.push(record);
         }
         Ok(())
     })?;
+    last_of(store, ended, now)
+}
+
+fn is_ending(record: &Record, now: Time, within: Span) -> bool {
+    let is_in_use = record.validity.not_after < now + within && record.status(now) == Status::Valid;
+    is_in_use && !record.address.is_reserved()
+}
+
+/// One that was superseded has ended as it should.
+fn has_ended(record: &Record, now: Time) -> bool {
+    let may_be_last = !matches!(record.state, State::Superseded | State::Revoked { .. });
+    may_be_last && record.status(now) == Status::Expired && !record.address.is_reserved()
+}
+
+/// Those of certificates that have ended which are the last of their devices, in the order of these.
+fn last_of(store: &Store, ended: Vec<Record>, now: Time) -> Result<Vec<Record>, StoreError> {
     let mut lapsed = Vec::new();
     for record in ended {
         let history = store.device(&record.address)?;
