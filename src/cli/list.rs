@@ -91,8 +91,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let to_renew = match args.expiring {
         None => None,
         Some(within) => {
-            let ending = operate::ending(&store, now, within)?;
-            let all = ending.into_iter().chain(operate::lapsed(&store, now)?);
+            let (ending, lapsed) = operate::ends(&store, now, within)?;
+            let all = ending.into_iter().chain(lapsed);
             Some(all.map(|record| record.serial).collect::<BTreeSet<Serial>>())
         }
     };

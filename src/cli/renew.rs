@@ -117,10 +117,9 @@ fn due(
 ) -> Result<(Vec<Request>, Vec<crate::model::Address>), Failure> {
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
-    let mut records = operate::lapsed(&store, now)?;
-    if let Some(within) = args.expiring {
-        records.extend(operate::ending(&store, now, within)?);
-    }
+    let within = args.expiring.unwrap_or(Span::days(0));
+    let (ending, mut records) = operate::ends(&store, now, within)?;
+    records.extend(ending);
     records.sort_by(|a, b| a.address.cmp(&b.address));
     records.dedup_by(|a, b| a.address == b.address);
     let mut requests = Vec::new();

@@ -82,7 +82,7 @@ fn never_delivered(records: &[Record]) -> Option<Finding> {
 
 /// Devices that will soon be locked out because nobody renews, and those that are.
 fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
-    let mut ending = operate::ending(store, now, DEVICE)?;
+    let (mut ending, lapsed) = operate::ends(store, now, DEVICE)?;
     // One that was recovered from a list cannot be renewed: what is to be done about it is told by itself.
     ending.retain(|record| record.known_by == KnownBy::Issuance);
     if !ending.is_empty() {
@@ -94,7 +94,6 @@ fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), Sto
             "pki renew --expiring 14d --out DIR",
         ));
     }
-    let lapsed = operate::lapsed(store, now)?;
     if !lapsed.is_empty() {
         let (count, names) = first(addresses(&lapsed));
         findings.push(Finding::new(

@@ -3,11 +3,14 @@
 use crate::model::{Record, Span, State, Status, Time};
 use crate::store::{Store, StoreError};
 
-/// What [`ending`] and [`lapsed`] say, by one reading of all records.
+/// First the certificates in use whose last second is less than this far away. Then the last certificate of every
+/// device that has let all of its own end: nothing else has taken their place, nobody has taken the last one
+/// back, and nobody has said that its holder left. Both in the order of the devices; those of `pki check` are
+/// nobody's, and not among them.
 ///
 /// # Errors
 /// A damaged index.
-pub(super) fn both(store: &Store, now: Time, within: Span) -> Result<(Vec<Record>, Vec<Record>), StoreError> {
+pub fn ends(store: &Store, now: Time, within: Span) -> Result<(Vec<Record>, Vec<Record>), StoreError> {
     let (mut soon, mut ended) = (Vec::new(), Vec::new());
     store.records(&mut |record| {
         if is_ending(&record, now, within) {
@@ -19,39 +22,6 @@ pub(super) fn both(store: &Store, now: Time, within: Span) -> Result<(Vec<Record
     })?;
     soon.sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
     Ok((soon, last_of(store, ended, now)?))
-}
-
-/// The certificates in use whose last second is less than this far away, in the order of their devices. Those
-/// of `pki check` are nobody's, and not among them.
-///
-/// # Errors
-/// A damaged index.
-pub fn ending(store: &Store, now: Time, within: Span) -> Result<Vec<Record>, StoreError> {
-    let mut ending = Vec::new();
-    store.records(&mut |record| {
-        if is_ending(&record, now, within) {
-            ending.push(record);
-        }
-        Ok(())
-    })?;
-    ending.sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
-    Ok(ending)
-}
-
-/// The last certificate of every device that has let all of its own end: nothing else has taken their place,
-/// nobody has taken the last one back, and nobody has said that its holder left. In the order of the devices.
-///
-/// # Errors
-/// A damaged index.
-pub fn lapsed(store: &Store, now: Time) -> Result<Vec<Record>, StoreError> {
-    let mut ended = Vec::new();
-    store.records(&mut |record| {
-        if has_ended(&record, now) {
-            ended.push(record);
-        }
-        Ok(())
-    })?;
-    last_of(store, ended, now)
 }
 
 fn is_ending(record: &Record, now: Time, within: Span) -> bool {

@@ -43,7 +43,7 @@ pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
 pub use doubt::{Doubts, Unsigned};
 pub use due::{Behind, behind, behind_sources, foreign, pins_are_ahead, strays, unwritable};
-pub use ends::{ending, lapsed};
+pub use ends::ends;
 pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
 pub use issue::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
-use super::ends::both;
+use super::ends::ends as ends_within;
 use super::session::Session;
 use crate::disk;
 use crate::home::Home;
@@ -64,7 +64,7 @@ impl Ends {
             ended: Vec::new(),
         };
         if within > Span::days(0) {
-            (ends.ending, ends.ended) = both(&session.store, session.now, within)?;
+            (ends.ending, ends.ended) = ends_within(&session.store, session.now, within)?;
             ends.ending.sort_by_key(|record| record.validity.not_after);
         }
         Ok(ends)
