@@ -129,13 +129,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
     let keys = unlocked.as_ref().map_or(Keys::default(), Keyring::keys);
-    let (published, ends, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
-        (Refresh::Done(published), ends, clock) => (published, ends, clock),
+    let (published, told, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
+        (Refresh::Done(published), told, clock) => (published, told, clock),
         (Refresh::NeedsKey, ..) => {
             let keyring = args.issuing.unlock_all(&desk.home, ui)?;
             match refresh(context, &desk, &mut policy, keyring.keys(), scope()?)? {
-                (Refresh::Done(published), ends, clock) => (published, ends, clock),
-                (Refresh::NeedsKey, ends, clock) => (Box::default(), ends, clock),
+                (Refresh::Done(published), told, clock) => (published, told, clock),
+                (Refresh::NeedsKey, told, clock) => (Box::default(), told, clock),
             }
         }
     };
@@ -146,8 +146,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for (area, number) in &published.written {
         ui.say(format!("published {area} {number}"));
     }
-    if ends.is_to_be_told {
-        tell_ends(&ends.ends, context);
+    if told.is_now {
+        tell_ends(&told.ends, context);
     }
     let report = Report {
         written: published
@@ -169,8 +169,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .iter()
             .map(|(place, error)| format!("{place}: {error}"))
             .collect(),
-        ending: addresses(&ends.ends.ending),
-        ended: addresses(&ends.ends.ended),
+        ending: addresses(&told.ends.ending),
+        ended: addresses(&told.ends.ended),
     };
     ui.report_done(&report, Ok(exit))
 }
@@ -193,9 +193,10 @@ fn keep(named: &[Named], context: &Context, desk: &Desk, policy: &mut ClockPolic
 }
 
 /// The devices whose certificates end, and whether they are told now.
+#[derive(Default)]
 struct Told {
     ends: Ends,
-    is_to_be_told: bool,
+    is_now: bool,
 }
 
 fn refresh(
@@ -215,14 +216,20 @@ fn refresh(
             OperateError::Unpublished(Box::new(error))
         }
     })?;
-    let ends = Ends::of(&session)?;
-    let is_to_be_told = match refreshed {
-        Refresh::NeedsKey => false,
-        // A person who runs it by hand is told each time, and takes nothing away from whoever reads what the timer says.
-        Refresh::Done(_) if context.ui.is_watched() => !ends.is_empty(),
-        Refresh::Done(_) => operate::note_timer(&session, &ends)?,
+    let told = match refreshed {
+        // It is done again with the key.
+        Refresh::NeedsKey => Told::default(),
+        Refresh::Done(_) => {
+            let ends = Ends::of(&session)?;
+            // A person who runs it by hand is told each time, and takes nothing away from whoever reads what the timer says.
+            let is_now = if context.ui.is_watched() {
+                !ends.is_empty()
+            } else {
+                operate::note_timer(&session, &ends)?
+            };
+            Told { ends, is_now }
+        }
     };
-    let told = Told { ends, is_to_be_told };
     Ok((refreshed, told, session.clock))
 }
 

@@ -99,7 +99,7 @@ impl Sub for Time {
 pub struct InvalidTime(String);
 
 /// A length of time in seconds. Its text form is a whole number and a unit: `30d`, `12h`, `45m`, `10s`, `2w`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(i64);
 
 impl Span {

@@ -2,28 +2,24 @@
 //! last one was, and which ends of certificates were told. It is no part of the ledger, which says what is
 //! true and not what somebody was told: where the file is lost, something is told once more.
 
-use std::path::PathBuf;
-
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
 use super::ends::ends as ends_within;
+use super::note;
 use super::session::Session;
-use crate::disk;
 use crate::home::Home;
 use crate::model::{Record, Span, Time};
 
 /// The file in the home.
 const FILE: &str = "timer.json";
-/// The longest that is read.
-const LONGEST: u64 = 1 << 20;
 /// After how long a list is told again that is still the same.
 const AGAIN: Span = Span::days(7);
 
 /// The certificates of devices that whoever reads what a timer says is to be told of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ends {
     /// From how long before their end on they are told.
     pub within: Span,
@@ -88,14 +84,9 @@ impl Ends {
 }
 
 impl Memory {
-    fn path(home: &Home) -> PathBuf {
-        home.path().join(FILE)
-    }
-
     /// What cannot be read was never told.
     fn of(home: &Home) -> Self {
-        let octets = disk::read(&Self::path(home), LONGEST).unwrap_or_default();
-        serde_json::from_slice(&octets).unwrap_or_default()
+        note::read(home, FILE).ok().flatten().unwrap_or_default()
     }
 
     /// Whether this list is to be told now: once a day at most, where it is another than was told last, or
@@ -124,9 +115,7 @@ pub fn note_timer(session: &Session<'_>, ends: &Ends) -> Result<bool, OperateErr
     }
     memory.version = 1;
     memory.ran = Some(session.now);
-    let text = serde_json::to_vec(&memory).expect("times and digests are text");
-    disk::sweep(&Memory::path(home));
-    disk::replace(&Memory::path(home), disk::PRIVATE_FILE, &text)?;
+    note::write(home, FILE, Some(&memory))?;
     Ok(is_news)
 }
 
