@@ -11,10 +11,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::OperateError;
+use super::note;
 use super::places::{Place, Role};
 use super::session::Session;
 use crate::config::PublishTo;
-use crate::disk::{self, DiskError, Shown};
+use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::model::Employee;
 use crate::publish::{Area, Claim};
@@ -24,8 +25,6 @@ use crate::store::LastPublication;
 const FILE: &str = "doubts.json";
 /// Its version.
 const VERSION: u32 = 1;
-/// The longest that is read.
-const LONGEST: u64 = 16 << 20;
 /// How many claims are noted: whoever may write to a place may make up as many as they like.
 const MOST_CLAIMS: usize = 10_000;
 
@@ -70,14 +69,14 @@ impl fmt::Display for Unsigned {
 impl Doubts {
     /// What is in doubt in this home. Where the file cannot be read, every place is: better asked once more than never.
     pub fn by(home: &Home) -> Self {
-        let path = home.path().join(FILE);
-        let mut doubts = match disk::read(&path, LONGEST) {
-            Ok(octets) => serde_json::from_slice(&octets).ok(),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Self::default(),
-            Err(_) => None,
+        let mut doubts: Self = match note::read(home, FILE) {
+            Ok(None) => return Self::default(),
+            Ok(Some(doubts)) => doubts,
+            Err(note::Unreadable) => Self::all(home),
+        };
+        if doubts.version != VERSION {
+            doubts = Self::all(home);
         }
-        .filter(|doubts: &Self| doubts.version == VERSION)
-        .unwrap_or_else(|| Self::all(home));
         let named = Self::all(home).emptied;
         doubts.emptied.retain(|place| named.contains(place));
         doubts
@@ -211,14 +210,8 @@ impl Doubts {
     /// # Errors
     /// Where the file cannot be written.
     pub(super) fn save(&mut self, home: &Home) -> Result<(), DiskError> {
-        let path = home.path().join(FILE);
-        disk::sweep(&path);
-        if self.is_empty() {
-            return disk::remove_if_there(&path);
-        }
         self.version = VERSION;
-        let text = serde_json::to_vec(self).expect("paths of pki.toml are text");
-        disk::replace(&path, disk::PRIVATE_FILE, &text)
+        note::write(home, FILE, (!self.is_empty()).then_some(self))
     }
 }
 

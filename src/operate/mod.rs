@@ -16,6 +16,7 @@ mod handover;
 mod init;
 mod issue;
 mod making;
+mod note;
 mod outbox;
 mod owed;
 mod people;

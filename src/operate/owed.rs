@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::OperateError;
+use super::note;
 use super::session::{Desk, Session};
 use crate::config::{Config, PublishTo};
 use crate::disk::{self, DiskError, Shown};
@@ -19,8 +20,6 @@ use crate::publish::Location;
 
 /// The file in the home. Where nothing is owed there is none.
 const FILE: &str = "owed.json";
-/// The longest that is read.
-const LONGEST: u64 = 16 << 20;
 
 /// What is owed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,11 +65,9 @@ impl Following {
 impl Owed {
     /// What this home owes. Where the list cannot be read, every place is owed its command: once more does no harm, never does.
     pub fn by(home: &Home) -> Self {
-        let path = home.path().join(FILE);
-        match disk::read(&path, LONGEST) {
-            Ok(octets) => serde_json::from_slice(&octets).unwrap_or_else(|_| Self::all(home.config())),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Self::default(),
-            Err(_) => Self::all(home.config()),
+        match note::read(home, FILE) {
+            Ok(owed) => owed.unwrap_or_default(),
+            Err(note::Unreadable) => Self::all(home.config()),
         }
     }
 
@@ -119,16 +116,11 @@ impl Owed {
 
     /// Writes the list, without what pki.toml has no command for any more.
     fn save(&mut self, home: &Home) -> Result<(), DiskError> {
-        let path = home.path().join(FILE);
-        disk::sweep(&path);
         self.version = 1;
         self.places
             .retain(|place, _| table_of(home.config(), place).is_some());
-        if self.places.is_empty() && self.servers.is_empty() && self.list.is_none() {
-            return disk::remove_if_there(&path);
-        }
-        let text = serde_json::to_vec(self).expect("paths of pki.toml are text");
-        disk::replace(&path, disk::PRIVATE_FILE, &text)
+        let is_empty = self.places.is_empty() && self.servers.is_empty() && self.list.is_none();
+        note::write(home, FILE, (!is_empty).then_some(self))
     }
 }
 
