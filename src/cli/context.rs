@@ -2,12 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::failure::{Exit, Failure, place_remedy};
-use super::in_shell;
-use super::report::counted;
+use super::failure::Failure;
 use super::tips;
 use super::ui::Ui;
 use crate::home::Home;
@@ -15,9 +12,7 @@ use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
-use crate::operate::{
-    self, ClockPolicy, Desk, Doubts, Following, Keys, OperateError, Published, Refresh, Session,
-};
+use crate::operate::{ClockPolicy, Desk, Following, OperateError, Session};
 use crate::store::{Notice, Store};
 
 /// What every verb needs.
@@ -56,9 +51,6 @@ impl std::str::FromStr for Addressee {
         }
     }
 }
-
-/// How many of one kind are shown one by one.
-const SHOWN: usize = 20;
 
 /// The machine's clock.
 pub fn system_clock() -> Time {
@@ -312,244 +304,7 @@ impl Context {
             Ok(_) | Err(_) => failure,
         }
     }
-
-    /// Publishes what a change has brought, and tells what came of it.
-    ///
-    /// # Errors
-    /// Exit 5: what was recorded stays recorded.
-    pub fn publish_change<'k>(
-        &self,
-        session: &mut Session<'_>,
-        keys: impl Into<Keys<'k>>,
-    ) -> Result<Exit, Failure> {
-        let unpublished = |e| Failure::from(OperateError::Unpublished(Box::new(e)));
-        match operate::refresh(session, keys.into()).map_err(unpublished)? {
-            Refresh::NeedsKey => Ok(Exit::Done),
-            Refresh::Done(published) => Ok(self.tell_published(&published, session.clock)),
-        }
-    }
-
-    /// Tells what was published, and the exit code that it makes. Where servers will not take it, by this machine's clock, the work is
-    /// not done.
-    pub fn tell_published(&self, published: &Published, clock: Clock) -> Exit {
-        let mut exit = Exit::Done;
-        if let Some(crl) = &published.crl {
-            let seconds = crl.took.as_secs_f64();
-            self.ui.detail(format!(
-                "CRL {} signed in {seconds:.2} s: {} revoked",
-                crl.number, crl.entries
-            ));
-        }
-        if published.adopted > 0 {
-            self.ui.warn(format!(
-                "recorded {} that the published CRL has and the ledger had not (restored from an older backup?)",
-                counted(published.adopted, "revocation")
-            ));
-        }
-        let recovered: Vec<String> = published
-            .recovered
-            .iter()
-            .map(|told| format!("{} of {}", told.serial, told.address))
-            .collect();
-        self.tell_recovered(&recovered);
-        self.tell_doubts(&published.doubts, published.is_confirmed);
-        if let Some(number) = published.pins {
-            self.ui.detail(format!("pin sets {number} signed"));
-        }
-        if published.pins_ahead {
-            exit = Exit::Incomplete;
-            self.ui.warn(
-                "the published pin sets are later than what the ledger knows (restored from an older backup?): they stay as they are",
-            );
-            self.ui.hint(
-                "restore the newest ledger.jsonl and servers/: the key that a server uses may be in no pin set that this home would sign",
-            );
-        }
-        for (place, error) in &published.failed {
-            exit = Exit::Incomplete;
-            self.ui.warn(format!("{place} was not published to: {error}"));
-            self.ui.hint(place_remedy(error));
-        }
-        for following in &published.commands {
-            let place = following.place();
-            if !published.changed.iter().any(|changed| changed == place) {
-                if std::env::var_os(FOLLOWS).is_some() {
-                    continue;
-                }
-                let place = place.display();
-                self.ui.say(format!(
-                    "the command of the [[publish]] of {place} is still to be run"
-                ));
-            }
-            self.following.borrow_mut().push(following.clone());
-        }
-        let now = clock.says();
-        if let Some((begins, ends)) = published
-            .issuing_crl
-            .filter(|(begins, ends)| now < *begins || *ends < now)
-        {
-            exit = Exit::Incomplete;
-            self.ui.warn(format!(
-                "the new CRL is good from {begins} to {ends}, and the clock says {now}: by that clock servers let nobody in"
-            ));
-            self.ui
-                .hint("if the clock is right, run `pki publish --confirm CLOCK`; else set it, then run `pki publish`");
-        }
-        if let Some(unfit) = &published.root_crl_unfit {
-            exit = Exit::Incomplete;
-            self.ui.warn(format!("{unfit}: servers let nobody in"));
-            self.ui.hint("run `pki root crl`, then `pki publish`");
-        } else if let Some(end) = published.root_crl_end.filter(|end| *end - now < Span::days(120)) {
-            self.ui.warn(format!("the root's CRL ends in {}", end - now));
-            self.ui
-                .hint("take the root out of its safe soon, and run `pki root crl`");
-        }
-        exit
-    }
-
-    /// Takes in what the published lists at hand name and the ledger does not, so that it can be revoked by name.
-    ///
-    /// # Errors
-    /// A busy home, or a ledger that cannot be written.
-    pub fn recover(&self, desk: &Desk) -> Result<(), Failure> {
-        let mut session = self.session(desk, &mut ClockPolicy::Lenient)?;
-        let recovered = operate::recover(&mut session)?;
-        let recovered: Vec<String> = recovered
-            .iter()
-            .map(|told| format!("{} of {}", told.serial, told.address))
-            .collect();
-        self.tell_recovered(&recovered);
-        Ok(())
-    }
-
-    /// What is in doubt is told also where the operator has just said that it means nothing: perhaps nobody has seen it before.
-    fn tell_doubts(&self, doubts: &Doubts, is_confirmed: bool) {
-        let hint = |text: &str| {
-            if !is_confirmed {
-                self.ui.hint(text);
-            }
-        };
-        let emptied = doubts.emptied();
-        for place in &emptied {
-            let text = format!(
-                "{place} had no publication left, or a later one that does not tell all, and has what the ledger knows now: less than was \
-                 published, if this home was restored from a backup"
-            );
-            if is_confirmed {
-                self.ui.say(text);
-            } else {
-                self.ui.warn(text);
-            }
-        }
-        if !emptied.is_empty() {
-            hint(
-                "if it was, run `pki publish --reconcile DIR`, with the half `server` that a server had fetched before; if it was not, `pki publish --confirm LEDGER`",
-            );
-        }
-        let claims = doubts.unsigned();
-        let more = claims.len().saturating_sub(SHOWN);
-        if claims.len() > 0 {
-            self.ui.warn(
-                "lists that nobody has signed said what the ledger does not (the publication of a newer home that was cut off?):",
-            );
-            claims.take(SHOWN).for_each(|claim| self.ui.more(claim));
-            if more > 0 {
-                self.ui
-                    .more(format!("and {more} more, in doubts.json of the home"));
-            }
-            hint(
-                "if this home was restored from a backup, lock out what was lost by `pki revoke SERIAL --confirm SERIAL`; if it was not, `pki publish --confirm LEDGER`",
-            );
-        }
-        for employee in doubts.leavers() {
-            self.ui.warn(format!(
-                "{employee} was locked out for having left, and is not offboarded in this ledger (restored from an older backup?)"
-            ));
-            hint(&format!(
-                "`pki offboard {employee}`; or `pki publish --confirm LEDGER`, if that is meant"
-            ));
-        }
-        if is_confirmed && !doubts.is_empty() {
-            self.ui
-                .say("by --confirm LEDGER, none of this is in doubt any more");
-        }
-    }
-
-    fn tell_recovered(&self, recovered: &[String]) {
-        if recovered.is_empty() {
-            return;
-        }
-        self.ui.warn(format!(
-            "recorded {} that servers were told to accept and that the ledger had lost (restored from an older backup?):",
-            counted(recovered.len(), "certificate")
-        ));
-        for name in recovered.iter().take(SHOWN) {
-            self.ui.more(name);
-        }
-        self.ui.hint(
-            "whose device has it: `pki publish --keep SERIAL`; what is not theirs any more: `pki revoke SERIAL`",
-        );
-    }
-
-    /// Runs what is to follow a publication. Not under the lock: a command takes its time, and may be a `pki` itself.
-    pub fn run_commands(&self) -> Exit {
-        let mut exit = Exit::Done;
-        for following in self.following.take() {
-            let place = following.place().display();
-            if let Err(why) = self.run(&following.command) {
-                exit = Exit::Incomplete;
-                self.ui
-                    .warn(format!("the command of the [[publish]] of {place} failed: {why}"));
-                self.ui.hint(format!(
-                    "mend it, then run `pki publish`, which runs it again: {}",
-                    in_words(&following.command)
-                ));
-            } else if let Err(failure) = self.settle(&following) {
-                exit = Exit::Incomplete;
-                self.ui.warn(format!(
-                    "the command of the [[publish]] of {place} has done its work, which could not be written down: {}",
-                    failure.message
-                ));
-                self.ui.hint("run `pki publish`: it runs the command once more");
-            }
-        }
-        exit
-    }
-
-    /// Writes down that a command has done its work.
-    fn settle(&self, following: &Following) -> Result<(), Failure> {
-        Ok(operate::settle(&self.desk()?, following)?)
-    }
-
-    /// Runs a command of pki.toml. What it says goes to stderr: stdout is for what was asked for.
-    fn run(&self, command: &[String]) -> Result<(), String> {
-        let Some((program, arguments)) = command.split_first() else {
-            return Ok(());
-        };
-        self.ui.detail(format!("running {program}"));
-        let status = Command::new(program)
-            .args(arguments)
-            .env(FOLLOWS, "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::from(std::io::stderr()))
-            .status();
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(format!("{program}: {status}")),
-            Err(error) => Err(format!("{program} could not be started: {error}")),
-        }
-    }
 }
-
-/// A command as a shell reads it.
-pub fn in_words(command: &[String]) -> String {
-    let words: Vec<String> = command.iter().map(|word| in_shell(word)).collect();
-    words.join(" ")
-}
-
-/// Set for a command that follows a publication. Where it is a `pki` itself, or has one run, that leaves to the one above what was owed
-/// before, which is the very command that it runs in: it would be run in itself for ever.
-const FOLLOWS: &str = "PKI_FOLLOWS";
 
 /// What names a certificate or a device on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,6 +22,7 @@ mod list;
 mod pins;
 mod prompt;
 mod publish;
+mod published;
 mod renew;
 mod report;
 mod revoke;

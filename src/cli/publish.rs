@@ -6,8 +6,9 @@ use serde::Serialize;
 use crate::model::{Address, Clock, Record, Serial};
 use crate::operate::{self, ClockPolicy, Desk, Ends, Keys, OperateError, Refresh, Scope, Sources, Whom};
 
-use super::context::{Context, Named, in_words};
+use super::context::{Context, Named};
 use super::failure::{Exit, Failure};
+use super::published::in_words;
 use super::report::{DryRun, counted};
 use super::root::clock_policy;
 use super::secrets::{IssuingSecret, Keyring};
