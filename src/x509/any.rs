@@ -1,10 +1,9 @@
 //! Any certificate, of whatever CA, version and key: what there is to show of it. Nothing is decided by this.
 
 use sha2::{Digest, Sha256};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
 use super::X509Error;
+use super::certificate::only;
 use super::key_kind::KeyKind;
 use crate::model::{Pin, Time, Validity};
 
@@ -35,11 +34,7 @@ impl AnyCertificate {
     /// # Errors
     /// Anything but exactly one certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, X509Error> {
-        let malformed = X509Error::malformed("the certificate");
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|e| malformed(&e))?;
-        if !rest.is_empty() {
-            return Err(X509Error::TrailingOctets("the certificate"));
-        }
+        let parsed = only(der)?;
         let tbs = &parsed.tbs_certificate;
         Ok(Self {
             subject: tbs.subject.to_string(),

@@ -66,17 +66,27 @@ impl Usage {
     }
 }
 
+/// The one certificate that these octets are.
+///
+/// # Errors
+/// Anything but exactly one certificate.
+pub(super) fn only(der: &[u8]) -> Result<X509Certificate<'_>, X509Error> {
+    let malformed = X509Error::malformed("the certificate");
+    let (rest, parsed) = X509Certificate::from_der(der).map_err(|e| malformed(&e))?;
+    if rest.is_empty() {
+        Ok(parsed)
+    } else {
+        Err(X509Error::TrailingOctets("the certificate"))
+    }
+}
+
 impl Certificate {
     /// Reads one certificate in DER.
     ///
     /// # Errors
     /// Anything but exactly one certificate with a P-256 key.
     pub fn from_der(der: &[u8]) -> Result<Self, X509Error> {
-        let malformed = X509Error::malformed("the certificate");
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|e| malformed(&e))?;
-        if !rest.is_empty() {
-            return Err(X509Error::TrailingOctets("the certificate"));
-        }
+        let parsed = only(der)?;
         let tbs = &parsed.tbs_certificate;
         let text = |name: &x509_parser::x509::X509Name<'_>| -> String { name.to_string() };
         let first = |mut values: Box<dyn Iterator<Item = String> + '_>| values.next();
@@ -116,7 +126,9 @@ impl Certificate {
                         || purposes.ocsp_signing
                         || !purposes.other.is_empty();
                 }
-                ParsedExtension::ParseError { error } => return Err(malformed(error)),
+                ParsedExtension::ParseError { error } => {
+                    return Err(X509Error::malformed("the certificate")(error));
+                }
                 _ => {}
             }
         }

@@ -9,10 +9,9 @@ use std::net::IpAddr;
 
 use data_encoding::HEXUPPER;
 use sha2::{Digest, Sha256};
-use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::FromDer;
 
+use super::certificate::only;
 use super::key_kind::KeyKind;
 use super::{X509Error, key_value, pem};
 use crate::key::PublicKey;
@@ -64,11 +63,7 @@ impl ForeignCertificate {
     /// # Errors
     /// Anything but exactly one certificate.
     pub fn from_der(der: &[u8]) -> Result<Self, X509Error> {
-        let malformed = X509Error::malformed("the certificate");
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|e| malformed(&e))?;
-        if !rest.is_empty() {
-            return Err(X509Error::TrailingOctets("the certificate"));
-        }
+        let parsed = only(der)?;
         let tbs = &parsed.tbs_certificate;
         let mut hosts = Vec::new();
         let mut is_for_servers = true;
@@ -80,7 +75,9 @@ impl ForeignCertificate {
                 ParsedExtension::ExtendedKeyUsage(purposes) => {
                     is_for_servers = purposes.server_auth;
                 }
-                ParsedExtension::ParseError { error } => return Err(malformed(error)),
+                ParsedExtension::ParseError { error } => {
+                    return Err(X509Error::malformed("the certificate")(error));
+                }
                 _ => {}
             }
         }
