@@ -217,11 +217,11 @@ fn refresh(
             OperateError::Unpublished(Box::new(error))
         }
     })?;
-    let told = match refreshed {
+    let told = match &refreshed {
         // It is done again with the key.
         Refresh::NeedsKey => Told::default(),
-        Refresh::Done(_) => {
-            let ends = Ends::of(&session)?;
+        Refresh::Done(published) => {
+            let ends = Ends::of(&session, published)?;
             // A person who runs it by hand is told each time, and takes nothing away from whoever reads what the timer says.
             let is_now = if context.ui.is_watched() {
                 !ends.is_empty()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::OperateError;
 use super::crl::{Current, current};
+use super::ends::Near;
 use super::pins::{Standing, StandingPins};
 use super::places::{Failed, Place, Role, destinations};
 use super::publication::own_places;
@@ -55,7 +56,7 @@ pub(super) fn look<'a>(
     })
 }
 
-/// All that a publication is made of.
+/// All that a publication is made of; and of the certificates that it lists, those that are near their end or past it.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
@@ -66,8 +67,9 @@ pub(super) fn material<'a>(
     servers: Option<ServersPart<'a>>,
     pins: Option<BothForms>,
     published_pins: Option<u64>,
-) -> Result<Material<'a>, OperateError> {
-    Ok(Material {
+) -> Result<(Material<'a>, Near), OperateError> {
+    let (accepted, near) = accepted(session)?;
+    let material = Material {
         chain: session.desk.home.chain(),
         root_crl,
         issuing_crl: devices.der,
@@ -75,9 +77,10 @@ pub(super) fn material<'a>(
         servers,
         pins,
         published_pins,
-        accepted: accepted(session)?,
+        accepted,
         now: session.now,
-    })
+    };
+    Ok((material, near))
 }
 
 /// A reason why the publication is not what the ledger says.
@@ -131,7 +134,7 @@ pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Beh
     };
     let losers = seen.standing_pins.losers(session, pins.as_ref())?;
     let published_pins = seen.standing_pins.number();
-    let material = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
+    let (material, _) = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
     let publication = Publication::build(material, &[])?;
     // Where another CA publishes, this home has nothing to bring up to date.
     let failed = failed
@@ -271,12 +274,14 @@ fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, Op
     }
 }
 
-/// What servers are told to accept.
-fn accepted(session: &Session<'_>) -> Result<Accepted, OperateError> {
+/// What servers are told to accept, and what of it is near its end: all records are read for both at once.
+fn accepted(session: &Session<'_>) -> Result<(Accepted, Near), OperateError> {
     let mut accepted = Accepted::new(session.now);
+    let mut near = Near::new(session.desk.home.config().warn_before);
     session.store.unrevoked(&mut |record| {
         accepted.take(&record);
+        near.see(&record, session.now);
         Ok(())
     })?;
-    Ok(accepted)
+    Ok((accepted, near))
 }

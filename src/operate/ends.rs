@@ -3,36 +3,65 @@
 use crate::model::{Record, Span, State, Status, Time};
 use crate::store::{Store, StoreError};
 
-/// First the certificates in use whose last second is less than this far away. Then the last certificate of every
-/// device that has let all of its own end: nothing else has taken their place, nobody has taken the last one
-/// back, and nobody has said that its holder left. Both in the order of the devices; those of `pki check` are
-/// nobody's, and not among them.
+/// The records among those that were seen which are near their end, or past it.
+#[derive(Debug, Clone, Default)]
+pub struct Near {
+    within: Span,
+    ending: Vec<Record>,
+    ended: Vec<Record>,
+}
+
+impl Near {
+    /// Nothing was seen yet. What ends within this time is near.
+    pub(super) fn new(within: Span) -> Self {
+        Self {
+            within,
+            ..Self::default()
+        }
+    }
+
+    /// One more record.
+    pub(super) fn see(&mut self, record: &Record, now: Time) {
+        if record.validity.not_after >= now + self.within || record.address.is_reserved() {
+            return;
+        }
+        match record.status(now) {
+            Status::Valid => self.ending.push(record.clone()),
+            // One that was superseded has ended as it should.
+            Status::Expired if record.state != State::Superseded => self.ended.push(record.clone()),
+            Status::Expired | Status::Superseded | Status::Undelivered | Status::Revoked => {}
+        }
+    }
+
+    /// First the certificates in use that are near their end. Then the last certificate of every device that has let
+    /// all of its own end: nothing else has taken their place, nobody has taken the last one back, and nobody has
+    /// said that its holder left. Both in the order of the devices; those of `pki check` are nobody's, and not among
+    /// them.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub(super) fn settle(
+        mut self,
+        store: &Store,
+        now: Time,
+    ) -> Result<(Vec<Record>, Vec<Record>), StoreError> {
+        self.ending
+            .sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
+        Ok((self.ending, last_of(store, self.ended, now)?))
+    }
+}
+
+/// Of all devices, what is near its end and what is past it: see [`Near::settle`].
 ///
 /// # Errors
 /// A damaged index.
 pub fn ends(store: &Store, now: Time, within: Span) -> Result<(Vec<Record>, Vec<Record>), StoreError> {
-    let (mut soon, mut ended) = (Vec::new(), Vec::new());
-    store.records(&mut |record| {
-        if is_ending(&record, now, within) {
-            soon.push(record);
-        } else if has_ended(&record, now) {
-            ended.push(record);
-        }
+    let mut near = Near::new(within);
+    store.unrevoked(&mut |record| {
+        near.see(&record, now);
         Ok(())
     })?;
-    soon.sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
-    Ok((soon, last_of(store, ended, now)?))
-}
-
-fn is_ending(record: &Record, now: Time, within: Span) -> bool {
-    let is_in_use = record.validity.not_after < now + within && record.status(now) == Status::Valid;
-    is_in_use && !record.address.is_reserved()
-}
-
-/// One that was superseded has ended as it should.
-fn has_ended(record: &Record, now: Time) -> bool {
-    let may_be_last = !matches!(record.state, State::Superseded | State::Revoked { .. });
-    may_be_last && record.status(now) == Status::Expired && !record.address.is_reserved()
+    near.settle(store, now)
 }
 
 /// Those of certificates that have ended which are the last of their devices, in the order of these.

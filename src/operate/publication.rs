@@ -10,6 +10,7 @@ use super::areas::{Key, Rounds};
 use super::crl::{SignedCrl, sign_anew};
 use super::doubt::Doubts;
 use super::due::{Servers, look, material};
+use super::ends::Near;
 use super::owed::{Following, Owed};
 use super::pins::Standing;
 use super::places::{Failed, Place, Role, destinations};
@@ -47,6 +48,8 @@ pub struct Published {
     pub doubts: Doubts,
     /// Whether the operator has said by now that it means nothing.
     pub is_confirmed: bool,
+    /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told.
+    pub(super) near: Near,
     /// What is still to follow, from before, too.
     pub(super) owed: Owed,
     /// The places beside the home that were written.
@@ -215,7 +218,8 @@ pub fn refresh_within(
     let refused = refused.map(|place| (Shown(place.to.path.clone()), TargetError::UnknownPins));
     done.failed.extend(refused);
     let published_pins = seen.standing_pins.number();
-    let material = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
+    let (material, near) = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
+    done.near = near;
     let publication = Publication::build(material, &seen.remembered.published)?;
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::OperateError;
-use super::ends::ends as ends_within;
 use super::note;
+use super::publication::Published;
 use super::session::Session;
 use crate::home::Home;
 use crate::model::{Record, Span, Time};
@@ -48,11 +48,11 @@ struct Told {
 }
 
 impl Ends {
-    /// What there is to be told at the session's time, by `warn_days` of `pki.toml`.
+    /// What there is to be told after a publication at the session's time, by `warn_days` of `pki.toml`.
     ///
     /// # Errors
     /// A damaged index.
-    pub fn of(session: &Session<'_>) -> Result<Self, OperateError> {
+    pub fn of(session: &Session<'_>, published: &Published) -> Result<Self, OperateError> {
         let within = session.desk.home.config().warn_before;
         let mut ends = Self {
             within,
@@ -60,7 +60,7 @@ impl Ends {
             ended: Vec::new(),
         };
         if within > Span::days(0) {
-            (ends.ending, ends.ended) = ends_within(&session.store, session.now, within)?;
+            (ends.ending, ends.ended) = published.near.clone().settle(&session.store, session.now)?;
             ends.ending.sort_by_key(|record| record.validity.not_after);
         }
         Ok(ends)
