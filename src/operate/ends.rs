@@ -51,7 +51,7 @@ impl Near {
     }
 }
 
-/// Of all devices, what is near its end and what is past it: see [`Near::settle`].
+/// Of all devices, what is near its end and what is past it: see `Near::settle`.
 ///
 /// # Errors
 /// A damaged index.
