@@ -117,12 +117,28 @@ impl Context {
         Ok(Home::open(&self.home_path()?)?)
     }
 
+    /// Opens the home for what goes by the ledger alone, whatever pki.toml says.
+    ///
+    /// # Errors
+    /// Where it is none, or cannot be used.
+    pub fn open_despite_config(&self) -> Result<Home, Failure> {
+        Ok(Home::open_despite_config(&self.home_path()?)?)
+    }
+
     /// An operator at work on the home.
     ///
     /// # Errors
     /// Where the home cannot be used.
     pub fn desk(&self) -> Result<Desk, Failure> {
         Ok(self.desk_of(self.open()?))
+    }
+
+    /// An operator who locks somebody out. That waits for no key of pki.toml: where it makes no sense, [`Home::unread`] says why.
+    ///
+    /// # Errors
+    /// Where the home cannot be used.
+    pub fn desk_to_revoke(&self) -> Result<Desk, Failure> {
+        Ok(self.desk_of(self.open_despite_config()?))
     }
 
     /// An operator at work on this home.

@@ -119,6 +119,9 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         return "make that directory, or mount it, or mend the path in pki.toml; then run `pki publish`";
     }
     match error {
+        TargetError::Unconfigured(_) => {
+            "correct pki.toml, whose comments explain every key; then run `pki publish`: until then servers that read a place of it let in whom they let in before"
+        }
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"
         }
