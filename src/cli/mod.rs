@@ -2,6 +2,7 @@
 //!
 //! One file per verb: its doc comment is its help, its `Args` are its flags, and one function does it.
 
+mod account;
 mod audit;
 mod bulk;
 mod ca;

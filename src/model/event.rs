@@ -19,7 +19,8 @@ pub struct Event {
     pub seq: u64,
     /// When it was committed, by the clock of the machine that did.
     pub time: Time,
-    /// The account that ran the command. Told by the system, proved by nothing.
+    /// The account that ran the command, and who stood behind it. Told by the system and by sudo, proved by
+    /// nothing.
     pub by: String,
     /// What happened.
     #[serde(flatten)]
