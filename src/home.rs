@@ -141,9 +141,9 @@ impl Home {
         }
     }
 
-    /// As [`Self::open`], for what must not wait until `pki.toml` makes sense again: locking somebody out, and finding out whom. Where
-    /// it makes none, [`Self::unread`] says why, and the configuration is the defaults: no place beside the home is known, and nothing
-    /// may be issued by it.
+    /// As [`Self::open`], for what must not wait until `pki.toml` makes sense again: locking somebody out,
+    /// and finding out whom. Where it makes none, [`Self::unread`] says why, and the configuration is the
+    /// defaults: no place beside the home is known, and nothing may be issued by it.
     ///
     /// # Errors
     /// As [`Self::open`], `pki.toml` apart.

@@ -192,6 +192,8 @@ impl From<OperateError> for Failure {
                 "if she is gone, run `pki offboard {employee}`; if {employee} is back, repeat with --reissue"
             )),
             E::Reserved(_) => refused("reserved").hint("choose another name"),
+            E::NameOfAnother { .. } => refused("name-in-use")
+                .hint("give the full name: applications and people would take the one for the other"),
             E::LockedOut { .. } => refused("revoked").hint("to let the device in again, repeat with --reissue"),
             E::NoDevice(address) => refused("unknown").hint(format!(
                 "`pki list --employee {}` shows her devices; `pki issue {address}` makes one",

@@ -281,7 +281,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         let now = earliest(&store)?;
         let records = store.employee(&employee)?;
         if records.is_empty() && store.offboarded(&employee)?.is_none() {
-            return Err(OperateError::NoEmployee(employee).into());
+            return Err(context.nobody(&employee, employee.as_str()));
         }
         let since = store.offboarded(&employee)?;
         let accepted = operate::to_take_back(records, now).len();
@@ -447,8 +447,8 @@ fn certificates(count: usize) -> String {
     counted(count, "certificate")
 }
 
-/// Publishes what was recorded. Nothing opens the key where pki.toml alone may say who knows its passphrase, and nobody can tell what
-/// it says.
+/// Publishes what was recorded. Nothing opens the key where pki.toml alone may say who knows its passphrase,
+/// and nobody can tell what it says.
 fn publish(context: &Context, session: &mut Session<'_>, keys: Option<Keys<'_>>) -> Result<Exit, Failure> {
     let Some(keys) = keys else {
         tell_unread(context, session.desk);
