@@ -221,6 +221,13 @@ fn line(event: &Event) -> String {
             };
             format!("server       {host} rotated, the old key {old}, the new backup key is {backup}")
         }
+        Fact::ServerRemoved { host, old_pins } => {
+            let old = match old_pins {
+                OldPin::Retires => "retire",
+                OldPin::Dropped => "are dropped",
+            };
+            format!("server       {host} removed, its pins {old}")
+        }
         Fact::ServerRevoked {
             serial, host, reason, ..
         } => {

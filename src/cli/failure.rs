@@ -120,7 +120,7 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
     }
     match error {
         TargetError::Unconfigured(_) => {
-            "correct pki.toml, whose comments explain every key; then run `pki publish`: until then servers that read a place of it let in whom they let in before"
+            "correct the file, whose comments explain every key; then run `pki publish`"
         }
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"
@@ -289,6 +289,7 @@ impl From<OperateError> for Failure {
             E::PinUnpublished(host) => refused("unpublished").hint(format!(
                 "run `pki publish`; where a rotation was cut off, `pki server csr {host}` writes the key that is in use since"
             )),
+            E::ActiveUnpublished(_) => refused("unpublished").hint("run `pki publish`, and repeat"),
             E::RotatedMeanwhile(_) => refused("busy").hint("look at `pki server list`, then decide again"),
             E::PinsAhead => refused("pins-ahead").hint(
                 "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from every place of the publication",

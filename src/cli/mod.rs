@@ -32,6 +32,7 @@ mod secrets;
 mod server;
 mod server_certificate;
 mod server_list;
+mod server_removal;
 mod show;
 mod show_file;
 mod show_statement;

@@ -146,6 +146,13 @@ pub enum Fact {
         /// What becomes of the old key's pin.
         old_pin: OldPin,
     },
+    /// A server was taken out of the register: it has no keys any more that apps are to hold it to.
+    ServerRemoved {
+        /// Which server.
+        host: Host,
+        /// What becomes of its pins.
+        old_pins: OldPin,
+    },
     /// A server's certificate of the servers' CA is no longer good.
     ServerRevoked {
         /// Which certificate.

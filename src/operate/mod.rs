@@ -59,8 +59,8 @@ pub use remembered::{Asked, Difference, differences, holder, mistakable};
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use server::{
-    Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap, import,
-    rotate,
+    Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap,
+    demand_taken_by_apps, import, remove, rotate,
 };
 pub use server_keys::{NewKey, key_path, open_key};
 pub use servers_ca::{
@@ -333,6 +333,11 @@ pub enum OperateError {
     /// The pin of the key in reserve was never published.
     #[error("the pin of the backup key of {0} was never published: no app knows it")]
     PinUnpublished(Host),
+    /// The pin of the key in use is in no pin set that is published and in force.
+    #[error(
+        "the pin of the key of {0} is in no pin set that is published and has not ended: apps do not know it"
+    )]
+    ActiveUnpublished(Host),
     /// Somebody else has rotated the server's key between two looks.
     #[error("the keys of {0} were rotated by another process")]
     RotatedMeanwhile(Host),

@@ -243,7 +243,7 @@ pub(super) fn delivered_at_last(desk: &Desk, host: &Host) -> Result<(), OperateE
 }
 
 /// For the holder of the lock. What cannot be struck out is told once more.
-fn strike_out(home: &Home, host: &Host) {
+pub(super) fn strike_out(home: &Home, host: &Host) {
     let mut owed = Owed::by(home);
     if owed.servers.remove(host) {
         let _ = owed.save(home);
