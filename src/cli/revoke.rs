@@ -453,7 +453,7 @@ fn publish(context: &Context, session: &mut Session<'_>, keys: Option<Keys<'_>>)
     let Some(keys) = keys else {
         tell_unread(context, session.desk);
         context.ui.hint(
-            "it is recorded alone: correct the file, then run `pki publish`; until then servers let it in",
+            "it is recorded alone: correct the file, then run `pki publish`: until then no list has it",
         );
         return Ok(Exit::Incomplete);
     };
