@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::account::account;
 use super::failure::Failure;
 use super::tips;
 use super::ui::Ui;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
-use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
 use crate::operate::{ClockPolicy, Desk, Following, OperateError, Session};
 use crate::store::{Notice, Store};
@@ -40,6 +40,15 @@ pub enum Addressee {
     Device(Address),
 }
 
+impl std::fmt::Display for Addressee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Employee(employee) => employee.fmt(f),
+            Self::Device(address) => address.fmt(f),
+        }
+    }
+}
+
 impl std::str::FromStr for Addressee {
     type Err = InvalidSubject;
 
@@ -67,19 +76,6 @@ pub fn system_clock() -> Time {
 /// A damaged index.
 pub fn earliest(store: &Store) -> Result<Time, Failure> {
     Ok(store.judge(system_clock())?.earliest())
-}
-
-/// The account that runs the command, for the ledger: as the system knows it, and who became root by sudo, as sudo says.
-pub fn account() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    let name = crate::disk::account_name(uid);
-    let sudo = std::env::var("SUDO_USER")
-        .ok()
-        .filter(|user| uid == 0 && user.len() <= 64 && printable(user).is_ok());
-    match sudo {
-        Some(user) => format!("{name} (uid {uid}, sudo by {user})"),
-        None => format!("{name} (uid {uid})"),
-    }
 }
 
 impl Context {
@@ -117,12 +113,29 @@ impl Context {
         Ok(Home::open(&self.home_path()?)?)
     }
 
+    /// Opens the home for what goes by the ledger alone, whatever pki.toml says.
+    ///
+    /// # Errors
+    /// Where it is none, or cannot be used.
+    pub fn open_despite_config(&self) -> Result<Home, Failure> {
+        Ok(Home::open_despite_config(&self.home_path()?)?)
+    }
+
     /// An operator at work on the home.
     ///
     /// # Errors
     /// Where the home cannot be used.
     pub fn desk(&self) -> Result<Desk, Failure> {
         Ok(self.desk_of(self.open()?))
+    }
+
+    /// An operator who locks somebody out. That waits for no key of pki.toml: where it makes no sense,
+    /// [`Home::unread`] says why.
+    ///
+    /// # Errors
+    /// Where the home cannot be used.
+    pub fn desk_to_revoke(&self) -> Result<Desk, Failure> {
+        Ok(self.desk_of(self.open_despite_config()?))
     }
 
     /// An operator at work on this home.
@@ -288,7 +301,7 @@ impl Context {
     }
 
     /// There is nobody of this name, who was meant by this text.
-    fn nobody(&self, employee: &Employee, text: &str) -> Failure {
+    pub fn nobody(&self, employee: &Employee, text: &str) -> Failure {
         let failure = Failure::from(OperateError::NoEmployee(employee.clone()));
         if tips::is_file(text) {
             return failure.hint(tips::NOT_A_FILE);
