@@ -226,15 +226,14 @@ fn two_gigabytes_are_refused_and_not_held() {
             };
             let (forge, server) = at(answer);
             let before = forge.traces();
-            let begun = Instant::now();
-            let pki = forge.command_from(&server.url(), &["--ca", "ca.pem", "--timeout", "2s"]);
+            let pki = forge.command_from(&server.url(), &["--ca", "ca.pem", "--timeout", "2m"]);
             let mut limited = program("prlimit");
             limited
                 .arg("--as=600000000")
                 .arg(pki.get_program())
                 .args(pki.get_args());
             let said = finish(limited.current_dir(forge.path("")), b"").exits(1);
-            assert!(begun.elapsed() < Duration::from_secs(6), "{said}");
+            // And not because the time was over.
             assert!(said.stderr.contains("more than"), "{said}");
             assert_eq!(forge.traces(), before);
         }
