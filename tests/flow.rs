@@ -99,6 +99,7 @@ impl Company {
             holder: "test".into(),
             patience: Duration::from_secs(5),
             clock,
+            goes_on_here: false,
         }
     }
 

@@ -133,6 +133,7 @@ impl Context {
             holder: format!("pki {}", self.command),
             patience: self.wait,
             clock: system_clock,
+            goes_on_here: false,
         }
     }
 

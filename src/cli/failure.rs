@@ -20,6 +20,10 @@ use crate::web::{NoTrust, Trouble};
 const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
                       found a new PKI with `pki init --home DIR` and issue to the devices from there";
 
+/// What to do about a home that may be a copy.
+pub const GOES_ON_HERE: &str = "if the PKI goes on in this home and the other is not used any more: `pki publish --confirm HOME`; \
+                                in a copy to try things with, reading and revoking need no such word";
+
 /// What to do about a name that is not known.
 const LIST: &str = "`pki list` shows who and what there is";
 
@@ -176,6 +180,7 @@ impl From<OperateError> for Failure {
             E::ClockBehind { .. } => refused("clock-behind").hint(
                 "set the clock; if it is right and the last event's time was wrong, repeat with --confirm CLOCK",
             ),
+            E::Copied(_) => Self::new(Exit::Secret, "copied-home", message).hint(GOES_ON_HERE),
             // A missing confirmation, like any other: exit 4.
             E::ClockAhead { .. } => Self::new(Exit::Secret, "clock-ahead", message)
                 .hint("set the clock; if it is right, repeat with --confirm CLOCK"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::making::{Medium, ROOT_CERTIFICATE, ROOT_KEY, Staging};
 use super::publication::{Refresh, refresh};
+use super::residence;
 use super::sealed::seal;
 use super::session::{ClockPolicy, Desk};
 use super::whereabouts::real;
@@ -97,7 +98,7 @@ pub fn found(
     };
     Store::create(&Paths::in_home(&staging.path), first, now, by).map_err(HomeError::Store)?;
     first_publication(
-        &staging.path,
+        (&staging.path, &place),
         &root,
         Issuing::open(chain, key, founding.base_url.clone())?,
         clock,
@@ -210,7 +211,7 @@ fn configuration(founding: &Founding) -> Result<String, OperateError> {
 }
 
 fn first_publication(
-    staging: &Path,
+    (staging, place): (&Path, &Path),
     root: &Root,
     issuing: Issuing,
     clock: fn() -> Time,
@@ -223,11 +224,12 @@ fn first_publication(
         holder: "init".into(),
         patience: Duration::from_secs(5),
         clock,
+        goes_on_here: false,
     };
     let mut session = desk.session(ClockPolicy::Strict)?;
     root_crl::sign_root_crl(&mut session, root)?;
     match refresh(&mut session, (&issuing).into())? {
-        Refresh::NeedsKey | Refresh::Done(_) => Ok(()),
+        Refresh::NeedsKey | Refresh::Done(_) => Ok(residence::settle(&desk.home, place)?),
     }
 }
 

@@ -24,6 +24,7 @@ mod pins;
 mod places;
 mod publication;
 mod reconcile;
+mod residence;
 mod revoke;
 mod root_crl;
 mod sealed;
@@ -54,6 +55,7 @@ pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
 pub use publication::{Keys, Published, Refresh, Scope, refresh, refresh_within};
 pub use reconcile::{Sources, is_undecided, keep, recover};
+pub use residence::Copied;
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use server::{
@@ -122,6 +124,9 @@ pub enum OperateError {
     /// Policy.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// It may be a copy of a home that is in use.
+    #[error("{0}: it issues and publishes nothing until you say that the PKI goes on here")]
+    Copied(Copied),
     /// The clock stands before the last event.
     #[error("the clock says {clock}, and the last event was recorded at {last}: the clock is behind")]
     ClockBehind {

@@ -15,6 +15,7 @@ use super::owed::{Following, Owed};
 use super::pins::Standing;
 use super::places::{Failed, Place, Role, destinations};
 use super::reconcile::{Sources, Unknown};
+use super::residence::Copied;
 use super::session::Session;
 use super::standing::published_crls;
 use crate::authority::{self, Issuing};
@@ -48,6 +49,8 @@ pub struct Published {
     pub doubts: Doubts,
     /// Whether the operator has said by now that it means nothing.
     pub is_confirmed: bool,
+    /// Why nothing went out of the home, where it may be a copy of one that is in use.
+    pub withheld: Option<Copied>,
     /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told.
     pub(super) near: Near,
     /// What is still to follow, from before, too.
@@ -132,7 +135,9 @@ pub fn refresh_within(
     }
     let home = &session.desk.home;
     let (mut places, mut failed) = own_places(home)?;
-    let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
+    let withheld = session.copied.clone();
+    // A copy of a home looks at what the other has published, and writes nothing there.
+    let is_meant = |directory: &Path| withheld.is_none() && only.is_none_or(|only| only == directory);
     let numbers = session.store.last_publication()?;
     places.extend(sources.places);
     let mut published = published_crls(home, &places)?;
@@ -171,6 +176,7 @@ pub fn refresh_within(
         is_confirmed: is_current,
         failed,
         pins_ahead: seen.standing_pins.are_ahead(session)?,
+        withheld: withheld.clone(),
         ..Published::default()
     };
 
