@@ -20,6 +20,9 @@ use crate::web::{NoTrust, Trouble};
 const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
                       found a new PKI with `pki init --home DIR` and issue to the devices from there";
 
+/// What to do about a disk that is full, or fails.
+const ROOM: &str = "free some room or mend the disk, then run the command again";
+
 /// What to do about a home that may be a copy.
 pub const GOES_ON_HERE: &str = "if the PKI goes on in this home and the other is not used any more: `pki publish --confirm HOME`; \
                                 in a copy to try things with, reading and revoking need no such word";
@@ -99,8 +102,8 @@ impl Failure {
         if kind == Kind::PermissionDenied {
             return failure.hint("look at its owner and mode, and at who runs this");
         }
-        if [Kind::StorageFull, Kind::QuotaExceeded, Kind::ReadOnlyFilesystem].contains(&kind) {
-            return failure.hint("free some room or mend the disk, then run the command again");
+        if error.is_full() || kind == Kind::ReadOnlyFilesystem {
+            return failure.hint(ROOM);
         }
         if kind == Kind::NotFound {
             return failure.hint("look at how it is written, and in which directory this runs");
@@ -158,6 +161,7 @@ impl From<OperateError> for Failure {
         match error {
             E::Home(error) => error.into(),
             E::Store(error) => error.into(),
+            E::NotRecorded { .. } => refused("disk").hint(ROOM),
             E::Disk(error) => Self::of_disk(&error),
             E::NoRoomBeside { .. } => refused("disk")
                 .hint("name a home below a directory of this account, as --home /var/lib/pki/home where /var/lib/pki is its own"),
@@ -301,8 +305,15 @@ impl From<OperateError> for Failure {
             E::Undelivered(_) => Self::new(Exit::Incomplete, "undelivered", message)
                 .hint("run the same command again: it revokes that certificate and issues a new one"),
             E::Unpublished(why) => {
-                let remedy = if let E::Rejected(rejected) = *why { rejected.remedy() } else { "pki publish" };
-                Self::new(Exit::Incomplete, "unpublished", message).hint(format!("run `{remedy}` to finish the work"))
+                let remedy = if let E::Rejected(rejected) = &*why { rejected.remedy() } else { "pki publish" };
+                let first = match &*why {
+                    E::NotRecorded { why, .. } | E::Disk(why) | E::Target(TargetError::Disk(why)) if why.is_full() => {
+                        "free some room, then "
+                    }
+                    _ => "",
+                };
+                let hint = format!("{first}run `{remedy}` to finish the work");
+                Self::new(Exit::Incomplete, "unpublished", message).hint(hint)
             }
         }
     }
@@ -543,7 +554,7 @@ impl From<StoreError> for Failure {
         let refused = |kind| Self::new(Exit::Refused, kind, &message);
         match error {
             E::Disk(error) => Self::of_disk(&error),
-            E::NotAppended(_) => refused("disk").hint("free some room or mend the disk, then run the command again"),
+            E::NotAppended(_) => refused("disk").hint(ROOM),
             E::OutcomeUnknown { .. } => Self::new(Exit::Incomplete, "unknown-outcome", message)
                 .hint("mend the disk, then run `pki doctor`: it tells whether the event is there"),
             E::Encoding(_) => Self::new(Exit::Bug, "bug", message),

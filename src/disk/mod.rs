@@ -33,6 +33,14 @@ pub struct DiskError {
     pub source: io::Error,
 }
 
+impl DiskError {
+    /// Whether there was no room.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        [StorageFull, QuotaExceeded].contains(&self.source.kind())
+    }
+}
+
 /// A path that is shown with [`Path::display`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown(pub PathBuf);

@@ -337,6 +337,14 @@ pub enum OperateError {
     /// Pin sets may stand where they cannot be read.
     #[error("the pin sets in {0} cannot be read: they may be later than what this ledger knows")]
     PinsUnread(Shown),
+    /// Something that follows from what is recorded could not be recorded itself.
+    #[error("{}: {why}", if why.is_full() { format!("no room to record {what}") } else { format!("{what} could not be recorded") })]
+    NotRecorded {
+        /// What it is.
+        what: &'static str,
+        /// Why.
+        why: DiskError,
+    },
     /// It is recorded, and the files did not reach their place.
     #[error("it is recorded, but the files of {0} were not written: {1}")]
     KeyUndelivered(Host, Box<Self>),
@@ -347,6 +355,25 @@ pub enum OperateError {
     #[error("the certificate was recorded, but its bundle was not delivered: {0}")]
     Undelivered(Box<Self>),
     /// What was recorded could not be published.
-    #[error("it is recorded, but not published: {0}")]
+    #[error("{}", unpublished(.0))]
     Unpublished(Box<Self>),
+}
+
+/// The event that comes when every place has its publication.
+const PUBLISHED: &str = "that it was published";
+
+fn unpublished(why: &OperateError) -> String {
+    if matches!(why, OperateError::NotRecorded { what: PUBLISHED, .. }) {
+        format!("it is recorded and published, but the work is not done: {why}")
+    } else {
+        format!("it is recorded, but not published: {why}")
+    }
+}
+
+/// Names what could not be recorded where something else is recorded already: that "nothing was recorded" would be false.
+fn recording(what: &'static str) -> impl Fn(OperateError) -> OperateError {
+    move |error| match error {
+        OperateError::Store(StoreError::NotAppended(why)) => OperateError::NotRecorded { what, why },
+        error => error,
+    }
 }

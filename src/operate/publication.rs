@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
-use super::OperateError;
 use super::areas::{Key, Rounds};
 use super::crl::{SignedCrl, sign_anew};
 use super::doubt::Doubts;
@@ -18,6 +17,7 @@ use super::reconcile::{Sources, Unknown};
 use super::residence::Copied;
 use super::session::Session;
 use super::standing::published_crls;
+use super::{OperateError, PUBLISHED, recording};
 use crate::authority::{self, Issuing};
 use crate::config::{Config, PublishTo};
 use crate::disk::Shown;
@@ -158,7 +158,9 @@ pub fn refresh_within(
     if doubts != before && !is_current {
         doubts.save(home)?;
     }
-    session.commit(facts)?;
+    session
+        .commit(facts)
+        .map_err(recording("what was published elsewhere"))?;
     let noted = doubts.clone();
     let targets = places.iter().filter(|place| place.role == Role::Target);
     doubts.claims(session, targets.filter(|place| is_meant(&place.to.path)))?;
@@ -269,12 +271,13 @@ pub fn refresh_within(
                     .any(|(failed, _)| failed.to_string() == *target)
             })
             .collect();
-        session.commit(vec![Fact::Published {
+        let fact = Fact::Published {
             public: numbers.public,
             server: numbers.server,
             targets,
             server_manifest: numbers.server_manifest.map(|sha256| HEXLOWER.encode(&sha256)),
-        }])?;
+        };
+        session.commit(vec![fact]).map_err(recording(PUBLISHED))?;
     }
     let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
     done.commands = done.owed.commands(session.desk.home.config(), |place| {
