@@ -26,7 +26,7 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
     let mut findings = Vec::new();
     match home::exposed(path) {
         Ok(exposed) => findings.extend(exposed.into_iter().map(|exposed| {
-            let remedy = format!("chmod go= {}", exposed.path);
+            let remedy = exposed.remedy();
             Finding::new("exposed", Severity::Error, exposed, remedy)
         })),
         Err(error) => findings.push(Finding::new(

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::authority::AuthorityError;
 use crate::check::{CheckError, Unreachable};
 use crate::consumer::ConsumerError;
-use crate::disk::DiskError;
+use crate::disk::{self, DiskError, UMASK};
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
 use crate::key::KeyError;
@@ -99,6 +99,9 @@ impl Failure {
         use std::io::ErrorKind as Kind;
         let failure = Self::new(Exit::Refused, "disk", error);
         let kind = error.source.kind();
+        if disk::is_modeless(&error.source) {
+            return failure.hint(UMASK);
+        }
         if kind == Kind::PermissionDenied {
             return failure.hint("look at its owner and mode, and at who runs this");
         }
@@ -245,6 +248,7 @@ impl From<OperateError> for Failure {
                 .hint("have a new key made, and a request with it: a key is one device's, or a server's"),
             E::KeyDropped(_) => refused("key-revoked").hint("have a new key made, and a request or certificate with it"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
+            E::Outbox { why, .. } if disk::is_modeless(&why) => refused("disk").hint(UMASK),
             E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),
             E::ServerExists(host) => refused("exists").hint(format!(
@@ -379,7 +383,7 @@ impl From<HomeError> for Failure {
             E::OtherAccount { owner, .. } => refused("other-account").hint(format!(
                 "run it as that account: `sudo -u {owner} pki …`; its timer could not read files of this one"
             )),
-            E::Exposed(exposed) => refused("exposed").hint(format!("run `chmod go= {}`", exposed.path)),
+            E::Exposed(exposed) => refused("exposed").hint(exposed.remedy()),
             E::Disk(error) if error.source.kind() == std::io::ErrorKind::NotFound => Self::of_disk(&error)
                 .hint("it is a part of the home: restore it from a backup; a root's key may be on a medium that is not there"),
             E::Disk(error) => Self::of_disk(&error),

@@ -12,7 +12,7 @@ use super::descriptor;
 use super::failure::{Exit, Failure};
 use super::ui::Ui;
 use crate::authority::{Chain, Issuing, Root, Servers};
-use crate::disk::Shown;
+use crate::disk::{Exposed, Shown};
 use crate::home::Home;
 use crate::key::{KeyError, Passphrase, SoftwareKey};
 use crate::model::Authority;
@@ -352,11 +352,8 @@ impl Wanted<'_> {
         let file = file.map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if privacy == Privacy::Demanded && metadata.is_file() && metadata.mode() & 0o077 != 0 {
-            return Err(Failure::secret(format!(
-                "the passphrase file {shown} can be read by others (mode {:04o})",
-                metadata.mode() & 0o7777
-            ))
-            .hint(format!("run `chmod 600 {shown}`")));
+            let exposed = Exposed::new(Path::new(&shown.to_string()), metadata.mode() & 0o7777);
+            return Err(Failure::secret(format!("the passphrase file {exposed}")).hint(exposed.remedy()));
         }
         let octets = bounded(file).map_err(unreadable)?;
         Passphrase::from_octets(octets)

@@ -91,6 +91,7 @@ pub fn carry_out(
     if let Some(file) = delivery.passphrases.file() {
         delivery.outbox.demand_apart(file, &stems)?;
     }
+    let _at_work = delivery.outbox.at_work();
     delivery.outbox.prove(plans.len())?;
     delivery.outbox.tidy(&stems);
     let workshop = Workshop {

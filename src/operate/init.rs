@@ -119,6 +119,7 @@ pub fn found(
 pub fn examine(founding: &Founding) -> Result<PathBuf, OperateError> {
     let place = free_place(&founding.home)?;
     demand_room(&place)?;
+    disk::demand_modes(&place)?;
     // What an init that was killed left on the medium is not in the way of the next.
     Staging::sweep(&place);
     if let Some(medium) = &founding.offline_root {
@@ -183,6 +184,7 @@ fn check_medium(medium: &Path, home: &Path) -> Result<(), OperateError> {
     if real(medium).starts_with(home) {
         return Err(OperateError::MediumInHome(Shown(medium.to_owned())));
     }
+    disk::demand_modes(medium)?;
     let mut places = [ROOT_CERTIFICATE, ROOT_KEY]
         .map(|file| medium.join(file))
         .into_iter();
