@@ -1,4 +1,5 @@
-//! A home that was copied: it can be read and tried, and publishes nothing until somebody says that the PKI goes on there.
+//! A home that was copied: it can be read and tried, and publishes nothing until somebody says that the PKI
+//! goes on there.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

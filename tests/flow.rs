@@ -59,6 +59,7 @@ impl Company {
             },
             base_url: None,
             offline_root: None,
+            clock: ClockPolicy::Strict,
         };
         let passphrases = Passphrases {
             root: passphrase("for the safe only"),

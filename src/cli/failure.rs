@@ -184,6 +184,8 @@ impl From<OperateError> for Failure {
                 rejected.remedy()
             )),
             E::Refused(refusal) => refusal.into(),
+            E::ClockBeforeProgram(_) => refused("clock-behind")
+                .hint("set the clock; if it is right all the same, repeat with --confirm CLOCK"),
             E::ClockBehind { .. } => refused("clock-behind").hint(
                 "set the clock; if it is right and the last event's time was wrong, repeat with --confirm CLOCK",
             ),
@@ -310,12 +312,12 @@ impl From<OperateError> for Failure {
                 .hint("run the same command again: it revokes that certificate and issues a new one"),
             E::Unpublished(why) => {
                 let remedy = if let E::Rejected(rejected) = &*why { rejected.remedy() } else { "pki publish" };
-                let first = match &*why {
-                    E::NotRecorded { why, .. } | E::Disk(why) | E::Target(TargetError::Disk(why)) if why.is_full() => {
-                        "free some room, then "
-                    }
-                    _ => "",
+                let is_full = if let E::NotRecorded { why, .. } | E::Disk(why) | E::Target(TargetError::Disk(why)) = &*why {
+                    why.is_full()
+                } else {
+                    false
                 };
+                let first = if is_full { "free some room, then " } else { "" };
                 let hint = format!("{first}run `{remedy}` to finish the work");
                 Self::new(Exit::Incomplete, "unpublished", message).hint(hint)
             }

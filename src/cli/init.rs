@@ -10,6 +10,7 @@ use super::context::{Context, account, system_clock};
 use super::failure::{Exit, Failure};
 use super::in_shell;
 use super::report::DryRun;
+use super::root::clock_policy;
 use super::secrets::{IssuingSecret, RootSecret};
 
 /// Make a PKI: root, issuing CA, their CRLs, pki.toml and the first publication
@@ -45,6 +46,9 @@ pub struct Args {
     /// Look whether it can be made, and make nothing
     #[arg(long)]
     dry_run: bool,
+    /// Go on although the clock stands before this program was made: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
     #[command(flatten)]
@@ -82,6 +86,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         },
         base_url: args.base_url,
         offline_root: args.offline_root,
+        clock: clock_policy(args.confirm.as_deref())?,
     };
     if founding.home.join(crate::home::LEDGER).exists() {
         return Err(Failure::new(
@@ -91,7 +96,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         )
         .hint("`pki doctor` tells how it is; another one needs another --home"));
     }
-    let place = operate::examine(&founding)?;
+    let place = operate::examine(&founding, system_clock())?;
     if args.dry_run {
         ui.say(format!(
             "would make the PKI of {} in {}",

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use zeroize::Zeroizing;
 
+use super::context::path_variable;
 use super::descriptor;
 use super::failure::{Exit, Failure};
 use super::ui::Ui;
@@ -277,16 +278,14 @@ impl Wanted<'_> {
             .filter(|path| path.exists())
     }
 
-    fn file_from_environment(&self) -> Option<PathBuf> {
-        std::env::var_os(self.variable())
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
+    fn file_from_environment(&self) -> Result<Option<PathBuf>, Failure> {
+        path_variable(&self.variable())
     }
 
     fn is_typed(&self) -> bool {
         self.fd.is_none()
             && self.file.is_none()
-            && self.file_from_environment().is_none()
+            && self.file_from_environment().is_ok_and(|file| file.is_none())
             && self.credential().is_none()
             && self.command.is_none()
     }
@@ -307,7 +306,7 @@ impl Wanted<'_> {
                 format!("--{prefix}passphrase-file {}", path.display()),
             );
         }
-        if let Some(path) = self.file_from_environment() {
+        if let Some(path) = self.file_from_environment()? {
             let passphrase = self.read_file(&path, Privacy::Demanded)?;
             return given(passphrase, format!("{} ({})", path.display(), self.variable()));
         }

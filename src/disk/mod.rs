@@ -35,7 +35,9 @@ pub struct DiskError {
 
 /// The file system keeps no modes, as NTFS and FAT do not: what is private would be open to others.
 #[derive(Debug, thiserror::Error)]
-#[error("its file system keeps no modes (NTFS or FAT?), so that others can read what is private")]
+#[error(
+    "its file system keeps no modes (NTFS, FAT?), so that others can read what lies there unless it is mounted with umask=077"
+)]
 pub struct Modeless;
 
 /// What to do about a file system that keeps no modes.
@@ -47,8 +49,8 @@ pub fn is_modeless(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<Modeless>())
 }
 
-/// Makes sure that what is private can be kept so in the lowest directory that is there on the way to `path`. What else may be wrong with
-/// it is told when it is written to.
+/// Makes sure that what is private can be kept so in the lowest directory that is there on the way to `path`.
+/// What else may be wrong with it is told when it is written to.
 ///
 /// # Errors
 /// Where its file system keeps no modes.
@@ -65,7 +67,7 @@ pub fn demand_modes(path: &Path) -> Result<(), DiskError> {
 
 /// Others can read or change what is private.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} can be read or changed by others (mode {mode:04o}{})", if *is_modeless { ", and its file system keeps no other" } else { "" })]
+#[error("{path} can be read or changed by others (mode {mode:04o}{})", if *is_modeless { ", and its file system keeps no other unless it is mounted with umask=077" } else { "" })]
 pub struct Exposed {
     path: Shown,
     mode: u32,
@@ -181,32 +183,34 @@ pub fn ensure_directory(path: &Path, mode: u32) -> Result<(), DiskError> {
     }
 }
 
-/// The name of an account in the system's list, or its number.
-pub fn account_name(uid: u32) -> String {
-    let list = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = list.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| format!("uid {uid}"))
+/// The name of an account, as the system knows it: of `/etc/passwd`, LDAP, SSSD, or whatever else it asks
+/// (NSS).
+pub fn account(uid: u32) -> Option<String> {
+    let found = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
+    found.ok().flatten().map(|user| user.name)
 }
 
-/// The number of a group, from the system's list.
+/// The name of an account, or its number, for people.
+pub fn account_name(uid: u32) -> String {
+    account(uid).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The number of a group, by its name, as the system knows it, or by itself.
 ///
 /// # Errors
-/// Where there is none of that name, or the list cannot be read.
+/// Where there is none of that name, or the system cannot tell.
 pub fn group_number(name: &str) -> Result<u32, DiskError> {
-    let list = Path::new("/etc/group");
-    let text = String::from_utf8_lossy(&read(list, 16 << 20)?).into_owned();
-    let number = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(name))
-            .then(|| fields.nth(1)?.parse().ok())
-            .flatten()
-    });
-    let unknown = || io::Error::other(format!("there is no group {name}"));
-    number.ok_or_else(|| failed("searched", list)(unknown()))
+    use nix::errno::Errno;
+    let refused = |why: io::Error| failed("looked up", Path::new(name))(why);
+    let found = match nix::unistd::Group::from_name(name) {
+        // Some name services say so where they know no such name (getgrnam_r(3)).
+        Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM) => None,
+        found => found.map_err(|errno| refused(errno.into()))?,
+    };
+    let number = found
+        .map(|group| group.gid.as_raw())
+        .or_else(|| name.parse().ok());
+    number.ok_or_else(|| refused(io::Error::other(format!("there is no group {name}"))))
 }
 
 /// The permission bits of a file.
@@ -281,6 +285,21 @@ pub fn lock(path: &Path) -> Result<Option<File>, DiskError> {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(errno) => Err(failed("locked", path)(errno.into())),
     }
+}
+
+/// Whether a path begins with a `~` that a shell would have put a home directory in place of: `~/pki`,
+/// `~bob/pki`. It does so only at the beginning of a word without quotes, and no other program does.
+pub fn has_tilde(path: &Path) -> bool {
+    let first = path
+        .components()
+        .next()
+        .map(|first| first.as_os_str().to_string_lossy());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    first.is_some_and(|first| {
+        first
+            .strip_prefix('~')
+            .is_some_and(|rest| rest.chars().all(plain))
+    })
 }
 
 /// Whether something has this name, and be it a link that leads nowhere: nothing new can be put there.
@@ -553,8 +572,9 @@ fn rename_new(directory: BorrowedFd<'_>, from: &Path, to: &Path) -> rustix::io::
     renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE)
 }
 
-/// Takes a name that nobody has, with an empty file: on a file system that can neither link nor rename without replacing, it is the only
-/// way to take nobody else's. Whoever is killed before the file itself comes leaves an empty one.
+/// Takes a name that nobody has, with an empty file: on a file system that can neither link nor rename
+/// without replacing, it is the only way to take nobody else's. Whoever is killed before the file itself
+/// comes leaves an empty one.
 fn claim(directory: BorrowedFd<'_>, place: &Path) -> rustix::io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, place, flags, Mode::from_raw_mode(PRIVATE_FILE)).map(drop)
@@ -621,9 +641,10 @@ pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path
     }
 }
 
-/// Works in a directory that other processes may write to as well. What writes of files that are `meant` by their names were cut off there
-/// is removed first, unless another process is at work in it by the same rule. Others are kept from that until this is dropped; none, where
-/// the file system has no locks: then nothing was removed.
+/// Works in a directory that other processes may write to as well. What writes of files that are `meant` by
+/// their names were cut off there is removed first, unless another process is at work in it by the same rule.
+/// Others are kept from that until this is dropped; none, where the file system has no locks: then nothing
+/// was removed.
 pub fn at_work(directory: &Path, is_meant: impl Fn(&str) -> bool) -> Option<File> {
     use rustix::fs::{FlockOperation, flock};
     const TRIES: u32 = 100;

@@ -17,7 +17,7 @@ use crate::config;
 use crate::disk::{self, Shown};
 use crate::home::{Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
-use crate::model::{Authority, Fact, NameConstraints, Time};
+use crate::model::{Authority, Clock, Fact, NameConstraints, Time};
 use crate::store::{Paths, Store};
 use data_encoding::HEXLOWER;
 
@@ -34,6 +34,9 @@ pub struct Founding {
     pub base_url: Option<String>,
     /// The medium that the root's key goes to, instead of the home.
     pub offline_root: Option<PathBuf>,
+    /// What to do about a clock that stands before this program was made. Later commands go by the first
+    /// event's time.
+    pub clock: ClockPolicy,
 }
 
 /// The two new passphrases.
@@ -66,8 +69,8 @@ pub fn found(
     clock: fn() -> Time,
     by: &str,
 ) -> Result<Founded, OperateError> {
-    let place = examine(founding)?;
     let now = clock();
+    let place = examine(founding, now)?;
     let staging = Staging::beside(&place)?;
     let rng = &mut os_rng();
     let root = Root::create(&founding.organization, &founding.constraints, now, rng)?;
@@ -115,8 +118,11 @@ pub fn found(
 /// Looks whether a home can be founded so, before anybody chooses a passphrase: where it will be, without links and dots.
 ///
 /// # Errors
-/// Where its place is taken, cannot be written, or is none for a home.
-pub fn examine(founding: &Founding) -> Result<PathBuf, OperateError> {
+/// Where its place is taken, cannot be written, or is none for a home; or the clock cannot be right.
+pub fn examine(founding: &Founding, now: Time) -> Result<PathBuf, OperateError> {
+    if Clock::is_before_program(now) && founding.clock == ClockPolicy::Strict {
+        return Err(OperateError::ClockBeforeProgram(now));
+    }
     let place = free_place(&founding.home)?;
     demand_room(&place)?;
     disk::demand_modes(&place)?;

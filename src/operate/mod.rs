@@ -127,6 +127,11 @@ pub enum OperateError {
     /// It may be a copy of a home that is in use.
     #[error("{0}: it issues and publishes nothing until you say that the PKI goes on here")]
     Copied(Copied),
+    /// The clock stands before there was such a program.
+    #[error(
+        "the clock says {0}, before this program was made: certificates would have ended, and CRLs be out of date, by every right clock"
+    )]
+    ClockBeforeProgram(Time),
     /// The clock stands before the last event.
     #[error("the clock says {clock}, and the last event was recorded at {last}: the clock is behind")]
     ClockBehind {
@@ -370,10 +375,14 @@ fn unpublished(why: &OperateError) -> String {
     }
 }
 
-/// Names what could not be recorded where something else is recorded already: that "nothing was recorded" would be false.
+/// Names what could not be recorded where something else is recorded already: that "nothing was recorded"
+/// would be false.
 fn recording(what: &'static str) -> impl Fn(OperateError) -> OperateError {
-    move |error| match error {
-        OperateError::Store(StoreError::NotAppended(why)) => OperateError::NotRecorded { what, why },
-        error => error,
+    move |error| {
+        if let OperateError::Store(StoreError::NotAppended(why)) = error {
+            OperateError::NotRecorded { what, why }
+        } else {
+            error
+        }
     }
 }

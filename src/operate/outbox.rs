@@ -37,16 +37,19 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// Makes sure that files can be written into the directory at `path`, where there is one; `open` would make one.
+    /// Makes sure that files can be written into the directory at `path`, or into the one in which `open` would make it.
     ///
     /// # Errors
     /// Where they cannot.
     pub fn try_out(path: &Path, home: &Home) -> Result<(), OperateError> {
-        if path.is_dir() {
-            Self::open(path, home)?.prove(1)
-        } else {
-            demand_elsewhere(path, home)
-        }
+        demand_elsewhere(path, home)?;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let there = absolute.ancestors().find(|above| above.is_dir());
+        let outbox = Self {
+            directory: there.unwrap_or(path).to_owned(),
+            claimed: HashSet::new(),
+        };
+        outbox.prove(1)
     }
 
     /// Makes sure that files can be written there before anything is signed.
@@ -54,8 +57,8 @@ impl Outbox {
         disk::try_out(&self.directory, devices * ROOM).map_err(|error| self.useless(error))
     }
 
-    /// Removes what issuing that was cut off has left there, of whatever device, and keeps others from doing so while what is given back is
-    /// held: what is being written looks like what was left.
+    /// Removes what issuing that was cut off has left there, of whatever device, and keeps others from doing
+    /// so while what is given back is held: what is being written looks like what was left.
     pub(super) fn at_work(&self) -> Option<File> {
         disk::at_work(&self.directory, |name| {
             BUNDLES.iter().any(|extension| {

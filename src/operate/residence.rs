@@ -1,17 +1,18 @@
-//! Where a home lives: its path and its machine. A copy that somebody rehearses with must not publish for the home
-//! that it was copied from: what it revokes would be taken in there, and what it issues is on no list here.
+//! Where a home lives: its path and its machine. A copy that somebody rehearses with must not publish for the
+//! home that it was copied from: what it revokes would be taken in there, and what it issues is on no list
+//! here.
 //!
-//! Whether a home is the copy or the one that goes on, nothing in it can tell, so a person is asked, and only where
-//! there may be two: where another home with the same first event stands at the old path and can be read; or where the
-//! machine is another, for what stands there nobody here can see. A restore in place, a move, a new disk under the
-//! same path and a reboot never ask, so that nobody learns to confirm without looking. For that reason devices and
-//! inodes are not remembered either: a restore changes them.
+//! Whether a home is the copy or the one that goes on, nothing in it can tell, so a person is asked, and only
+//! where there may be two: where another home with the same first event stands at the old path and can be
+//! read; or where the machine is another, for what stands there nobody here can see. A restore in place, a
+//! move, a new disk under the same path and a reboot never ask, so that nobody learns to confirm without
+//! looking. For that reason devices and inodes are not remembered either: a restore changes them.
 //!
-//! Who is asked can read all, and can revoke: it is recorded, and the home's own half is written, but no place of
-//! `pki.toml`. What would be good out in the world by itself, a certificate, is not signed.
+//! Who is asked can read all, and can revoke: it is recorded, and the home's own half is written, but no
+//! place of `pki.toml`. What would be good out in the world by itself, a certificate, is not signed.
 //!
-//! What is remembered is a note beside the ledger and no event in it: ledgers of one home would differ by it, and a
-//! note that is lost asks nobody.
+//! What is remembered is a note beside the ledger and no event in it: ledgers of one home would differ by it,
+//! and a note that is lost asks nobody.
 
 use std::fs::{File, Metadata};
 use std::io::{BufRead, BufReader, Read};
@@ -75,8 +76,8 @@ impl Residence {
     }
 }
 
-/// Looks whether this home may be a copy of one that is in use; where it is none, or the operator says that it goes on
-/// here, that is remembered. For the holder of the lock.
+/// Looks whether this home may be a copy of one that is in use; where it is none, or the operator says that
+/// it goes on here, that is remembered. For the holder of the lock.
 pub(super) fn judge(home: &Home, goes_on_here: bool) -> Option<Copied> {
     let path = home.path().canonicalize().ok()?;
     let mut now = Residence::at(&path)?;
@@ -86,7 +87,8 @@ pub(super) fn judge(home: &Home, goes_on_here: bool) -> Option<Copied> {
         return asked;
     }
     if let Some(before) = &before {
-        // A container may not know its machine. That the home has come from another one is not forgotten by it.
+        // A container may not know its machine. That the home has come from another one is not forgotten by
+        // it.
         now.machine = now.machine.or_else(|| before.machine.clone());
     }
     if before.as_ref() != Some(&now) {
@@ -122,8 +124,9 @@ fn first_event(home: &Path) -> Option<Vec<u8>> {
     line.ends_with(b"\n").then_some(line)
 }
 
-/// What tells this machine from others, hashed as machine-id(5) wants it. None where there is no such file, as in many
-/// containers and on macOS, where it does not outlive a reboot, or where an image was made without one.
+/// What tells this machine from others, hashed as machine-id(5) wants it. None where there is no such file,
+/// as in many containers and on macOS, where it does not outlive a reboot, or where an image was made without
+/// one.
 fn machine() -> Option<String> {
     let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
     let id = files.iter().find_map(|file| machine_id(Path::new(file)))?;
@@ -139,12 +142,14 @@ fn machine_id(file: &Path) -> Option<String> {
     is_one.then(|| id.to_owned())
 }
 
-/// Whether a file lies in memory: where `/etc` cannot be written, systemd puts another number there at each start.
+/// Whether a file lies in memory: where `/etc` cannot be written, systemd puts another number there at each
+/// start.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_in_memory(file: &File) -> bool {
-    const TMPFS: i64 = 0x0102_1994;
-    const RAMFS: i64 = 0x8584_58f6;
-    rustix::fs::fstatfs(file).is_ok_and(|system| [TMPFS, RAMFS].contains(&(system.f_type as i64)))
+    use rustix::fs::FsWord;
+    const TMPFS: FsWord = 0x0102_1994;
+    const RAMFS: FsWord = 0x8584_58f6_u32 as FsWord;
+    rustix::fs::fstatfs(file).is_ok_and(|system| [TMPFS, RAMFS].contains(&system.f_type))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

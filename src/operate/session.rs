@@ -57,7 +57,8 @@ impl Desk {
     /// Takes the lock, opens the store and judges the clock.
     ///
     /// # Errors
-    /// A busy home, a damaged ledger, a clock that policy refuses; and, unless something is taken back, a home that may be a copy.
+    /// A busy home, a damaged ledger, a clock that policy refuses; and, unless something is taken back, a
+    /// home that may be a copy.
     pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, OperateError> {
         let lock = self.home.lock(self.patience, &self.holder)?;
         let says = (self.clock)();

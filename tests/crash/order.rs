@@ -121,7 +121,8 @@ fn a_file_is_synced_before_it_gets_its_name_and_its_directory_after() {
         "ios",
     ];
     let (names, appends) = followed(&home, &issue);
-    // What was tried out, the bundle, its profile, two codes, the passphrase; two lists and a manifest twice. Issued, delivered, published.
+    // What was tried out, the bundle, its profile, two codes, the passphrase; two lists and a manifest twice.
+    // Issued, delivered, published.
     assert_eq!((names, appends), (10, 3));
     home.write_private("people.csv", "employee,device\nbob,phone\ncarol,phone\n");
     let list = [
