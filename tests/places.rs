@@ -493,6 +493,11 @@ fn accounts_and_groups_are_asked_of_the_system() {
         (String::new(), &uid),
     ] {
         let said = knowing(&accounts, "", &systemd).ok();
+        // The service must be able to ask, too.
+        assert!(
+            said.stdout.contains("\nRestrictAddressFamilies=AF_UNIX\n"),
+            "{said}"
+        );
         assert!(
             said.stdout.contains(&format!("\nUser={user}\n")),
             "{accounts}: {said}"

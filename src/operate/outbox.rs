@@ -37,7 +37,8 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// Makes sure that files can be written into the directory at `path`, or into the one in which `open` would make it.
+    /// Makes sure that files can be written into the directory at `path`, or into the one in which `open`
+    /// would make it.
     ///
     /// # Errors
     /// Where they cannot.
