@@ -38,6 +38,11 @@ fn the_how_to_of_nginx_runs_as_written() {
 }
 
 #[test]
+fn the_way_from_the_two_commands_to_an_nginx_runs_as_written() {
+    run_page("docs/how-to/own-nginx.md");
+}
+
+#[test]
 fn the_how_to_of_node_runs_as_written() {
     run_page("docs/how-to/node.md");
 }
@@ -80,6 +85,21 @@ fn the_how_to_of_an_employee_who_leaves_runs_as_written() {
 #[test]
 fn the_how_to_of_the_timer_runs_as_written() {
     run_page("docs/how-to/timer.md");
+}
+
+#[test]
+fn the_how_to_of_two_administrators_runs_as_written() {
+    run_page("docs/how-to/two-administrators.md");
+}
+
+#[test]
+fn the_how_to_of_moving_from_another_authority_runs_as_written() {
+    run_page("docs/how-to/moving.md");
+}
+
+#[test]
+fn the_how_to_of_a_laptop_that_is_gone_runs_as_written() {
+    run_page("docs/how-to/laptop-gone.md");
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Met {
                 ("not made: nobody is refused by an answer of HTTP", Verdict::Open)
             } else {
                 (
-                    "by other methods, with the host in other letters: refused",
+                    "other methods, a query, a forged name, the host in other letters: refused",
                     Verdict::Good,
                 )
             };

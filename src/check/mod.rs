@@ -121,7 +121,7 @@ pub enum Question {
     ServersCertificate,
     /// Who shows a certificate that has ended.
     Ended,
-    /// Who is refused, by other methods and with the host in other letters.
+    /// Who is refused, by other methods, with a query or a forged name, and with the host in other letters.
     OtherRequests,
     /// Who shows a valid certificate.
     Valid,

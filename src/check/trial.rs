@@ -76,6 +76,9 @@ const CONTROLS: usize = 4;
 /// workers answer beside new ones.
 const GRACE: Duration = Duration::from_millis(1500);
 
+/// How long a server may be away that is restarted to read a publication, as Envoy is.
+const RESTART: Duration = Duration::from_secs(5);
+
 impl Trial {
     /// Comes with valid certificates until they are let in: an application with a list of its own must read
     /// that first. None: they are not let in, which is a finding.
@@ -98,9 +101,15 @@ impl Trial {
                 Outcome::LetIn(_) => control.ask(&met.server),
                 outside @ (Outcome::Refused(_) | Outcome::Unknown(_)) => outside,
             };
-            // Whoever says 401 or 403 knows the certificate, and may come to know that it is good.
-            let may_change = matches!(outcome, Outcome::Refused(Refusal::Status(401 | 403)));
-            if !may_change || begun.elapsed() >= watch.patience || met.server.is_over() {
+            let waited = begun.elapsed();
+            let may_change = match outcome {
+                // Whoever says so knows the certificate, and may come to know that it is good.
+                Outcome::Refused(Refusal::Status(401 | 403)) => true,
+                // A server that is restarted by each publication answers nobody for a moment.
+                Outcome::Refused(Refusal::Closed) | Outcome::Unknown(_) => waited < RESTART,
+                Outcome::LetIn(_) | Outcome::Refused(Refusal::Status(_) | Refusal::Alert(_)) => false,
+            };
+            if !may_change || waited >= watch.patience || met.server.is_over() {
                 break outcome;
             }
             (watch.waiting)(&format!(

@@ -28,10 +28,10 @@ use crate::x509::foreign::ForeignCertificate;
 ///
 /// Which protocol versions and suites it offers; whether it is the server that phones expect, by chain, host
 /// name and pins; whether it lets in who has no certificate or a forged one, by every version, server name
-/// and protocol, by other methods and with the host in other letters. Then a canary, a certificate that is
-/// issued and revoked for this: is it let in, and is it refused once it is revoked, on new connections,
-/// resumed sessions and connections kept alive? How soon does the server act on a new CRL? Exit code 3 with
-/// warnings or errors; notes alone are 0.
+/// and protocol, by other methods, with a query, a forged name and the host in other letters. Then a canary,
+/// a certificate that is issued and revoked for this: is it let in, and is it refused once it is revoked, on
+/// new connections, resumed sessions and connections kept alive? How soon does the server act on a new CRL?
+/// Exit code 3 with warnings or errors; notes alone are 0.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -78,3 +78,51 @@ fn last_of(store: &Store, ended: Vec<Record>, now: Time) -> Result<Vec<Record>, 
     lapsed.sort_by(|a, b| a.address.cmp(&b.address));
     Ok(lapsed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{KnownBy, Reason, Serial, Validity};
+
+    fn record(address: &str, state: State, ends: Time) -> Record {
+        Record {
+            serial: Serial::from_random([1; 16]),
+            address: address.parse().unwrap(),
+            validity: Validity {
+                not_before: ends - Span::days(90),
+                not_after: ends,
+            },
+            state,
+            known_by: KnownBy::Issuance,
+            spki_sha256: [1; 32],
+            certificate_sha256: [1; 32],
+            seq: 1,
+            offset: 0,
+        }
+    }
+
+    #[test]
+    fn what_ends_is_seen_of_devices_in_use_alone() {
+        let now = Time::from_unix(1_800_000_000);
+        let (soon, past, within) = (now + Span::days(29), now - Span::days(1), Span::days(30));
+        let revoked = State::Revoked {
+            at: past,
+            reason: Reason::Lost,
+        };
+        let seen = |address: &str, state: State, ends: Time| {
+            let mut near = Near::new(within);
+            near.see(&record(address, state, ends), now);
+            (near.ending.len(), near.ended.len())
+        };
+        assert_eq!(seen("alice/phone", State::Active, soon), (1, 0));
+        assert_eq!(seen("alice/phone", State::Active, past), (0, 1));
+        assert_eq!(seen("alice/phone", State::Active, now + within), (0, 0));
+        for state in [State::Superseded, revoked] {
+            assert_eq!(seen("alice/phone", state, soon), (0, 0));
+            assert_eq!(seen("alice/phone", state, past), (0, 0));
+        }
+        // What `pki check` has made for itself.
+        assert_eq!(seen("pki-check/canary", State::Active, soon), (0, 0));
+        assert_eq!(seen("pki-check/canary", State::Active, past), (0, 0));
+    }
+}

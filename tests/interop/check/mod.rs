@@ -25,7 +25,7 @@ use serde_json::Value;
 use crate::support::{Finished, HOST, Home, finish};
 
 /// A server's operator who has it read every publication at once.
-pub struct Follower {
+struct Follower {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,7 +46,7 @@ impl Follower {
     }
 
     /// As [`of`](Self::of), of these manifests.
-    pub fn reading(manifests: Vec<PathBuf>, pid: u32) -> Self {
+    fn reading(manifests: Vec<PathBuf>, pid: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let all = move || -> Vec<_> {

@@ -207,7 +207,7 @@ fn nothing_is_found_where_every_request_is_refused() {
         ] {
             let said = said.exits(0);
             assert_eq!(codes(&said), [""; 0], "{before} {variable}: {said}");
-            let told = "by other methods, with the host in other letters: refused";
+            let told = "other methods, a query, a forged name, the host in other letters: refused";
             assert_eq!(answers(&said, "other_requests"), [told], "{said}");
         }
     }

@@ -1,11 +1,12 @@
 //! What `pki check` says of each server with the configuration that is printed for it.
 
+use std::time::Duration;
+
 use super::servers::{Kind, Running};
-use super::with;
-use crate::check::{Follower, answers, check, check_as_device, codes};
+use crate::check::{answers, check, check_as_device, codes};
 use crate::support::Home;
 
-on_every_server!(nobody_gets_in_by_another_request);
+on_every_server!(nobody_gets_in_by_another_request, nothing_is_found_by_a_canary);
 
 fn nobody_gets_in_by_another_request(kind: Kind, home: &Home) {
     let running = Running::start(kind, home);
@@ -14,16 +15,31 @@ fn nobody_gets_in_by_another_request(kind: Kind, home: &Home) {
     assert_eq!(answers(&said, "valid"), ["let in (HTTP 200)"], "{said}");
 }
 
-#[test]
-fn nothing_is_found_at_nginx_by_a_canary() {
-    with(Kind::Nginx, |kind, home| {
-        let running = Running::start(kind, home);
-        let place = home.path(kind.place());
-        let manifests = ["public", "server"].map(|half| place.join(half).join("manifest.json"));
-        let _follower = Follower::reading(manifests.to_vec(), running.server.pid());
-        let said = check(home, running.server.port, &[]).exits(0);
-        assert_eq!(codes(&said), [""; 0], "{said}\n{}", running.log());
-        let told = "by other methods, with the host in other letters: refused";
-        assert_eq!(answers(&said, "other_requests"), [told], "{said}");
+/// The server is told of each publication, as an operator's timer does it.
+fn nothing_is_found_by_a_canary(kind: Kind, home: &Home) {
+    let mut running = Running::start(kind, home);
+    let port = running.server.port;
+    let place = home.path(kind.place());
+    let published =
+        || ["public", "server"].map(|half| std::fs::read(place.join(half).join("manifest.json")).ok());
+    let said = std::thread::scope(|scope| {
+        let checked = scope.spawn(|| check(home, port, &[]));
+        let mut read = published();
+        while !checked.is_finished() {
+            std::thread::sleep(Duration::from_millis(20));
+            let now = published();
+            if now != read && now.iter().all(Option::is_some) {
+                read = now;
+                running.begin_reload(home);
+            }
+        }
+        checked.join().unwrap()
     });
+    let said = said.exits(0);
+    assert_eq!(codes(&said), [""; 0], "{said}\n{}", running.log());
+    let shut = answers(&said, "revoked_fresh");
+    assert!(
+        !shut.is_empty() && shut.iter().all(|answer| answer.contains("refused")),
+        "{said}"
+    );
 }

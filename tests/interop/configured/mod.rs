@@ -349,7 +349,7 @@ fn a_revoked_phone_is_refused_on_the_connection_of_http_2_that_it_has() {
             assert_eq!(alice.get(), "200", "the connection is not kept");
             home.run(&["revoke", "alice", "--yes"]);
             if kind == Kind::Haproxy {
-                running.begin_reload();
+                running.begin_reload(home);
             } else {
                 running.reload(home);
             }

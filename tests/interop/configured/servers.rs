@@ -209,33 +209,19 @@ impl Running {
         wait_until(words, || self.log().contains(words).then_some(()));
     }
 
-    /// Has HAProxy read everything anew, and does not wait until its old process has ended.
-    pub fn begin_reload(&self) {
-        self.server.signal(Signal::USR2);
-    }
-
-    /// Does what the configuration says is to be done after a publication.
-    pub fn reload(&mut self, home: &Home) {
-        let log = self.log.clone();
-        let count = move |word: &str| {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            text.matches(word).count()
-        };
-        let again = |signal, word: &str| {
-            let before = count(word);
-            self.server.signal(signal);
-            wait_until(word, || (count(word) > before).then_some(()));
-        };
+    /// Does what the configuration says is to be done after a publication, and does not wait for what takes its time.
+    pub fn begin_reload(&mut self, home: &Home) {
         match self.kind {
-            Kind::Nginx => again(Signal::HUP, "exited with code 0"),
-            // The old process still answers until the signal has reached it. It is gone by itself, not by hard-stop-after.
-            Kind::Haproxy => {
-                again(Signal::USR2, "exited with code 0");
-                assert!(!self.log().contains("hard-stop"), "{}", self.log());
+            Kind::Nginx => self.server.signal(Signal::HUP),
+            Kind::Haproxy => self.server.signal(Signal::USR2),
+            // It loses a second signal while it follows the first.
+            Kind::Apache => {
+                let before = self.logged(RESUMING);
+                self.server.signal(Signal::USR1);
+                wait_until(RESUMING, || (self.logged(RESUMING) > before).then_some(()));
             }
-            Kind::Apache => again(Signal::USR1, "resuming normal operations"),
             // By itself.
-            Kind::Node => self.await_log("publication read"),
+            Kind::Node => {}
             Kind::Envoy => {
                 let port = self.server.port;
                 self.server.end();
@@ -252,7 +238,31 @@ impl Running {
             }
         }
     }
+
+    /// As [`begin_reload`](Self::begin_reload), and waits until nothing of before answers any more.
+    pub fn reload(&mut self, home: &Home) {
+        let gone = "exited with code 0";
+        let before = self.logged(gone);
+        self.begin_reload(home);
+        match self.kind {
+            // The old process still answers until the signal has reached it. HAProxy's is gone by itself, not by hard-stop-after.
+            Kind::Nginx | Kind::Haproxy => {
+                wait_until(gone, || (self.logged(gone) > before).then_some(()));
+                assert!(!self.log().contains("hard-stop"), "{}", self.log());
+            }
+            Kind::Node => self.await_log("publication read"),
+            Kind::Apache | Kind::Envoy | Kind::Caddy => {}
+        }
+    }
+
+    /// How many times these words stand in its log.
+    fn logged(&self, words: &str) -> usize {
+        self.log().matches(words).count()
+    }
 }
+
+/// What Apache logs once it has read everything anew.
+const RESUMING: &str = "resuming normal operations";
 
 /// Writes the configuration, and what belongs around it on this machine.
 fn prepare(kind: Kind, home: &Home, port: u16, upstream: u16, setting: &Setting<'_>) {
