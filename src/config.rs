@@ -167,6 +167,13 @@ struct Pins {
 /// Where the root's key is unless `pki.toml` says otherwise.
 pub const ROOT_KEY: &str = "root/root.key";
 
+impl Default for Config {
+    /// What an empty file says.
+    fn default() -> Self {
+        Self::parse("").expect("an empty file is all defaults")
+    }
+}
+
 impl Config {
     /// Reads the text of `pki.toml`.
     ///
@@ -420,7 +427,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_is_all_defaults() {
-        let config = Config::parse("").unwrap();
+        let config = Config::default();
         assert!(config.publish_on_issue && config.publish.is_empty());
         assert_eq!(config.issuing_crl_life, Span::days(30));
         assert_eq!(config.default_device.as_str(), "phone");

@@ -100,6 +100,7 @@ pub enum HomeError {
 pub struct Home {
     path: PathBuf,
     config: Config,
+    unread: Option<Box<HomeError>>,
     chain: Chain,
     servers: Option<Chain>,
 }
@@ -123,6 +124,20 @@ impl Home {
     /// # Errors
     /// Where it is none, others can read it, or its files make no sense.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
+        let home = Self::open_despite_config(path)?;
+        match home.unread {
+            None => Ok(home),
+            Some(why) => Err(*why),
+        }
+    }
+
+    /// As [`Self::open`], for what must not wait until `pki.toml` makes sense again: locking somebody out,
+    /// and finding out whom. Where it makes none, [`Self::unread`] says why, and the configuration is the
+    /// defaults: no place beside the home is known, and nothing may be issued by it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], `pki.toml` apart.
+    pub fn open_despite_config(path: &Path) -> Result<Self, HomeError> {
         let shown = || Shown(path.to_owned());
         // What may not be entered is there all the same.
         match std::fs::metadata(path.join(LEDGER)) {
@@ -132,7 +147,7 @@ impl Home {
             Err(_) if !path.exists() => return Err(HomeError::Missing(shown())),
             Ok(_) | Err(_) => {}
         }
-        for file in [LEDGER, CONFIG, "issuing/issuing.crt", "root/root.crt"] {
+        for file in [LEDGER, "issuing/issuing.crt", "root/root.crt"] {
             if !path.join(file).is_file() {
                 return Err(HomeError::NotAHome(shown(), file));
             }
@@ -140,16 +155,10 @@ impl Home {
         if let Some(exposed) = exposed(path)?.into_iter().next() {
             return Err(exposed.into());
         }
-        let config_path = path.join(CONFIG);
-        let text = disk::read(&config_path, SMALL_FILE)?;
-        let config = std::str::from_utf8(&text)
-            .map_err(|_| InvalidConfig::Syntax("the file is not UTF-8".into()))
-            .and_then(Config::parse)
-            .map_err(|why| HomeError::Config {
-                path: Shown(config_path),
-                why,
-            })?;
-        demand_outside(path, &config)?;
+        let (config, unread) = match read_config(path) {
+            Ok(config) => (config, None),
+            Err(why) => (Config::default(), Some(Box::new(why))),
+        };
         let root = read_certificate(path, Authority::Root)?;
         let chain = Chain::of_issuing(root.clone(), read_certificate(path, Authority::Issuing)?)?;
         // What is wrong with it is told where the ledger is read, which has it as well: it must not keep a phone from being locked out.
@@ -158,6 +167,7 @@ impl Home {
         Ok(Self {
             path: path.to_owned(),
             config,
+            unread,
             chain,
             servers,
         })
@@ -171,6 +181,16 @@ impl Home {
     /// What the operator has decided.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Why nobody can tell what the operator has decided, in a home that was opened all the same.
+    pub fn unread(&self) -> Option<&HomeError> {
+        self.unread.as_deref()
+    }
+
+    /// Where the operator has written it.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
     }
 
     /// Root and devices' CA.
@@ -390,6 +410,24 @@ pub fn private(path: &Path) -> Result<String, HomeError> {
         return Err(exposed.into());
     }
     Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// What `pki.toml` says.
+fn read_config(home: &Path) -> Result<Config, HomeError> {
+    let path = home.join(CONFIG);
+    if !path.is_file() {
+        return Err(HomeError::NotAHome(Shown(home.to_owned()), CONFIG));
+    }
+    let text = disk::read(&path, SMALL_FILE)?;
+    let config = std::str::from_utf8(&text)
+        .map_err(|_| InvalidConfig::Syntax("the file is not UTF-8".into()))
+        .and_then(Config::parse)
+        .map_err(|why| HomeError::Config {
+            path: Shown(path),
+            why,
+        })?;
+    demand_outside(home, &config)?;
+    Ok(config)
 }
 
 /// A home is private to its operator, and what is published is not.

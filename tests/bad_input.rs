@@ -1158,7 +1158,7 @@ fn configurations() {
         let message = format!("{}: {message}", place.display());
         for arguments in [
             &["issue", "alice", "--bundle-passphrase-out", "secret"][..],
-            &["list"],
+            &["server", "list"],
             &["publish"],
         ] {
             let told = fails(
@@ -1926,7 +1926,7 @@ fn what_is_no_home() {
     );
     fails(
         &home,
-        &["list"],
+        &["publish"],
         Wrong {
             exit: 1,
             kind: "no-home",

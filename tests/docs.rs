@@ -416,7 +416,10 @@ fn forms(text: &str) -> Vec<String> {
         (r"[A-Za-z0-9_-]{43}\b", "THUMBPRINT"),
         (r"-[0-9a-f]{8}\.", "-SERIAL."),
         (r"\b\d{10}\b", "NUMBER"),
-        (r"by \S+ \(uid \d+(, sudo by \S+)?\)", "by SOMEBODY"),
+        (
+            r"by \S+ \(uid \d+(, (sudo by|doas by|login of) \S+)*\)",
+            "by SOMEBODY",
+        ),
     ];
     let mut text = text.to_owned();
     for (pattern, name) in forms {

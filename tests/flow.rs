@@ -483,12 +483,12 @@ fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
         root: RootInProfile::Omitted,
     };
     let intent = Intent::List(Leavers::LockedOut);
+    let requests: Vec<_> = requests.into_iter().map(|request| (request, intent)).collect();
     let tally = operate::issue_all(
         &desk,
         ClockPolicy::Strict,
         &company.issuing,
         &requests,
-        intent,
         &mut delivery,
         &mut |_| {},
     );

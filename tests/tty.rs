@@ -256,6 +256,54 @@ fn the_passphrases_of_a_list_stand_in_columns() {
 }
 
 #[test]
+fn passphrases_of_more_than_a_handful_are_shown_to_who_wants_to_write_them_down() {
+    let home = cheap();
+    let rows: String = (0..6).map(|number| format!("user{number},phone\n")).collect();
+    home.write_private("people", &format!("employee,device\n{rows}"));
+    let before = ledger(&home);
+    let mut terminal = Terminal::start(&home, "xterm", "pki issue --from people");
+    terminal.answer("This shows 6 passphrases once", "n\r");
+    let seen = terminal.ends(4);
+    assert!(seen.contains("into this directory"), "{seen}");
+    assert!(seen.contains("--out bundles --bundle-passphrase-out"), "{seen}");
+    assert_eq!(ledger(&home), before);
+    // A handful is not asked about, nor is what goes to a file.
+    home.write_private("few", "employee,device\nuser0,phone\n");
+    let script =
+        "pki issue --from few --out out && pki issue --from people --out out --bundle-passphrase-out list";
+    let mut terminal = Terminal::start(&home, "xterm", script);
+    terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
+    terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
+    let seen = terminal.ends(0);
+    assert!(!seen.contains("Go on?"), "{seen}");
+}
+
+#[test]
+fn a_slip_near_somebody_known_is_a_question() {
+    let home = lived_in();
+    let before = ledger(&home);
+    for (typed, question) in [
+        (
+            "alcie",
+            "alcie is new here, and alice is not: is alcie meant? [y/N]",
+        ),
+        (
+            "alice/phnoe",
+            "alice/phnoe is new here, and alice/phone is not: is alice/phnoe meant?",
+        ),
+    ] {
+        let mut terminal = Terminal::start(&home, "xterm", &format!("pki issue {typed}"));
+        terminal.answer(question, "n\r");
+        terminal.ends(4);
+        assert_eq!(ledger(&home), before);
+    }
+    let mut terminal = Terminal::start(&home, "xterm", "pki issue alcie >out");
+    terminal.answer("is alcie meant?", "y\r");
+    terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
+    terminal.ends(0);
+}
+
+#[test]
 fn a_wrong_passphrase_may_be_typed_again() {
     if !need(&["openssl"]) {
         return;

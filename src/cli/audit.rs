@@ -64,7 +64,7 @@ impl fmt::Display for Events {
 }
 
 fn show(context: &Context) -> Result<Exit, Failure> {
-    let home = context.open()?;
+    let home = context.open_despite_config()?;
     let mut events = Vec::new();
     context.read(&home)?.events(0, &mut |event| {
         events.push(event);
@@ -75,7 +75,7 @@ fn show(context: &Context) -> Result<Exit, Failure> {
 }
 
 fn follow(context: &Context) -> Result<Exit, Failure> {
-    let home = context.open()?;
+    let home = context.open_despite_config()?;
     let mut seen = 0;
     loop {
         let mut fresh = Vec::new();
@@ -116,7 +116,7 @@ impl fmt::Display for Verified {
 }
 
 fn verify(context: &Context) -> Result<Exit, Failure> {
-    let home = context.open()?;
+    let home = context.open_despite_config()?;
     let mut events = 0;
     let outcome = home.read().map_err(Failure::from).and_then(|store| {
         Ok(store.events(0, &mut |_| {
@@ -220,6 +220,13 @@ fn line(event: &Event) -> String {
                 OldPin::Dropped => "is dropped",
             };
             format!("server       {host} rotated, the old key {old}, the new backup key is {backup}")
+        }
+        Fact::ServerRemoved { host, old_pins } => {
+            let old = match old_pins {
+                OldPin::Retires => "retire",
+                OldPin::Dropped => "are dropped",
+            };
+            format!("server       {host} removed, its pins {old}")
         }
         Fact::ServerRevoked {
             serial, host, reason, ..

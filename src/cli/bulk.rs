@@ -7,19 +7,47 @@ use serde::Serialize;
 use crate::home::Home;
 use crate::key::Passphrase;
 use crate::model::Address;
-use crate::operate::{self, Delivery, Handover, Intent, Old, OperateError, Outbox, Request, Tally};
+use crate::operate::{
+    self, Delivery, Difference, Handover, Intent, Old, OperateError, Outbox, Request, Tally,
+};
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::issue::{DeliveryArgs, codes, handover, publish, root};
-use super::report::{DryRun, IssuedReport, table};
+use super::report::{DryRun, IssuedReport, counted, table};
 use super::root::clock_policy;
 
 #[derive(Debug, Serialize)]
 struct ManyReport {
     issued: Vec<IssuedReport>,
     already: Vec<Address>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differing: Vec<Differing>,
     failed: Vec<Failed>,
+}
+
+/// A device whose valid certificate has something otherwise than the list.
+#[derive(Debug, Clone, Serialize)]
+pub struct Differing {
+    /// Which device.
+    pub address: Address,
+    /// What.
+    pub differences: Vec<Difference>,
+}
+
+impl fmt::Display for Differing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> = self
+            .differences
+            .iter()
+            .map(|difference| {
+                let Difference { what, has, asked } = difference;
+                let has = has.as_deref().unwrap_or("none");
+                format!("{what} is {has}, in the list {asked}")
+            })
+            .collect();
+        f.write_str(&words.join("; "))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -35,7 +63,15 @@ impl fmt::Display for ManyReport {
             lines.add_row([issued.address().to_string(), issued.result()]);
         }
         for address in &self.already {
-            lines.add_row([address.to_string(), "already".to_owned()]);
+            let differing = self
+                .differing
+                .iter()
+                .find(|differing| differing.address == *address);
+            let result = match differing {
+                Some(differing) => format!("already, but {differing}"),
+                None => "already".to_owned(),
+            };
+            lines.add_row([address.to_string(), result]);
         }
         for failed in &self.failed {
             lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
@@ -44,9 +80,10 @@ impl fmt::Display for ManyReport {
     }
 }
 
-impl From<&Tally> for ManyReport {
-    fn from(tally: &Tally) -> Self {
+impl ManyReport {
+    fn new(tally: &Tally, differing: Vec<Differing>) -> Self {
         Self {
+            differing,
             issued: tally.issued.iter().map(IssuedReport::from).collect(),
             already: tally.already.clone(),
             failed: tally
@@ -93,21 +130,33 @@ impl Origin {
     }
 }
 
+/// What is to be done for many devices.
+pub struct Work {
+    /// What is asked for, and what each is a part of.
+    pub requests: Vec<(Request, Intent)>,
+    /// Where they come from.
+    pub origin: Origin,
+    /// What a list has otherwise than certificates that stay.
+    pub differing: Vec<Differing>,
+}
+
+/// So many bundles a person hands out without a list of their passphrases.
+const HANDFUL: usize = 5;
+
 /// Issues to many devices: all are checked before the first.
-pub fn many(
-    args: &DeliveryArgs,
-    home: Home,
-    (requests, origin): (Vec<Request>, Origin),
-    intent: Intent,
-    context: &Context,
-) -> Result<Exit, Failure> {
+pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
+    let Work {
+        requests,
+        origin,
+        differing,
+    } = work;
     let desk = context.desk_of(home);
     let mut policy = clock_policy(args.confirm.as_deref())?;
     let bar = ui.progress("issuing", requests.len());
     let widest = requests
         .iter()
-        .map(|request| request.holder.address.to_string().len());
+        .map(|(request, _)| request.holder.address.to_string().len());
     let width = widest.max().unwrap_or_default().max("DEVICE".len());
     let mut headed = false;
     let mut show = |address: &Address, passphrase: &Passphrase| {
@@ -126,7 +175,8 @@ pub fn many(
     } else {
         handover(args, &mut show, true, ui)?
     };
-    let forecast = check_all(&requests, &origin, intent, &desk.home, context)?;
+    let are_shown = matches!(passphrases, Handover::Shown(_));
+    let forecast = check_all(&requests, &origin, &desk.home, context)?;
     if args.dry_run {
         ui.say(format!(
             "would issue {}, {} a valid certificate already, {} would fail",
@@ -142,9 +192,13 @@ pub fn many(
             .wanted
             .iter()
             .for_each(|address| ui.more(format!("issue {address}")));
+        tell_differing(&differing, context);
         let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
         ui.report(&DryRun::new(would.collect()))?;
         return Ok(Exit::Done);
+    }
+    if are_shown && forecast.wanted.len() > HANDFUL {
+        demand_patience(args, forecast.wanted.len(), context)?;
     }
     // A clock in doubt is asked about before the passphrase is.
     drop(context.session(&desk, &mut policy)?);
@@ -160,17 +214,9 @@ pub fn many(
         codes: codes(args.qr),
         root: root(args.with_root),
     };
-    let mut tally = operate::issue_all(
-        &desk,
-        policy,
-        &issuing,
-        &requests,
-        intent,
-        &mut delivery,
-        &mut |count| {
-            bar.inc(count as u64);
-        },
-    );
+    let mut tally = operate::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
+        bar.inc(count as u64);
+    });
     bar.finish_and_clear();
     let failure = tally.stopped.take().map(Failure::from);
     ui.say(format!(
@@ -179,15 +225,18 @@ pub fn many(
         tally.already.len(),
         tally.failed.len()
     ));
-    match intent {
-        Intent::Renewal(Old::Kept) if !tally.issued.is_empty() => {
-            ui.more("each old certificate stays good until it ends, unless it is revoked");
+    let old = requests.iter().find_map(|(_, intent)| match intent {
+        Intent::Renewal(old) => Some(*old),
+        Intent::Single(_) | Intent::List(_) => None,
+    });
+    if !tally.issued.is_empty() {
+        match old {
+            Some(Old::Kept) => ui.more("each old certificate stays good until it ends, unless it is revoked"),
+            Some(Old::Revoked) => ui.more("the old certificates are revoked"),
+            None => {}
         }
-        Intent::Renewal(Old::Revoked) if !tally.issued.is_empty() => {
-            ui.more("the old certificates are revoked")
-        }
-        Intent::Renewal(_) | Intent::Single(_) | Intent::List(_) => {}
     }
+    tell_differing(&differing, context);
     for remark in tally
         .issued
         .iter()
@@ -213,12 +262,49 @@ pub fn many(
                 failure
             }),
     };
-    let exit = ui.report_done(&ManyReport::from(&tally), outcome)?;
+    let exit = ui.report_done(&ManyReport::new(&tally, differing), outcome)?;
     if tally.failed.is_empty() {
         return Ok(exit);
     }
     ui.hint("those were not issued; the others are done");
     Ok(Exit::Incomplete)
+}
+
+/// Says that certificates have something otherwise than the list, and what to do about it.
+fn tell_differing(differing: &[Differing], context: &Context) {
+    if differing.is_empty() {
+        return;
+    }
+    let ui = &context.ui;
+    ui.warn(format!(
+        "the list has name, e-mail or target otherwise than {}",
+        counted(differing.len(), "certificate")
+    ));
+    for one in differing.iter().take(SHOWN) {
+        ui.more(format!("{}: {one}", one.address));
+    }
+    if differing.len() > SHOWN {
+        ui.more(format!("and {} more", differing.len() - SHOWN));
+    }
+    ui.hint("the same with --update renews them; a device that made its own key: `pki renew ADDRESS --csr FILE --name …`");
+}
+
+/// Makes sure that somebody wants to write down the passphrases of many bundles from a screen.
+fn demand_patience(args: &DeliveryArgs, count: usize, context: &Context) -> Result<(), Failure> {
+    let here = match args.out == std::path::Path::new(".") {
+        true => ", and puts the bundles into this directory",
+        false => "",
+    };
+    context
+        .ui
+        .confirm(&format!(
+            "This shows {count} passphrases once, on this screen and nowhere else{here}. Go on?"
+        ))
+        .map_err(|failure| {
+            failure.hint(
+                "the same with --out bundles --bundle-passphrase-out passphrases.tsv keeps both together",
+            )
+        })
 }
 
 /// How many refused requests an error names.
@@ -234,9 +320,8 @@ struct Forecast {
 
 /// Checks every request against policy and history, before the first is carried out.
 fn check_all(
-    requests: &[Request],
+    requests: &[(Request, Intent)],
     origin: &Origin,
-    intent: Intent,
     home: &Home,
     context: &Context,
 ) -> Result<Forecast, Failure> {
@@ -244,9 +329,9 @@ fn check_all(
     let now = system_clock().max(store.last_time());
     let mut forecast = Forecast::default();
     let mut refused = Vec::new();
-    for (number, request) in requests.iter().enumerate() {
+    for (number, (request, intent)) in requests.iter().enumerate() {
         let told = |why: &dyn fmt::Display| format!("{}: {why}", origin.place(number, request));
-        match operate::plan(&store, home, request, intent, now) {
+        match operate::plan(&store, home, request, *intent, now) {
             Ok(_) => forecast.wanted.push(request.holder.address.clone()),
             Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
             Err(OperateError::Refused(why)) => refused.push(format!("  {}", told(&why))),

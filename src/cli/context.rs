@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::account::account;
 use super::failure::Failure;
 use super::tips;
 use super::ui::Ui;
@@ -11,7 +12,6 @@ use crate::disk::has_tilde;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
-use crate::model::text::printable;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
 use crate::operate::{ClockPolicy, Desk, Following, OperateError, Session};
 use crate::store::{Notice, Store};
@@ -39,6 +39,15 @@ pub enum Addressee {
     Employee(Employee),
     /// `alice/phone`.
     Device(Address),
+}
+
+impl std::fmt::Display for Addressee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Employee(employee) => employee.fmt(f),
+            Self::Device(address) => address.fmt(f),
+        }
+    }
 }
 
 impl std::str::FromStr for Addressee {
@@ -87,19 +96,6 @@ pub fn path_variable(name: &str) -> Result<Option<PathBuf>, Failure> {
 /// What to do about a tilde that no shell has replaced.
 pub const WHOLE_PATH: &str = "write the whole path: a shell puts your home directory in place of ~ only at the beginning of a word, and outside of quotes";
 
-/// The account that runs the command, for the ledger: as the system knows it, and who became root by sudo, as sudo says.
-pub fn account() -> String {
-    let uid = rustix::process::getuid().as_raw();
-    let name = crate::disk::account_name(uid);
-    let sudo = std::env::var("SUDO_USER")
-        .ok()
-        .filter(|user| uid == 0 && user.len() <= 64 && printable(user).is_ok());
-    match sudo {
-        Some(user) => format!("{name} (uid {uid}, sudo by {user})"),
-        None => format!("{name} (uid {uid})"),
-    }
-}
-
 impl Context {
     /// Where the home is: --home, PKI_HOME, or the platform's data directory.
     ///
@@ -142,12 +138,29 @@ impl Context {
         Ok(Home::open(&self.home_path()?)?)
     }
 
+    /// Opens the home for what goes by the ledger alone, whatever pki.toml says.
+    ///
+    /// # Errors
+    /// Where it is none, or cannot be used.
+    pub fn open_despite_config(&self) -> Result<Home, Failure> {
+        Ok(Home::open_despite_config(&self.home_path()?)?)
+    }
+
     /// An operator at work on the home.
     ///
     /// # Errors
     /// Where the home cannot be used.
     pub fn desk(&self) -> Result<Desk, Failure> {
         Ok(self.desk_of(self.open()?))
+    }
+
+    /// An operator who locks somebody out. That waits for no key of pki.toml: where it makes no sense,
+    /// [`Home::unread`] says why.
+    ///
+    /// # Errors
+    /// Where the home cannot be used.
+    pub fn desk_to_revoke(&self) -> Result<Desk, Failure> {
+        Ok(self.desk_of(self.open_despite_config()?))
     }
 
     /// An operator at work on this home.
@@ -314,7 +327,7 @@ impl Context {
     }
 
     /// There is nobody of this name, who was meant by this text.
-    fn nobody(&self, employee: &Employee, text: &str) -> Failure {
+    pub fn nobody(&self, employee: &Employee, text: &str) -> Failure {
         let failure = Failure::from(OperateError::NoEmployee(employee.clone()));
         if tips::is_file(text) {
             return failure.hint(tips::NOT_A_FILE);

@@ -129,6 +129,9 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         return "make that directory, or mount it, or mend the path in pki.toml; then run `pki publish`";
     }
     match error {
+        TargetError::Unconfigured(_) => {
+            "correct the file, whose comments explain every key; then run `pki publish`"
+        }
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"
         }
@@ -203,6 +206,8 @@ impl From<OperateError> for Failure {
                 "if she is gone, run `pki offboard {employee}`; if {employee} is back, repeat with --reissue"
             )),
             E::Reserved(_) => refused("reserved").hint("choose another name"),
+            E::NameOfAnother { .. } => refused("name-in-use")
+                .hint("give the full name: applications and people would take the one for the other"),
             E::LockedOut { .. } => refused("revoked").hint("to let the device in again, repeat with --reissue"),
             E::NoDevice(address) => refused("unknown").hint(format!(
                 "`pki list --employee {}` shows her devices; `pki issue {address}` makes one",
@@ -299,6 +304,7 @@ impl From<OperateError> for Failure {
             E::PinUnpublished(host) => refused("unpublished").hint(format!(
                 "run `pki publish`; where a rotation was cut off, `pki server csr {host}` writes the key that is in use since"
             )),
+            E::ActiveUnpublished(_) => refused("unpublished").hint("run `pki publish`, and repeat"),
             E::RotatedMeanwhile(_) => refused("busy").hint("look at `pki server list`, then decide again"),
             E::PinsAhead => refused("pins-ahead").hint(
                 "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from every place of the publication",

@@ -236,10 +236,10 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
     }
     for host in &unproven.unpinned {
         ui.warn(format!(
-            "what was in place had pins of {host}, and there are none any more: the home has lost that server"
+            "what was in place had pins of {host}, and there are none any more: the server was removed, or the home has lost it"
         ));
         ui.hint(
-            "apps go without once theirs have ended: `pki publish --reconcile DIR` on the CA's machine, with the version before, which lies beside this \
+            "where nobody has removed it, apps go without once theirs have ended: `pki publish --reconcile DIR` on the CA's machine, with the version before, which lies beside this \
              one until the next change (.NAME.pki-fetch), publishes them again",
         );
     }

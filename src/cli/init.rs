@@ -6,7 +6,8 @@ use crate::model::text::{quoted, readable};
 use crate::model::{Domain, IpRange, NameConstraints};
 use crate::operate::{self, Founding, Passphrases};
 
-use super::context::{Context, account, system_clock};
+use super::account::account;
+use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::in_shell;
 use super::report::DryRun;

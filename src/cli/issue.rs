@@ -7,20 +7,22 @@ use crate::bundle::{self, Code};
 use crate::disk;
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::lifecycle::Holder;
-use crate::model::{Address, Email, Form, PersonName, Platform, Record};
+use crate::model::{Address, Email, Form, PersonName, Platform, Record, Status};
 use crate::operate::{
-    self, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox, Request,
-    RootInProfile,
+    self, Asked, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, Old, OperateError, Outbox,
+    Person, Request, RootInProfile,
 };
 
-use super::bulk::{Origin, many};
+use super::bulk::{Differing, Origin, Work, many};
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::form;
+use super::in_shell;
+use super::renew::{Changes, like};
 use super::report::{IssuedReport, counted};
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
+use super::tips;
 use super::words::Words;
 
 /// Issue a certificate for a device, as a PKCS#12 bundle
@@ -34,7 +36,8 @@ Examples:
   pki issue alice/laptop --for macos --name \"Alice Doe\" --email alice@acme.example
   pki issue alice --qr bundle                          also as a QR code for an app that scans it
   pki issue alice --csr phone.csr                      the phone made its own key
-  pki issue --from people.csv --out bundles --bundle-passphrase-out passphrases.tsv")]
+  pki issue --from people.csv --out bundles --bundle-passphrase-out passphrases.tsv
+  pki issue --from people.csv --out bundles --bundle-passphrase-out passphrases.tsv --update")]
 pub struct Args {
     /// EMPLOYEE or EMPLOYEE/DEVICE
     #[arg(value_name = "ADDRESS", required_unless_present = "from", value_hint = clap::ValueHint::Other)]
@@ -63,6 +66,9 @@ pub struct Args {
     /// Let in again who was offboarded, or whose listed device was revoked
     #[arg(long)]
     reissue: bool,
+    /// Renew a listed device whose name, e-mail address or target the list has otherwise
+    #[arg(long, conflicts_with = "address")]
+    update: bool,
     #[command(flatten)]
     delivery: DeliveryArgs,
 }
@@ -121,8 +127,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     match &args.from {
         Some(list) => {
-            let requests = from_list(&args, list, &home)?;
-            many(&args.delivery, home, requests, Intent::List(leavers), context)
+            let work = from_list(&args, list, &home, Intent::List(leavers), context)?;
+            many(&args.delivery, home, work, context)
         }
         None => {
             let request = single_request(&args, &home, context)?;
@@ -138,22 +144,90 @@ fn single_request(args: &Args, home: &Home, context: &Context) -> Result<Request
         .ok_or_else(|| Failure::usage("an address is missing"))?;
     let address = context.to_issue(home, addressee);
     address.demand_no_serial().map_err(Failure::usage)?;
-    let platform = args.platform.unwrap_or_default();
+    let asked = Asked {
+        address: address.clone(),
+        name: args.name.clone(),
+        email: args.email.clone(),
+        platform: args.platform,
+    };
+    // Closed again before anybody is asked: an open index keeps others out.
+    let (is_new, mistakable, (holder, remembered)) = {
+        let store = context.read(home)?;
+        let is_new = store.employee(&address.employee)?.is_empty();
+        (
+            is_new,
+            operate::mistakable(&store, &address)?,
+            operate::holder(&store, asked)?,
+        )
+    };
+    if is_new {
+        demand_no_file(&addressee.to_string())?;
+    }
+    demand_meant(&address, is_new, &mistakable, args.delivery.dry_run, context)?;
+    if !remembered.is_empty() {
+        context
+            .ui
+            .say(format!("remembered for {address}: {}", remembered.join(", ")));
+    }
+    let platform = holder.platform;
     let key = match &args.csr {
         Some(path) => read_request(path)?,
         None => KeyRequest::Bundle(args.delivery.p12.unwrap_or(platform.form())),
     };
     Ok(Request {
-        holder: Holder {
-            address,
-            name: args.name.clone(),
-            email: args.email.clone(),
-            platform,
-        },
+        holder,
         days: args.days,
         profile: home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?,
         key,
     })
+}
+
+/// A file is no device. Not asked where the ledger knows somebody of this name.
+fn demand_no_file(text: &str) -> Result<(), Failure> {
+    if tips::is_list(text) {
+        let list = in_shell(text);
+        return Err(Failure::usage(format!("{text} is a list, and no employee")).hint(format!(
+            "did you mean `pki issue --from {list} --out bundles --bundle-passphrase-out passphrases.tsv`?"
+        )));
+    }
+    if tips::has_typical_ending(text) {
+        let hint = match text.ends_with(".csr") {
+            true => format!(
+                "did you mean `pki issue EMPLOYEE/DEVICE --csr {}`?",
+                in_shell(text)
+            ),
+            false => tips::NOT_A_FILE.to_owned(),
+        };
+        return Err(Failure::usage(format!("{text} is the name of a file, and of no employee")).hint(hint));
+    }
+    Ok(())
+}
+
+/// Makes sure that whoever is new here is not somebody known, mistyped. A script is told, and goes on.
+fn demand_meant(
+    address: &Address,
+    is_new_person: bool,
+    mistakable: &[String],
+    is_dry_run: bool,
+    context: &Context,
+) -> Result<(), Failure> {
+    if mistakable.is_empty() {
+        return Ok(());
+    }
+    let new = match is_new_person {
+        true => address.employee.to_string(),
+        false => address.to_string(),
+    };
+    let known = mistakable.join(", ");
+    if context.ui.can_ask() && !is_dry_run {
+        return context
+            .ui
+            .confirm(&format!("{new} is new here, and {known} is not: is {new} meant?"));
+    }
+    context
+        .ui
+        .warn(format!("{new} is new here, and one slip away from {known}"));
+    Ok(())
 }
 
 /// The key of a certificate signing request.
@@ -165,7 +239,17 @@ pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
     Ok(KeyRequest::Own(request.public_key().clone()))
 }
 
-fn from_list(args: &Args, path: &std::path::Path, home: &Home) -> Result<(Vec<Request>, Origin), Failure> {
+/// How many people may be new in a list for each of them to be held against those that are known: longer ones
+/// are no person's typing.
+const TYPED: usize = 50;
+
+fn from_list(
+    args: &Args,
+    path: &std::path::Path,
+    home: &Home,
+    intent: Intent,
+    context: &Context,
+) -> Result<Work, Failure> {
     let octets = disk::read_given(path, LIST).map_err(|error| {
         let is_missing = error.source.kind() == std::io::ErrorKind::NotFound;
         let failure = Failure::from(error);
@@ -183,22 +267,89 @@ fn from_list(args: &Args, path: &std::path::Path, home: &Home) -> Result<(Vec<Re
         )
     })?;
     let profile = home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?;
+    let store = context.read(home)?;
+    let now = system_clock().max(store.last_time());
     let lines = people.iter().map(|person| person.line).collect();
-    let requests = people.into_iter().map(|person| {
-        let platform = person.platform.or(args.platform).unwrap_or_default();
-        Request {
-            holder: Holder {
-                address: person.address,
-                name: person.name,
-                email: person.email,
-                platform,
+    let mut work = Work {
+        requests: Vec::with_capacity(people.len()),
+        origin: Origin::List(lines),
+        differing: Vec::new(),
+    };
+    let mut new = Vec::new();
+    for person in people {
+        let Person {
+            line,
+            address,
+            name,
+            email,
+            platform,
+            days,
+        } = person;
+        let days = days.or(args.days);
+        let asked = Asked {
+            address: address.clone(),
+            name,
+            email,
+            platform: platform.or(args.platform),
+        };
+        let history = store.device(&address)?;
+        let valid = history.iter().rfind(|record| record.status(now) == Status::Valid);
+        let (holder, intent, days) = match valid {
+            Some(valid) => {
+                let differences = match store.issued(valid)? {
+                    Some(issued) => operate::differences(&issued, &asked),
+                    None => Vec::new(),
+                };
+                if !differences.is_empty() {
+                    let changes = Changes {
+                        name: asked.name.clone(),
+                        email: asked.email.clone(),
+                        platform: asked.platform,
+                        days,
+                        p12: args.delivery.p12,
+                    };
+                    let renewed = like(&changes, &store, home, valid)?;
+                    // A device that made its own key must ask for its certificate itself.
+                    if args.update && matches!(renewed.request.key, KeyRequest::Bundle(_)) {
+                        work.requests.push((renewed.request, Intent::Renewal(Old::Kept)));
+                        continue;
+                    }
+                    work.differing.push(Differing {
+                        address: address.clone(),
+                        differences,
+                    });
+                }
+                (operate::holder(&store, asked)?.0, intent, days)
+            }
+            None => {
+                if history.is_empty() {
+                    new.push((line, address));
+                }
+                (operate::holder(&store, asked)?.0, intent, days)
+            }
+        };
+        let key = KeyRequest::Bundle(args.delivery.p12.unwrap_or(holder.platform.form()));
+        let profile = profile.clone();
+        work.requests.push((
+            Request {
+                holder,
+                days,
+                profile,
+                key,
             },
-            days: person.days.or(args.days),
-            profile: profile.clone(),
-            key: KeyRequest::Bundle(args.delivery.p12.unwrap_or(platform.form())),
+            intent,
+        ));
+    }
+    for (line, address) in new.iter().filter(|_| new.len() <= TYPED) {
+        let known = operate::mistakable(&store, address)?;
+        if !known.is_empty() {
+            let known = known.join(", ");
+            context.ui.warn(format!(
+                "line {line}: {address} is new here, and one slip away from {known}"
+            ));
         }
-    });
-    Ok((requests.collect(), Origin::List(lines)))
+    }
+    Ok(work)
 }
 
 /// Where passphrases will come from and go, decided before anything is done.

@@ -66,7 +66,7 @@ impl fmt::Display for List {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let home = context.open()?;
+    let home = context.open_despite_config()?;
     let store = context.read(&home)?;
     let now = system_clock();
     let mut records = Vec::new();

@@ -2,6 +2,7 @@
 //!
 //! One file per verb: its doc comment is its help, its `Args` are its flags, and one function does it.
 
+mod account;
 mod audit;
 mod bulk;
 mod ca;
@@ -31,6 +32,7 @@ mod secrets;
 mod server;
 mod server_certificate;
 mod server_list;
+mod server_removal;
 mod show;
 mod show_file;
 mod show_statement;

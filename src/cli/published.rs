@@ -10,6 +10,7 @@ use crate::model::{Clock, Span};
 use crate::operate::{
     self, ClockPolicy, Desk, Doubts, Following, Keys, OperateError, Published, Refresh, Session,
 };
+use crate::publish::TargetError;
 
 /// How many of one kind are shown one by one.
 const SHOWN: usize = 20;
@@ -86,7 +87,11 @@ impl Context {
         }
         for (place, error) in &published.failed {
             exit = Exit::Incomplete;
-            self.ui.warn(format!("{place} was not published to: {error}"));
+            self.ui.warn(if let TargetError::Unconfigured(why) = error {
+                format!("published in the home alone: {why}")
+            } else {
+                format!("{place} was not published to: {error}")
+            });
             self.ui.hint(place_remedy(error));
         }
         for following in &published.commands {

@@ -3,25 +3,28 @@ use std::path::PathBuf;
 use crate::home::Home;
 use crate::model::event::{Issued, KeySource};
 use crate::model::lifecycle::Holder;
-use crate::model::{KnownBy, Profile, Record, Span};
-use crate::operate::{self, Intent, KeyRequest, Old, OperateError, Request};
+use crate::model::{Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span};
+use crate::operate::{self, Asked, Difference, Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
-use super::bulk::{Origin, many};
+use super::bulk::{Origin, Work, many};
 use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::issue::{DeliveryArgs, one, read_request};
 use super::report::counted;
+use super::words::Words;
 
 /// Issue a newer certificate to a device that has one
 ///
-/// Name, target, profile and --days are remembered; the key is new. The old certificate stays good until it ends, so that the device can
-/// change over in its own time, unless --revoke-old.
+/// Name, e-mail, target, profile and --days are remembered, unless others are given; the key is new. The old
+/// certificate stays good until it ends, so that the device can change over in its own time, unless
+/// --revoke-old.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   pki renew alice
   pki renew alice/laptop --revoke-old
+  pki renew alice --name \"Alice Roe\" --email alice.roe@acme.example --for android
   pki renew alice/tablet --csr tablet.csr
   pki renew --expiring 30d --out bundles --bundle-passphrase-out passphrases.tsv
   pki renew --expired --out bundles --bundle-passphrase-out passphrases.tsv")]
@@ -38,6 +41,15 @@ pub struct Args {
     /// The request of a device that made its own key
     #[arg(long, value_name = "FILE", conflicts_with_all = ["p12", "qr", "bundle_passphrase_out", "bundle_passphrase_fd", "bundle_passphrase_file"])]
     csr: Option<PathBuf>,
+    /// What she is called from now on
+    #[arg(long, conflicts_with_all = ["expiring", "expired"])]
+    name: Option<PersonName>,
+    /// Her e-mail address from now on
+    #[arg(long, conflicts_with_all = ["expiring", "expired"])]
+    email: Option<Email>,
+    /// What the device runs from now on
+    #[arg(long = "for", value_name = "TARGET", value_parser = Words::new(&Platform::ALL, Platform::word), conflicts_with_all = ["expiring", "expired"])]
+    platform: Option<Platform>,
     /// How many days the certificate is good [default: as was asked for when it was issued, else the profile's]
     #[arg(long, value_name = "N")]
     days: Option<i64>,
@@ -68,8 +80,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         });
         Exit::Done
     } else {
-        let requests = (requests, Origin::Ledger);
-        many(&args.delivery, home, requests, Intent::Renewal(old), context)?
+        let intent = Intent::Renewal(old);
+        let work = Work {
+            requests: requests.into_iter().map(|request| (request, intent)).collect(),
+            origin: Origin::Ledger,
+            differing: Vec::new(),
+        };
+        many(&args.delivery, home, work, context)?
     };
     Ok(if exit == Exit::Done && !own.is_empty() {
         Exit::Incomplete
@@ -92,7 +109,14 @@ fn single(args: &Args, home: &Home, context: &Context) -> Result<Request, Failur
     let issued_here = history
         .iter()
         .rfind(|record| record.known_by == KnownBy::Issuance);
-    let (mut request, shorter) = remembered(args, &store, home, issued_here.unwrap_or(last))?;
+    let Renewed {
+        mut request,
+        shorter,
+        changed,
+    } = like(&Changes::from(args), &store, home, issued_here.unwrap_or(last))?;
+    for difference in changed {
+        context.ui.say(format!("{address}: {difference}"));
+    }
     if let Some(shorter) = shorter {
         context.ui.warn(format!(
             "the last certificate of {address} was for {} days, and this one is for {}: profile {} says so",
@@ -133,7 +157,11 @@ fn due(
                 .warn(OperateError::NotIssuedHere(record.address.clone()));
             continue;
         };
-        let (request, less) = remembered(args, &store, home, record)?;
+        let Renewed {
+            request,
+            shorter: less,
+            ..
+        } = like(&Changes::from(args), &store, home, record)?;
         if let Some(less) = less {
             shorter.push(format!(
                 "{} ({} days, not {})",
@@ -156,18 +184,55 @@ fn due(
     Ok((requests, own))
 }
 
+/// What a renewal is to have otherwise than what it renews.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// What she is called.
+    pub name: Option<PersonName>,
+    /// Her e-mail address.
+    pub email: Option<Email>,
+    /// What the device runs.
+    pub platform: Option<Platform>,
+    /// How long it is good.
+    pub days: Option<i64>,
+    /// The bundle's encryption.
+    pub p12: Option<Form>,
+}
+
+impl From<&Args> for Changes {
+    fn from(args: &Args) -> Self {
+        Self {
+            name: args.name.clone(),
+            email: args.email.clone(),
+            platform: args.platform,
+            days: args.days,
+            p12: args.delivery.p12,
+        }
+    }
+}
+
 /// A request like the one that a certificate came from.
-fn remembered(
-    args: &Args,
-    store: &Store,
-    home: &Home,
-    record: &Record,
-) -> Result<(Request, Option<Shorter>), Failure> {
+pub struct Renewed {
+    /// The request.
+    pub request: Request,
+    /// Where it is good for less time.
+    shorter: Option<Shorter>,
+    /// What it has otherwise.
+    changed: Vec<Difference>,
+}
+
+/// A request like the one that a certificate came from, with changes.
+pub fn like(changes: &Changes, store: &Store, home: &Home, record: &Record) -> Result<Renewed, Failure> {
     let Some(issued) = store.issued(record)? else {
         return Err(OperateError::NotIssuedHere(record.address.clone()).into());
     };
+    let platform = changes.platform.unwrap_or(issued.platform);
     let key = match issued.key {
-        KeySource::Bundle { p12 } => KeyRequest::Bundle(args.delivery.p12.unwrap_or(p12)),
+        // What another kind of device opens.
+        KeySource::Bundle { .. } if platform != issued.platform => {
+            KeyRequest::Bundle(changes.p12.unwrap_or(platform.form()))
+        }
+        KeySource::Bundle { p12 } => KeyRequest::Bundle(changes.p12.unwrap_or(p12)),
         KeySource::Request => {
             let certificate = crate::x509::Certificate::from_der(&issued.certificate)
                 .map_err(crate::authority::AuthorityError::X509)?;
@@ -175,22 +240,33 @@ fn remembered(
         }
     };
     let profile = home.profile(&issued.profile)?;
-    let (days, shorter) = match args.days {
+    let (days, shorter) = match changes.days {
         Some(asked) => (Some(asked), None),
         None => life(&issued, &profile),
     };
+    let asked = Asked {
+        address: issued.address.clone(),
+        name: changes.name.clone(),
+        email: changes.email.clone(),
+        platform: changes.platform,
+    };
+    let changed = operate::differences(&issued, &asked);
     let request = Request {
         holder: Holder {
             address: issued.address,
-            name: issued.name,
-            email: issued.email,
-            platform: issued.platform,
+            name: asked.name.or(issued.name),
+            email: asked.email.or(issued.email),
+            platform,
         },
         days,
         profile,
         key,
     };
-    Ok((request, shorter))
+    Ok(Renewed {
+        request,
+        shorter,
+        changed,
+    })
 }
 
 /// A renewal that is good for less time than what it renews, in days.

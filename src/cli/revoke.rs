@@ -4,14 +4,16 @@ use serde::Serialize;
 
 use crate::authority::Issuing;
 use crate::check::Url;
+use crate::home::Home;
 use crate::model::{Employee, Host, Reason, Serial, Time};
-use crate::operate::{self, ClockPolicy, Desk, OperateError, Revoked, Session, Whom};
+use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Session, Whom};
 
 use super::canary::ServerArgs;
 use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
 use super::report::{DryRun, counted};
-use super::secrets::IssuingSecret;
+use super::secrets::{IssuingSecret, Keyring};
+use super::ui::Ui;
 use super::verify::{Verification, Verified};
 use super::words::Words;
 
@@ -98,7 +100,7 @@ impl fmt::Display for Report {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     args.server.patience(super::verify::PATIENCE)?;
-    let desk = context.desk()?;
+    let desk = context.desk_to_revoke()?;
     if !args.common.dry_run {
         context.recover(&desk)?;
     }
@@ -230,27 +232,26 @@ fn revoke_server(
         let is_behind = !operate::owed_commands(&desk.home).is_empty()
             || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty();
         if is_behind && !args.common.no_publish {
-            let keyring = args.common.issuing.unlock_all(&desk.home, ui)?;
+            let keyring = unlock(&args.common, context, desk, IssuingSecret::unlock_all)?;
             let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
-            exit = context.publish_change(&mut session, keyring.keys())?;
+            exit = publish(context, &mut session, keyring.as_ref().map(Keyring::keys))?;
             published = exit == Exit::Done;
         }
     } else {
         ui.confirm(&format!("Revoke {label} ({})?", args.reason))?;
-        let keyring = if args.common.no_publish {
-            None
-        } else {
-            Some(args.common.issuing.unlock_all(&desk.home, ui)?)
+        let keyring = match args.common.no_publish {
+            true => None,
+            false => unlock(&args.common, context, desk, IssuingSecret::unlock_all)?,
         };
         let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
         operate::revoke_server(&mut session, serial, args.reason)?;
         ui.say(format!("{label} is revoked"));
-        match keyring {
-            Some(keyring) => {
-                exit = context.publish_change(&mut session, keyring.keys())?;
-                published = exit == Exit::Done;
-            }
-            None => ui.hint("run `pki publish`"),
+        if args.common.no_publish {
+            tell_unread(context, desk);
+            ui.hint("run `pki publish`");
+        } else {
+            exit = publish(context, &mut session, keyring.as_ref().map(Keyring::keys))?;
+            published = exit == Exit::Done;
         }
         if args.reason == Reason::Compromised {
             ui.hint(format!(
@@ -270,7 +271,7 @@ fn revoke_server(
 }
 
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {
-    let desk = context.desk()?;
+    let desk = context.desk_to_revoke()?;
     if !args.common.dry_run {
         context.recover(&desk)?;
     }
@@ -280,7 +281,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         let now = earliest(&store)?;
         let records = store.employee(&employee)?;
         if records.is_empty() && store.offboarded(&employee)?.is_none() {
-            return Err(OperateError::NoEmployee(employee).into());
+            return Err(context.nobody(&employee, employee.as_str()));
         }
         let since = store.offboarded(&employee)?;
         let accepted = operate::to_take_back(records, now).len();
@@ -342,10 +343,9 @@ fn finish(
             || verification.is_some()
             || !operate::owed_commands(&desk.home).is_empty()
             || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
-    let issuing: Option<Issuing> = if publishes {
-        Some(unlock(&common, context, desk)?)
-    } else {
-        None
+    let issuing: Option<Issuing> = match publishes {
+        true => unlock(&common, context, desk, IssuingSecret::unlock)?,
+        false => None,
     };
     let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
     let revoked = take_back(&mut session)?;
@@ -378,9 +378,9 @@ fn finish(
     }
     let mut exit = Exit::Done;
     let mut published = false;
-    match &issuing {
-        Some(issuing) => {
-            exit = context.publish_change(&mut session, issuing)?;
+    match publishes {
+        true => {
+            exit = publish(context, &mut session, issuing.as_ref().map(Keys::from))?;
             published = exit == Exit::Done;
             if published {
                 ui.say(if revoked.certificates.is_empty() {
@@ -390,10 +390,11 @@ fn finish(
                 });
             }
         }
-        None if !revoked.certificates.is_empty() => {
+        false if !revoked.certificates.is_empty() => {
+            tell_unread(context, desk);
             ui.hint("run `pki publish`: until then servers let it in");
         }
-        None => {
+        false => {
             if common.no_publish && !operate::behind(&session)?.is_empty() {
                 ui.warn("the publication is older than the ledger");
                 ui.hint("run `pki publish`");
@@ -446,13 +447,41 @@ fn certificates(count: usize) -> String {
     counted(count, "certificate")
 }
 
-fn unlock(common: &Common, context: &Context, desk: &Desk) -> Result<Issuing, Failure> {
-    // Whatever keeps the key closed, a lost phone can be recorded now.
-    common
-        .issuing
-        .unlock(&desk.home, &context.ui)
-        .map_err(|failure| {
-            match failure.exit {
+/// Publishes what was recorded. Nothing opens the key where pki.toml alone may say who knows its passphrase,
+/// and nobody can tell what it says.
+fn publish(context: &Context, session: &mut Session<'_>, keys: Option<Keys<'_>>) -> Result<Exit, Failure> {
+    let Some(keys) = keys else {
+        tell_unread(context, session.desk);
+        context.ui.hint(
+            "it is recorded alone: correct the file, then run `pki publish`: until then no list has it",
+        );
+        return Ok(Exit::Incomplete);
+    };
+    context.publish_change(session, keys)
+}
+
+/// What is wrong with pki.toml, for who is told that it kept nobody waiting.
+fn tell_unread(context: &Context, desk: &Desk) {
+    if let Some(why) = desk.home.unread() {
+        context.ui.warn(why);
+    }
+}
+
+/// What the key opens; nothing where only pki.toml could have said who knows its passphrase.
+///
+/// # Errors
+/// Whatever keeps the key closed, a lost phone can be recorded now.
+fn unlock<T>(
+    common: &Common,
+    context: &Context,
+    desk: &Desk,
+    open: impl FnOnce(&IssuingSecret, &Home, &Ui) -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let (secret, home, ui) = (&common.issuing, &desk.home, &context.ui);
+    if home.unread().is_some() && secret.is_typed(home) && !ui.can_ask() {
+        return Ok(None);
+    }
+    open(secret, home, ui).map(Some).map_err(|failure| match failure.exit {
         Exit::Secret | Exit::Refused => {
             let record = "the same with --no-publish records it without the key; servers act on it after `pki publish`";
             let hint = match &failure.hint {
@@ -462,6 +491,5 @@ fn unlock(common: &Common, context: &Context, desk: &Desk) -> Result<Issuing, Fa
             failure.hint(hint)
         }
         Exit::Done | Exit::Usage | Exit::Found | Exit::Incomplete | Exit::Bug | Exit::Interrupted => failure,
-    }
-        })
+    })
 }

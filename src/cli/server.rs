@@ -19,6 +19,8 @@ use super::root::clock_policy;
 use super::secrets::IssuingSecret;
 use super::server_certificate::{CsrArgs, IssueArgs, csr, issue};
 use super::server_list::{ListArgs, list};
+use super::server_removal::{RemoveArgs, VerifyArgs, remove, verify};
+use super::tips;
 
 /// The company's servers: their keys, in use and in reserve, and their certificates
 #[derive(Debug, Subcommand)]
@@ -34,7 +36,9 @@ pub enum Verb {
     Csr(CsrArgs),
     Issue(Box<IssueArgs>),
     Import(ImportArgs),
+    Verify(VerifyArgs),
     Rotate(RotateArgs),
+    Remove(RemoveArgs),
     List(ListArgs),
 }
 
@@ -145,7 +149,9 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Csr(args) => csr(args, context),
         Verb::Issue(args) => issue(*args, context),
         Verb::Import(args) => import(args, context),
+        Verb::Verify(args) => verify(args, context),
         Verb::Rotate(args) => rotate(args, context),
+        Verb::Remove(args) => remove(args, context),
         Verb::List(args) => list(args, context),
     }
 }
@@ -159,6 +165,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
         common,
     } = args;
     let mut policy = clock_policy(confirm.as_deref())?;
+    demand_no_file(&host)?;
     let desk = context.desk()?;
     if context.read(&desk.home)?.server(&host)?.is_some() {
         return Err(OperateError::ServerExists(host).into());
@@ -225,6 +232,9 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
         operate::demand_nobody_elses(&store, &desk.home, &host, &certificate)?;
         store.server(&host)?
     };
+    if known.is_none() {
+        demand_no_file(&host)?;
+    }
     if let Some(server) = &known {
         operate::demand_active(server, certificate.pin)?;
     }
@@ -338,6 +348,18 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     ui.report_done(&done, exit)
 }
 
+/// A file is no server, although a host could be called so.
+fn demand_no_file(host: &Host) -> Result<(), Failure> {
+    let text = host.to_string();
+    match tips::has_typical_ending(&text) {
+        false => Ok(()),
+        true => Err(
+            Failure::usage(format!("{text} is the name of a file, and of no server"))
+                .hint(format!("did you mean `pki server import HOST --cert {text}`?")),
+        ),
+    }
+}
+
 fn subdomains(included: bool) -> Subdomains {
     if included {
         Subdomains::Included
@@ -346,7 +368,7 @@ fn subdomains(included: bool) -> Subdomains {
     }
 }
 
-fn dry_run(context: &Context, would: String) -> Result<Exit, Failure> {
+pub fn dry_run(context: &Context, would: String) -> Result<Exit, Failure> {
     context.ui.say(format!("would {would}"));
     context.ui.report(&DryRun::new(vec![would]))?;
     Ok(Exit::Done)
@@ -355,7 +377,7 @@ fn dry_run(context: &Context, would: String) -> Result<Exit, Failure> {
 /// A server's certificate is some kilobytes, with its issuers.
 const LONGEST: u64 = 1 << 20;
 
-fn read_certificate(path: &Path) -> Result<ForeignCertificate, Failure> {
+pub fn read_certificate(path: &Path) -> Result<ForeignCertificate, Failure> {
     let text = disk::read_given(path, LONGEST)?;
     ForeignCertificate::first_in(&text).map_err(|why| {
         if let X509Error::Unwanted(why) = &why {

@@ -61,7 +61,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let hint = hint.unwrap_or_else(|| "there is no file of that name either".into());
         Failure::usage(why).hint(hint)
     })?;
-    let home = context.open()?;
+    let home = context.open_despite_config()?;
     let whom = match named {
         Named::Serial(serial) => Whom::Certificate(serial),
         Named::Addressee(addressee) => Whom::Device(context.existing(&home, &addressee)?),
@@ -127,7 +127,7 @@ fn looks_like_a_file(text: &str, is_address: bool) -> bool {
 
 /// Whether the home knows this name.
 fn known(addressee: &Addressee, context: &Context) -> bool {
-    let Ok(store) = context.open().and_then(|home| Ok(home.read()?)) else {
+    let Ok(store) = context.open_despite_config().and_then(|home| Ok(home.read()?)) else {
         return false;
     };
     let records = match addressee {

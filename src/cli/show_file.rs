@@ -229,7 +229,11 @@ fn certificate(der: &[u8]) -> Result<Says, String> {
 
 /// Adds what the ledger says of the certificates that it knows. A file can be shown without a home as well.
 fn recognize(items: &mut [Item], context: &Context) {
-    let Some(store) = context.open().ok().and_then(|home| home.read().ok()) else {
+    let Some(store) = context
+        .open_despite_config()
+        .ok()
+        .and_then(|home| home.read().ok())
+    else {
         return;
     };
     for item in items {

@@ -1,6 +1,7 @@
 //! What was meant, perhaps, by a value in argv that is refused: the way on, told below the error.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
@@ -31,9 +32,35 @@ const EXTENSIONS: [&str; 11] = [
     "jws",
 ];
 
+/// The endings of lists of people.
+const LISTS: [&str; 5] = ["csv", "tsv", "txt", "xlsx", "ods"];
+
+/// Whether this is called as a list of people is, or is a file that begins as one does.
+pub fn is_list(text: &str) -> bool {
+    let path = Path::new(text);
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    if extension.is_some_and(|extension| LISTS.contains(&extension)) {
+        return true;
+    }
+    let mut head = [0; 256];
+    let read = path
+        .is_file()
+        .then(|| std::fs::File::open(path).and_then(|mut file| file.read(&mut head)));
+    let Some(Ok(length)) = read else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&head[..length]).to_lowercase();
+    let first = head
+        .trim_start_matches('\u{FEFF}')
+        .lines()
+        .next()
+        .unwrap_or_default();
+    ["employee", "device"].iter().all(|title| first.contains(title))
+}
+
 /// Whether this is a file, or is called as one.
 pub fn is_file(text: &str) -> bool {
-    has_typical_ending(text) || Path::new(text).is_file()
+    has_typical_ending(text) || is_list(text) || Path::new(text).is_file()
 }
 
 /// Whether this ends as files of keys and certificates do.

@@ -19,7 +19,8 @@ pub struct Event {
     pub seq: u64,
     /// When it was committed, by the clock of the machine that did.
     pub time: Time,
-    /// The account that ran the command. Told by the system, proved by nothing.
+    /// The account that ran the command, and who stood behind it. Told by the system and by sudo, proved by
+    /// nothing.
     pub by: String,
     /// What happened.
     #[serde(flatten)]
@@ -144,6 +145,13 @@ pub enum Fact {
         backup: Pin,
         /// What becomes of the old key's pin.
         old_pin: OldPin,
+    },
+    /// A server was taken out of the register: it has no keys any more that apps are to hold it to.
+    ServerRemoved {
+        /// Which server.
+        host: Host,
+        /// What becomes of its pins.
+        old_pins: OldPin,
     },
     /// A server's certificate of the servers' CA is no longer good.
     ServerRevoked {

@@ -9,6 +9,7 @@ pub mod contents;
 pub mod event;
 pub mod host;
 pub mod lifecycle;
+pub mod near;
 pub mod pin;
 pub mod platform;
 pub mod profile;

@@ -30,6 +30,10 @@ pub struct Server {
     pub written_otherwise: Vec<(Pin, Pin)>,
     /// The certificates that are known and had not ended when the last one came, the newest last.
     pub certificates: Vec<ServerCertificate>,
+    /// Since when it is taken out of the register, if it is, and what became of its pins. It is known on:
+    /// apps may hold it to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<(Time, OldPin)>,
 }
 
 /// A key of a server.
@@ -145,6 +149,29 @@ impl Server {
         }
     }
 
+    /// Whether an app may go by pins of it: some were published.
+    pub fn may_be_pinned(&self) -> bool {
+        self.keys().any(|(_, key)| key.published.is_some())
+    }
+
+    /// The keys that it leaves to a server of the same name that is taken in after it was removed: their pins
+    /// stay as long as they would have, and are never taken for somebody else's.
+    pub fn leaves_behind(&self) -> Vec<ServerKey> {
+        let Some((at, old)) = self.removed else {
+            return Vec::new();
+        };
+        let keys = self.keys().map(|(role, key)| {
+            let since = match (old, role) {
+                // Its time is over.
+                (OldPin::Dropped, _) => Time::from_unix(0),
+                (OldPin::Retires, Role::Active | Role::Backup) => at,
+                (OldPin::Retires, Role::Retiring) => key.since,
+            };
+            ServerKey { since, ..key.clone() }
+        });
+        keys.collect()
+    }
+
     /// Takes a pin set into account that was published with these pins.
     pub fn note_published(&mut self, pins: &[Pin], at: Time) {
         let keys = [&mut self.active, &mut self.backup];
@@ -189,13 +216,18 @@ impl Server {
         self.backup.published.map(|published| published + overlap)
     }
 
-    /// What apps are to hold it to.
-    pub fn pin_set(&self, now: Time, overlap: Span, expires: Time) -> PinSet {
+    /// What apps are to hold it to. Nothing where it was removed, and its pins have left.
+    pub fn pin_set(&self, now: Time, overlap: Span, expires: Time) -> Option<PinSet> {
+        match self.removed {
+            None => {}
+            Some((at, OldPin::Retires)) if self.may_be_pinned() && now < at + overlap => {}
+            Some((_, OldPin::Retires | OldPin::Dropped)) => return None,
+        }
         let stays = |(role, key): &(Role, &ServerKey)| match role {
             Role::Active | Role::Backup => true,
             Role::Retiring => now < Self::leaves(key, overlap),
         };
-        PinSet {
+        Some(PinSet {
             host: self.host.clone(),
             include_subdomains: self.include_subdomains,
             expires,
@@ -208,7 +240,7 @@ impl Server {
                     since: key.since,
                 })
                 .collect(),
-        }
+        })
     }
 }
 
@@ -307,6 +339,7 @@ mod tests {
             dropped: Vec::new(),
             written_otherwise: Vec::new(),
             certificates: Vec::new(),
+            removed: None,
         }
     }
 
@@ -326,7 +359,7 @@ mod tests {
         );
         assert_eq!(server.ready(overlap), None);
         let roles = |at| {
-            let set = server.pin_set(at, overlap, at + Span::days(365));
+            let set = server.pin_set(at, overlap, at + Span::days(365)).unwrap();
             let pins = set.pins.iter().map(|pinned| (pinned.role, pinned.pin.0[0]));
             pins.collect::<Vec<_>>()
         };
@@ -343,9 +376,30 @@ mod tests {
             OldPin::Dropped,
             now(),
         );
-        let set = server.pin_set(now(), Span::days(30), now());
+        let set = server.pin_set(now(), Span::days(30), now()).unwrap();
         assert_eq!(set.pins.len(), 2);
         assert!(set.pins.iter().all(|pinned| pinned.pin != Pin([1; 32])));
+    }
+
+    #[test]
+    fn the_pins_of_a_removed_server_stay_for_the_overlap_or_leave_at_once() {
+        let overlap = Span::days(30);
+        let set = |server: &Server, at| server.pin_set(at, overlap, at);
+        let mut published = server();
+        published.note_published(&[Pin([1; 32]), Pin([2; 32])], now());
+        let removed = |mut server: Server, old| {
+            server.removed = Some((now(), old));
+            server
+        };
+        let retires = removed(published.clone(), OldPin::Retires);
+        let last = now() + overlap - Span::seconds(1);
+        assert_eq!(set(&retires, last).unwrap().pins.len(), 2);
+        assert_eq!(set(&retires, now() + overlap), None);
+        assert_eq!(set(&removed(published, OldPin::Dropped), now()), None);
+        // No app knows what was never published.
+        assert_eq!(set(&removed(server(), OldPin::Retires), now()), None);
+        let left: Vec<_> = retires.leaves_behind().iter().map(|key| key.since).collect();
+        assert_eq!(left, [now(), now()]);
     }
 
     #[test]

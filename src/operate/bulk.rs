@@ -29,14 +29,13 @@ pub fn issue_all(
     desk: &Desk,
     policy: ClockPolicy,
     issuing: &Issuing,
-    requests: &[Request],
-    intent: Intent,
+    requests: &[(Request, Intent)],
     delivery: &mut Delivery<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Tally {
     let mut tally = Tally::default();
     for chunk in requests.chunks(BATCH) {
-        if let Err(error) = issue_chunk(desk, policy, issuing, chunk, intent, delivery, &mut tally) {
+        if let Err(error) = issue_chunk(desk, policy, issuing, chunk, delivery, &mut tally) {
             tally.stopped = Some(error);
             break;
         }
@@ -49,16 +48,15 @@ fn issue_chunk(
     desk: &Desk,
     policy: ClockPolicy,
     issuing: &Issuing,
-    requests: &[Request],
-    intent: Intent,
+    requests: &[(Request, Intent)],
     delivery: &mut Delivery<'_>,
     tally: &mut Tally,
 ) -> Result<(), OperateError> {
     let mut session = desk.session(policy)?;
     let mut plans: Vec<Plan> = Vec::new();
-    for request in requests {
+    for (request, intent) in requests {
         let address = &request.holder.address;
-        match plan(&session.store, &desk.home, request, intent, session.now) {
+        match plan(&session.store, &desk.home, request, *intent, session.now) {
             Ok(plan) => plans.push(plan),
             Err(OperateError::AlreadyValid { .. }) => tally.already.push(address.clone()),
             Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error),

@@ -107,7 +107,7 @@ pub(super) fn sign_anew(
 ) -> Result<Current, OperateError> {
     let begun = Instant::now();
     let revoked = wanted(session, of)?;
-    let life = session.desk.home.config().issuing_crl_life;
+    let life = life(session, of.authority)?;
     let terms = next_terms(session, of.authority, of.issuer, of.standing, life)?;
     let der = sign(terms, &revoked)?;
     record(session, of.authority, terms, revoked.len(), &der)?;
@@ -120,6 +120,17 @@ pub(super) fn sign_anew(
         der: der.into(),
         revoked,
     })
+}
+
+/// How long it holds: as pki.toml says and, where nobody can tell what that says, as long as the last one.
+fn life(session: &Session<'_>, authority: Authority) -> Result<Span, OperateError> {
+    let home = &session.desk.home;
+    let last = match home.unread() {
+        Some(_) => session.store.last_crl(authority)?,
+        None => None,
+    };
+    let configured = home.config().issuing_crl_life;
+    Ok(last.map_or(configured, |last| last.next_update - last.this_update))
 }
 
 /// What belongs on its CRL now. Whose certificate ended before the last one was made may leave: it was on one that was made after that

@@ -2,10 +2,12 @@
 
 use super::OperateError;
 use super::doubt::Doubts;
+use super::remembered::demand_own_name;
 use super::whose_key::{KeyOf, demand_free_key};
 use crate::home::Home;
 use crate::key::PublicKey;
 use crate::model::lifecycle::Holder;
+use crate::model::profile::Names;
 use crate::model::{
     Address, Draft, Employee, Form, KnownBy, Pin, Profile, Reason, Record, Serial, Status, Time,
 };
@@ -164,6 +166,9 @@ pub fn plan(
     if let KeyRequest::Own(public_key) = &request.key {
         let pin = Pin(public_key.spki_sha256());
         demand_free_key(store, home, pin, KeyOf::Device(address))?;
+    }
+    if home.config().names == Names::Shown {
+        demand_own_name(store, &request.holder)?;
     }
     let draft = request.profile.draft(
         request.holder.clone(),

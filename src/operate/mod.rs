@@ -24,6 +24,7 @@ mod pins;
 mod places;
 mod publication;
 mod reconcile;
+mod remembered;
 mod residence;
 mod revoke;
 mod root_crl;
@@ -55,12 +56,13 @@ pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
 pub use publication::{Keys, Published, Refresh, Scope, refresh, refresh_within};
 pub use reconcile::{Sources, is_undecided, keep, recover};
+pub use remembered::{Asked, Difference, differences, holder, mistakable};
 pub use residence::Copied;
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use server::{
-    Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap, import,
-    rotate,
+    Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap,
+    demand_taken_by_apps, import, remove, rotate,
 };
 pub use server_keys::{NewKey, key_path, open_key};
 pub use servers_ca::{
@@ -77,7 +79,7 @@ use crate::disk::{DiskError, Shown};
 use crate::home::HomeError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
-use crate::model::{Address, Employee, Host, Serial, Time};
+use crate::model::{Address, Employee, Host, PersonName, Serial, Time};
 use crate::publish::{Rejected, TargetError};
 use crate::store::StoreError;
 
@@ -174,6 +176,16 @@ pub enum OperateError {
     /// The name is kept for canaries.
     #[error("{0} is no device's name: `pki check` issues certificates to itself under it")]
     Reserved(Address),
+    /// The name would make one employee's certificate look like another's.
+    #[error("{address} cannot be called \"{name}\": that is how the employee {other} goes")]
+    NameOfAnother {
+        /// Whose certificate it would be.
+        address: Address,
+        /// The name.
+        name: PersonName,
+        /// Whose it is.
+        other: Employee,
+    },
     /// There is no such device.
     #[error("there is no device {0}")]
     NoDevice(Address),
@@ -331,6 +343,11 @@ pub enum OperateError {
     /// The pin of the key in reserve was never published.
     #[error("the pin of the backup key of {0} was never published: no app knows it")]
     PinUnpublished(Host),
+    /// The pin of the key in use is in no pin set that is published and in force.
+    #[error(
+        "the pin of the key of {0} is in no pin set that is published and has not ended: apps do not know it"
+    )]
+    ActiveUnpublished(Host),
     /// Somebody else has rotated the server's key between two looks.
     #[error("the keys of {0} were rotated by another process")]
     RotatedMeanwhile(Host),

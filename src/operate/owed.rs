@@ -117,8 +117,11 @@ impl Owed {
     /// Writes the list, without what pki.toml has no command for any more.
     fn save(&mut self, home: &Home) -> Result<(), DiskError> {
         self.version = 1;
-        self.places
-            .retain(|place, _| table_of(home.config(), place).is_some());
+        // Where nobody can tell what it says, what was owed is owed on.
+        if home.unread().is_none() {
+            self.places
+                .retain(|place, _| table_of(home.config(), place).is_some());
+        }
         let is_empty = self.places.is_empty() && self.servers.is_empty() && self.list.is_none();
         note::write(home, FILE, (!is_empty).then_some(self))
     }
@@ -240,7 +243,7 @@ pub(super) fn delivered_at_last(desk: &Desk, host: &Host) -> Result<(), OperateE
 }
 
 /// For the holder of the lock. What cannot be struck out is told once more.
-fn strike_out(home: &Home, host: &Host) {
+pub(super) fn strike_out(home: &Home, host: &Host) {
     let mut owed = Owed::by(home);
     if owed.servers.remove(host) {
         let _ = owed.save(home);

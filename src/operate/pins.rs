@@ -69,7 +69,7 @@ impl StandingPins {
             return Ok(true);
         }
         // Numbers follow the time: a home that went on from an older backup may have passed them.
-        let servers = session.store.servers()?;
+        let servers = session.store.known_servers()?;
         let mut all = self.all.iter();
         Ok(all.any(|(_, pins)| !unknown(pins, &servers, session.now).is_empty()))
     }
@@ -81,7 +81,7 @@ impl StandingPins {
         session: &Session<'_>,
         chosen: Option<&BothForms>,
     ) -> Result<Vec<PathBuf>, OperateError> {
-        let servers = session.store.servers()?;
+        let servers = session.store.known_servers()?;
         let in_force = |pins: &Pins| unknown(pins, &servers, session.now);
         let kept = chosen
             .and_then(|(text, _)| Pins::read(text))
@@ -110,7 +110,8 @@ impl StandingPins {
             return Ok(newest.map_or(Standing::Due, |(_, statement)| Standing::Stands(statement)));
         }
         let wanted = sets(session)?;
-        if wanted.is_empty() {
+        // Where there were some once, apps are to be told that there are none any more.
+        if wanted.is_empty() && self.newest.is_none() {
             return Ok(Standing::None);
         }
         let known = session.store.last_pins()?.map(|last| last.number);
@@ -199,7 +200,7 @@ fn pins_of(set: &PinSet) -> impl Iterator<Item = Pin> {
 fn sets(session: &Session<'_>) -> Result<Vec<PinSet>, OperateError> {
     let config = session.desk.home.config();
     let expires = session.now + config.pin_life;
-    let servers = session.store.servers()?;
+    let servers = session.store.known_servers()?;
     let set = |server: &Server| server.pin_set(session.now, config.pin_overlap, expires);
-    Ok(servers.iter().map(set).collect())
+    Ok(servers.iter().filter_map(set).collect())
 }

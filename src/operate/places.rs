@@ -53,6 +53,10 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
         places.push(open(area, &own, &Access::default(), None, Role::Staging)?);
     }
     let mut failed = Vec::new();
+    if let Some(why) = home.unread() {
+        let why = TargetError::Unconfigured(why.to_string());
+        failed.push((Shown(home.config_path()), why));
+    }
     for target in &home.config().publish {
         let access = target.access();
         let group = target.group.as_deref().map(disk::group_number).transpose();

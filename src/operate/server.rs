@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::OperateError;
 use super::due::demand_known_pins;
 use super::outbox::Outbox;
-use super::owed::record_and_deliver;
+use super::owed::{record_and_deliver, strike_out};
+use super::pins::published_pins;
 use super::server_keys::{NewKey, deliver, stem};
 use super::session::Session;
 use super::whose_key::{KeyOf, demand_free_key};
@@ -218,6 +219,45 @@ pub fn rotate(
     let record = |session: &mut Session<'_>| session.commit(vec![rotated]);
     let ((), file) = record_and_deliver(session, host, record, |()| deliver(&stem, backup))?;
     Ok(file)
+}
+
+/// Takes a server out of the register. Its keys stay in the home, and its pins are known on as its own.
+///
+/// # Errors
+/// Where there is no such server, the published pin sets are later than the ledger, or it cannot be recorded.
+pub fn remove(session: &mut Session<'_>, host: &Host, old_pins: OldPin) -> Result<Server, OperateError> {
+    let server = session
+        .store
+        .server(host)?
+        .ok_or_else(|| OperateError::NoServer(host.clone()))?;
+    demand_known_pins(session)?;
+    let host = host.clone();
+    session.commit(vec![Fact::ServerRemoved { host, old_pins }])?;
+    strike_out(&session.desk.home, &server.host);
+    Ok(server)
+}
+
+/// Apps that go by the published pin sets take the server with this certificate.
+///
+/// # Errors
+/// Where it is not for the server, or its key is not the one that the server uses, or its pin is not
+/// published.
+pub fn demand_taken_by_apps(
+    home: &Home,
+    server: &Server,
+    certificate: &ForeignCertificate,
+    now: Time,
+) -> Result<(), OperateError> {
+    demand_for(&server.host, certificate, now)?;
+    demand_active(server, certificate.pin)?;
+    let published = published_pins(home)?.map_or(Vec::new(), |pins| pins.sets);
+    let mut sets = published
+        .iter()
+        .filter(|set| set.host == server.host && now < set.expires);
+    match sets.any(|set| set.pins.iter().any(|pinned| pinned.pin == certificate.pin)) {
+        true => Ok(()),
+        false => Err(OperateError::ActiveUnpublished(server.host.clone())),
+    }
 }
 
 /// Every app has had the time to learn the pin of the key in reserve.

@@ -32,7 +32,7 @@ pub(super) fn demand_free_key(
     if authorities.any(|ca| Pin(ca.public_key().spki_sha256()) == pin) {
         return Err(OperateError::KeyOfCa);
     }
-    for server in store.servers()? {
+    for server in store.known_servers()? {
         let host = server.host.clone();
         if server
             .dropped

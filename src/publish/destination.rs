@@ -68,6 +68,9 @@ enum Place {
 /// Why an area did not reach its directory.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
+    /// Nobody can tell which places there are.
+    #[error("no place beside the home is known: {0}")]
+    Unconfigured(String),
     /// A file could not be written. Those before it are in place, and each is whole.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -418,6 +418,7 @@ impl Pending<'_> {
             | Fact::ServerCertified(_)
             | Fact::ServerImported { .. }
             | Fact::ServerRotated { .. }
+            | Fact::ServerRemoved { .. }
             | Fact::ServerRevoked { .. }
             | Fact::PinsSigned { .. } => self.take_server(event)?,
             Fact::ClockConfirmed { .. } => {}

@@ -462,7 +462,18 @@ impl Store {
     /// # Errors
     /// A damaged index.
     pub fn servers(&self) -> Result<Vec<Server>, StoreError> {
-        self.index.servers()
+        let mut servers = self.known_servers()?;
+        servers.retain(|server| server.removed.is_none());
+        Ok(servers)
+    }
+
+    /// Every server that there is or was, by name: what pins in the field stand for, and whose a key is, a
+    /// removal does not change.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn known_servers(&self) -> Result<Vec<Server>, StoreError> {
+        self.index.known_servers()
     }
 
     /// Whose certificate of the servers' CA this is, and its revocation.

@@ -28,13 +28,15 @@ impl Index {
         self.map.value(SERVERS_CA)
     }
 
+    /// The server of this name, one that was removed apart.
     pub(super) fn server(&self, host: &Host) -> Result<Option<Server>, StoreError> {
         let value = self.map.value(&key(SERVER, host.to_string().as_bytes()))?;
-        value.map(|value| read_server(&value)).transpose()
+        let server = value.map(|value| read_server(&value)).transpose()?;
+        Ok(server.filter(|server| server.removed.is_none()))
     }
 
-    /// Every server, by name.
-    pub(super) fn servers(&self) -> Result<Vec<Server>, StoreError> {
+    /// Every server that there is or was, by name.
+    pub(super) fn known_servers(&self) -> Result<Vec<Server>, StoreError> {
         let mut servers = Vec::new();
         self.map.scan(&[SERVER], &mut |_, value| {
             servers.push(read_server(value)?);
@@ -82,16 +84,33 @@ impl Pending<'_> {
                 active,
                 origin,
                 backup,
-            } => self.put_server(&Server {
-                host: host.clone(),
-                include_subdomains: *include_subdomains,
-                active: ServerKey::new(*active, event.time, *origin),
-                backup: ServerKey::new(*backup, event.time, Origin::Made),
-                retiring: Vec::new(),
-                dropped: Vec::new(),
-                written_otherwise: Vec::new(),
-                certificates: Vec::new(),
-            })?,
+            } => {
+                let before = self.value(&key(SERVER, host.to_string().as_bytes()))?;
+                let before = before.map(|value| read_server(&value)).transpose()?;
+                let mut server = Server {
+                    host: host.clone(),
+                    include_subdomains: *include_subdomains,
+                    active: ServerKey::new(*active, event.time, *origin),
+                    backup: ServerKey::new(*backup, event.time, Origin::Made),
+                    retiring: Vec::new(),
+                    dropped: Vec::new(),
+                    written_otherwise: Vec::new(),
+                    certificates: Vec::new(),
+                    removed: None,
+                };
+                if let Some(before) = before {
+                    server.retiring = before.leaves_behind();
+                    server
+                        .retiring
+                        .retain(|key| ![*active, *backup].contains(&key.pin));
+                    server.dropped = before.dropped;
+                    server.written_otherwise = before.written_otherwise;
+                }
+                self.put_server(&server)?;
+            }
+            Fact::ServerRemoved { host, old_pins } => {
+                self.change_server(host, |server| server.removed = Some((event.time, *old_pins)))?;
+            }
             Fact::ServerCertified(certified) => {
                 let end = seconds(certified.validity.not_after);
                 let value = [&end[..], certified.host.to_string().as_bytes()].concat();
@@ -179,7 +198,7 @@ impl Pending<'_> {
         let mut servers: BTreeMap<Host, Server> = BTreeMap::new();
         let waiting = self.writes.iter().filter(|(key, _)| key.first() == Some(&SERVER));
         let waiting = waiting.filter_map(|(_, value)| value.as_deref()).map(read_server);
-        for server in self.index.servers()?.into_iter().map(Ok).chain(waiting) {
+        for server in self.index.known_servers()?.into_iter().map(Ok).chain(waiting) {
             let server = server?;
             servers.insert(server.host.clone(), server);
         }
@@ -331,7 +350,7 @@ mod tests {
                 index.apply(some).unwrap();
             }
             let server = index.server(&host()).unwrap().unwrap();
-            assert_eq!(index.servers().unwrap(), std::slice::from_ref(&server));
+            assert_eq!(index.known_servers().unwrap(), std::slice::from_ref(&server));
             let keys: Vec<_> = server.keys().map(|(role, key)| (role, key.pin.0[0])).collect();
             assert_eq!(keys, [(Role::Active, 2), (Role::Backup, 3), (Role::Retiring, 1)]);
             assert!(server.keys().all(|(_, key)| key.published == Some(now())));

@@ -12,7 +12,8 @@
 # WHAT A CLIENT SENDS BY THAT NAME GOES THROUGH, SO THE APPLICATION MUST IGNORE IT, as well as Forwarded, X-Real-IP and the like; of
 # X-Forwarded-For the last address is the load balancer's word. It drops names with anything but letters, digits and hyphens, which
 # applications would take for its own (X_Amzn_Mtls_…): this script has it do so. Who is not in devices.json, a CA's own certificate as
-# well, is to be refused. Node.js, with devices.json of the servers' half:
+# well, is to be refused. A device is who devices.json calls it by its serial number, and not who the CN in -Subject does: that is what
+# a person is called, and two may be called alike. Node.js, with devices.json of the servers' half:
 #
 #     const { devices } = JSON.parse(fs.readFileSync("devices.json"));
 #     const bySerial = new Map(devices.map((device) => [device.serial, device.address]));

@@ -1,0 +1,194 @@
+//! What the ledger remembers of people and their devices, for whoever asks for a certificate: what goes on,
+//! what has changed, and whom a name could be mistaken for.
+
+use serde::Serialize;
+
+use super::OperateError;
+use crate::model::event::Issued;
+use crate::model::lifecycle::Holder;
+use crate::model::near::near;
+use crate::model::{Address, Email, Employee, KnownBy, PersonName, Platform, Record};
+use crate::store::Store;
+
+/// What is said of a device and the person who has it; what is not said is as it was.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Which device.
+    pub address: Address,
+    /// What she is called.
+    pub name: Option<PersonName>,
+    /// Her e-mail address.
+    pub email: Option<Email>,
+    /// What the device runs.
+    pub platform: Option<Platform>,
+}
+
+/// Something that a certificate has otherwise than it is asked for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// `name`, `email` or `for`.
+    pub what: &'static str,
+    /// What the certificate was issued with; nothing where with none.
+    pub has: Option<String>,
+    /// What is asked for now.
+    pub asked: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { what, has, asked } = self;
+        match has {
+            Some(has) => write!(f, "{what} {asked} (was {has})"),
+            None => write!(f, "{what} {asked} (had none)"),
+        }
+    }
+}
+
+/// The holder of a new certificate: what is not said is as in the device's last one. Name and e-mail address
+/// are the person's, so those of her newest certificate stand for a device that is new. With what was
+/// remembered, in words.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub fn holder(store: &Store, asked: Asked) -> Result<(Holder, Vec<String>), OperateError> {
+    let Asked {
+        address,
+        mut name,
+        mut email,
+        mut platform,
+    } = asked;
+    let mut told = Vec::new();
+    let mut records = Vec::new();
+    if name.is_none() || email.is_none() || platform.is_none() {
+        records = store.employee(&address.employee)?;
+    }
+    records.retain(is_issued_here);
+    let newest =
+        |records: &mut dyn Iterator<Item = &Record>| records.max_by_key(|record| record.seq).cloned();
+    let of_device = newest(&mut records.iter().filter(|record| record.address == address));
+    if let Some(record) = of_device.or_else(|| newest(&mut records.iter()))
+        && let Some(last) = store.issued(&record)?
+    {
+        if let (None, Some(was)) = (&name, last.name) {
+            told.push(format!("name {was}"));
+            name = Some(was);
+        }
+        if let (None, Some(was)) = (&email, last.email) {
+            told.push(format!("e-mail {was}"));
+            email = Some(was);
+        }
+        if platform.is_none() && last.address == address {
+            if last.platform != Platform::default() {
+                told.push(format!("for {}", last.platform));
+            }
+            platform = Some(last.platform);
+        }
+    }
+    let holder = Holder {
+        address,
+        name,
+        email,
+        platform: platform.unwrap_or_default(),
+    };
+    Ok((holder, told))
+}
+
+/// What a certificate has otherwise than it is asked for now.
+pub fn differences(issued: &Issued, asked: &Asked) -> Vec<Difference> {
+    fn of<T: PartialEq + ToString>(
+        what: &'static str,
+        has: Option<&T>,
+        asked: Option<&T>,
+    ) -> Option<Difference> {
+        let asked = asked.filter(|asked| has != Some(*asked))?;
+        Some(Difference {
+            what,
+            has: has.map(ToString::to_string),
+            asked: asked.to_string(),
+        })
+    }
+    let differences = [
+        of("name", issued.name.as_ref(), asked.name.as_ref()),
+        of("email", issued.email.as_ref(), asked.email.as_ref()),
+        of("for", Some(&issued.platform), asked.platform.as_ref()),
+    ];
+    differences.into_iter().flatten().collect()
+}
+
+/// Whom a new person could be mistaken for by one slip of the finger, or which of her devices a new device:
+/// nobody where there is a certificate of that address already.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, OperateError> {
+    let Address { employee, device } = address;
+    let records = store.employee(employee)?;
+    if records.is_empty() {
+        let mut known = Vec::new();
+        for name in near(employee.as_str()) {
+            let Ok(other) = name.parse::<Employee>() else {
+                continue;
+            };
+            if !store.employee(&other)?.is_empty() {
+                known.push(other.to_string());
+            }
+        }
+        return Ok(known);
+    }
+    if records.iter().any(|record| record.address == *address) {
+        return Ok(Vec::new());
+    }
+    let near = near(device.as_str());
+    let others = records.into_iter().map(|record| record.address);
+    let mut known: Vec<String> = others
+        .filter(|other| near.contains(other.device.as_str()))
+        .map(|other| other.to_string())
+        .collect();
+    known.dedup();
+    Ok(known)
+}
+
+/// Makes sure that nobody is called as another employee goes by: her certificate's CN would be the other's. A
+/// name that she has already may stay.
+///
+/// # Errors
+/// Where she would be.
+pub(super) fn demand_own_name(store: &Store, holder: &Holder) -> Result<(), OperateError> {
+    let Some(name) = &holder.name else {
+        return Ok(());
+    };
+    // As verifiers compare a CN (caseIgnoreMatch, RFC 4517 §4.2.11).
+    let text = name.as_str().to_lowercase();
+    let employee = match text.split_once('/') {
+        Some((employee, _)) => employee.parse(),
+        None => text.parse(),
+    };
+    let Ok(other) = employee else {
+        return Ok(());
+    };
+    if other == holder.address.employee || store.employee(&other)?.is_empty() {
+        return Ok(());
+    }
+    for record in store
+        .device(&holder.address)?
+        .iter()
+        .rev()
+        .filter(|record| is_issued_here(record))
+    {
+        if store
+            .issued(record)?
+            .is_some_and(|issued| issued.name.as_ref() == Some(name))
+        {
+            return Ok(());
+        }
+    }
+    Err(OperateError::NameOfAnother {
+        address: holder.address.clone(),
+        name: name.clone(),
+        other,
+    })
+}
+
+fn is_issued_here(record: &Record) -> bool {
+    record.known_by == KnownBy::Issuance
+}
