@@ -4,6 +4,7 @@ use std::path::{Component, PathBuf};
 
 use serde::Deserialize;
 
+use crate::disk;
 use crate::model::profile::Names;
 use crate::model::{Device, IpRange, Profile, Span};
 use crate::publish::{Access, Location, is_endpoint};
@@ -247,7 +248,7 @@ impl Config {
             allowed_networks,
             passphrase_command: file.passphrase_command,
             root_passphrase_command: file.root_passphrase_command,
-            root_key: file.root_key.unwrap_or_else(|| ROOT_KEY.into()),
+            root_key: root_key(file.root_key)?,
             issuing_crl_life: days("issuing_crl_days", file.lifetimes.issuing_crl_days, 30, 2..=90)?,
             pin_overlap,
             pin_life,
@@ -255,6 +256,16 @@ impl Config {
             publish: file.publish,
         })
     }
+}
+
+/// Where the root's key is: in the home, unless the path is absolute.
+fn root_key(path: Option<PathBuf>) -> Result<PathBuf, InvalidConfig> {
+    let path = path.unwrap_or_else(|| ROOT_KEY.into());
+    if disk::has_tilde(&path) {
+        let rule = "it must be the whole path: only a shell knows what ~ stands for";
+        return Err(value("root_key", &path.to_string_lossy(), rule));
+    }
+    Ok(path)
 }
 
 fn value(key: &'static str, value: &str, rule: impl ToString) -> InvalidConfig {

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use crate::home::{self, Home, HomeError};
 use crate::model::{Clock, Time};
-use crate::operate::{ClockPolicy, Desk, OperateError};
+use crate::operate::{ClockPolicy, Copied, Desk, OperateError};
 
 /// Examines the home at `path` as it is. What can be mended without a decision (an index that is behind or damaged, a torn end of the
 /// ledger) is mended on the way, and told.
@@ -26,7 +26,7 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
     let mut findings = Vec::new();
     match home::exposed(path) {
         Ok(exposed) => findings.extend(exposed.into_iter().map(|exposed| {
-            let remedy = format!("chmod go= {}", exposed.path);
+            let remedy = exposed.remedy();
             Finding::new("exposed", Severity::Error, exposed, remedy)
         })),
         Err(error) => findings.push(Finding::new(
@@ -132,11 +132,23 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     let store = &session.store;
     ledger::examine(store, findings);
     clock(session.clock, findings);
+    copied(session.copied.as_ref(), findings);
     crls(&desk.home, store, now, findings);
     certificates::examine(store, now, findings);
     servers::examine(&session, now, findings);
     timer::examine(&session, now, findings);
     publication::examine(&session, findings);
+}
+
+fn copied(copied: Option<&Copied>, findings: &mut Vec<Finding>) {
+    findings.extend(copied.map(|copied| {
+        Finding::new(
+            "copied-home",
+            Severity::Warning,
+            format!("{copied}: nothing is issued or published from it"),
+            "if the PKI goes on in this home and the other is not used any more: pki publish --confirm HOME",
+        )
+    }));
 }
 
 fn clock(clock: Clock, findings: &mut Vec<Finding>) {

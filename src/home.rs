@@ -8,22 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::authority::{AuthorityError, Chain};
 use crate::config::{Config, InvalidConfig, PublishTo};
-use crate::disk::{self, DiskError, Shown};
+use crate::disk::{self, DiskError, Exposed, Shown};
 use crate::model::profile::InvalidProfile;
 use crate::model::{Authority, Event, Profile};
 use crate::publish::Location;
 use crate::store::{self, Store, StoreError};
 use crate::x509::{Certificate, X509Error};
-
-/// Others can read or change what is private.
-#[derive(Debug, thiserror::Error)]
-#[error("{path} can be read or changed by others (mode {mode:04o})")]
-pub struct Exposed {
-    /// Which file.
-    pub path: Shown,
-    /// Its permission bits.
-    pub mode: u32,
-}
 
 /// Why a home cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -497,8 +487,5 @@ fn exposure(path: &Path) -> Result<Option<Exposed>, DiskError> {
         return Ok(None);
     }
     let mode = disk::mode(path)?;
-    Ok((mode & 0o077 != 0).then(|| Exposed {
-        path: Shown(path.to_owned()),
-        mode,
-    }))
+    Ok((mode & 0o077 != 0).then(|| Exposed::new(path, mode)))
 }

@@ -997,9 +997,9 @@ fn passphrase_files() {
     home.write_private("open", ISSUING_PASSPHRASE);
     for mode in [0o644, 0o640, 0o604, 0o660] {
         std::fs::set_permissions(home.path("open"), Permissions::from_mode(mode)).unwrap();
-        let message = format!("the passphrase file open can be read by others (mode {mode:04o})");
+        let message = format!("the passphrase file open can be read or changed by others (mode {mode:04o})");
         let told = fails(&home, &issue("open"), secret(&message));
-        assert!(told.stderr.contains("→ run `chmod 600 open`"), "{told}");
+        assert!(told.stderr.contains("→ run `chmod go= open`"), "{told}");
     }
     std::fs::set_permissions(home.path("open"), Permissions::from_mode(0o400)).unwrap();
     home.run(&issue("open"));

@@ -59,6 +59,7 @@ impl Company {
             },
             base_url: None,
             offline_root: None,
+            clock: ClockPolicy::Strict,
         };
         let passphrases = Passphrases {
             root: passphrase("for the safe only"),
@@ -99,6 +100,7 @@ impl Company {
             holder: "test".into(),
             patience: Duration::from_secs(5),
             clock,
+            goes_on_here: false,
         }
     }
 

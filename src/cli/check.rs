@@ -15,7 +15,7 @@ use super::form;
 use super::report::{lines, table};
 use super::secrets::IssuingSecret;
 use crate::check::{self, Depth, Identity, Met, Report, Url, Verdict};
-use crate::disk;
+use crate::disk::{self, Exposed};
 use crate::doctor::{self, Finding};
 use crate::home::{Home, HomeError};
 use crate::key::Passphrase;
@@ -194,12 +194,8 @@ fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
     let chain = chain.into_iter().map(<[u8]>::to_vec).collect();
     let mode = std::fs::metadata(key).map_err(disk::failed("read", key))?.mode();
     if mode & 0o077 != 0 {
-        return Err(Failure::secret(format!(
-            "the key {} can be read by others (mode {:04o})",
-            key.display(),
-            mode & 0o7777
-        ))
-        .hint(format!("run `chmod 600 {}`", key.display())));
+        let exposed = Exposed::new(key, mode & 0o7777);
+        return Err(Failure::secret(format!("the key {exposed}")).hint(exposed.remedy()));
     }
     let octets = Zeroizing::new(disk::read_given(key, LONGEST)?);
     let secret = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| form::no_key(key, &octets))?;

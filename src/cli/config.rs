@@ -144,7 +144,7 @@ fn timer_text(target: TimerTarget, reload: Option<&str>, home: &Home) -> Result<
     }
     let manifests: Vec<PathBuf> = read.iter().map(|half| half.join("manifest.json")).collect();
     let about = TimerContext {
-        user: &disk::account_name(owner),
+        user: &user(owner, target)?,
         program: &program,
         home: &place,
         writable: &writable.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
@@ -161,6 +161,21 @@ fn timer_text(target: TimerTarget, reload: Option<&str>, home: &Home) -> Result<
         &template(home, target.template())?,
         &about,
     )?)
+}
+
+/// How an account is named in a timer: by its number where it has no name, or one that a unit would read as
+/// something else.
+fn user(uid: u32, target: TimerTarget) -> Result<String, Failure> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.@-".contains(c);
+    let name = disk::account(uid).filter(|name| !name.starts_with('-') && name.chars().all(plain));
+    match (name, target) {
+        (Some(name), _) => Ok(name),
+        (None, TimerTarget::Systemd) => Ok(uid.to_string()),
+        (None, TimerTarget::Cron) => Err(Failure::refused(format!(
+            "uid {uid} has no name that a file in /etc/cron.d can say"
+        ))
+        .hint("`pki config systemd` can; or put the line that `pki help publish` shows into that account's own crontab")),
+    }
 }
 
 /// The name of a unit, with nothing in it that a shell or systemd would take for something else.

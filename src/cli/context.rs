@@ -8,6 +8,7 @@ use super::account::account;
 use super::failure::Failure;
 use super::tips;
 use super::ui::Ui;
+use crate::disk::has_tilde;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
@@ -78,13 +79,34 @@ pub fn earliest(store: &Store) -> Result<Time, Failure> {
     Ok(store.judge(system_clock())?.earliest())
 }
 
+/// The path that a variable of the environment holds, if any.
+///
+/// # Errors
+/// Where it begins with a tilde that no shell has replaced.
+pub fn path_variable(name: &str) -> Result<Option<PathBuf>, Failure> {
+    let path = std::env::var_os(name).filter(|path| !path.is_empty());
+    match path.map(PathBuf::from) {
+        Some(path) if has_tilde(&path) => {
+            Err(Failure::refused(format!("{name} is {}", path.display())).hint(WHOLE_PATH))
+        }
+        path => Ok(path),
+    }
+}
+
+/// What to do about a tilde that no shell has replaced.
+pub const WHOLE_PATH: &str = "write the whole path: a shell puts your home directory in place of ~ only at the beginning of a word, and outside of quotes";
+
 impl Context {
     /// Where the home is: --home, PKI_HOME, or the platform's data directory.
     ///
     /// # Errors
-    /// Where none of them is known.
+    /// Where none of them is known, or the variable holds what only a shell understands.
     pub fn home_path(&self) -> Result<PathBuf, Failure> {
-        let from_home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
+        // An account without a home directory may have it empty, or as `/nonexistent`; a relative one is
+        // another place in each directory.
+        let account = std::env::var_os("HOME").map(PathBuf::from);
+        let account = account.filter(|home| home.is_absolute());
+        let from_home = |rest: &str| account.as_ref().map(|home| home.join(rest));
         let data = if cfg!(target_os = "macos") {
             from_home("Library/Application Support")
         } else {
@@ -94,10 +116,13 @@ impl Context {
                 .or_else(|| from_home(".local/share"))
         };
         // Not by clap, which would show --home in every usage line once the variable is set.
-        let variable = std::env::var_os("PKI_HOME").filter(|path| !path.is_empty());
+        let variable = match &self.home {
+            Some(_) => None,
+            None => path_variable("PKI_HOME")?,
+        };
         self.home
             .clone()
-            .or_else(|| variable.map(PathBuf::from))
+            .or(variable)
             .or_else(|| data.map(|data| data.join("pki")))
             .ok_or_else(|| {
                 Failure::refused("it is not known where the PKI is")
@@ -146,6 +171,7 @@ impl Context {
             holder: format!("pki {}", self.command),
             patience: self.wait,
             clock: system_clock,
+            goes_on_here: false,
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::authority::AuthorityError;
 use crate::check::{CheckError, Unreachable};
 use crate::consumer::ConsumerError;
-use crate::disk::DiskError;
+use crate::disk::{self, DiskError, UMASK};
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
 use crate::key::KeyError;
@@ -19,6 +19,13 @@ use crate::web::{NoTrust, Trouble};
 /// What to do about an issuing CA that ends.
 const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
                       found a new PKI with `pki init --home DIR` and issue to the devices from there";
+
+/// What to do about a disk that is full, or fails.
+const ROOM: &str = "free some room or mend the disk, then run the command again";
+
+/// What to do about a home that may be a copy.
+pub const GOES_ON_HERE: &str = "if the PKI goes on in this home and the other is not used any more: `pki publish --confirm HOME`; \
+                                in a copy to try things with, reading and revoking need no such word";
 
 /// What to do about a name that is not known.
 const LIST: &str = "`pki list` shows who and what there is";
@@ -92,11 +99,14 @@ impl Failure {
         use std::io::ErrorKind as Kind;
         let failure = Self::new(Exit::Refused, "disk", error);
         let kind = error.source.kind();
+        if disk::is_modeless(&error.source) {
+            return failure.hint(UMASK);
+        }
         if kind == Kind::PermissionDenied {
             return failure.hint("look at its owner and mode, and at who runs this");
         }
-        if [Kind::StorageFull, Kind::QuotaExceeded, Kind::ReadOnlyFilesystem].contains(&kind) {
-            return failure.hint("free some room or mend the disk, then run the command again");
+        if error.is_full() || kind == Kind::ReadOnlyFilesystem {
+            return failure.hint(ROOM);
         }
         if kind == Kind::NotFound {
             return failure.hint("look at how it is written, and in which directory this runs");
@@ -157,6 +167,7 @@ impl From<OperateError> for Failure {
         match error {
             E::Home(error) => error.into(),
             E::Store(error) => error.into(),
+            E::NotRecorded { .. } => refused("disk").hint(ROOM),
             E::Disk(error) => Self::of_disk(&error),
             E::NoRoomBeside { .. } => refused("disk")
                 .hint("name a home below a directory of this account, as --home /var/lib/pki/home where /var/lib/pki is its own"),
@@ -176,9 +187,12 @@ impl From<OperateError> for Failure {
                 rejected.remedy()
             )),
             E::Refused(refusal) => refusal.into(),
+            E::ClockBeforeProgram(_) => refused("clock-behind")
+                .hint("set the clock; if it is right all the same, repeat with --confirm CLOCK"),
             E::ClockBehind { .. } => refused("clock-behind").hint(
                 "set the clock; if it is right and the last event's time was wrong, repeat with --confirm CLOCK",
             ),
+            E::Copied(_) => Self::new(Exit::Secret, "copied-home", message).hint(GOES_ON_HERE),
             // A missing confirmation, like any other: exit 4.
             E::ClockAhead { .. } => Self::new(Exit::Secret, "clock-ahead", message)
                 .hint("set the clock; if it is right, repeat with --confirm CLOCK"),
@@ -241,6 +255,7 @@ impl From<OperateError> for Failure {
                 .hint("have a new key made, and a request with it: a key is one device's, or a server's"),
             E::KeyDropped(_) => refused("key-revoked").hint("have a new key made, and a request or certificate with it"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
+            E::Outbox { why, .. } if disk::is_modeless(&why) => refused("disk").hint(UMASK),
             E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),
             E::ServerExists(host) => refused("exists").hint(format!(
@@ -302,8 +317,15 @@ impl From<OperateError> for Failure {
             E::Undelivered(_) => Self::new(Exit::Incomplete, "undelivered", message)
                 .hint("run the same command again: it revokes that certificate and issues a new one"),
             E::Unpublished(why) => {
-                let remedy = if let E::Rejected(rejected) = *why { rejected.remedy() } else { "pki publish" };
-                Self::new(Exit::Incomplete, "unpublished", message).hint(format!("run `{remedy}` to finish the work"))
+                let remedy = if let E::Rejected(rejected) = &*why { rejected.remedy() } else { "pki publish" };
+                let is_full = if let E::NotRecorded { why, .. } | E::Disk(why) | E::Target(TargetError::Disk(why)) = &*why {
+                    why.is_full()
+                } else {
+                    false
+                };
+                let first = if is_full { "free some room, then " } else { "" };
+                let hint = format!("{first}run `{remedy}` to finish the work");
+                Self::new(Exit::Incomplete, "unpublished", message).hint(hint)
             }
         }
     }
@@ -369,7 +391,7 @@ impl From<HomeError> for Failure {
             E::OtherAccount { owner, .. } => refused("other-account").hint(format!(
                 "run it as that account: `sudo -u {owner} pki …`; its timer could not read files of this one"
             )),
-            E::Exposed(exposed) => refused("exposed").hint(format!("run `chmod go= {}`", exposed.path)),
+            E::Exposed(exposed) => refused("exposed").hint(exposed.remedy()),
             E::Disk(error) if error.source.kind() == std::io::ErrorKind::NotFound => Self::of_disk(&error)
                 .hint("it is a part of the home: restore it from a backup; a root's key may be on a medium that is not there"),
             E::Disk(error) => Self::of_disk(&error),
@@ -544,7 +566,7 @@ impl From<StoreError> for Failure {
         let refused = |kind| Self::new(Exit::Refused, kind, &message);
         match error {
             E::Disk(error) => Self::of_disk(&error),
-            E::NotAppended(_) => refused("disk").hint("free some room or mend the disk, then run the command again"),
+            E::NotAppended(_) => refused("disk").hint(ROOM),
             E::OutcomeUnknown { .. } => Self::new(Exit::Incomplete, "unknown-outcome", message)
                 .hint("mend the disk, then run `pki doctor`: it tells whether the event is there"),
             E::Encoding(_) => Self::new(Exit::Bug, "bug", message),

@@ -11,6 +11,7 @@ use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::in_shell;
 use super::report::DryRun;
+use super::root::clock_policy;
 use super::secrets::{IssuingSecret, RootSecret};
 
 /// Make a PKI: root, issuing CA, their CRLs, pki.toml and the first publication
@@ -46,6 +47,9 @@ pub struct Args {
     /// Look whether it can be made, and make nothing
     #[arg(long)]
     dry_run: bool,
+    /// Go on although the clock stands before this program was made: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
     #[command(flatten)]
@@ -83,6 +87,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         },
         base_url: args.base_url,
         offline_root: args.offline_root,
+        clock: clock_policy(args.confirm.as_deref())?,
     };
     if founding.home.join(crate::home::LEDGER).exists() {
         return Err(Failure::new(
@@ -92,7 +97,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         )
         .hint("`pki doctor` tells how it is; another one needs another --home"));
     }
-    let place = operate::examine(&founding)?;
+    let place = operate::examine(&founding, system_clock())?;
     if args.dry_run {
         ui.say(format!(
             "would make the PKI of {} in {}",

@@ -43,14 +43,16 @@ mod words;
 mod wrap;
 
 use std::cell::{Cell, RefCell};
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::disk;
 use crate::model::Span;
 use crate::model::text::printable;
 use context::Context;
@@ -194,6 +196,11 @@ fn dispatch(arguments: Vec<OsString>) -> Exit {
     if let Some(home) = &home {
         ui.program = format!("pki --home {}", in_shell(&home.display().to_string()));
     }
+    if let Some(word) = arguments.iter().find(|word| names_tilde(word)) {
+        let failure = Failure::usage(format!("{} is no path", word.to_string_lossy()));
+        ui.fail(&failure.hint(context::WHOLE_PATH));
+        return Exit::Usage;
+    }
     let wait = Duration::from_secs(u64::try_from(wait.as_seconds()).unwrap_or(0));
     let context = Context {
         ui,
@@ -239,6 +246,17 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
+/// Whether a word of the command line is a path with a tilde that no shell has replaced, as in
+/// `--out=~/phones`.
+fn names_tilde(word: &OsStr) -> bool {
+    let word = word.to_string_lossy();
+    let value = match word.strip_prefix("--") {
+        Some(flag) => flag.split_once('=').map_or("", |(_, value)| value),
+        None => &word,
+    };
+    value.contains('/') && disk::has_tilde(Path::new(value))
+}
+
 /// A word as a shell reads it.
 fn in_shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
@@ -273,9 +291,14 @@ fn shown(arguments: &[OsString]) -> String {
 /// Help and version are no errors; everything else is wrong usage, in the form that was asked for.
 fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
     if !error.use_stderr() {
-        // A reader that has gone away is no reason to fail.
-        let _ = error.print();
-        return Exit::Done;
+        let printed = error.print().and_then(|()| std::io::stdout().flush());
+        return match printed.or_else(ui::forgive_gone_reader) {
+            Ok(()) => Exit::Done,
+            Err(why) => {
+                ui::line(&format!("pki: {}", ui::unwritten(&why)));
+                Exit::Refused
+            }
+        };
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
         // Whoever typed the name alone wants to know what there is.

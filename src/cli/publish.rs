@@ -10,7 +10,6 @@ use super::context::{Context, Named};
 use super::failure::{Exit, Failure};
 use super::published::in_words;
 use super::report::{DryRun, counted};
-use super::root::clock_policy;
 use super::secrets::{IssuingSecret, Keyring};
 
 /// Bring the publication up to date: CRLs, pin sets, CA certificates, device lists
@@ -46,7 +45,7 @@ pub struct Args {
     #[arg(long)]
     unlock: bool,
     /// Go on although the clock stands before the last event or far after it (CLOCK); the ledger is the newest that there is, whatever a
-    /// place has lost or knows beyond it (LEDGER)
+    /// place has lost or knows beyond it (LEDGER); the PKI goes on in this home, which was copied (HOME)
     #[arg(long, value_name = "NAME")]
     confirm: Vec<String>,
     #[command(flatten)]
@@ -84,21 +83,33 @@ impl fmt::Display for Report {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let desk = context.desk()?;
-    let (ledger, others): (Vec<&String>, Vec<&String>) =
-        args.confirm.iter().partition(|name| *name == "LEDGER");
-    let mut policy = ClockPolicy::Strict;
-    for name in others {
-        policy = clock_policy(Some(name))?;
+    let mut desk = context.desk()?;
+    let (mut policy, mut is_current) = (ClockPolicy::Strict, false);
+    for name in &args.confirm {
+        match name.as_str() {
+            "CLOCK" => policy = ClockPolicy::Confirmed,
+            "HOME" => desk.goes_on_here = true,
+            "LEDGER" => is_current = true,
+            other => {
+                return Err(Failure::usage(format!(
+                    "--confirm {other}: here only CLOCK, HOME and LEDGER have a meaning"
+                )));
+            }
+        }
     }
     let scope = || -> Result<Scope<'_>, Failure> {
         Ok(Scope {
             only: args.target.as_deref(),
             sources: Sources::read(&desk.home, args.reconcile.iter().map(PathBuf::as_path))?,
-            is_current: !ledger.is_empty(),
+            is_current,
         })
     };
     if args.dry_run {
+        if desk.goes_on_here {
+            return Err(Failure::usage(
+                "--confirm HOME is remembered, which is none of --dry-run's",
+            ));
+        }
         let session = context.session(&desk, &mut policy)?;
         let behind = operate::behind_sources(&session, scope()?.sources)?;
         let mut would: Vec<String> = behind.iter().map(ToString::to_string).collect();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::context::Context;
-use super::failure::{Exit, Failure, place_remedy};
+use super::failure::{Exit, Failure, GOES_ON_HERE, place_remedy};
 use super::in_shell;
 use super::report::counted;
 use crate::model::{Clock, Span};
@@ -77,6 +77,13 @@ impl Context {
             self.ui.hint(
                 "restore the newest ledger.jsonl and servers/: the key that a server uses may be in no pin set that this home would sign",
             );
+        }
+        if let Some(copied) = &published.withheld {
+            exit = Exit::Incomplete;
+            self.ui.warn(format!(
+                "{copied}: what has changed was written in this home, and published nowhere else"
+            ));
+            self.ui.hint(GOES_ON_HERE);
         }
         for (place, error) in &published.failed {
             exit = Exit::Incomplete;

@@ -8,11 +8,12 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use zeroize::Zeroizing;
 
+use super::context::path_variable;
 use super::descriptor;
 use super::failure::{Exit, Failure};
 use super::ui::Ui;
 use crate::authority::{Chain, Issuing, Root, Servers};
-use crate::disk::Shown;
+use crate::disk::{Exposed, Shown};
 use crate::home::Home;
 use crate::key::{KeyError, Passphrase, SoftwareKey};
 use crate::model::Authority;
@@ -277,16 +278,14 @@ impl Wanted<'_> {
             .filter(|path| path.exists())
     }
 
-    fn file_from_environment(&self) -> Option<PathBuf> {
-        std::env::var_os(self.variable())
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
+    fn file_from_environment(&self) -> Result<Option<PathBuf>, Failure> {
+        path_variable(&self.variable())
     }
 
     fn is_typed(&self) -> bool {
         self.fd.is_none()
             && self.file.is_none()
-            && self.file_from_environment().is_none()
+            && self.file_from_environment().is_ok_and(|file| file.is_none())
             && self.credential().is_none()
             && self.command.is_none()
     }
@@ -307,7 +306,7 @@ impl Wanted<'_> {
                 format!("--{prefix}passphrase-file {}", path.display()),
             );
         }
-        if let Some(path) = self.file_from_environment() {
+        if let Some(path) = self.file_from_environment()? {
             let passphrase = self.read_file(&path, Privacy::Demanded)?;
             return given(passphrase, format!("{} ({})", path.display(), self.variable()));
         }
@@ -352,11 +351,8 @@ impl Wanted<'_> {
         let file = file.map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if privacy == Privacy::Demanded && metadata.is_file() && metadata.mode() & 0o077 != 0 {
-            return Err(Failure::secret(format!(
-                "the passphrase file {shown} can be read by others (mode {:04o})",
-                metadata.mode() & 0o7777
-            ))
-            .hint(format!("run `chmod 600 {shown}`")));
+            let exposed = Exposed::new(Path::new(&shown.to_string()), metadata.mode() & 0o7777);
+            return Err(Failure::secret(format!("the passphrase file {exposed}")).hint(exposed.remedy()));
         }
         let octets = bounded(file).map_err(unreadable)?;
         Passphrase::from_octets(octets)

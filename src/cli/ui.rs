@@ -38,6 +38,23 @@ pub enum Reader {
     Gone,
 }
 
+/// A reader of stdout that has gone away (`pki --help | head`) is no reason to fail.
+///
+/// # Errors
+/// Any other.
+pub fn forgive_gone_reader(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Ok(())
+    } else {
+        Err(error)
+    }
+}
+
+/// That stdout could not be written.
+pub fn unwritten(error: &io::Error) -> String {
+    format!("the output could not be written: {error}")
+}
+
 /// How the operator wants to be spoken to.
 pub struct Ui {
     /// One JSON document on stdout instead of text.
@@ -236,11 +253,7 @@ impl Ui {
         {
             Ok(()) => Ok(Reader::There),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
-            Err(error) => Err(Failure::new(
-                Exit::Refused,
-                "output",
-                format!("the output could not be written: {error}"),
-            )),
+            Err(error) => Err(Failure::new(Exit::Refused, "output", unwritten(&error))),
         }
     }
 

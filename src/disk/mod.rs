@@ -33,6 +33,79 @@ pub struct DiskError {
     pub source: io::Error,
 }
 
+/// The file system keeps no modes, as NTFS and FAT do not: what is private would be open to others.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "its file system keeps no modes (NTFS, FAT?), so that others can read what lies there unless it is mounted with umask=077"
+)]
+pub struct Modeless;
+
+/// What to do about a file system that keeps no modes.
+pub const UMASK: &str = "mount it with the option umask=077, which gives all that is on it to one account alone; or name a place on a file \
+                         system that keeps modes";
+
+/// Whether something failed because the file system keeps no modes.
+pub fn is_modeless(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Modeless>())
+}
+
+/// Makes sure that what is private can be kept so in the lowest directory that is there on the way to `path`.
+/// What else may be wrong with it is told when it is written to.
+///
+/// # Errors
+/// Where its file system keeps no modes.
+pub fn demand_modes(path: &Path) -> Result<(), DiskError> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let Some(there) = absolute.ancestors().find(|above| above.is_dir()) else {
+        return Ok(());
+    };
+    match Staged::write(&there.join(TRIAL), PRIVATE_FILE, [b""]) {
+        Err(error) if is_modeless(&error.source) => Err(failed("kept private", there)(error.source)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Others can read or change what is private.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} can be read or changed by others (mode {mode:04o}{})", if *is_modeless { ", and its file system keeps no other unless it is mounted with umask=077" } else { "" })]
+pub struct Exposed {
+    path: Shown,
+    mode: u32,
+    /// Whether no `chmod` has an effect there.
+    is_modeless: bool,
+}
+
+impl Exposed {
+    /// What is there has this mode.
+    pub fn new(path: &Path, mode: u32) -> Self {
+        Self {
+            path: Shown(path.to_owned()),
+            mode,
+            is_modeless: demand_modes(path.parent().unwrap_or(path)).is_err(),
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> String {
+        if self.is_modeless {
+            UMASK.to_owned()
+        } else {
+            format!("run `chmod go= {}`", self.path)
+        }
+    }
+}
+
+/// The name that trials are staged for.
+const TRIAL: &str = "pki";
+
+impl DiskError {
+    /// Whether there was no room.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        [StorageFull, QuotaExceeded].contains(&self.source.kind())
+    }
+}
+
 /// A path that is shown with [`Path::display`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown(pub PathBuf);
@@ -60,12 +133,35 @@ pub const PRIVATE_DIRECTORY: u32 = 0o700;
 /// Makes a private directory, mode 0700, which must not exist.
 ///
 /// # Errors
-/// Where it exists or cannot be made.
+/// Where it exists or cannot be made, or its file system keeps no modes.
 pub fn create_private_directory(path: &Path) -> Result<(), DiskError> {
-    DirBuilder::new()
-        .mode(PRIVATE_DIRECTORY)
-        .create(path)
-        .map_err(failed("created", path))
+    create_directory(path, PRIVATE_DIRECTORY).map_err(failed("created", path))
+}
+
+fn create_directory(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().mode(mode).create(path)?;
+    let kept = fs::metadata(path).and_then(|made| demand_kept(&made, mode));
+    if kept.is_err() {
+        // What is refused leaves nothing behind.
+        let _ = fs::remove_dir(path);
+    }
+    kept
+}
+
+/// Makes sure that what was to be closed to others is so: some file systems take every mode, and keep none.
+fn demand_kept(made: &fs::Metadata, mode: u32) -> io::Result<()> {
+    const READ_AND_WRITE: u32 = 0o066;
+    // What anybody may read is published, and signed.
+    let closed = if mode & 0o004 == 0 {
+        READ_AND_WRITE & !mode
+    } else {
+        0
+    };
+    if made.mode() & closed == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::other(Modeless))
+    }
 }
 
 /// Makes a directory with this mode within the umask, and every missing one above it, or leaves it as it is.
@@ -79,7 +175,7 @@ pub fn ensure_directory(path: &Path, mode: u32) -> Result<(), DiskError> {
     if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
         ensure_directory(above, mode)?;
     }
-    match DirBuilder::new().mode(mode).create(path) {
+    match create_directory(path, mode) {
         Ok(()) => Ok(()),
         // Another process was faster. A file of that name is no directory.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
@@ -87,32 +183,34 @@ pub fn ensure_directory(path: &Path, mode: u32) -> Result<(), DiskError> {
     }
 }
 
-/// The name of an account in the system's list, or its number.
-pub fn account_name(uid: u32) -> String {
-    let list = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = list.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| format!("uid {uid}"))
+/// The name of an account, as the system knows it: of `/etc/passwd`, LDAP, SSSD, or whatever else it asks
+/// (NSS).
+pub fn account(uid: u32) -> Option<String> {
+    let found = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
+    found.ok().flatten().map(|user| user.name)
 }
 
-/// The number of a group, from the system's list.
+/// The name of an account, or its number, for people.
+pub fn account_name(uid: u32) -> String {
+    account(uid).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The number of a group, by its name, as the system knows it, or by itself.
 ///
 /// # Errors
-/// Where there is none of that name, or the list cannot be read.
+/// Where there is none of that name, or the system cannot tell.
 pub fn group_number(name: &str) -> Result<u32, DiskError> {
-    let list = Path::new("/etc/group");
-    let text = String::from_utf8_lossy(&read(list, 16 << 20)?).into_owned();
-    let number = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next() == Some(name))
-            .then(|| fields.nth(1)?.parse().ok())
-            .flatten()
-    });
-    let unknown = || io::Error::other(format!("there is no group {name}"));
-    number.ok_or_else(|| failed("searched", list)(unknown()))
+    use nix::errno::Errno;
+    let refused = |why: io::Error| failed("looked up", Path::new(name))(why);
+    let found = match nix::unistd::Group::from_name(name) {
+        // Some name services say so where they know no such name (getgrnam_r(3)).
+        Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM) => None,
+        found => found.map_err(|errno| refused(errno.into()))?,
+    };
+    let number = found
+        .map(|group| group.gid.as_raw())
+        .or_else(|| name.parse().ok());
+    number.ok_or_else(|| refused(io::Error::other(format!("there is no group {name}"))))
 }
 
 /// The permission bits of a file.
@@ -187,6 +285,21 @@ pub fn lock(path: &Path) -> Result<Option<File>, DiskError> {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(errno) => Err(failed("locked", path)(errno.into())),
     }
+}
+
+/// Whether a path begins with a `~` that a shell would have put a home directory in place of: `~/pki`,
+/// `~bob/pki`. It does so only at the beginning of a word without quotes, and no other program does.
+pub fn has_tilde(path: &Path) -> bool {
+    let first = path
+        .components()
+        .next()
+        .map(|first| first.as_os_str().to_string_lossy());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    first.is_some_and(|first| {
+        first
+            .strip_prefix('~')
+            .is_some_and(|rest| rest.chars().all(plain))
+    })
 }
 
 /// Whether something has this name, and be it a link that leads nowhere: nothing new can be put there.
@@ -340,13 +453,22 @@ impl Staged {
             place: place.to_owned(),
             moved: false,
         };
+        let demand_kept = |file: &File| {
+            let kept = file.metadata().and_then(|made| demand_kept(&made, mode));
+            kept.map_err(failed("kept private", place))
+        };
+        if mode == PRIVATE_FILE {
+            // Before there is anything in it.
+            demand_kept(&file)?;
+        }
         for piece in pieces {
             file.write_all(piece.as_ref()).map_err(failed("written", place))?;
         }
         if mode != PRIVATE_FILE {
             // By its handle: whoever owns the directory could have put a link to another file in its place.
-            file.set_permissions(fs::Permissions::from_mode(mode))
-                .map_err(failed("given its mode", place))?;
+            let given = file.set_permissions(fs::Permissions::from_mode(mode));
+            demand_kept(&file)?;
+            given.map_err(failed("given its mode", place))?;
         }
         staged.file = Some(file);
         Ok(staged)
@@ -405,17 +527,27 @@ impl Staged {
         use rustix::io::Errno;
         let (directory, beside, place) = self.names();
         match rename_new(directory, beside, place) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                // link(2) fails where the name exists, too; dropping removes the other name.
-                rustix::fs::linkat(directory, beside, directory, place, AtFlags::empty())
-                    .map_err(|errno| failed("put in place", &self.place)(errno.into()))
-            }
-            Err(errno) => Err(failed("put in place", &self.place)(errno.into())),
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(failed("put in place", &self.place)(errno.into())),
             Ok(()) => {
                 self.moved = true;
-                Ok(())
+                return Ok(());
             }
         }
+        // link(2) fails where the name exists, too; dropping removes the other name.
+        match rustix::fs::linkat(directory, beside, directory, place, AtFlags::empty()) {
+            // FAT and exFAT have no links.
+            Err(Errno::PERM | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::MLINK) => {}
+            linked => return linked.map_err(|errno| failed("put in place", &self.place)(errno.into())),
+        }
+        claim(directory, place).map_err(|errno| failed("put in place", &self.place)(errno.into()))?;
+        let moved = rustix::fs::renameat(directory, beside, directory, place);
+        if moved.is_err() {
+            let _ = rustix::fs::unlinkat(directory, place, AtFlags::empty());
+        }
+        moved.map_err(|errno| failed("put in place", &self.place)(errno.into()))?;
+        self.moved = true;
+        Ok(())
     }
 
     /// Where its two names are, and what they are called there.
@@ -438,6 +570,14 @@ fn at<'a>(within: Option<&'a Arc<File>>, path: &'a Path) -> (BorrowedFd<'a>, &'a
 fn rename_new(directory: BorrowedFd<'_>, from: &Path, to: &Path) -> rustix::io::Result<()> {
     use rustix::fs::{RenameFlags, renameat_with};
     renameat_with(directory, from, directory, to, RenameFlags::NOREPLACE)
+}
+
+/// Takes a name that nobody has, with an empty file: on a file system that can neither link nor rename
+/// without replacing, it is the only way to take nobody else's. Whoever is killed before the file itself
+/// comes leaves an empty one.
+fn claim(directory: BorrowedFd<'_>, place: &Path) -> rustix::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, place, flags, Mode::from_raw_mode(PRIVATE_FILE)).map(drop)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
@@ -499,6 +639,63 @@ pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Works in a directory that other processes may write to as well. What writes of files that are `meant` by
+/// their names were cut off there is removed first, unless another process is at work in it by the same rule.
+/// Others are kept from that until this is dropped; none, where the file system has no locks: then nothing
+/// was removed.
+pub fn at_work(directory: &Path, is_meant: impl Fn(&str) -> bool) -> Option<File> {
+    use rustix::fs::{FlockOperation, flock};
+    const TRIES: u32 = 100;
+    let directory = directory.canonicalize().ok()?;
+    let handle = match lock(&directory).ok()? {
+        Some(handle) => {
+            sweep_meant(&directory, |name| is_meant(name) || name == TRIAL);
+            handle
+        }
+        None => File::open(&directory).ok()?,
+    };
+    // Whoever sweeps has it for a moment.
+    for _ in 0..TRIES {
+        match flock(&handle, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => return Some(handle),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(10)),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Removes this account's files that were staged for a name that is meant.
+fn sweep_meant(directory: &Path, is_meant: impl Fn(&str) -> bool) {
+    let me = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_ours = || {
+            entry
+                .metadata()
+                .is_ok_and(|there| there.is_file() && there.uid() == me)
+        };
+        if staged_for(&entry.file_name()).is_some_and(&is_meant) && is_ours() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Makes sure that new files can be put into a directory, of this many octets together, by doing so.
+///
+/// # Errors
+/// Where they cannot.
+pub fn try_out(directory: &Path, octets: usize) -> Result<(), DiskError> {
+    let trial = directory.join(TRIAL);
+    sweep(&trial);
+    // The name that it gets is one that the next sweep removes, where a kill leaves it.
+    let random = random_name().map_err(failed("named", &trial))?;
+    let place = directory.join(format!(".{TRIAL}.{random}.tmp"));
+    let staged = Staged::write(&place, PRIVATE_FILE, &[&vec![0; octets]])?;
+    staged.sync()?;
+    staged.place_new()?;
+    remove_if_there(&place)
 }
 
 /// Writes a new private file: synced, in place, its directory synced.

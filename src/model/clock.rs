@@ -24,6 +24,12 @@ pub enum Clock {
 }
 
 impl Clock {
+    /// Whether a clock stands before this program was made, in 2026: it was never set, as on a board without
+    /// a battery. Not by the date of the build, which would make another program of it each day.
+    pub fn is_before_program(clock: Time) -> bool {
+        clock < Time::from_unix(1_767_225_600)
+    }
+
     /// How far back it may stand before it is doubted.
     const SLACK: Span = Span::minutes(5);
     /// How long nothing may have happened before it is doubted.

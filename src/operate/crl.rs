@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::OperateError;
 use super::session::Session;
 use super::standing::entries_if_current;
+use super::{OperateError, recording};
 use crate::authority::AuthorityError;
 use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
 use crate::x509::Certificate;
@@ -150,14 +150,15 @@ pub(super) fn record(
     entries: usize,
     der: &[u8],
 ) -> Result<(), OperateError> {
-    session.commit(vec![Fact::CrlSigned {
+    let signed = Fact::CrlSigned {
         authority,
         number: terms.number,
         this_update: terms.this_update,
         next_update: terms.next_update,
         entries: entries as u64,
         sha256: HEXLOWER.encode(&Sha256::digest(der)),
-    }])
+    };
+    session.commit(vec![signed]).map_err(recording("the CRL"))
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use super::OperateError;
 use super::handover::{Handover, store_passphrases};
 use super::issue::{KeyRequest, Plan, Request};
 use super::outbox::{Outbox, put_in_place, with_extension};
@@ -18,6 +17,7 @@ use super::owed::end_list;
 use super::session::Session;
 use super::whereabouts::demand_elsewhere;
 use super::workshop::{Codes, Ready, RootInProfile, Secret, Workshop};
+use super::{OperateError, recording};
 use crate::authority::{Issuing, Order};
 use crate::bundle::MobileConfig;
 use crate::disk;
@@ -91,6 +91,7 @@ pub fn carry_out(
     if let Some(file) = delivery.passphrases.file() {
         delivery.outbox.demand_apart(file, &stems)?;
     }
+    let _at_work = delivery.outbox.at_work();
     delivery.outbox.prove(plans.len())?;
     delivery.outbox.tidy(&stems);
     let workshop = Workshop {
@@ -141,7 +142,10 @@ pub fn carry_out(
         .zip(&plans)
         .zip(&ready)
         .flat_map(|((c, plan), ready)| delivered(c, plan, ready));
-    session.commit(events.collect()).map_err(undelivered)?;
+    session
+        .commit(events.collect())
+        .map_err(recording("that it was delivered"))
+        .map_err(undelivered)?;
     if matches!(delivery.passphrases, Handover::List(_)) {
         end_list(&session.desk.home);
     }

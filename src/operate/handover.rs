@@ -13,7 +13,8 @@ use super::outbox::with_extension;
 use super::owed::{begin_list, list_begun};
 use super::session::Session;
 use super::workshop::Secret;
-use crate::disk::{self, Shown, Staged};
+use crate::disk::{self, Exposed, Shown, Staged};
+use crate::home::HomeError;
 use crate::key::Passphrase;
 use crate::model::{Address, Record, Signed, State};
 
@@ -182,8 +183,10 @@ fn append_private(
     // Looked at by its handle: what is written to is what was looked at.
     let there = file.metadata().map_err(disk::failed("examined", path))?;
     if there.mode() & 0o077 != 0 {
-        let (path, mode) = (Shown(path.to_owned()), there.mode() & 0o7777);
-        return Err(crate::home::HomeError::Exposed(crate::home::Exposed { path, mode }).into());
+        if new {
+            let _ = std::fs::remove_file(path);
+        }
+        return Err(HomeError::Exposed(Exposed::new(path, there.mode() & 0o7777)).into());
     }
     if !there.is_file() || there.uid() != rustix::process::geteuid().as_raw() {
         return Err(OperateError::NotOwn(Shown(path.to_owned())));

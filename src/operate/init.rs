@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::making::{Medium, ROOT_CERTIFICATE, ROOT_KEY, Staging};
 use super::publication::{Refresh, refresh};
+use super::residence;
 use super::sealed::seal;
 use super::session::{ClockPolicy, Desk};
 use super::whereabouts::real;
@@ -16,7 +17,7 @@ use crate::config;
 use crate::disk::{self, Shown};
 use crate::home::{Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
-use crate::model::{Authority, Fact, NameConstraints, Time};
+use crate::model::{Authority, Clock, Fact, NameConstraints, Time};
 use crate::store::{Paths, Store};
 use data_encoding::HEXLOWER;
 
@@ -33,6 +34,9 @@ pub struct Founding {
     pub base_url: Option<String>,
     /// The medium that the root's key goes to, instead of the home.
     pub offline_root: Option<PathBuf>,
+    /// What to do about a clock that stands before this program was made. Later commands go by the first
+    /// event's time.
+    pub clock: ClockPolicy,
 }
 
 /// The two new passphrases.
@@ -65,8 +69,8 @@ pub fn found(
     clock: fn() -> Time,
     by: &str,
 ) -> Result<Founded, OperateError> {
-    let place = examine(founding)?;
     let now = clock();
+    let place = examine(founding, now)?;
     let staging = Staging::beside(&place)?;
     let rng = &mut os_rng();
     let root = Root::create(&founding.organization, &founding.constraints, now, rng)?;
@@ -97,7 +101,7 @@ pub fn found(
     };
     Store::create(&Paths::in_home(&staging.path), first, now, by).map_err(HomeError::Store)?;
     first_publication(
-        &staging.path,
+        (&staging.path, &place),
         &root,
         Issuing::open(chain, key, founding.base_url.clone())?,
         clock,
@@ -114,10 +118,14 @@ pub fn found(
 /// Looks whether a home can be founded so, before anybody chooses a passphrase: where it will be, without links and dots.
 ///
 /// # Errors
-/// Where its place is taken, cannot be written, or is none for a home.
-pub fn examine(founding: &Founding) -> Result<PathBuf, OperateError> {
+/// Where its place is taken, cannot be written, or is none for a home; or the clock cannot be right.
+pub fn examine(founding: &Founding, now: Time) -> Result<PathBuf, OperateError> {
+    if Clock::is_before_program(now) && founding.clock == ClockPolicy::Strict {
+        return Err(OperateError::ClockBeforeProgram(now));
+    }
     let place = free_place(&founding.home)?;
     demand_room(&place)?;
+    disk::demand_modes(&place)?;
     // What an init that was killed left on the medium is not in the way of the next.
     Staging::sweep(&place);
     if let Some(medium) = &founding.offline_root {
@@ -182,6 +190,7 @@ fn check_medium(medium: &Path, home: &Path) -> Result<(), OperateError> {
     if real(medium).starts_with(home) {
         return Err(OperateError::MediumInHome(Shown(medium.to_owned())));
     }
+    disk::demand_modes(medium)?;
     let mut places = [ROOT_CERTIFICATE, ROOT_KEY]
         .map(|file| medium.join(file))
         .into_iter();
@@ -210,7 +219,7 @@ fn configuration(founding: &Founding) -> Result<String, OperateError> {
 }
 
 fn first_publication(
-    staging: &Path,
+    (staging, place): (&Path, &Path),
     root: &Root,
     issuing: Issuing,
     clock: fn() -> Time,
@@ -223,11 +232,12 @@ fn first_publication(
         holder: "init".into(),
         patience: Duration::from_secs(5),
         clock,
+        goes_on_here: false,
     };
     let mut session = desk.session(ClockPolicy::Strict)?;
     root_crl::sign_root_crl(&mut session, root)?;
     match refresh(&mut session, (&issuing).into())? {
-        Refresh::NeedsKey | Refresh::Done(_) => Ok(()),
+        Refresh::NeedsKey | Refresh::Done(_) => Ok(residence::settle(&desk.home, place)?),
     }
 }
 

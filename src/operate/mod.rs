@@ -25,6 +25,7 @@ mod places;
 mod publication;
 mod reconcile;
 mod remembered;
+mod residence;
 mod revoke;
 mod root_crl;
 mod sealed;
@@ -56,6 +57,7 @@ pub use pins::published_pins;
 pub use publication::{Keys, Published, Refresh, Scope, refresh, refresh_within};
 pub use reconcile::{Sources, is_undecided, keep, recover};
 pub use remembered::{Asked, Difference, differences, holder, mistakable};
+pub use residence::Copied;
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;
 pub use server::{
@@ -124,6 +126,14 @@ pub enum OperateError {
     /// Policy.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// It may be a copy of a home that is in use.
+    #[error("{0}: it issues and publishes nothing until you say that the PKI goes on here")]
+    Copied(Copied),
+    /// The clock stands before there was such a program.
+    #[error(
+        "the clock says {0}, before this program was made: certificates would have ended, and CRLs be out of date, by every right clock"
+    )]
+    ClockBeforeProgram(Time),
     /// The clock stands before the last event.
     #[error("the clock says {clock}, and the last event was recorded at {last}: the clock is behind")]
     ClockBehind {
@@ -349,6 +359,14 @@ pub enum OperateError {
     /// Pin sets may stand where they cannot be read.
     #[error("the pin sets in {0} cannot be read: they may be later than what this ledger knows")]
     PinsUnread(Shown),
+    /// Something that follows from what is recorded could not be recorded itself.
+    #[error("{}: {why}", if why.is_full() { format!("no room to record {what}") } else { format!("{what} could not be recorded") })]
+    NotRecorded {
+        /// What it is.
+        what: &'static str,
+        /// Why.
+        why: DiskError,
+    },
     /// It is recorded, and the files did not reach their place.
     #[error("it is recorded, but the files of {0} were not written: {1}")]
     KeyUndelivered(Host, Box<Self>),
@@ -359,6 +377,29 @@ pub enum OperateError {
     #[error("the certificate was recorded, but its bundle was not delivered: {0}")]
     Undelivered(Box<Self>),
     /// What was recorded could not be published.
-    #[error("it is recorded, but not published: {0}")]
+    #[error("{}", unpublished(.0))]
     Unpublished(Box<Self>),
+}
+
+/// The event that comes when every place has its publication.
+const PUBLISHED: &str = "that it was published";
+
+fn unpublished(why: &OperateError) -> String {
+    if matches!(why, OperateError::NotRecorded { what: PUBLISHED, .. }) {
+        format!("it is recorded and published, but the work is not done: {why}")
+    } else {
+        format!("it is recorded, but not published: {why}")
+    }
+}
+
+/// Names what could not be recorded where something else is recorded already: that "nothing was recorded"
+/// would be false.
+fn recording(what: &'static str) -> impl Fn(OperateError) -> OperateError {
+    move |error| {
+        if let OperateError::Store(StoreError::NotAppended(why)) = error {
+            OperateError::NotRecorded { what, why }
+        } else {
+            error
+        }
+    }
 }

@@ -1,13 +1,14 @@
 //! The directory that bundles go to: names that nobody has, and files that are there whole or not at all.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::OperateError;
 use super::handover::Stored;
 use super::whereabouts::{demand_elsewhere, real};
 use super::workshop::Ready;
-use crate::disk::{self, DiskError, Shown, Staged};
+use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
 use crate::model::{Address, Serial};
 
@@ -36,25 +37,36 @@ impl Outbox {
         Ok(outbox)
     }
 
-    /// Makes sure that files can be written into the directory at `path`, where there is one; `open` would make one.
+    /// Makes sure that files can be written into the directory at `path`, or into the one in which `open`
+    /// would make it.
     ///
     /// # Errors
     /// Where they cannot.
     pub fn try_out(path: &Path, home: &Home) -> Result<(), OperateError> {
-        if path.is_dir() {
-            Self::open(path, home)?.prove(1)
-        } else {
-            demand_elsewhere(path, home)
-        }
+        demand_elsewhere(path, home)?;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let there = absolute.ancestors().find(|above| above.is_dir());
+        let outbox = Self {
+            directory: there.unwrap_or(path).to_owned(),
+            claimed: HashSet::new(),
+        };
+        outbox.prove(1)
     }
 
     /// Makes sure that files can be written there before anything is signed.
     pub(super) fn prove(&self, devices: usize) -> Result<(), OperateError> {
-        let place = self.directory.join("pki");
-        disk::sweep(&place);
-        Staged::write(&place, disk::PRIVATE_FILE, &[&vec![0; devices * ROOM]])
-            .and_then(|staged| staged.sync())
-            .map_err(|error| self.useless(error))
+        disk::try_out(&self.directory, devices * ROOM).map_err(|error| self.useless(error))
+    }
+
+    /// Removes what issuing that was cut off has left there, of whatever device, and keeps others from doing
+    /// so while what is given back is held: what is being written looks like what was left.
+    pub(super) fn at_work(&self) -> Option<File> {
+        disk::at_work(&self.directory, |name| {
+            BUNDLES.iter().any(|extension| {
+                name.strip_suffix(extension)
+                    .is_some_and(|stem| stem.ends_with('.'))
+            })
+        })
     }
 
     /// Removes what writes of these devices' files that were cut off left behind. Before the commit: in a directory that others write
@@ -106,6 +118,8 @@ impl Outbox {
 }
 
 const EXTENSIONS: [&str; 5] = ["p12", "mobileconfig", "qr.png", "qr.svg", "crt"];
+/// Those of files with a key in them.
+const BUNDLES: [&str; 4] = ["p12", "mobileconfig", "qr.png", "qr.svg"];
 
 /// Every name that a file of a device may have.
 fn names(stem: &Path) -> impl Iterator<Item = PathBuf> {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::OperateError;
 use super::crl::next_number;
 use super::places::{Failed, Place, destinations};
 use super::session::Session;
+use super::{OperateError, recording};
 use crate::authority::Issuing;
 use crate::disk::Shown;
 use crate::home::Home;
@@ -149,12 +149,13 @@ impl StandingPins {
         };
         let text = pins.text();
         let jws = issuing.sign_statement(Pins::TYPE, &text).into_bytes();
-        session.commit(vec![Fact::PinsSigned {
+        let signed = Fact::PinsSigned {
             number: pins.number,
             expires,
             pins: pins.sets.iter().flat_map(pins_of).collect(),
             sha256: HEXLOWER.encode(&Sha256::digest(&text)),
-        }])?;
+        };
+        session.commit(vec![signed]).map_err(recording("the pin sets"))?;
         Ok((pins.number, (text, jws)))
     }
 }

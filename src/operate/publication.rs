@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
-use super::OperateError;
 use super::areas::{Key, Rounds};
 use super::crl::{SignedCrl, sign_anew};
 use super::doubt::Doubts;
@@ -15,8 +14,10 @@ use super::owed::{Following, Owed};
 use super::pins::Standing;
 use super::places::{Failed, Place, Role, destinations};
 use super::reconcile::{Sources, Unknown};
+use super::residence::Copied;
 use super::session::Session;
 use super::standing::published_crls;
+use super::{OperateError, PUBLISHED, recording};
 use crate::authority::{self, Issuing};
 use crate::config::{Config, PublishTo};
 use crate::disk::Shown;
@@ -48,6 +49,8 @@ pub struct Published {
     pub doubts: Doubts,
     /// Whether the operator has said by now that it means nothing.
     pub is_confirmed: bool,
+    /// Why nothing went out of the home, where it may be a copy of one that is in use.
+    pub withheld: Option<Copied>,
     /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told.
     pub(super) near: Near,
     /// What is still to follow, from before, too.
@@ -132,7 +135,9 @@ pub fn refresh_within(
     }
     let home = &session.desk.home;
     let (mut places, mut failed) = own_places(home)?;
-    let is_meant = |directory: &Path| only.is_none_or(|only| only == directory);
+    let withheld = session.copied.clone();
+    // A copy of a home looks at what the other has published, and writes nothing there.
+    let is_meant = |directory: &Path| withheld.is_none() && only.is_none_or(|only| only == directory);
     let numbers = session.store.last_publication()?;
     places.extend(sources.places);
     let mut published = published_crls(home, &places)?;
@@ -153,7 +158,9 @@ pub fn refresh_within(
     if doubts != before && !is_current {
         doubts.save(home)?;
     }
-    session.commit(facts)?;
+    session
+        .commit(facts)
+        .map_err(recording("what was published elsewhere"))?;
     let noted = doubts.clone();
     let targets = places.iter().filter(|place| place.role == Role::Target);
     doubts.claims(session, targets.filter(|place| is_meant(&place.to.path)))?;
@@ -171,6 +178,7 @@ pub fn refresh_within(
         is_confirmed: is_current,
         failed,
         pins_ahead: seen.standing_pins.are_ahead(session)?,
+        withheld: withheld.clone(),
         ..Published::default()
     };
 
@@ -263,12 +271,13 @@ pub fn refresh_within(
                     .any(|(failed, _)| failed.to_string() == *target)
             })
             .collect();
-        session.commit(vec![Fact::Published {
+        let fact = Fact::Published {
             public: numbers.public,
             server: numbers.server,
             targets,
             server_manifest: numbers.server_manifest.map(|sha256| HEXLOWER.encode(&sha256)),
-        }])?;
+        };
+        session.commit(vec![fact]).map_err(recording(PUBLISHED))?;
     }
     let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
     done.commands = done.owed.commands(session.desk.home.config(), |place| {

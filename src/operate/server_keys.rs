@@ -7,8 +7,8 @@ use data_encoding::HEXLOWER;
 use super::OperateError;
 use super::outbox::{Outbox, with_extension};
 use super::sealed::seal;
-use crate::disk::{self, Shown};
-use crate::home::{Exposed, Home, HomeError};
+use crate::disk::{self, Exposed, Shown};
+use crate::home::{Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
 use crate::model::{Host, Pin};
 use crate::x509::foreign::ForeignCertificate;
@@ -118,8 +118,7 @@ pub(super) fn deliver(stem: &Path, key: &SoftwareKey) -> Result<PathBuf, Operate
     if disk::is_taken(&place) {
         let mode = disk::mode(&place)?;
         if mode & 0o077 != 0 {
-            let path = Shown(place);
-            return Err(HomeError::Exposed(Exposed { path, mode }).into());
+            return Err(HomeError::Exposed(Exposed::new(&place, mode)).into());
         }
     } else {
         let pem = key.pkcs8_pem().map_err(unencodable)?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::residence::{self, Copied};
 use super::{OperateError, standing};
 use crate::home::{Home, Lock};
 use crate::model::server::{Certified, SignedServer};
@@ -20,6 +21,8 @@ pub struct Desk {
     pub patience: Duration,
     /// What the machine's clock says.
     pub clock: fn() -> Time,
+    /// Whether the operator says that the PKI goes on in this home, although it may be a copy.
+    pub goes_on_here: bool,
 }
 
 /// What to do about a clock that stands before the last event, or far after it.
@@ -43,6 +46,8 @@ pub struct Session<'a> {
     pub now: Time,
     /// How far the machine's clock was believed.
     pub clock: Clock,
+    /// Why this home may be a copy of one that is in use: then nothing leaves it.
+    pub copied: Option<Copied>,
     /// That the operator confirmed the clock, until it is recorded with the first change that goes by it.
     confirmed: Option<Fact>,
     _lock: Lock,
@@ -52,11 +57,20 @@ impl Desk {
     /// Takes the lock, opens the store and judges the clock.
     ///
     /// # Errors
-    /// A busy home, a damaged ledger, or a clock that policy refuses.
+    /// A busy home, a damaged ledger, a clock that policy refuses; and, unless something is taken back, a
+    /// home that may be a copy.
     pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, OperateError> {
         let lock = self.home.lock(self.patience, &self.holder)?;
         let says = (self.clock)();
         let store = self.home.store(&lock, self.patience, says)?;
+        let copied = residence::judge(&self.home, self.goes_on_here);
+        match (&copied, policy) {
+            (Some(copied), ClockPolicy::Strict | ClockPolicy::Confirmed) => {
+                return Err(OperateError::Copied(copied.clone()));
+            }
+            // Taking a certificate back is never refused.
+            (Some(_), ClockPolicy::Lenient) | (None, _) => {}
+        }
         let mut clock = store.judge(says)?;
         if let Clock::FarAhead { last, .. } = clock {
             // A home from an older backup knows nothing of what it has published since; the places do.
@@ -83,6 +97,7 @@ impl Desk {
             store,
             now,
             clock,
+            copied,
             confirmed,
             _lock: lock,
         })

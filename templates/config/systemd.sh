@@ -54,7 +54,8 @@ PrivateDevices=yes
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 {% else %}
 PrivateNetwork=yes
-RestrictAddressFamilies=none
+# Name services (SSSD) are asked for accounts and groups by a socket in the file system.
+RestrictAddressFamilies=AF_UNIX
 {% endif %}
 ProtectClock=yes
 ProtectControlGroups=yes

@@ -37,6 +37,7 @@ fn demand_truth(before: &[u8], home: &Home, ended: &Finished, step: &str) {
                 ended.stderr.contains('→'),
                 "{step}: exit 5 without a remedy: {ended}"
             );
+            assert!(!ended.stderr.contains("nothing was recorded"), "{step}: {ended}");
         }
         _ => panic!("{step}: {ended}"),
     }
@@ -147,15 +148,29 @@ fn revoke_on_a_disk_that_fails_says_whether_it_was_recorded() {
         (&["write"][..], "ENOSPC"),
         (&["fsync", "fdatasync", "renameat"], "EIO"),
     ] {
+        let mut said = String::new();
         let steps = refused_at_every_step(&before, calls, error, &arguments, |home, ended, step| {
             demand_truth(&octets, home, &ended, step);
             is_whole(home, step);
+            said += &ended.stderr;
             assert_eq!(recorded(home, &serial), ended.code != Some(1), "{step}: {ended}");
             finish(&mut home.pki(&arguments), b"").ok();
             let all = is_sound(home, step);
             assert_eq!(all[0].status, "revoked", "{step}");
         });
         assert!(steps > 10, "only {steps} steps of {error}");
+        if error == "ENOSPC" {
+            let crl = "it is recorded, but not published: no room to record the CRL: ";
+            let last = "it is recorded and published, but the work is not done: no room to record that it was published: ";
+            for words in [
+                crl,
+                last,
+                "nothing was recorded: ",
+                "free some room, then run `pki publish`",
+            ] {
+                assert!(said.contains(words), "{words}: {said}");
+            }
+        }
     }
 }
 

@@ -44,12 +44,14 @@ pub fn reseal(home: &Home, place: &Path, passphrase: &str) {
     std::fs::write(place, sealed).unwrap();
 }
 
-/// The same home once more, with everything that lies beside it.
+/// The same home once more, with everything that lies beside it. It does not know that it is a copy: it
+/// stands for the same home at another time.
 pub fn copy_of(home: &Home) -> Home {
     let copy = Home::unfounded();
     let mut command = program("cp");
     command.arg("-a").arg(home.path(".")).arg(copy.path("."));
     finish(&mut command, b"").ok();
+    let _ = std::fs::remove_file(copy.home().join("residence.json"));
     copy
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::program::{Finished, finish, program};
@@ -111,7 +112,17 @@ impl Home {
             std::fs::write(&stamp, binary_stamp()).unwrap();
         }
         copy(&place, home.directory.path());
+        home.settle();
         home
+    }
+
+    /// Has the home know that it is here, and has been all along: otherwise the first command writes it down,
+    /// and a command that is refused must change nothing.
+    fn settle(&self) {
+        let note = self.home().join("residence.json");
+        let mut said: Value = serde_json::from_slice(&std::fs::read(&note).unwrap()).unwrap();
+        said["path"] = self.home().canonicalize().unwrap().to_str().unwrap().into();
+        std::fs::write(&note, said.to_string()).unwrap();
     }
 
     /// Where the home is.

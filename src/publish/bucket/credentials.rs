@@ -7,7 +7,7 @@ use std::path::Path;
 use rusty_s3::Credentials;
 use zeroize::Zeroizing;
 
-use crate::disk::{self, DiskError, Shown};
+use crate::disk::{self, DiskError, Exposed, Shown};
 
 /// Why a file does not give a key.
 #[derive(Debug, thiserror::Error)]
@@ -16,13 +16,8 @@ pub enum CredentialsError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// Others can read it.
-    #[error("{path} can be read or changed by others (mode {mode:04o})")]
-    Exposed {
-        /// Which file.
-        path: Shown,
-        /// Its permission bits.
-        mode: u32,
-    },
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
     /// It lacks something.
     #[error("{path} has no {key} in the profile [{profile}]")]
     Lacks {
@@ -44,10 +39,7 @@ pub(super) fn read(path: &Path, profile: &str) -> Result<Credentials, Credential
     let file = disk::open_regular(path).map_err(disk::failed("read", path))?;
     let mode = file.metadata().map_err(disk::failed("examined", path))?.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(CredentialsError::Exposed {
-            path: Shown(path.to_owned()),
-            mode,
-        });
+        return Err(Exposed::new(path, mode).into());
     }
     let mut text = Zeroizing::new(String::new());
     file.take(LONGEST)

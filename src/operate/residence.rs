@@ -1,0 +1,234 @@
+//! Where a home lives: its path and its machine. A copy that somebody rehearses with must not publish for the
+//! home that it was copied from: what it revokes would be taken in there, and what it issues is on no list
+//! here.
+//!
+//! Whether a home is the copy or the one that goes on, nothing in it can tell, so a person is asked, and only
+//! where there may be two: where another home with the same first event stands at the old path and can be
+//! read; or where the machine is another, for what stands there nobody here can see. A restore in place, a
+//! move, a new disk under the same path and a reboot never ask, so that nobody learns to confirm without
+//! looking. For that reason devices and inodes are not remembered either: a restore changes them.
+//!
+//! Who is asked can read all, and can revoke: it is recorded, and the home's own half is written, but no
+//! place of `pki.toml`. What would be good out in the world by itself, a certificate, is not signed.
+//!
+//! What is remembered is a note beside the ledger and no event in it: ledgers of one home would differ by it,
+//! and a note that is lost asks nobody.
+
+use std::fs::{File, Metadata};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::note;
+use crate::disk::{self, DiskError, Shown};
+use crate::home::{Home, LEDGER};
+
+/// The file in the home.
+const FILE: &str = "residence.json";
+/// The longest first line of a ledger that is compared.
+const LONGEST_LINE: u64 = 1 << 16;
+
+/// Why a home may be a copy of one that is in use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Copied {
+    /// The one that it was copied from is there.
+    #[error("this home is a copy of the one in {0}, which is still there")]
+    Beside(Shown),
+    /// It was used on another machine.
+    #[error("this home was used on another machine until now (there in {0})")]
+    Elsewhere(Shown),
+}
+
+/// Where a home was used last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Residence {
+    version: u32,
+    /// Its path, without links.
+    path: String,
+    /// What tells the machine from others, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    machine: Option<String>,
+}
+
+impl Residence {
+    /// Where a home at this path of this machine lives. None: the path is no text, and is not remembered.
+    fn at(path: &Path) -> Option<Self> {
+        Some(Self {
+            version: 1,
+            path: path.to_str()?.to_owned(),
+            machine: machine(),
+        })
+    }
+
+    /// What there is to ask, for a home that was here and is there now.
+    fn asks(&self, now: &Self) -> Option<Copied> {
+        let shown = || Shown(self.path.clone().into());
+        match (&self.machine, &now.machine) {
+            (Some(before), Some(now)) if before != now => return Some(Copied::Elsewhere(shown())),
+            (Some(_) | None, Some(_) | None) => {}
+        }
+        let (before, now) = (Path::new(&self.path), Path::new(&now.path));
+        (before != now && are_two(before, now)).then(|| Copied::Beside(shown()))
+    }
+}
+
+/// Looks whether this home may be a copy of one that is in use; where it is none, or the operator says that
+/// it goes on here, that is remembered. For the holder of the lock.
+pub(super) fn judge(home: &Home, goes_on_here: bool) -> Option<Copied> {
+    let path = home.path().canonicalize().ok()?;
+    let mut now = Residence::at(&path)?;
+    let before: Option<Residence> = note::read(home, FILE).ok().flatten();
+    let asked = before.as_ref().and_then(|before| before.asks(&now));
+    if asked.is_some() && !goes_on_here {
+        return asked;
+    }
+    if let Some(before) = &before {
+        // A container may not know its machine. That the home has come from another one is not forgotten by
+        // it.
+        now.machine = now.machine.or_else(|| before.machine.clone());
+    }
+    if before.as_ref() != Some(&now) {
+        // What cannot be remembered is so the next time, and keeps no revocation waiting.
+        let _ = note::write(home, FILE, Some(&now));
+    }
+    None
+}
+
+/// Says of a home in the making where it will be.
+///
+/// # Errors
+/// Where the disk does not let it.
+pub(super) fn settle(home: &Home, place: &Path) -> Result<(), DiskError> {
+    note::write(home, FILE, Residence::at(place).as_ref())
+}
+
+/// Whether there are two homes of one founding at these paths.
+fn are_two(one: &Path, other: &Path) -> bool {
+    let identity = |there: Metadata| (there.dev(), there.ino());
+    let [first, second] = [one, other].map(|path| path.metadata().ok().map(identity));
+    // One directory has two paths where it is mounted twice.
+    first != second && first_event(one).is_some_and(|event| first_event(other) == Some(event))
+}
+
+/// The line of the first event, which no other founding has.
+fn first_event(home: &Path) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let ledger = disk::open_regular(&home.join(LEDGER)).ok()?;
+    BufReader::new(ledger.take(LONGEST_LINE))
+        .read_until(b'\n', &mut line)
+        .ok()?;
+    line.ends_with(b"\n").then_some(line)
+}
+
+/// What tells this machine from others, hashed as machine-id(5) wants it. None where there is no such file,
+/// as in many containers and on macOS, where it does not outlive a reboot, or where an image was made without
+/// one.
+fn machine() -> Option<String> {
+    let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+    let id = files.iter().find_map(|file| machine_id(Path::new(file)))?;
+    Some(HEXLOWER.encode(&Sha256::digest(format!("home of pki\n{id}"))))
+}
+
+fn machine_id(file: &Path) -> Option<String> {
+    let file = disk::open_regular(file).ok().filter(|file| !is_in_memory(file))?;
+    let mut text = String::new();
+    file.take(64).read_to_string(&mut text).ok()?;
+    let id = text.trim();
+    let is_one = id.len() == 32 && id.bytes().all(|octet| octet.is_ascii_hexdigit());
+    is_one.then(|| id.to_owned())
+}
+
+/// Whether a file lies in memory: where `/etc` cannot be written, systemd puts another number there at each
+/// start.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_in_memory(file: &File) -> bool {
+    use rustix::fs::FsWord;
+    const TMPFS: FsWord = 0x0102_1994;
+    const RAMFS: FsWord = 0x8584_58f6_u32 as FsWord;
+    rustix::fs::fstatfs(file).is_ok_and(|system| [TMPFS, RAMFS].contains(&system.f_type))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_in_memory(_file: &File) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn residence(path: &Path, machine: Option<&str>) -> Residence {
+        Residence {
+            version: 1,
+            path: path.display().to_string(),
+            machine: machine.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn only_another_machine_and_a_twin_at_the_old_path_are_asked_about() {
+        let directory = tempfile::tempdir().unwrap();
+        let [here, twin, other, gone, torn] =
+            ["here", "twin", "other", "gone", "torn"].map(|name| directory.path().join(name));
+        for (home, ledger) in [
+            (&here, "first\nand more"),
+            (&twin, "first\n"),
+            (&other, "another\n"),
+            (&torn, "first"),
+        ] {
+            std::fs::create_dir(home).unwrap();
+            std::fs::write(home.join(LEDGER), ledger).unwrap();
+        }
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&here, &link).unwrap();
+        let now = residence(&here, Some("A"));
+        for known in [Some("A"), None] {
+            for (before, copied) in [
+                (&here, false),
+                (&link, false),
+                (&gone, false),
+                (&other, false),
+                (&torn, false),
+                (&twin, true),
+            ] {
+                let asked = residence(before, known).asks(&now);
+                let expected = copied.then(|| Copied::Beside(Shown(before.clone())));
+                assert_eq!(asked, expected, "{}", before.display());
+            }
+        }
+        let elsewhere = Some(Copied::Elsewhere(Shown(here.clone())));
+        assert_eq!(residence(&here, Some("B")).asks(&now), elsewhere);
+        // Where the machine is not known the path alone counts.
+        let nowhere = residence(&here, None);
+        assert_eq!(residence(&here, Some("B")).asks(&nowhere), None);
+    }
+
+    #[test]
+    fn a_machine_is_known_by_its_number_and_by_nothing_else() {
+        let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let file = directory.path().join("machine-id");
+        let number = "3d1219c7c4c5404aaa1f6d2a48adfda4";
+        for (text, known) in [
+            (format!("{number}\n"), true),
+            (String::new(), false),
+            ("uninitialized\n".to_owned(), false),
+            (number[1..].to_owned(), false),
+        ] {
+            std::fs::write(&file, &text).unwrap();
+            assert_eq!(machine_id(&file), known.then(|| number.to_owned()), "{text}");
+        }
+        assert_eq!(machine_id(&directory.path().join("none")), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_in_memory_is_known_for_it() {
+        let memory = tempfile::tempfile_in("/dev/shm");
+        assert!(memory.is_ok_and(|file| is_in_memory(&file)));
+        assert!(!is_in_memory(&File::open(file!()).unwrap()));
+    }
+}
