@@ -387,6 +387,14 @@ fn a_flag_that_has_no_meaning_for_a_target_is_wrong_usage() {
         &["android", "--upstream", "http://127.0.0.1:1"][..],
         &["verify-node", "--port", "1"],
         &["nginx", "api.acme.example", "--private-ca"],
+        &[
+            "freeradius",
+            "radius.acme.example",
+            "--upstream",
+            "http://127.0.0.1:1",
+        ],
+        &["freeradius", "radius.acme.example", "--server-dir", "/s"],
+        &["freeradius", "radius.acme.example", "--shared"],
     ] {
         let said = config(&home, arguments).exits(2);
         assert!(said.stderr.contains("has no meaning for"), "{said}");

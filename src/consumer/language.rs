@@ -13,6 +13,8 @@ pub enum Language {
     Apache,
     /// Caddyfile: a string in double quotes. Braces are placeholders.
     Caddyfile,
+    /// FreeRADIUS: a string in double quotes. Dollar and percent signs are expanded.
+    Freeradius,
     /// JSON, which is also a string of JavaScript and of YAML.
     Json,
     /// XML: text or the value of an attribute.
@@ -53,6 +55,7 @@ impl Language {
             Self::Nginx => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
             Self::Haproxy => text.to_owned(),
             Self::Apache | Self::Caddyfile => format!("\"{}\"", text.replace('"', "\\\"")),
+            Self::Freeradius => format!("\"{text}\""),
             Self::Json => serde_json::Value::from(text).to_string(),
             Self::Xml => text
                 .replace('&', "&amp;")
@@ -77,6 +80,7 @@ impl Language {
             Self::Haproxy => c.is_alphanumeric() || "/._-+:@=~".contains(c),
             Self::Apache => !"$%\\*?[".contains(c),
             Self::Caddyfile => !"{}\\`*?[".contains(c),
+            Self::Freeradius => !"$%\\\"".contains(c),
             Self::Json | Self::Kotlin | Self::Shell => true,
             // XML 1.0 §2.2: what it has no way to write, escaped or not.
             Self::Xml => matches!(c, ' '..='\u{FFFD}' | '\u{10000}'..),
@@ -89,6 +93,7 @@ impl Language {
             Self::Haproxy => "a configuration of HAProxy",
             Self::Apache => "a configuration of Apache",
             Self::Caddyfile => "a Caddyfile",
+            Self::Freeradius => "a configuration of FreeRADIUS",
             Self::Json => "JSON",
             Self::Xml => "XML",
             Self::Kotlin => "Kotlin",
@@ -108,6 +113,7 @@ mod tests {
             (Language::Haproxy, "/etc/pki/a-b_1.crt", "/etc/pki/a-b_1.crt"),
             (Language::Apache, r#"/a b/"c""#, r#""/a b/\"c\"""#),
             (Language::Caddyfile, r#"/a b/"c""#, r#""/a b/\"c\"""#),
+            (Language::Freeradius, "/a b/'c'", "\"/a b/'c'\""),
             (Language::Json, r#"/a/"b\${}"#, r#""/a/\"b\\${}""#),
             (
                 Language::Xml,
@@ -132,6 +138,8 @@ mod tests {
             (Language::Apache, "/a%{b}", "'%'"),
             (Language::Apache, "/a${b}", "'$'"),
             (Language::Caddyfile, "/{$HOME}", "'{'"),
+            (Language::Freeradius, "/a${b}", "'$'"),
+            (Language::Freeradius, "/a\"b", "'\"'"),
             (Language::Shell, "a\nb", "control"),
             (Language::Json, "a\u{202E}b", "invisible"),
             (Language::Xml, "a\u{FFFF}", "FFFF"),

@@ -47,6 +47,8 @@ pub enum ServerTarget {
     AwsAlb,
     /// AWS API Gateway.
     AwsApiGateway,
+    /// FreeRADIUS: Wi-Fi.
+    Freeradius,
 }
 
 /// A form in which an app reads pins.
@@ -98,7 +100,7 @@ macro_rules! template {
 
 impl ServerTarget {
     /// Every server.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Nginx,
         Self::Haproxy,
         Self::Apache,
@@ -107,6 +109,7 @@ impl ServerTarget {
         Self::Caddy,
         Self::AwsAlb,
         Self::AwsApiGateway,
+        Self::Freeradius,
     ];
 
     /// Its word.
@@ -120,6 +123,7 @@ impl ServerTarget {
             Self::Caddy => "caddy",
             Self::AwsAlb => "aws-alb",
             Self::AwsApiGateway => "aws-api-gateway",
+            Self::Freeradius => "freeradius",
         }
     }
 
@@ -127,7 +131,18 @@ impl ServerTarget {
     pub fn takes_several_hosts(self) -> bool {
         match self {
             Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => true,
-            Self::AwsAlb | Self::AwsApiGateway => false,
+            Self::AwsAlb | Self::AwsApiGateway | Self::Freeradius => false,
+        }
+    }
+
+    /// The flags of a server that this one cannot be told. Beside web servers there is no application behind a
+    /// server, and none goes by the servers' half.
+    pub fn meaningless_flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => &[],
+            Self::AwsAlb | Self::AwsApiGateway => &[],
+            // It listens where its site says.
+            Self::Freeradius => &["--port", "--server-dir", "--upstream"],
         }
     }
 
@@ -136,7 +151,7 @@ impl ServerTarget {
         match self {
             Self::Nginx => true,
             Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => false,
-            Self::AwsAlb | Self::AwsApiGateway => false,
+            Self::AwsAlb | Self::AwsApiGateway | Self::Freeradius => false,
         }
     }
 
@@ -151,6 +166,7 @@ impl ServerTarget {
             Self::Caddy => template!("config/Caddyfile", Caddyfile),
             Self::AwsAlb => template!("config/aws-alb.sh", Shell),
             Self::AwsApiGateway => template!("config/aws-api-gateway.mjs", Json),
+            Self::Freeradius => template!("config/freeradius.conf", Freeradius),
         }
     }
 }
@@ -228,7 +244,7 @@ impl TimerTarget {
 
 impl Target {
     /// Everybody, in the order of help.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Server(ServerTarget::Nginx),
         Self::Server(ServerTarget::Haproxy),
         Self::Server(ServerTarget::Apache),
@@ -237,6 +253,7 @@ impl Target {
         Self::Server(ServerTarget::Caddy),
         Self::Server(ServerTarget::AwsAlb),
         Self::Server(ServerTarget::AwsApiGateway),
+        Self::Server(ServerTarget::Freeradius),
         Self::Pins(PinFormat::Android),
         Self::Pins(PinFormat::Ios),
         Self::Pins(PinFormat::Okhttp),

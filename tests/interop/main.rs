@@ -24,6 +24,7 @@ mod public_ca;
 mod publication;
 mod root_crl_lapsed;
 mod s3;
+mod services;
 mod session;
 mod verifiers;
 mod zbar;
