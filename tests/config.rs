@@ -395,6 +395,15 @@ fn a_flag_that_has_no_meaning_for_a_target_is_wrong_usage() {
         ],
         &["freeradius", "radius.acme.example", "--server-dir", "/s"],
         &["freeradius", "radius.acme.example", "--shared"],
+        &["freeradius", "radius.acme.example", "--port", "1"],
+        &["postgresql", "db.acme.example", "--port", "1"],
+        &[
+            "mosquitto",
+            "mqtt.acme.example",
+            "--upstream",
+            "http://127.0.0.1:1",
+        ],
+        &["openvpn", "vpn.acme.example", "--server-dir", "/s"],
     ] {
         let said = config(&home, arguments).exits(2);
         assert!(said.stderr.contains("has no meaning for"), "{said}");

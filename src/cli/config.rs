@@ -28,7 +28,7 @@ use super::words::Words;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Servers:    nginx, haproxy, apache, envoy, node, caddy, aws-alb, aws-api-gateway
-Services:   freeradius (Wi-Fi)
+Services:   freeradius (Wi-Fi), mosquitto (MQTT), postgresql, openvpn
 Apps:       android, ios, okhttp, trustkit, curl: the keys of their servers (pins)
 Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over the air
 Timers:     systemd (a script that writes the units), cron (a file for /etc/cron.d): what renews the CRLs

@@ -20,7 +20,7 @@ const SERVER: &str = "/etc/nginx/pki/server";
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Servers")]
 pub struct ServerArgs {
-    /// The port that it listens on [default: 443]
+    /// The port that it listens on [default: 443; of mosquitto 8883, of openvpn 1194]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// A host's certificate, with the CA's below it; for several hosts once for each, in their order
@@ -176,7 +176,7 @@ pub fn configuration(
             } else {
                 Part::Hosts(&contexts)
             },
-            port: args.port.unwrap_or(443),
+            port: args.port.unwrap_or(target.default_port()),
             public: &public.unwrap_or_else(|| PUBLIC.into()),
             server: &server.unwrap_or_else(|| SERVER.into()),
             networks: &config.allowed_networks,

@@ -15,6 +15,12 @@ pub enum Language {
     Caddyfile,
     /// FreeRADIUS: a string in double quotes. Dollar and percent signs are expanded.
     Freeradius,
+    /// Mosquitto: the rest of the line, as it is.
+    Mosquitto,
+    /// PostgreSQL: a string in single quotes, in which a backslash escapes.
+    Postgresql,
+    /// OpenVPN: a string in double quotes, in which a backslash escapes.
+    Openvpn,
     /// JSON, which is also a string of JavaScript and of YAML.
     Json,
     /// XML: text or the value of an attribute.
@@ -52,10 +58,11 @@ impl Language {
             return Err(refused(format!("{found:?}")));
         }
         Ok(match self {
-            Self::Nginx => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
-            Self::Haproxy => text.to_owned(),
+            Self::Nginx | Self::Openvpn => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+            Self::Haproxy | Self::Mosquitto => text.to_owned(),
             Self::Apache | Self::Caddyfile => format!("\"{}\"", text.replace('"', "\\\"")),
             Self::Freeradius => format!("\"{text}\""),
+            Self::Postgresql => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
             Self::Json => serde_json::Value::from(text).to_string(),
             Self::Xml => text
                 .replace('&', "&amp;")
@@ -81,6 +88,7 @@ impl Language {
             Self::Apache => !"$%\\*?[".contains(c),
             Self::Caddyfile => !"{}\\`*?[".contains(c),
             Self::Freeradius => !"$%\\\"".contains(c),
+            Self::Mosquitto | Self::Postgresql | Self::Openvpn => true,
             Self::Json | Self::Kotlin | Self::Shell => true,
             // XML 1.0 §2.2: what it has no way to write, escaped or not.
             Self::Xml => matches!(c, ' '..='\u{FFFD}' | '\u{10000}'..),
@@ -94,6 +102,9 @@ impl Language {
             Self::Apache => "a configuration of Apache",
             Self::Caddyfile => "a Caddyfile",
             Self::Freeradius => "a configuration of FreeRADIUS",
+            Self::Mosquitto => "a configuration of Mosquitto",
+            Self::Postgresql => "a configuration of PostgreSQL",
+            Self::Openvpn => "a configuration of OpenVPN",
             Self::Json => "JSON",
             Self::Xml => "XML",
             Self::Kotlin => "Kotlin",
@@ -114,6 +125,9 @@ mod tests {
             (Language::Apache, r#"/a b/"c""#, r#""/a b/\"c\"""#),
             (Language::Caddyfile, r#"/a b/"c""#, r#""/a b/\"c\"""#),
             (Language::Freeradius, "/a b/'c'", "\"/a b/'c'\""),
+            (Language::Mosquitto, "/a 'b' \"c\" #d", "/a 'b' \"c\" #d"),
+            (Language::Postgresql, r"/a\b'c", r"'/a\\b''c'"),
+            (Language::Openvpn, r#"/a "b"\c"#, r#""/a \"b\"\\c""#),
             (Language::Json, r#"/a/"b\${}"#, r#""/a/\"b\\${}""#),
             (
                 Language::Xml,

@@ -49,6 +49,12 @@ pub enum ServerTarget {
     AwsApiGateway,
     /// FreeRADIUS: Wi-Fi.
     Freeradius,
+    /// Mosquitto: MQTT.
+    Mosquitto,
+    /// PostgreSQL.
+    Postgresql,
+    /// OpenVPN.
+    Openvpn,
 }
 
 /// A form in which an app reads pins.
@@ -100,7 +106,7 @@ macro_rules! template {
 
 impl ServerTarget {
     /// Every server.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Nginx,
         Self::Haproxy,
         Self::Apache,
@@ -110,6 +116,9 @@ impl ServerTarget {
         Self::AwsAlb,
         Self::AwsApiGateway,
         Self::Freeradius,
+        Self::Mosquitto,
+        Self::Postgresql,
+        Self::Openvpn,
     ];
 
     /// Its word.
@@ -124,6 +133,9 @@ impl ServerTarget {
             Self::AwsAlb => "aws-alb",
             Self::AwsApiGateway => "aws-api-gateway",
             Self::Freeradius => "freeradius",
+            Self::Mosquitto => "mosquitto",
+            Self::Postgresql => "postgresql",
+            Self::Openvpn => "openvpn",
         }
     }
 
@@ -131,7 +143,8 @@ impl ServerTarget {
     pub fn takes_several_hosts(self) -> bool {
         match self {
             Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => true,
-            Self::AwsAlb | Self::AwsApiGateway | Self::Freeradius => false,
+            Self::AwsAlb | Self::AwsApiGateway => false,
+            Self::Freeradius | Self::Mosquitto | Self::Postgresql | Self::Openvpn => false,
         }
     }
 
@@ -141,8 +154,21 @@ impl ServerTarget {
         match self {
             Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => &[],
             Self::AwsAlb | Self::AwsApiGateway => &[],
-            // It listens where its site says.
-            Self::Freeradius => &["--port", "--server-dir", "--upstream"],
+            // They listen where another of their files says.
+            Self::Freeradius | Self::Postgresql => &["--port", "--server-dir", "--upstream"],
+            Self::Mosquitto | Self::Openvpn => &["--server-dir", "--upstream"],
+        }
+    }
+
+    /// The port that it listens on where nobody says another.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => 443,
+            Self::AwsAlb | Self::AwsApiGateway => 443,
+            Self::Freeradius => 1812,
+            Self::Mosquitto => 8883,
+            Self::Postgresql => 5432,
+            Self::Openvpn => 1194,
         }
     }
 
@@ -151,7 +177,8 @@ impl ServerTarget {
         match self {
             Self::Nginx => true,
             Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => false,
-            Self::AwsAlb | Self::AwsApiGateway | Self::Freeradius => false,
+            Self::AwsAlb | Self::AwsApiGateway => false,
+            Self::Freeradius | Self::Mosquitto | Self::Postgresql | Self::Openvpn => false,
         }
     }
 
@@ -167,6 +194,9 @@ impl ServerTarget {
             Self::AwsAlb => template!("config/aws-alb.sh", Shell),
             Self::AwsApiGateway => template!("config/aws-api-gateway.mjs", Json),
             Self::Freeradius => template!("config/freeradius.conf", Freeradius),
+            Self::Mosquitto => template!("config/mosquitto.conf", Mosquitto),
+            Self::Postgresql => template!("config/postgresql.conf", Postgresql),
+            Self::Openvpn => template!("config/openvpn.conf", Openvpn),
         }
     }
 }
@@ -244,7 +274,7 @@ impl TimerTarget {
 
 impl Target {
     /// Everybody, in the order of help.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Server(ServerTarget::Nginx),
         Self::Server(ServerTarget::Haproxy),
         Self::Server(ServerTarget::Apache),
@@ -254,6 +284,9 @@ impl Target {
         Self::Server(ServerTarget::AwsAlb),
         Self::Server(ServerTarget::AwsApiGateway),
         Self::Server(ServerTarget::Freeradius),
+        Self::Server(ServerTarget::Mosquitto),
+        Self::Server(ServerTarget::Postgresql),
+        Self::Server(ServerTarget::Openvpn),
         Self::Pins(PinFormat::Android),
         Self::Pins(PinFormat::Ios),
         Self::Pins(PinFormat::Okhttp),

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::Stdio;
 
-use super::{Identity, Service, devices_get_in_and_nobody_else, program_at};
+use super::{Identity, Service, devices_get_in_and_nobody_else, marked, printed, program_at};
 use crate::support::{HOST, Home, Server, finish, program};
 
 struct Freeradius;
@@ -17,32 +17,12 @@ impl Service for Freeradius {
     const PROGRAMS: &[&str] = &["freeradius", "eapol_test"];
 
     fn prepare(home: &Home) -> Self {
-        let [crt, key] = ["server.crt", "server.key"].map(|file| home.path(file).display().to_string());
-        let public = home.public("").display().to_string();
-        let arguments = [
-            "config",
-            "freeradius",
-            HOST,
-            "--cert",
-            &crt,
-            "--key",
-            &key,
-            "--public",
-            &public,
-        ];
         let raddb = home.path("raddb");
-        let text = home
-            .run(&arguments)
-            .stdout
-            .replace("/etc/freeradius/3.0", raddb.to_str().unwrap());
-        let lines = |mark: &str| -> String {
-            let marked = text.lines().filter_map(|line| line.strip_prefix(mark));
-            marked.map(|line| format!("{line}\n")).collect()
-        };
+        let text = printed(home, "freeradius", &[]).replace("/etc/freeradius/3.0", raddb.to_str().unwrap());
         // As root would type them.
-        home.foreign("sh", &["-e", "-c", &lines("#     ")]).ok();
+        home.foreign("sh", &["-e", "-c", &marked(&text, "#     ")]).ok();
         std::fs::write(raddb.join("eap"), &text).unwrap();
-        std::fs::write(raddb.join("post-auth"), lines("# post-auth: ")).unwrap();
+        std::fs::write(raddb.join("post-auth"), marked(&text, "# post-auth: ")).unwrap();
         Self
     }
 
@@ -81,7 +61,7 @@ impl Service for Freeradius {
     fn lets_in(&self, home: &Home, server: &Server, who: Option<&Identity>) -> Option<String> {
         let mut network = format!(
             "network={{\n key_mgmt=WPA-EAP\n eap=TLS\n identity=\"mallory\"\n ca_cert=\"{}\"\n domain_match=\"{HOST}\"\n",
-            home.path("server.crt").display()
+            home.public("ca/root.crt").display()
         );
         if let Some(Identity { certificate, key }) = who {
             network.push_str(&format!(
