@@ -11,6 +11,7 @@ mod apple;
 mod aws;
 mod check;
 mod configured;
+mod constraints;
 mod fetch;
 mod gnutls;
 mod keytool;
