@@ -151,6 +151,13 @@ fn a_directory_that_nothing_is_published_to_is_told_beside_the_configuration() {
         let warning = warned(&[target]).unwrap_or_else(|| panic!("{target}"));
         assert!(warning.contains("/etc/nginx/pki/server"), "{target}: {warning}");
     }
+    // These have no use for the servers' half.
+    for target in ["freeradius", "mosquitto", "postgresql", "openvpn"] {
+        let warning = warned(&[target]).unwrap_or_else(|| panic!("{target}"));
+        assert!(warning.contains("/etc/nginx/pki/public"), "{target}: {warning}");
+        assert!(!warning.contains("/etc/nginx/pki/server"), "{target}: {warning}");
+        assert_eq!(warned(&[target, "--public", "/p"]), None, "{target}");
+    }
     let warning = warned(&["nginx", "--server-dir", "/s"]).unwrap();
     assert!(
         warning.contains("/etc/nginx/pki/public") && !warning.contains("/etc/nginx/pki/server"),
@@ -381,12 +388,54 @@ fn a_path_that_a_language_cannot_say_is_refused_and_one_that_it_can_is_quoted() 
 }
 
 #[test]
+fn a_service_listens_on_its_own_port_and_postgresql_has_a_line_for_each_network() {
+    let home = Home::bare();
+    home.configure("allowed_networks", r#"["192.0.2.0/24", "2001:db8::/32"]"#);
+    let printed = |target: &str| config(&home, &[target, "api.acme.example"]).ok().stdout;
+    for (target, lines) in [
+        ("nginx", &["    listen 443 ssl;"][..]),
+        ("mosquitto", &["listener 8883"]),
+        ("openvpn", &["port 1194"]),
+        (
+            "postgresql",
+            &[
+                "# pg_hba.conf: hostssl all all 192.0.2.0/24 cert clientname=DN map=pki",
+                "# pg_hba.conf: hostssl all all 2001:db8::/32 cert clientname=DN map=pki",
+            ],
+        ),
+    ] {
+        let text = printed(target);
+        for line in lines {
+            assert!(text.lines().any(|found| found == *line), "{line}: {text}");
+        }
+    }
+    assert!(!printed("postgresql").contains("hostssl all all all"));
+}
+
+#[test]
 fn a_flag_that_has_no_meaning_for_a_target_is_wrong_usage() {
     let home = Home::bare();
     for arguments in [
         &["android", "--upstream", "http://127.0.0.1:1"][..],
         &["verify-node", "--port", "1"],
         &["nginx", "api.acme.example", "--private-ca"],
+        &[
+            "freeradius",
+            "radius.acme.example",
+            "--upstream",
+            "http://127.0.0.1:1",
+        ],
+        &["freeradius", "radius.acme.example", "--server-dir", "/s"],
+        &["freeradius", "radius.acme.example", "--shared"],
+        &["freeradius", "radius.acme.example", "--port", "1"],
+        &["postgresql", "db.acme.example", "--port", "1"],
+        &[
+            "mosquitto",
+            "mqtt.acme.example",
+            "--upstream",
+            "http://127.0.0.1:1",
+        ],
+        &["openvpn", "vpn.acme.example", "--server-dir", "/s"],
     ] {
         let said = config(&home, arguments).exits(2);
         assert!(said.stderr.contains("has no meaning for"), "{said}");

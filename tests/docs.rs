@@ -48,6 +48,11 @@ fn the_how_to_of_node_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_wifi_runs_as_written() {
+    run_page("docs/how-to/wifi.md");
+}
+
+#[test]
 fn the_how_to_of_check_runs_as_written() {
     run_page("docs/how-to/check.md");
 }

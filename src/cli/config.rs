@@ -28,6 +28,7 @@ use super::words::Words;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Servers:    nginx, haproxy, apache, envoy, node, caddy, aws-alb, aws-api-gateway
+Services:   freeradius (Wi-Fi), mosquitto (MQTT), postgresql, openvpn
 Apps:       android, ios, okhttp, trustkit, curl: the keys of their servers (pins)
 Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over the air
 Timers:     systemd (a script that writes the units), cron (a file for /etc/cron.d): what renews the CRLs
@@ -228,9 +229,9 @@ fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
     let reload = args.reload.as_ref().map(|_| "--reload");
     let given = match target {
         Target::Server(_) => private_ca.or(reload),
-        Target::Pins(_) => args.server.given().or(reload),
-        Target::Verifier(_) => args.server.given().or(private_ca).or(reload),
-        Target::Timer(_) => args.server.given().or(private_ca),
+        Target::Pins(_) => args.server.given().next().or(reload),
+        Target::Verifier(_) => args.server.given().next().or(private_ca).or(reload),
+        Target::Timer(_) => args.server.given().next().or(private_ca),
     };
     if let Some(flag) = given {
         return Err(Failure::usage(format!("{flag} has no meaning for {target}")));

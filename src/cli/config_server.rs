@@ -20,7 +20,7 @@ const SERVER: &str = "/etc/nginx/pki/server";
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Servers")]
 pub struct ServerArgs {
-    /// The port that it listens on [default: 443]
+    /// The port that it listens on [default: 443; of mosquitto 8883, of openvpn 1194]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// A host's certificate, with the CA's below it; for several hosts once for each, in their order
@@ -48,8 +48,8 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// A flag that is there. None: none is.
-    pub fn given(&self) -> Option<&'static str> {
+    /// The flags that are there.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let flags = [
             ("--port", self.port.is_some()),
             ("--cert", !self.cert.is_empty()),
@@ -59,7 +59,9 @@ impl ServerArgs {
             ("--upstream", !self.upstream.is_empty()),
             ("--shared", self.shared),
         ];
-        flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
+        flags
+            .into_iter()
+            .filter_map(|(flag, given)| given.then_some(flag))
     }
 }
 
@@ -70,6 +72,12 @@ pub fn refuse_what_makes_no_sense(
     args: &ServerArgs,
 ) -> Result<(), Failure> {
     let word = target.word();
+    if let Some(flag) = args
+        .given()
+        .find(|flag| target.meaningless_flags().contains(flag))
+    {
+        return Err(Failure::usage(format!("{flag} has no meaning for {word}")));
+    }
     if args.shared {
         if !target.has_shared_part() {
             return Err(Failure::usage(format!("--shared has no meaning for {word}"))
@@ -168,7 +176,7 @@ pub fn configuration(
             } else {
                 Part::Hosts(&contexts)
             },
-            port: args.port.unwrap_or(443),
+            port: args.port.unwrap_or(target.default_port()),
             public: &public.unwrap_or_else(|| PUBLIC.into()),
             server: &server.unwrap_or_else(|| SERVER.into()),
             networks: &config.allowed_networks,

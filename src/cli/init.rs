@@ -38,6 +38,10 @@ pub struct Args {
     /// A range of IP addresses that the PKI may vouch for; may be repeated [default: none]
     #[arg(long, value_name = "CIDR")]
     ip_range: Vec<IpRange>,
+    /// Say nothing of IP addresses in the CAs, for verifiers that cannot read what is said (strongSwan before 5.9.12, Botan): they can
+    /// then vouch for any address. It is decided once
+    #[arg(long, conflicts_with = "ip_range")]
+    no_ip_constraints: bool,
     /// Where the CRLs and CA certificates will be served, plain http
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
@@ -84,6 +88,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             domains,
             email_domains,
             ip_ranges: args.ip_range,
+            any_address: args.no_ip_constraints,
         },
         base_url: args.base_url,
         offline_root: args.offline_root,
@@ -117,6 +122,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     ui.say(format!("the PKI of {} is in {home}", founding.organization));
     for (what, end) in founded.ends {
         ui.more(format!("{what:<12} until {}", end.date()));
+    }
+    if args.no_ip_constraints {
+        ui.say("its CAs can vouch for servers at any IP address: whoever steals the root's key can be any of them");
+        ui.more("to those who trust the root; names are confined to its domains as always");
     }
     ui.say(format!("the root's key is {}", founded.root_key.display()));
     ui.hint(if founding.offline_root.is_some() {

@@ -13,6 +13,14 @@ pub enum Language {
     Apache,
     /// Caddyfile: a string in double quotes. Braces are placeholders.
     Caddyfile,
+    /// FreeRADIUS: a string in double quotes. Dollar and percent signs are expanded.
+    Freeradius,
+    /// Mosquitto: the rest of the line, as it is.
+    Mosquitto,
+    /// PostgreSQL: a string in single quotes, in which a backslash escapes.
+    Postgresql,
+    /// OpenVPN: a string in double quotes, in which a backslash escapes.
+    Openvpn,
     /// JSON, which is also a string of JavaScript and of YAML.
     Json,
     /// XML: text or the value of an attribute.
@@ -50,9 +58,11 @@ impl Language {
             return Err(refused(format!("{found:?}")));
         }
         Ok(match self {
-            Self::Nginx => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
-            Self::Haproxy => text.to_owned(),
+            Self::Nginx | Self::Openvpn => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+            Self::Haproxy | Self::Mosquitto => text.to_owned(),
             Self::Apache | Self::Caddyfile => format!("\"{}\"", text.replace('"', "\\\"")),
+            Self::Freeradius => format!("\"{text}\""),
+            Self::Postgresql => format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''")),
             Self::Json => serde_json::Value::from(text).to_string(),
             Self::Xml => text
                 .replace('&', "&amp;")
@@ -77,6 +87,8 @@ impl Language {
             Self::Haproxy => c.is_alphanumeric() || "/._-+:@=~".contains(c),
             Self::Apache => !"$%\\*?[".contains(c),
             Self::Caddyfile => !"{}\\`*?[".contains(c),
+            Self::Freeradius => !"$%\\\"".contains(c),
+            Self::Mosquitto | Self::Postgresql | Self::Openvpn => true,
             Self::Json | Self::Kotlin | Self::Shell => true,
             // XML 1.0 §2.2: what it has no way to write, escaped or not.
             Self::Xml => matches!(c, ' '..='\u{FFFD}' | '\u{10000}'..),
@@ -89,6 +101,10 @@ impl Language {
             Self::Haproxy => "a configuration of HAProxy",
             Self::Apache => "a configuration of Apache",
             Self::Caddyfile => "a Caddyfile",
+            Self::Freeradius => "a configuration of FreeRADIUS",
+            Self::Mosquitto => "a configuration of Mosquitto",
+            Self::Postgresql => "a configuration of PostgreSQL",
+            Self::Openvpn => "a configuration of OpenVPN",
             Self::Json => "JSON",
             Self::Xml => "XML",
             Self::Kotlin => "Kotlin",
@@ -108,6 +124,10 @@ mod tests {
             (Language::Haproxy, "/etc/pki/a-b_1.crt", "/etc/pki/a-b_1.crt"),
             (Language::Apache, r#"/a b/"c""#, r#""/a b/\"c\"""#),
             (Language::Caddyfile, r#"/a b/"c""#, r#""/a b/\"c\"""#),
+            (Language::Freeradius, "/a b/'c'", "\"/a b/'c'\""),
+            (Language::Mosquitto, "/a 'b' \"c\" #d", "/a 'b' \"c\" #d"),
+            (Language::Postgresql, r"/a\b'c", r"'/a\\b''c'"),
+            (Language::Openvpn, r#"/a "b"\c"#, r#""/a \"b\"\\c""#),
             (Language::Json, r#"/a/"b\${}"#, r#""/a/\"b\\${}""#),
             (
                 Language::Xml,
@@ -132,6 +152,8 @@ mod tests {
             (Language::Apache, "/a%{b}", "'%'"),
             (Language::Apache, "/a${b}", "'$'"),
             (Language::Caddyfile, "/{$HOME}", "'{'"),
+            (Language::Freeradius, "/a${b}", "'$'"),
+            (Language::Freeradius, "/a\"b", "'\"'"),
             (Language::Shell, "a\nb", "control"),
             (Language::Json, "a\u{202E}b", "invisible"),
             (Language::Xml, "a\u{FFFF}", "FFFF"),

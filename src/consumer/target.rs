@@ -47,6 +47,14 @@ pub enum ServerTarget {
     AwsAlb,
     /// AWS API Gateway.
     AwsApiGateway,
+    /// FreeRADIUS: Wi-Fi.
+    Freeradius,
+    /// Mosquitto: MQTT.
+    Mosquitto,
+    /// PostgreSQL.
+    Postgresql,
+    /// OpenVPN.
+    Openvpn,
 }
 
 /// A form in which an app reads pins.
@@ -98,7 +106,7 @@ macro_rules! template {
 
 impl ServerTarget {
     /// Every server.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Nginx,
         Self::Haproxy,
         Self::Apache,
@@ -107,6 +115,10 @@ impl ServerTarget {
         Self::Caddy,
         Self::AwsAlb,
         Self::AwsApiGateway,
+        Self::Freeradius,
+        Self::Mosquitto,
+        Self::Postgresql,
+        Self::Openvpn,
     ];
 
     /// Its word.
@@ -120,6 +132,10 @@ impl ServerTarget {
             Self::Caddy => "caddy",
             Self::AwsAlb => "aws-alb",
             Self::AwsApiGateway => "aws-api-gateway",
+            Self::Freeradius => "freeradius",
+            Self::Mosquitto => "mosquitto",
+            Self::Postgresql => "postgresql",
+            Self::Openvpn => "openvpn",
         }
     }
 
@@ -128,6 +144,31 @@ impl ServerTarget {
         match self {
             Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => true,
             Self::AwsAlb | Self::AwsApiGateway => false,
+            Self::Freeradius | Self::Mosquitto | Self::Postgresql | Self::Openvpn => false,
+        }
+    }
+
+    /// The flags of a server that this one cannot be told. Beside web servers there is no application behind a
+    /// server, and none goes by the servers' half.
+    pub fn meaningless_flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => &[],
+            Self::AwsAlb | Self::AwsApiGateway => &[],
+            // They listen where another of their files says.
+            Self::Freeradius | Self::Postgresql => &["--port", "--server-dir", "--upstream"],
+            Self::Mosquitto | Self::Openvpn => &["--server-dir", "--upstream"],
+        }
+    }
+
+    /// The port that it listens on where nobody says another.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => 443,
+            Self::AwsAlb | Self::AwsApiGateway => 443,
+            Self::Freeradius => 1812,
+            Self::Mosquitto => 8883,
+            Self::Postgresql => 5432,
+            Self::Openvpn => 1194,
         }
     }
 
@@ -137,6 +178,7 @@ impl ServerTarget {
             Self::Nginx => true,
             Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => false,
             Self::AwsAlb | Self::AwsApiGateway => false,
+            Self::Freeradius | Self::Mosquitto | Self::Postgresql | Self::Openvpn => false,
         }
     }
 
@@ -151,6 +193,10 @@ impl ServerTarget {
             Self::Caddy => template!("config/Caddyfile", Caddyfile),
             Self::AwsAlb => template!("config/aws-alb.sh", Shell),
             Self::AwsApiGateway => template!("config/aws-api-gateway.mjs", Json),
+            Self::Freeradius => template!("config/freeradius.conf", Freeradius),
+            Self::Mosquitto => template!("config/mosquitto.conf", Mosquitto),
+            Self::Postgresql => template!("config/postgresql.conf", Postgresql),
+            Self::Openvpn => template!("config/openvpn.conf", Openvpn),
         }
     }
 }
@@ -228,7 +274,7 @@ impl TimerTarget {
 
 impl Target {
     /// Everybody, in the order of help.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Server(ServerTarget::Nginx),
         Self::Server(ServerTarget::Haproxy),
         Self::Server(ServerTarget::Apache),
@@ -237,6 +283,10 @@ impl Target {
         Self::Server(ServerTarget::Caddy),
         Self::Server(ServerTarget::AwsAlb),
         Self::Server(ServerTarget::AwsApiGateway),
+        Self::Server(ServerTarget::Freeradius),
+        Self::Server(ServerTarget::Mosquitto),
+        Self::Server(ServerTarget::Postgresql),
+        Self::Server(ServerTarget::Openvpn),
         Self::Pins(PinFormat::Android),
         Self::Pins(PinFormat::Ios),
         Self::Pins(PinFormat::Okhttp),

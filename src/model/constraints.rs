@@ -143,6 +143,8 @@ pub struct NameConstraints {
     pub email_domains: Vec<Domain>,
     /// IP addresses in these ranges; none at all where this is empty.
     pub ip_ranges: Vec<IpRange>,
+    /// Any IP address, and nothing is said of them: verifiers exist that cannot read what is. Never with ranges.
+    pub any_address: bool,
 }
 
 impl NameConstraints {
@@ -209,6 +211,7 @@ mod tests {
             domains: vec!["acme.example".parse().unwrap()],
             email_domains: vec!["mail.example".parse().unwrap()],
             ip_ranges: vec![],
+            any_address: false,
         };
         let permits = |email: &str| constraints.permit_email(&email.parse().unwrap());
         assert!(permits("a@acme.example") && permits("a@HR.acme.EXAMPLE") && permits("a@mail.example"));

@@ -127,7 +127,9 @@ impl NameConstraints {
     pub fn permit_host(&self, host: &Host) -> bool {
         match host {
             Host::Name(name) => self.domains.iter().any(|domain| domain.covers(name.as_str())),
-            Host::Address(address) => self.ip_ranges.iter().any(|range| range.covers(*address)),
+            Host::Address(address) => {
+                self.any_address || self.ip_ranges.iter().any(|range| range.covers(*address))
+            }
         }
     }
 }
@@ -164,11 +166,32 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_is_said_of_addresses_any_lies_within_the_constraints_and_names_are_held_to_them() {
+        let constraints = NameConstraints {
+            domains: vec!["acme.example".parse().unwrap()],
+            any_address: true,
+            ..NameConstraints::default()
+        };
+        for (host, permitted) in [
+            ("10.1.2.3", true),
+            ("2001:db8::7", true),
+            ("other.example", false),
+        ] {
+            assert_eq!(
+                constraints.permit_host(&host.parse().unwrap()),
+                permitted,
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
     fn a_host_lies_within_the_constraints_or_not() {
         let constraints = NameConstraints {
             domains: vec!["acme.example".parse().unwrap()],
             email_domains: vec!["mail.example".parse().unwrap()],
             ip_ranges: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+            any_address: false,
         };
         for (host, permitted) in [
             ("acme.example", true),

@@ -364,6 +364,7 @@ mod tests {
             domains: vec!["acme.example".parse().unwrap()],
             email_domains: vec!["mail.example".parse().unwrap()],
             ip_ranges: vec![],
+            any_address: false,
         };
         let root_key = SoftwareKey::generate(&mut os_rng());
         let template = |kind, public_key, serial| Template {

@@ -94,9 +94,9 @@ fn permitted(constraints: &NameConstraints) -> Vec<Base> {
     dns.chain(mail).chain(uris).chain(addresses).collect()
 }
 
-/// What is excluded: every IP address, where no range is permitted.
+/// What is excluded: every IP address, where no range is permitted and not all of them are.
 fn excluded(constraints: &NameConstraints) -> Vec<Base> {
-    if constraints.ip_ranges.is_empty() {
+    if constraints.ip_ranges.is_empty() && !constraints.any_address {
         vec![Base::Address(vec![0; 8]), Base::Address(vec![0; 32])]
     } else {
         Vec::new()
@@ -144,6 +144,7 @@ pub(super) fn read_name_constraints(parsed: &Parsed<'_>) -> Result<NameConstrain
             Base::Mail(_) | Base::Uri(_) => {}
         }
     }
+    constraints.any_address = constraints.ip_ranges.is_empty() && parsed.excluded_subtrees.is_none();
     // The domains' own e-mail addresses are permitted anyway.
     let domains = &constraints.domains;
     constraints
@@ -227,11 +228,16 @@ mod tests {
 
     #[test]
     fn constraints_are_read_as_they_were_written_and_in_no_other_form() {
-        for (mail, range) in [(None, None), (Some("mail.example"), Some("10.0.0.0/8"))] {
+        for (mail, range, any_address) in [
+            (None, None, false),
+            (Some("mail.example"), Some("10.0.0.0/8"), false),
+            (None, None, true),
+        ] {
             let constraints = NameConstraints {
                 domains: vec!["acme.example".parse().unwrap(), "acme.test".parse().unwrap()],
                 email_domains: mail.iter().map(|domain| domain.parse().unwrap()).collect(),
                 ip_ranges: range.iter().map(|range| range.parse().unwrap()).collect(),
+                any_address,
             };
             let (inside, outside) = (permitted(&constraints), excluded(&constraints));
             assert_eq!(read(&inside, &outside).unwrap(), constraints);

@@ -1,0 +1,129 @@
+//! OpenVPN, with a network of its own, in which whoever runs the tests may make devices for tunnels.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use super::{Identity, Service, devices_get_in_and_nobody_else, printed, program_at};
+use crate::support::{HOST, Home, Server, finish, need, program, wait_until};
+
+struct Openvpn;
+
+#[test]
+fn openvpn_lets_in_devices_and_nobody_else() {
+    if may_have_a_network() {
+        devices_get_in_and_nobody_else::<Openvpn>();
+    }
+}
+
+/// Some systems forbid it to all but root, and some machines to root.
+fn may_have_a_network() -> bool {
+    if !need(Openvpn::PROGRAMS) {
+        return false;
+    }
+    let there = finish(
+        program("unshare").args(["-rn", "test", "-w", "/dev/net/tun"]),
+        b"",
+    );
+    if there.code != Some(0) {
+        eprintln!("skipped: no network of one's own, or no /dev/net/tun: {there}");
+    }
+    there.code == Some(0)
+}
+
+const PORT: u16 = 1194;
+
+impl Service for Openvpn {
+    const PROGRAMS: &[&str] = &["openvpn", "unshare", "nsenter", "ip"];
+
+    fn prepare(home: &Home) -> Self {
+        std::fs::write(home.path("pki.conf"), printed(home, "openvpn", &[])).unwrap();
+        Self
+    }
+
+    fn start(&self, home: &Home, at: Option<&str>) -> Server {
+        let log = home.path("openvpn.log");
+        let out = File::create(&log).unwrap();
+        let mut command = program_at("unshare", at);
+        // By TCP it says at once that it refuses.
+        let inside = "ip link set lo up && exec openvpn --config pki.conf --proto tcp-server";
+        command
+            .args(["-rn", "sh", "-c", inside])
+            .current_dir(home.path(""))
+            .stdin(Stdio::null());
+        command.stdout(out.try_clone().unwrap()).stderr(out);
+        let ready = || {
+            std::fs::read_to_string(&log)
+                .unwrap()
+                .contains("Initialization Sequence Completed")
+        };
+        Server::start(&mut command, || ready().then_some(PORT))
+            .unwrap_or_else(|| panic!("{}", std::fs::read_to_string(&log).unwrap()))
+    }
+
+    fn take_up_publication(&self, _: &Home, server: Server) -> Server {
+        // By itself.
+        server
+    }
+
+    fn lets_in(&self, home: &Home, server: &Server, who: Option<&Identity>) -> Option<String> {
+        let log = home.path("client.log");
+        let out = File::create(&log).unwrap();
+        let pid = server.pid().to_string();
+        let port = PORT.to_string();
+        let mut client = program("nsenter");
+        client.args(["--preserve-credentials", "-U", "-n", "-t", &pid, "openvpn"]);
+        client.args([
+            "--client",
+            "--dev",
+            "null",
+            "--ifconfig-noexec",
+            "--route-nopull",
+            "--nobind",
+        ]);
+        client.args([
+            "--proto",
+            "tcp-client",
+            "--remote",
+            "127.0.0.1",
+            &port,
+            "--tls-exit",
+        ]);
+        client.args([
+            "--connect-retry-max",
+            "1",
+            "--ca",
+            "home/public/ca/root.crt",
+            "--remote-cert-tls",
+            "server",
+        ]);
+        client.args(["--verify-x509-name", HOST, "name"]);
+        match who {
+            Some(Identity { certificate, key }) => {
+                client.arg("--cert").arg(certificate).arg("--key").arg(key)
+            }
+            // Without a certificate a client must have a password to begin at all.
+            None => client.args(["--auth-user-pass", "password"]),
+        };
+        std::fs::write(home.path("password"), format!("{HOST}\npassword\n")).unwrap();
+        client.current_dir(home.path("")).stdin(Stdio::null());
+        client.stdout(out.try_clone().unwrap()).stderr(out);
+        let said = || std::fs::read_to_string(&log).unwrap();
+        let connected = || {
+            said()
+                .contains("Initialization Sequence Completed")
+                .then_some(PORT)
+        };
+        let _connected = Server::start(&mut client, connected)?;
+        let server_log = home.path("openvpn.log");
+        wait_until("the server's word", || {
+            let text = std::fs::read_to_string(&server_log).unwrap();
+            let (before, _) = text.rsplit_once("] Peer Connection Initiated")?;
+            before.rsplit('[').next().map(str::to_owned)
+        })
+        .into()
+    }
+
+    fn name_of_alice(&self) -> &'static str {
+        "alice/phone"
+    }
+}
