@@ -82,31 +82,38 @@ pub fn account() -> String {
     }
 }
 
+/// Where the home is: the one that --home names, PKI_HOME, or the platform's data directory.
+///
+/// # Errors
+/// Where none of them is known.
+pub fn home_path(named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
+    let from_home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
+    let data = if cfg!(target_os = "macos") {
+        from_home("Library/Application Support")
+    } else {
+        std::env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| from_home(".local/share"))
+    };
+    // Not by clap, which would show --home in every usage line once the variable is set.
+    let variable = std::env::var_os("PKI_HOME").filter(|path| !path.is_empty());
+    named
+        .cloned()
+        .or_else(|| variable.map(PathBuf::from))
+        .or_else(|| data.map(|data| data.join("pki")))
+        .ok_or_else(|| {
+            Failure::refused("it is not known where the PKI is").hint("name it with --home DIR or PKI_HOME")
+        })
+}
+
 impl Context {
-    /// Where the home is: --home, PKI_HOME, or the platform's data directory.
+    /// Where the home is.
     ///
     /// # Errors
-    /// Where none of them is known.
+    /// Where that is not known.
     pub fn home_path(&self) -> Result<PathBuf, Failure> {
-        let from_home = |rest: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(rest));
-        let data = if cfg!(target_os = "macos") {
-            from_home("Library/Application Support")
-        } else {
-            std::env::var_os("XDG_DATA_HOME")
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-                .or_else(|| from_home(".local/share"))
-        };
-        // Not by clap, which would show --home in every usage line once the variable is set.
-        let variable = std::env::var_os("PKI_HOME").filter(|path| !path.is_empty());
-        self.home
-            .clone()
-            .or_else(|| variable.map(PathBuf::from))
-            .or_else(|| data.map(|data| data.join("pki")))
-            .ok_or_else(|| {
-                Failure::refused("it is not known where the PKI is")
-                    .hint("name it with --home DIR or PKI_HOME")
-            })
+        home_path(self.home.as_ref())
     }
 
     /// Opens the home.

@@ -7,6 +7,7 @@ mod bulk;
 mod ca;
 mod canary;
 mod check;
+mod complete;
 mod completions;
 mod config;
 mod config_server;
@@ -172,6 +173,13 @@ pub fn command() -> clap::Command {
 }
 
 fn dispatch(arguments: Vec<OsString>) -> Exit {
+    // What a shell asks at a TAB is no command of a person's: it stands in no help, and is not completed itself.
+    if let [_, complete, dashes, words @ ..] = arguments.as_slice()
+        && complete == "complete"
+        && dashes == "--"
+    {
+        return complete::run(words);
+    }
     let json = arguments.iter().any(|argument| argument == "--json");
     let command = shown(&arguments);
     let cli = match Cli::try_parse_from(&arguments) {
