@@ -48,7 +48,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::model::Span;
 use crate::model::text::printable;
@@ -56,12 +56,39 @@ use context::Context;
 use failure::{Exit, Failure};
 use ui::{Color, Ui};
 
+/// What `pki` alone says: all commands, on one screen of 24 lines.
+const OVERVIEW: &str = "\
+A private PKI for client certificates
+
+Usage: pki COMMAND [OPTIONS]          `pki help COMMAND`: all of one
+
+Begin     init         make root, issuing CA and first publication
+          completions  a script that completes commands and names at TAB
+Devices   issue        a certificate for a device: pki issue alice
+          renew        a newer one for a device that has one
+          revoke       the phone is lost: locked out at once
+          offboard     the person leaves: all her devices
+          list  show   who has what; one certificate, or what a file says
+Servers   config       configurations of servers and apps, the timer's, too
+          server       servers' keys and certificates
+          pins         which keys apps accept
+          fetch        on a server: read a publication, verified
+          check        is a live server as it should be?
+Upkeep    publish      CRLs and lists brought up to date: for a timer
+          doctor       what is wrong or soon will be
+          audit        what happened
+          root  ca     the offline root; the issuing CAs
+
+Everywhere: --home DIR --json --quiet --verbose --yes --no-input --wait --color
+";
+
 /// A private PKI for client certificates: issue a phone its certificate, take it back the minute it is lost.
 #[derive(Debug, Parser)]
 #[command(
     name = "pki",
     version,
     max_term_width = 100,
+    override_help = OVERVIEW,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -182,7 +209,7 @@ fn dispatch(arguments: Vec<OsString>) -> Exit {
     }
     let json = arguments.iter().any(|argument| argument == "--json");
     let command = shown(&arguments);
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => return usage_error(&error, &arguments, json),
     };
@@ -245,6 +272,32 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = unbroken(Cli::command());
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// A blank at which clap breaks no line.
+const NO_BREAK: char = '\u{a0}';
+
+/// A command whose examples stay in one piece, however narrow the terminal: they are pasted.
+fn unbroken(command: clap::Command) -> clap::Command {
+    let examples = command.get_after_help().map(|help| {
+        let whole = |line: &str| match line.starts_with("  ") {
+            true => line.replace(' ', NO_BREAK.encode_utf8(&mut [0; 4])),
+            false => line.to_owned(),
+        };
+        let lines: Vec<String> = help.to_string().lines().map(whole).collect();
+        lines.join("\n")
+    });
+    let command = command.mut_subcommands(unbroken);
+    match examples {
+        Some(examples) => command.after_help(examples),
+        None => command,
+    }
+}
+
 /// A word as a shell reads it.
 fn in_shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
@@ -280,12 +333,12 @@ fn shown(arguments: &[OsString]) -> String {
 fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
     if !error.use_stderr() {
         // A reader that has gone away is no reason to fail.
-        let _ = error.print();
+        let _ = ui::write_out(&error.render().to_string().replace(NO_BREAK, " "));
         return Exit::Done;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
         // Whoever typed the name alone wants to know what there is.
-        ui::line(error.render().to_string().trim_end());
+        ui::line(error.render().to_string().replace(NO_BREAK, " ").trim_end());
         return Exit::Usage;
     }
     let why = std::error::Error::source(error).map(ToString::to_string);
