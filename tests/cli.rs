@@ -474,3 +474,54 @@ fn init_tells_of_another_program_of_its_name() {
         assert!(!told.stderr.contains("another program"), "{told}");
     }
 }
+
+#[test]
+fn words_of_other_tools_lead_to_the_command_that_does_it() {
+    for (line, tip) in [
+        (
+            "unrevoke alice",
+            "`pki issue ADDRESS` makes the device a new certificate",
+        ),
+        ("delete alice", "`pki revoke ADDRESS` locks a device out"),
+        ("status", "`pki doctor` tells what is wrong"),
+        ("gen-crl", "`pki publish` signs the CRL"),
+        (
+            "build-client-full alice",
+            "`pki issue ADDRESS` makes key and certificate",
+        ),
+        ("init-pki", "`pki init` makes root"),
+        ("alice issue", "write `pki issue alice`"),
+        ("alice/phone revoke", "write `pki revoke alice/phone`"),
+        ("issue alice phone", "a device is written alice/phone"),
+        ("issue alice --days 1y", "it is a number of days: --days 365"),
+        ("issue --csv people.csv", "--from FILE"),
+        ("revoke alice --all", "`pki offboard EMPLOYEE` all of a person"),
+        ("issue alice --passphrase secret", "in the shell's history now"),
+        ("init --password=secret", "in the shell's history now"),
+    ] {
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(line.split(' ')), b"").exits(2);
+        assert_eq!(told.stderr.matches("tip:").count(), 1, "{told}");
+        assert!(told.stderr.contains(tip), "{told}");
+        assert!(
+            !told.stderr.contains("allow-mounted") && !told.stderr.contains("Usage:"),
+            "{told}"
+        );
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(line.split(' ')).arg("--json"), b"").exits(2);
+        let error: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
+        assert!(error["error"]["hint"].as_str().unwrap().contains(tip), "{told}");
+    }
+    // A flag that is like another only by its beginning is not taken for it; one that was mistyped is.
+    for (line, similar) in [
+        ("show alice --al", None),
+        ("revoke alice --reasn lost", Some("--reason")),
+    ] {
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(line.split(' ')), b"").exits(2);
+        match similar {
+            Some(similar) => assert!(told.stderr.contains(&format!("'{similar}'")), "{told}"),
+            None => assert!(!told.stderr.contains("allow-mounted"), "{told}"),
+        }
+    }
+}

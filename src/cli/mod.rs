@@ -16,6 +16,7 @@ mod descriptor;
 mod doctor;
 mod failure;
 mod fetch;
+mod foreign_words;
 mod form;
 mod init;
 mod issue;
@@ -342,7 +343,8 @@ fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit 
         return Exit::Usage;
     }
     let why = std::error::Error::source(error).map(ToString::to_string);
-    let tip = tips::of(error, arguments);
+    let foreign = foreign_words::of(error, arguments);
+    let tip = tips::of(error, arguments).or_else(|| foreign.clone());
     let text = match (error.get(ContextKind::InvalidArg), why) {
         // A value that a type of ours refused: its own words say it best, and show the value escaped.
         (Some(argument), Some(why)) if error.kind() == ErrorKind::ValueValidation && why.contains('"') => {
@@ -350,6 +352,13 @@ fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit 
                 .as_ref()
                 .map_or(String::new(), |tip| format!("\n\n  tip: {tip}"));
             format!("{argument}: {why}{tip}\n\nFor more information, try '--help'.")
+        }
+        _ if foreign.is_some() || foreign_words::leads_astray(error) => {
+            let message = escaped(&foreign_words::without_tips(&error.render().to_string()));
+            match (&foreign, message.split_once("\n\n")) {
+                (Some(tip), Some((message, rest))) => format!("{message}\n\n  tip: {tip}\n\n{rest}"),
+                _ => message,
+            }
         }
         _ => escaped(&error.render().to_string()),
     };
