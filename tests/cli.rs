@@ -525,3 +525,23 @@ fn words_of_other_tools_lead_to_the_command_that_does_it() {
         }
     }
 }
+
+#[test]
+fn a_nightly_list_that_changes_nothing_is_silent_with_q() {
+    let home = cheap();
+    let nightly = |rows: &str, more: &[&str]| {
+        home.write_private("people.csv", &format!("employee,device\n{rows}"));
+        let from = ["issue", "--from", "people.csv", "--out", "bundles"];
+        let passphrases = ["--bundle-passphrase-out", "passphrases"];
+        home.run(&[&from[..], &passphrases, more].concat())
+    };
+    nightly("alice,phone\nbob,phone\n", &[]);
+    let told = nightly("alice,phone\nbob,phone\n", &["-q"]);
+    assert_eq!(told.text(), "", "{told}");
+    let told = nightly("alice,phone\nbob,phone\n", &[]);
+    assert_eq!(told.stdout.matches("already").count(), 2, "{told}");
+    let told = nightly("alice,phone\ncarol,phone\n", &["-q"]).stdout;
+    assert!(told.contains("carol/phone") && !told.contains("alice"), "{told}");
+    let said = nightly("alice,phone\n", &["-q", "--json"]).json();
+    assert_eq!(said["already"][0], "alice/phone", "{said}");
+}

@@ -20,6 +20,9 @@ struct ManyReport {
     issued: Vec<IssuedReport>,
     already: Vec<Address>,
     failed: Vec<Failed>,
+    /// Whether the devices where nothing happened have rows, too.
+    #[serde(skip)]
+    whole: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -34,19 +37,24 @@ impl fmt::Display for ManyReport {
         for issued in &self.issued {
             lines.add_row([issued.address().to_string(), issued.result()]);
         }
-        for address in &self.already {
+        for address in self.already.iter().filter(|_| self.whole) {
             lines.add_row([address.to_string(), "already".to_owned()]);
         }
         for failed in &self.failed {
             lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
         }
+        // A nightly list that changes nothing makes no mail.
+        if lines.is_empty() && !self.whole {
+            return Ok(());
+        }
         f.write_str(&super::report::lines(&lines))
     }
 }
 
-impl From<&Tally> for ManyReport {
-    fn from(tally: &Tally) -> Self {
+impl ManyReport {
+    fn new(tally: &Tally, whole: bool) -> Self {
         Self {
+            whole,
             issued: tally.issued.iter().map(IssuedReport::from).collect(),
             already: tally.already.clone(),
             failed: tally
@@ -213,7 +221,7 @@ pub fn many(
                 failure
             }),
     };
-    let exit = ui.report_done(&ManyReport::from(&tally), outcome)?;
+    let exit = ui.report_done(&ManyReport::new(&tally, !ui.quiet), outcome)?;
     if tally.failed.is_empty() {
         return Ok(exit);
     }

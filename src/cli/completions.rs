@@ -7,8 +7,9 @@ use super::failure::{Exit, Failure};
 
 /// Print a completion script for a shell
 ///
-/// It completes commands and flags by itself. bash, zsh and fish also complete the devices, people, servers and profiles of the
-/// home: the script asks `pki` for them at each TAB, which reads the index and needs neither key nor lock.
+/// It completes commands and flags by itself. bash, zsh and fish also complete the devices, people, servers and
+/// profiles of the home: the script asks `pki` for them at each TAB, which reads the index and needs neither key nor
+/// lock.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,5 +1,5 @@
-//! Words that other tools have for what is done here, and mistakes that clap knows nothing of: the way on from a word in argv that is no
-//! command and no flag.
+//! Words that other tools have for what is done here, and mistakes that clap knows nothing of: the way on from a
+//! word in argv that is no command and no flag.
 
 use std::ffi::OsString;
 
@@ -128,7 +128,8 @@ fn two_words(word: &str, words: &[&str]) -> Option<String> {
     Some(format!("a device is written {address}"))
 }
 
-/// Whether a flag that clap takes for a similar one leads astray: `--all` is none of `--allow-mounted-secrets`.
+/// Whether a flag that clap takes for a similar one leads astray: `--all` is not meant for
+/// `--allow-mounted-secrets`.
 pub fn leads_astray(error: &clap::Error) -> bool {
     let (Some(ContextValue::String(typed)), Some(ContextValue::String(similar))) = (
         error.get(ContextKind::InvalidArg),

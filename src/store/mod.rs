@@ -221,7 +221,8 @@ impl Store {
         Self::at(ledger, index, position, notices, None)
     }
 
-    /// As [`Self::read`], where the index is of use or the ledger so short that it is read in some hundredths of a second.
+    /// As [`Self::read`], where the index is of use or the ledger so short that it is read in some hundredths of a
+    /// second.
     ///
     /// # Errors
     /// A damaged ledger, or one that cannot be read.
