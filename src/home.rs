@@ -245,6 +245,16 @@ impl Home {
         Ok(profile.map_err(invalid)?.spread_over(self.config.spread))
     }
 
+    /// The names of the profiles that there are, the one built in among them.
+    pub fn profiles(&self) -> Vec<String> {
+        let own = std::fs::read_dir(self.path.join("templates/profiles"));
+        let files = own.into_iter().flatten().flatten().map(|file| file.file_name());
+        let own = files.filter_map(|file| Some(file.to_str()?.strip_suffix(".toml")?.to_owned()));
+        own.filter(|name| name != "device")
+            .chain(["device".to_owned()])
+            .collect()
+    }
+
     /// The text of a template: the home's own, or the one built in.
     ///
     /// # Errors
@@ -340,6 +350,15 @@ impl Home {
     /// Where it is damaged or another home's.
     pub fn read(&self) -> Result<Store, HomeError> {
         self.checked(Store::read(&store::Paths::in_home(&self.path))?)
+    }
+
+    /// As [`Self::read`], where that takes no longer than somebody waits who has not asked for anything yet.
+    ///
+    /// # Errors
+    /// Where it is damaged or another home's.
+    pub fn glance(&self) -> Result<Option<Store>, HomeError> {
+        let store = Store::glance(&store::Paths::in_home(&self.path))?;
+        store.map(|store| self.checked(store)).transpose()
     }
 
     /// Holds the ledger's first event against the certificates beside it.

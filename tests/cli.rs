@@ -355,3 +355,193 @@ fn a_file_that_is_shown_is_recognized_by_its_own_ledger_alone() {
     assert_eq!(status(&Home::bare()), serde_json::Value::Null);
     assert_eq!(status(&Home::unfounded()), serde_json::Value::Null);
 }
+
+#[test]
+fn what_is_listed_may_be_named_as_what_is_shown() {
+    let home = Home::staffed();
+    let listed = |arguments: &[&str]| {
+        let said = home.run(&[arguments, &["--json"]].concat()).json();
+        let devices = said["devices"].as_array().unwrap().clone();
+        let addresses = devices
+            .iter()
+            .map(|device| device["address"].as_str().unwrap().to_owned());
+        addresses.collect::<Vec<_>>()
+    };
+    for whom in ["alice", "alice/phone"] {
+        assert_eq!(listed(&["list", whom]), ["alice/phone"]);
+        let csv = home.run(&["list", whom, "--csv"]).stdout;
+        assert!(
+            csv.lines().count() == 2 && csv.contains("\nalice/phone,"),
+            "{csv}"
+        );
+        assert!(!home.run(&["list", whom]).stdout.contains("bob"));
+    }
+    assert_eq!(listed(&["list", "alice", "--status", "revoked"]), [""; 0]);
+    for (whom, what) in [
+        ("nobody", "employee nobody"),
+        ("alice/tablet", "device alice/tablet"),
+    ] {
+        let told = home.run(&["list", whom]);
+        assert!(
+            told.stderr
+                .contains(&format!("warning: the ledger knows no {what}\n")),
+            "{told}"
+        );
+    }
+    finish(&mut home.pki(&["list", "alice", "--employee", "bob"]), b"").exits(2);
+    home.run(&["server", "add", "api.acme.example", "-q"]);
+    home.run(&["server", "add", "chat.acme.example", "-q"]);
+    let said = home
+        .run(&["server", "list", "chat.acme.example", "--json"])
+        .json();
+    assert_eq!(said["servers"].as_array().unwrap().len(), 1, "{said}");
+    assert_eq!(said["servers"][0]["host"], "chat.acme.example");
+    let told = finish(&mut home.pki(&["server", "list", "other.acme.example"]), b"").exits(1);
+    assert!(told.stderr.contains("other.acme.example"), "{told}");
+}
+
+/// Every command, each by the words that lead to it, with its examples.
+fn all_help(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<String>, String)>) {
+    for verb in command.get_subcommands() {
+        let words = [words, &[verb.get_name().to_owned()]].concat();
+        let examples = verb.get_after_help().map(ToString::to_string);
+        found.push((words.clone(), examples.unwrap_or_default()));
+        all_help(verb, &words, found);
+    }
+}
+
+#[test]
+fn what_is_pasted_stays_in_one_piece_however_narrow_the_terminal() {
+    let mut all = Vec::new();
+    all_help(&pki::cli::command(), &[], &mut all);
+    assert!(all.len() > 25, "{all:?}");
+    for (words, examples) in all {
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(&words).arg("--help").env("COLUMNS", "40"), b"").ok();
+        let lines: Vec<&str> = told.stdout.lines().collect();
+        for example in examples.lines().filter(|line| line.starts_with("  ")) {
+            assert!(lines.contains(&example), "{example:?} is broken: {told}");
+            // Another package of Debian's has a `pki` as well, and cron a PATH of its own.
+            let is_crontab = example.trim_start().split(' ').nth(2) == Some("*");
+            assert!(
+                !is_crontab || example.contains("/usr/local/bin/pki "),
+                "{words:?}: {example}"
+            );
+        }
+        assert!(!told.stdout.contains('\u{a0}'), "{told}");
+    }
+}
+
+#[test]
+fn all_commands_fit_one_screen() {
+    for arguments in [&[][..], &["--help"], &["help"], &["-h"]] {
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(arguments).env("COLUMNS", "80"), b"").text();
+        assert!(told.lines().count() < 24, "{arguments:?}: {told}");
+        let words: Vec<&str> = told.split_whitespace().collect();
+        for verb in pki::cli::command().get_subcommands() {
+            assert!(words.contains(&verb.get_name()), "{}: {told}", verb.get_name());
+        }
+        let widest = told.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "{told}");
+    }
+}
+
+#[test]
+fn init_tells_of_another_program_of_its_name() {
+    use std::os::unix::fs::PermissionsExt;
+    let others = tempfile::tempdir().unwrap();
+    let other = others.path().join("pki");
+    std::fs::write(&other, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let home = Home::unfounded();
+    let mut command = home.pki(&["init", "--org", "Acme Ltd", "--domain", "acme.example"]);
+    let told = finish(command.env("PATH", others.path()), b"").ok();
+    assert!(
+        told.stderr.contains(&format!(
+            "pki: {} is another program of the same name",
+            other.display()
+        )),
+        "{told}"
+    );
+    // It is itself by whatever link.
+    std::fs::remove_file(&other).unwrap();
+    std::os::unix::fs::symlink(PKI, &other).unwrap();
+    if !Path::new("/usr/bin/pki").exists() {
+        let home = Home::unfounded();
+        let mut command = home.pki(&["init", "--org", "Acme Ltd", "--domain", "acme.example"]);
+        let told = finish(command.env("PATH", others.path()), b"").ok();
+        assert!(!told.stderr.contains("another program"), "{told}");
+    }
+}
+
+#[test]
+fn words_of_other_tools_lead_to_the_command_that_does_it() {
+    for (line, tip) in [
+        (
+            "unrevoke alice",
+            "`pki issue ADDRESS` makes the device a new certificate",
+        ),
+        ("delete alice", "`pki revoke ADDRESS` locks a device out"),
+        ("status", "`pki doctor` tells what is wrong"),
+        ("gen-crl", "`pki publish` signs the CRL"),
+        (
+            "build-client-full alice",
+            "`pki issue ADDRESS` makes key and certificate",
+        ),
+        ("init-pki", "`pki init` makes root"),
+        ("alice issue", "write `pki issue alice`"),
+        ("alice/phone revoke", "write `pki revoke alice/phone`"),
+        ("issue alice phone", "a device is written alice/phone"),
+        ("issue alice --days 1y", "it is a number of days: --days 365"),
+        ("issue --csv people.csv", "--from FILE"),
+        ("revoke alice --all", "`pki offboard EMPLOYEE` all of a person"),
+        ("issue alice --passphrase secret", "in the shell's history now"),
+        ("init --password=secret", "in the shell's history now"),
+    ] {
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(line.split(' ')), b"").exits(2);
+        assert_eq!(told.stderr.matches("tip:").count(), 1, "{told}");
+        assert!(told.stderr.contains(tip), "{told}");
+        assert!(
+            !told.stderr.contains("allow-mounted") && !told.stderr.contains("Usage:"),
+            "{told}"
+        );
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(line.split(' ')).arg("--json"), b"").exits(2);
+        let error: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
+        assert!(error["error"]["hint"].as_str().unwrap().contains(tip), "{told}");
+    }
+    // A flag that is like another only by its beginning is not taken for it; one that was mistyped is.
+    for (line, similar) in [
+        ("show alice --al", None),
+        ("revoke alice --reasn lost", Some("--reason")),
+    ] {
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(line.split(' ')), b"").exits(2);
+        match similar {
+            Some(similar) => assert!(told.stderr.contains(&format!("'{similar}'")), "{told}"),
+            None => assert!(!told.stderr.contains("allow-mounted"), "{told}"),
+        }
+    }
+}
+
+#[test]
+fn a_nightly_list_that_changes_nothing_is_silent_with_q() {
+    let home = cheap();
+    let nightly = |rows: &str, more: &[&str]| {
+        home.write_private("people.csv", &format!("employee,device\n{rows}"));
+        let from = ["issue", "--from", "people.csv", "--out", "bundles"];
+        let passphrases = ["--bundle-passphrase-out", "passphrases"];
+        home.run(&[&from[..], &passphrases, more].concat())
+    };
+    nightly("alice,phone\nbob,phone\n", &[]);
+    let told = nightly("alice,phone\nbob,phone\n", &["-q"]);
+    assert_eq!(told.text(), "", "{told}");
+    let told = nightly("alice,phone\nbob,phone\n", &[]);
+    assert_eq!(told.stdout.matches("already").count(), 2, "{told}");
+    let told = nightly("alice,phone\ncarol,phone\n", &["-q"]).stdout;
+    assert!(told.contains("carol/phone") && !told.contains("alice"), "{told}");
+    let said = nightly("alice,phone\n", &["-q", "--json"]).json();
+    assert_eq!(said["already"][0], "alice/phone", "{said}");
+}

@@ -399,7 +399,7 @@ fn a_tilde_that_no_shell_has_replaced_names_no_place() {
     ]);
     std::fs::remove_dir_all(home.path("~")).unwrap();
     home.configure("root_key", "\"~/root.key\"");
-    let said = finish(&mut home.pki(&["list"]), b"").exits(1);
+    let said = finish(&mut home.pki(&["publish"]), b"").exits(1);
     assert!(said.stderr.contains("must be the whole path"), "{said}");
 }
 

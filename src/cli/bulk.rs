@@ -24,6 +24,9 @@ struct ManyReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     differing: Vec<Differing>,
     failed: Vec<Failed>,
+    /// Whether the devices where nothing happened have rows, too.
+    #[serde(skip)]
+    whole: bool,
 }
 
 /// A device whose valid certificate has something otherwise than the list.
@@ -63,27 +66,31 @@ impl fmt::Display for ManyReport {
             lines.add_row([issued.address().to_string(), issued.result()]);
         }
         for address in &self.already {
-            let differing = self
-                .differing
-                .iter()
-                .find(|differing| differing.address == *address);
+            let mut all = self.differing.iter();
+            let differing = all.find(|differing| differing.address == *address);
             let result = match differing {
                 Some(differing) => format!("already, but {differing}"),
-                None => "already".to_owned(),
+                None if self.whole => "already".to_owned(),
+                None => continue,
             };
             lines.add_row([address.to_string(), result]);
         }
         for failed in &self.failed {
             lines.add_row([failed.address.to_string(), format!("failed: {}", failed.reason)]);
         }
+        // A nightly list that changes nothing makes no mail.
+        if lines.is_empty() && !self.whole {
+            return Ok(());
+        }
         f.write_str(&super::report::lines(&lines))
     }
 }
 
 impl ManyReport {
-    fn new(tally: &Tally, differing: Vec<Differing>) -> Self {
+    fn new(tally: &Tally, differing: Vec<Differing>, whole: bool) -> Self {
         Self {
             differing,
+            whole,
             issued: tally.issued.iter().map(IssuedReport::from).collect(),
             already: tally.already.clone(),
             failed: tally
@@ -262,7 +269,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
                 failure
             }),
     };
-    let exit = ui.report_done(&ManyReport::new(&tally, differing), outcome)?;
+    let exit = ui.report_done(&ManyReport::new(&tally, differing, !ui.quiet), outcome)?;
     if tally.failed.is_empty() {
         return Ok(exit);
     }

@@ -1,9 +1,15 @@
+use clap::CommandFactory;
 use clap_complete::Shell;
 
+use super::complete;
 use super::context::Context;
 use super::failure::{Exit, Failure};
 
 /// Print a completion script for a shell
+///
+/// It completes commands and flags by itself. bash, zsh and fish also complete the devices, people, servers and
+/// profiles of the home: the script asks `pki` for them at each TAB, which reads the index and needs neither key nor
+/// lock.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,8 +27,73 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             Failure::usage("a completion script is no JSON document").hint("repeat it without --json")
         );
     }
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "pki", &mut script);
-    context.ui.out(String::from_utf8_lossy(&script))?;
+    context.ui.out(script(args.shell))?;
     Ok(Exit::Done)
+}
+
+/// What clap makes of the commands and flags, and what asks for the rest.
+fn script(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut super::command(), "pki", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    match shell {
+        Shell::Bash => script + BASH,
+        // The function that zsh calls has the name of its file.
+        Shell::Zsh => script.replacen("\n_pki() {\n", &format!("\n{ZSH}\n_pki_static() {{\n"), 1),
+        Shell::Fish => script + FISH + &fish_flags(&super::Cli::command()),
+        Shell::Elvish | Shell::PowerShell | _ => script,
+    }
+}
+
+/// Readline completes files where it is offered nothing; there is none of a device's name.
+const BASH: &str = r#"
+_pki_known() {
+    local known IFS=$'\n'
+    if known=$("${COMP_WORDS[0]/#~\//$HOME/}" complete -- "${COMP_WORDS[@]:1:COMP_CWORD-1}" "$2" 2>/dev/null); then
+        compopt +o default +o bashdefault 2>/dev/null
+        COMPREPLY=($known)
+    else
+        unset IFS
+        _pki "$@"
+    fi
+}
+complete -F _pki_known -o bashdefault -o default pki
+"#;
+
+const ZSH: &str = r#"
+_pki() {
+    local known
+    if known=$(${~words[1]} complete -- "${(@)words[2,CURRENT-1]}" "$PREFIX" 2>/dev/null); then
+        [[ $PREFIX == --*=* ]] && compset -P '*='
+        compadd -- ${(f)known}
+    else
+        _pki_static "$@"
+    fi
+}
+"#;
+
+const FISH: &str = r"
+function __pki_known
+    set -l words (commandline -opc)
+    set -l program $words[1]
+    set -e words[1]
+    command $program complete -- $words (commandline -ct) 2>/dev/null
+end
+complete -c pki -n '__pki_known >/dev/null' -f -a '(__pki_known)'
+";
+
+/// fish asks for the values of a flag only where the flag says so.
+fn fish_flags(command: &clap::Command) -> String {
+    let mut flags = std::collections::BTreeSet::new();
+    collect(command, &mut flags);
+    let lines = flags
+        .iter()
+        .map(|flag| format!("complete -c pki -l {flag} -x -a '(__pki_known)'\n"));
+    lines.collect()
+}
+
+fn collect(command: &clap::Command, flags: &mut std::collections::BTreeSet<String>) {
+    let known = command.get_arguments().filter(|arg| complete::is_known(arg));
+    flags.extend(known.filter_map(|arg| arg.get_long().map(str::to_owned)));
+    command.get_subcommands().for_each(|verb| collect(verb, flags));
 }

@@ -96,38 +96,45 @@ pub fn path_variable(name: &str) -> Result<Option<PathBuf>, Failure> {
 /// What to do about a tilde that no shell has replaced.
 pub const WHOLE_PATH: &str = "write the whole path: a shell puts your home directory in place of ~ only at the beginning of a word, and outside of quotes";
 
+/// Where the home is: the one that --home names, PKI_HOME, or the platform's data directory.
+///
+/// # Errors
+/// Where none of them is known, or the variable holds what only a shell understands.
+pub fn home_path(named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
+    // An account without a home directory may have it empty, or as `/nonexistent`; a relative one is another
+    // place in each directory.
+    let account = std::env::var_os("HOME").map(PathBuf::from);
+    let account = account.filter(|home| home.is_absolute());
+    let from_home = |rest: &str| account.as_ref().map(|home| home.join(rest));
+    let data = if cfg!(target_os = "macos") {
+        from_home("Library/Application Support")
+    } else {
+        std::env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| from_home(".local/share"))
+    };
+    // Not by clap, which would show --home in every usage line once the variable is set.
+    let variable = match named {
+        Some(_) => None,
+        None => path_variable("PKI_HOME")?,
+    };
+    named
+        .cloned()
+        .or(variable)
+        .or_else(|| data.map(|data| data.join("pki")))
+        .ok_or_else(|| {
+            Failure::refused("it is not known where the PKI is").hint("name it with --home DIR or PKI_HOME")
+        })
+}
+
 impl Context {
-    /// Where the home is: --home, PKI_HOME, or the platform's data directory.
+    /// Where the home is.
     ///
     /// # Errors
-    /// Where none of them is known, or the variable holds what only a shell understands.
+    /// See [`home_path`].
     pub fn home_path(&self) -> Result<PathBuf, Failure> {
-        // An account without a home directory may have it empty, or as `/nonexistent`; a relative one is
-        // another place in each directory.
-        let account = std::env::var_os("HOME").map(PathBuf::from);
-        let account = account.filter(|home| home.is_absolute());
-        let from_home = |rest: &str| account.as_ref().map(|home| home.join(rest));
-        let data = if cfg!(target_os = "macos") {
-            from_home("Library/Application Support")
-        } else {
-            std::env::var_os("XDG_DATA_HOME")
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-                .or_else(|| from_home(".local/share"))
-        };
-        // Not by clap, which would show --home in every usage line once the variable is set.
-        let variable = match &self.home {
-            Some(_) => None,
-            None => path_variable("PKI_HOME")?,
-        };
-        self.home
-            .clone()
-            .or(variable)
-            .or_else(|| data.map(|data| data.join("pki")))
-            .ok_or_else(|| {
-                Failure::refused("it is not known where the PKI is")
-                    .hint("name it with --home DIR or PKI_HOME")
-            })
+        home_path(self.home.as_ref())
     }
 
     /// Opens the home.

@@ -146,12 +146,32 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for line in timer(&executable, &absolute) {
         ui.verbatim(line);
     }
+    if let Some(other) = namesake() {
+        ui.say(format!(
+            "{other} is another program of the same name (strongswan-pki has one): where PATH finds it first, it runs"
+        ));
+        ui.hint(format!(
+            "in scripts and crontabs write {executable}; or give it a second name: `sudo ln -s {} /usr/local/bin/our-pki`",
+            in_shell(&executable)
+        ));
+    }
     ui.hint("next: `pki issue alice`");
     let made = Made {
         home: absolute,
         root_key: founded.root_key.display().to_string(),
     };
     ui.report_done(&made, Ok(Exit::Done))
+}
+
+/// Another `pki` on the PATH of this shell or of cron.
+fn namesake() -> Option<String> {
+    let ours = std::env::current_exe().and_then(std::fs::canonicalize).ok()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let directories = std::env::split_paths(&path).chain(["/usr/bin".into(), "/bin".into()]);
+    directories
+        .map(|directory| directory.join("pki"))
+        .find(|file| file.is_file() && std::fs::canonicalize(file).is_ok_and(|file| file != ours))
+        .map(|file| file.display().to_string())
 }
 
 /// A timer that keeps the CRLs fresh, in the two ways that a machine may have.

@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     days: Option<i64>,
     /// The profile [default: default_profile of pki.toml]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// Certify the key of this request (PKCS#10, PEM or DER) instead of making one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["p12", "qr", "bundle_passphrase_out", "bundle_passphrase_fd", "bundle_passphrase_file"])]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::model::{Employee, Serial, Span, Status};
 use crate::operate;
 
-use super::context::{Context, system_clock};
+use super::context::{Addressee, Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{Row, table};
 use super::words::Words;
@@ -16,13 +16,16 @@ use super::words::Words;
 #[command(after_help = "\
 Examples:
   pki list
-  pki list --employee alice
+  pki list alice                         hers; alice/phone is one device
   pki list --status revoked --csv > revoked.csv
   pki list --expiring 30d --check        exit code 3 if there are any: for monitoring
   pki list --json | jq '.devices[] | select(.status == \"valid\") | .address'")]
 pub struct Args {
+    /// Only this person's or this device's: EMPLOYEE or EMPLOYEE/DEVICE [default: all]
+    #[arg(value_name = "ADDRESS", value_hint = clap::ValueHint::Other)]
+    whom: Option<Addressee>,
     /// Only this person's
-    #[arg(long, value_name = "EMPLOYEE", value_hint = clap::ValueHint::Other)]
+    #[arg(long, conflicts_with = "whom", value_name = "EMPLOYEE", value_hint = clap::ValueHint::Other)]
     employee: Option<Employee>,
     /// Only these
     #[arg(long, value_name = "STATUS", value_parser = Words::new(&Status::ALL, Status::word))]
@@ -70,14 +73,20 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = context.read(&home)?;
     let now = system_clock();
     let mut records = Vec::new();
-    match &args.employee {
-        Some(employee) => {
-            records = store.employee(employee)?;
-            // A filter that matches nothing is no error; a name that was mistyped should be noticed all the same.
-            if records.is_empty() && store.offboarded(employee)?.is_none() {
+    // A filter that matches nothing is no error; a name that was mistyped should be noticed all the same.
+    match args.whom.or(args.employee.map(Addressee::Employee)) {
+        Some(Addressee::Employee(employee)) => {
+            records = store.employee(&employee)?;
+            if records.is_empty() && store.offboarded(&employee)?.is_none() {
                 context
                     .ui
                     .warn(format!("the ledger knows no employee {employee}"));
+            }
+        }
+        Some(Addressee::Device(address)) => {
+            records = store.device(&address)?;
+            if records.is_empty() {
+                context.ui.warn(format!("the ledger knows no device {address}"));
             }
         }
         // The canaries of `pki check` are nobody's devices, and each check leaves one behind.

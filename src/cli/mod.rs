@@ -8,6 +8,7 @@ mod bulk;
 mod ca;
 mod canary;
 mod check;
+mod complete;
 mod completions;
 mod config;
 mod config_server;
@@ -16,6 +17,7 @@ mod descriptor;
 mod doctor;
 mod failure;
 mod fetch;
+mod foreign_words;
 mod form;
 mod init;
 mod issue;
@@ -44,13 +46,12 @@ mod wrap;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::disk;
 use crate::model::Span;
@@ -59,12 +60,39 @@ use context::Context;
 use failure::{Exit, Failure};
 use ui::{Color, Ui};
 
+/// What `pki` alone says: all commands, on one screen of 24 lines.
+const OVERVIEW: &str = "\
+A private PKI for client certificates
+
+Usage: pki COMMAND [OPTIONS]          `pki help COMMAND`: all of one
+
+Begin     init         make root, issuing CA and first publication
+          completions  a script that completes commands and names at TAB
+Devices   issue        a certificate for a device: pki issue alice
+          renew        a newer one for a device that has one
+          revoke       the phone is lost: locked out at once
+          offboard     the person leaves: all her devices
+          list  show   who has what; one certificate, or what a file says
+Servers   config       configurations of servers and apps, the timer's, too
+          server       servers' keys and certificates
+          pins         which keys apps accept
+          fetch        on a server: read a publication, verified
+          check        is a live server as it should be?
+Upkeep    publish      CRLs and lists brought up to date: for a timer
+          doctor       what is wrong or soon will be
+          audit        what happened
+          root  ca     the offline root; the issuing CAs
+
+Everywhere: --home DIR --json --quiet --verbose --yes --no-input --wait --color
+";
+
 /// A private PKI for client certificates: issue a phone its certificate, take it back the minute it is lost.
 #[derive(Debug, Parser)]
 #[command(
     name = "pki",
     version,
     max_term_width = 100,
+    override_help = OVERVIEW,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -176,9 +204,16 @@ pub fn command() -> clap::Command {
 }
 
 fn dispatch(arguments: Vec<OsString>) -> Exit {
+    // What a shell asks at a TAB is no command of a person's: it stands in no help, and is not completed itself.
+    if let [_, complete, dashes, words @ ..] = arguments.as_slice()
+        && complete == "complete"
+        && dashes == "--"
+    {
+        return complete::run(words);
+    }
     let json = arguments.iter().any(|argument| argument == "--json");
     let command = shown(&arguments);
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => return usage_error(&error, &arguments, json),
     };
@@ -257,6 +292,32 @@ fn names_tilde(word: &OsStr) -> bool {
     value.contains('/') && disk::has_tilde(Path::new(value))
 }
 
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = unbroken(Cli::command());
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// A blank at which clap breaks no line.
+const NO_BREAK: char = '\u{a0}';
+
+/// A command whose examples stay in one piece, however narrow the terminal: they are pasted.
+fn unbroken(command: clap::Command) -> clap::Command {
+    let examples = command.get_after_help().map(|help| {
+        let whole = |line: &str| match line.starts_with("  ") {
+            true => line.replace(' ', NO_BREAK.encode_utf8(&mut [0; 4])),
+            false => line.to_owned(),
+        };
+        let lines: Vec<String> = help.to_string().lines().map(whole).collect();
+        lines.join("\n")
+    });
+    let command = command.mut_subcommands(unbroken);
+    match examples {
+        Some(examples) => command.after_help(examples),
+        None => command,
+    }
+}
+
 /// A word as a shell reads it.
 fn in_shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
@@ -291,8 +352,8 @@ fn shown(arguments: &[OsString]) -> String {
 /// Help and version are no errors; everything else is wrong usage, in the form that was asked for.
 fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
     if !error.use_stderr() {
-        let printed = error.print().and_then(|()| std::io::stdout().flush());
-        return match printed.or_else(ui::forgive_gone_reader) {
+        let text = error.render().to_string().replace(NO_BREAK, " ");
+        return match ui::write_out(&text).or_else(ui::forgive_gone_reader) {
             Ok(()) => Exit::Done,
             Err(why) => {
                 ui::line(&format!("pki: {}", ui::unwritten(&why)));
@@ -302,11 +363,12 @@ fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit 
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
         // Whoever typed the name alone wants to know what there is.
-        ui::line(error.render().to_string().trim_end());
+        ui::line(error.render().to_string().replace(NO_BREAK, " ").trim_end());
         return Exit::Usage;
     }
     let why = std::error::Error::source(error).map(ToString::to_string);
-    let tip = tips::of(error, arguments);
+    let foreign = foreign_words::of(error, arguments);
+    let tip = tips::of(error, arguments).or_else(|| foreign.clone());
     let text = match (error.get(ContextKind::InvalidArg), why) {
         // A value that a type of ours refused: its own words say it best, and show the value escaped.
         (Some(argument), Some(why)) if error.kind() == ErrorKind::ValueValidation && why.contains('"') => {
@@ -314,6 +376,13 @@ fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit 
                 .as_ref()
                 .map_or(String::new(), |tip| format!("\n\n  tip: {tip}"));
             format!("{argument}: {why}{tip}\n\nFor more information, try '--help'.")
+        }
+        _ if foreign.is_some() || foreign_words::leads_astray(error) => {
+            let message = escaped(&foreign_words::without_tips(&error.render().to_string()));
+            match (&foreign, message.split_once("\n\n")) {
+                (Some(tip), Some((message, rest))) => format!("{message}\n\n  tip: {tip}\n\n{rest}"),
+                _ => message,
+            }
         }
         _ => escaped(&error.render().to_string()),
     };

@@ -22,7 +22,7 @@ use super::secrets::{IssuingSecret, Keyring};
 Examples:
   pki publish
   pki publish --no-input --unlock --passphrase-file /etc/pki/passphrase     from a timer, or in a crontab:
-  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase pki publish --no-input --unlock -q
+  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase /usr/local/bin/pki publish --no-input --unlock -q
   pki publish /etc/nginx/pki/public                                nowhere else
   pki publish --reconcile /mnt/api-server/pki/server               after a restore: what a server has fetched knows more
   pki publish --keep alice/phone                                   what was recovered so is hers

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::server::Certifier;
 use crate::model::{Host, Pin, Role, Server, Time};
+use crate::operate::OperateError;
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
@@ -14,8 +15,12 @@ use super::report::{counted, key_line};
 #[command(after_help = "\
 Examples:
   pki server list
+  pki server list api.acme.example
   pki server list --json")]
-pub struct ListArgs {}
+pub struct ListArgs {
+    /// Which server [default: all of them]
+    host: Option<Host>,
+}
 
 /// Every server.
 #[derive(Debug, Serialize)]
@@ -97,10 +102,20 @@ impl fmt::Display for List {
     }
 }
 
-pub fn list(ListArgs {}: ListArgs, context: &Context) -> Result<Exit, Failure> {
+pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
+    let store = context.read(&home)?;
+    let known = match &args.host {
+        Some(host) => vec![
+            store
+                .server(host)?
+                .ok_or_else(|| OperateError::NoServer(host.clone()))?,
+        ],
+        None => store.servers()?,
+    };
+    drop(store);
     let mut servers: Vec<Row> = Vec::new();
-    for server in context.read(&home)?.servers()? {
+    for server in known {
         let stays = |key: &KeyRow, now: Time| match key.role {
             Role::Active | Role::Backup => true,
             Role::Retiring => now < key.since + home.config().pin_overlap,

@@ -246,11 +246,7 @@ impl Ui {
     /// # Errors
     /// Where stdout cannot be written otherwise.
     pub fn out(&self, text: impl AsRef<str>) -> Result<Reader, Failure> {
-        let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(text.as_ref().as_bytes())
-            .and_then(|()| stdout.flush())
-        {
+        match write_out(text.as_ref()) {
             Ok(()) => Ok(Reader::There),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
             Err(error) => Err(Failure::new(Exit::Refused, "output", unwritten(&error))),
@@ -412,6 +408,13 @@ impl Ui {
             .with_style(style)
             .with_message(what)
     }
+}
+
+/// Writes to stdout, to its end.
+pub(super) fn write_out(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// How far in everything stands that follows `pki: `.

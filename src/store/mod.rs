@@ -25,7 +25,7 @@ pub use servers::LastPins;
 use head::Head;
 use index::Index;
 use ledger::Ledger;
-use open::{WHOLE, current_index, demand_acknowledged, demand_head, open_on_disk, read_whole};
+use open::{AT_A_GLANCE, WHOLE, current_index, demand_acknowledged, demand_head, open_on_disk, read_whole};
 
 use crate::disk::{self, DiskError};
 use crate::model::event::Issued;
@@ -219,6 +219,23 @@ impl Store {
         let (index, position, _) = read_whole(&ledger)?;
         demand_acknowledged(head, position)?;
         Self::at(ledger, index, position, notices, None)
+    }
+
+    /// As [`Self::read`], where the index is of use or the ledger so short that it is read in some hundredths of a
+    /// second.
+    ///
+    /// # Errors
+    /// A damaged ledger, or one that cannot be read.
+    pub fn glance(paths: &Paths) -> Result<Option<Self>, StoreError> {
+        let ledger = Ledger::read(&paths.ledger)?;
+        if ledger.len()? <= AT_A_GLANCE {
+            return Self::read(paths).map(Some);
+        }
+        demand_head(paths, &ledger)?;
+        match current_index(paths, &ledger) {
+            Ok((index, position)) => Self::at(ledger, index, position, Vec::new(), None).map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     fn at(

@@ -33,6 +33,9 @@ const RETRY: Duration = Duration::from_millis(5);
 /// A ledger of at most this many octets (some 300 devices) is read whole at every start: about 3 ms, less than opening sled takes.
 pub(super) const WHOLE: u64 = 512 << 10;
 
+/// A ledger of at most this many octets is read whole, index or none, where somebody waits for a moment only.
+pub(super) const AT_A_GLANCE: u64 = 4 << 20;
+
 /// The index of a whole ledger, in memory.
 pub(super) fn read_whole(ledger: &Ledger) -> Result<(Index, Position, Tail), StoreError> {
     let mut index = Index::new(Box::new(BTreeMap::new()));

@@ -185,6 +185,14 @@ def large(empty, empty_real):
     shutil.rmtree(WORK / "large")
 
 
+def completing():
+    home("shell")
+    run(FLEET, WORK / "shell", "10000", "valid")
+    run(*issue("shell"))
+    complete = f"{PKI} complete -- --home {WORK / 'shell'} revoke fleet00001"
+    row("a TAB behind `pki revoke fleet00001` at 10,000 devices", ms(hyperfine(complete)), "50 ms")
+
+
 def csv():
     home("csv", cheap=False)
     times = [run(*bulk("csv", 1000, f"c{i}")) for i in range(3)]
@@ -336,6 +344,9 @@ def main():
     if "--fetch" in sys.argv:
         fetching()
         return
+    if "--completing" in sys.argv:
+        completing()
+        return
     if "--check" in sys.argv:
         check()
         return
@@ -343,6 +354,7 @@ def main():
     csv()
     large(empty, empty_real)
     publication(100_000, 5, "0.4 s")
+    completing()
     fetching()
     check()
 

@@ -1,0 +1,149 @@
+//! Words that other tools have for what is done here, and mistakes that clap knows nothing of: the way on from a
+//! word in argv that is no command and no flag.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::context::Addressee;
+use super::in_shell;
+use crate::model::Address;
+
+/// The way on, where there is one.
+pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let words: Vec<&str> = arguments
+        .iter()
+        .skip(1)
+        .filter_map(|word| word.to_str())
+        .collect();
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let word = text(ContextKind::InvalidSubcommand)?;
+        return command(word).map(str::to_owned).or_else(|| swapped(word, &words));
+    }
+    let word = text(ContextKind::InvalidArg)?;
+    if error.kind() == ErrorKind::UnknownArgument {
+        return flag(word, &words).or_else(|| two_words(word, &words));
+    }
+    // Days are counted; what other tools call a year is not.
+    let value = text(ContextKind::InvalidValue)?;
+    let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    let days = match unit {
+        "d" => 1,
+        "w" => 7,
+        "y" => 365,
+        _ => return None,
+    };
+    let number: u32 = number.parse().ok().filter(|_| word.starts_with("--days"))?;
+    Some(format!(
+        "it is a number of days: --days {}",
+        number.checked_mul(days)?
+    ))
+}
+
+/// The command for what easy-rsa, step-ca, cfssl, Vault, XCA and `openssl ca` call so.
+fn command(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "unrevoke" | "unhold" | "restore-cert" => {
+            "what is revoked stays so; `pki issue ADDRESS` makes the device a new certificate"
+        }
+        "delete" | "remove" | "rm" | "del" => {
+            "nothing is deleted: `pki revoke ADDRESS` locks a device out, `pki offboard EMPLOYEE` a person"
+        }
+        "status" | "health" | "verify" => {
+            "`pki doctor` tells what is wrong, `pki list` and `pki show ADDRESS` how certificates are"
+        }
+        "backup" | "export" => {
+            "the home is one directory: while no `pki` runs, `tar` takes a copy of all of it, keys encrypted as they are"
+        }
+        "build-client-full" | "gen-req" | "sign-req" | "sign" | "gencert" | "create" | "new" | "add" => {
+            "`pki issue ADDRESS` makes key and certificate of a device; with --csr FILE it signs a request"
+        }
+        "build-server-full" => "`pki server add HOST`, then `pki server issue HOST --out DIR`",
+        "gen-crl" | "gencrl" | "crl" | "update-crl" => {
+            "`pki publish` signs the CRL where it is due, and publishes it"
+        }
+        "init-pki" | "build-ca" | "init-ca" | "genca" | "setup" => {
+            "`pki init` makes root and issuing CA, and the first publication"
+        }
+        "show-cert" | "certinfo" | "inspect" | "info" => "`pki show ADDRESS` or `pki show FILE`",
+        "log" | "history" => "`pki audit` shows what happened",
+        _ => return None,
+    })
+}
+
+/// Employee first and verb second.
+fn swapped(word: &str, words: &[&str]) -> Option<String> {
+    let place = words.iter().position(|one| *one == word)?;
+    let verb = words.get(place + 1)?;
+    let verb = super::command().find_subcommand(verb)?.get_name().to_owned();
+    word.parse::<Addressee>().ok()?;
+    let takes_whom = ["issue", "renew", "revoke", "offboard", "list", "show"];
+    takes_whom
+        .contains(&verb.as_str())
+        .then(|| format!("write `pki {verb} {}`", in_shell(word)))
+}
+
+/// A flag that there is not, and what does it.
+fn flag(word: &str, words: &[&str]) -> Option<String> {
+    let name = word.split('=').next().unwrap_or(word);
+    let secret = [
+        "--passphrase",
+        "--password",
+        "--pass",
+        "--passwd",
+        "--passin",
+        "--passout",
+        "--bundle-passphrase",
+        "--root-passphrase",
+        "--pin",
+        "-passin",
+        "-passout",
+    ];
+    let verb = |verb: &str| words.contains(&verb);
+    Some(match name {
+        _ if secret.contains(&name) => "a passphrase is never an argument: what was typed is in the shell's history now, and `ps` has shown \
+             it to all; if it was a real one, change it. It is asked for at a terminal, or read with --passphrase-file PATH"
+            .into(),
+        "--all" if verb("revoke") => {
+            "`pki revoke ADDRESS` takes back all certificates of a device, `pki offboard EMPLOYEE` all of a person".into()
+        }
+        "--csv" | "--file" | "--batch" if verb("issue") => {
+            "a list of devices is read with --from FILE, as in `pki issue --from people.csv --out bundles`".into()
+        }
+        _ => return None,
+    })
+}
+
+/// An employee and a device with a blank between them.
+fn two_words(word: &str, words: &[&str]) -> Option<String> {
+    let place = words.iter().position(|one| *one == word)?;
+    let before = words.get(place.checked_sub(1)?)?;
+    let address: Address = format!("{before}/{word}").parse().ok()?;
+    let verb = words.get(place.checked_sub(2)?)?;
+    super::command().find_subcommand(verb)?;
+    Some(format!("a device is written {address}"))
+}
+
+/// Whether a flag that clap takes for a similar one leads astray: `--all` is not meant for
+/// `--allow-mounted-secrets`.
+pub fn leads_astray(error: &clap::Error) -> bool {
+    let (Some(ContextValue::String(typed)), Some(ContextValue::String(similar))) = (
+        error.get(ContextKind::InvalidArg),
+        error.get(ContextKind::SuggestedArg),
+    ) else {
+        return false;
+    };
+    similar.len() > typed.len() + 4
+}
+
+/// clap's message without its own tips.
+pub fn without_tips(message: &str) -> String {
+    let mut paragraphs: Vec<&str> = message.split("\n\n").collect();
+    // A usage line that shows the flag which was not meant is no help either.
+    paragraphs.retain(|text| !text.trim_start().starts_with("tip:") && !text.starts_with("Usage:"));
+    paragraphs.join("\n\n")
+}
