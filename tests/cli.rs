@@ -400,6 +400,49 @@ fn what_is_listed_may_be_named_as_what_is_shown() {
     assert!(told.stderr.contains("other.acme.example"), "{told}");
 }
 
+#[test]
+fn what_happened_is_told_of_one_person_or_device_alone() {
+    let home = Home::staffed();
+    home.issue("alice/tablet", &[]);
+    home.run(&["revoke", "alice/phone", "--yes"]);
+    home.run(&["offboard", "bob", "--confirm", "bob"]);
+    home.run(&["offboard", "alice", "--confirm", "alice"]);
+    let told = |whom: &str| -> Vec<String> {
+        let said = home.run(&["audit", whom, "--json"]).json();
+        let events = said["events"].as_array().unwrap().iter();
+        events
+            .map(|event| event["event"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        told("alice/phone"),
+        ["issued", "delivered", "revoked", "offboarded"]
+    );
+    assert_eq!(told("bob"), ["issued", "delivered", "offboarded", "revoked"]);
+    let mut all = told("alice");
+    all.sort();
+    assert_eq!(
+        all,
+        [
+            "delivered",
+            "delivered",
+            "issued",
+            "issued",
+            "offboarded",
+            "revoked",
+            "revoked"
+        ]
+    );
+    let said = home.run(&["audit", "alice/tablet"]);
+    assert!(
+        !said.stdout.contains("phone") && !said.stdout.contains("bob"),
+        "{said}"
+    );
+    let said = home.run(&["audit", "nobody"]);
+    assert!(said.stderr.contains("knows no employee nobody"), "{said}");
+    home.run(&["audit", "verify"]);
+}
+
 /// Every command, each by the words that lead to it, with its examples.
 fn all_help(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<String>, String)>) {
     for verb in command.get_subcommands() {

@@ -126,7 +126,7 @@ fn tab(home: &Home, shell: &str, arguments: &[&str], lines: &[(&str, &str)]) {
         .env("HOME", home.path("."))
         .env("ZDOTDIR", home.path("."))
         .env("PKI_HOME", home.home())
-        .env("TERM", "vt100")
+        .env("TERM", "xterm")
         .env("LC_ALL", "C.UTF-8");
     let mut session = spawn_with_options(command, Options::new().timeout_ms(Some(30_000))).unwrap();
     session.exp_string("ready> ").unwrap();

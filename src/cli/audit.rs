@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -5,10 +6,10 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::model::server::OldPin;
-use crate::model::{Event, Fact};
+use crate::model::{Address, Employee, Event, Fact, Serial};
 use crate::store::{StoreError, Tail};
 
-use super::context::Context;
+use super::context::{Addressee, Context};
 use super::failure::{Exit, Failure};
 use super::ui::Reader;
 
@@ -18,12 +19,16 @@ use super::ui::Reader;
 #[command(after_help = "\
 Examples:
   pki audit
+  pki audit alice                   what happened to hers; alice/phone is one device
   pki audit --json | jq '.events[] | select(.event == \"revoked\")'
   pki audit --follow
   pki audit verify                  every link of the chain: exit code 3 where one does not hold")]
 pub struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
+    /// Only what is about this person or this device: EMPLOYEE or EMPLOYEE/DEVICE [default: all]
+    #[arg(value_name = "ADDRESS", value_hint = clap::ValueHint::Other)]
+    whom: Option<Addressee>,
     /// Go on showing what happens, until interrupted
     #[arg(long)]
     follow: bool,
@@ -45,8 +50,49 @@ const INTERVAL: Duration = Duration::from_millis(500);
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match args.verb {
         Some(Verb::Verify) => verify(context),
-        None if args.follow => follow(context),
-        None => show(context),
+        None if args.follow => follow(context, &mut Seen::new(args.whom)),
+        None => show(context, &mut Seen::new(args.whom)),
+    }
+}
+
+/// What is shown of the events, which come in their order.
+struct Seen {
+    whom: Option<Addressee>,
+    /// The certificates of these that have been issued so far.
+    serials: BTreeSet<Serial>,
+}
+
+impl Seen {
+    fn new(whom: Option<Addressee>) -> Self {
+        Self {
+            whom,
+            serials: BTreeSet::new(),
+        }
+    }
+
+    /// Whether an event is about who is meant.
+    fn shows(&mut self, event: &Event) -> bool {
+        let Some(whom) = &self.whom else {
+            return true;
+        };
+        let of = |address: &Address| match whom {
+            Addressee::Employee(employee) => address.employee == *employee,
+            Addressee::Device(device) => address == device,
+        };
+        let who = match whom {
+            Addressee::Employee(employee) => employee,
+            Addressee::Device(device) => &device.employee,
+        };
+        let is_hers = |employee: &Employee| employee == who;
+        match &event.fact {
+            Fact::Issued(issued) if of(&issued.address) => self.serials.insert(issued.serial),
+            Fact::Recovered(recovered) if of(&recovered.address) => self.serials.insert(recovered.serial),
+            Fact::Delivered { serial, .. } | Fact::Kept { serial } | Fact::Revoked { serial, .. } => {
+                self.serials.contains(serial)
+            }
+            Fact::Offboarded { employee } | Fact::Reinstated { employee } => is_hers(employee),
+            _ => false,
+        }
     }
 }
 
@@ -63,27 +109,36 @@ impl fmt::Display for Events {
     }
 }
 
-fn show(context: &Context) -> Result<Exit, Failure> {
+fn show(context: &Context, seen: &mut Seen) -> Result<Exit, Failure> {
     let home = context.open_despite_config()?;
     let mut events = Vec::new();
     context.read(&home)?.events(0, &mut |event| {
-        events.push(event);
+        if seen.shows(&event) {
+            events.push(event);
+        }
         Ok(())
     })?;
+    if let (Some(whom), true) = (&seen.whom, events.is_empty()) {
+        context.ui.warn(whom.unknown());
+    }
     context.ui.report(&Events { events })?;
     Ok(Exit::Done)
 }
 
-fn follow(context: &Context) -> Result<Exit, Failure> {
+fn follow(context: &Context, seen: &mut Seen) -> Result<Exit, Failure> {
     let home = context.open_despite_config()?;
-    let mut seen = 0;
+    let mut last = 0;
     loop {
         let mut fresh = Vec::new();
-        home.read()?.events(seen, &mut |event| {
+        home.read()?.events(last, &mut |event| {
             fresh.push(event);
             Ok(())
         })?;
         for event in fresh {
+            last = event.seq;
+            if !seen.shows(&event) {
+                continue;
+            }
             let text = if context.ui.json {
                 serde_json::to_string(&event).map_err(|e| Failure::new(Exit::Bug, "bug", e))?
             } else {
@@ -92,7 +147,6 @@ fn follow(context: &Context) -> Result<Exit, Failure> {
             if context.ui.out(format!("{text}\n"))? == Reader::Gone {
                 return Ok(Exit::Done);
             }
-            seen = event.seq;
         }
         std::thread::sleep(INTERVAL);
     }

@@ -15,7 +15,7 @@ use super::ui;
 use crate::home::Home;
 use crate::model::{Address, Record, Status};
 use crate::operate;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// What a home can tell the names of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,38 +191,28 @@ fn known(typed: &Typed<'_>, kind: Kind) -> Result<BTreeSet<String>, Failure> {
             .iter()
             .map(|server| server.host.to_string())
             .collect(),
-        Kind::People => people(devices(verb, &store)?),
-        Kind::Devices if by_name => people(devices(verb, &store)?),
-        Kind::Devices | Kind::Profiles => words(devices(verb, &store)?),
+        Kind::People => people(devices(typed, &store)?),
+        Kind::Devices if by_name => people(devices(typed, &store)?),
+        Kind::Devices | Kind::Profiles => words(devices(typed, &store)?),
     })
 }
 
-/// The devices with which this command has something to do.
-fn devices(verb: &str, store: &Store) -> Result<BTreeSet<Address>, Failure> {
+/// The devices with which this command has something to do, of those that begin so.
+fn devices(typed: &Typed<'_>, store: &Store) -> Result<BTreeSet<Address>, Failure> {
     let now = earliest(store)?;
-    let of = |is_meant: &dyn Fn(&Record) -> bool, all: bool| -> Result<BTreeSet<Address>, StoreError> {
-        let mut found = BTreeSet::new();
-        let mut visit = |record: Record| {
-            if is_meant(&record) && !record.address.is_reserved() {
-                found.insert(record.address);
-            }
-            Ok(())
-        };
-        if all {
-            store.records(&mut visit)?;
-        } else {
-            store.unrevoked(&mut visit)?;
-        }
-        Ok(found)
+    let mut records = store.beginning(typed.begins)?;
+    records.retain(|record| !record.address.is_reserved());
+    let of = |is_meant: &dyn Fn(&Record) -> bool| -> BTreeSet<Address> {
+        let meant = records.iter().filter(|record| is_meant(record));
+        meant.map(|record| record.address.clone()).collect()
     };
-    let is_valid = |record: &Record| record.status(now) == Status::Valid;
-    Ok(match verb {
-        "revoke" | "offboard" => of(&|record| record.status(now).accepted(), false)?,
-        "renew" => of(&|_| true, false)?,
-        "publish" => of(&operate::is_undecided, false)?,
+    Ok(match *typed.verbs.first().unwrap_or(&"") {
+        "revoke" | "offboard" => of(&|record| record.status(now).accepted()),
+        "renew" => of(&|record| record.status(now) != Status::Revoked),
+        "publish" => of(&operate::is_undecided),
         // Who has a good certificate gets no second one.
-        "issue" => &of(&|_| true, true)? - &of(&is_valid, false)?,
-        _ => of(&|_| true, true)?,
+        "issue" => &of(&|_| true) - &of(&|record| record.status(now) == Status::Valid),
+        _ => of(&|_| true),
     })
 }
 

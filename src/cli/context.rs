@@ -41,6 +41,16 @@ pub enum Addressee {
     Device(Address),
 }
 
+impl Addressee {
+    /// What to say where the ledger has nothing of it.
+    pub fn unknown(&self) -> String {
+        match self {
+            Self::Employee(employee) => format!("the ledger knows no employee {employee}"),
+            Self::Device(address) => format!("the ledger knows no device {address}"),
+        }
+    }
+}
+
 impl std::fmt::Display for Addressee {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

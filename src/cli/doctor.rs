@@ -9,6 +9,7 @@ use crate::home::{Home, HomeError};
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::secrets::IssuingSecret;
+use super::ui;
 
 /// Find what is wrong or soon will be, with the command that mends it
 ///
@@ -42,8 +43,9 @@ impl fmt::Display for Findings {
 /// What was found, for people: two lines each.
 pub fn write_findings(f: &mut fmt::Formatter<'_>, findings: &[Finding]) -> fmt::Result {
     for finding in findings {
-        writeln!(f, "{}: {} [{}]", finding.severity, finding.message, finding.code)?;
-        writeln!(f, "  → {}", finding.remedy)?;
+        let found = format!("{}: {} [{}]", finding.severity, finding.message, finding.code);
+        writeln!(f, "{}", ui::fitted(&found, 2))?;
+        writeln!(f, "{}", ui::fitted(&format!("  → {}", finding.remedy), 4))?;
     }
     Ok(())
 }

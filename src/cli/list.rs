@@ -74,20 +74,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let now = system_clock();
     let mut records = Vec::new();
     // A filter that matches nothing is no error; a name that was mistyped should be noticed all the same.
-    match args.whom.or(args.employee.map(Addressee::Employee)) {
+    let whom = args.whom.or(args.employee.map(Addressee::Employee));
+    let mut is_known = true;
+    match &whom {
         Some(Addressee::Employee(employee)) => {
-            records = store.employee(&employee)?;
-            if records.is_empty() && store.offboarded(&employee)?.is_none() {
-                context
-                    .ui
-                    .warn(format!("the ledger knows no employee {employee}"));
-            }
+            records = store.employee(employee)?;
+            is_known = !records.is_empty() || store.offboarded(employee)?.is_some();
         }
         Some(Addressee::Device(address)) => {
-            records = store.device(&address)?;
-            if records.is_empty() {
-                context.ui.warn(format!("the ledger knows no device {address}"));
-            }
+            records = store.device(address)?;
+            is_known = !records.is_empty();
         }
         // The canaries of `pki check` are nobody's devices, and each check leaves one behind.
         None => store.records(&mut |record| {
@@ -96,6 +92,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             }
             Ok(())
         })?,
+    }
+    if let (Some(whom), false) = (&whom, is_known) {
+        context.ui.warn(whom.unknown());
     }
     let to_renew = match args.expiring {
         None => None,

@@ -3,11 +3,15 @@
 use std::fmt;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use console::measure_text_width;
 use serde::Serialize;
 
 use crate::model::lifecycle::Remark;
 use crate::model::{Address, Form, Pin, Platform, Reason, Record, Role, Serial, Status, Time};
 use crate::operate::Issuance;
+
+use super::ui;
+use super::wrap::wrapped;
 
 /// One certificate of the inventory.
 #[derive(Debug, Clone, Serialize)]
@@ -61,7 +65,7 @@ pub fn counted(count: usize, what: &str) -> String {
     }
 }
 
-/// A plain table that fits the terminal.
+/// A plain table.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
@@ -71,13 +75,57 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
-/// The table's text, without the blanks at the edges that would cost a narrow terminal its last column.
+/// The table's text, without the blanks at the edges that would cost a narrow terminal its last column. On a terminal that is
+/// narrower all the same, its rows are folded.
 pub fn lines(table: &Table) -> String {
     let lines = table.to_string();
     let trimmed = lines
         .lines()
         .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-    trimmed.map(|line| format!("{line}\n")).collect()
+    match ui::stdout_columns() {
+        Some(columns) if trimmed.clone().any(|line| measure_text_width(line) > columns) => {
+            folded(table, columns)
+        }
+        _ => trimmed.map(|line| format!("{line}\n")).collect(),
+    }
+}
+
+/// Each row in as many lines as it needs: cells are whole, so that a serial number can be copied, and those of a column
+/// stand below each other. Lines that go on are set in.
+fn folded(table: &Table, columns: usize) -> String {
+    const INDENT: usize = 2;
+    let rows: Vec<Vec<String>> = table
+        .header()
+        .into_iter()
+        .chain(table.row_iter())
+        .map(|row| row.cell_iter().map(|cell| cell.content().to_owned()).collect())
+        .collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| measure_text_width(cell)).max().unwrap_or(0)
+    };
+    let mut text = String::new();
+    let mut end_line = |line: &str| {
+        text.push_str(&wrapped(line.trim_end(), columns, 2 * INDENT));
+        text.push('\n');
+    };
+    for row in &rows {
+        let (mut line, mut end) = (String::new(), 0);
+        for (column, cell) in row.iter().enumerate() {
+            if column > 0 && end + INDENT + width(column) > columns {
+                end_line(&line);
+                (line, end) = (" ".repeat(INDENT), INDENT);
+            } else if column > 0 {
+                line.push_str("  ");
+                end += 2;
+            }
+            line.push_str(cell);
+            line.push_str(&" ".repeat(width(column) - measure_text_width(cell)));
+            end += width(column);
+        }
+        end_line(&line);
+    }
+    text
 }
 
 /// A certificate that was issued.
@@ -162,4 +210,32 @@ impl fmt::Display for DryRun {
 pub fn key_line(role: Role, pin: Pin, since: Time) -> String {
     let role = role.to_string();
     format!("  {role:<9} {pin}  since {}", since.date())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_folded_between_cells_where_the_terminal_is_narrow() {
+        let mut devices = table(&["DEVICE", "STATUS", "SERIAL"]);
+        devices.add_row([
+            "alice/phone",
+            "revoked (lost)",
+            "03D5E7B4C0A34F6C8F2D1B7E9A605C11",
+        ]);
+        devices.add_row(["bob/phone", "valid", "427F9FC9CE6F86F39C8C816F52B09B0D"]);
+        assert_eq!(
+            folded(&devices, 40),
+            "DEVICE       STATUS\n  SERIAL\n\
+             alice/phone  revoked (lost)\n  03D5E7B4C0A34F6C8F2D1B7E9A605C11\n\
+             bob/phone    valid\n  427F9FC9CE6F86F39C8C816F52B09B0D\n"
+        );
+        // What is wider than the terminal stands alone.
+        assert!(
+            folded(&devices, 10)
+                .lines()
+                .all(|line| line.split("  ").filter(|s| !s.is_empty()).count() == 1)
+        );
+    }
 }

@@ -432,9 +432,26 @@ pub(super) fn message(text: &str, indent: usize) {
 }
 
 fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    columns_of(io::stderr()).map(|columns| columns.min(WIDEST))
+}
+
+/// How wide the terminal is that stdout goes to. None: it goes to none, and what is written there is for programs.
+pub(super) fn stdout_columns() -> Option<usize> {
+    columns_of(io::stdout())
+}
+
+fn columns_of(stream: impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
     let columns = usize::from(size.ws_col);
-    (columns > 0).then_some(columns.min(WIDEST))
+    (columns > 0).then_some(columns)
+}
+
+/// A line for stdout, broken between words where that is a terminal.
+pub(super) fn fitted(text: &str, indent: usize) -> String {
+    match stdout_columns() {
+        Some(columns) => wrapped(text, columns.min(WIDEST), indent),
+        None => text.to_owned(),
+    }
 }
 
 /// One line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write there are passed over.

@@ -174,12 +174,39 @@ impl Index {
         self.at(format!("{employee}/").as_bytes())
     }
 
+    /// The records of all devices whose addresses begin so. Where these are many, reading all records in their order takes less
+    /// time than looking for each.
+    pub(super) fn beginning(&self, address: &str) -> Result<Vec<Record>, StoreError> {
+        const FEW: usize = 500;
+        let serials = self.serials(address.as_bytes())?;
+        if serials.len() <= FEW {
+            return self.found(&serials);
+        }
+        let mut records = Vec::new();
+        self.records(&mut |record| {
+            if record.address.to_string().starts_with(address) {
+                records.push(record);
+            }
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
     fn at(&self, prefix: &[u8]) -> Result<Vec<Record>, StoreError> {
+        self.found(&self.serials(prefix)?)
+    }
+
+    /// The serial numbers of the devices whose keys begin so.
+    fn serials(&self, prefix: &[u8]) -> Result<Vec<Serial>, StoreError> {
         let mut serials = Vec::new();
         self.map.scan(&key(b'd', prefix), &mut |_, value| {
             serials.push(Serial::from_octets(value).ok_or_else(|| corrupt("a device"))?);
             Ok(true)
         })?;
+        Ok(serials)
+    }
+
+    fn found(&self, serials: &[Serial]) -> Result<Vec<Record>, StoreError> {
         serials
             .iter()
             .map(|serial| self.record(serial)?.ok_or_else(|| corrupt("a device")))

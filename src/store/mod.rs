@@ -399,6 +399,14 @@ impl Store {
         self.index.unrevoked(visit)
     }
 
+    /// The records of all devices whose addresses begin so.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn beginning(&self, address: &str) -> Result<Vec<Record>, StoreError> {
+        self.index.beginning(address)
+    }
+
     /// Every certificate, in no order that means anything.
     ///
     /// # Errors
