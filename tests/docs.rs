@@ -108,6 +108,11 @@ fn the_how_to_of_a_laptop_that_is_gone_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_mqtt_runs_as_written() {
+    run_page("docs/how-to/mqtt.md");
+}
+
+#[test]
 fn the_how_to_of_buckets_runs_as_written() {
     run_page("docs/how-to/s3.md");
 }
