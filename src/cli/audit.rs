@@ -91,7 +91,20 @@ impl Seen {
                 self.serials.contains(serial)
             }
             Fact::Offboarded { employee } | Fact::Reinstated { employee } => is_hers(employee),
-            _ => false,
+            Fact::Initialized { .. }
+            | Fact::Issued(_)
+            | Fact::Recovered(_)
+            | Fact::CrlSigned { .. }
+            | Fact::Published { .. }
+            | Fact::ServersCa { .. }
+            | Fact::ServerAdded { .. }
+            | Fact::ServerCertified(_)
+            | Fact::ServerImported { .. }
+            | Fact::ServerRotated { .. }
+            | Fact::ServerRemoved { .. }
+            | Fact::ServerRevoked { .. }
+            | Fact::PinsSigned { .. }
+            | Fact::ClockConfirmed { .. } => false,
         }
     }
 }

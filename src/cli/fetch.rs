@@ -12,6 +12,7 @@ use crate::publish::Area;
 use crate::web::Resolve;
 
 use super::context::{Context, system_clock};
+use super::directory::directory;
 use super::failure::{Exit, Failure};
 use super::report::{DryRun, counted};
 use super::ui::Ui;
@@ -41,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     root: PathBuf,
     /// The directory that is to hold the publication
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = directory())]
     out: PathBuf,
     /// What a shell (sh -c) runs once files have changed: a reload
     #[arg(long, value_name = "CMD")]

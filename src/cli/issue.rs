@@ -15,6 +15,7 @@ use crate::operate::{
 
 use super::bulk::{Differing, Origin, Work, many};
 use super::context::{Addressee, Context, system_clock};
+use super::directory::directory;
 use super::failure::{Exit, Failure};
 use super::form;
 use super::in_shell;
@@ -77,7 +78,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub struct DeliveryArgs {
     /// The directory for the files
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", value_parser = directory(), default_value = ".")]
     pub out: PathBuf,
     /// Write the generated passphrase to this file (0600); with several devices a line ADDRESS<TAB>PASSPHRASE each
     #[arg(long, value_name = "FILE")]

@@ -14,6 +14,7 @@ mod config;
 mod config_server;
 mod context;
 mod descriptor;
+mod directory;
 mod doctor;
 mod failure;
 mod fetch;

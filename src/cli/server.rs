@@ -12,6 +12,7 @@ use crate::x509::X509Error;
 use crate::x509::foreign::ForeignCertificate;
 
 use super::context::{Context, system_clock};
+use super::directory::directory;
 use super::failure::{Exit, Failure};
 use super::form;
 use super::report::DryRun;
@@ -117,7 +118,7 @@ pub struct RotateArgs {
 #[derive(Debug, clap::Args)]
 struct Common {
     /// Where the server's files go
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", value_parser = directory(), default_value = ".")]
     out: PathBuf,
     /// Say what would be done, and do nothing
     #[arg(long)]

@@ -12,6 +12,7 @@ use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, Ope
 
 use super::ca::{confirmed, demand_first};
 use super::context::Context;
+use super::directory::directory;
 use super::failure::{Exit, Failure};
 use super::form;
 use super::secrets::{IssuingSecret, Keyring, RootSecret};
@@ -34,7 +35,7 @@ pub struct CsrArgs {
     #[arg(long)]
     backup: bool,
     /// Where the files go
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", value_parser = directory(), default_value = ".")]
     out: PathBuf,
     #[command(flatten)]
     issuing: IssuingSecret,
@@ -61,7 +62,7 @@ pub struct IssueArgs {
     #[arg(long, value_name = "FILE")]
     csr: Option<PathBuf>,
     /// Where the files go
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", value_parser = directory(), default_value = ".")]
     out: PathBuf,
     /// CLOCK: go on although the clock stands before the last event or far after it. The serial number of
     /// a servers' CA that is published and that this home has not: make another one all the same
