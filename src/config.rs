@@ -46,6 +46,8 @@ pub struct Config {
     pub pin_life: Span,
     /// Where publications go beside the home.
     pub publish: Vec<PublishTo>,
+    /// Whether it is said where they go, be it nowhere else (`publish = []`).
+    pub says_places: bool,
 }
 
 /// A `[[publish]]` table.
@@ -143,8 +145,7 @@ struct File {
     lifetimes: Lifetimes,
     #[serde(default)]
     pins: Pins,
-    #[serde(default)]
-    publish: Vec<PublishTo>,
+    publish: Option<Vec<PublishTo>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -219,7 +220,9 @@ impl Config {
             .iter()
             .map(|text| network(text))
             .collect::<Result<_, _>>()?;
-        for target in &file.publish {
+        let says_places = file.publish.is_some();
+        let publish = file.publish.unwrap_or_default();
+        for target in &publish {
             check_target(target)?;
         }
         let pin_overlap = days("overlap_days", file.pins.overlap_days, 30, 1..=180)?;
@@ -234,7 +237,7 @@ impl Config {
                 rule,
             ));
         }
-        demand_apart(&file.publish)?;
+        demand_apart(&publish)?;
         let life = days("days", file.lifetimes.days, 90, 1..=Profile::LIMIT)?;
         Ok(Self {
             days: life.as_seconds() / 86_400,
@@ -253,7 +256,8 @@ impl Config {
             pin_overlap,
             pin_life,
             root_crl_life: days("root_crl_days", file.lifetimes.root_crl_days, 400, 30..=800)?,
-            publish: file.publish,
+            publish,
+            says_places,
         })
     }
 }

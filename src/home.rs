@@ -250,7 +250,7 @@ impl Home {
         let own = std::fs::read_dir(self.path.join("templates/profiles"));
         let files = own.into_iter().flatten().flatten().map(|file| file.file_name());
         let own = files.filter_map(|file| Some(file.to_str()?.strip_suffix(".toml")?.to_owned()));
-        own.filter(|name| name != "device")
+        own.filter(|name| name != "device" && Profile::check_name(name).is_ok())
             .chain(["device".to_owned()])
             .collect()
     }
@@ -267,11 +267,12 @@ impl Home {
         ))
     }
 
-    /// Takes the lock, waiting for it until `patience` is over. `holder` is what others are told while it is held.
+    /// Makes sure that the home is this account's. What another account has written into its `pki.toml` is no command for this one to run, and
+    /// what this one would write the other could not read.
     ///
     /// # Errors
-    /// Where somebody else has it for longer than that.
-    pub fn lock(&self, patience: Duration, holder: &str) -> Result<Lock, HomeError> {
+    /// Where it is another's.
+    pub fn demand_own(&self) -> Result<(), HomeError> {
         let owner = std::fs::metadata(&self.path)
             .map_err(disk::failed("examined", &self.path))?
             .uid();
@@ -284,6 +285,15 @@ impl Home {
                 me,
             });
         }
+        Ok(())
+    }
+
+    /// Takes the lock, waiting for it until `patience` is over. `holder` is what others are told while it is held.
+    ///
+    /// # Errors
+    /// Where somebody else has it for longer than that.
+    pub fn lock(&self, patience: Duration, holder: &str) -> Result<Lock, HomeError> {
+        self.demand_own()?;
         let path = self.path.join("lock");
         let mut file = OpenOptions::new()
             .read(true)

@@ -141,10 +141,11 @@ fn tab(home: &Home, shell: &str, arguments: &[&str], lines: &[(&str, &str)]) {
         );
         session.exp_string("ready> ").unwrap();
     }
+    assert!(!home.path("RAN").exists(), "a file's name was run");
 }
 
 /// What everybody's shell makes of it.
-const LINES: [(&str, &str); 7] = [
+const LINES: [(&str, &str); 8] = [
     ("pki revoke al", "pki revoke alice/phone"),
     ("pki revoke bob/", "pki revoke bob/tablet"),
     ("pki list --employee al", "pki list --employee alice"),
@@ -152,6 +153,8 @@ const LINES: [(&str, &str); 7] = [
     ("pki server rotate a", "pki server rotate api.acme.example"),
     ("pki offb", "pki offboard"),
     ("pki revoke alice --reas", "pki revoke alice --reason"),
+    // A file's name is a name, and no command.
+    ("pki issue --from pw", "pki issue --from pw$(touch RAN)x.csv"),
 ];
 
 /// There are files of such names, which nobody wants to revoke.
@@ -163,7 +166,20 @@ fn with_script(shell: &str, place: &str) -> Home {
     std::fs::write(place, script).unwrap();
     home.write_private("allfiles", "");
     home.write_private("nofiles", "");
+    home.write_private("pw$(touch RAN)x.csv", "");
     home
+}
+
+#[test]
+fn a_profile_of_a_strange_name_is_not_offered() {
+    let home = lived_in();
+    let own = home.home().join("templates/profiles");
+    std::fs::create_dir_all(&own).unwrap();
+    for name in ["guest", "zz$(touch RAN)", "a b", "*"] {
+        std::fs::write(own.join(format!("{name}.toml")), "").unwrap();
+    }
+    let names = offered(&home, &["issue", "--profile", ""]).unwrap();
+    assert_eq!(names, ["device", "guest"]);
 }
 
 #[test]

@@ -222,3 +222,16 @@ fn a_home_that_does_not_remember_where_it_was_goes_on() {
         assert!(!finds_copy(&finish(&mut copy.pki(&["doctor", "--json"]), b"")));
     }
 }
+
+#[test]
+fn a_copy_at_a_path_that_is_no_text_is_one_all_the_same() {
+    use std::os::unix::ffi::OsStrExt;
+    let Some(home) = published() else { return };
+    let name = std::ffi::OsStr::from_bytes(b"copy\xff");
+    let to = home.path("").join(name);
+    finish(program("cp").arg("-a").arg(home.home()).arg(&to), b"").ok();
+    let before = outside(&home);
+    let mut command = home.pki(&["issue", "zed", "--bundle-passphrase-out", "zed"]);
+    finish(command.env("PKI_HOME", &to), b"").exits(4);
+    assert_eq!(outside(&home), before);
+}

@@ -231,3 +231,29 @@ fn a_faulty_template_keeps_nobody_in() {
     home.run(&["revoke", "alice", "--yes"]);
     home.run(&["offboard", "bob", "--confirm", "bob"]);
 }
+
+#[test]
+fn places_that_a_file_has_lost_are_missed() {
+    for lost in ["", "publish_on_issue = true\n"] {
+        let home = publishing();
+        let before = read(&home, "home/pki.toml");
+        std::fs::write(home.path("home/pki.toml"), lost).unwrap();
+        let said = run(&home, &["revoke", "alice", "--yes"]).exits(5);
+        assert!(
+            said.stderr.contains("no [[publish]]") && said.stderr.contains("web/public"),
+            "{said}"
+        );
+        run(&home, &["publish", "--no-input"]).exits(5);
+        let found = run(&home, &["doctor", "--json"]).exits(3).json();
+        let mut findings = found["findings"].as_array().unwrap().iter();
+        assert!(findings.any(|one| one["code"] == "places-forgotten"), "{found}");
+
+        std::fs::write(home.path("home/pki.toml"), &before).unwrap();
+        run(&home, &["publish"]).ok();
+        assert!(read(&home, "web/server/revoked.map").contains(&home.alice().serial));
+
+        // That there is to be none can be said.
+        std::fs::write(home.path("home/pki.toml"), format!("publish = []\n{lost}")).unwrap();
+        run(&home, &["revoke", "bob", "--yes"]).ok();
+    }
+}

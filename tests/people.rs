@@ -362,3 +362,28 @@ fn who_called_is_in_the_audit_beside_the_account() {
         "{said}"
     );
 }
+
+#[test]
+fn of_somebody_who_has_left_nothing_is_remembered_for_the_next_of_that_name() {
+    let home = Home::bare();
+    let old = [
+        "--name",
+        "Anna Old",
+        "--email",
+        "anna.old@acme.example",
+        "--for",
+        "android",
+    ];
+    home.issue("anna/phone", &old);
+    home.issue("anna/laptop", &[]);
+    home.run(&["offboard", "anna", "--confirm", "anna"]);
+    list(&home, "anna,phone,Anna Novak,,\n", &["--reissue"]).ok();
+    // A device that only the other had.
+    list(&home, "anna,laptop,,,\n", &[]);
+    home.run(&["issue", "anna/laptop", "--bundle-passphrase-out", "secret"]);
+    for device in ["anna/phone", "anna/laptop"] {
+        let said = shown(&home, device);
+        assert_eq!(said["name"], "Anna Novak", "{said}");
+        assert!(!said.to_string().contains("anna.old"), "{said}");
+    }
+}

@@ -7,7 +7,7 @@ mod support;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, finish, need};
+use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, finish, is_root, need};
 
 const WRONG: &str = "not the passphrase of anything";
 
@@ -157,4 +157,28 @@ fn a_timer_whose_passphrase_is_wrong_fails_at_its_first_run() {
     let said = publish(&["--unlock"]).ok();
     assert!(said.stderr.contains("the issuing key opens"), "{said}");
     assert!(said.stderr.contains("nothing has changed"), "{said}");
+}
+
+#[test]
+fn a_command_in_the_home_of_another_account_is_not_run() {
+    if !is_root() {
+        eprintln!("skipped: only root can give a home to another account");
+        return;
+    }
+    let home = Home::bare();
+    let ran = home.path("ran");
+    home.configure(
+        "passphrase_command",
+        &format!("[\"touch\", {:?}]", ran.display().to_string()),
+    );
+    std::os::unix::fs::chown(home.home(), Some(65534), Some(65534)).unwrap();
+    for arguments in [
+        &["publish", "--unlock"][..],
+        &["issue", "zed", "--bundle-passphrase-out", "zed"],
+    ] {
+        let mut command = home.pki(arguments);
+        let said = finish(command.env_remove("PKI_PASSPHRASE_FILE"), b"");
+        assert_ne!(said.code, Some(0), "{said}");
+        assert!(!ran.exists(), "{said}");
+    }
 }

@@ -206,6 +206,18 @@ fn a_certificate_that_apps_would_refuse_is_refused_before_the_server_gets_it() {
         &["server", "verify", "shop.acme.example", "--cert", &strange],
     )
     .exits(1);
+    // Nor one that is revoked: phones may read the CRL.
+    let chat = "chat.acme.example";
+    home.run(&["server", "add", chat, "--out", "chat"]);
+    home.run(&["server", "issue", chat, "--out", "chat"]);
+    let issued = format!("chat/{chat}.crt");
+    let arguments = ["server", "verify", chat, "--cert", &issued];
+    run(&home, &arguments).ok();
+    let shown = home.run(&["show", &issued, "--json"]).json();
+    let serial = shown["items"][0]["serial"].as_str().unwrap();
+    home.run(&["revoke", serial, "--yes"]);
+    let said = run(&home, &arguments).exits(3);
+    assert!(said.stderr.contains("is revoked"), "{said}");
     // A pin that was never published is known to no app, whatever the ledger says.
     std::fs::remove_dir_all(home.public("pins")).unwrap();
     let said = verify(&cert).exits(3);

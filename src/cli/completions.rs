@@ -37,7 +37,9 @@ fn script(shell: Shell) -> String {
     clap_complete::generate(shell, &mut super::command(), "pki", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
-        Shell::Bash => script + BASH,
+        // A file's name that bash is given this way it puts into the line as it is, `$(…)` and all. Readline's own
+        // completion, which comes where there is nothing else, quotes it.
+        Shell::Bash => script.replace("COMPREPLY=($(compgen -f \"${cur}\"))", "COMPREPLY=()") + BASH,
         // The function that zsh calls has the name of its file.
         Shell::Zsh => script.replacen("\n_pki() {\n", &format!("\n{ZSH}\n_pki_static() {{\n"), 1),
         Shell::Fish => script + FISH + &fish_flags(&super::Cli::command()),

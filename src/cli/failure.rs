@@ -129,6 +129,9 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         return "make that directory, or mount it, or mend the path in pki.toml; then run `pki publish`";
     }
     match error {
+        TargetError::Forgotten(_) => {
+            "put its tables back into pki.toml, then `pki publish`; where nothing is to be published elsewhere any more, write `publish = []` above its first table"
+        }
         TargetError::Unconfigured(_) => {
             "correct the file, whose comments explain every key; then run `pki publish`"
         }
@@ -304,6 +307,9 @@ impl From<OperateError> for Failure {
             E::PinUnpublished(host) => refused("unpublished").hint(format!(
                 "run `pki publish`; where a rotation was cut off, `pki server csr {host}` writes the key that is in use since"
             )),
+            E::CertificateRevoked { host, .. } => {
+                refused("revoked").hint(format!("`pki server issue {host}` makes another"))
+            }
             E::ActiveUnpublished(_) => refused("unpublished").hint("run `pki publish`, and repeat"),
             E::RotatedMeanwhile(_) => refused("busy").hint("look at `pki server list`, then decide again"),
             E::PinsAhead => refused("pins-ahead").hint(

@@ -89,6 +89,8 @@ impl Context {
             exit = Exit::Incomplete;
             self.ui.warn(if let TargetError::Unconfigured(why) = error {
                 format!("published in the home alone: {why}")
+            } else if let TargetError::Forgotten(_) = error {
+                format!("published in the home alone: {error}")
             } else {
                 format!("{place} was not published to: {error}")
             });

@@ -119,7 +119,7 @@ impl IssuingSecret {
     /// # Errors
     /// Where it is missing, or cannot be read.
     pub fn passphrase(&self, home: &Home, ui: &Ui) -> Result<Passphrase, Failure> {
-        let wanted = self.wanted(home.config().passphrase_command.as_deref());
+        let wanted = self.wanted(own_command(home, home.config().passphrase_command.as_deref())?);
         match wanted.given()? {
             Some(given) => Ok(given.passphrase),
             None if ui.can_ask() => ui.ask_passphrase(wanted.what),
@@ -149,11 +149,19 @@ impl IssuingSecret {
     /// # Errors
     /// As [`Self::unlock`].
     pub fn open_issuing(&self, home: &Home, ui: &Ui) -> Result<(Issuing, Passphrase), Failure> {
-        let wanted = self.wanted(home.config().passphrase_command.as_deref());
+        let wanted = self.wanted(own_command(home, home.config().passphrase_command.as_deref())?);
         let (key, passphrase) = wanted.unlock(home, Authority::Issuing, ui)?;
         let base_url = home.config().base_url.clone();
         Ok((Issuing::open(home.chain().clone(), key, base_url)?, passphrase))
     }
+}
+
+/// A command of pki.toml, of a home of this account's: another's would run what that other likes.
+fn own_command<'a>(home: &Home, command: Option<&'a [String]>) -> Result<Option<&'a [String]>, Failure> {
+    if command.is_some() {
+        home.demand_own()?;
+    }
+    Ok(command)
 }
 
 /// What the everyday passphrase opens, and the passphrase itself: new keys of servers are encrypted with it.
@@ -221,7 +229,10 @@ impl RootSecret {
                     .hint("attach the medium that it is on, or correct root_key in pki.toml"),
             );
         }
-        let wanted = self.wanted(home.config().root_passphrase_command.as_deref());
+        let wanted = self.wanted(own_command(
+            home,
+            home.config().root_passphrase_command.as_deref(),
+        )?);
         let (key, _) = wanted.unlock(home, Authority::Root, ui)?;
         Ok(Root::open(home.chain().root().clone(), key)?)
     }

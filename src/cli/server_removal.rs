@@ -172,15 +172,18 @@ pub fn verify(args: VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let certificate = read_certificate(&args.cert)?;
     let home = context.open_despite_config()?;
     let host = args.host;
-    let server = context.read(&home)?.server(&host)?;
+    let store = context.read(&home)?;
+    let server = store.server(&host)?;
     let server = server.ok_or_else(|| OperateError::NoServer(host.clone()))?;
-    operate::demand_taken_by_apps(&home, &server, &certificate, system_clock()).map_err(|why| Failure {
-        exit: Exit::Found,
-        ..Failure::from(why)
+    operate::demand_taken_by_apps(&home, &store, &server, &certificate, system_clock()).map_err(|why| {
+        Failure {
+            exit: Exit::Found,
+            ..Failure::from(why)
+        }
     })?;
     let until = certificate.validity.not_after;
     context.ui.say(format!(
-        "apps take {host} with this certificate, until {}: its key is the one that is pinned",
+        "apps that go by pins take {host} with this certificate, until {}: its key is the one that is pinned (who has signed it was not looked at)",
         until.date()
     ));
     context.ui.report(&Verified {

@@ -634,11 +634,7 @@ pub fn sweep(place: &Path) {
 pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path>) {
     let names = places.into_iter().filter_map(Path::file_name);
     let begun: HashSet<_> = names.map(OsStr::to_string_lossy).collect();
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if staged_for(&entry.file_name()).is_some_and(|name| begun.contains(name)) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+    sweep_meant(directory, |name| begun.contains(name));
 }
 
 /// Works in a directory that other processes may write to as well. What writes of files that are `meant` by
@@ -651,7 +647,7 @@ pub fn at_work(directory: &Path, is_meant: impl Fn(&str) -> bool) -> Option<File
     let directory = directory.canonicalize().ok()?;
     let handle = match lock(&directory).ok()? {
         Some(handle) => {
-            sweep_meant(&directory, |name| is_meant(name) || name == TRIAL);
+            sweep_meant(&directory, |name| is_meant(name) || is_trial(name));
             handle
         }
         None => File::open(&directory).ok()?,
@@ -682,14 +678,19 @@ fn sweep_meant(directory: &Path, is_meant: impl Fn(&str) -> bool) {
     }
 }
 
+/// Whether a file was staged for a trial, or is the trial that [`try_out`] has put in its place.
+fn is_trial(name: &str) -> bool {
+    name == TRIAL || staged_for(OsStr::new(name)) == Some(TRIAL)
+}
+
 /// Makes sure that new files can be put into a directory, of this many octets together, by doing so.
 ///
 /// # Errors
 /// Where they cannot.
 pub fn try_out(directory: &Path, octets: usize) -> Result<(), DiskError> {
     let trial = directory.join(TRIAL);
-    sweep(&trial);
-    // The name that it gets is one that the next sweep removes, where a kill leaves it.
+    // What a kill leaves of it is removed by the next one.
+    let _at_work = at_work(directory, |_| false);
     let random = random_name().map_err(failed("named", &trial))?;
     let place = directory.join(format!(".{TRIAL}.{random}.tmp"));
     let staged = Staged::write(&place, PRIVATE_FILE, &[&vec![0; octets]])?;

@@ -8,6 +8,14 @@ use crate::publish::{Location, Stray, StrayKind};
 pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
     unread(session.desk.home.config(), findings);
     findings.extend(operate::strays(session).iter().map(stray));
+    findings.extend(operate::places_forgotten(session).map(|(_, error)| {
+        Finding::new(
+            "places-forgotten",
+            Severity::Error,
+            format!("{error}: servers that read there hear of nobody who is locked out"),
+            "put the tables back into pki.toml, then `pki publish`; where nothing is to be published elsewhere, write `publish = []` above its first table",
+        )
+    }));
     findings.extend(operate::unwritable(session).into_iter().map(|(place, error)| {
         Finding::new(
             "target-unwritable",

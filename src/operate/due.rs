@@ -6,7 +6,7 @@ use super::OperateError;
 use super::crl::{Current, current};
 use super::ends::Near;
 use super::pins::{Standing, StandingPins};
-use super::places::{Failed, Place, Role, destinations};
+use super::places::{Failed, Place, Role, destinations, forgotten};
 use super::publication::own_places;
 use super::reconcile::{Sources, Unknown};
 use super::session::Session;
@@ -207,6 +207,11 @@ pub fn foreign(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
         .iter()
         .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_own().err()?)));
     foreign.collect()
+}
+
+/// The places that `pki.toml` named once, where it names none and does not say so.
+pub fn places_forgotten(session: &Session<'_>) -> Option<(Shown, TargetError)> {
+    forgotten(&session.desk.home, &session.store).ok().flatten()
 }
 
 /// The places that cannot be written as they are, and why: found before something must be published there.

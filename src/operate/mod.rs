@@ -45,7 +45,9 @@ pub use certify::{CertifiedKey, Delivered, certify, revoke_server, write_request
 pub use crl::SignedCrl;
 pub use deliver::{Delivery, Issuance, carry_out, hand_out_again};
 pub use doubt::{Doubts, Unsigned};
-pub use due::{Behind, behind, behind_sources, foreign, pins_are_ahead, strays, unwritable};
+pub use due::{
+    Behind, behind, behind_sources, foreign, pins_are_ahead, places_forgotten, strays, unwritable,
+};
 pub use ends::ends;
 pub use handover::Handover;
 pub use init::{Founded, Founding, Passphrases, examine, found};
@@ -348,6 +350,14 @@ pub enum OperateError {
         "the pin of the key of {0} is in no pin set that is published and has not ended: apps do not know it"
     )]
     ActiveUnpublished(Host),
+    /// A server's certificate is on the CRL.
+    #[error("certificate {serial} of {host} is revoked: apps that read the CRL refuse it")]
+    CertificateRevoked {
+        /// Of which server.
+        host: Host,
+        /// Its serial number.
+        serial: Serial,
+    },
     /// Somebody else has rotated the server's key between two looks.
     #[error("the keys of {0} were rotated by another process")]
     RotatedMeanwhile(Host),

@@ -4,6 +4,7 @@ use super::OperateError;
 use crate::disk::{self, Ground, Shown, Spot};
 use crate::home::Home;
 use crate::publish::{Access, Area, Destination, Location, TargetError};
+use crate::store::{Store, StoreError};
 
 /// A place of the publication.
 pub(super) struct Place {
@@ -94,6 +95,21 @@ pub(super) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), Ope
         }
     }
     Ok((kept, failed))
+}
+
+/// That `pki.toml` names no place where there were some: a file that was cut off or emptied is read without a fault, and servers would
+/// hear of nobody who is locked out.
+///
+/// # Errors
+/// A damaged index.
+pub(super) fn forgotten(home: &Home, store: &Store) -> Result<Option<Failed>, StoreError> {
+    let config = home.config();
+    if config.says_places || home.unread().is_some() {
+        return Ok(None);
+    }
+    let before = store.last_publication()?.targets;
+    let why = || TargetError::Forgotten(before.join(", "));
+    Ok((!before.is_empty()).then(|| (Shown(home.config_path()), why())))
 }
 
 /// What `pki.toml` says was held against itself already, as text. By links and mounts two paths can lead to one directory.

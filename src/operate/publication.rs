@@ -12,7 +12,7 @@ use super::due::{Servers, look, material};
 use super::ends::Near;
 use super::owed::{Following, Owed};
 use super::pins::Standing;
-use super::places::{Failed, Place, Role, destinations};
+use super::places::{Failed, Place, Role, destinations, forgotten};
 use super::reconcile::{Sources, Unknown};
 use super::residence::Copied;
 use super::session::Session;
@@ -135,6 +135,7 @@ pub fn refresh_within(
     }
     let home = &session.desk.home;
     let (mut places, mut failed) = own_places(home)?;
+    failed.extend(forgotten(home, &session.store)?);
     let withheld = session.copied.clone();
     // A copy of a home looks at what the other has published, and writes nothing there.
     let is_meant = |directory: &Path| withheld.is_none() && only.is_none_or(|only| only == directory);

@@ -7,7 +7,7 @@ use super::OperateError;
 use crate::model::event::Issued;
 use crate::model::lifecycle::Holder;
 use crate::model::near::near;
-use crate::model::{Address, Email, Employee, KnownBy, PersonName, Platform, Record};
+use crate::model::{Address, Email, Employee, KnownBy, PersonName, Platform, Reason, Record, State};
 use crate::store::Store;
 
 /// What is said of a device and the person who has it; what is not said is as it was.
@@ -44,9 +44,9 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// The holder of a new certificate: what is not said is as in the device's last one. Name and e-mail address
-/// are the person's, so those of her newest certificate stand for a device that is new. With what was
-/// remembered, in words.
+/// The holder of a new certificate: what is not said is as it was. Name and e-mail address are the person's, and
+/// as in her newest certificate; what the device runs is as in its own last one. Of somebody who has left nothing
+/// is remembered. With what was remembered, in words.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
@@ -62,12 +62,24 @@ pub fn holder(store: &Store, asked: Asked) -> Result<(Holder, Vec<String>), Oper
     if name.is_none() || email.is_none() || platform.is_none() {
         records = store.employee(&address.employee)?;
     }
-    records.retain(is_issued_here);
-    let newest =
-        |records: &mut dyn Iterator<Item = &Record>| records.max_by_key(|record| record.seq).cloned();
-    let of_device = newest(&mut records.iter().filter(|record| record.address == address));
-    if let Some(record) = of_device.or_else(|| newest(&mut records.iter()))
-        && let Some(last) = store.issued(&record)?
+    if store.offboarded(&address.employee)?.is_some() {
+        records.clear();
+    }
+    // Who comes after somebody who has left may be another person of the same short name.
+    let has_left = |record: &&Record| {
+        matches!(
+            record.state,
+            State::Revoked {
+                reason: Reason::Left,
+                ..
+            }
+        )
+    };
+    let left = records.iter().filter(has_left).map(|record| record.seq).max();
+    records.retain(|record| is_issued_here(record) && left.is_none_or(|left| record.seq > left));
+    records.sort_by_key(|record| record.seq);
+    if let Some(record) = records.last()
+        && let Some(last) = store.issued(record)?
     {
         if let (None, Some(was)) = (&name, last.name) {
             told.push(format!("name {was}"));
@@ -77,12 +89,15 @@ pub fn holder(store: &Store, asked: Asked) -> Result<(Holder, Vec<String>), Oper
             told.push(format!("e-mail {was}"));
             email = Some(was);
         }
-        if platform.is_none() && last.address == address {
-            if last.platform != Platform::default() {
-                told.push(format!("for {}", last.platform));
-            }
-            platform = Some(last.platform);
+    }
+    let of_device = records.iter().rev().find(|record| record.address == address);
+    if let (None, Some(record)) = (platform, of_device)
+        && let Some(last) = store.issued(record)?
+    {
+        if last.platform != Platform::default() {
+            told.push(format!("for {}", last.platform));
         }
+        platform = Some(last.platform);
     }
     let holder = Holder {
         address,

@@ -3,8 +3,8 @@
 //! here.
 //!
 //! Whether a home is the copy or the one that goes on, nothing in it can tell, so a person is asked, and only
-//! where there may be two: where another home with the same first event stands at the old path and can be
-//! read; or where the machine is another, for what stands there nobody here can see. A restore in place, a
+//! where there may be two: where another home with the same first event stands at the old path, or something
+//! that this account may not read; or where the machine is another, for what stands there nobody here can see. A restore in place, a
 //! move, a new disk under the same path and a reboot never ask, so that nobody learns to confirm without
 //! looking. For that reason devices and inodes are not remembered either: a restore changes them.
 //!
@@ -55,24 +55,25 @@ struct Residence {
 }
 
 impl Residence {
-    /// Where a home at this path of this machine lives. None: the path is no text, and is not remembered.
-    fn at(path: &Path) -> Option<Self> {
-        Some(Self {
+    /// Where a home at this path of this machine lives. A path that is no text is remembered as one that there
+    /// is not: whoever comes from there is asked nothing, who comes there is.
+    fn at(path: &Path) -> Self {
+        Self {
             version: 1,
-            path: path.to_str()?.to_owned(),
+            path: path.to_string_lossy().into_owned(),
             machine: machine(),
-        })
+        }
     }
 
-    /// What there is to ask, for a home that was here and is there now.
-    fn asks(&self, now: &Self) -> Option<Copied> {
+    /// What there is to ask, for a home that was here and is now at this path.
+    fn asks(&self, now: &Self, path: &Path) -> Option<Copied> {
         let shown = || Shown(self.path.clone().into());
         match (&self.machine, &now.machine) {
             (Some(before), Some(now)) if before != now => return Some(Copied::Elsewhere(shown())),
             (Some(_) | None, Some(_) | None) => {}
         }
-        let (before, now) = (Path::new(&self.path), Path::new(&now.path));
-        (before != now && are_two(before, now)).then(|| Copied::Beside(shown()))
+        let before = Path::new(&self.path);
+        (before != path && are_two(before, path)).then(|| Copied::Beside(shown()))
     }
 }
 
@@ -80,16 +81,22 @@ impl Residence {
 /// it goes on here, that is remembered. For the holder of the lock.
 pub(super) fn judge(home: &Home, goes_on_here: bool) -> Option<Copied> {
     let path = home.path().canonicalize().ok()?;
-    let mut now = Residence::at(&path)?;
+    let mut now = Residence::at(&path);
     let before: Option<Residence> = note::read(home, FILE).ok().flatten();
-    let asked = before.as_ref().and_then(|before| before.asks(&now));
+    let asked = before.as_ref().and_then(|before| before.asks(&now, &path));
     if asked.is_some() && !goes_on_here {
         return asked;
     }
-    if let Some(before) = &before {
-        // A container may not know its machine. That the home has come from another one is not forgotten by
-        // it.
-        now.machine = now.machine.or_else(|| before.machine.clone());
+    // What a machine that does not know itself sees at the old path says nothing: the note stays as it is, unless a
+    // person has said that the home goes on here.
+    if let Some(before) = &before
+        && now.machine.is_none()
+        && before.machine.is_some()
+    {
+        if !goes_on_here {
+            return None;
+        }
+        now.machine.clone_from(&before.machine);
     }
     if before.as_ref() != Some(&now) {
         // What cannot be remembered is so the next time, and keeps no revocation waiting.
@@ -103,7 +110,7 @@ pub(super) fn judge(home: &Home, goes_on_here: bool) -> Option<Copied> {
 /// # Errors
 /// Where the disk does not let it.
 pub(super) fn settle(home: &Home, place: &Path) -> Result<(), DiskError> {
-    note::write(home, FILE, Residence::at(place).as_ref())
+    note::write(home, FILE, Some(&Residence::at(place)))
 }
 
 /// Whether there are two homes of one founding at these paths.
@@ -111,7 +118,14 @@ fn are_two(one: &Path, other: &Path) -> bool {
     let identity = |there: Metadata| (there.dev(), there.ino());
     let [first, second] = [one, other].map(|path| path.metadata().ok().map(identity));
     // One directory has two paths where it is mounted twice.
-    first != second && first_event(one).is_some_and(|event| first_event(other) == Some(event))
+    first != second
+        && (is_closed(one) || first_event(one).is_some_and(|event| first_event(other) == Some(event)))
+}
+
+/// Whether this account may not look: what stands there may be the home that this one was copied from.
+fn is_closed(home: &Path) -> bool {
+    let looked = home.join(LEDGER).metadata();
+    looked.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
 }
 
 /// The line of the first event, which no other founding has.
@@ -195,16 +209,16 @@ mod tests {
                 (&torn, false),
                 (&twin, true),
             ] {
-                let asked = residence(before, known).asks(&now);
+                let asked = residence(before, known).asks(&now, &here);
                 let expected = copied.then(|| Copied::Beside(Shown(before.clone())));
                 assert_eq!(asked, expected, "{}", before.display());
             }
         }
         let elsewhere = Some(Copied::Elsewhere(Shown(here.clone())));
-        assert_eq!(residence(&here, Some("B")).asks(&now), elsewhere);
+        assert_eq!(residence(&here, Some("B")).asks(&now, &here), elsewhere);
         // Where the machine is not known the path alone counts.
         let nowhere = residence(&here, None);
-        assert_eq!(residence(&here, Some("B")).asks(&nowhere), None);
+        assert_eq!(residence(&here, Some("B")).asks(&nowhere, &here), None);
     }
 
     #[test]

@@ -240,15 +240,26 @@ pub fn remove(session: &mut Session<'_>, host: &Host, old_pins: OldPin) -> Resul
 /// Apps that go by the published pin sets take the server with this certificate.
 ///
 /// # Errors
-/// Where it is not for the server, or its key is not the one that the server uses, or its pin is not
-/// published.
+/// Where it is not for the server, or is revoked, or its key is not the one that the server uses, or its pin is not
+/// published. Who has signed it is not looked at.
 pub fn demand_taken_by_apps(
     home: &Home,
+    store: &Store,
     server: &Server,
     certificate: &ForeignCertificate,
     now: Time,
 ) -> Result<(), OperateError> {
     demand_for(&server.host, certificate, now)?;
+    if let Ok(serial) = certificate.serial.parse()
+        && store
+            .certified(&serial)?
+            .is_some_and(|(_, revoked)| revoked.is_some())
+    {
+        return Err(OperateError::CertificateRevoked {
+            host: server.host.clone(),
+            serial,
+        });
+    }
     demand_active(server, certificate.pin)?;
     let published = published_pins(home)?.map_or(Vec::new(), |pins| pins.sets);
     let mut sets = published

@@ -71,6 +71,9 @@ pub enum TargetError {
     /// Nobody can tell which places there are.
     #[error("no place beside the home is known: {0}")]
     Unconfigured(String),
+    /// The configuration names none any more, and does not say that there is to be none.
+    #[error("pki.toml names no [[publish]], and these were published to before: {0}")]
+    Forgotten(String),
     /// A file could not be written. Those before it are in place, and each is whole.
     #[error(transparent)]
     Disk(#[from] DiskError),

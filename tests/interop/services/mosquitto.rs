@@ -76,6 +76,8 @@ impl Service for Mosquitto {
             assert!(publish(home, server, Some(who), topic), "{topic}");
             assert_eq!(denied() == before, allowed, "{topic}: {}", log());
         }
+        // Nobody takes the identifier by which another is thrown out.
+        assert!(!log().contains(" as somebody "), "{}", log());
     }
 
     fn name_of_alice(&self) -> &'static str {
@@ -98,7 +100,7 @@ fn publish(home: &Home, server: &Server, who: Option<&Identity>, topic: &str) ->
         "--cafile",
         "home/public/ca/root.crt",
     ]);
-    client.args(["-q", "1", "-t", topic, "-m", "hello"]);
+    client.args(["-i", "somebody", "-q", "1", "-t", topic, "-m", "hello"]);
     if let Some(Identity { certificate, key }) = who {
         client.arg("--cert").arg(certificate).arg("--key").arg(key);
     }
