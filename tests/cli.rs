@@ -533,6 +533,13 @@ fn words_of_other_tools_lead_to_the_command_that_does_it() {
             "`pki issue ADDRESS` makes key and certificate",
         ),
         ("init-pki", "`pki init` makes root"),
+        ("servers list", "`pki server list`"),
+        ("certs list", "`pki list` shows people and devices"),
+        ("pin show", "`pki pins show`"),
+        ("server delete api.acme.example", "`pki server remove HOST`"),
+        ("server renew api.acme.example", "`pki server issue HOST`"),
+        ("server revoke api.acme.example", "`pki revoke SERIAL`"),
+        ("restore", "`pki publish` takes in"),
         ("alice issue", "write `pki issue alice`"),
         ("alice/phone revoke", "write `pki revoke alice/phone`"),
         ("issue alice phone", "a device is written alice/phone"),
@@ -554,6 +561,12 @@ fn words_of_other_tools_lead_to_the_command_that_does_it() {
         let told = finish(command.args(line.split(' ')).arg("--json"), b"").exits(2);
         let error: serde_json::Value = serde_json::from_str(&told.stderr).unwrap();
         assert!(error["error"]["hint"].as_str().unwrap().contains(tip), "{told}");
+    }
+    // A month has no letter.
+    for line in ["list --expiring 1m --check", "renew --expiring 1m"] {
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(line.split(' ')), b"").exits(2);
+        assert!(told.stderr.contains("30d"), "{told}");
     }
     // A flag that is like another only by its beginning is not taken for it; one that was mistyped is.
     for (line, similar) in [

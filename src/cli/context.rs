@@ -12,6 +12,7 @@ use crate::disk::has_tilde;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
+use crate::model::time::InvalidSpan;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
 use crate::operate::{ClockPolicy, Desk, Following, OperateError, Session};
 use crate::store::{Notice, Store};
@@ -30,6 +31,14 @@ pub struct Context {
     pub crl_told: Cell<bool>,
     /// The commands of pki.toml that are to follow what was published.
     pub following: RefCell<Vec<Following>>,
+}
+
+/// Reads how far ahead ends of certificates are looked for. A month has no letter, and `1m` is a minute.
+pub fn ahead(text: &str) -> Result<Span, String> {
+    if text.ends_with('m') || text.ends_with('s') {
+        return Err("certificates end on days: write 30d for a month (m would be minutes)".into());
+    }
+    text.parse().map_err(|why: InvalidSpan| why.to_string())
 }
 
 /// An employee, or one of her devices.

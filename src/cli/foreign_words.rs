@@ -22,7 +22,10 @@ pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         .collect();
     if error.kind() == ErrorKind::InvalidSubcommand {
         let word = text(ContextKind::InvalidSubcommand)?;
-        return command(word).map(str::to_owned).or_else(|| swapped(word, &words));
+        return match words.iter().position(|one| *one == word) {
+            Some(place) if words[..place].contains(&"server") => of_server(word).map(str::to_owned),
+            _ => command(word).map(str::to_owned).or_else(|| swapped(word, &words)),
+        };
     }
     let word = text(ContextKind::InvalidArg)?;
     if error.kind() == ErrorKind::UnknownArgument {
@@ -56,7 +59,10 @@ fn command(word: &str) -> Option<&'static str> {
         "status" | "health" | "verify" => {
             "`pki doctor` tells what is wrong, `pki list` and `pki show ADDRESS` how certificates are"
         }
-        "backup" | "export" => {
+        "export" => {
+            "a bundle is written once, by `pki issue`, and its key is kept nowhere: `pki renew ADDRESS` makes another"
+        }
+        "backup" => {
             "the home is one directory: while no `pki` runs, `tar` takes a copy of all of it, keys encrypted as they are"
         }
         "build-client-full" | "gen-req" | "sign-req" | "sign" | "gencert" | "create" | "new" | "add" => {
@@ -70,7 +76,34 @@ fn command(word: &str) -> Option<&'static str> {
             "`pki init` makes root and issuing CA, and the first publication"
         }
         "show-cert" | "certinfo" | "inspect" | "info" => "`pki show ADDRESS` or `pki show FILE`",
-        "log" | "history" => "`pki audit` shows what happened",
+        "log" | "logs" | "history" => "`pki audit` shows what happened",
+        "version" => "`pki --version`",
+        "restore" => "put the copy of the home in place; `pki publish` takes in what was published since",
+        "block" | "suspend" | "disable" | "lost" | "lock" => "`pki revoke ADDRESS` locks a device out",
+        "rename" | "update" | "edit" => {
+            "`pki renew ADDRESS --name NAME` makes a certificate of another name; also --email and --for"
+        }
+        "rotate" => "`pki server rotate HOST` has a server change to its key in reserve",
+        "servers" | "hosts" => "`pki server list`, and `pki server --help` for the rest",
+        "pin" => "`pki pins show`",
+        "cert" | "certs" | "certificate" | "certificates" | "device" | "devices" | "user" | "users"
+        | "people" | "employee" | "employees" => {
+            "`pki list` shows people and devices, `pki issue ADDRESS` adds one"
+        }
+        _ => return None,
+    })
+}
+
+/// The same behind `pki server`.
+fn of_server(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "delete" | "rm" | "del" | "drop" => "`pki server remove HOST`",
+        "new" | "create" | "init" => "`pki server add HOST`",
+        "renew" | "reissue" | "sign" | "certify" => "`pki server issue HOST` makes it a new certificate",
+        "revoke" => {
+            "`pki revoke SERIAL` takes back a server's certificate; `pki server list` shows its number"
+        }
+        "show" | "status" | "info" => "`pki server list HOST`",
         _ => return None,
     })
 }
@@ -124,7 +157,9 @@ fn two_words(word: &str, words: &[&str]) -> Option<String> {
     let before = words.get(place.checked_sub(1)?)?;
     let address: Address = format!("{before}/{word}").parse().ok()?;
     let verb = words.get(place.checked_sub(2)?)?;
-    super::command().find_subcommand(verb)?;
+    if !["issue", "renew", "revoke", "show"].contains(verb) {
+        return None;
+    }
     Some(format!("a device is written {address}"))
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::model::{Employee, Serial, Span, Status};
 use crate::operate;
 
-use super::context::{Addressee, Context, system_clock};
+use super::context::{Addressee, Context, ahead, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{Row, table};
 use super::words::Words;
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "STATUS", value_parser = Words::new(&Status::ALL, Status::word))]
     status: Option<Status>,
     /// Only what is to be renewed: valid ones that end within this time, and the last ones of devices that have none any more
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = ahead)]
     expiring: Option<Span>,
     /// Exit with 3 where the list is not empty
     #[arg(long)]

@@ -8,7 +8,7 @@ use crate::operate::{self, Asked, Difference, Intent, KeyRequest, Old, OperateEr
 use crate::store::Store;
 
 use super::bulk::{Origin, Work, many};
-use super::context::{Addressee, Context, system_clock};
+use super::context::{Addressee, Context, ahead, system_clock};
 use super::failure::{Exit, Failure};
 use super::issue::{DeliveryArgs, one, read_request};
 use super::report::counted;
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(value_name = "ADDRESS", required_unless_present_any = ["expiring", "expired"], value_hint = clap::ValueHint::Other)]
     address: Option<Addressee>,
     /// Every device whose certificate ends within this time, or whose last one has ended
-    #[arg(long, value_name = "DURATION", conflicts_with_all = ["address", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]
+    #[arg(long, value_name = "DURATION", value_parser = ahead, conflicts_with_all = ["address", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]
     expiring: Option<Span>,
     /// Every device whose last certificate has ended
     #[arg(long, conflicts_with_all = ["address", "expiring", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]

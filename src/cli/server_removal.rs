@@ -174,7 +174,11 @@ pub fn verify(args: VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let host = args.host;
     let store = context.read(&home)?;
     let server = store.server(&host)?;
-    let server = server.ok_or_else(|| OperateError::NoServer(host.clone()))?;
+    let server = server.ok_or_else(|| {
+        Failure::refused(OperateError::NoServer(host.clone())).hint(format!(
+            "`pki server list` shows those that there are; `pki server import {host} --cert FILE` takes it in with the key that it has"
+        ))
+    })?;
     operate::demand_taken_by_apps(&home, &store, &server, &certificate, system_clock()).map_err(|why| {
         Failure {
             exit: Exit::Found,
