@@ -390,11 +390,11 @@ fn outcome(page: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The first command that fails ends the page; its servers end with it.
+/// The first command that fails ends the page; its servers end with it. One that the page has stopped takes its file away meanwhile.
 const PROLOGUE: &str = "\
 finish() {
   status=$?
-  for file in $(find \"$HOME\" -name '*.pid'); do kill \"$(cat \"$file\")\" 2>/dev/null || true; done
+  for file in $(find \"$HOME\" -name '*.pid'); do kill \"$(cat \"$file\" 2>/dev/null)\" 2>/dev/null || true; done
   kill $(jobs -p) 2>/dev/null || true
   printf '\\036end %d\\036\\n' \"$status\"
 }

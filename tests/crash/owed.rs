@@ -187,7 +187,8 @@ fn what_pki_toml_says_now_is_run_and_what_it_names_no_more_is_forgotten() {
             .unwrap()
             .to_owned()
     });
-    std::fs::write(home.home().join("pki.toml"), before).unwrap();
+    let none = format!("publish = []\n{before}");
+    std::fs::write(home.home().join("pki.toml"), none).unwrap();
     assert_eq!(found(&home, "command-owed"), [""; 0]);
     run(&home, &["publish"]).ok();
 }
