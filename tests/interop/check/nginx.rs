@@ -251,11 +251,19 @@ fn a_list_of_serial_numbers_alone_keeps_no_stranger_out() {
     let nginx = Nginx::start(&home, &lines);
     let _follower = nginx.follow(&home);
     let said = check(&home, nginx.port(), &[]).exits(3);
-    let [found] = messages(&said, "impostor-accepted").try_into().unwrap();
+    // While nginx follows, a worker of before may turn away by its old list who comes by one of the ways.
+    let found = messages(&said, "impostor-accepted");
     let told =
         "who shows a stranger's certificate with a device's name and serial number is let in (HTTP 200)";
-    assert!(found.starts_with(told), "{said}");
-    assert_eq!(answers(&said, "copy"), ["let in (HTTP 200)"], "{said}");
+    assert!(!found.is_empty(), "{said}");
+    assert!(found.iter().all(|found| found.starts_with(told)), "{said}");
+    let answered = answers(&said, "copy");
+    assert!(
+        answered
+            .iter()
+            .any(|answer| answer.starts_with("let in (HTTP 200)")),
+        "{said}"
+    );
 }
 
 #[test]
