@@ -7,11 +7,12 @@ use crate::bundle::{self, Code};
 use crate::disk;
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::{Address, Email, Form, PersonName, Platform, Record, Status};
+use crate::model::{Address, Email, Form, PersonName, Platform, Profile, Record, Status};
 use crate::operate::{
     self, Asked, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, Old, OperateError, Outbox,
     Person, Request, RootInProfile,
 };
+use crate::store::Store;
 
 use super::bulk::{Differing, Origin, Work, many};
 use super::context::{Addressee, Context, system_clock};
@@ -24,6 +25,7 @@ use super::report::{IssuedReport, counted};
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
 use super::tips;
+use super::ui::Ui;
 use super::words::Words;
 
 /// Issue a certificate for a device, as a PKCS#12 bundle
@@ -132,55 +134,122 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             many(&args.delivery, home, work, context)
         }
         None => {
-            let request = single_request(&args, &home, context)?;
-            one(&args.delivery, home, request, Intent::Single(leavers), context)
+            let single = Single::new(&args, &home, context)?;
+            let key = single
+                .request
+                .as_ref()
+                .map_or(KeyMade::Here, |_| KeyMade::Elsewhere);
+            let consider = |_: &Home, store: &Store| single.consider(store);
+            one(
+                &args.delivery,
+                home,
+                key,
+                &consider,
+                Intent::Single(leavers),
+                context,
+            )
         }
     }
 }
 
-fn single_request(args: &Args, home: &Home, context: &Context) -> Result<Request, Failure> {
-    let addressee = args
-        .address
-        .as_ref()
-        .ok_or_else(|| Failure::usage("an address is missing"))?;
-    let address = context.to_issue(home, addressee);
-    address.demand_no_serial().map_err(Failure::usage)?;
-    let asked = Asked {
-        address: address.clone(),
-        name: args.name.clone(),
-        email: args.email.clone(),
-        platform: args.platform,
-    };
-    // Closed again before anybody is asked: an open index keeps others out.
-    let (is_new, mistakable, (holder, remembered)) = {
-        let store = context.read(home)?;
+/// A request for one device, made out with what the ledger knows, and what whoever asks should hear of that.
+pub struct Considered {
+    /// What will be planned.
+    pub request: Request,
+    /// What is said before it is carried out.
+    pub remarks: Vec<Remark>,
+}
+
+/// What is said of a request before it is carried out.
+pub enum Remark {
+    /// Something that was remembered, or is new.
+    Told(String),
+    /// Something that the person who asks may not expect.
+    Warning(String),
+    /// Something that is likely a slip: a script is warned, and goes on; a person is asked.
+    Doubt {
+        /// What a script is told.
+        warning: String,
+        /// What a person is asked.
+        question: String,
+    },
+}
+
+impl Considered {
+    /// Says what there is to say; the request, if it is meant.
+    fn told(self, is_dry_run: bool, ui: &Ui) -> Result<Request, Failure> {
+        for remark in self.remarks {
+            match remark {
+                Remark::Told(what) => ui.say(what),
+                Remark::Warning(what) => ui.warn(what),
+                Remark::Doubt { question, .. } if ui.can_ask() && !is_dry_run => ui.confirm(&question)?,
+                Remark::Doubt { warning, .. } => ui.warn(warning),
+            }
+        }
+        Ok(self.request)
+    }
+}
+
+/// What is asked for one device, before the ledger is looked at.
+struct Single {
+    addressee: String,
+    asked: Asked,
+    days: Option<i64>,
+    profile: Profile,
+    request: Option<KeyRequest>,
+    p12: Option<Form>,
+}
+
+impl Single {
+    fn new(args: &Args, home: &Home, context: &Context) -> Result<Self, Failure> {
+        let addressee = args
+            .address
+            .as_ref()
+            .ok_or_else(|| Failure::usage("an address is missing"))?;
+        let address = context.to_issue(home, addressee);
+        address.demand_no_serial().map_err(Failure::usage)?;
+        Ok(Self {
+            addressee: addressee.to_string(),
+            asked: Asked {
+                address,
+                name: args.name.clone(),
+                email: args.email.clone(),
+                platform: args.platform,
+            },
+            days: args.days,
+            profile: home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?,
+            request: args.csr.as_deref().map(read_request).transpose()?,
+            p12: args.delivery.p12,
+        })
+    }
+
+    fn consider(&self, store: &Store) -> Result<Considered, Failure> {
+        let address = &self.asked.address;
         let is_new = store.employee(&address.employee)?.is_empty();
-        (
-            is_new,
-            operate::mistakable(&store, &address)?,
-            operate::holder(&store, asked)?,
-        )
-    };
-    if is_new {
-        demand_no_file(&addressee.to_string())?;
+        if is_new {
+            demand_no_file(&self.addressee)?;
+        }
+        let mut remarks = Vec::new();
+        remarks.extend(doubt(address, is_new, &operate::mistakable(store, address)?));
+        let (holder, remembered) = operate::holder(store, self.asked.clone())?;
+        if !remembered.is_empty() {
+            remarks.push(Remark::Told(format!(
+                "remembered for {address}: {}",
+                remembered.join(", ")
+            )));
+        }
+        let key = match &self.request {
+            Some(own) => own.clone(),
+            None => KeyRequest::Bundle(self.p12.unwrap_or(holder.platform.form())),
+        };
+        let request = Request {
+            holder,
+            days: self.days,
+            profile: self.profile.clone(),
+            key,
+        };
+        Ok(Considered { request, remarks })
     }
-    demand_meant(&address, is_new, &mistakable, args.delivery.dry_run, context)?;
-    if !remembered.is_empty() {
-        context
-            .ui
-            .say(format!("remembered for {address}: {}", remembered.join(", ")));
-    }
-    let platform = holder.platform;
-    let key = match &args.csr {
-        Some(path) => read_request(path)?,
-        None => KeyRequest::Bundle(args.delivery.p12.unwrap_or(platform.form())),
-    };
-    Ok(Request {
-        holder,
-        days: args.days,
-        profile: home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?,
-        key,
-    })
 }
 
 /// A file is no device. Not asked where the ledger knows somebody of this name.
@@ -204,31 +273,20 @@ fn demand_no_file(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes sure that whoever is new here is not somebody known, mistyped. A script is told, and goes on.
-fn demand_meant(
-    address: &Address,
-    is_new_person: bool,
-    mistakable: &[String],
-    is_dry_run: bool,
-    context: &Context,
-) -> Result<(), Failure> {
+/// The doubt whether whoever is new here is not somebody known, mistyped.
+fn doubt(address: &Address, is_new_person: bool, mistakable: &[String]) -> Option<Remark> {
     if mistakable.is_empty() {
-        return Ok(());
+        return None;
     }
     let new = match is_new_person {
         true => address.employee.to_string(),
         false => address.to_string(),
     };
     let known = mistakable.join(", ");
-    if context.ui.can_ask() && !is_dry_run {
-        return context
-            .ui
-            .confirm(&format!("{new} is new here, and {known} is not: is {new} meant?"));
-    }
-    context
-        .ui
-        .warn(format!("{new} is new here, and one slip away from {known}"));
-    Ok(())
+    Some(Remark::Doubt {
+        warning: format!("{new} is new here, and one slip away from {known}"),
+        question: format!("{new} is new here, and {known} is not: is {new} meant?"),
+    })
 }
 
 /// The key of a certificate signing request.
@@ -358,7 +416,7 @@ pub fn handover<'a>(
     args: &DeliveryArgs,
     show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,
     several: bool,
-    ui: &super::ui::Ui,
+    ui: &Ui,
 ) -> Result<Handover<'a>, Failure> {
     match (args.bundle.chosen()?, &args.bundle_passphrase_out) {
         (Some(_), Some(_)) => Err(Failure::usage(
@@ -378,11 +436,25 @@ pub fn handover<'a>(
     }
 }
 
-/// Issues to one device.
+/// Where the key of a certificate is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyMade {
+    /// Here, and delivered in a bundle with a passphrase.
+    Here,
+    /// By the device, which asks for a certificate.
+    Elsewhere,
+}
+
+/// Issues to one device what `consider` makes of the request by what the ledger knows.
+///
+/// Where somebody is asked for something, the ledger is looked at once before, so that nobody types a passphrase for a request
+/// that will be refused; the index is closed again meanwhile, since an open one keeps others out. A script has its
+/// request considered under the lock alone: opening the index is a good part of what it waits for.
 pub fn one(
     args: &DeliveryArgs,
     home: Home,
-    request: Request,
+    key: KeyMade,
+    consider: &dyn Fn(&Home, &Store) -> Result<Considered, Failure>,
     intent: Intent,
     context: &Context,
 ) -> Result<Exit, Failure> {
@@ -395,26 +467,43 @@ pub fn one(
             passphrase.expose()
         ))
     };
-    let passphrases = match (&request.key, args.dry_run) {
-        (KeyRequest::Bundle(_), false) => handover(args, &mut show, false, ui)?,
+    let passphrases = match key {
+        KeyMade::Here if !args.dry_run => handover(args, &mut show, false, ui)?,
         // A device's own key needs no passphrase, and a dry run makes none.
-        (KeyRequest::Own(_), _) | (_, true) => Handover::Shown(&mut show),
+        KeyMade::Here | KeyMade::Elsewhere => Handover::Shown(&mut show),
     };
-    if args.dry_run || args.issuing.is_typed(&desk.home) {
-        // Nobody types a passphrase for a request that will be refused.
-        let store = context.read(&desk.home)?;
-        let plan = operate::plan(&store, &desk.home, &request, intent, system_clock());
-        if args.dry_run {
-            return tell_plan(&plan?, context);
-        }
+    let is_typed = args.issuing.is_typed(&desk.home);
+    let mut request = None;
+    if args.dry_run || is_typed || ui.can_ask() {
+        let (considered, plan) = {
+            let store = context.read(&desk.home)?;
+            let considered = consider(&desk.home, &store)?;
+            let plan = operate::plan(&store, &desk.home, &considered.request, intent, system_clock());
+            (considered, plan)
+        };
         match plan {
-            Err(OperateError::AlreadyValid { .. }) if matches!(request.key, KeyRequest::Own(_)) => {}
+            Ok(plan) if args.dry_run => {
+                considered.told(true, ui)?;
+                return tell_plan(&plan, context);
+            }
+            Err(error) if args.dry_run => return Err(error.into()),
+            // It is handed out again.
+            Err(OperateError::AlreadyValid { .. }) if key == KeyMade::Elsewhere => {}
+            // Without a passphrase to type the lock decides, and says how far the publication is.
+            Ok(_) | Err(_) if !is_typed => {}
             plan => drop(plan?),
         }
+        request = Some(considered.told(false, ui)?);
+    }
+    if is_typed {
         Outbox::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut session = context.session(&desk, &mut policy)?;
+    let request = match request {
+        Some(request) => request,
+        None => consider(&desk.home, &session.store)?.told(args.dry_run, ui)?,
+    };
     let mut outbox = Outbox::open(&args.out, &desk.home)?;
     let issuance = match operate::plan(&session.store, &desk.home, &request, intent, session.now) {
         Ok(plan) => {

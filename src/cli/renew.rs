@@ -3,14 +3,14 @@ use std::path::PathBuf;
 use crate::home::Home;
 use crate::model::event::{Issued, KeySource};
 use crate::model::lifecycle::Holder;
-use crate::model::{Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span};
+use crate::model::{Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span};
 use crate::operate::{self, Asked, Difference, Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
 use super::bulk::{Origin, Work, many};
 use super::context::{Addressee, Context, ahead, system_clock};
 use super::failure::{Exit, Failure};
-use super::issue::{DeliveryArgs, one, read_request};
+use super::issue::{Considered, DeliveryArgs, KeyMade, Remark, one, read_request};
 use super::report::counted;
 use super::words::Words;
 
@@ -64,8 +64,22 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
     let old = if args.revoke_old { Old::Revoked } else { Old::Kept };
     if args.expiring.is_none() && !args.expired {
-        let request = single(&args, &home, context)?;
-        return one(&args.delivery, home, request, Intent::Renewal(old), context);
+        let addressee = args
+            .address
+            .as_ref()
+            .ok_or_else(|| Failure::usage("an address is missing"))?;
+        let address = context.existing(&home, addressee)?;
+        let own = args.csr.as_deref().map(read_request).transpose()?;
+        let key = own.as_ref().map_or(KeyMade::Here, |_| KeyMade::Elsewhere);
+        let consider = |home: &Home, store: &Store| single(&args, &address, own.as_ref(), home, store);
+        return one(
+            &args.delivery,
+            home,
+            key,
+            &consider,
+            Intent::Renewal(old),
+            context,
+        );
     }
     let (requests, own) = due(&args, &home, context)?;
     for address in &own {
@@ -95,14 +109,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     })
 }
 
-fn single(args: &Args, home: &Home, context: &Context) -> Result<Request, Failure> {
-    let addressee = args
-        .address
-        .as_ref()
-        .ok_or_else(|| Failure::usage("an address is missing"))?;
-    let address = context.existing(home, addressee)?;
-    let store = context.read(home)?;
-    let history = store.device(&address)?;
+/// The request of the device at an address, like the one that its last certificate came from.
+fn single(
+    args: &Args,
+    address: &Address,
+    own: Option<&KeyRequest>,
+    home: &Home,
+    store: &Store,
+) -> Result<Considered, Failure> {
+    let history = store.device(address)?;
     let last = history
         .last()
         .ok_or_else(|| OperateError::NoDevice(address.clone()))?;
@@ -113,32 +128,29 @@ fn single(args: &Args, home: &Home, context: &Context) -> Result<Request, Failur
         mut request,
         shorter,
         changed,
-    } = like(&Changes::from(args), &store, home, issued_here.unwrap_or(last))?;
-    for difference in changed {
-        context.ui.say(format!("{address}: {difference}"));
-    }
-    if let Some(shorter) = shorter {
-        context.ui.warn(format!(
+    } = like(&Changes::from(args), store, home, issued_here.unwrap_or(last))?;
+    let mut remarks: Vec<Remark> = changed
+        .iter()
+        .map(|difference| Remark::Told(format!("{address}: {difference}")))
+        .collect();
+    remarks.extend(shorter.map(|shorter| {
+        Remark::Warning(format!(
             "the last certificate of {address} was for {} days, and this one is for {}: profile {} says so",
             shorter.had,
             shorter.gets,
             request.profile.name()
-        ));
-    }
-    match (&args.csr, &request.key) {
-        (Some(path), _) => request.key = read_request(path)?,
-        (None, KeyRequest::Own(_)) => return Err(OperateError::NeedsRequest(address).into()),
+        ))
+    }));
+    match (own, &request.key) {
+        (Some(own), _) => request.key = own.clone(),
+        (None, KeyRequest::Own(_)) => return Err(OperateError::NeedsRequest(address.clone()).into()),
         (None, KeyRequest::Bundle(_)) => {}
     }
-    Ok(request)
+    Ok(Considered { request, remarks })
 }
 
 /// The requests of every device that is meant by `--expiring` or `--expired`, and the devices that must ask themselves.
-fn due(
-    args: &Args,
-    home: &Home,
-    context: &Context,
-) -> Result<(Vec<Request>, Vec<crate::model::Address>), Failure> {
+fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec<Address>), Failure> {
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
     let within = args.expiring.unwrap_or(Span::days(0));
