@@ -9,6 +9,8 @@ pub struct Suite {
     pub number: u16,
     /// Its name in the register, without `TLS_`.
     pub name: &'static str,
+    /// The worst that is wrong with it.
+    weakness: Option<Weakness>,
 }
 
 /// What is wrong with a suite.
@@ -58,46 +60,23 @@ impl Weakness {
 }
 
 impl Suite {
+    fn judged(number: u16, name: &'static str) -> Self {
+        Self {
+            number,
+            name,
+            weakness: weakness(name),
+        }
+    }
+
     /// The worst that is wrong with it.
     pub fn weakness(self) -> Option<Weakness> {
-        let has = |words: &[&str]| self.name.split('_').any(|part| words.contains(&part));
-        // Those of TLS 1.3 name no key exchange: it is always ephemeral there.
-        let exchanges = self.name.contains("_WITH_") && !self.is_of_tls13();
-        // RFC 9150: the name is two hashes, and nothing is encrypted.
-        let is_integrity_alone = self.name.starts_with("SHA");
-        let broken = [
-            "NULL",
-            "anon",
-            "EXPORT",
-            "EXPORT1024",
-            "RC2",
-            "RC4",
-            "DES",
-            "DES40",
-            "3DES",
-            "MD5",
-        ];
-        if is_integrity_alone || has(&broken) {
-            Some(Weakness::Broken)
-        } else if has(&["PSK", "SRP", "KRB5", "ECCPWD"]) {
-            Some(Weakness::OtherDoor)
-        } else if has(&["IDEA", "SEED", "MAGMA", "28147"]) {
-            Some(Weakness::Outdated)
-        } else if exchanges && !has(&["DHE", "ECDHE"]) {
-            Some(Weakness::NoForwardSecrecy)
-        } else if has(&["CCM"]) && has(&["8"]) {
-            Some(Weakness::ShortTag)
-        } else if has(&["CBC"]) {
-            Some(Weakness::Cbc)
-        } else {
-            None
-        }
+        self.weakness
     }
 
     /// Whether it is one of TLS 1.3, which no older version can have, nor the other way round. Those of RFC
     /// 9367 have the names of older ones.
     pub fn is_of_tls13(self) -> bool {
-        !self.name.contains("_WITH_") || self.name.contains("_MGM_")
+        is_of_tls13(self.name)
     }
 
     /// Whether its keys are agreed upon in a group of numbers that the server chooses (RFC 5246 §7.4.3).
@@ -111,14 +90,54 @@ impl Suite {
     }
 }
 
-/// Every registered suite.
+fn is_of_tls13(name: &str) -> bool {
+    !name.contains("_WITH_") || name.contains("_MGM_")
+}
+
+/// The worst that is wrong with the suite of this name.
+fn weakness(name: &str) -> Option<Weakness> {
+    let has = |words: &[&str]| name.split('_').any(|part| words.contains(&part));
+    // Those of TLS 1.3 name no key exchange: it is always ephemeral there.
+    let exchanges = name.contains("_WITH_") && !is_of_tls13(name);
+    // RFC 9150: the name is two hashes, and nothing is encrypted.
+    let is_integrity_alone = name.starts_with("SHA");
+    let broken = [
+        "NULL",
+        "anon",
+        "EXPORT",
+        "EXPORT1024",
+        "RC2",
+        "RC4",
+        "DES",
+        "DES40",
+        "3DES",
+        "MD5",
+    ];
+    if is_integrity_alone || has(&broken) {
+        Some(Weakness::Broken)
+    } else if has(&["PSK", "SRP", "KRB5", "ECCPWD"]) {
+        Some(Weakness::OtherDoor)
+    } else if has(&["IDEA", "SEED", "MAGMA", "28147"]) {
+        Some(Weakness::Outdated)
+    } else if exchanges && !has(&["DHE", "ECDHE"]) {
+        Some(Weakness::NoForwardSecrecy)
+    } else if has(&["CCM"]) && has(&["8"]) {
+        Some(Weakness::ShortTag)
+    } else if has(&["CBC"]) {
+        Some(Weakness::Cbc)
+    } else {
+        None
+    }
+}
+
+/// Every registered suite, judged once.
 static REGISTERED: LazyLock<Vec<Suite>> = LazyLock::new(|| {
     let lines = include_str!("cipher-suites.txt").lines();
     lines
         .filter_map(|line| {
             let (number, name) = line.split_once(' ')?;
             let number = u16::from_str_radix(number, 16).ok()?;
-            Some(Suite { number, name })
+            Some(Suite::judged(number, name))
         })
         .collect()
 });
