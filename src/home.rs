@@ -10,7 +10,7 @@ use crate::authority::{AuthorityError, Chain};
 use crate::config::{Config, InvalidConfig, PublishTo};
 use crate::disk::{self, DiskError, Exposed, Shown};
 use crate::model::profile::InvalidProfile;
-use crate::model::{Authority, Event, Profile};
+use crate::model::{Authority, Event, Fact, NameConstraints, Profile};
 use crate::publish::Location;
 use crate::store::{self, Store, StoreError};
 use crate::x509::{Certificate, X509Error};
@@ -160,7 +160,8 @@ impl Home {
             Err(why) => (Config::default(), Some(Box::new(why))),
         };
         let root = read_certificate(path, Authority::Root)?;
-        let chain = Chain::of_issuing(root.clone(), read_certificate(path, Authority::Issuing)?)?;
+        let issuing = read_certificate(path, Authority::Issuing)?;
+        let chain = Chain::of_issuing(root.clone(), issuing, recorded(path, &root)?)?;
         // What is wrong with it is told where the ledger is read, which has it as well: it must not keep a phone from being locked out.
         let servers = read_certificate(path, Authority::Servers).ok();
         let servers = servers.and_then(|servers| Chain::of_servers(root, servers).ok());
@@ -404,7 +405,7 @@ impl Home {
     }
 
     fn demand_ours(&self, first: Event) -> Result<(), HomeError> {
-        let crate::model::Fact::Initialized { root, issuing, .. } = first.fact else {
+        let Fact::Initialized { root, issuing, .. } = first.fact else {
             return Err(HomeError::NotAHome(
                 Shown(self.path.clone()),
                 "`initialized` event in its ledger",
@@ -422,6 +423,18 @@ impl Home {
         }
         Ok(())
     }
+}
+
+/// What the ledger has recorded of what the CAs may vouch for, where the root does not say all of it.
+fn recorded(home: &Path, root: &Certificate) -> Result<Option<NameConstraints>, HomeError> {
+    if root.name_constraints().is_some_and(|says| !says.any_address) {
+        return Ok(None);
+    }
+    let first = Store::first_event(&store::Paths::in_home(home))?;
+    let Fact::Initialized { permitted, .. } = first.fact else {
+        return Ok(None);
+    };
+    Ok(permitted)
 }
 
 /// Whether a directory is a home, be it a damaged one.

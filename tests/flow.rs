@@ -59,6 +59,7 @@ impl Company {
             },
             base_url: None,
             offline_root: None,
+            said: pki::model::Said::All,
             clock: ClockPolicy::Strict,
         };
         let passphrases = Passphrases {

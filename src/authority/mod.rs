@@ -10,7 +10,7 @@ pub use root::Root;
 pub use servers::Servers;
 
 use crate::key::KeyError;
-use crate::model::{Authority, Issuer, Time};
+use crate::model::{Authority, Issuer, NameConstraints, Time};
 use crate::x509::{Certificate, X509Error};
 
 /// Why an authority will not sign.
@@ -31,6 +31,12 @@ pub enum AuthorityError {
     /// Two CAs would have one key, and its powers together.
     #[error("the key of the {0} cannot be the {1}'s as well")]
     SharedKey(&'static str, &'static str),
+    /// A root that does not say what its servers' CA may vouch for.
+    #[error("the root does not say what the servers' CA may vouch for")]
+    NothingSaid,
+    /// The servers' CA says otherwise than the home what it may vouch for.
+    #[error("the certificate of the servers' CA is not for the domains and addresses of this PKI")]
+    OtherNames,
     /// The certificate is not a CA's of ours.
     #[error("the certificate of the {0} is not one that this program made")]
     NotOurs(&'static str),
@@ -54,6 +60,7 @@ pub struct Chain {
     root: Certificate,
     issuing: Certificate,
     issuer: Issuer,
+    permitted: NameConstraints,
 }
 
 /// Whom a CA is, in errors.
@@ -66,12 +73,24 @@ fn name(authority: Authority) -> &'static str {
 }
 
 impl Chain {
-    /// The chain of the root and the devices' CA.
+    /// The chain of the root and the devices' CA. What they may vouch for is what they say, and what the home
+    /// has recorded of it where they do not say all.
     ///
-    /// # Errors
-    /// Where they are not CAs of this program's making, or the root did not issue the other.
-    pub fn of_issuing(root: Certificate, issuing: Certificate) -> Result<Self, AuthorityError> {
-        Self::new(root, issuing, Authority::Issuing)
+    /// # Errors Where they are not CAs of this program's making, the root did not issue the other, or nobody
+    /// says what they may vouch for.
+    pub fn of_issuing(
+        root: Certificate,
+        issuing: Certificate,
+        recorded: Option<NameConstraints>,
+    ) -> Result<Self, AuthorityError> {
+        // The root gives the devices' CA what it says itself.
+        if root.name_constraints() != issuing.name_constraints() {
+            return Err(AuthorityError::NotOurs(name(Authority::Issuing)));
+        }
+        let permitted = recorded
+            .or_else(|| root.name_constraints().cloned())
+            .ok_or(AuthorityError::NotOurs(name(Authority::Root)))?;
+        Self::new(root, issuing, Authority::Issuing, permitted)
     }
 
     /// The chain of the root and the servers' CA.
@@ -79,13 +98,22 @@ impl Chain {
     /// # Errors
     /// As [`Self::of_issuing`].
     pub fn of_servers(root: Certificate, servers: Certificate) -> Result<Self, AuthorityError> {
-        Self::new(root, servers, Authority::Servers)
+        let permitted = servers
+            .name_constraints()
+            .cloned()
+            .ok_or(AuthorityError::NotOurs(name(Authority::Servers)))?;
+        Self::new(root, servers, Authority::Servers, permitted)
     }
 
-    fn new(root: Certificate, issuing: Certificate, authority: Authority) -> Result<Self, AuthorityError> {
+    fn new(
+        root: Certificate,
+        issuing: Certificate,
+        authority: Authority,
+        permitted: NameConstraints,
+    ) -> Result<Self, AuthorityError> {
         let who = name(authority);
         for (authority, certificate) in [(Authority::Root, &root), (authority, &issuing)] {
-            if !certificate.is_ca_like(authority) || certificate.name_constraints().is_none() {
+            if !certificate.is_ca_like(authority) {
                 return Err(AuthorityError::NotOurs(name(authority)));
             }
         }
@@ -98,15 +126,17 @@ impl Chain {
                 .ok_or(AuthorityError::NotOurs(who))?
                 .to_owned(),
             validity: issuing.validity(),
-            constraints: [&root, &issuing]
+            constraints: [root.name_constraints(), Some(&permitted)]
                 .into_iter()
-                .filter_map(|c| c.name_constraints().cloned())
+                .flatten()
+                .cloned()
                 .collect(),
         };
         Ok(Self {
             root,
             issuing,
             issuer,
+            permitted,
         })
     }
 
@@ -118,6 +148,11 @@ impl Chain {
     /// The certificate of the CA that the root made.
     pub fn issuing(&self) -> &Certificate {
         &self.issuing
+    }
+
+    /// What that CA may vouch for, whether or not it says so.
+    pub fn permitted(&self) -> &NameConstraints {
+        &self.permitted
     }
 
     /// What a draft must know of that CA.

@@ -21,13 +21,13 @@ const ROOT_LIFE: Span = Span::days(3652);
 const ISSUING_LIFE: Span = Span::days(1826);
 
 impl Root {
-    /// A new root of this organization.
+    /// A new root of this organization, which says itself what it can vouch for, or does not.
     ///
     /// # Errors
     /// Where the certificate cannot be made.
     pub fn create(
         organization: &str,
-        constraints: &NameConstraints,
+        constraints: Option<&NameConstraints>,
         now: Time,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, AuthorityError> {
@@ -68,28 +68,34 @@ impl Root {
         &self.key
     }
 
-    /// Signs the devices' CA for `public_key`, with the root's own constraints and within its life.
+    /// Signs the devices' CA for `public_key`, which says what the root says itself, and lives within its
+    /// life. Both may vouch for what is permitted.
     ///
     /// # Errors
     /// Where the certificate cannot be made.
     pub fn sign_issuing(
         &self,
         public_key: &PublicKey,
+        permitted: &NameConstraints,
         base_url: Option<&str>,
         now: Time,
         rng: &mut impl CryptoRng,
     ) -> Result<Chain, AuthorityError> {
-        let issuing = self.sign_authority(Authority::Issuing, public_key, base_url, now, rng)?;
-        Chain::of_issuing(self.certificate.clone(), issuing)
+        let says = self.certificate.name_constraints();
+        let issuing = self.sign_authority(Authority::Issuing, public_key, says, base_url, now, rng)?;
+        Chain::of_issuing(self.certificate.clone(), issuing, Some(permitted.clone()))
     }
 
-    /// Signs the servers' CA for `public_key`, likewise.
+    /// Signs the servers' CA for `public_key`. It always says what is permitted: those who take servers'
+    /// certificates for good are browsers and phones, which can read it. Where nobody knows what is, it is
+    /// what the root says.
     ///
     /// # Errors
-    /// Where the certificate cannot be made.
+    /// Where the certificate cannot be made, or the root does not say it either.
     pub fn sign_servers(
         &self,
         public_key: &PublicKey,
+        permitted: Option<&NameConstraints>,
         base_url: Option<&str>,
         now: Time,
         rng: &mut impl CryptoRng,
@@ -98,7 +104,18 @@ impl Root {
         if public_key == self.certificate.public_key() {
             return Err(AuthorityError::SharedKey("root", "servers' CA"));
         }
-        let servers = self.sign_authority(Authority::Servers, public_key, base_url, now, rng)?;
+        let permitted = permitted
+            .or(self.certificate.name_constraints())
+            .ok_or(AuthorityError::NothingSaid)?
+            .of_servers();
+        let servers = self.sign_authority(
+            Authority::Servers,
+            public_key,
+            Some(&permitted),
+            base_url,
+            now,
+            rng,
+        )?;
         Chain::of_servers(self.certificate.clone(), servers)
     }
 
@@ -106,14 +123,11 @@ impl Root {
         &self,
         authority: Authority,
         public_key: &PublicKey,
+        constraints: Option<&NameConstraints>,
         base_url: Option<&str>,
         now: Time,
         rng: &mut impl CryptoRng,
     ) -> Result<Certificate, AuthorityError> {
-        let constraints = self
-            .certificate
-            .name_constraints()
-            .ok_or(AuthorityError::NotOurs("root"))?;
         let outer = self.certificate.validity();
         let mut validity = Validity::starting(now, outer.not_before, ISSUING_LIFE);
         validity.not_after = validity.not_after.min(outer.not_after);

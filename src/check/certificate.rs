@@ -227,7 +227,7 @@ mod tests {
             ..NameConstraints::default()
         };
         let now = Time::from_unix(1_800_000_000);
-        let root = Root::create("Acme Ltd", &constraints, now, &mut crate::key::os_rng()).unwrap();
+        let root = Root::create("Acme Ltd", Some(&constraints), now, &mut crate::key::os_rng()).unwrap();
         root.certificate().der().to_vec()
     }
 

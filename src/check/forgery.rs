@@ -50,17 +50,18 @@ pub enum ForgeryError {
 /// Where the library refuses.
 pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Result<Forged, ForgeryError> {
     let organization = ours.map_or("pki check", |chain| &chain.issuer().organization);
-    // Some must be there: no CA of ours is without. This name is nobody's (RFC 6761 §6.4).
+    // Of no CA of ours there are some, as there are in most. This name is nobody's (RFC 6761 §6.4).
     let nobody = NameConstraints {
         domains: vec!["pki-check.invalid".parse().expect("a domain of two labels")],
         ..NameConstraints::default()
     };
-    let constraints = ours
-        .and_then(|chain| chain.root().name_constraints())
-        .unwrap_or(&nobody);
-    let root = Root::create(organization, constraints, now, rng)?;
+    let (says, permitted) = match ours {
+        Some(chain) => (chain.root().name_constraints(), chain.permitted()),
+        None => (Some(&nobody), &nobody),
+    };
+    let root = Root::create(organization, says, now, rng)?;
     let issuing_key = SoftwareKey::generate(rng);
-    let chain = root.sign_issuing(issuing_key.public_key(), None, now, rng)?;
+    let chain = root.sign_issuing(issuing_key.public_key(), permitted, None, now, rng)?;
     let issuing = Issuing::open(chain, issuing_key, None)?;
     let key = SoftwareKey::generate(rng);
     let order = Order {

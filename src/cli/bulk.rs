@@ -219,7 +219,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         outbox: &mut outbox,
         passphrases,
         codes: codes(args.qr),
-        root: root(args.with_root),
+        root: root(args.with_root, &desk.home, ui),
     };
     let mut tally = operate::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
         bar.inc(count as u64);

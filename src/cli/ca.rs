@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::authority::Chain;
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Contents, Time};
@@ -76,6 +77,27 @@ pub(super) fn confirmed(names: &[String]) -> Result<(ClockPolicy, Vec<String>), 
     Ok((policy, numbers.collect()))
 }
 
+/// The options of `pki root sign` that say what the root does not say itself.
+pub(super) fn permitted(chain: &Chain) -> String {
+    let permitted = chain.permitted();
+    if chain.root().name_constraints() == Some(permitted) {
+        return String::new();
+    }
+    let domains = permitted
+        .domains
+        .iter()
+        .map(|domain| format!(" --domain {domain}"));
+    let mail = permitted
+        .email_domains
+        .iter()
+        .map(|domain| format!(" --email-domain {domain}"));
+    let ranges = permitted
+        .ip_ranges
+        .iter()
+        .map(|range| format!(" --ip-range {range}"));
+    domains.chain(mail).chain(ranges).collect()
+}
+
 /// Makes sure that no other servers' CA of this root is published, but one that is given up.
 ///
 /// # Errors
@@ -100,20 +122,24 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     let (mut policy, given_up) = confirmed(&args.confirm)?;
     let desk = context.desk()?;
     demand_first(&desk.home, &given_up)?;
-    let unfit = |why: String| {
-        Failure::refused(format!("{}: {why}", args.file.display()))
-            .hint("`pki root sign servers-ca.csr` makes the certificate that belongs here")
+    let unfit = |home: &Home, why: String| {
+        Failure::refused(format!("{}: {why}", args.file.display())).hint(format!(
+            "`pki root sign servers-ca.csr{}` makes the certificate that belongs here",
+            permitted(home.chain())
+        ))
     };
     let text = disk::read_given(&args.file, 1 << 20)?;
     let certificate = Certificate::only_in(&text).map_err(|why| {
         if let X509Error::Unwanted(why) = &why {
             return form::no_certificate(&args.file, &Contents::of(&text), why);
         }
-        unfit(why.to_string())
+        unfit(&desk.home, why.to_string())
     })?;
-    let chain = operate::servers_chain(&desk.home, certificate).map_err(|why| unfit(why.to_string()))?;
+    let chain =
+        operate::servers_chain(&desk.home, certificate).map_err(|why| unfit(&desk.home, why.to_string()))?;
     if !desk.home.key_path(Authority::Servers).exists() {
         return Err(unfit(
+            &desk.home,
             "nobody has asked for it here: there is no servers/servers.key".into(),
         ));
     }
@@ -121,7 +147,8 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     let key = operate::servers_key(&desk.home, &keyring.passphrase)?;
     let chain = {
         let mut session = context.session(&desk, &mut policy)?;
-        operate::install_servers(&mut session, chain, &key).map_err(|why| unfit(why.to_string()))?
+        operate::install_servers(&mut session, chain, &key)
+            .map_err(|why| unfit(&desk.home, why.to_string()))?
     };
     let installed = Installed {
         subject: chain.issuing().subject_text().to_owned(),

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use crate::config::check_base_url;
 use crate::disk;
 use crate::model::text::{quoted, readable};
-use crate::model::{Domain, IpRange, NameConstraints};
+use crate::model::{Domain, IpRange, NameConstraints, Said};
 use crate::operate::{self, Founding, Passphrases};
 
 use super::account::account;
@@ -38,10 +38,14 @@ pub struct Args {
     /// A range of IP addresses that the PKI may vouch for; may be repeated [default: none]
     #[arg(long, value_name = "CIDR")]
     ip_range: Vec<IpRange>,
-    /// Say nothing of IP addresses in the CAs, for verifiers that cannot read what is said (strongSwan before 5.9.12, Botan): they can
-    /// then vouch for any address. It is decided once
-    #[arg(long, conflicts_with = "ip_range")]
+    /// Say nothing of IP addresses in root and devices' CA, for verifiers that cannot read it (strongSwan
+    /// before 5.9.12, Botan). It is decided once
+    #[arg(long)]
     no_ip_constraints: bool,
+    /// Say nothing of names either, for verifiers that can read nothing of the kind (Mbed TLS 2.28). The
+    /// servers' CA says all of it all the same
+    #[arg(long, conflicts_with = "no_ip_constraints")]
+    no_name_constraints: bool,
     /// Where the CRLs and CA certificates will be served, plain http
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
@@ -77,18 +81,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(url) = &args.base_url {
         check_base_url(url).map_err(|why| Failure::usage(format!("--base-url: {why}")))?;
     }
-    let domains = unique(args.domain);
-    let mut email_domains = unique(args.email_domain);
-    // A domain's own e-mail addresses are permitted anyway.
-    email_domains.retain(|domain| !domains.contains(domain));
     let founding = Founding {
         home: context.home_path()?,
         organization,
-        constraints: NameConstraints {
-            domains,
-            email_domains,
-            ip_ranges: args.ip_range,
-            any_address: args.no_ip_constraints,
+        constraints: NameConstraints::of(args.domain, args.email_domain, args.ip_range),
+        said: match (args.no_name_constraints, args.no_ip_constraints) {
+            (true, _) => Said::Nothing,
+            (false, true) => Said::NamesAlone,
+            (false, false) => Said::All,
         },
         base_url: args.base_url,
         offline_root: args.offline_root,
@@ -123,9 +123,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     for (what, end) in founded.ends {
         ui.more(format!("{what:<12} until {}", end.date()));
     }
-    if args.no_ip_constraints {
-        ui.say("its CAs can vouch for servers at any IP address: whoever steals the root's key can be any of them");
-        ui.more("to those who trust the root; names are confined to its domains as always");
+    match founding.said {
+        Said::All => {}
+        Said::NamesAlone => {
+            ui.say("its root can vouch for servers at any IP address: whoever steals the root's key can be any of them");
+            ui.more("to those who trust the root; names are confined to its domains, and the servers' CA to its addresses");
+        }
+        Said::Nothing => {
+            ui.say("its root can vouch for anybody: whoever steals the root's key can be any server, of whatever domain,");
+            ui.more("to those who trust the root: let no phone and no browser do that. The servers' CA is confined as always");
+        }
     }
     ui.say(format!("the root's key is {}", founded.root_key.display()));
     ui.hint(if founding.offline_root.is_some() {
@@ -201,14 +208,4 @@ impl std::fmt::Display for Made {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{}", self.home)
     }
-}
-
-fn unique(domains: Vec<Domain>) -> Vec<Domain> {
-    let mut kept = Vec::new();
-    for domain in domains {
-        if !kept.contains(&domain) {
-            kept.push(domain);
-        }
-    }
-    kept
 }

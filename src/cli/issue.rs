@@ -511,7 +511,7 @@ pub fn one(
                 outbox: &mut outbox,
                 passphrases,
                 codes: codes(args.qr),
-                root: root(args.with_root),
+                root: root(args.with_root, &desk.home, ui),
             };
             match operate::carry_out(&mut session, &issuing, vec![plan], &mut delivery) {
                 Ok(issued) => issued.into_iter().next(),
@@ -575,13 +575,15 @@ pub fn codes(qr: Qr) -> Codes {
     }
 }
 
-/// Whether an Apple profile asks to trust the root.
-pub fn root(with_root: bool) -> RootInProfile {
-    if with_root {
-        RootInProfile::Included
-    } else {
-        RootInProfile::Omitted
+/// Whether an Apple profile asks to trust the root. One that says nothing of names is believed about any.
+pub fn root(with_root: bool, home: &Home, ui: &Ui) -> RootInProfile {
+    if !with_root {
+        return RootInProfile::Omitted;
     }
+    if home.chain().root().name_constraints().is_none() {
+        ui.warn("the root says nothing of names: to a phone that trusts it whoever has its key is any server there is");
+    }
+    RootInProfile::Included
 }
 
 fn tell_plan(plan: &operate::Plan, context: &Context) -> Result<Exit, Failure> {

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use crate::config::check_base_url;
 use crate::disk::{self, Shown};
 use crate::key::os_rng;
-use crate::model::Time;
+use crate::model::{Domain, IpRange, NameConstraints, Time};
 use crate::operate::{self, ClockPolicy, OperateError};
 use crate::x509::Certificate;
 
@@ -33,7 +33,8 @@ pub enum Verb {
 #[command(after_help = "\
 Examples:
   pki root sign servers-ca.csr --root /media/root --out servers-ca.crt
-  pki root sign servers-ca.csr --root /media/root --base-url http://pki.acme.example")]
+  pki root sign servers-ca.csr --root /media/root --base-url http://pki.acme.example
+  pki root sign servers-ca.csr --root /media/root --domain acme.example     of a root that says nothing of domains")]
 pub struct SignArgs {
     /// The request
     request: PathBuf,
@@ -43,6 +44,15 @@ pub struct SignArgs {
     /// Where the public half of the publication is served (base_url in the home's pki.toml)
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
+    /// A domain that it may vouch for, with everything below it; may be repeated [default: as the root says]
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Vec<Domain>,
+    /// A further domain of e-mail addresses; may be repeated
+    #[arg(long, value_name = "DOMAIN", requires = "domain")]
+    email_domain: Vec<Domain>,
+    /// A range of IP addresses that it may vouch for; may be repeated [default: none]
+    #[arg(long, value_name = "CIDR", requires = "domain")]
+    ip_range: Vec<IpRange>,
     /// Where the certificate goes
     #[arg(long, value_name = "FILE", default_value = "servers-ca.crt")]
     out: PathBuf,
@@ -96,6 +106,14 @@ fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
     let certificate = args.root.join("root.crt");
     let certificate = Certificate::from_pem(&disk::read(&certificate, 1 << 20)?)
         .map_err(|why| Failure::refused(format!("{}: {why}", certificate.display())))?;
+    let permitted =
+        (!args.domain.is_empty()).then(|| NameConstraints::of(args.domain, args.email_domain, args.ip_range));
+    if permitted.is_none() && certificate.name_constraints().is_none() {
+        return Err(
+            Failure::usage("the root does not say what the servers' CA may vouch for (it was made with --no-name-constraints)")
+                .hint("say it with --domain, as at `pki init`: where the home is, `pki server issue` shows the whole command"),
+        );
+    }
     let root = args
         .secret
         .unlock_at(&args.root.join("root.key"), certificate, ui)?;
@@ -105,6 +123,7 @@ fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
     ))?;
     let chain = root.sign_servers(
         request.public_key(),
+        permitted.as_ref(),
         args.base_url.as_deref(),
         system_clock(),
         &mut os_rng(),

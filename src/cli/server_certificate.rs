@@ -10,7 +10,7 @@ use crate::model::server::{Origin, ServerDraft};
 use crate::model::{Authority, Host, Role, Server, Time};
 use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
 
-use super::ca::{confirmed, demand_first};
+use super::ca::{confirmed, demand_first, permitted};
 use super::context::Context;
 use super::directory::directory;
 use super::failure::{Exit, Failure};
@@ -239,13 +239,14 @@ fn found(
         disk::replace(&request, 0o644, operate::servers_request(&key)?.as_bytes())?;
         let base_url = desk.home.config().base_url.as_ref();
         let base_url = base_url.map_or(String::new(), |url| format!(" --base-url {url}"));
+        let permitted = permitted(desk.home.chain());
         let message = format!(
             "the root's key is not at {}, and has to make the servers' CA: the request for it is {}",
             place.display(),
             request.display()
         );
         return Err(Failure::new(Exit::Incomplete, "root-away", message).hint(format!(
-            "attach the root's medium and repeat; or where the root is, run `pki root sign {REQUEST} --root DIR{base_url}`, bring its answer here, and run `pki ca install servers-ca.crt`"
+            "attach the root's medium and repeat; or where the root is, run `pki root sign {REQUEST} --root DIR{base_url}{permitted}`, bring its answer here, and run `pki ca install servers-ca.crt`"
         )));
     }
     ui.say("the first certificate for a server: the root makes the servers' CA, this once");

@@ -4,11 +4,14 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::subject::Email;
 use super::text::quoted;
 
 /// A DNS domain of two labels or more, in lower case, ASCII, without a trailing dot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
 
 impl Domain {
@@ -53,7 +56,8 @@ impl FromStr for Domain {
 }
 
 /// A range of IP addresses in CIDR form, `10.0.0.0/8`: no bit set beyond the prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct IpRange {
     address: IpAddr,
     prefix: u8,
@@ -121,6 +125,45 @@ impl FromStr for IpRange {
     }
 }
 
+impl TryFrom<String> for Domain {
+    type Error = InvalidConstraint;
+
+    fn try_from(text: String) -> Result<Self, InvalidConstraint> {
+        text.parse()
+    }
+}
+
+impl From<Domain> for String {
+    fn from(domain: Domain) -> Self {
+        domain.0
+    }
+}
+
+impl TryFrom<String> for IpRange {
+    type Error = InvalidConstraint;
+
+    fn try_from(text: String) -> Result<Self, InvalidConstraint> {
+        text.parse()
+    }
+}
+
+impl From<IpRange> for String {
+    fn from(range: IpRange) -> Self {
+        range.to_string()
+    }
+}
+
+/// Each of them once.
+fn unique(domains: Vec<Domain>) -> Vec<Domain> {
+    let mut kept = Vec::new();
+    for domain in domains {
+        if !kept.contains(&domain) {
+            kept.push(domain);
+        }
+    }
+    kept
+}
+
 /// A text that is no domain or no range of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConstraint {
@@ -135,19 +178,69 @@ pub enum InvalidConstraint {
 }
 
 /// What the certificates below a CA may name.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NameConstraints {
     /// Hosts, e-mail addresses and URIs of these domains and below them.
     pub domains: Vec<Domain>,
     /// E-mail addresses of these domains and below them, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub email_domains: Vec<Domain>,
     /// IP addresses in these ranges; none at all where this is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip_ranges: Vec<IpRange>,
     /// Any IP address, and nothing is said of them: verifiers exist that cannot read what is. Never with ranges.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_address: bool,
 }
 
+/// How much of what its CAs may vouch for the root and the devices' CA of a PKI say: there are verifiers that
+/// cannot read it. The servers' CA says all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// All.
+    All,
+    /// Nothing of IP addresses.
+    NamesAlone,
+    /// Nothing.
+    Nothing,
+}
+
 impl NameConstraints {
+    /// What an operator permits. The e-mail addresses of a domain are permitted with it.
+    pub fn of(domains: Vec<Domain>, email_domains: Vec<Domain>, ip_ranges: Vec<IpRange>) -> Self {
+        let domains = unique(domains);
+        let mut email_domains = unique(email_domains);
+        email_domains.retain(|domain| !domains.contains(domain));
+        Self {
+            domains,
+            email_domains,
+            ip_ranges,
+            any_address: false,
+        }
+    }
+
+    /// What root and devices' CA say of these.
+    pub fn said(&self, said: Said) -> Option<Self> {
+        match said {
+            Said::All => Some(self.clone()),
+            Said::NamesAlone => Some(Self {
+                ip_ranges: Vec::new(),
+                any_address: true,
+                ..self.clone()
+            }),
+            Said::Nothing => None,
+        }
+    }
+
+    /// What the servers' CA says of these: of addresses it never says nothing.
+    pub fn of_servers(&self) -> Self {
+        Self {
+            any_address: false,
+            ..self.clone()
+        }
+    }
+
     /// Every domain whose e-mail addresses are permitted.
     pub fn mail(&self) -> impl Iterator<Item = &Domain> {
         self.domains.iter().chain(

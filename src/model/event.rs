@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::constraints::NameConstraints;
 use super::host::Host;
 use super::lifecycle::{Authority, Validity};
 use super::pin::Pin;
@@ -39,6 +40,9 @@ pub enum Fact {
         root: String,
         /// SHA-256 of the issuing CA's certificate, hexadecimal.
         issuing: String,
+        /// What its CAs may vouch for, where the root does not say all of it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        permitted: Option<NameConstraints>,
     },
     /// A certificate was signed.
     Issued(Box<Issued>),

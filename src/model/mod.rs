@@ -21,7 +21,7 @@ pub mod text;
 pub mod time;
 
 pub use clock::Clock;
-pub use constraints::{Domain, IpRange, NameConstraints};
+pub use constraints::{Domain, IpRange, NameConstraints, Said};
 pub use contents::{Contents, Kind, Unwanted};
 pub use event::{Event, Fact};
 pub use host::Host;

@@ -17,7 +17,7 @@ use crate::config;
 use crate::disk::{self, Shown};
 use crate::home::{Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
-use crate::model::{Authority, Clock, Fact, NameConstraints, Time};
+use crate::model::{Authority, Clock, Fact, NameConstraints, Said, Time};
 use crate::store::{Paths, Store};
 use data_encoding::HEXLOWER;
 
@@ -30,6 +30,8 @@ pub struct Founding {
     pub organization: String,
     /// Whom its CAs can vouch for.
     pub constraints: NameConstraints,
+    /// How much of that root and devices' CA say.
+    pub said: Said,
     /// Where the public half of a publication will be served.
     pub base_url: Option<String>,
     /// The medium that the root's key goes to, instead of the home.
@@ -73,9 +75,17 @@ pub fn found(
     let place = examine(founding, now)?;
     let staging = Staging::beside(&place)?;
     let rng = &mut os_rng();
-    let root = Root::create(&founding.organization, &founding.constraints, now, rng)?;
+    let Founding { constraints, .. } = founding;
+    let says = constraints.said(founding.said);
+    let root = Root::create(&founding.organization, says.as_ref(), now, rng)?;
     let key = SoftwareKey::generate(rng);
-    let chain = root.sign_issuing(key.public_key(), founding.base_url.as_deref(), now, rng)?;
+    let chain = root.sign_issuing(
+        key.public_key(),
+        constraints,
+        founding.base_url.as_deref(),
+        now,
+        rng,
+    )?;
     let sealed_root = seal(root.key(), &passphrases.root)?;
     let offline = founding.offline_root.as_deref();
     let medium = offline
@@ -98,6 +108,7 @@ pub fn found(
         organization: founding.organization.clone(),
         root: HEXLOWER.encode(&chain.root().sha256()),
         issuing: HEXLOWER.encode(&chain.issuing().sha256()),
+        permitted: (founding.said != Said::All).then(|| constraints.clone()),
     };
     Store::create(&Paths::in_home(&staging.path), first, now, by).map_err(HomeError::Store)?;
     first_publication(

@@ -92,7 +92,13 @@ pub fn found_servers(
         Some(chain) => chain.clone(),
         None => {
             let base_url = home.config().base_url.as_deref();
-            root.sign_servers(key.public_key(), base_url, session.now, &mut os_rng())?
+            root.sign_servers(
+                key.public_key(),
+                Some(home.chain().permitted()),
+                base_url,
+                session.now,
+                &mut os_rng(),
+            )?
         }
     };
     install_servers(session, chain, key)
@@ -100,8 +106,8 @@ pub fn found_servers(
 
 /// Takes in its certificate, and records that.
 ///
-/// # Errors
-/// Where it is not the certificate of this key by this root, with the root's own constraints, or cannot be written or recorded.
+/// # Errors Where it is not the certificate of this key by this root, with what the home permits, or cannot
+/// be written or recorded.
 pub fn install_servers(
     session: &mut Session<'_>,
     chain: Chain,
@@ -124,11 +130,13 @@ pub(super) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result
     let (inner, outer) = (certificate.validity(), chain.root().validity());
     let is_within = outer.not_before <= inner.not_before && inner.not_after <= outer.not_after;
     if chain.root() != home.chain().root()
-        || certificate.name_constraints() != chain.root().name_constraints()
         || certificate.organization() != chain.root().organization()
         || !is_within
     {
         return Err(AuthorityError::NotOurs("servers' CA").into());
+    }
+    if chain.permitted().of_servers() != home.chain().permitted().of_servers() {
+        return Err(AuthorityError::OtherNames.into());
     }
     if let Some(recorded) = session.store.servers_ca()? {
         return if recorded == certificate.der() {

@@ -264,9 +264,9 @@ mod tests {
             ..NameConstraints::default()
         };
         let begun = now() - Span::days(1);
-        let root = Root::create("Acme Ltd", &constraints, begun, &mut os_rng()).unwrap();
+        let root = Root::create("Acme Ltd", Some(&constraints), begun, &mut os_rng()).unwrap();
         let key = SoftwareKey::generate(&mut os_rng());
-        let chain = root.sign_issuing(key.public_key(), None, begun, &mut os_rng());
+        let chain = root.sign_issuing(key.public_key(), &constraints, None, begun, &mut os_rng());
         let issuing = Issuing::open(chain.unwrap(), key, None).unwrap();
         (root, issuing)
     }

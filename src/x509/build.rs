@@ -50,8 +50,8 @@ pub struct AuthorityKind<'a> {
     pub organization: &'a str,
     /// When it is good.
     pub validity: Validity,
-    /// Whom it can vouch for.
-    pub constraints: &'a NameConstraints,
+    /// Whom it can vouch for, where it says so.
+    pub constraints: Option<&'a NameConstraints>,
 }
 
 /// Where a CA's CRL and its certificate are served (RFC 5280 §4.2.1.13 and §4.2.2.1). Plain http, as both are signed.
@@ -176,9 +176,11 @@ fn authority_params(params: &mut CertificateParams, ca: &AuthorityKind<'_>) -> R
         .distinguished_name
         .push(DnType::OrganizationName, ca.organization);
     params.distinguished_name.push(DnType::CommonName, name);
-    params
-        .custom_extensions
-        .push(extension::name_constraints(ca.constraints)?);
+    if let Some(constraints) = ca.constraints {
+        params
+            .custom_extensions
+            .push(extension::name_constraints(constraints)?);
+    }
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     match ca.authority {
         Authority::Root => params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1)),
@@ -355,7 +357,7 @@ mod tests {
             authority,
             organization: "Acme Ltd",
             validity,
-            constraints,
+            constraints: Some(constraints),
         })
     }
 
@@ -676,7 +678,7 @@ mod tests {
             authority: Authority::Root,
             organization: "Acme Ltd",
             validity,
-            constraints: &short,
+            constraints: Some(&short),
         };
         let template = Template {
             serial: serial(5),

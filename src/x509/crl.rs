@@ -326,7 +326,7 @@ mod tests {
         };
         Root::create(
             "Acme Ltd",
-            &constraints,
+            Some(&constraints),
             Time::from_unix(1_800_000_000),
             &mut os_rng(),
         )
