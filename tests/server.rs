@@ -1010,3 +1010,84 @@ fn one_key_is_not_two_cas() {
     let said = refusal(&home, &["ca", "install", "x.crt"]);
     assert!(said.contains("the key of the issuing CA cannot be"), "{said}");
 }
+
+#[test]
+fn what_a_place_could_not_be_given_is_not_known_to_apps_that_read_there() {
+    if !need(&["openssl", "faketime"]) {
+        return;
+    }
+    let home = cheap();
+    let [good, bad] = ["good", "bad"].map(|name| home.path(name));
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{}\"\n\n[[publish]]\npublic = \"{}\"\n",
+        good.display(),
+        bad.display()
+    ));
+    home.run(&ADD);
+    home.run(&ISSUE);
+    // It can be read, and cannot be written: nothing can be put in the place of a directory that is not empty.
+    let block = |is_blocked: bool| {
+        let file = bad.join("crl/issuing.crl");
+        if is_blocked {
+            std::fs::rename(&file, home.path("kept.crl")).unwrap();
+            std::fs::create_dir_all(file.join("x")).unwrap();
+        } else {
+            std::fs::remove_dir_all(&file).unwrap();
+            std::fs::rename(home.path("kept.crl"), &file).unwrap();
+        }
+    };
+    block(true);
+    // The timer of the months between.
+    let publish = |days: &[u32]| {
+        for day in days {
+            at(&home, &format!("+{day}d"), &["publish"]);
+        }
+    };
+    let refused = |offset: &str, arguments: &[&str], code| {
+        let said = at(&home, offset, arguments).exits(code);
+        assert!(
+            said.stderr.contains("do not know the pin") && said.stderr.contains("bad"),
+            "{said}"
+        );
+    };
+    let newest = || {
+        let mut files: Vec<_> = std::fs::read_dir(home.path("tls"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|file| file.extension().is_some_and(|ending| ending == "crt"))
+            .collect();
+        files.sort_by_key(|file| file.metadata().unwrap().modified().unwrap());
+        files.last().unwrap().display().to_string()
+    };
+    publish(&[20]);
+    // Both keys of today are known there, and the next one is not.
+    at(&home, "+31d", &ROTATE).exits(5);
+    publish(&[50, 61]);
+    refused("+62d", &ROTATE, 1);
+    let said = at(&home, "+62d", &["pins", "plan"]).ok();
+    assert!(
+        said.stdout.contains(&format!("not in {}", bad.display())),
+        "{said}"
+    );
+    at(&home, "+62d", &ISSUE).exits(5);
+    at(&home, "+62d", &["server", "verify", HOST, "--cert", &newest()]).ok();
+    block(false);
+    publish(&[63]);
+    // From now on apps can learn it there.
+    let said = at(&home, "+64d", &["pins", "plan", "--json"]).json();
+    assert_eq!(said["servers"][0]["ready"], false, "{said}");
+    let said = at(&home, "+64d", &ROTATE).exits(1);
+    assert!(
+        said.stderr.contains("has not been published for long enough"),
+        "{said}"
+    );
+    publish(&[80, 93]);
+    at(&home, "+94d", &ROTATE).ok();
+    // Somebody who has lost the key in use does not wait, and is told what the next one is good for.
+    block(true);
+    publish(&[95]);
+    at(&home, "+96d", &[&ROTATE[..], &["--confirm", HOST]].concat()).exits(5);
+    at(&home, "+96d", &[&ROTATE[..], &["--confirm", HOST]].concat()).exits(5);
+    at(&home, "+96d", &ISSUE).exits(5);
+    refused("+96d", &["server", "verify", HOST, "--cert", &newest()], 3);
+}

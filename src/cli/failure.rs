@@ -304,6 +304,10 @@ impl From<OperateError> for Failure {
                 "`pki pins plan` tells what apps must have by then; if the key in use is lost, repeat with --confirm {host}; if somebody else may have \
                  it, with --compromised --confirm {host}"
             )),
+            E::PinNotEverywhere { host, .. } => refused("unpublished").hint(format!(
+                "`pki publish` tells what is wrong there; where nobody reads it any more, take it out of pki.toml; if the key in use is lost, \
+                 rotate with --confirm {host}"
+            )),
             E::PinUnpublished(host) => refused("unpublished").hint(format!(
                 "run `pki publish`; where a rotation was cut off, `pki server csr {host}` writes the key that is in use since"
             )),

@@ -178,8 +178,11 @@ struct Outlook {
     active: Pin,
     active_since: Time,
     backup: Pin,
-    /// Since when apps can know the backup key's pin.
+    /// Since when apps can know the backup key's pin, in whatever place they read.
     backup_published: Option<Time>,
+    /// A place in which they cannot, because it could not be written since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lacking: Option<String>,
     /// From when on a rotation locks out no app that has taken a pin set within the overlap.
     ready_from: Option<Time>,
     ready: bool,
@@ -195,15 +198,27 @@ struct Leaving {
 }
 
 impl Outlook {
-    fn of(server: &Server, published: Option<&PinSet>, overlap: Span, now: Time) -> Self {
-        let ready_from = server.ready(overlap);
+    fn of(
+        home: &Home,
+        server: &Server,
+        published: Option<&PinSet>,
+        overlap: Span,
+        now: Time,
+    ) -> Result<Self, OperateError> {
+        let (known, lacking) = match operate::reserve_known(home, server) {
+            Ok(known) => (known, None),
+            Err(OperateError::PinNotEverywhere { place, .. }) => (None, Some(place.to_string())),
+            Err(error) => return Err(error),
+        };
+        let ready_from = known.map(|known| known + overlap);
         let retiring = server.keys().filter(|(role, _)| *role == Role::Retiring);
-        Self {
+        Ok(Self {
             host: server.host.clone(),
             active: server.active.pin,
             active_since: server.active.since,
             backup: server.backup.pin,
-            backup_published: server.backup.published,
+            backup_published: known,
+            lacking,
             ready_from,
             ready: ready_from.is_some_and(|from| from <= now),
             retiring: retiring
@@ -214,7 +229,7 @@ impl Outlook {
                 .filter(|leaving| now < leaving.leaves)
                 .collect(),
             expires: published.map(|set| set.expires),
-        }
+        })
     }
 }
 
@@ -231,8 +246,11 @@ impl fmt::Display for Plan {
             } = outlook;
             writeln!(f, "{host}")?;
             writeln!(f, "{}", key_line(Role::Active, *active, *active_since))?;
-            let since = outlook.backup_published;
-            let since = since.map_or("never published".into(), |at| format!("published {}", at.date()));
+            let since = match (outlook.backup_published, &outlook.lacking) {
+                (Some(at), _) => format!("published {}", at.date()),
+                (None, Some(place)) => format!("not in {place}"),
+                (None, None) => "never published".into(),
+            };
             writeln!(f, "  {:<9} {backup}  {since}", Role::Backup.to_string())?;
             for Leaving { pin, leaves } in &outlook.retiring {
                 let retiring = Role::Retiring.to_string();
@@ -263,6 +281,12 @@ impl fmt::Display for Plan {
                     writeln!(
                         f,
                         "  Until then every app must take a pin set made after {published}:\n  over the air, or built in (`pki pins show {host} --format …`) and shipped."
+                    )?;
+                }
+                (None, _) | (_, None) if outlook.lacking.is_some() => {
+                    writeln!(
+                        f,
+                        "  A rotation today locks out every app that reads there: that place could not\n  be written. `pki publish` tells what is wrong."
                     )?;
                 }
                 (None, _) | (_, None) => {
@@ -322,8 +346,8 @@ fn plan(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
         overlap_days: overlap.as_seconds() / 86_400,
         servers: servers
             .iter()
-            .map(|server| Outlook::of(server, set(&server.host), overlap, now))
-            .collect(),
+            .map(|server| Outlook::of(&home, server, set(&server.host), overlap, now))
+            .collect::<Result<_, _>>()?,
     };
     context.ui.report(&plan)?;
     Ok(Exit::Done)

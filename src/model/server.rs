@@ -210,12 +210,6 @@ impl Server {
         key.since + overlap
     }
 
-    /// From when on the backup key can take over without locking out an app that has taken every pin set within the overlap; nothing
-    /// while its pin was not published.
-    pub fn ready(&self, overlap: Span) -> Option<Time> {
-        self.backup.published.map(|published| published + overlap)
-    }
-
     /// What apps are to hold it to. Nothing where it was removed, and its pins have left.
     pub fn pin_set(&self, now: Time, overlap: Span, expires: Time) -> Option<PinSet> {
         match self.removed {
@@ -347,17 +341,17 @@ mod tests {
     fn a_rotated_key_retires_and_its_pin_leaves_after_the_overlap() {
         let overlap = Span::days(30);
         let mut server = server();
-        assert_eq!(server.ready(overlap), None);
+        assert_eq!(server.backup.published, None);
         server.note_published(&[Pin([1; 32]), Pin([2; 32])], now());
         server.note_published(&[Pin([2; 32])], now() + Span::days(9));
-        assert_eq!(server.ready(overlap), Some(now() + overlap));
+        assert_eq!(server.backup.published, Some(now()));
         let later = now() + overlap;
         server.rotate(
             ServerKey::new(Pin([3; 32]), later, Origin::Made),
             OldPin::Retires,
             later,
         );
-        assert_eq!(server.ready(overlap), None);
+        assert_eq!(server.backup.published, None);
         let roles = |at| {
             let set = server.pin_set(at, overlap, at + Span::days(365)).unwrap();
             let pins = set.pins.iter().map(|pinned| (pinned.role, pinned.pin.0[0]));

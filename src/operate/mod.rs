@@ -23,6 +23,8 @@ mod people;
 mod pins;
 mod places;
 mod publication;
+
+mod reached;
 mod reconcile;
 mod remembered;
 mod residence;
@@ -64,7 +66,7 @@ pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_bac
 pub use root_crl::sign_root_crl;
 pub use server::{
     Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap,
-    demand_taken_by_apps, import, remove, rotate,
+    demand_taken_by_apps, import, remove, reserve_known, rotate,
 };
 pub use server_keys::{NewKey, key_path, open_key};
 pub use servers_ca::{
@@ -341,6 +343,16 @@ pub enum OperateError {
         host: Host,
         /// From when on it can be used.
         from: Time,
+    },
+    /// A place could not be written since the pin was signed.
+    #[error(
+        "apps that read {place} do not know the pin of {host} that they would be held to: that place could not be written since it was signed"
+    )]
+    PinNotEverywhere {
+        /// The server.
+        host: Host,
+        /// The place.
+        place: Shown,
     },
     /// The pin of the key in reserve was never published.
     #[error("the pin of the backup key of {0} was never published: no app knows it")]

@@ -1,6 +1,6 @@
 //! The pin sets of the servers: signed anew where a key came or went or half of their life is over, and only then.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -55,6 +55,14 @@ impl StandingPins {
             }
         }
         Ok(Self { newest, all, unread })
+    }
+
+    /// The pins that stand in this place.
+    pub fn at(&self, place: &Path) -> Vec<Pin> {
+        let of_place = self.all.iter().filter(|(other, _)| other == place);
+        of_place
+            .flat_map(|(_, pins)| pins.sets.iter().flat_map(pins_of))
+            .collect()
     }
 
     /// The highest number.
@@ -190,6 +198,11 @@ fn unknown(pins: &Pins, servers: &[Server], now: Time) -> Vec<(Host, Pin)> {
             .any(|server| server.host == *host && server.knows(pin))
     };
     all.filter(|(host, pin)| !is_known(host, *pin)).collect()
+}
+
+/// The pins of every server that a statement has.
+pub(super) fn pins_in((text, _): &BothForms) -> Vec<Pin> {
+    Pins::read(text).map_or(Vec::new(), |pins| pins.sets.iter().flat_map(pins_of).collect())
 }
 
 fn pins_of(set: &PinSet) -> impl Iterator<Item = Pin> {

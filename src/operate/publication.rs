@@ -11,8 +11,9 @@ use super::doubt::Doubts;
 use super::due::{Servers, look, material};
 use super::ends::Near;
 use super::owed::{Following, Owed};
-use super::pins::Standing;
+use super::pins::{Standing, pins_in};
 use super::places::{Failed, Place, Role, destinations, forgotten};
+use super::reached::Reached;
 use super::reconcile::{Sources, Unknown};
 use super::residence::Copied;
 use super::session::Session;
@@ -227,6 +228,7 @@ pub fn refresh_within(
     let refused = refused.map(|place| (Shown(place.to.path.clone()), TargetError::UnknownPins));
     done.failed.extend(refused);
     let published_pins = seen.standing_pins.number();
+    let pins_in_it = pins.as_ref().map(pins_in);
     let (material, near) = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
     done.near = near;
     let publication = Publication::build(material, &seen.remembered.published)?;
@@ -281,6 +283,17 @@ pub fn refresh_within(
         session.commit(vec![fact]).map_err(recording(PUBLISHED))?;
     }
     let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
+    if let (Some(pins), None) = (&pins_in_it, &withheld) {
+        let has_them = |place: &Path| is_meant(place) && !is_behind(place);
+        let brought = (pins.as_slice(), done.pins.is_some());
+        Reached::note(
+            &session.desk.home,
+            brought,
+            has_them,
+            &seen.standing_pins,
+            session.now,
+        )?;
+    }
     done.commands = done.owed.commands(session.desk.home.config(), |place| {
         is_meant(place) && !is_behind(place)
     });

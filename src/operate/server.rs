@@ -7,6 +7,7 @@ use super::due::demand_known_pins;
 use super::outbox::Outbox;
 use super::owed::{record_and_deliver, strike_out};
 use super::pins::published_pins;
+use super::reached::{Lacks, Reached};
 use super::server_keys::{NewKey, deliver, stem};
 use super::session::Session;
 use super::whose_key::{KeyOf, demand_free_key};
@@ -262,6 +263,7 @@ pub fn demand_taken_by_apps(
     }
     demand_active(server, certificate.pin)?;
     let published = published_pins(home)?.map_or(Vec::new(), |pins| pins.sets);
+    demand_everywhere(home, &server.host, certificate.pin)?;
     let mut sets = published
         .iter()
         .filter(|set| set.host == server.host && now < set.expires);
@@ -271,18 +273,44 @@ pub fn demand_taken_by_apps(
     }
 }
 
+/// Every place has a pin; since when, as far as that is later than when it was signed.
+///
+/// # Errors
+/// Where one has it not.
+fn demand_everywhere(home: &Home, host: &Host, pin: Pin) -> Result<Option<Time>, OperateError> {
+    Reached::by(home)
+        .since(home, pin)
+        .map_err(|Lacks(place)| OperateError::PinNotEverywhere {
+            host: host.clone(),
+            place,
+        })
+}
+
+/// When the pin of the key in reserve had reached every place that apps read; nothing while it was not published.
+///
+/// # Errors
+/// Where a place has it not, because it could not be written since it was signed.
+pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, OperateError> {
+    let reached = demand_everywhere(home, &server.host, server.backup.pin)?;
+    let signed = server.backup.published;
+    Ok(signed.map(|signed| reached.map_or(signed, |reached| signed.max(reached))))
+}
+
 /// Every app has had the time to learn the pin of the key in reserve.
 ///
 /// # Errors
 /// Where it has not, and nobody said that this does not matter; and where the pin was never published, whatever anybody said.
 pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> Result<(), OperateError> {
-    let overlap = home.config().pin_overlap;
     let host = server.host.clone();
-    match (server.ready(overlap), haste) {
-        // A rotation that was cut off before its pins were published: once more, and no app would know the key in use.
-        (None, _) => Err(OperateError::PinUnpublished(host)),
-        (Some(_), Haste::Confirmed) => Ok(()),
-        (Some(from), Haste::None) if from <= now => Ok(()),
-        (Some(from), Haste::None) => Err(OperateError::TooSoon { host, from }),
+    let known = match haste {
+        Haste::None => reserve_known(home, server)?,
+        Haste::Confirmed => server.backup.published,
+    };
+    // A rotation that was cut off before its pins were published: once more, and no app would know the key in use.
+    let from = known.ok_or(OperateError::PinUnpublished(host.clone()))? + home.config().pin_overlap;
+    if haste == Haste::Confirmed || from <= now {
+        Ok(())
+    } else {
+        Err(OperateError::TooSoon { host, from })
     }
 }

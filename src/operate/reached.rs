@@ -1,0 +1,105 @@
+//! Since when the pins of servers stand in each place: what an app that reads there can know. A place that could not be
+//! written for a month has apps that know nothing of a key which was signed for a month ago.
+//!
+//! It is no part of the ledger, which says when a pin was signed. Where the file is lost, that is what counts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::note;
+use super::pins::StandingPins;
+use crate::disk::{DiskError, Shown};
+use crate::home::Home;
+use crate::model::{Pin, Time};
+use crate::publish::Location;
+
+/// The file in the home. Where there are no servers there is none.
+const FILE: &str = "pins-reached.json";
+
+/// The pins of one place, each with since when it is there; nothing for one that is there since it was signed.
+type Since = BTreeMap<Pin, Option<Time>>;
+
+/// Since when each place has which pins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reached {
+    version: u32,
+    places: BTreeMap<PathBuf, Since>,
+}
+
+/// A place that has not a pin.
+#[derive(Debug)]
+pub(super) struct Lacks(pub Shown);
+
+impl Reached {
+    /// What is known of this home's places.
+    pub fn by(home: &Home) -> Self {
+        note::read(home, FILE).ok().flatten().unwrap_or_default()
+    }
+
+    /// Notes what came of bringing `pins` to the public places: whether each `has_them`, now or already. `before` is what
+    /// stood there, and `are_new` whether they were signed just now.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn note(
+        home: &Home,
+        (pins, are_new): (&[Pin], bool),
+        has_them: impl Fn(&Path) -> bool,
+        before: &StandingPins,
+        now: Time,
+    ) -> Result<(), DiskError> {
+        let known = Self::by(home);
+        let mut reached = Self {
+            version: 1,
+            places: BTreeMap::new(),
+        };
+        for place in public_places(home) {
+            let stood = before.at(&place);
+            let of_place = match (known.places.get(&place), has_them(&place)) {
+                (Some(since), true) => Some(taken(pins, |pin| since.get(&pin).copied().unwrap_or(Some(now)))),
+                // Nobody could have read anything else there, or it is known by the ledger alone.
+                (None, true) => Some(taken(pins, |_| None)),
+                (Some(since), false) => Some(since.clone()),
+                (None, false) => are_new.then(|| taken(&stood, |_| None)),
+            };
+            reached.places.extend(of_place.map(|since| (place, since)));
+        }
+        if reached.places == known.places {
+            return Ok(());
+        }
+        note::write(
+            home,
+            FILE,
+            Some(&reached).filter(|reached| !reached.places.is_empty()),
+        )
+    }
+
+    /// Since when every place of pki.toml has this pin, as far as that is later than when it was signed.
+    ///
+    /// # Errors
+    /// A place that has it not.
+    pub fn since(&self, home: &Home, pin: Pin) -> Result<Option<Time>, Lacks> {
+        let mut latest = None;
+        for place in public_places(home) {
+            let Some(of_place) = self.places.get(&place) else {
+                continue;
+            };
+            let since = of_place.get(&pin).ok_or(Lacks(Shown(place)))?;
+            latest = latest.max(*since);
+        }
+        Ok(latest)
+    }
+}
+
+fn public_places(home: &Home) -> impl Iterator<Item = PathBuf> {
+    let tables = home.config().publish.iter();
+    tables
+        .filter_map(|table| table.public.as_ref())
+        .map(Location::name)
+}
+
+fn taken(pins: &[Pin], since: impl Fn(Pin) -> Option<Time>) -> Since {
+    pins.iter().map(|pin| (*pin, since(*pin))).collect()
+}
