@@ -241,6 +241,46 @@ fn who_reads_what_the_timer_says_is_told_of_certificates_that_end() {
 }
 
 #[test]
+fn who_reads_what_the_timer_says_is_told_of_servers_whose_certificates_end() {
+    let home = Home::bare();
+    let (own, other) = ("api.acme.example", "www.acme.example");
+    for host in [own, other] {
+        home.run(&["server", "add", host, "--out", "tls"]);
+    }
+    home.run(&["server", "issue", own, "--out", "tls", "--days", "60"]);
+    let by_another = format!(
+        "req -x509 -key tls/{other}.key -days 60 -subj /CN=x -addext subjectAltName=DNS:{other} -addext \
+         basicConstraints=critical,CA:FALSE -out other.crt"
+    );
+    home.foreign("openssl", &by_another.split_whitespace().collect::<Vec<_>>())
+        .ok();
+    home.run(&["server", "import", other, "--cert", "other.crt"]);
+    let told = |when: &str| at(&home, when, &["publish", "--no-input", "--unlock", "-q"]).stderr;
+    for quiet in ["+0d", "+15d", "+29d"] {
+        assert_eq!(told(quiet), "", "{quiet}");
+    }
+    let said = told("+31d");
+    assert!(said.contains(&format!("the server {own} ends on")), "{said}");
+    assert!(
+        said.contains(&format!("pki server issue {own} --out DIR")),
+        "{said}"
+    );
+    // Another CA renews it when it thinks right, and mostly later than that.
+    assert!(!said.contains(other), "{said}");
+    assert_eq!(told("+32d"), "");
+    let said = told("+47d");
+    assert!(said.contains(&format!("server import {other}")), "{said}");
+    at(
+        &home,
+        "+48d",
+        &["server", "issue", own, "--out", "tls", "--days", "398"],
+    );
+    let said = at(&home, "+48d", &["publish", "--json"]).json();
+    assert_eq!(said["ending_servers"], serde_json::json!([other]));
+    assert!(told("+61d").contains("has ended on"));
+}
+
+#[test]
 fn a_timer_that_never_ran_and_one_that_runs_no_more_are_found() {
     let home = Home::new();
     let severity = |when: &str, code: &str| -> Vec<String> {

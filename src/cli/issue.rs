@@ -500,13 +500,24 @@ pub fn one(
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut session = context.session(&desk, &mut policy)?;
-    let request = match request {
-        Some(request) => request,
-        None => consider(&desk.home, &session.store)?.told(args.dry_run, ui)?,
+    let considered = match request {
+        Some(request) => Considered {
+            request,
+            remarks: Vec::new(),
+        },
+        None => consider(&desk.home, &session.store)?,
     };
+    let plan = operate::plan(
+        &session.store,
+        &desk.home,
+        &considered.request,
+        intent,
+        session.now,
+    );
     let mut outbox = Outbox::open(&args.out, &desk.home)?;
-    let issuance = match operate::plan(&session.store, &desk.home, &request, intent, session.now) {
+    let issuance = match plan {
         Ok(plan) => {
+            considered.told(false, ui)?;
             let mut delivery = Delivery {
                 outbox: &mut outbox,
                 passphrases,
@@ -522,7 +533,7 @@ pub fn one(
             }
         }
         Err(error @ OperateError::AlreadyValid { .. }) => {
-            let again = operate::hand_out_again(&session, &request, &mut outbox)?;
+            let again = operate::hand_out_again(&session, &considered.request, &mut outbox)?;
             if again.is_none() {
                 warn_if_behind(&session, context);
                 return Err(error.into());

@@ -3,10 +3,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::model::{Address, Clock, Record, Serial};
-use crate::operate::{self, ClockPolicy, Desk, Ends, Keys, OperateError, Refresh, Scope, Sources, Whom};
+use crate::model::server::Certifier;
+use crate::model::{Address, Clock, Host, Record, Serial};
+use crate::operate::{
+    self, ClockPolicy, Desk, EndingServer, Ends, Keys, OperateError, Refresh, Scope, Sources, Whom,
+};
 
-use super::context::{Context, Named};
+use super::context::{Context, Named, system_clock};
 use super::failure::{Exit, Failure};
 use super::published::in_words;
 use super::report::{DryRun, counted};
@@ -65,6 +68,7 @@ struct Report {
     failed: Vec<String>,
     ending: Vec<Address>,
     ended: Vec<Address>,
+    ending_servers: Vec<Host>,
 }
 
 #[derive(Debug, Serialize)]
@@ -183,6 +187,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .collect(),
         ending: addresses(&told.ends.ending),
         ended: addresses(&told.ends.ended),
+        ending_servers: told
+            .ends
+            .servers
+            .iter()
+            .map(|server| server.host.clone())
+            .collect(),
     };
     ui.report_done(&report, Ok(exit))
 }
@@ -270,6 +280,26 @@ fn tell_ends(ends: &Ends, context: &Context) {
             some(&ends.ended)
         ));
         ui.hint("pki renew --expired --out DIR; what is used no more: pki revoke EMPLOYEE/DEVICE");
+    }
+    for EndingServer {
+        host, end, certifier, ..
+    } in &ends.servers
+    {
+        let ends = if *end < system_clock() {
+            "has ended"
+        } else {
+            "ends"
+        };
+        ui.warn(format!(
+            "the certificate of the server {host} {ends} on {}",
+            end.date()
+        ));
+        ui.hint(match certifier {
+            Certifier::Own => format!("pki server issue {host} --out DIR, where its key is"),
+            Certifier::Other => {
+                format!("renew it with the same key, then `pki server import {host} --cert FILE`")
+            }
+        });
     }
 }
 

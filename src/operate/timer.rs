@@ -11,14 +11,19 @@ use super::note;
 use super::publication::Published;
 use super::session::Session;
 use crate::home::Home;
-use crate::model::{Record, Span, Time};
+use crate::model::server::Certifier;
+use crate::model::{Host, Record, Server, Span, Time};
 
 /// The file in the home.
 const FILE: &str = "timer.json";
 /// After how long a list is told again that is still the same.
 const AGAIN: Span = Span::days(7);
 
-/// The certificates of devices that whoever reads what a timer says is to be told of.
+/// From how long before its end on a server's certificate is told that another CA renews: most do so when a third of
+/// its life is left.
+const OTHERS: Span = Span::days(14);
+
+/// The certificates that whoever reads what a timer says is to be told of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ends {
     /// From how long before their end on they are told.
@@ -27,6 +32,20 @@ pub struct Ends {
     pub ending: Vec<Record>,
     /// The last ones of devices that have let all of theirs end.
     pub ended: Vec<Record>,
+    /// The servers whose certificate ends soon, or has ended.
+    pub servers: Vec<EndingServer>,
+}
+
+/// A server whose certificate ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndingServer {
+    /// Which one.
+    pub host: Host,
+    /// When.
+    pub end: Time,
+    /// Who renews it.
+    pub certifier: Certifier,
+    serial: String,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -58,17 +77,23 @@ impl Ends {
             within,
             ending: Vec::new(),
             ended: Vec::new(),
+            servers: Vec::new(),
         };
         if within > Span::days(0) {
             (ends.ending, ends.ended) = published.near.clone().settle(&session.store, session.now)?;
             ends.ending.sort_by_key(|record| record.validity.not_after);
+            let servers = session.store.servers()?;
+            let all = servers.iter().filter_map(EndingServer::of);
+            ends.servers = all
+                .filter(|server| server.end < session.now + server.told(within))
+                .collect();
         }
         Ok(ends)
     }
 
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.ending.is_empty() && self.ended.is_empty()
+        self.ending.is_empty() && self.ended.is_empty() && self.servers.is_empty()
     }
 
     /// What tells this list from another. A certificate that has ended meanwhile makes it another one.
@@ -78,8 +103,31 @@ impl Ends {
             serials.sort_unstable();
             serials.join(" ")
         };
-        let list = format!("{}\n{}", serials(&self.ending), serials(&self.ended));
+        let mut list = format!("{}\n{}", serials(&self.ending), serials(&self.ended));
+        for server in &self.servers {
+            list.push_str(&format!("\n{} {}", server.host, server.serial));
+        }
         HEXLOWER.encode(&Sha256::digest(list))
+    }
+}
+
+impl EndingServer {
+    fn of(server: &Server) -> Option<Self> {
+        let certificate = server.certificate()?;
+        Some(Self {
+            host: server.host.clone(),
+            end: certificate.validity.not_after,
+            certifier: certificate.issuer,
+            serial: certificate.serial.clone(),
+        })
+    }
+
+    /// From how long before its end on it is told.
+    fn told(&self, within: Span) -> Span {
+        match self.certifier {
+            Certifier::Own => within,
+            Certifier::Other => within.min(OTHERS),
+        }
     }
 }
 
