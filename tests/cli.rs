@@ -548,6 +548,14 @@ fn words_of_other_tools_lead_to_the_command_that_does_it() {
         ("revoke alice --all", "`pki offboard EMPLOYEE` all of a person"),
         ("issue alice --passphrase secret", "in the shell's history now"),
         ("init --password=secret", "in the shell's history now"),
+        ("issue --form people.csv", "--from FILE"),
+        ("renew --from people.csv", "`pki issue --from FILE --update`"),
+        ("renew alice --force", "nothing is forced"),
+        ("publish -f", "nothing is forced"),
+        ("issue alice -o bundles", "by --out"),
+        ("issue alice --expires 30d", "by --days"),
+        ("issue alice --validity 30", "by --days"),
+        ("revoke alice -r lost", "by --reason"),
     ] {
         let mut command = std::process::Command::new(PKI);
         let told = finish(command.args(line.split(' ')), b"").exits(2);
@@ -571,14 +579,27 @@ fn words_of_other_tools_lead_to_the_command_that_does_it() {
     // A flag that is like another only by its beginning is not taken for it; one that was mistyped is.
     for (line, similar) in [
         ("show alice --al", None),
+        ("list -a", None),
+        ("list --active", None),
         ("revoke alice --reasn lost", Some("--reason")),
     ] {
         let mut command = std::process::Command::new(PKI);
         let told = finish(command.args(line.split(' ')), b"").exits(2);
         match similar {
             Some(similar) => assert!(told.stderr.contains(&format!("'{similar}'")), "{told}"),
-            None => assert!(!told.stderr.contains("allow-mounted"), "{told}"),
+            None => assert!(!told.stderr.contains("tip:"), "{told}"),
         }
+    }
+    // What people say of a device that is gone, and how they write what it runs.
+    for (word, reason) in [
+        ("theft", "stolen"),
+        ("keyCompromise", "compromised"),
+        ("superseded", "replaced"),
+        ("fired", "left"),
+    ] {
+        let mut command = std::process::Command::new(PKI);
+        let told = finish(command.args(["revoke", "alice", "--reason", word]), b"").exits(2);
+        assert!(told.stderr.contains(&format!("that is '{reason}'")), "{told}");
     }
 }
 

@@ -304,6 +304,29 @@ fn a_file_is_no_employee() {
 }
 
 #[test]
+fn what_a_device_runs_is_known_however_it_is_capitalized() {
+    let home = Home::new();
+    for written in ["iOS", "macOS", "ANDROID"] {
+        let address = format!("alice/{}", written.to_lowercase());
+        let passphrase = format!("{written}.txt");
+        run(
+            &home,
+            &[
+                "issue",
+                &address,
+                "--for",
+                written,
+                "--bundle-passphrase-out",
+                &passphrase,
+            ],
+        )
+        .ok();
+        let said = home.run(&["show", &address, "--json"]).json();
+        assert_eq!(said["for"], written.to_lowercase(), "{said}");
+    }
+}
+
+#[test]
 fn a_slip_near_somebody_known_is_told_and_keeps_no_script_waiting() {
     let home = Home::staffed();
     let warned = |said: &Finished| said.stderr.contains("one slip away from");
@@ -315,8 +338,14 @@ fn a_slip_near_somebody_known_is_told_and_keeps_no_script_waiting() {
     );
     let said = run(&home, &["issue", "alice/phnoe", "--bundle-passphrase-out", "2"]).ok();
     assert!(said.stderr.contains("one slip away from alice/phone"), "{said}");
+    let said = run(&home, &["issue", "alice.phone", "--bundle-passphrase-out", "3"]).ok();
+    assert!(
+        said.stderr
+            .contains("alice.phone is new here, and one slip away from alice/phone"),
+        "{said}"
+    );
     // Who is known is not new, and a number is no slip.
-    for (number, address) in ["alcie/tablet", "alice2", "alice/phone2", "carol"]
+    for (number, address) in ["alcie/tablet", "alice2", "alice/phone2", "carol", "alice.smith"]
         .iter()
         .enumerate()
     {

@@ -8,6 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::context::Addressee;
 use super::in_shell;
 use crate::model::Address;
+use crate::model::near::near;
 
 /// The way on, where there is one.
 pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
@@ -144,8 +145,21 @@ fn flag(word: &str, words: &[&str]) -> Option<String> {
         "--all" if verb("revoke") => {
             "`pki revoke ADDRESS` takes back all certificates of a device, `pki offboard EMPLOYEE` all of a person".into()
         }
-        "--csv" | "--file" | "--batch" if verb("issue") => {
+        "--csv" | "--file" | "--batch" | "--form" | "--list" if verb("issue") => {
             "a list of devices is read with --from FILE, as in `pki issue --from people.csv --out bundles`".into()
+        }
+        "--from" | "--csv" | "--file" | "--form" if verb("renew") => {
+            "`pki renew --expiring 30d` renews all that end soon; what a list has otherwise, `pki issue --from FILE --update`".into()
+        }
+        "--force" | "-f" => {
+            "nothing is forced: --yes answers what is asked, and what is refused says what goes on by --confirm".into()
+        }
+        "-o" | "--output" | "--dir" | "--directory" => "where files go is said by --out".into(),
+        "-r" if verb("revoke") => "the reason is said by --reason, as in --reason lost".into(),
+        "--validity" | "--valid" | "--expires" | "--expiry" | "--ttl" | "--lifetime" | "--life"
+            if ["issue", "renew", "server"].iter().any(|one| verb(one)) =>
+        {
+            "how long it is good is said by --days, a number".into()
         }
         _ => return None,
     })
@@ -163,16 +177,20 @@ fn two_words(word: &str, words: &[&str]) -> Option<String> {
     Some(format!("a device is written {address}"))
 }
 
-/// Whether a flag that clap takes for a similar one leads astray: `--all` is not meant for
-/// `--allow-mounted-secrets`.
+/// Whether the tip that clap has for a flag leads astray: `--all` is not meant for `--allow-mounted-secrets`, and
+/// nobody means `-a` to be a value.
 pub fn leads_astray(error: &clap::Error) -> bool {
-    let (Some(ContextValue::String(typed)), Some(ContextValue::String(similar))) = (
-        error.get(ContextKind::InvalidArg),
-        error.get(ContextKind::SuggestedArg),
-    ) else {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else {
         return false;
     };
-    similar.len() > typed.len() + 4
+    let Some(ContextValue::String(similar)) = error.get(ContextKind::SuggestedArg) else {
+        return error.kind() == ErrorKind::UnknownArgument && typed.starts_with('-');
+    };
+    let [typed, similar] = [typed, similar].map(|flag| flag.trim_start_matches('-'));
+    let is_slip = near(typed).contains(similar);
+    let begins_alike = similar.starts_with(typed) || typed.starts_with(similar);
+    let is_nearly = begins_alike && similar.len().abs_diff(typed.len()) <= 4;
+    !is_slip && !is_nearly
 }
 
 /// clap's message without its own tips.

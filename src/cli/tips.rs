@@ -9,10 +9,11 @@ use clap::error::{ContextKind, ContextValue};
 use super::context::InvalidNamed;
 use super::in_shell;
 use crate::model::platform::{InvalidPlatform, Platform};
+use crate::model::revocation::InvalidReason;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
-use crate::model::{Employee, Serial};
+use crate::model::{Employee, Reason, Serial};
 
 /// What an address is, for whoever has named a file instead.
 pub const NOT_A_FILE: &str = "that is a file, and a device goes by its address: EMPLOYEE/DEVICE, as in gina/phone; `pki list` shows them all";
@@ -77,6 +78,11 @@ pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         return None;
     };
     let why = std::error::Error::source(error)?;
+    if why.is::<InvalidReason>()
+        && let Some(reason) = Reason::meant(value)
+    {
+        return Some(format!("that is '{reason}'"));
+    }
     if let Some(ContextValue::String(similar)) = error.get(ContextKind::SuggestedValue) {
         return Some(format!("a similar value exists: '{similar}'"));
     }

@@ -115,13 +115,14 @@ impl fmt::Display for Platform {
     }
 }
 
+/// However it is capitalized: people write iOS and macOS.
 impl FromStr for Platform {
     type Err = InvalidPlatform;
 
     fn from_str(text: &str) -> Result<Self, InvalidPlatform> {
         Self::ALL
             .into_iter()
-            .find(|p| p.word() == text)
+            .find(|p| p.word().eq_ignore_ascii_case(text))
             .ok_or_else(|| InvalidPlatform(quoted(text)))
     }
 }

@@ -89,6 +89,23 @@ impl FromStr for Reason {
     }
 }
 
+impl Reason {
+    /// The reason that is meant by another word: one of people, or of RFC 5280 §5.3.1.
+    pub fn meant(word: &str) -> Option<Self> {
+        Some(match word.to_ascii_lowercase().as_str() {
+            "lost" | "loss" | "missing" | "misplaced" => Self::Lost,
+            "stolen" | "theft" | "robbed" => Self::Stolen,
+            "compromised" | "compromise" | "keycompromise" | "hacked" | "leaked" => Self::Compromised,
+            "left" | "gone" | "quit" | "fired" | "resigned" | "retired" | "affiliationchanged" => Self::Left,
+            "replaced" | "superseded" | "broken" | "sold" | "upgraded" | "cessationofoperation" => {
+                Self::Replaced
+            }
+            "unspecified" | "other" | "none" | "unknown" => Self::Unspecified,
+            _ => return None,
+        })
+    }
+}
+
 /// A word that names no reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not one of lost, stolen, compromised, left, replaced, unspecified")]

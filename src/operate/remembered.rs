@@ -139,7 +139,7 @@ pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, Opera
     let Address { employee, device } = address;
     let records = store.employee(employee)?;
     if records.is_empty() {
-        let mut known = Vec::new();
+        let mut known = mistaken_separator(store, employee)?;
         for name in near(employee.as_str()) {
             let Ok(other) = name.parse::<Employee>() else {
                 continue;
@@ -160,6 +160,25 @@ pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, Opera
         .map(|other| other.to_string())
         .collect();
     known.dedup();
+    Ok(known)
+}
+
+/// Whose device this could be, written with another sign than the slash: `bob.phone`.
+fn mistaken_separator(store: &Store, name: &Employee) -> Result<Vec<String>, OperateError> {
+    let mut known = Vec::new();
+    for (at, _) in name.as_str().match_indices(['.', '-', '_']) {
+        let (owner, device) = (&name.as_str()[..at], &name.as_str()[at + 1..]);
+        let Ok(owner) = owner.parse::<Employee>() else {
+            continue;
+        };
+        let records = store.employee(&owner)?;
+        if records
+            .iter()
+            .any(|record| record.address.device.as_str() == device)
+        {
+            known.push(format!("{owner}/{device}"));
+        }
+    }
     Ok(known)
 }
 
