@@ -43,7 +43,7 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
             let remedy = if matches!(error, HomeError::NotAHome(..)) {
                 "name the right directory with --home DIR or PKI_HOME"
             } else if matches!(error, HomeError::Config { .. }) {
-                "correct the file; its comments explain every key"
+                "correct the file, whose comments explain every key, then run `pki publish`: what was revoked meanwhile may be on no list"
             } else {
                 "restore the files that belong together from a backup"
             };

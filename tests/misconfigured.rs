@@ -124,7 +124,15 @@ fn recording_alone_needs_no_configuration_either() {
     let mut command = home.pki(&["revoke", "bob", "--yes"]);
     let said = finish(command.env_remove("PKI_PASSPHRASE_FILE"), b"").exits(5);
     assert!(said.stderr.contains("bob/phone is revoked"), "{said}");
-    assert!(said.stderr.contains("recorded alone"), "{said}");
+    assert!(
+        said.stderr.contains("recorded alone, and servers let it in"),
+        "{said}"
+    );
+    let said = finish(&mut home.pki(&["doctor"]), b"");
+    assert!(
+        said.stdout.contains("then run `pki publish`: what was revoked"),
+        "{said}"
+    );
     assert!(!read(&home, "home/server/revoked.map").contains(&home.bob().serial));
     // A wrong one is told as ever, and records nothing.
     let wrong = home

@@ -453,7 +453,7 @@ fn publish(context: &Context, session: &mut Session<'_>, keys: Option<Keys<'_>>)
     let Some(keys) = keys else {
         tell_unread(context, session.desk);
         context.ui.hint(
-            "it is recorded alone: correct the file, then run `pki publish`: until then no list has it",
+            "it is recorded alone, and servers let it in: correct the file, then run `pki publish`, for no list has it yet",
         );
         return Ok(Exit::Incomplete);
     };
