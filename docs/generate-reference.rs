@@ -21,6 +21,9 @@ also named by its **serial number**, 32 hexadecimal digits. A **duration** is a 
 
 Files, formats and exit codes are in [files.md](files.md).
 
+On a terminal, what is longer than that is read through `$PAGER`, else `less`: help, lists, the audit. With `PAGER=cat`,
+`--no-input`, `--json` or `TERM=dumb`, or where stdin or stdout is none, it is not.
+
 ## Passphrases
 
 The first of these that is there gives the passphrase of the issuing key:

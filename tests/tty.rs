@@ -637,3 +637,87 @@ fn a_check_that_takes_its_time_gives_a_sign_of_life() {
     let mut terminal = Terminal::start(&home, "xterm", &command);
     terminal.shows("looking at 127.0.0.1");
 }
+
+/// A home with more devices than a terminal of 40 rows shows.
+fn crowded() -> Home {
+    let home = cheap();
+    let rows: String = (0..45).map(|number| format!("e{number},phone\n")).collect();
+    home.write_private("people.csv", &format!("employee,device\n{rows}"));
+    let issue = "issue --from people.csv --out bundles --bundle-passphrase-out passphrases -q";
+    home.run(&issue.split(' ').collect::<Vec<_>>());
+    home
+}
+
+#[test]
+fn what_is_longer_than_the_terminal_goes_through_the_pager() {
+    let home = crowded();
+    let paged = |term: &str, script: &str| {
+        let script = format!("export PAGER='cat >paged; echo was paged'; {script}");
+        let seen = Terminal::start(&home, term, &script).ends(0);
+        assert_eq!(seen.contains("was paged"), home.path("paged").exists(), "{seen}");
+        let text = home.path("paged").exists().then(|| read(&home, "paged"));
+        let _ = std::fs::remove_file(home.path("paged"));
+        (text, seen)
+    };
+    for (script, last) in [
+        ("pki list", "e9/phone"),
+        ("pki audit", "issued"),
+        ("pki issue --help", "pki issue --from people.csv"),
+    ] {
+        let (text, seen) = paged("xterm", script);
+        let text = text.unwrap_or_else(|| panic!("{script}: {seen}"));
+        assert!(
+            text.contains(last) && !seen.contains(last),
+            "{script}: {text}{seen}"
+        );
+    }
+    for (term, script) in [
+        ("xterm", "pki list e1"),
+        ("xterm", "pki list --json"),
+        ("xterm", "pki list --no-input"),
+        ("xterm", "pki list </dev/null"),
+        ("xterm", "pki list | cat"),
+        ("xterm", "pki"),
+        ("dumb", "pki list"),
+        ("xterm", "stty rows 100; pki list"),
+    ] {
+        let (text, seen) = paged(term, &format!("{script}; true"));
+        assert_eq!(text, None, "{script}: {seen}");
+    }
+    // One that is not there, and one that is none.
+    for pager in ["no-such-pager", "cat", ""] {
+        let seen = Terminal::start(&home, "xterm", &format!("PAGER={pager} pki list")).ends(0);
+        assert!(seen.contains("e9/phone"), "{pager}: {seen}");
+    }
+    // The exit code is the command's.
+    let seen = Terminal::start(
+        &home,
+        "xterm",
+        "PAGER='cat >paged' pki list --expiring 180d --check",
+    )
+    .ends(3);
+    assert!(
+        !seen.contains("e9/phone") && read(&home, "paged").contains("e9/phone"),
+        "{seen}"
+    );
+}
+
+#[test]
+fn nobody_waits_for_a_person_who_reads() {
+    let home = crowded();
+    let secret = home.path("issuing-passphrase").display().to_string();
+    // While the pager runs, somebody else locks a phone out; and what is pressed to end reading ends no more.
+    let script = format!(
+        "export PAGER='{PKI} revoke e1 --yes --no-input --wait 0s --passphrase-file {secret} && cat >paged && sleep 60 && echo read'; pki list"
+    );
+    let mut terminal = Terminal::start(&home, "xterm", &script);
+    terminal.shows("e1/phone is revoked");
+    let until = Instant::now() + PATIENCE;
+    while !std::fs::read_to_string(home.path("paged")).is_ok_and(|text| text.contains("e9/phone")) {
+        assert!(Instant::now() < until, "it is not shown");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    terminal.interrupt();
+    let seen = terminal.ends(0);
+    assert!(!seen.contains("interrupted"), "{seen}");
+}

@@ -23,6 +23,7 @@ mod form;
 mod init;
 mod issue;
 mod list;
+mod pager;
 mod pins;
 mod prompt;
 mod publish;
@@ -253,9 +254,16 @@ fn dispatch(arguments: Vec<OsString>) -> Exit {
             failure.exit
         }
     };
-    match (exit, context.run_commands()) {
+    let exit = match (exit, context.run_commands()) {
         (Exit::Done, followed) => followed,
         (exit, _) => exit,
+    };
+    match context.ui.finish() {
+        Ok(()) => exit,
+        Err(failure) => {
+            context.ui.fail(&failure);
+            failure.exit
+        }
     }
 }
 
@@ -354,7 +362,11 @@ fn shown(arguments: &[OsString]) -> String {
 fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
     if !error.use_stderr() {
         let text = error.render().to_string().replace(NO_BREAK, " ");
-        return match ui::write_out(&text).or_else(ui::forgive_gone_reader) {
+        let shown = match pager::is_wanted(&text) {
+            true => pager::show(&text),
+            false => ui::write_out(&text),
+        };
+        return match shown.or_else(ui::forgive_gone_reader) {
             Ok(()) => Exit::Done,
             Err(why) => {
                 ui::line(&format!("pki: {}", ui::unwritten(&why)));

@@ -2,7 +2,7 @@
 //!
 //! stdout carries what was asked for, stderr what happened, and the terminal prompts and generated passphrases and nothing else.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -14,6 +14,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::failure::{Exit, Failure};
+use super::pager;
 use super::prompt;
 use super::wrap::wrapped;
 use crate::key::Passphrase;
@@ -71,6 +72,8 @@ pub struct Ui {
     terminal: Option<File>,
     /// Whether the last thing that was said is a warning: what belongs to it is told with it, also where only warnings are.
     warned: Cell<bool>,
+    /// What is longer than the terminal, until all else is done.
+    long: RefCell<String>,
 }
 
 impl Ui {
@@ -100,6 +103,7 @@ impl Ui {
             color,
             terminal,
             warned: Cell::new(false),
+            long: RefCell::default(),
         }
     }
 
@@ -212,15 +216,37 @@ impl Ui {
     /// # Errors
     /// Where stdout cannot be written.
     pub fn report<R: Serialize + Display>(&self, report: &R) -> Result<(), Failure> {
+        let text = self.document(report)?;
+        // What is for programs is read by no person.
+        if !self.json && self.can_ask() && pager::is_wanted(&text) {
+            self.long.borrow_mut().push_str(&text);
+            return Ok(());
+        }
+        self.out(text).map(drop)
+    }
+
+    /// Shows what was too long for the terminal. To be called when nothing is held any more that others wait for.
+    ///
+    /// # Errors
+    /// Where it cannot be shown.
+    pub fn finish(&self) -> Result<(), Failure> {
+        let long = self.long.take();
+        if long.is_empty() {
+            return Ok(());
+        }
+        pager::show(&long).map_err(|error| Failure::new(Exit::Refused, "output", unwritten(&error)))
+    }
+
+    fn document<R: Serialize + Display>(&self, report: &R) -> Result<String, Failure> {
         if !self.json {
-            return self.out(report.to_string()).map(drop);
+            return Ok(report.to_string());
         }
         let mut document = serde_json::json!({ "version": 1 });
         let value = serde_json::to_value(report).map_err(|e| Failure::new(Exit::Bug, "bug", e))?;
         if let (Some(document), serde_json::Value::Object(fields)) = (document.as_object_mut(), value) {
             document.extend(fields);
         }
-        self.out(format!("{document:#}\n")).map(drop)
+        Ok(format!("{document:#}\n"))
     }
 
     /// Reports what was done, and how that ended. What was done stays done where stdout cannot be written: exit 5, not 1.
@@ -232,7 +258,7 @@ impl Ui {
         report: &R,
         outcome: Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
-        let told = self.report(report);
+        let told = self.document(report).and_then(|text| self.out(text));
         let exit = outcome?;
         told.map_err(|failure| Failure {
             exit: Exit::Incomplete,
@@ -246,6 +272,12 @@ impl Ui {
     /// # Errors
     /// Where stdout cannot be written otherwise.
     pub fn out(&self, text: impl AsRef<str>) -> Result<Reader, Failure> {
+        let mut long = self.long.borrow_mut();
+        if !long.is_empty() {
+            // It belongs behind that.
+            long.push_str(text.as_ref());
+            return Ok(Reader::There);
+        }
         match write_out(text.as_ref()) {
             Ok(()) => Ok(Reader::There),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
@@ -478,6 +510,8 @@ const END_AT_ONCE: u8 = 0;
 const NOTED_LATER: u8 = 1;
 /// It came, and is noted. Another one ends the program.
 const CAME: u8 = 2;
+/// It is another program's.
+const OTHERS: u8 = 3;
 
 /// While it lives, an interrupt does not end the program.
 pub struct Uninterrupted(());
@@ -506,6 +540,12 @@ impl Ui {
     }
 }
 
+/// From now on Ctrl-C is meant for another program that has the terminal.
+pub(super) fn leave_interrupts_to_others() {
+    INTERRUPTS.store(OTHERS, Ordering::SeqCst);
+    mind_interrupts(None);
+}
+
 /// Ctrl-C during a prompt must not leave the terminal without echo or cursor. Anywhere else it is like a kill, unless it was agreed
 /// otherwise.
 fn mind_interrupts(terminal: Option<&File>) {
@@ -513,6 +553,9 @@ fn mind_interrupts(terminal: Option<&File>) {
         terminal.and_then(|terminal| terminal.try_clone().ok().zip(tcgetattr(terminal).ok()));
     // Where the handler cannot be set the system's own way of dying remains, which is as safe.
     let _ = ctrlc::set_handler(move || {
+        if INTERRUPTS.load(Ordering::SeqCst) == OTHERS {
+            return;
+        }
         let noted = INTERRUPTS.compare_exchange(NOTED_LATER, CAME, Ordering::SeqCst, Ordering::SeqCst);
         if noted.is_ok() {
             let _ = writeln!(

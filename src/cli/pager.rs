@@ -1,0 +1,80 @@
+//! What is longer than the terminal goes through a pager, when all else is done: nobody else waits for a person who
+//! reads.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::{Command, Stdio};
+
+use console::measure_text_width;
+
+use super::ui;
+
+/// What a shell says where there is no such program.
+const NO_PROGRAM: i32 = 127;
+
+/// Whether a text is longer than the terminal that stdout is. A terminal that cannot move its cursor has no pager.
+pub(super) fn is_wanted(text: &str) -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    if is_dumb || !io::stdin().is_terminal() {
+        return false;
+    }
+    let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) else {
+        return false;
+    };
+    let (columns, rows) = (usize::from(size.ws_col), usize::from(size.ws_row));
+    // One row is the shell's.
+    rows > 0 && columns > 0 && height(text, columns) >= rows
+}
+
+/// How many rows a text takes.
+fn height(text: &str, columns: usize) -> usize {
+    let rows = |line: &str| measure_text_width(line).div_ceil(columns).max(1);
+    text.lines().map(rows).sum()
+}
+
+/// Shows a text by $PAGER, else by less; where there is none, as it is.
+///
+/// # Errors
+/// Where it could not be shown.
+pub(super) fn show(text: &str) -> io::Result<()> {
+    let mut command = match std::env::var_os("PAGER") {
+        Some(pager) if pager.is_empty() || pager == "cat" => return ui::write_out(text),
+        Some(pager) => {
+            let mut command = Command::new("/bin/sh");
+            command.args([OsString::from("-c"), pager]);
+            command
+        }
+        None => Command::new("less"),
+    };
+    // Colours as they are, nothing cleared, and no shell from within: pki may run with more rights than its caller.
+    if std::env::var_os("LESS").is_none() {
+        command.env("LESS", "FRX");
+    }
+    command.env("LESSSECURE", "1").stdin(Stdio::piped());
+    // Ctrl-C is the pager's.
+    ui::leave_interrupts_to_others();
+    let Ok(mut pager) = command.spawn() else {
+        return ui::write_out(text);
+    };
+    if let Some(mut to) = pager.stdin.take() {
+        // Who has read enough ends it.
+        to.write_all(text.as_bytes()).or_else(ui::forgive_gone_reader)?;
+    }
+    if pager.wait()?.code() == Some(NO_PROGRAM) {
+        return ui::write_out(text);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::height;
+
+    #[test]
+    fn a_line_that_is_wider_than_the_terminal_takes_several_rows() {
+        assert_eq!(height("", 80), 0);
+        assert_eq!(height("one\n\nthree\n", 80), 3);
+        assert_eq!(height(&"x".repeat(80), 80), 1);
+        assert_eq!(height(&"ä".repeat(81), 80), 2);
+    }
+}
