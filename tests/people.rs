@@ -130,6 +130,12 @@ fn a_new_phone_after_a_lost_one_remembers_whose_it_is_and_says_so() {
     let told = "remembered for alice/tablet: name Alice Roe, e-mail alice@acme.example\n";
     assert!(said.stderr.contains(told), "{said}");
     assert_eq!(shown(&home, "alice/tablet")["for"], "any");
+    // A list tells it as well, of those to whom something was issued.
+    home.run(&["revoke", "alice/phone", "--yes"]);
+    let said = list(&home, "alice,phone,,,\nalice,watch,,,\n", &[]).exits(5);
+    let told = "remembered for alice/watch: name Alice Roe, e-mail alice@acme.example\n";
+    assert!(said.stderr.contains(told), "{said}");
+    assert!(!said.stderr.contains("remembered for alice/phone"), "{said}");
     let said = run(&home, &["issue", "bob/tablet", "--bundle-passphrase-out", "bob"]).ok();
     assert!(!said.stderr.contains("remembered"), "{said}");
 }

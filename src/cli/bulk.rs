@@ -1,5 +1,6 @@
 //! Many devices at once, for `issue --from` and `renew --expiring`: checked before the first, and told as a whole.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -145,6 +146,8 @@ pub struct Work {
     pub origin: Origin,
     /// What a list has otherwise than certificates that stay.
     pub differing: Vec<Differing>,
+    /// What devices get that nobody said, because they or their holders had it before.
+    pub remembered: BTreeMap<Address, Vec<String>>,
 }
 
 /// So many bundles a person hands out without a list of their passphrases.
@@ -157,6 +160,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         requests,
         origin,
         differing,
+        remembered,
     } = work;
     let desk = context.desk_of(home);
     let mut policy = clock_policy(args.confirm.as_deref())?;
@@ -244,6 +248,11 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         }
     }
     tell_differing(&differing, context);
+    tell_remembered(
+        &remembered,
+        tally.issued.iter().map(|issued| &issued.address),
+        context,
+    );
     for remark in tally
         .issued
         .iter()
@@ -294,6 +303,25 @@ fn tell_differing(differing: &[Differing], context: &Context) {
         ui.more(format!("and {} more", differing.len() - SHOWN));
     }
     ui.hint("the same with --update renews them; a device that made its own key: `pki renew ADDRESS --csr FILE --name …`");
+}
+
+/// Tells what those who were issued to have been given that nobody said.
+fn tell_remembered<'a>(
+    remembered: &BTreeMap<Address, Vec<String>>,
+    issued: impl Iterator<Item = &'a Address>,
+    context: &Context,
+) {
+    let told: Vec<_> = issued
+        .filter_map(|address| remembered.get_key_value(address))
+        .collect();
+    for (address, what) in told.iter().take(SHOWN) {
+        context
+            .ui
+            .say(format!("remembered for {address}: {}", what.join(", ")));
+    }
+    if told.len() > SHOWN {
+        context.ui.more(format!("and for {} more", told.len() - SHOWN));
+    }
 }
 
 /// Makes sure that somebody wants to write down the passphrases of many bundles from a screen.

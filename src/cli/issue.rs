@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -333,6 +334,7 @@ fn from_list(
         requests: Vec::with_capacity(people.len()),
         origin: Origin::List(lines),
         differing: Vec::new(),
+        remembered: BTreeMap::new(),
     };
     let mut new = Vec::new();
     for person in people {
@@ -381,10 +383,14 @@ fn from_list(
                 (operate::holder(&store, asked)?.0, intent, days)
             }
             None => {
+                let (holder, remembered) = operate::holder(&store, asked)?;
+                if !remembered.is_empty() {
+                    work.remembered.insert(address.clone(), remembered);
+                }
                 if history.is_empty() {
                     new.push((line, address));
                 }
-                (operate::holder(&store, asked)?.0, intent, days)
+                (holder, intent, days)
             }
         };
         let key = KeyRequest::Bundle(args.delivery.p12.unwrap_or(holder.platform.form()));

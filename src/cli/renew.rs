@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::home::Home;
@@ -99,6 +100,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             requests: requests.into_iter().map(|request| (request, intent)).collect(),
             origin: Origin::Ledger,
             differing: Vec::new(),
+            remembered: BTreeMap::new(),
         };
         many(&args.delivery, home, work, context)?
     };
