@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use support::{Finished, Home, cheap, copy_of, files_below, finish, need, program};
+use support::{Finished, Home, cheap, copy_of, files_below, finish, is_root, need, program};
 
 /// A home whose publication goes outside, where a command counts how often it did; heidi has a phone.
 fn published() -> Option<Home> {
@@ -234,4 +234,32 @@ fn a_copy_at_a_path_that_is_no_text_is_one_all_the_same() {
     let mut command = home.pki(&["issue", "zed", "--bundle-passphrase-out", "zed"]);
     finish(command.env("PKI_HOME", &to), b"").exits(4);
     assert_eq!(outside(&home), before);
+}
+
+#[test]
+fn what_an_account_may_not_look_at_may_be_the_home_that_its_own_was_copied_from() {
+    if !is_root() || !need(&["setpriv", "chown", "chmod", "mv"]) {
+        return;
+    }
+    let Some(home) = published() else { return };
+    // Somebody else's account gets a copy of the administrator's.
+    copied(&home, "copy");
+    home.foreign(
+        "chown",
+        &["-R", "65534:65534", "copy", "web", "count", "issuing-passphrase"],
+    )
+    .ok();
+    home.foreign("chmod", &["755", "."]).ok();
+    let theirs = |arguments: &[&str]| {
+        let mut command = home.pki_as_nobody(arguments);
+        finish(command.env("PKI_HOME", home.path("copy")), b"")
+    };
+    let before = outside(&home);
+    let said = theirs(&["revoke", "heidi", "--yes"]).exits(5);
+    assert!(said.stderr.contains("pki publish --confirm HOME"), "{said}");
+    assert_eq!(outside(&home), before, "{said}");
+    // Where nothing stands any more it has moved.
+    home.foreign("mv", &["home", "elsewhere"]).ok();
+    theirs(&["publish"]).ok();
+    assert_ne!(outside(&home), before);
 }
