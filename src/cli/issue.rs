@@ -177,9 +177,12 @@ pub enum Remark {
 }
 
 impl Considered {
-    /// Says what there is to say; the request, if it is meant.
-    fn told(self, is_dry_run: bool, ui: &Ui) -> Result<Request, Failure> {
-        for remark in self.remarks {
+    /// Says what there is to say, once.
+    ///
+    /// # Errors
+    /// Where a person says that it is not meant.
+    fn tell(&mut self, is_dry_run: bool, ui: &Ui) -> Result<(), Failure> {
+        for remark in self.remarks.drain(..) {
             match remark {
                 Remark::Told(what) => ui.say(what),
                 Remark::Warning(what) => ui.warn(what),
@@ -187,7 +190,7 @@ impl Considered {
                 Remark::Doubt { warning, .. } => ui.warn(warning),
             }
         }
-        Ok(self.request)
+        Ok(())
     }
 }
 
@@ -473,44 +476,43 @@ pub fn one(
             passphrase.expose()
         ))
     };
+    if args.dry_run {
+        let store = context.read(&desk.home)?;
+        let mut considered = consider(&desk.home, &store)?;
+        let plan = operate::plan(&store, &desk.home, &considered.request, intent, system_clock())?;
+        considered.tell(true, ui)?;
+        return tell_plan(&plan, context);
+    }
     let passphrases = match key {
-        KeyMade::Here if !args.dry_run => handover(args, &mut show, false, ui)?,
-        // A device's own key needs no passphrase, and a dry run makes none.
-        KeyMade::Here | KeyMade::Elsewhere => Handover::Shown(&mut show),
+        KeyMade::Here => handover(args, &mut show, false, ui)?,
+        KeyMade::Elsewhere => Handover::Shown(&mut show),
     };
     let is_typed = args.issuing.is_typed(&desk.home);
-    let mut request = None;
-    if args.dry_run || is_typed || ui.can_ask() {
-        let (considered, plan) = {
+    let mut looked_at = None;
+    if is_typed || ui.can_ask() {
+        let (mut considered, plan) = {
             let store = context.read(&desk.home)?;
             let considered = consider(&desk.home, &store)?;
             let plan = operate::plan(&store, &desk.home, &considered.request, intent, system_clock());
             (considered, plan)
         };
         match plan {
-            Ok(plan) if args.dry_run => {
-                considered.told(true, ui)?;
-                return tell_plan(&plan, context);
-            }
-            Err(error) if args.dry_run => return Err(error.into()),
             // It is handed out again.
             Err(OperateError::AlreadyValid { .. }) if key == KeyMade::Elsewhere => {}
             // Without a passphrase to type the lock decides, and says how far the publication is.
             Ok(_) | Err(_) if !is_typed => {}
             plan => drop(plan?),
         }
-        request = Some(considered.told(false, ui)?);
+        considered.tell(false, ui)?;
+        looked_at = Some(considered);
     }
     if is_typed {
         Outbox::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut session = context.session(&desk, &mut policy)?;
-    let considered = match request {
-        Some(request) => Considered {
-            request,
-            remarks: Vec::new(),
-        },
+    let mut considered = match looked_at {
+        Some(considered) => considered,
         None => consider(&desk.home, &session.store)?,
     };
     let plan = operate::plan(
@@ -523,7 +525,7 @@ pub fn one(
     let mut outbox = Outbox::open(&args.out, &desk.home)?;
     let issuance = match plan {
         Ok(plan) => {
-            considered.told(false, ui)?;
+            considered.tell(false, ui)?;
             let mut delivery = Delivery {
                 outbox: &mut outbox,
                 passphrases,
