@@ -1091,3 +1091,34 @@ fn what_a_place_could_not_be_given_is_not_known_to_apps_that_read_there() {
     at(&home, "+96d", &ISSUE).exits(5);
     refused("+96d", &["server", "verify", HOST, "--cert", &newest()], 3);
 }
+
+#[test]
+fn a_place_that_comes_back_has_apps_that_know_what_stood_there() {
+    if !need(&["openssl", "faketime"]) {
+        return;
+    }
+    let home = cheap();
+    let place = |name: &str| format!("[[publish]]\npublic = \"{}\"\n", home.path(name).display());
+    home.configure_table(&place("web"));
+    let with = std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
+    home.run(&ADD);
+    let elsewhere = with.replace(&place("web"), &place("other"));
+    home.write_private("home/pki.toml", &elsewhere);
+    for day in [20, 31] {
+        at(&home, &format!("+{day}d"), &["publish"]).ok();
+    }
+    at(&home, "+31d", &ROTATE).ok();
+    at(&home, "+50d", &["publish"]).ok();
+    home.write_private("home/pki.toml", &(elsewhere + &place("web")));
+    at(&home, "+62d", &["publish"]).ok();
+    // Who read there all the time knows the two keys of the beginning.
+    let said = at(&home, "+62d", &ROTATE).exits(1);
+    assert!(
+        said.stderr.contains("has not been published for long enough"),
+        "{said}"
+    );
+    for day in [80, 93] {
+        at(&home, &format!("+{day}d"), &["publish"]).ok();
+    }
+    at(&home, "+93d", &ROTATE).ok();
+}

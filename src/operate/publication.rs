@@ -285,10 +285,9 @@ pub fn refresh_within(
     let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
     if let (Some(pins), None) = (&pins_in_it, &withheld) {
         let has_them = |place: &Path| is_meant(place) && !is_behind(place);
-        let brought = (pins.as_slice(), done.pins.is_some());
         Reached::note(
             &session.desk.home,
-            brought,
+            pins,
             has_them,
             &seen.standing_pins,
             session.now,

@@ -39,13 +39,13 @@ impl Reached {
     }
 
     /// Notes what came of bringing `pins` to the public places: whether each `has_them`, now or already. `before` is what
-    /// stood there, and `are_new` whether they were signed just now.
+    /// stood there.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub fn note(
         home: &Home,
-        (pins, are_new): (&[Pin], bool),
+        pins: &[Pin],
         has_them: impl Fn(&Path) -> bool,
         before: &StandingPins,
         now: Time,
@@ -58,13 +58,16 @@ impl Reached {
         for place in public_places(home) {
             let stood = before.at(&place);
             let of_place = match (known.places.get(&place), has_them(&place)) {
-                (Some(since), true) => Some(taken(pins, |pin| since.get(&pin).copied().unwrap_or(Some(now)))),
-                // Nobody could have read anything else there, or it is known by the ledger alone.
-                (None, true) => Some(taken(pins, |_| None)),
-                (Some(since), false) => Some(since.clone()),
-                (None, false) => are_new.then(|| taken(&stood, |_| None)),
+                (Some(since), true) => taken(pins, |pin| since.get(&pin).copied().unwrap_or(Some(now))),
+                // Where nothing stood nobody can have read anything older.
+                (None, true) => {
+                    let is_new = |pin| !stood.is_empty() && !stood.contains(&pin);
+                    taken(pins, |pin| is_new(pin).then_some(now))
+                }
+                (Some(since), false) => since.clone(),
+                (None, false) => taken(&stood, |_| None),
             };
-            reached.places.extend(of_place.map(|since| (place, since)));
+            reached.places.insert(place, of_place);
         }
         if reached.places == known.places {
             return Ok(());
