@@ -1,6 +1,7 @@
 //! OpenVPN, with a network of its own, in which whoever runs the tests may make devices for tunnels.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use super::{Identity, Service, devices_get_in_and_nobody_else, printed, program_at};
@@ -65,6 +66,14 @@ impl Service for Openvpn {
         server
     }
 
+    fn shown_certificate(&self, home: &Home, server: &Server, who: &Identity) -> String {
+        let shown = home.path("shown");
+        std::fs::remove_file(&shown).ok();
+        assert!(self.lets_in(home, server, Some(who)).is_some());
+        let digits = std::fs::read_to_string(shown).unwrap();
+        digits.trim().replace(':', "").to_lowercase()
+    }
+
     fn lets_in(&self, home: &Home, server: &Server, who: Option<&Identity>) -> Option<String> {
         let log = home.path("client.log");
         let out = File::create(&log).unwrap();
@@ -97,6 +106,12 @@ impl Service for Openvpn {
             "server",
         ]);
         client.args(["--verify-x509-name", HOST, "name"]);
+        // It tells a script what it is shown, of each certificate of the chain.
+        let script = home.path("shown.sh");
+        let text = "#!/bin/sh\n[ \"$1\" != 0 ] || printf %s \"$tls_digest_sha256_0\" > shown\n";
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+        client.args(["--script-security", "2", "--tls-verify", "./shown.sh"]);
         match who {
             Some(Identity { certificate, key }) => {
                 client.arg("--cert").arg(certificate).arg("--key").arg(key)
