@@ -22,6 +22,7 @@ impl Service for Freeradius {
         // As root would type them.
         home.foreign("sh", &["-e", "-c", &marked(&text, "#     ")]).ok();
         std::fs::write(raddb.join("eap"), &text).unwrap();
+        std::fs::write(raddb.join("log"), marked(&text, "# log: ")).unwrap();
         std::fs::write(raddb.join("post-auth"), marked(&text, "# post-auth: ")).unwrap();
         Self
     }
@@ -77,6 +78,11 @@ impl Service for Freeradius {
             .trim()
             .strip_prefix("Value: '")?
             .strip_suffix('\'')?;
+        // The log has the same name, and not only what the device calls itself.
+        let log = std::fs::read_to_string(home.path("freeradius.log")).unwrap();
+        let (_, told) = log.rsplit_once("Login OK: [mallory]")?;
+        let told = told.lines().next()?;
+        assert!(!success || told.ends_with(&format!(" as {name}")), "{told}");
         success.then(|| name.to_owned())
     }
 
@@ -122,6 +128,9 @@ libdir = /usr/lib/freeradius
 run_dir = ${raddbdir}
 pidfile = ${raddbdir}/freeradius.pid
 logdir = ${raddbdir}
+log {
+    $INCLUDE log
+}
 proxy_requests = no
 security {
     reject_delay = 0
