@@ -31,6 +31,17 @@ fn home_with_server() -> Home {
     home
 }
 
+#[test]
+fn who_renews_a_certificate_is_told_that_a_reload_may_not_do() {
+    // FreeRADIUS, OpenVPN and Envoy go on with the old one.
+    let home = home_with_server();
+    for _renewed in [false, true] {
+        let said = home.run(&ISSUE).stderr;
+        let hint = "→ have the server read it: most do at a reload, all at a restart; ";
+        assert!(said.contains(hint), "{said}");
+    }
+}
+
 /// The published pins of the server, each with its role.
 fn pins(home: &Home) -> Vec<(String, String)> {
     let text = std::fs::read(home.public("pins/pins.json")).unwrap();

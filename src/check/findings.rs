@@ -255,7 +255,7 @@ pub fn ended(what: &str, end: Time) -> Finding {
         "certificate-ended",
         Severity::Error,
         format!("{what} ended on {end}: phones refuse the server"),
-        "renew it and reload the server",
+        "renew it and have the server read it, by a reload or a restart",
     )
 }
 
@@ -273,7 +273,7 @@ pub fn ending(what: &str, end: Time, now: Time) -> Finding {
         "certificate-ending",
         Severity::Warning,
         format!("{what} ends in {}, on {}", end - now, end.date()),
-        "renew it with the same key, so that pins hold, and reload the server",
+        "renew it with the same key, so that pins hold, and have the server read it, by a reload or a restart",
     )
 }
 
@@ -402,7 +402,7 @@ pub fn valid_refused(outcome: &Outcome) -> Finding {
         "valid-refused",
         Severity::Error,
         format!("who shows a valid certificate is {outcome}"),
-        "see the server's log. It may lack a CRL, have one that has ended or another CA's: reload it with the newest publication. \
+        "see the server's log. It may lack a CRL, have one that has ended or another CA's: have it read the newest publication, by a reload or a restart. \
          Where the application itself refuses, check a path that any device may read",
     )
 }

@@ -44,7 +44,7 @@ pub struct Args {
     /// The directory that is to hold the publication
     #[arg(long, value_name = "DIR", value_parser = directory())]
     out: PathBuf,
-    /// What a shell (sh -c) runs once files have changed: a reload
+    /// What a shell (sh -c) runs once files have changed: what has the server read them
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
     /// Which half it must be [default: the one that DIR holds, or whichever comes first]

@@ -143,8 +143,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     ui.say(format!(
         "servers load {home}/public/ca/bundle.pem and {home}/public/crl/bundle.pem"
     ));
-    ui.more("they read a new CRL when they are reloaded, and not before: name where they read in a [[publish]] of pki.toml");
-    ui.more("with a `command` that reloads them, or reload = \"elsewhere\" where something else does");
+    ui.more("most read a new CRL when they are reloaded or restarted, and not before: name where they read in a [[publish]] of pki.toml");
+    ui.more("with a `command` that does it, or reload = \"elsewhere\" where something else does");
     ui.say("the CRL must be renewed by a timer, or servers will let nobody in after 30 days; one of these does it:");
     let executable = std::env::current_exe().map_or_else(|_| "pki".into(), |path| path.display().to_string());
     let absolute =

@@ -20,7 +20,7 @@ use super::words::Words;
 /// Lock a device out: every certificate of it that servers accept, at once
 ///
 /// Records it, signs a new CRL and publishes it. `pki revoke SERIAL` takes back exactly one certificate. Servers act on it
-/// when they have read it: nginx after a reload.
+/// when they have read it: some by themselves, most at a reload, all at a restart.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -439,7 +439,7 @@ fn tell_who_is_to_read_it(context: &Context, desk: &Desk) {
         }
     };
     context.ui.hint(format!(
-        "{servers} act on it when they have read it: reload nginx now; Node.js may read it by itself"
+        "{servers} act on it when they have read it: some by themselves, most at a reload, all at a restart"
     ));
 }
 

@@ -201,7 +201,8 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
         servers: Some(&servers),
     };
     let exit = context.publish_change(&mut session, keys);
-    ui.hint("reload the server; apps trust it by ca/root.crt of the publication, and know it by its pins");
+    ui.hint("have the server read it: most do at a reload, all at a restart; clients trust it by ca/root.crt of the publication, and apps know \
+         it by its pins");
     let report = Report {
         host,
         serial: Some(certified.serial.to_string()),

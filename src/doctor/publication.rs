@@ -116,7 +116,7 @@ fn unread(config: &Config, findings: &mut Vec<Finding>) {
                 "nobody is known to have servers read what is published to {}: once the CRL that they read last has ended, they let nobody in",
                 places.join(" and ")
             ),
-            "give its [[publish]] in pki.toml a `command` that reloads them, or reload = \"elsewhere\" where something else does",
+            "give its [[publish]] in pki.toml a `command` that reloads or restarts them, or reload = \"elsewhere\" where something else does",
         )
     }));
 }

@@ -84,7 +84,7 @@ fn who_revokes_is_told_to_reload_servers_only_where_no_command_has_done_it() {
     let revoke = ["revoke", "alice", "--yes"];
     let offboard = ["offboard", "bob", "--confirm", "bob"];
     let by_hand =
-        "→ servers act on it when they have read it: reload nginx now; Node.js may read it by itself";
+        "→ servers act on it when they have read it: some by themselves, most at a reload, all at a restart";
     for (tables, exit, told) in [
         (&[][..], 0, Some(by_hand.to_owned())),
         (&[("one", "true"), ("two", "true")], 0, None),

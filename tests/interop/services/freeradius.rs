@@ -4,7 +4,7 @@ use std::fs::File;
 use std::process::Stdio;
 
 use super::{Identity, Service, devices_get_in_and_nobody_else, marked, printed, program_at};
-use crate::support::{HOST, Home, Server, finish, program};
+use crate::support::{Finished, HOST, Home, Server, finish, program};
 
 struct Freeradius;
 
@@ -22,6 +22,7 @@ impl Service for Freeradius {
         // As root would type them.
         home.foreign("sh", &["-e", "-c", &marked(&text, "#     ")]).ok();
         std::fs::write(raddb.join("eap"), &text).unwrap();
+        std::fs::write(raddb.join("log"), marked(&text, "# log: ")).unwrap();
         std::fs::write(raddb.join("post-auth"), marked(&text, "# post-auth: ")).unwrap();
         Self
     }
@@ -58,34 +59,15 @@ impl Service for Freeradius {
         self.start(home, None)
     }
 
+    fn shown_certificate(&self, home: &Home, server: &Server, who: &Identity) -> String {
+        let said = joins(home, server, Some(who)).stdout;
+        let (_, shown) = said.split_once("CTRL-EVENT-EAP-PEER-CERT depth=0 ").unwrap();
+        let (_, hash) = shown.split_once(" hash=").unwrap();
+        hash.lines().next().unwrap().to_owned()
+    }
+
     fn lets_in(&self, home: &Home, server: &Server, who: Option<&Identity>) -> Option<String> {
-        let mut network = format!(
-            "network={{\n key_mgmt=WPA-EAP\n eap=TLS\n identity=\"mallory\"\n ca_cert=\"{}\"\n domain_match=\"{HOST}\"\n",
-            home.public("ca/root.crt").display()
-        );
-        if let Some(Identity { certificate, key }) = who {
-            network.push_str(&format!(
-                " client_cert=\"{}\"\n private_key=\"{}\"\n",
-                certificate.display(),
-                key.display()
-            ));
-        }
-        std::fs::write(home.path("network.conf"), network + "}\n").unwrap();
-        let mut client = program("eapol_test");
-        client.args([
-            "-c",
-            "network.conf",
-            "-a",
-            "127.0.0.1",
-            "-s",
-            "testing123",
-            "-t",
-            "10",
-        ]);
-        client
-            .args(["-p", &server.port.to_string()])
-            .current_dir(home.path(""));
-        let said = finish(&mut client, b"");
+        let said = joins(home, server, who);
         let success = said.stdout.ends_with("SUCCESS\n");
         assert!(success || said.stdout.ends_with("FAILURE\n"), "{said}");
         // What an access point is told.
@@ -96,6 +78,11 @@ impl Service for Freeradius {
             .trim()
             .strip_prefix("Value: '")?
             .strip_suffix('\'')?;
+        // The log has the same name, and not only what the device calls itself.
+        let log = std::fs::read_to_string(home.path("freeradius.log")).unwrap();
+        let (_, told) = log.rsplit_once("Login OK: [mallory]")?;
+        let told = told.lines().next()?;
+        assert!(!success || told.ends_with(&format!(" as {name}")), "{told}");
         success.then(|| name.to_owned())
     }
 
@@ -104,12 +91,46 @@ impl Service for Freeradius {
     }
 }
 
+/// What an access point and a device behind it say of an attempt to join.
+fn joins(home: &Home, server: &Server, who: Option<&Identity>) -> Finished {
+    let mut network = format!(
+        "network={{\n key_mgmt=WPA-EAP\n eap=TLS\n identity=\"mallory\"\n ca_cert=\"{}\"\n domain_match=\"{HOST}\"\n",
+        home.public("ca/root.crt").display()
+    );
+    if let Some(Identity { certificate, key }) = who {
+        network.push_str(&format!(
+            " client_cert=\"{}\"\n private_key=\"{}\"\n",
+            certificate.display(),
+            key.display()
+        ));
+    }
+    std::fs::write(home.path("network.conf"), network + "}\n").unwrap();
+    let mut client = program("eapol_test");
+    client.args([
+        "-c",
+        "network.conf",
+        "-a",
+        "127.0.0.1",
+        "-s",
+        "testing123",
+        "-t",
+        "10",
+    ]);
+    client
+        .args(["-p", &server.port.to_string()])
+        .current_dir(home.path(""));
+    finish(&mut client, b"")
+}
+
 /// As much of a server as one needs to be tried.
 const AROUND: &str = r#"
 libdir = /usr/lib/freeradius
 run_dir = ${raddbdir}
 pidfile = ${raddbdir}/freeradius.pid
 logdir = ${raddbdir}
+log {
+    $INCLUDE log
+}
 proxy_requests = no
 security {
     reject_delay = 0

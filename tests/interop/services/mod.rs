@@ -26,6 +26,15 @@ trait Service: Sized {
     /// Does what the configuration says is to be done after a publication.
     fn take_up_publication(&self, home: &Home, server: Server) -> Server;
 
+    /// Does what the page says is to be done after its own certificate has been renewed.
+    fn take_up_certificate(&self, home: &Home, server: Server) -> Server {
+        drop(server);
+        self.start(home, None)
+    }
+
+    /// The SHA-256 of the certificate that it shows to whom it lets in, in lower-case hexadecimal digits.
+    fn shown_certificate(&self, home: &Home, server: &Server, who: &Identity) -> String;
+
     /// Whether it lets somebody in, and then whom it takes him for.
     fn lets_in(&self, home: &Home, server: &Server, who: Option<&Identity>) -> Option<String>;
 
@@ -105,6 +114,14 @@ fn devices_get_in_and_nobody_else<S: Service>() {
     let key = home.path("of-a-server.key");
     assert_eq!(lets_in(&server, &Identity { certificate, key }), None, "a server");
 
+    // Renewed, with the same key. By nothing but what its page says does the server show the new one.
+    assert_eq!(service.shown_certificate(&home, &server, &bob), own(&home));
+    let before = own(&home);
+    home.run(&["server", "issue", HOST, "--out", "tls", "--days", "398"]);
+    assert_ne!(own(&home), before);
+    server = service.take_up_certificate(&home, server);
+    assert_eq!(service.shown_certificate(&home, &server, &bob), own(&home));
+
     home.run(&["revoke", "alice", "--yes"]);
     server = service.take_up_publication(&home, server);
     assert_eq!(lets_in(&server, &alice), None, "a device that is revoked");
@@ -116,6 +133,42 @@ fn devices_get_in_and_nobody_else<S: Service>() {
         let server = service.start(&home, Some(at));
         assert_eq!(lets_in(&server, &bob).is_some(), open, "{at}");
     }
+}
+
+/// The SHA-256 of the certificate of the server as it was issued last.
+fn own(home: &Home) -> String {
+    let certificate = home.path(format!("tls/{HOST}.crt"));
+    sha256(home, &std::fs::read(certificate).unwrap())
+}
+
+/// The SHA-256 of the first certificate in a text, in lower-case hexadecimal digits.
+fn sha256(home: &Home, pem: &[u8]) -> String {
+    std::fs::write(home.path("first.pem"), pem).unwrap();
+    let said = home.foreign(
+        "openssl",
+        &["x509", "-in", "first.pem", "-noout", "-fingerprint", "-sha256"],
+    );
+    let (_, digits) = said
+        .ok()
+        .stdout
+        .rsplit_once('=')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    digits.trim().replace(':', "").to_lowercase()
+}
+
+/// What `openssl s_client` is shown by a server on this machine.
+fn shown_to_openssl(home: &Home, server: &Server, who: &Identity, more: &[&str]) -> String {
+    let mut client = program("openssl");
+    client.args(["s_client", "-connect", &format!("127.0.0.1:{}", server.port)]);
+    client
+        .args(more)
+        .arg("-cert")
+        .arg(&who.certificate)
+        .arg("-key")
+        .arg(&who.key);
+    let said = finish(client.current_dir(home.path("")), b"");
+    sha256(home, said.stdout.as_bytes())
 }
 
 /// A certificate for Alice by a CA that has the name of ours, and another key.

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::process::Stdio;
 
-use super::{Identity, Service, devices_get_in_and_nobody_else, marked, printed, program_at};
-use crate::support::{Home, PKI, Server, finish, is_root, program};
+use super::{
+    Identity, Service, devices_get_in_and_nobody_else, marked, printed, program_at, shown_to_openssl,
+};
+use crate::support::{Home, PKI, Server, finish, is_root, program, wait_until};
 
 struct Mosquitto;
 
@@ -54,6 +56,20 @@ impl Service for Mosquitto {
     fn take_up_publication(&self, home: &Home, server: Server) -> Server {
         drop(server);
         self.start(home, None)
+    }
+
+    fn take_up_certificate(&self, home: &Home, server: Server) -> Server {
+        let read = || std::fs::read_to_string(home.path("mosquitto.log")).unwrap();
+        let before = read().matches("Reloading config").count();
+        server.hang_up();
+        wait_until("a reload", || {
+            (read().matches("Reloading config").count() > before).then_some(())
+        });
+        server
+    }
+
+    fn shown_certificate(&self, home: &Home, server: &Server, who: &Identity) -> String {
+        shown_to_openssl(home, server, who, &[])
     }
 
     fn lets_in(&self, home: &Home, server: &Server, who: Option<&Identity>) -> Option<String> {

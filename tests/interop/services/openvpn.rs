@@ -1,10 +1,11 @@
 //! OpenVPN, with a network of its own, in which whoever runs the tests may make devices for tunnels.
 
-use std::fs::File;
-use std::process::Stdio;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use super::{Identity, Service, devices_get_in_and_nobody_else, printed, program_at};
-use crate::support::{HOST, Home, Server, finish, need, program, wait_until};
+use crate::support::{HOST, Home, Server, cheap, finish, need, program, wait_until};
 
 struct Openvpn;
 
@@ -13,6 +14,38 @@ fn openvpn_lets_in_devices_and_nobody_else() {
     if may_have_a_network() {
         devices_get_in_and_nobody_else::<Openvpn>();
     }
+}
+
+#[test]
+fn what_the_page_gives_a_device_connects() {
+    if !may_have_a_network() {
+        return;
+    }
+    let home = cheap();
+    home.run(&["server", "add", HOST, "--out", "tls"]);
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let bundle = home.issue("alice", &[]);
+    let public = home.home().join("public").display().to_string();
+    let text = printed(&home, "openvpn", &["--public", &public]);
+    std::fs::write(home.path("pki.conf"), text).unwrap();
+    let server = Openvpn.start(&home, None);
+
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/how-to/vpn.md")).unwrap();
+    let (_, from) = page.split_once("```text\nclient\n").unwrap();
+    let (lines, _) = from.split_once("```").unwrap();
+    // A device for a tunnel, and addresses, are for root to give; and the names of the page are others.
+    let text = lines
+        .replace("dev tun\n", "dev null\nifconfig-noexec\nroute-nopull\n")
+        .replace("proto udp\n", "proto tcp-client\n")
+        .replace("remote vpn.acme.example", "remote 127.0.0.1")
+        .replace("vpn.acme.example", HOST)
+        .replace("alice-laptop.p12", bundle.p12.to_str().unwrap())
+        .replace("root.crt", home.public("ca/root.crt").to_str().unwrap());
+    std::fs::write(home.path("client.conf"), format!("client\n{text}")).unwrap();
+    let mut client = in_the_network_of(&server);
+    client.args(["--config", "client.conf", "--connect-retry-max", "1", "--askpass"]);
+    client.arg(&bundle.passphrase);
+    assert!(connects(&home, client).is_some(), "{}", client_log(&home));
 }
 
 /// Some systems forbid it to all but root, and some machines to root.
@@ -65,13 +98,17 @@ impl Service for Openvpn {
         server
     }
 
+    fn shown_certificate(&self, home: &Home, server: &Server, who: &Identity) -> String {
+        let shown = home.path("shown");
+        std::fs::remove_file(&shown).ok();
+        assert!(self.lets_in(home, server, Some(who)).is_some());
+        let digits = std::fs::read_to_string(shown).unwrap();
+        digits.trim().replace(':', "").to_lowercase()
+    }
+
     fn lets_in(&self, home: &Home, server: &Server, who: Option<&Identity>) -> Option<String> {
-        let log = home.path("client.log");
-        let out = File::create(&log).unwrap();
-        let pid = server.pid().to_string();
         let port = PORT.to_string();
-        let mut client = program("nsenter");
-        client.args(["--preserve-credentials", "-U", "-n", "-t", &pid, "openvpn"]);
+        let mut client = in_the_network_of(server);
         client.args([
             "--client",
             "--dev",
@@ -80,14 +117,7 @@ impl Service for Openvpn {
             "--route-nopull",
             "--nobind",
         ]);
-        client.args([
-            "--proto",
-            "tcp-client",
-            "--remote",
-            "127.0.0.1",
-            &port,
-            "--tls-exit",
-        ]);
+        client.args(["--proto", "tcp-client", "--remote", "127.0.0.1", &port]);
         client.args([
             "--connect-retry-max",
             "1",
@@ -97,6 +127,12 @@ impl Service for Openvpn {
             "server",
         ]);
         client.args(["--verify-x509-name", HOST, "name"]);
+        // It tells a script what it is shown, of each certificate of the chain.
+        let script = home.path("shown.sh");
+        let text = "#!/bin/sh\n[ \"$1\" != 0 ] || printf %s \"$tls_digest_sha256_0\" > shown\n";
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+        client.args(["--script-security", "2", "--tls-verify", "./shown.sh"]);
         match who {
             Some(Identity { certificate, key }) => {
                 client.arg("--cert").arg(certificate).arg("--key").arg(key)
@@ -105,15 +141,7 @@ impl Service for Openvpn {
             None => client.args(["--auth-user-pass", "password"]),
         };
         std::fs::write(home.path("password"), format!("{HOST}\npassword\n")).unwrap();
-        client.current_dir(home.path("")).stdin(Stdio::null());
-        client.stdout(out.try_clone().unwrap()).stderr(out);
-        let said = || std::fs::read_to_string(&log).unwrap();
-        let connected = || {
-            said()
-                .contains("Initialization Sequence Completed")
-                .then_some(PORT)
-        };
-        let _connected = Server::start(&mut client, connected)?;
+        let _connected = connects(home, client)?;
         let server_log = home.path("openvpn.log");
         wait_until("the server's word", || {
             let text = std::fs::read_to_string(&server_log).unwrap();
@@ -126,4 +154,31 @@ impl Service for Openvpn {
     fn name_of_alice(&self) -> &'static str {
         "alice/phone"
     }
+}
+
+/// OpenVPN as a client, in the network that the server has for itself.
+fn in_the_network_of(server: &Server) -> Command {
+    let pid = server.pid().to_string();
+    let mut client = program("nsenter");
+    client.args(["--preserve-credentials", "-U", "-n", "-t", &pid, "openvpn"]);
+    client
+}
+
+/// The client, connected; or nothing where it has given up.
+fn connects(home: &Home, mut client: Command) -> Option<Server> {
+    let out = File::create(home.path("client.log")).unwrap();
+    client
+        .args(["--tls-exit"])
+        .current_dir(home.path(""))
+        .stdin(Stdio::null());
+    client.stdout(out.try_clone().unwrap()).stderr(out);
+    Server::start(&mut client, || {
+        client_log(home)
+            .contains("Initialization Sequence Completed")
+            .then_some(PORT)
+    })
+}
+
+fn client_log(home: &Home) -> String {
+    std::fs::read_to_string(home.path("client.log")).unwrap()
 }

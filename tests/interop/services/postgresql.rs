@@ -4,7 +4,7 @@ use std::fs::{File, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::{Command, Stdio};
 
-use super::{Identity, Service, clock, devices_get_in_and_nobody_else, marked, printed};
+use super::{Identity, Service, clock, devices_get_in_and_nobody_else, marked, printed, shown_to_openssl};
 use crate::support::{HOST, Home, Server, finish, found, is_root, need, program, wait_until};
 
 struct Postgresql;
@@ -131,10 +131,22 @@ impl Service for Postgresql {
     }
 
     fn take_up_publication(&self, home: &Home, server: Server) -> Server {
+        let reloads = || {
+            let log = std::fs::read_to_string(home.path("postgresql.log")).unwrap();
+            log.matches("received SIGHUP").count()
+        };
+        let before = reloads();
         operator(home, &server, "select pg_reload_conf()").ok();
-        let log = || std::fs::read_to_string(home.path("postgresql.log")).unwrap();
-        wait_until("a reload", || log().contains("received SIGHUP").then_some(()));
+        wait_until("a reload", || (reloads() > before).then_some(()));
         server
+    }
+
+    fn take_up_certificate(&self, home: &Home, server: Server) -> Server {
+        self.take_up_publication(home, server)
+    }
+
+    fn shown_certificate(&self, home: &Home, server: &Server, who: &Identity) -> String {
+        shown_to_openssl(home, server, who, &["-starttls", "postgres"])
     }
 
     fn lets_in(&self, home: &Home, server: &Server, who: Option<&Identity>) -> Option<String> {
