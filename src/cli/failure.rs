@@ -267,6 +267,9 @@ impl From<OperateError> for Failure {
             E::NoServer(host) => refused("unknown").hint(format!(
                 "`pki server list` shows those that there are; `pki server add {host}` takes it in"
             )),
+            E::RemovedAlready { host, .. } => refused("removed").hint(format!(
+                "where no app goes by them, `pki server remove {host} --now` drops them at once"
+            )),
             E::OtherKey(_) => refused("mixed").hint("restore the file from a backup"),
             E::KeyElsewhere(host) => refused("key-elsewhere").hint(format!(
                 "where the key is, run `openssl req -new -key KEY -subj /CN={host} -addext {} -out {stem}.csr`; `pki server issue {host} --csr \
