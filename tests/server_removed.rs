@@ -184,6 +184,24 @@ fn pins_of_a_removed_server_are_told_for_what_they_are_and_can_leave_at_once_lat
 }
 
 #[test]
+fn a_certificate_is_advised_to_be_written_beside_its_key() {
+    let home = Home::new();
+    let said = home.run(&["server", "add", HOST, "--out", "tls"]);
+    let advised = format!("`pki server issue {HOST} --out tls`");
+    assert!(said.stderr.contains(&advised), "{said}");
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let said = home.run(&["server", "rotate", HOST, "--confirm", HOST, "--out", "tls"]);
+    assert!(said.stderr.contains(&advised), "{said}");
+    // Where doctor cannot know the place, it says what place is meant.
+    let said = run(&home, &["doctor"]).exits(3);
+    let said: String = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains(&format!("pki server issue {HOST} --out DIR, where its key is")),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_server_that_is_taken_in_again_keeps_the_pins_that_apps_have_of_it() {
     let home = Home::new();
     let cert = certificate(&home, HOST, "own.key", "own.crt");
