@@ -368,3 +368,23 @@ fn a_wrong_clock_is_warned_of_once() {
         "{said}"
     );
 }
+
+#[test]
+fn one_is_counted_as_one_and_two_as_two() {
+    let home = Home::new();
+    let ending = || {
+        let said = finish(&mut home.pki(&["doctor", "--json"]), b"");
+        the("certificates-ending", &said)["message"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let issue = |who| {
+        let days = ["--days", "10", "--bundle-passphrase-out", who, "-q"];
+        home.run(&[&["issue", who][..], &days].concat());
+    };
+    issue("alice");
+    assert!(ending().starts_with("1 certificate ends within"), "{}", ending());
+    issue("bob");
+    assert!(ending().starts_with("2 certificates end within"), "{}", ending());
+}
