@@ -55,8 +55,53 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
     authorities::certificates(&home, now, &mut findings);
     let desk = desk(home);
     contents(&desk, now, &mut findings);
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let is_first = |finding: &Finding| UNDECIDED.iter().any(|(code, _)| *code == finding.code);
+    findings.sort_by_key(|finding| (!is_first(finding), std::cmp::Reverse(finding.severity)));
+    wait_for_decisions(&mut findings);
     counted(findings)
+}
+
+/// What a person must decide before commands are taken: the finding, and what says it.
+const UNDECIDED: [(&str, &str); 3] = [
+    ("copied-home", "HOME"),
+    ("clock-behind", "CLOCK"),
+    ("clock-ahead", "CLOCK"),
+];
+
+/// Says of each remedy that is a command what must be decided before: without that, the command is refused.
+fn wait_for_decisions(findings: &mut [Finding]) {
+    let is_found = |code: &str| findings.iter().any(|finding| finding.code == code);
+    let undecided: Vec<_> = UNDECIDED.into_iter().filter(|(code, _)| is_found(code)).collect();
+    if undecided.is_empty() {
+        return;
+    }
+    let codes: Vec<&str> = undecided.iter().map(|(code, _)| *code).collect();
+    let codes = codes.join(" and ");
+    let words: Vec<String> = undecided
+        .iter()
+        .map(|(_, word)| format!(" --confirm {word}"))
+        .collect();
+    let decided = format!("pki publish{}", words.concat());
+    for finding in findings {
+        if finding.remedy == "pki publish" {
+            finding.remedy = format!("decide what {codes} asks; if all is right: {decided}");
+        } else if UNDECIDED.iter().any(|(code, _)| *code == finding.code) {
+            // Two questions are answered by one command: each alone would be refused.
+            let (open, all) = (
+                format!("pki publish --confirm {}", word_of(finding.code)),
+                &decided,
+            );
+            finding.remedy = finding.remedy.replace(&open, all);
+        } else if finding.remedy.contains("pki ") {
+            finding.remedy = format!("first decide what {codes} asks; then {}", finding.remedy);
+        }
+    }
+}
+
+/// What is confirmed where this is found.
+fn word_of(code: &str) -> &'static str {
+    let known = UNDECIDED.into_iter().find(|(undecided, _)| *undecided == code);
+    known.map_or("", |(_, word)| word)
 }
 
 /// How many findings of one kind are told one by one.
@@ -158,7 +203,7 @@ fn clock(clock: Clock, findings: &mut Vec<Finding>) {
             "clock-behind",
             Severity::Error,
             format!("the clock says {clock}, and the last event was recorded at {last}"),
-            "set the clock; if it is right, repeat the next command with --confirm CLOCK",
+            "set the clock; if it is right, run `pki publish --confirm CLOCK`",
         )),
         Clock::FarAhead { clock, last } => findings.push(Finding::new(
             "clock-ahead",

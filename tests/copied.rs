@@ -130,6 +130,25 @@ fn a_copy_can_be_read_and_says_what_it_is() {
 }
 
 #[test]
+fn what_doctor_advises_in_a_copy_says_first_what_must_be_decided() {
+    let Some(home) = published() else { return };
+    copied(&home, "try");
+    std::fs::remove_dir_all(home.path("try/public/crl")).unwrap();
+    let found = in_copy(&home, "try", &["doctor", "--json"]).json();
+    let found = found["findings"].as_array().unwrap();
+    assert_eq!(found[0]["code"], "copied-home", "{found:?}");
+    let remedies: Vec<&str> = found.iter().map(|f| f["remedy"].as_str().unwrap()).collect();
+    let commands: Vec<_> = remedies.iter().filter(|remedy| remedy.contains("pki ")).collect();
+    assert!(commands.len() > 1, "{found:?}");
+    assert!(
+        commands
+            .iter()
+            .all(|remedy| remedy.contains("--confirm HOME") || remedy.starts_with("first decide")),
+        "{commands:?}"
+    );
+}
+
+#[test]
 fn a_copy_in_which_the_pki_goes_on_publishes_and_is_not_asked_again() {
     let Some(home) = published() else { return };
     copied(&home, "try");

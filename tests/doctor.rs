@@ -328,3 +328,63 @@ fn a_place_that_cannot_be_written_is_found_before_it_must_be() {
     );
     assert!(message.contains("Permission denied"), "{said}");
 }
+
+#[test]
+fn where_the_clock_is_in_doubt_no_remedy_is_a_command_that_is_refused_for_it() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let home = Home::new();
+    let at = |arguments: &[&str]| finish(&mut home.pki_at("+60d", arguments), b"");
+    let said = at(&["doctor", "--json"]).json();
+    let found = said["findings"].as_array().unwrap();
+    assert_eq!(found[0]["code"], "clock-ahead", "{said}");
+    let remedies: Vec<&str> = found.iter().map(|f| f["remedy"].as_str().unwrap()).collect();
+    assert!(
+        remedies.iter().all(|remedy| !remedy.contains("pki ")
+            || remedy.contains("--confirm CLOCK")
+            || remedy.starts_with("first decide")),
+        "{remedies:?}"
+    );
+    at(&["publish"]).exits(4);
+    // And what it advises does it; the CRL that has ended is told without the advice to do what is being done.
+    let said = at(&["publish", "--confirm", "CLOCK"]).ok();
+    assert!(said.stderr.contains("the CRL ended"), "{said}");
+    assert!(!said.stderr.contains("run `pki publish` now"), "{said}");
+}
+
+#[test]
+fn a_wrong_clock_is_warned_of_once() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let home = Home::new();
+    home.run(&["issue", "alice", "--bundle-passphrase-out", "secret", "-q"]);
+    let said = finish(&mut home.pki_at("+60d", &["revoke", "alice", "--yes"]), b"").exits(5);
+    assert_eq!(said.stderr.matches("the clock says").count(), 1, "{said}");
+    assert_eq!(said.stderr.matches("--confirm CLOCK").count(), 1, "{said}");
+    assert!(
+        said.stderr.contains("by that clock servers let nobody in"),
+        "{said}"
+    );
+}
+
+#[test]
+fn one_is_counted_as_one_and_two_as_two() {
+    let home = Home::new();
+    let ending = || {
+        let said = finish(&mut home.pki(&["doctor", "--json"]), b"");
+        the("certificates-ending", &said)["message"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let issue = |who| {
+        let days = ["--days", "10", "--bundle-passphrase-out", who, "-q"];
+        home.run(&[&["issue", who][..], &days].concat());
+    };
+    issue("alice");
+    assert!(ending().starts_with("1 certificate ends within"), "{}", ending());
+    issue("bob");
+    assert!(ending().starts_with("2 certificates end within"), "{}", ending());
+}

@@ -422,3 +422,14 @@ fn of_somebody_who_has_left_nothing_is_remembered_for_the_next_of_that_name() {
         assert!(!said.to_string().contains("anna.old"), "{said}");
     }
 }
+
+#[test]
+fn a_device_is_not_offboarded_and_both_that_may_be_meant_are_told() {
+    let home = Home::new();
+    let said = finish(&mut home.pki(&["offboard", "bob/phone"]), b"").exits(2);
+    assert!(
+        said.stderr
+            .contains("`pki offboard bob` for the person, `pki revoke bob/phone` for the device"),
+        "{said}"
+    );
+}

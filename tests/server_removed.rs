@@ -155,6 +155,53 @@ fn pins_that_no_app_goes_by_leave_at_once_and_those_who_fetch_take_it() {
 }
 
 #[test]
+fn pins_of_a_removed_server_are_told_for_what_they_are_and_can_leave_at_once_later() {
+    let home = Home::new();
+    home.run(&["server", "add", HOST, "--out", "tls"]);
+    let now = ["server", "remove", HOST, "--now", "--confirm", HOST];
+    home.run(&["server", "remove", HOST, "--confirm", HOST]);
+    let shown = home.run(&["pins", "show"]).stdout;
+    assert!(
+        shown.contains("removed: its pins leave on") && shown.contains("retiring"),
+        "{shown}"
+    );
+    assert!(!shown.contains("active") && !shown.contains("backup"), "{shown}");
+    let shown = home.run(&["pins", "show", "--json"]).json();
+    assert!(shown["removed"][HOST].is_string(), "{shown}");
+    // Once more says what is left to do.
+    let said = run(&home, &["server", "remove", HOST, "--confirm", HOST]).exits(1);
+    assert!(
+        said.stderr.contains("is removed already") && said.stderr.contains("--now"),
+        "{said}"
+    );
+    run(&home, &["server", "remove", HOST, "--now", "--yes"]).exits(4);
+    assert_eq!(pinned(&home), [(HOST.to_owned(), 2)]);
+    home.run(&now);
+    assert_eq!(pinned(&home), []);
+    // Then there is nothing left.
+    let said = run(&home, &now).exits(1);
+    assert!(said.stderr.contains("there is no server"), "{said}");
+}
+
+#[test]
+fn a_certificate_is_advised_to_be_written_beside_its_key() {
+    let home = Home::new();
+    let said = home.run(&["server", "add", HOST, "--out", "tls"]);
+    let advised = format!("`pki server issue {HOST} --out tls`");
+    assert!(said.stderr.contains(&advised), "{said}");
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let said = home.run(&["server", "rotate", HOST, "--confirm", HOST, "--out", "tls"]);
+    assert!(said.stderr.contains(&advised), "{said}");
+    // Where doctor cannot know the place, it says what place is meant.
+    let said = run(&home, &["doctor"]).exits(3);
+    let said: String = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        said.contains(&format!("pki server issue {HOST} --out DIR, where its key is")),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_server_that_is_taken_in_again_keeps_the_pins_that_apps_have_of_it() {
     let home = Home::new();
     let cert = certificate(&home, HOST, "own.key", "own.crt");

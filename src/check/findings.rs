@@ -234,7 +234,7 @@ pub fn key_retiring(host: &str, leaves: Time) -> Finding {
             leaves.date()
         ),
         format!(
-            "before that give it the key in use with its certificate: `pki server issue {host}`, or `pki server csr {host}` for a public CA"
+            "before that give it the key in use with its certificate: `pki server issue {host} --out DIR`, where its key is, or `pki server csr {host}` for a public CA"
         ),
     )
 }

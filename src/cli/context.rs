@@ -29,6 +29,10 @@ pub struct Context {
     pub command: String,
     /// Whether the state of the CRL was looked at.
     pub crl_told: Cell<bool>,
+    /// Whether this is `pki publish`, which is no advice then.
+    pub is_publishing: Cell<bool>,
+    /// Whether the operator was told that the clock is in doubt.
+    pub clock_told: Cell<bool>,
     /// The commands of pki.toml that are to follow what was published.
     pub following: RefCell<Vec<Following>>,
 }
@@ -216,22 +220,21 @@ impl Context {
             }
             session => session?,
         };
-        match session.clock {
-            Clock::Good(_) => {}
-            Clock::Behind { clock, last } => {
-                self.ui.warn(format!(
-                    "the clock says {clock}, before the last event at {last}: that time is used instead"
-                ));
-                self.ui
-                    .hint("set the clock; if it is right, run `pki publish --confirm CLOCK` now");
-            }
+        let doubt = match session.clock {
+            Clock::Good(_) => None,
+            Clock::Behind { clock, last } => Some((clock, format!("before the last event at {last}"))),
             Clock::FarAhead { clock, last } => {
-                self.ui.warn(format!(
-                    "the clock says {clock}, and nothing has happened here since {last}: that time is used instead"
-                ));
-                self.ui
-                    .hint("set the clock; if it is right, run `pki publish --confirm CLOCK` now");
+                Some((clock, format!("and nothing has happened here since {last}")))
             }
+        };
+        if let Some((clock, doubt)) = doubt
+            && !self.clock_told.replace(true)
+        {
+            self.ui.warn(format!(
+                "the clock says {clock}, {doubt}: that time is used instead"
+            ));
+            self.ui
+                .hint("set the clock; if it is right, run `pki publish --confirm CLOCK` now");
         }
         self.tell(&session.store);
         self.warn_of_crl(&session.store, session.now)?;
@@ -281,12 +284,18 @@ impl Context {
                 "the CRL ended on {}: servers let nobody in",
                 crl.next_update
             ));
-            self.ui
-                .hint("run `pki publish` now, and have a timer run it every six hours: `pki help publish` shows the line");
+            let timer = "have a timer run it every six hours: `pki help publish` shows the line";
+            self.ui.hint(match self.is_publishing.get() {
+                true => timer.to_owned(),
+                false => format!("run `pki publish` now, and {timer}"),
+            });
         } else if left.as_seconds() * 3 < life {
             self.ui
                 .warn(format!("the CRL ends in {left}; then servers let nobody in"));
-            self.ui.hint("run `pki publish`, and see why its timer does not");
+            self.ui.hint(match self.is_publishing.get() {
+                true => "see why its timer does not run",
+                false => "run `pki publish`, and see why its timer does not",
+            });
         }
         Ok(())
     }

@@ -267,6 +267,9 @@ impl From<OperateError> for Failure {
             E::NoServer(host) => refused("unknown").hint(format!(
                 "`pki server list` shows those that there are; `pki server add {host}` takes it in"
             )),
+            E::RemovedAlready { host, .. } => refused("removed").hint(format!(
+                "where no app goes by them, `pki server remove {host} --now` drops them at once"
+            )),
             E::OtherKey(_) => refused("mixed").hint("restore the file from a backup"),
             E::KeyElsewhere(host) => refused("key-elsewhere").hint(format!(
                 "where the key is, run `openssl req -new -key KEY -subj /CN={host} -addext {} -out {stem}.csr`; `pki server issue {host} --csr \
@@ -278,7 +281,7 @@ impl From<OperateError> for Failure {
                 "`pki server rotate {host}` takes it into use; until then apps may not know it"
             )),
             E::KeyRetiring(host) => refused("key-retiring").hint(format!(
-                "have the key in use certified: `pki server csr {host}` writes a request for it, `pki server issue {host}` certifies it here"
+                "have the key in use certified: `pki server csr {host}` writes a request for it, `pki server issue {host} --out DIR`, where its key is, certifies it here"
             )),
             E::StrangeKey(host) => refused("other-key").hint(format!(
                 "apps would refuse the server with it: certify the key that is pinned (`pki server csr {host}`; one that was imported, where it is: \
@@ -312,7 +315,7 @@ impl From<OperateError> for Failure {
                 "run `pki publish`; where a rotation was cut off, `pki server csr {host}` writes the key that is in use since"
             )),
             E::CertificateRevoked { host, .. } => {
-                refused("revoked").hint(format!("`pki server issue {host}` makes another"))
+                refused("revoked").hint(format!("`pki server issue {host} --out DIR`, where its key is, makes another"))
             }
             E::ActiveUnpublished(_) => refused("unpublished").hint("run `pki publish`, and repeat"),
             E::RotatedMeanwhile(_) => refused("busy").hint("look at `pki server list`, then decide again"),
@@ -321,7 +324,7 @@ impl From<OperateError> for Failure {
             ),
             E::PinsUnread(_) => refused("pins-unread").hint("mend that place, or take it out of pki.toml, then repeat"),
             E::KeyUndelivered(host, _) => Self::new(Exit::Incomplete, "undelivered", message).hint(format!(
-                "`pki server issue {host}` or `pki server csr {host}` writes the key again"
+                "`pki server issue {host} --out DIR` or `pki server csr {host} --out DIR` writes the key again"
             )),
             E::ReadBack(_) => refused("disk").hint("check the disk, then run the same command again"),
             E::Undelivered(_) => Self::new(Exit::Incomplete, "undelivered", message)

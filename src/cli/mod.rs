@@ -245,6 +245,8 @@ fn dispatch(arguments: Vec<OsString>) -> Exit {
         wait,
         command,
         crl_told: Cell::new(false),
+        is_publishing: Cell::new(false),
+        clock_told: Cell::new(false),
         following: RefCell::default(),
     };
     let exit = match verb(cli.verb, &context) {

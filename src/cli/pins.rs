@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -105,19 +106,38 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
 
 /// The published pin sets, all or those of one host.
 #[derive(Debug, Serialize)]
-struct Shown(Pins);
+struct Shown {
+    #[serde(flatten)]
+    pins: Pins,
+    /// The servers among them that are removed, and when their pins leave.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    removed: BTreeMap<Host, Time>,
+}
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for set in &self.0.sets {
+        for set in &self.pins.sets {
             let below = if set.include_subdomains {
                 " and the hosts below"
             } else {
                 ""
             };
-            writeln!(f, "{}{below}, until {}", set.host, set.expires.date())?;
+            let leaves = self.removed.get(&set.host);
+            match leaves {
+                None => writeln!(f, "{}{below}, until {}", set.host, set.expires.date())?,
+                Some(end) => {
+                    writeln!(
+                        f,
+                        "{}{below}, removed: its pins leave on {}",
+                        set.host,
+                        end.date()
+                    )?;
+                }
+            }
             for pinned in &set.pins {
-                writeln!(f, "{}", key_line(pinned.role, pinned.pin, pinned.since))?;
+                // Verifiers want a set to name a key in use and one in reserve, so a removed server's does.
+                let role = leaves.map_or(pinned.role, |_| Role::Retiring);
+                writeln!(f, "{}", key_line(role, pinned.pin, pinned.since))?;
             }
         }
         Ok(())
@@ -139,6 +159,18 @@ fn published(home: &Home, host: Option<&Host>) -> Result<Pins, Failure> {
     Ok(pins)
 }
 
+/// The servers that are removed and whose pins are still published, and when these leave.
+fn removed(context: &Context) -> Result<BTreeMap<Host, Time>, Failure> {
+    let home = context.open()?;
+    let overlap = home.config().pin_overlap;
+    let known = context.read(&home)?.known_servers()?;
+    let staying = known.into_iter().filter_map(|server| {
+        let until = server.stays_until(system_clock(), overlap)?;
+        Some((server.host, until))
+    });
+    Ok(staying.collect())
+}
+
 fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let host = args.host.as_ref();
@@ -157,7 +189,8 @@ fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
             let pins = of_home()?;
             let until = pins.expires().date();
             ui.say(format!("pin sets {}, until {until}", pins.number));
-            ui.report(&Shown(pins))?;
+            let removed = removed(context)?;
+            ui.report(&Shown { pins, removed })?;
         }
     }
     Ok(Exit::Done)

@@ -108,6 +108,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             is_current,
         })
     };
+    context.is_publishing.set(!args.dry_run);
     if args.dry_run {
         if desk.goes_on_here {
             return Err(Failure::usage(

@@ -115,11 +115,17 @@ impl Context {
             .filter(|(begins, ends)| now < *begins || *ends < now)
         {
             exit = Exit::Incomplete;
-            self.ui.warn(format!(
-                "the new CRL is good from {begins} to {ends}, and the clock says {now}: by that clock servers let nobody in"
-            ));
-            self.ui
-                .hint("if the clock is right, run `pki publish --confirm CLOCK`; else set it, then run `pki publish`");
+            if self.clock_told.replace(true) {
+                self.ui.more(format!(
+                    "by that clock servers let nobody in: the new CRL is good from {begins} to {ends}"
+                ));
+            } else {
+                self.ui.warn(format!(
+                    "the new CRL is good from {begins} to {ends}, and the clock says {now}: by that clock servers let nobody in"
+                ));
+                self.ui
+                    .hint("if the clock is right, run `pki publish --confirm CLOCK`; else set it, then run `pki publish`");
+            }
         }
         if let Some(unfit) = &published.root_crl_unfit {
             exit = Exit::Incomplete;

@@ -15,6 +15,7 @@ use super::context::{Context, system_clock};
 use super::directory::directory;
 use super::failure::{Exit, Failure};
 use super::form;
+use super::in_shell;
 use super::report::DryRun;
 use super::root::clock_policy;
 use super::secrets::IssuingSecret;
@@ -193,6 +194,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
         &outbox,
     )?;
     ui.say(format!("{host} is taken in: its key is {}", file.display()));
+    let beside = beside(&common.out);
     let exit = context.publish_change(&mut session, keyring.keys());
     if desk
         .home
@@ -203,11 +205,11 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
         .all(|c| c.permit_host(&host))
     {
         ui.hint(format!(
-            "next, a certificate for it: `pki server issue {host}`, or of a public CA with `pki server csr {host}`"
+            "next, its certificate: `pki server issue {host}{beside}`, or by a public CA with `pki server csr`"
         ));
     } else {
         ui.hint(format!(
-            "{host} is outside of what this PKI's own CAs may vouch for: a public CA certifies it, with `pki server csr {host}`"
+            "{host} is outside of what this PKI's own CAs may vouch for: a public CA certifies it, with `pki server csr {host}{beside}`"
         ));
     }
     let [active, backup] = keys.map(|key| key.pin());
@@ -329,6 +331,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.session(&desk, &mut policy)?;
     let file = operate::rotate(&mut session, &host, &backup, &next, (old, haste), &outbox)?;
     ui.say(format!("the key of {host} is now {}", file.display()));
+    let beside = beside(&common.out);
     match old {
         OldPin::Retires => ui.more(format!(
             "the old key's pin stays published for {}",
@@ -338,7 +341,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let exit = context.publish_change(&mut session, keyring.keys());
     ui.hint(format!(
-        "get a certificate for the new key (`pki server issue {host}`, or `pki server csr {host}`), then give both to the server"
+        "get a certificate for the new key (`pki server issue {host}{beside}`, or `pki server csr {host}{beside}`), then give both to the server"
     ));
     let done = Done {
         host,
@@ -366,6 +369,15 @@ fn subdomains(included: bool) -> Subdomains {
         Subdomains::Included
     } else {
         Subdomains::Excluded
+    }
+}
+
+/// What has a certificate written beside the key that went to `out`.
+fn beside(out: &Path) -> String {
+    match out.to_str() {
+        Some(".") => String::new(),
+        Some(out) => format!(" --out {}", in_shell(out)),
+        None => " --out DIR".to_owned(),
     }
 }
 

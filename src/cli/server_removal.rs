@@ -15,7 +15,7 @@ use super::server::{dry_run, read_certificate};
 ///
 /// Pins that were published stay for `overlap_days` of pki.toml, for apps that go by them, and then leave the
 /// pin sets by themselves; with --now they leave at once. Its keys stay in the home, and a certificate of it
-/// stays good until it is revoked.
+/// stays good until it is revoked. --now drops the pins of a server that was removed without it, too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -82,12 +82,21 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
         }
     }
     let desk = context.desk()?;
-    let server = context.read(&desk.home)?.server(&host)?;
-    let server = server.ok_or_else(|| OperateError::NoServer(host.clone()))?;
-    let is_pinned = server.may_be_pinned();
     let overlap = desk.home.config().pin_overlap;
+    let old_pins = match args.now {
+        true => OldPin::Dropped,
+        false => OldPin::Retires,
+    };
+    let store = context.read(&desk.home)?;
+    let server = operate::removable(&store, &host, old_pins, (overlap, system_clock()))?;
+    drop(store);
+    let is_pinned = server.may_be_pinned();
     if args.dry_run {
-        return dry_run(context, format!("take {host} out of the register"));
+        let would = match server.removed {
+            None => format!("take {host} out of the register"),
+            Some(_) => format!("take the pins of {host} out of the pin sets"),
+        };
+        return dry_run(context, would);
     }
     match is_pinned {
         true => {
@@ -99,14 +108,13 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
         }
         false => ui.confirm(&format!("Take {host} out of the register?"))?,
     }
-    let old_pins = match args.now {
-        true => OldPin::Dropped,
-        false => OldPin::Retires,
-    };
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
     let mut session = context.session(&desk, &mut policy)?;
     let server = operate::remove(&mut session, &host, old_pins)?;
-    ui.say(format!("{host} is taken out of the register"));
+    match server.removed {
+        None => ui.say(format!("{host} is taken out of the register")),
+        Some(_) => ui.say(format!("{host} was taken out of the register before")),
+    }
     let pins_leave = (is_pinned && !args.now).then(|| session.now + overlap);
     match pins_leave {
         Some(leave) => ui.more(format!("its pins stay published until {}", leave.date())),

@@ -13,7 +13,7 @@ use crate::model::revocation::InvalidReason;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
-use crate::model::{Employee, Reason, Serial};
+use crate::model::{Address, Employee, Reason, Serial};
 
 /// What an address is, for whoever has named a file instead.
 pub const NOT_A_FILE: &str = "that is a file, and a device goes by its address: EMPLOYEE/DEVICE, as in gina/phone; `pki list` shows them all";
@@ -92,13 +92,13 @@ pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     }
     match why.downcast_ref() {
         Some(InvalidNamed::Serial(why)) => return whole(why, value, arguments),
-        Some(InvalidNamed::Addressee(why)) => return of_subject(why, value),
+        Some(InvalidNamed::Addressee(why)) => return of_subject(why, value, arguments),
         None => {}
     }
     if let Some(why) = why.downcast_ref::<InvalidSerial>() {
         return whole(why, value, arguments);
     }
-    of_subject(why.downcast_ref::<InvalidSubject>()?, value)
+    of_subject(why.downcast_ref::<InvalidSubject>()?, value, arguments)
 }
 
 /// The command with a serial number as it should have been written, where all of it may be repeated.
@@ -114,7 +114,18 @@ fn whole(why: &InvalidSerial, value: &str, arguments: &[OsString]) -> Option<Str
         .then(|| format!("pki {}", words.join(" ")))
 }
 
-fn of_subject(why: &InvalidSubject, value: &str) -> Option<String> {
+fn of_subject(why: &InvalidSubject, value: &str, arguments: &[OsString]) -> Option<String> {
+    // An address where a person alone is meant: what was typed names both.
+    if let InvalidSubject::Name { .. } = why
+        && let Ok(address) = value.parse::<Address>()
+    {
+        let employee = &address.employee;
+        return Some(if arguments.iter().any(|argument| argument == "offboard") {
+            format!("`pki offboard {employee}` for the person, `pki revoke {address}` for the device")
+        } else {
+            format!("a person alone is meant here: {employee}")
+        });
+    }
     if is_file(value) {
         return Some(NOT_A_FILE.to_owned());
     }

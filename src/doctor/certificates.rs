@@ -90,7 +90,10 @@ fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), Sto
         findings.push(Finding::new(
             "certificates-ending",
             Severity::Warning,
-            format!("{count} certificates end within {DEVICE}: {names}"),
+            match count {
+                1 => format!("1 certificate ends within {DEVICE}: {names}"),
+                _ => format!("{count} certificates end within {DEVICE}: {names}"),
+            },
             "pki renew --expiring 14d --out DIR",
         ));
     }

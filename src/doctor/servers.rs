@@ -28,7 +28,9 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
             "server-files",
             Severity::Warning,
             format!("a key or certificate of the server {host} was recorded, and its file was not written"),
-            format!("`pki server issue {host}`, or `pki server csr {host}` where another CA certifies it"),
+            format!(
+                "`pki server issue {host} --out DIR`, where its key is; or `pki server csr {host} --out DIR` where another CA certifies it"
+            ),
         )
     }));
     match operate::pins_are_ahead(session) {
@@ -76,10 +78,10 @@ fn certificate(server: &Server, now: Time) -> Option<Finding> {
     let host = &server.host;
     let Some(certificate) = server.certificate() else {
         let remedy = match server.certifier()? {
-            Certifier::Own => format!("pki server issue {host}"),
+            Certifier::Own => format!("pki server issue {host} --out DIR, where its key is"),
             Certifier::Other => {
                 format!(
-                    "pki server csr {host}, and `pki server import {host} --cert FILE` once it is certified"
+                    "pki server csr {host} --out DIR, where its key is, and `pki server import {host} --cert FILE` once it is certified"
                 )
             }
         };
@@ -98,7 +100,7 @@ fn certificate(server: &Server, now: Time) -> Option<Finding> {
     };
     let ends = if end < now { "ended" } else { "ends" };
     let remedy = match certificate.issuer {
-        Certifier::Own => format!("pki server issue {host}"),
+        Certifier::Own => format!("pki server issue {host} --out DIR, where its key is"),
         Certifier::Other => {
             format!("renew it with the same key, then run `pki server import {host} --cert FILE`")
         }

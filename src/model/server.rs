@@ -154,6 +154,16 @@ impl Server {
         self.keys().any(|(_, key)| key.published.is_some())
     }
 
+    /// Until when pins of a removed server stay in the pin sets, where they are in them.
+    pub fn stays_until(&self, now: Time, overlap: Span) -> Option<Time> {
+        match self.removed {
+            Some((at, OldPin::Retires)) if self.may_be_pinned() => {
+                Some(at + overlap).filter(|end| now < *end)
+            }
+            Some((_, OldPin::Retires | OldPin::Dropped)) | None => None,
+        }
+    }
+
     /// The keys that it leaves to a server of the same name that is taken in after it was removed: their pins
     /// stay as long as they would have, and are never taken for somebody else's.
     pub fn leaves_behind(&self) -> Vec<ServerKey> {
@@ -212,10 +222,8 @@ impl Server {
 
     /// What apps are to hold it to. Nothing where it was removed, and its pins have left.
     pub fn pin_set(&self, now: Time, overlap: Span, expires: Time) -> Option<PinSet> {
-        match self.removed {
-            None => {}
-            Some((at, OldPin::Retires)) if self.may_be_pinned() && now < at + overlap => {}
-            Some((_, OldPin::Retires | OldPin::Dropped)) => return None,
+        if self.removed.is_some() {
+            self.stays_until(now, overlap)?;
         }
         let stays = |(role, key): &(Role, &ServerKey)| match role {
             Role::Active | Role::Backup => true,

@@ -66,7 +66,7 @@ pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_bac
 pub use root_crl::sign_root_crl;
 pub use server::{
     Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap,
-    demand_taken_by_apps, import, remove, reserve_known, rotate,
+    demand_taken_by_apps, import, removable, remove, reserve_known, rotate,
 };
 pub use server_keys::{NewKey, key_path, open_key};
 pub use servers_ca::{
@@ -292,6 +292,14 @@ pub enum OperateError {
     /// There is no such server.
     #[error("there is no server {0}")]
     NoServer(Host),
+    /// A server was removed before, and its pins leave later.
+    #[error("{host} is removed already, and its pins stay published until {}", until.date())]
+    RemovedAlready {
+        /// Which server.
+        host: Host,
+        /// Until when.
+        until: Time,
+    },
     /// A key file of a server has another key in it.
     #[error("{0} does not hold the key that its name says")]
     OtherKey(Shown),

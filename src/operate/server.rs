@@ -14,7 +14,7 @@ use super::whose_key::{KeyOf, demand_free_key};
 use crate::home::Home;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, OldPin, Origin, ServerCertificate};
-use crate::model::{Fact, Host, Pin, Server, Time};
+use crate::model::{Fact, Host, Pin, Server, Span, Time};
 use crate::store::Store;
 use crate::x509::foreign::ForeignCertificate;
 
@@ -222,15 +222,40 @@ pub fn rotate(
     Ok(file)
 }
 
-/// Takes a server out of the register. Its keys stay in the home, and its pins are known on as its own.
+/// The server that is to be removed: one that there is, or one that was removed and whose pins are to leave now.
 ///
 /// # Errors
-/// Where there is no such server, the published pin sets are later than the ledger, or it cannot be recorded.
+/// Where there is no such server, or it is removed and nothing of it is left to drop.
+pub fn removable(
+    store: &Store,
+    host: &Host,
+    old_pins: OldPin,
+    (overlap, now): (Span, Time),
+) -> Result<Server, OperateError> {
+    let mut known = store.known_servers()?.into_iter();
+    let unknown = || OperateError::NoServer(host.clone());
+    let server = known.find(|server| server.host == *host).ok_or_else(unknown)?;
+    if server.removed.is_none() {
+        return Ok(server);
+    }
+    let until = server.stays_until(now, overlap).ok_or_else(unknown)?;
+    match old_pins {
+        OldPin::Dropped => Ok(server),
+        OldPin::Retires => Err(OperateError::RemovedAlready {
+            host: host.clone(),
+            until,
+        }),
+    }
+}
+
+/// Takes a server out of the register, or drops the pins of one that was taken out. Its keys stay in the home, and its pins are known on
+/// as its own.
+///
+/// # Errors
+/// Where it is not [`removable`], the published pin sets are later than the ledger, or it cannot be recorded.
 pub fn remove(session: &mut Session<'_>, host: &Host, old_pins: OldPin) -> Result<Server, OperateError> {
-    let server = session
-        .store
-        .server(host)?
-        .ok_or_else(|| OperateError::NoServer(host.clone()))?;
+    let overlap = session.desk.home.config().pin_overlap;
+    let server = removable(&session.store, host, old_pins, (overlap, session.now))?;
     demand_known_pins(session)?;
     let host = host.clone();
     session.commit(vec![Fact::ServerRemoved { host, old_pins }])?;
