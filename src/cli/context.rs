@@ -280,18 +280,21 @@ impl Context {
         let life = (crl.next_update - crl.this_update).as_seconds();
         let left = crl.next_update - now;
         if left < Span::seconds(0) {
-            self.ui.warn(format!(
-                "the CRL ended on {}: servers let nobody in",
-                crl.next_update
-            ));
+            let end = crl.next_update;
+            self.ui.warn(match self.is_publishing.get() {
+                true => format!("the CRL ended on {end}: servers let nobody in until they have the next one"),
+                false => format!("the CRL ended on {end}: servers let nobody in"),
+            });
             let timer = "have a timer run it every six hours: `pki help publish` shows the line";
             self.ui.hint(match self.is_publishing.get() {
                 true => timer.to_owned(),
                 false => format!("run `pki publish` now, and {timer}"),
             });
         } else if left.as_seconds() * 3 < life {
-            self.ui
-                .warn(format!("the CRL ends in {left}; then servers let nobody in"));
+            self.ui.warn(match self.is_publishing.get() {
+                true => format!("the CRL would have ended in {left}"),
+                false => format!("the CRL ends in {left}; then servers let nobody in"),
+            });
             self.ui.hint(match self.is_publishing.get() {
                 true => "see why its timer does not run",
                 false => "run `pki publish`, and see why its timer does not",

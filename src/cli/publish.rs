@@ -270,7 +270,9 @@ fn tell_ends(ends: &Ends, context: &Context) {
             some(&ends.ending)
         ));
         let days = ends.within.as_seconds() / 86_400;
-        ui.hint(format!("pki renew --expiring {days}d --out DIR"));
+        ui.hint(format!(
+            "pki renew --expiring {days}d --out DIR; who is to have none any more: pki revoke EMPLOYEE/DEVICE"
+        ));
     }
     if !ends.ended.is_empty() {
         let count = ends.ended.len();

@@ -55,7 +55,7 @@ impl Context {
         }
         if published.adopted > 0 {
             self.ui.warn(format!(
-                "recorded {} that the published CRL has and the ledger had not (restored from an older backup?)",
+                "recorded {} that the published CRL has and the ledger had not (restored from an older backup, or in use elsewhere, too?)",
                 counted(published.adopted, "revocation")
             ));
         }
@@ -72,7 +72,7 @@ impl Context {
         if published.pins_ahead {
             exit = Exit::Incomplete;
             self.ui.warn(
-                "the published pin sets are later than what the ledger knows (restored from an older backup?): they stay as they are",
+                "the published pin sets are later than what the ledger knows (restored from an older backup, or in use elsewhere, too?): they stay as they are",
             );
             self.ui.hint(
                 "restore the newest ledger.jsonl and servers/: the key that a server uses may be in no pin set that this home would sign",
@@ -88,9 +88,9 @@ impl Context {
         for (place, error) in &published.failed {
             exit = Exit::Incomplete;
             self.ui.warn(if let TargetError::Unconfigured(why) = error {
-                format!("published in the home alone: {why}")
+                format!("published in the home alone, so that servers know nothing of it: {why}")
             } else if let TargetError::Forgotten(_) = error {
-                format!("published in the home alone: {error}")
+                format!("published in the home alone, so that servers know nothing of it: {error}")
             } else {
                 format!("{place} was not published to: {error}")
             });
@@ -104,7 +104,7 @@ impl Context {
                 }
                 let place = place.display();
                 self.ui.say(format!(
-                    "the command of the [[publish]] of {place} is still to be run"
+                    "the command of the [[publish]] of {place} has not succeeded since: it is run now"
                 ));
             }
             self.following.borrow_mut().push(following.clone());
@@ -195,7 +195,7 @@ impl Context {
         }
         for employee in doubts.leavers() {
             self.ui.warn(format!(
-                "{employee} was locked out for having left, and is not offboarded in this ledger (restored from an older backup?)"
+                "{employee} was locked out for having left, and is not offboarded in this ledger (restored from an older backup, or in use elsewhere, too?)"
             ));
             hint(&format!(
                 "`pki offboard {employee}`; or `pki publish --confirm LEDGER`, if that is meant"
@@ -212,7 +212,7 @@ impl Context {
             return;
         }
         self.ui.warn(format!(
-            "recorded {} that servers were told to accept and that the ledger had lost (restored from an older backup?):",
+            "recorded {} that servers were told to accept and that the ledger had lost (restored from an older backup, or in use elsewhere, too?):",
             counted(recovered.len(), "certificate")
         ));
         for name in recovered.iter().take(SHOWN) {

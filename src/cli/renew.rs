@@ -163,12 +163,17 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
     let mut requests = Vec::new();
     let mut own = Vec::new();
     let mut shorter = Vec::new();
+    let mut limited = Vec::new();
     for record in &records {
         let history = store.device(&record.address)?;
         let Some(record) = history.iter().rfind(|r| r.known_by == KnownBy::Issuance) else {
             context
                 .ui
                 .warn(OperateError::NotIssuedHere(record.address.clone()));
+            context.ui.hint(format!(
+                "`pki issue {0}` issues it a new one; what is used no more: `pki revoke {0}`",
+                record.address
+            ));
             continue;
         };
         let Renewed {
@@ -176,6 +181,9 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
             shorter: less,
             ..
         } = like(&Changes::from(args), &store, home, record)?;
+        if let Some(days) = request.days.filter(|days| *days < request.profile.days()) {
+            limited.push(format!("{} ({days} days)", record.address));
+        }
         if let Some(less) = less {
             shorter.push(format!(
                 "{} ({} days, not {})",
@@ -188,14 +196,33 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
         }
     }
     if !shorter.is_empty() {
-        let more = if shorter.len() > SHOWN { ", …" } else { "" };
         context.ui.warn(format!(
-            "a shorter life than the last one, as the profile says, is for {}: {}{more}",
+            "a shorter life than the last one, as the profile says, is for {}: {}",
             counted(shorter.len(), "device"),
-            shorter[..shorter.len().min(SHOWN)].join(", ")
+            some(&shorter)
         ));
     }
+    if !limited.is_empty() && args.days.is_none() {
+        context.ui.warn(format!(
+            "{} issued for a time of {} own, which begins anew: {}",
+            match limited.len() {
+                1 => "1 device was".to_owned(),
+                count => format!("{count} devices were"),
+            },
+            if limited.len() == 1 { "its" } else { "their" },
+            some(&limited)
+        ));
+        context
+            .ui
+            .hint("who was to have it for that time alone: `pki revoke EMPLOYEE/DEVICE`");
+    }
     Ok((requests, own))
+}
+
+/// The first of these, for people.
+fn some(devices: &[String]) -> String {
+    let more = if devices.len() > SHOWN { ", …" } else { "" };
+    devices[..devices.len().min(SHOWN)].join(", ") + more
 }
 
 /// What a renewal is to have otherwise than what it renews.

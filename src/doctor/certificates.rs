@@ -82,9 +82,11 @@ fn never_delivered(records: &[Record]) -> Option<Finding> {
 
 /// Devices that will soon be locked out because nobody renews, and those that are.
 fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
-    let (mut ending, lapsed) = operate::ends(store, now, DEVICE)?;
+    let (mut ending, mut lapsed) = operate::ends(store, now, DEVICE)?;
     // One that was recovered from a list cannot be renewed: what is to be done about it is told by itself.
-    ending.retain(|record| record.known_by == KnownBy::Issuance);
+    for records in [&mut ending, &mut lapsed] {
+        records.retain(|record| record.known_by == KnownBy::Issuance);
+    }
     if !ending.is_empty() {
         let (count, names) = first(addresses(&ending));
         findings.push(Finding::new(

@@ -12,7 +12,7 @@ use super::publication::Published;
 use super::session::Session;
 use crate::home::Home;
 use crate::model::server::Certifier;
-use crate::model::{Host, Record, Server, Span, Time};
+use crate::model::{Host, KnownBy, Record, Server, Span, Time};
 
 /// The file in the home.
 const FILE: &str = "timer.json";
@@ -81,6 +81,10 @@ impl Ends {
         };
         if within > Span::days(0) {
             (ends.ending, ends.ended) = published.near.clone().settle(&session.store, session.now)?;
+            // One that was recovered from a list cannot be renewed: what is to be done about it is told by itself.
+            let is_issued_here = |record: &Record| record.known_by == KnownBy::Issuance;
+            ends.ending.retain(is_issued_here);
+            ends.ended.retain(is_issued_here);
             ends.ending.sort_by_key(|record| record.validity.not_after);
             let servers = session.store.servers()?;
             let all = servers.iter().filter_map(EndingServer::of);
