@@ -462,7 +462,13 @@ fn read_config(home: &Path) -> Result<Config, HomeError> {
     }
     let text = disk::read(&path, SMALL_FILE)?;
     let config = std::str::from_utf8(&text)
-        .map_err(|_| InvalidConfig::Syntax("the file is not UTF-8".into()))
+        .map_err(|_| {
+            let is_utf16 = text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]);
+            InvalidConfig::Syntax(match is_utf16 {
+                true => "the file is UTF-16: save it as UTF-8".into(),
+                false => "the file is not UTF-8".into(),
+            })
+        })
         .and_then(Config::parse)
         .map_err(|why| HomeError::Config {
             path: Shown(path),

@@ -116,8 +116,12 @@ fn a_configuration_that_cannot_be_read_keeps_nobody_in() {
 fn recording_alone_needs_no_configuration_either() {
     let home = publishing();
     spoil(&home, "oops = 1");
-    let said = run(&home, &["revoke", "alice", "--yes", "--no-publish"]).ok();
+    let said = run(&home, &["revoke", "alice", "--yes", "--no-publish"]).exits(5);
     assert!(said.stderr.contains("unknown field `oops`"), "{said}");
+    assert!(
+        said.stderr.contains("correct the file, then run `pki publish`"),
+        "{said}"
+    );
     let said = run(&home, &["list", "--employee", "alice"]).ok();
     assert!(said.stdout.contains("revoked"), "{said}");
     // The passphrase that only the file tells where to find keeps nobody in.

@@ -18,6 +18,8 @@ use crate::publish::Location;
 use super::config_server::{self, ServerArgs};
 use super::context::Context;
 use super::failure::{Exit, Failure};
+use super::in_shell;
+use super::init::crontab_line;
 use super::words::Words;
 
 /// Print a configuration: of a server that lets in devices only, an app that knows its server by its key, or the timer
@@ -145,7 +147,7 @@ fn timer_text(target: TimerTarget, reload: Option<&str>, home: &Home) -> Result<
     }
     let manifests: Vec<PathBuf> = read.iter().map(|half| half.join("manifest.json")).collect();
     let about = TimerContext {
-        user: &user(owner, target)?,
+        user: &user(owner, target, (&program, &place))?,
         program: &program,
         home: &place,
         writable: &writable.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
@@ -166,7 +168,7 @@ fn timer_text(target: TimerTarget, reload: Option<&str>, home: &Home) -> Result<
 
 /// How an account is named in a timer: by its number where it has no name, or one that a unit would read as
 /// something else.
-fn user(uid: u32, target: TimerTarget) -> Result<String, Failure> {
+fn user(uid: u32, target: TimerTarget, (program, home): (&Path, &Path)) -> Result<String, Failure> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.@-".contains(c);
     let name = disk::account(uid).filter(|name| !name.starts_with('-') && name.chars().all(plain));
     match (name, target) {
@@ -175,7 +177,14 @@ fn user(uid: u32, target: TimerTarget) -> Result<String, Failure> {
         (None, TimerTarget::Cron) => Err(Failure::refused(format!(
             "uid {uid} has no name that a file in /etc/cron.d can say"
         ))
-        .hint("`pki config systemd` can; or put the line that `pki help publish` shows into that account's own crontab")),
+        .hint(format!(
+            "`pki config systemd` can; or put this line into that account's own crontab: {}",
+            crontab_line(&format!(
+                "{} --home {}",
+                in_shell(&program.display().to_string()),
+                in_shell(&home.display().to_string())
+            ))
+        ))),
     }
 }
 

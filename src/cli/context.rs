@@ -285,7 +285,8 @@ impl Context {
                 true => format!("the CRL ended on {end}: servers let nobody in until they have the next one"),
                 false => format!("the CRL ended on {end}: servers let nobody in"),
             });
-            let timer = "have a timer run it every six hours: `pki help publish` shows the line";
+            let timer =
+                "have a timer run it every six hours: `pki config systemd` or `pki config cron` prints it";
             self.ui.hint(match self.is_publishing.get() {
                 true => timer.to_owned(),
                 false => format!("run `pki publish` now, and {timer}"),

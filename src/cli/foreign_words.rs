@@ -139,6 +139,9 @@ fn flag(word: &str, words: &[&str]) -> Option<String> {
     ];
     let verb = |verb: &str| words.contains(&verb);
     Some(match name {
+        "--root-passphrase" => "a passphrase is never an argument: what was typed is in the shell's history now, and `ps` has shown it to \
+             all; if it was a real one, change it. It is asked for at a terminal, or read with --root-passphrase-file PATH"
+            .into(),
         _ if secret.contains(&name) => "a passphrase is never an argument: what was typed is in the shell's history now, and `ps` has shown \
              it to all; if it was a real one, change it. It is asked for at a terminal, or read with --passphrase-file PATH"
             .into(),

@@ -185,16 +185,19 @@ fn namesake() -> Option<String> {
 fn timer(executable: &str, home: &str) -> [String; 4] {
     let pki = format!("{} --home {}", in_shell(executable), in_shell(home));
     let me = disk::account_name(rustix::process::geteuid().as_raw());
-    // To cron a percent sign ends the command.
-    let in_crontab = pki.replace('%', "\\%");
     [
         "systemd, the units for this home, in a script to be read and run as root:".into(),
         format!("  {pki} config systemd > units.sh"),
         format!("cron, one line in the crontab of {me} (`config cron` prints a file for /etc/cron.d):"),
-        format!(
-            "  17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {in_crontab} publish --no-input --unlock -q"
-        ),
+        format!("  {}", crontab_line(&pki)),
     ]
+}
+
+/// The line of a crontab that runs `pki`: the program and its home, as a shell reads them.
+pub(super) fn crontab_line(pki: &str) -> String {
+    // To cron a percent sign ends the command.
+    let pki = pki.replace('%', "\\%");
+    format!("17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {pki} publish --no-input --unlock -q")
 }
 
 /// What was made, for scripts.

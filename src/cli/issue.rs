@@ -260,10 +260,7 @@ impl Single {
 /// A file is no device. Not asked where the ledger knows somebody of this name.
 fn demand_no_file(text: &str) -> Result<(), Failure> {
     if tips::is_list(text) {
-        let list = in_shell(text);
-        return Err(Failure::usage(format!("{text} is a list, and no employee")).hint(format!(
-            "did you mean `pki issue --from {list} --out bundles --bundle-passphrase-out passphrases.tsv`?"
-        )));
+        return Err(Failure::usage(format!("{text} is a list, and no employee")).hint(tips::meant_list(text)));
     }
     if tips::has_typical_ending(text) {
         let hint = match text.ends_with(".csr") {

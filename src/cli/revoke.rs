@@ -247,8 +247,7 @@ fn revoke_server(
         operate::revoke_server(&mut session, serial, args.reason)?;
         ui.say(format!("{label} is revoked"));
         if args.common.no_publish {
-            tell_unread(context, desk);
-            ui.hint("run `pki publish`");
+            exit = tell_recorded_alone(context, desk, "run `pki publish`");
         } else {
             exit = publish(context, &mut session, keyring.as_ref().map(Keyring::keys))?;
             published = exit == Exit::Done;
@@ -391,8 +390,7 @@ fn finish(
             }
         }
         false if !revoked.certificates.is_empty() => {
-            tell_unread(context, desk);
-            ui.hint("run `pki publish`: until then servers let it in");
+            exit = tell_recorded_alone(context, desk, "run `pki publish`: until then servers let it in");
         }
         false => {
             if common.no_publish && !operate::behind(&session)?.is_empty() {
@@ -451,20 +449,23 @@ fn certificates(count: usize) -> String {
 /// and nobody can tell what it says.
 fn publish(context: &Context, session: &mut Session<'_>, keys: Option<Keys<'_>>) -> Result<Exit, Failure> {
     let Some(keys) = keys else {
-        tell_unread(context, session.desk);
-        context.ui.hint(
-            "it is recorded alone, and servers let it in: correct the file, then run `pki publish`, for no list has it yet",
-        );
-        return Ok(Exit::Incomplete);
+        return Ok(tell_recorded_alone(context, session.desk, "run `pki publish`"));
     };
     context.publish_change(session, keys)
 }
 
-/// What is wrong with pki.toml, for who is told that it kept nobody waiting.
-fn tell_unread(context: &Context, desk: &Desk) {
-    if let Some(why) = desk.home.unread() {
-        context.ui.warn(why);
-    }
+/// Says that nothing was published, and what is to follow. Where pki.toml cannot be read that is not done by `next`
+/// alone: what kept nobody waiting is told, and has its exit code.
+fn tell_recorded_alone(context: &Context, desk: &Desk, next: &str) -> Exit {
+    let Some(why) = desk.home.unread() else {
+        context.ui.hint(next);
+        return Exit::Done;
+    };
+    context.ui.warn(why);
+    context.ui.hint(
+        "it is recorded alone, and servers let it in: correct the file, then run `pki publish`, for no list has it yet",
+    );
+    Exit::Incomplete
 }
 
 /// What the key opens; nothing where only pki.toml could have said who knows its passphrase.

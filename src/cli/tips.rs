@@ -40,7 +40,7 @@ const LISTS: [&str; 5] = ["csv", "tsv", "txt", "xlsx", "ods"];
 pub fn is_list(text: &str) -> bool {
     let path = Path::new(text);
     let extension = path.extension().and_then(|extension| extension.to_str());
-    if extension.is_some_and(|extension| LISTS.contains(&extension)) {
+    if extension.is_some_and(|extension| LISTS.contains(&extension.to_ascii_lowercase().as_str())) {
         return true;
     }
     let mut head = [0; 256];
@@ -101,6 +101,14 @@ pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     of_subject(why.downcast_ref::<InvalidSubject>()?, value, arguments)
 }
 
+/// What reads a list.
+pub fn meant_list(list: &str) -> String {
+    format!(
+        "did you mean `pki issue --from {} --out bundles --bundle-passphrase-out passphrases.tsv`?",
+        in_shell(list)
+    )
+}
+
 /// The command with a serial number as it should have been written, where all of it may be repeated.
 fn whole(why: &InvalidSerial, value: &str, arguments: &[OsString]) -> Option<String> {
     let serial = why.meant()?.to_string();
@@ -125,6 +133,9 @@ fn of_subject(why: &InvalidSubject, value: &str, arguments: &[OsString]) -> Opti
         } else {
             format!("a person alone is meant here: {employee}")
         });
+    }
+    if is_list(value) && arguments.iter().any(|argument| argument == "issue") {
+        return Some(meant_list(value));
     }
     if is_file(value) {
         return Some(NOT_A_FILE.to_owned());
