@@ -22,6 +22,8 @@ pub struct Config {
     pub names: Names,
     /// Whether issuing publishes at once.
     pub publish_on_issue: bool,
+    /// Who makes backups of the home, where that is known.
+    pub backup: Option<Backup>,
     /// The networks that servers let in; empty: all of them.
     pub allowed_networks: Vec<IpRange>,
     /// The command that prints the issuing key's passphrase.
@@ -84,6 +86,14 @@ pub enum Reload {
     Elsewhere,
 }
 
+/// Who makes backups of the home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backup {
+    /// Something that this program does not start, nor sees.
+    Elsewhere,
+}
+
 impl PublishTo {
     /// Its places.
     pub fn places(&self) -> impl Iterator<Item = &Location> {
@@ -136,6 +146,7 @@ struct File {
     default_profile: Option<String>,
     names_in_certificates: Option<Names>,
     publish_on_issue: Option<bool>,
+    backup: Option<Backup>,
     #[serde(default)]
     allowed_networks: Vec<String>,
     passphrase_command: Option<Vec<String>>,
@@ -248,6 +259,7 @@ impl Config {
             default_profile,
             names: file.names_in_certificates.unwrap_or(Names::Shown),
             publish_on_issue: file.publish_on_issue.unwrap_or(true),
+            backup: file.backup,
             allowed_networks,
             passphrase_command: file.passphrase_command,
             root_passphrase_command: file.root_passphrase_command,

@@ -1,6 +1,7 @@
 //! What is wrong with a home or soon will be, and the command that mends it.
 
 mod authorities;
+mod backup;
 mod certificates;
 mod crls;
 mod finding;
@@ -182,6 +183,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     certificates::examine(store, now, findings);
     servers::examine(&session, now, findings);
     timer::examine(&session, now, findings);
+    backup::examine(&session, now, findings);
     publication::examine(&session, findings);
 }
 

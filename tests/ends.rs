@@ -288,6 +288,23 @@ fn who_reads_what_the_timer_says_is_told_of_servers_whose_certificates_end() {
 }
 
 #[test]
+fn a_home_of_which_nobody_makes_backups_is_found() {
+    let home = Home::new();
+    let severity = |when: &str| -> Vec<String> {
+        let found = found(&home, when, "backup-unknown");
+        let severities = found.iter().map(|finding| finding["severity"].as_str().unwrap());
+        severities.map(str::to_owned).collect()
+    };
+    assert_eq!(severity("+0d"), ["note"]);
+    assert_eq!(severity("+29d"), ["note"]);
+    assert_eq!(severity("+31d"), ["warning"]);
+    home.configure("backup", "\"elsewhere\"");
+    assert_eq!(severity("+31d"), [""; 0]);
+    home.configure("backup", "\"nowhere\"");
+    assert_eq!(found(&home, "+0d", "home").len(), 1);
+}
+
+#[test]
 fn a_timer_that_never_ran_and_one_that_runs_no_more_are_found() {
     let home = Home::new();
     let severity = |when: &str, code: &str| -> Vec<String> {

@@ -1,0 +1,33 @@
+//! Whether anything makes backups of the home. It cannot be seen from within: somebody has to say so.
+
+use super::ledger::unreadable;
+use super::{Finding, Severity};
+use crate::model::{Span, Time};
+use crate::operate::Session;
+
+/// After how long it is a warning that nobody has said so.
+const LONG: Span = Span::days(30);
+
+pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {
+    if session.desk.home.config().backup.is_some() {
+        return;
+    }
+    let founded = match session.store.initialized() {
+        Ok(event) => event.time,
+        Err(error) => {
+            findings.push(unreadable(&error));
+            return;
+        }
+    };
+    let severity = if now - founded > LONG {
+        Severity::Warning
+    } else {
+        Severity::Note
+    };
+    findings.push(Finding::new(
+        "backup-unknown",
+        severity,
+        "nothing is known of a backup of this home: whoever loses it begins anew with every device",
+        "copy the directory to another machine after each day of changes, and say backup = \"elsewhere\" in pki.toml",
+    ));
+}
