@@ -67,6 +67,11 @@ fn a_key_that_does_not_open_with_the_passphrase_of_the_others_is_found() {
     let home = Home::new();
     home.run(&["server", "add", "api.acme.example"]);
     home.run(&["server", "issue", "api.acme.example"]);
+    // Whoever does not ask for it is told so.
+    let said = home.run(&["doctor"]);
+    assert!(said.stderr.contains("the keys were not tried"), "{said}");
+    let said = home.run(&["doctor", "--unlock"]);
+    assert!(!said.stderr.contains("not tried"), "{said}");
     let unlock = ["doctor", "--unlock", "--json"];
     let is_of_keys = |finding: &Value| finding["code"].as_str().unwrap().starts_with("key-");
     let said = home.run(&unlock);

@@ -1133,3 +1133,74 @@ fn a_place_that_comes_back_has_apps_that_know_what_stood_there() {
     }
     at(&home, "+93d", &ROTATE).ok();
 }
+
+#[test]
+fn a_place_that_has_another_name_has_the_apps_of_the_one_before() {
+    if !need(&["openssl", "faketime"]) {
+        return;
+    }
+    let home = cheap();
+    let place = |name: &str| format!("[[publish]]\npublic = \"{}\"\n", home.path(name).display());
+    home.configure_table(&place("web"));
+    let with = std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
+    home.run(&ADD);
+    at(&home, "+20d", &["publish"]).ok();
+    // It can be read, and is written no more.
+    let file = home.path("web/crl/issuing.crl");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir_all(file.join("x")).unwrap();
+    at(&home, "+31d", &ROTATE).exits(5);
+    at(&home, "+50d", &["publish"]);
+    // A server that is new has no apps there that hold it to anything.
+    at(
+        &home,
+        "+62d",
+        &["server", "add", "www.acme.example", "--out", "tls"],
+    )
+    .exits(5);
+    at(
+        &home,
+        "+62d",
+        &["server", "issue", "www.acme.example", "--out", "tls"],
+    )
+    .exits(5);
+    let verify = "server verify www.acme.example --cert tls/www.acme.example.crt";
+    at(&home, "+62d", &verify.split(' ').collect::<Vec<_>>()).ok();
+    // Another directory behind the same address, before it is published to, and afterwards.
+    home.write_private("home/pki.toml", &with.replace(&place("web"), &place("other")));
+    let said = at(&home, "+62d", &ROTATE).exits(1);
+    assert!(said.stderr.contains("do not know the pin"), "{said}");
+    at(&home, "+62d", &["publish"]).ok();
+    let said = at(&home, "+63d", &ROTATE).exits(1);
+    assert!(
+        said.stderr.contains("has not been published for long enough"),
+        "{said}"
+    );
+    for day in [80, 93] {
+        at(&home, &format!("+{day}d"), &["publish"]).ok();
+    }
+    at(&home, "+93d", &ROTATE).ok();
+}
+
+#[test]
+fn what_cannot_be_noted_of_pins_keeps_no_server_waiting() {
+    let home = cheap();
+    let count = home.path("count").display().to_string();
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{}\"\ncommand = [\"sh\", \"-c\", \"echo >> {count}\"]\n",
+        home.path("web").display()
+    ));
+    home.run(&ADD);
+    home.issue("alice", &["-q"]);
+    let before = std::fs::read(&count).unwrap().len();
+    let note = home.home().join("pins-reached.json");
+    std::fs::remove_file(&note).unwrap();
+    std::fs::create_dir_all(note.join("x")).unwrap();
+    let said = home.run(&["revoke", "alice", "--yes"]);
+    assert!(
+        said.stderr
+            .contains("which places have the pins could not be noted"),
+        "{said}"
+    );
+    assert!(std::fs::read(&count).unwrap().len() > before, "{said}");
+}

@@ -685,7 +685,7 @@ fn what_is_longer_than_the_terminal_goes_through_the_pager() {
         assert_eq!(text, None, "{script}: {seen}");
     }
     // One that is not there, and one that is none.
-    for pager in ["no-such-pager", "cat", ""] {
+    for pager in ["no-such-pager", "cat", "", "false", "/usr", "'kill -9 $$'"] {
         let seen = Terminal::start(&home, "xterm", &format!("PAGER={pager} pki list")).ends(0);
         assert!(seen.contains("e9/phone"), "{pager}: {seen}");
     }

@@ -204,6 +204,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
             .iter()
             .for_each(|address| ui.more(format!("issue {address}")));
         tell_differing(&differing, context);
+        tell_remembered(&remembered, forecast.wanted.iter(), context);
         let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
         ui.report(&DryRun::new(would.collect()))?;
         return Ok(Exit::Done);

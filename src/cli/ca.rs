@@ -124,7 +124,7 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     demand_first(&desk.home, &given_up)?;
     let unfit = |home: &Home, why: String| {
         Failure::refused(format!("{}: {why}", args.file.display())).hint(format!(
-            "`pki root sign servers-ca.csr{}` makes the certificate that belongs here",
+            "`pki root sign servers-ca.csr --root DIR{}` makes the certificate that belongs here",
             permitted(home.chain())
         ))
     };

@@ -80,6 +80,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else if !serious {
         context.ui.say("all is well, with notes");
     }
+    if !args.unlock && !serious {
+        context
+            .ui
+            .more("the keys were not tried: `pki doctor --unlock` does that");
+    }
     if !context.ui.json {
         for finding in &mut findings {
             finding.remedy = context.ui.pasteable(&finding.remedy);

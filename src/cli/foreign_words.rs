@@ -134,6 +134,7 @@ fn flag(word: &str, words: &[&str]) -> Option<String> {
         "--bundle-passphrase",
         "--root-passphrase",
         "--pin",
+        "-p",
         "-passin",
         "-passout",
     ];
@@ -197,9 +198,13 @@ pub fn leads_astray(error: &clap::Error) -> bool {
 }
 
 /// clap's message without its own tips.
-pub fn without_tips(message: &str) -> String {
+pub fn without_tips(error: &clap::Error, is_known: bool) -> String {
+    let message = error.render().to_string();
     let mut paragraphs: Vec<&str> = message.split("\n\n").collect();
     // A usage line that shows the flag which was not meant is no help either.
-    paragraphs.retain(|text| !text.trim_start().starts_with("tip:") && !text.starts_with("Usage:"));
+    let is_of_another = is_known || error.get(ContextKind::SuggestedArg).is_some();
+    let is_tip = |text: &str| text.trim_start().starts_with("tip:");
+    let is_usage = |text: &str| is_of_another && text.starts_with("Usage:");
+    paragraphs.retain(|text| !is_tip(text) && !is_usage(text));
     paragraphs.join("\n\n")
 }

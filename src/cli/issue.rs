@@ -486,7 +486,7 @@ pub fn one(
         KeyMade::Elsewhere => Handover::Shown(&mut show),
     };
     let is_typed = args.issuing.is_typed(&desk.home);
-    let mut looked_at = None;
+    let mut is_told = false;
     if is_typed || ui.can_ask() {
         let (mut considered, plan) = {
             let store = context.read(&desk.home)?;
@@ -495,24 +495,27 @@ pub fn one(
             (considered, plan)
         };
         match plan {
+            Ok(_) => {
+                considered.tell(false, ui)?;
+                is_told = true;
+            }
             // It is handed out again.
             Err(OperateError::AlreadyValid { .. }) if key == KeyMade::Elsewhere => {}
+            Err(error) if is_typed => return Err(error.into()),
             // Without a passphrase to type the lock decides, and says how far the publication is.
-            Ok(_) | Err(_) if !is_typed => {}
-            plan => drop(plan?),
+            Err(_) => {}
         }
-        considered.tell(false, ui)?;
-        looked_at = Some(considered);
     }
     if is_typed {
         Outbox::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut session = context.session(&desk, &mut policy)?;
-    let mut considered = match looked_at {
-        Some(considered) => considered,
-        None => consider(&desk.home, &session.store)?,
-    };
+    // Somebody else may have changed something while a passphrase was typed.
+    let mut considered = consider(&desk.home, &session.store)?;
+    if is_told {
+        considered.remarks.clear();
+    }
     let plan = operate::plan(
         &session.store,
         &desk.home,

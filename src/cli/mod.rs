@@ -393,7 +393,7 @@ fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit 
             format!("{argument}: {why}{tip}\n\nFor more information, try '--help'.")
         }
         _ if foreign.is_some() || foreign_words::leads_astray(error) => {
-            let message = escaped(&foreign_words::without_tips(&error.render().to_string()));
+            let message = escaped(&foreign_words::without_tips(error, foreign.is_some()));
             match (&foreign, message.split_once("\n\n")) {
                 (Some(tip), Some((message, rest))) => format!("{message}\n\n  tip: {tip}\n\n{rest}"),
                 _ => message,

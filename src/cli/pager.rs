@@ -3,14 +3,15 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
 use console::measure_text_width;
 
 use super::ui;
 
-/// What a shell says where there is no such program.
-const NO_PROGRAM: i32 = 127;
+/// SIGINT and SIGPIPE: a person has read enough. A shell makes 128 more of it.
+const ENOUGH: [i32; 2] = [2, 13];
 
 /// Whether a text is longer than the terminal that stdout is. A terminal that cannot move its cursor has no pager.
 pub(super) fn is_wanted(text: &str) -> bool {
@@ -60,10 +61,13 @@ pub(super) fn show(text: &str) -> io::Result<()> {
         // Who has read enough ends it.
         to.write_all(text.as_bytes()).or_else(ui::forgive_gone_reader)?;
     }
-    if pager.wait()?.code() == Some(NO_PROGRAM) {
-        return ui::write_out(text);
-    }
-    Ok(())
+    let ended = pager.wait()?;
+    let is_enough = match (ended.code(), ended.signal()) {
+        (Some(code), _) => code == 0 || ENOUGH.contains(&(code - 128)),
+        (None, signal) => signal.is_some_and(|signal| ENOUGH.contains(&signal)),
+    };
+    // One that is not there, or has failed, has shown nothing for all that is known.
+    if is_enough { Ok(()) } else { ui::write_out(text) }
 }
 
 #[cfg(test)]

@@ -69,6 +69,10 @@ impl Context {
         if let Some(number) = published.pins {
             self.ui.detail(format!("pin sets {number} signed"));
         }
+        if let Some(error) = &published.unnoted {
+            self.ui
+                .warn(format!("which places have the pins could not be noted: {error}"));
+        }
         if published.pins_ahead {
             exit = Exit::Incomplete;
             self.ui.warn(

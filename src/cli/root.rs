@@ -114,11 +114,23 @@ fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
                 .hint("say it with --domain, as at `pki init`: where the home is, `pki server issue` shows the whole command"),
         );
     }
+    if let (Some(permitted), Some(says)) = (&permitted, certificate.name_constraints())
+        && !permitted.lie_within(says)
+    {
+        return Err(Failure::refused(format!(
+            "the root permits {says} alone, and not all of {permitted}"
+        ))
+        .hint("leave --domain away, or name what the root permits"));
+    }
     let root = args
         .secret
         .unlock_at(&args.root.join("root.key"), certificate, ui)?;
+    let meant = permitted
+        .as_ref()
+        .or(root.certificate().name_constraints())
+        .map_or(String::new(), |permitted| permitted.of_servers().to_string());
     ui.confirm(&format!(
-        "Sign a CA for servers below {}?",
+        "Sign a CA for servers of {meant}, below {}?",
         root.certificate().subject_text()
     ))?;
     let chain = root.sign_servers(
@@ -130,8 +142,9 @@ fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
     )?;
     disk::create_private(&args.out, chain.issuing().pem().as_bytes())?;
     ui.say(format!(
-        "{} is signed, until {}: {}",
+        "{} is signed, for {}, until {}: {}",
         chain.issuing().subject_text(),
+        chain.permitted(),
         chain.issuing().validity().not_after.date(),
         args.out.display()
     ));

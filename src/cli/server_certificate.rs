@@ -250,7 +250,10 @@ fn found(
             "attach the root's medium and repeat; or where the root is, run `pki root sign {REQUEST} --root DIR{base_url}{permitted}`, bring its answer here, and run `pki ca install servers-ca.crt`"
         )));
     }
-    ui.say("the first certificate for a server: the root makes the servers' CA, this once");
+    ui.say(format!(
+        "the first certificate for a server: the root makes the servers' CA, for {}, this once",
+        desk.home.chain().permitted().of_servers()
+    ));
     let root = args.root.unlock(&desk.home, ui)?;
     let key = operate::servers_key(&desk.home, passphrase)?;
     // Another process may have made it in the meantime.

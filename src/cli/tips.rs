@@ -140,6 +140,15 @@ fn of_subject(why: &InvalidSubject, value: &str, arguments: &[OsString]) -> Opti
     if is_file(value) {
         return Some(NOT_A_FILE.to_owned());
     }
+    let serial = match value.parse::<Serial>() {
+        Ok(serial) => Some(serial),
+        Err(why) => why.meant(),
+    };
+    if let Some(serial) = serial {
+        return Some(format!(
+            "that is a serial number: `pki show {serial}` tells whose"
+        ));
+    }
     let (InvalidSubject::Name { .. } | InvalidSubject::Address(_)) = why else {
         return None;
     };

@@ -63,7 +63,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "command-owed",
             Severity::Warning,
             format!(
-                "{place} was written, and the command of its [[publish]], {program}, has not succeeded since"
+                "{place} was written, or begun to be, and the command of its [[publish]], {program}, has not succeeded since"
             ),
             "mend what it does, then `pki publish`: it runs it again",
         )

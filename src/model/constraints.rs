@@ -177,6 +177,21 @@ pub enum InvalidConstraint {
     IpRange(String),
 }
 
+impl fmt::Display for NameConstraints {
+    /// For people: domains, those of mail alone, and addresses.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let domains = self.domains.iter().map(ToString::to_string);
+        let mail = self
+            .email_domains
+            .iter()
+            .map(|domain| format!("mail of {domain}"));
+        let ranges = self.ip_ranges.iter().map(ToString::to_string);
+        let any = self.any_address.then(|| "any IP address".to_owned());
+        let all: Vec<String> = domains.chain(mail).chain(ranges).chain(any).collect();
+        f.write_str(&all.join(", "))
+    }
+}
+
 /// What the certificates below a CA may name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -231,6 +246,33 @@ impl NameConstraints {
             }),
             Said::Nothing => None,
         }
+    }
+
+    /// Whether they permit the same, in whatever order.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        fn sorted<T: ToString>(all: &[T]) -> Vec<String> {
+            let mut all: Vec<String> = all.iter().map(T::to_string).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        }
+        self.any_address == other.any_address
+            && sorted(&self.domains) == sorted(&other.domains)
+            && sorted(&self.email_domains) == sorted(&other.email_domains)
+            && sorted(&self.ip_ranges) == sorted(&other.ip_ranges)
+    }
+
+    /// Whether all that they permit is permitted by `outer` as well.
+    pub fn lie_within(&self, outer: &Self) -> bool {
+        let covered = |domain: &Domain, by: &[Domain]| by.iter().any(|one| one.covers(domain.as_str()));
+        let mail: Vec<Domain> = outer.mail().cloned().collect();
+        let range_is_covered = |range: &IpRange| {
+            let mut all = outer.ip_ranges.iter();
+            all.any(|one| one.prefix <= range.prefix && one.covers(range.address))
+        };
+        self.domains.iter().all(|domain| covered(domain, &outer.domains))
+            && self.email_domains.iter().all(|domain| covered(domain, &mail))
+            && (outer.any_address || (!self.any_address && self.ip_ranges.iter().all(range_is_covered)))
     }
 
     /// What the servers' CA says of these: of addresses it never says nothing.

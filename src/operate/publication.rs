@@ -21,7 +21,7 @@ use super::standing::published_crls;
 use super::{OperateError, PUBLISHED, recording};
 use crate::authority::{self, Issuing};
 use crate::config::{Config, PublishTo};
-use crate::disk::Shown;
+use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::model::{Fact, Time};
 use crate::publish::{Area, Publication, Rejected, ServersPart, TargetError, Told};
@@ -70,6 +70,8 @@ pub struct Published {
     pub issuing_crl: Option<(Time, Time)>,
     /// The number of the pin sets that were signed.
     pub pins: Option<u64>,
+    /// Why it could not be noted which places have the pins, where it could not.
+    pub unnoted: Option<DiskError>,
     /// Whether the published pin sets are later than what the ledger knows. They stand as they are.
     pub pins_ahead: bool,
 }
@@ -285,13 +287,14 @@ pub fn refresh_within(
     let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
     if let (Some(pins), None) = (&pins_in_it, &withheld) {
         let has_them = |place: &Path| is_meant(place) && !is_behind(place);
-        Reached::note(
+        done.unnoted = Reached::note(
             &session.desk.home,
             pins,
             has_them,
             &seen.standing_pins,
             session.now,
-        )?;
+        )
+        .err();
     }
     done.commands = done.owed.commands(session.desk.home.config(), |place| {
         is_meant(place) && !is_behind(place)

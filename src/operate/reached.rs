@@ -55,14 +55,18 @@ impl Reached {
             version: 1,
             places: BTreeMap::new(),
         };
-        for place in public_places(home) {
+        let places: Vec<PathBuf> = public_places(home).collect();
+        let left = known.places.iter().filter(|(place, _)| !places.contains(place));
+        let former: Vec<&Since> = left.map(|(_, since)| since).collect();
+        for place in places {
             let stood = before.at(&place);
             let of_place = match (known.places.get(&place), has_them(&place)) {
                 (Some(since), true) => taken(pins, |pin| since.get(&pin).copied().unwrap_or(Some(now))),
-                // Where nothing stood nobody can have read anything older.
+                // Where nothing stood nobody can have read anything older, but where it took another's place.
                 (None, true) => {
                     let is_new = |pin| !stood.is_empty() && !stood.contains(&pin);
-                    taken(pins, |pin| is_new(pin).then_some(now))
+                    let since = |pin| is_new(pin).then_some(now);
+                    taken(pins, |pin| since(pin).max(Self::inherited(&former, pin, now)))
                 }
                 (Some(since), false) => since.clone(),
                 (None, false) => taken(&stood, |_| None),
@@ -79,20 +83,32 @@ impl Reached {
         )
     }
 
-    /// Since when every place of pki.toml has this pin, as far as that is later than when it was signed.
+    /// Since when every place has this pin, as far as that is later than when it was signed. A place that has none of
+    /// the host's pins holds nobody to any. One that has left pki.toml counts until the next publication: what took
+    /// its place has its apps.
     ///
     /// # Errors
-    /// A place that has it not.
-    pub fn since(&self, home: &Home, pin: Pin) -> Result<Option<Time>, Lacks> {
+    /// A place that has others of the host's pins, and not this one.
+    pub fn since(&self, pin: Pin, of_host: &[Pin]) -> Result<Option<Time>, Lacks> {
         let mut latest = None;
-        for place in public_places(home) {
-            let Some(of_place) = self.places.get(&place) else {
-                continue;
-            };
-            let since = of_place.get(&pin).ok_or(Lacks(Shown(place)))?;
-            latest = latest.max(*since);
+        for (place, of_place) in &self.places {
+            match of_place.get(&pin) {
+                Some(since) => latest = latest.max(*since),
+                None if of_host.iter().any(|other| of_place.contains_key(other)) => {
+                    return Err(Lacks(Shown(place.clone())));
+                }
+                None => {}
+            }
         }
         Ok(latest)
+    }
+
+    /// Since when an app may know a pin that read in one of the places that are in pki.toml no more.
+    fn inherited(former: &[&Since], pin: Pin, now: Time) -> Option<Time> {
+        let each = former
+            .iter()
+            .map(|since| since.get(&pin).copied().unwrap_or(Some(now)));
+        each.max().flatten()
     }
 }
 

@@ -45,7 +45,7 @@ impl std::fmt::Display for Difference {
 }
 
 /// The holder of a new certificate: what is not said is as it was. Name and e-mail address are the person's, and
-/// as in her newest certificate; what the device runs is as in its own last one. Of somebody who has left nothing
+/// as in the newest of her certificates that has one; what the device runs is as in its own last one. Of somebody who has left nothing
 /// is remembered. With what was remembered, in words.
 ///
 /// # Errors
@@ -78,14 +78,18 @@ pub fn holder(store: &Store, asked: Asked) -> Result<(Holder, Vec<String>), Oper
     let left = records.iter().filter(has_left).map(|record| record.seq).max();
     records.retain(|record| is_issued_here(record) && left.is_none_or(|left| record.seq > left));
     records.sort_by_key(|record| record.seq);
-    if let Some(record) = records.last()
-        && let Some(last) = store.issued(record)?
-    {
-        if let (None, Some(was)) = (&name, last.name) {
-            told.push(format!("name {was}"));
+    for record in records.iter().rev() {
+        if name.is_some() && email.is_some() {
+            break;
+        }
+        let Some(issued) = store.issued(record)? else {
+            continue;
+        };
+        if let (None, Some(was)) = (&name, issued.name) {
+            told.insert(0, format!("name {was}"));
             name = Some(was);
         }
-        if let (None, Some(was)) = (&email, last.email) {
+        if let (None, Some(was)) = (&email, issued.email) {
             told.push(format!("e-mail {was}"));
             email = Some(was);
         }

@@ -288,7 +288,7 @@ pub fn demand_taken_by_apps(
     }
     demand_active(server, certificate.pin)?;
     let published = published_pins(home)?.map_or(Vec::new(), |pins| pins.sets);
-    demand_everywhere(home, &server.host, certificate.pin)?;
+    demand_everywhere(home, server, certificate.pin)?;
     let mut sets = published
         .iter()
         .filter(|set| set.host == server.host && now < set.expires);
@@ -301,12 +301,14 @@ pub fn demand_taken_by_apps(
 /// Every place has a pin; since when, as far as that is later than when it was signed.
 ///
 /// # Errors
-/// Where one has it not.
-fn demand_everywhere(home: &Home, host: &Host, pin: Pin) -> Result<Option<Time>, OperateError> {
+/// Where one has it not, and others of the server.
+fn demand_everywhere(home: &Home, server: &Server, pin: Pin) -> Result<Option<Time>, OperateError> {
+    let own = server.keys().map(|(_, key)| key.pin);
+    let all: Vec<Pin> = own.chain(server.dropped.iter().copied()).collect();
     Reached::by(home)
-        .since(home, pin)
+        .since(pin, &all)
         .map_err(|Lacks(place)| OperateError::PinNotEverywhere {
-            host: host.clone(),
+            host: server.host.clone(),
             place,
         })
 }
@@ -316,7 +318,7 @@ fn demand_everywhere(home: &Home, host: &Host, pin: Pin) -> Result<Option<Time>,
 /// # Errors
 /// Where a place has it not, because it could not be written since it was signed.
 pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, OperateError> {
-    let reached = demand_everywhere(home, &server.host, server.backup.pin)?;
+    let reached = demand_everywhere(home, server, server.backup.pin)?;
     let signed = server.backup.published;
     Ok(signed.map(|signed| reached.map_or(signed, |reached| signed.max(reached))))
 }

@@ -194,7 +194,11 @@ fn a_root_that_is_away_and_says_nothing_is_told_what_its_servers_authority_may_v
     };
     let said = sign("ca.crt", "").exits(2);
     assert!(said.stderr.contains("--domain"), "{said}");
-    sign("other.crt", "--domain other.example").ok();
+    let said = sign("other.crt", "--domain other.example").ok();
+    assert!(
+        said.stderr.contains("is signed, for other.example, until"),
+        "{said}"
+    );
     let said = finish(&mut home.pki(&["ca", "install", "other.crt"]), b"").exits(1);
     assert!(
         said.stderr.contains("not for the domains and addresses"),
@@ -202,9 +206,47 @@ fn a_root_that_is_away_and_says_nothing_is_told_what_its_servers_authority_may_v
     );
     assert!(said.stderr.contains(options), "{said}");
     assert!(!home.home().join("servers/servers.crt").exists());
-    sign("ca.crt", options).ok();
+    // In whatever order, and as often as somebody says it.
+    sign("ca.crt", &format!("{options} --ip-range 192.0.2.0/24")).ok();
     home.run(&["ca", "install", "ca.crt"]);
     home.run(&issue);
+}
+
+#[test]
+fn no_servers_authority_is_wider_than_what_is_permitted() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = home("--no-ip-constraints");
+    home.run(&["server", "add", "api.acme.example", "--out", "tls"]);
+    let safe = home.path("safe");
+    std::fs::create_dir(&safe).unwrap();
+    std::fs::copy(home.home().join("root/root.crt"), safe.join("root.crt")).unwrap();
+    std::fs::rename(home.home().join("root/root.key"), safe.join("root.key")).unwrap();
+    let issue = ["server", "issue", "api.acme.example", "--out", "tls"];
+    finish(&mut home.pki(&issue), b"").exits(5);
+    // The root does not sign what it cannot vouch for itself.
+    let sign = "root sign tls/servers-ca.csr --root safe --yes --domain other.example";
+    let said = finish(&mut home.pki(&sign.split(' ').collect::<Vec<_>>()), b"").exits(1);
+    assert!(said.stderr.contains("the root permits acme.example"), "{said}");
+    // One that says of addresses what the root says, by the root's own key: nothing.
+    let extensions = "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n\
+                      extendedKeyUsage=serverAuth\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n\
+                      nameConstraints=critical,permitted;DNS:acme.example,permitted;email:acme.example,\
+                      permitted;email:.acme.example,permitted;URI:acme.example,permitted;URI:.acme.example\n";
+    home.write_private("wide.cnf", extensions);
+    let wide = format!(
+        "x509 -req -in tls/servers-ca.csr -CA safe/root.crt -CAkey safe/root.key -passin file:{} -days 300 \
+         -subj /O=Acme\\ Ltd/CN=wide -extfile wide.cnf -out wide.crt",
+        home.path("root-passphrase").display()
+    );
+    home.foreign("sh", &["-c", &format!("openssl {wide}")]).ok();
+    let said = finish(&mut home.pki(&["ca", "install", "wide.crt"]), b"").exits(1);
+    assert!(
+        said.stderr.contains("not for the domains and addresses"),
+        "{said}"
+    );
+    assert!(!home.home().join("servers/servers.crt").exists());
 }
 
 #[test]
