@@ -105,8 +105,11 @@ impl Trial {
             let may_change = match outcome {
                 // Whoever says so knows the certificate, and may come to know that it is good.
                 Outcome::Refused(Refusal::Status(401 | 403)) => true,
-                // A server that is restarted by each publication answers nobody for a moment.
-                Outcome::Refused(Refusal::Closed) | Outcome::Unknown(_) => waited < RESTART,
+                // A server that is restarted by each publication answers nobody for a moment, and one that is being
+                // replaced sends its clients to a new connection (RFC 9110 §15.5.20).
+                Outcome::Refused(Refusal::Closed | Refusal::Status(421)) | Outcome::Unknown(_) => {
+                    waited < RESTART
+                }
                 Outcome::LetIn(_) | Outcome::Refused(Refusal::Status(_) | Refusal::Alert(_)) => false,
             };
             if !may_change || waited >= watch.patience || met.server.is_over() {
