@@ -304,6 +304,15 @@ fn names_tilde(word: &OsStr) -> bool {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let parsed = Cli::try_parse_from(arguments);
+    let shows_examples = |error: &clap::Error| {
+        error.kind() == ErrorKind::DisplayHelp
+            || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    };
+    if !parsed.as_ref().is_err_and(shows_examples) {
+        return parsed;
+    }
+    // Keeping all examples in one piece costs a tenth of a process's start: help alone shows them.
     let mut command = unbroken(Cli::command());
     let mut matches = command.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
