@@ -7,7 +7,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
-use crate::model::Span;
+use crate::model::{Span, counted};
 
 /// What was found in a certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,7 +87,8 @@ pub fn examine(der: &[u8]) -> Result<Examined, String> {
     let days = (end.timestamp() - begin.timestamp()).max(0) / 86_400;
     if Span::days(days) > APPLES_LIFE {
         examined.refused_by_apple.push(format!(
-            "it is good for {days} days, and they take {} at most",
+            "it is good for {}, and they take {} at most",
+            counted(days, "day"),
             APPLES_LIFE.as_seconds() / 86_400
         ));
     }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::model::server::OldPin;
-use crate::model::{Address, Employee, Event, Fact, Serial};
+use crate::model::{Address, Employee, Event, Fact, Serial, counted};
 use crate::store::{StoreError, Tail};
 
 use super::context::{Addressee, Context};
@@ -176,7 +176,7 @@ struct Verified {
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.problem {
-            None => writeln!(f, "{} events, every link holds", self.events),
+            None => writeln!(f, "{}, every link holds", counted(self.events, "event")),
             Some(problem) => writeln!(f, "{problem}"),
         }
     }
@@ -194,7 +194,11 @@ fn verify(context: &Context) -> Result<Exit, Failure> {
     let problem = match outcome {
         Ok((_, Tail::Clean)) => None,
         Ok((_, Tail::Torn)) => Some(format!(
-            "{events} events are good; what follows them was never acknowledged (the next command that changes something moves it aside)"
+            "{} good; what follows was never acknowledged (the next command that changes something moves it aside)",
+            match events {
+                1 => "1 event is".to_owned(),
+                more => format!("{more} events are"),
+            }
         )),
         Err(failure) if matches!(failure.kind, "ledger-damaged" | "events-missing" | "mixed") => {
             Some(failure.message)
@@ -307,8 +311,8 @@ fn line(event: &Event) -> String {
             expires,
             ..
         } => format!(
-            "pins signed  {number}, {} pins, until {}",
-            pins.len(),
+            "pins signed  {number}, {}, until {}",
+            counted(pins.len(), "pin"),
             expires.date()
         ),
         Fact::ClockConfirmed { clock, last } => format!("clock        {clock} confirmed, after {last}"),

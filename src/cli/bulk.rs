@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::Address;
+use crate::model::{Address, counted};
 use crate::operate::{
     self, Delivery, Difference, Handover, Intent, Old, OperateError, Outbox, Request, Tally,
 };
@@ -15,7 +15,7 @@ use crate::operate::{
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
 use super::issue::{DeliveryArgs, codes, handover, publish, root};
-use super::report::{DryRun, IssuedReport, counted, table};
+use super::report::{DryRun, IssuedReport, table};
 use super::root::clock_policy;
 
 #[derive(Debug, Serialize)]

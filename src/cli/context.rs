@@ -13,7 +13,7 @@ use crate::home::Home;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::time::InvalidSpan;
-use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time};
+use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time, counted};
 use crate::operate::{ClockPolicy, Desk, Following, OperateError, Session};
 use crate::store::{Notice, Store};
 
@@ -43,6 +43,15 @@ pub fn ahead(text: &str) -> Result<Span, String> {
         return Err("certificates end on days: write 30d for a month (m would be minutes)".into());
     }
     text.parse().map_err(|why: InvalidSpan| why.to_string())
+}
+
+/// What devices may be meant by an [`Addressee`].
+#[derive(Debug)]
+pub enum Sought {
+    /// No other than this.
+    One(Address),
+    /// All of an employee's that are in use.
+    Several(Employee, Vec<Address>),
 }
 
 /// An employee, or one of her devices.
@@ -247,9 +256,17 @@ impl Context {
     /// Where it is damaged.
     pub fn read(&self, home: &Home) -> Result<Store, Failure> {
         let store = home.read()?;
-        self.tell(&store);
-        self.warn_of_crl(&store, system_clock())?;
+        self.tell_reader(&store)?;
         Ok(store)
+    }
+
+    /// Says what whoever reads should hear: what opening the store did on the way, and how long the CRL is good.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub fn tell_reader(&self, store: &Store) -> Result<(), Failure> {
+        self.tell(store);
+        self.warn_of_crl(store, system_clock())
     }
 
     /// Says what opening the store did on the way.
@@ -261,7 +278,7 @@ impl Context {
                     path.display()
                 )),
                 Notice::Rebuilt(why) => self.ui.say(format!("the index was made anew from the ledger ({why})")),
-                Notice::CaughtUp(count) => self.ui.detail(format!("the index took in {count} events")),
+                Notice::CaughtUp(count) => self.ui.detail(format!("the index took in {}", counted(count, "event"))),
                 Notice::IndexNotUsed(why) => {
                     self.ui.detail(format!("the ledger was read without its index ({why})"));
                 }
@@ -319,11 +336,20 @@ impl Context {
     /// # Errors
     /// Where she has none, or several and there is nobody to ask.
     pub fn existing(&self, home: &Home, addressee: &Addressee) -> Result<Address, Failure> {
+        // The store is closed again before anybody is asked: an open index keeps others out.
+        let sought = self.sought(&home.read()?, addressee)?;
+        self.one_of(sought)
+    }
+
+    /// The devices that may be meant, by what the ledger knows.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn sought(&self, store: &Store, addressee: &Addressee) -> Result<Sought, Failure> {
         let employee = match addressee {
             Addressee::Device(address) => {
-                let store = home.read()?;
                 return if !store.device(address)?.is_empty() {
-                    Ok(address.clone())
+                    Ok(Sought::One(address.clone()))
                 } else if store.employee(&address.employee)?.is_empty() {
                     Err(self.nobody(&address.employee, &address.to_string()))
                 } else {
@@ -332,11 +358,7 @@ impl Context {
             }
             Addressee::Employee(employee) => employee,
         };
-        // Closed again before anybody is asked: an open index keeps others out.
-        let (records, now) = {
-            let store = home.read()?;
-            (store.employee(employee)?, earliest(&store)?)
-        };
+        let (records, now) = (store.employee(employee)?, earliest(store)?);
         let mut all: Vec<Address> = records.iter().map(|record| record.address.clone()).collect();
         all.dedup();
         let mut active: Vec<Address> = records
@@ -346,23 +368,33 @@ impl Context {
             .collect();
         active.dedup();
         match (active.as_slice(), all.as_slice()) {
-            ([one], _) | ([], [one]) => Ok(one.clone()),
+            ([one], _) | ([], [one]) => Ok(Sought::One(one.clone())),
             ([], []) => Err(self.nobody(employee, employee.as_str())),
             ([], _) => Err(Failure::refused(format!("{employee} has no active device"))
                 .hint(format!("`pki list --employee {employee}` shows what she had"))),
-            (several, _) => {
-                let names: Vec<String> = several.iter().map(ToString::to_string).collect();
-                if self.ui.can_ask() {
-                    let choice = self.ui.choose(&format!("Which device of {employee}?"), &names)?;
-                    return Ok(several[choice].clone());
-                }
-                Err(Failure::refused(format!(
-                    "{employee} has several active devices: {}",
-                    names.join(", ")
-                ))
-                .hint("name one of them"))
-            }
+            (_, _) => Ok(Sought::Several(employee.clone(), active)),
         }
+    }
+
+    /// The one device that is meant, asked for in a terminal where there are several.
+    ///
+    /// # Errors
+    /// Where there is nobody to ask.
+    pub fn one_of(&self, sought: Sought) -> Result<Address, Failure> {
+        let (employee, mut several) = match sought {
+            Sought::One(address) => return Ok(address),
+            Sought::Several(employee, several) => (employee, several),
+        };
+        let names: Vec<String> = several.iter().map(ToString::to_string).collect();
+        if self.ui.can_ask() {
+            let choice = self.ui.choose(&format!("Which device of {employee}?"), &names)?;
+            return Ok(several.swap_remove(choice));
+        }
+        Err(Failure::refused(format!(
+            "{employee} has several active devices: {}",
+            names.join(", ")
+        ))
+        .hint("name one of them"))
     }
 
     /// There is nobody of this name, who was meant by this text.

@@ -7,14 +7,14 @@ use serde::Serialize;
 use crate::disk;
 use crate::fetch::{self, Command, Confirmation, Ending, Fetched, Order, SourceName, Unproven};
 use crate::model::serial::InvalidSerial;
-use crate::model::{Span, Time};
+use crate::model::{Span, Time, counted};
 use crate::publish::Area;
 use crate::web::Resolve;
 
 use super::context::{Context, system_clock};
 use super::directory::directory;
 use super::failure::{Exit, Failure};
-use super::report::{DryRun, counted};
+use super::report::DryRun;
 use super::ui::Ui;
 
 /// Fetch a publication onto a server: verified, swapped in whole, then a reload

@@ -1,28 +1,26 @@
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::bundle::{self, Code};
-use crate::disk;
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::{Address, Email, Form, PersonName, Platform, Profile, Record, Status};
+use crate::model::{Address, Email, Form, PersonName, Platform, Profile, Record, counted};
 use crate::operate::{
-    self, Asked, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, Old, OperateError, Outbox,
-    Person, Request, RootInProfile,
+    self, Asked, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox,
+    Request, RootInProfile,
 };
 use crate::store::Store;
 
-use super::bulk::{Differing, Origin, Work, many};
+use super::bulk::many;
 use super::context::{Addressee, Context, system_clock};
 use super::directory::directory;
 use super::failure::{Exit, Failure};
 use super::form;
 use super::in_shell;
-use super::renew::{Changes, like};
-use super::report::{IssuedReport, counted};
+use super::issue_list;
+use super::report::IssuedReport;
 use super::root::clock_policy;
 use super::secrets::{BundleSecret, IssuingSecret};
 use super::tips;
@@ -57,13 +55,13 @@ pub struct Args {
     email: Option<Email>,
     /// What the device runs [default: any]
     #[arg(long = "for", value_name = "TARGET", value_parser = Words::new(&Platform::ALL, Platform::word))]
-    platform: Option<Platform>,
+    pub platform: Option<Platform>,
     /// How many days the certificate is good [default: the profile's; `days` in pki.toml]
     #[arg(long, value_name = "N")]
-    days: Option<i64>,
+    pub days: Option<i64>,
     /// The profile [default: default_profile of pki.toml]
     #[arg(long, value_name = "PROFILE")]
-    profile: Option<String>,
+    pub profile: Option<String>,
     /// Certify the key of this request (PKCS#10, PEM or DER) instead of making one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["p12", "qr", "bundle_passphrase_out", "bundle_passphrase_fd", "bundle_passphrase_file"])]
     csr: Option<PathBuf>,
@@ -72,9 +70,9 @@ pub struct Args {
     reissue: bool,
     /// Renew a listed device whose name, e-mail address or target the list has otherwise
     #[arg(long, conflicts_with = "address")]
-    update: bool,
+    pub update: bool,
     #[command(flatten)]
-    delivery: DeliveryArgs,
+    pub delivery: DeliveryArgs,
 }
 
 /// Where bundles go and how they look: the same for `issue` and `renew`.
@@ -120,9 +118,6 @@ pub enum Qr {
     None,
 }
 
-/// The largest list that is read, in octets.
-const LIST: u64 = 64 << 20;
-
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
     let leavers = if args.reissue {
@@ -132,7 +127,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     match &args.from {
         Some(list) => {
-            let work = from_list(&args, list, &home, Intent::List(leavers), context)?;
+            let work = issue_list::work(&args, list, &home, leavers, context)?;
             many(&args.delivery, home, work, context)
         }
         None => {
@@ -298,124 +293,6 @@ pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
         "make one with `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=device -keyout device.key -out device.csr`",
     )?;
     Ok(KeyRequest::Own(request.public_key().clone()))
-}
-
-/// How many people may be new in a list for each of them to be held against those that are known: longer ones
-/// are no person's typing.
-const TYPED: usize = 50;
-
-fn from_list(
-    args: &Args,
-    path: &std::path::Path,
-    home: &Home,
-    intent: Intent,
-    context: &Context,
-) -> Result<Work, Failure> {
-    let octets = disk::read_given(path, LIST).map_err(|error| {
-        let is_missing = error.source.kind() == std::io::ErrorKind::NotFound;
-        let failure = Failure::from(error);
-        if !is_missing {
-            return failure;
-        }
-        failure.hint(format!(
-            "there is no {} here: name the list, or write one: a line employee,device[,name,email,for,days], then one for each device (bob,phone)",
-            path.display()
-        ))
-    })?;
-    let people = operate::read_people(&octets, &home.config().default_device).map_err(|why| {
-        Failure::refused(format!("{}: {why}", path.display())).hint(
-            "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]",
-        )
-    })?;
-    let profile = home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?;
-    let store = context.read(home)?;
-    let now = system_clock().max(store.last_time());
-    let lines = people.iter().map(|person| person.line).collect();
-    let mut work = Work {
-        requests: Vec::with_capacity(people.len()),
-        origin: Origin::List(lines),
-        differing: Vec::new(),
-        remembered: BTreeMap::new(),
-    };
-    let mut new = Vec::new();
-    for person in people {
-        let Person {
-            line,
-            address,
-            name,
-            email,
-            platform,
-            days,
-        } = person;
-        let days = days.or(args.days);
-        let asked = Asked {
-            address: address.clone(),
-            name,
-            email,
-            platform: platform.or(args.platform),
-        };
-        let history = store.device(&address)?;
-        let valid = history.iter().rfind(|record| record.status(now) == Status::Valid);
-        let (holder, intent, days) = match valid {
-            Some(valid) => {
-                let differences = match store.issued(valid)? {
-                    Some(issued) => operate::differences(&issued, &asked),
-                    None => Vec::new(),
-                };
-                if !differences.is_empty() {
-                    let changes = Changes {
-                        name: asked.name.clone(),
-                        email: asked.email.clone(),
-                        platform: asked.platform,
-                        days,
-                        p12: args.delivery.p12,
-                    };
-                    let renewed = like(&changes, &store, home, valid)?;
-                    // A device that made its own key must ask for its certificate itself.
-                    if args.update && matches!(renewed.request.key, KeyRequest::Bundle(_)) {
-                        work.requests.push((renewed.request, Intent::Renewal(Old::Kept)));
-                        continue;
-                    }
-                    work.differing.push(Differing {
-                        address: address.clone(),
-                        differences,
-                    });
-                }
-                (operate::holder(&store, asked)?.0, intent, days)
-            }
-            None => {
-                let (holder, remembered) = operate::holder(&store, asked)?;
-                if !remembered.is_empty() {
-                    work.remembered.insert(address.clone(), remembered);
-                }
-                if history.is_empty() {
-                    new.push((line, address));
-                }
-                (holder, intent, days)
-            }
-        };
-        let key = KeyRequest::Bundle(args.delivery.p12.unwrap_or(holder.platform.form()));
-        let profile = profile.clone();
-        work.requests.push((
-            Request {
-                holder,
-                days,
-                profile,
-                key,
-            },
-            intent,
-        ));
-    }
-    for (line, address) in new.iter().filter(|_| new.len() <= TYPED) {
-        let known = operate::mistakable(&store, address)?;
-        if !known.is_empty() {
-            let known = known.join(", ");
-            context.ui.warn(format!(
-                "line {line}: {address} is new here, and one slip away from {known}"
-            ));
-        }
-    }
-    Ok(work)
 }
 
 /// Where passphrases will come from and go, decided before anything is done.

@@ -22,6 +22,7 @@ mod foreign_words;
 mod form;
 mod init;
 mod issue;
+mod issue_list;
 mod list;
 mod pager;
 mod pins;

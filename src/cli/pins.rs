@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::consumer::PinFormat;
 use crate::home::Home;
 use crate::model::text::quoted;
-use crate::model::{Host, Pin, PinSet, Role, Server, Span, Time};
+use crate::model::{Host, Pin, PinSet, Role, Server, Span, Time, counted};
 use crate::operate::{self, OperateError};
 use crate::publish::Pins;
 
@@ -331,7 +331,8 @@ impl fmt::Display for Plan {
             }
             writeln!(
                 f,
-                "  After a rotation the old pin stays in the set for {overlap} days: for that long\n  the server may still use the old key."
+                "  After a rotation the old pin stays in the set for {}: for that long\n  the server may still use the old key.",
+                counted(overlap, "day")
             )?;
             if let Some(expires) = outlook.expires {
                 writeln!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::model::server::Certifier;
-use crate::model::{Address, Clock, Host, Record, Serial};
+use crate::model::{Address, Clock, Host, Record, Serial, counted};
 use crate::operate::{
     self, ClockPolicy, Desk, EndingServer, Ends, Keys, OperateError, Refresh, Scope, Sources, Whom,
 };
@@ -12,7 +12,7 @@ use crate::operate::{
 use super::context::{Context, Named, system_clock};
 use super::failure::{Exit, Failure};
 use super::published::in_words;
-use super::report::{DryRun, counted};
+use super::report::DryRun;
 use super::secrets::{IssuingSecret, Keyring};
 
 /// Bring the publication up to date: CRLs, pin sets, CA certificates, device lists

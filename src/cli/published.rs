@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 use super::context::Context;
 use super::failure::{Exit, Failure, GOES_ON_HERE, place_remedy};
 use super::in_shell;
-use super::report::counted;
-use crate::model::{Clock, Span};
+use crate::model::{Clock, Span, counted};
 use crate::operate::{
     self, ClockPolicy, Desk, Doubts, Following, Keys, OperateError, Published, Refresh, Session,
 };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use crate::home::Home;
 use crate::model::event::{Issued, KeySource};
 use crate::model::lifecycle::Holder;
-use crate::model::{Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span};
+use crate::model::{Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span, counted};
 use crate::operate::{self, Asked, Difference, Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
@@ -12,7 +12,6 @@ use super::bulk::{Origin, Work, many};
 use super::context::{Addressee, Context, ahead, system_clock};
 use super::failure::{Exit, Failure};
 use super::issue::{Considered, DeliveryArgs, KeyMade, Remark, one, read_request};
-use super::report::counted;
 use super::words::Words;
 
 /// Issue a newer certificate to a device that has one
@@ -137,8 +136,8 @@ fn single(
         .collect();
     remarks.extend(shorter.map(|shorter| {
         Remark::Warning(format!(
-            "the last certificate of {address} was for {} days, and this one is for {}: profile {} says so",
-            shorter.had,
+            "the last certificate of {address} was for {}, and this one is for {}: profile {} says so",
+            counted(shorter.had, "day"),
             shorter.gets,
             request.profile.name()
         ))
@@ -182,12 +181,14 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
             ..
         } = like(&Changes::from(args), &store, home, record)?;
         if let Some(days) = request.days.filter(|days| *days < request.profile.days()) {
-            limited.push(format!("{} ({days} days)", record.address));
+            limited.push(format!("{} ({})", record.address, counted(days, "day")));
         }
         if let Some(less) = less {
             shorter.push(format!(
-                "{} ({} days, not {})",
-                record.address, less.gets, less.had
+                "{} ({}, not {})",
+                record.address,
+                counted(less.gets, "day"),
+                less.had
             ));
         }
         match request.key {

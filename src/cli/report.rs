@@ -56,15 +56,6 @@ impl Row {
     }
 }
 
-/// So many of something: `no certificate`, `1 certificate`, `2 certificates`.
-pub fn counted(count: usize, what: &str) -> String {
-    match count {
-        0 => format!("no {what}"),
-        1 => format!("1 {what}"),
-        more => format!("{more} {what}s"),
-    }
-}
-
 /// A plain table.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();

@@ -5,13 +5,13 @@ use serde::Serialize;
 use crate::authority::Issuing;
 use crate::check::Url;
 use crate::home::Home;
-use crate::model::{Employee, Host, Reason, Serial, Time};
+use crate::model::{Employee, Host, Reason, Serial, Time, counted};
 use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Session, Whom};
 
 use super::canary::ServerArgs;
 use super::context::{Context, Named, earliest};
 use super::failure::{Exit, Failure};
-use super::report::{DryRun, counted};
+use super::report::DryRun;
 use super::secrets::{IssuingSecret, Keyring};
 use super::ui::Ui;
 use super::verify::{Verification, Verified};

@@ -3,12 +3,12 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::model::server::Certifier;
-use crate::model::{Host, Pin, Role, Server, Time};
+use crate::model::{Host, Pin, Role, Server, Time, counted};
 use crate::operate::OperateError;
 
 use super::context::{Context, system_clock};
 use super::failure::{Exit, Failure};
-use super::report::{counted, key_line};
+use super::report::key_line;
 
 /// Show the servers with their keys
 #[derive(Debug, clap::Args)]

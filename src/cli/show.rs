@@ -12,7 +12,7 @@ use crate::operate::{self, OperateError, Whom};
 use crate::store::Store;
 use crate::x509::{Certificate, pem};
 
-use super::context::{Addressee, Context, InvalidNamed, Named, system_clock};
+use super::context::{Addressee, Context, InvalidNamed, Named, Sought, system_clock};
 use super::failure::{Exit, Failure};
 use super::report::{Row, table};
 use super::show_file::show_file;
@@ -44,13 +44,16 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let path = Path::new(&args.what);
     let named = args.what.parse::<Named>();
+    // What is no name needs no home.
+    let opened = named.as_ref().ok().map(|_| open(context));
     // A name that the home knows is meant, and not a file of that name.
-    let known = match &named {
-        Ok(Named::Serial(_)) => true,
-        Ok(Named::Addressee(addressee)) => known(addressee, context),
-        Err(_) => false,
+    let known = match (&named, &opened) {
+        (Ok(Named::Serial(_)), _) => true,
+        (Ok(Named::Addressee(addressee)), Some(Ok((_, store)))) => known(addressee, store),
+        (Ok(Named::Addressee(_)) | Err(_), _) => false,
     };
     if !known && (path.exists() || looks_like_a_file(&args.what, named.is_ok())) {
+        drop(opened);
         return show_file(path, args.pem, context);
     }
     let named = named.map_err(|why| {
@@ -61,12 +64,21 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let hint = hint.unwrap_or_else(|| "there is no file of that name either".into());
         Failure::usage(why).hint(hint)
     })?;
-    let home = context.open_despite_config()?;
+    let (home, mut store) = opened.unwrap_or_else(|| open(context))?;
     let whom = match named {
         Named::Serial(serial) => Whom::Certificate(serial),
-        Named::Addressee(addressee) => Whom::Device(context.existing(&home, &addressee)?),
+        Named::Addressee(addressee) => Whom::Device(match context.sought(&store, &addressee)? {
+            Sought::One(address) => address,
+            several @ Sought::Several(..) => {
+                // Nobody waits for an open index while a person chooses.
+                drop(store);
+                let chosen = context.one_of(several)?;
+                store = home.read()?;
+                chosen
+            }
+        }),
     };
-    let store = context.read(&home)?;
+    context.tell_reader(&store)?;
     let record = match whom {
         Whom::Certificate(serial) => match (store.record(&serial)?, store.certified(&serial)?) {
             (Some(record), _) => record,
@@ -125,11 +137,14 @@ fn looks_like_a_file(text: &str, is_address: bool) -> bool {
         || (!is_address && text.contains('/') && Path::new(text).file_name().is_some())
 }
 
+fn open(context: &Context) -> Result<(Home, Store), Failure> {
+    let home = context.open_despite_config()?;
+    let store = home.read()?;
+    Ok((home, store))
+}
+
 /// Whether the home knows this name.
-fn known(addressee: &Addressee, context: &Context) -> bool {
-    let Ok(store) = context.open_despite_config().and_then(|home| Ok(home.read()?)) else {
-        return false;
-    };
+fn known(addressee: &Addressee, store: &Store) -> bool {
     let records = match addressee {
         Addressee::Employee(employee) => store.employee(employee),
         Addressee::Device(address) => store.device(address),

@@ -1,6 +1,7 @@
 //! What is wrong with the ledger and its index.
 
 use super::{Finding, Severity};
+use crate::model::counted;
 use crate::store::{Notice, Store, StoreError, Tail};
 
 pub(super) fn examine(store: &Store, findings: &mut Vec<Finding>) {
@@ -28,7 +29,10 @@ fn notices(store: &Store, findings: &mut Vec<Finding>) {
         Notice::CaughtUp(count) => Finding::new(
             "index-behind",
             Severity::Note,
-            format!("the index was {count} events behind the ledger and has caught up"),
+            format!(
+                "the index was {} behind the ledger and has caught up",
+                counted(count, "event")
+            ),
             "nothing is left to do",
         ),
         Notice::IndexNotUsed(why) => Finding::new(

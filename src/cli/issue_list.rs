@@ -1,0 +1,184 @@
+//! `pki issue --from`: what a list of people asks for, row by row, held against what the ledger knows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::disk;
+use crate::home::Home;
+use crate::model::{Address, Profile, Record, Status, Time};
+use crate::operate::{self, Asked, Intent, KeyRequest, Leavers, Old, Person, Request};
+use crate::store::Store;
+
+use super::bulk::{Differing, Origin, Work};
+use super::context::{Context, system_clock};
+use super::failure::Failure;
+use super::issue::Args;
+use super::renew::{Changes, like};
+
+/// The largest list that is read, in octets.
+const LIST: u64 = 64 << 20;
+/// How many people may be new in a list for each of them to be held against those that are known: longer ones
+/// are no person's typing.
+const TYPED: usize = 50;
+
+/// What the list at `path` asks for.
+///
+/// # Errors
+/// Where it cannot be read, or one of its rows is no device. Nothing is done then.
+pub fn work(
+    args: &Args,
+    path: &Path,
+    home: &Home,
+    leavers: Leavers,
+    context: &Context,
+) -> Result<Work, Failure> {
+    let people = read(path, home)?;
+    let store = context.read(home)?;
+    let mut rows = Rows {
+        args,
+        home,
+        store: &store,
+        profile: home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?,
+        intent: Intent::List(leavers),
+        now: system_clock().max(store.last_time()),
+        work: Work {
+            requests: Vec::with_capacity(people.len()),
+            origin: Origin::List(people.iter().map(|person| person.line).collect()),
+            differing: Vec::new(),
+            remembered: BTreeMap::new(),
+        },
+        new: Vec::new(),
+    };
+    for person in people {
+        rows.add(person)?;
+    }
+    rows.warn_of_slips(context)?;
+    Ok(rows.work)
+}
+
+fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {
+    let octets = disk::read_given(path, LIST).map_err(|error| {
+        let is_missing = error.source.kind() == std::io::ErrorKind::NotFound;
+        let failure = Failure::from(error);
+        if !is_missing {
+            return failure;
+        }
+        failure.hint(format!(
+            "there is no {} here: name the list, or write one: a line employee,device[,name,email,for,days], then one for each device (bob,phone)",
+            path.display()
+        ))
+    })?;
+    operate::read_people(&octets, &home.config().default_device).map_err(|why| {
+        Failure::refused(format!("{}: {why}", path.display())).hint(
+            "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]",
+        )
+    })
+}
+
+/// The rows so far, and what they are held against.
+struct Rows<'a> {
+    args: &'a Args,
+    home: &'a Home,
+    store: &'a Store,
+    profile: Profile,
+    intent: Intent,
+    now: Time,
+    work: Work,
+    /// Devices that the ledger does not know, each with its line.
+    new: Vec<(u64, Address)>,
+}
+
+impl Rows<'_> {
+    fn add(&mut self, person: Person) -> Result<(), Failure> {
+        let Person {
+            line,
+            address,
+            name,
+            email,
+            platform,
+            days,
+        } = person;
+        let days = days.or(self.args.days);
+        let asked = Asked {
+            address: address.clone(),
+            name,
+            email,
+            platform: platform.or(self.args.platform),
+        };
+        let history = self.store.device(&address)?;
+        let valid = history
+            .iter()
+            .rfind(|record| record.status(self.now) == Status::Valid);
+        if let Some(valid) = valid
+            && let Some(request) = self.renewal(&asked, days, valid)?
+        {
+            self.work.requests.push((request, Intent::Renewal(Old::Kept)));
+            return Ok(());
+        }
+        if history.is_empty() {
+            self.new.push((line, address.clone()));
+        }
+        let (holder, remembered) = operate::holder(self.store, asked)?;
+        if valid.is_none() && !remembered.is_empty() {
+            self.work.remembered.insert(address, remembered);
+        }
+        let request = Request {
+            key: KeyRequest::Bundle(self.args.delivery.p12.unwrap_or(holder.platform.form())),
+            holder,
+            days,
+            profile: self.profile.clone(),
+        };
+        self.work.requests.push((request, self.intent));
+        Ok(())
+    }
+
+    /// What a device with a valid certificate gets where the row has something otherwise and `--update` is given; what it does not
+    /// get is told later.
+    fn renewal(
+        &mut self,
+        asked: &Asked,
+        days: Option<i64>,
+        valid: &Record,
+    ) -> Result<Option<Request>, Failure> {
+        let differences = match self.store.issued(valid)? {
+            Some(issued) => operate::differences(&issued, asked),
+            None => Vec::new(),
+        };
+        if differences.is_empty() {
+            return Ok(None);
+        }
+        let changes = Changes {
+            name: asked.name.clone(),
+            email: asked.email.clone(),
+            platform: asked.platform,
+            days,
+            p12: self.args.delivery.p12,
+        };
+        let request = like(&changes, self.store, self.home, valid)?.request;
+        // A device that made its own key must ask for its certificate itself.
+        if self.args.update && matches!(request.key, KeyRequest::Bundle(_)) {
+            return Ok(Some(request));
+        }
+        self.work.differing.push(Differing {
+            address: asked.address.clone(),
+            differences,
+        });
+        Ok(None)
+    }
+
+    fn warn_of_slips(&self, context: &Context) -> Result<(), Failure> {
+        if self.new.len() > TYPED {
+            return Ok(());
+        }
+        for (line, address) in &self.new {
+            let known = operate::mistakable(self.store, address)?;
+            if !known.is_empty() {
+                let known = known.join(", ");
+                context.ui.warn(format!(
+                    "line {line}: {address} is new here, and one slip away from {known}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
