@@ -8,6 +8,7 @@ mod finding;
 mod keys;
 mod ledger;
 mod publication;
+mod room;
 mod servers;
 mod timer;
 
@@ -18,8 +19,9 @@ pub use keys::unopened;
 use std::path::Path;
 
 use crate::home::{self, Home, HomeError};
-use crate::model::{Clock, Time};
-use crate::operate::{ClockPolicy, Copied, Desk, OperateError};
+use crate::model::{Clock, Span, Time};
+use crate::operate::{ClockPolicy, Copied, Desk, OperateError, Session};
+use crate::store::StoreError;
 
 /// Examines the home at `path` as it is. What can be mended without a decision (an index that is behind or damaged, a torn end of the
 /// ledger) is mended on the way, and told.
@@ -54,6 +56,7 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
     };
     authorities::keys(&home, &mut findings);
     authorities::certificates(&home, now, &mut findings);
+    room::examine(&home, &mut findings);
     let desk = desk(home);
     contents(&desk, now, &mut findings);
     let is_first = |finding: &Finding| UNDECIDED.iter().any(|(code, _)| *code == finding.code);
@@ -185,6 +188,15 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     timer::examine(&session, now, findings);
     backup::examine(&session, now, findings);
     publication::examine(&session, findings);
+}
+
+/// How much it matters that nobody has seen to something yet: little in a home that is not older than `long`.
+fn by_age(session: &Session<'_>, now: Time, long: Span) -> Result<Severity, StoreError> {
+    let age = now - session.store.initialized()?.time;
+    Ok(match age > long {
+        true => Severity::Warning,
+        false => Severity::Note,
+    })
 }
 
 fn copied(copied: Option<&Copied>, findings: &mut Vec<Finding>) {

@@ -4,9 +4,11 @@
 //! a power cut, finds the old content or the new one. Private files have mode 0600 from their first octet.
 
 mod directory;
+mod room;
 mod versions;
 
 pub use directory::{Directory, Ground, Kind, Spot};
+pub use room::{Room, room};
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

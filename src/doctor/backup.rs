@@ -1,7 +1,7 @@
 //! Whether anything makes backups of the home. It cannot be seen from within: somebody has to say so.
 
 use super::ledger::unreadable;
-use super::{Finding, Severity};
+use super::{Finding, by_age};
 use crate::model::{Span, Time};
 use crate::operate::Session;
 
@@ -12,22 +12,13 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
     if session.desk.home.config().backup.is_some() {
         return;
     }
-    let founded = match session.store.initialized() {
-        Ok(event) => event.time,
-        Err(error) => {
-            findings.push(unreadable(&error));
-            return;
-        }
-    };
-    let severity = if now - founded > LONG {
-        Severity::Warning
-    } else {
-        Severity::Note
-    };
-    findings.push(Finding::new(
-        "backup-unknown",
-        severity,
-        "nothing is known of a backup of this home: whoever loses it begins anew with every device",
-        "copy the directory to another machine after each day of changes, and say backup = \"elsewhere\" in pki.toml",
-    ));
+    findings.push(match by_age(session, now, LONG) {
+        Ok(severity) => Finding::new(
+            "backup-unknown",
+            severity,
+            "nothing is known of a backup of this home: whoever loses it begins anew with every device",
+            "copy the directory to another machine after each day of changes, and say backup = \"elsewhere\" in pki.toml",
+        ),
+        Err(error) => unreadable(&error),
+    });
 }

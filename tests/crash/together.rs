@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::state::{bundle_of, certificates, demand_opens, is_sound, kind};
 use crate::support::{Home, cheap, finish, need, program};
@@ -162,37 +162,48 @@ fn who_waits_is_served_as_soon_as_the_home_is_free() {
     assert_eq!(is_sound(&home, "after waiting").len(), 2);
 }
 
+/// The program with mounts of its own, made by this script, that go when it ends.
+fn with_mounts(home: &Home, script: &str, arguments: &[&str]) -> Command {
+    let inner = home.pki(arguments);
+    let mut command = program("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    command
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .current_dir(home.path("."));
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
+/// Whether this machine lets anybody mount. In CI it must.
+fn mounts_are_allowed(home: &Home, script: &str) -> bool {
+    if finish(&mut with_mounts(home, script, &["completions", "bash"]), b"").code == Some(0) {
+        return true;
+    }
+    let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    assert!(!ci, "no mounts of one's own are allowed here, and this is CI");
+    eprintln!("skipped: no mounts of one's own are allowed here");
+    false
+}
+
 #[test]
 fn a_home_on_a_read_only_disk_can_be_read() {
     if !need(&["openssl", "unshare", "mount"]) {
         return;
     }
-    // A disk that is mounted read-only refuses root as well. A mount of its own namespace goes when its process ends.
+    // A disk that is mounted read-only refuses root as well.
     let home = lived_in();
     let place = home.home();
     let place = place.to_str().unwrap();
     let script =
         format!("mount --bind '{place}' '{place}' && mount -o remount,ro,bind '{place}' && exec \"$@\"");
-    let read_only = |arguments: &[&str]| {
-        let inner = home.pki(arguments);
-        let mut command = program("unshare");
-        command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
-        command
-            .arg(inner.get_program())
-            .args(inner.get_args())
-            .current_dir(home.path("."));
-        for (name, value) in inner.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        finish(&mut command, b"")
-    };
-    if read_only(&["completions", "bash"]).code != Some(0) {
-        let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
-        assert!(!ci, "no mounts of one's own are allowed here, and this is CI");
-        eprintln!("skipped: no mounts of one's own are allowed here");
+    let read_only = |arguments: &[&str]| finish(&mut with_mounts(&home, &script, arguments), b"");
+    if !mounts_are_allowed(&home, &script) {
         return;
     }
     let listed = read_only(&["list", "--json"]).ok().json();
@@ -203,6 +214,42 @@ fn a_home_on_a_read_only_disk_can_be_read() {
     assert_eq!(kind(&refused), "disk");
     assert!(refused.stderr.contains("Read-only file system"), "{refused}");
     assert!(!home.path("bob").exists());
+}
+
+#[test]
+fn a_disk_that_is_full_is_named_before_a_revocation_finds_no_room() {
+    if !need(&["openssl", "unshare", "mount"]) {
+        return;
+    }
+    let home = lived_in();
+    let place = home.path("web");
+    std::fs::create_dir(&place).unwrap();
+    home.configure_table(&format!("[[publish]]\npublic = {:?}\n", place.join("public")));
+    let examined = |size: &str| {
+        // It is published there, and then so much room is left.
+        let script = format!(
+            "mount -t tmpfs -o size={size} tmpfs '{0}' && mkdir '{0}/public' && exec \"$@\"",
+            place.display()
+        );
+        mounts_are_allowed(&home, &script).then(|| {
+            let told = finish(&mut with_mounts(&home, &script, &["doctor", "--json"]), b"");
+            let findings = told.json()["findings"].as_array().unwrap().clone();
+            let full = findings
+                .into_iter()
+                .find(|finding| finding["code"] == "disk-full");
+            full.map(|finding| {
+                let message = finding["message"].as_str().unwrap();
+                assert!(message.contains(place.to_str().unwrap()), "{message}");
+                finding["severity"].as_str().unwrap().to_owned()
+            })
+        })
+    };
+    let Some(large) = examined("64m") else {
+        return;
+    };
+    assert_eq!(large, None);
+    assert_eq!(examined("8m").unwrap().as_deref(), Some("warning"));
+    assert_eq!(examined("64k").unwrap().as_deref(), Some("error"));
 }
 
 #[test]

@@ -1,0 +1,25 @@
+//! What room a file system has left.
+
+use std::io;
+use std::path::Path;
+
+/// What this account can still write to a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// So many octets.
+    pub octets: u64,
+    /// So many files. None where the file system sets no number, as Btrfs does not.
+    pub files: Option<u64>,
+}
+
+/// The room of the file system that `path` is on.
+///
+/// # Errors
+/// Where there is no such path, or the file system does not say.
+pub fn room(path: &Path) -> io::Result<Room> {
+    let system = rustix::fs::statvfs(path)?;
+    Ok(Room {
+        octets: system.f_bavail.saturating_mul(system.f_frsize),
+        files: (system.f_files > 0).then_some(system.f_favail),
+    })
+}
