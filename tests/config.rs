@@ -154,8 +154,16 @@ fn a_directory_that_nothing_is_published_to_is_told_beside_the_configuration() {
     // These have no use for the servers' half.
     for target in ["freeradius", "mosquitto", "postgresql", "openvpn"] {
         let warning = warned(&[target]).unwrap_or_else(|| panic!("{target}"));
-        assert!(warning.contains("/etc/nginx/pki/public"), "{target}: {warning}");
-        assert!(!warning.contains("/etc/nginx/pki/server"), "{target}: {warning}");
+        assert!(
+            warning.contains("/etc/pki/published/public"),
+            "{target}: {warning}"
+        );
+        assert!(!warning.contains("/server"), "{target}: {warning}");
+        let hint = config(&home, &[target, "api.acme.example"]).ok().stderr;
+        assert!(
+            hint.contains("--public DIR") && !hint.contains("--server-dir"),
+            "{hint}"
+        );
         assert_eq!(warned(&[target, "--public", "/p"]), None, "{target}");
     }
     let warning = warned(&["nginx", "--server-dir", "/s"]).unwrap();
@@ -665,6 +673,26 @@ fn the_units_that_are_printed_are_good_for_this_home() {
         "{service}"
     );
 
+    let restart = ["config", "systemd", "--restart", "freeradius.service"];
+    let said = finish(&mut pki(&restart), b"").exits(0);
+    // Nothing is watched where the place is a bucket.
+    assert!(!said.stdout.contains("freeradius"), "{said}");
+    units("");
+    let said = finish(&mut pki(&restart), b"").ok();
+    assert!(
+        said.stdout.contains(
+            "systemctl restart freeradius.service
+"
+        ),
+        "{said}"
+    );
+    assert!(!said.stdout.contains("systemctl reload"), "{said}");
+    finish(
+        &mut pki(&[&restart[..], &["--reload", "nginx.service"]].concat()),
+        b"",
+    )
+    .exits(2);
+
     finish(&mut pki(&["config", "systemd", "--reload", "x; rm"]), b"").exits(2);
     finish(&mut pki(&["config", "cron", "api.acme.example"]), b"").exits(2);
     finish(&mut pki(&["config", "nginx", "--reload", "nginx"]), b"").exits(2);
@@ -682,6 +710,15 @@ fn the_lines_for_cron_do_what_they_say_for_this_home() {
     assert!(
         reload.ends_with("  root  systemctl reload nginx.service"),
         "{reload}"
+    );
+    let restart = ["config", "cron", "--restart", "freeradius.service"];
+    let said = finish(&mut pki(&restart), b"").ok();
+    assert!(
+        said.stdout.ends_with(
+            "  root  systemctl restart freeradius.service
+"
+        ),
+        "{said}"
     );
     // As cron reads it: five fields, the account, and a command up to the first percent sign without a
     // backslash.

@@ -56,6 +56,9 @@ pub struct Args {
     /// The unit that is reloaded after a publication (systemd, cron) [default: nginx.service]
     #[arg(long, value_name = "UNIT", value_parser = unit)]
     reload: Option<String>,
+    /// The unit that is restarted after a publication, in place of a reload: FreeRADIUS reads nothing new otherwise
+    #[arg(long, value_name = "UNIT", value_parser = unit, conflicts_with = "reload")]
+    restart: Option<String>,
     /// The servers' certificates are of this PKI, and not of a public CA (apps) [default: as the ledger has it]
     #[arg(long)]
     private_ca: bool,
@@ -115,12 +118,12 @@ fn printed(args: Args, context: &Context) -> Result<(Vec<Host>, String), Failure
             let text = consumer::render_verifier(verifier, &template(&home, verifier.template())?)?;
             Ok((Vec::new(), text))
         }
-        Target::Timer(timer) => Ok((Vec::new(), timer_text(timer, args.reload.as_deref(), &home)?)),
+        Target::Timer(timer) => Ok((Vec::new(), timer_text(timer, &args, &home)?)),
     }
 }
 
 /// What runs `pki publish` for this home, by the account that owns it.
-fn timer_text(target: TimerTarget, reload: Option<&str>, home: &Home) -> Result<String, Failure> {
+fn timer_text(target: TimerTarget, args: &Args, home: &Home) -> Result<String, Failure> {
     let absolute = |path: &Path| std::path::absolute(path).map_err(disk::failed("located", path));
     let program = std::env::current_exe().map_err(disk::failed("located", Path::new("pki")))?;
     let place = absolute(home.path())?;
@@ -152,7 +155,12 @@ fn timer_text(target: TimerTarget, reload: Option<&str>, home: &Home) -> Result<
         home: &place,
         writable: &writable.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
         manifests: &manifests.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
-        reload: reload.unwrap_or("nginx.service"),
+        reload: args
+            .restart
+            .as_deref()
+            .or(args.reload.as_deref())
+            .unwrap_or("nginx.service"),
+        restart: args.restart.is_some(),
         network: publish
             .iter()
             .flat_map(PublishTo::places)
@@ -236,6 +244,7 @@ fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
     let target = args.target;
     let private_ca = args.private_ca.then_some("--private-ca");
     let reload = args.reload.as_ref().map(|_| "--reload");
+    let reload = reload.or(args.restart.as_ref().map(|_| "--restart"));
     let given = match target {
         Target::Server(_) => private_ca.or(reload),
         Target::Pins(_) => args.server.given().next().or(reload),

@@ -6,15 +6,11 @@ use crate::config::PublishTo;
 use crate::consumer::{self, HostContext, Part, ServerContext, ServerTarget, Upstream};
 use crate::home::Home;
 use crate::model::{Host, PinSet};
-use crate::publish::Location;
+use crate::publish::{Area, Location};
 
 use super::config::{choose_host, published_pins, template};
 use super::context::Context;
 use super::failure::Failure;
-
-/// Where the halves of the publication are where nothing is said: as in the comments of `pki.toml`.
-const PUBLIC: &str = "/etc/nginx/pki/public";
-const SERVER: &str = "/etc/nginx/pki/server";
 
 /// What the configuration of a server says beside its hosts.
 #[derive(Debug, clap::Args)]
@@ -31,7 +27,7 @@ pub struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
     /// Where the public half of the publication is there [default: as the first [[publish]] says, else
-    /// /etc/nginx/pki/public]
+    /// /etc/nginx/pki/public; of services beside web servers /etc/pki/published/public]
     #[arg(long, value_name = "DIR")]
     public: Option<PathBuf>,
     /// Where the servers' half is there [default: as the first [[publish]] says, else
@@ -163,9 +159,11 @@ pub fn configuration(
     };
     let public = args.public.or_else(|| first(|target| target.public.as_ref()));
     let server = args.server_dir.or_else(|| first(|target| target.server.as_ref()));
-    let mut supposed: Vec<&str> = [(&public, PUBLIC), (&server, SERVER)]
+    let usual = |half: Area| format!("{}/{half}", target.default_published());
+    let mut supposed: Vec<String> = [(&public, Area::Public), (&server, Area::Server)]
         .into_iter()
-        .filter_map(|(known, usual)| known.is_none().then_some(usual))
+        .filter(|(known, _)| known.is_none())
+        .map(|(_, half)| usual(half))
         .collect();
     let text = consumer::render_server(
         target,
@@ -177,20 +175,20 @@ pub fn configuration(
                 Part::Hosts(&contexts)
             },
             port: args.port.unwrap_or(target.default_port()),
-            public: &public.unwrap_or_else(|| PUBLIC.into()),
-            server: &server.unwrap_or_else(|| SERVER.into()),
+            public: &public.unwrap_or_else(|| usual(Area::Public).into()),
+            server: &server.unwrap_or_else(|| usual(Area::Server).into()),
             networks: &config.allowed_networks,
         },
     )?;
     // Not every server reads both.
-    supposed.retain(|directory| text.contains(directory));
-    tell_supposed(&supposed, context);
+    supposed.retain(|directory| text.contains(directory.as_str()));
+    tell_supposed(target, &supposed, context);
     Ok((hosts, text))
 }
 
 /// Warns of the directories that the configuration names and nothing is known to write to: a server would not
 /// start with them, or not see who is locked out.
-fn tell_supposed(supposed: &[&str], context: &Context) {
+fn tell_supposed(target: ServerTarget, supposed: &[String], context: &Context) {
     if supposed.is_empty() {
         return;
     }
@@ -198,10 +196,14 @@ fn tell_supposed(supposed: &[&str], context: &Context) {
         "no [[publish]] in pki.toml names a directory for what it reads: it says {}, where perhaps nothing is",
         supposed.join(" and ")
     ));
-    context.ui.hint(
-        "add a [[publish]] with `public` and `server` to pki.toml, then run `pki publish`; for a machine that runs `pki fetch`, or has them \
-         elsewhere, say where: --public DIR --server-dir DIR",
-    );
+    let (halves, flags) = match target.meaningless_flags().contains(&"--server-dir") {
+        true => ("`public`", "--public DIR"),
+        false => ("`public` and `server`", "--public DIR --server-dir DIR"),
+    };
+    context.ui.hint(format!(
+        "add a [[publish]] with {halves} to pki.toml, then run `pki publish`; for a machine that runs `pki fetch`, or has them elsewhere, \
+         say where: {flags}"
+    ));
 }
 
 /// What one host has for itself.

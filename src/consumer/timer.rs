@@ -22,8 +22,10 @@ pub struct TimerContext<'a> {
     pub writable: &'a [&'a Path],
     /// The manifests of what servers read and no command of a `[[publish]]` has them read.
     pub manifests: &'a [&'a Path],
-    /// The unit that is reloaded.
+    /// The unit that reads what is new.
     pub reload: &'a str,
+    /// Whether it does so at a restart alone, or must close connections.
+    pub restart: bool,
     /// Whether something is published over the network.
     pub network: bool,
     /// Whether commands of `[[publish]]` tables are run.
@@ -71,6 +73,7 @@ pub fn render_timer(
     let values = context! {
         user => plain(about.user),
         reload => plain(about.reload),
+        restart => about.restart,
         network => about.network,
         commands => about.commands,
         in_home => is_hidden,

@@ -91,7 +91,7 @@ UNIT
 {% if manifests %}
 
 cat > "$units/pki-reload.path" <<'UNIT'
-# Reloads the server after every publication, whoever made it. The manifest is the last file of it that is written.
+# {% if restart %}Restarts{% else %}Reloads{% endif %} the server after every publication, whoever made it. The manifest is the last file of it that is written.
 [Unit]
 Description=Watch the publication of the private PKI
 
@@ -110,6 +110,6 @@ Description=Have the server read the publication of the private PKI
 
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/systemctl reload {{ reload }}
+ExecStart=/usr/bin/systemctl {% if restart %}restart{% else %}reload{% endif %} {{ reload }}
 UNIT
 {% endif %}
