@@ -12,22 +12,23 @@ use crate::x509::request::{Request, RequestError};
 /// The request in a file.
 ///
 /// # Errors
-/// Where there is none that can be certified. `otherwise` is the advice where there is no better.
-pub fn request(path: &Path, otherwise: &str) -> Result<Request, Failure> {
+/// Where there is none that can be certified. What helps is told for whom the request is to be, where any program can make one; `otherwise`
+/// is the advice where there is no better.
+pub fn request(path: &Path, subject: Option<&str>, otherwise: &str) -> Result<Request, Failure> {
     let octets = match disk::read_given(path, Request::MAX as u64) {
         // One octet more than any request has: it is refused for its size.
         Err(error) if error.source.kind() == std::io::ErrorKind::FileTooLarge => vec![0; Request::MAX + 1],
         read => read?,
     };
     Request::parse(&octets).map_err(|why| {
-        let advice = to_request(path, &Contents::of(&octets), &why);
+        let advice = subject.and_then(|subject| to_request(path, subject, &Contents::of(&octets), &why));
         Failure::refused(format!("{} {why}", path.display())).hint(advice.as_deref().unwrap_or(otherwise))
     })
 }
 
 /// What makes a request, that can be certified, of what was handed in.
-fn to_request(path: &Path, contents: &Contents, why: &RequestError) -> Option<String> {
-    const ASK: &str = "-subj /CN=device -out device.csr";
+fn to_request(path: &Path, subject: &str, contents: &Contents, why: &RequestError) -> Option<String> {
+    let ask = format!("-subj /CN={subject} -out {subject}.csr");
     let file = in_shell(&path.display().to_string());
     if *why == RequestError::HoldsKey {
         return Some(format!(
@@ -37,7 +38,7 @@ fn to_request(path: &Path, contents: &Contents, why: &RequestError) -> Option<St
     if *why == RequestError::WrittenOut {
         return Some(format!(
             "where the key is, `openssl ec -in KEY -param_enc named_curve -out named.key` names it, and \
-             `openssl req -new -key named.key {ASK}` makes another request"
+             `openssl req -new -key named.key {ask}` makes another request"
         ));
     }
     if !matches!(why, RequestError::Unwanted(Unwanted::Other { .. })) {
@@ -45,17 +46,17 @@ fn to_request(path: &Path, contents: &Contents, why: &RequestError) -> Option<St
     }
     match contents.instead()? {
         Kind::PrivateKey => Some(format!(
-            "where the key is, `openssl req -new -key {file} {ASK}` makes a request with it"
+            "where the key is, `openssl req -new -key {file} {ask}` makes a request with it"
         )),
         Kind::Pkcs12 => Some(format!(
-            "where the key is, `openssl pkcs12 -in {file} -nocerts -nodes | openssl req -new -key /dev/stdin {ASK}` \
+            "where the key is, `openssl pkcs12 -in {file} -nocerts -nodes | openssl req -new -key /dev/stdin {ask}` \
              makes a request with it"
         )),
         Kind::Keystore => Some(format!(
-            "`keytool -certreq -keystore {file} -alias ALIAS -file device.csr` makes a request"
+            "`keytool -certreq -keystore {file} -alias ALIAS -file {subject}.csr` makes a request"
         )),
         Kind::Certificate => Some(format!(
-            "give the request that it was made of; where the key is, `openssl req -new -key KEY {ASK}` makes another"
+            "give the request that it was made of; where the key is, `openssl req -new -key KEY {ask}` makes another"
         )),
         Kind::Crl
         | Kind::Request

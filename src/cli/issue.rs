@@ -290,6 +290,7 @@ fn doubt(address: &Address, is_new_person: bool, mistakable: &[String]) -> Optio
 pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
     let request = form::request(
         path,
+        Some("device"),
         "make one with `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=device -keyout device.key -out device.csr`",
     )?;
     Ok(KeyRequest::Own(request.public_key().clone()))

@@ -95,6 +95,7 @@ fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let request = form::request(
         &args.request,
+        None,
         "`pki server issue` writes the request that is meant",
     )?;
     if let Some(url) = &args.base_url {

@@ -159,7 +159,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     let issuer = desk.home.servers().unwrap_or(desk.home.chain()).issuer();
     ServerDraft::new(&host, Some(args.days), issuer, (desk.clock)()).map_err(OperateError::from)?;
     let request = match (&args.csr, server.active.origin) {
-        (Some(path), _) => Some(read_request(path)?),
+        (Some(path), _) => Some(read_request(path, &host)?),
         (None, Origin::Made) => None,
         (None, Origin::Imported) => return Err(OperateError::KeyElsewhere(host).into()),
     };
@@ -212,9 +212,10 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     ui.report_done(&report, exit)
 }
 
-fn read_request(path: &Path) -> Result<PublicKey, Failure> {
+fn read_request(path: &Path, host: &Host) -> Result<PublicKey, Failure> {
     let request = form::request(
         path,
+        Some(&host.file_stem()),
         "this PKI's own CA certifies keys of P-256; a server with another key has it certified by a public CA",
     )?;
     Ok(request.public_key().clone())

@@ -376,11 +376,18 @@ fn at_the_doors_of_requests(home: &Home, file: &str, what: &str, advice: &str) {
     for door in [
         &["issue", "eve", "--csr", file][..],
         &["renew", "alice", "--csr", file],
-        &["server", "issue", HOST, "--csr", file, "--out", "tls"],
-        &["root", "sign", file, "--root", "home/root"],
     ] {
         refused_at(home, door, &what, advice);
     }
+    // Whose request it is to be is said as well.
+    let of_server = advice
+        .replace("/CN=device", &format!("/CN={HOST}"))
+        .replace("device.csr", &format!("{HOST}.csr"));
+    let door = ["server", "issue", HOST, "--csr", file, "--out", "tls"];
+    refused_at(home, &door, &what, &of_server);
+    // What a root signs is no request of any program's.
+    let door = ["root", "sign", file, "--root", "home/root"];
+    refused_at(home, &door, &what, "`pki server issue` writes the request");
 }
 
 fn at_the_doors_of_certificates(home: &Home, file: &str, what: &str, advice: &str) {
