@@ -154,10 +154,7 @@ fn a_directory_that_nothing_is_published_to_is_told_beside_the_configuration() {
     // These have no use for the servers' half.
     for target in ["freeradius", "mosquitto", "postgresql", "openvpn"] {
         let warning = warned(&[target]).unwrap_or_else(|| panic!("{target}"));
-        assert!(
-            warning.contains("/etc/pki/published/public"),
-            "{target}: {warning}"
-        );
+        assert!(warning.contains("/etc/nginx/pki/public"), "{target}: {warning}");
         assert!(!warning.contains("/server"), "{target}: {warning}");
         let hint = config(&home, &[target, "api.acme.example"]).ok().stderr;
         assert!(

@@ -6,11 +6,15 @@ use crate::config::PublishTo;
 use crate::consumer::{self, HostContext, Part, ServerContext, ServerTarget, Upstream};
 use crate::home::Home;
 use crate::model::{Host, PinSet};
-use crate::publish::{Area, Location};
+use crate::publish::Location;
 
 use super::config::{choose_host, published_pins, template};
 use super::context::Context;
 use super::failure::Failure;
+
+/// Where the halves of the publication are where nothing is said: as in the comments of `pki.toml`.
+const PUBLIC: &str = "/etc/nginx/pki/public";
+const SERVER: &str = "/etc/nginx/pki/server";
 
 /// What the configuration of a server says beside its hosts.
 #[derive(Debug, clap::Args)]
@@ -27,7 +31,7 @@ pub struct ServerArgs {
     #[arg(long, value_name = "FILE")]
     key: Vec<PathBuf>,
     /// Where the public half of the publication is there [default: as the first [[publish]] says, else
-    /// /etc/nginx/pki/public; of services beside web servers /etc/pki/published/public]
+    /// /etc/nginx/pki/public]
     #[arg(long, value_name = "DIR")]
     public: Option<PathBuf>,
     /// Where the servers' half is there [default: as the first [[publish]] says, else
@@ -159,11 +163,9 @@ pub fn configuration(
     };
     let public = args.public.or_else(|| first(|target| target.public.as_ref()));
     let server = args.server_dir.or_else(|| first(|target| target.server.as_ref()));
-    let usual = |half: Area| format!("{}/{half}", target.default_published());
-    let mut supposed: Vec<String> = [(&public, Area::Public), (&server, Area::Server)]
+    let mut supposed: Vec<&str> = [(&public, PUBLIC), (&server, SERVER)]
         .into_iter()
-        .filter(|(known, _)| known.is_none())
-        .map(|(_, half)| usual(half))
+        .filter_map(|(known, usual)| known.is_none().then_some(usual))
         .collect();
     let text = consumer::render_server(
         target,
@@ -175,20 +177,20 @@ pub fn configuration(
                 Part::Hosts(&contexts)
             },
             port: args.port.unwrap_or(target.default_port()),
-            public: &public.unwrap_or_else(|| usual(Area::Public).into()),
-            server: &server.unwrap_or_else(|| usual(Area::Server).into()),
+            public: &public.unwrap_or_else(|| PUBLIC.into()),
+            server: &server.unwrap_or_else(|| SERVER.into()),
             networks: &config.allowed_networks,
         },
     )?;
     // Not every server reads both.
-    supposed.retain(|directory| text.contains(directory.as_str()));
+    supposed.retain(|directory| text.contains(directory));
     tell_supposed(target, &supposed, context);
     Ok((hosts, text))
 }
 
 /// Warns of the directories that the configuration names and nothing is known to write to: a server would not
 /// start with them, or not see who is locked out.
-fn tell_supposed(target: ServerTarget, supposed: &[String], context: &Context) {
+fn tell_supposed(target: ServerTarget, supposed: &[&str], context: &Context) {
     if supposed.is_empty() {
         return;
     }

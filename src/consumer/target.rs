@@ -160,17 +160,6 @@ impl ServerTarget {
         }
     }
 
-    /// The directory of the publication on its machine where nobody says another, as its page has it: below it are the halves.
-    pub fn default_published(self) -> &'static str {
-        match self {
-            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => {
-                "/etc/nginx/pki"
-            }
-            Self::AwsAlb | Self::AwsApiGateway => "/etc/nginx/pki",
-            Self::Freeradius | Self::Mosquitto | Self::Postgresql | Self::Openvpn => "/etc/pki/published",
-        }
-    }
-
     /// The port that it listens on where nobody says another.
     pub fn default_port(self) -> u16 {
         match self {
