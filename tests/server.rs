@@ -1103,24 +1103,28 @@ fn what_a_place_could_not_be_given_is_not_known_to_apps_that_read_there() {
     refused("+96d", &["server", "verify", HOST, "--cert", &newest()], 3);
 }
 
+/// Publishes to a directory of this name.
+fn place(home: &Home, name: &str) -> String {
+    format!("[[publish]]\npublic = \"{}\"\n", home.path(name).display())
+}
+
 #[test]
 fn a_place_that_comes_back_has_apps_that_know_what_stood_there() {
     if !need(&["openssl", "faketime"]) {
         return;
     }
     let home = cheap();
-    let place = |name: &str| format!("[[publish]]\npublic = \"{}\"\n", home.path(name).display());
-    home.configure_table(&place("web"));
+    home.configure_table(&place(&home, "web"));
     let with = std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
     home.run(&ADD);
-    let elsewhere = with.replace(&place("web"), &place("other"));
+    let elsewhere = with.replace(&place(&home, "web"), &place(&home, "other"));
     home.write_private("home/pki.toml", &elsewhere);
     for day in [20, 31] {
         at(&home, &format!("+{day}d"), &["publish"]).ok();
     }
     at(&home, "+31d", &ROTATE).ok();
     at(&home, "+50d", &["publish"]).ok();
-    home.write_private("home/pki.toml", &(elsewhere + &place("web")));
+    home.write_private("home/pki.toml", &(elsewhere + &place(&home, "web")));
     at(&home, "+62d", &["publish"]).ok();
     // Who read there all the time knows the two keys of the beginning.
     let said = at(&home, "+62d", &ROTATE).exits(1);
@@ -1140,8 +1144,7 @@ fn a_place_that_has_another_name_has_the_apps_of_the_one_before() {
         return;
     }
     let home = cheap();
-    let place = |name: &str| format!("[[publish]]\npublic = \"{}\"\n", home.path(name).display());
-    home.configure_table(&place("web"));
+    home.configure_table(&place(&home, "web"));
     let with = std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
     home.run(&ADD);
     at(&home, "+20d", &["publish"]).ok();
@@ -1167,7 +1170,10 @@ fn a_place_that_has_another_name_has_the_apps_of_the_one_before() {
     let verify = "server verify www.acme.example --cert tls/www.acme.example.crt";
     at(&home, "+62d", &verify.split(' ').collect::<Vec<_>>()).ok();
     // Another directory behind the same address, before it is published to, and afterwards.
-    home.write_private("home/pki.toml", &with.replace(&place("web"), &place("other")));
+    home.write_private(
+        "home/pki.toml",
+        &with.replace(&place(&home, "web"), &place(&home, "other")),
+    );
     let said = at(&home, "+62d", &ROTATE).exits(1);
     assert!(said.stderr.contains("do not know the pin"), "{said}");
     at(&home, "+62d", &["publish"]).ok();

@@ -173,14 +173,20 @@ fn what_devices_are_named_is_held_to_what_is_permitted_although_no_ca_says_it() 
     }
 }
 
-#[test]
-fn a_root_that_is_away_and_says_nothing_is_told_what_its_servers_authority_may_vouch_for() {
-    let home = home("--no-name-constraints");
+/// A home with a server, and its root in `safe` beside it.
+fn root_in_a_safe(said: &str) -> Home {
+    let home = home(said);
     home.run(&["server", "add", "api.acme.example", "--out", "tls"]);
     let safe = home.path("safe");
     std::fs::create_dir(&safe).unwrap();
     std::fs::copy(home.home().join("root/root.crt"), safe.join("root.crt")).unwrap();
     std::fs::rename(home.home().join("root/root.key"), safe.join("root.key")).unwrap();
+    home
+}
+
+#[test]
+fn a_root_that_is_away_and_says_nothing_is_told_what_its_servers_authority_may_vouch_for() {
+    let home = root_in_a_safe("--no-name-constraints");
     let issue = ["server", "issue", "api.acme.example", "--out", "tls"];
     let said = finish(&mut home.pki(&issue), b"").exits(5);
     let options = "--domain acme.example --ip-range 192.0.2.0/24";
@@ -217,12 +223,7 @@ fn no_servers_authority_is_wider_than_what_is_permitted() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = home("--no-ip-constraints");
-    home.run(&["server", "add", "api.acme.example", "--out", "tls"]);
-    let safe = home.path("safe");
-    std::fs::create_dir(&safe).unwrap();
-    std::fs::copy(home.home().join("root/root.crt"), safe.join("root.crt")).unwrap();
-    std::fs::rename(home.home().join("root/root.key"), safe.join("root.key")).unwrap();
+    let home = root_in_a_safe("--no-ip-constraints");
     let issue = ["server", "issue", "api.acme.example", "--out", "tls"];
     finish(&mut home.pki(&issue), b"").exits(5);
     // The root does not sign what it cannot vouch for itself.
