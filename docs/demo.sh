@@ -67,6 +67,7 @@ prove() {
         cat > nginx.conf <<EOF
 pid nginx.pid;
 error_log error.log info;
+worker_shutdown_timeout 10s;
 events {}
 http {
     access_log off;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Identity, Outcome, Sessions};
 use super::client_hello::Version;
 use super::question::verdict;
-use super::standing::{self, Standing};
+use super::standing::{self, Patience, Standing};
 use super::{Met, Question, Verdict, findings};
 
 /// What it holds of one protocol version.
@@ -76,8 +76,8 @@ impl Phone {
     }
 
     /// Tries everything that it has.
-    pub fn revoked(&mut self, met: &mut Met, until: Instant) {
-        let version = self.version;
+    pub fn revoked(&mut self, met: &mut Met, patience: Patience) {
+        let (version, until) = (self.version, patience.until);
         let fresh = settled(until, || self.fresh.ask(&met.server), is_turned_away);
         met.report.answer(
             Question::RevokedFresh,
@@ -93,7 +93,7 @@ impl Phone {
             Outcome::Refused(_) => {}
         }
         self.resume(met, until);
-        standing::revoked(&mut self.standing, met, self.version, until);
+        standing::revoked(&mut self.standing, met, self.version, patience);
     }
 
     fn resume(&self, met: &mut Met, until: Instant) {

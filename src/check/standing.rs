@@ -21,6 +21,8 @@ pub struct Standing {
     /// Whether it began with an earlier session.
     is_resumed: bool,
     connection: Option<Connection>,
+    /// Whether it was kept after its first answer.
+    was_kept: bool,
     /// Whether an answer had no end that was reached, so that nobody can say whether the connection is kept.
     is_unread: bool,
 }
@@ -79,13 +81,30 @@ pub fn ask_all(all: &mut [Standing], met: &Met) {
     });
 }
 
+/// How long a server may take that acts on a new CRL.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Until when an old process may answer beside a new one.
+    pub until: Instant,
+    /// Until when an old process may go on with what it has open, where it is bounded as our configurations do it.
+    pub old_process: Instant,
+}
+
 /// Asks on each until it is refused or closed, and tells how that went.
-pub fn revoked(all: &mut [Standing], met: &mut Met, version: Version, until: Instant) {
+pub fn revoked(all: &mut [Standing], met: &mut Met, version: Version, patience: Patience) {
+    let is_let_in = |told: &Told| told.verdict == Verdict::Bad;
     let mut told = Vec::new();
     for standing in all.iter_mut() {
-        told.push((standing.words(), standing.revoked(met, version, until)));
+        told.push((standing.words(), standing.revoked(met, version, patience.until)));
     }
-    let is_let_in = |told: &Told| told.verdict == Verdict::Bad;
+    // Who closed another of these is going, and may be in the midst of this one: nginx 1.22 goes on with a
+    // connection of HTTP/2 that is busy at its reload, until its old process ends.
+    if all.iter().any(Standing::was_closed) {
+        let mut left = all.iter_mut().zip(&mut told);
+        for (standing, (_, told)) in left.by_ref().filter(|(_, (_, told))| is_let_in(told)) {
+            *told = standing.revoked(met, version, patience.old_process);
+        }
+    }
     let let_in: Vec<&str> = told
         .iter()
         .filter(|(_, told)| is_let_in(told))
@@ -128,12 +147,19 @@ impl Standing {
             inside,
             is_resumed: connection.is_resumed(),
             connection: speaks_it.then_some(connection),
+            was_kept: false,
             is_unread: false,
         };
         if !matches!(standing.ask(met), Some(Outcome::LetIn(_))) {
             standing.connection = None;
         }
+        standing.was_kept = standing.is_open();
         standing
+    }
+
+    /// Whether the server kept it at first, and has closed it since.
+    fn was_closed(&self) -> bool {
+        self.was_kept && !self.is_open()
     }
 
     /// Whether it can be asked again.

@@ -9,6 +9,7 @@ use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings::{Acted, NewestCrl};
 use super::phone::{Phone, STEP, settled};
 use super::question::{Who, come_as, learn, tell_valid};
+use super::standing::Patience;
 use super::{Met, Question, Verdict, findings, insist};
 
 /// Whoever waits: is told what is waited for, and may have enough of it.
@@ -75,6 +76,10 @@ const CONTROLS: usize = 4;
 /// How long after the first refusal the rest of the server may take to follow: while nginx reloads, old
 /// workers answer beside new ones.
 const GRACE: Duration = Duration::from_millis(1500);
+
+/// How long an old process may go on with what it has open: ten seconds by `worker_shutdown_timeout` of nginx and
+/// `hard-stop-after` of HAProxy, as their configurations and pages have them, and one to go.
+const OLD_PROCESS: Duration = Duration::from_secs(11);
 
 /// How long a server may be away that is restarted to read a publication, as Envoy is.
 const RESTART: Duration = Duration::from_secs(5);
@@ -186,9 +191,14 @@ impl Trial {
         };
         let told = format!("CRL {} acted on after {:.1} s", crl.number, took.as_secs_f64());
         met.report.answer(Question::NewCrl, told, Verdict::Good);
-        let until = Instant::now() + GRACE;
+        let acted = Instant::now();
+        let until = acted + GRACE;
+        let patience = Patience {
+            until,
+            old_process: acted + OLD_PROCESS,
+        };
         for phone in &mut self.phones {
-            phone.revoked(met, until);
+            phone.revoked(met, patience);
             if (watch.is_interrupted)() {
                 return Err(Interrupted);
             }

@@ -276,7 +276,7 @@ def fetching():
 
 
 NGINX = """
-daemon off; worker_processes 1; pid nginx.pid; error_log error.log; events {{}}
+daemon off; worker_processes 1; worker_shutdown_timeout 10s; pid nginx.pid; error_log error.log; events {{}}
 http {{
     access_log off;
     client_body_temp_path t1; proxy_temp_path t2; fastcgi_temp_path t3; uwsgi_temp_path t4; scgi_temp_path t5;

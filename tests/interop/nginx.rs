@@ -255,8 +255,9 @@ fn log(home: &Home) -> String {
 }
 
 fn configuration(home: &Home, certificate: &ServerCertificate, port: u16) -> String {
-    let mut text =
-        String::from("daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log error.log info;\n");
+    let mut text = String::from(
+        "daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log error.log info;\nworker_shutdown_timeout 10s;\n",
+    );
     text.push_str("events { worker_connections 64; }\nhttp {\naccess_log off;\n");
     for temp in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         writeln!(text, "{temp}_temp_path temp/{temp};").unwrap();

@@ -7,7 +7,8 @@ use crate::support::{Home, Server, ServerCertificate, need, program};
 
 /// Closes each connection of HTTP/1.1 after its answer, and none of HTTP/2. Reads the publication anew on
 /// SIGHUP. Its second argument: whether it asks the list at each request (`asks`), or does so on connections
-/// that resume no session (`resumed`).
+/// that resume no session (`resumed`), or closes those that stand, one of each version at once and the others some seconds later, as an old
+/// process does that is in the midst of them (`ends`).
 const SERVER: &str = r#"
 const fs = require("fs"), http2 = require("http2");
 const [home, asks, started] = process.argv.slice(2);
@@ -26,7 +27,19 @@ const server = http2.createSecureServer({ ...context(), allowHTTP1: true }, (req
   response.statusCode = isAsked && !devices.has(serialNumber) ? 403 : 200;
   response.end(response.statusCode === 200 ? "hello\n".repeat(2000) : "locked out\n");
 });
-process.on("SIGHUP", () => { server.setSecureContext(context()); devices = list(); });
+const sessions = new Set();
+server.on("session", (session) => { sessions.add(session); session.on("close", () => sessions.delete(session)); });
+process.on("SIGHUP", () => {
+  server.setSecureContext(context());
+  devices = list();
+  const locked = [...sessions].filter(({ socket }) => !devices.has(socket?.getPeerCertificate().serialNumber));
+  if (asks !== "ends") return;
+  for (const version of ["TLSv1.2", "TLSv1.3"]) {
+    const [first, ...others] = locked.filter(({ socket }) => socket?.getProtocol() === version);
+    first?.destroy();
+    setTimeout(() => others.forEach((session) => session.destroy()), 4000);
+  }
+});
 server.listen(0, "127.0.0.1", () => {
   fs.writeFileSync(started + ".new", String(server.address().port));
   fs.renameSync(started + ".new", started);
@@ -87,5 +100,19 @@ fn a_connection_that_is_kept_on_a_resumed_session_is_a_hole_where_others_are_not
     for (told, version) in found.iter().zip(["TLS 1.2", "TLS 1.3"]) {
         let place = format!("is let in on a {version} connection by h2 on a resumed session that");
         assert!(told.contains(&place), "{said}");
+    }
+}
+
+#[test]
+fn a_connection_that_an_old_process_goes_on_with_is_waited_for() {
+    if !need(&["node", "openssl"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let (server, _follower) = start(&home, "ends");
+    let said = check(&home, server.port, &[]).exits(0);
+    assert_eq!(codes(&said), [""; 0], "{said}");
+    for told in answers(&said, "revoked_kept_alive") {
+        assert!(told.ends_with(": closed by the server"), "{said}");
     }
 }

@@ -297,8 +297,9 @@ pub fn put(kind: Kind, home: &Home, text: &str, neighbour: &str) {
     let write = |name: &str, text: &str| std::fs::write(home.path(name), text).unwrap();
     match kind {
         Kind::Nginx => {
-            let mut around =
-                String::from("daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log nginx.log info;\n");
+            let mut around = String::from(
+                "daemon off;\nworker_processes 1;\npid nginx.pid;\nerror_log nginx.log info;\nworker_shutdown_timeout 10s;\n",
+            );
             around.push_str("events {}\nhttp {\n");
             for temp in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
                 around.push_str(&format!("{temp}_temp_path {temp}.temp;\n"));
