@@ -12,6 +12,7 @@ mod room;
 mod servers;
 mod timer;
 
+pub use authorities::ROTATE;
 pub use crls::crls;
 pub use finding::{Finding, Severity};
 pub use keys::unopened;

@@ -677,22 +677,140 @@ fn the_units_that_are_printed_are_good_for_this_home() {
     units("");
     let said = finish(&mut pki(&restart), b"").ok();
     assert!(
-        said.stdout.contains(
-            "systemctl restart freeradius.service
-"
-        ),
+        said.stdout.contains("systemctl restart freeradius.service "),
         "{said}"
     );
     assert!(!said.stdout.contains("systemctl reload"), "{said}");
-    finish(
-        &mut pki(&[&restart[..], &["--reload", "nginx.service"]].concat()),
-        b"",
-    )
-    .exits(2);
+
+    // Another server's units are not overwritten, and nothing else is then; one set of them serves both.
+    let directory = home.path("units");
+    let both = [&restart[..], &["--reload", "haproxy.service"]].concat();
+    let install = |arguments: &[&str]| {
+        let said = finish(&mut pki(arguments), b"").ok();
+        let script = home.write_private("units.sh", &said.stdout);
+        home.foreign("sh", &[script.to_str().unwrap(), directory.to_str().unwrap()])
+    };
+    let reload = || std::fs::read_to_string(directory.join("pki-reload.service")).unwrap();
+    std::fs::remove_file(directory.join("pki-publish.timer")).unwrap();
+    let before = reload();
+    let refused = install(&restart).exits(1);
+    assert!(
+        refused
+            .stderr
+            .contains("has haproxy.service read what is published")
+            && refused.stderr.contains("--restart UNIT for each"),
+        "{refused}"
+    );
+    assert_eq!(reload(), before);
+    assert!(!directory.join("pki-publish.timer").exists());
+    std::fs::remove_file(directory.join("pki-reload.service")).unwrap();
+    for _ in ["new", "again"] {
+        install(&both).ok();
+    }
+    for part in [
+        "systemctl reload haproxy.service ",
+        "systemctl restart freeradius.service ",
+    ] {
+        assert!(reload().contains(part), "{}", reload());
+    }
 
     finish(&mut pki(&["config", "systemd", "--reload", "x; rm"]), b"").exits(2);
     finish(&mut pki(&["config", "cron", "api.acme.example"]), b"").exits(2);
     finish(&mut pki(&["config", "nginx", "--reload", "nginx"]), b"").exits(2);
+}
+
+/// The words of a command in a unit: systemd.service(5), "Command lines".
+fn words(unit: &str) -> Vec<String> {
+    let unit = unit.replace("\\\n", " ");
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let (word, after) = match rest.chars().next() {
+            Some(quote @ ('\'' | '"')) => rest[1..].split_once(quote).unwrap(),
+            _ => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        words.push(word.replace("$$", "$").replace("%%", "%"));
+        rest = after.trim();
+    }
+    words
+}
+
+#[test]
+fn every_publication_is_read_also_one_that_comes_while_servers_read_the_last() {
+    let (home, pki) = in_odd_places();
+    let said = finish(
+        &mut pki(&[
+            "config",
+            "systemd",
+            "--reload",
+            "a.service",
+            "--restart",
+            "b.service",
+        ]),
+        b"",
+    )
+    .ok();
+    let script = home.write_private("units.sh", &said.stdout);
+    std::fs::create_dir(home.path("units")).unwrap();
+    let directory = home.path("units").display().to_string();
+    home.foreign("sh", &[script.to_str().unwrap(), &directory]).ok();
+    let unit = std::fs::read_to_string(home.path("units/pki-reload.service")).unwrap();
+    let command = words(&unit);
+    let manifest = home.path("a 100% 'home'/public/manifest.json");
+    assert!(command.contains(&manifest.display().to_string()), "{command:?}");
+
+    // While the first reload runs, something is published.
+    let shims = home.path("shims");
+    std::fs::create_dir(&shims).unwrap();
+    std::fs::create_dir(home.path("run")).unwrap();
+    let shim = |name: &str, text: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::write(shims.join(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(shims.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    shim("sleep", "");
+    let list = home.path("ran");
+    let record = format!("echo \"$@\" >> '{}'", list.display());
+    let starts = || {
+        let _ = std::fs::remove_file(&list);
+        let status = Command::new(&command[0])
+            .args(&command[1..])
+            .env("RUNTIME_DIRECTORY", home.path("run"))
+            .env("PATH", format!("{}:/usr/bin:/bin", shims.display()))
+            .status()
+            .unwrap();
+        let ran = std::fs::read_to_string(&list).unwrap_or_default();
+        (
+            status.success(),
+            ran.lines().map(str::to_owned).collect::<Vec<_>>(),
+        )
+    };
+    let [reload, restart] = ["reload a.service", "restart b.service"];
+    shim(
+        "systemctl",
+        &format!(
+            "{record}\ntest -e published && exit\ntouch published\necho >> \"{}\"",
+            manifest.display()
+        ),
+    );
+    assert_eq!(
+        starts(),
+        (
+            true,
+            [reload, restart, reload, restart].map(str::to_owned).to_vec()
+        )
+    );
+    assert_eq!(starts(), (true, vec![]));
+    // What fails is tried again with the next start, though nothing is new then.
+    std::fs::write(&manifest, "another").unwrap();
+    shim("systemctl", &format!("{record}\nexit 1"));
+    assert_eq!(starts(), (false, vec![reload.to_owned()]));
+    shim("systemctl", &record);
+    assert_eq!(starts(), (true, [reload, restart].map(str::to_owned).to_vec()));
 }
 
 #[test]
@@ -717,6 +835,14 @@ fn the_lines_for_cron_do_what_they_say_for_this_home() {
         ),
         "{said}"
     );
+    let both = [&restart[..], &["--reload", "nginx.service"]].concat();
+    let said = finish(&mut pki(&both), b"").ok();
+    for line in [
+        "  root  systemctl reload nginx.service\n",
+        "  root  systemctl restart freeradius.service\n",
+    ] {
+        assert!(said.stdout.contains(line), "{said}");
+    }
     // As cron reads it: five fields, the account, and a command up to the first percent sign without a
     // backslash.
     let fields: Vec<&str> = publish.split_whitespace().take(6).collect();

@@ -214,7 +214,10 @@ fn who_reads_what_the_timer_says_is_told_of_certificates_that_end() {
         "{warning}"
     );
     assert!(warning.ends_with(": alice/phone, bob/phone"), "{warning}");
-    assert!(hint.contains("renew --expiring 30d --out DIR"), "{hint}");
+    assert!(
+        hint.contains("renew --expiring 30d --out DIR --bundle-passphrase-out FILE"),
+        "{hint}"
+    );
     // The same list is no news, not on the next day either; another one is, and so is the same after a week.
     assert_eq!(told("+60d"), [""; 0]);
     assert_eq!(told("+61d"), [""; 0]);
@@ -230,7 +233,7 @@ fn who_reads_what_the_timer_says_is_told_of_certificates_that_end() {
     at(&home, "+61d", &renew);
     let said = told("+62d");
     assert!(
-        said[0].starts_with("pki: warning: 1 certificate of devices ends within"),
+        said[0].starts_with("pki: warning: 1 certificate of a device ends within"),
         "{said:?}"
     );
     assert_eq!(told("+68d"), [""; 0]);
@@ -285,6 +288,43 @@ fn who_reads_what_the_timer_says_is_told_of_servers_whose_certificates_end() {
     let said = at(&home, "+48d", &["publish", "--json"]).json();
     assert_eq!(said["ending_servers"], serde_json::json!([other]));
     assert!(told("+61d").contains("has ended on"));
+}
+
+#[test]
+fn who_reads_what_the_timer_says_is_told_of_cas_that_end() {
+    let home = Home::new();
+    let told = |when: &str| {
+        let timer = ["publish", "--no-input", "--unlock", "-q", "--confirm", "CLOCK"];
+        // The root's CRL has ended, which is told beside.
+        let said = finish(&mut home.pki_at(when, &timer), b"").exits(5);
+        let lines = said
+            .stderr
+            .lines()
+            .filter(|line| line.contains("the certificate of the"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The issuing CA is good for five years.
+    assert_eq!(told("+1640d"), [""; 0]);
+    let [said] = told("+1650d").try_into().unwrap();
+    assert!(
+        said.contains("the certificate of the issuing CA ends on"),
+        "{said}"
+    );
+    assert_eq!(told("+1651d"), [""; 0]);
+    assert_eq!(told("+1658d").len(), 1);
+    // Nothing can be signed after the end.
+    let said = finish(
+        &mut home.pki_at("+1830d", &["publish", "--confirm", "CLOCK"]),
+        b"",
+    )
+    .exits(1);
+    assert!(
+        said.stderr
+            .contains("the certificate of the issuing CA is good from"),
+        "{said}"
+    );
+    assert!(said.stderr.contains("found a new PKI"), "{said}");
+    assert_eq!(found(&home, "+1830d", "ca-ended").len(), 1);
 }
 
 #[test]

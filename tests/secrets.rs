@@ -160,6 +160,48 @@ fn a_timer_whose_passphrase_is_wrong_fails_at_its_first_run() {
 }
 
 #[test]
+fn a_servers_key_that_does_not_open_keeps_no_revocation_in() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = cheap();
+    home.run(&["server", "add", "api.acme.example", "--out", "tls"]);
+    home.run(&["server", "issue", "api.acme.example", "--out", "tls"]);
+    // Its own passphrase is another one.
+    let key = home.home().join("servers/servers.key");
+    let key = key.to_str().unwrap();
+    let from = format!("pass:{ISSUING_PASSPHRASE}");
+    let to = [
+        "-passout",
+        "pass:another-one-of-its-own",
+        "-scrypt",
+        "-scrypt_N",
+        "16",
+        "-v2",
+        "aes-256-cbc",
+    ];
+    let sealed = home.foreign(
+        "openssl",
+        &[&["pkcs8", "-topk8", "-in", key, "-passin", &from][..], &to].concat(),
+    );
+    std::fs::write(key, sealed.ok().stdout).unwrap();
+    let publish = |more: &[&str]| finish(&mut home.pki(&[&["publish"], more].concat()), b"");
+    let said = publish(&["--unlock"]).exits(5);
+    assert!(said.stderr.contains("servers.key"), "{said}");
+    assert!(said.stderr.contains("pki doctor --unlock"), "{said}");
+    // The devices' CRL is due, and goes out.
+    let crl = home.public("crl/issuing.crl");
+    let before = std::fs::read(&crl).unwrap();
+    let said = finish(
+        &mut home.pki_at("+20d", &["publish", "--no-input", "--unlock"]),
+        b"",
+    )
+    .exits(5);
+    assert!(said.stderr.contains("servers.key"), "{said}");
+    assert_ne!(std::fs::read(&crl).unwrap(), before);
+}
+
+#[test]
 fn a_command_in_the_home_of_another_account_is_not_run() {
     if !is_root() {
         eprintln!("skipped: only root can give a home to another account");

@@ -53,12 +53,12 @@ pub struct Args {
     /// Print the template that is built in, to change it and put it into the home
     #[arg(long)]
     template: bool,
-    /// The unit that is reloaded after a publication (systemd, cron) [default: nginx.service]
+    /// A unit that is reloaded after a publication (systemd, cron); several times for several [default: nginx.service]
     #[arg(long, value_name = "UNIT", value_parser = unit)]
-    reload: Option<String>,
-    /// The unit that is restarted after a publication, in place of a reload: FreeRADIUS reads nothing new otherwise
-    #[arg(long, value_name = "UNIT", value_parser = unit, conflicts_with = "reload")]
-    restart: Option<String>,
+    reload: Vec<String>,
+    /// A unit that is restarted after a publication, in place of a reload: FreeRADIUS reads nothing new otherwise
+    #[arg(long, value_name = "UNIT", value_parser = unit)]
+    restart: Vec<String>,
     /// The servers' certificates are of this PKI, and not of a public CA (apps) [default: as the ledger has it]
     #[arg(long)]
     private_ca: bool,
@@ -149,18 +149,18 @@ fn timer_text(target: TimerTarget, args: &Args, home: &Home) -> Result<String, F
         read.extend(["public", "server"].map(|half| place.join(half)));
     }
     let manifests: Vec<PathBuf> = read.iter().map(|half| half.join("manifest.json")).collect();
+    let usual = ["nginx.service".to_owned()];
     let about = TimerContext {
         user: &user(owner, target, (&program, &place))?,
         program: &program,
         home: &place,
         writable: &writable.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
         manifests: &manifests.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
-        reload: args
-            .restart
-            .as_deref()
-            .or(args.reload.as_deref())
-            .unwrap_or("nginx.service"),
-        restart: args.restart.is_some(),
+        reload: match args.reload.is_empty() && args.restart.is_empty() {
+            true => &usual,
+            false => &args.reload,
+        },
+        restart: &args.restart,
         network: publish
             .iter()
             .flat_map(PublishTo::places)
@@ -243,8 +243,8 @@ pub(super) fn app(
 fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
     let target = args.target;
     let private_ca = args.private_ca.then_some("--private-ca");
-    let reload = args.reload.as_ref().map(|_| "--reload");
-    let reload = reload.or(args.restart.as_ref().map(|_| "--restart"));
+    let reload = (!args.reload.is_empty()).then_some("--reload");
+    let reload = reload.or((!args.restart.is_empty()).then_some("--restart"));
     let given = match target {
         Target::Server(_) => private_ca.or(reload),
         Target::Pins(_) => args.server.given().next().or(reload),

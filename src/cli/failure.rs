@@ -6,6 +6,7 @@ use crate::authority::AuthorityError;
 use crate::check::{CheckError, Unreachable};
 use crate::consumer::ConsumerError;
 use crate::disk::{self, DiskError, UMASK};
+use crate::doctor::ROTATE;
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
 use crate::key::KeyError;
@@ -15,10 +16,6 @@ use crate::operate::OperateError;
 use crate::publish::{BucketError, InvalidStatement, TargetError};
 use crate::store::StoreError;
 use crate::web::{NoTrust, Trouble};
-
-/// What to do about an issuing CA that ends.
-const ROTATE: &str = "the issuing CA must be replaced; `pki ca rotate` will do that, which this version does not have yet: \
-                      found a new PKI with `pki init --home DIR` and issue to the devices from there";
 
 /// What to do about a disk that is full, or fails.
 const ROOM: &str = "free some room or mend the disk, then run the command again";
@@ -180,7 +177,9 @@ impl From<OperateError> for Failure {
             E::Authority(AuthorityError::SharedKey(..)) => {
                 refused("shared-key").hint("sign the request that `pki server issue` writes, with a key of its own")
             }
-            E::Authority(_) => refused("authority"),
+            E::Authority(AuthorityError::OutOfDate { to, at, .. }) if at > to => refused("authority").hint(ROTATE),
+            E::Authority(AuthorityError::OutOfDate { .. }) => refused("authority").hint("set the clock"),
+            E::Authority(_) => refused("authority").hint("`pki doctor` says what is wrong with this home; restore what is damaged from a backup"),
             E::Key { why: KeyError::WrongPassphrase, .. } => Self::new(Exit::Secret, "wrong-passphrase", message),
             E::Key { .. } => refused("key"),
             E::Bundle(_) => refused("bundle"),

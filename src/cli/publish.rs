@@ -3,10 +3,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::doctor::ROTATE;
 use crate::model::server::Certifier;
 use crate::model::{Address, Clock, Host, Record, Serial, counted};
 use crate::operate::{
-    self, ClockPolicy, Desk, EndingServer, Ends, Keys, OperateError, Refresh, Scope, Sources, Whom,
+    self, ClockPolicy, Desk, EndingAuthority, EndingServer, Ends, Keys, OperateError, Refresh, Scope,
+    Sources, Whom,
 };
 
 use super::context::{Context, Named, system_clock};
@@ -137,8 +139,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ui.warn("what was handed in says who is revoked, and names no device that servers accept");
         ui.hint("hand in the half `server` that a server has fetched, too");
     }
+    let mut unopened = None;
+    let mut unlock = || -> Result<Keyring, Failure> {
+        let (keyring, failed) = args.issuing.unlock_what_opens(&desk.home, ui)?;
+        unopened = failed;
+        Ok(keyring)
+    };
     let unlocked = if args.unlock {
-        let keyring = args.issuing.unlock_all(&desk.home, ui)?;
+        let keyring = unlock()?;
         ui.say("the issuing key opens");
         Some(keyring)
     } else {
@@ -149,14 +157,20 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (published, told, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
         (Refresh::Done(published), told, clock) => (published, told, clock),
         (Refresh::NeedsKey, ..) => {
-            let keyring = args.issuing.unlock_all(&desk.home, ui)?;
+            let keyring = unlock()?;
             match refresh(context, &desk, &mut policy, keyring.keys(), scope()?)? {
                 (Refresh::Done(published), told, clock) => (published, told, clock),
                 (Refresh::NeedsKey, told, clock) => (Box::default(), told, clock),
             }
         }
     };
-    let exit = context.tell_published(&published, clock);
+    let mut exit = context.tell_published(&published, clock);
+    if let Some(failed) = &unopened {
+        // Nobody is locked out of the devices' side for that.
+        ui.warn(&failed.message);
+        ui.hint("servers' keys have the passphrase of the issuing key: give it that one again; `pki doctor --unlock` names all that do not open");
+        exit = Exit::Incomplete;
+    }
     if published.written.is_empty() {
         ui.say("nothing has changed");
     }
@@ -262,16 +276,18 @@ fn tell_ends(ends: &Ends, context: &Context) {
     if let Some(first) = ends.ending.first() {
         let count = ends.ending.len();
         ui.warn(format!(
-            "{} of devices {} within {}, the first on {}: {}",
-            counted(count, "certificate"),
-            if count == 1 { "ends" } else { "end" },
+            "{} within {}, the first on {}: {}",
+            match count {
+                1 => "1 certificate of a device ends".to_owned(),
+                more => format!("{more} certificates of devices end"),
+            },
             ends.within,
             first.validity.not_after.date(),
             some(&ends.ending)
         ));
         let days = ends.within.as_seconds() / 86_400;
         ui.hint(format!(
-            "pki renew --expiring {days}d --out DIR; who is to have none any more: pki revoke EMPLOYEE/DEVICE"
+            "pki renew --expiring {days}d --out DIR --bundle-passphrase-out FILE; who is to have none any more: pki revoke EMPLOYEE/DEVICE"
         ));
     }
     if !ends.ended.is_empty() {
@@ -282,7 +298,12 @@ fn tell_ends(ends: &Ends, context: &Context) {
             if count == 1 { "has" } else { "have" },
             some(&ends.ended)
         ));
-        ui.hint("pki renew --expired --out DIR; what is used no more: pki revoke EMPLOYEE/DEVICE");
+        ui.hint("pki renew --expired --out DIR --bundle-passphrase-out FILE; what is used no more: pki revoke EMPLOYEE/DEVICE");
+    }
+    for EndingAuthority { what, end } in &ends.authorities {
+        let ends = if *end < system_clock() { "ended" } else { "ends" };
+        ui.warn(format!("the certificate of the {what} {ends} on {}", end.date()));
+        ui.hint(ROTATE);
     }
     for EndingServer {
         host, end, certifier, ..

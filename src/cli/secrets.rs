@@ -144,6 +144,27 @@ impl IssuingSecret {
         })
     }
 
+    /// As [`Self::unlock_all`], for a publication, which goes out without the servers' part where that CA's key does not open: why that
+    /// is so is told as well.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`].
+    pub fn unlock_what_opens(&self, home: &Home, ui: &Ui) -> Result<(Keyring, Option<Failure>), Failure> {
+        let (issuing, passphrase) = self.open_issuing(home, ui)?;
+        let chain = home.servers().cloned();
+        let (servers, failed) = match chain.map(|chain| open_servers(home, chain, &passphrase)) {
+            None => (None, None),
+            Some(Ok(servers)) => (Some(servers), None),
+            Some(Err(failed)) => (None, Some(failed)),
+        };
+        let keyring = Keyring {
+            issuing,
+            servers,
+            passphrase,
+        };
+        Ok((keyring, failed))
+    }
+
     /// Opens the issuing CA, and hands on the passphrase that opens servers' keys as well.
     ///
     /// # Errors

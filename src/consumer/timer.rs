@@ -22,10 +22,10 @@ pub struct TimerContext<'a> {
     pub writable: &'a [&'a Path],
     /// The manifests of what servers read and no command of a `[[publish]]` has them read.
     pub manifests: &'a [&'a Path],
-    /// The unit that reads what is new.
-    pub reload: &'a str,
-    /// Whether it does so at a restart alone, or must close connections.
-    pub restart: bool,
+    /// The units that read what is new when they are reloaded.
+    pub reload: &'a [String],
+    /// Those that do so when they are restarted alone, or must close connections.
+    pub restart: &'a [String],
     /// Whether something is published over the network.
     pub network: bool,
     /// Whether commands of `[[publish]]` tables are run.
@@ -54,6 +54,16 @@ pub fn render_timer(
         .into_iter()
         .chain(&writable)
         .any(|path| in_home(&path));
+    // What lies there, a service with a /tmp of its own does not see.
+    let in_tmp = |path: &&String| {
+        ["/tmp", "/var/tmp"]
+            .iter()
+            .any(|above| Path::new(path).starts_with(above))
+    };
+    let is_in_tmp = [&program, &home]
+        .into_iter()
+        .chain(&writable)
+        .any(|path| in_tmp(&path));
     let values = match target {
         TimerTarget::Systemd => context! {
             program => plain(word(&program)),
@@ -61,6 +71,7 @@ pub fn render_timer(
             writable => std::iter::once(plain(word(&home)))
                 .chain(writable.iter().map(|path| plain(word(&format!("-{path}")))))
                 .collect::<Vec<Value>>(),
+            watched => manifests.iter().map(|path| plain(argument(path))).collect::<Vec<Value>>(),
             // A path to watch is the whole rest of its line, and has no quotes.
             manifests => manifests.iter().map(|path| plain(specifiers(path))).collect::<Vec<Value>>(),
         },
@@ -72,8 +83,10 @@ pub fn render_timer(
     };
     let values = context! {
         user => plain(about.user),
-        reload => plain(about.reload),
-        restart => about.restart,
+        reload => plain(about.reload.join(" ")),
+        restart => plain(about.restart.join(" ")),
+        readers => plain([about.reload, about.restart].concat().join(" ")),
+        in_tmp => is_in_tmp,
         network => about.network,
         commands => about.commands,
         in_home => is_hidden,
@@ -86,6 +99,11 @@ pub fn render_timer(
 fn word(text: &str) -> String {
     let quoted = specifiers(text).replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{quoted}\"")
+}
+
+/// A word of a command in a unit: a dollar sign begins a variable, too.
+fn argument(text: &str) -> String {
+    word(text).replace('$', "$$")
 }
 
 /// A text of a unit: a percent sign begins a specifier.

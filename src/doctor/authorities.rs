@@ -3,13 +3,12 @@
 use super::{Finding, Severity};
 use crate::home::Home;
 use crate::key::SoftwareKey;
-use crate::model::{Authority, Span, Time};
+use crate::model::{Authority, Time};
+use crate::operate::{self, EndingAuthority};
 
 /// What to do about a CA that ends.
-const ROTATE: &str = "found a new PKI with `pki init --home DIR` in good time, and issue to the devices from there \
-                      (`pki ca rotate`, which spares that, is not in this version yet)";
-/// From when on the end of an issuing CA is a warning: its devices' certificates would be cut.
-const ISSUING_CA: Span = Span::days(180);
+pub const ROTATE: &str = "found a new PKI with `pki --home NEW init …` in good time, and issue to the devices from there: this version \
+                          replaces no CA";
 
 pub(super) fn keys(home: &Home, findings: &mut Vec<Finding>) {
     let root = home.key_path(Authority::Root);
@@ -57,19 +56,12 @@ pub(super) fn keys(home: &Home, findings: &mut Vec<Finding>) {
 
 /// Which CA ends.
 pub(super) fn certificates(home: &Home, now: Time, findings: &mut Vec<Finding>) {
-    let servers = home.servers().map(|chain| ("servers' CA", chain.issuing()));
-    let standing = [
-        ("root", home.chain().root()),
-        ("issuing CA", home.chain().issuing()),
-    ];
-    for (who, certificate) in standing.into_iter().chain(servers) {
-        let end = certificate.validity().not_after;
-        if end < now {
-            let message = format!("the certificate of the {who} ended on {}", end.date());
-            findings.push(Finding::new("ca-ended", Severity::Error, message, ROTATE));
-        } else if end - now < ISSUING_CA {
-            let message = format!("the certificate of the {who} ends on {}", end.date());
-            findings.push(Finding::new("ca-ending", Severity::Warning, message, ROTATE));
-        }
+    for EndingAuthority { what, end } in operate::ending_authorities(home, now) {
+        let (code, severity, ends) = match end < now {
+            true => ("ca-ended", Severity::Error, "ended"),
+            false => ("ca-ending", Severity::Warning, "ends"),
+        };
+        let message = format!("the certificate of the {what} {ends} on {}", end.date());
+        findings.push(Finding::new(code, severity, message, ROTATE));
     }
 }

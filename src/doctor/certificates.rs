@@ -2,7 +2,7 @@
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};
-use crate::model::{KnownBy, Record, Span, Status, Time};
+use crate::model::{Record, Span, Status, Time};
 use crate::operate::{self, is_undecided};
 use crate::store::{Store, StoreError};
 
@@ -83,9 +83,9 @@ fn never_delivered(records: &[Record]) -> Option<Finding> {
 /// Devices that will soon be locked out because nobody renews, and those that are.
 fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
     let (mut ending, mut lapsed) = operate::ends(store, now, DEVICE)?;
-    // One that was recovered from a list cannot be renewed: what is to be done about it is told by itself.
+    // Of one that a list has told of and nobody has decided on, it is told what is to be decided.
     for records in [&mut ending, &mut lapsed] {
-        records.retain(|record| record.known_by == KnownBy::Issuance);
+        records.retain(|record| !is_undecided(record));
     }
     if !ending.is_empty() {
         let (count, names) = first(addresses(&ending));

@@ -80,7 +80,7 @@ pub enum Refusal {
     #[error("{0} lies outside of what the name constraints of this PKI's CAs permit")]
     Host(Host),
     /// The issuing CA ends too soon.
-    #[error("the issuing CA ends on {}, less than 7 days from now", .0.date())]
+    #[error("the issuing CA is good until {}: a certificate would be good for less than 7 days, or not at all", .0.date())]
     IssuerEnds(Time),
     /// The issuing CA's certificate is not good yet, by this clock.
     #[error("the issuing CA's certificate is good from {0} on, and the clock stands before that")]

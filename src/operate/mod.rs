@@ -74,7 +74,7 @@ pub use servers_ca::{
     servers_request,
 };
 pub use session::{ClockPolicy, Desk, Session};
-pub use timer::{EndingServer, Ends, last_timer, note_timer};
+pub use timer::{EndingAuthority, EndingServer, Ends, ending_authorities, last_timer, note_timer};
 pub use workshop::{Codes, RootInProfile};
 
 use crate::authority::AuthorityError;

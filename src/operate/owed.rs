@@ -25,7 +25,7 @@ const FILE: &str = "owed.json";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Owed {
     version: u32,
-    /// Places that were written, or begun, since the command of their table has last succeeded. Each has a mark of the last time, so that a
+    /// Places that were written, or begun, since a command of their table has last succeeded, if ever. Each has a mark of the last time, so that a
     /// command that ends does not strike out what another process has written meanwhile.
     #[serde(default)]
     places: BTreeMap<PathBuf, String>,
@@ -79,7 +79,8 @@ impl Owed {
         }
     }
 
-    /// Writes down that these places are about to be written. Those without a command are owed nothing.
+    /// Writes down that these places are about to be written. Those that something else has servers read are owed nothing. Those
+    /// that nothing does are owed the command that is given to them later: it has never told anybody what was written before.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -89,7 +90,11 @@ impl Owed {
         places: impl Iterator<Item = &'a Path>,
     ) -> Result<(), DiskError> {
         let config = home.config();
-        let owed: Vec<&Path> = places.filter(|place| table_of(config, place).is_some()).collect();
+        let is_news = |place: &&Path| match table_of(config, place) {
+            Some(target) => target.command.is_some() || !self.places.contains_key(*place),
+            None => false,
+        };
+        let owed: Vec<&Path> = places.filter(is_news).collect();
         if owed.is_empty() {
             return Ok(());
         }
@@ -114,7 +119,7 @@ impl Owed {
         config.publish.iter().filter_map(following).collect()
     }
 
-    /// Writes the list, without what pki.toml has no command for any more.
+    /// Writes the list, without what pki.toml does not have any more.
     fn save(&mut self, home: &Home) -> Result<(), DiskError> {
         self.version = 1;
         // Where nobody can tell what it says, what was owed is owed on.
@@ -127,12 +132,14 @@ impl Owed {
     }
 }
 
-/// The table with a command that has this place.
+/// The table that has this place, unless something else has servers read there.
 fn table_of<'a>(config: &'a Config, place: &Path) -> Option<&'a PublishTo> {
-    let has = |target: &&PublishTo| {
-        target.command.is_some() && target.places().any(|location| location.name() == place)
-    };
-    config.publish.iter().find(has)
+    let is_elsewhere = |target: &&PublishTo| target.command.is_none() && target.reload.is_some();
+    let has = |target: &&PublishTo| target.places().any(|location| location.name() == place);
+    config
+        .publish
+        .iter()
+        .find(|target| has(target) && !is_elsewhere(target))
 }
 
 /// The commands that are owed by what was published before.

@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 use super::OperateError;
 use super::note;
 use super::publication::Published;
+use super::reconcile::is_undecided;
 use super::session::Session;
 use crate::home::Home;
 use crate::model::server::Certifier;
-use crate::model::{Host, KnownBy, Record, Server, Span, Time};
+use crate::model::{Host, Record, Server, Span, Time};
 
 /// The file in the home.
 const FILE: &str = "timer.json";
@@ -34,6 +35,17 @@ pub struct Ends {
     pub ended: Vec<Record>,
     /// The servers whose certificate ends soon, or has ended.
     pub servers: Vec<EndingServer>,
+    /// The CAs that end soon, or have ended.
+    pub authorities: Vec<EndingAuthority>,
+}
+
+/// A CA whose certificate ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndingAuthority {
+    /// `root`, `issuing CA` or `servers' CA`.
+    pub what: &'static str,
+    /// When.
+    pub end: Time,
 }
 
 /// A server whose certificate ends.
@@ -78,13 +90,13 @@ impl Ends {
             ending: Vec::new(),
             ended: Vec::new(),
             servers: Vec::new(),
+            authorities: ending_authorities(&session.desk.home, session.now),
         };
         if within > Span::days(0) {
             (ends.ending, ends.ended) = published.near.clone().settle(&session.store, session.now)?;
-            // One that was recovered from a list cannot be renewed: what is to be done about it is told by itself.
-            let is_issued_here = |record: &Record| record.known_by == KnownBy::Issuance;
-            ends.ending.retain(is_issued_here);
-            ends.ended.retain(is_issued_here);
+            // Of one that a list has told of and nobody has decided on, it is told what is to be decided.
+            ends.ending.retain(|record| !is_undecided(record));
+            ends.ended.retain(|record| !is_undecided(record));
             ends.ending.sort_by_key(|record| record.validity.not_after);
             let servers = session.store.servers()?;
             let all = servers.iter().filter_map(EndingServer::of);
@@ -97,7 +109,10 @@ impl Ends {
 
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.ending.is_empty() && self.ended.is_empty() && self.servers.is_empty()
+        self.ending.is_empty()
+            && self.ended.is_empty()
+            && self.servers.is_empty()
+            && self.authorities.is_empty()
     }
 
     /// What tells this list from another. A certificate that has ended meanwhile makes it another one.
@@ -111,8 +126,32 @@ impl Ends {
         for server in &self.servers {
             list.push_str(&format!("\n{} {}", server.host, server.serial));
         }
+        for authority in &self.authorities {
+            list.push_str(&format!("\n{} {}", authority.what, authority.end));
+        }
         HEXLOWER.encode(&Sha256::digest(list))
     }
+}
+
+/// From how long before its end on a CA's is told: certificates are cut by it, and a new PKI takes its time.
+const AUTHORITIES: Span = Span::days(180);
+
+/// The CAs of this home that end within half a year, or have ended.
+pub fn ending_authorities(home: &Home, now: Time) -> Vec<EndingAuthority> {
+    let servers = home.servers().map(|chain| ("servers' CA", chain.issuing()));
+    let all = [
+        ("root", home.chain().root()),
+        ("issuing CA", home.chain().issuing()),
+    ];
+    let all = all
+        .into_iter()
+        .chain(servers)
+        .map(|(what, certificate)| EndingAuthority {
+            what,
+            end: certificate.validity().not_after,
+        });
+    all.filter(|authority| authority.end < now + AUTHORITIES)
+        .collect()
 }
 
 impl EndingServer {

@@ -1,14 +1,26 @@
 #!/bin/sh
-# The timer of the private PKI, and what has servers read what it publishes: four files for systemd. Without them servers let
+# The timer of the private PKI, and what has servers read what it publishes: files for systemd. Without them servers let
 # nobody in once the CRL has ended. Read it, then run it as root, perhaps with another directory than that of systemd:
 #   sh FILE [DIRECTORY]
 # Before that, write the issuing key's passphrase to /etc/pki/passphrase, mode 0600 and root's. Behind it:
 #   systemctl daemon-reload && systemctl start pki-publish.service
 #   systemctl enable --now pki-publish.timer{% if manifests %} pki-reload.path{% endif %}
 
+{% if manifests %}
 # In pki.toml, reload = "elsewhere" says of each [[publish]] without a command that pki-reload.path does it.
+{% endif %}
 set -eu
 units=${1:-/etc/systemd/system}
+{% if manifests %}
+
+# Another server's units of this name would be gone without a word.
+others=$(sed -n 's/^# These read what was published: //p' "$units/pki-reload.service" 2>/dev/null || :)
+if [ -n "$others" ] && [ "$others" != "{{ readers }}" ]; then
+    echo "$units/pki-reload.service has $others read what is published, and this would have {{ readers }} do so. Print" >&2
+    echo "one for all, with --reload UNIT or --restart UNIT for each; or remove that file, and run this again." >&2
+    exit 1
+fi
+{% endif %}
 
 cat > "$units/pki-publish.service" <<'UNIT'
 # Brings the publication of the private PKI up to date: CRLs before they end, device lists, CA certificates.
@@ -19,6 +31,11 @@ Wants=time-sync.target{% if network %} network-online.target{% endif %}
 
 After=time-sync.target{% if network %} network-online.target{% endif %}
 
+{% if manifests %}
+# Servers read what is new, also where nobody has seen that it came.
+Wants=pki-reload.service
+Before=pki-reload.service
+{% endif %}
 
 [Service]
 Type=oneshot
@@ -32,7 +49,9 @@ ExecStart={{ program }} publish --no-input --unlock
 TimeoutStartSec=5min
 
 UMask=0077
+{% if not in_tmp %}
 PrivateTmp=yes
+{% endif %}
 {% if commands %}
 # A [[publish]] of pki.toml has a command, which may need sudo: what would keep that from it is not here.
 {% else %}
@@ -91,7 +110,7 @@ UNIT
 {% if manifests %}
 
 cat > "$units/pki-reload.path" <<'UNIT'
-# {% if restart %}Restarts{% else %}Reloads{% endif %} the server after every publication, whoever made it. The manifest is the last file of it that is written.
+# Has servers read every publication, whoever made it. The manifest is the last file of it that is written.
 [Unit]
 Description=Watch the publication of the private PKI
 
@@ -105,11 +124,29 @@ WantedBy=multi-user.target
 UNIT
 
 cat > "$units/pki-reload.service" <<'UNIT'
+# These read what was published: {{ readers }}
 [Unit]
-Description=Have the server read the publication of the private PKI
+Description=Have servers read the publication of the private PKI
+# Many publications in a row are no fault.
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
-ExecStart=/usr/bin/systemctl {% if restart %}restart{% else %}reload{% endif %} {{ reload }}
+# The directory remembers what was read last. While this runs nothing watches, so it looks again until there is nothing new.
+RuntimeDirectory=pki-reload
+RuntimeDirectoryPreserve=yes
+ExecStart=/bin/sh -c 'cd "$$RUNTIME_DIRECTORY" || exit; \
+    until cat "$$@" | sha256sum | cmp -s - read; do \
+        cat "$$@" | sha256sum > begun; \
+{% if reload %}
+        systemctl reload {{ reload }} || exit; \
+{% endif %}
+{% if restart %}
+        systemctl restart {{ restart }} || exit; \
+        sleep 3; \
+{% endif %}
+        mv begun read; \
+    done' sh{% for argument in watched %} {{ argument }}{% endfor %}
+
 UNIT
 {% endif %}

@@ -169,6 +169,32 @@ fn a_target_that_is_named_has_its_own_command_run_and_no_other() {
 }
 
 #[test]
+fn a_command_that_a_place_is_given_later_is_owed_what_was_published_before() {
+    let configured = |home: &Home| std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
+    let with = |before: &str, more: &str| {
+        let home = Home::staffed();
+        let place = home.path("web").display().to_string();
+        home.configure_table(&format!("[[publish]]\npublic = \"{place}\"\n{before}\n"));
+        run(&home, &["publish"]).ok();
+        run(&home, &["revoke", "alice", "--yes"]).ok();
+        assert_eq!(found(&home, "command-owed"), [""; 0], "{before}");
+        let text = configured(&home).replace(&format!("\n{before}\n"), &format!("\n{more}\n"));
+        std::fs::write(home.home().join("pki.toml"), text).unwrap();
+        run(&home, &["publish"]).ok();
+        let first = ran(&home);
+        run(&home, &["publish"]).ok();
+        assert_eq!(ran(&home), first, "once: {before}");
+        first
+    };
+    let command = "command = [\"sh\", \"-c\", \"echo >> ran\"]";
+    // Nobody has told servers of the revocation yet.
+    assert_eq!(with("# by hand", command), 1);
+    // Something else has.
+    assert_eq!(with("reload = \"elsewhere\"", command), 0);
+    assert_eq!(with("command = [\"true\"]", command), 0);
+}
+
+#[test]
 fn what_pki_toml_says_now_is_run_and_what_it_names_no_more_is_forgotten() {
     let configured = |home: &Home| std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
     let home = publishing(Home::staffed(), &[("public", "exit 7")]);
