@@ -48,6 +48,90 @@ fn what_the_page_gives_a_device_connects() {
     assert!(connects(&home, client).is_some(), "{}", client_log(&home));
 }
 
+#[test]
+fn who_is_connected_when_he_is_revoked_is_out_when_his_keys_end() {
+    if !may_have_a_network() || !need(&["ping", "ip"]) {
+        return;
+    }
+    let home = cheap();
+    home.run(&["server", "add", HOST, "--out", "tls"]);
+    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let alice = Identity::of(&home, &home.issue("alice", &[]));
+    // An hour and a minute are a few seconds here.
+    let public = home.home().join("public").display().to_string();
+    let text = printed(&home, "openvpn", &["--public", &public]);
+    let mut lines: Vec<&str> = text.lines().collect();
+    for (as_printed, here) in [
+        ("reneg-sec 3600", "reneg-sec 6"),
+        ("tran-window 60", "tran-window 2"),
+        ("keepalive 10 60", "keepalive 1 60"),
+    ] {
+        let line = lines.iter_mut().find(|line| **line == as_printed);
+        *line.unwrap_or_else(|| panic!("{as_printed}: {text}")) = here;
+    }
+    std::fs::write(home.path("pki.conf"), lines.join("\n")).unwrap();
+
+    std::fs::write(home.path("both.sh"), CONNECTED_UNTIL).unwrap();
+    let mut both = program("unshare");
+    both.args(["-rn", "sh", "-e", "both.sh"])
+        .arg(&alice.certificate)
+        .arg(&alice.key)
+        .current_dir(home.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let running = both.spawn().unwrap();
+    wait_until("a tunnel, or an end of it", || {
+        let files = ["connected", "ended"].map(|name| home.path(name).exists());
+        files.contains(&true).then_some(())
+    });
+    home.run(&["revoke", "alice", "--yes"]);
+    std::fs::write(home.path("revoked"), "").unwrap();
+    let output = running.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.trim(), "connected, then out", "{errors}");
+}
+
+/// A server, and beside it a client that keeps its old keys for as long as anybody takes them. Pings go through the tunnel.
+const CONNECTED_UNTIL: &str = r#"
+ip link set lo up
+cat > client.sh <<'EOF'
+ip link set lo up
+until ip addr add 192.0.2.2/24 dev v1 2> /dev/null; do sleep 0.1; done
+ip link set v1 up
+exec openvpn --client --dev tun --nobind --proto udp --remote 192.0.2.1 1194 --ca home/public/ca/root.crt \
+    --remote-cert-tls server --cert "$1" --key "$2" --tran-window 3600 --reneg-sec 0 --ping-restart 0 \
+    --pull-filter ignore ping-restart > client.log 2>&1
+EOF
+unshare -n sh client.sh "$1" "$2" &
+client=$!
+trap 'touch ended; kill $client $server' EXIT
+until [ "$(readlink /proc/$client/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.1; done
+ip link add v0 type veth peer name v1 netns $client
+ip addr add 192.0.2.1/24 dev v0
+ip link set v0 up
+openvpn --config pki.conf > openvpn.log 2>&1 &
+server=$!
+answers() { nsenter -n -t $client ping -c 1 -W 1 10.8.0.1 > /dev/null 2>&1; }
+waited=0
+until answers; do
+    waited=$((waited + 1))
+    [ $waited -lt 200 ] || { echo 'never connected'; exit 1; }
+    sleep 0.1
+done
+printf 'connected, '
+touch connected
+until [ -e revoked ]; do sleep 0.1; done
+waited=0
+while answers || answers; do
+    waited=$((waited + 1))
+    [ $waited -lt 200 ] || { echo 'and in still'; exit 1; }
+    sleep 0.1
+done
+echo 'then out'
+"#;
+
 /// Some systems forbid it to all but root, and some machines to root.
 fn may_have_a_network() -> bool {
     if !need(Openvpn::PROGRAMS) {
