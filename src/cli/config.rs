@@ -30,7 +30,7 @@ use super::words::Words;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Servers:    nginx, haproxy, apache, envoy, node, caddy, aws-alb, aws-api-gateway
-Services:   freeradius (Wi-Fi), mosquitto (MQTT), postgresql, openvpn
+Services:   freeradius (or wifi), mosquitto (or mqtt), postgresql (or psql), openvpn (or vpn)
 Apps:       android, ios, okhttp, trustkit, curl: the keys of their servers (pins)
 Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over the air
 Timers:     systemd (a script that writes the units), cron (a file for /etc/cron.d): what renews the CRLs
@@ -124,9 +124,7 @@ fn printed(args: Args, context: &Context) -> Result<(Vec<Host>, String), Failure
 
 /// What runs `pki publish` for this home, by the account that owns it.
 fn timer_text(target: TimerTarget, args: &Args, home: &Home) -> Result<String, Failure> {
-    let absolute = |path: &Path| std::path::absolute(path).map_err(disk::failed("located", path));
-    let program = std::env::current_exe().map_err(disk::failed("located", Path::new("pki")))?;
-    let place = absolute(home.path())?;
+    let (program, place) = whereabouts(home)?;
     let owner = std::fs::metadata(&place)
         .map_err(disk::failed("examined", &place))?
         .uid();
@@ -172,6 +170,13 @@ fn timer_text(target: TimerTarget, args: &Args, home: &Home) -> Result<String, F
         &template(home, target.template())?,
         &about,
     )?)
+}
+
+/// Where this program and its home are, for commands that are run from anywhere.
+pub(super) fn whereabouts(home: &Home) -> Result<(PathBuf, PathBuf), Failure> {
+    let program = std::env::current_exe().map_err(disk::failed("located", Path::new("pki")))?;
+    let place = std::path::absolute(home.path()).map_err(disk::failed("located", home.path()))?;
+    Ok((program, place))
 }
 
 /// How an account is named in a timer: by its number where it has no name, or one that a unit would read as

@@ -8,7 +8,7 @@ use crate::home::Home;
 use crate::model::{Host, PinSet};
 use crate::publish::Location;
 
-use super::config::{choose_host, published_pins, template};
+use super::config::{choose_host, published_pins, template, whereabouts};
 use super::context::Context;
 use super::failure::Failure;
 
@@ -167,6 +167,7 @@ pub fn configuration(
         .into_iter()
         .filter_map(|(known, usual)| known.is_none().then_some(usual))
         .collect();
+    let (program, place) = whereabouts(home)?;
     let text = consumer::render_server(
         target,
         &template(home, target.template())?,
@@ -180,6 +181,8 @@ pub fn configuration(
             public: &public.unwrap_or_else(|| PUBLIC.into()),
             server: &server.unwrap_or_else(|| SERVER.into()),
             networks: &config.allowed_networks,
+            program: &program,
+            home: &place,
         },
     )?;
     // Not every server reads both.

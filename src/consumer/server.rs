@@ -26,6 +26,10 @@ pub struct ServerContext<'a> {
     pub server: &'a Path,
     /// The networks that devices come from; empty: from anywhere.
     pub networks: &'a [IpRange],
+    /// This program, for commands that are run on the machine of the home.
+    pub program: &'a Path,
+    /// The home.
+    pub home: &'a Path,
 }
 
 /// A part of a server's configuration.
@@ -51,8 +55,8 @@ pub struct HostContext<'a> {
 }
 
 /// The configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`,
-/// `server`, `networks` (each with `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`),
-/// `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an IP address), `id` (no other
+/// `server`, `program` and `home` (this program and this home, for commands), `networks` (each with `range`,
+/// `address`, `prefix` and `family`, `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an IP address), `id` (no other
 /// host's: letters, digits and `_`), `certificate`, `key` and `upstream` (`url`, `authority`, `host`,
 /// `port`). Where there is one host, its values stand beside these, too. The filter `shell` quotes for a
 /// shell instead of the file's language; `spellings("-_.")` makes of a header's name all the ways to write it
@@ -89,6 +93,8 @@ pub fn render_server(
         port => about.port,
         public => absolute(about.public, language)?,
         server => absolute(about.server, language)?,
+        program => about.program.display().to_string(),
+        home => about.home.display().to_string(),
         networks => networks(about.networks),
         removed_headers => REMOVED.iter().map(plain).collect::<Vec<Value>>(),
         hosts => &hosts,
@@ -177,6 +183,8 @@ mod tests {
                 public: Path::new(public),
                 server: Path::new("/s"),
                 networks: &networks,
+                program: Path::new("/pki"),
+                home: Path::new("/home"),
             },
         )
     }

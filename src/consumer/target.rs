@@ -341,8 +341,22 @@ impl FromStr for Target {
     type Err = InvalidTarget;
 
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        let found = Self::ALL.into_iter().find(|target| target.word() == text);
+        let word = usual_word(text);
+        let found = Self::ALL.into_iter().find(|target| target.word() == word);
         found.ok_or_else(|| InvalidTarget::new(text, &Self::ALL.map(Self::word)))
+    }
+}
+
+/// The word for what people know a target by: what it is for, or what its package is called.
+fn usual_word(text: &str) -> &str {
+    match text {
+        "apache2" | "httpd" => "apache",
+        "nodejs" => "node",
+        "wifi" | "wi-fi" | "radius" => "freeradius",
+        "mqtt" => "mosquitto",
+        "postgres" | "psql" => "postgresql",
+        "vpn" => "openvpn",
+        word => word,
     }
 }
 
@@ -379,6 +393,15 @@ mod tests {
                 list.len(),
                 ServerTarget::ALL.len() + PinFormat::ALL.len() + Verifier::ALL.len() + TimerTarget::ALL.len()
             );
+        }
+        for (usual, word) in [
+            ("wifi", "freeradius"),
+            ("mqtt", "mosquitto"),
+            ("vpn", "openvpn"),
+            ("psql", "postgresql"),
+            ("httpd", "apache"),
+        ] {
+            assert_eq!(usual.parse::<Target>().map(Target::word), Ok(word));
         }
         assert!(
             "Nginx"

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use super::{
     Identity, Service, devices_get_in_and_nobody_else, marked, printed, program_at, shown_to_openssl,
 };
-use crate::support::{Home, PKI, Server, finish, is_root, program, wait_until};
+use crate::support::{Home, Server, finish, is_root, program, wait_until};
 
 struct Mosquitto;
 
@@ -22,10 +22,13 @@ impl Service for Mosquitto {
         let text = printed(home, "mosquitto", &["--port", "8883"]);
         let acl = home.path("devices.acl");
         let text = text.replace("/etc/mosquitto/devices.acl", acl.to_str().unwrap());
-        let script = marked(&text, "# acl: ").replace("pki ", &format!("{PKI} "));
-        let mut sh = program("sh");
-        sh.args(["-e", "-c", &script]).env("PKI_HOME", home.home());
-        std::fs::write(acl, finish(&mut sh, b"").ok().stdout).unwrap();
+        let script = marked(&text, "# acl: ");
+        let rules = || finish(program("sh").args(["-c", &script]), b"");
+        std::fs::write(acl, rules().ok().stdout).unwrap();
+        // Where a part of it fails, all of it does.
+        std::fs::rename(home.home(), home.path("away")).unwrap();
+        assert_ne!(rules().code, Some(0));
+        std::fs::rename(home.path("away"), home.home()).unwrap();
         std::fs::write(home.path("pki.conf"), text).unwrap();
         Self
     }

@@ -161,6 +161,9 @@ impl Service for Postgresql {
             session(home, server, Some(mallory), "mallory").as_deref(),
             Some("mallory")
         );
+        // An employee may be called as the superuser is.
+        let postgres = Identity::of(home, &home.issue("postgres", &[]));
+        assert_eq!(session(home, server, Some(&postgres), "postgres"), None);
     }
 
     fn name_of_alice(&self) -> &'static str {
