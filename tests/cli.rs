@@ -294,6 +294,37 @@ fn what_a_hint_tells_can_be_pasted_where_the_home_was_named() {
         said.stdout.contains(&format!("→ pki --home '{named}' publish")),
         "{said}"
     );
+    // Every command of a hint, and the last home that is named.
+    let twice = [
+        "--home",
+        "/nonexistent",
+        "--home",
+        named,
+        "issue",
+        "alice",
+        "--out",
+        "b",
+        "-q",
+    ];
+    finish(
+        &mut home.pki(&[&twice[..], &["--bundle-passphrase-out", "a"]].concat()),
+        b"",
+    )
+    .ok();
+    let ending = ["--home", named, "publish"];
+    let said = finish(
+        &mut home.pki_at("+70d", &[&ending[..], &["--confirm", "CLOCK"]].concat()),
+        b"",
+    )
+    .ok();
+    for command in ["renew --expiring", "revoke EMPLOYEE/DEVICE"] {
+        assert!(
+            said.stderr
+                .replace("\n       ", " ")
+                .contains(&format!("pki --home '{named}' {command}")),
+            "{said}"
+        );
+    }
 }
 
 #[test]

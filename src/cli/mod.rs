@@ -51,6 +51,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
@@ -89,6 +90,18 @@ Upkeep    publish      CRLs and lists brought up to date: for a timer
 Everywhere: --home DIR --json --quiet --verbose --yes --no-input --wait --color
 ";
 
+/// Whether a command line, without the program's name, is one that a home is named in.
+fn goes_by_a_home(arguments: &str) -> bool {
+    static VERBS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let command = Cli::command();
+        let verbs = command.get_subcommands().map(|verb| verb.get_name().to_owned());
+        // It runs where there is no home.
+        verbs.filter(|verb| verb != "fetch").collect()
+    });
+    let verb = arguments.split(|c: char| !c.is_ascii_lowercase()).next();
+    VERBS.iter().any(|known| Some(&**known) == verb)
+}
+
 /// A private PKI for client certificates: issue a phone its certificate, take it back the minute it is lost.
 #[derive(Debug, Parser)]
 #[command(
@@ -123,7 +136,7 @@ struct Cli {
 #[command(next_help_heading = "Global options")]
 struct Global {
     /// The directory of the PKI [default: PKI_HOME, else the platform's data directory + /pki]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", overrides_with = "home")]
     home: Option<PathBuf>,
     /// Print one JSON document instead of text; nothing is asked
     #[arg(long, global = true)]

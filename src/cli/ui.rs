@@ -188,14 +188,22 @@ impl Ui {
 
     /// A text whose commands name the home as this one did.
     pub fn pasteable(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for before in ["`", ": "] {
-            text = text.replace(&format!("{before}pki "), &format!("{before}{} ", self.program));
+        if self.program == "pki" {
+            return text.to_owned();
         }
-        match text.strip_prefix("pki ") {
-            Some(rest) => format!("{} {rest}", self.program),
-            None => text,
+        let mut pasteable = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find("pki ") {
+            let (before, command) = rest.split_at(at);
+            pasteable.push_str(before);
+            let begins = before.is_empty() || before.ends_with([' ', '`', '(']);
+            let (name, arguments) = command.split_at("pki".len());
+            let names_home = begins && super::goes_by_a_home(arguments.trim_start());
+            pasteable.push_str(if names_home { &self.program } else { name });
+            rest = arguments;
         }
+        pasteable.push_str(rest);
+        pasteable
     }
 
     fn arrow(&self, text: &dyn Display) {
