@@ -214,6 +214,25 @@ fn a_recovered_certificate_is_kept_by_name_or_replaced() {
     assert!(revoked.contains(&late) && revoked.contains(&new), "{revoked}");
 }
 
+/// The root need not come out of its safe for a CRL that is published, and nobody is told to fetch it.
+#[test]
+fn a_crl_of_the_root_that_the_ledger_has_forgotten_counts_where_it_is_published() {
+    let Some(home) = published() else {
+        return;
+    };
+    let backup = copy_of(&home);
+    let run_at = |when: &str, arguments: &[&str]| finish(&mut home.pki_at(when, arguments), b"");
+    run_at("+300d", &["publish", "--confirm", "CLOCK", "-q"]);
+    run_at("+300d", &["root", "crl", "-q"]).ok();
+    run_at("+300d", &["publish", "-q"]).ok();
+    restore(&home, &backup);
+    run_at("+301d", &["publish", "--confirm", "CLOCK", "-q"]).ok();
+    let found = run_at("+301d", &["doctor", "--json"]).json();
+    let findings = found["findings"].as_array().unwrap();
+    let of_root = |finding: &&serde_json::Value| finding["code"].as_str().unwrap().starts_with("root-crl");
+    assert_eq!(findings.iter().filter(of_root).count(), 0, "{found}");
+}
+
 /// Numbers follow the time: a place that was away has an older list than the ledger, and names somebody all the same.
 #[test]
 fn lists_are_compared_by_what_they_say_and_not_by_their_number() {

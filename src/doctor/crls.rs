@@ -4,6 +4,7 @@ use super::ledger::unreadable;
 use super::{Finding, Severity};
 use crate::home::Home;
 use crate::model::{Authority, Span, Time};
+use crate::operate;
 use crate::store::Store;
 
 /// From when on the end of the root's CRL is a warning.
@@ -36,8 +37,13 @@ pub fn crls(home: &Home, store: &Store, now: Time, findings: &mut Vec<Finding>) 
                 continue;
             }
         };
-        let left = crl.next_update - now;
-        let life = crl.next_update - crl.this_update;
+        let copy = operate::own_copy(home, authority).filter(|copy| copy.number > crl.number);
+        let (this_update, next_update) = match copy {
+            Some(copy) => (copy.this_update, copy.next_update),
+            None => (crl.this_update, crl.next_update),
+        };
+        let left = next_update - now;
+        let life = next_update - this_update;
         let near = match authority {
             Authority::Root => left < ROOT_CRL,
             Authority::Issuing | Authority::Servers => left.as_seconds() * 3 < life.as_seconds(),
@@ -48,10 +54,7 @@ pub fn crls(home: &Home, store: &Store, now: Time, findings: &mut Vec<Finding>) 
             Authority::Servers => ("servers-crl-ended", "servers-crl-ending"),
         };
         if left < Span::seconds(0) {
-            let message = format!(
-                "the CRL of the {authority} CA ended on {}: {then}",
-                crl.next_update
-            );
+            let message = format!("the CRL of the {authority} CA ended on {next_update}: {then}");
             findings.push(Finding::new(ended, Severity::Error, message, remedy));
         } else if near {
             let message = format!("the CRL of the {authority} CA ends in {left}; then {then}");

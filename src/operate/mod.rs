@@ -74,6 +74,7 @@ pub use servers_ca::{
     servers_request,
 };
 pub use session::{ClockPolicy, Desk, Session};
+pub use standing::own_copy;
 pub use timer::{EndingAuthority, EndingServer, Ends, ending_authorities, last_timer, note_timer};
 pub use workshop::{Codes, RootInProfile};
 

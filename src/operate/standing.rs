@@ -139,6 +139,15 @@ pub(super) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standi
     Ok(found)
 }
 
+/// The terms of the CRL of an authority in the home's own copy of the publication. After a restore the root's may be a later one there
+/// than the ledger knows of, since it is taken over from where it was published.
+pub fn own_copy(home: &Home, authority: Authority) -> Option<Terms> {
+    let (_, issuer) = authorities(home).find(|(whose, _)| *whose == authority)?;
+    let path = home.path().join(Area::Public.word()).join(crl_path(authority));
+    let der = disk::read(&path, LONGEST_CRL).ok()?;
+    Standing::of(authority, issuer, der).map(|standing| standing.terms)
+}
+
 /// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.
 /// The root need not be taken out of its safe for what it has signed already. One that has not begun takes no other's place.
 pub(super) fn root_crl(session: &Session<'_>, published: &[Standing]) -> Result<Arc<Vec<u8>>, OperateError> {
