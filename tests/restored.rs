@@ -214,6 +214,33 @@ fn a_recovered_certificate_is_kept_by_name_or_replaced() {
     assert!(revoked.contains(&late) && revoked.contains(&new), "{revoked}");
 }
 
+#[test]
+fn who_is_lost_after_a_restore_is_locked_out_at_once_though_the_servers_ca_has_published_since() {
+    let Some(home) = published() else {
+        return;
+    };
+    let host = "api.acme.example";
+    for verb in ["add", "issue"] {
+        home.run(&["server", verb, host, "--out", "tls", "-q"]);
+    }
+    let bob = issue(&home, "bob");
+    let backup = copy_of(&home);
+    let known = home.run(&["server", "list", "--json"]).json();
+    let of_server = known["servers"][0]["certificate"]["serial"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    home.run(&["revoke", &of_server, "--yes", "-q"]);
+    let crl = content(&home.path("web/public/crl"))["servers.crl"].clone();
+    restore(&home, &backup);
+    home.run(&["revoke", "bob", "--yes"]);
+    assert!(read(&home, "web/server/revoked.map").contains(&bob));
+    assert_eq!(content(&home.path("web/public/crl"))["servers.crl"], crl);
+    home.run(&["publish", "-q"]);
+    let again = home.run(&["revoke", &of_server, "--yes"]);
+    assert!(again.stderr.contains("revoked already"), "{again}");
+}
+
 /// The root need not come out of its safe for a CRL that is published, and nobody is told to fetch it.
 #[test]
 fn a_crl_of_the_root_that_the_ledger_has_forgotten_counts_where_it_is_published() {

@@ -43,13 +43,18 @@ pub(super) fn look<'a>(
     published: Vec<standing::Standing>,
 ) -> Result<Look<'a>, OperateError> {
     let root_crl = root_crl(session, &published)?;
+    let of_servers = published
+        .iter()
+        .filter(|standing| standing.authority == Authority::Servers)
+        .max_by_key(|standing| standing.terms.number)
+        .map(|standing| standing.der.clone());
     let remembered = Remembered::of(published);
     let devices = remembered.of_issuing(session.desk.home.chain().issuing());
     let standing_pins = StandingPins::read(places, failed)?;
     Ok(Look {
         root_crl,
         devices: current(session, devices, own_crl(places, Authority::Issuing)?)?,
-        servers: servers_part(session, places, &remembered)?,
+        servers: servers_part(session, places, &remembered, of_servers)?,
         pins: standing_pins.current(session)?,
         standing_pins,
         remembered,
@@ -237,7 +242,7 @@ pub(super) enum Servers<'a> {
     Absent,
     /// This.
     Current(ServersPart<'a>),
-    /// A new CRL must be signed; this is what can be published until then.
+    /// A new CRL must be signed; this, the newest that stands anywhere, can be published until then.
     Due(Option<ServersPart<'a>>),
 }
 
@@ -245,6 +250,7 @@ fn servers_part<'a>(
     session: &Session<'a>,
     places: &[Place],
     remembered: &Remembered,
+    newest: Option<Vec<u8>>,
 ) -> Result<Servers<'a>, OperateError> {
     let Some(chain) = session.desk.home.servers() else {
         return Ok(Servers::Absent);
@@ -253,15 +259,14 @@ fn servers_part<'a>(
     let of = remembered.of_servers(chain.issuing());
     if let Some(Current {
         der: crl, revoked, ..
-    }) = current(session, of, own.clone())?
+    }) = current(session, of, own)?
     {
         return Ok(Servers::Current(ServersPart { chain, crl, revoked }));
     }
-    let standing = own.and_then(|crl| {
-        let parsed = Crl::parse(&crl)
-            .ok()
-            .filter(|c| c.is_issued_by(chain.issuing()))?;
-        let revoked = parsed.entries().collect::<Result<Vec<_>, _>>().ok()?;
+    // A home from an older backup takes over what was published since: whoever is revoked meanwhile does not wait for the servers' key.
+    let standing = newest.and_then(|crl| {
+        let entries = Crl::parse(&crl).ok()?.entries();
+        let revoked = entries.collect::<Result<Vec<_>, _>>().ok()?;
         let crl = crl.into();
         Some(ServersPart { chain, crl, revoked })
     });
