@@ -332,6 +332,19 @@ fn a_place_that_cannot_be_written_is_found_before_it_must_be() {
         "{said}"
     );
     assert!(message.contains("Permission denied"), "{said}");
+    assert!(finding["remedy"].as_str().unwrap().contains("chown -R"), "{said}");
+
+    // Of one that is missing nothing can be given away.
+    std::fs::remove_dir_all(&target).unwrap();
+    std::fs::set_permissions(home.path("web"), Permissions::from_mode(0o555)).unwrap();
+    let said = finish(&mut home.pki_as_nobody(&["doctor", "--json"]), b"").exits(3);
+    std::fs::set_permissions(home.path("web"), Permissions::from_mode(0o755)).unwrap();
+    let remedy = the("target-unwritable", &said)["remedy"].clone();
+    let remedy = remedy.as_str().unwrap();
+    assert!(
+        remedy.contains("sudo install -d -o ") && remedy.ends_with(target.to_str().unwrap()),
+        "{said}"
+    );
 }
 
 #[test]

@@ -167,8 +167,8 @@ impl Context {
         let emptied = doubts.emptied();
         for place in &emptied {
             let text = format!(
-                "{place} had no publication left, or a later one that does not tell all, and has what the ledger knows now: less than was \
-                 published, if this home was restored from a backup"
+                "{place} had no publication left, or a later one that does not tell all: the ledger knows less than was published, if this \
+                 home was restored from a backup"
             );
             if is_confirmed {
                 self.ui.say(text);

@@ -1,7 +1,10 @@
 //! What is wrong with the publication: whether it is what the ledger says, and goes where it should.
 
+use std::io::ErrorKind;
+
 use super::{Finding, Severity};
 use crate::config::{Config, PublishTo};
+use crate::disk::{Shown, account_name};
 use crate::operate::{self, Behind, Doubts, OperateError, Session};
 use crate::publish::{Location, Stray, StrayKind};
 
@@ -21,7 +24,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "target-unwritable",
             Severity::Warning,
             format!("{place} cannot be published to: {error}"),
-            "give it, and what is in it, to the account that runs pki (chown -R)",
+            give(&place),
         )
     }));
     findings.extend(operate::foreign(session).into_iter().map(|(place, error)| {
@@ -92,6 +95,20 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             };
             findings.push(Finding::new("publication", Severity::Error, error, remedy));
         }
+    }
+}
+
+/// How a place gets to be the account's that runs pki.
+fn give(Shown(place): &Shown) -> String {
+    let is_missing = std::fs::symlink_metadata(place).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    if is_missing {
+        format!(
+            "make it for the account that runs pki: sudo install -d -o {} {}",
+            account_name(rustix::process::geteuid().as_raw()),
+            place.display()
+        )
+    } else {
+        "give it, and what is in it, to the account that runs pki (chown -R)".into()
     }
 }
 
