@@ -192,8 +192,14 @@ impl Config {
     /// # Errors
     /// The first thing in it that makes no sense.
     pub fn parse(text: &str) -> Result<Self, InvalidConfig> {
-        let file: File =
-            toml::from_str(text).map_err(|e| InvalidConfig::Syntax(e.to_string().trim_end().to_owned()))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            let told = error.to_string();
+            let told = told.trim_end();
+            InvalidConfig::Syntax(match remedy(text, &error) {
+                Some(remedy) => format!("{told}\n{remedy}"),
+                None => told.to_owned(),
+            })
+        })?;
         if let Some(url) = &file.base_url {
             check_base_url(url)?;
         }
@@ -272,6 +278,69 @@ impl Config {
             says_places,
         })
     }
+}
+
+/// Every key, by where it stands.
+const PLACES: [(&str, &[&str]); 4] = [
+    (
+        "above the first table",
+        &[
+            "base_url",
+            "default_device",
+            "default_profile",
+            "names_in_certificates",
+            "publish_on_issue",
+            "backup",
+            "allowed_networks",
+            "passphrase_command",
+            "root_passphrase_command",
+            "root_key",
+        ],
+    ),
+    (
+        "under [lifetimes]",
+        &["days", "spread", "warn_days", "issuing_crl_days", "root_crl_days"],
+    ),
+    ("under [pins]", &["overlap_days", "life_days"]),
+    (
+        "under [[publish]]",
+        &[
+            "public",
+            "server",
+            "group",
+            "region",
+            "endpoint",
+            "credentials_file",
+            "profile",
+            "ca",
+            "command",
+            "reload",
+        ],
+    ),
+];
+
+/// What helps where a reader of TOML has only its own words for it: a line that was put where the file ends belongs to the last table.
+fn remedy(text: &str, error: &toml::de::Error) -> Option<String> {
+    let message = error.message();
+    let unknown = message
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split('`').next());
+    if let Some(key) = unknown {
+        let (place, _) = PLACES.iter().find(|(_, keys)| keys.contains(&key))?;
+        return Some(format!("`{key}` belongs {place}"));
+    }
+    let before = text.get(..error.span()?.start)?;
+    let line = &text[before.rfind('\n').map_or(0, |end| end + 1)..];
+    let line = line.lines().next()?.trim();
+    if line.starts_with("[publish]") {
+        return Some("a place has two brackets on each side: [[publish]]".into());
+    }
+    let is_command = line
+        .split('=')
+        .next()
+        .is_some_and(|key| key.trim_end().ends_with("command"));
+    (is_command && message.contains("expected a sequence"))
+        .then(|| "it is a list of a program and its arguments: [\"systemctl\", \"reload\", \"nginx\"]".into())
 }
 
 /// Where the root's key is: in the home, unless the path is absolute.
@@ -440,6 +509,42 @@ fn demand_apart(targets: &[PublishTo]) -> Result<(), InvalidConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_in_another_table_is_told_where_it_belongs() {
+        let tables = ["", "[lifetimes]", "[pins]", "[[publish]]"];
+        for (number, (place, keys)) in PLACES.iter().enumerate() {
+            for key in *keys {
+                for (at, table) in tables.iter().enumerate() {
+                    let said = Config::parse(&format!("{table}\n{key} = {{}}\n"))
+                        .unwrap_err()
+                        .to_string();
+                    let is_told = said.contains(&format!("`{key}` belongs {place}"));
+                    assert_eq!(is_told, at != number, "{table} {key}: {said}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_toml_says_of_a_slip_is_followed_by_what_helps() {
+        let place = "[[publish]]\npublic = \"/p\"\n";
+        for (text, helps) in [
+            ("[publish]\npublic = \"/p\"\n".to_owned(), "[[publish]]"),
+            (format!("{place}[publish]\npublic = \"/q\"\n"), "[[publish]]"),
+            (
+                format!("{place}command = \"systemctl reload nginx\"\n"),
+                "[\"systemctl\", \"reload\", \"nginx\"]",
+            ),
+            (
+                "passphrase_command = \"pass show pki\"\n".to_owned(),
+                "[\"systemctl\"",
+            ),
+        ] {
+            let said = Config::parse(&text).unwrap_err().to_string();
+            assert!(said.lines().last().unwrap().contains(helps), "{said}");
+        }
+    }
 
     #[test]
     fn an_empty_file_is_all_defaults() {

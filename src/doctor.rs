@@ -8,6 +8,7 @@ mod finding;
 mod keys;
 mod ledger;
 mod publication;
+mod ownership;
 mod room;
 mod servers;
 mod timer;
@@ -23,6 +24,7 @@ use crate::home::{self, Home, HomeError};
 use crate::model::{Clock, Span, Time};
 use crate::operate::{ClockPolicy, Copied, Desk, OperateError, Session};
 use crate::store::StoreError;
+use ownership::GIVE_BACK;
 
 /// Examines the home at `path` as it is. What can be mended without a decision (an index that is behind or damaged, a torn end of the
 /// ledger) is mended on the way, and told.
@@ -40,6 +42,7 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
             "look at the directory's owner and mode",
         )),
     }
+    ownership::examine(path, &mut findings);
     let home = match Home::open(path) {
         Ok(home) => home,
         Err(HomeError::Exposed(_)) => return findings,
@@ -48,6 +51,8 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
                 "name the right directory with --home DIR or PKI_HOME"
             } else if matches!(error, HomeError::Config { .. }) {
                 "correct the file, whose comments explain every key, then run `pki publish`: what was revoked meanwhile may be on no list"
+            } else if ownership::is_denied(&error) {
+                GIVE_BACK
             } else {
                 "restore the files that belong together from a backup"
             };

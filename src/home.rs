@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::authority::{AuthorityError, Chain};
 use crate::config::{Config, InvalidConfig, PublishTo};
 use crate::disk::{self, DiskError, Exposed, Shown};
+use crate::model::contents::{self, NotUtf8};
 use crate::model::profile::InvalidProfile;
 use crate::model::{Authority, Event, Fact, NameConstraints, Profile};
 use crate::publish::Location;
@@ -55,6 +56,14 @@ pub enum HomeError {
         name: String,
         /// What is wrong with it.
         why: InvalidProfile,
+    },
+    /// A template is not text as it should be.
+    #[error("{path}: {why}")]
+    Template {
+        /// Which file.
+        path: Shown,
+        /// What is wrong with it.
+        why: NotUtf8,
     },
     /// No such profile.
     #[error("there is no profile {0}")]
@@ -238,7 +247,10 @@ impl Home {
         Profile::check_name(name).map_err(invalid)?;
         let own = disk::read_if_there(&self.path.join(format!("templates/profiles/{name}.toml")))?;
         let profile = match (own, name) {
-            (Some(own), _) => Profile::parse(name, &String::from_utf8_lossy(&own)),
+            (Some(own), _) => match contents::utf8(&own) {
+                Ok(text) => Profile::parse(name, text),
+                Err(why) => Err(InvalidProfile::Syntax(why.to_string())),
+            },
             (None, "device") => Profile::parse(name, include_str!("../templates/profiles/device.toml"))
                 .map(|profile| profile.of_days(self.config.days)),
             (None, _) => return Err(HomeError::NoProfile(name.to_owned())),
@@ -261,11 +273,17 @@ impl Home {
     /// # Errors
     /// Where the home's own cannot be read.
     pub fn template(&self, name: &str, built_in: &str) -> Result<String, HomeError> {
-        let own = disk::read_if_there(&self.path.join("templates").join(name))?;
-        Ok(own.map_or_else(
-            || built_in.to_owned(),
-            |own| String::from_utf8_lossy(&own).into_owned(),
-        ))
+        let path = self.path.join("templates").join(name);
+        let Some(own) = disk::read_if_there(&path)? else {
+            return Ok(built_in.to_owned());
+        };
+        match contents::utf8(&own) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(why) => Err(HomeError::Template {
+                path: Shown(path),
+                why,
+            }),
+        }
     }
 
     /// Makes sure that the home is this account's. What another account has written into its `pki.toml` is no command for this one to run, and
@@ -461,14 +479,8 @@ fn read_config(home: &Path) -> Result<Config, HomeError> {
         return Err(HomeError::NotAHome(Shown(home.to_owned()), CONFIG));
     }
     let text = disk::read(&path, SMALL_FILE)?;
-    let config = std::str::from_utf8(&text)
-        .map_err(|_| {
-            let is_utf16 = text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]);
-            InvalidConfig::Syntax(match is_utf16 {
-                true => "the file is UTF-16: save it as UTF-8".into(),
-                false => "the file is not UTF-8".into(),
-            })
-        })
+    let config = contents::utf8(&text)
+        .map_err(|why| InvalidConfig::Syntax(why.to_string()))
         .and_then(Config::parse)
         .map_err(|why| HomeError::Config {
             path: Shown(path),

@@ -1186,6 +1186,70 @@ fn configurations() {
     }
 }
 
+/// As editors save them: a byte-order mark is passed over, and another encoding is named, since half of it read says something else.
+#[test]
+fn encodings_of_what_an_operator_writes() {
+    let home = cheap();
+    let utf16 = |text: &str| -> Vec<u8> {
+        let units = format!("\u{FEFF}{text}");
+        units.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    };
+    let latin1 = |text: &str| [b"# f\xFCr ".as_slice(), text.as_bytes()].concat();
+    let marked = |text: &str| format!("\u{FEFF}{text}").into_bytes();
+    let nginx = ["config", "nginx", "api.acme.example"];
+    let issue = [
+        "issue",
+        "alice",
+        "--profile",
+        "short",
+        "--bundle-passphrase-out",
+        "secret",
+    ];
+    for (file, text, command, kind) in [
+        (
+            "templates/config/nginx.conf",
+            "{{ host }}\n",
+            &nginx[..],
+            "template",
+        ),
+        (
+            "templates/profiles/short.toml",
+            "days = 7\nmax_days = 30\n",
+            &issue,
+            "profile",
+        ),
+        ("pki.toml", "\n", &["server", "list"], "config"),
+    ] {
+        let path = home.home().join(file);
+        let before = std::fs::read(&path).unwrap_or_default();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let shown = match kind {
+            "profile" => "profile short".to_owned(),
+            _ => path.display().to_string(),
+        };
+        for (octets, why) in [
+            (utf16(text), "the file is UTF-16: save it as UTF-8"),
+            (latin1(text), "the file is not UTF-8"),
+        ] {
+            std::fs::write(&path, octets).unwrap();
+            let message = format!("{shown}: {why}");
+            fails(
+                &home,
+                command,
+                Wrong {
+                    exit: 1,
+                    kind,
+                    message: &message,
+                },
+            );
+        }
+        std::fs::write(&path, marked(text)).unwrap();
+        let said = home.run(command);
+        assert!(!said.stdout.contains('\u{FEFF}'), "{said}");
+        std::fs::write(&path, before).unwrap();
+    }
+}
+
 #[test]
 fn hosts_of_a_configuration() {
     let home = cheap();

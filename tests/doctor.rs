@@ -308,6 +308,54 @@ fn a_place_whose_directory_is_missing_is_not_said_to_be_mended_by_publishing() {
 }
 
 #[test]
+fn a_file_of_the_home_that_is_another_accounts_is_to_be_given_back_and_not_restored() {
+    if !is_root() {
+        eprintln!("skipped: only root can give a file to another account");
+        return;
+    }
+    let home = Home::new();
+    home.foreign("chown", &["-R", "65534:65534", "."]).ok();
+    let place = home.home();
+    std::fs::create_dir_all(place.join("templates/config")).unwrap();
+    std::fs::write(place.join("templates/config/nginx.conf"), "x").unwrap();
+    let codes = |said: &Finished| -> Vec<String> {
+        let found = findings(said);
+        found
+            .iter()
+            .map(|finding| finding["code"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let doctor = || finish(&mut home.pki_as_nobody(&["doctor", "--json"]), b"");
+    // What an operator writes and everybody reads may be root's.
+    let said = doctor();
+    assert!(!codes(&said).contains(&"other-owner".to_owned()), "{said}");
+    for file in ["pki.toml", "issuing/issuing.key", "root/root.crl", "index"] {
+        let path = place.join(file);
+        let _ = std::fs::create_dir(place.join("index"));
+        let _ = std::fs::write(place.join("index/head"), "");
+        home.foreign("chown", &["-R", "0:0", path.to_str().unwrap()]).ok();
+        let mode = if path.is_dir() { 0o700 } else { 0o600 };
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let said = doctor();
+        let finding = the("other-owner", &said);
+        assert!(
+            finding["message"]
+                .as_str()
+                .unwrap()
+                .starts_with(path.to_str().unwrap()),
+            "{said}"
+        );
+        let remedy = finding["remedy"].as_str().unwrap();
+        assert!(
+            remedy.starts_with("sudo chown -R ") && remedy.ends_with(place.to_str().unwrap()),
+            "{said}"
+        );
+        assert!(!said.stdout.contains("restore"), "{said}");
+        home.foreign("chown", &["-R", "65534:65534", "home"]).ok();
+    }
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_found_before_it_must_be() {
     if !need(&["setpriv", "chown"]) {
         return;

@@ -130,7 +130,7 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
             "put its tables back into pki.toml, then `pki publish`; where nothing is to be published elsewhere any more, write `publish = []` above its first table"
         }
         TargetError::Unconfigured(_) => {
-            "correct the file, whose comments explain every key; then run `pki publish`"
+            "correct the file, whose comments explain every key, or give it back to the account that runs pki; then run `pki publish`"
         }
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"
@@ -409,6 +409,7 @@ impl From<HomeError> for Failure {
             E::Disk(error) => Self::of_disk(&error),
             E::Config { .. } => refused("config").hint("correct the file; its comments explain every key"),
             E::Profile { .. } => refused("profile").hint("correct the profile"),
+            E::Template { .. } => refused("template").hint("correct the file, or move it away: a template is built in"),
             E::NoProfile(_) => refused("profile")
                 .hint("`device` is built in; others are templates/profiles/NAME.toml in the home"),
             E::Certificate { .. } | E::Chain(_) => refused("damaged").hint("restore the file from a backup"),

@@ -1,5 +1,6 @@
 //! What is wrong with the CAs themselves: their keys, and the ends of their certificates.
 
+use super::ownership::{GIVE_BACK, is_denied};
 use super::{Finding, Severity};
 use crate::home::Home;
 use crate::key::SoftwareKey;
@@ -38,17 +39,20 @@ pub(super) fn keys(home: &Home, findings: &mut Vec<Finding>) {
         if may_be_away && !path.exists() {
             continue;
         }
+        let restore = || format!("restore {} from a backup", path.display());
         let examined = match home.key(authority) {
-            Ok(pem) => SoftwareKey::examine(&pem).map_err(|why| format!("{} {why}", path.display())),
-            Err(error) => Err(error.to_string()),
+            Ok(pem) => {
+                SoftwareKey::examine(&pem).map_err(|why| (format!("{} {why}", path.display()), restore()))
+            }
+            Err(error) if is_denied(&error) => Err((error.to_string(), GIVE_BACK.to_owned())),
+            Err(error) => Err((error.to_string(), restore())),
         };
-        if let Err(why) = examined {
+        if let Err((why, remedy)) = examined {
             let code = match authority {
                 Authority::Root => "root-key",
                 Authority::Issuing => "issuing-key",
                 Authority::Servers => "servers-key",
             };
-            let remedy = format!("restore {} from a backup", path.display());
             findings.push(Finding::new(code, Severity::Error, why, remedy));
         }
     }

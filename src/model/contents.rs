@@ -334,6 +334,28 @@ pub fn is_utf16(octets: &[u8]) -> bool {
     is_little(octets).is_some()
 }
 
+/// Why a text of ours, which is in UTF-8, cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotUtf8 {
+    /// As some editors of Windows save it.
+    #[error("the file is UTF-16: save it as UTF-8")]
+    Utf16,
+    /// Latin-1, perhaps, or no text at all.
+    #[error("the file is not UTF-8")]
+    Other,
+}
+
+/// A text in UTF-8, without a byte-order mark.
+///
+/// # Errors
+/// Where it is another encoding: half of it read would say something else.
+pub fn utf8(octets: &[u8]) -> Result<&str, NotUtf8> {
+    if is_utf16(octets) {
+        return Err(NotUtf8::Utf16);
+    }
+    std::str::from_utf8(without_mark(octets)).map_err(|_| NotUtf8::Other)
+}
+
 /// Whether the lower half of each unit of UTF-16 comes first.
 fn is_little(octets: &[u8]) -> Option<bool> {
     match octets {
