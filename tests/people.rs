@@ -433,3 +433,32 @@ fn a_device_is_not_offboarded_and_both_that_may_be_meant_are_told() {
         "{said}"
     );
 }
+
+#[test]
+fn a_slip_of_the_finger_is_answered_by_who_is_meant() {
+    let home = Home::new();
+    for device in ["anna/phone", "bob/phone"] {
+        home.issue(device, &[]);
+    }
+    for (slip, meant) in [
+        ("anna/phome", "anna/phone"),
+        ("anan", "anna"),
+        ("bobb", "bob"),
+        ("bbo/phone", "bob"),
+        ("bob.phone", "bob/phone"),
+    ] {
+        for arguments in [
+            &["revoke", slip, "--yes"][..],
+            &["renew", slip, "--out", "b"],
+            &["show", slip],
+        ] {
+            let said = finish(&mut home.pki(arguments), b"").exits(1);
+            assert!(said.stderr.contains(&format!("is {meant} meant?")), "{said}");
+            assert!(!said.stderr.contains("pki issue"), "{said}");
+        }
+    }
+    let said = finish(&mut home.pki(&["offboard", "anan", "--yes"]), b"").exits(1);
+    assert!(said.stderr.contains("is anna meant?"), "{said}");
+    let said = finish(&mut home.pki(&["revoke", "zeb/phone", "--yes"]), b"").exits(1);
+    assert!(!said.stderr.contains("meant?"), "{said}");
+}

@@ -14,7 +14,7 @@ use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::time::InvalidSpan;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time, counted};
-use crate::operate::{ClockPolicy, Desk, Following, OperateError, Session};
+use crate::operate::{self, ClockPolicy, Desk, Following, OperateError, Session};
 use crate::store::{Notice, Store};
 
 /// What every verb needs.
@@ -351,9 +351,9 @@ impl Context {
                 return if !store.device(address)?.is_empty() {
                     Ok(Sought::One(address.clone()))
                 } else if store.employee(&address.employee)?.is_empty() {
-                    Err(self.nobody(&address.employee, &address.to_string()))
+                    Err(self.nobody(store, &address.employee, &address.to_string()))
                 } else {
-                    Err(OperateError::NoDevice(address.clone()).into())
+                    Err(no_device(store, address))
                 };
             }
             Addressee::Employee(employee) => employee,
@@ -369,7 +369,7 @@ impl Context {
         active.dedup();
         match (active.as_slice(), all.as_slice()) {
             ([one], _) | ([], [one]) => Ok(Sought::One(one.clone())),
-            ([], []) => Err(self.nobody(employee, employee.as_str())),
+            ([], []) => Err(self.nobody(store, employee, employee.as_str())),
             ([], _) => Err(Failure::refused(format!("{employee} has no active device"))
                 .hint(format!("`pki list --employee {employee}` shows what she had"))),
             (_, _) => Ok(Sought::Several(employee.clone(), active)),
@@ -398,10 +398,18 @@ impl Context {
     }
 
     /// There is nobody of this name, who was meant by this text.
-    pub fn nobody(&self, employee: &Employee, text: &str) -> Failure {
+    pub fn nobody(&self, store: &Store, employee: &Employee, text: &str) -> Failure {
         let failure = Failure::from(OperateError::NoEmployee(employee.clone()));
         if tips::is_file(text) {
             return failure.hint(tips::NOT_A_FILE);
+        }
+        // What cannot be looked up is no reason to say less of what is not there.
+        let near = operate::mistakable_person(store, employee).unwrap_or_default();
+        if !near.is_empty() {
+            return failure.hint(format!(
+                "is {} meant? `pki list` shows who and what there is",
+                near.join(" or ")
+            ));
         }
         match text.parse::<Serial>() {
             Err(why) if self.command.ends_with(text) => match why.meant() {
@@ -414,6 +422,20 @@ impl Context {
             Ok(_) | Err(_) => failure,
         }
     }
+}
+
+/// A person has no such device.
+fn no_device(store: &Store, address: &Address) -> Failure {
+    let near = operate::mistakable(store, address).unwrap_or_default();
+    let failure = Failure::from(OperateError::NoDevice(address.clone()));
+    if near.is_empty() {
+        return failure;
+    }
+    failure.hint(format!(
+        "is {} meant? `pki list --employee {}` shows her devices",
+        near.join(" or "),
+        address.employee
+    ))
 }
 
 /// What names a certificate or a device on the command line.

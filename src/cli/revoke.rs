@@ -280,7 +280,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         let now = earliest(&store)?;
         let records = store.employee(&employee)?;
         if records.is_empty() && store.offboarded(&employee)?.is_none() {
-            return Err(context.nobody(&employee, employee.as_str()));
+            return Err(context.nobody(&store, &employee, employee.as_str()));
         }
         let since = store.offboarded(&employee)?;
         let accepted = operate::to_take_back(records, now).len();

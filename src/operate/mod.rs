@@ -60,7 +60,7 @@ pub use people::{PeopleError, Person, read_people};
 pub use pins::published_pins;
 pub use publication::{Keys, Published, Refresh, Scope, refresh, refresh_within};
 pub use reconcile::{Sources, is_undecided, keep, recover};
-pub use remembered::{Asked, Difference, differences, holder, mistakable};
+pub use remembered::{Asked, Difference, differences, holder, mistakable, mistakable_person};
 pub use residence::Copied;
 pub use revoke::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};
 pub use root_crl::sign_root_crl;

@@ -143,16 +143,7 @@ pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, Opera
     let Address { employee, device } = address;
     let records = store.employee(employee)?;
     if records.is_empty() {
-        let mut known = mistaken_separator(store, employee)?;
-        for name in near(employee.as_str()) {
-            let Ok(other) = name.parse::<Employee>() else {
-                continue;
-            };
-            if !store.employee(&other)?.is_empty() {
-                known.push(other.to_string());
-            }
-        }
-        return Ok(known);
+        return mistakable_person(store, employee);
     }
     if records.iter().any(|record| record.address == *address) {
         return Ok(Vec::new());
@@ -164,6 +155,23 @@ pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, Opera
         .map(|other| other.to_string())
         .collect();
     known.dedup();
+    Ok(known)
+}
+
+/// Whom somebody of this name, who has nothing, could be mistaken for: another person, or a device of another person.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub fn mistakable_person(store: &Store, employee: &Employee) -> Result<Vec<String>, OperateError> {
+    let mut known = mistaken_separator(store, employee)?;
+    for name in near(employee.as_str()) {
+        let Ok(other) = name.parse::<Employee>() else {
+            continue;
+        };
+        if !store.employee(&other)?.is_empty() {
+            known.push(other.to_string());
+        }
+    }
     Ok(known)
 }
 
