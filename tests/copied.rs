@@ -276,6 +276,10 @@ fn what_an_account_may_not_look_at_may_be_the_home_that_its_own_was_copied_from(
     let before = outside(&home);
     let said = theirs(&["revoke", "heidi", "--yes"]).exits(5);
     assert!(said.stderr.contains("pki publish --confirm HOME"), "{said}");
+    assert!(
+        said.stderr.contains("may not look") && !said.stderr.contains("still there"),
+        "{said}"
+    );
     assert_eq!(outside(&home), before, "{said}");
     // Where nothing stands any more it has moved.
     home.foreign("mv", &["home", "elsewhere"]).ok();

@@ -206,8 +206,15 @@ fn nobody_elses_key_is_taken_for_a_servers_and_no_servers_for_a_devices() {
     home.run(&["revoke", "lost", "--yes", "--reason", "compromised"]);
     home.foreign("cp", &[&format!("tls/{HOST}.key"), "given-up.key"])
         .ok();
+    let renewed = home.run(&ISSUE);
+    assert!(renewed.stderr.contains("most do at a reload"), "{renewed}");
     home.run(&[&ROTATE[..], &["--compromised", "--confirm", HOST]].concat());
-    home.run(&ISSUE);
+    // A reload of the server would read the files of the old key once more.
+    let of_next_key = home.run(&ISSUE);
+    assert!(
+        of_next_key.stderr.contains("whose files have other names"),
+        "{of_next_key}"
+    );
 
     // Another CA certifies whatever public key it is shown.
     std::fs::write(home.path("extensions"), "subjectAltName=DNS:www.acme.example\n").unwrap();

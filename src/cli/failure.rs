@@ -130,7 +130,7 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
             "put its tables back into pki.toml, then `pki publish`; where nothing is to be published elsewhere any more, write `publish = []` above its first table"
         }
         TargetError::Unconfigured(_) => {
-            "correct the file, whose comments explain every key, or give it back to the account that runs pki; then run `pki publish`"
+            "correct the file, whose comments explain every key; then run `pki publish`"
         }
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"

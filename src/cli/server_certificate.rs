@@ -201,8 +201,15 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
         servers: Some(&servers),
     };
     let exit = context.publish_change(&mut session, keys);
-    ui.hint("have the server read it: most do at a reload, all at a restart; clients trust it by ca/root.crt of the publication, and apps know \
-         it by its pins");
+    // The files of the first key have the host's name alone.
+    let is_first_key = delivered.certificate.file_stem() == Some(host.file_stem().as_ref());
+    ui.hint(if is_first_key {
+        "have the server read it: most do at a reload, all at a restart; clients trust it by ca/root.crt of the publication, and apps know \
+         it by its pins"
+    } else {
+        "it is for the key in use now, whose files have other names than those of the key before: put both in the place of those that the \
+         server reads, or name them in its configuration; then have it read them"
+    });
     let report = Report {
         host,
         serial: Some(certified.serial.to_string()),

@@ -38,6 +38,11 @@ pub enum Copied {
     /// The one that it was copied from is there.
     #[error("this home is a copy of the one in {0}, which is still there")]
     Beside(Shown),
+    /// It was elsewhere, where this account may not look.
+    #[error(
+        "this home was in {0} until now, where this account may not look: whether one is there still, it cannot tell"
+    )]
+    Hidden(Shown),
     /// It was used on another machine.
     #[error("this home was used on another machine until now (there in {0})")]
     Elsewhere(Shown),
@@ -73,7 +78,13 @@ impl Residence {
             (Some(_) | None, Some(_) | None) => {}
         }
         let before = Path::new(&self.path);
-        (before != path && are_two(before, path)).then(|| Copied::Beside(shown()))
+        if before == path {
+            return None;
+        }
+        are_two(before, path).map(|two| match two {
+            Two::Seen => Copied::Beside(shown()),
+            Two::Perhaps => Copied::Hidden(shown()),
+        })
     }
 }
 
@@ -113,13 +124,26 @@ pub(super) fn settle(home: &Home, place: &Path) -> Result<(), DiskError> {
     note::write(home, FILE, Some(&Residence::at(place)))
 }
 
+/// How sure it is that there are two homes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Two {
+    Seen,
+    Perhaps,
+}
+
 /// Whether there are two homes of one founding at these paths.
-fn are_two(one: &Path, other: &Path) -> bool {
+fn are_two(one: &Path, other: &Path) -> Option<Two> {
     let identity = |there: Metadata| (there.dev(), there.ino());
     let [first, second] = [one, other].map(|path| path.metadata().ok().map(identity));
     // One directory has two paths where it is mounted twice.
-    first != second
-        && (is_closed(one) || first_event(one).is_some_and(|event| first_event(other) == Some(event)))
+    if first == second {
+        None
+    } else if is_closed(one) {
+        Some(Two::Perhaps)
+    } else {
+        first_event(one).filter(|event| first_event(other).as_ref() == Some(event))?;
+        Some(Two::Seen)
+    }
 }
 
 /// Whether this account may not look: what stands there may be the home that this one was copied from.
