@@ -101,7 +101,11 @@ impl Context {
         }
         for following in &published.commands {
             let place = following.place();
-            if !published.changed.iter().any(|changed| changed == place) {
+            let mut waiting = self.following.borrow_mut();
+            let before = waiting.len();
+            waiting.retain(|waits| !following.takes_the_place_of(waits));
+            let is_waiting = waiting.len() < before;
+            if !is_waiting && !published.changed.iter().any(|changed| changed == place) {
                 if std::env::var_os(FOLLOWS).is_some() {
                     continue;
                 }
@@ -110,7 +114,7 @@ impl Context {
                     "the command of the [[publish]] of {place} has not succeeded since: it is run now"
                 ));
             }
-            self.following.borrow_mut().push(following.clone());
+            waiting.push(following.clone());
         }
         let now = clock.says();
         if let Some((begins, ends)) = published

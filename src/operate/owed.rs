@@ -60,6 +60,11 @@ impl Following {
     pub fn place(&self) -> &Path {
         self.places.keys().next().map_or(Path::new(""), PathBuf::as_path)
     }
+
+    /// Whether it is of the table that another one is of: no place is in two.
+    pub fn takes_the_place_of(&self, other: &Self) -> bool {
+        other.places.keys().any(|place| self.places.contains_key(place))
+    }
 }
 
 impl Owed {

@@ -39,6 +39,29 @@ fn a_revocation_is_verified_when_the_server_acts_on_it() {
     assert!(said.stderr.contains("alice/phone was revoked already"), "{said}");
     assert!(said.stderr.contains("pki: the CRL is published\n"), "{said}");
     assert_eq!(canaries(&home).len(), 4);
+
+    // A command that waits for the canary's publication has failed nobody, and is run once for both.
+    let [public, server, ran] = ["web/public", "web/server", "ran"].map(|name| home.path(name));
+    home.configure_table(&format!(
+        "[[publish]]\npublic = '{}'\nserver = '{}'\ncommand = ['sh', '-c', 'echo >> ran']\n",
+        public.display(),
+        server.display()
+    ));
+    home.run(&["publish", "-q"]);
+    std::fs::write(&ran, "").unwrap();
+    let said = finish(
+        home.pki(&["revoke", "bob", "--yes", "--verify", &url])
+            .args(arguments(nginx.port())),
+        b"",
+    )
+    .ok();
+    assert!(!said.stderr.contains("has not succeeded"), "{said}");
+    // The canary's begin, its revocation, and that of its control.
+    assert_eq!(
+        std::fs::read_to_string(&ran).unwrap().lines().count(),
+        3,
+        "{said}"
+    );
 }
 
 #[test]
