@@ -585,6 +585,23 @@ fn lists_of_people() {
             );
         }
     }
+    // What other separators are told makes a list of them.
+    for (list, device) in [
+        ("employee;device\nzoe;phone\n", "zoe"),
+        ("employee\tdevice\nyan\tphone\n", "yan"),
+    ] {
+        home.write_private("a list.csv", list);
+        let said = finish(&mut home.pki(&from_list("a list.csv")), b"").exits(1);
+        let told = said.stderr.replace("\n       ", " ");
+        let (_, command) = told.trim_end().split_once("no cell has a comma: ").unwrap();
+        home.foreign("sh", &["-c", command]).ok();
+        let said = finish(
+            &mut home.pki(&[&from_list("commas.csv")[..], &["--dry-run"]].concat()),
+            b"",
+        )
+        .ok();
+        assert!(said.stderr.contains(&format!("issue {device}/phone")), "{said}");
+    }
     let missing = "no-such.csv could not be read: No such file or directory (os error 2)";
     fails(
         &home,

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Address, Profile, Record, Status, Time};
-use crate::operate::{self, Asked, Intent, KeyRequest, Leavers, Old, Person, Request};
+use crate::operate::{self, Asked, Intent, KeyRequest, Leavers, Old, PeopleError, Person, Request};
 use crate::store::Store;
 
 use super::bulk::{Differing, Origin, Work};
@@ -69,9 +69,20 @@ fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {
         ))
     })?;
     operate::read_people(&octets, &home.config().default_device).map_err(|why| {
-        Failure::refused(format!("{}: {why}", path.display())).hint(
-            "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]",
-        )
+        let form =
+            "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]";
+        let separator = match why {
+            PeopleError::Semicolons => Some("';'"),
+            PeopleError::Tabs => Some("'\\t'"),
+            _ => None,
+        };
+        let list = super::in_shell(&path.display().to_string());
+        Failure::refused(format!("{}: {why}", path.display())).hint(match separator {
+            Some(separator) => {
+                format!("{form}; where no cell has a comma: tr {separator} , < {list} > commas.csv")
+            }
+            None => form.to_owned(),
+        })
     })
 }
 
