@@ -174,8 +174,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if published.written.is_empty() {
         ui.say("nothing has changed");
     }
+    // Where no place of pki.toml could be written nobody has seen it.
+    let is_at_home = published.changed.is_empty() && !published.failed.is_empty();
+    let done = if is_at_home {
+        "written in this home alone:"
+    } else {
+        "published"
+    };
     for (area, number) in &published.written {
-        ui.say(format!("published {area} {number}"));
+        ui.say(format!("{done} {area} {number}"));
     }
     if told.is_now {
         tell_ends(&told.ends, context);

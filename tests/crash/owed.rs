@@ -237,7 +237,12 @@ fn a_command_that_ends_settles_nothing_that_was_written_while_it_ran() {
 fn a_place_that_could_not_be_written_has_its_command_run_once_it_is() {
     let home = publishing(Home::staffed(), &[("public", "echo >> ran")]);
     std::fs::create_dir_all(home.path("web/public/crl/bundle.pem")).unwrap();
-    run(&home, &["publish"]).exits(5);
+    let said = run(&home, &["publish"]).exits(5);
+    assert!(
+        said.stderr.contains("written in this home alone: public"),
+        "{said}"
+    );
+    assert!(!said.stderr.contains("published public"), "{said}");
     assert_eq!(ran(&home), 0);
     std::fs::remove_dir(home.path("web/public/crl/bundle.pem")).unwrap();
     run(&home, &["publish"]).ok();
