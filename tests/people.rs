@@ -457,6 +457,14 @@ fn a_slip_of_the_finger_is_answered_by_who_is_meant() {
             assert!(!said.stderr.contains("pki issue"), "{said}");
         }
     }
+    for (name, hint) in [
+        ("anan", "→ is anna meant?"),
+        ("anna/phome", "→ is anna/phone meant?"),
+        ("revoked", "→ `pki list --status revoked`"),
+    ] {
+        let said = home.run(&["list", name]);
+        assert!(said.stderr.contains(hint), "{said}");
+    }
     let said = finish(&mut home.pki(&["offboard", "anan", "--yes"]), b"").exits(1);
     assert!(said.stderr.contains("is anna meant?"), "{said}");
     let said = finish(&mut home.pki(&["revoke", "zeb/phone", "--yes"]), b"").exits(1);

@@ -71,14 +71,11 @@ fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {
     operate::read_people(&octets, &home.config().default_device).map_err(|why| {
         let form =
             "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]";
-        let separator = match why {
-            PeopleError::Semicolons => Some("';'"),
-            PeopleError::Tabs => Some("'\\t'"),
-            _ => None,
-        };
+        let other = [(PeopleError::Semicolons, "';'"), (PeopleError::Tabs, "'\\t'")];
+        let separator = other.into_iter().find(|(error, _)| *error == why);
         let list = super::in_shell(&path.display().to_string());
         Failure::refused(format!("{}: {why}", path.display())).hint(match separator {
-            Some(separator) => {
+            Some((_, separator)) => {
                 format!("{form}; where no cell has a comma: tr {separator} , < {list} > commas.csv")
             }
             None => form.to_owned(),

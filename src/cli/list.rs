@@ -95,6 +95,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     if let (Some(whom), false) = (&whom, is_known) {
         context.ui.warn(whom.unknown());
+        let text = whom.to_string();
+        let near = match whom {
+            Addressee::Employee(employee) => operate::mistakable_person(&store, employee)?,
+            Addressee::Device(address) => operate::mistakable(&store, address)?,
+        };
+        if Status::ALL.iter().any(|status| status.word() == text) {
+            context.ui.hint(format!("`pki list --status {text}`"));
+        } else if !near.is_empty() {
+            context.ui.hint(format!("is {} meant?", near.join(" or ")));
+        }
     }
     let to_renew = match args.expiring {
         None => None,
