@@ -17,6 +17,7 @@ pub use authorities::ROTATE;
 pub use crls::crls;
 pub use finding::{Finding, Severity};
 pub use keys::unopened;
+pub use publication::JOIN_GROUP;
 
 use std::path::Path;
 

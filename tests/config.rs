@@ -693,17 +693,19 @@ fn the_units_that_are_printed_are_good_for_this_home() {
     let reload = || std::fs::read_to_string(directory.join("pki-reload.service")).unwrap();
     std::fs::remove_file(directory.join("pki-publish.timer")).unwrap();
     let before = reload();
-    let refused = install(&restart).exits(1);
-    assert!(
+    let refuses = |arguments: &[&str], named: &str| {
+        let refused = install(arguments).exits(1);
+        assert!(refused.stderr.contains(named), "{refused}");
+        assert!(!directory.join("pki-publish.timer").exists());
         refused
-            .stderr
-            .contains("has haproxy.service read what is published")
-            && refused.stderr.contains("--restart UNIT for each"),
-        "{refused}"
-    );
+    };
+    let refused = refuses(&restart, "has haproxy.service read what is published");
+    assert!(refused.stderr.contains("--restart UNIT for each"), "{refused}");
     assert_eq!(reload(), before);
-    assert!(!directory.join("pki-publish.timer").exists());
-    std::fs::remove_file(directory.join("pki-reload.service")).unwrap();
+    // As these units were written once.
+    let one = "[Service]\nExecStart=/usr/bin/systemctl reload haproxy.service\n";
+    std::fs::write(directory.join("pki-reload.service"), one).unwrap();
+    refuses(&restart, "has haproxy.service read what is published");
     for _ in ["new", "again"] {
         install(&both).ok();
     }
@@ -713,6 +715,27 @@ fn the_units_that_are_printed_are_good_for_this_home() {
     ] {
         assert!(reload().contains(part), "{}", reload());
     }
+    // Nor is another PKI's timer, which would let its CRL end.
+    let other = std::fs::read_to_string(directory.join("pki-publish.service")).unwrap();
+    let other = other.replace("'home'", "'other'");
+    std::fs::write(directory.join("pki-publish.service"), &other).unwrap();
+    std::fs::remove_file(directory.join("pki-publish.timer")).unwrap();
+    refuses(&both, "is of another home");
+    let kept = std::fs::read_to_string(directory.join("pki-publish.service")).unwrap();
+    assert_eq!(kept, other);
+
+    // A template of the home that was written when one server was named says what it said.
+    let own = place.join("templates/config");
+    std::fs::create_dir_all(&own).unwrap();
+    let old = "systemctl {% if restart %}restart{% else %}reload{% endif %} {{ reload }}\n";
+    std::fs::write(own.join("systemd.sh"), old).unwrap();
+    for (arguments, printed) in [
+        (&restart[..], "systemctl restart freeradius.service\n"),
+        (&["config", "systemd"], "systemctl reload nginx.service\n"),
+    ] {
+        assert_eq!(finish(&mut pki(arguments), b"").ok().stdout, printed);
+    }
+    std::fs::remove_dir_all(place.join("templates")).unwrap();
 
     finish(&mut pki(&["config", "systemd", "--reload", "x; rm"]), b"").exits(2);
     finish(&mut pki(&["config", "cron", "api.acme.example"]), b"").exits(2);
@@ -805,10 +828,10 @@ fn every_publication_is_read_also_one_that_comes_while_servers_read_the_last() {
         )
     );
     assert_eq!(starts(), (true, vec![]));
-    // What fails is tried again with the next start, though nothing is new then.
+    // One that is down keeps no other from it, and what fails is tried again with the next start, though nothing is new then.
     std::fs::write(&manifest, "another").unwrap();
-    shim("systemctl", &format!("{record}\nexit 1"));
-    assert_eq!(starts(), (false, vec![reload.to_owned()]));
+    shim("systemctl", &format!("{record}\n[ \"$1\" != reload ]"));
+    assert_eq!(starts(), (false, [reload, restart].map(str::to_owned).to_vec()));
     shim("systemctl", &record);
     assert_eq!(starts(), (true, [reload, restart].map(str::to_owned).to_vec()));
 }

@@ -308,6 +308,37 @@ fn a_place_whose_directory_is_missing_is_not_said_to_be_mended_by_publishing() {
 }
 
 #[test]
+fn a_group_that_this_account_is_no_member_of_is_named_before_and_at_the_publication() {
+    if !is_root() || !need(&["setpriv", "chown", "chmod"]) {
+        return;
+    }
+    let home = Home::new();
+    let [public, server] = ["web/public", "web/server"].map(|place| home.path(place).display().to_string());
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{public}\"\nserver = \"{server}\"\ngroup = \"0\"\nreload = \"elsewhere\"\n"
+    ));
+    std::fs::create_dir_all(&server).unwrap();
+    home.foreign("chown", &["-R", "65534:65534", "."]).ok();
+    let as_nobody = |arguments: &[&str]| finish(&mut home.pki_as_nobody(arguments), b"");
+    let found = the("target-unwritable", &as_nobody(&["doctor", "--json"]).exits(3));
+    assert!(found["message"].as_str().unwrap().starts_with(&server), "{found}");
+    assert!(
+        found["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("usermod -aG GROUP ACCOUNT"),
+        "{found}"
+    );
+    let said = as_nobody(&["publish", "--confirm", "HOME"]).exits(5);
+    assert!(said.stderr.contains("usermod -aG GROUP ACCOUNT"), "{said}");
+    // A directory that hands its group on needs no member.
+    home.foreign("chown", &["-R", "65534:0", "web/server"]).ok();
+    home.foreign("chmod", &["2750", "web/server"]).ok();
+    let said = as_nobody(&["doctor", "--json"]);
+    assert!(!said.stdout.contains("target-unwritable"), "{said}");
+}
+
+#[test]
 fn a_file_of_the_home_that_is_another_accounts_is_to_be_given_back_and_not_restored() {
     if !is_root() {
         eprintln!("skipped: only root can give a file to another account");

@@ -241,6 +241,55 @@ fn who_is_lost_after_a_restore_is_locked_out_at_once_though_the_servers_ca_has_p
     assert!(again.stderr.contains("revoked already"), "{again}");
 }
 
+/// A revocation of a device opens the devices' CA alone: what a place takes back of a server's it goes on taking back.
+#[test]
+fn who_is_lost_lets_no_server_in_again_that_a_place_takes_back_and_the_home_had_forgotten() {
+    let Some(home) = published() else {
+        return;
+    };
+    home.configure_table(&table(&home, "mirror"));
+    let host = "api.acme.example";
+    for verb in ["add", "issue"] {
+        home.run(&["server", verb, host, "--out", "tls", "-q"]);
+    }
+    let backup = copy_of(&home);
+    let known = home.run(&["server", "list", "--json"]).json();
+    let of_server = known["servers"][0]["certificate"]["serial"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    home.run(&["revoke", &of_server, "--yes", "-q"]);
+    let crl = |place: &str| content(&home.path(place).join("public/crl"))["servers.crl"].clone();
+    let taking_back = crl("mirror");
+    restore(&home, &backup);
+    // The mirror is away, and the other place has lost what it had, when a later CRL is signed that takes nobody back.
+    std::fs::rename(home.path("mirror"), home.path("away")).unwrap();
+    std::fs::remove_dir_all(home.path("web")).unwrap();
+    finish(
+        &mut home.pki_at("+16d", &["publish", "--unlock", "--confirm", "LEDGER", "-q"]),
+        b"",
+    );
+    let _ = std::fs::remove_dir_all(home.path("mirror"));
+    std::fs::rename(home.path("away"), home.path("mirror")).unwrap();
+    let said = finish(&mut home.pki_at("+16d", &["revoke", "alice", "--yes"]), b"").exits(5);
+    assert!(
+        said.stderr.contains("takes back what an older one does not have"),
+        "{said}"
+    );
+    assert_eq!(crl("mirror"), taking_back);
+    // Who goes by the lists hears of her all the same, everywhere; and the next publication is whole.
+    let lost = home.serial_of("alice/phone");
+    for place in ["web", "mirror"] {
+        assert!(
+            read(&home, &format!("{place}/server/revoked.map")).contains(&lost),
+            "{place}"
+        );
+    }
+    finish(&mut home.pki_at("+16d", &["publish", "-q"]), b"").ok();
+    assert_eq!(crl("mirror"), crl("web"));
+    assert_ne!(crl("mirror"), taking_back);
+}
+
 /// The root need not come out of its safe for a CRL that is published, and nobody is told to fetch it.
 #[test]
 fn a_crl_of_the_root_that_the_ledger_has_forgotten_counts_where_it_is_published() {

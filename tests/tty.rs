@@ -485,6 +485,11 @@ fn interrupted(home: &Home, command: &str, at: impl FnOnce(&mut Terminal)) {
     let (hidden, shown) = (seen.rfind("\x1b[?25l"), seen.rfind("\x1b[?25h"));
     assert!(shown >= hidden, "the cursor stays hidden: {seen:?}");
     assert_eq!(ledger(home), before);
+    // Nothing was begun that could be finished.
+    assert!(
+        seen.contains("interrupted; the same command asks again"),
+        "{seen}"
+    );
 }
 
 #[test]

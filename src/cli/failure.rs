@@ -6,7 +6,7 @@ use crate::authority::AuthorityError;
 use crate::check::{CheckError, Unreachable};
 use crate::consumer::ConsumerError;
 use crate::disk::{self, DiskError, UMASK};
-use crate::doctor::ROTATE;
+use crate::doctor::{JOIN_GROUP, ROTATE};
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
 use crate::key::KeyError;
@@ -126,6 +126,7 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         return "make that directory, or mount it, or mend the path in pki.toml; then run `pki publish`";
     }
     match error {
+        TargetError::Disk(why) if why.is_of_group() => JOIN_GROUP,
         TargetError::Forgotten(_) => {
             "put its tables back into pki.toml, then `pki publish`; where nothing is to be published elsewhere any more, write `publish = []` above its first table"
         }
@@ -135,6 +136,7 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"
         }
+        TargetError::ServersRevoked => "run `pki publish`, which opens that key, too",
         TargetError::UnknownPins => {
             "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from that place; then run `pki publish`"
         }

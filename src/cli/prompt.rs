@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
@@ -28,7 +29,33 @@ pub fn hidden(terminal: &File, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     ask(terminal, prompt)
 }
 
+/// Whether a question stands on the terminal.
+static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Whether an answer is waited for: nothing goes on meanwhile.
+pub fn is_asking() -> bool {
+    ASKING.load(Ordering::Relaxed)
+}
+
+/// While it lives, a question stands on the terminal.
+pub struct Asking;
+
+impl Asking {
+    /// From now on.
+    pub fn begin() -> Self {
+        ASKING.store(true, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.store(false, Ordering::Relaxed);
+    }
+}
+
 fn ask(mut terminal: &File, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
+    let _asking = Asking::begin();
     write!(terminal, "{prompt}: ")?;
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
     let mut octet = Zeroizing::new([0]);

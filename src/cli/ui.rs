@@ -413,6 +413,7 @@ impl Ui {
             .and_then(|read| Ok((read, terminal.try_clone()?)));
         let (read, write) = both.map_err(prompt_failed)?;
         let term = Term::read_write_pair(read, write);
+        let _asking = prompt::Asking::begin();
         let choice = dialoguer::Select::new()
             .with_prompt(question)
             .items(choices)
@@ -579,7 +580,11 @@ fn mind_interrupts(terminal: Option<&File>) {
         }
         let _ = writeln!(
             io::stderr(),
-            "pki: interrupted; the same command again finishes what was begun"
+            "pki: interrupted; {}",
+            match prompt::is_asking() {
+                true => "the same command asks again",
+                false => "the same command again finishes what was begun",
+            }
         );
         std::process::exit(Exit::Interrupted as i32);
     });

@@ -67,6 +67,8 @@ pub fn render_timer(
     let values = match target {
         TimerTarget::Systemd => context! {
             program => plain(word(&program)),
+            // A shell's word, to compare that line by.
+            environment => word(&format!("PKI_HOME={home}")),
             home => plain(word(&format!("PKI_HOME={home}"))),
             writable => std::iter::once(plain(word(&home)))
                 .chain(writable.iter().map(|path| plain(word(&format!("-{path}")))))
@@ -81,11 +83,15 @@ pub fn render_timer(
             manifests => manifests.iter().map(plain).collect::<Vec<Value>>(),
         },
     };
+    let readers = [about.reload, about.restart].concat().join(" ");
     let values = context! {
         user => plain(about.user),
-        reload => plain(about.reload.join(" ")),
-        restart => plain(about.restart.join(" ")),
-        readers => plain([about.reload, about.restart].concat().join(" ")),
+        reloads => about.reload.iter().map(plain).collect::<Vec<Value>>(),
+        restarts => about.restart.iter().map(plain).collect::<Vec<Value>>(),
+        readers => plain(&readers),
+        // As a home's own template has them that was written for one server.
+        reload => plain(&readers),
+        restart => about.reload.is_empty() && !about.restart.is_empty(),
         in_tmp => is_in_tmp,
         network => about.network,
         commands => about.commands,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{DiskError, PRIVATE_DIRECTORY, Staged, failed, staged_for};
+use super::{DiskError, PRIVATE_DIRECTORY, Staged, TO_GROUP, failed, is_member, staged_for};
 
 /// An open directory: what is done by it is done in it, wherever its path leads by now.
 #[derive(Debug, Clone)]
@@ -337,13 +337,26 @@ impl Directory {
         Ok(metadata.mode() & 0o7777 == mode && group.is_none_or(|group| metadata.gid() == group))
     }
 
+    /// Makes sure that what is made in it can be of this group: this account is a member, or the directory hands its group on (setgid).
+    ///
+    /// # Errors
+    /// Where it is neither, or the system cannot tell.
+    pub fn demand_group(&self, group: u32) -> Result<(), DiskError> {
+        let metadata = self.handle.metadata().map_err(failed("examined", &self.path))?;
+        let is_handed_on = metadata.mode() & 0o2000 != 0 && metadata.gid() == group;
+        if is_handed_on || is_member(group).map_err(failed("examined", &self.path))? {
+            return Ok(());
+        }
+        let refused = io::Error::from_raw_os_error(nix::libc::EPERM);
+        Err(failed(TO_GROUP, &self.path)(refused))
+    }
+
     /// Gives it to a group.
     ///
     /// # Errors
     /// Where the system refuses (the caller is not a member).
     pub fn set_group(&self, group: u32) -> Result<(), DiskError> {
-        std::os::unix::fs::fchown(&*self.handle, None, Some(group))
-            .map_err(failed("given to its group", &self.path))
+        std::os::unix::fs::fchown(&*self.handle, None, Some(group)).map_err(failed(TO_GROUP, &self.path))
     }
 
     /// Makes its entries durable.

@@ -197,6 +197,24 @@ pub fn account_name(uid: u32) -> String {
     account(uid).unwrap_or_else(|| format!("uid {uid}"))
 }
 
+/// What could not be done where this account is no member of a group.
+const TO_GROUP: &str = "given to its group";
+
+impl DiskError {
+    /// Whether a group was refused: this account is no member of it.
+    pub fn is_of_group(&self) -> bool {
+        self.deed == TO_GROUP && self.source.kind() == io::ErrorKind::PermissionDenied
+    }
+}
+
+/// Whether this account may give its files to a group.
+fn is_member(group: u32) -> io::Result<bool> {
+    let groups = rustix::process::getgroups()?;
+    Ok(rustix::process::geteuid().is_root()
+        || rustix::process::getegid().as_raw() == group
+        || groups.iter().any(|own| own.as_raw() == group))
+}
+
 /// The number of a group, by its name, as the system knows it, or by itself.
 ///
 /// # Errors
@@ -482,7 +500,7 @@ impl Staged {
     /// Where the system refuses (the caller is not a member).
     pub fn set_group(&self, group: u32) -> Result<(), DiskError> {
         self.by_handle(|file| std::os::unix::fs::fchown(file, None, Some(group)))
-            .map_err(failed("given to its group", &self.place))
+            .map_err(failed(TO_GROUP, &self.place))
     }
 
     /// Makes its content durable.

@@ -6,7 +6,7 @@ use super::{Finding, Severity};
 use crate::config::{Config, PublishTo};
 use crate::disk::{Shown, account_name};
 use crate::operate::{self, Behind, Doubts, OperateError, Session};
-use crate::publish::{Location, Stray, StrayKind};
+use crate::publish::{Location, Stray, StrayKind, TargetError};
 
 pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
     unread(session.desk.home.config(), findings);
@@ -24,7 +24,10 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "target-unwritable",
             Severity::Warning,
             format!("{place} cannot be published to: {error}"),
-            give(&place),
+            match matches!(&error, TargetError::Disk(why) if why.is_of_group()) {
+                true => JOIN_GROUP.into(),
+                false => give(&place),
+            },
         )
     }));
     findings.extend(operate::foreign(session).into_iter().map(|(place, error)| {
@@ -60,13 +63,12 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
         )
     }));
     findings.extend(operate::owed_commands(&session.desk.home).iter().map(|owed| {
-        let (place, program) = (owed.place().display(), owed.command.first());
-        let program = program.map_or("", String::as_str);
+        let (place, command) = (owed.place().display(), owed.command.join(" "));
         Finding::new(
             "command-owed",
             Severity::Warning,
             format!(
-                "{place} was written, or begun to be, and the command of its [[publish]], {program}, has not succeeded since"
+                "{place} was written, or begun to be, and the command of its [[publish]] has not succeeded since: {command}"
             ),
             "mend what it does, then `pki publish`: it runs it again",
         )
@@ -97,6 +99,10 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
         }
     }
 }
+
+/// What to do where the group of a place is refused.
+pub const JOIN_GROUP: &str = "make the account that runs pki a member of the group of that [[publish]], as root: usermod -aG GROUP \
+                              ACCOUNT; it is one when it has logged in anew";
 
 /// How a place gets to be the account's that runs pki.
 fn give(Shown(place): &Shown) -> String {

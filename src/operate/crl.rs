@@ -135,7 +135,7 @@ fn life(session: &Session<'_>, authority: Authority) -> Result<Span, OperateErro
 
 /// What belongs on its CRL now. Whose certificate ended before the last one was made may leave: it was on one that was made after that
 /// end (RFC 5280 §3.3), and the clock does not say meanwhile that the certificate is still good.
-fn wanted(session: &Session<'_>, of: Published<'_>) -> Result<Vec<Revocation>, OperateError> {
+pub(super) fn wanted(session: &Session<'_>, of: Published<'_>) -> Result<Vec<Revocation>, OperateError> {
     let previous = of
         .standing
         .map(|terms| terms.this_update.min(session.clock.earliest()));

@@ -1,12 +1,13 @@
 //! Bringing the publication up to date with the ledger.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
 use super::areas::{Key, Rounds};
-use super::crl::{SignedCrl, sign_anew};
+use super::crl::{self, SignedCrl, sign_anew, wanted};
 use super::doubt::Doubts;
 use super::due::{Servers, look, material};
 use super::ends::Near;
@@ -17,13 +18,13 @@ use super::reached::Reached;
 use super::reconcile::{Sources, Unknown};
 use super::residence::Copied;
 use super::session::Session;
-use super::standing::published_crls;
+use super::standing::{self, crl_path, published_crls};
 use super::{OperateError, PUBLISHED, recording};
 use crate::authority::{self, Issuing};
 use crate::config::{Config, PublishTo};
 use crate::disk::{DiskError, Shown};
 use crate::home::Home;
-use crate::model::{Fact, Time};
+use crate::model::{Authority, Fact, Serial, Time};
 use crate::publish::{Area, Publication, Rejected, ServersPart, TargetError, Told};
 
 /// What a refresh came to.
@@ -196,11 +197,18 @@ pub fn refresh_within(
             sign_anew(session, of, |terms, list| issuing.sign_crl(terms, list))?
         }
     };
+    let mut unrevoking = Vec::new();
     let servers = match (seen.servers, servers, issuing) {
         (Servers::Absent, ..) => None,
         (Servers::Current(part), ..) => Some(part),
         (Servers::Due(_), None, None) => return Ok(Refresh::NeedsKey),
-        (Servers::Due(part), None, Some(_)) => part,
+        (Servers::Due(part), None, Some(_)) => {
+            let of = home
+                .servers()
+                .map(|chain| seen.remembered.of_servers(chain.issuing()));
+            unrevoking = unrevoked_by(session, &places, of, part.as_ref())?;
+            part
+        }
         (Servers::Due(_), Some(servers), _) => {
             let of = seen.remembered.of_servers(servers.chain().issuing());
             let signed = sign_anew(session, of, |terms, list| servers.sign_crl(terms, list))?;
@@ -223,11 +231,21 @@ pub fn refresh_within(
     };
     done.crl = devices.signed.take();
     let losers = seen.standing_pins.losers(session, pins.as_ref())?;
-    let is_loser = |place: &Place| place.role == Role::Target && losers.contains(&place.to.path);
+    let is_loser = |place: &Place| {
+        let path = &place.to.path;
+        place.role == Role::Target && (losers.contains(path) || unrevoking.contains(path))
+    };
     let refused = places
         .iter()
         .filter(|place| is_loser(place) && is_meant(&place.to.path));
-    let refused = refused.map(|place| (Shown(place.to.path.clone()), TargetError::UnknownPins));
+    let refused = refused.map(|place| {
+        let path = place.to.path.clone();
+        let why = match losers.contains(&path) {
+            true => TargetError::UnknownPins,
+            false => TargetError::ServersRevoked,
+        };
+        (Shown(path), why)
+    });
     done.failed.extend(refused);
     let published_pins = seen.standing_pins.number();
     let pins_in_it = pins.as_ref().map(pins_in);
@@ -300,6 +318,35 @@ pub fn refresh_within(
         is_meant(place) && !is_behind(place)
     });
     Ok(Refresh::Done(Box::new(done)))
+}
+
+/// The places where a server's certificate is taken back that this older CRL of the servers' CA lets in: one that does not waits for that
+/// CA's key, and until then what stands there stays.
+fn unrevoked_by(
+    session: &Session<'_>,
+    places: &[Place],
+    of: Option<crl::Published<'_>>,
+    part: Option<&ServersPart<'_>>,
+) -> Result<Vec<PathBuf>, OperateError> {
+    let (Some(of), Some(part)) = (of, part) else {
+        return Ok(Vec::new());
+    };
+    let mut missing: HashSet<Serial> = wanted(session, of)?.iter().map(|one| one.serial).collect();
+    for revocation in &part.revoked {
+        missing.remove(&revocation.serial);
+    }
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let takes_back = |place: &&Place| {
+        // A place that cannot be read is told when it cannot be written.
+        let there = place.to.crl(crl_path(Authority::Servers), &[]).ok().flatten();
+        let there = there.and_then(|der| standing::Standing::of(Authority::Servers, of.issuer, der));
+        there.is_some_and(|standing| standing.revokes_any(&missing))
+    };
+    let public = |place: &&Place| place.role == Role::Target && place.to.area == Area::Public;
+    let places = places.iter().filter(public).filter(takes_back);
+    Ok(places.map(|place| place.to.path.clone()).collect())
 }
 
 /// Where the publication goes. A place where another CA of the root has published is none of this home's.

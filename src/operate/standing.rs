@@ -1,5 +1,6 @@
 //! The CRLs that stand in the places of the publication: what they revoke is never forgotten, and their numbers are never taken again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -10,7 +11,7 @@ use super::places::{Place, destinations};
 use super::session::Session;
 use crate::disk;
 use crate::home::Home;
-use crate::model::{Authority, Clock, Revocation, Span, Time};
+use crate::model::{Authority, Clock, Revocation, Serial, Span, Time};
 use crate::publish::{Area, LONGEST_CRL, PublishedCrl};
 use crate::x509::Certificate;
 use crate::x509::crl::{Crl, Terms};
@@ -40,6 +41,14 @@ impl Standing {
             authority,
             terms,
             der,
+        })
+    }
+
+    /// Whether it takes back any of these.
+    pub fn revokes_any(&self, serials: &HashSet<Serial>) -> bool {
+        Crl::parse(&self.der).is_ok_and(|crl| {
+            let mut entries = crl.entries().flatten();
+            entries.any(|entry| serials.contains(&entry.serial))
         })
     }
 }

@@ -146,6 +146,9 @@ impl Folder {
     pub fn demand_writable(&self) -> Result<(), TargetError> {
         let ground = self.ground()?;
         ground.lowest().demand_writable()?;
+        if let Some(group) = self.group {
+            ground.lowest().demand_group(group)?;
+        }
         for below in ["crl", "ca", "pins"] {
             let directory = ground.directory().map(|directory| directory.below(below));
             if let Some(directory) = directory.transpose()?.flatten() {

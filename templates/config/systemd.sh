@@ -11,15 +11,25 @@
 {% endif %}
 set -eu
 units=${1:-/etc/systemd/system}
-{% if manifests %}
 
-# Another server's units of this name would be gone without a word.
-others=$(sed -n 's/^# These read what was published: //p' "$units/pki-reload.service" 2>/dev/null || :)
-if [ -n "$others" ] && [ "$others" != "{{ readers }}" ]; then
-    echo "$units/pki-reload.service has $others read what is published, and this would have {{ readers }} do so. Print" >&2
-    echo "one for all, with --reload UNIT or --restart UNIT for each; or remove that file, and run this again." >&2
+# Another PKI's units of this name, or another server's, would be gone without a word.
+home=$(sed -n 's/^Environment=//p' "$units/pki-publish.service" 2>/dev/null || :)
+if [ -n "$home" ] && [ "$home" != {{ environment }} ]; then
+    echo "$units/pki-publish.service is of another home: $home. Give these units names of their own, and run that:" >&2
+    echo "    sed 's/pki-publish/pki2-publish/g; s/pki-reload/pki2-reload/g' FILE > FILE2" >&2
     exit 1
 fi
+{% if manifests %}
+for unit in $(sed -n 's/.*systemctl re[a-z]* \([^ ]*\).*/\1/p' "$units/pki-reload.service" 2>/dev/null || :); do
+    case " {{ readers }} " in
+    *" $unit "*) ;;
+    *)
+        echo "$units/pki-reload.service has $unit read what is published, and this would not any more. Print one for all," >&2
+        echo "with --reload UNIT or --restart UNIT for each; or remove that file, and run this again." >&2
+        exit 1
+        ;;
+    esac
+done
 {% endif %}
 
 cat > "$units/pki-publish.service" <<'UNIT'
@@ -135,17 +145,20 @@ Type=oneshot
 # The directory remembers what was read last. While this runs nothing watches, so it looks again until there is nothing new.
 RuntimeDirectory=pki-reload
 RuntimeDirectoryPreserve=yes
+TimeoutStartSec=5min
+# One that is down keeps no other from it, and all are asked again the next time.
 ExecStart=/bin/sh -c 'cd "$$RUNTIME_DIRECTORY" || exit; \
-    until cat "$$@" | sha256sum | cmp -s - read; do \
-        cat "$$@" | sha256sum > begun; \
-{% if reload %}
-        systemctl reload {{ reload }} || exit; \
-{% endif %}
-{% if restart %}
-        systemctl restart {{ restart }} || exit; \
+    while now=$$(cat "$$@" | sha256sum) || exit; [ "$$now" != "$$(cat read 2>/dev/null)" ]; do \
+        failed=; \
+{% for unit in reloads %}
+        systemctl reload {{ unit }} || failed=yes; \
+{% endfor %}
+{% for unit in restarts %}
+        systemctl restart {{ unit }} || failed=yes; \
+{% endfor %}
+        [ -z "$$failed" ] || exit; \
+        echo "$$now" > read || exit; \
         sleep 3; \
-{% endif %}
-        mv begun read; \
     done' sh{% for argument in watched %} {{ argument }}{% endfor %}
 
 UNIT
