@@ -455,6 +455,20 @@ fn recorded(home: &Path, root: &Certificate) -> Result<Option<NameConstraints>, 
     Ok(permitted)
 }
 
+/// What a home is made of, beside its notes (`*.json`). What else lies there (the `lost+found` of a disk) is none of ours.
+pub const FILES: [&str; 10] = [
+    "pki.toml",
+    "ledger.jsonl",
+    "lock",
+    "index",
+    "root",
+    "issuing",
+    "servers",
+    "public",
+    "server",
+    "templates",
+];
+
 /// Whether a directory is a home, be it a damaged one.
 pub fn is_home(directory: &Path) -> bool {
     [LEDGER, CONFIG].iter().all(|file| directory.join(file).is_file())

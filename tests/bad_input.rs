@@ -596,7 +596,7 @@ fn lists_of_people() {
         let (_, command) = told.trim_end().split_once("no cell has a comma: ").unwrap();
         home.foreign("sh", &["-c", command]).ok();
         let said = finish(
-            &mut home.pki(&[&from_list("commas.csv")[..], &["--dry-run"]].concat()),
+            &mut home.pki(&[&from_list("a list-commas.csv")[..], &["--dry-run"]].concat()),
             b"",
         )
         .ok();

@@ -294,6 +294,27 @@ fn what_a_hint_tells_can_be_pasted_where_the_home_was_named() {
         said.stdout.contains(&format!("→ pki --home '{named}' publish")),
         "{said}"
     );
+    // A path with the program's name in it is no command.
+    home.write_private("our pki list.csv", "employee;device\nzoe;phone\n");
+    let from = [
+        "--home",
+        named,
+        "issue",
+        "--from",
+        "our pki list.csv",
+        "--out",
+        "b",
+    ];
+    let said = finish(
+        &mut home.pki(&[&from[..], &["--bundle-passphrase-out", "l"]].concat()),
+        b"",
+    )
+    .exits(1);
+    assert!(
+        said.stderr
+            .contains("< 'our pki list.csv' > 'our pki list-commas.csv'"),
+        "{said}"
+    );
     // Every command of a hint, and the last home that is named.
     let twice = [
         "--home",

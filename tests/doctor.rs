@@ -349,6 +349,8 @@ fn a_file_of_the_home_that_is_another_accounts_is_to_be_given_back_and_not_resto
     let place = home.home();
     std::fs::create_dir_all(place.join("templates/config")).unwrap();
     std::fs::write(place.join("templates/config/nginx.conf"), "x").unwrap();
+    // And what is none of a home's files may be anybody's.
+    std::fs::create_dir(place.join("lost+found")).unwrap();
     let codes = |said: &Finished| -> Vec<String> {
         let found = findings(said);
         found
@@ -360,7 +362,15 @@ fn a_file_of_the_home_that_is_another_accounts_is_to_be_given_back_and_not_resto
     // What an operator writes and everybody reads may be root's.
     let said = doctor();
     assert!(!codes(&said).contains(&"other-owner".to_owned()), "{said}");
-    for file in ["pki.toml", "issuing/issuing.key", "root/root.crl", "index"] {
+    std::fs::create_dir_all(place.join("templates/profiles")).unwrap();
+    std::fs::write(place.join("templates/profiles/device.toml"), "").unwrap();
+    for file in [
+        "pki.toml",
+        "issuing/issuing.key",
+        "root/root.crl",
+        "index",
+        "templates/profiles/device.toml",
+    ] {
         let path = place.join(file);
         let _ = std::fs::create_dir(place.join("index"));
         let _ = std::fs::write(place.join("index/head"), "");

@@ -189,6 +189,11 @@ fn a_servers_key_that_does_not_open_keeps_no_revocation_in() {
     let said = publish(&["--unlock"]).exits(5);
     assert!(said.stderr.contains("servers.key"), "{said}");
     assert!(said.stderr.contains("pki doctor --unlock"), "{said}");
+    let said = publish(&["--unlock", "--json"]).exits(5).json();
+    assert!(
+        said["unopened"].as_str().unwrap().contains("servers.key"),
+        "{said}"
+    );
     // The devices' CRL is due, and goes out.
     let crl = home.public("crl/issuing.crl");
     let before = std::fs::read(&crl).unwrap();
@@ -199,6 +204,10 @@ fn a_servers_key_that_does_not_open_keeps_no_revocation_in() {
     .exits(5);
     assert!(said.stderr.contains("servers.key"), "{said}");
     assert_ne!(std::fs::read(&crl).unwrap(), before);
+    // No passphrase opens what is no key.
+    std::fs::write(key, "no key").unwrap();
+    let said = finish(&mut home.pki_at("+20d", &["publish", "--unlock"]), b"").exits(5);
+    assert!(!said.stderr.contains("give it that one again"), "{said}");
 }
 
 #[test]

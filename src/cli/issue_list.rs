@@ -74,9 +74,12 @@ fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {
         let other = [(PeopleError::Semicolons, "';'"), (PeopleError::Tabs, "'\\t'")];
         let separator = other.into_iter().find(|(error, _)| *error == why);
         let list = super::in_shell(&path.display().to_string());
+        // A file of another name: a shell empties the one that is written before it is read.
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let commas = super::in_shell(&format!("{stem}-commas.csv"));
         Failure::refused(format!("{}: {why}", path.display())).hint(match separator {
             Some((_, separator)) => {
-                format!("{form}; where no cell has a comma: tr {separator} , < {list} > commas.csv")
+                format!("{form}; where no cell has a comma: tr {separator} , < {list} > {commas}")
             }
             None => form.to_owned(),
         })

@@ -59,7 +59,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::disk;
 use crate::model::Span;
-use crate::model::text::printable;
+use crate::model::text::{in_shell, printable};
 use context::Context;
 use failure::{Exit, Failure};
 use ui::{Color, Ui};
@@ -350,15 +350,6 @@ fn unbroken(command: clap::Command) -> clap::Command {
         Some(examples) => command.after_help(examples),
         None => command,
     }
-}
-
-/// A word as a shell reads it.
-fn in_shell(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// The beginning of the command line, as others may be shown it.

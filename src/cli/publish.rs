@@ -71,6 +71,11 @@ struct Report {
     ending: Vec<Address>,
     ended: Vec<Address>,
     ending_servers: Vec<Host>,
+    /// CAs, by what they are called.
+    ending_authorities: Vec<&'static str>,
+    /// Why the servers' CA has signed nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unopened: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -168,7 +173,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if let Some(failed) = &unopened {
         // Nobody is locked out of the devices' side for that.
         ui.warn(&failed.message);
-        ui.hint("servers' keys have the passphrase of the issuing key: give it that one again; `pki doctor --unlock` names all that do not open");
+        let of_passphrase = "servers' keys have the passphrase of the issuing key: give it that one again; `pki doctor --unlock` names all that \
+                             do not open";
+        ui.hint(match (failed.kind, &failed.hint) {
+            ("wrong-passphrase", _) => of_passphrase,
+            (_, Some(hint)) => hint,
+            (_, None) => "restore that file from a backup; `pki doctor --unlock` names all that do not open",
+        });
         exit = Exit::Incomplete;
     }
     if published.written.is_empty() {
@@ -209,6 +220,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .collect(),
         ending: addresses(&told.ends.ending),
         ended: addresses(&told.ends.ended),
+        ending_authorities: told.ends.authorities.iter().map(|ending| ending.what).collect(),
+        unopened: unopened.map(|failed| failed.message),
         ending_servers: told
             .ends
             .servers

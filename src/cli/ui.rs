@@ -76,6 +76,9 @@ pub struct Ui {
     long: RefCell<String>,
 }
 
+/// What stands before a command in a hint: a path may have the program's name in it, too.
+const BEFORE: [&str; 10] = ["`", "(", ": ", "; ", ", ", "run ", "then ", "and ", "or ", "&& "];
+
 impl Ui {
     /// Finds the terminal, unless nothing may be asked.
     pub fn new(json: bool, quiet: bool, verbose: bool, yes: bool, no_input: bool, color: Color) -> Self {
@@ -196,7 +199,7 @@ impl Ui {
         while let Some(at) = rest.find("pki ") {
             let (before, command) = rest.split_at(at);
             pasteable.push_str(before);
-            let begins = before.is_empty() || before.ends_with([' ', '`', '(']);
+            let begins = pasteable.is_empty() || BEFORE.iter().any(|end| pasteable.ends_with(end));
             let (name, arguments) = command.split_at("pki".len());
             let names_home = begins && super::goes_by_a_home(arguments.trim_start());
             pasteable.push_str(if names_home { &self.program } else { name });

@@ -96,7 +96,7 @@ fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), Sto
                 1 => format!("1 certificate ends within {DEVICE}: {names}"),
                 _ => format!("{count} certificates end within {DEVICE}: {names}"),
             },
-            "pki renew --expiring 14d --out DIR",
+            "pki renew --expiring 14d --out DIR --bundle-passphrase-out FILE",
         ));
     }
     if !lapsed.is_empty() {
@@ -108,7 +108,7 @@ fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), Sto
                 "{count} {} no certificate any more, for the last one has ended: {names}",
                 if count == 1 { "device has" } else { "devices have" }
             ),
-            "pki renew --expired --out DIR; what is used no more: pki revoke EMPLOYEE/DEVICE",
+            "pki renew --expired --out DIR --bundle-passphrase-out FILE; what is used no more: pki revoke EMPLOYEE/DEVICE",
         ));
     }
     Ok(())

@@ -4,9 +4,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 use super::{Finding, Severity};
 use crate::disk;
-use crate::home::HomeError;
+use crate::home::{FILES, HomeError};
+use crate::model::text::in_shell;
 
 /// What this account may not read is no file to restore.
 pub(super) const GIVE_BACK: &str =
@@ -23,10 +26,15 @@ pub(super) fn examine(path: &Path, findings: &mut Vec<Finding>) {
         return;
     };
     let mut foreign = Vec::new();
-    find(path, home.uid(), &mut foreign);
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if FILES.iter().any(|own| name == *own) || name.as_encoded_bytes().ends_with(b".json") {
+            find(entry.path(), home.uid(), &mut foreign);
+        }
+    }
+    let by_hand = ["pki.toml", "templates"].map(|name| path.join(name));
     let is_only_read = |file: &PathBuf| {
-        let written_by_hand = ["pki.toml", "templates"].map(|name| path.join(name));
-        written_by_hand.iter().any(|name| file.starts_with(name)) && std::fs::File::open(file).is_ok()
+        by_hand.iter().any(|name| file.starts_with(name)) && access(file, Access::READ_OK).is_ok()
     };
     foreign.retain(|file| !is_only_read(file));
     let Some(first) = foreign.first() else {
@@ -36,7 +44,7 @@ pub(super) fn examine(path: &Path, findings: &mut Vec<Finding>) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let owner = disk::account_name(home.uid());
+    let owner = disk::account(home.uid()).unwrap_or_else(|| home.uid().to_string());
     findings.push(Finding::new(
         "other-owner",
         Severity::Error,
@@ -44,28 +52,24 @@ pub(super) fn examine(path: &Path, findings: &mut Vec<Finding>) {
             "{}{more} in the home: not {owner}'s, as the home is",
             first.display()
         ),
-        format!(
-            "sudo chown -R {} {}",
-            owner.trim_start_matches("uid "),
-            path.display()
-        ),
+        format!("sudo chown -R {owner} {}", in_shell(&path.display().to_string())),
     ));
 }
 
-/// Of a directory that is another account's, what is in it is not looked at.
-fn find(directory: &Path, owner: u32, foreign: &mut Vec<PathBuf>) {
+/// Looks at a file, or at all that is in a directory. Whoever made a link, it is what it leads to that counts.
+fn find(path: PathBuf, owner: u32, foreign: &mut Vec<PathBuf>) {
+    let Ok(metadata) = path.symlink_metadata() else {
+        return;
+    };
+    if metadata.is_symlink() {
+        return;
+    }
     // What cannot be read is told by whatever has to read it.
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries {
-        let Ok(metadata) = entry.metadata() else {
-            continue;
-        };
-        if metadata.is_symlink() {
-            // Whoever made it, it is what it leads to that counts.
-        } else if metadata.uid() != owner {
-            foreign.push(entry.path());
-        } else if metadata.is_dir() {
-            find(&entry.path(), owner, foreign);
-        }
+    let entries = metadata.is_dir().then(|| std::fs::read_dir(&path).ok()).flatten();
+    if metadata.uid() != owner {
+        foreign.push(path);
+    }
+    for entry in entries.into_iter().flatten().flatten() {
+        find(entry.path(), owner, foreign);
     }
 }

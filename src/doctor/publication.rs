@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 
 use super::{Finding, Severity};
 use crate::config::{Config, PublishTo};
-use crate::disk::{Shown, account_name};
+use crate::disk::{Shown, account};
+use crate::model::text::in_shell;
 use crate::operate::{self, Behind, Doubts, OperateError, Session};
 use crate::publish::{Location, Stray, StrayKind, TargetError};
 
@@ -106,12 +107,13 @@ pub const JOIN_GROUP: &str = "make the account that runs pki a member of the gro
 
 /// How a place gets to be the account's that runs pki.
 fn give(Shown(place): &Shown) -> String {
+    let me = rustix::process::geteuid().as_raw();
     let is_missing = std::fs::symlink_metadata(place).is_err_and(|error| error.kind() == ErrorKind::NotFound);
     if is_missing {
         format!(
             "make it for the account that runs pki: sudo install -d -o {} {}",
-            account_name(rustix::process::geteuid().as_raw()),
-            place.display()
+            account(me).unwrap_or_else(|| me.to_string()),
+            in_shell(&place.display().to_string())
         )
     } else {
         "give it, and what is in it, to the account that runs pki (chown -R)".into()

@@ -89,6 +89,15 @@ pub fn quoted(text: &str) -> String {
     format!("\"{shown}\"")
 }
 
+/// A word as a shell reads it (POSIX, quoting): as it is, where nothing in it has a meaning, else in single quotes.
+pub fn in_shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
