@@ -99,11 +99,11 @@ fn a_room_uses_only_the_rooms_below_it() {
 }
 
 #[test]
-fn only_the_authority_attests_and_only_the_store_commits() {
+fn only_the_issuer_attests_and_only_the_store_commits() {
     let mut files = BTreeMap::new();
     sources(&source(), &mut files);
     for (call, only) in [
-        ("Signed::attest(", "authority"),
+        ("Signed::attest(", "issuer"),
         ("Committed {", "store"),
         ("std::env::", "cli"),
         ("stdout()", "cli"),
@@ -128,7 +128,7 @@ fn the_pure_rooms_touch_no_file_and_no_clock() {
     let mut files = BTreeMap::new();
     sources(&source(), &mut files);
     for (path, text) in &files {
-        if ["model", "x509", "authority", "bundle", "consumer"].contains(&room(path).as_str()) {
+        if ["model", "x509", "issuer", "bundle", "consumer"].contains(&room(path).as_str()) {
             for impure in [
                 "std::fs",
                 "File::",

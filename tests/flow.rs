@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use pki::authority::{Issuing, Root};
 use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
+use pki::issuer::{Issuing, Root};
 use pki::key::{Passphrase, SoftwareKey};
 use pki::model::lifecycle::Holder;
 use pki::model::server::OldPin;

@@ -218,7 +218,7 @@ fn modulus_bits(key: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::Root;
+    use crate::issuer::Root;
     use crate::model::{NameConstraints, Time};
     use proptest::prelude::*;
 

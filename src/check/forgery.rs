@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::client::Identity;
-use crate::authority::{AuthorityError, Chain, Issuing, Order, Root};
+use crate::issuer::{AuthorityError, Chain, Issuing, Order, Root};
 use crate::key::SoftwareKey;
 use crate::model::event::KeySource;
 use crate::model::profile::Names;

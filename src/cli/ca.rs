@@ -3,9 +3,9 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::authority::Chain;
 use crate::disk;
 use crate::home::Home;
+use crate::issuer::Chain;
 use crate::model::{Authority, Contents, Time};
 use crate::operate::{self, ClockPolicy, Keys};
 use crate::x509::{Certificate, X509Error};

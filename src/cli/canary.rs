@@ -10,13 +10,13 @@ use super::failure::{Exit, Failure};
 use super::form;
 use super::in_shell;
 use super::ui::Ui;
-use crate::authority::Issuing;
 use crate::check::{
     self, Acted, Depth, Expected, Identities, Identity, Interrupted, Met, NewestCrl, Trial, Trust, Url,
     Watch, Who,
 };
 use crate::disk;
 use crate::home::Home;
+use crate::issuer::Issuing;
 use crate::model::{Authority, Contents, Draft, Kind, Reason, Serial, Span, Time};
 use crate::operate::{self, Canaries, Canary, ClockPolicy, Desk, Ending, Session, Whom};
 use crate::web::Resolve;

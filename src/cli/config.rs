@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::config::PublishTo;
 use crate::consumer::{
     self, PinContext, PinFormat, ServerTrust, Target, Template, TimerContext, TimerTarget,
 };
 use crate::disk;
 use crate::home::Home;
+use crate::home::config::PublishTo;
 use crate::model::server::Certifier;
 use crate::model::{Host, PinSet, Server};
 use crate::operate;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::PublishTo;
 use crate::consumer::{self, HostContext, Part, ServerContext, ServerTarget, Upstream};
 use crate::home::Home;
+use crate::home::config::PublishTo;
 use crate::model::{Host, PinSet};
 use crate::publish::Location;
 

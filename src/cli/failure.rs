@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use crate::authority::AuthorityError;
 use crate::check::{CheckError, Unreachable};
 use crate::consumer::ConsumerError;
 use crate::disk::{self, DiskError, UMASK};
 use crate::doctor::{JOIN_GROUP, ROTATE};
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
+use crate::issuer::AuthorityError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
 use crate::model::{Host, Serial};

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use crate::config::check_base_url;
 use crate::disk;
+use crate::home::config::check_base_url;
 use crate::model::text::{quoted, readable};
 use crate::model::{Domain, IpRange, NameConstraints, Said};
 use crate::operate::{self, Founding, Passphrases};

@@ -456,7 +456,7 @@ fn warn_if_behind(session: &operate::Session<'_>, context: &Context) {
 pub fn publish(
     args: &DeliveryArgs,
     session: &mut operate::Session<'_>,
-    issuing: &crate::authority::Issuing,
+    issuing: &crate::issuer::Issuing,
     context: &Context,
 ) -> Result<Exit, Failure> {
     if args.no_publish || !session.desk.home.config().publish_on_issue {

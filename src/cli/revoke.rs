@@ -2,9 +2,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::authority::Issuing;
 use crate::check::Url;
 use crate::home::Home;
+use crate::issuer::Issuing;
 use crate::model::{Employee, Host, Reason, Serial, Time, counted};
 use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Session, Whom};
 

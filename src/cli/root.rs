@@ -2,8 +2,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::config::check_base_url;
 use crate::disk::{self, Shown};
+use crate::home::config::check_base_url;
 use crate::key::os_rng;
 use crate::model::{Domain, IpRange, NameConstraints, Time};
 use crate::operate::{self, ClockPolicy, OperateError};

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::authority::Servers;
 use crate::disk;
+use crate::issuer::Servers;
 use crate::key::{Passphrase, PublicKey};
 use crate::model::server::{Origin, ServerDraft};
 use crate::model::{Authority, Host, Role, Server, Time};

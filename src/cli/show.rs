@@ -4,8 +4,8 @@ use std::path::Path;
 use data_encoding::{BASE64, HEXUPPER};
 use serde::Serialize;
 
-use crate::authority::Chain;
 use crate::home::Home;
+use crate::issuer::Chain;
 use crate::model::event::{Issued, KeySource};
 use crate::model::{Record, Time};
 use crate::operate::{self, OperateError, Whom};
@@ -196,7 +196,7 @@ fn details(record: &Record, issued: Option<&Issued>, store: &Store, home: &Home)
     let now = system_clock();
     let event = store.issuing_event(record)?;
     let leaf = issued.map(|issued| Certificate::from_der(&issued.certificate));
-    let leaf = leaf.transpose().map_err(crate::authority::AuthorityError::X509)?;
+    let leaf = leaf.transpose().map_err(crate::issuer::AuthorityError::X509)?;
     let chain: &Chain = home.chain();
     let link = |certificate: &Certificate| Link {
         subject: certificate.subject_text().to_owned(),

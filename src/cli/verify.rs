@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::canary::{ServerArgs, fly};
 use super::context::Context;
 use super::failure::{Exit, Failure};
-use crate::authority::Issuing;
 use crate::check::{Acted, Depth, Url};
+use crate::issuer::Issuing;
 use crate::model::Span;
 use crate::operate::{Desk, Whom};
 

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 
 use super::{Finding, Severity};
-use crate::config::{Config, PublishTo};
 use crate::disk::{Shown, account};
+use crate::home::config::{Config, PublishTo};
 use crate::model::text::in_shell;
 use crate::operate::{self, Behind, Doubts, OperateError, Session};
 use crate::publish::{Location, Stray, StrayKind, TargetError};

@@ -4,7 +4,7 @@ use super::OperateError;
 use super::deliver::{Delivery, Issuance, carry_out};
 use super::issue::{Intent, Plan, Request, plan};
 use super::session::{ClockPolicy, Desk};
-use crate::authority::Issuing;
+use crate::issuer::Issuing;
 use crate::model::Address;
 
 /// How many devices share one commit.

@@ -3,7 +3,7 @@
 
 use super::OperateError;
 use super::session::Session;
-use crate::authority::{Issuing, Order};
+use crate::issuer::{Issuing, Order};
 use crate::key::{SoftwareKey, os_rng};
 use crate::model::event::KeySource;
 use crate::model::{Address, Draft, Serial, Validity};

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::session::Session;
 use super::standing::entries_if_current;
 use super::{OperateError, recording};
-use crate::authority::AuthorityError;
+use crate::issuer::AuthorityError;
 use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
 use crate::x509::Certificate;
 use crate::x509::crl::Terms;

@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::OperateError;
-use crate::authority::Root;
-use crate::config::Config;
 use crate::disk::{self, Shown, Staged};
+use crate::home::config::Config;
+use crate::issuer::Root;
 
 /// The root on its medium. Dropped before there is a home, it takes everything away again.
 ///

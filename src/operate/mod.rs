@@ -78,10 +78,10 @@ pub use standing::own_copy;
 pub use timer::{EndingAuthority, EndingServer, Ends, ending_authorities, last_timer, note_timer};
 pub use workshop::{Codes, RootInProfile};
 
-use crate::authority::AuthorityError;
 use crate::bundle::BundleError;
 use crate::disk::{DiskError, Shown};
 use crate::home::HomeError;
+use crate::issuer::AuthorityError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
 use crate::model::{Address, Employee, Host, PersonName, Serial, Time};

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::OperateError;
 use super::note;
 use super::session::{Desk, Session};
-use crate::config::{Config, PublishTo};
 use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
+use crate::home::config::{Config, PublishTo};
 use crate::model::Host;
 use crate::publish::Location;
 

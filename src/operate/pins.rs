@@ -9,9 +9,9 @@ use super::crl::next_number;
 use super::places::{Failed, Place, destinations};
 use super::session::Session;
 use super::{OperateError, recording};
-use crate::authority::Issuing;
 use crate::disk::Shown;
 use crate::home::Home;
+use crate::issuer::Issuing;
 use crate::model::{Fact, Host, Pin, PinSet, Server, Span, Time};
 use crate::publish::{Area, BothForms, Pins};
 

@@ -20,10 +20,10 @@ use super::residence::Copied;
 use super::session::Session;
 use super::standing::{self, crl_path, published_crls};
 use super::{OperateError, PUBLISHED, recording};
-use crate::authority::{self, Issuing};
-use crate::config::{Config, PublishTo};
 use crate::disk::{DiskError, Shown};
 use crate::home::Home;
+use crate::home::config::{Config, PublishTo};
+use crate::issuer::{self, Issuing};
 use crate::model::{Authority, Fact, Serial, Time};
 use crate::publish::{Area, Publication, Rejected, ServersPart, TargetError, Told};
 
@@ -83,7 +83,7 @@ pub struct Keys<'a> {
     /// The issuing CA: its CRL, the manifests, the pin sets.
     pub issuing: Option<&'a Issuing>,
     /// The servers' CA: its CRL.
-    pub servers: Option<&'a authority::Servers>,
+    pub servers: Option<&'a issuer::Servers>,
 }
 
 impl<'a> From<&'a Issuing> for Keys<'a> {

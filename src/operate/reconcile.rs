@@ -10,9 +10,9 @@ use super::OperateError;
 use super::places::{Place, Role, destinations};
 use super::session::Session;
 use super::standing::{Standing, authorities};
-use crate::authority::AuthorityError;
 use crate::disk::{self, Shown};
 use crate::home::Home;
+use crate::issuer::AuthorityError;
 use crate::model::event::Recovered;
 use crate::model::{
     Address, Authority, Contents, Employee, Fact, Kind, KnownBy, Reason, Record, Revocation, Serial, Status,

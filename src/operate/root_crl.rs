@@ -3,8 +3,8 @@
 use super::OperateError;
 use super::crl::{next_terms, record};
 use super::session::Session;
-use crate::authority::Root;
 use crate::disk;
+use crate::issuer::Root;
 use crate::model::Authority;
 use crate::x509::crl::{Crl, Terms};
 

@@ -3,9 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::OperateError;
-use crate::config::PublishTo;
 use crate::disk::Shown;
 use crate::home::Home;
+use crate::home::config::PublishTo;
 use crate::publish::Location;
 
 /// The path without links, dots and relative beginnings, as far as it is there; what is not there yet will be plain directories.

@@ -6,9 +6,9 @@ use data_encoding::HEXLOWER;
 
 use super::OperateError;
 use super::outbox::with_extension;
-use crate::authority::Chain;
 use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
 use crate::disk::Shown;
+use crate::issuer::Chain;
 use crate::key::{KeyError, Passphrase, SoftwareKey, os_rng};
 use crate::model::Address;
 use crate::model::event::{Issued, KeySource};

@@ -16,8 +16,8 @@ use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::pins::Pins;
 use super::statement::{said, vouched};
 use super::stray::Stray;
-use crate::authority::Chain;
 use crate::disk::{self, DiskError, Spot};
+use crate::issuer::Chain;
 use crate::key::PublicKey;
 
 /// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.

@@ -11,7 +11,7 @@ use super::file::{Body, File};
 use super::manifest::Area;
 use super::pins::{Pins, UnfitPins};
 use super::statement::signs;
-use crate::authority::Chain;
+use crate::issuer::Chain;
 use crate::model::{Authority, Revocation, Time};
 use crate::x509::crl::{Crl, Terms};
 use crate::x509::{Certificate, X509Error, pem};
@@ -338,7 +338,7 @@ fn check_entries(authority: Authority, der: &[u8], revoked: &[Revocation]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authority::{Issuing, Root};
+    use crate::issuer::{Issuing, Root};
     use crate::key::{SoftwareKey, os_rng};
     use crate::model::{NameConstraints, Reason, Serial, Span};
 

@@ -247,7 +247,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::authority::{Issuing, Root};
+    use crate::issuer::{Issuing, Root};
     use crate::key::{SoftwareKey, os_rng};
     use crate::model::{NameConstraints, Reason, Revocation, Serial, Span};
     use crate::x509::crl::Terms;

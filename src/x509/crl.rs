@@ -315,7 +315,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::authority::Root;
+    use crate::issuer::Root;
     use crate::key::os_rng;
     use crate::model::{NameConstraints, Span};
 

@@ -1,14 +1,16 @@
 //! The home: one directory with everything of one PKI, private to its operator.
 
+pub mod config;
+
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::authority::{AuthorityError, Chain};
-use crate::config::{Config, InvalidConfig, PublishTo};
+use self::config::{Config, InvalidConfig, PublishTo};
 use crate::disk::{self, DiskError, Exposed, Shown};
+use crate::issuer::{AuthorityError, Chain};
 use crate::model::contents::{self, NotUtf8};
 use crate::model::profile::InvalidProfile;
 use crate::model::{Authority, Event, Fact, NameConstraints, Profile};
@@ -251,7 +253,7 @@ impl Home {
                 Ok(text) => Profile::parse(name, text),
                 Err(why) => Err(InvalidProfile::Syntax(why.to_string())),
             },
-            (None, "device") => Profile::parse(name, include_str!("../templates/profiles/device.toml"))
+            (None, "device") => Profile::parse(name, include_str!("../../templates/profiles/device.toml"))
                 .map(|profile| profile.of_days(self.config.days)),
             (None, _) => return Err(HomeError::NoProfile(name.to_owned())),
         };
