@@ -162,7 +162,7 @@ fn the_reference_is_what_the_commands_say() {
 fn the_page_on_files_has_every_code_of_doctor_and_no_other() {
     let parts = std::fs::read_dir(root().join("src/doctor")).unwrap();
     let files = parts.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
-    let source = files.fold(read("src/doctor.rs"), |all, file| all + &file);
+    let source: String = files.collect();
     let word = Regex::new(r#""([a-z]+(?:-[a-z]+)*)""#).unwrap();
     let no_codes = [
         "note",
