@@ -1,46 +1,22 @@
 //! The terminal door: argv in, text and exit code out. The only room that knows argv, environment, terminal and stdout.
 //!
-//! One file per verb: its doc comment is its help, its `Args` are its flags, and one function does it.
+//! `commands` has a file for each verb; beside it stands what verbs have in common.
 
 mod account;
-mod audit;
-mod bulk;
-mod ca;
 mod canary;
-mod check;
+mod commands;
 mod complete;
-mod completions;
-mod config;
-mod config_server;
 mod context;
 mod descriptor;
 mod directory;
-mod doctor;
 mod failure;
-mod fetch;
 mod foreign_words;
 mod form;
-mod init;
-mod issue;
-mod issue_list;
-mod list;
 mod pager;
-mod pins;
 mod prompt;
-mod publish;
 mod published;
-mod renew;
 mod report;
-mod revoke;
-mod root;
 mod secrets;
-mod server;
-mod server_certificate;
-mod server_list;
-mod server_removal;
-mod show;
-mod show_file;
-mod show_statement;
 mod tips;
 mod ui;
 mod verify;
@@ -60,6 +36,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::disk;
 use crate::model::Span;
 use crate::model::text::{in_shell, printable};
+use commands::{
+    audit, ca, check, completions, config, doctor, fetch, init, issue, list, pins, publish, renew, revoke,
+    root, server, show,
+};
 use context::Context;
 use failure::{Exit, Failure};
 use ui::{Color, Ui};

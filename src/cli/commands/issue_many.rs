@@ -12,11 +12,11 @@ use crate::operate::{
     self, Delivery, Difference, Handover, Intent, Old, OperateError, Outbox, Request, Tally,
 };
 
-use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
 use super::issue::{DeliveryArgs, codes, handover, publish, root};
-use super::report::{DryRun, IssuedReport, table};
 use super::root::clock_policy;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::report::{DryRun, IssuedReport, table};
 
 #[derive(Debug, Serialize)]
 struct ManyReport {
@@ -83,7 +83,7 @@ impl fmt::Display for ManyReport {
         if lines.is_empty() && !self.whole {
             return Ok(());
         }
-        f.write_str(&super::report::lines(&lines))
+        f.write_str(&crate::cli::report::lines(&lines))
     }
 }
 

@@ -10,11 +10,11 @@ use crate::model::{Authority, Contents, Time};
 use crate::operate::{self, ClockPolicy, Keys};
 use crate::x509::{Certificate, X509Error};
 
-use super::context::Context;
-use super::failure::{Exit, Failure};
-use super::form;
 use super::root::clock_policy;
-use super::secrets::IssuingSecret;
+use crate::cli::context::Context;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::form;
+use crate::cli::secrets::IssuingSecret;
 
 /// The CAs that the root makes
 #[derive(Debug, Subcommand)]
@@ -66,7 +66,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// Another word.
-pub(super) fn confirmed(names: &[String]) -> Result<(ClockPolicy, Vec<String>), Failure> {
+pub(in crate::cli) fn confirmed(names: &[String]) -> Result<(ClockPolicy, Vec<String>), Failure> {
     let is_number = |name: &&String| !name.is_empty() && name.chars().all(|c| c.is_ascii_hexdigit());
     let (numbers, words): (Vec<&String>, Vec<&String>) = names.iter().partition(is_number);
     let mut policy = ClockPolicy::Strict;
@@ -78,7 +78,7 @@ pub(super) fn confirmed(names: &[String]) -> Result<(ClockPolicy, Vec<String>), 
 }
 
 /// The options of `pki root sign` that say what the root does not say itself.
-pub(super) fn permitted(chain: &Chain) -> String {
+pub(in crate::cli) fn permitted(chain: &Chain) -> String {
     let permitted = chain.permitted();
     if chain.root().name_constraints() == Some(permitted) {
         return String::new();
@@ -102,7 +102,7 @@ pub(super) fn permitted(chain: &Chain) -> String {
 ///
 /// # Errors
 /// Where there is one, or the places cannot be looked for.
-pub(super) fn demand_first(home: &Home, given_up: &[String]) -> Result<(), Failure> {
+pub(in crate::cli) fn demand_first(home: &Home, given_up: &[String]) -> Result<(), Failure> {
     match operate::published_servers_ca(home)? {
         Some((place, serial)) if !given_up.contains(&serial) => {
             let message = format!(

@@ -9,8 +9,8 @@ use crate::model::{Host, PinSet};
 use crate::publish::Location;
 
 use super::config::{choose_host, published_pins, template, whereabouts};
-use super::context::Context;
-use super::failure::Failure;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
 
 /// Where the halves of the publication are where nothing is said: as in the comments of `pki.toml`.
 const PUBLIC: &str = "/etc/nginx/pki/public";

@@ -1,9 +1,9 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::complete;
-use super::context::Context;
-use super::failure::{Exit, Failure};
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::failure::{Exit, Failure};
 
 /// Print a completion script for a shell
 ///
@@ -34,7 +34,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// What clap makes of the commands and flags, and what asks for the rest.
 fn script(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut super::command(), "pki", &mut script);
+    clap_complete::generate(shell, &mut crate::cli::command(), "pki", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
         // A file's name that bash is given this way it puts into the line as it is, `$(…)` and all. Readline's own
@@ -42,7 +42,7 @@ fn script(shell: Shell) -> String {
         Shell::Bash => script.replace("COMPREPLY=($(compgen -f \"${cur}\"))", "COMPREPLY=()") + BASH,
         // The function that zsh calls has the name of its file.
         Shell::Zsh => script.replacen("\n_pki() {\n", &format!("\n{ZSH}\n_pki_static() {{\n"), 1),
-        Shell::Fish => script + FISH + &fish_flags(&super::Cli::command()),
+        Shell::Fish => script + FISH + &fish_flags(&crate::cli::Cli::command()),
         Shell::Elvish | Shell::PowerShell | _ => script,
     }
 }

@@ -13,10 +13,10 @@ use crate::operate::{self, OperateError};
 use crate::publish::Pins;
 
 use super::config;
-use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
-use super::report::key_line;
-use super::words::Words;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::report::key_line;
+use crate::cli::words::Words;
 
 /// The pin sets that apps hold the servers to
 #[derive(Debug, Subcommand)]

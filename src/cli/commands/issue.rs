@@ -13,19 +13,19 @@ use crate::operate::{
 };
 use crate::store::Store;
 
-use super::bulk::many;
-use super::context::{Addressee, Context, system_clock};
-use super::directory::directory;
-use super::failure::{Exit, Failure};
-use super::form;
-use super::in_shell;
 use super::issue_list;
-use super::report::IssuedReport;
+use super::issue_many::many;
 use super::root::clock_policy;
-use super::secrets::{BundleSecret, IssuingSecret};
-use super::tips;
-use super::ui::Ui;
-use super::words::Words;
+use crate::cli::context::{Addressee, Context, system_clock};
+use crate::cli::directory::directory;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::form;
+use crate::cli::in_shell;
+use crate::cli::report::IssuedReport;
+use crate::cli::secrets::{BundleSecret, IssuingSecret};
+use crate::cli::tips;
+use crate::cli::ui::Ui;
+use crate::cli::words::Words;
 
 /// Issue a certificate for a device, as a PKCS#12 bundle
 ///

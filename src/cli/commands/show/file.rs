@@ -14,12 +14,12 @@ use crate::x509::key_kind::KeyKind;
 use crate::x509::request::{self, Request, RequestError};
 use crate::x509::{X509Error, pem};
 
-use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
-use super::form;
-use super::show::Pem;
-use super::show_statement;
-use super::{escaped, in_shell};
+use super::Pem;
+use super::statement;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::form;
+use crate::cli::{escaped, in_shell};
 
 /// The largest file that is read.
 const FILE: u64 = 256 << 20;
@@ -41,7 +41,7 @@ pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, F
         Ok(_) | Err(_) => {}
     }
     let octets = disk::read_given(path, FILE)?;
-    if let Some(statement) = show_statement::read(&octets, &shown, context) {
+    if let Some(statement) = statement::read(&octets, &shown, context) {
         let statement = statement?;
         if as_pem {
             return Err(

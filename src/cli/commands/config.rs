@@ -16,11 +16,11 @@ use crate::operate;
 use crate::publish::Location;
 
 use super::config_server::{self, ServerArgs};
-use super::context::Context;
-use super::failure::{Exit, Failure};
-use super::in_shell;
 use super::init::crontab_line;
-use super::words::Words;
+use crate::cli::context::Context;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::in_shell;
+use crate::cli::words::Words;
 
 /// Print a configuration: of a server that lets in devices only, an app that knows its server by its key, or the timer
 ///
@@ -173,7 +173,7 @@ fn timer_text(target: TimerTarget, args: &Args, home: &Home) -> Result<String, F
 }
 
 /// Where this program and its home are, for commands that are run from anywhere.
-pub(super) fn whereabouts(home: &Home) -> Result<(PathBuf, PathBuf), Failure> {
+pub(in crate::cli) fn whereabouts(home: &Home) -> Result<(PathBuf, PathBuf), Failure> {
     let program = std::env::current_exe().map_err(disk::failed("located", Path::new("pki")))?;
     let place = std::path::absolute(home.path()).map_err(disk::failed("located", home.path()))?;
     Ok((program, place))
@@ -211,12 +211,12 @@ fn unit(text: &str) -> Result<String, String> {
 }
 
 /// The text of a template: the home's own, or the one built in.
-pub(super) fn template(home: &Home, built_in: Template) -> Result<String, Failure> {
+pub(in crate::cli) fn template(home: &Home, built_in: Template) -> Result<String, Failure> {
     Ok(home.template(built_in.name, built_in.text)?)
 }
 
 /// The pins of one host, or of all, in the form that an app reads.
-pub(super) fn app(
+pub(in crate::cli) fn app(
     format: PinFormat,
     host: Option<&Host>,
     private_ca: bool,
@@ -312,7 +312,7 @@ fn chosen_sets(
 }
 
 /// One of several hosts: a person chooses, a script is told what to do.
-pub(super) fn choose_host(sets: &[PinSet], hint: &str, context: &Context) -> Result<Host, Failure> {
+pub(in crate::cli) fn choose_host(sets: &[PinSet], hint: &str, context: &Context) -> Result<Host, Failure> {
     let names: Vec<String> = sets.iter().map(|set| set.host.to_string()).collect();
     if context.ui.can_ask() {
         let choice = context.ui.choose("Which server?", &names)?;
@@ -322,6 +322,6 @@ pub(super) fn choose_host(sets: &[PinSet], hint: &str, context: &Context) -> Res
 }
 
 /// The pins of every host, as they were published last.
-pub(super) fn published_pins(home: &Home) -> Result<Vec<PinSet>, Failure> {
+pub(in crate::cli) fn published_pins(home: &Home) -> Result<Vec<PinSet>, Failure> {
     Ok(operate::published_pins(home)?.map_or(Vec::new(), |pins| pins.sets))
 }

@@ -1,3 +1,5 @@
+pub mod file;
+pub mod statement;
 use std::fmt;
 use std::path::Path;
 
@@ -12,11 +14,11 @@ use crate::operate::{self, OperateError, Whom};
 use crate::store::Store;
 use crate::x509::{Certificate, pem};
 
-use super::context::{Addressee, Context, InvalidNamed, Named, Sought, system_clock};
-use super::failure::{Exit, Failure};
-use super::report::{Row, table};
-use super::show_file::show_file;
-use super::tips;
+use crate::cli::context::{Addressee, Context, InvalidNamed, Named, Sought, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::report::{Row, table};
+use crate::cli::tips;
+use file::show_file;
 
 /// Show one certificate: its record, its chain, its device's history; or what a file says
 ///
@@ -289,6 +291,6 @@ impl fmt::Display for Details {
                 row.not_after.date(),
             ]);
         }
-        f.write_str(&super::report::lines(&lines))
+        f.write_str(&crate::cli::report::lines(&lines))
     }
 }

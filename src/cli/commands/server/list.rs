@@ -6,9 +6,9 @@ use crate::model::server::Certifier;
 use crate::model::{Host, Pin, Role, Server, Time, counted};
 use crate::operate::OperateError;
 
-use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
-use super::report::key_line;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::report::key_line;
 
 /// Show the servers with their keys
 #[derive(Debug, clap::Args)]

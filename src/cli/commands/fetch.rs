@@ -11,11 +11,11 @@ use crate::model::{Span, Time, counted};
 use crate::publish::Area;
 use crate::web::Resolve;
 
-use super::context::{Context, system_clock};
-use super::directory::directory;
-use super::failure::{Exit, Failure};
-use super::report::DryRun;
-use super::ui::Ui;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::directory::directory;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::report::DryRun;
+use crate::cli::ui::Ui;
 
 /// Fetch a publication onto a server: verified, swapped in whole, then a reload
 ///

@@ -6,10 +6,10 @@ use crate::disk::Shown;
 use crate::doctor::{self, Finding, Severity};
 use crate::home::{Home, HomeError};
 
-use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
-use super::secrets::IssuingSecret;
-use super::ui;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::secrets::IssuingSecret;
+use crate::cli::ui;
 
 /// Find what is wrong or soon will be, with the command that mends it
 ///

@@ -8,14 +8,14 @@ use crate::issuer::Issuing;
 use crate::model::{Employee, Host, Reason, Serial, Time, counted};
 use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Session, Whom};
 
-use super::canary::ServerArgs;
-use super::context::{Context, Named, earliest};
-use super::failure::{Exit, Failure};
-use super::report::DryRun;
-use super::secrets::{IssuingSecret, Keyring};
-use super::ui::Ui;
-use super::verify::{Verification, Verified};
-use super::words::Words;
+use crate::cli::canary::ServerArgs;
+use crate::cli::context::{Context, Named, earliest};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::report::DryRun;
+use crate::cli::secrets::{IssuingSecret, Keyring};
+use crate::cli::ui::Ui;
+use crate::cli::verify::{Verification, Verified};
+use crate::cli::words::Words;
 
 /// Lock a device out: every certificate of it that servers accept, at once
 ///
@@ -99,7 +99,7 @@ impl fmt::Display for Report {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    args.server.patience(super::verify::PATIENCE)?;
+    args.server.patience(crate::cli::verify::PATIENCE)?;
     let desk = context.desk_to_revoke()?;
     if !args.common.dry_run {
         context.recover(&desk)?;

@@ -9,11 +9,11 @@ use crate::model::{Address, Profile, Record, Status, Time};
 use crate::operate::{self, Asked, Intent, KeyRequest, Leavers, Old, PeopleError, Person, Request};
 use crate::store::Store;
 
-use super::bulk::{Differing, Origin, Work};
-use super::context::{Context, system_clock};
-use super::failure::Failure;
 use super::issue::Args;
+use super::issue_many::{Differing, Origin, Work};
 use super::renew::{Changes, like};
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::Failure;
 
 /// The largest list that is read, in octets.
 const LIST: u64 = 64 << 20;
@@ -73,10 +73,10 @@ fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {
             "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]";
         let other = [(PeopleError::Semicolons, "';'"), (PeopleError::Tabs, "'\\t'")];
         let separator = other.into_iter().find(|(error, _)| *error == why);
-        let list = super::in_shell(&path.display().to_string());
+        let list = crate::cli::in_shell(&path.display().to_string());
         // A file of another name: a shell empties the one that is written before it is read.
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let commas = super::in_shell(&format!("{stem}-commas.csv"));
+        let commas = crate::cli::in_shell(&format!("{stem}-commas.csv"));
         Failure::refused(format!("{}: {why}", path.display())).hint(match separator {
             Some((_, separator)) => {
                 format!("{form}; where no cell has a comma: tr {separator} , < {list} > {commas}")

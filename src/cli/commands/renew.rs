@@ -8,11 +8,11 @@ use crate::model::{Address, Email, Form, KnownBy, PersonName, Platform, Profile,
 use crate::operate::{self, Asked, Difference, Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
-use super::bulk::{Origin, Work, many};
-use super::context::{Addressee, Context, ahead, system_clock};
-use super::failure::{Exit, Failure};
 use super::issue::{Considered, DeliveryArgs, KeyMade, Remark, one, read_request};
-use super::words::Words;
+use super::issue_many::{Origin, Work, many};
+use crate::cli::context::{Addressee, Context, ahead, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::words::Words;
 
 /// Issue a newer certificate to a device that has one
 ///

@@ -9,11 +9,11 @@ use crate::model::{Domain, IpRange, NameConstraints, Time};
 use crate::operate::{self, ClockPolicy, OperateError};
 use crate::x509::Certificate;
 
-use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
-use super::form;
-use super::report::DryRun;
-use super::secrets::{IssuingSecret, RootSecret};
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::form;
+use crate::cli::report::DryRun;
+use crate::cli::secrets::{IssuingSecret, RootSecret};
 
 /// The root: what needs its key
 #[derive(Debug, Subcommand)]

@@ -9,9 +9,9 @@ use crate::model::server::OldPin;
 use crate::model::{Address, Employee, Event, Fact, Serial, counted};
 use crate::store::{StoreError, Tail};
 
-use super::context::{Addressee, Context};
-use super::failure::{Exit, Failure};
-use super::ui::Reader;
+use crate::cli::context::{Addressee, Context};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::ui::Reader;
 
 /// Show what happened: every event of the ledger, oldest first
 #[derive(Debug, clap::Args)]

@@ -6,13 +6,13 @@ use crate::model::text::{quoted, readable};
 use crate::model::{Domain, IpRange, NameConstraints, Said};
 use crate::operate::{self, Founding, Passphrases};
 
-use super::account::account;
-use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
-use super::in_shell;
-use super::report::DryRun;
 use super::root::clock_policy;
-use super::secrets::{IssuingSecret, RootSecret};
+use crate::cli::account::account;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::in_shell;
+use crate::cli::report::DryRun;
+use crate::cli::secrets::{IssuingSecret, RootSecret};
 
 /// Make a PKI: root, issuing CA, their CRLs, pki.toml and the first publication
 ///
@@ -194,7 +194,7 @@ fn timer(executable: &str, home: &str) -> [String; 4] {
 }
 
 /// The line of a crontab that runs `pki`: the program and its home, as a shell reads them.
-pub(super) fn crontab_line(pki: &str) -> String {
+pub(in crate::cli) fn crontab_line(pki: &str) -> String {
     // To cron a percent sign ends the command.
     let pki = pki.replace('%', "\\%");
     format!("17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {pki} publish --no-input --unlock -q")

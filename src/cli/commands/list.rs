@@ -6,10 +6,10 @@ use serde::Serialize;
 use crate::model::{Employee, Serial, Span, Status};
 use crate::operate;
 
-use super::context::{Addressee, Context, ahead, system_clock};
-use super::failure::{Exit, Failure};
-use super::report::{Row, table};
-use super::words::Words;
+use crate::cli::context::{Addressee, Context, ahead, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::report::{Row, table};
+use crate::cli::words::Words;
 
 /// List the certificates, by person and device
 #[derive(Debug, clap::Args)]
@@ -64,7 +64,7 @@ impl fmt::Display for List {
                 row.serial.to_string(),
             ]);
         }
-        f.write_str(&super::report::lines(&lines))
+        f.write_str(&crate::cli::report::lines(&lines))
     }
 }
 

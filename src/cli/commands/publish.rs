@@ -11,11 +11,11 @@ use crate::operate::{
     Sources, Whom,
 };
 
-use super::context::{Context, Named, system_clock};
-use super::failure::{Exit, Failure};
-use super::published::in_words;
-use super::report::DryRun;
-use super::secrets::{IssuingSecret, Keyring};
+use crate::cli::context::{Context, Named, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::published::in_words;
+use crate::cli::report::DryRun;
+use crate::cli::secrets::{IssuingSecret, Keyring};
 
 /// Bring the publication up to date: CRLs, pin sets, CA certificates, device lists
 ///

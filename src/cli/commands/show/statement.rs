@@ -3,9 +3,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::context::{Context, system_clock};
-use super::escaped;
-use super::failure::Failure;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::escaped;
+use crate::cli::failure::Failure;
 use crate::disk;
 use crate::home::Home;
 use crate::model::text::quoted;

@@ -1,3 +1,6 @@
+pub mod certificate;
+pub mod list;
+pub mod removal;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -11,18 +14,18 @@ use crate::operate::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, O
 use crate::x509::X509Error;
 use crate::x509::foreign::ForeignCertificate;
 
-use super::context::{Context, system_clock};
-use super::directory::directory;
-use super::failure::{Exit, Failure};
-use super::form;
-use super::in_shell;
-use super::report::DryRun;
 use super::root::clock_policy;
-use super::secrets::IssuingSecret;
-use super::server_certificate::{CsrArgs, IssueArgs, csr, issue};
-use super::server_list::{ListArgs, list};
-use super::server_removal::{RemoveArgs, VerifyArgs, remove, verify};
-use super::tips;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::directory::directory;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::form;
+use crate::cli::in_shell;
+use crate::cli::report::DryRun;
+use crate::cli::secrets::IssuingSecret;
+use crate::cli::tips;
+use certificate::{CsrArgs, IssueArgs, csr, issue};
+use list::{ListArgs, list};
+use removal::{RemoveArgs, VerifyArgs, remove, verify};
 
 /// The company's servers: their keys, in use and in reserve, and their certificates
 #[derive(Debug, Subcommand)]

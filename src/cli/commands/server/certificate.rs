@@ -10,12 +10,12 @@ use crate::model::server::{Origin, ServerDraft};
 use crate::model::{Authority, Host, Role, Server, Time};
 use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
 
-use super::ca::{confirmed, demand_first, permitted};
-use super::context::Context;
-use super::directory::directory;
-use super::failure::{Exit, Failure};
-use super::form;
-use super::secrets::{IssuingSecret, Keyring, RootSecret};
+use crate::cli::commands::ca::{confirmed, demand_first, permitted};
+use crate::cli::context::Context;
+use crate::cli::directory::directory;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::form;
+use crate::cli::secrets::{IssuingSecret, Keyring, RootSecret};
 
 /// Write a request for a certificate of a public CA
 ///

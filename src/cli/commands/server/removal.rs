@@ -6,10 +6,10 @@ use crate::model::server::{Certifier, OldPin};
 use crate::model::{Host, Pin, Serial, Server, Time};
 use crate::operate::{self, ClockPolicy, OperateError};
 
-use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
-use super::secrets::IssuingSecret;
-use super::server::{dry_run, read_certificate};
+use super::{dry_run, read_certificate};
+use crate::cli::context::{Context, system_clock};
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::secrets::IssuingSecret;
 
 /// Take a server out of the register: one that was taken in by mistake, or that is no more
 ///

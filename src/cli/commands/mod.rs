@@ -1,0 +1,22 @@
+//! One file a verb: its doc comment is its help, its `Args` are its flags, and one function does it.
+
+pub mod audit;
+pub mod ca;
+pub mod check;
+pub mod completions;
+pub mod config;
+pub mod config_server;
+pub mod doctor;
+pub mod fetch;
+pub mod init;
+pub mod issue;
+pub mod issue_list;
+pub mod issue_many;
+pub mod list;
+pub mod pins;
+pub mod publish;
+pub mod renew;
+pub mod revoke;
+pub mod root;
+pub mod server;
+pub mod show;
