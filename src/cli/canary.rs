@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::context::{Context, system_clock};
-use super::failure::{Exit, Failure};
+use super::error::{Exit, Failure};
 use super::form;
 use super::in_shell;
 use super::ui::Ui;

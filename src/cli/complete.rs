@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Arg, Command};
 
 use super::context::{earliest, home_path};
-use super::failure::{Exit, Failure};
+use super::error::{Exit, Failure};
 use super::ui;
 use crate::home::Home;
 use crate::model::{Address, Record, Status};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::account::account;
-use super::failure::Failure;
+use super::error::Failure;
 use super::tips;
 use super::ui::Ui;
 use crate::disk::has_tilde;

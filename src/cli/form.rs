@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::failure::Failure;
+use super::error::Failure;
 use super::in_shell;
 use crate::disk;
 use crate::model::{Contents, Kind, Unwanted};

@@ -9,7 +9,7 @@ mod complete;
 mod context;
 mod descriptor;
 mod directory;
-mod failure;
+mod error;
 mod foreign_words;
 mod form;
 mod pager;
@@ -41,7 +41,7 @@ use commands::{
     root, server, show,
 };
 use context::Context;
-use failure::{Exit, Failure};
+use error::{Exit, Failure};
 use ui::{Color, Ui};
 
 /// What `pki` alone says: all commands, on one screen of 24 lines.

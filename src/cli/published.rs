@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::context::Context;
-use super::failure::{Exit, Failure, GOES_ON_HERE, place_remedy};
+use super::error::{Exit, Failure, GOES_ON_HERE, place_remedy};
 use super::in_shell;
 use crate::model::{Clock, Span, counted};
 use crate::operate::{

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::context::path_variable;
 use super::descriptor;
-use super::failure::{Exit, Failure};
+use super::error::{Exit, Failure};
 use super::ui::Ui;
 use crate::disk::{Exposed, Shown};
 use crate::home::Home;

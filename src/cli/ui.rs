@@ -13,7 +13,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::failure::{Exit, Failure};
+use super::error::{Exit, Failure};
 use super::pager;
 use super::prompt;
 use super::wrap::wrapped;

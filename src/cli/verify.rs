@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::canary::{ServerArgs, fly};
 use super::context::Context;
-use super::failure::{Exit, Failure};
+use super::error::{Exit, Failure};
 use crate::check::{Acted, Depth, Url};
 use crate::issuer::Issuing;
 use crate::model::Span;

@@ -10,7 +10,7 @@ use crate::model::{Address, Employee, Event, Fact, Serial, counted};
 use crate::store::{StoreError, Tail};
 
 use crate::cli::context::{Addressee, Context};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::ui::Reader;
 
 /// Show what happened: every event of the ledger, oldest first

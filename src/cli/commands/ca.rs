@@ -12,7 +12,7 @@ use crate::x509::{Certificate, X509Error};
 
 use super::root::clock_policy;
 use crate::cli::context::Context;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::secrets::IssuingSecret;
 

@@ -11,7 +11,7 @@ use super::doctor::{is_serious, write_findings};
 use crate::check::{self, Depth, Identity, Met, Report, Url, Verdict};
 use crate::cli::canary::{ServerArgs, fly};
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::report::{lines, table};
 use crate::cli::secrets::IssuingSecret;

@@ -3,7 +3,7 @@ use clap_complete::Shell;
 
 use crate::cli::complete;
 use crate::cli::context::Context;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 
 /// Print a completion script for a shell
 ///

@@ -18,7 +18,7 @@ use crate::publish::Location;
 use super::config_server::{self, ServerArgs};
 use super::init::crontab_line;
 use crate::cli::context::Context;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::in_shell;
 use crate::cli::words::Words;
 

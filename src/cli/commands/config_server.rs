@@ -10,7 +10,7 @@ use crate::publish::Location;
 
 use super::config::{choose_host, published_pins, template, whereabouts};
 use crate::cli::context::Context;
-use crate::cli::failure::Failure;
+use crate::cli::error::Failure;
 
 /// Where the halves of the publication are where nothing is said: as in the comments of `pki.toml`.
 const PUBLIC: &str = "/etc/nginx/pki/public";

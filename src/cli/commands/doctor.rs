@@ -7,7 +7,7 @@ use crate::doctor::{self, Finding, Severity};
 use crate::home::{Home, HomeError};
 
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::IssuingSecret;
 use crate::cli::ui;
 

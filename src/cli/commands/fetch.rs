@@ -13,7 +13,7 @@ use crate::web::Resolve;
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::report::DryRun;
 use crate::cli::ui::Ui;
 

@@ -9,7 +9,7 @@ use crate::operate::{self, Founding, Passphrases};
 use super::root::clock_policy;
 use crate::cli::account::account;
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::in_shell;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, RootSecret};

@@ -18,7 +18,7 @@ use super::issue_many::many;
 use super::root::clock_policy;
 use crate::cli::context::{Addressee, Context, system_clock};
 use crate::cli::directory::directory;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::in_shell;
 use crate::cli::report::IssuedReport;

@@ -13,7 +13,7 @@ use super::issue::Args;
 use super::issue_many::{Differing, Origin, Work};
 use super::renew::{Changes, like};
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::Failure;
+use crate::cli::error::Failure;
 
 /// The largest list that is read, in octets.
 const LIST: u64 = 64 << 20;

@@ -15,7 +15,7 @@ use crate::operate::{
 use super::issue::{DeliveryArgs, codes, handover, publish, root};
 use super::root::clock_policy;
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::report::{DryRun, IssuedReport, table};
 
 #[derive(Debug, Serialize)]

@@ -7,7 +7,7 @@ use crate::model::{Employee, Serial, Span, Status};
 use crate::operate;
 
 use crate::cli::context::{Addressee, Context, ahead, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::report::{Row, table};
 use crate::cli::words::Words;
 

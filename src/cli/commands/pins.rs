@@ -14,7 +14,7 @@ use crate::publish::Pins;
 
 use super::config;
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::report::key_line;
 use crate::cli::words::Words;
 

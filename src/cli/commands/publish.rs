@@ -12,7 +12,7 @@ use crate::operate::{
 };
 
 use crate::cli::context::{Context, Named, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::published::in_words;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, Keyring};

@@ -11,7 +11,7 @@ use crate::store::Store;
 use super::issue::{Considered, DeliveryArgs, KeyMade, Remark, one, read_request};
 use super::issue_many::{Origin, Work, many};
 use crate::cli::context::{Addressee, Context, ahead, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::words::Words;
 
 /// Issue a newer certificate to a device that has one

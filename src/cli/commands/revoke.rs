@@ -10,7 +10,7 @@ use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Sessi
 
 use crate::cli::canary::ServerArgs;
 use crate::cli::context::{Context, Named, earliest};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, Keyring};
 use crate::cli::ui::Ui;

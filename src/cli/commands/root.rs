@@ -10,7 +10,7 @@ use crate::operate::{self, ClockPolicy, OperateError};
 use crate::x509::Certificate;
 
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, RootSecret};

@@ -13,7 +13,7 @@ use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, Ope
 use crate::cli::commands::ca::{confirmed, demand_first, permitted};
 use crate::cli::context::Context;
 use crate::cli::directory::directory;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::secrets::{IssuingSecret, Keyring, RootSecret};
 

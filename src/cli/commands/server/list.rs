@@ -7,7 +7,7 @@ use crate::model::{Host, Pin, Role, Server, Time, counted};
 use crate::operate::OperateError;
 
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::report::key_line;
 
 /// Show the servers with their keys

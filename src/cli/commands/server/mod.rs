@@ -17,7 +17,7 @@ use crate::x509::foreign::ForeignCertificate;
 use super::root::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::in_shell;
 use crate::cli::report::DryRun;

@@ -8,7 +8,7 @@ use crate::operate::{self, ClockPolicy, OperateError};
 
 use super::{dry_run, read_certificate};
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::IssuingSecret;
 
 /// Take a server out of the register: one that was taken in by mistake, or that is no more

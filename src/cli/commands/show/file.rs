@@ -17,7 +17,7 @@ use crate::x509::{X509Error, pem};
 use super::Pem;
 use super::statement;
 use crate::cli::context::{Context, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::{escaped, in_shell};
 

@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::x509::{Certificate, pem};
 
 use crate::cli::context::{Addressee, Context, InvalidNamed, Named, Sought, system_clock};
-use crate::cli::failure::{Exit, Failure};
+use crate::cli::error::{Exit, Failure};
 use crate::cli::report::{Row, table};
 use crate::cli::tips;
 use file::show_file;

@@ -4,8 +4,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::cli::context::{Context, system_clock};
+use crate::cli::error::Failure;
 use crate::cli::escaped;
-use crate::cli::failure::Failure;
 use crate::disk;
 use crate::home::Home;
 use crate::model::text::quoted;
