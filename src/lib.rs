@@ -15,7 +15,7 @@ pub mod consumer;
 pub mod publish;
 pub mod home;
 pub mod fetch;
-pub mod operate;
+pub mod ca;
 pub mod doctor;
 pub mod check;
 pub mod cli;

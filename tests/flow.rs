@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use pki::ca::{
+    self, ClockPolicy, Codes, Delivery, Desk, Founding, Handover, Haste, Intent, KeyRequest, Leavers, NewKey,
+    Old, OperateError, Outbox, Passphrases, Published, Refresh, Request, RootInProfile, Subdomains, Whom,
+};
 use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
 use pki::issuer::{Issuing, Root};
@@ -15,10 +19,6 @@ use pki::key::{Passphrase, SoftwareKey};
 use pki::model::lifecycle::Holder;
 use pki::model::server::OldPin;
 use pki::model::{Authority, NameConstraints, Reason, Serial, Span, Status, Time};
-use pki::operate::{
-    self, ClockPolicy, Codes, Delivery, Desk, Founding, Handover, Haste, Intent, KeyRequest, Leavers, NewKey,
-    Old, OperateError, Outbox, Passphrases, Published, Refresh, Request, RootInProfile, Subdomains, Whom,
-};
 use pki::x509::crl::Crl;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -66,9 +66,7 @@ impl Company {
             root: passphrase("for the safe only"),
             issuing: passphrase("for every day"),
         };
-        let home = operate::found(&founding, &passphrases, clock, "test")
-            .unwrap()
-            .home;
+        let home = ca::found(&founding, &passphrases, clock, "test").unwrap().home;
         let key =
             |authority, passphrase| SoftwareKey::decrypt(&home.key(authority).unwrap(), passphrase).unwrap();
         let issuing = Issuing::open(
@@ -125,7 +123,7 @@ impl Company {
     fn carry_out(&self, request: &Request, intent: Intent) -> Result<Serial, OperateError> {
         let desk = self.desk();
         let mut session = desk.session(ClockPolicy::Strict)?;
-        let plan = operate::plan(&session.store, &desk.home, request, intent, session.now)?;
+        let plan = ca::plan(&session.store, &desk.home, request, intent, session.now)?;
         let mut outbox = Outbox::open(&self.directory.path().join("out"), &desk.home)?;
         let mut delivery = Delivery {
             outbox: &mut outbox,
@@ -134,7 +132,7 @@ impl Company {
             root: RootInProfile::Omitted,
         };
         Ok(
-            operate::carry_out(&mut session, &self.issuing, vec![plan], &mut delivery)?
+            ca::carry_out(&mut session, &self.issuing, vec![plan], &mut delivery)?
                 .remove(0)
                 .serial,
         )
@@ -147,7 +145,7 @@ impl Company {
     fn revoke(&self, address: &str) {
         let desk = self.desk();
         let mut session = desk.session(ClockPolicy::Lenient).unwrap();
-        operate::revoke(
+        ca::revoke(
             &mut session,
             &Whom::Device(address.parse().unwrap()),
             Reason::Lost,
@@ -164,7 +162,7 @@ impl Company {
         let outbox = Outbox::open(&self.directory.path().join("out"), &desk.home).unwrap();
         let mut session = desk.session(ClockPolicy::Strict).unwrap();
         match session.store.server(&host).unwrap() {
-            None => operate::add(
+            None => ca::add(
                 &mut session,
                 &host,
                 Subdomains::Excluded,
@@ -172,8 +170,8 @@ impl Company {
                 &outbox,
             ),
             Some(server) => {
-                let backup = operate::open_key(&desk.home, &host, server.backup.pin, &secret).unwrap();
-                operate::rotate(&mut session, &host, &backup, &make(), (old, Haste::None), &outbox)
+                let backup = ca::open_key(&desk.home, &host, server.backup.pin, &secret).unwrap();
+                ca::rotate(&mut session, &host, &backup, &make(), (old, Haste::None), &outbox)
             }
         }
         .unwrap();
@@ -181,7 +179,7 @@ impl Company {
 
     fn publish_with(&self, policy: ClockPolicy) -> Result<Published, OperateError> {
         let desk = self.desk();
-        match operate::refresh(&mut desk.session(policy)?, (&self.issuing).into())? {
+        match ca::refresh(&mut desk.session(policy)?, (&self.issuing).into())? {
             Refresh::Done(published) => Ok(*published),
             Refresh::NeedsKey => panic!("a key was given"),
         }
@@ -407,7 +405,7 @@ fn who_was_locked_out_is_not_let_in_by_a_list() {
     company.issue("bob/phone").unwrap();
     company.revoke("alice/phone");
     let desk = company.desk();
-    operate::offboard(
+    ca::offboard(
         &mut desk.session(ClockPolicy::Lenient).unwrap(),
         &"bob".parse().unwrap(),
     )
@@ -485,7 +483,7 @@ fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
     };
     let intent = Intent::List(Leavers::LockedOut);
     let requests: Vec<_> = requests.into_iter().map(|request| (request, intent)).collect();
-    let tally = operate::issue_all(
+    let tally = ca::issue_all(
         &desk,
         ClockPolicy::Strict,
         &company.issuing,
@@ -539,7 +537,7 @@ fn the_root_crl_is_signed_anew_with_a_higher_number() {
         .unwrap();
     pass(Span::days(300));
     let mut session = desk.session(ClockPolicy::Confirmed).unwrap();
-    let terms = operate::sign_root_crl(&mut session, &company.root).unwrap();
+    let terms = ca::sign_root_crl(&mut session, &company.root).unwrap();
     drop(session);
     assert!(terms.number > before.number);
     assert!(terms.next_update > before.next_update + Span::days(290));
@@ -553,7 +551,7 @@ fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
     let request = company.request("alice/phone");
     let mut session = desk.session(ClockPolicy::Strict).unwrap();
     let intent = Intent::Single(Leavers::LockedOut);
-    let plan = operate::plan(&session.store, &desk.home, &request, intent, session.now).unwrap();
+    let plan = ca::plan(&session.store, &desk.home, &request, intent, session.now).unwrap();
     let mut outbox = Outbox::open(&company.directory.path().join("out"), &company.desk().home).unwrap();
     let mut delivery = Delivery {
         outbox: &mut outbox,
@@ -561,7 +559,7 @@ fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
         codes: Codes::None,
         root: RootInProfile::Omitted,
     };
-    let outcome = operate::carry_out(&mut session, &company.issuing, vec![plan], &mut delivery);
+    let outcome = ca::carry_out(&mut session, &company.issuing, vec![plan], &mut delivery);
     assert!(
         matches!(outcome, Err(OperateError::Undelivered(_))),
         "{outcome:?}"
@@ -670,7 +668,7 @@ fn a_year_of_honest_history_is_fetched_without_a_refusal() {
             // As an operator who takes the root out of its safe from time to time.
             let desk = company.desk();
             let mut session = desk.session(ClockPolicy::Strict).unwrap();
-            operate::sign_root_crl(&mut session, &company.root).unwrap();
+            ca::sign_root_crl(&mut session, &company.root).unwrap();
         }
         if day % 70 == 40 {
             company.next_server_key(if day % 140 == 40 {
@@ -758,7 +756,7 @@ fn no_order_of_backup_and_restore_lets_anybody_in_again() {
                         let (serial, address) = line.split_once(' ').unwrap();
                         let address = address.trim_matches(['"', ';']);
                         let desk = company.desk();
-                        operate::recover(&mut desk.session(ClockPolicy::Lenient).unwrap()).unwrap();
+                        ca::recover(&mut desk.session(ClockPolicy::Lenient).unwrap()).unwrap();
                         company.revoke(address);
                         company.publish();
                         let revoked = listed(&web.join("server/revoked.map"));

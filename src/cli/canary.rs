@@ -10,6 +10,7 @@ use super::error::{Exit, Failure};
 use super::form;
 use super::in_shell;
 use super::ui::Ui;
+use crate::ca::{self, Canaries, Canary, ClockPolicy, Desk, Ending, Session, Whom};
 use crate::check::{
     self, Acted, Depth, Expected, Identities, Identity, Interrupted, Met, NewestCrl, Trial, Trust, Url,
     Watch, Who,
@@ -18,7 +19,6 @@ use crate::disk;
 use crate::home::Home;
 use crate::issuer::Issuing;
 use crate::model::{Authority, Contents, Draft, Kind, Reason, Serial, Span, Time};
-use crate::operate::{self, Canaries, Canary, ClockPolicy, Desk, Ending, Session, Whom};
 use crate::web::Resolve;
 
 /// How a server is found, judged and waited for.
@@ -106,7 +106,7 @@ impl ServerArgs {
         let mut expected = Expected { trust, pins: None };
         if let Some(home) = home {
             expected.trust.add(home.chain().root().der());
-            let pins = operate::published_pins(home)?;
+            let pins = ca::published_pins(home)?;
             let sets = pins.map_or(Vec::new(), |pins| pins.sets);
             let overlap = home.config().pin_overlap;
             expected.pins = Some(check::Published { sets, overlap });
@@ -159,7 +159,7 @@ pub fn fly(
         Depth::Everything => Ending::Wanted,
         Depth::NewConnections => Ending::Unwanted,
     };
-    let canaries = operate::issue_canaries(&mut session, issuing, ending)?;
+    let canaries = ca::issue_canaries(&mut session, issuing, ending)?;
     let mut flight = Flight {
         context,
         desk,
@@ -288,7 +288,7 @@ impl Flight<'_> {
             .map_err(by_hand)?;
         let before = session.store.last_crl(Authority::Issuing)?;
         for serial in serials {
-            operate::revoke(&mut session, &Whom::Certificate(*serial), Reason::Unspecified)
+            ca::revoke(&mut session, &Whom::Certificate(*serial), Reason::Unspecified)
                 .map_err(|error| by_hand(error.into()))?;
             self.valid.retain(|valid| valid != serial);
         }

@@ -12,9 +12,9 @@ use clap::{Arg, Command};
 use super::context::{earliest, home_path};
 use super::error::{Exit, Failure};
 use super::ui;
+use crate::ca;
 use crate::home::Home;
 use crate::model::{Address, Record, Status};
-use crate::operate;
 use crate::store::Store;
 
 /// What a home can tell the names of.
@@ -209,7 +209,7 @@ fn devices(typed: &Typed<'_>, store: &Store) -> Result<BTreeSet<Address>, Failur
     Ok(match *typed.verbs.first().unwrap_or(&"") {
         "revoke" | "offboard" => of(&|record| record.status(now).accepted()),
         "renew" => of(&|record| record.status(now) != Status::Revoked),
-        "publish" => of(&operate::is_undecided),
+        "publish" => of(&ca::is_undecided),
         // Who has a good certificate gets no second one.
         "issue" => &of(&|_| true) - &of(&|record| record.status(now) == Status::Valid),
         _ => of(&|_| true),

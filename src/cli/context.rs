@@ -8,13 +8,13 @@ use super::account::account;
 use super::error::Failure;
 use super::tips;
 use super::ui::Ui;
+use crate::ca::{self, ClockPolicy, Desk, Following, OperateError, Session};
 use crate::disk::has_tilde;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
 use crate::model::subject::InvalidSubject;
 use crate::model::time::InvalidSpan;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time, counted};
-use crate::operate::{self, ClockPolicy, Desk, Following, OperateError, Session};
 use crate::store::{Notice, Store};
 
 /// What every verb needs.
@@ -404,7 +404,7 @@ impl Context {
             return failure.hint(tips::NOT_A_FILE);
         }
         // What cannot be looked up is no reason to say less of what is not there.
-        let near = operate::mistakable_person(store, employee).unwrap_or_default();
+        let near = ca::mistakable_person(store, employee).unwrap_or_default();
         if !near.is_empty() {
             return failure.hint(format!(
                 "is {} meant? `pki list` shows who and what there is",
@@ -426,7 +426,7 @@ impl Context {
 
 /// A person has no such device.
 fn no_device(store: &Store, address: &Address) -> Failure {
-    let near = operate::mistakable(store, address).unwrap_or_default();
+    let near = ca::mistakable(store, address).unwrap_or_default();
     let failure = Failure::from(OperateError::NoDevice(address.clone()));
     if near.is_empty() {
         return failure;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::ca::OperateError;
 use crate::check::{CheckError, Unreachable};
 use crate::consumer::ConsumerError;
 use crate::disk::{self, DiskError, UMASK};
@@ -12,7 +13,6 @@ use crate::issuer::AuthorityError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
 use crate::model::{Host, Serial};
-use crate::operate::OperateError;
 use crate::publish::{BucketError, InvalidStatement, TargetError};
 use crate::store::StoreError;
 use crate::web::{NoTrust, Trouble};
@@ -611,7 +611,7 @@ impl From<Refusal> for Failure {
     }
 }
 
-macro_rules! by_way_of_operate {
+macro_rules! by_way_of_ca {
     ($($error:ty),*) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
@@ -620,4 +620,4 @@ macro_rules! by_way_of_operate {
         }
     )*};
 }
-by_way_of_operate!(DiskError, AuthorityError);
+by_way_of_ca!(DiskError, AuthorityError);

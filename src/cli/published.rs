@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use super::context::Context;
 use super::error::{Exit, Failure, GOES_ON_HERE, place_remedy};
 use super::in_shell;
-use crate::model::{Clock, Span, counted};
-use crate::operate::{
+use crate::ca::{
     self, ClockPolicy, Desk, Doubts, Following, Keys, OperateError, Published, Refresh, Session,
 };
+use crate::model::{Clock, Span, counted};
 use crate::publish::TargetError;
 
 /// How many of one kind are shown one by one.
@@ -35,7 +35,7 @@ impl Context {
         keys: impl Into<Keys<'k>>,
     ) -> Result<Exit, Failure> {
         let unpublished = |e| Failure::from(OperateError::Unpublished(Box::new(e)));
-        match operate::refresh(session, keys.into()).map_err(unpublished)? {
+        match ca::refresh(session, keys.into()).map_err(unpublished)? {
             Refresh::NeedsKey => Ok(Exit::Done),
             Refresh::Done(published) => Ok(self.tell_published(&published, session.clock)),
         }
@@ -152,7 +152,7 @@ impl Context {
     /// A busy home, or a ledger that cannot be written.
     pub fn recover(&self, desk: &Desk) -> Result<(), Failure> {
         let mut session = self.session(desk, &mut ClockPolicy::Lenient)?;
-        let recovered = operate::recover(&mut session)?;
+        let recovered = ca::recover(&mut session)?;
         let recovered: Vec<String> = recovered
             .iter()
             .map(|told| format!("{} of {}", told.serial, told.address))
@@ -257,7 +257,7 @@ impl Context {
 
     /// Writes down that a command has done its work.
     fn settle(&self, following: &Following) -> Result<(), Failure> {
-        Ok(operate::settle(&self.desk()?, following)?)
+        Ok(ca::settle(&self.desk()?, following)?)
     }
 
     /// Runs a command of pki.toml. What it says goes to stderr: stdout is for what was asked for.

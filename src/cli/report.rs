@@ -6,9 +6,9 @@ use comfy_table::{ContentArrangement, Table, presets};
 use console::measure_text_width;
 use serde::Serialize;
 
+use crate::ca::Issuance;
 use crate::model::lifecycle::Remark;
 use crate::model::{Address, Form, Pin, Platform, Reason, Record, Role, Serial, Status, Time};
-use crate::operate::Issuance;
 
 use super::ui;
 use super::wrap::wrapped;

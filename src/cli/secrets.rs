@@ -12,12 +12,12 @@ use super::context::path_variable;
 use super::descriptor;
 use super::error::{Exit, Failure};
 use super::ui::Ui;
+use crate::ca::{Keys, OperateError};
 use crate::disk::{Exposed, Shown};
 use crate::home::Home;
 use crate::issuer::{Chain, Issuing, Root, Servers};
 use crate::key::{KeyError, Passphrase, SoftwareKey};
 use crate::model::Authority;
-use crate::operate::{Keys, OperateError};
 use crate::x509::Certificate;
 
 /// The issuing key's passphrase: the everyday one.

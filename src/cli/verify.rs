@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::canary::{ServerArgs, fly};
 use super::context::Context;
 use super::error::{Exit, Failure};
+use crate::ca::{Desk, Whom};
 use crate::check::{Acted, Depth, Url};
 use crate::issuer::Issuing;
 use crate::model::Span;
-use crate::operate::{Desk, Whom};
 
 /// How long a server is waited for where nothing else is said.
 pub const PATIENCE: Span = Span::seconds(60);

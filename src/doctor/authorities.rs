@@ -2,10 +2,10 @@
 
 use super::ownership::{GIVE_BACK, is_denied};
 use super::{Finding, Severity};
+use crate::ca::{self, EndingAuthority};
 use crate::home::Home;
 use crate::key::SoftwareKey;
 use crate::model::{Authority, Time};
-use crate::operate::{self, EndingAuthority};
 
 /// What to do about a CA that ends.
 pub const ROTATE: &str = "found a new PKI with `pki --home NEW init …` in good time, and issue to the devices from there: this version \
@@ -60,7 +60,7 @@ pub(super) fn keys(home: &Home, findings: &mut Vec<Finding>) {
 
 /// Which CA ends.
 pub(super) fn certificates(home: &Home, now: Time, findings: &mut Vec<Finding>) {
-    for EndingAuthority { what, end } in operate::ending_authorities(home, now) {
+    for EndingAuthority { what, end } in ca::ending_authorities(home, now) {
         let (code, severity, ends) = match end < now {
             true => ("ca-ended", Severity::Error, "ended"),
             false => ("ca-ending", Severity::Warning, "ends"),

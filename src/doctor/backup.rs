@@ -2,8 +2,8 @@
 
 use super::ledger::unreadable;
 use super::{Finding, by_age};
+use crate::ca::Session;
 use crate::model::{Span, Time};
-use crate::operate::Session;
 
 /// After how long it is a warning that nobody has said so.
 const LONG: Span = Span::days(30);

@@ -2,8 +2,8 @@
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};
+use crate::ca::{self, is_undecided};
 use crate::model::{Record, Span, Status, Time};
-use crate::operate::{self, is_undecided};
 use crate::store::{Store, StoreError};
 
 /// From when on the end of a device's certificate is a warning.
@@ -82,7 +82,7 @@ fn never_delivered(records: &[Record]) -> Option<Finding> {
 
 /// Devices that will soon be locked out because nobody renews, and those that are.
 fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
-    let (mut ending, mut lapsed) = operate::ends(store, now, DEVICE)?;
+    let (mut ending, mut lapsed) = ca::ends(store, now, DEVICE)?;
     // Of one that a list has told of and nobody has decided on, it is told what is to be decided.
     for records in [&mut ending, &mut lapsed] {
         records.retain(|record| !is_undecided(record));

@@ -2,9 +2,9 @@
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};
+use crate::ca;
 use crate::home::Home;
 use crate::model::{Authority, Span, Time};
-use crate::operate;
 use crate::store::Store;
 
 /// From when on the end of the root's CRL is a warning.
@@ -37,7 +37,7 @@ pub fn crls(home: &Home, store: &Store, now: Time, findings: &mut Vec<Finding>) 
                 continue;
             }
         };
-        let copy = operate::own_copy(home, authority).filter(|copy| copy.number > crl.number);
+        let copy = ca::own_copy(home, authority).filter(|copy| copy.number > crl.number);
         let (this_update, next_update) = match copy {
             Some(copy) => (copy.this_update, copy.next_update),
             None => (crl.this_update, crl.next_update),

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use super::ledger::unreadable;
 use super::servers::is_here;
 use super::{Finding, Severity};
+use crate::ca;
 use crate::home::{Home, private};
 use crate::key::{Passphrase, SoftwareKey};
 use crate::model::{Authority, Pin};
-use crate::operate;
 
 /// A key, and what it must be the key of.
 struct Wanted {
@@ -66,7 +66,7 @@ fn wanted(home: &Home) -> Result<Vec<Wanted>, Finding> {
         let keys = server.keys().filter(|(role, key)| is_here(*role, key.origin));
         wanted.extend(keys.map(|(role, key)| Wanted {
             what: format!("the {role} key of {}", server.host),
-            path: operate::key_path(home, &server.host, key.pin),
+            path: ca::key_path(home, &server.host, key.pin),
             pin: key.pin,
         }));
     }

@@ -21,9 +21,9 @@ pub use publication::JOIN_GROUP;
 
 use std::path::Path;
 
+use crate::ca::{ClockPolicy, Copied, Desk, OperateError, Session};
 use crate::home::{self, Home, HomeError};
 use crate::model::{Clock, Span, Time};
-use crate::operate::{ClockPolicy, Copied, Desk, OperateError, Session};
 use crate::store::StoreError;
 use ownership::GIVE_BACK;
 

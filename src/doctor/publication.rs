@@ -3,16 +3,16 @@
 use std::io::ErrorKind;
 
 use super::{Finding, Severity};
+use crate::ca::{self, Behind, Doubts, OperateError, Session};
 use crate::disk::{Shown, account};
 use crate::home::config::{Config, PublishTo};
 use crate::model::text::in_shell;
-use crate::operate::{self, Behind, Doubts, OperateError, Session};
 use crate::publish::{Location, Stray, StrayKind, TargetError};
 
 pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
     unread(session.desk.home.config(), findings);
-    findings.extend(operate::strays(session).iter().map(stray));
-    findings.extend(operate::places_forgotten(session).map(|(_, error)| {
+    findings.extend(ca::strays(session).iter().map(stray));
+    findings.extend(ca::places_forgotten(session).map(|(_, error)| {
         Finding::new(
             "places-forgotten",
             Severity::Error,
@@ -20,7 +20,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "put the tables back into pki.toml, then `pki publish`; where nothing is to be published elsewhere, write `publish = []` above its first table",
         )
     }));
-    findings.extend(operate::unwritable(session).into_iter().map(|(place, error)| {
+    findings.extend(ca::unwritable(session).into_iter().map(|(place, error)| {
         Finding::new(
             "target-unwritable",
             Severity::Warning,
@@ -31,7 +31,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             },
         )
     }));
-    findings.extend(operate::foreign(session).into_iter().map(|(place, error)| {
+    findings.extend(ca::foreign(session).into_iter().map(|(place, error)| {
         Finding::new(
             "other-ca",
             Severity::Error,
@@ -63,7 +63,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             format!("pki offboard {employee}; if that is meant, pki publish --confirm LEDGER"),
         )
     }));
-    findings.extend(operate::owed_commands(&session.desk.home).iter().map(|owed| {
+    findings.extend(ca::owed_commands(&session.desk.home).iter().map(|owed| {
         let (place, command) = (owed.place().display(), owed.command.join(" "));
         Finding::new(
             "command-owed",
@@ -74,7 +74,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             "mend what it does, then `pki publish`: it runs it again",
         )
     }));
-    match operate::behind(session) {
+    match ca::behind(session) {
         Ok(reasons) => findings.extend(reasons.into_iter().map(|reason| {
             let remedy = match &reason {
                 Behind::Place(_, error) if error.is_missing() => {

@@ -2,11 +2,11 @@
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};
+use crate::ca::{self, Session};
 use crate::home::private;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, Origin};
 use crate::model::{Role, Server, Span, Time};
-use crate::operate::{self, Session};
 
 /// From when on the end of a server's certificate is a warning.
 const SERVER: Span = Span::days(21);
@@ -23,7 +23,7 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
         findings.extend(keys(session, server));
         findings.extend(certificate(server, now));
     }
-    findings.extend(operate::owed_files(&session.desk.home).into_iter().map(|host| {
+    findings.extend(ca::owed_files(&session.desk.home).into_iter().map(|host| {
         Finding::new(
             "server-files",
             Severity::Warning,
@@ -33,7 +33,7 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
             ),
         )
     }));
-    match operate::pins_are_ahead(session) {
+    match ca::pins_are_ahead(session) {
         Ok(false) => {}
         Ok(true) => findings.push(Finding::new(
             "pins-ahead",
@@ -50,7 +50,7 @@ fn keys(session: &Session<'_>, server: &Server) -> Vec<Finding> {
     let home = &session.desk.home;
     let wanted = server.keys().filter(|(role, key)| is_here(*role, key.origin));
     let examined = wanted.filter_map(|(role, key)| {
-        let path = operate::key_path(home, &server.host, key.pin);
+        let path = ca::key_path(home, &server.host, key.pin);
         let why = match private(&path) {
             Ok(pem) => SoftwareKey::examine(&pem).err()?.to_string(),
             Err(error) => error.to_string(),

@@ -2,15 +2,15 @@
 
 use super::ledger::unreadable;
 use super::{Finding, Severity, by_age};
+use crate::ca::{self, Session};
 use crate::model::{Span, Time};
-use crate::operate::{self, Session};
 
 pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {
     let home = &session.desk.home;
     // A timer that is set up as it should be runs several times a day, and a CRL is made anew when half of
     // its life is over.
     let long = Span::seconds(home.config().issuing_crl_life.as_seconds() / 4);
-    match operate::last_timer(home) {
+    match ca::last_timer(home) {
         Some(last) if now - last > long => findings.push(Finding::new(
             "timer-stopped",
             Severity::Warning,

@@ -3,11 +3,11 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::ca::{self, ClockPolicy, Keys};
 use crate::disk;
 use crate::home::Home;
 use crate::issuer::Chain;
 use crate::model::{Authority, Contents, Time};
-use crate::operate::{self, ClockPolicy, Keys};
 use crate::x509::{Certificate, X509Error};
 
 use super::root::clock_policy;
@@ -103,7 +103,7 @@ pub(in crate::cli) fn permitted(chain: &Chain) -> String {
 /// # Errors
 /// Where there is one, or the places cannot be looked for.
 pub(in crate::cli) fn demand_first(home: &Home, given_up: &[String]) -> Result<(), Failure> {
-    match operate::published_servers_ca(home)? {
+    match ca::published_servers_ca(home)? {
         Some((place, serial)) if !given_up.contains(&serial) => {
             let message = format!(
                 "a servers' CA of this root is published at {place} ({serial}), and this home does not know it (restored from an older \
@@ -136,7 +136,7 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
         unfit(&desk.home, why.to_string())
     })?;
     let chain =
-        operate::servers_chain(&desk.home, certificate).map_err(|why| unfit(&desk.home, why.to_string()))?;
+        ca::servers_chain(&desk.home, certificate).map_err(|why| unfit(&desk.home, why.to_string()))?;
     if !desk.home.key_path(Authority::Servers).exists() {
         return Err(unfit(
             &desk.home,
@@ -144,11 +144,10 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
         ));
     }
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
-    let key = operate::servers_key(&desk.home, &keyring.passphrase)?;
+    let key = ca::servers_key(&desk.home, &keyring.passphrase)?;
     let chain = {
         let mut session = context.session(&desk, &mut policy)?;
-        operate::install_servers(&mut session, chain, &key)
-            .map_err(|why| unfit(&desk.home, why.to_string()))?
+        ca::install_servers(&mut session, chain, &key).map_err(|why| unfit(&desk.home, why.to_string()))?
     };
     let installed = Installed {
         subject: chain.issuing().subject_text().to_owned(),
@@ -161,7 +160,7 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     ));
     // The home knows it from now on.
     let desk = context.desk()?;
-    let servers = operate::open_servers(&desk.home, chain, key)?;
+    let servers = ca::open_servers(&desk.home, chain, key)?;
     let mut session = context.session(&desk, &mut policy)?;
     let keys = Keys {
         issuing: Some(&keyring.issuing),

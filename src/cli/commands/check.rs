@@ -8,6 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::doctor::{is_serious, write_findings};
+use crate::ca;
 use crate::check::{self, Depth, Identity, Met, Report, Url, Verdict};
 use crate::cli::canary::{ServerArgs, fly};
 use crate::cli::context::{Context, system_clock};
@@ -20,7 +21,6 @@ use crate::doctor::{self, Finding};
 use crate::home::{Home, HomeError};
 use crate::key::Passphrase;
 use crate::model::{Contents, Kind, Span};
-use crate::operate;
 use crate::store::Store;
 use crate::x509::foreign::ForeignCertificate;
 
@@ -164,7 +164,7 @@ fn servers_own(home: &Home, store: &Store, met: &Met, passphrase: &Passphrase) -
     met.chains().iter().find_map(|chain| {
         let pin = ForeignCertificate::from_der(chain.first()?).ok()?.pin;
         let server = servers.iter().find(|server| server.knows(pin))?;
-        let key = operate::open_key(home, &server.host, pin, passphrase).ok()?;
+        let key = ca::open_key(home, &server.host, pin, passphrase).ok()?;
         check::identity(chain.clone(), &key).ok()
     })
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::ca;
 use crate::consumer::{
     self, PinContext, PinFormat, ServerTrust, Target, Template, TimerContext, TimerTarget,
 };
@@ -12,7 +13,6 @@ use crate::home::Home;
 use crate::home::config::PublishTo;
 use crate::model::server::Certifier;
 use crate::model::{Host, PinSet, Server};
-use crate::operate;
 use crate::publish::Location;
 
 use super::config_server::{self, ServerArgs};
@@ -323,5 +323,5 @@ pub(in crate::cli) fn choose_host(sets: &[PinSet], hint: &str, context: &Context
 
 /// The pins of every host, as they were published last.
 pub(in crate::cli) fn published_pins(home: &Home) -> Result<Vec<PinSet>, Failure> {
-    Ok(operate::published_pins(home)?.map_or(Vec::new(), |pins| pins.sets))
+    Ok(ca::published_pins(home)?.map_or(Vec::new(), |pins| pins.sets))
 }

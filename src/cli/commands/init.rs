@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 
+use crate::ca::{self, Founding, Passphrases};
 use crate::disk;
 use crate::home::config::check_base_url;
 use crate::model::text::{quoted, readable};
 use crate::model::{Domain, IpRange, NameConstraints, Said};
-use crate::operate::{self, Founding, Passphrases};
 
 use super::root::clock_policy;
 use crate::cli::account::account;
@@ -102,7 +102,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         )
         .hint("`pki doctor` tells how it is; another one needs another --home"));
     }
-    let place = operate::examine(&founding, system_clock())?;
+    let place = ca::examine(&founding, system_clock())?;
     if args.dry_run {
         ui.say(format!(
             "would make the PKI of {} in {}",
@@ -116,7 +116,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let issuing = args.issuing.new_passphrase(&root, ui)?;
     let passphrases = Passphrases { root, issuing };
     ui.detail("making two keys, and opening each once more");
-    let founded = operate::found(&founding, &passphrases, system_clock, &account())?;
+    let founded = ca::found(&founding, &passphrases, system_clock, &account())?;
 
     let home = founded.home.path().display();
     ui.say(format!("the PKI of {} is in {home}", founding.organization));

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::bundle::{self, Code};
-use crate::home::Home;
-use crate::key::Passphrase;
-use crate::model::{Address, Email, Form, PersonName, Platform, Profile, Record, counted};
-use crate::operate::{
+use crate::ca::{
     self, Asked, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox,
     Request, RootInProfile,
 };
+use crate::home::Home;
+use crate::key::Passphrase;
+use crate::model::{Address, Email, Form, PersonName, Platform, Profile, Record, counted};
 use crate::store::Store;
 
 use super::issue_list;
@@ -230,8 +230,8 @@ impl Single {
             demand_no_file(&self.addressee)?;
         }
         let mut remarks = Vec::new();
-        remarks.extend(doubt(address, is_new, &operate::mistakable(store, address)?));
-        let (holder, remembered) = operate::holder(store, self.asked.clone())?;
+        remarks.extend(doubt(address, is_new, &ca::mistakable(store, address)?));
+        let (holder, remembered) = ca::holder(store, self.asked.clone())?;
         if !remembered.is_empty() {
             remarks.push(Remark::Told(format!(
                 "remembered for {address}: {}",
@@ -355,7 +355,7 @@ pub fn one(
     if args.dry_run {
         let store = context.read(&desk.home)?;
         let mut considered = consider(&desk.home, &store)?;
-        let plan = operate::plan(&store, &desk.home, &considered.request, intent, system_clock())?;
+        let plan = ca::plan(&store, &desk.home, &considered.request, intent, system_clock())?;
         considered.tell(true, ui)?;
         return tell_plan(&plan, context);
     }
@@ -369,7 +369,7 @@ pub fn one(
         let (mut considered, plan) = {
             let store = context.read(&desk.home)?;
             let considered = consider(&desk.home, &store)?;
-            let plan = operate::plan(&store, &desk.home, &considered.request, intent, system_clock());
+            let plan = ca::plan(&store, &desk.home, &considered.request, intent, system_clock());
             (considered, plan)
         };
         match plan {
@@ -394,7 +394,7 @@ pub fn one(
     if is_told {
         considered.remarks.clear();
     }
-    let plan = operate::plan(
+    let plan = ca::plan(
         &session.store,
         &desk.home,
         &considered.request,
@@ -411,7 +411,7 @@ pub fn one(
                 codes: codes(args.qr),
                 root: root(args.with_root, &desk.home, ui),
             };
-            match operate::carry_out(&mut session, &issuing, vec![plan], &mut delivery) {
+            match ca::carry_out(&mut session, &issuing, vec![plan], &mut delivery) {
                 Ok(issued) => issued.into_iter().next(),
                 Err(error) => {
                     warn_if_behind(&session, context);
@@ -420,7 +420,7 @@ pub fn one(
             }
         }
         Err(error @ OperateError::AlreadyValid { .. }) => {
-            let again = operate::hand_out_again(&session, &considered.request, &mut outbox)?;
+            let again = ca::hand_out_again(&session, &considered.request, &mut outbox)?;
             if again.is_none() {
                 warn_if_behind(&session, context);
                 return Err(error.into());
@@ -443,9 +443,9 @@ pub fn one(
 }
 
 /// An earlier run may have been cut off between delivering and publishing: the same command is refused now, and will not finish it.
-fn warn_if_behind(session: &operate::Session<'_>, context: &Context) {
+fn warn_if_behind(session: &ca::Session<'_>, context: &Context) {
     let home = &session.desk.home;
-    if home.config().publish_on_issue && operate::behind(session).is_ok_and(|reasons| !reasons.is_empty()) {
+    if home.config().publish_on_issue && ca::behind(session).is_ok_and(|reasons| !reasons.is_empty()) {
         context
             .ui
             .warn("the publication is older than the ledger: run `pki publish`");
@@ -455,7 +455,7 @@ fn warn_if_behind(session: &operate::Session<'_>, context: &Context) {
 /// Publishes what was issued, unless that is left to a later `pki publish`.
 pub fn publish(
     args: &DeliveryArgs,
-    session: &mut operate::Session<'_>,
+    session: &mut ca::Session<'_>,
     issuing: &crate::issuer::Issuing,
     context: &Context,
 ) -> Result<Exit, Failure> {
@@ -484,7 +484,7 @@ pub fn root(with_root: bool, home: &Home, ui: &Ui) -> RootInProfile {
     RootInProfile::Included
 }
 
-fn tell_plan(plan: &operate::Plan, context: &Context) -> Result<Exit, Failure> {
+fn tell_plan(plan: &ca::Plan, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let draft = plan.draft();
     ui.say(format!(

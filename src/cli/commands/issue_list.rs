@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::ca::{self, Asked, Intent, KeyRequest, Leavers, Old, PeopleError, Person, Request};
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Address, Profile, Record, Status, Time};
-use crate::operate::{self, Asked, Intent, KeyRequest, Leavers, Old, PeopleError, Person, Request};
 use crate::store::Store;
 
 use super::issue::Args;
@@ -68,7 +68,7 @@ fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {
             path.display()
         ))
     })?;
-    operate::read_people(&octets, &home.config().default_device).map_err(|why| {
+    ca::read_people(&octets, &home.config().default_device).map_err(|why| {
         let form =
             "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]";
         let other = [(PeopleError::Semicolons, "';'"), (PeopleError::Tabs, "'\\t'")];
@@ -129,7 +129,7 @@ impl Rows<'_> {
         if history.is_empty() {
             self.new.push((line, address.clone()));
         }
-        let (holder, remembered) = operate::holder(self.store, asked)?;
+        let (holder, remembered) = ca::holder(self.store, asked)?;
         if valid.is_none() && !remembered.is_empty() {
             self.work.remembered.insert(address, remembered);
         }
@@ -152,7 +152,7 @@ impl Rows<'_> {
         valid: &Record,
     ) -> Result<Option<Request>, Failure> {
         let differences = match self.store.issued(valid)? {
-            Some(issued) => operate::differences(&issued, asked),
+            Some(issued) => ca::differences(&issued, asked),
             None => Vec::new(),
         };
         if differences.is_empty() {
@@ -182,7 +182,7 @@ impl Rows<'_> {
             return Ok(());
         }
         for (line, address) in &self.new {
-            let known = operate::mistakable(self.store, address)?;
+            let known = ca::mistakable(self.store, address)?;
             if !known.is_empty() {
                 let known = known.join(", ");
                 context.ui.warn(format!(

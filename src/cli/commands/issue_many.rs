@@ -5,12 +5,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::ca::{self, Delivery, Difference, Handover, Intent, Old, OperateError, Outbox, Request, Tally};
 use crate::home::Home;
 use crate::key::Passphrase;
 use crate::model::{Address, counted};
-use crate::operate::{
-    self, Delivery, Difference, Handover, Intent, Old, OperateError, Outbox, Request, Tally,
-};
 
 use super::issue::{DeliveryArgs, codes, handover, publish, root};
 use super::root::clock_policy;
@@ -226,7 +224,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         codes: codes(args.qr),
         root: root(args.with_root, &desk.home, ui),
     };
-    let mut tally = operate::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
+    let mut tally = ca::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
         bar.inc(count as u64);
     });
     bar.finish_and_clear();
@@ -367,7 +365,7 @@ fn check_all(
     let mut refused = Vec::new();
     for (number, (request, intent)) in requests.iter().enumerate() {
         let told = |why: &dyn fmt::Display| format!("{}: {why}", origin.place(number, request));
-        match operate::plan(&store, home, request, *intent, now) {
+        match ca::plan(&store, home, request, *intent, now) {
             Ok(_) => forecast.wanted.push(request.holder.address.clone()),
             Err(OperateError::AlreadyValid { .. }) => forecast.already += 1,
             Err(OperateError::Refused(why)) => refused.push(format!("  {}", told(&why))),

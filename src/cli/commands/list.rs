@@ -3,8 +3,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::ca;
 use crate::model::{Employee, Serial, Span, Status};
-use crate::operate;
 
 use crate::cli::context::{Addressee, Context, ahead, system_clock};
 use crate::cli::error::{Exit, Failure};
@@ -97,8 +97,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         context.ui.warn(whom.unknown());
         let text = whom.to_string();
         let near = match whom {
-            Addressee::Employee(employee) => operate::mistakable_person(&store, employee)?,
-            Addressee::Device(address) => operate::mistakable(&store, address)?,
+            Addressee::Employee(employee) => ca::mistakable_person(&store, employee)?,
+            Addressee::Device(address) => ca::mistakable(&store, address)?,
         };
         if Status::ALL.iter().any(|status| status.word() == text) {
             context.ui.hint(format!("`pki list --status {text}`"));
@@ -109,7 +109,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let to_renew = match args.expiring {
         None => None,
         Some(within) => {
-            let (ending, lapsed) = operate::ends(&store, now, within)?;
+            let (ending, lapsed) = ca::ends(&store, now, within)?;
             let all = ending.into_iter().chain(lapsed);
             Some(all.map(|record| record.serial).collect::<BTreeSet<Serial>>())
         }

@@ -5,11 +5,11 @@ use std::str::FromStr;
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::ca::{self, OperateError};
 use crate::consumer::PinFormat;
 use crate::home::Home;
 use crate::model::text::quoted;
 use crate::model::{Host, Pin, PinSet, Role, Server, Span, Time, counted};
-use crate::operate::{self, OperateError};
 use crate::publish::Pins;
 
 use super::config;
@@ -146,7 +146,7 @@ impl fmt::Display for Shown {
 
 /// The pin sets in the home's own publication, or the one of `host`.
 fn published(home: &Home, host: Option<&Host>) -> Result<Pins, Failure> {
-    let mut pins = operate::published_pins(home)?.ok_or_else(|| {
+    let mut pins = ca::published_pins(home)?.ok_or_else(|| {
         Failure::new(Exit::Refused, "unpublished", "no pin sets are published")
             .hint("`pki server add HOST` takes a server in, `pki server import HOST --cert FILE` one that has its key already")
     })?;
@@ -238,7 +238,7 @@ impl Outlook {
         overlap: Span,
         now: Time,
     ) -> Result<Self, OperateError> {
-        let (known, lacking) = match operate::reserve_known(home, server) {
+        let (known, lacking) = match ca::reserve_known(home, server) {
             Ok(known) => (known, None),
             Err(OperateError::PinNotEverywhere { place, .. }) => (None, Some(place.to_string())),
             Err(error) => return Err(error),
@@ -370,7 +370,7 @@ fn plan(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
         context.ui.say("there is no server");
         context.ui.hint("`pki server add HOST` takes one in, `pki server import HOST --cert FILE` one that has its key already");
     }
-    let published = operate::published_pins(&home)?;
+    let published = ca::published_pins(&home)?;
     let set = |host: &Host| {
         let mut sets = published.iter().flat_map(|pins| &pins.sets);
         sets.find(|set| set.host == *host)

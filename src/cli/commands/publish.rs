@@ -3,13 +3,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::doctor::ROTATE;
-use crate::model::server::Certifier;
-use crate::model::{Address, Clock, Host, Record, Serial, counted};
-use crate::operate::{
+use crate::ca::{
     self, ClockPolicy, Desk, EndingAuthority, EndingServer, Ends, Keys, OperateError, Refresh, Scope,
     Sources, Whom,
 };
+use crate::doctor::ROTATE;
+use crate::model::server::Certifier;
+use crate::model::{Address, Clock, Host, Record, Serial, counted};
 
 use crate::cli::context::{Context, Named, system_clock};
 use crate::cli::error::{Exit, Failure};
@@ -123,12 +123,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             ));
         }
         let session = context.session(&desk, &mut policy)?;
-        let behind = operate::behind_sources(&session, scope()?.sources)?;
+        let behind = ca::behind_sources(&session, scope()?.sources)?;
         let mut would: Vec<String> = behind.iter().map(ToString::to_string).collect();
         would
             .iter()
             .for_each(|reason| ui.say(format!("would publish: {reason}")));
-        for following in operate::owed_commands(&desk.home) {
+        for following in ca::owed_commands(&desk.home) {
             let command = format!("run {}", in_words(&following.command));
             ui.say(format!("would {command}"));
             would.push(command);
@@ -240,7 +240,7 @@ fn keep(named: &[Named], context: &Context, desk: &Desk, policy: &mut ClockPolic
             Named::Addressee(addressee) => Whom::Device(context.existing(&desk.home, addressee)?),
         };
         let mut session = context.session(desk, policy)?;
-        for record in operate::keep(&mut session, &whom)? {
+        for record in ca::keep(&mut session, &whom)? {
             context
                 .ui
                 .say(format!("{} of {} is kept", record.serial, record.address));
@@ -265,7 +265,7 @@ fn refresh(
 ) -> Result<(Refresh, Told, Clock), Failure> {
     let mut session = context.session(desk, policy)?;
     let before = session.store.seq();
-    let refreshed = operate::refresh_within(&mut session, keys, scope).map_err(|error| {
+    let refreshed = ca::refresh_within(&mut session, keys, scope).map_err(|error| {
         // A CRL that was signed is recorded, and one half may be out: that is not "nothing changed".
         if session.store.seq() == before {
             error
@@ -282,7 +282,7 @@ fn refresh(
             let is_now = if context.ui.is_watched() {
                 !ends.is_empty()
             } else {
-                operate::note_timer(&session, &ends)?
+                ca::note_timer(&session, &ends)?
             };
             Told { ends, is_now }
         }

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::ca::{self, Asked, Difference, Intent, KeyRequest, Old, OperateError, Request};
 use crate::home::Home;
 use crate::model::event::{Issued, KeySource};
 use crate::model::lifecycle::Holder;
 use crate::model::{Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span, counted};
-use crate::operate::{self, Asked, Difference, Intent, KeyRequest, Old, OperateError, Request};
 use crate::store::Store;
 
 use super::issue::{Considered, DeliveryArgs, KeyMade, Remark, one, read_request};
@@ -155,7 +155,7 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
     let within = args.expiring.unwrap_or(Span::days(0));
-    let (ending, mut records) = operate::ends(&store, now, within)?;
+    let (ending, mut records) = ca::ends(&store, now, within)?;
     records.extend(ending);
     records.sort_by(|a, b| a.address.cmp(&b.address));
     records.dedup_by(|a, b| a.address == b.address);
@@ -292,7 +292,7 @@ pub fn like(changes: &Changes, store: &Store, home: &Home, record: &Record) -> R
         email: changes.email.clone(),
         platform: changes.platform,
     };
-    let changed = operate::differences(&issued, &asked);
+    let changed = ca::differences(&issued, &asked);
     let request = Request {
         holder: Holder {
             address: issued.address,

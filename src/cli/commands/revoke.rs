@@ -2,11 +2,11 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::ca::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Session, Whom};
 use crate::check::Url;
 use crate::home::Home;
 use crate::issuer::Issuing;
 use crate::model::{Employee, Host, Reason, Serial, Time, counted};
-use crate::operate::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Session, Whom};
 
 use crate::cli::canary::ServerArgs;
 use crate::cli::context::{Context, Named, earliest};
@@ -128,7 +128,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         &desk,
         (Deed::Revoked, &label),
         accepted,
-        |session| operate::revoke(session, &whom, reason),
+        |session| ca::revoke(session, &whom, reason),
     )
 }
 
@@ -173,7 +173,7 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
         }
         (Whom::Device(address), None) => return Err(OperateError::NoDevice(address.clone()).into()),
     };
-    let accepted = operate::to_take_back(records, earliest(&store)?).len();
+    let accepted = ca::to_take_back(records, earliest(&store)?).len();
     Ok(Outlook::Recorded { label, accepted })
 }
 
@@ -199,7 +199,7 @@ fn revoke_unrecorded(
         desk,
         (Deed::Revoked, &label),
         usize::from(!already),
-        |session| operate::revoke_unrecorded(session, serial, args.reason),
+        |session| ca::revoke_unrecorded(session, serial, args.reason),
     )
 }
 
@@ -229,8 +229,8 @@ fn revoke_server(
     if let Some(since) = since {
         ui.say(format!("{label} was revoked already, on {since}"));
         // An earlier command may have been cut off between recording and publishing.
-        let is_behind = !operate::owed_commands(&desk.home).is_empty()
-            || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty();
+        let is_behind = !ca::owed_commands(&desk.home).is_empty()
+            || !ca::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty();
         if is_behind && !args.common.no_publish {
             let keyring = unlock(&args.common, context, desk, IssuingSecret::unlock_all)?;
             let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
@@ -244,7 +244,7 @@ fn revoke_server(
             false => unlock(&args.common, context, desk, IssuingSecret::unlock_all)?,
         };
         let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
-        operate::revoke_server(&mut session, serial, args.reason)?;
+        ca::revoke_server(&mut session, serial, args.reason)?;
         ui.say(format!("{label} is revoked"));
         if args.common.no_publish {
             exit = tell_recorded_alone(context, desk, "run `pki publish`");
@@ -283,7 +283,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
             return Err(context.nobody(&store, &employee, employee.as_str()));
         }
         let since = store.offboarded(&employee)?;
-        let accepted = operate::to_take_back(records, now).len();
+        let accepted = ca::to_take_back(records, now).len();
         (accepted, since)
     };
     if !args.common.dry_run && (accepted > 0 || since.is_none()) {
@@ -299,7 +299,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         &desk,
         (Deed::Offboarded, &label),
         accepted,
-        |session| operate::offboard(session, &employee),
+        |session| ca::offboard(session, &employee),
     )
 }
 
@@ -340,8 +340,8 @@ fn finish(
     let publishes = !common.no_publish
         && (accepted > 0
             || verification.is_some()
-            || !operate::owed_commands(&desk.home).is_empty()
-            || !operate::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
+            || !ca::owed_commands(&desk.home).is_empty()
+            || !ca::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
     let issuing: Option<Issuing> = match publishes {
         true => unlock(&common, context, desk, IssuingSecret::unlock)?,
         false => None,
@@ -393,7 +393,7 @@ fn finish(
             exit = tell_recorded_alone(context, desk, "run `pki publish`: until then servers let it in");
         }
         false => {
-            if common.no_publish && !operate::behind(&session)?.is_empty() {
+            if common.no_publish && !ca::behind(&session)?.is_empty() {
                 ui.warn("the publication is older than the ledger");
                 ui.hint("run `pki publish`");
             }
@@ -427,7 +427,7 @@ fn finish(
 fn tell_who_is_to_read_it(context: &Context, desk: &Desk) {
     let publish = &desk.home.config().publish;
     let places = publish.iter().flat_map(|target| target.places()).count();
-    let untold = operate::untold_places(&desk.home);
+    let untold = ca::untold_places(&desk.home);
     let servers = match untold.len() {
         0 if places > 0 => return,
         all if all == places => "servers".to_owned(),

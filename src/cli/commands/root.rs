@@ -2,11 +2,11 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::ca::{self, ClockPolicy, OperateError};
 use crate::disk::{self, Shown};
 use crate::home::config::check_base_url;
 use crate::key::os_rng;
 use crate::model::{Domain, IpRange, NameConstraints, Time};
-use crate::operate::{self, ClockPolicy, OperateError};
 use crate::x509::Certificate;
 
 use crate::cli::context::{Context, system_clock};
@@ -188,7 +188,7 @@ fn crl(args: CrlArgs, context: &Context) -> Result<Exit, Failure> {
         Some(args.issuing.unlock(&desk.home, ui)?)
     };
     let mut session = context.session(&desk, &mut clock_policy(args.confirm.as_deref())?)?;
-    let terms = operate::sign_root_crl(&mut session, &root)?;
+    let terms = ca::sign_root_crl(&mut session, &root)?;
     ui.say(format!(
         "the root's CRL {} is good until {}",
         terms.number,

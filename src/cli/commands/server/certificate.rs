@@ -3,12 +3,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::ca::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
 use crate::disk;
 use crate::issuer::Servers;
 use crate::key::{Passphrase, PublicKey};
 use crate::model::server::{Origin, ServerDraft};
 use crate::model::{Authority, Host, Role, Server, Time};
-use crate::operate::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
 
 use crate::cli::commands::ca::{confirmed, demand_first, permitted};
 use crate::cli::context::Context;
@@ -120,9 +120,9 @@ pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
     }
     Outbox::try_out(&args.out, &desk.home)?;
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
-    let key = operate::open_key(&desk.home, &host, key.pin, &keyring.passphrase)?;
+    let key = ca::open_key(&desk.home, &host, key.pin, &keyring.passphrase)?;
     let outbox = Outbox::open(&args.out, &desk.home)?;
-    let delivered = operate::write_request(&desk, &server, (role, &key), &outbox)?;
+    let delivered = ca::write_request(&desk, &server, (role, &key), &outbox)?;
     ui.say(format!(
         "the request for {host} is {}",
         delivered.certificate.display()
@@ -175,12 +175,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     };
     let own = match request {
         Some(_) => None,
-        None => Some(operate::open_key(
-            &desk.home,
-            &host,
-            server.active.pin,
-            &passphrase,
-        )?),
+        None => Some(ca::open_key(&desk.home, &host, server.active.pin, &passphrase)?),
     };
     let outbox = Outbox::open(&args.out, &desk.home)?;
     let mut session = context.session(&desk, &mut policy)?;
@@ -189,8 +184,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
         (None, Some(theirs)) => CertifiedKey::Theirs(theirs),
         (None, None) => return Err(OperateError::KeyElsewhere(host).into()),
     };
-    let (certified, delivered) =
-        operate::certify(&mut session, &servers, &host, Some(args.days), &key, &outbox)?;
+    let (certified, delivered) = ca::certify(&mut session, &servers, &host, Some(args.days), &key, &outbox)?;
     ui.say(format!(
         "{host} is certified until {}: {}",
         certified.validity.not_after.date(),
@@ -242,10 +236,10 @@ fn found(
     let ui = &context.ui;
     let place = desk.home.key_path(Authority::Root);
     if !place.exists() {
-        let key = operate::servers_key(&desk.home, passphrase)?;
+        let key = ca::servers_key(&desk.home, passphrase)?;
         let request = args.out.join(REQUEST);
         disk::ensure_directory(&args.out, disk::PRIVATE_DIRECTORY)?;
-        disk::replace(&request, 0o644, operate::servers_request(&key)?.as_bytes())?;
+        disk::replace(&request, 0o644, ca::servers_request(&key)?.as_bytes())?;
         let base_url = desk.home.config().base_url.as_ref();
         let base_url = base_url.map_or(String::new(), |url| format!(" --base-url {url}"));
         let permitted = permitted(desk.home.chain());
@@ -263,15 +257,15 @@ fn found(
         desk.home.chain().permitted().of_servers()
     ));
     let root = args.root.unlock(&desk.home, ui)?;
-    let key = operate::servers_key(&desk.home, passphrase)?;
+    let key = ca::servers_key(&desk.home, passphrase)?;
     // Another process may have made it in the meantime.
     let desk = context.desk()?;
     let chain = {
         let mut session = context.session(&desk, policy)?;
-        operate::found_servers(&mut session, &root, &key)?
+        ca::found_servers(&mut session, &root, &key)?
     };
     // The home knows it from now on.
     let desk = context.desk()?;
-    let servers = operate::open_servers(&desk.home, chain, key)?;
+    let servers = ca::open_servers(&desk.home, chain, key)?;
     Ok((desk, servers))
 }

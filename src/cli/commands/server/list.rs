@@ -2,9 +2,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::ca::OperateError;
 use crate::model::server::Certifier;
 use crate::model::{Host, Pin, Role, Server, Time, counted};
-use crate::operate::OperateError;
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
+use crate::ca::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, Outbox, Subdomains};
 use crate::disk;
 use crate::model::server::OldPin;
 use crate::model::{Contents, Host, Pin};
-use crate::operate::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, Outbox, Subdomains};
 use crate::x509::X509Error;
 use crate::x509::foreign::ForeignCertificate;
 
@@ -189,7 +189,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
     ];
     let outbox = Outbox::open(&common.out, &desk.home)?;
     let mut session = context.session(&desk, &mut policy)?;
-    let file = operate::add(
+    let file = ca::add(
         &mut session,
         &host,
         subdomains(include_subdomains),
@@ -234,15 +234,15 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
     // Closed again before anybody is asked: an open index keeps others out.
     let known = {
         let store = context.read(&desk.home)?;
-        operate::demand_for(&host, &certificate, system_clock())?;
-        operate::demand_nobody_elses(&store, &desk.home, &host, &certificate)?;
+        ca::demand_for(&host, &certificate, system_clock())?;
+        ca::demand_nobody_elses(&store, &desk.home, &host, &certificate)?;
         store.server(&host)?
     };
     if known.is_none() {
         demand_no_file(&host)?;
     }
     if let Some(server) = &known {
-        operate::demand_active(server, certificate.pin)?;
+        ca::demand_active(server, certificate.pin)?;
     }
     if let Some(why) = certificate.kind_of_key.refused_by_clients() {
         ui.warn(format!("the key of {host} is {}: {why}", certificate.kind_of_key));
@@ -263,7 +263,7 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
     let mut session = context.session(&desk, &mut policy)?;
     let subdomains = subdomains(args.include_subdomains);
     let until = certificate.validity.not_after.date();
-    match operate::import(&mut session, &host, subdomains, &certificate, backup.as_ref())? {
+    match ca::import(&mut session, &host, subdomains, &certificate, backup.as_ref())? {
         Imported::Added => {
             ui.say(format!(
                 "{host} is taken in: the key of its certificate is pinned, and so is one in reserve, which is in the home"
@@ -314,7 +314,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     let desk = context.desk()?;
     let known = context.read(&desk.home)?.server(&host)?;
     let server = known.ok_or_else(|| OperateError::NoServer(host.clone()))?;
-    operate::demand_overlap(&desk.home, &server, haste, system_clock())?;
+    ca::demand_overlap(&desk.home, &server, haste, system_clock())?;
     Outbox::try_out(&common.out, &desk.home)?;
     if common.dry_run {
         return dry_run(
@@ -323,7 +323,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
         );
     }
     let keyring = common.issuing.unlock_all(&desk.home, ui)?;
-    let backup = operate::open_key(&desk.home, &host, server.backup.pin, &keyring.passphrase)?;
+    let backup = ca::open_key(&desk.home, &host, server.backup.pin, &keyring.passphrase)?;
     let next = NewKey::make(&keyring.passphrase)?;
     let outbox = Outbox::open(&common.out, &desk.home)?;
     let old = if compromised {
@@ -332,7 +332,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
         OldPin::Retires
     };
     let mut session = context.session(&desk, &mut policy)?;
-    let file = operate::rotate(&mut session, &host, &backup, &next, (old, haste), &outbox)?;
+    let file = ca::rotate(&mut session, &host, &backup, &next, (old, haste), &outbox)?;
     ui.say(format!("the key of {host} is now {}", file.display()));
     let beside = beside(&common.out);
     match old {

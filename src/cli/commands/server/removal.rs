@@ -2,9 +2,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::ca::{self, ClockPolicy, OperateError};
 use crate::model::server::{Certifier, OldPin};
 use crate::model::{Host, Pin, Serial, Server, Time};
-use crate::operate::{self, ClockPolicy, OperateError};
 
 use super::{dry_run, read_certificate};
 use crate::cli::context::{Context, system_clock};
@@ -88,7 +88,7 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
         false => OldPin::Retires,
     };
     let store = context.read(&desk.home)?;
-    let server = operate::removable(&store, &host, old_pins, (overlap, system_clock()))?;
+    let server = ca::removable(&store, &host, old_pins, (overlap, system_clock()))?;
     drop(store);
     let is_pinned = server.may_be_pinned();
     if args.dry_run {
@@ -110,7 +110,7 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
     let mut session = context.session(&desk, &mut policy)?;
-    let server = operate::remove(&mut session, &host, old_pins)?;
+    let server = ca::remove(&mut session, &host, old_pins)?;
     match server.removed {
         None => ui.say(format!("{host} is taken out of the register")),
         Some(_) => ui.say(format!("{host} was taken out of the register before")),
@@ -144,10 +144,7 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// The certificates of the servers' CA that are good.
-fn good_certificates(
-    server: &Server,
-    session: &operate::Session<'_>,
-) -> Result<Vec<(Serial, Time)>, Failure> {
+fn good_certificates(server: &Server, session: &ca::Session<'_>) -> Result<Vec<(Serial, Time)>, Failure> {
     let mut good = Vec::new();
     for certificate in &server.certificates {
         let serial = certificate.serial.parse::<Serial>();
@@ -187,7 +184,7 @@ pub fn verify(args: VerifyArgs, context: &Context) -> Result<Exit, Failure> {
             "`pki server list` shows those that there are; `pki server import {host} --cert FILE` takes it in with the key that it has"
         ))
     })?;
-    operate::demand_taken_by_apps(&home, &store, &server, &certificate, system_clock()).map_err(|why| {
+    ca::demand_taken_by_apps(&home, &store, &server, &certificate, system_clock()).map_err(|why| {
         Failure {
             exit: Exit::Found,
             ..Failure::from(why)

@@ -6,11 +6,11 @@ use std::path::Path;
 use data_encoding::{BASE64, HEXUPPER};
 use serde::Serialize;
 
+use crate::ca::{self, OperateError, Whom};
 use crate::home::Home;
 use crate::issuer::Chain;
 use crate::model::event::{Issued, KeySource};
 use crate::model::{Record, Time};
-use crate::operate::{self, OperateError, Whom};
 use crate::store::Store;
 use crate::x509::{Certificate, pem};
 
@@ -222,7 +222,7 @@ fn details(record: &Record, issued: Option<&Issued>, store: &Store, home: &Home)
             },
             None => Making::Recovered {
                 recovered_at: event.time,
-                kept: !operate::is_undecided(record),
+                kept: !ca::is_undecided(record),
             },
         },
         spki_sha256: BASE64.encode(&record.spki_sha256),

@@ -1,0 +1,200 @@
+//! What a device is handed: its bundle, and what comes with it.
+
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+
+use super::output_dir::with_extension;
+use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
+use crate::ca::OperateError;
+use crate::disk::Shown;
+use crate::issuer::Chain;
+use crate::key::{KeyError, Passphrase, SoftwareKey, os_rng};
+use crate::model::Address;
+use crate::model::event::{Issued, KeySource};
+use crate::store::Committed;
+use crate::x509::pem;
+
+/// Whether QR codes of the bundles are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// PNG and SVG beside each bundle.
+    Drawn,
+    /// None.
+    None,
+}
+
+/// Whether an Apple profile asks to trust the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootInProfile {
+    /// It does not.
+    Omitted,
+    /// `--with-root`.
+    Included,
+}
+
+/// A device's key and the passphrase of its bundle, until that is written.
+pub(in crate::ca) struct Secret {
+    pub key: SoftwareKey,
+    pub passphrase: Option<Passphrase>,
+}
+
+/// A file of a device, ready to be written.
+pub(in crate::ca) struct Ready {
+    pub files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+/// What a PKCS#12 has beside certificates and names: the key, salts, identifiers and padding, at most.
+const OVERHEAD: usize = 900;
+
+/// What every bundle of a batch is made with.
+pub(in crate::ca) struct Workshop<'a> {
+    pub chain: &'a Chain,
+    /// Of the Apple profile.
+    pub template: String,
+    pub codes: Codes,
+    pub root: RootInProfile,
+}
+
+impl Workshop<'_> {
+    /// Makes what comes with a bundle from octets of about its length, before anything is recorded: a template that does not work, or a
+    /// bundle too long for a code, would fail after the commit, and again with every try.
+    pub fn rehearse(&self, issued: &Issued) -> Result<(), OperateError> {
+        if matches!(issued.key, KeySource::Request) {
+            return Ok(());
+        }
+        let label = friendly_name(issued);
+        let lengths = issued.certificate.len() + self.chain.issuing().der().len() + 4 * label.len();
+        let p12 = vec![0; lengths + OVERHEAD];
+        if issued.platform.takes_mobileconfig() {
+            self.profile(issued, &label, &p12)?;
+        }
+        if self.codes == Codes::Drawn {
+            Code::new(&bundle::credential(&p12))?;
+        }
+        Ok(())
+    }
+
+    /// The files of one device.
+    pub fn assemble(
+        &self,
+        committed: &Committed,
+        secret: Option<&Secret>,
+        chosen: Option<&Passphrase>,
+        stem: &Path,
+    ) -> Result<Ready, OperateError> {
+        let issued = committed.issued();
+        let (Some(secret), KeySource::Bundle { p12: form }) = (secret, issued.key) else {
+            let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &self.chain.issuing().pem();
+            return Ok(Ready {
+                files: vec![(with_extension(stem, "crt"), text.into_bytes())],
+            });
+        };
+        let unencodable = |why: KeyError| OperateError::Key {
+            path: Shown("the device's key".into()),
+            why,
+        };
+        let (passphrase, stretch) = match (&secret.passphrase, chosen) {
+            (Some(generated), _) => (generated, Stretch::Generated),
+            (None, Some(chosen)) => (chosen, Stretch::Chosen),
+            (None, None) => return Err(unencodable(KeyError::WrongPassphrase)),
+        };
+        let label = friendly_name(issued);
+        let key = secret.key.pkcs8().map_err(unencodable)?;
+        let contents = Contents {
+            friendly_name: &label,
+            key: &key,
+            leaf: &issued.certificate,
+            authorities: &[self.chain.issuing().der()],
+        };
+        let p12 = bundle::encode(&contents, passphrase, form, stretch, &mut os_rng())?;
+        let mut files = Vec::new();
+        if issued.platform.takes_mobileconfig() {
+            files.push((
+                with_extension(stem, "mobileconfig"),
+                self.profile(issued, &label, &p12)?.into_bytes(),
+            ));
+        }
+        if self.codes == Codes::Drawn {
+            let code = Code::new(&bundle::credential(&p12))?;
+            files.push((with_extension(stem, "qr.png"), code.to_png()?));
+            files.push((with_extension(stem, "qr.svg"), code.to_svg().into_bytes()));
+        }
+        files.insert(0, (with_extension(stem, "p12"), p12));
+        Ok(Ready { files })
+    }
+
+    /// Apple's configuration profile with this bundle.
+    fn profile(&self, issued: &Issued, label: &str, p12: &[u8]) -> Result<String, OperateError> {
+        let root = self.chain.root();
+        let fingerprint = HEXLOWER.encode(&root.sha256()[..8]);
+        let profile = MobileConfig {
+            identifier: &format!("pki.{fingerprint}.{}", labels(&issued.address)),
+            display_name: label,
+            organization: &self.chain.issuer().organization,
+            p12,
+            issuing: self.chain.issuing().der(),
+            root: match self.root {
+                RootInProfile::Omitted => RootCertificate::Omitted,
+                RootInProfile::Included => RootCertificate::Included(root.der()),
+            },
+        };
+        Ok(profile.render(&self.template, &mut os_rng())?)
+    }
+}
+
+/// What systems show as the name of the identity.
+fn friendly_name(issued: &Issued) -> String {
+    let name = issued
+        .name
+        .as_ref()
+        .map_or(issued.address.employee.as_str(), |name| name.as_str());
+    format!("{name} ({})", issued.address.device)
+}
+
+/// The labels of a device in a reverse-DNS identifier, no two devices the same: `alice.phone`. The last one is the device, so that
+/// `a/b.c` and `a.b/c` differ; what would not fit is spelled out behind an underscore, with which no name of ours begins.
+fn labels(address: &Address) -> String {
+    let spelled = |name: &str| format!("_{}", name.replace('_', "_u").replace('.', "_d"));
+    let (employee, device) = (address.employee.as_str(), address.device.as_str());
+    let fits = !employee.split('.').any(str::is_empty);
+    let employee = if fits {
+        employee.to_owned()
+    } else {
+        spelled(employee)
+    };
+    let device = if device.contains('.') {
+        spelled(device)
+    } else {
+        device.to_owned()
+    };
+    format!("{employee}.{device}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_devices_have_the_same_identifier() {
+        let labels = |address: &str| labels(&address.parse().unwrap());
+        // As they were in every version.
+        assert_eq!(labels("alice/phone"), "alice.phone");
+        assert_eq!(labels("alice.smith/work-phone_2"), "alice.smith.work-phone_2");
+        assert_eq!(labels("a/b.c_d"), "a._b_dc_ud");
+        assert_eq!(labels("a../b"), "_a_d_d.b");
+        let names: Vec<String> = [
+            "a", "a.", "a..", "a.a", "a._a", "a_d", "a_da", "a_u", "a_", "aa", "a._a_da",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let mut seen = std::collections::HashSet::new();
+        for employee in &names {
+            for device in &names {
+                let found = labels(&format!("{employee}/{device}"));
+                assert!(found.split('.').all(|label| !label.is_empty()), "{found}");
+                assert!(seen.insert(found.clone()), "{employee}/{device}: {found}");
+            }
+        }
+    }
+}

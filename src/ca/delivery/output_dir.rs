@@ -1,0 +1,160 @@
+//! The directory that bundles go to: names that nobody has, and files that are there whole or not at all.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::bundle_files::Ready;
+use super::passphrases::Stored;
+use super::path_policy::{demand_elsewhere, real};
+use crate::ca::OperateError;
+use crate::disk::{self, DiskError, Shown};
+use crate::home::Home;
+use crate::model::{Address, Serial};
+
+/// Room for the files of one device, in octets: what must be free before anything is signed.
+const ROOM: usize = 4096;
+
+/// The directory that bundles go to, and the names that are taken.
+#[derive(Debug)]
+pub struct Outbox {
+    pub(in crate::ca) directory: PathBuf,
+    claimed: HashSet<PathBuf>,
+}
+
+impl Outbox {
+    /// The directory at `path`, made where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or lies in the home or where that publishes to.
+    pub fn open(path: &Path, home: &Home) -> Result<Self, OperateError> {
+        demand_elsewhere(path, home)?;
+        let outbox = Self {
+            directory: path.to_owned(),
+            claimed: HashSet::new(),
+        };
+        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY).map_err(|error| outbox.useless(error))?;
+        Ok(outbox)
+    }
+
+    /// Makes sure that files can be written into the directory at `path`, or into the one in which `open`
+    /// would make it.
+    ///
+    /// # Errors
+    /// Where they cannot.
+    pub fn try_out(path: &Path, home: &Home) -> Result<(), OperateError> {
+        demand_elsewhere(path, home)?;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let there = absolute.ancestors().find(|above| above.is_dir());
+        let outbox = Self {
+            directory: there.unwrap_or(path).to_owned(),
+            claimed: HashSet::new(),
+        };
+        outbox.prove(1)
+    }
+
+    /// Makes sure that files can be written there before anything is signed.
+    pub(in crate::ca) fn prove(&self, devices: usize) -> Result<(), OperateError> {
+        disk::try_out(&self.directory, devices * ROOM).map_err(|error| self.useless(error))
+    }
+
+    /// Removes what issuing that was cut off has left there, of whatever device, and keeps others from doing
+    /// so while what is given back is held: what is being written looks like what was left.
+    pub(in crate::ca) fn at_work(&self) -> Option<File> {
+        disk::at_work(&self.directory, |name| {
+            BUNDLES.iter().any(|extension| {
+                name.strip_suffix(extension)
+                    .is_some_and(|stem| stem.ends_with('.'))
+            })
+        })
+    }
+
+    /// Removes what writes of these devices' files that were cut off left behind. Before the commit: in a directory that others write
+    /// to, anything may lie under such a name.
+    pub(in crate::ca) fn tidy(&self, stems: &[PathBuf]) {
+        let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();
+        disk::sweep_all(&self.directory, places.iter().map(PathBuf::as_path));
+    }
+
+    /// Makes sure that the file for passphrases is none of these devices' own, in whatever spelling: it would be in their way, after
+    /// the commit.
+    pub(in crate::ca) fn demand_apart(&self, file: &Path, stems: &[PathBuf]) -> Result<(), OperateError> {
+        let meant = real(file);
+        if meant.parent() != Some(&real(&self.directory)) {
+            return Ok(());
+        }
+        // Some file systems have one name for both cases.
+        let same = |name: &Path| {
+            let pair = name.file_name().zip(meant.file_name());
+            pair.is_some_and(|(name, meant)| name.eq_ignore_ascii_case(meant))
+        };
+        if stems.iter().flat_map(|stem| names(stem)).any(|name| same(&name)) {
+            return Err(OperateError::TakenByBundle(Shown(file.to_owned())));
+        }
+        Ok(())
+    }
+
+    fn useless(&self, error: DiskError) -> OperateError {
+        // "." says little to whoever forgot where she is.
+        let path = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        OperateError::Outbox {
+            path: Shown(path),
+            why: error.source,
+        }
+    }
+
+    /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is taken.
+    pub(in crate::ca) fn stem(&mut self, address: &Address, serial: Serial) -> Result<PathBuf, OperateError> {
+        let plain = address.file_stem();
+        for name in [plain.clone(), format!("{plain}-{}", serial.short())] {
+            let stem = self.directory.join(name);
+            let taken = names(&stem).any(|name| disk::is_taken(&name));
+            if !taken && self.claimed.insert(stem.clone()) {
+                return Ok(stem);
+            }
+        }
+        Err(OperateError::Exists(Shown(self.directory.join(plain))))
+    }
+}
+
+const EXTENSIONS: [&str; 5] = ["p12", "mobileconfig", "qr.png", "qr.svg", "crt"];
+/// Those of files with a key in them.
+const BUNDLES: [&str; 4] = ["p12", "mobileconfig", "qr.png", "qr.svg"];
+
+/// Every name that a file of a device may have.
+fn names(stem: &Path) -> impl Iterator<Item = PathBuf> {
+    EXTENSIONS
+        .into_iter()
+        .map(move |extension| with_extension(stem, extension))
+}
+
+pub(in crate::ca) fn with_extension(stem: &Path, extension: &str) -> PathBuf {
+    // The stem may hold dots: `Path::with_extension` would cut it.
+    let mut name = stem.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and reads every file back.
+pub(in crate::ca) fn put_in_place(
+    directory: &Path,
+    ready: &[Ready],
+    stored: Option<Stored>,
+) -> Result<(), OperateError> {
+    let files = || ready.iter().flat_map(|ready| &ready.files);
+    let staged = disk::stage_many(files().map(|(place, octets)| (place.as_path(), octets.as_slice())))?;
+    disk::sync_many(directory, &staged)?;
+    // The passphrase first: a bundle that lies there without one is nobody's.
+    stored.map(Stored::place).transpose()?;
+    for file in staged {
+        file.place_new()?;
+    }
+    disk::sync_directory(directory)?;
+    for (place, octets) in files() {
+        if disk::read_if_there(place)?.as_deref() != Some(octets) {
+            return Err(OperateError::ReadBack(Shown(place.clone())));
+        }
+    }
+    Ok(())
+}

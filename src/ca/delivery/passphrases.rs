@@ -1,0 +1,288 @@
+//! Where the passphrases of bundles come from, and how generated ones reach their owner before anything is recorded.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::bundle_files::Secret;
+use super::output_dir::with_extension;
+use crate::ca::OperateError;
+use crate::ca::issuance::plan::Plan;
+use crate::ca::publishing::owed::{begin_list, list_begun};
+use crate::ca::session::Session;
+use crate::disk::{self, Exposed, Shown, Staged};
+use crate::home::HomeError;
+use crate::key::Passphrase;
+use crate::model::{Address, Record, Signed, State};
+
+/// Where the passphrases of bundles come from, and where they go.
+pub enum Handover<'a> {
+    /// A person chose it; she knows it already.
+    Chosen(Passphrase),
+    /// Generated, and shown before the bundle counts as delivered.
+    Shown(&'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>),
+    /// Generated, into a new private file of its own.
+    File(PathBuf),
+    /// Generated, a line `ADDRESS<TAB>PASSPHRASE` each, appended to a private file before the commit.
+    List(PathBuf),
+}
+
+impl Handover<'_> {
+    /// The file that generated passphrases go to.
+    pub(in crate::ca) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Chosen(_) | Self::Shown(_) => None,
+            Self::File(path) | Self::List(path) => Some(path),
+        }
+    }
+}
+
+/// A passphrase that lies on disk beside its final name.
+pub(in crate::ca) struct Stored {
+    staged: Staged,
+    /// Where the file goes that an earlier try left under the final name, for a certificate that was never delivered. It is not
+    /// overwritten: it may be another bundle's.
+    aside: Option<PathBuf>,
+}
+
+/// Puts generated passphrases where they were asked for, durably, before the commit.
+pub(in crate::ca) fn store_passphrases(
+    session: &Session<'_>,
+    handover: &Handover<'_>,
+    plans: &[Plan],
+    signed: &[(Signed, Option<Secret>)],
+) -> Result<Option<Stored>, OperateError> {
+    let lines = || {
+        let pairs = plans.iter().zip(signed);
+        pairs.filter_map(|(plan, (_, secret))| Some((plan.address(), secret.as_ref()?.passphrase.as_ref()?)))
+    };
+    // Room for all of it from the start: a text that grows leaves copies behind that nobody wipes.
+    let room = |line: &dyn Fn(&Address, &Passphrase) -> usize| {
+        let length = lines()
+            .map(|(address, passphrase)| line(address, passphrase))
+            .sum();
+        Zeroizing::new(String::with_capacity(length))
+    };
+    match handover {
+        Handover::Chosen(_) | Handover::Shown(_) => Ok(None),
+        Handover::File(path) => {
+            let again = plans.iter().any(|plan| !plan.lost.is_empty());
+            if disk::is_taken(path) && !again {
+                return Err(OperateError::Exists(Shown(path.clone())));
+            }
+            let mut text = room(&|_, passphrase| passphrase.expose().len() + 1);
+            for (_, passphrase) in lines() {
+                text.push_str(passphrase.expose());
+                text.push('\n');
+            }
+            disk::sweep(path);
+            let staged = Staged::write(path, disk::PRIVATE_FILE, &[text.as_bytes()])?;
+            staged.sync()?;
+            Ok(Some(Stored {
+                staged,
+                aside: disk::is_taken(path).then(|| aside(path, signed)),
+            }))
+        }
+        Handover::List(path) => {
+            let mut text =
+                room(&|address, passphrase| address.to_string().len() + passphrase.expose().len() + 2);
+            for (address, passphrase) in lines() {
+                text.push_str(&address.to_string());
+                text.push('\t');
+                text.push_str(passphrase.expose());
+                text.push('\n');
+            }
+            append_private(path, text.as_bytes(), &mut |file, length| {
+                let length = cut_void(session, path, file, length)?;
+                begin_list(session, path, length)?;
+                Ok(length)
+            })?;
+            Ok(None)
+        }
+    }
+}
+
+impl Stored {
+    /// Gives it its final name.
+    ///
+    /// # Errors
+    /// Where something has taken that name meanwhile, or the system refuses.
+    pub(in crate::ca) fn place(self) -> Result<(), OperateError> {
+        let place = self.staged.place().to_owned();
+        if let Some(aside) = self.aside {
+            std::fs::rename(&place, &aside).map_err(disk::failed("moved aside", &place))?;
+        }
+        self.staged.place_new()?;
+        Ok(disk::sync_directory(place.parent().unwrap_or(Path::new(".")))?)
+    }
+}
+
+/// The name for a passphrase file that is in the way: its own and the beginning of the new certificate's serial.
+fn aside(path: &Path, signed: &[(Signed, Option<Secret>)]) -> PathBuf {
+    let serial = signed
+        .first()
+        .map(|(signed, _)| signed.serial().short())
+        .unwrap_or_default();
+    with_extension(path, &format!("before-{serial}"))
+}
+
+/// Cuts off the end of a list that a command left which was cut off before its bundles were delivered: those
+/// passphrases open nothing, and their devices get others now. Only where no line behind the place that was
+/// noted is of a device that has got one since. Gives the list's length.
+fn cut_void(session: &Session<'_>, path: &Path, file: &mut File, length: u64) -> Result<u64, OperateError> {
+    let begun = list_begun(&session.desk.home, path);
+    let Some((from, seq)) = begun.filter(|(from, _)| *from < length) else {
+        return Ok(length);
+    };
+    let room = usize::try_from(length - from).unwrap_or_default();
+    let mut end = Zeroizing::new(Vec::with_capacity(room));
+    let read = file
+        .seek(SeekFrom::Start(from))
+        .and_then(|_| file.take(length - from).read_to_end(&mut end));
+    read.map_err(disk::failed("read", path))?;
+    for line in end.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
+        let text = std::str::from_utf8(line).unwrap_or_default();
+        let address = text
+            .split_once('\t')
+            .and_then(|(address, _)| address.parse().ok());
+        let Some(address) = address else {
+            return Ok(length);
+        };
+        let history = session.store.device(&address)?;
+        let is_later = |record: &Record| record.seq > seq && record.state != State::Undelivered;
+        if history.iter().any(is_later) {
+            return Ok(length);
+        }
+    }
+    file.set_len(from).map_err(disk::failed("written", path))?;
+    Ok(from)
+}
+
+/// Appends to a private list of passphrases, made where it is missing, and makes that durable. `begin` is
+/// given the list before that, with its length, and gives the length that it leaves.
+fn append_private(
+    path: &Path,
+    octets: &[u8],
+    begin: &mut dyn FnMut(&mut File, u64) -> Result<u64, OperateError>,
+) -> Result<(), OperateError> {
+    let new = !path.exists();
+    if new && disk::is_taken(path) {
+        // A link that leads nowhere: what it would bring into being is not what was named.
+        return Err(OperateError::Exists(Shown(path.to_owned())));
+    }
+    let mut file: File = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(disk::PRIVATE_FILE)
+        .open(path)
+        .map_err(disk::failed("opened", path))?;
+    // Looked at by its handle: what is written to is what was looked at.
+    let there = file.metadata().map_err(disk::failed("examined", path))?;
+    if there.mode() & 0o077 != 0 {
+        if new {
+            let _ = std::fs::remove_file(path);
+        }
+        return Err(HomeError::Exposed(Exposed::new(path, there.mode() & 0o7777)).into());
+    }
+    if !there.is_file() || there.uid() != rustix::process::geteuid().as_raw() {
+        return Err(OperateError::NotOwn(Shown(path.to_owned())));
+    }
+    if !is_list(&mut file, there.len()).map_err(disk::failed("read", path))? {
+        return Err(OperateError::NoList(Shown(path.to_owned())));
+    }
+    let length = begin(&mut file, there.len())?;
+    let written = file.write_all(octets).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half a line would keep the next try from the list. Where even this fails, the error says what is wrong with the disk.
+        let _ = file.set_len(length);
+    }
+    written.map_err(disk::failed("written", path))?;
+    if new {
+        disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// How much of a list is looked at from each end. A line is an address of 97 characters at most and a passphrase.
+const ENDS: u64 = 4096;
+
+/// Whether passphrases may be appended to a file: it is empty, or begins and ends with a line of them. A key, a ledger or a passphrase
+/// with something behind it is one no more. The middle is not read: a list of a hundred thousand is appended to some hundred times.
+fn is_list(file: &mut File, length: u64) -> std::io::Result<bool> {
+    let mut part = |from| -> std::io::Result<Zeroizing<Vec<u8>>> {
+        let mut octets = Zeroizing::new(Vec::with_capacity(ENDS as usize));
+        file.seek(SeekFrom::Start(from))?;
+        file.take(ENDS).read_to_end(&mut octets)?;
+        Ok(octets)
+    };
+    let (begin, end) = (part(0)?, part(length.saturating_sub(ENDS))?);
+    let Some((b'\n', end)) = end.split_last() else {
+        return Ok(length == 0);
+    };
+    let newline = |octet: &u8| *octet == b'\n';
+    let (first, last) = (begin.split(newline).next(), end.rsplit(newline).next());
+    Ok([first, last].into_iter().flatten().all(is_line))
+}
+
+/// Whether this is `ADDRESS<TAB>PASSPHRASE`.
+fn is_line(line: &[u8]) -> bool {
+    let text = std::str::from_utf8(line).ok();
+    let halves = text.and_then(|line| line.split_once('\t'));
+    halves.is_some_and(|(address, passphrase)| address.parse::<Address>().is_ok() && !passphrase.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(path: &Path, text: &str) -> Result<(), OperateError> {
+        append_private(path, text.as_bytes(), &mut |_, length| Ok(length))
+    }
+
+    #[test]
+    fn passphrases_are_appended_to_passphrases_and_to_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        let line = "alice/phone\tabcd-efgh\n";
+        let long = line.repeat(1000);
+        append(&path, line).unwrap();
+        for good in [line, "", "bob/phone\tijkl-mnop\nalice/phone\tx\n", &long] {
+            std::fs::write(&path, good).unwrap();
+            append(&path, line).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), good.to_owned() + line);
+        }
+        for bad in [
+            "orbit-velvet-canyon-17",
+            "orbit-velvet-canyon-17\n",
+            "alice/phone\tabcd",
+            "\n",
+            "alice/phone abcd\n",
+            "alice/phone\t\n",
+            "key\nalice/phone\tabcd\n",
+            "alice/phone\tabcd\nkey\n",
+            &long[..long.len() - 1],
+            &format!("{}\n", "x".repeat(10_000)),
+        ] {
+            std::fs::write(&path, bad).unwrap();
+            let refused = append(&path, line);
+            assert!(
+                matches!(refused, Err(OperateError::NoList(_))),
+                "{bad:.40}: {refused:?}"
+            );
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), bad);
+        }
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_brings_no_list_into_being() {
+        let directory = tempfile::tempdir().unwrap();
+        let [link, nowhere] = ["link", "nowhere"].map(|name| directory.path().join(name));
+        std::os::unix::fs::symlink(&nowhere, &link).unwrap();
+        let refused = append(&link, "alice/phone\tx\n");
+        assert!(matches!(refused, Err(OperateError::Exists(_))) && !nowhere.exists());
+    }
+}

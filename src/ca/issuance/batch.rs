@@ -1,0 +1,70 @@
+//! Many devices: checked before the first, committed some hundred at a time, finished by the same command after a kill.
+
+use super::plan::{Intent, Plan, Request, plan};
+use super::{Delivery, Issuance, carry_out};
+use crate::ca::OperateError;
+use crate::ca::session::{ClockPolicy, Desk};
+use crate::issuer::Issuing;
+use crate::model::Address;
+
+/// How many devices share one commit.
+const BATCH: usize = 256;
+
+/// What became of a list.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// What was issued.
+    pub issued: Vec<Issuance>,
+    /// Who has a valid certificate already.
+    pub already: Vec<Address>,
+    /// Who was refused, or failed, and why.
+    pub failed: Vec<(Address, String)>,
+    /// What stopped the work before its end: the home, the ledger or the disk. What a batch before that did is recorded and delivered;
+    /// the same command again goes on from there.
+    pub stopped: Option<OperateError>,
+}
+
+/// Issues a certificate for each request, in their order, until something stops the work. `progress` is told how many are done.
+pub fn issue_all(
+    desk: &Desk,
+    policy: ClockPolicy,
+    issuing: &Issuing,
+    requests: &[(Request, Intent)],
+    delivery: &mut Delivery<'_>,
+    progress: &mut dyn FnMut(usize),
+) -> Tally {
+    let mut tally = Tally::default();
+    for chunk in requests.chunks(BATCH) {
+        if let Err(error) = issue_chunk(desk, policy, issuing, chunk, delivery, &mut tally) {
+            tally.stopped = Some(error);
+            break;
+        }
+        progress(chunk.len());
+    }
+    tally
+}
+
+fn issue_chunk(
+    desk: &Desk,
+    policy: ClockPolicy,
+    issuing: &Issuing,
+    requests: &[(Request, Intent)],
+    delivery: &mut Delivery<'_>,
+    tally: &mut Tally,
+) -> Result<(), OperateError> {
+    let mut session = desk.session(policy)?;
+    let mut plans: Vec<Plan> = Vec::new();
+    for (request, intent) in requests {
+        let address = &request.holder.address;
+        match plan(&session.store, &desk.home, request, *intent, session.now) {
+            Ok(plan) => plans.push(plan),
+            Err(OperateError::AlreadyValid { .. }) => tally.already.push(address.clone()),
+            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error),
+            Err(refused) => tally.failed.push((address.clone(), refused.to_string())),
+        }
+    }
+    tally
+        .issued
+        .extend(carry_out(&mut session, issuing, plans, delivery)?);
+    Ok(())
+}

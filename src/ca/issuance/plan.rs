@@ -1,0 +1,236 @@
+//! What will be done about a request for a certificate: decided by the ledger, the profile and the time, before anything is done.
+
+use super::remembered::demand_own_name;
+use crate::ca::OperateError;
+use crate::ca::key_owner::{KeyOf, demand_free_key};
+use crate::ca::publishing::doubt::Doubts;
+use crate::home::Home;
+use crate::key::PublicKey;
+use crate::model::lifecycle::Holder;
+use crate::model::profile::Names;
+use crate::model::{
+    Address, Draft, Employee, Form, KnownBy, Pin, Profile, Reason, Record, Serial, Status, Time,
+};
+use crate::model::{Fact, State};
+use crate::store::Store;
+
+/// Somebody asks for a certificate.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who, and for which device.
+    pub holder: Holder,
+    /// How long it shall be good, where not for the profile's default.
+    pub days: Option<i64>,
+    /// Within which bounds.
+    pub profile: Profile,
+    /// For which key.
+    pub key: KeyRequest,
+}
+
+/// For which key a certificate is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyRequest {
+    /// A new one, to be handed out in a bundle of this form.
+    Bundle(Form),
+    /// One that the device made itself and proved to hold.
+    Own(PublicKey),
+}
+
+/// What a request is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// One device, named by the operator.
+    Single(Leavers),
+    /// A list that may come every night: who was locked out stays locked out.
+    List(Leavers),
+    /// A newer certificate for a device that has one.
+    Renewal(Old),
+}
+
+/// What to do about an employee who was offboarded, or a listed device whose certificate was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leavers {
+    /// They stay locked out.
+    LockedOut,
+    /// `--reissue`: they come back.
+    Reissue,
+}
+
+/// What becomes of the certificate that a renewal replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    /// It stays good until it ends.
+    Kept,
+    /// It is revoked as soon as the new one is delivered.
+    Revoked,
+}
+
+/// What will be done.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(in crate::ca) draft: Draft,
+    pub(in crate::ca) key: KeyRequest,
+    pub(in crate::ca) lost: Vec<Record>,
+    pub(in crate::ca) supersedes: Vec<Serial>,
+    pub(in crate::ca) reinstates: Option<Employee>,
+    /// The certificates that are revoked once it is delivered, those that an earlier renewal superseded included.
+    pub(in crate::ca) retires: Vec<Serial>,
+}
+
+impl Plan {
+    /// What the certificate will say.
+    pub fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
+    /// The device.
+    pub fn address(&self) -> &Address {
+        &self.draft.holder().address
+    }
+
+    /// The certificates that were recorded and never delivered, and are revoked with this.
+    pub fn lost(&self) -> &[Record] {
+        &self.lost
+    }
+
+    /// The certificates that it will replace.
+    pub fn supersedes(&self) -> &[Serial] {
+        &self.supersedes
+    }
+
+    /// What is recorded before the certificate itself, in the same batch.
+    pub(in crate::ca) fn facts(&self) -> Vec<Fact> {
+        let lost = self.lost.iter().map(|record| Fact::Revoked {
+            serial: record.serial,
+            address: Some(record.address.clone()),
+            reason: Reason::Replaced,
+            since: None,
+        });
+        let back = self.reinstates.iter().map(|employee| Fact::Reinstated {
+            employee: employee.clone(),
+        });
+        lost.chain(back).collect()
+    }
+}
+
+/// Decides what to do about a request at `now`.
+///
+/// # Errors
+/// Where policy or the device's history refuses it.
+pub fn plan(
+    store: &Store,
+    home: &Home,
+    request: &Request,
+    intent: Intent,
+    now: Time,
+) -> Result<Plan, OperateError> {
+    let address = &request.holder.address;
+    if address.is_reserved() {
+        return Err(OperateError::Reserved(address.clone()));
+    }
+    let history = store.device(address)?;
+    let with = |status: Status| history.iter().filter(move |record| record.status(now) == status);
+    let reinstates = reinstates(store, address, intent)?;
+    demand_no_leaver(home, &address.employee, intent)?;
+    match intent {
+        Intent::Single(_) | Intent::List(_) => {
+            // One that was recovered from a list cannot be renewed: what a device shall have in its place is issued.
+            let stands = |record: &&Record| matches!(intent, Intent::List(_)) || is_issued_here(record);
+            if let Some(valid) = with(Status::Valid).rfind(stands) {
+                return Err(OperateError::AlreadyValid {
+                    address: address.clone(),
+                    serial: valid.serial,
+                    until: valid.validity.not_after,
+                });
+            }
+            if let (Intent::List(Leavers::LockedOut), Some(at)) =
+                (intent, history.last().and_then(revoked_at))
+            {
+                return Err(OperateError::LockedOut {
+                    address: address.clone(),
+                    since: at,
+                });
+            }
+        }
+        Intent::Renewal(_) => match history.last() {
+            None => return Err(OperateError::NoDevice(address.clone())),
+            Some(last) if revoked_at(last).is_some() && with(Status::Valid).next().is_none() => {
+                return Err(OperateError::NothingToRenew(address.clone()));
+            }
+            Some(_) if !history.iter().any(is_issued_here) => {
+                return Err(OperateError::NotIssuedHere(address.clone()));
+            }
+            Some(_) => {}
+        },
+    }
+    if let KeyRequest::Own(public_key) = &request.key {
+        let pin = Pin(public_key.spki_sha256());
+        demand_free_key(store, home, pin, KeyOf::Device(address))?;
+    }
+    if home.config().names == Names::Shown {
+        demand_own_name(store, &request.holder)?;
+    }
+    let draft = request.profile.draft(
+        request.holder.clone(),
+        request.days,
+        home.config().names,
+        home.chain().issuer(),
+        now,
+    )?;
+    Ok(Plan {
+        draft,
+        key: request.key.clone(),
+        lost: with(Status::Undelivered).cloned().collect(),
+        supersedes: with(Status::Valid).map(|record| record.serial).collect(),
+        reinstates,
+        retires: match intent {
+            Intent::Renewal(Old::Revoked) => with(Status::Superseded)
+                .chain(with(Status::Valid))
+                .map(|record| record.serial)
+                .collect(),
+            Intent::Renewal(Old::Kept) | Intent::Single(_) | Intent::List(_) => Vec::new(),
+        },
+    })
+}
+
+/// An employee of whom a CRL says that she left, and the ledger not that she is offboarded: nothing is issued to her unless she comes back.
+fn demand_no_leaver(home: &Home, employee: &Employee, intent: Intent) -> Result<(), OperateError> {
+    match intent {
+        Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(()),
+        Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
+            if Doubts::by(home).leavers().any(|leaver| leaver == employee) {
+                return Err(OperateError::Leaver(employee.clone()));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The employee, where she was offboarded and shall come back.
+fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option<Employee>, OperateError> {
+    let employee = &address.employee;
+    let Some(since) = store.offboarded(employee)? else {
+        return Ok(None);
+    };
+    match intent {
+        Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(Some(employee.clone())),
+        Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
+            Err(OperateError::Offboarded {
+                employee: employee.clone(),
+                since,
+            })
+        }
+    }
+}
+
+/// Whether the ledger has all of it, and not what a list says alone.
+fn is_issued_here(record: &Record) -> bool {
+    record.known_by == KnownBy::Issuance
+}
+
+fn revoked_at(record: &Record) -> Option<Time> {
+    match record.state {
+        State::Revoked { at, .. } => Some(at),
+        State::Undelivered | State::Active | State::Superseded => None,
+    }
+}

@@ -1,0 +1,151 @@
+//! The two halves of a publication, each brought to all of its places.
+
+use std::cell::OnceCell;
+
+use sha2::{Digest, Sha256};
+
+use super::Published;
+use super::crl::next_number;
+use super::targets::{Place, Role};
+use crate::ca::OperateError;
+use crate::ca::session::Session;
+use crate::disk::Shown;
+use crate::issuer::Issuing;
+use crate::model::Time;
+use crate::publish::{Area, BothForms, Ended, Manifest, Publication};
+use crate::store::LastPublication;
+
+/// Brings a publication to its places, one half after the other.
+pub(in crate::ca) struct Rounds<'a> {
+    pub session: &'a Session<'a>,
+    pub publication: &'a Publication,
+    /// The key for manifests, if it is at hand.
+    pub issuing: Option<&'a Issuing>,
+    /// The numbers that were published last, and then those that are.
+    pub numbers: LastPublication,
+    /// When the CRL began that stood before.
+    pub previous: Option<Time>,
+    /// Both manifests say the same of what has ended: it is read once, and only where one is signed.
+    pub ended: OnceCell<Vec<Ended>>,
+}
+
+/// Whether a half could be published with the key at hand, or without one.
+pub(in crate::ca) enum Key {
+    /// It could.
+    Enough,
+    /// A manifest must be signed, and there is no key.
+    Missing,
+}
+
+impl Rounds<'_> {
+    /// Writes one half to each of its places that does not have it, and notes in `done` which they are.
+    ///
+    /// # Errors
+    /// Where the home's own place cannot be written. Another one that cannot is noted.
+    pub fn bring(
+        &mut self,
+        area: Area,
+        places: &[&Place],
+        done: &mut Published,
+    ) -> Result<Key, OperateError> {
+        let files = self.publication.files(area);
+        let mut looked = Vec::new();
+        let mut highest = *self.last(area);
+        for place in places {
+            let state = place
+                .to
+                .holds(files)
+                .and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
+            let (holds, manifest, statement) = match state {
+                Ok(state) => state,
+                Err(error) if place.is_staging() => return Err(error.into()),
+                Err(_) => (false, None, None),
+            };
+            let number = manifest.as_ref().map_or(0, |manifest| manifest.number);
+            highest = highest.max(number);
+            // The servers' half has no CRL in it: where only that was renewed, its files stay and the end that its manifest tells moves.
+            let ends = manifest.map(|manifest| manifest.valid_until);
+            let stands = holds && ends == Some(self.publication.valid_until());
+            looked.push((*place, number, statement.filter(|_| stands)));
+        }
+        // The home's own manifest stands unless a place has seen a later one: numbers only rise, also for a home from an older backup.
+        let standing = looked
+            .iter()
+            .find(|(place, number, _)| place.is_staging() && *number == highest)
+            .and_then(|(_, _, statement)| statement.clone());
+        let behind: Vec<&Place> = looked
+            .iter()
+            .filter(|(place, ..)| place.role != Role::Source)
+            .filter(|(_, _, statement)| statement.is_none() || *statement != standing)
+            .map(|(place, _, _)| *place)
+            .collect();
+        if behind.is_empty() {
+            return Ok(Key::Enough);
+        }
+        let (manifest, jws) = match (standing, self.issuing) {
+            (Some(statement), _) => statement,
+            (None, None) => return Ok(Key::Missing),
+            (None, Some(issuing)) => {
+                self.sign(area, next_number(Some(highest), self.session.now), issuing)?
+            }
+        };
+        let readers = behind.iter().filter(|place| !place.is_staging());
+        let readers = readers.map(|place| place.to.path.as_path());
+        done.owed.begin(&self.session.desk.home, readers)?;
+        for place in behind {
+            match place.to.write(files, &manifest, &jws) {
+                Ok(()) if place.is_staging() => {}
+                Ok(()) => done.changed.push(place.to.path.clone()),
+                Err(error) if place.is_staging() => return Err(error.into()),
+                Err(error) => done.failed.push((Shown(place.to.path.clone()), error)),
+            }
+        }
+        done.written.push((area, *self.last(area)));
+        if area == Area::Server {
+            self.numbers.server_manifest = Some(Sha256::digest(&manifest).into());
+        }
+        Ok(Key::Enough)
+    }
+
+    /// The number of the half that was published last.
+    fn last(&mut self, area: Area) -> &mut u64 {
+        match area {
+            Area::Public => &mut self.numbers.public,
+            Area::Server => &mut self.numbers.server,
+        }
+    }
+
+    fn sign(&mut self, area: Area, number: u64, issuing: &Issuing) -> Result<BothForms, OperateError> {
+        *self.last(area) = number;
+        let manifest = Manifest {
+            version: 1,
+            area,
+            number,
+            made: self.session.now,
+            valid_until: self.publication.valid_until(),
+            ended: Some(self.ended()?),
+            files: Manifest::list(self.publication.files(area)),
+        };
+        let text = manifest.text();
+        let jws = issuing.sign_statement(Manifest::TYPE, &text).into_bytes();
+        Ok((text, jws))
+    }
+
+    /// The certificates that may have left a CRL for having ended: those of the last 400 days, and never more than a manifest has room for.
+    fn ended(&self) -> Result<Vec<Ended>, OperateError> {
+        if let Some(read) = self.ended.get() {
+            return Ok(read.clone());
+        }
+        let now = self.session.now;
+        // Counted from the CRL that stood: after a long rest entries leave that ended long ago.
+        let since = self.previous.unwrap_or(now).min(now) - Ended::KEPT;
+        let mut ended = self.session.store.revoked_and_ended(since, now)?;
+        ended.sort_unstable_by_key(|(serial, not_after)| (std::cmp::Reverse(*not_after), *serial));
+        ended.truncate(Ended::ROOM);
+        let ended = ended.into_iter();
+        let ended: Vec<Ended> = ended
+            .map(|(serial, not_after)| Ended { serial, not_after })
+            .collect();
+        Ok(self.ended.get_or_init(|| ended).clone())
+    }
+}

@@ -1,0 +1,263 @@
+//! What was begun outside of the home and is not done yet: commands of `[[publish]]` tables, and files of servers.
+//!
+//! It is written down before the first step and struck out after the last, so that a failure or a kill in between leaves it to the next
+//! `pki publish`, and to `pki doctor`. It is no part of the ledger, which says what is true and not what somebody was told: a home from an
+//! older backup has an old list, and does something once more, at worst.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ca::OperateError;
+use crate::ca::note;
+use crate::ca::session::{Desk, Session};
+use crate::disk::{self, DiskError, Shown};
+use crate::home::Home;
+use crate::home::config::{Config, PublishTo};
+use crate::model::Host;
+use crate::publish::Location;
+
+/// The file in the home. Where nothing is owed there is none.
+const FILE: &str = "owed.json";
+
+/// What is owed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::ca) struct Owed {
+    version: u32,
+    /// Places that were written, or begun, since a command of their table has last succeeded, if ever. Each has a mark of the last time, so that a
+    /// command that ends does not strike out what another process has written meanwhile.
+    #[serde(default)]
+    places: BTreeMap<PathBuf, String>,
+    /// Servers whose recorded key or certificate has not reached its file.
+    #[serde(default)]
+    servers: BTreeSet<Host>,
+    /// The list of passphrases that was begun to be appended to, until its bundles are delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    list: Option<BegunList>,
+}
+
+/// A list of passphrases, and where in it the lines of bundles begin that are not delivered yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct BegunList {
+    path: String,
+    from: u64,
+    /// The last event before it: what was delivered later than that is not void.
+    seq: u64,
+}
+
+/// A command that is to follow what was published, and for which places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Following {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// The places, each with the mark of when it was last written.
+    places: BTreeMap<PathBuf, String>,
+}
+
+impl Following {
+    /// The first of the places.
+    pub fn place(&self) -> &Path {
+        self.places.keys().next().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// Whether it is of the table that another one is of: no place is in two.
+    pub fn takes_the_place_of(&self, other: &Self) -> bool {
+        other.places.keys().any(|place| self.places.contains_key(place))
+    }
+}
+
+impl Owed {
+    /// What this home owes. Where the list cannot be read, every place is owed its command: once more does no harm, never does.
+    pub fn by(home: &Home) -> Self {
+        match note::read(home, FILE) {
+            Ok(owed) => owed.unwrap_or_default(),
+            Err(note::Unreadable) => Self::all(home.config()),
+        }
+    }
+
+    fn all(config: &Config) -> Self {
+        let places = config.publish.iter().flat_map(PublishTo::places);
+        Self {
+            places: places.map(|place| (place.name(), String::new())).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Writes down that these places are about to be written. Those that something else has servers read are owed nothing. Those
+    /// that nothing does are owed the command that is given to them later: it has never told anybody what was written before.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn begin<'a>(
+        &mut self,
+        home: &Home,
+        places: impl Iterator<Item = &'a Path>,
+    ) -> Result<(), DiskError> {
+        let config = home.config();
+        let is_news = |place: &&Path| match table_of(config, place) {
+            Some(target) => target.command.is_some() || !self.places.contains_key(*place),
+            None => false,
+        };
+        let owed: Vec<&Path> = places.filter(is_news).collect();
+        if owed.is_empty() {
+            return Ok(());
+        }
+        let mark = disk::random_name().map_err(disk::failed("named", home.path()))?;
+        let marked = owed.into_iter().map(|place| (place.to_owned(), mark.clone()));
+        self.places.extend(marked);
+        self.save(home)
+    }
+
+    /// The commands that are owed, in the order of their tables: for the places that are `meant`, and were written for all that is known.
+    pub fn commands(&self, config: &Config, is_meant: impl Fn(&Path) -> bool) -> Vec<Following> {
+        let following = |target: &PublishTo| {
+            let command = target.command.clone()?;
+            let places = target.places().filter_map(|place| {
+                let place = place.name();
+                let mark = self.places.get(&place).filter(|_| is_meant(&place))?;
+                Some((place, mark.clone()))
+            });
+            let places: BTreeMap<_, _> = places.collect();
+            (!places.is_empty()).then_some(Following { command, places })
+        };
+        config.publish.iter().filter_map(following).collect()
+    }
+
+    /// Writes the list, without what pki.toml does not have any more.
+    fn save(&mut self, home: &Home) -> Result<(), DiskError> {
+        self.version = 1;
+        // Where nobody can tell what it says, what was owed is owed on.
+        if home.unread().is_none() {
+            self.places
+                .retain(|place, _| table_of(home.config(), place).is_some());
+        }
+        let is_empty = self.places.is_empty() && self.servers.is_empty() && self.list.is_none();
+        note::write(home, FILE, (!is_empty).then_some(self))
+    }
+}
+
+/// The table that has this place, unless something else has servers read there.
+fn table_of<'a>(config: &'a Config, place: &Path) -> Option<&'a PublishTo> {
+    let is_elsewhere = |target: &&PublishTo| target.command.is_none() && target.reload.is_some();
+    let has = |target: &&PublishTo| target.places().any(|location| location.name() == place);
+    config
+        .publish
+        .iter()
+        .find(|target| has(target) && !is_elsewhere(target))
+}
+
+/// The commands that are owed by what was published before.
+pub fn owed_commands(home: &Home) -> Vec<Following> {
+    Owed::by(home).commands(home.config(), |_| true)
+}
+
+/// The places that nothing tells anybody of: their table has no command and no `reload = "elsewhere"`, or the
+/// command has not succeeded since they were written. Who reads them is to be told by hand.
+pub fn untold_places(home: &Home) -> Vec<Shown> {
+    let owed = Owed::by(home);
+    let untold = |target: &PublishTo| {
+        let is_followed = target.is_followed();
+        let places = target.places().map(Location::name);
+        let untold = places.filter(|place| !is_followed || owed.places.contains_key(place));
+        untold.map(Shown).collect::<Vec<_>>()
+    };
+    home.config().publish.iter().flat_map(untold).collect()
+}
+
+/// Where in this list of passphrases the lines begin whose bundles were not delivered, as far as is known,
+/// and the last event before that: a command was cut off.
+pub(in crate::ca) fn list_begun(home: &Home, list: &Path) -> Option<(u64, u64)> {
+    let path = std::path::absolute(list).ok()?;
+    let begun = Owed::by(home).list?;
+    (Path::new(&begun.path) == path).then_some((begun.from, begun.seq))
+}
+
+/// Writes down that lines are about to be appended to a list of passphrases. For the holder of the lock.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(in crate::ca) fn begin_list(session: &Session<'_>, list: &Path, from: u64) -> Result<(), DiskError> {
+    let home = &session.desk.home;
+    let path = std::path::absolute(list).map_err(disk::failed("located", list))?;
+    let mut owed = Owed::by(home);
+    // A path that is not text is not remembered: what is void then stays in its list.
+    owed.list = path.to_str().map(|path| BegunList {
+        path: path.to_owned(),
+        from,
+        seq: session.store.seq(),
+    });
+    owed.save(home)
+}
+
+/// Strikes out the list: its bundles are delivered. For the holder of the lock. Where that fails, its lines
+/// are looked at once more.
+pub(in crate::ca) fn end_list(home: &Home) {
+    let mut owed = Owed::by(home);
+    if owed.list.take().is_some() {
+        let _ = owed.save(home);
+    }
+}
+
+/// The servers whose recorded key or certificate has not reached its file.
+pub fn owed_files(home: &Home) -> Vec<Host> {
+    Owed::by(home).servers.into_iter().collect()
+}
+
+/// Strikes out a command that has succeeded. What was written since it began stays: another command follows that.
+///
+/// # Errors
+/// Where the home is busy for too long, or the list cannot be written. Then the command is run once more.
+pub fn settle(desk: &Desk, done: &Following) -> Result<(), OperateError> {
+    let home = &desk.home;
+    let _lock = home.lock(desk.patience, &desk.holder)?;
+    let mut owed = Owed::by(home);
+    owed.places
+        .retain(|place, mark| done.places.get(place) != Some(mark));
+    Ok(owed.save(home)?)
+}
+
+/// Records something of a server, and then writes the files that go by it. Where they are not written the home knows it.
+///
+/// # Errors
+/// Where it cannot be recorded; and [`OperateError::KeyUndelivered`].
+pub(in crate::ca) fn record_and_deliver<'a, R, T>(
+    session: &mut Session<'a>,
+    host: &Host,
+    record: impl FnOnce(&mut Session<'a>) -> Result<R, OperateError>,
+    write: impl FnOnce(&R) -> Result<T, OperateError>,
+) -> Result<(R, T), OperateError> {
+    let home = &session.desk.home;
+    let mut owed = Owed::by(home);
+    let is_new = owed.servers.insert(host.clone());
+    let begun = owed.save(home).map_err(OperateError::from);
+    let recorded = begun.and_then(|()| record(session));
+    if recorded.is_err() && is_new {
+        strike_out(home, host);
+    }
+    let recorded = recorded?;
+    let written =
+        write(&recorded).map_err(|why| OperateError::KeyUndelivered(host.clone(), Box::new(why)))?;
+    strike_out(home, host);
+    Ok((recorded, written))
+}
+
+/// The files of a server that was recorded before are written now.
+///
+/// # Errors
+/// Where the home is busy for too long.
+pub(in crate::ca) fn delivered_at_last(desk: &Desk, host: &Host) -> Result<(), OperateError> {
+    if Owed::by(&desk.home).servers.contains(host) {
+        let _lock = desk.home.lock(desk.patience, &desk.holder)?;
+        strike_out(&desk.home, host);
+    }
+    Ok(())
+}
+
+/// For the holder of the lock. What cannot be struck out is told once more.
+pub(in crate::ca) fn strike_out(home: &Home, host: &Host) {
+    let mut owed = Owed::by(home);
+    if owed.servers.remove(host) {
+        let _ = owed.save(home);
+    }
+}

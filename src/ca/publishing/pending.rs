@@ -1,0 +1,297 @@
+//! What of the publication is due: everything here looks, and changes nothing.
+
+use std::sync::Arc;
+
+use super::crl::{Current, current};
+use super::own_places;
+use super::pin_sets::{Standing, StandingPins};
+use super::published::{self, Remembered, crl_path, published_crls, root_crl};
+use super::reconcile::{Sources, Unknown};
+use super::targets::{Failed, Place, Role, destinations, forgotten};
+use crate::ca::OperateError;
+use crate::ca::ends::Near;
+use crate::ca::session::Session;
+use crate::disk::Shown;
+use crate::model::Authority;
+use crate::publish::{Accepted, Area, BothForms, Material, Publication, ServersPart, Stray, TargetError};
+use crate::x509::crl::Crl;
+
+/// What stands in the places, and what of it can be published as it is.
+pub(in crate::ca) struct Look<'a> {
+    /// The root's CRL.
+    pub root_crl: Arc<Vec<u8>>,
+    /// The CRLs that stand.
+    pub remembered: Remembered,
+    /// The devices' CRL; none where a new one must be signed.
+    pub devices: Option<Current>,
+    /// What there is of the servers' CA.
+    pub servers: Servers<'a>,
+    /// The pin sets that stand.
+    pub standing_pins: StandingPins,
+    /// What is to become of them.
+    pub pins: Standing,
+}
+
+/// Looks at the CRLs that were found `published`, and at the pin sets.
+///
+/// # Errors
+/// Where the ledger or the home's own places cannot be read.
+pub(in crate::ca) fn look<'a>(
+    session: &Session<'a>,
+    places: &[Place],
+    failed: &[Failed],
+    published: Vec<published::Standing>,
+) -> Result<Look<'a>, OperateError> {
+    let root_crl = root_crl(session, &published)?;
+    let of_servers = published
+        .iter()
+        .filter(|standing| standing.authority == Authority::Servers)
+        .max_by_key(|standing| standing.terms.number)
+        .map(|standing| standing.der.clone());
+    let remembered = Remembered::of(published);
+    let devices = remembered.of_issuing(session.desk.home.chain().issuing());
+    let standing_pins = StandingPins::read(places, failed)?;
+    Ok(Look {
+        root_crl,
+        devices: current(session, devices, own_crl(places, Authority::Issuing)?)?,
+        servers: servers_part(session, places, &remembered, of_servers)?,
+        pins: standing_pins.current(session)?,
+        standing_pins,
+        remembered,
+    })
+}
+
+/// All that a publication is made of; and of the certificates that it lists, those that are near their end or past it.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub(in crate::ca) fn material<'a>(
+    session: &Session<'a>,
+    root_crl: Arc<Vec<u8>>,
+    devices: Current,
+    servers: Option<ServersPart<'a>>,
+    pins: Option<BothForms>,
+    published_pins: Option<u64>,
+) -> Result<(Material<'a>, Near), OperateError> {
+    let (accepted, near) = accepted(session)?;
+    let material = Material {
+        chain: session.desk.home.chain(),
+        root_crl,
+        issuing_crl: devices.der,
+        revoked: devices.revoked.into(),
+        servers,
+        pins,
+        published_pins,
+        accepted,
+        now: session.now,
+    };
+    Ok((material, near))
+}
+
+/// A reason why the publication is not what the ledger says.
+#[derive(Debug, thiserror::Error)]
+pub enum Behind {
+    /// Something is due, or differs.
+    #[error("{0}")]
+    Content(String),
+    /// A place is not to be had: that must be mended before anything is published there.
+    #[error("{0}: {1}")]
+    Place(Shown, TargetError),
+}
+
+/// Why the publication is not what the ledger says, without changing anything: nothing where it is.
+///
+/// # Errors
+/// Where the ledger or the home's own places cannot be read.
+pub fn behind(session: &Session<'_>) -> Result<Vec<Behind>, OperateError> {
+    behind_sources(session, Sources::default())
+}
+
+/// As [`behind`], of what is handed in, too.
+///
+/// # Errors
+/// As [`behind`].
+pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Behind>, OperateError> {
+    let home = &session.desk.home;
+    let (mut places, failed) = own_places(home)?;
+    places.extend(sources.places);
+    let mut published = published_crls(home, &places)?;
+    published.extend(sources.crls);
+    let unknown = Unknown::find(session, &published, &places)?;
+    let mut reasons = lost(&unknown);
+    let mut and = |reason: &str| {
+        reasons.push(Behind::Content(reason.to_owned()));
+        std::mem::take(&mut reasons)
+    };
+    let seen = look(session, &places, &failed, published)?;
+    let Some(devices) = seen.devices else {
+        return Ok(and("a new CRL is due"));
+    };
+    let servers = match seen.servers {
+        Servers::Absent => None,
+        Servers::Current(part) => Some(part),
+        Servers::Due(_) => return Ok(and("a new CRL of the servers' CA is due")),
+    };
+    let pins = match seen.pins {
+        Standing::None => None,
+        Standing::Stands(statement) => Some(statement),
+        Standing::Due => return Ok(and("new pin sets are due")),
+    };
+    let losers = seen.standing_pins.losers(session, pins.as_ref())?;
+    let published_pins = seen.standing_pins.number();
+    let (material, _) = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
+    let publication = Publication::build(material, &[])?;
+    // Where another CA publishes, this home has nothing to bring up to date.
+    let failed = failed
+        .into_iter()
+        .filter(|(_, error)| !matches!(error, TargetError::OtherCa(_) | TargetError::OtherHalf { .. }));
+    reasons.extend(failed.map(|(place, error)| Behind::Place(place, error)));
+    for place in places.iter().filter(|place| place.role != Role::Source) {
+        let path = Shown(place.to.path.clone());
+        if !place.is_staging() && losers.contains(&place.to.path) {
+            reasons.push(Behind::Place(path, TargetError::UnknownPins));
+            continue;
+        }
+        let ends = place
+            .to
+            .manifest()
+            .map(|manifest| manifest.map(|manifest| manifest.valid_until));
+        let holds = place.to.holds(publication.files(place.to.area));
+        match holds.and_then(|holds| Ok(holds && ends? == Some(publication.valid_until()))) {
+            Ok(true) => {}
+            Ok(false) => reasons.push(Behind::Content(format!("{path} differs"))),
+            Err(error) => reasons.push(Behind::Place(path, error)),
+        }
+    }
+    Ok(reasons)
+}
+
+/// Makes sure that what this home would sign knows every pin that stands anywhere.
+///
+/// # Errors
+/// Where pin sets stand that are later than what the ledger knows, or a place cannot be read.
+pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateError> {
+    let (places, failed) = destinations(&session.desk.home)?;
+    let standing = StandingPins::read(&places, &failed)?;
+    if standing.are_ahead(session)? {
+        return Err(OperateError::PinsAhead);
+    }
+    standing.demand_read()
+}
+
+/// Whether pin sets stand anywhere that are later than what the ledger knows.
+///
+/// # Errors
+/// Where the home's own places cannot be read.
+pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
+    let (places, failed) = destinations(&session.desk.home)?;
+    StandingPins::read(&places, &failed)?.are_ahead(session)
+}
+
+/// What was published and the ledger does not know, in words.
+fn lost(unknown: &Unknown) -> Vec<Behind> {
+    let accepted = unknown.certificates.iter().map(|told| {
+        format!(
+            "it tells servers to accept {} of {}, which the ledger does not know: the ledger is the older one",
+            told.serial, told.address
+        )
+    });
+    let revoked = match unknown.revocations.len() {
+        0 => None,
+        count => Some(format!(
+            "it revokes {count} that the ledger does not know as revoked: the ledger is the older one"
+        )),
+    };
+    revoked.into_iter().chain(accepted).map(Behind::Content).collect()
+}
+
+/// The places where another CA of the root has published, each with who that is.
+pub fn foreign(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let foreign = places
+        .iter()
+        .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_own().err()?)));
+    foreign.collect()
+}
+
+/// The places that `pki.toml` named once, where it names none and does not say so.
+pub fn places_forgotten(session: &Session<'_>) -> Option<(Shown, TargetError)> {
+    forgotten(&session.desk.home, &session.store).ok().flatten()
+}
+
+/// The places that cannot be written as they are, and why: found before something must be published there.
+pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let refused = places
+        .iter()
+        .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_writable().err()?)));
+    refused.collect()
+}
+
+/// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that cannot be read is told when it
+/// cannot be written.
+pub fn strays(session: &Session<'_>) -> Vec<Stray> {
+    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let strays = places.iter().flat_map(|place| place.to.strays());
+    strays.flatten().collect()
+}
+
+/// What the publication has of the servers' CA.
+pub(in crate::ca) enum Servers<'a> {
+    /// There is no such CA.
+    Absent,
+    /// This.
+    Current(ServersPart<'a>),
+    /// A new CRL must be signed; this, the newest that stands anywhere, can be published until then.
+    Due(Option<ServersPart<'a>>),
+}
+
+fn servers_part<'a>(
+    session: &Session<'a>,
+    places: &[Place],
+    remembered: &Remembered,
+    newest: Option<Vec<u8>>,
+) -> Result<Servers<'a>, OperateError> {
+    let Some(chain) = session.desk.home.servers() else {
+        return Ok(Servers::Absent);
+    };
+    let own = own_crl(places, Authority::Servers)?;
+    let of = remembered.of_servers(chain.issuing());
+    if let Some(Current {
+        der: crl, revoked, ..
+    }) = current(session, of, own)?
+    {
+        return Ok(Servers::Current(ServersPart { chain, crl, revoked }));
+    }
+    // A home from an older backup takes over what was published since: whoever is revoked meanwhile does not wait for the servers' key.
+    let standing = newest.and_then(|crl| {
+        let entries = Crl::parse(&crl).ok()?.entries();
+        let revoked = entries.collect::<Result<Vec<_>, _>>().ok()?;
+        let crl = crl.into();
+        Some(ServersPart { chain, crl, revoked })
+    });
+    Ok(Servers::Due(standing))
+}
+
+/// An authority's CRL in the home's own public half.
+fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, OperateError> {
+    let own = places
+        .iter()
+        .find(|place| place.is_staging() && place.to.area == Area::Public);
+    match own {
+        Some(place) => Ok(place.to.crl(crl_path(authority), &[])?),
+        None => Ok(None),
+    }
+}
+
+/// What servers are told to accept, and what of it is near its end: all records are read for both at once.
+fn accepted(session: &Session<'_>) -> Result<(Accepted, Near), OperateError> {
+    let mut accepted = Accepted::new(session.now);
+    let mut near = Near::new(session.desk.home.config().warn_before);
+    session.store.unrevoked(&mut |record| {
+        accepted.take(&record);
+        near.see(&record, session.now);
+        Ok(())
+    })?;
+    Ok((accepted, near))
+}

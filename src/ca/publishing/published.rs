@@ -1,0 +1,208 @@
+//! The CRLs that stand in the places of the publication: what they revoke is never forgotten, and their numbers are never taken again.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::crl;
+use super::targets::{Place, destinations};
+use crate::ca::OperateError;
+use crate::ca::session::Session;
+use crate::disk;
+use crate::home::Home;
+use crate::model::{Authority, Clock, Revocation, Serial, Span, Time};
+use crate::publish::{Area, LONGEST_CRL, PublishedCrl};
+use crate::x509::Certificate;
+use crate::x509::crl::{Crl, Terms};
+
+/// An authority's CRL in the public area.
+pub(in crate::ca) fn crl_path(authority: Authority) -> &'static str {
+    match authority {
+        Authority::Root => "crl/root.crl",
+        Authority::Issuing => "crl/issuing.crl",
+        Authority::Servers => "crl/servers.crl",
+    }
+}
+
+/// A CRL that stands in one of the places, signed by our CA.
+pub(in crate::ca) struct Standing {
+    pub authority: Authority,
+    pub terms: Terms,
+    pub der: Vec<u8>,
+}
+
+impl Standing {
+    /// A CRL, where this CA has signed it.
+    pub fn of(authority: Authority, issuer: &Certificate, der: Vec<u8>) -> Option<Self> {
+        let crl = Crl::parse(&der).ok().filter(|crl| crl.is_issued_by(issuer))?;
+        let terms = crl.terms();
+        Some(Self {
+            authority,
+            terms,
+            der,
+        })
+    }
+
+    /// Whether it takes back any of these.
+    pub fn revokes_any(&self, serials: &HashSet<Serial>) -> bool {
+        Crl::parse(&self.der).is_ok_and(|crl| {
+            let mut entries = crl.entries().flatten();
+            entries.any(|entry| serials.contains(&entry.serial))
+        })
+    }
+}
+
+/// The CAs of a home, each with its certificate.
+pub(in crate::ca) fn authorities(home: &Home) -> impl Iterator<Item = (Authority, &Certificate)> {
+    let chain = home.chain();
+    let own = [
+        (Authority::Issuing, chain.issuing()),
+        (Authority::Root, chain.root()),
+    ];
+    let servers = home.servers().map(|chain| (Authority::Servers, chain.issuing()));
+    own.into_iter().chain(servers)
+}
+
+/// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs a CRL that stands, so that
+/// the time at which it begins has been.
+pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, OperateError> {
+    let (places, _) = destinations(home)?;
+    let standing = published_crls(home, &places)?;
+    // One that begins after the clock proves nothing for it.
+    let begun = || standing.iter().filter(|crl| crl.terms.this_update <= clock);
+    let last = begun().map(|crl| crl.terms.this_update).fold(last, Time::max);
+    let end = begun()
+        .filter(|crl| crl.authority == Authority::Issuing)
+        .map(|crl| crl.terms.next_update)
+        .max();
+    Ok(Clock::judge(clock, last, end))
+}
+
+/// What must be remembered of the CRLs that stand, without their octets.
+pub(in crate::ca) struct Remembered {
+    /// Each one's number.
+    pub published: Vec<PublishedCrl>,
+    terms: Vec<(Authority, Terms)>,
+}
+
+impl Remembered {
+    pub fn of(standing: Vec<Standing>) -> Self {
+        let published = standing.iter().map(|s| PublishedCrl {
+            authority: s.authority,
+            number: s.terms.number,
+            sha256: Sha256::digest(&s.der).into(),
+        });
+        Self {
+            published: published.collect(),
+            terms: standing.iter().map(|s| (s.authority, s.terms)).collect(),
+        }
+    }
+
+    /// The devices' CA.
+    pub fn of_issuing<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
+        self.of_authority(Authority::Issuing, issuer)
+    }
+
+    /// The servers' CA.
+    pub fn of_servers<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
+        self.of_authority(Authority::Servers, issuer)
+    }
+
+    fn of_authority<'a>(&self, authority: Authority, issuer: &'a Certificate) -> crl::Published<'a> {
+        crl::Published {
+            authority,
+            issuer,
+            standing: self.newest(authority),
+        }
+    }
+
+    /// The terms of an authority's newest one.
+    fn newest(&self, authority: Authority) -> Option<Terms> {
+        let of = self.terms.iter().filter(|(whose, _)| *whose == authority);
+        of.map(|(_, terms)| *terms).max_by_key(|terms| terms.number)
+    }
+}
+
+/// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
+pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standing>, OperateError> {
+    let mut found: Vec<Standing> = Vec::new();
+    for place in places.iter().filter(|place| place.to.area == Area::Public) {
+        for (authority, issuer) in authorities(home) {
+            let known: Vec<[u8; 32]> = found
+                .iter()
+                .map(|known| Sha256::digest(&known.der).into())
+                .collect();
+            let there = match place.to.crl(crl_path(authority), &known) {
+                Ok(there) => there,
+                // A target that cannot be read is told when it cannot be written.
+                Err(_) if !place.is_staging() => None,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(der) = there.filter(|der| !found.iter().any(|known| known.der == *der)) else {
+                continue;
+            };
+            found.extend(Standing::of(authority, issuer, der));
+        }
+    }
+    Ok(found)
+}
+
+/// The terms of the CRL of an authority in the home's own copy of the publication. After a restore the root's may be a later one there
+/// than the ledger knows of, since it is taken over from where it was published.
+pub fn own_copy(home: &Home, authority: Authority) -> Option<Terms> {
+    let (_, issuer) = authorities(home).find(|(whose, _)| *whose == authority)?;
+    let path = home.path().join(Area::Public.word()).join(crl_path(authority));
+    let der = disk::read(&path, LONGEST_CRL).ok()?;
+    Standing::of(authority, issuer, der).map(|standing| standing.terms)
+}
+
+/// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.
+/// The root need not be taken out of its safe for what it has signed already. One that has not begun takes no other's place.
+pub(in crate::ca) fn root_crl(
+    session: &Session<'_>,
+    published: &[Standing],
+) -> Result<Arc<Vec<u8>>, OperateError> {
+    let home = &session.desk.home;
+    let own = disk::read(&home.root_crl_path(), LONGEST_CRL);
+    let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());
+    let number = parsed
+        .filter(|crl| crl.is_issued_by(home.chain().root()))
+        .map(|crl| crl.terms())
+        .filter(|terms| terms.this_update <= session.now)
+        .map(|terms| terms.number);
+    let newest = published
+        .iter()
+        .filter(|standing| standing.authority == Authority::Root)
+        .max_by_key(|standing| standing.terms.number);
+    match newest.filter(|newest| Some(newest.terms.number) > number) {
+        Some(newest) => Ok(newest.der.clone().into()),
+        None => Ok(own?.into()),
+    }
+}
+
+/// The entries of a CRL, where it is the last one, revokes all that it should, and has more than half of its life before it. An entry that
+/// may leave does so when the next CRL is signed, and is no reason to sign one.
+pub(in crate::ca) fn entries_if_current(
+    session: &Session<'_>,
+    issuer: &Certificate,
+    der: &[u8],
+    wanted: &[Revocation],
+    last: Option<u64>,
+) -> Option<Vec<Revocation>> {
+    let crl = Crl::parse(der).ok()?;
+    let terms = crl.terms();
+    let half = Span::seconds((terms.next_update - terms.this_update).as_seconds() / 2);
+    let fresh = terms.this_update <= session.now && session.now < terms.this_update + half;
+    if !fresh || Some(terms.number) != last || !crl.is_issued_by(issuer) {
+        return None;
+    }
+    let mut wanted = wanted.iter().peekable();
+    let mut entries = Vec::new();
+    for entry in crl.entries() {
+        let entry = entry.ok()?;
+        wanted.next_if(|wanted| (wanted.serial, wanted.at) == (entry.serial, entry.at));
+        entries.push(entry);
+    }
+    wanted.next().is_none().then_some(entries)
+}

@@ -1,0 +1,345 @@
+//! What was published and the ledger does not know: a home from an older backup takes it in before it publishes anything itself.
+//!
+//! What a published list or CRL of ours revokes stays revoked, and whoever servers were told to accept can be revoked. Only what our CA
+//! has signed is believed: a CRL, or a list under a signed manifest.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use super::published::{Standing, authorities};
+use super::targets::{Place, Role, destinations};
+use crate::ca::OperateError;
+use crate::ca::session::Session;
+use crate::disk::{self, Shown};
+use crate::home::Home;
+use crate::issuer::AuthorityError;
+use crate::model::event::Recovered;
+use crate::model::{
+    Address, Authority, Contents, Employee, Fact, Kind, KnownBy, Reason, Record, Revocation, Serial, Status,
+};
+use crate::publish::{Access, Area, Destination, LONGEST_CRL, Location, Told};
+use crate::x509::crl::Crl;
+
+/// What was published and is not in the ledger.
+#[derive(Debug, Default)]
+pub(in crate::ca) struct Unknown {
+    /// The revocations.
+    pub revocations: Vec<Fact>,
+    /// The certificates that servers were told to accept.
+    pub certificates: Vec<Told>,
+    /// Those that a list calls superseded.
+    superseded: HashSet<Serial>,
+}
+
+impl Unknown {
+    /// Compares the CRLs that stand, and the lists in all places, with the ledger. Read-only.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn find(
+        session: &Session<'_>,
+        published: &[Standing],
+        places: &[Place],
+    ) -> Result<Self, OperateError> {
+        let mut revocations = revoked_by_crls(session, published)?;
+        let mut seen: HashSet<Serial> = revocations.iter().filter_map(revoked).collect();
+        let mut told_of = Vec::new();
+        let known = session.store.last_publication()?.server_manifest;
+        for place in places.iter().filter(|place| place.to.area == Area::Server) {
+            // A place that cannot be read is told when it cannot be written.
+            let Some(lists) = place.to.lists_but(known).unwrap_or_default() else {
+                continue;
+            };
+            for serial in lists.revoked {
+                if session.store.revocation(&serial)?.is_none() && seen.insert(serial) {
+                    revocations.push(Fact::Revoked {
+                        serial,
+                        address: address(session, &serial)?,
+                        reason: Reason::Unspecified,
+                        since: None,
+                    });
+                }
+            }
+            told_of.extend(lists.accepted);
+        }
+        let mut certificates = Vec::new();
+        let (mut superseded, mut named) = (HashSet::new(), HashSet::new());
+        for told in told_of {
+            if told.status == Status::Superseded {
+                superseded.insert(told.serial);
+            }
+            // Whatever its end: this clock may be wrong. The canaries of `pki check` end within the hour.
+            let is_over = told.address.is_reserved() && told.not_after < session.now;
+            if !is_over && session.store.record(&told.serial)?.is_none() && named.insert(told.serial) {
+                certificates.push(told);
+            }
+        }
+        Ok(Self {
+            revocations,
+            certificates,
+            superseded,
+        })
+    }
+
+    /// The certificates that come back as ones that servers accept: not those that are revoked as well.
+    pub fn accepted(&self) -> Vec<Told> {
+        let revoked: HashSet<Serial> = self.revocations.iter().filter_map(revoked).collect();
+        let accepted = self
+            .certificates
+            .iter()
+            .filter(|told| !revoked.contains(&told.serial));
+        accepted.cloned().collect()
+    }
+
+    /// Whose certificates are revoked because they left, and who are not offboarded in this ledger.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn leavers(&self, session: &Session<'_>) -> Result<BTreeSet<Employee>, OperateError> {
+        let mut leavers = BTreeSet::new();
+        for fact in &self.revocations {
+            if let Fact::Revoked {
+                reason: Reason::Left,
+                address: Some(address),
+                ..
+            } = fact
+                && session.store.offboarded(&address.employee)?.is_none()
+            {
+                leavers.insert(address.employee.clone());
+            }
+        }
+        Ok(leavers)
+    }
+
+    /// The events that take it in. Nobody gets back in by it: what a person had who is offboarded is revoked with her.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn facts(self, session: &Session<'_>) -> Result<Vec<Fact>, OperateError> {
+        let mut facts = Vec::new();
+        let revoked: HashSet<Serial> = self.revocations.iter().filter_map(revoked).collect();
+        for told in self.certificates {
+            // What the device has here is older where that list says so, and was issued since the restore where it does not.
+            let (older, newer): (Vec<Record>, Vec<Record>) = session
+                .store
+                .device(&told.address)?
+                .into_iter()
+                .filter(|record| record.status(session.now) == Status::Valid)
+                .partition(|record| self.superseded.contains(&record.serial));
+            let is_valid = told.status == Status::Valid && newer.is_empty();
+            let is_revoked =
+                revoked.contains(&told.serial) || session.store.revocation(&told.serial)?.is_some();
+            let is_offboarded = session.store.offboarded(&told.address.employee)?.is_some();
+            let left = (is_offboarded && !is_revoked).then(|| Fact::Revoked {
+                serial: told.serial,
+                address: Some(told.address.clone()),
+                reason: Reason::Left,
+                since: None,
+            });
+            facts.push(Fact::Recovered(Recovered {
+                serial: told.serial,
+                superseded: !is_valid,
+                supersedes: older
+                    .iter()
+                    .filter(|_| is_valid)
+                    .map(|record| record.serial)
+                    .collect(),
+                not_after: told.not_after,
+                spki_sha256: told.spki_sha256,
+                certificate_sha256: told.certificate_sha256,
+                address: told.address,
+            }));
+            facts.extend(left);
+        }
+        // What is known by name now is revoked by its name.
+        facts.extend(self.revocations);
+        Ok(facts)
+    }
+}
+
+/// Takes in the certificates that the lists at hand name and the ledger does not, so that they can be revoked by name. Buckets are not
+/// asked: they may be far away, and nobody waits for them who locks a device out.
+///
+/// # Errors
+/// Where the ledger cannot be read or written.
+pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
+    let (mut places, _) = destinations(&session.desk.home)?;
+    places.retain(|place| place.to.spot().is_some());
+    let mut unknown = Unknown::find(session, &[], &places)?;
+    // Of the others a CRL says why, which a list does not: they come with the publication, which reads it.
+    let named: HashSet<Serial> = unknown.certificates.iter().map(|told| told.serial).collect();
+    let is_named = |fact: &Fact| revoked(fact).is_some_and(|serial| named.contains(&serial));
+    unknown.revocations.retain(is_named);
+    let accepted = unknown.accepted();
+    let facts = unknown.facts(session)?;
+    session.commit(facts)?;
+    Ok(accepted)
+}
+
+/// Notes that recovered certificates are to stay: a device's, or exactly one. Returns those that it was said of.
+///
+/// # Errors
+/// Where there is none of that name, or it cannot be recorded.
+pub fn keep(session: &mut Session<'_>, whom: &crate::ca::Whom) -> Result<Vec<Record>, OperateError> {
+    let mut records = match whom {
+        crate::ca::Whom::Device(address) => session.store.device(address)?,
+        crate::ca::Whom::Certificate(serial) => session.store.record(serial)?.into_iter().collect(),
+    };
+    let now = session.now;
+    records.retain(|record| record.known_by != KnownBy::Issuance && record.status(now).accepted());
+    if records.is_empty() {
+        return Err(OperateError::NothingRecovered(whom.clone()));
+    }
+    // Said twice it holds as well.
+    let undecided = records.iter().filter(|record| is_undecided(record));
+    let kept = undecided.map(|record| Fact::Kept {
+        serial: record.serial,
+    });
+    session.commit(kept.collect())?;
+    Ok(records)
+}
+
+/// Whether nobody has said yet what is to become of a recovered certificate.
+pub fn is_undecided(record: &Record) -> bool {
+    match record.known_by {
+        KnownBy::List { kept } => !kept,
+        KnownBy::Issuance => false,
+    }
+}
+
+/// What an operator hands in to be taken in: halves of a publication, as a server has fetched them, and CRLs.
+#[derive(Default)]
+pub struct Sources {
+    pub(in crate::ca) places: Vec<Place>,
+    pub(in crate::ca) crls: Vec<Standing>,
+}
+
+impl Sources {
+    /// Whether nothing was handed in.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.crls.is_empty()
+    }
+
+    /// Whether none of it is a servers' half, which alone names the certificates that servers accept.
+    pub fn name_no_devices(&self) -> bool {
+        !self.is_empty() && self.places.iter().all(|place| place.to.area != Area::Server)
+    }
+
+    /// Reads what is at each path: a CRL, one half of a publication, or a directory with both.
+    ///
+    /// # Errors
+    /// Where there is nothing of this PKI.
+    pub fn read<'p>(home: &Home, paths: impl IntoIterator<Item = &'p Path>) -> Result<Self, OperateError> {
+        let mut sources = Self::default();
+        for path in paths {
+            let found = if path.is_dir() {
+                sources.take_directory(home, path)?
+            } else {
+                sources.take_crls(home, path)?
+            };
+            if !found {
+                return Err(OperateError::NothingToReconcile(Shown(path.to_owned())));
+            }
+        }
+        Ok(sources)
+    }
+
+    fn take_directory(&mut self, home: &Home, path: &Path) -> Result<bool, OperateError> {
+        // What a fetch has put in place is a link.
+        let path = path.canonicalize().map_err(disk::failed("located", path))?;
+        let mut found = false;
+        for area in [Area::Server, Area::Public] {
+            for directory in [path.clone(), path.join(area.word())] {
+                if !directory.is_dir() {
+                    continue;
+                }
+                let location = Location::Directory(directory);
+                let to = Destination::open(area, &location, &Access::default(), None, home.chain())?;
+                if to.manifest()?.is_some_and(|manifest| manifest.area == area) {
+                    if let Some(file) = to.torn()? {
+                        return Err(OperateError::TornSource(Shown(path.join(file))));
+                    }
+                    found = true;
+                    self.places.push(Place {
+                        to,
+                        role: Role::Source,
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those of a file, however it is written.
+    fn take_crls(&mut self, home: &Home, path: &Path) -> Result<bool, OperateError> {
+        let octets = disk::read_given(path, LONGEST_CRL)?;
+        let contents = Contents::of(&octets);
+        // What is none is told below.
+        let crls = contents.all(Kind::Crl).unwrap_or_default();
+        let before = self.crls.len();
+        for der in crls {
+            let of = authorities(home)
+                .find_map(|(authority, issuer)| Standing::of(authority, issuer, der.to_vec()));
+            self.crls.extend(of);
+        }
+        Ok(self.crls.len() > before)
+    }
+}
+
+/// What a published CRL revokes and the ledger does not: after a restore from an old backup a lost phone stays locked out.
+fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, OperateError> {
+    let mut facts = Vec::new();
+    let mut seen = HashSet::new();
+    for standing in published {
+        let Ok(crl) = Crl::parse(&standing.der) else {
+            continue;
+        };
+        let known = session.store.revoked(standing.authority, None)?;
+        let mut known = known.iter().map(|revocation| revocation.serial).peekable();
+        for entry in crl.entries() {
+            let entry = entry.map_err(AuthorityError::X509)?;
+            while known.next_if(|serial| *serial < entry.serial).is_some() {}
+            if known.peek() != Some(&entry.serial) && seen.insert(entry.serial) {
+                facts.extend(adopted(session, standing.authority, entry)?);
+            }
+        }
+    }
+    Ok(facts)
+}
+
+fn adopted(
+    session: &Session<'_>,
+    authority: Authority,
+    entry: Revocation,
+) -> Result<Option<Fact>, OperateError> {
+    let (serial, reason, since) = (entry.serial, entry.reason, Some(entry.at));
+    Ok(match authority {
+        // Its CAs are not taken back one by one.
+        Authority::Root => None,
+        Authority::Issuing if session.store.revocation(&serial)?.is_some() => None,
+        Authority::Issuing => Some(Fact::Revoked {
+            serial,
+            address: address(session, &serial)?,
+            reason,
+            since,
+        }),
+        Authority::Servers => Some(Fact::ServerRevoked {
+            serial,
+            host: session.store.certified(&serial)?.map(|(host, _)| host),
+            reason,
+            since,
+        }),
+    })
+}
+
+fn address(session: &Session<'_>, serial: &Serial) -> Result<Option<Address>, OperateError> {
+    Ok(session.store.record(serial)?.map(|record| record.address))
+}
+
+fn revoked(fact: &Fact) -> Option<Serial> {
+    if let Fact::Revoked { serial, .. } = fact {
+        Some(*serial)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,176 @@
+//! The servers' CA in the making: its key first, then its certificate by the root, then the ledger. Each step finds what an earlier one
+//! has left, so that a kill between them costs nothing; the key is never made twice.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use data_encoding::HEXUPPER;
+
+use crate::ca::OperateError;
+use crate::ca::key_file::seal;
+use crate::ca::publishing::own_places;
+use crate::ca::session::Session;
+use crate::disk::{self, Shown};
+use crate::home::Home;
+use crate::issuer::{AuthorityError, Chain, Root, Servers};
+use crate::key::{Passphrase, SoftwareKey, os_rng};
+use crate::model::{Authority, Fact, Host};
+use crate::publish::Area;
+use crate::x509::{Certificate, request};
+
+/// The key of the servers' CA: the one that the home has, or a new one, kept there encrypted. Takes as long as scrypt does: not to be done
+/// under the lock.
+///
+/// # Errors
+/// Where it cannot be read, opened, made or written.
+pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, OperateError> {
+    let path = home.key_path(Authority::Servers);
+    if !path.exists() {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let sealed = seal(&key, passphrase)?;
+        let directory = home.path().join("servers");
+        disk::ensure_directory(&directory, disk::PRIVATE_DIRECTORY)?;
+        disk::sync_directory(home.path())?;
+        match disk::create_private(&path, sealed.as_bytes()) {
+            Ok(()) => return Ok(key),
+            // Another process was faster: its key is the one.
+            Err(error) if error.source.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let pem = home.key(Authority::Servers)?;
+    let failed = |why| OperateError::Key {
+        path: Shown(path),
+        why,
+    };
+    SoftwareKey::decrypt(&pem, passphrase).map_err(failed)
+}
+
+/// The request for its certificate, PEM: for a root that is elsewhere.
+///
+/// # Errors
+/// Should the library fail to write it.
+pub fn servers_request(key: &SoftwareKey) -> Result<String, OperateError> {
+    Ok(request::create(None::<&Host>, key).map_err(AuthorityError::X509)?)
+}
+
+/// The servers' CA of this root that is published and that the home has not: its place and its serial number. A home from a backup of
+/// before it was made would make another one, whose CRL does not know what the first has revoked.
+///
+/// # Errors
+/// Where the places of pki.toml cannot be looked for.
+pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, OperateError> {
+    let own = home.servers().map(|chain| chain.issuing().public_key());
+    let (places, _) = own_places(home)?;
+    for place in places.into_iter().filter(|place| place.to.area == Area::Public) {
+        // A place that cannot be read is told when it cannot be written.
+        let Some(der) = place.to.servers_ca().unwrap_or_default() else {
+            continue;
+        };
+        let certificate = Certificate::from_der(&der).ok();
+        let chain = certificate.and_then(|certificate| servers_chain(home, certificate).ok());
+        if let Some(other) = chain.filter(|chain| own != Some(chain.issuing().public_key())) {
+            let serial = HEXUPPER.encode(other.issuing().serial());
+            return Ok(Some((Shown(place.to.path), serial)));
+        }
+    }
+    Ok(None)
+}
+
+/// Has the root make its certificate, and records that.
+///
+/// # Errors
+/// Where the root refuses, or it cannot be written or recorded.
+pub fn found_servers(
+    session: &mut Session<'_>,
+    root: &Root,
+    key: &SoftwareKey,
+) -> Result<Chain, OperateError> {
+    let home = &session.desk.home;
+    let chain = match home.servers() {
+        // Its certificate was written, and then a kill came before the ledger.
+        Some(chain) => chain.clone(),
+        None => {
+            let base_url = home.config().base_url.as_deref();
+            root.sign_servers(
+                key.public_key(),
+                Some(home.chain().permitted()),
+                base_url,
+                session.now,
+                &mut os_rng(),
+            )?
+        }
+    };
+    install_servers(session, chain, key)
+}
+
+/// Takes in its certificate, and records that.
+///
+/// # Errors Where it is not the certificate of this key by this root, with what the home permits, or cannot
+/// be written or recorded.
+pub fn install_servers(
+    session: &mut Session<'_>,
+    chain: Chain,
+    key: &SoftwareKey,
+) -> Result<Chain, OperateError> {
+    if chain.issuing().public_key() != key.public_key() {
+        return Err(AuthorityError::KeyMismatch("servers' CA").into());
+    }
+    record_servers(session, &chain)?;
+    Ok(chain)
+}
+
+/// Records the servers' CA, unless that was done before: a kill may have come between its certificate and the ledger.
+pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result<(), OperateError> {
+    let home = &session.desk.home;
+    let certificate = chain.issuing();
+    if certificate.public_key() == home.chain().issuing().public_key() {
+        return Err(AuthorityError::SharedKey("issuing CA", "servers' CA").into());
+    }
+    let (inner, outer) = (certificate.validity(), chain.root().validity());
+    let is_within = outer.not_before <= inner.not_before && inner.not_after <= outer.not_after;
+    if chain.root() != home.chain().root()
+        || certificate.organization() != chain.root().organization()
+        || !is_within
+    {
+        return Err(AuthorityError::NotOurs("servers' CA").into());
+    }
+    let (says, permitted) = (chain.permitted(), home.chain().permitted());
+    // A root of before addresses were recorded may have given it what the root says itself.
+    let is_like_root = permitted.any_address && says.says_the_same(permitted);
+    if !says.says_the_same(&permitted.of_servers()) && !is_like_root {
+        return Err(AuthorityError::OtherNames.into());
+    }
+    if let Some(recorded) = session.store.servers_ca()? {
+        return if recorded == certificate.der() {
+            Ok(())
+        } else {
+            Err(OperateError::Exists(Shown(certificate_path(home))))
+        };
+    }
+    let place = certificate_path(home);
+    disk::replace(&place, disk::PRIVATE_FILE, certificate.pem().as_bytes())?;
+    session.commit(vec![Fact::ServersCa {
+        certificate: certificate.der().to_vec(),
+    }])
+}
+
+/// The servers' CA that a certificate and the home's root make.
+///
+/// # Errors
+/// Where it is none of this root.
+pub fn servers_chain(home: &Home, certificate: Certificate) -> Result<Chain, OperateError> {
+    Ok(Chain::of_servers(home.chain().root().clone(), certificate)?)
+}
+
+/// The servers' CA, ready to sign.
+///
+/// # Errors
+/// Where key and certificate are not of one CA.
+pub fn open_servers(home: &Home, chain: Chain, key: SoftwareKey) -> Result<Servers, OperateError> {
+    Ok(Servers::open(chain, key, home.config().base_url.clone())?)
+}
+
+fn certificate_path(home: &Home) -> PathBuf {
+    home.path().join("servers/servers.crt")
+}

@@ -1,0 +1,149 @@
+//! Certificates for servers: a request for another CA, or a certificate of the servers' CA.
+
+use std::path::PathBuf;
+
+use super::authority::record_servers;
+use super::demand_active;
+use super::keys::{deliver, stem};
+use crate::ca::OperateError;
+use crate::ca::delivery::output_dir::{Outbox, with_extension};
+use crate::ca::key_owner::{KeyOf, demand_free_key};
+use crate::ca::publishing::owed::{delivered_at_last, record_and_deliver};
+use crate::ca::session::{Desk, Session};
+use crate::disk::{self, Shown};
+use crate::issuer::{AuthorityError, Servers};
+use crate::key::{PublicKey, SoftwareKey, os_rng};
+use crate::model::server::{Certified, Certifier, ServerCertificate, ServerDraft};
+use crate::model::{Fact, Host, Pin, Reason, Role, Serial, Server};
+use crate::x509::foreign::ForeignCertificate;
+use crate::x509::{pem, request};
+
+/// Whose key is certified.
+#[derive(Debug)]
+pub enum CertifiedKey<'a> {
+    /// One that was made here: the server gets it with the certificate.
+    Ours(&'a SoftwareKey),
+    /// One that the server made: it has proved that it holds it.
+    Theirs(&'a PublicKey),
+}
+
+/// The files of a server that were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// Its certificate with its issuer's, or the request for one.
+    pub certificate: PathBuf,
+    /// Its key, where it was made here.
+    pub key: Option<PathBuf>,
+}
+
+/// Writes a request for a certificate of another CA, and the key that it is for where the server uses it: the one in reserve stays in
+/// the home.
+///
+/// # Errors
+/// Where they cannot be written, or another file has the request's name.
+pub fn write_request(
+    desk: &Desk,
+    server: &Server,
+    (role, key): (Role, &SoftwareKey),
+    outbox: &Outbox,
+) -> Result<Delivered, OperateError> {
+    let host = &server.host;
+    let text = request::create(Some(host), key).map_err(AuthorityError::X509)?;
+    let stem = stem(outbox, host, key)?;
+    let place = with_extension(&stem, "csr");
+    let there = disk::read_if_there(&place)?;
+    let is_request = |there: &[u8]| request::Request::parse(there).is_ok();
+    if there.is_some_and(|there| !is_request(&there)) {
+        return Err(OperateError::Exists(Shown(place)));
+    }
+    let key = match role {
+        Role::Active => Some(deliver(&stem, key)?),
+        Role::Backup | Role::Retiring => None,
+    };
+    disk::replace(&place, 0o644, text.as_bytes())?;
+    // A certificate of our own that was not written is still to be.
+    let is_ours = |certificate: &ServerCertificate| certificate.issuer == Certifier::Own;
+    if role == Role::Active && !server.certificate().is_some_and(is_ours) {
+        delivered_at_last(desk, host)?;
+    }
+    Ok(Delivered {
+        certificate: place,
+        key,
+    })
+}
+
+/// Signs a certificate for the key that a server uses, records it, and writes both. A renewal keeps the key, so that its pin holds.
+///
+/// # Errors
+/// Where policy refuses, the key is not the one in use, or something cannot be signed, recorded or written.
+pub fn certify(
+    session: &mut Session<'_>,
+    servers: &Servers,
+    host: &Host,
+    days: Option<i64>,
+    key: &CertifiedKey<'_>,
+    outbox: &Outbox,
+) -> Result<(Certified, Delivered), OperateError> {
+    let server = session
+        .store
+        .server(host)?
+        .ok_or_else(|| OperateError::NoServer(host.clone()))?;
+    let public_key = match key {
+        CertifiedKey::Ours(key) => key.public_key(),
+        CertifiedKey::Theirs(key) => key,
+    };
+    let pin = Pin(public_key.spki_sha256());
+    demand_active(&server, pin)?;
+    demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(host))?;
+    let draft = ServerDraft::new(host, days, servers.chain().issuer(), session.now)?;
+    let stem = match key {
+        CertifiedKey::Ours(key) => stem(outbox, host, key)?,
+        CertifiedKey::Theirs(_) => outbox.directory.join(host.file_stem()),
+    };
+    let place = with_extension(&stem, "crt");
+    let there = disk::read_if_there(&place)?;
+    if there.is_some_and(|there| !is_of(&there, host)) {
+        return Err(OperateError::Exists(Shown(place)));
+    }
+    outbox.prove(1)?;
+    record_servers(session, servers.chain())?;
+    let signed = servers.sign(&draft, public_key, &mut os_rng())?;
+    let record = |session: &mut Session<'_>| session.commit_server(signed);
+    let (certified, key) = record_and_deliver(session, host, record, |certified| {
+        let key = match key {
+            CertifiedKey::Ours(key) => Some(deliver(&stem, key)?),
+            CertifiedKey::Theirs(_) => None,
+        };
+        let text = pem::encode(pem::CERTIFICATE, &certified.certificate) + &servers.chain().issuing().pem();
+        disk::replace(&place, 0o644, text.as_bytes())?;
+        Ok(key)
+    })?;
+    let delivered = Delivered {
+        certificate: place,
+        key,
+    };
+    Ok((certified, delivered))
+}
+
+/// Only what an earlier certificate of the same server left is replaced.
+fn is_of(there: &[u8], host: &Host) -> bool {
+    ForeignCertificate::first_in(there).is_ok_and(|certificate| certificate.names(host))
+}
+
+/// Takes back a server's certificate, unless that was done before.
+///
+/// # Errors
+/// Where it is none of the servers' CA's, or it cannot be recorded.
+pub fn revoke_server(session: &mut Session<'_>, serial: Serial, reason: Reason) -> Result<(), OperateError> {
+    let known = session.store.certified(&serial)?;
+    let (host, revocation) = known.ok_or(OperateError::NoCertificate(serial))?;
+    if revocation.is_some() {
+        return Ok(());
+    }
+    session.commit(vec![Fact::ServerRevoked {
+        serial,
+        host: Some(host),
+        reason,
+        since: None,
+    }])
+}

@@ -1,0 +1,135 @@
+//! The keys of servers: encrypted in the home, and in the clear for the server alone.
+
+use std::path::{Path, PathBuf};
+
+use data_encoding::HEXLOWER;
+
+use crate::ca::OperateError;
+use crate::ca::delivery::output_dir::{Outbox, with_extension};
+use crate::ca::key_file::seal;
+use crate::disk::{self, Exposed, Shown};
+use crate::home::{Home, HomeError};
+use crate::key::{Passphrase, SoftwareKey, os_rng};
+use crate::model::{Host, Pin};
+use crate::x509::foreign::ForeignCertificate;
+
+/// The longest encrypted key that is read.
+const LONGEST_KEY: u64 = 64 << 10;
+
+/// A new key of a server, and its encrypted form.
+#[derive(Debug)]
+pub struct NewKey {
+    pub(in crate::ca) key: SoftwareKey,
+    sealed: String,
+}
+
+impl NewKey {
+    /// Makes one. Takes as long as encrypting and opening it does: not to be done under the lock.
+    ///
+    /// # Errors
+    /// Should the library refuse to encrypt it.
+    pub fn make(passphrase: &Passphrase) -> Result<Self, OperateError> {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let sealed = seal(&key, passphrase)?;
+        Ok(Self { key, sealed })
+    }
+
+    /// Its pin.
+    pub fn pin(&self) -> Pin {
+        Pin(self.key.public_key().spki_sha256())
+    }
+
+    /// Puts its encrypted form into the home, before anything refers to it.
+    pub(in crate::ca) fn keep(&self, home: &Home, host: &Host) -> Result<(), OperateError> {
+        let place = key_path(home, host, self.pin());
+        if let Some(directory) = place.parent() {
+            disk::ensure_directory(directory, disk::PRIVATE_DIRECTORY)?;
+            // What says that the key is there must not outlive it.
+            for above in directory.ancestors().take(3) {
+                disk::sync_directory(above)?;
+            }
+        }
+        Ok(disk::create_private(&place, self.sealed.as_bytes())?)
+    }
+}
+
+/// Where the home keeps a key of a server: the file is named by the pin.
+pub fn key_path(home: &Home, host: &Host, pin: Pin) -> PathBuf {
+    let directory = home.path().join("servers").join(host.file_stem());
+    directory.join(format!("{}.key", HEXLOWER.encode(&pin.0)))
+}
+
+/// Opens a key of a server.
+///
+/// # Errors
+/// Where it is not there, does not open, or is another.
+pub fn open_key(
+    home: &Home,
+    host: &Host,
+    pin: Pin,
+    passphrase: &Passphrase,
+) -> Result<SoftwareKey, OperateError> {
+    let path = key_path(home, host, pin);
+    let octets = disk::read(&path, LONGEST_KEY)?;
+    let failed = |why| OperateError::Key {
+        path: Shown(path.clone()),
+        why,
+    };
+    let key = SoftwareKey::decrypt(&String::from_utf8_lossy(&octets), passphrase).map_err(failed)?;
+    if Pin(key.public_key().spki_sha256()) == pin {
+        Ok(key)
+    } else {
+        Err(OperateError::OtherKey(Shown(path)))
+    }
+}
+
+/// The stem of a server's files in `outbox`: `HOST`, or `HOST-` and the first digits of the key's hash where another key has that name.
+/// So that a certificate never stands beside a key that is not its own. What writes of these files that were cut off left is removed: it
+/// may be the key, in the clear.
+pub(in crate::ca) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<PathBuf, OperateError> {
+    let pem = key.pkcs8_pem().map_err(unencodable)?;
+    let digits = HEXLOWER.encode(&key.public_key().spki_sha256()[..4]);
+    let plain = host.file_stem();
+    for name in [plain.clone(), format!("{plain}-{digits}")] {
+        let stem = outbox.directory.join(name);
+        let place = with_extension(&stem, "key");
+        match disk::read_if_there(&place)? {
+            None if !disk::is_taken(&place) && fits(&with_extension(&stem, "crt"), key)? => {}
+            Some(there) if there == pem.as_bytes() => {}
+            None | Some(_) => continue,
+        }
+        let places = ["key", "crt", "csr"].map(|extension| with_extension(&stem, extension));
+        disk::sweep_all(&outbox.directory, places.iter().map(PathBuf::as_path));
+        return Ok(stem);
+    }
+    Err(OperateError::Exists(Shown(outbox.directory.join(plain))))
+}
+
+/// Whether no certificate of another key has that name.
+fn fits(certificate: &Path, key: &SoftwareKey) -> Result<bool, OperateError> {
+    let there = disk::read_if_there(certificate)?;
+    let there = there.and_then(|text| ForeignCertificate::first_in(&text).ok());
+    Ok(there.is_none_or(|there| there.pin == Pin(key.public_key().spki_sha256())))
+}
+
+/// Writes a key for its server, mode 0600, unless it is there.
+pub(in crate::ca) fn deliver(stem: &Path, key: &SoftwareKey) -> Result<PathBuf, OperateError> {
+    let place = with_extension(stem, "key");
+    if disk::is_taken(&place) {
+        let mode = disk::mode(&place)?;
+        if mode & 0o077 != 0 {
+            return Err(HomeError::Exposed(Exposed::new(&place, mode)).into());
+        }
+    } else {
+        let pem = key.pkcs8_pem().map_err(unencodable)?;
+        disk::create_private(&place, pem.as_bytes())?;
+    }
+    Ok(place)
+}
+
+fn unencodable(why: crate::key::KeyError) -> OperateError {
+    OperateError::Key {
+        path: Shown("the server's key".into()),
+        why,
+    }
+}

@@ -1,0 +1,152 @@
+//! The lock, the open store and the time of one change.
+
+use std::time::Duration;
+
+use super::OperateError;
+use super::publishing::published;
+use super::residence::{self, Copied};
+use crate::home::{Home, Lock};
+use crate::model::server::{Certified, SignedServer};
+use crate::model::{Clock, Fact, Signed, Time};
+use crate::store::{Committed, Store};
+
+/// An operator at work on a home.
+pub struct Desk {
+    /// The home.
+    pub home: Home,
+    /// The account, for the ledger.
+    pub by: String,
+    /// What others are told while the lock is held.
+    pub holder: String,
+    /// How long to wait for the lock.
+    pub patience: Duration,
+    /// What the machine's clock says.
+    pub clock: fn() -> Time,
+    /// Whether the operator says that the PKI goes on in this home, although it may be a copy.
+    pub goes_on_here: bool,
+}
+
+/// What to do about a clock that stands before the last event, or far after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockPolicy {
+    /// Refuse: what is signed in the future lets nobody in, and what is recorded there stands in the way of the right time.
+    Strict,
+    /// The operator said that the clock is right: go on, and record that.
+    Confirmed,
+    /// Go on with the last event's time: taking a certificate back is never refused.
+    Lenient,
+}
+
+/// One change of a home, under its lock.
+pub struct Session<'a> {
+    /// The operator.
+    pub desk: &'a Desk,
+    /// The ledger and its index.
+    pub store: Store,
+    /// The time that holds for this change.
+    pub now: Time,
+    /// How far the machine's clock was believed.
+    pub clock: Clock,
+    /// Why this home may be a copy of one that is in use: then nothing leaves it.
+    pub copied: Option<Copied>,
+    /// That the operator confirmed the clock, until it is recorded with the first change that goes by it.
+    confirmed: Option<Fact>,
+    _lock: Lock,
+}
+
+impl Desk {
+    /// Takes the lock, opens the store and judges the clock.
+    ///
+    /// # Errors
+    /// A busy home, a damaged ledger, a clock that policy refuses; and, unless something is taken back, a
+    /// home that may be a copy.
+    pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, OperateError> {
+        let lock = self.home.lock(self.patience, &self.holder)?;
+        let says = (self.clock)();
+        let store = self.home.store(&lock, self.patience, says)?;
+        let copied = residence::judge(&self.home, self.goes_on_here);
+        match (&copied, policy) {
+            (Some(copied), ClockPolicy::Strict | ClockPolicy::Confirmed) => {
+                return Err(OperateError::Copied(copied.clone()));
+            }
+            // Taking a certificate back is never refused.
+            (Some(_), ClockPolicy::Lenient) | (None, _) => {}
+        }
+        let mut clock = store.judge(says)?;
+        if let Clock::FarAhead { last, .. } = clock {
+            // A home from an older backup knows nothing of what it has published since; the places do.
+            clock = published::judge(&self.home, says, last)?;
+        }
+        let mut confirmed = None;
+        let now = match (clock, policy) {
+            (Clock::Good(now), _) => now,
+            (Clock::Behind { last, .. } | Clock::FarAhead { last, .. }, ClockPolicy::Lenient) => last,
+            (Clock::Behind { clock, last }, ClockPolicy::Strict) => {
+                return Err(OperateError::ClockBehind { clock, last });
+            }
+            (Clock::FarAhead { clock, last }, ClockPolicy::Strict) => {
+                return Err(OperateError::ClockAhead { clock, last });
+            }
+            (Clock::Behind { last, .. } | Clock::FarAhead { last, .. }, ClockPolicy::Confirmed) => {
+                confirmed = Some(Fact::ClockConfirmed { clock: says, last });
+                clock = Clock::Good(says);
+                says
+            }
+        };
+        Ok(Session {
+            desk: self,
+            store,
+            now,
+            clock,
+            copied,
+            confirmed,
+            _lock: lock,
+        })
+    }
+}
+
+impl Session<'_> {
+    /// Records what happened, as one batch.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit(&mut self, facts: Vec<Fact>) -> Result<(), OperateError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let facts = self.confirmed.iter().cloned().chain(facts).collect();
+        self.store.commit(facts, self.now, &self.desk.by)?;
+        self.confirmed = None;
+        Ok(())
+    }
+
+    /// Records signed certificates, and what comes with them, as one batch. Only now may anybody see them.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit_signed(
+        &mut self,
+        before: Vec<Fact>,
+        signed: Vec<Signed>,
+    ) -> Result<Vec<Committed>, OperateError> {
+        let before = self.confirmed.iter().cloned().chain(before).collect();
+        let committed = self
+            .store
+            .commit_signed(before, signed, self.now, &self.desk.by)?;
+        self.confirmed = None;
+        Ok(committed)
+    }
+
+    /// Records a server's signed certificate. Only now may anybody see it.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit_server(&mut self, signed: SignedServer) -> Result<Certified, OperateError> {
+        let before = self.confirmed.iter().cloned().collect();
+        let certified = self
+            .store
+            .commit_server(before, signed, self.now, &self.desk.by)?;
+        self.confirmed = None;
+        Ok(certified)
+    }
+}
