@@ -7,25 +7,21 @@
 //! The methods of [`Store`] are the sentences that the rest of the program speaks to it; each that changes something
 //! is one commit: one append to the ledger, made durable, then applied to the index.
 
-mod head;
-mod index;
-mod ledger;
-mod map;
-mod octets;
-mod open;
-mod servers;
+mod file;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use index::{LastCrl, LastPublication};
-pub use ledger::{Entry, Position, Tail};
-pub use servers::LastPins;
+pub use file::index::{LastCrl, LastPublication};
+pub use file::ledger::{Entry, Position, Tail};
+pub use file::servers::LastPins;
 
-use head::Head;
-use index::Index;
-use ledger::Ledger;
-use open::{AT_A_GLANCE, WHOLE, current_index, demand_acknowledged, demand_head, open_on_disk, read_whole};
+use file::head::Head;
+use file::index::Index;
+use file::ledger::Ledger;
+use file::open::{
+    AT_A_GLANCE, WHOLE, current_index, demand_acknowledged, demand_head, open_on_disk, read_whole,
+};
 
 use crate::disk::{self, DiskError};
 use crate::model::event::Issued;
@@ -266,7 +262,7 @@ impl Store {
         let (Some(directory), Some(home)) = (&self.head, home) else {
             return Ok(());
         };
-        Ok(head::write(
+        Ok(file::head::write(
             directory,
             &Head {
                 home,

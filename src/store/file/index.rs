@@ -21,18 +21,18 @@
 //! | `w` serial | the revocation of a server's certificate |
 //! | `y` | the number and the end of the last pin sets |
 
-use super::StoreError;
-use super::ledger::{Entry, Position};
-use super::map::{Map, Writes};
-use super::octets::{
+use super::codec::{
     Fields, corrupt, read_publication, read_record, read_revocation, reason_octet, seconds,
     write_publication, write_record,
 };
+use super::kv::{Map, Writes};
+use super::ledger::{Entry, Position};
 use crate::model::event::{Issued, KeySource, Recovered};
 use crate::model::{
     Address, Authority, Employee, Event, Fact, KnownBy, Reason, Record, Revocation, Serial, State, Time,
     Validity,
 };
+use crate::store::StoreError;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
@@ -61,12 +61,12 @@ pub struct LastPublication {
 }
 
 /// The index over some map.
-pub(super) struct Index {
-    pub(super) map: Box<dyn Map>,
+pub(in crate::store) struct Index {
+    pub(in crate::store) map: Box<dyn Map>,
 }
 
 /// The key of the position: written after everything else.
-pub(super) const POSITION: &[u8] = b"p";
+pub(in crate::store) const POSITION: &[u8] = b"p";
 const HOME: &[u8] = b"h";
 const UNREVOKED: u8 = b'r';
 const REVOKED: u8 = b'z';
@@ -75,19 +75,19 @@ const INITIALIZED: &[u8] = b"i";
 const PUBLICATION: &[u8] = b"n";
 const REVOCATION: &[u8] = b"x";
 const DEVICES_REVOKED: u8 = b'v';
-pub(super) const SERVERS_REVOKED: u8 = b'w';
+pub(in crate::store) const SERVERS_REVOKED: u8 = b'w';
 
-pub(super) fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
+pub(in crate::store) fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
     [&[kind], rest].concat()
 }
 
 impl Index {
-    pub(super) fn new(map: Box<dyn Map>) -> Self {
+    pub(in crate::store) fn new(map: Box<dyn Map>) -> Self {
         Self { map }
     }
 
     /// After which event it stands.
-    pub(super) fn position(&self) -> Result<Position, StoreError> {
+    pub(in crate::store) fn position(&self) -> Result<Position, StoreError> {
         let Some(value) = self.map.value(POSITION)? else {
             return Ok(Position::START);
         };
@@ -103,12 +103,12 @@ impl Index {
     }
 
     /// The hash of the first event that it has applied.
-    pub(super) fn home(&self) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(in crate::store) fn home(&self) -> Result<Option<Vec<u8>>, StoreError> {
         self.map.value(HOME)
     }
 
     /// The `initialized` event.
-    pub(super) fn initialized(&self) -> Result<Event, StoreError> {
+    pub(in crate::store) fn initialized(&self) -> Result<Event, StoreError> {
         let value = self
             .map
             .value(INITIALIZED)?
@@ -116,7 +116,7 @@ impl Index {
         serde_json::from_slice(&value).map_err(|_| corrupt("the first event"))
     }
 
-    pub(super) fn last_crl(&self, authority: Authority) -> Result<Option<LastCrl>, StoreError> {
+    pub(in crate::store) fn last_crl(&self, authority: Authority) -> Result<Option<LastCrl>, StoreError> {
         let Some(value) = self.map.value(&key(b'c', authority.word().as_bytes()))? else {
             return Ok(None);
         };
@@ -131,7 +131,7 @@ impl Index {
         read().map(Some).ok_or_else(|| corrupt("the last CRL"))
     }
 
-    pub(super) fn last_publication(&self) -> Result<LastPublication, StoreError> {
+    pub(in crate::store) fn last_publication(&self) -> Result<LastPublication, StoreError> {
         match self.map.value(PUBLICATION)? {
             None => Ok(LastPublication::default()),
             Some(value) => read_publication(&value).ok_or_else(|| corrupt("the last publication")),
@@ -139,13 +139,13 @@ impl Index {
     }
 
     /// Whether something was revoked after the issuing CA's last CRL.
-    pub(super) fn revoked_since_crl(&self) -> Result<bool, StoreError> {
+    pub(in crate::store) fn revoked_since_crl(&self) -> Result<bool, StoreError> {
         self.map
             .value(REVOCATION)
             .map(|value| value.is_some_and(|value| value == [1]))
     }
 
-    pub(super) fn offboarded(&self, employee: &Employee) -> Result<Option<Time>, StoreError> {
+    pub(in crate::store) fn offboarded(&self, employee: &Employee) -> Result<Option<Time>, StoreError> {
         let Some(value) = self.map.value(&key(b'o', employee.as_str().as_bytes()))? else {
             return Ok(None);
         };
@@ -155,7 +155,7 @@ impl Index {
             .ok_or_else(|| corrupt("an offboarded employee"))
     }
 
-    pub(super) fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
+    pub(in crate::store) fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
         for kind in RECORDS {
             if let Some(value) = self.map.value(&key(kind, serial.octets()))? {
                 return read_record(*serial, &value).map(Some);
@@ -165,18 +165,18 @@ impl Index {
     }
 
     /// The records of one device, oldest first.
-    pub(super) fn device(&self, address: &Address) -> Result<Vec<Record>, StoreError> {
+    pub(in crate::store) fn device(&self, address: &Address) -> Result<Vec<Record>, StoreError> {
         self.at(format!("{address}\0").as_bytes())
     }
 
     /// The records of one person, by device, oldest first.
-    pub(super) fn employee(&self, employee: &Employee) -> Result<Vec<Record>, StoreError> {
+    pub(in crate::store) fn employee(&self, employee: &Employee) -> Result<Vec<Record>, StoreError> {
         self.at(format!("{employee}/").as_bytes())
     }
 
     /// The records of all devices whose addresses begin so. Where these are many, reading all records in their order takes less
     /// time than looking for each.
-    pub(super) fn beginning(&self, address: &str) -> Result<Vec<Record>, StoreError> {
+    pub(in crate::store) fn beginning(&self, address: &str) -> Result<Vec<Record>, StoreError> {
         const FEW: usize = 500;
         let serials = self.serials(address.as_bytes())?;
         if serials.len() <= FEW {
@@ -214,7 +214,7 @@ impl Index {
     }
 
     /// Every record: first those that are not revoked, by serial, then the others.
-    pub(super) fn records(
+    pub(in crate::store) fn records(
         &self,
         visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
@@ -224,7 +224,7 @@ impl Index {
     }
 
     /// Every record that is not revoked, by serial.
-    pub(super) fn unrevoked(
+    pub(in crate::store) fn unrevoked(
         &self,
         visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
@@ -245,7 +245,7 @@ impl Index {
 
     /// Every revocation of the certificates that an authority has signed, by serial, with the end of its certificate where the certificate is
     /// known.
-    pub(super) fn revocations(
+    pub(in crate::store) fn revocations(
         &self,
         authority: Authority,
         visit: &mut dyn FnMut(Revocation, Option<Time>),
@@ -264,11 +264,15 @@ impl Index {
         })
     }
 
-    pub(super) fn revocation(&self, serial: &Serial) -> Result<Option<Revocation>, StoreError> {
+    pub(in crate::store) fn revocation(&self, serial: &Serial) -> Result<Option<Revocation>, StoreError> {
         self.revocation_of(DEVICES_REVOKED, serial)
     }
 
-    pub(super) fn revocation_of(&self, kind: u8, serial: &Serial) -> Result<Option<Revocation>, StoreError> {
+    pub(in crate::store) fn revocation_of(
+        &self,
+        kind: u8,
+        serial: &Serial,
+    ) -> Result<Option<Revocation>, StoreError> {
         let value = self.map.value(&key(kind, serial.octets()))?;
         value
             .map(|value| Ok(read_revocation(*serial, &value)?.0))
@@ -276,14 +280,14 @@ impl Index {
     }
 
     /// Applies acknowledged events, in their order, at once.
-    pub(super) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+    pub(in crate::store) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
         let mut pending = self.pending();
         pending.apply(entries)?;
         pending.write()
     }
 
     /// Takes in events that are written together, later.
-    pub(super) fn pending(&mut self) -> Pending<'_> {
+    pub(in crate::store) fn pending(&mut self) -> Pending<'_> {
         Pending {
             index: self,
             writes: Writes::new(),
@@ -293,28 +297,28 @@ impl Index {
 
 /// Events applied and not yet written: later ones see what earlier ones say. What is held is what they come to, which is a fraction of
 /// what they say: no certificates.
-pub(super) struct Pending<'a> {
-    pub(super) index: &'a mut Index,
-    pub(super) writes: Writes,
+pub(in crate::store) struct Pending<'a> {
+    pub(in crate::store) index: &'a mut Index,
+    pub(in crate::store) writes: Writes,
 }
 
 impl Pending<'_> {
     /// Applies acknowledged events, in their order.
-    pub(super) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+    pub(in crate::store) fn apply(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
         entries.iter().try_for_each(|entry| self.take(entry))
     }
 
     /// How many keys wait to be written.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::store) fn len(&self) -> usize {
         self.writes.len()
     }
 
     /// Writes what waits, at once.
-    pub(super) fn write(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store) fn write(&mut self) -> Result<(), StoreError> {
         self.index.map.write(std::mem::take(&mut self.writes))
     }
 
-    pub(super) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+    pub(in crate::store) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
         self.writes.insert(key, Some(value));
     }
 
@@ -328,7 +332,7 @@ impl Pending<'_> {
     }
 
     /// What a key has, once all that waits is written.
-    pub(super) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(in crate::store) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.writes.get(key) {
             Some(waiting) => Ok(waiting.clone()),
             None => self.index.map.value(key),

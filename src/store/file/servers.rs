@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::StoreError;
+use super::codec::{Fields, corrupt, reason_octet, seconds};
 use super::index::{Index, Pending, SERVERS_REVOKED, key};
-use super::octets::{Fields, corrupt, reason_octet, seconds};
 use crate::model::server::{Certifier, Origin, ServerCertificate};
 use crate::model::{Event, Fact, Host, Revocation, Serial, Server, ServerKey, Time};
+use crate::store::StoreError;
 
 const SERVERS_CA: &[u8] = b"a";
 const PINS: &[u8] = b"y";
@@ -24,19 +24,19 @@ pub struct LastPins {
 
 impl Index {
     /// The certificate of the servers' CA, DER.
-    pub(super) fn servers_ca(&self) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(in crate::store) fn servers_ca(&self) -> Result<Option<Vec<u8>>, StoreError> {
         self.map.value(SERVERS_CA)
     }
 
     /// The server of this name, one that was removed apart.
-    pub(super) fn server(&self, host: &Host) -> Result<Option<Server>, StoreError> {
+    pub(in crate::store) fn server(&self, host: &Host) -> Result<Option<Server>, StoreError> {
         let value = self.map.value(&key(SERVER, host.to_string().as_bytes()))?;
         let server = value.map(|value| read_server(&value)).transpose()?;
         Ok(server.filter(|server| server.removed.is_none()))
     }
 
     /// Every server that there is or was, by name.
-    pub(super) fn known_servers(&self) -> Result<Vec<Server>, StoreError> {
+    pub(in crate::store) fn known_servers(&self) -> Result<Vec<Server>, StoreError> {
         let mut servers = Vec::new();
         self.map.scan(&[SERVER], &mut |_, value| {
             servers.push(read_server(value)?);
@@ -47,7 +47,7 @@ impl Index {
     }
 
     /// A server's certificate of our own CA: whose it is, and its revocation.
-    pub(super) fn certified(
+    pub(in crate::store) fn certified(
         &self,
         serial: &Serial,
     ) -> Result<Option<(Host, Option<Revocation>)>, StoreError> {
@@ -58,7 +58,7 @@ impl Index {
         Ok(Some((host, self.revocation_of(SERVERS_REVOKED, serial)?)))
     }
 
-    pub(super) fn last_pins(&self) -> Result<Option<LastPins>, StoreError> {
+    pub(in crate::store) fn last_pins(&self) -> Result<Option<LastPins>, StoreError> {
         let Some(value) = self.map.value(PINS)? else {
             return Ok(None);
         };
@@ -75,7 +75,7 @@ impl Index {
 
 impl Pending<'_> {
     /// Applies an event of a server.
-    pub(super) fn take_server(&mut self, event: &Event) -> Result<(), StoreError> {
+    pub(in crate::store) fn take_server(&mut self, event: &Event) -> Result<(), StoreError> {
         match &event.fact {
             Fact::ServersCa { certificate } => self.put(SERVERS_CA.to_vec(), certificate.clone()),
             Fact::ServerAdded {
@@ -225,8 +225,8 @@ mod tests {
     use super::*;
     use crate::model::server::{Certified, OldPin};
     use crate::model::{Authority, Pin, Reason, Role, Span, Validity};
-    use crate::store::ledger::{Entry, Ledger, Position};
-    use crate::store::map::{Map, Sled};
+    use crate::store::file::kv::{Map, Sled};
+    use crate::store::file::ledger::{Entry, Ledger, Position};
 
     fn now() -> Time {
         Time::from_unix(1_800_000_000)

@@ -12,10 +12,10 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::StoreError;
 use crate::disk;
 use crate::model::event::hex32;
 use crate::model::{Event, Fact, Time};
+use crate::store::StoreError;
 
 /// The `prev` of the first event.
 pub const GENESIS: [u8; 32] = [0; 32];

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use sha2::Digest;
 
-use super::StoreError;
 use super::index::POSITION;
+use crate::store::StoreError;
 
 /// Octets by octets, in the order of the keys.
-pub(super) trait Map {
+pub(in crate::store) trait Map {
     /// The value of a key.
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     /// Every key that begins so, with its value, in order, until `visit` has enough.
@@ -19,10 +19,10 @@ pub(super) trait Map {
 }
 
 /// Takes a key and its value; `false` ends the scan.
-pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
+pub(in crate::store) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
 
 /// What is to be written, by key.
-pub(super) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub(in crate::store) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl Map for BTreeMap<Vec<u8>, Vec<u8>> {
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -53,10 +53,10 @@ impl Map for BTreeMap<Vec<u8>, Vec<u8>> {
 ///
 /// sled's cost to open grows with the number of its keys, so neighbouring keys share one: a *bucket*, whose value is the sorted
 /// list of their pairs. At 100,000 certificates that makes an open several times quicker.
-pub(super) struct Sled(sled::Db);
+pub(in crate::store) struct Sled(sled::Db);
 
 /// Why sled did not open.
-pub(super) enum NotOpened {
+pub(in crate::store) enum NotOpened {
     /// Another process has it.
     Busy,
     /// Its files are damaged, or cannot be written.
@@ -68,7 +68,7 @@ const BATCH: usize = 500;
 
 impl Sled {
     /// Opens or makes the database in `directory`, which the caller has made private.
-    pub(super) fn open(directory: &Path) -> Result<Self, NotOpened> {
+    pub(in crate::store) fn open(directory: &Path) -> Result<Self, NotOpened> {
         mend_cut_off_snapshot(directory);
         let config = sled::Config::new()
             .path(directory)

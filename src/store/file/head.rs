@@ -15,7 +15,7 @@ use crate::disk;
 
 /// What a head says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Head {
+pub(in crate::store) struct Head {
     /// The hash of the first event: whose head this is.
     pub home: [u8; 32],
     /// The place after the last event.
@@ -27,7 +27,7 @@ fn path(index: &Path) -> PathBuf {
 }
 
 /// The head in this directory, where there is a whole one.
-pub(super) fn read(index: &Path) -> Option<Head> {
+pub(in crate::store) fn read(index: &Path) -> Option<Head> {
     let text = std::fs::read_to_string(path(index)).ok()?;
     let mut words = text.split_whitespace();
     let mut hash = || HEXLOWER.decode(words.next()?.as_bytes()).ok()?.try_into().ok();
@@ -45,7 +45,7 @@ pub(super) fn read(index: &Path) -> Option<Head> {
 }
 
 /// Writes the head in one piece of constant length.
-pub(super) fn write(index: &Path, head: &Head) -> Result<(), disk::DiskError> {
+pub(in crate::store) fn write(index: &Path, head: &Head) -> Result<(), disk::DiskError> {
     let path = path(index);
     let mut file = OpenOptions::new()
         .write(true)

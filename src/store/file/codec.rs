@@ -1,18 +1,18 @@
 //! How the index writes what it remembers: fixed widths, the highest octet first, text at the end.
 
-use super::StoreError;
 use super::index::LastPublication;
 use crate::model::{KnownBy, Reason, Record, Revocation, Serial, State, Time, Validity};
+use crate::store::StoreError;
 
-pub(super) fn corrupt(what: &str) -> StoreError {
+pub(in crate::store) fn corrupt(what: &str) -> StoreError {
     StoreError::Index(format!("its entry for {what} cannot be read"))
 }
 
-pub(super) fn seconds(time: Time) -> [u8; 8] {
+pub(in crate::store) fn seconds(time: Time) -> [u8; 8] {
     time.unix().to_be_bytes()
 }
 
-pub(super) fn reason_octet(reason: Reason) -> u8 {
+pub(in crate::store) fn reason_octet(reason: Reason) -> u8 {
     match reason {
         Reason::Unspecified => 0,
         Reason::Lost => 1,
@@ -48,7 +48,7 @@ fn known_by(octet: u8) -> Option<KnownBy> {
         .find(|known_by| known_by_bits(*known_by) == octet & 0xF0)
 }
 
-pub(super) fn write_record(record: &Record) -> Vec<u8> {
+pub(in crate::store) fn write_record(record: &Record) -> Vec<u8> {
     let (state, at, why) = match record.state {
         State::Undelivered => (0, Time::from_unix(0), 0),
         State::Active => (1, Time::from_unix(0), 0),
@@ -70,7 +70,7 @@ pub(super) fn write_record(record: &Record) -> Vec<u8> {
     .concat()
 }
 
-pub(super) fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreError> {
+pub(in crate::store) fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreError> {
     let mut fields = Fields(value);
     let mut read = || {
         let (seq, offset) = (fields.number()?, fields.number()?);
@@ -107,7 +107,7 @@ pub(super) fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreE
     read().ok_or_else(|| corrupt("a record"))
 }
 
-pub(super) fn write_publication(last: &LastPublication) -> Vec<u8> {
+pub(in crate::store) fn write_publication(last: &LastPublication) -> Vec<u8> {
     [
         &last.public.to_be_bytes()[..],
         &last.server.to_be_bytes(),
@@ -119,7 +119,7 @@ pub(super) fn write_publication(last: &LastPublication) -> Vec<u8> {
 }
 
 /// The last publication. An index of an earlier version has its numbers alone.
-pub(super) fn read_publication(value: &[u8]) -> Option<LastPublication> {
+pub(in crate::store) fn read_publication(value: &[u8]) -> Option<LastPublication> {
     let mut fields = Fields(value);
     let (public, server) = (fields.number()?, fields.number()?);
     let server_manifest = fields.array().filter(|sha256| *sha256 != [0; 32]);
@@ -134,7 +134,7 @@ pub(super) fn read_publication(value: &[u8]) -> Option<LastPublication> {
 }
 
 /// A revocation, and the end of its certificate where that is known.
-pub(super) fn read_revocation(
+pub(in crate::store) fn read_revocation(
     serial: Serial,
     value: &[u8],
 ) -> Result<(Revocation, Option<Time>), StoreError> {
@@ -152,24 +152,24 @@ pub(super) fn read_revocation(
 }
 
 /// Fixed-width fields, taken off one by one.
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+pub(in crate::store) struct Fields<'a>(pub(in crate::store) &'a [u8]);
 
 impl Fields<'_> {
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(in crate::store) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*head)
     }
 
-    pub(super) fn octet(&mut self) -> Option<u8> {
+    pub(in crate::store) fn octet(&mut self) -> Option<u8> {
         self.array().map(|[octet]| octet)
     }
 
-    pub(super) fn number(&mut self) -> Option<u64> {
+    pub(in crate::store) fn number(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    pub(super) fn time(&mut self) -> Option<Time> {
+    pub(in crate::store) fn time(&mut self) -> Option<Time> {
         self.array().map(i64::from_be_bytes).map(Time::from_unix)
     }
 }

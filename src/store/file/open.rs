@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::head::{self, Head};
 use super::index::Index;
+use super::kv::{NotOpened, Sled};
 use super::ledger::{Ledger, Position, Tail};
-use super::map::{NotOpened, Sled};
-use super::{Notice, Paths, StoreError};
 use crate::disk;
+use crate::store::{Notice, Paths, StoreError};
 
 /// Applies what the ledger has beyond the index, many keys at a time: each bucket of the index is then written a few times, not thousands.
 fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), StoreError> {
@@ -31,20 +31,20 @@ fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), Stor
 const RETRY: Duration = Duration::from_millis(5);
 
 /// A ledger of at most this many octets (some 300 devices) is read whole at every start: about 3 ms, less than opening sled takes.
-pub(super) const WHOLE: u64 = 512 << 10;
+pub(in crate::store) const WHOLE: u64 = 512 << 10;
 
 /// A ledger of at most this many octets is read whole, index or none, where somebody waits for a moment only.
-pub(super) const AT_A_GLANCE: u64 = 4 << 20;
+pub(in crate::store) const AT_A_GLANCE: u64 = 4 << 20;
 
 /// The index of a whole ledger, in memory.
-pub(super) fn read_whole(ledger: &Ledger) -> Result<(Index, Position, Tail), StoreError> {
+pub(in crate::store) fn read_whole(ledger: &Ledger) -> Result<(Index, Position, Tail), StoreError> {
     let mut index = Index::new(Box::new(BTreeMap::new()));
     let (position, tail) = catch_up(ledger, &mut index)?;
     Ok((index, position, tail))
 }
 
 /// The head, if it is this ledger's; the ledger must have its event.
-pub(super) fn demand_head(paths: &Paths, ledger: &Ledger) -> Result<Option<Head>, StoreError> {
+pub(in crate::store) fn demand_head(paths: &Paths, ledger: &Ledger) -> Result<Option<Head>, StoreError> {
     let Some(head) = head::read(&paths.index) else {
         return Ok(None);
     };
@@ -62,7 +62,7 @@ pub(super) fn demand_head(paths: &Paths, ledger: &Ledger) -> Result<Option<Head>
 }
 
 /// An end that does not hold was never acknowledged, unless the head says otherwise: then it is damage, and nothing to be cut off.
-pub(super) fn demand_acknowledged(head: Option<Head>, last: Position) -> Result<(), StoreError> {
+pub(in crate::store) fn demand_acknowledged(head: Option<Head>, last: Position) -> Result<(), StoreError> {
     match head {
         Some(head) if last.seq < head.position.seq => Err(StoreError::Damaged {
             seq: last.seq + 1,
@@ -85,7 +85,7 @@ fn ends(ledger: &Ledger) -> Result<(Option<[u8; 32]>, Position), StoreError> {
 }
 
 /// The index on disk, where nobody has it and it stands at the ledger's end.
-pub(super) fn current_index(paths: &Paths, ledger: &Ledger) -> Result<(Index, Position), String> {
+pub(in crate::store) fn current_index(paths: &Paths, ledger: &Ledger) -> Result<(Index, Position), String> {
     if !paths.index.is_dir() {
         return Err("missing".into());
     }
@@ -106,7 +106,7 @@ pub(super) fn current_index(paths: &Paths, ledger: &Ledger) -> Result<(Index, Po
 }
 
 /// The index on disk, brought up to date with the ledger.
-pub(super) fn open_on_disk(
+pub(in crate::store) fn open_on_disk(
     paths: &Paths,
     ledger: &Ledger,
     patience: Duration,

@@ -1,0 +1,9 @@
+//! The store in files of the home: the ledger, which is the truth, and what is derived from it.
+
+pub mod codec;
+pub mod head;
+pub mod index;
+pub mod kv;
+pub mod ledger;
+pub mod open;
+pub mod servers;
