@@ -8,15 +8,16 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::accepted::{self, Claim, Lists, allowed, revoked_serial};
-use super::bucket::{Access, Bucket, BucketError};
+use super::bucket::{Access, Bucket};
 use super::directory::Folder;
+use super::error::TargetError;
 use super::file::File;
 use super::location::Location;
 use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::pins::Pins;
 use super::statement::{said, vouched};
 use super::stray::Stray;
-use crate::disk::{self, DiskError, Spot};
+use crate::disk::Spot;
 use crate::issuer::Chain;
 use crate::key::PublicKey;
 
@@ -63,62 +64,6 @@ struct Verified {
 enum Place {
     Folder(Folder),
     Bucket(Box<Bucket>),
-}
-
-/// Why an area did not reach its directory.
-#[derive(Debug, thiserror::Error)]
-pub enum TargetError {
-    /// Nobody can tell which places there are.
-    #[error("no place beside the home is known: {0}")]
-    Unconfigured(String),
-    /// The configuration names none any more, and does not say that there is to be none.
-    #[error("pki.toml names no [[publish]], and these were published to before: {0}")]
-    Forgotten(String),
-    /// A file could not be written. Those before it are in place, and each is whole.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// It did not reach a bucket, or was not to.
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
-    /// By whatever path: the home is private, and what is published is not.
-    #[error("it lies in the home, which is private, or the home in it")]
-    Home,
-    /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above another serves both.
-    #[error("it is {0} by another path, or lies in it: each needs a directory of its own")]
-    Shared(disk::Shown),
-    /// Another CA has published there: a successor of the same root, or another PKI's.
-    #[error("its manifest is signed by {0}, a CA that this home does not know: nothing was written there")]
-    OtherCa(String),
-    /// The other half of a publication is there.
-    #[error(
-        "the {there} half of a publication is there, and not the {wanted} half: nothing was written there"
-    )]
-    OtherHalf {
-        /// What is there.
-        there: Area,
-        /// What pki.toml says.
-        wanted: Area,
-    },
-    /// Another home, or a copy of this one, publishes there at the same time.
-    #[error("another pki publishes there, and was faster: nothing was written there")]
-    Rival,
-    /// A home from an older backup went on while the place was not among its own.
-    #[error(
-        "it has pins that neither the ledger nor the newest pin sets know, and that apps may hold a server to: nothing was written there, no CRL either"
-    )]
-    UnknownPins,
-    /// The CRL of the servers' CA that stands there takes back what the one that can be published without that CA's key does not.
-    #[error(
-        "its CRL of the servers' CA takes back what an older one does not have, and a new one waits for that CA's key"
-    )]
-    ServersRevoked,
-}
-
-impl TargetError {
-    /// Whether a directory is missing that would have to be there: publishing again makes no such one.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Disk(error) if error.source.kind() == std::io::ErrorKind::NotFound)
-    }
 }
 
 impl Destination {

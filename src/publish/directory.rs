@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::destination::TargetError;
+use super::error::TargetError;
 use super::file::File;
 use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::stray::{self, Stray};

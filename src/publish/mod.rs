@@ -4,6 +4,7 @@ mod accepted;
 mod bucket;
 mod destination;
 mod directory;
+mod error;
 mod file;
 mod location;
 mod manifest;
@@ -14,7 +15,8 @@ mod stray;
 
 pub use accepted::{Accepted, Claim, Lists, Told, revoked_serial};
 pub use bucket::{Access, BucketError, CredentialsError, StoreError, is_endpoint};
-pub use destination::{BothForms, Destination, LONGEST_CRL, TargetError};
+pub use destination::{BothForms, Destination, LONGEST_CRL};
+pub use error::TargetError;
 pub use file::{Body, File};
 pub use location::{InvalidLocation, Location};
 pub use manifest::{Area, Ended, LONGEST_MANIFEST, Listed, Manifest};

@@ -1,0 +1,60 @@
+//! Why the store cannot answer, or take something in.
+
+use crate::disk::DiskError;
+
+/// Why the store cannot answer or take something in.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The append failed and was undone: nothing happened.
+    #[error("nothing was recorded: {0}")]
+    NotAppended(DiskError),
+    /// The append failed, and so did undoing it.
+    #[error("it is not known whether the event was recorded: {append}; undoing it failed as well: {undo}")]
+    OutcomeUnknown {
+        /// The first failure.
+        append: DiskError,
+        /// The second.
+        undo: String,
+    },
+    /// An event could not be written as JSON.
+    #[error("the event cannot be written: {0}")]
+    Encoding(String),
+    /// The ledger's chain is broken before its end.
+    #[error("the ledger is damaged at event {seq} (octet {offset}): {why}")]
+    Damaged {
+        /// Which event.
+        seq: u64,
+        /// Where its line begins.
+        offset: u64,
+        /// What does not hold.
+        why: String,
+    },
+    /// The index has seen events that the ledger does not have.
+    #[error("the ledger ends at event {ledger}, and event {index} had been acknowledged: events are missing")]
+    Ahead {
+        /// The last event in the ledger.
+        ledger: u64,
+        /// The last event that the index has seen.
+        index: u64,
+    },
+    /// Somebody else wrote to the ledger without the lock.
+    #[error("the ledger changed while it was open: it has {found} octets, not {expected}")]
+    Moved {
+        /// Where it ended.
+        expected: u64,
+        /// Where it ends now.
+        found: u64,
+    },
+    /// The ledger has no events.
+    #[error("the ledger is empty")]
+    Empty,
+    /// The index is in use by another process for longer than one is willing to wait.
+    #[error("the index is in use by another process")]
+    IndexBusy,
+    /// The index cannot be read; it can be made anew.
+    #[error("the index is damaged: {0}")]
+    Index(String),
+}
