@@ -4,7 +4,6 @@ mod authorities;
 mod backup;
 mod certificates;
 mod crls;
-mod finding;
 mod keys;
 mod ledger;
 mod publication;
@@ -13,9 +12,9 @@ mod room;
 mod servers;
 mod timer;
 
+pub use crate::model::finding::{Finding, Severity};
 pub use authorities::ROTATE;
 pub use crls::crls;
-pub use finding::{Finding, Severity};
 pub use keys::unopened;
 pub use publication::JOIN_GROUP;
 

@@ -20,6 +20,7 @@ pub mod server;
 pub mod subject;
 pub mod text;
 pub mod time;
+pub mod finding;
 
 pub use clock::Clock;
 pub use constraints::{Domain, IpRange, NameConstraints, Said};
