@@ -16,7 +16,7 @@ use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
 use pki::issuer::{Issuing, Root};
 use pki::key::{Passphrase, SoftwareKey};
-use pki::model::lifecycle::Holder;
+use pki::model::draft::Holder;
 use pki::model::server::OldPin;
 use pki::model::{Authority, NameConstraints, Reason, Serial, Span, Status, Time};
 use pki::x509::crl::Crl;

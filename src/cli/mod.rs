@@ -4,9 +4,11 @@
 
 mod account;
 mod canary;
+mod clock;
 mod commands;
 mod complete;
 mod context;
+mod delivery_args;
 mod descriptor;
 mod directory;
 mod error;

@@ -7,7 +7,7 @@ use console::measure_text_width;
 use serde::Serialize;
 
 use crate::ca::Issuance;
-use crate::model::lifecycle::Remark;
+use crate::model::draft::Remark;
 use crate::model::{Address, Form, Pin, Platform, Reason, Record, Role, Serial, Status, Time};
 
 use super::ui;

@@ -1,11 +1,12 @@
 //! The canary: a certificate that is made only to be revoked, so that it can be seen whether servers act on that. Beside it the control,
 //! which is good for longer: a server that refuses both has not acted on the revocation, it is shut.
 
-use super::lifecycle::{Draft, Holder, Issuer, Subject, Validity};
+use super::draft::{Draft, Holder, Issuer, Subject};
 use super::platform::Platform;
 use super::profile::{Names, Refusal};
 use super::subject::Address;
 use super::time::{Span, Time};
+use super::validity::Validity;
 
 /// How long a canary is good where nobody revokes it: its key ends with the command that made it, long before.
 const LIFE: Span = Span::minutes(60);

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::authority::Authority;
 use super::constraints::NameConstraints;
 use super::host::Host;
-use super::lifecycle::{Authority, Validity};
 use super::pin::Pin;
 use super::platform::{Form, Platform};
 use super::revocation::Reason;
@@ -12,6 +12,7 @@ use super::serial::Serial;
 use super::server::{Certified, OldPin, Origin, ServerCertificate};
 use super::subject::{Address, Email, Employee, PersonName};
 use super::time::Time;
+use super::validity::Validity;
 
 /// One acknowledged event: its place in the ledger, when and by whom, and what happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

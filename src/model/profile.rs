@@ -4,10 +4,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::Address;
+use super::draft::{Draft, EmailLeftOut, Holder, Issuer, Remark, Subject};
 use super::host::Host;
-use super::lifecycle::{Draft, EmailLeftOut, Holder, Issuer, Remark, Subject, Validity};
 use super::text::quoted;
 use super::time::{Span, Time};
+use super::validity::Validity;
 
 /// The bounds of one kind of certificate, read once from a template and fixed from then on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::draft::Issuer;
 use super::host::Host;
-use super::lifecycle::{Issuer, Validity};
 use super::pin::{Pin, PinSet, Pinned, Role};
 use super::profile::{Profile, Refusal};
 use super::serial::Serial;
 use super::time::{Span, Time};
+use super::validity::Validity;
 
 /// A server, as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

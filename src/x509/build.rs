@@ -332,7 +332,7 @@ impl SigningKey for Gate<'_> {
 mod tests {
     use super::*;
     use crate::key::os_rng;
-    use crate::model::lifecycle::{Holder, Issuer};
+    use crate::model::draft::{Holder, Issuer};
     use crate::model::profile::Names;
     use crate::model::{Platform, Profile, Span};
     use der::Decode;

@@ -6,7 +6,7 @@ use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::doubt::Doubts;
 use crate::home::Home;
 use crate::key::PublicKey;
-use crate::model::lifecycle::Holder;
+use crate::model::draft::Holder;
 use crate::model::profile::Names;
 use crate::model::{
     Address, Draft, Employee, Form, KnownBy, Pin, Profile, Reason, Record, Serial, Status, Time,

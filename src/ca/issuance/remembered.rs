@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use crate::ca::OperateError;
+use crate::model::draft::Holder;
 use crate::model::event::Issued;
-use crate::model::lifecycle::Holder;
 use crate::model::near::near;
 use crate::model::{Address, Email, Employee, KnownBy, PersonName, Platform, Reason, Record, State};
 use crate::store::Store;

@@ -10,7 +10,7 @@ use crate::issuer::Chain;
 use crate::model::{Authority, Contents, Time};
 use crate::x509::{Certificate, X509Error};
 
-use super::root::clock_policy;
+use crate::cli::clock::clock_policy;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::form;

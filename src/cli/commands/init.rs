@@ -6,8 +6,8 @@ use crate::home::config::check_base_url;
 use crate::model::text::{quoted, readable};
 use crate::model::{Domain, IpRange, NameConstraints, Said};
 
-use super::root::clock_policy;
 use crate::cli::account::account;
+use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::in_shell;

@@ -5,8 +5,7 @@ use serde::Serialize;
 
 use crate::bundle::{self, Code};
 use crate::ca::{
-    self, Asked, Codes, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox,
-    Request, RootInProfile,
+    self, Asked, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox, Request,
 };
 use crate::home::Home;
 use crate::key::Passphrase;
@@ -15,14 +14,13 @@ use crate::store::Store;
 
 use super::issue_list;
 use super::issue_many::many;
-use super::root::clock_policy;
+use crate::cli::clock::clock_policy;
 use crate::cli::context::{Addressee, Context, system_clock};
-use crate::cli::directory::directory;
+use crate::cli::delivery_args::{DeliveryArgs, Qr, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::in_shell;
 use crate::cli::report::IssuedReport;
-use crate::cli::secrets::{BundleSecret, IssuingSecret};
 use crate::cli::tips;
 use crate::cli::ui::Ui;
 use crate::cli::words::Words;
@@ -73,49 +71,6 @@ pub struct Args {
     pub update: bool,
     #[command(flatten)]
     pub delivery: DeliveryArgs,
-}
-
-/// Where bundles go and how they look: the same for `issue` and `renew`.
-#[derive(Debug, clap::Args)]
-pub struct DeliveryArgs {
-    /// The directory for the files
-    #[arg(long, value_name = "DIR", value_parser = directory(), default_value = ".")]
-    pub out: PathBuf,
-    /// Write the generated passphrase to this new file (0600); with several devices a line ADDRESS<TAB>PASSPHRASE is
-    /// appended for each
-    #[arg(long, value_name = "FILE")]
-    pub bundle_passphrase_out: Option<PathBuf>,
-    /// The bundle's encryption [default: what the target opens]
-    #[arg(long, value_name = "FORM", value_parser = Words::new(&Form::ALL, Form::word))]
-    pub p12: Option<Form>,
-    /// Also as a QR code
-    #[arg(long, value_name = "WHAT", default_value = "none")]
-    pub qr: Qr,
-    /// Let an Apple profile ask to trust the root, too
-    #[arg(long)]
-    pub with_root: bool,
-    /// Leave publishing to the next `pki publish`
-    #[arg(long)]
-    pub no_publish: bool,
-    /// Check everything, say what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
-    #[arg(long, value_name = "NAME")]
-    pub confirm: Option<String>,
-    #[command(flatten)]
-    pub bundle: BundleSecret,
-    #[command(flatten)]
-    pub issuing: IssuingSecret,
-}
-
-/// What goes into a QR code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Qr {
-    /// The whole bundle: PKI1: and its base45 (RFC 9285)
-    Bundle,
-    /// No QR code
-    None,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -296,31 +251,6 @@ pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
     Ok(KeyRequest::Own(request.public_key().clone()))
 }
 
-/// Where passphrases will come from and go, decided before anything is done.
-pub fn handover<'a>(
-    args: &DeliveryArgs,
-    show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,
-    several: bool,
-    ui: &Ui,
-) -> Result<Handover<'a>, Failure> {
-    match (args.bundle.chosen()?, &args.bundle_passphrase_out) {
-        (Some(_), Some(_)) => Err(Failure::usage(
-            "a chosen passphrase need not be written to --bundle-passphrase-out",
-        )),
-        (Some(_), None) if several => Err(Failure::usage(
-            "several bundles cannot share one chosen passphrase",
-        )),
-        (Some(chosen), None) => Ok(Handover::Chosen(chosen)),
-        (None, Some(path)) if several => Ok(Handover::List(path.clone())),
-        (None, Some(path)) => Ok(Handover::File(path.clone())),
-        (None, None) if ui.can_ask() => Ok(Handover::Shown(show)),
-        (None, None) => Err(
-            Failure::secret("there is no terminal to show the bundle's passphrase on")
-                .hint("give --bundle-passphrase-out FILE (or --bundle-passphrase-file for one of your own)"),
-        ),
-    }
-}
-
 /// Where the key of a certificate is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyMade {
@@ -463,25 +393,6 @@ pub fn publish(
         return Ok(Exit::Done);
     }
     context.publish_change(session, issuing)
-}
-
-/// Whether QR codes are drawn.
-pub fn codes(qr: Qr) -> Codes {
-    match qr {
-        Qr::Bundle => Codes::Drawn,
-        Qr::None => Codes::None,
-    }
-}
-
-/// Whether an Apple profile asks to trust the root. One that says nothing of names is believed about any.
-pub fn root(with_root: bool, home: &Home, ui: &Ui) -> RootInProfile {
-    if !with_root {
-        return RootInProfile::Omitted;
-    }
-    if home.chain().root().name_constraints().is_none() {
-        ui.warn("the root says nothing of names: to a phone that trusts it whoever has its key is any server there is");
-    }
-    RootInProfile::Included
 }
 
 fn tell_plan(plan: &ca::Plan, context: &Context) -> Result<Exit, Failure> {

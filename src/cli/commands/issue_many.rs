@@ -10,9 +10,10 @@ use crate::home::Home;
 use crate::key::Passphrase;
 use crate::model::{Address, counted};
 
-use super::issue::{DeliveryArgs, codes, handover, publish, root};
-use super::root::clock_policy;
+use super::issue::publish;
+use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
+use crate::cli::delivery_args::{DeliveryArgs, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::report::{DryRun, IssuedReport, table};
 

@@ -3,14 +3,15 @@ use std::path::PathBuf;
 
 use crate::ca::{self, Asked, Difference, Intent, KeyRequest, Old, OperateError, Request};
 use crate::home::Home;
+use crate::model::draft::Holder;
 use crate::model::event::{Issued, KeySource};
-use crate::model::lifecycle::Holder;
 use crate::model::{Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span, counted};
 use crate::store::Store;
 
-use super::issue::{Considered, DeliveryArgs, KeyMade, Remark, one, read_request};
+use super::issue::{Considered, KeyMade, Remark, one, read_request};
 use super::issue_many::{Origin, Work, many};
 use crate::cli::context::{Addressee, Context, ahead, system_clock};
+use crate::cli::delivery_args::DeliveryArgs;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::words::Words;
 

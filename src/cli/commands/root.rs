@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::ca::{self, ClockPolicy, OperateError};
+use crate::ca::{self, OperateError};
+use crate::cli::clock::clock_policy;
 use crate::disk::{self, Shown};
 use crate::home::config::check_base_url;
 use crate::key::os_rng;
@@ -223,19 +224,5 @@ impl std::fmt::Display for Signed {
     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // What a person reads was said while it happened.
         Ok(())
-    }
-}
-
-/// `--confirm CLOCK` lets a change go on although the clock stands before the last event or far after it.
-///
-/// # Errors
-/// Another name.
-pub fn clock_policy(confirm: Option<&str>) -> Result<ClockPolicy, Failure> {
-    match confirm {
-        None => Ok(ClockPolicy::Strict),
-        Some("CLOCK") => Ok(ClockPolicy::Confirmed),
-        Some(other) => Err(Failure::usage(format!(
-            "--confirm {other}: here only --confirm CLOCK has a meaning"
-        ))),
     }
 }

@@ -14,7 +14,7 @@ use crate::model::{Contents, Host, Pin};
 use crate::x509::X509Error;
 use crate::x509::foreign::ForeignCertificate;
 
-use super::root::clock_policy;
+use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};

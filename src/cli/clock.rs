@@ -1,0 +1,18 @@
+//! What a command does where the clock is in doubt.
+
+use super::error::Failure;
+use crate::ca::ClockPolicy;
+
+/// `--confirm CLOCK` lets a change go on although the clock stands before the last event or far after it.
+///
+/// # Errors
+/// Another name.
+pub fn clock_policy(confirm: Option<&str>) -> Result<ClockPolicy, Failure> {
+    match confirm {
+        None => Ok(ClockPolicy::Strict),
+        Some("CLOCK") => Ok(ClockPolicy::Confirmed),
+        Some(other) => Err(Failure::usage(format!(
+            "--confirm {other}: here only --confirm CLOCK has a meaning"
+        ))),
+    }
+}

@@ -1,0 +1,100 @@
+//! How what is issued gets to whom it is for: the flags that `issue` and `renew` have in common, and what they come to.
+
+use std::path::PathBuf;
+
+use super::directory::directory;
+use super::error::Failure;
+use super::secrets::{BundleSecret, IssuingSecret};
+use super::ui::Ui;
+use super::words::Words;
+use crate::ca::{Codes, Handover, RootInProfile};
+use crate::home::Home;
+use crate::key::Passphrase;
+use crate::model::{Address, Form};
+
+/// Where bundles go and how they look: the same for `issue` and `renew`.
+#[derive(Debug, clap::Args)]
+pub struct DeliveryArgs {
+    /// The directory for the files
+    #[arg(long, value_name = "DIR", value_parser = directory(), default_value = ".")]
+    pub out: PathBuf,
+    /// Write the generated passphrase to this new file (0600); with several devices a line ADDRESS<TAB>PASSPHRASE is
+    /// appended for each
+    #[arg(long, value_name = "FILE")]
+    pub bundle_passphrase_out: Option<PathBuf>,
+    /// The bundle's encryption [default: what the target opens]
+    #[arg(long, value_name = "FORM", value_parser = Words::new(&Form::ALL, Form::word))]
+    pub p12: Option<Form>,
+    /// Also as a QR code
+    #[arg(long, value_name = "WHAT", default_value = "none")]
+    pub qr: Qr,
+    /// Let an Apple profile ask to trust the root, too
+    #[arg(long)]
+    pub with_root: bool,
+    /// Leave publishing to the next `pki publish`
+    #[arg(long)]
+    pub no_publish: bool,
+    /// Check everything, say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<String>,
+    #[command(flatten)]
+    pub bundle: BundleSecret,
+    #[command(flatten)]
+    pub issuing: IssuingSecret,
+}
+
+/// What goes into a QR code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Qr {
+    /// The whole bundle: PKI1: and its base45 (RFC 9285)
+    Bundle,
+    /// No QR code
+    None,
+}
+
+/// Where passphrases will come from and go, decided before anything is done.
+pub fn handover<'a>(
+    args: &DeliveryArgs,
+    show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,
+    several: bool,
+    ui: &Ui,
+) -> Result<Handover<'a>, Failure> {
+    match (args.bundle.chosen()?, &args.bundle_passphrase_out) {
+        (Some(_), Some(_)) => Err(Failure::usage(
+            "a chosen passphrase need not be written to --bundle-passphrase-out",
+        )),
+        (Some(_), None) if several => Err(Failure::usage(
+            "several bundles cannot share one chosen passphrase",
+        )),
+        (Some(chosen), None) => Ok(Handover::Chosen(chosen)),
+        (None, Some(path)) if several => Ok(Handover::List(path.clone())),
+        (None, Some(path)) => Ok(Handover::File(path.clone())),
+        (None, None) if ui.can_ask() => Ok(Handover::Shown(show)),
+        (None, None) => Err(
+            Failure::secret("there is no terminal to show the bundle's passphrase on")
+                .hint("give --bundle-passphrase-out FILE (or --bundle-passphrase-file for one of your own)"),
+        ),
+    }
+}
+
+/// Whether QR codes are drawn.
+pub fn codes(qr: Qr) -> Codes {
+    match qr {
+        Qr::Bundle => Codes::Drawn,
+        Qr::None => Codes::None,
+    }
+}
+
+/// Whether an Apple profile asks to trust the root. One that says nothing of names is believed about any.
+pub fn root(with_root: bool, home: &Home, ui: &Ui) -> RootInProfile {
+    if !with_root {
+        return RootInProfile::Omitted;
+    }
+    if home.chain().root().name_constraints().is_none() {
+        ui.warn("the root says nothing of names: to a phone that trusts it whoever has its key is any server there is");
+    }
+    RootInProfile::Included
+}
