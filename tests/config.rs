@@ -715,7 +715,20 @@ fn the_units_that_are_printed_are_good_for_this_home() {
     ] {
         assert!(reload().contains(part), "{}", reload());
     }
-    // Nor is another PKI's timer, which would let its CRL end.
+    // The unit may have been copied from the examples, which quote nothing.
+    let service = std::fs::read_to_string(directory.join("pki-publish.service")).unwrap();
+    let quoted = service
+        .lines()
+        .find(|line| line.starts_with("Environment="))
+        .unwrap();
+    let bare = quoted.replace('"', "");
+    std::fs::write(
+        directory.join("pki-publish.service"),
+        service.replace(quoted, &bare),
+    )
+    .unwrap();
+    install(&both).ok();
+    // Nor is another PKI's timer overwritten, which would let its CRL end.
     let other = std::fs::read_to_string(directory.join("pki-publish.service")).unwrap();
     let other = other.replace("'home'", "'other'");
     std::fs::write(directory.join("pki-publish.service"), &other).unwrap();

@@ -68,7 +68,7 @@ pub fn render_timer(
         TimerTarget::Systemd => context! {
             program => plain(word(&program)),
             // A shell's word, to compare that line by.
-            environment => word(&format!("PKI_HOME={home}")),
+            environment => specifiers(&format!("PKI_HOME={home}")),
             home => plain(word(&format!("PKI_HOME={home}"))),
             writable => std::iter::once(plain(word(&home)))
                 .chain(writable.iter().map(|path| plain(word(&format!("-{path}")))))

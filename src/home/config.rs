@@ -4,7 +4,7 @@ use std::path::{Component, PathBuf};
 
 use serde::Deserialize;
 
-use crate::disk;
+use crate::disk::{self, Shown};
 use crate::model::profile::Names;
 use crate::model::{Device, IpRange, Profile, Span};
 use crate::publish::{Access, Location, is_endpoint};
@@ -133,6 +133,9 @@ pub enum InvalidConfig {
         /// What it must have.
         rule: String,
     },
+    /// A place of two tables, or of both halves.
+    #[error("[[publish]]: {0} is named twice: each place must be another one")]
+    Twice(Shown),
     /// A `[[publish]]` table breaks a rule.
     #[error("[[publish]]: {0}")]
     Target(&'static str),
@@ -493,6 +496,13 @@ fn demand_apart(targets: &[PublishTo]) -> Result<(), InvalidConfig> {
         .flat_map(PublishTo::places)
         .map(Location::name)
         .collect();
+    let twice = names
+        .iter()
+        .enumerate()
+        .find(|(at, name)| names[..*at].contains(name));
+    if let Some((_, name)) = twice {
+        return Err(InvalidConfig::Twice(Shown(name.clone())));
+    }
     let apart = |(i, one): (usize, &PathBuf)| {
         let others = names.iter().enumerate().filter(|(j, _)| *j != i);
         others.into_iter().all(|(_, other)| !one.starts_with(other))
@@ -509,6 +519,13 @@ fn demand_apart(targets: &[PublishTo]) -> Result<(), InvalidConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_that_was_pasted_twice_is_named() {
+        let table = "[[publish]]\npublic = \"/p\"\n";
+        let said = Config::parse(&format!("{table}{table}")).unwrap_err().to_string();
+        assert!(said.contains("/p is named twice"), "{said}");
+    }
 
     #[test]
     fn a_key_in_another_table_is_told_where_it_belongs() {

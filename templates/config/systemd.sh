@@ -12,8 +12,10 @@
 set -eu
 units=${1:-/etc/systemd/system}
 
+mkdir -p "$units"
+
 # Another PKI's units of this name, or another server's, would be gone without a word.
-home=$(sed -n 's/^Environment=//p' "$units/pki-publish.service" 2>/dev/null || :)
+home=$(sed -n 's/^Environment="*\(PKI_HOME=[^"]*\).*/\1/p' "$units/pki-publish.service" 2>/dev/null || :)
 if [ -n "$home" ] && [ "$home" != {{ environment }} ]; then
     echo "$units/pki-publish.service is of another home: $home. Give these units names of their own, and run that:" >&2
     echo "    sed 's/pki-publish/pki2-publish/g; s/pki-reload/pki2-reload/g' FILE > FILE2" >&2
