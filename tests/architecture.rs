@@ -142,3 +142,28 @@ fn the_pure_rooms_touch_no_file_and_no_clock() {
         }
     }
 }
+
+/// rustfmt leaves comments as they are, whatever its width says.
+#[test]
+fn comments_end_where_code_does() {
+    let mut files = BTreeMap::new();
+    for directory in [source(), source().with_file_name("tests")] {
+        sources(&directory, &mut files);
+    }
+    let mut seen = 0;
+    for (path, text) in &files {
+        for (number, line) in text.lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                let length = line.chars().count();
+                assert!(
+                    length <= 110,
+                    "{}:{}: {length} characters",
+                    path.display(),
+                    number + 1
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 1000, "only {seen} comments were seen");
+}

@@ -18,7 +18,8 @@ use support::{
     Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
 };
 
-/// What is there: the digest of every file of the home and of everything beside it, and every directory and link.
+/// What is there: the digest of every file of the home and of everything beside it, and every directory and
+/// link.
 ///
 /// The lock is the one file that every command may write: it says who has it.
 fn snapshot(home: &Home) -> BTreeMap<PathBuf, Option<[u8; 32]>> {
@@ -116,7 +117,8 @@ fn secret<'a>(message: &'a str) -> Wrong<'a> {
     }
 }
 
-/// Runs a command that must fail in exactly this way, for people and for scripts, and must leave everything as it was.
+/// Runs a command that must fail in exactly this way, for people and for scripts, and must leave everything
+/// as it was.
 #[track_caller]
 fn fails(home: &Home, arguments: &[&str], wrong: Wrong<'_>) -> Finished {
     let before = snapshot(home);
@@ -147,7 +149,8 @@ fn fails(home: &Home, arguments: &[&str], wrong: Wrong<'_>) -> Finished {
     told
 }
 
-/// As [`fails`], for a command that gets as far as the work: those end with a table of what was done, which is nothing.
+/// As [`fails`], for a command that gets as far as the work: those end with a table of what was done, which
+/// is nothing.
 #[track_caller]
 fn fails_at_work(home: &Home, arguments: &[&str], wrong: Wrong<'_>) {
     let before = snapshot(home);
@@ -828,7 +831,8 @@ fn a_key_is_one_devices() {
         );
     }
 
-    // A renewal may keep the key: taking back one of the two because the key is known to others is told to be half of it.
+    // A renewal may keep the key: taking back one of the two because the key is known to others is told to be
+    // half of it.
     home.foreign(
         "openssl",
         &[
@@ -1203,7 +1207,8 @@ fn configurations() {
     }
 }
 
-/// As editors save them: a byte-order mark is passed over, and another encoding is named, since half of it read says something else.
+/// As editors save them: a byte-order mark is passed over, and another encoding is named, since half of it
+/// read says something else.
 #[test]
 fn encodings_of_what_an_operator_writes() {
     let home = cheap();
@@ -2107,8 +2112,8 @@ fn files_of_two_homes() {
     );
     mixed.run(&["audit", "verify"]);
 
-    // Where none of ours is published either, the root's CRL of another root holds up the publication until the root signs one, and it
-    // is said how.
+    // Where none of ours is published either, the root's CRL of another root holds up the publication until
+    // the root signs one, and it is said how.
     let mixed = copy_of(&ours);
     std::fs::remove_file(mixed.public("crl/root.crl")).unwrap();
     std::fs::copy(

@@ -73,7 +73,8 @@ fn a_word_is_completed_by_what_its_place_takes() {
         let names = names.iter().map(ToString::to_string).collect();
         assert_eq!(offered(&home, &words), Some(names), "{line}");
     }
-    // Flags, commands and files are the script's and the shell's business. What is typed in confirmation is typed.
+    // Flags, commands and files are the script's and the shell's business. What is typed in confirmation is
+    // typed.
     for line in [
         "rev",
         "revoke --re",

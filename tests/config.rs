@@ -1,4 +1,5 @@
-//! `pki config` as an operator meets it: what it takes from the home, what it refuses, and whose template it uses.
+//! `pki config` as an operator meets it: what it takes from the home, what it refuses, and whose template it
+//! uses.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -204,7 +205,8 @@ fn caddy_takes_clients_of_an_address_without_a_name() {
     assert!(!printed("api.acme.example").contains("insecure_off"));
 }
 
-/// Who calls an address sends no name that nginx could ask for, and the default server of the port is the one that checks.
+/// Who calls an address sends no name that nginx could ask for, and the default server of the port is the one
+/// that checks.
 #[test]
 fn nginx_asks_for_the_name_in_the_handshake_and_for_an_address_is_the_default_server() {
     let home = Home::bare();
@@ -841,7 +843,8 @@ fn every_publication_is_read_also_one_that_comes_while_servers_read_the_last() {
         )
     );
     assert_eq!(starts(), (true, vec![]));
-    // One that is down keeps no other from it, and what fails is tried again with the next start, though nothing is new then.
+    // One that is down keeps no other from it, and what fails is tried again with the next start, though
+    // nothing is new then.
     std::fs::write(&manifest, "another").unwrap();
     shim("systemctl", &format!("{record}\n[ \"$1\" != reload ]"));
     assert_eq!(starts(), (false, [reload, restart].map(str::to_owned).to_vec()));

@@ -1,10 +1,13 @@
-//! The documentation, held against the program: what its pages tell a reader to type is typed, and must say what they show.
+//! The documentation, held against the program: what its pages tell a reader to type is typed, and must say
+//! what they show.
 //!
-//! A fence of `sh` is run, in order, by one bash a page, in a terminal of its own and an empty directory; the first command that
-//! fails ends the page. A fence of `text` right behind it is what the reader sees; `...` alone on a line stands for any lines.
-//! Dates, serial numbers, hashes and passphrases are compared by their form. Comments steer what a reader need not see:
+//! A fence of `sh` is run, in order, by one bash a page, in a terminal of its own and an empty directory; the
+//! first command that fails ends the page. A fence of `text` right behind it is what the reader sees; `...`
+//! alone on a line stands for any lines. Dates, serial numbers, hashes and passphrases are compared by their
+//! form. Comments steer what a reader need not see:
 //!
-//! - `<!-- needs: nginx curl -->` foreign programs of the page; where one is missing the page is skipped, and in CI that fails.
+//! - `<!-- needs: nginx curl -->` foreign programs of the page; where one is missing the page is skipped, and
+//!   in CI that fails.
 //! - `<!-- test: COMMAND -->` is run as well.
 //! - `<!-- not run: WHY -->` the next fence is not run.
 
@@ -400,7 +403,8 @@ fn outcome(page: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The first command that fails ends the page; its servers end with it. One that the page has stopped takes its file away meanwhile.
+/// The first command that fails ends the page; its servers end with it. One that the page has stopped takes
+/// its file away meanwhile.
 const PROLOGUE: &str = "\
 finish() {
   status=$?

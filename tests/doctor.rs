@@ -454,7 +454,8 @@ fn where_the_clock_is_in_doubt_no_remedy_is_a_command_that_is_refused_for_it() {
         "{remedies:?}"
     );
     at(&["publish"]).exits(4);
-    // And what it advises does it; the CRL that has ended is told without the advice to do what is being done.
+    // And what it advises does it; the CRL that has ended is told without the advice to do what is being
+    // done.
     let said = at(&["publish", "--confirm", "CLOCK"]).ok();
     assert!(said.stderr.contains("the CRL ended"), "{said}");
     assert!(!said.stderr.contains("run `pki publish` now"), "{said}");

@@ -1,4 +1,5 @@
-//! A whole life in process, with a clock that the test holds: what must stay true over months and after accidents.
+//! A whole life in process, with a clock that the test holds: what must stay true over months and after
+//! accidents.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -509,7 +510,8 @@ fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
             store.notices().len(),
         )
     };
-    // A thread of sled's may hold the index for a moment after it was closed in this process; a reader goes by the ledger then.
+    // A thread of sled's may hold the index for a moment after it was closed in this process; a reader goes
+    // by the ledger then.
     let deadline = std::time::Instant::now() + Duration::from_secs(30);
     while inventory(&company.path()).2 > 0 && std::time::Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
@@ -711,8 +713,8 @@ fn copied(from: &Path, to: &Path) {
     assert!(copy.unwrap().success());
 }
 
-/// What can happen to a home, in no order that anybody chose: a server that fetches lets nobody in again, and whoever is accepted
-/// where it is published can be revoked by name.
+/// What can happen to a home, in no order that anybody chose: a server that fetches lets nobody in again, and
+/// whoever is accepted where it is published can be revoked by name.
 #[test]
 fn no_order_of_backup_and_restore_lets_anybody_in_again() {
     let company = Company::found();

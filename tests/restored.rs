@@ -1,4 +1,5 @@
-//! A home that was restored from an older backup: nobody gets in again by it, and whoever servers accept can be revoked.
+//! A home that was restored from an older backup: nobody gets in again by it, and whoever servers accept can
+//! be revoked.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -241,7 +242,8 @@ fn who_is_lost_after_a_restore_is_locked_out_at_once_though_the_servers_ca_has_p
     assert!(again.stderr.contains("revoked already"), "{again}");
 }
 
-/// A revocation of a device opens the devices' CA alone: what a place takes back of a server's it goes on taking back.
+/// A revocation of a device opens the devices' CA alone: what a place takes back of a server's it goes on
+/// taking back.
 #[test]
 fn who_is_lost_lets_no_server_in_again_that_a_place_takes_back_and_the_home_had_forgotten() {
     let Some(home) = published() else {
@@ -262,7 +264,8 @@ fn who_is_lost_lets_no_server_in_again_that_a_place_takes_back_and_the_home_had_
     let crl = |place: &str| content(&home.path(place).join("public/crl"))["servers.crl"].clone();
     let taking_back = crl("mirror");
     restore(&home, &backup);
-    // The mirror is away, and the other place has lost what it had, when a later CRL is signed that takes nobody back.
+    // The mirror is away, and the other place has lost what it had, when a later CRL is signed that takes
+    // nobody back.
     std::fs::rename(home.path("mirror"), home.path("away")).unwrap();
     std::fs::remove_dir_all(home.path("web")).unwrap();
     finish(
@@ -309,7 +312,8 @@ fn a_crl_of_the_root_that_the_ledger_has_forgotten_counts_where_it_is_published(
     assert_eq!(findings.iter().filter(of_root).count(), 0, "{found}");
 }
 
-/// Numbers follow the time: a place that was away has an older list than the ledger, and names somebody all the same.
+/// Numbers follow the time: a place that was away has an older list than the ledger, and names somebody all
+/// the same.
 #[test]
 fn lists_are_compared_by_what_they_say_and_not_by_their_number() {
     let Some((home, late)) = restored(|home| issue(home, "late")) else {
@@ -510,7 +514,8 @@ fn an_offboarding_that_was_lost_is_told_after_another_one_was_revoked_first() {
     assert!(found(&home, "offboarding-lost").is_empty());
 }
 
-/// As servers that fetch: they refuse what knows less, and what they have in place brings the home up to date.
+/// As servers that fetch: they refuse what knows less, and what they have in place brings the home up to
+/// date.
 #[test]
 fn what_servers_have_fetched_is_taken_in_where_the_places_are_empty() {
     if !need(&["faketime"]) {

@@ -1,4 +1,5 @@
-//! Where a passphrase comes from: each source opens the key, the nearer one wins, and none shows what it holds.
+//! Where a passphrase comes from: each source opens the key, the nearer one wins, and none shows what it
+//! holds.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

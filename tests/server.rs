@@ -365,7 +365,8 @@ fn a_key_takes_over_when_its_pin_was_published_for_long_enough_and_the_old_one_r
         found.iter().map(|(role, pin)| (role.as_str(), pin)).eq(expected),
         "{found:?}"
     );
-    // Beside a key of the same name the new one has another: no certificate stands beside a key that is not its own.
+    // Beside a key of the same name the new one has another: no certificate stands beside a key that is not
+    // its own.
     let mut keys = files_below(&home.path("tls"));
     keys.retain(|file| *file != format!("{HOST}.key"));
     assert_eq!(keys.len(), 1, "{keys:?}");
@@ -1043,7 +1044,8 @@ fn what_a_place_could_not_be_given_is_not_known_to_apps_that_read_there() {
     ));
     home.run(&ADD);
     home.run(&ISSUE);
-    // It can be read, and cannot be written: nothing can be put in the place of a directory that is not empty.
+    // It can be read, and cannot be written: nothing can be put in the place of a directory that is not
+    // empty.
     let block = |is_blocked: bool| {
         let file = bad.join("crl/issuing.crl");
         if is_blocked {

@@ -1,4 +1,5 @@
-//! Real prompts in a real terminal: what is asked, what is shown, what is not, and in what state the terminal is left.
+//! Real prompts in a real terminal: what is asked, what is shown, what is not, and in what state the terminal
+//! is left.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -25,7 +26,8 @@ impl Terminal {
     /// Starts a script. `pki` in it is the program under test, on this home, with no passphrase at hand.
     fn start(home: &Home, term: &str, script: &str) -> Self {
         let mut command = Command::new("/bin/sh");
-        // rexpect turns the echo off; a person's terminal has it on. Ctrl-C is for the program, not for the shell around it.
+        // rexpect turns the echo off; a person's terminal has it on. Ctrl-C is for the program, not for the
+        // shell around it.
         let begin = format!("stty sane echo cols 100 rows 40; trap : INT; pki() {{ '{PKI}' \"$@\"; }}\n");
         command.args(["-c", &format!("{begin}{script}\necho \"ended $?\"")]);
         command.env_clear().current_dir(home.path("."));
@@ -55,7 +57,8 @@ impl Terminal {
         }
     }
 
-    /// Waits until the terminal is in such a state: only then is the program reading, and nothing that is typed gets lost.
+    /// Waits until the terminal is in such a state: only then is the program reading, and nothing that is
+    /// typed gets lost.
     #[track_caller]
     fn is(&self, state: impl Fn(LocalModes) -> bool) {
         let terminal = self.session.process().get_file_handle().unwrap();

@@ -1,8 +1,8 @@
 //! Apple's configuration profile (`.mobileconfig`): what an iPhone or a Mac installs by opening it.
 //!
-//! The MIME type is `application/x-apple-aspen-config`. What it installs serves Safari, Mail, Wi-Fi and VPN, not a
-//! company's own app. A profile is readable by anybody who holds it: it never contains the bundle's passphrase, which
-//! the system asks for.
+//! The MIME type is `application/x-apple-aspen-config`. What it installs serves Safari, Mail, Wi-Fi and VPN,
+//! not a company's own app. A profile is readable by anybody who holds it: it never contains the bundle's
+//! passphrase, which the system asks for.
 
 use data_encoding::BASE64;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
@@ -13,8 +13,8 @@ use super::BundleError;
 /// What goes into a configuration profile.
 #[derive(Clone, Copy)]
 pub struct MobileConfig<'a> {
-    /// In reverse-DNS style, unique to the organization and the device, and the same over renewals: by it the system
-    /// knows that a profile replaces an older one. The payloads' identifiers begin with it.
+    /// In reverse-DNS style, unique to the organization and the device, and the same over renewals: by it the
+    /// system knows that a profile replaces an older one. The payloads' identifiers begin with it.
     pub identifier: &'a str,
     /// What the system shows as the name of the profile and of the identity.
     pub display_name: &'a str,
@@ -28,8 +28,8 @@ pub struct MobileConfig<'a> {
     pub root: RootCertificate<'a>,
 }
 
-/// Whether a profile carries the root's certificate. One that does makes the device trust the root for everything its
-/// name constraints leave open; an identity needs no such trust.
+/// Whether a profile carries the root's certificate. One that does makes the device trust the root for
+/// everything its name constraints leave open; an identity needs no such trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootCertificate<'a> {
     /// It does not.
@@ -44,8 +44,9 @@ impl MobileConfig<'_> {
 
     /// The profile as an XML property list, with new PayloadUUIDs (RFC 9562 §5.4).
     ///
-    /// The template knows `identifier`, `display_name`, `organization`, `p12`, `issuing` and `root` (base64; `root`
-    /// is none where it is omitted), and `uuid.profile`, `.identity`, `.issuing`, `.root`. All is escaped for XML.
+    /// The template knows `identifier`, `display_name`, `organization`, `p12`, `issuing` and `root` (base64;
+    /// `root` is none where it is omitted), and `uuid.profile`, `.identity`, `.issuing`, `.root`. All is
+    /// escaped for XML.
     ///
     /// # Errors
     /// Where the template is faulty or names something else, or a text holds what XML cannot say.

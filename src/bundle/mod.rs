@@ -1,7 +1,7 @@
 //! What a device gets: its key and certificates as PKCS#12, in a configuration profile, as a QR code.
 //!
-//! Everything here is pure: octets in, octets out, randomness as an argument. Nothing reads a bundle; that is the
-//! business of the systems that install it, and of the tests.
+//! Everything here is pure: octets in, octets out, randomness as an argument. Nothing reads a bundle; that is
+//! the business of the systems that install it, and of the tests.
 
 mod mobileconfig;
 mod pkcs12;

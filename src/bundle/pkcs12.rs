@@ -1,8 +1,8 @@
 //! PKCS#12 (RFC 7292), written for every system that will have to open it.
 //!
-//! The outline is the one that OpenSSL writes, because each consumer has been tried on it: the certificates in an
-//! encrypted SafeContents, the key in a shrouded bag of a plain one, and a MAC over both, without which Apple
-//! imports nothing.
+//! The outline is the one that OpenSSL writes, because each consumer has been tried on it: the certificates
+//! in an encrypted SafeContents, the key in a shrouded bag of a plain one, and a MAC over both, without which
+//! Apple imports nothing.
 
 use der::Tag;
 use der::asn1::ObjectIdentifier;
@@ -39,7 +39,8 @@ pub struct Contents<'a> {
     pub key: &'a [u8],
     /// The device's certificate, DER.
     pub leaf: &'a [u8],
-    /// The certificates that a server needs to build the chain, DER: the issuing CA's, for TLS fails without it.
+    /// The certificates that a server needs to build the chain, DER: the issuing CA's, for TLS fails without
+    /// it.
     pub authorities: &'a [&'a [u8]],
 }
 
@@ -65,9 +66,9 @@ impl Stretch {
 
 /// A PKCS#12 file (PFX, RFC 7292 §4) in DER.
 ///
-/// Key and leaf carry both the same localKeyID (SHA-1 of the leaf, as OpenSSL has it) and the same friendlyName: NSS
-/// refuses an import without the first, Java finds no chain without either. The authorities carry neither, or Java
-/// would take them for the chain's end entity. SHA-1 names here, it protects nothing.
+/// Key and leaf carry both the same localKeyID (SHA-1 of the leaf, as OpenSSL has it) and the same
+/// friendlyName: NSS refuses an import without the first, Java finds no chain without either. The authorities
+/// carry neither, or Java would take them for the chain's end entity. SHA-1 names here, it protects nothing.
 ///
 /// # Errors
 /// Where the passphrase is not printable ASCII (the JDK opens no such file), or a part is too long for DER.
@@ -138,7 +139,8 @@ fn cert_bag(certificate: &[u8], attributes: &[u8]) -> der::Result<Vec<u8>> {
 
 /// The attributes by which systems pair a key with its certificate.
 fn attributes(contents: &Contents<'_>) -> der::Result<Vec<u8>> {
-    // UTF-16: BMPString knows no surrogates, but OpenSSL, the JDK, NSS and GnuTLS all read the pairs as one character.
+    // UTF-16: BMPString knows no surrogates, but OpenSSL, the JDK, NSS and GnuTLS all read the pairs as one
+    // character.
     let name: Vec<u8> = contents
         .friendly_name
         .encode_utf16()
@@ -216,7 +218,8 @@ mod tests {
 
     #[test]
     fn the_first_blocks_of_the_two_texts_of_a_legacy_bundle_differ() {
-        // What makes one IV for both sound: a SafeContents begins otherwise than a PKCS#8 key, whatever their lengths.
+        // What makes one IV for both sound: a SafeContents begins otherwise than a PKCS#8 key, whatever their
+        // lengths.
         for length in [1, 100, 130, 260, 70_000] {
             let safe = sequence(&[&sequence(&[&octets(&vec![0; length]).unwrap()]).unwrap()]).unwrap();
             let key = sequence(&[&integer(0).unwrap(), &octets(&vec![0; length + 1]).unwrap()]).unwrap();

@@ -37,12 +37,13 @@ type Salt = [u8; 8];
 
 /// The encryption of one bundle: derived once, used for the certificates and for the key.
 ///
-/// One derivation for both halves the time, and costs nothing. In the modern form each ciphertext has an IV of its
-/// own, random as CBC needs it, and one AES key may encrypt many messages. In the legacy form the IV comes out of
-/// the same derivation as the key, so both texts begin with the same one: CBC then shows how many blocks of 8 octets
-/// the two have in common at their beginning, and nothing else. They have none in common: one is a SEQUENCE of
-/// SEQUENCEs, the other a SEQUENCE that begins with INTEGER 0, so that tag, length and the octet after them, six
-/// octets at most, already differ. Either way a guess at the passphrase is tried on one bag only, shared salt or not.
+/// One derivation for both halves the time, and costs nothing. In the modern form each ciphertext has an IV
+/// of its own, random as CBC needs it, and one AES key may encrypt many messages. In the legacy form the IV
+/// comes out of the same derivation as the key, so both texts begin with the same one: CBC then shows how
+/// many blocks of 8 octets the two have in common at their beginning, and nothing else. They have none in
+/// common: one is a SEQUENCE of SEQUENCEs, the other a SEQUENCE that begins with INTEGER 0, so that tag,
+/// length and the octet after them, six octets at most, already differ. Either way a guess at the passphrase
+/// is tried on one bag only, shared salt or not.
 pub(super) struct Sealer {
     salt: Salt,
     iterations: u32,
@@ -79,7 +80,8 @@ impl Sealer {
         let keys = match form {
             Form::Modern => {
                 let mut key = Zeroizing::new([0; 32]);
-                // PBKDF2 takes the octets of the passphrase as they are, RFC 7292 appendix B UTF-16 with a NUL.
+                // PBKDF2 takes the octets of the passphrase as they are, RFC 7292 appendix B UTF-16 with a
+                // NUL.
                 let octets = passphrase.expose().as_bytes();
                 pbkdf2::pbkdf2_hmac::<Sha256>(octets, &salt, iterations, key.as_mut_slice());
                 Keys::Modern { key }
@@ -105,7 +107,8 @@ impl Sealer {
         match &self.keys {
             Keys::Modern { key } => {
                 let iv: [u8; 16] = random(rng);
-                // The PRF has a default, SHA-1, and is written out: Apple assumes SHA-256, others read what is there.
+                // The PRF has a default, SHA-1, and is written out: Apple assumes SHA-256, others read what
+                // is there.
                 let derivation = sequence(&[&salt, &count, &algorithm(HMAC_WITH_SHA256, NULL)?])?;
                 let derivation = algorithm(PBKDF2, &derivation)?;
                 let scheme = algorithm(AES256_CBC, &octets(&iv)?)?;

@@ -33,13 +33,14 @@ pub fn base45(octets: &[u8]) -> String {
     text
 }
 
-/// The text of a credential's code: `PKI1:` and the base45 of the PKCS#12 bundle. The passphrase travels another way.
+/// The text of a credential's code: `PKI1:` and the base45 of the PKCS#12 bundle. The passphrase travels
+/// another way.
 pub fn credential(p12: &[u8]) -> String {
     format!("PKI1:{}", base45(p12))
 }
 
-/// A QR code of error-correction level L: what scans it is held before paper or a screen, and a smaller code with
-/// larger modules is read more easily than a redundant one.
+/// A QR code of error-correction level L: what scans it is held before paper or a screen, and a smaller code
+/// with larger modules is read more easily than a redundant one.
 pub struct Code(QrCode);
 
 impl Code {
@@ -113,10 +114,11 @@ impl Code {
             .build()
     }
 
-    /// The code for a terminal: two rows of modules a line, in explicit black on white, which is the same on a dark
-    /// and on a light background.
+    /// The code for a terminal: two rows of modules a line, in explicit black on white, which is the same on
+    /// a dark and on a light background.
     ///
-    /// The colours are 16 and 231 of the 256, because people's themes change the first 16 and leave the others.
+    /// The colours are 16 and 231 of the 256, because people's themes change the first 16 and leave the
+    /// others.
     pub fn to_terminal(&self) -> String {
         let mut out = String::new();
         for line in self.lines() {
@@ -126,8 +128,8 @@ impl Code {
         out
     }
 
-    /// The code for a terminal without colours, light on dark: modules that are light are drawn, so that it is right
-    /// on a dark background. On a light one it is inverted, and many scanners read that too.
+    /// The code for a terminal without colours, light on dark: modules that are light are drawn, so that it
+    /// is right on a dark background. On a light one it is inverted, and many scanners read that too.
     pub fn to_plain(&self) -> String {
         let inverted = |c| match c {
             ' ' => '█',
@@ -154,8 +156,8 @@ impl Code {
         })
     }
 
-    /// Whether the module at this place is dark, counted from the corner of the quiet zone, which is light, as is
-    /// everything beyond.
+    /// Whether the module at this place is dark, counted from the corner of the quiet zone, which is light,
+    /// as is everything beyond.
     fn dark(&self, x: usize, y: usize) -> bool {
         let inside = QUIET..QUIET + self.0.width();
         inside.contains(&x) && inside.contains(&y) && self.0[(x - QUIET, y - QUIET)] == Color::Dark

@@ -1,4 +1,5 @@
-//! The key derivation that PKCS#12 has of its own (RFC 7292 appendix B), for MACs and for the legacy encryption.
+//! The key derivation that PKCS#12 has of its own (RFC 7292 appendix B), for MACs and for the legacy
+//! encryption.
 
 use sha1::digest::Output;
 use sha1::{Digest, Sha1};
@@ -64,8 +65,8 @@ pub(super) fn stretch<H: Repeated>(
 
 /// A hash with blocks of 64 octets that can be taken of its own output many times.
 ///
-/// It goes by the compression function itself. A hasher for every iteration, with its buffer filled and wiped, takes
-/// nearly twice as long, and this is where the time for a bundle goes.
+/// It goes by the compression function itself. A hasher for every iteration, with its buffer filled and
+/// wiped, takes nearly twice as long, and this is where the time for a bundle goes.
 pub(super) trait Repeated: Digest {
     fn repeat(digest: &mut Output<Self>, times: u32);
 }
@@ -147,7 +148,8 @@ mod tests {
 
     #[test]
     fn the_derivation_of_rfc_7292_gives_the_known_values() {
-        // The vectors that Bouncy Castle, OpenSSL and NSS share: "smeg", salt 0A58CF64530D823F, one iteration.
+        // The vectors that Bouncy Castle, OpenSSL and NSS share: "smeg", salt 0A58CF64530D823F, one
+        // iteration.
         let salt = [0x0A, 0x58, 0xCF, 0x64, 0x53, 0x0D, 0x82, 0x3F];
         let (mut key, mut iv) = ([0; 24], [0; 8]);
         stretch::<Sha1>(Purpose::Key, &bmp_string(&passphrase("smeg")), &salt, 1, &mut key);

@@ -33,10 +33,10 @@ impl Near {
         }
     }
 
-    /// First the certificates in use that are near their end. Then the last certificate of every device that has let
-    /// all of its own end: nothing else has taken their place, nobody has taken the last one back, and nobody has
-    /// said that its holder left. Both in the order of the devices; those of `pki check` are nobody's, and not among
-    /// them.
+    /// First the certificates in use that are near their end. Then the last certificate of every device that
+    /// has let all of its own end: nothing else has taken their place, nobody has taken the last one back,
+    /// and nobody has said that its holder left. Both in the order of the devices; those of `pki check` are
+    /// nobody's, and not among them.
     ///
     /// # Errors
     /// A damaged index.

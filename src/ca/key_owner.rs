@@ -14,8 +14,9 @@ pub(super) enum KeyOf<'a> {
     Server(&'a Host),
 }
 
-/// Makes sure that nobody else has the key, which has this pin where it is written as everybody writes it, nor ever gave it up because somebody may have had it. Where two devices had the
-/// same, locking one out would leave the key in; and a CA's key in a pin set would stand for all that it certifies.
+/// Makes sure that nobody else has the key, which has this pin where it is written as everybody writes it,
+/// nor ever gave it up because somebody may have had it. Where two devices had the same, locking one out
+/// would leave the key in; and a CA's key in a pin set would stand for all that it certifies.
 ///
 /// # Errors
 /// Where somebody has, or did.

@@ -1,7 +1,7 @@
 //! What the operator's verbs do, whatever door they come through: every change of a home is one of these.
 //!
-//! A change begins with a [`Session`]: the lock, the open store and the time that holds for it. The lock is never held while
-//! a person types or a key is being unlocked.
+//! A change begins with a [`Session`]: the lock, the open store and the time that holds for it. The lock is
+//! never held while a person types or a key is being unlocked.
 
 mod delivery;
 mod ends;

@@ -1,5 +1,6 @@
-//! Small files of the home beside the ledger: what is owed, what is in doubt, what a timer has told. They say what
-//! is to be done or was said, and never what is true: whatever becomes of one, something is done or told once more.
+//! Small files of the home beside the ledger: what is owed, what is in doubt, what a timer has told. They say
+//! what is to be done or was said, and never what is true: whatever becomes of one, something is done or told
+//! once more.
 
 use std::io::ErrorKind;
 

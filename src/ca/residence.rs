@@ -4,9 +4,10 @@
 //!
 //! Whether a home is the copy or the one that goes on, nothing in it can tell, so a person is asked, and only
 //! where there may be two: where another home with the same first event stands at the old path, or something
-//! that this account may not read; or where the machine is another, for what stands there nobody here can see. A restore in place, a
-//! move, a new disk under the same path and a reboot never ask, so that nobody learns to confirm without
-//! looking. For that reason devices and inodes are not remembered either: a restore changes them.
+//! that this account may not read; or where the machine is another, for what stands there nobody here can
+//! see. A restore in place, a move, a new disk under the same path and a reboot never ask, so that nobody
+//! learns to confirm without looking. For that reason devices and inodes are not remembered either: a restore
+//! changes them.
 //!
 //! Who is asked can read all, and can revoke: it is recorded, and the home's own half is written, but no
 //! place of `pki.toml`. What would be good out in the world by itself, a certificate, is not signed.
@@ -60,8 +61,8 @@ struct Residence {
 }
 
 impl Residence {
-    /// Where a home at this path of this machine lives. A path that is no text is remembered as one that there
-    /// is not: whoever comes from there is asked nothing, who comes there is.
+    /// Where a home at this path of this machine lives. A path that is no text is remembered as one that
+    /// there is not: whoever comes from there is asked nothing, who comes there is.
     fn at(path: &Path) -> Self {
         Self {
             version: 1,
@@ -98,8 +99,8 @@ pub(super) fn judge(home: &Home, goes_on_here: bool) -> Option<Copied> {
     if asked.is_some() && !goes_on_here {
         return asked;
     }
-    // What a machine that does not know itself sees at the old path says nothing: the note stays as it is, unless a
-    // person has said that the home goes on here.
+    // What a machine that does not know itself sees at the old path says nothing: the note stays as it is,
+    // unless a person has said that the home goes on here.
     if let Some(before) = &before
         && now.machine.is_none()
         && before.machine.is_some()

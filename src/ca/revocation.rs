@@ -35,8 +35,8 @@ pub struct Revoked {
     pub employee: Option<Employee>,
     /// How many devices with a valid certificate the person has left.
     pub devices_left: usize,
-    /// Certificates of the same device that servers still accept, where one was taken back because somebody else may have its key, and they
-    /// have the same: a renewal by CSR may keep the key.
+    /// Certificates of the same device that servers still accept, where one was taken back because somebody
+    /// else may have its key, and they have the same: a renewal by CSR may keep the key.
     pub same_key: Vec<Serial>,
 }
 
@@ -79,8 +79,8 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
     Ok(revoked)
 }
 
-/// Takes back a certificate of which the ledger knows nothing, for a home from an older backup has lost it. It stays on the CRL for
-/// good: nobody here knows its end.
+/// Takes back a certificate of which the ledger knows nothing, for a home from an older backup has lost it.
+/// It stays on the CRL for good: nobody here knows its end.
 ///
 /// # Errors
 /// Where it cannot be recorded.
@@ -168,9 +168,9 @@ fn take_back(
     })
 }
 
-/// What a revocation of these certificates takes back: of each device those that servers accept. Where they accept none because all have
-/// ended by this clock, and the last one is not revoked, all of the device's: the clock may be wrong, and revoking what has ended harms
-/// nobody.
+/// What a revocation of these certificates takes back: of each device those that servers accept. Where they
+/// accept none because all have ended by this clock, and the last one is not revoked, all of the device's:
+/// the clock may be wrong, and revoking what has ended harms nobody.
 pub fn to_take_back(records: Vec<Record>, now: Time) -> Vec<Record> {
     let mut devices: BTreeMap<Address, Vec<Record>> = BTreeMap::new();
     for record in records {

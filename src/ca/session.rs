@@ -29,7 +29,8 @@ pub struct Desk {
 /// What to do about a clock that stands before the last event, or far after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockPolicy {
-    /// Refuse: what is signed in the future lets nobody in, and what is recorded there stands in the way of the right time.
+    /// Refuse: what is signed in the future lets nobody in, and what is recorded there stands in the way of
+    /// the right time.
     Strict,
     /// The operator said that the clock is right: go on, and record that.
     Confirmed,

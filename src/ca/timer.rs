@@ -20,8 +20,8 @@ const FILE: &str = "timer.json";
 /// After how long a list is told again that is still the same.
 const AGAIN: Span = Span::days(7);
 
-/// From how long before its end on a server's certificate is told that another CA renews: most do so when a third of
-/// its life is left.
+/// From how long before its end on a server's certificate is told that another CA renews: most do so when a
+/// third of its life is left.
 const OTHERS: Span = Span::days(14);
 
 /// The certificates that whoever reads what a timer says is to be told of.

@@ -102,9 +102,9 @@ pub fn below_device(
     identity(whole, &new)
 }
 
-/// What anybody can make who knows a device's certificate, which is no secret: one for a key of his own that says
-/// all that it says, its serial number too, and that vouches for itself. `chain` is the device's, its own
-/// certificate first.
+/// What anybody can make who knows a device's certificate, which is no secret: one for a key of his own that
+/// says all that it says, its serial number too, and that vouches for itself. `chain` is the device's, its
+/// own certificate first.
 ///
 /// # Errors
 /// Where the certificate is not one of ours.
@@ -115,8 +115,8 @@ pub fn copy_of_device(chain: &[Vec<u8>], rng: &mut impl CryptoRng) -> Result<Ide
 }
 
 /// A certificate is a sequence of what is signed, the algorithm and the signature (RFC 5280 §4.1). Of a
-/// device's own, all is taken but issuer, key, the extensions that name a key, and the serial number where there
-/// is another.
+/// device's own, all is taken but issuer, key, the extensions that name a key, and the serial number where
+/// there is another.
 fn issued_by_its_subject(
     own: &[u8],
     key: &SoftwareKey,

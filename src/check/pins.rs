@@ -48,7 +48,8 @@ pub fn judge(published: &Published, host: &str, pin: Pin) -> Verdict {
     }
 }
 
-/// The set that holds for a host. Letter case and a dot at the end make no other host, and an address has none below it.
+/// The set that holds for a host. Letter case and a dot at the end make no other host, and an address has
+/// none below it.
 fn nearest<'a>(sets: &'a [PinSet], host: &str) -> Option<&'a PinSet> {
     let address: Option<IpAddr> = host.parse().ok();
     let host = host.to_ascii_lowercase();

@@ -1,5 +1,5 @@
-//! Connections that stand while somebody is revoked: a server may verify who asks at their beginning alone, and
-//! may close those of one protocol and keep those of another.
+//! Connections that stand while somebody is revoked: a server may verify who asks at their beginning alone,
+//! and may close those of one protocol and keep those of another.
 
 use std::io;
 use std::thread;
@@ -35,8 +35,8 @@ struct Told {
     verdict: Verdict,
 }
 
-/// Opens a connection by each version of HTTP that the server takes, and one more that resumes a session. What
-/// failed is told as well.
+/// Opens a connection by each version of HTTP that the server takes, and one more that resumes a session.
+/// What failed is told as well.
 pub fn prepare(met: &Met, identity: &Identity, version: Version) -> (Vec<Standing>, Option<io::Error>) {
     let is_taken = |inside: &Inside| {
         let way = Way {
@@ -86,7 +86,8 @@ pub fn ask_all(all: &mut [Standing], met: &Met) {
 pub struct Patience {
     /// Until when an old process may answer beside a new one.
     pub until: Instant,
-    /// Until when an old process may go on with what it has open, where it is bounded as our configurations do it.
+    /// Until when an old process may go on with what it has open, where it is bounded as our configurations
+    /// do it.
     pub old_process: Instant,
 }
 

@@ -77,8 +77,8 @@ const CONTROLS: usize = 4;
 /// workers answer beside new ones.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// How long an old process may go on with what it has open: ten seconds by `worker_shutdown_timeout` of nginx and
-/// `hard-stop-after` of HAProxy, as their configurations and pages have them, and one to go.
+/// How long an old process may go on with what it has open: ten seconds by `worker_shutdown_timeout` of nginx
+/// and `hard-stop-after` of HAProxy, as their configurations and pages have them, and one to go.
 const OLD_PROCESS: Duration = Duration::from_secs(11);
 
 /// How long a server may be away that is restarted to read a publication, as Envoy is.
@@ -110,8 +110,8 @@ impl Trial {
             let may_change = match outcome {
                 // Whoever says so knows the certificate, and may come to know that it is good.
                 Outcome::Refused(Refusal::Status(401 | 403)) => true,
-                // A server that is restarted by each publication answers nobody for a moment, and one that is being
-                // replaced sends its clients to a new connection (RFC 9110 §15.5.20).
+                // A server that is restarted by each publication answers nobody for a moment, and one that is
+                // being replaced sends its clients to a new connection (RFC 9110 §15.5.20).
                 Outcome::Refused(Refusal::Closed | Refusal::Status(421)) | Outcome::Unknown(_) => {
                     waited < RESTART
                 }

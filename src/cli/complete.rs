@@ -1,7 +1,8 @@
 //! What the home knows, for a shell to complete: the scripts of `pki completions` ask for it at each TAB.
 //!
-//! What an argument takes is told by the name of its value: a new command whose argument is a HOST is completed as
-//! the others are. It needs no key and no lock, and a home that cannot be read, or not at once, has nothing to offer.
+//! What an argument takes is told by the name of its value: a new command whose argument is a HOST is
+//! completed as the others are. It needs no key and no lock, and a home that cannot be read, or not at once,
+//! has nothing to offer.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -132,8 +133,8 @@ fn flag_of<'a>(command: &'a Command, flag: &str) -> Option<&'a Arg> {
     })
 }
 
-/// Prints what the home knows for the last of these words, which stand behind `pki` in a command line. Exit code
-/// 0: there is what is printed, and nothing else. 1: the home has nothing to do with this word.
+/// Prints what the home knows for the last of these words, which stand behind `pki` in a command line. Exit
+/// code 0: there is what is printed, and nothing else. 1: the home has nothing to do with this word.
 pub fn run(words: &[OsString]) -> Exit {
     let words: Vec<String> = words
         .iter()

@@ -103,7 +103,8 @@ pub fn system_clock() -> Time {
     Time::from_unix(seconds)
 }
 
-/// The earliest that it may be, by this machine's clock and the last event: what is good then may still be let in.
+/// The earliest that it may be, by this machine's clock and the last event: what is good then may still be
+/// let in.
 ///
 /// # Errors
 /// A damaged index.
@@ -214,7 +215,8 @@ impl Context {
         }
     }
 
-    /// Begins a change. A clock that is far ahead of the last event is a question, which `--yes` answers; it is asked once.
+    /// Begins a change. A clock that is far ahead of the last event is a question, which `--yes` answers; it
+    /// is asked once.
     ///
     /// # Errors
     /// A busy home, a damaged ledger, or a clock that policy refuses.
@@ -260,7 +262,8 @@ impl Context {
         Ok(store)
     }
 
-    /// Says what whoever reads should hear: what opening the store did on the way, and how long the CRL is good.
+    /// Says what whoever reads should hear: what opening the store did on the way, and how long the CRL is
+    /// good.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -331,7 +334,8 @@ impl Context {
         }
     }
 
-    /// The device that is meant: `alice` alone is her only active device. Where she has several, a terminal offers the choice.
+    /// The device that is meant: `alice` alone is her only active device. Where she has several, a terminal
+    /// offers the choice.
     ///
     /// # Errors
     /// Where she has none, or several and there is nobody to ask.

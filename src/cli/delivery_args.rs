@@ -1,4 +1,5 @@
-//! How what is issued gets to whom it is for: the flags that `issue` and `renew` have in common, and what they come to.
+//! How what is issued gets to whom it is for: the flags that `issue` and `renew` have in common, and what
+//! they come to.
 
 use std::path::PathBuf;
 
@@ -18,8 +19,8 @@ pub struct DeliveryArgs {
     /// The directory for the files
     #[arg(long, value_name = "DIR", value_parser = directory(), default_value = ".")]
     pub out: PathBuf,
-    /// Write the generated passphrase to this new file (0600); with several devices a line ADDRESS<TAB>PASSPHRASE is
-    /// appended for each
+    /// Write the generated passphrase to this new file (0600); with several devices a line
+    /// ADDRESS<TAB>PASSPHRASE is appended for each
     #[arg(long, value_name = "FILE")]
     pub bundle_passphrase_out: Option<PathBuf>,
     /// The bundle's encryption [default: what the target opens]

@@ -22,8 +22,9 @@ pub fn handed_over(number: u32) -> io::Result<File> {
     }
 }
 
-/// The descriptor itself: opening its path anew fails for a pipe of another account, and for every socket. The safe calls know
-/// only descriptors that this program opened, unless it asks for its own as it would for another process's.
+/// The descriptor itself: opening its path anew fails for a pipe of another account, and for every socket.
+/// The safe calls know only descriptors that this program opened, unless it asks for its own as it would for
+/// another process's.
 #[cfg(target_os = "linux")]
 fn duplicate(number: u32) -> rustix::io::Result<File> {
     use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};

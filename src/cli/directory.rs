@@ -1,5 +1,5 @@
-//! The value of an `--out` that is a directory: a name that looks like a file's is a slip, which would otherwise
-//! become a directory of that name.
+//! The value of an `--out` that is a directory: a name that looks like a file's is a slip, which would
+//! otherwise become a directory of that name.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

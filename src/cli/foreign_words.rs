@@ -1,5 +1,5 @@
-//! Words that other tools have for what is done here, and mistakes that clap knows nothing of: the way on from a
-//! word in argv that is no command and no flag.
+//! Words that other tools have for what is done here, and mistakes that clap knows nothing of: the way on
+//! from a word in argv that is no command and no flag.
 
 use std::ffi::OsString;
 
@@ -181,8 +181,8 @@ fn two_words(word: &str, words: &[&str]) -> Option<String> {
     Some(format!("a device is written {address}"))
 }
 
-/// Whether the tip that clap has for a flag leads astray: `--all` is not meant for `--allow-mounted-secrets`, and
-/// nobody means `-a` to be a value.
+/// Whether the tip that clap has for a flag leads astray: `--all` is not meant for `--allow-mounted-secrets`,
+/// and nobody means `-a` to be a value.
 pub fn leads_astray(error: &clap::Error) -> bool {
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else {
         return false;

@@ -12,8 +12,8 @@ use crate::x509::request::{Request, RequestError};
 /// The request in a file.
 ///
 /// # Errors
-/// Where there is none that can be certified. What helps is told for whom the request is to be, where any program can make one; `otherwise`
-/// is the advice where there is no better.
+/// Where there is none that can be certified. What helps is told for whom the request is to be, where any
+/// program can make one; `otherwise` is the advice where there is no better.
 pub fn request(path: &Path, subject: Option<&str>, otherwise: &str) -> Result<Request, Failure> {
     let octets = match disk::read_given(path, Request::MAX as u64) {
         // One octet more than any request has: it is refused for its size.

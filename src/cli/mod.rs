@@ -1,4 +1,5 @@
-//! The terminal door: argv in, text and exit code out. The only room that knows argv, environment, terminal and stdout.
+//! The terminal door: argv in, text and exit code out. The only room that knows argv, environment, terminal
+//! and stdout.
 //!
 //! `commands` has a file for each verb; beside it stands what verbs have in common.
 
@@ -169,8 +170,8 @@ enum Verb {
     Completions(completions::Args),
 }
 
-/// Makes the process fit to hold secrets: files private unless said otherwise, no core dumps, no other process of the same account
-/// reading its memory.
+/// Makes the process fit to hold secrets: files private unless said otherwise, no core dumps, no other
+/// process of the same account reading its memory.
 pub fn harden_process() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let none = rustix::process::Rlimit {
@@ -202,7 +203,8 @@ pub fn command() -> clap::Command {
 }
 
 fn dispatch(arguments: Vec<OsString>) -> Exit {
-    // What a shell asks at a TAB is no command of a person's: it stands in no help, and is not completed itself.
+    // What a shell asks at a TAB is no command of a person's: it stands in no help, and is not completed
+    // itself.
     if let [_, complete, dashes, words @ ..] = arguments.as_slice()
         && complete == "complete"
         && dashes == "--"

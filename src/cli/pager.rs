@@ -1,5 +1,5 @@
-//! What is longer than the terminal goes through a pager, when all else is done: nobody else waits for a person who
-//! reads.
+//! What is longer than the terminal goes through a pager, when all else is done: nobody else waits for a
+//! person who reads.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -13,7 +13,8 @@ use super::ui;
 /// SIGINT and SIGPIPE: a person has read enough. A shell makes 128 more of it.
 const ENOUGH: [i32; 2] = [2, 13];
 
-/// Whether a text is longer than the terminal that stdout is. A terminal that cannot move its cursor has no pager.
+/// Whether a text is longer than the terminal that stdout is. A terminal that cannot move its cursor has no
+/// pager.
 pub(super) fn is_wanted(text: &str) -> bool {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if is_dumb || !io::stdin().is_terminal() {
@@ -47,7 +48,8 @@ pub(super) fn show(text: &str) -> io::Result<()> {
         }
         None => Command::new("less"),
     };
-    // Colours as they are, nothing cleared, and no shell from within: pki may run with more rights than its caller.
+    // Colours as they are, nothing cleared, and no shell from within: pki may run with more rights than its
+    // caller.
     if std::env::var_os("LESS").is_none() {
         command.env("LESS", "FRX");
     }

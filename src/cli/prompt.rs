@@ -1,5 +1,5 @@
-//! Lines that a person types, in the terminal's own line mode: nothing is drawn that a dumb one would not understand, and a secret
-//! is read into one piece of memory, which is wiped.
+//! Lines that a person types, in the terminal's own line mode: nothing is drawn that a dumb one would not
+//! understand, and a secret is read into one piece of memory, which is wiped.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-/// The longest line that is taken, in octets: a passphrase, its line ending, and one more that tells that it is too long.
+/// The longest line that is taken, in octets: a passphrase, its line ending, and one more that tells that it
+/// is too long.
 const LONGEST: usize = crate::key::Passphrase::MAX + 3;
 
 /// Asks for a line.

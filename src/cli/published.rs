@@ -20,8 +20,9 @@ pub fn in_words(command: &[String]) -> String {
     words.join(" ")
 }
 
-/// Set for a command that follows a publication. Where it is a `pki` itself, or has one run, that leaves to the one above what was owed
-/// before, which is the very command that it runs in: it would be run in itself for ever.
+/// Set for a command that follows a publication. Where it is a `pki` itself, or has one run, that leaves to
+/// the one above what was owed before, which is the very command that it runs in: it would be run in itself
+/// for ever.
 const FOLLOWS: &str = "PKI_FOLLOWS";
 
 impl Context {
@@ -41,8 +42,8 @@ impl Context {
         }
     }
 
-    /// Tells what was published, and the exit code that it makes. Where servers will not take it, by this machine's clock, the work is
-    /// not done.
+    /// Tells what was published, and the exit code that it makes. Where servers will not take it, by this
+    /// machine's clock, the work is not done.
     pub fn tell_published(&self, published: &Published, clock: Clock) -> Exit {
         let mut exit = Exit::Done;
         if let Some(crl) = &published.crl {
@@ -146,7 +147,8 @@ impl Context {
         exit
     }
 
-    /// Takes in what the published lists at hand name and the ledger does not, so that it can be revoked by name.
+    /// Takes in what the published lists at hand name and the ledger does not, so that it can be revoked by
+    /// name.
     ///
     /// # Errors
     /// A busy home, or a ledger that cannot be written.
@@ -161,7 +163,8 @@ impl Context {
         Ok(())
     }
 
-    /// What is in doubt is told also where the operator has just said that it means nothing: perhaps nobody has seen it before.
+    /// What is in doubt is told also where the operator has just said that it means nothing: perhaps nobody
+    /// has seen it before.
     fn tell_doubts(&self, doubts: &Doubts, is_confirmed: bool) {
         let hint = |text: &str| {
             if !is_confirmed {
@@ -230,7 +233,8 @@ impl Context {
         );
     }
 
-    /// Runs what is to follow a publication. Not under the lock: a command takes its time, and may be a `pki` itself.
+    /// Runs what is to follow a publication. Not under the lock: a command takes its time, and may be a `pki`
+    /// itself.
     pub fn run_commands(&self) -> Exit {
         let mut exit = Exit::Done;
         for following in self.following.take() {

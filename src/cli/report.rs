@@ -66,8 +66,8 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
-/// The table's text, without the blanks at the edges that would cost a narrow terminal its last column. On a terminal that is
-/// narrower all the same, its rows are folded.
+/// The table's text, without the blanks at the edges that would cost a narrow terminal its last column. On a
+/// terminal that is narrower all the same, its rows are folded.
 pub fn lines(table: &Table) -> String {
     let lines = table.to_string();
     let trimmed = lines
@@ -81,8 +81,8 @@ pub fn lines(table: &Table) -> String {
     }
 }
 
-/// Each row in as many lines as it needs: cells are whole, so that a serial number can be copied, and those of a column
-/// stand below each other. Lines that go on are set in.
+/// Each row in as many lines as it needs: cells are whole, so that a serial number can be copied, and those
+/// of a column stand below each other. Lines that go on are set in.
 fn folded(table: &Table, columns: usize) -> String {
     const INDENT: usize = 2;
     let rows: Vec<Vec<String>> = table

@@ -1,4 +1,5 @@
-//! Where passphrases come from: a descriptor, a file, a command, or the terminal; never argv or the value of a variable.
+//! Where passphrases come from: a descriptor, a file, a command, or the terminal; never argv or the value of
+//! a variable.
 
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -127,7 +128,8 @@ impl IssuingSecret {
         }
     }
 
-    /// Opens everything that the everyday passphrase opens: the issuing CA and, once there is one, the servers' CA.
+    /// Opens everything that the everyday passphrase opens: the issuing CA and, once there is one, the
+    /// servers' CA.
     ///
     /// # Errors
     /// As [`Self::unlock`].
@@ -144,8 +146,8 @@ impl IssuingSecret {
         })
     }
 
-    /// As [`Self::unlock_all`], for a publication, which goes out without the servers' part where that CA's key does not open: why that
-    /// is so is told as well.
+    /// As [`Self::unlock_all`], for a publication, which goes out without the servers' part where that CA's
+    /// key does not open: why that is so is told as well.
     ///
     /// # Errors
     /// As [`Self::unlock`].
@@ -508,8 +510,8 @@ impl Wanted<'_> {
     }
 }
 
-/// What can be a passphrase, and a little more where it is too long. Read into one piece of memory, which is wiped: what grows leaves
-/// copies behind.
+/// What can be a passphrase, and a little more where it is too long. Read into one piece of memory, which is
+/// wiped: what grows leaves copies behind.
 fn bounded(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
     // A byte-order mark and a line ending do not count, and one octet more tells that it is too long.
     let most = Passphrase::MAX + 6;

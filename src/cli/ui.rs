@@ -1,6 +1,7 @@
 //! The operator: what she is told, and what she is asked.
 //!
-//! stdout carries what was asked for, stderr what happened, and the terminal prompts and generated passphrases and nothing else.
+//! stdout carries what was asked for, stderr what happened, and the terminal prompts and generated
+//! passphrases and nothing else.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
@@ -70,7 +71,8 @@ pub struct Ui {
     pub program: String,
     color: bool,
     terminal: Option<File>,
-    /// Whether the last thing that was said is a warning: what belongs to it is told with it, also where only warnings are.
+    /// Whether the last thing that was said is a warning: what belongs to it is told with it, also where only
+    /// warnings are.
     warned: Cell<bool>,
     /// What is longer than the terminal, until all else is done.
     long: RefCell<String>,
@@ -236,7 +238,8 @@ impl Ui {
         self.out(text).map(drop)
     }
 
-    /// Shows what was too long for the terminal. To be called when nothing is held any more that others wait for.
+    /// Shows what was too long for the terminal. To be called when nothing is held any more that others wait
+    /// for.
     ///
     /// # Errors
     /// Where it cannot be shown.
@@ -260,7 +263,8 @@ impl Ui {
         Ok(format!("{document:#}\n"))
     }
 
-    /// Reports what was done, and how that ended. What was done stays done where stdout cannot be written: exit 5, not 1.
+    /// Reports what was done, and how that ended. What was done stays done where stdout cannot be written:
+    /// exit 5, not 1.
     ///
     /// # Errors
     /// The outcome's own, or that stdout cannot be written.
@@ -423,8 +427,8 @@ impl Ui {
             .default(0)
             .interact_on(&term);
         choice.map_err(|dialoguer::Error::IO(error)| {
-            // It asks key by key. An interrupt comes as a key then, and ends the question with the cursor hidden; where it cannot be
-            // shown, there is no terminal left to show it on.
+            // It asks key by key. An interrupt comes as a key then, and ends the question with the cursor
+            // hidden; where it cannot be shown, there is no terminal left to show it on.
             let _ = term.show_cursor();
             prompt_failed(error)
         })
@@ -467,7 +471,8 @@ pub(super) const INDENT: usize = 5;
 /// The widest that a message gets, however wide the terminal: longer lines are hard to read.
 const WIDEST: usize = 100;
 
-/// A message to stderr: in the width of the terminal, and as it is where stderr is none, for scripts and logs.
+/// A message to stderr: in the width of the terminal, and as it is where stderr is none, for scripts and
+/// logs.
 pub(super) fn message(text: &str, indent: usize) {
     match columns() {
         Some(columns) => line(&wrapped(text, columns, indent)),
@@ -479,7 +484,8 @@ fn columns() -> Option<usize> {
     columns_of(io::stderr()).map(|columns| columns.min(WIDEST))
 }
 
-/// How wide the terminal is that stdout goes to. None: it goes to none, and what is written there is for programs.
+/// How wide the terminal is that stdout goes to. None: it goes to none, and what is written there is for
+/// programs.
 pub(super) fn stdout_columns() -> Option<usize> {
     columns_of(io::stdout())
 }
@@ -498,7 +504,8 @@ pub(super) fn fitted(text: &str, indent: usize) -> String {
     }
 }
 
-/// One line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write there are passed over.
+/// One line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write there are
+/// passed over.
 pub(super) fn line(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
@@ -558,8 +565,8 @@ pub(super) fn leave_interrupts_to_others() {
     mind_interrupts(None);
 }
 
-/// Ctrl-C during a prompt must not leave the terminal without echo or cursor. Anywhere else it is like a kill, unless it was agreed
-/// otherwise.
+/// Ctrl-C during a prompt must not leave the terminal without echo or cursor. Anywhere else it is like a
+/// kill, unless it was agreed otherwise.
 fn mind_interrupts(terminal: Option<&File>) {
     let state: Option<(File, Termios)> =
         terminal.and_then(|terminal| terminal.try_clone().ok().zip(tcgetattr(terminal).ok()));

@@ -1,5 +1,6 @@
-//! `pki revoke --verify URL`: nobody here has the lost device's key, so a canary proves that the server acts on its revocation. CRLs only
-//! grow: one that revokes the canary, and came after the device's revocation, revokes the device as well.
+//! `pki revoke --verify URL`: nobody here has the lost device's key, so a canary proves that the server acts
+//! on its revocation. CRLs only grow: one that revokes the canary, and came after the device's revocation,
+//! revokes the device as well.
 
 use serde::Serialize;
 

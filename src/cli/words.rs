@@ -1,5 +1,5 @@
-//! Values in argv that are one of a few words: help lists them, shells complete them, and the type itself says what is wrong with
-//! another.
+//! Values in argv that are one of a few words: help lists them, shells complete them, and the type itself
+//! says what is wrong with another.
 
 use std::error::Error;
 use std::ffi::OsStr;

@@ -1,10 +1,10 @@
-//! Messages in the width of a terminal: broken between words, and never inside a path or a command in backticks, so that it
-//! can be copied.
+//! Messages in the width of a terminal: broken between words, and never inside a path or a command in
+//! backticks, so that it can be copied.
 
 use console::measure_text_width;
 
-/// Breaks every line of `text` that is wider than `columns`; what comes after a break stands `indent` columns in, or as far in as
-/// its line began.
+/// Breaks every line of `text` that is wider than `columns`; what comes after a break stands `indent` columns
+/// in, or as far in as its line began.
 pub fn wrapped(text: &str, columns: usize, indent: usize) -> String {
     let lines = text.split('\n').map(|line| wrapped_line(line, columns, indent));
     lines.collect::<Vec<_>>().join("\n")

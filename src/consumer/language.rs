@@ -1,11 +1,13 @@
-//! How a text stands in a configuration: one quoting for each language, and a refusal for what the language has no way to say.
+//! How a text stands in a configuration: one quoting for each language, and a refusal for what the language
+//! has no way to say.
 
 use crate::model::text::{harmless, quoted};
 
 /// The language of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
-    /// nginx: a string in double quotes. A dollar sign is a variable wherever one may stand, and has no escape.
+    /// nginx: a string in double quotes. A dollar sign is a variable wherever one may stand, and has no
+    /// escape.
     Nginx,
     /// HAProxy: a bare word, because the arguments of its functions have a second level of quoting.
     Haproxy,

@@ -28,8 +28,8 @@ pub struct PinContext<'a> {
 }
 
 /// The pins as an app reads them. The template knows `root` (PEM), `private` (whether this PKI certifies the
-/// servers) and `sets`, each with `host`, `include_subdomains`, `within` (a host above whose set would hold for
-/// it), `expires` (RFC 3339), `expires_on` (the day) and `pins` (base64).
+/// servers) and `sets`, each with `host`, `include_subdomains`, `within` (a host above whose set would hold
+/// for it), `expires` (RFC 3339), `expires_on` (the day) and `pins` (base64).
 ///
 /// # Errors
 /// Where the template is faulty, or the form has no room for so many hosts.

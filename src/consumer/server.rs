@@ -56,11 +56,11 @@ pub struct HostContext<'a> {
 
 /// The configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`,
 /// `server`, `program` and `home` (this program and this home, for commands), `networks` (each with `range`,
-/// `address`, `prefix` and `family`, `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an IP address), `id` (no other
-/// host's: letters, digits and `_`), `certificate`, `key` and `upstream` (`url`, `authority`, `host`,
-/// `port`). Where there is one host, its values stand beside these, too. The filter `shell` quotes for a
-/// shell instead of the file's language; `spellings("-_.")` makes of a header's name all the ways to write it
-/// with these marks.
+/// `address`, `prefix` and `family`, `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`,
+/// `host_is_address` (an IP address), `id` (no other host's: letters, digits and `_`), `certificate`, `key`
+/// and `upstream` (`url`, `authority`, `host`, `port`). Where there is one host, its values stand beside
+/// these, too. The filter `shell` quotes for a shell instead of the file's language; `spellings("-_.")` makes
+/// of a header's name all the ways to write it with these marks.
 ///
 /// # Errors
 /// Where the template is faulty or has room for one host alone, or cannot say one of these.

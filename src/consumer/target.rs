@@ -1,4 +1,5 @@
-//! Whom a configuration is for: the words of `pki config` and of `pki pins show --format`, each with its template.
+//! Whom a configuration is for: the words of `pki config` and of `pki pins show --format`, each with its
+//! template.
 
 use std::fmt;
 use std::str::FromStr;
@@ -148,8 +149,8 @@ impl ServerTarget {
         }
     }
 
-    /// The flags of a server that this one cannot be told. Beside web servers there is no application behind a
-    /// server, and none goes by the servers' half.
+    /// The flags of a server that this one cannot be told. Beside web servers there is no application behind
+    /// a server, and none goes by the servers' half.
     pub fn meaningless_flags(self) -> &'static [&'static str] {
         match self {
             Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => &[],

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use crate::model::text::quoted;
 
-/// Where a server hands requests on to: `http://HOST:PORT`. In its text nothing needs quoting in any language.
+/// Where a server hands requests on to: `http://HOST:PORT`. In its text nothing needs quoting in any
+/// language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     host: String,

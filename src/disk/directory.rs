@@ -1,5 +1,5 @@
-//! Directories by their handles, for places where another account may write, too: whoever exchanges names there leads nothing that
-//! we do elsewhere, and no link in them is followed.
+//! Directories by their handles, for places where another account may write, too: whoever exchanges names
+//! there leads nothing that we do elsewhere, and no link in them is followed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -23,7 +23,8 @@ pub struct Directory {
     pub(super) path: PathBuf,
 }
 
-/// Where a directory is or will be: the lowest one that is there on the way to it, and the names below that are missing.
+/// Where a directory is or will be: the lowest one that is there on the way to it, and the names below that
+/// are missing.
 #[derive(Debug)]
 pub struct Ground {
     directory: Directory,
@@ -56,8 +57,9 @@ pub enum Kind {
 impl Ground {
     /// Looks for a directory by its path, of which at most the last `new` names may be missing.
     ///
-    /// Links on the way are followed where they are root's or this account's own. Another account's, in a directory that is its own,
-    /// could lead what we write into any directory that it may not write to itself.
+    /// Links on the way are followed where they are root's or this account's own. Another account's, in a
+    /// directory that is its own, could lead what we write into any directory that it may not write to
+    /// itself.
     ///
     /// # Errors
     /// Where more is missing, another account's link is on the way, or the system refuses.
@@ -217,7 +219,8 @@ impl Directory {
         Ok(below)
     }
 
-    /// The regular file of this name in it, if there is one. A pipe would keep whoever opens it waiting for ever.
+    /// The regular file of this name in it, if there is one. A pipe would keep whoever opens it waiting for
+    /// ever.
     ///
     /// # Errors
     /// Where something else has the name, or the system refuses.
@@ -337,7 +340,8 @@ impl Directory {
         Ok(metadata.mode() & 0o7777 == mode && group.is_none_or(|group| metadata.gid() == group))
     }
 
-    /// Makes sure that what is made in it can be of this group: this account is a member, or the directory hands its group on (setgid).
+    /// Makes sure that what is made in it can be of this group: this account is a member, or the directory
+    /// hands its group on (setgid).
     ///
     /// # Errors
     /// Where it is neither, or the system cannot tell.
@@ -566,7 +570,8 @@ mod tests {
     fn what_cannot_be_swept_stands_in_nobodys_way() {
         let top = tempfile::tempdir().unwrap();
         let here = found(top.path());
-        // Whatever the order in which a directory is read: one of many files comes after the first that cannot be swept.
+        // Whatever the order in which a directory is read: one of many files comes after the first that
+        // cannot be swept.
         for _ in 0..MANY {
             std::mem::forget(here.stage("a", 0o600, ["x"]).unwrap());
         }

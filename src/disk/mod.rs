@@ -1,7 +1,8 @@
 //! Files that are there whole or not at all.
 //!
-//! A file is written beside its place, synced, renamed into it, and the directory is synced: whoever reads it, also after
-//! a power cut, finds the old content or the new one. Private files have mode 0600 from their first octet.
+//! A file is written beside its place, synced, renamed into it, and the directory is synced: whoever reads
+//! it, also after a power cut, finds the old content or the new one. Private files have mode 0600 from their
+//! first octet.
 
 mod directory;
 mod room;
@@ -241,8 +242,8 @@ pub fn mode(path: &Path) -> Result<u32, DiskError> {
     Ok(fs::metadata(path).map_err(failed("examined", path))?.mode() & 0o7777)
 }
 
-/// Reads a regular file of at most `max` octets: one of a home, of a publication, of the system. What a person named is read by
-/// [`read_given`].
+/// Reads a regular file of at most `max` octets: one of a home, of a publication, of the system. What a
+/// person named is read by [`read_given`].
 ///
 /// # Errors
 /// Where it cannot be read, is larger, or is no regular file.
@@ -272,8 +273,9 @@ fn whole(file: File, max: u64) -> io::Result<Vec<u8>> {
     Ok(octets)
 }
 
-/// Opens what a person named. Opening a pipe waits until somebody opens its other end, for ever if nobody does. A shell has done that
-/// before it starts us; whoever has it open is waited for, be it that a passphrase is typed there.
+/// Opens what a person named. Opening a pipe waits until somebody opens its other end, for ever if nobody
+/// does. A shell has done that before it starts us; whoever has it open is waited for, be it that a
+/// passphrase is typed there.
 ///
 /// # Errors
 /// Where it cannot be opened, or is a pipe that nobody writes to.
@@ -285,14 +287,16 @@ pub fn open_given(path: &Path) -> io::Result<File> {
     }
     let (opened, wait) = mpsc::channel();
     let named = path.to_owned();
-    // Where nobody comes it stays behind, and ends with the process: there is no call that opens with a timeout.
+    // Where nobody comes it stays behind, and ends with the process: there is no call that opens with a
+    // timeout.
     std::thread::spawn(move || opened.send(File::open(named)));
     let nobody = |_| io::Error::new(io::ErrorKind::TimedOut, "it is a pipe that nobody writes to");
     wait.recv_timeout(PATIENCE).map_err(nobody)?
 }
 
-/// Takes the lock of a directory (flock), if nobody has it. It is given back when dropped, or when its holder dies. Anything may have the
-/// name of one: a pipe would keep whoever opens it waiting, a link leads elsewhere.
+/// Takes the lock of a directory (flock), if nobody has it. It is given back when dropped, or when its holder
+/// dies. Anything may have the name of one: a pipe would keep whoever opens it waiting, a link leads
+/// elsewhere.
 ///
 /// # Errors
 /// Where it is no directory, or cannot be opened or locked.
@@ -372,8 +376,8 @@ pub fn sync_directory(path: &Path) -> Result<(), DiskError> {
         .map_err(failed("synced", path))
 }
 
-/// How many files stay open until they are synced one by one. One call for their whole file system is quicker for more, and a process may
-/// not have many files open.
+/// How many files stay open until they are synced one by one. One call for their whole file system is quicker
+/// for more, and a process may not have many files open.
 const FEW: usize = 16;
 
 /// Writes private files beside their places, which are all in one directory.
@@ -394,8 +398,8 @@ pub fn stage_many<'a>(
     Ok(all)
 }
 
-/// Makes these files durable: one by one where they are few, else with one call for the file system of `directory`, which
-/// holds them all.
+/// Makes these files durable: one by one where they are few, else with one call for the file system of
+/// `directory`, which holds them all.
 ///
 /// # Errors
 /// Where the system cannot, or where writing back any of them failed.
@@ -423,7 +427,8 @@ fn sync_file_system(_directory: &Path, files: &[Staged]) -> Result<(), DiskError
     files.iter().try_for_each(Staged::sync)
 }
 
-/// A file that has been written beside its place and is not there yet. Dropped before it is, it leaves nothing behind.
+/// A file that has been written beside its place and is not there yet. Dropped before it is, it leaves
+/// nothing behind.
 #[derive(Debug)]
 pub struct Staged {
     /// None where it was closed: of many not each can stay open.
@@ -577,7 +582,8 @@ impl Staged {
     }
 }
 
-/// What a path is called from where it is looked for: in a directory that is held by its handle only the last name counts.
+/// What a path is called from where it is looked for: in a directory that is held by its handle only the last
+/// name counts.
 fn at<'a>(within: Option<&'a Arc<File>>, path: &'a Path) -> (BorrowedFd<'a>, &'a Path) {
     match within {
         Some(directory) => (directory.as_fd(), path.file_name().map_or(path, Path::new)),
@@ -643,14 +649,16 @@ pub fn staged_for(name: &OsStr) -> Option<&str> {
     is_random_name(random).then_some(begun)
 }
 
-/// Removes what writes of `place` that were cut off left beside it, as [`sweep_all`]. For the holder of the lock only.
+/// Removes what writes of `place` that were cut off left beside it, as [`sweep_all`]. For the holder of the
+/// lock only.
 pub fn sweep(place: &Path) {
     let directory = place.parent().filter(|p| !p.as_os_str().is_empty());
     sweep_all(directory.unwrap_or(Path::new(".")), [place]);
 }
 
-/// Removes what writes of these files of one directory that were cut off left there, reading it once. What cannot be read or removed
-/// (another account's file, a directory of that name) stays, and is in nobody's way: no write takes the same name again.
+/// Removes what writes of these files of one directory that were cut off left there, reading it once. What
+/// cannot be read or removed (another account's file, a directory of that name) stays, and is in nobody's
+/// way: no write takes the same name again.
 pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path>) {
     let names = places.into_iter().filter_map(Path::file_name);
     let begun: HashSet<_> = names.map(OsStr::to_string_lossy).collect();
@@ -786,7 +794,8 @@ mod tests {
     fn what_cannot_be_swept_stands_in_nobodys_way() {
         let directory = tempfile::tempdir().unwrap();
         let [place, other] = ["a.p12", "b.p12"].map(|name| directory.path().join(name));
-        // Whatever the order in which a directory is read: one of many files comes after the first that cannot be swept.
+        // Whatever the order in which a directory is read: one of many files comes after the first that
+        // cannot be swept.
         const MANY: usize = 50;
         for number in 0..MANY {
             std::mem::forget(Staged::write(&other, 0o600, &[b"x"]).unwrap());

@@ -1,4 +1,5 @@
-//! Directories that take each other's place: each is written whole under a name of its own, and a link is moved from one to the next.
+//! Directories that take each other's place: each is written whole under a name of its own, and a link is
+//! moved from one to the next.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,7 +15,8 @@ use super::directory::{Directory, Kind};
 use super::{DiskError, PRIVATE_FILE, failed, random_name};
 
 impl Directory {
-    /// Takes its lock (flock), if nobody has it. It is given back when the last handle of it is dropped, or when its holder dies.
+    /// Takes its lock (flock), if nobody has it. It is given back when the last handle of it is dropped, or
+    /// when its holder dies.
     ///
     /// # Errors
     /// Where the system refuses.
@@ -81,7 +83,8 @@ impl Directory {
             .map_err(|errno| self.refused("linked", OsStr::new(name), errno))
     }
 
-    /// Where the link of this name leads, if there is one; what else may have the name is told by [`Self::kind`].
+    /// Where the link of this name leads, if there is one; what else may have the name is told by
+    /// [`Self::kind`].
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -93,7 +96,8 @@ impl Directory {
         }
     }
 
-    /// Has the link of this name lead to `target`, in one step: also over another link, or an empty directory.
+    /// Has the link of this name lead to `target`, in one step: also over another link, or an empty
+    /// directory.
     ///
     /// # Errors
     /// Where something else has the name, or the system refuses.

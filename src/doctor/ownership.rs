@@ -1,4 +1,5 @@
-//! Files of the home that are another account's: what is done next by the home's own account stumbles on them.
+//! Files of the home that are another account's: what is done next by the home's own account stumbles on
+//! them.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -20,7 +21,8 @@ pub(super) fn is_denied(error: &HomeError) -> bool {
     matches!(error, HomeError::Disk(error) if error.source.kind() == ErrorKind::PermissionDenied)
 }
 
-/// Which files below the home at `path` are not its owner's. One that an operator writes and this program only reads may be anybody's.
+/// Which files below the home at `path` are not its owner's. One that an operator writes and this program
+/// only reads may be anybody's.
 pub(super) fn examine(path: &Path, findings: &mut Vec<Finding>) {
     let Ok(home) = std::fs::metadata(path) else {
         return;
@@ -56,7 +58,8 @@ pub(super) fn examine(path: &Path, findings: &mut Vec<Finding>) {
     ));
 }
 
-/// Looks at a file, or at all that is in a directory. Whoever made a link, it is what it leads to that counts.
+/// Looks at a file, or at all that is in a directory. Whoever made a link, it is what it leads to that
+/// counts.
 fn find(path: PathBuf, owner: u32, foreign: &mut Vec<PathBuf>) {
     let Ok(metadata) = path.symlink_metadata() else {
         return;

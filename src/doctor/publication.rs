@@ -167,7 +167,8 @@ fn unsigned(doubts: &Doubts) -> Option<Finding> {
     })
 }
 
-/// The path is quoted: whoever may write there names files as he likes, escape sequences for the terminal included.
+/// The path is quoted: whoever may write there names files as he likes, escape sequences for the terminal
+/// included.
 fn stray(Stray { path, kind }: &Stray) -> Finding {
     match kind {
         StrayKind::Key => Finding::new(

@@ -45,7 +45,8 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
     }
 }
 
-/// The keys that the home should have: without the one in reserve a pin is published that nobody has the key of.
+/// The keys that the home should have: without the one in reserve a pin is published that nobody has the key
+/// of.
 fn keys(session: &Session<'_>, server: &Server) -> Vec<Finding> {
     let home = &session.desk.home;
     let wanted = server.keys().filter(|(role, key)| is_here(*role, key.origin));

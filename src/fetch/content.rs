@@ -1,7 +1,7 @@
 //! Whether the files of a publication say what they should, beyond being those that were signed.
 //!
-//! A manifest proves that the CA has made them. Here is proved that a server can go by them: each form of a certificate or CRL says the
-//! same, the CRLs are the CAs' own, in date and not older than those seen.
+//! A manifest proves that the CA has made them. Here is proved that a server can go by them: each form of a
+//! certificate or CRL says the same, the CRLs are the CAs' own, in date and not older than those seen.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};

@@ -1,7 +1,8 @@
 //! Whether a publication takes back what the one in place revokes.
 //!
-//! A number cannot tell: a home that was restored from an older backup counts on, and what it publishes is newer and knows less. So the
-//! lists are compared. A certificate may leave them for having ended, which the signed manifest says, and for nothing else.
+//! A number cannot tell: a home that was restored from an older backup counts on, and what it publishes is
+//! newer and knows less. So the lists are compared. A certificate may leave them for having ended, which the
+//! signed manifest says, and for nothing else.
 //!
 //! CRLs are compared CA by CA, and not file by file. Where another CA takes the place of one, what that one
 //! has issued chains to the root as before, for a client sends its CA along, and many verifiers miss no CRL.
@@ -65,7 +66,8 @@ pub(super) struct Succession<'a> {
 /// What a comparison could not tell.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unproven {
-    /// Certificates that are not revoked any more, by a manifest that does not say which have ended: of version 0.1 of this program.
+    /// Certificates that are not revoked any more, by a manifest that does not say which have ended: of
+    /// version 0.1 of this program.
     pub left: BTreeSet<Serial>,
     /// Files and versions in place that are damaged or gone, and may have revoked more.
     pub unread: BTreeSet<PathBuf>,

@@ -38,7 +38,8 @@ pub struct Ending {
 /// The root must be taken out of its safe for a new CRL of its own, so that it is told earlier.
 const ROOT: Span = Span::days(120);
 
-/// What of this ends soon: a CRL that has under a third of its life left, the root's from 120 days before its end.
+/// What of this ends soon: a CRL that has under a third of its life left, the root's from 120 days before its
+/// end.
 pub(super) fn near(state: &State, now: Time) -> Vec<Ending> {
     let mut found = Vec::new();
     for (name, crl) in &state.crls {

@@ -163,10 +163,12 @@ impl From<NoTrust> for SourceError {
     }
 }
 
-/// What to send along the next time, where it can be sent: another program wrote it, and it goes into a file of ours.
+/// What to send along the next time, where it can be sent: another program wrote it, and it goes into a file
+/// of ours.
 ///
-/// A date, and an ETag that is made of one as nginx's is, says nothing of a second change in the same second (RFC 9110 §8.8.2.2). So what
-/// was young when it was sent is read again the next time: a revocation must not be missed until the one after it.
+/// A date, and an ETag that is made of one as nginx's is, says nothing of a second change in the same second
+/// (RFC 9110 §8.8.2.2). So what was young when it was sent is read again the next time: a revocation must not
+/// be missed until the one after it.
 fn validator(headers: &HeaderMap) -> Option<Validator> {
     const LONGEST: usize = 256;
     /// Seconds, of the server's own clock.

@@ -1,4 +1,5 @@
-//! Which files an area has, and how long each may be: a manifest can list these and no others, whoever has signed it.
+//! Which files an area has, and how long each may be: a manifest can list these and no others, whoever has
+//! signed it.
 
 use crate::publish::{Area, LONGEST_CRL, Manifest};
 

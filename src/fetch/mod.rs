@@ -1,6 +1,8 @@
-//! A server's side of publishing: a publication is read from where it is served, verified against the root, and put in place whole.
+//! A server's side of publishing: a publication is read from where it is served, verified against the root,
+//! and put in place whole.
 //!
-//! It needs no home. What it reads is untrusted until the end; what stands in place is the last publication that held.
+//! It needs no home. What it reads is untrusted until the end; what stands in place is the last publication
+//! that held.
 
 mod content;
 mod continuity;

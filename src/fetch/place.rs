@@ -1,5 +1,6 @@
-//! Where a publication is put: `DIR` is a link to one of the versions in `.DIR.pki-fetch` beside it, and moves from one to the next in
-//! one step. Whoever opens the link has one whole version, and keeps it while the next one comes.
+//! Where a publication is put: `DIR` is a link to one of the versions in `.DIR.pki-fetch` beside it, and
+//! moves from one to the next in one step. Whoever opens the link has one whole version, and keeps it while
+//! the next one comes.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -15,8 +16,9 @@ use crate::disk::{self, Directory, DiskError, Ground, Kind, Shown};
 use crate::home;
 use crate::publish::{Area, Manifest};
 
-/// A place, and its lock. What was made for a first fetch that comes to nothing is gone with it: the fields are dropped in this order,
-/// so that the workspace is removed while it is still locked, and what it lies in after it.
+/// A place, and its lock. What was made for a first fetch that comes to nothing is gone with it: the fields
+/// are dropped in this order, so that the workspace is removed while it is still locked, and what it lies in
+/// after it.
 pub(super) struct Place {
     _workspace: GoneIfEmpty,
     _made: Option<GoneIfEmpty>,
@@ -49,7 +51,8 @@ pub(super) struct Version {
 }
 
 impl Place {
-    /// Opens the place and takes its lock. Where there is none yet its directory is made, unless that is all that would be done.
+    /// Opens the place and takes its lock. Where there is none yet its directory is made, unless that is all
+    /// that would be done.
     pub(super) fn open(out: &Path, wait: Duration, is_trial: bool) -> Result<Self, FetchError> {
         let path = std::path::absolute(out).map_err(disk::failed("located", out))?;
         let (Some(name), Some(above)) = (path.file_name(), path.parent()) else {
@@ -77,7 +80,8 @@ impl Place {
         let workspace = loop {
             let workspace = parent.ensure_below(&workspace_name, disk::PRIVATE_DIRECTORY)?;
             workspace.demand_own()?;
-            // A first fetch that came to nothing takes it away again: then it is not the one of that name any more.
+            // A first fetch that came to nothing takes it away again: then it is not the one of that name any
+            // more.
             if workspace.try_lock()? && parent.has(&workspace_name, &workspace) {
                 break workspace;
             }
@@ -190,7 +194,8 @@ impl Place {
         self.workspace.remove_below(OsStr::new(&version.name))
     }
 
-    /// Whether whoever is to read the area can get at these files of a version: it may be wished for later than they came.
+    /// Whether whoever is to read the area can get at these files of a version: it may be wished for later
+    /// than they came.
     pub(super) fn is_open<'p>(
         &self,
         version: &Version,
@@ -379,8 +384,8 @@ impl Version {
         Ok(NewFile { file, path })
     }
 
-    /// Takes a file over from another version, as it is: one whose readers are to be others is needed as a copy of its own. Says whether
-    /// that could be done.
+    /// Takes a file over from another version, as it is: one whose readers are to be others is needed as a
+    /// copy of its own. Says whether that could be done.
     pub(super) fn take(
         &mut self,
         path: &str,

@@ -77,7 +77,8 @@ impl Run<'_> {
         })
     }
 
-    /// What stands in place is still to be believed: its signer may have ended, or been revoked, since it came.
+    /// What stands in place is still to be believed: its signer may have ended, or been revoked, since it
+    /// came.
     pub(super) fn demand_signer(&self, current: Option<&Version>) -> Result<(), FetchError> {
         let Some(version) = current else { return Ok(()) };
         let path = version.path(Manifest::JWS);
@@ -244,7 +245,8 @@ impl Run<'_> {
     }
 }
 
-/// Whether a version has a file that is what a manifest lists. What cannot be read is read from the source again.
+/// Whether a version has a file that is what a manifest lists. What cannot be read is read from the source
+/// again.
 fn is_listed(version: &Version, path: &str, listed: &Listed) -> bool {
     let hash = || {
         let file = version.file(path).ok().flatten()?;

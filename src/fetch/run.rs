@@ -28,7 +28,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The longest root certificate.
 const LONGEST_ROOT: u64 = 64 << 10;
 
-/// Fetches a publication: what is in place afterwards has held against every rule, or is what was there before.
+/// Fetches a publication: what is in place afterwards has held against every rule, or is what was there
+/// before.
 ///
 /// # Errors
 /// Where it cannot be had or breaks a rule. What shall follow a change that came before is run all the same.
@@ -166,7 +167,8 @@ impl Run<'_> {
         current.is_some_and(|current| self.place.is_open(current, files, state.area, group))
     }
 
-    /// Puts a version in its place. First it is remembered, so that no older one is taken from then on, whenever this is killed.
+    /// Puts a version in its place. First it is remembered, so that no older one is taken from then on,
+    /// whenever this is killed.
     fn put(
         &mut self,
         announced: Announced,

@@ -163,7 +163,8 @@ impl Source {
         }
     }
 
-    /// Asks for a file, which the caller already has if it is `known`. Of more than `longest` octets not one is read.
+    /// Asks for a file, which the caller already has if it is `known`. Of more than `longest` octets not one
+    /// is read.
     pub(super) fn ask(
         &self,
         path: &str,

@@ -1,4 +1,5 @@
-//! What is remembered between two fetches: the highest numbers seen, whose publication it is, and what stands in place.
+//! What is remembered between two fetches: the highest numbers seen, whose publication it is, and what stands
+//! in place.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -72,7 +73,8 @@ pub(super) struct SeenCrl {
     pub next_update: Time,
 }
 
-/// By what a file is known that nobody has written to since: a hash of everything each time would take longer than all the rest.
+/// By what a file is known that nobody has written to since: a hash of everything each time would take longer
+/// than all the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stamp {

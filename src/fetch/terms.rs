@@ -47,8 +47,8 @@ pub(super) fn examine<'a>(
     Ok((crl, SeenCrl::new(terms, sha256)))
 }
 
-/// Makes sure that something has begun and not ended. No mercy for a clock that stands behind: servers have none with a CRL that begins
-/// in the future, and the CA begins its own five minutes back.
+/// Makes sure that something has begun and not ended. No mercy for a clock that stands behind: servers have
+/// none with a CRL that begins in the future, and the CA begins its own five minutes back.
 pub(super) fn demand_in_date(begins: Time, ends: Time, now: Time) -> Result<(), Unfit> {
     if now < begins {
         Err(Unfit::NotYet(begins))

@@ -42,7 +42,8 @@ pub struct Config {
     pub issuing_crl_life: Span,
     /// How long the root's CRL holds.
     pub root_crl_life: Span,
-    /// How long the pin of a server's next key is published before the key may be used, and that of its last one afterwards.
+    /// How long the pin of a server's next key is published before the key may be used, and that of its last
+    /// one afterwards.
     pub pin_overlap: Span,
     /// How long apps go by the pin sets that they have.
     pub pin_life: Span,
@@ -322,7 +323,8 @@ const PLACES: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// What helps where a reader of TOML has only its own words for it: a line that was put where the file ends belongs to the last table.
+/// What helps where a reader of TOML has only its own words for it: a line that was put where the file ends
+/// belongs to the last table.
 fn remedy(text: &str, error: &toml::de::Error) -> Option<String> {
     let message = error.message();
     let unknown = message
@@ -488,8 +490,8 @@ fn check_access(target: &PublishTo, has_bucket: bool) -> Result<(), InvalidConfi
     Ok(())
 }
 
-/// Each place is one area's alone: in a shared one the areas would overwrite each other's manifest, and a web server that serves
-/// the one above would hand out the list of employees below it.
+/// Each place is one area's alone: in a shared one the areas would overwrite each other's manifest, and a web
+/// server that serves the one above would hand out the list of employees below it.
 fn demand_apart(targets: &[PublishTo]) -> Result<(), InvalidConfig> {
     let names: Vec<PathBuf> = targets
         .iter()

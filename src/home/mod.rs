@@ -116,7 +116,8 @@ pub struct Home {
     servers: Option<Chain>,
 }
 
-/// The exclusive right to change a home: for one commit or one publication. Given back when dropped, or when its holder dies.
+/// The exclusive right to change a home: for one commit or one publication. Given back when dropped, or when
+/// its holder dies.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -173,7 +174,8 @@ impl Home {
         let root = read_certificate(path, Authority::Root)?;
         let issuing = read_certificate(path, Authority::Issuing)?;
         let chain = Chain::of_issuing(root.clone(), issuing, recorded(path, &root)?)?;
-        // What is wrong with it is told where the ledger is read, which has it as well: it must not keep a phone from being locked out.
+        // What is wrong with it is told where the ledger is read, which has it as well: it must not keep a
+        // phone from being locked out.
         let servers = read_certificate(path, Authority::Servers).ok();
         let servers = servers.and_then(|servers| Chain::of_servers(root, servers).ok());
         Ok(Self {
@@ -288,8 +290,8 @@ impl Home {
         }
     }
 
-    /// Makes sure that the home is this account's. What another account has written into its `pki.toml` is no command for this one to run, and
-    /// what this one would write the other could not read.
+    /// Makes sure that the home is this account's. What another account has written into its `pki.toml` is no
+    /// command for this one to run, and what this one would write the other could not read.
     ///
     /// # Errors
     /// Where it is another's.
@@ -309,7 +311,8 @@ impl Home {
         Ok(())
     }
 
-    /// Takes the lock, waiting for it until `patience` is over. `holder` is what others are told while it is held.
+    /// Takes the lock, waiting for it until `patience` is over. `holder` is what others are told while it is
+    /// held.
     ///
     /// # Errors
     /// Where somebody else has it for longer than that.
@@ -366,7 +369,8 @@ impl Home {
         now: crate::model::Time,
     ) -> Result<Store, HomeError> {
         let paths = store::Paths::in_home(&self.path);
-        // Opening writes the index. Another home's ledger is refused before it replaces ours; damage is for opening to tell.
+        // Opening writes the index. Another home's ledger is refused before it replaces ours; damage is for
+        // opening to tell.
         if let Ok(first) = Store::first_event(&paths) {
             self.demand_ours(first)?;
         }
@@ -457,7 +461,8 @@ fn recorded(home: &Path, root: &Certificate) -> Result<Option<NameConstraints>, 
     Ok(permitted)
 }
 
-/// What a home is made of, beside its notes (`*.json`). What else lies there (the `lost+found` of a disk) is none of ours.
+/// What a home is made of, beside its notes (`*.json`). What else lies there (the `lost+found` of a disk) is
+/// none of ours.
 pub const FILES: [&str; 10] = [
     "pki.toml",
     "ledger.jsonl",

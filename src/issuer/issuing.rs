@@ -79,8 +79,8 @@ impl Issuing {
         self.0.sign_crl(terms, entries)
     }
 
-    /// Signs a statement for the consumers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256, with exactly these
-    /// octets as payload and the CA's own certificate as `x5c`.
+    /// Signs a statement for the consumers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256,
+    /// with exactly these octets as payload and the CA's own certificate as `x5c`.
     pub fn sign_statement(&self, typ: &str, payload: &[u8]) -> String {
         let certificate = BASE64.encode(self.chain().issuing().der());
         let header = serde_json::json!({ "alg": "ES256", "typ": typ, "x5c": [certificate] });

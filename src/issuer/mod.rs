@@ -1,4 +1,5 @@
-//! Who may sign what. The root, the devices' CA and the servers' CA are different types, because they have different powers.
+//! Who may sign what. The root, the devices' CA and the servers' CA are different types, because they have
+//! different powers.
 
 mod issuing;
 mod root;

@@ -8,8 +8,8 @@ pub use software::{KeyError, PublicKey, SoftwareKey};
 
 /// The operating system's randomness, the only source for keys, serials and salts.
 ///
-/// It cannot fail once the kernel's generator is seeded (getrandom(2)); should it ever, the process stops rather
-/// than sign with less.
+/// It cannot fail once the kernel's generator is seeded (getrandom(2)); should it ever, the process stops
+/// rather than sign with less.
 pub fn os_rng() -> impl rand_core::CryptoRng {
     rand_core::UnwrapErr(getrandom::SysRng)
 }

@@ -84,7 +84,8 @@ impl Passphrase {
         })
     }
 
-    /// A random passphrase of 100 bits in groups of four characters that can be typed on a phone: `k7m2-9xq4-…`.
+    /// A random passphrase of 100 bits in groups of four characters that can be typed on a phone:
+    /// `k7m2-9xq4-…`.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut random = Zeroizing::new([0_u8; 20]);
         rng.fill_bytes(random.as_mut());
@@ -142,7 +143,8 @@ impl Passphrase {
         a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
     }
 
-    /// The text itself: for a key derivation, the terminal, or the file that was asked for, and for nothing else.
+    /// The text itself: for a key derivation, the terminal, or the file that was asked for, and for nothing
+    /// else.
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
     }

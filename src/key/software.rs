@@ -117,7 +117,8 @@ impl SoftwareKey {
         Self::new(SigningKey::generate_from_rng(rng))
     }
 
-    /// The key in an encrypted PKCS#8 PEM file. Takes as long as its key derivation was set to: about 0.3 s for our own.
+    /// The key in an encrypted PKCS#8 PEM file. Takes as long as its key derivation was set to: about 0.3 s
+    /// for our own.
     ///
     /// # Errors
     /// Where the file is something else, its derivation is out of bounds, or the passphrase is not its own.
@@ -135,7 +136,8 @@ impl SoftwareKey {
             .map_err(|_| KeyError::NotP256)
     }
 
-    /// Whether a file holds an encrypted key that [`Self::decrypt`] can open, as far as can be said without its passphrase.
+    /// Whether a file holds an encrypted key that [`Self::decrypt`] can open, as far as can be said without
+    /// its passphrase.
     ///
     /// # Errors
     /// Where the file is something else, or its derivation is out of bounds.
@@ -143,8 +145,8 @@ impl SoftwareKey {
         encryption(&sealed(pem)?).map(drop)
     }
 
-    /// The key as encrypted PKCS#8 in PEM: PBES2 with scrypt (N = 2^14, r = 8, p = 8; OpenSSL opens no larger N)
-    /// and AES-256-CBC.
+    /// The key as encrypted PKCS#8 in PEM: PBES2 with scrypt (N = 2^14, r = 8, p = 8; OpenSSL opens no larger
+    /// N) and AES-256-CBC.
     ///
     /// # Errors
     /// Should the library refuse the parameters.
@@ -194,7 +196,8 @@ impl SoftwareKey {
         &self.public
     }
 
-    /// ecdsa-with-SHA256 over `message`, as X.509 has it: an ECDSA-Sig-Value in DER (RFC 5758 §3.2). Deterministic (RFC 6979).
+    /// ecdsa-with-SHA256 over `message`, as X.509 has it: an ECDSA-Sig-Value in DER (RFC 5758 §3.2).
+    /// Deterministic (RFC 6979).
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let signature: DerSignature = self.secret.sign(message);
         signature.as_bytes().to_vec()
@@ -223,7 +226,8 @@ fn encryption(document: &pkcs8::SecretDocument) -> Result<EncryptedPrivateKeyInf
     Ok(info)
 }
 
-/// Refuses key derivations that would keep the machine busy for minutes or eat its memory: the file may come from anywhere.
+/// Refuses key derivations that would keep the machine busy for minutes or eat its memory: the file may come
+/// from anywhere.
 fn bounded(info: &EncryptedPrivateKeyInfoRef<'_>) -> Result<(), KeyError> {
     let unsupported = |what: String| Err(KeyError::Unsupported(what));
     let Some(parameters) = info.encryption_algorithm.pbes2() else {

@@ -1,5 +1,6 @@
-//! The canary: a certificate that is made only to be revoked, so that it can be seen whether servers act on that. Beside it the control,
-//! which is good for longer: a server that refuses both has not acted on the revocation, it is shut.
+//! The canary: a certificate that is made only to be revoked, so that it can be seen whether servers act on
+//! that. Beside it the control, which is good for longer: a server that refuses both has not acted on the
+//! revocation, it is shut.
 
 use super::draft::{Draft, Holder, Issuer, Subject};
 use super::platform::Platform;
@@ -8,7 +9,8 @@ use super::subject::Address;
 use super::time::{Span, Time};
 use super::validity::Validity;
 
-/// How long a canary is good where nobody revokes it: its key ends with the command that made it, long before.
+/// How long a canary is good where nobody revokes it: its key ends with the command that made it, long
+/// before.
 const LIFE: Span = Span::minutes(60);
 /// How long one is good that is to be shown when it has ended.
 const SHORT_LIFE: Span = Span::seconds(1);
@@ -39,7 +41,8 @@ impl Draft {
     /// The longest that a canary can be waited for.
     pub const CANARY_WAIT: Span = Span::minutes(30);
 
-    /// What a canary says, or a control. It has no profile that could be changed: a server must take it for any device.
+    /// What a canary says, or a control. It has no profile that could be changed: a server must take it for
+    /// any device.
     ///
     /// # Errors
     /// Where the issuer's certificate is not good at `now`, or ends within the canary's life.

@@ -14,7 +14,8 @@ pub enum Clock {
         /// The last event's time.
         last: Time,
     },
-    /// It stands more than thirty days after the last event, and after the end of the last CRL: a timer would have signed one.
+    /// It stands more than thirty days after the last event, and after the end of the last CRL: a timer would
+    /// have signed one.
     FarAhead {
         /// What it says.
         clock: Time,
@@ -54,7 +55,8 @@ impl Clock {
         }
     }
 
-    /// The earliest that it may be: what is good then is taken back, for a doubtful clock must not make it look ended.
+    /// The earliest that it may be: what is good then is taken back, for a doubtful clock must not make it
+    /// look ended.
     pub fn earliest(self) -> Time {
         match self {
             Self::Good(now) => now,

@@ -69,7 +69,8 @@ pub enum Fact {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         since: Option<Time>,
     },
-    /// A certificate was found in a published list, signed by this CA, and not in the ledger: a home from an older backup had lost it.
+    /// A certificate was found in a published list, signed by this CA, and not in the ledger: a home from an
+    /// older backup had lost it.
     Recovered(Recovered),
     /// The operator said that a recovered certificate is to stay.
     Kept {
@@ -109,7 +110,8 @@ pub enum Fact {
         server: u64,
         /// The directories it went to, beside the home's own.
         targets: Vec<String>,
-        /// SHA-256 of the server area's `manifest.json`, hexadecimal: by it the lists are known that this ledger has made.
+        /// SHA-256 of the server area's `manifest.json`, hexadecimal: by it the lists are known that this
+        /// ledger has made.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         server_manifest: Option<String>,
     },

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::constraints::{Domain, NameConstraints};
 use super::text::quoted;
 
-/// A server as its certificate names it: a DNS name of two labels or more in lower case and ASCII, or an IP address (RFC 5280 §4.2.1.6).
+/// A server as its certificate names it: a DNS name of two labels or more in lower case and ASCII, or an IP
+/// address (RFC 5280 §4.2.1.6).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Host {
@@ -31,7 +32,8 @@ impl Host {
         }
     }
 
-    /// The CN of its certificate. An IPv4 address alone would be a DNS name there to OpenSSL, outside of every name constraint.
+    /// The CN of its certificate. An IPv4 address alone would be a DNS name there to OpenSSL, outside of
+    /// every name constraint.
     pub fn common_name(&self) -> String {
         match self {
             Self::Name(name) => name.to_string(),

@@ -11,7 +11,8 @@ use super::subject::Address;
 use super::time::Time;
 use super::validity::Validity;
 
-/// A certificate that an authority has signed and nobody has seen. Only `issuer` makes one; only the store takes it.
+/// A certificate that an authority has signed and nobody has seen. Only `issuer` makes one; only the store
+/// takes it.
 #[derive(Debug)]
 pub struct Signed {
     issued: Issued,

@@ -1,4 +1,5 @@
-//! SPKI pins: which keys an app takes for a server's, whoever certified them (RFC 7469 §2.4 has the form of a pin).
+//! SPKI pins: which keys an app takes for a server's, whoever certified them (RFC 7469 §2.4 has the form of a
+//! pin).
 
 use std::fmt;
 
@@ -72,7 +73,8 @@ pub struct Pinned {
     pub since: Time,
 }
 
-/// The keys of one host. It has two or more, and an end: with one key, losing it would lock the apps out for good.
+/// The keys of one host. It has two or more, and an end: with one key, losing it would lock the apps out for
+/// good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinSet {
     /// Which host.

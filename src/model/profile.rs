@@ -277,8 +277,8 @@ impl Profile {
     }
 }
 
-/// `Alice Doe (phone)`: the name cut so that the whole has at most 64 characters. The parentheses keep verifiers from
-/// reading `alice.smith` as a host name and applying DNS name constraints to it.
+/// `Alice Doe (phone)`: the name cut so that the whole has at most 64 characters. The parentheses keep
+/// verifiers from reading `alice.smith` as a host name and applying DNS name constraints to it.
 fn common_name(holder: &Holder) -> String {
     let device = &holder.address.device;
     let suffix = format!(" ({device})");

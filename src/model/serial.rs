@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::text::quoted;
 
-/// A serial number as this CA makes them: 16 random octets, the first 01 to 7F, so that the DER INTEGER is positive and
-/// exactly 16 octets long (RFC 5280 §4.1.2.2). Its text form is 32 upper-case hexadecimal digits, the form that nginx
-/// and Node.js give for a client certificate.
+/// A serial number as this CA makes them: 16 random octets, the first 01 to 7F, so that the DER INTEGER is
+/// positive and exactly 16 octets long (RFC 5280 §4.1.2.2). Its text form is 32 upper-case hexadecimal
+/// digits, the form that nginx and Node.js give for a client certificate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Serial([u8; 16]);

@@ -26,7 +26,8 @@ pub struct Server {
     /// The pins that were dropped: published once, and never again.
     #[serde(default)]
     pub dropped: Vec<Pin>,
-    /// Keys that their certificates write otherwise than everybody does: the pin, and the one that the same key has mostly.
+    /// Keys that their certificates write otherwise than everybody does: the pin, and the one that the same
+    /// key has mostly.
     #[serde(default)]
     pub written_otherwise: Vec<(Pin, Pin)>,
     /// The certificates that are known and had not ended when the last one came, the newest last.
@@ -122,7 +123,8 @@ impl Server {
         self.pins().any(|known| known == pin)
     }
 
-    /// Whether a key was ever one of its own, by the pin that it has where it is written as everybody writes it.
+    /// Whether a key was ever one of its own, by the pin that it has where it is written as everybody writes
+    /// it.
     pub fn had(&self, key: Pin) -> bool {
         self.pins().any(|known| self.value_of(known) == key)
     }
@@ -307,12 +309,14 @@ pub struct Certified {
     pub certificate: Vec<u8>,
 }
 
-/// A server's certificate that was signed and nobody has seen. Only `authority` makes one; only the store takes it.
+/// A server's certificate that was signed and nobody has seen. Only `authority` makes one; only the store
+/// takes it.
 #[derive(Debug)]
 pub struct SignedServer(Certified);
 
 impl SignedServer {
-    /// Called by `authority` alone, after it has signed and verified (`tests/architecture.rs` holds it to that).
+    /// Called by `authority` alone, after it has signed and verified (`tests/architecture.rs` holds it to
+    /// that).
     pub fn attest(certified: Certified) -> Self {
         Self(certified)
     }

@@ -33,8 +33,8 @@ pub struct Address {
 #[serde(try_from = "String", into = "String")]
 pub struct PersonName(String);
 
-/// An e-mail address: a local part, `@` and a domain of two labels or more, at most 254 octets. It need not be ASCII; one that is
-/// not stays out of certificates (RFC 5280 §4.2.1.6: rfc822Name is an IA5String).
+/// An e-mail address: a local part, `@` and a domain of two labels or more, at most 254 octets. It need not
+/// be ASCII; one that is not stays out of certificates (RFC 5280 §4.2.1.6: rfc822Name is an IA5String).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Email(String);
@@ -144,8 +144,9 @@ impl Address {
         format!("{}-{}", self.employee, self.device)
     }
 
-    /// Refuses an employee's name that is a serial number as well: to revoke by that name would revoke something else, or nothing.
-    /// Asked where a certificate is asked for, and not where a name is read: a ledger may have such a name from before.
+    /// Refuses an employee's name that is a serial number as well: to revoke by that name would revoke
+    /// something else, or nothing. Asked where a certificate is asked for, and not where a name is read: a
+    /// ledger may have such a name from before.
     ///
     /// # Errors
     /// Where it is one.

@@ -14,8 +14,8 @@ pub enum Unprintable {
     Unreadable,
 }
 
-/// Refuses what a terminal obeys and what reorders a line: `Cc`, U+2028/2029, the bidirectional controls of UAX #9, the zero-width
-/// characters. Ledgers of every version keep to this.
+/// Refuses what a terminal obeys and what reorders a line: `Cc`, U+2028/2029, the bidirectional controls of
+/// UAX #9, the zero-width characters. Ledgers of every version keep to this.
 ///
 /// # Errors
 /// The first such character.
@@ -37,11 +37,12 @@ pub fn harmless(text: &str) -> Result<(), Unprintable> {
     Ok(())
 }
 
-/// Refuses characters that make a text look like another one on a screen or in a log: what is not [`harmless`], and what shows as
-/// nothing, so that two names that look the same are the same.
+/// Refuses characters that make a text look like another one on a screen or in a log: what is not
+/// [`harmless`], and what shows as nothing, so that two names that look the same are the same.
 ///
-/// That is Unicode's `Default_Ignorable_Code_Point` and the blank Braille pattern. The joiners of Persian and of some Indic names are
-/// among them, and so are variation selectors: such a name is written without, and can still be read.
+/// That is Unicode's `Default_Ignorable_Code_Point` and the blank Braille pattern. The joiners of Persian and
+/// of some Indic names are among them, and so are variation selectors: such a name is written without, and
+/// can still be read.
 ///
 /// # Errors
 /// The first such character.
@@ -89,7 +90,8 @@ pub fn quoted(text: &str) -> String {
     format!("\"{shown}\"")
 }
 
-/// A word as a shell reads it (POSIX, quoting): as it is, where nothing in it has a meaning, else in single quotes.
+/// A word as a shell reads it (POSIX, quoting): as it is, where nothing in it has a meaning, else in single
+/// quotes.
 pub fn in_shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::text::quoted;
 
-/// A point in time: seconds since 1970-01-01T00:00:00Z, between the years 1 and 9999. Its text form is RFC 3339 in UTC.
+/// A point in time: seconds since 1970-01-01T00:00:00Z, between the years 1 and 9999. Its text form is RFC
+/// 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Time(i64);

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::file::Body;
 use crate::model::{Address, Record, Serial, Status, Time};
 
-/// `allowed.map` and `devices.json`, written certificate by certificate: their records are never in memory together.
+/// `allowed.map` and `devices.json`, written certificate by certificate: their records are never in memory
+/// together.
 #[derive(Debug, Clone)]
 pub struct Accepted {
     now: Time,
@@ -43,7 +44,8 @@ pub struct Lists {
     pub revoked: Vec<Serial>,
 }
 
-/// What a list that nobody has signed says of a certificate. It is not believed: whoever may write to the place may have made it up.
+/// What a list that nobody has signed says of a certificate. It is not believed: whoever may write to the
+/// place may have made it up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Claim {
@@ -114,7 +116,8 @@ impl Accepted {
         }
     }
 
-    /// One more certificate, where servers are to accept it: an undelivered one is nobody's. They come in the order of their serials.
+    /// One more certificate, where servers are to accept it: an undelivered one is nobody's. They come in the
+    /// order of their serials.
     pub fn take(&mut self, record: &Record) {
         let status = record.status(self.now);
         match status {

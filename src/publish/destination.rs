@@ -21,11 +21,12 @@ use crate::disk::Spot;
 use crate::issuer::Chain;
 use crate::key::PublicKey;
 
-/// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and `pins.jws`.
+/// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and
+/// `pins.jws`.
 pub type BothForms = (Vec<u8>, Vec<u8>);
 
-/// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us read until our memory
-/// is full.
+/// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us
+/// read until our memory is full.
 pub const LONGEST_CRL: u64 = 64 << 20;
 /// The longest list of devices that is read again: some 250,000 of them.
 const LONGEST_LIST: u64 = 64 << 20;
@@ -67,8 +68,8 @@ enum Place {
 }
 
 impl Destination {
-    /// Looks for a place: a directory, or the one in which it will be made. A bucket is not asked yet. Nothing stays open: there may be
-    /// more places than a process may have open files.
+    /// Looks for a place: a directory, or the one in which it will be made. A bucket is not asked yet.
+    /// Nothing stays open: there may be more places than a process may have open files.
     ///
     /// # Errors
     /// Where neither is there, or it cannot be opened.
@@ -100,7 +101,8 @@ impl Destination {
         }
     }
 
-    /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody else.
+    /// Whether it holds exactly these files, and a manifest of them, open to whom they are for and to nobody
+    /// else.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -115,8 +117,8 @@ impl Destination {
         }
     }
 
-    /// The CRL at this path in it, where there is one that may be ours. From far away it is not read where it is one of the `known`, by
-    /// their SHA-256.
+    /// The CRL at this path in it, where there is one that may be ours. From far away it is not read where it
+    /// is one of the `known`, by their SHA-256.
     ///
     /// # Errors
     /// Where something else is there, or the system does not let it be read.
@@ -134,7 +136,8 @@ impl Destination {
         }
     }
 
-    /// The manifest that is there, where it is ours. The signed form says it all: the other may be missing or damaged.
+    /// The manifest that is there, where it is ours. The signed form says it all: the other may be missing or
+    /// damaged.
     ///
     /// # Errors
     /// Where there is one and the system does not let it be read.
@@ -214,7 +217,8 @@ impl Destination {
         Ok(jws.and_then(|jws| Some((said(&self.signer, &jws)?, jws))))
     }
 
-    /// What the lists of the servers' half say, where their manifest is another than the one with the SHA-256 `known`.
+    /// What the lists of the servers' half say, where their manifest is another than the one with the SHA-256
+    /// `known`.
     ///
     /// # Errors
     /// Where they cannot be read.
@@ -240,7 +244,8 @@ impl Destination {
         }))
     }
 
-    /// The certificate of the servers' CA that is published there, DER. The root's signature in it says whose it is.
+    /// The certificate of the servers' CA that is published there, DER. The root's signature in it says whose
+    /// it is.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -248,8 +253,9 @@ impl Destination {
         self.read(SERVERS_CA, LONGEST_MANIFEST)
     }
 
-    /// What the lists say that are there and that no signed manifest is for: a publication that was cut off has left them, or somebody else.
-    /// With `listed`, also what those say that one is for: `allowed.map` has less than `devices.json`, and stands for it where that is gone.
+    /// What the lists say that are there and that no signed manifest is for: a publication that was cut off
+    /// has left them, or somebody else. With `listed`, also what those say that one is for: `allowed.map` has
+    /// less than `devices.json`, and stands for it where that is gone.
     ///
     /// # Errors
     /// Where they cannot be read.

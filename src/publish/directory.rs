@@ -15,8 +15,8 @@ use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::stray::{self, Stray};
 use crate::disk::{self, Directory, DiskError, Ground, Spot, Staged};
 
-/// How many directories of a place are made where they are missing: `pki/public` in `/etc/nginx`. Where more is missing the rest
-/// is not what was meant, mostly because it is not mounted.
+/// How many directories of a place are made where they are missing: `pki/public` in `/etc/nginx`. Where more
+/// is missing the rest is not what was meant, mostly because it is not mounted.
 const NEW: usize = 2;
 
 /// A directory that an area is written to.
@@ -51,8 +51,9 @@ impl Folder {
         &self.spot
     }
 
-    /// Opens it, for one thing that is done in it: there may be more places than a process may hold open. All that happens in it goes by
-    /// this handle, for it may belong to a web server's account, and pki is perhaps root.
+    /// Opens it, for one thing that is done in it: there may be more places than a process may hold open. All
+    /// that happens in it goes by this handle, for it may belong to a web server's account, and pki is
+    /// perhaps root.
     fn ground(&self) -> Result<Ground, DiskError> {
         let ground = Ground::find(&self.path, NEW)?;
         if ground.spot().continues(&self.spot) {
@@ -99,7 +100,8 @@ impl Folder {
         Ok(self.is_open_to_its_readers(&there, &path)? && is_content(there, file.size, file.sha256, &path)?)
     }
 
-    /// Whether a file has the mode of the area and the group that was configured, perhaps after it was written.
+    /// Whether a file has the mode of the area and the group that was configured, perhaps after it was
+    /// written.
     fn is_open_to_its_readers(&self, file: &fs::File, path: &Path) -> Result<bool, DiskError> {
         let metadata = file.metadata().map_err(disk::failed("examined", path))?;
         let group = self.group.is_none_or(|group| metadata.gid() == group);
@@ -169,8 +171,8 @@ impl Folder {
         }
     }
 
-    /// Writes the files that differ from what is there, in their order, and then the manifest in both forms. Every file is
-    /// written and synced before the first is put in place.
+    /// Writes the files that differ from what is there, in their order, and then the manifest in both forms.
+    /// Every file is written and synced before the first is put in place.
     ///
     /// # Errors
     /// Where one cannot be written; before the first is in place nothing has changed.
@@ -181,11 +183,13 @@ impl Folder {
         jws: &[u8],
         seen: Option<&[u8]>,
     ) -> Result<(), TargetError> {
-        // Both halves may lie in one that is made above it, and a web server must get through to the public one.
+        // Both halves may lie in one that is made above it, and a web server must get through to the public
+        // one.
         let directory = self
             .ground()?
             .ensure(Area::Public.modes().0, self.area.modes().0)?;
-        // Another home, or a copy of this one, may publish there: nothing is written in the place of what was not looked at.
+        // Another home, or a copy of this one, may publish there: nothing is written in the place of what was
+        // not looked at.
         lock(&directory);
         if directory.read(Manifest::JWS, LONGEST_MANIFEST)?.as_deref() != seen {
             return Err(TargetError::Rival);
@@ -253,8 +257,8 @@ fn enter(directory: &Directory, below: &str) -> Result<Option<Directory>, DiskEr
     }
 }
 
-/// Keeps other publishers out of a directory as long as its handle is open. Whoever may look into it could hold the lock for ever, and
-/// a file system may know none: what stands there is looked at all the same.
+/// Keeps other publishers out of a directory as long as its handle is open. Whoever may look into it could
+/// hold the lock for ever, and a file system may know none: what stands there is looked at all the same.
 fn lock(directory: &Directory) {
     const PATIENCE: Duration = Duration::from_secs(2);
     let begun = Instant::now();

@@ -23,7 +23,8 @@ pub enum TargetError {
     /// By whatever path: the home is private, and what is published is not.
     #[error("it lies in the home, which is private, or the home in it")]
     Home,
-    /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above another serves both.
+    /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above
+    /// another serves both.
     #[error("it is {0} by another path, or lies in it: each needs a directory of its own")]
     Shared(disk::Shown),
     /// Another CA has published there: a successor of the same root, or another PKI's.
@@ -47,7 +48,8 @@ pub enum TargetError {
         "it has pins that neither the ledger nor the newest pin sets know, and that apps may hold a server to: nothing was written there, no CRL either"
     )]
     UnknownPins,
-    /// The CRL of the servers' CA that stands there takes back what the one that can be published without that CA's key does not.
+    /// The CRL of the servers' CA that stands there takes back what the one that can be published without
+    /// that CA's key does not.
     #[error(
         "its CRL of the servers' CA takes back what an older one does not have, and a new one waits for that CA's key"
     )]

@@ -59,8 +59,8 @@ pub struct Manifest {
     pub made: Time,
     /// The least nextUpdate of the publication's CRLs.
     pub valid_until: Time,
-    /// Revoked certificates that have ended since, the newest at most 400 days: only they may have left a CRL. None in a manifest of
-    /// version 0.1 of this program.
+    /// Revoked certificates that have ended since, the newest at most 400 days: only they may have left a
+    /// CRL. None in a manifest of version 0.1 of this program.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ended: Option<Vec<Ended>>,
     /// Every file of the area but the manifest's own two, by its path.

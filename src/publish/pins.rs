@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Pin, PinSet, Role, Time};
 
-/// `pins.json`. `iat` and `exp` are what they are in a JWT (RFC 7519 §4.1.4 and §4.1.6), so that any library reads them.
+/// `pins.json`. `iat` and `exp` are what they are in a JWT (RFC 7519 §4.1.4 and §4.1.6), so that any library
+/// reads them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pins {
     /// 1.

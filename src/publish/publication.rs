@@ -130,7 +130,8 @@ impl Publication {
     /// Builds and checks a publication. `published` holds the CRLs that stand in any place it will go to.
     ///
     /// # Errors
-    /// The first check that it fails. A root CRL that has ended or not begun is no obstacle here: see [`Self::root_crl_unfit`].
+    /// The first check that it fails. A root CRL that has ended or not begun is no obstacle here: see
+    /// [`Self::root_crl_unfit`].
     pub fn build(material: Material<'_>, published: &[PublishedCrl]) -> Result<Self, Rejected> {
         let Material {
             chain,
@@ -190,8 +191,8 @@ impl Publication {
         (self.issuing.this_update, self.issuing.next_update)
     }
 
-    /// Why servers do not take the root's CRL now, where they do not: they refuse everyone then, but what shrinks what they accept must go
-    /// out all the same.
+    /// Why servers do not take the root's CRL now, where they do not: they refuse everyone then, but what
+    /// shrinks what they accept must go out all the same.
     pub fn root_crl_unfit(&self) -> Option<Rejected> {
         unfit(Authority::Root, self.root, self.now)
     }
@@ -225,8 +226,8 @@ fn crl_pem(path: &'static str, der: &Arc<Vec<u8>>) -> Result<Body, Rejected> {
     }
 }
 
-/// What apps need that check the certificates of the company's servers. It is in no bundle: a server that verifies devices does not know
-/// the servers' CA.
+/// What apps need that check the certificates of the company's servers. It is in no bundle: a server that
+/// verifies devices does not know the servers' CA.
 fn servers_files(part: ServersPart<'_>) -> Result<Vec<File>, Rejected> {
     let ca = part.chain.issuing();
     Ok(vec![

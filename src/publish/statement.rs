@@ -1,7 +1,8 @@
-//! What a CA states to the readers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256, and whom to believe it of.
+//! What a CA states to the readers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256, and whom
+//! to believe it of.
 //!
-//! Everything in one is untrusted until the end of [`Statement::verify`]. The keys of devices and servers chain to the same root, and so
-//! does the servers' CA: none of them may speak for the devices' CA.
+//! Everything in one is untrusted until the end of [`Statement::verify`]. The keys of devices and servers
+//! chain to the same root, and so does the servers' CA: none of them may speak for the devices' CA.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXUPPER};
 use serde::Deserialize;
@@ -61,9 +62,9 @@ pub enum InvalidStatement {
 }
 
 impl Statement {
-    /// Reads a statement of the type `typ` and verifies it: the header has `alg` ES256, that `typ`, one certificate as `x5c` and nothing
-    /// else; that certificate is in date, is the devices' CA's, and was issued by `root` itself. Whether the root has revoked it is
-    /// for [`Self::demand_unrevoked`].
+    /// Reads a statement of the type `typ` and verifies it: the header has `alg` ES256, that `typ`, one
+    /// certificate as `x5c` and nothing else; that certificate is in date, is the devices' CA's, and was
+    /// issued by `root` itself. Whether the root has revoked it is for [`Self::demand_unrevoked`].
     ///
     /// # Errors
     /// The first rule that it breaks.
@@ -168,7 +169,8 @@ impl Unproven {
     }
 }
 
-/// Whether this JWS says exactly that, and `signer` signed it: whoever may write to a directory cannot speak for the CA.
+/// Whether this JWS says exactly that, and `signer` signed it: whoever may write to a directory cannot speak
+/// for the CA.
 pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
     said(signer, jws).is_some_and(|said| said == payload)
 }
@@ -179,7 +181,8 @@ pub(super) fn said(signer: &PublicKey, jws: &[u8]) -> Option<Vec<u8>> {
     jws.is_signed_by(signer).then_some(jws.payload)
 }
 
-/// Who has signed a statement of this type, where it is a devices' CA, whoever's and whenever its certificate is good.
+/// Who has signed a statement of this type, where it is a devices' CA, whoever's and whenever its certificate
+/// is good.
 pub(super) fn vouched(typ: &str, jws: &[u8]) -> Option<String> {
     let signer = Statement::of_anyone(typ, jws).ok()?.signer;
     let serial = HEXUPPER.encode(signer.serial());

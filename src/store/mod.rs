@@ -1,11 +1,11 @@
 //! What remembers: the ledger is the truth, the index is derived from it.
 //!
-//! A ledger of some hundred devices is read whole at every start: that takes less time than sled's threads take to begin, and leaves
-//! nothing that could be damaged. A longer one has its index in sled. In both cases the index's *head* remembers the last
-//! event, so that a ledger that lost its end is noticed.
+//! A ledger of some hundred devices is read whole at every start: that takes less time than sled's threads
+//! take to begin, and leaves nothing that could be damaged. A longer one has its index in sled. In both cases
+//! the index's *head* remembers the last event, so that a ledger that lost its end is noticed.
 //!
-//! The methods of [`Store`] are the sentences that the rest of the program speaks to it; each that changes something
-//! is one commit: one append to the ledger, made durable, then applied to the index.
+//! The methods of [`Store`] are the sentences that the rest of the program speaks to it; each that changes
+//! something is one commit: one append to the ledger, made durable, then applied to the index.
 
 mod error;
 mod file;
@@ -107,8 +107,9 @@ impl Store {
         Ledger::read(&paths.ledger)?.event_at(0)
     }
 
-    /// Opens the store for changes. The caller holds the home's exclusive lock. Waits for readers of the index until `patience`
-    /// is over, moves a torn tail aside, and makes the index anew where that is needed.
+    /// Opens the store for changes. The caller holds the home's exclusive lock. Waits for readers of the
+    /// index until `patience` is over, moves a torn tail aside, and makes the index anew where that is
+    /// needed.
     ///
     /// # Errors
     /// A damaged ledger, events that are gone, a busy index, or a failing disk.
@@ -142,8 +143,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the store for reading, beside whoever is writing: without a lock, without changing anything, from the index where it is
-    /// there and up to date, and from the ledger alone otherwise.
+    /// Opens the store for reading, beside whoever is writing: without a lock, without changing anything,
+    /// from the index where it is there and up to date, and from the ledger alone otherwise.
     ///
     /// # Errors
     /// A damaged ledger, or one that cannot be read.
@@ -162,8 +163,8 @@ impl Store {
         Self::at(ledger, index, position, notices, None)
     }
 
-    /// As [`Self::read`], where the index is of use or the ledger so short that it is read in some hundredths of a
-    /// second.
+    /// As [`Self::read`], where the index is of use or the ledger so short that it is read in some hundredths
+    /// of a second.
     ///
     /// # Errors
     /// A damaged ledger, or one that cannot be read.
@@ -297,7 +298,8 @@ impl Store {
         Ok(certified)
     }
 
-    /// Takes acknowledged entries into the index. An index that cannot follow is left behind: the next open catches up.
+    /// Takes acknowledged entries into the index. An index that cannot follow is left behind: the next open
+    /// catches up.
     fn advance(&mut self, entries: &[Entry], time: Time) {
         if let Some(last) = entries.last() {
             self.position = last.after;
@@ -356,8 +358,8 @@ impl Store {
         self.index.records(visit)
     }
 
-    /// What belongs on an authority's CRL whose predecessor was made at `previous`: an entry stays for one CRL beyond the end of
-    /// its certificate (RFC 5280 §3.3). In the order of the serials.
+    /// What belongs on an authority's CRL whose predecessor was made at `previous`: an entry stays for one
+    /// CRL beyond the end of its certificate (RFC 5280 §3.3). In the order of the serials.
     ///
     /// # Errors
     /// A damaged index.
@@ -379,7 +381,8 @@ impl Store {
         Ok(list)
     }
 
-    /// The revoked certificates of devices and servers whose last second lies between these two, each with it.
+    /// The revoked certificates of devices and servers whose last second lies between these two, each with
+    /// it.
     ///
     /// # Errors
     /// A damaged index.
@@ -468,7 +471,8 @@ impl Store {
         self.index.last_publication()
     }
 
-    /// What was recorded of a certificate when it was issued, its octets included; none of one that the ledger knows by a list alone.
+    /// What was recorded of a certificate when it was issued, its octets included; none of one that the
+    /// ledger knows by a list alone.
     ///
     /// # Errors
     /// Where the ledger does not have it where the index says.
@@ -497,7 +501,8 @@ impl Store {
         self.ledger.event_at(record.offset)
     }
 
-    /// Every acknowledged event after number `after`, in order, each checked. Reads the whole ledger and checks its chain.
+    /// Every acknowledged event after number `after`, in order, each checked. Reads the whole ledger and
+    /// checks its chain.
     ///
     /// # Errors
     /// Damage, or what `visit` says.

@@ -47,8 +47,8 @@ pub enum NoTrust {
     System(String),
 }
 
-/// The beginnings of a client that follows no redirect and takes no status for an error. It trusts the certificates in the file
-/// `ca`, or those that the system trusts.
+/// The beginnings of a client that follows no redirect and takes no status for an error. It trusts the
+/// certificates in the file `ca`, or those that the system trusts.
 ///
 /// # Errors
 /// Where there is none.

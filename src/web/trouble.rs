@@ -1,4 +1,5 @@
-//! What is wrong with a server that cannot be spoken to, for people: what a TLS library and the system say is for programmers.
+//! What is wrong with a server that cannot be spoken to, for people: what a TLS library and the system say is
+//! for programmers.
 
 use std::io;
 use std::net::TcpStream;
@@ -81,7 +82,8 @@ fn names(named: &[String]) -> String {
 }
 
 impl Client {
-    /// What an error means. Where the server is not trusted it is looked at once more: the error does not have its certificate.
+    /// What an error means. Where the server is not trusted it is looked at once more: the error does not
+    /// have its certificate.
     pub fn trouble(&self, uri: &Uri, error: ureq::Error) -> Trouble {
         let (host, port) = place(uri);
         // What cannot be reached or found may be the proxy that stands between.
@@ -140,7 +142,8 @@ fn unfit(why: &CertificateError, host: String) -> Trouble {
     } else if let CertificateError::InvalidPurposeContext { .. } = why {
         Trouble::Unfit("it is not one for servers".into())
     } else if format!("{why:?}").contains("CaUsedAsEndEntity") {
-        // A rule that rustls has no name of its own for, and that `openssl req -x509` breaks where it is told nothing.
+        // A rule that rustls has no name of its own for, and that `openssl req -x509` breaks where it is told
+        // nothing.
         Trouble::Unfit("it is a CA's own (basicConstraints with CA:TRUE), which is no server's".into())
     } else {
         Trouble::Unfit(why.to_string())

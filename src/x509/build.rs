@@ -1,4 +1,5 @@
-//! Writing certificates: rcgen encodes, [`lint`] reads the octets again, and only then does the key sign them.
+//! Writing certificates: rcgen encodes, [`lint`] reads the octets again, and only then does the key sign
+//! them.
 
 use std::cell::RefCell;
 
@@ -54,7 +55,8 @@ pub struct AuthorityKind<'a> {
     pub constraints: Option<&'a NameConstraints>,
 }
 
-/// Where a CA's CRL and its certificate are served (RFC 5280 §4.2.1.13 and §4.2.2.1). Plain http, as both are signed.
+/// Where a CA's CRL and its certificate are served (RFC 5280 §4.2.1.13 and §4.2.2.1). Plain http, as both are
+/// signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointers {
     /// The CRL's URL.

@@ -34,7 +34,8 @@ pub struct Certificate {
     name_constraints: Option<NameConstraints>,
 }
 
-/// What a certificate's key may be used for: its keyUsage and extKeyUsage, as far as this program goes by them.
+/// What a certificate's key may be used for: its keyUsage and extKeyUsage, as far as this program goes by
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// keyUsage digitalSignature.
@@ -52,8 +53,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What the certificate of a CA says: neither of the two that the root makes can pass for the other, and only the devices' CA signs
-    /// statements (RFC 5280 §4.2.1.3 and §4.2.1.12).
+    /// What the certificate of a CA says: neither of the two that the root makes can pass for the other, and
+    /// only the devices' CA signs statements (RFC 5280 §4.2.1.3 and §4.2.1.12).
     pub fn of(authority: Authority) -> Self {
         Self {
             digital_signature: authority == Authority::Issuing,

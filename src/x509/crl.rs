@@ -1,7 +1,8 @@
 //! Certificate revocation lists (RFC 5280 §5): full, version 2, ecdsa-with-SHA256.
 //!
-//! The writer is our own, because a list of a million entries must not cost what the libraries ask for it; the reader rests on
-//! x509-parser and goes through the entries one by one, so that reading takes no memory either.
+//! The writer is our own, because a list of a million entries must not cost what the libraries ask for it;
+//! the reader rests on x509-parser and goes through the entries one by one, so that reading takes no memory
+//! either.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -34,8 +35,8 @@ const ECDSA_WITH_SHA256: &[u8] = &[
 ];
 const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x06, 0x03, 0x55, 0x1D, 0x23];
 const CRL_NUMBER: &[u8] = &[0x06, 0x03, 0x55, 0x1D, 0x14];
-/// crlEntryExtensions with a reasonCode: SEQUENCE { SEQUENCE { id-ce-cRLReasons, OCTET STRING { ENUMERATED } } }; the reason
-/// is the last octet.
+/// crlEntryExtensions with a reasonCode: SEQUENCE { SEQUENCE { id-ce-cRLReasons, OCTET STRING { ENUMERATED }
+/// } }; the reason is the last octet.
 const REASON_CODE: &[u8] = &[
     0x30, 0x0C, 0x30, 0x0A, 0x06, 0x03, 0x55, 0x1D, 0x15, 0x04, 0x03, 0x0A, 0x01,
 ];
@@ -180,7 +181,8 @@ impl<'a> Crl<'a> {
     /// Reads one CRL in DER. Its entries are read when they are asked for.
     ///
     /// # Errors
-    /// Anything but exactly one full version 2 CRL with nextUpdate and cRLNumber and no other critical extension.
+    /// Anything but exactly one full version 2 CRL with nextUpdate and cRLNumber and no other critical
+    /// extension.
     pub fn parse(der: &'a [u8]) -> Result<Self, X509Error> {
         let malformed = |e: &dyn std::fmt::Display| X509Error::malformed("the CRL")(e);
         let foreign = |what: &str| X509Error::Foreign(format!("the CRL {what}"));
@@ -190,7 +192,8 @@ impl<'a> Crl<'a> {
         }
         let (after_tbs, inner) = sequence(outer).map_err(|e| malformed(&e))?;
         let tbs = &outer[..outer.len() - after_tbs.len()];
-        // Octet for octet: there is one way to write this algorithm (RFC 5758 §3.2), and nothing signs what stands behind the list.
+        // Octet for octet: there is one way to write this algorithm (RFC 5758 §3.2), and nothing signs what
+        // stands behind the list.
         let other_algorithm = || foreign("is not signed with ecdsa-with-SHA256");
         let rest = after_tbs
             .strip_prefix(ECDSA_WITH_SHA256)
@@ -202,7 +205,8 @@ impl<'a> Crl<'a> {
         if signature.unused_bits != 0 {
             return Err(foreign("has a signature that is not a whole number of octets"));
         }
-        // `BitString` owns or borrows its data; the octets at the end of the list are the same ones and live as long as it.
+        // `BitString` owns or borrows its data; the octets at the end of the list are the same ones and live
+        // as long as it.
         let signature = &der[der.len() - signature.data.len()..];
 
         let (rest, version) = <u32 as FromDer<'_>>::from_der(inner).map_err(|e| malformed(&e))?;
@@ -363,7 +367,8 @@ mod tests {
     #[test]
     fn every_length_of_list_and_number_reads_back_in_another_parser() {
         let root = root();
-        // Beyond 127, 255 and 65,535 octets the length octets grow; from 128 and 2^63 on the number needs a leading zero.
+        // Beyond 127, 255 and 65,535 octets the length octets grow; from 128 and 2^63 on the number needs a
+        // leading zero.
         for (count, number) in [
             (1_u16, 1),
             (2, 127),

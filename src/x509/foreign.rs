@@ -17,7 +17,8 @@ use super::{X509Error, key_value, pem};
 use crate::key::PublicKey;
 use crate::model::{Contents, Host, Kind, Pin, Time, Validity};
 
-/// The certificate of a server, as far as pinning goes by it. Its key may be of any algorithm, for an app only compares its hash.
+/// The certificate of a server, as far as pinning goes by it. Its key may be of any algorithm, for an app
+/// only compares its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignCertificate {
     /// The pin of its key: of the octets that clients compare.
@@ -98,7 +99,8 @@ impl ForeignCertificate {
         })
     }
 
-    /// Whether it is for this host (RFC 9525 §6.3): by its name, or by a wildcard in the place of the leftmost label.
+    /// Whether it is for this host (RFC 9525 §6.3): by its name, or by a wildcard in the place of the
+    /// leftmost label.
     pub fn names(&self, host: &Host) -> bool {
         let host = host.to_string();
         self.hosts.iter().any(|name| {

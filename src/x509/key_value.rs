@@ -1,4 +1,5 @@
-//! What a public key is, however it is written: one key has several SubjectPublicKeyInfos, each with a hash of its own.
+//! What a public key is, however it is written: one key has several SubjectPublicKeyInfos, each with a hash
+//! of its own.
 
 use der::asn1::{Any, AnyRef, BitStringRef, Null, ObjectIdentifier, OctetStringRef, UintRef};
 use der::{Decode, Encode, EncodeValue, Reader, SliceReader, Tagged};
@@ -17,7 +18,8 @@ const POINTS: [ObjectIdentifier; 3] = [
 ];
 /// secp256r1 (RFC 5480 §2.1.1.1).
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-/// rsaEncryption, id-RSAES-OAEP and id-RSASSA-PSS (RFC 4055 §1.2), and rsa (X.509 Annex H): the same two numbers in each.
+/// rsaEncryption, id-RSAES-OAEP and id-RSASSA-PSS (RFC 4055 §1.2), and rsa (X.509 Annex H): the same two
+/// numbers in each.
 const RSA: [ObjectIdentifier; 4] = [
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
     ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.7"),
@@ -46,8 +48,9 @@ const CURVE: [[u8; 32]; 3] = [
     ],
 ];
 
-/// The pin that a key has where it is written as everybody writes it: a named curve and an uncompressed point, two numbers without zeros in
-/// front. Two keys are one where this is the same, whatever the octets of each are.
+/// The pin that a key has where it is written as everybody writes it: a named curve and an uncompressed
+/// point, two numbers without zeros in front. Two keys are one where this is the same, whatever the octets of
+/// each are.
 ///
 /// # Errors
 /// A key of which this cannot be told: then it can be held against no other.
@@ -101,8 +104,8 @@ fn encode(
     .to_der()
 }
 
-/// The curve that is named, or P-256 by its numbers (RFC 3279 §2.3.5). Where only the generator is another it is P-256 as well: its holder
-/// would pass for the holder of the same point.
+/// The curve that is named, or P-256 by its numbers (RFC 3279 §2.3.5). Where only the generator is another it
+/// is P-256 as well: its holder would pass for the holder of the same point.
 fn curve(parameters: Option<AnyRef<'_>>) -> Option<ObjectIdentifier> {
     let parameters = parameters?;
     if let Ok(named) = parameters.decode_as::<ObjectIdentifier>() {

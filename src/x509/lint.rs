@@ -1,5 +1,5 @@
-//! The last look before a key signs: the octets of a TBSCertificate, parsed by another library than wrote them, must say
-//! what was drafted and not a word more (RFC 5280 §4).
+//! The last look before a key signs: the octets of a TBSCertificate, parsed by another library than wrote
+//! them, must say what was drafted and not a word more (RFC 5280 §4).
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -85,7 +85,8 @@ fn names(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
         .subject
         .iter_attributes()
         .map(|a| {
-            // UTF8String (RFC 5280 §4.1.2.4): the same characters as another type would be another name to a server.
+            // UTF8String (RFC 5280 §4.1.2.4): the same characters as another type would be another name to a
+            // server.
             let text = (a.attr_value().tag() == Tag::Utf8String).then(|| a.as_str().ok())??;
             Some((a.attr_type().to_id_string(), text.to_owned()))
         })

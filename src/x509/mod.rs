@@ -1,7 +1,7 @@
 //! Octets to nouns and back: certificates, CRLs, requests. Pure: what signs is handed in.
 //!
-//! What is written here (rcgen, and a CRL writer of our own) is read back by another library (x509-parser) before a key
-//! touches it: see [`lint`].
+//! What is written here (rcgen, and a CRL writer of our own) is read back by another library (x509-parser)
+//! before a key touches it: see [`lint`].
 
 mod error;
 pub mod any;

@@ -52,7 +52,8 @@ pub fn reads_back(label: &str, der: &[u8]) -> bool {
     is_block_of(label, der, pieces(label, der))
 }
 
-/// Whether these are, put together, exactly one block of `der`. Reads line by line, with another decoder than wrote them.
+/// Whether these are, put together, exactly one block of `der`. Reads line by line, with another decoder than
+/// wrote them.
 fn is_block_of(label: &str, der: &[u8], mut pieces: impl Iterator<Item = String>) -> bool {
     let mut is_next = |is: &dyn Fn(&str) -> bool| pieces.next().is_some_and(|piece| is(&piece));
     is_next(&|piece| piece == boundary("BEGIN", label))

@@ -1,7 +1,7 @@
 //! Adds many certificates to a home's ledger, for measuring: `fleet HOME COUNT valid|revoked`.
 //!
-//! They have no keys and no signatures of their own: each is a copy of the home's issuing certificate under a serial of its own.
-//! What is measured with them is the ledger, the index and the publication, not signing.
+//! They have no keys and no signatures of their own: each is a copy of the home's issuing certificate under a
+//! serial of its own. What is measured with them is the ledger, the index and the publication, not signing.
 
 use std::time::Duration;
 

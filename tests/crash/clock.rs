@@ -178,7 +178,8 @@ fn a_clock_far_ahead_is_a_question() {
     assert!(home.path("bob-phone.p12").exists());
 }
 
-/// Nothing may be signed in the future on a doubtful clock's word, for no server takes it, nor be recorded there: then the right time is refused.
+/// Nothing may be signed in the future on a doubtful clock's word, for no server takes it, nor be recorded
+/// there: then the right time is refused.
 #[test]
 fn a_timer_on_a_clock_far_ahead_changes_nothing() {
     if !need(&TOOLS) {
@@ -346,7 +347,8 @@ fn a_clock_that_is_wrong_hides_no_certificate_that_is_to_be_taken_back() {
     .exits(5);
     assert!(recorded(&home, &serial));
 
-    // A timer published while the clock stood ahead: the last event is in the future when it has been set right.
+    // A timer published while the clock stood ahead: the last event is in the future when it has been set
+    // right.
     let home = lived_in();
     home.run(&["issue", "bob", "--bundle-passphrase-out", "second", "-q"]);
     home.run(&["revoke", "bob", "--yes", "-q"]);

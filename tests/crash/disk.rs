@@ -1,4 +1,5 @@
-//! A disk that is full, fails or may not be written: a clear error, the right exit code, and the same command works afterwards.
+//! A disk that is full, fails or may not be written: a clear error, the right exit code, and the same command
+//! works afterwards.
 
 use std::fs::OpenOptions;
 use std::process::Stdio;
@@ -16,7 +17,8 @@ fn issued(home: &Home) -> usize {
         .count()
 }
 
-/// The exit code says what became of it: 0 done, 1 nothing recorded, 5 recorded and not delivered or published.
+/// The exit code says what became of it: 0 done, 1 nothing recorded, 5 recorded and not delivered or
+/// published.
 #[track_caller]
 fn demand_truth(before: &[u8], home: &Home, ended: &Finished, step: &str) {
     assert!(

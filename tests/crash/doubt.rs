@@ -1,5 +1,5 @@
-//! The publication of a home that was killed between its lists and their manifest, and that came back from an older backup: nobody has
-//! signed what those lists say. It is not believed, and not forgotten.
+//! The publication of a home that was killed between its lists and their manifest, and that came back from an
+//! older backup: nobody has signed what those lists say. It is not believed, and not forgotten.
 
 use crate::ground::under_strace;
 use crate::support::{Home, cheap, copy_of, finish, need};
@@ -47,7 +47,8 @@ fn known(home: &Home, status: &str) -> Vec<String> {
         .collect()
 }
 
-/// After every kill between two files: whoever servers were told of is in the ledger of the restored home, or named as somebody whom it does not know.
+/// After every kill between two files: whoever servers were told of is in the ledger of the restored home, or
+/// named as somebody whom it does not know.
 #[test]
 fn what_a_dead_home_told_servers_is_known_or_named_after_a_kill_between_any_two_files() {
     if !need(&["strace", "openssl"]) {
@@ -100,8 +101,8 @@ fn what_a_dead_home_told_servers_is_known_or_named_after_a_kill_between_any_two_
     );
 }
 
-/// A home whose web server has the lists of its last publication under the manifest of the one before; its backup from before both; and the
-/// serial number of the certificate that only those lists know.
+/// A home whose web server has the lists of its last publication under the manifest of the one before; its
+/// backup from before both; and the serial number of the certificate that only those lists know.
 fn cut_off() -> (Home, Home, String) {
     let home = publishing(cheap());
     let backup = copy_of(&home);

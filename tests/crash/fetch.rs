@@ -1,4 +1,5 @@
-//! A fetch that is killed at any step leaves the old publication or the new one, whole, and the next fetch finishes the work.
+//! A fetch that is killed at any step leaves the old publication or the new one, whole, and the next fetch
+//! finishes the work.
 
 use std::path::Path;
 

@@ -24,8 +24,8 @@ pub const DURABLE: [&str; 16] = [
     "mkdirat",
 ];
 
-/// A command as strace runs it, with something injected into the system calls of its first thread, which does all the work on
-/// disk. (With `--seccomp-bpf` strace loses count of the calls.)
+/// A command as strace runs it, with something injected into the system calls of its first thread, which does
+/// all the work on disk. (With `--seccomp-bpf` strace loses count of the calls.)
 pub fn under_strace(command: &Command, trace: &str, inject: &str) -> Finished {
     let mut strace = program("strace");
     strace.args(["-qq", "-o", "/dev/null"]);
@@ -34,8 +34,8 @@ pub fn under_strace(command: &Command, trace: &str, inject: &str) -> Finished {
     finish(&mut strace, b"")
 }
 
-/// Runs a command once for each step, and each time kills it there; then lets `after` look at what is left. Says how many steps
-/// there were.
+/// Runs a command once for each step, and each time kills it there; then lets `after` look at what is left.
+/// Says how many steps there were.
 pub fn killed_at_every_step(before: &Home, arguments: &[&str], after: impl FnMut(&Home, &str)) -> usize {
     killed_at_every(&DURABLE, before, arguments, after)
 }
@@ -90,8 +90,9 @@ pub fn refused_at_every_step(
     steps
 }
 
-/// Runs a command once for some of its steps, and each time lets `what` befall it there (`signal=SIGKILL`, `error=ENOSPC`): of each call
-/// the first of so many, and the last. For commands that are too dear to be run for every step. Says how many steps there were.
+/// Runs a command once for some of its steps, and each time lets `what` befall it there (`signal=SIGKILL`,
+/// `error=ENOSPC`): of each call the first of so many, and the last. For commands that are too dear to be run
+/// for every step. Says how many steps there were.
 pub fn at_some_steps(
     before: &Home,
     calls: &[(&str, usize)],
@@ -124,7 +125,8 @@ pub fn count_of(home: &Home, call: &str, arguments: &[&str]) -> usize {
         .count()
 }
 
-/// The calls of these names that the thread that does the work makes, a line each, with the paths of descriptors.
+/// The calls of these names that the thread that does the work makes, a line each, with the paths of
+/// descriptors.
 pub fn strace_of(home: &Home, calls: &str, arguments: &[&str]) -> String {
     let log = home.path("strace.log");
     let command = home.pki(arguments);

@@ -93,7 +93,8 @@ fn quiet(finished: &Finished, what: &str) {
     assert!(!finished.stderr.contains("panicked"), "{what}: {finished}");
 }
 
-/// Damages the index in every way, each time before the next command. Says how often that command told that it made it anew.
+/// Damages the index in every way, each time before the next command. Says how often that command told that
+/// it made it anew.
 fn rebuilt_from(before: &Home) -> usize {
     let inventory = before.run(&["list", "--json"]).json();
     let count = inventory["devices"].as_array().unwrap().len();

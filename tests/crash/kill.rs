@@ -53,8 +53,9 @@ fn init_leaves_nothing_or_a_whole_home() {
         &files[1],
     ]);
     let (mut steps, mut founded) = (0, 0);
-    // Scrypt is dear here, and cannot be had for less. Until the home is renamed into its place nobody sees it: of the steps
-    // before that every tenth stands for the others, and one of each kind is followed by the same command.
+    // Scrypt is dear here, and cannot be had for less. Until the home is renamed into its place nobody sees
+    // it: of the steps before that every tenth stands for the others, and one of each kind is followed by the
+    // same command.
     for call in ["rename", "renameat", "fsync", "fdatasync"] {
         let count = count_of(&copy_of(&before), call, &arguments);
         for n in (1..=count).filter(|n| n % 10 == 1 || n + 1 >= count) {

@@ -1,4 +1,5 @@
-//! The ledger is the truth: what was acknowledged is never lost without a word, and what was not is moved aside.
+//! The ledger is the truth: what was acknowledged is never lost without a word, and what was not is moved
+//! aside.
 
 use std::path::PathBuf;
 
@@ -119,7 +120,8 @@ fn an_octet_that_flipped_stops_every_change_and_is_named() {
     let before = lived_in();
     let whole = ledger(&before);
     let ends: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] == b'\n').collect();
-    // Acknowledged events follow the first one, one in the middle and the last but one. Of the last one the index's head knows.
+    // Acknowledged events follow the first one, one in the middle and the last but one. Of the last one the
+    // index's head knows.
     for line in [0, ends.len() / 2, ends.len() - 2, ends.len() - 1] {
         let begin = if line == 0 { 0 } else { ends[line - 1] + 1 };
         let at = begin + (ends[line] - begin) / 2;
@@ -176,7 +178,8 @@ fn acknowledged_events_that_are_gone_stop_the_program() {
     let home = lived_in();
     let gone = home.serial_of("alice/phone");
     home.run(&["revoke", "alice", "--yes", "-q"]);
-    // An older copy of the ledger, as a careless restore puts it back: every link holds, and the lost phone is let in again.
+    // An older copy of the ledger, as a careless restore puts it back: every link holds, and the lost phone
+    // is let in again.
     change(&home, |octets| {
         let text = String::from_utf8(octets.clone()).unwrap();
         let kept = text

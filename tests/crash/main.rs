@@ -1,5 +1,5 @@
-//! The home is safe to carry on with after anything: killed at every step, a full or failing disk, damaged files, two at once,
-//! a clock that is wrong. The real program, from outside.
+//! The home is safe to carry on with after anything: killed at every step, a full or failing disk, damaged
+//! files, two at once, a clock that is wrong. The real program, from outside.
 //!
 //! A program that is not installed is a visible skip on a person's machine, and a failure in CI.
 

@@ -1,5 +1,5 @@
-//! What a kill cannot show and a power cut would: a file is synced before it gets its name, its directory afterwards, and the
-//! ledger before anything is done on the strength of it.
+//! What a kill cannot show and a power cut would: a file is synced before it gets its name, its directory
+//! afterwards, and the ledger before anything is done on the strength of it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,8 @@ fn between<'a>(line: &'a str, open: &str, close: &str) -> Option<&'a str> {
 }
 
 impl Disk {
-    /// Takes in one line of strace's log: `fsync(7</home/x>) = 0`, `renameat(7</home>, "a", 7</home>, "b") = 0`.
+    /// Takes in one line of strace's log: `fsync(7</home/x>) = 0`, `renameat(7</home>, "a", 7</home>, "b") =
+    /// 0`.
     fn take(&mut self, line: &str, directory: &Path) {
         let Some((call, _)) = line.split_once('(') else {
             return;
@@ -80,7 +81,8 @@ fn normal(path: &Path) -> PathBuf {
     path.components().filter(|part| part.as_os_str() != ".").collect()
 }
 
-/// Runs a command and follows it on its way to the disk. Says how many files got their names and how often the ledger grew.
+/// Runs a command and follows it on its way to the disk. Says how many files got their names and how often
+/// the ledger grew.
 fn followed(home: &Home, arguments: &[&str]) -> (usize, usize) {
     let directory = home.path(".").canonicalize().unwrap();
     let calls = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,mkdirat";
@@ -135,7 +137,8 @@ fn a_file_is_synced_before_it_gets_its_name_and_its_directory_after() {
         "secrets",
     ];
     let (names, appends) = followed(&home, &list);
-    // With what was tried out, and what is noted of the list until its bundles are delivered, and that no more.
+    // With what was tried out, and what is noted of the list until its bundles are delivered, and that no
+    // more.
     assert_eq!((names, appends), (9, 3));
     let again = copy_of(&home);
     for arguments in [&["revoke", "alice", "--yes"][..], &["root", "crl"]] {

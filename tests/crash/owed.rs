@@ -1,5 +1,5 @@
-//! What was begun outside of the home is known until it is done: after a failure and after a kill `doctor` names it, and `publish`
-//! finishes it.
+//! What was begun outside of the home is known until it is done: after a failure and after a kill `doctor`
+//! names it, and `publish` finishes it.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,8 @@ use crate::support::{
     Finished, HOST, Home, ISSUING_PASSPHRASE, PKI, cheap, copy_of, files_below, finish, need, reseal,
 };
 
-/// A home that publishes its public half to `web/NAME` beside it and then has a shell run this, for each of these.
+/// A home that publishes its public half to `web/NAME` beside it and then has a shell run this, for each of
+/// these.
 fn publishing(home: Home, tables: &[(&str, &str)]) -> Home {
     for (name, script) in tables {
         std::fs::create_dir_all(home.path("web")).unwrap();
@@ -112,7 +113,8 @@ fn who_revokes_is_told_to_reload_servers_only_where_no_command_has_done_it() {
     assert_eq!(said(&home, &revoke, 0), Some(told));
 }
 
-/// The command tells its reader the manifest that is there: after any kill and one more `publish` the last one was told.
+/// The command tells its reader the manifest that is there: after any kill and one more `publish` the last
+/// one was told.
 #[test]
 fn a_command_is_run_after_a_kill_at_any_step() {
     if !need(&["strace", "openssl"]) {

@@ -1,5 +1,5 @@
-//! The keys of servers, killed and refused at the steps that reach the disk. What apps are held to is a key that somebody has, and a
-//! key lies in the clear nowhere but where its server gets it.
+//! The keys of servers, killed and refused at the steps that reach the disk. What apps are held to is a key
+//! that somebody has, and a key lies in the clear nowhere but where its server gets it.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,7 +17,8 @@ const TOOLS: [&str; 2] = ["strace", "openssl"];
 const ADD: [&str; 7] = ["server", "add", HOST, "--out", "tls", "--json", "-q"];
 const ISSUE: [&str; 7] = ["server", "issue", HOST, "--out", "tls", "--json", "-q"];
 const CSR: [&str; 6] = ["server", "csr", HOST, "--out", "tls", "-q"];
-/// Sealing a key costs scrypt, and cannot be had for less: of the many steps of a kind some stand for the others.
+/// Sealing a key costs scrypt, and cannot be had for less: of the many steps of a kind some stand for the
+/// others.
 const DEAR: [(&str, usize); 5] = [
     ("renameat2", 1),
     ("fdatasync", 1),
@@ -119,7 +120,8 @@ fn demand_kept(before: &Home, after: &Home, step: &str) {
     }
 }
 
-/// Holds once the work is finished: all is sound, the key in use is in `tls`, and nothing half-written beside it.
+/// Holds once the work is finished: all is sound, the key in use is in `tls`, and nothing half-written beside
+/// it.
 #[track_caller]
 fn demand_finished(home: &Home, step: &str) {
     is_sound(home, step);

@@ -113,8 +113,8 @@ pub fn is_whole(home: &Home, step: &str) {
     }
 }
 
-/// Holds once the same command was run again: the ledger is good, nothing is wrong, the publication is whole and says what the
-/// ledger says, and nothing is left lying about in it.
+/// Holds once the same command was run again: the ledger is good, nothing is wrong, the publication is whole
+/// and says what the ledger says, and nothing is left lying about in it.
 #[track_caller]
 pub fn is_sound(home: &Home, step: &str) -> Vec<Certificate> {
     let verified = home.run(&["audit", "verify", "--json"]).json();
@@ -250,7 +250,8 @@ fn serials_of_crl(crl: &Path) -> Vec<String> {
     serials
 }
 
-/// The bundle of a certificate, found by what the ledger says was delivered; none where it lies nowhere below the home's neighbours.
+/// The bundle of a certificate, found by what the ledger says was delivered; none where it lies nowhere below
+/// the home's neighbours.
 pub fn bundle_of(home: &Home, serial: &str) -> Option<PathBuf> {
     let events = events(home);
     let event = events
@@ -264,7 +265,8 @@ pub fn bundle_of(home: &Home, serial: &str) -> Option<PathBuf> {
         .find(|file| event["sha256"] == HEXLOWER.encode(&Sha256::digest(std::fs::read(file).unwrap())))
 }
 
-/// OpenSSL opens the bundle with that passphrase, and finds the key of the certificate with that serial number in it.
+/// OpenSSL opens the bundle with that passphrase, and finds the key of the certificate with that serial
+/// number in it.
 #[track_caller]
 pub fn demand_opens(home: &Home, bundle: &Path, passphrase: &str, serial: &str, step: &str) {
     let secret = format!("pass:{passphrase}");
@@ -299,8 +301,8 @@ pub fn demand_opens(home: &Home, bundle: &Path, passphrase: &str, serial: &str, 
     );
 }
 
-/// Of this device exactly one certificate is valid, its bundle is there and opens; every other that servers accept has its bundle
-/// as well; none is undelivered.
+/// Of this device exactly one certificate is valid, its bundle is there and opens; every other that servers
+/// accept has its bundle as well; none is undelivered.
 #[track_caller]
 pub fn demand_one_valid(
     home: &Home,

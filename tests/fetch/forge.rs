@@ -335,7 +335,8 @@ impl Forge {
         outcome.map_err(|stopped| stopped.error)
     }
 
-    /// Everything that there is below `out` and beside it, with inodes and times: what nobody has touched is the same.
+    /// Everything that there is below `out` and beside it, with inodes and times: what nobody has touched is
+    /// the same.
     pub fn traces(&self) -> BTreeMap<String, (u64, i64, i64, String)> {
         let mut found = BTreeMap::new();
         let mut waiting: Vec<PathBuf> = [self.path("out"), self.path(".out.pki-fetch")].into();

@@ -1,5 +1,5 @@
-//! `pki fetch` takes a publication only where every rule holds, and whole. The real program; publications of CAs that are made here, so
-//! that each rule can be broken by itself.
+//! `pki fetch` takes a publication only where every rule holds, and whole. The real program; publications of
+//! CAs that are made here, so that each rule can be broken by itself.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

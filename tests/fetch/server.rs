@@ -49,7 +49,8 @@ pub struct HttpsServer {
 type Behaviour = dyn Fn(&Asked) -> Answer + Send + Sync;
 
 impl HttpsServer {
-    /// Serves the directory `source` of a forge, as `behaviour` wants it. `ca.pem` is what its clients must trust.
+    /// Serves the directory `source` of a forge, as `behaviour` wants it. `ca.pem` is what its clients must
+    /// trust.
     pub fn start(forge: &Forge, behaviour: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         Self::start_with(
             forge,

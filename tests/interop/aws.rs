@@ -1,5 +1,5 @@
-//! What is for AWS, as far as it can be run without AWS: the authorizer of an API Gateway in Node.js, and the script for a load
-//! balancer with an `aws` that writes down what it is asked.
+//! What is for AWS, as far as it can be run without AWS: the authorizer of an API Gateway in Node.js, and the
+//! script for a load balancer with an `aws` that writes down what it is asked.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;

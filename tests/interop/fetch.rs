@@ -1,4 +1,5 @@
-//! `pki fetch` from a real nginx, for a real nginx: one serves the publication by https, the other lets devices in by what was fetched.
+//! `pki fetch` from a real nginx, for a real nginx: one serves the publication by https, the other lets
+//! devices in by what was fetched.
 
 use std::path::Path;
 use std::process::Command;
@@ -65,7 +66,8 @@ fn two_revocations_in_one_second_both_arrive() {
             home.home().display()
         )
     });
-    // nginx makes its ETag of a date in seconds and the length. This second is never over, however slow the machine is.
+    // nginx makes its ETag of a date in seconds and the length. This second is never over, however slow the
+    // machine is.
     let second = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
     for phone in ["alice", "bob"] {
         home.run(&["revoke", phone, "--yes"]);

@@ -267,7 +267,8 @@ fn configuration(home: &Home, certificate: &ServerCertificate, port: u16) -> Str
     let [bundle, crl] =
         ["ca/bundle.pem", "crl/bundle.pem"].map(|file| home.public(file).display().to_string());
     let (server, key) = (certificate.certificate.display(), certificate.key.display());
-    // Session tickets off: what is resumed is in the shared cache, which stays over a reload in every version of nginx.
+    // Session tickets off: what is resumed is in the shared cache, which stays over a reload in every version
+    // of nginx.
     write!(
         text,
         r#"map $ssl_client_serial $revoked {{ default 0; include "{revoked}"; }}

@@ -1,4 +1,5 @@
-//! A Node.js `https` server that demands a certificate, with the CRLs as an array and `devices.json` as the list of who is who.
+//! A Node.js `https` server that demands a certificate, with the CRLs as an array and `devices.json` as the
+//! list of who is who.
 
 use std::process::Stdio;
 
@@ -7,7 +8,8 @@ use crate::support::{Home, Server, ServerCertificate, need, program, wait_until}
 
 const PROGRAMS: [&str; 4] = ["node", "curl", "openssl", "timeout"];
 
-/// Loads the publication anew on SIGHUP. Tickets are encrypted with one key all along: a session outlives the new CRL.
+/// Loads the publication anew on SIGHUP. Tickets are encrypted with one key all along: a session outlives the
+/// new CRL.
 const SERVER: &str = r#"
 const fs = require("fs"), https = require("https"), crypto = require("crypto");
 const [publicDirectory, serverDirectory, started] = process.argv.slice(2);

@@ -144,7 +144,8 @@ fn okhttp_has_each_pin_for_the_host_and_where_so_published_for_those_below_until
     assert!(text.contains(&expected), "{text}");
     let root = std::fs::read_to_string(home.public("ca/root.crt")).unwrap();
     assert!(text.contains(root.trim()), "{text}");
-    // OkHttp takes the keys of all patterns that cover a host: where that is more than the nearest set, it is said.
+    // OkHttp takes the keys of all patterns that cover a host: where that is more than the nearest set, it is
+    // said.
     let told = |text: &str| text.matches("Not the nearest keys alone").count();
     assert_eq!(told(&text), 0);
     let below = format!("v1.{HOST}");
@@ -156,7 +157,8 @@ fn okhttp_has_each_pin_for_the_host_and_where_so_published_for_those_below_until
     assert_eq!(told(&configuration(&home, "okhttp", &[])), 0);
 }
 
-/// The story of an app: today's key gets through, tomorrow's does, and any other is refused although its certificate is good.
+/// The story of an app: today's key gets through, tomorrow's does, and any other is refused although its
+/// certificate is good.
 #[test]
 fn curl_goes_on_with_the_pinned_keys_only() {
     if !need(&["curl", "openssl", "sh", "node"]) {

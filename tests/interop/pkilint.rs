@@ -1,4 +1,5 @@
-//! pkilint reads every certificate and every CRL that the product makes, and has nothing to say at WARNING or above.
+//! pkilint reads every certificate and every CRL that the product makes, and has nothing to say at WARNING or
+//! above.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! A public CA certifies a server by the request of `pki server csr`, as Let's Encrypt would: certbot asks, pebble certifies.
+//! A public CA certifies a server by the request of `pki server csr`, as Let's Encrypt would: certbot asks,
+//! pebble certifies.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -57,7 +58,8 @@ impl PublicCa {
         panic!("pebble does not start: {log}");
     }
 
-    /// Has a request certified as the help of `pki server csr` says: the file with the certificate and its issuers.
+    /// Has a request certified as the help of `pki server csr` says: the file with the certificate and its
+    /// issuers.
     fn certify(&self, home: &Home, request: &str, name: &str) -> PathBuf {
         let fullchain = home.path(format!("{name}.fullchain.pem"));
         let mut certbot = program("certbot");

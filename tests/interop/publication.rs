@@ -23,7 +23,8 @@ const PUBLIC: [&str; 10] = [
 const SERVER: [&str; 3] = ["allowed.map", "devices.json", "revoked.map"];
 const MANIFESTS: [&str; 2] = ["manifest.json", "manifest.jws"];
 
-/// Verifies a publication as a careful client does: `node verify.cjs AREA DIRECTORY ROOT`. Prints the manifest.
+/// Verifies a publication as a careful client does: `node verify.cjs AREA DIRECTORY ROOT`. Prints the
+/// manifest.
 const VERIFY: &str = r#"
 const fs = require("fs"), path = require("path"), crypto = require("crypto"), assert = require("assert");
 const [area, directory, rootFile] = process.argv.slice(2);

@@ -1,4 +1,5 @@
-//! The root's CRL has ended because nobody took the root out of its safe: what shrinks what servers accept goes out all the same.
+//! The root's CRL has ended because nobody took the root out of its safe: what shrinks what servers accept
+//! goes out all the same.
 
 use crate::support::{Home, finish, need};
 

@@ -1,4 +1,5 @@
-//! A publication in a bucket of a real S3 server (moto): written whole, in order, and never an older one in the place of a newer.
+//! A publication in a bucket of a real S3 server (moto): written whole, in order, and never an older one in
+//! the place of a newer.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

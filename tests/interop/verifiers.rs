@@ -1,4 +1,5 @@
-//! The reference verifiers of `pins.jws` against tokens signed by everybody who should not have: each says why it refuses.
+//! The reference verifiers of `pins.jws` against tokens signed by everybody who should not have: each says
+//! why it refuses.
 
 use crate::support::{Finished, Home, finish, need, need_swift_grammar, program};
 
@@ -41,7 +42,8 @@ token("one-pin", { payload: { ...good, sets: [{ ...set, pins: [pin(0)] }] } });
 token("no-pin", { payload: { ...good, sets: [{ ...set, pins: [{ pin: "AAAA" }, { pin: "AAAA" }] }] } });
 token("no-sets", { payload: { ...good, sets: undefined } });
 token("no-json", { payload: "pins" });
-// What the signature does not hold for must not be read: a reader that calls itself for each array would end with its stack.
+// What the signature does not hold for must not be read: a reader that calls itself for each array would end
+// with its stack.
 const deep = (n) => `{"a":${"[".repeat(n)}${"]".repeat(n)}}`;
 const payload = (text) => (t) => { const [h, , s] = t.split("."); return [h, encode(text), s].join("."); };
 token("deep-unsigned", { change: payload(deep(90000)) });
@@ -406,7 +408,8 @@ dated ended 20200101000000Z 20200201000000Z
 dated future 20900101000000Z 20900201000000Z
 "#;
 
-/// A CRL of the root with other dates, and what is said of it. The first is UTCTime, the second GeneralizedTime (RFC 5280 §5.1.2.4).
+/// A CRL of the root with other dates, and what is said of it. The first is UTCTime, the second
+/// GeneralizedTime (RFC 5280 §5.1.2.4).
 const DATED: [(&str, &str); 2] = [
     ("ended", "a CRL of the root that has ended"),
     ("future", "a CRL of the root that begins in the future"),

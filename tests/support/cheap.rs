@@ -5,7 +5,8 @@ use std::path::Path;
 use super::home::{Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE};
 use super::program::{finish, program};
 
-/// A home whose keys open at once: the cost of scrypt is not what is tested here, and is paid at each of a thousand steps.
+/// A home whose keys open at once: the cost of scrypt is not what is tested here, and is paid at each of a
+/// thousand steps.
 pub fn cheap() -> Home {
     let home = Home::new();
     for (key, passphrase) in [

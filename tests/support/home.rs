@@ -1,6 +1,7 @@
 //! A home as `pki init` makes it, in a directory of its own.
 //!
-//! Founding a home costs several rounds of scrypt, so that it is done once for a run of the tests and copied from then on.
+//! Founding a home costs several rounds of scrypt, so that it is done once for a run of the tests and copied
+//! from then on.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -20,7 +21,8 @@ pub const ISSUING_PASSPHRASE: &str = "issuing: orbit-velvet-canyon-17";
 /// The passphrase of the root's key in every home of the tests.
 pub const ROOT_PASSPHRASE: &str = "root: marble-lantern-thicket-42";
 
-/// The words for reasons, each with the reasonCode (RFC 5280 §5.3.1) that OpenSSL must show; none without one.
+/// The words for reasons, each with the reasonCode (RFC 5280 §5.3.1) that OpenSSL must show; none without
+/// one.
 pub const REASONS: [(&str, Option<&str>); 6] = [
     ("lost", Some("Key Compromise")),
     ("stolen", Some("Key Compromise")),
@@ -77,7 +79,8 @@ impl Home {
         Self::copy_of(Model::Staffed)
     }
 
-    /// A home that has revoked the phone of an employee `lost` because it was lost, and so on with all [`REASONS`].
+    /// A home that has revoked the phone of an employee `lost` because it was lost, and so on with all
+    /// [`REASONS`].
     pub fn of_leavers() -> Self {
         Self::copy_of(Model::Leavers)
     }
@@ -330,7 +333,8 @@ impl Home {
         }
     }
 
-    /// Takes a bundle apart with OpenSSL: the paths of the certificate, of the one above it and of the key, each as PEM.
+    /// Takes a bundle apart with OpenSSL: the paths of the certificate, of the one above it and of the key,
+    /// each as PEM.
     pub fn opened(&self, bundle: &Bundle) -> [PathBuf; 3] {
         let passphrase = format!("file:{}", bundle.passphrase.display());
         let parts = [

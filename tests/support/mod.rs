@@ -1,4 +1,5 @@
-//! What the black-box tests share: a home made by the real program, foreign programs, and servers that end with their test.
+//! What the black-box tests share: a home made by the real program, foreign programs, and servers that end
+//! with their test.
 //!
 //! Nothing here reaches into the library: what a test sees is what an operator, a phone or a server sees.
 

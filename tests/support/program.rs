@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Whether all these programs are installed. One that is missing is a visible skip on a person's machine, and a failure in CI.
+/// Whether all these programs are installed. One that is missing is a visible skip on a person's machine, and
+/// a failure in CI.
 pub fn need(programs: &[&str]) -> bool {
     programs
         .iter()
@@ -33,12 +34,14 @@ fn envoy_program() -> Option<PathBuf> {
     site_package("envoy/_bin/envoy").or_else(|| found("envoy"))
 }
 
-/// As [`need`], for hypercorn, an application server that speaks HTTP/2, and the library that it does so with.
+/// As [`need`], for hypercorn, an application server that speaks HTTP/2, and the library that it does so
+/// with.
 pub fn need_hypercorn() -> bool {
     there_or_skipped(site_package("hypercorn/__init__.py").is_some(), "hypercorn")
 }
 
-/// A command of Python: the one of the virtual environment of this package, which has hypercorn, or the one on the path.
+/// A command of Python: the one of the virtual environment of this package, which has hypercorn, or the one
+/// on the path.
 pub fn python() -> Command {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
     if own.is_file() {

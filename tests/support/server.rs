@@ -121,7 +121,8 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// What curl gets with a bundle as its identity: the status, or none where there was no answer, and all that it said.
+    /// What curl gets with a bundle as its identity: the status, or none where there was no answer, and all
+    /// that it said.
     pub fn curl(&self, home: &Home, bundle: Option<&Bundle>, path: &str) -> (Option<u16>, Finished) {
         self.curl_with(home, bundle, path, "")
     }
@@ -160,7 +161,8 @@ impl Server {
 impl Server {
     /// Ends it, and waits until it has ended.
     pub fn end(&mut self) {
-        // A server that is asked ends its workers, too. One that does not hear is not asked twice. What fails here has ended.
+        // A server that is asked ends its workers, too. One that does not hear is not asked twice. What fails
+        // here has ended.
         let ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
         if !ended(&mut self.child) && kill_process(Pid::from_child(&self.child), Signal::TERM).is_ok() {
             let deadline = Instant::now() + Duration::from_secs(5);

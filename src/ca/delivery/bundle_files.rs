@@ -57,8 +57,9 @@ pub(in crate::ca) struct Workshop<'a> {
 }
 
 impl Workshop<'_> {
-    /// Makes what comes with a bundle from octets of about its length, before anything is recorded: a template that does not work, or a
-    /// bundle too long for a code, would fail after the commit, and again with every try.
+    /// Makes what comes with a bundle from octets of about its length, before anything is recorded: a
+    /// template that does not work, or a bundle too long for a code, would fail after the commit, and again
+    /// with every try.
     pub fn rehearse(&self, issued: &Issued) -> Result<(), OperateError> {
         if matches!(issued.key, KeySource::Request) {
             return Ok(());
@@ -152,8 +153,9 @@ fn friendly_name(issued: &Issued) -> String {
     format!("{name} ({})", issued.address.device)
 }
 
-/// The labels of a device in a reverse-DNS identifier, no two devices the same: `alice.phone`. The last one is the device, so that
-/// `a/b.c` and `a.b/c` differ; what would not fit is spelled out behind an underscore, with which no name of ours begins.
+/// The labels of a device in a reverse-DNS identifier, no two devices the same: `alice.phone`. The last one
+/// is the device, so that `a/b.c` and `a.b/c` differ; what would not fit is spelled out behind an underscore,
+/// with which no name of ours begins.
 fn labels(address: &Address) -> String {
     let spelled = |name: &str| format!("_{}", name.replace('_', "_u").replace('.', "_d"));
     let (employee, device) = (address.employee.as_str(), address.device.as_str());

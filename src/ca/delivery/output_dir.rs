@@ -69,15 +69,15 @@ impl Outbox {
         })
     }
 
-    /// Removes what writes of these devices' files that were cut off left behind. Before the commit: in a directory that others write
-    /// to, anything may lie under such a name.
+    /// Removes what writes of these devices' files that were cut off left behind. Before the commit: in a
+    /// directory that others write to, anything may lie under such a name.
     pub(in crate::ca) fn tidy(&self, stems: &[PathBuf]) {
         let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();
         disk::sweep_all(&self.directory, places.iter().map(PathBuf::as_path));
     }
 
-    /// Makes sure that the file for passphrases is none of these devices' own, in whatever spelling: it would be in their way, after
-    /// the commit.
+    /// Makes sure that the file for passphrases is none of these devices' own, in whatever spelling: it would
+    /// be in their way, after the commit.
     pub(in crate::ca) fn demand_apart(&self, file: &Path, stems: &[PathBuf]) -> Result<(), OperateError> {
         let meant = real(file);
         if meant.parent() != Some(&real(&self.directory)) {
@@ -103,7 +103,8 @@ impl Outbox {
         }
     }
 
-    /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is taken.
+    /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is
+    /// taken.
     pub(in crate::ca) fn stem(&mut self, address: &Address, serial: Serial) -> Result<PathBuf, OperateError> {
         let plain = address.file_stem();
         for name in [plain.clone(), format!("{plain}-{}", serial.short())] {
@@ -136,7 +137,8 @@ pub(in crate::ca) fn with_extension(stem: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and reads every file back.
+/// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and
+/// reads every file back.
 pub(in crate::ca) fn put_in_place(
     directory: &Path,
     ready: &[Ready],

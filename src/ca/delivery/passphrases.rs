@@ -1,4 +1,5 @@
-//! Where the passphrases of bundles come from, and how generated ones reach their owner before anything is recorded.
+//! Where the passphrases of bundles come from, and how generated ones reach their owner before anything is
+//! recorded.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -43,8 +44,8 @@ impl Handover<'_> {
 /// A passphrase that lies on disk beside its final name.
 pub(in crate::ca) struct Stored {
     staged: Staged,
-    /// Where the file goes that an earlier try left under the final name, for a certificate that was never delivered. It is not
-    /// overwritten: it may be another bundle's.
+    /// Where the file goes that an earlier try left under the final name, for a certificate that was never
+    /// delivered. It is not overwritten: it may be another bundle's.
     aside: Option<PathBuf>,
 }
 
@@ -120,7 +121,8 @@ impl Stored {
     }
 }
 
-/// The name for a passphrase file that is in the way: its own and the beginning of the new certificate's serial.
+/// The name for a passphrase file that is in the way: its own and the beginning of the new certificate's
+/// serial.
 fn aside(path: &Path, signed: &[(Signed, Option<Secret>)]) -> PathBuf {
     let serial = signed
         .first()
@@ -197,7 +199,8 @@ fn append_private(
     let length = begin(&mut file, there.len())?;
     let written = file.write_all(octets).and_then(|()| file.sync_all());
     if written.is_err() {
-        // Half a line would keep the next try from the list. Where even this fails, the error says what is wrong with the disk.
+        // Half a line would keep the next try from the list. Where even this fails, the error says what is
+        // wrong with the disk.
         let _ = file.set_len(length);
     }
     written.map_err(disk::failed("written", path))?;
@@ -207,11 +210,13 @@ fn append_private(
     Ok(())
 }
 
-/// How much of a list is looked at from each end. A line is an address of 97 characters at most and a passphrase.
+/// How much of a list is looked at from each end. A line is an address of 97 characters at most and a
+/// passphrase.
 const ENDS: u64 = 4096;
 
-/// Whether passphrases may be appended to a file: it is empty, or begins and ends with a line of them. A key, a ledger or a passphrase
-/// with something behind it is one no more. The middle is not read: a list of a hundred thousand is appended to some hundred times.
+/// Whether passphrases may be appended to a file: it is empty, or begins and ends with a line of them. A key,
+/// a ledger or a passphrase with something behind it is one no more. The middle is not read: a list of a
+/// hundred thousand is appended to some hundred times.
 fn is_list(file: &mut File, length: u64) -> std::io::Result<bool> {
     let mut part = |from| -> std::io::Result<Zeroizing<Vec<u8>>> {
         let mut octets = Zeroizing::new(Vec::with_capacity(ENDS as usize));

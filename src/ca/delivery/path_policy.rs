@@ -8,7 +8,8 @@ use crate::home::Home;
 use crate::home::config::PublishTo;
 use crate::publish::Location;
 
-/// The path without links, dots and relative beginnings, as far as it is there; what is not there yet will be plain directories.
+/// The path without links, dots and relative beginnings, as far as it is there; what is not there yet will be
+/// plain directories.
 pub(in crate::ca) fn real(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let there = absolute.ancestors().find_map(|above| {
@@ -28,8 +29,8 @@ pub(in crate::ca) fn real(path: &Path) -> PathBuf {
     real
 }
 
-/// Bundles and their passphrases lie neither among the files of the home, where a name could take the place of one of them and
-/// publications begin, nor where others read or a web server serves.
+/// Bundles and their passphrases lie neither among the files of the home, where a name could take the place
+/// of one of them and publications begin, nor where others read or a web server serves.
 ///
 /// # Errors
 /// Where the path lies in the home or in a directory that `pki.toml` publishes to, or is one of them.

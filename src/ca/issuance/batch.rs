@@ -1,4 +1,5 @@
-//! Many devices: checked before the first, committed some hundred at a time, finished by the same command after a kill.
+//! Many devices: checked before the first, committed some hundred at a time, finished by the same command
+//! after a kill.
 
 use super::plan::{Intent, Plan, Request, plan};
 use super::{Delivery, Issuance, carry_out};
@@ -19,12 +20,13 @@ pub struct Tally {
     pub already: Vec<Address>,
     /// Who was refused, or failed, and why.
     pub failed: Vec<(Address, String)>,
-    /// What stopped the work before its end: the home, the ledger or the disk. What a batch before that did is recorded and delivered;
-    /// the same command again goes on from there.
+    /// What stopped the work before its end: the home, the ledger or the disk. What a batch before that did
+    /// is recorded and delivered; the same command again goes on from there.
     pub stopped: Option<OperateError>,
 }
 
-/// Issues a certificate for each request, in their order, until something stops the work. `progress` is told how many are done.
+/// Issues a certificate for each request, in their order, until something stops the work. `progress` is told
+/// how many are done.
 pub fn issue_all(
     desk: &Desk,
     policy: ClockPolicy,

@@ -1,8 +1,8 @@
 //! Carrying out plans: keys, signatures, one commit, bundles on disk, and the event that says they are there.
 //!
-//! Whatever moment a kill comes at, the same command again ends with a bundle that opens: before the commit nothing has happened; after
-//! it the certificate is *undelivered* until its bundle lies under its final name, synced and read back, and is revoked and
-//! replaced by the next try.
+//! Whatever moment a kill comes at, the same command again ends with a bundle that opens: before the commit
+//! nothing has happened; after it the certificate is *undelivered* until its bundle lies under its final
+//! name, synced and read back, and is revoked and replaced by the next try.
 
 pub mod batch;
 pub mod canary;
@@ -72,7 +72,8 @@ pub struct Delivery<'a> {
 /// Carries out plans that were made in this session, as one batch.
 ///
 /// # Errors
-/// Before the commit: nothing happened. After it: [`OperateError::Undelivered`], and the same command again finishes the work.
+/// Before the commit: nothing happened. After it: [`OperateError::Undelivered`], and the same command again
+/// finishes the work.
 pub fn carry_out(
     session: &mut Session<'_>,
     issuing: &Issuing,
@@ -161,8 +162,8 @@ pub fn carry_out(
         .collect())
 }
 
-/// Writes the certificate of a device's own key once more, where that key has a valid one: the same request again after a kill, or
-/// after the file was lost.
+/// Writes the certificate of a device's own key once more, where that key has a valid one: the same request
+/// again after a kill, or after the file was lost.
 ///
 /// # Errors
 /// Where it cannot be written.

@@ -1,4 +1,5 @@
-//! What will be done about a request for a certificate: decided by the ledger, the profile and the time, before anything is done.
+//! What will be done about a request for a certificate: decided by the ledger, the profile and the time,
+//! before anything is done.
 
 use super::remembered::demand_own_name;
 use crate::ca::OperateError;
@@ -73,7 +74,8 @@ pub struct Plan {
     pub(in crate::ca) lost: Vec<Record>,
     pub(in crate::ca) supersedes: Vec<Serial>,
     pub(in crate::ca) reinstates: Option<Employee>,
-    /// The certificates that are revoked once it is delivered, those that an earlier renewal superseded included.
+    /// The certificates that are revoked once it is delivered, those that an earlier renewal superseded
+    /// included.
     pub(in crate::ca) retires: Vec<Serial>,
 }
 
@@ -134,7 +136,8 @@ pub fn plan(
     demand_no_leaver(home, &address.employee, intent)?;
     match intent {
         Intent::Single(_) | Intent::List(_) => {
-            // One that was recovered from a list cannot be renewed: what a device shall have in its place is issued.
+            // One that was recovered from a list cannot be renewed: what a device shall have in its place is
+            // issued.
             let stands = |record: &&Record| matches!(intent, Intent::List(_)) || is_issued_here(record);
             if let Some(valid) = with(Status::Valid).rfind(stands) {
                 return Err(OperateError::AlreadyValid {
@@ -193,7 +196,8 @@ pub fn plan(
     })
 }
 
-/// An employee of whom a CRL says that she left, and the ledger not that she is offboarded: nothing is issued to her unless she comes back.
+/// An employee of whom a CRL says that she left, and the ledger not that she is offboarded: nothing is issued
+/// to her unless she comes back.
 fn demand_no_leaver(home: &Home, employee: &Employee, intent: Intent) -> Result<(), OperateError> {
     match intent {
         Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(()),

@@ -44,9 +44,9 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// The holder of a new certificate: what is not said is as it was. Name and e-mail address are the person's, and
-/// as in the newest of her certificates that has one; what the device runs is as in its own last one. Of somebody who has left nothing
-/// is remembered. With what was remembered, in words.
+/// The holder of a new certificate: what is not said is as it was. Name and e-mail address are the person's,
+/// and as in the newest of her certificates that has one; what the device runs is as in its own last one. Of
+/// somebody who has left nothing is remembered. With what was remembered, in words.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
@@ -158,7 +158,8 @@ pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, Opera
     Ok(known)
 }
 
-/// Whom somebody of this name, who has nothing, could be mistaken for: another person, or a device of another person.
+/// Whom somebody of this name, who has nothing, could be mistaken for: another person, or a device of another
+/// person.
 ///
 /// # Errors
 /// Where the ledger cannot be read.

@@ -75,7 +75,8 @@ fn shown(rows: &[(u64, String)]) -> String {
     lines.join("\n")
 }
 
-/// Reads the whole list. A byte-order mark is passed over; line ends may be LF or CRLF; `device` may be left empty for `default`.
+/// Reads the whole list. A byte-order mark is passed over; line ends may be LF or CRLF; `device` may be left
+/// empty for `default`.
 ///
 /// # Errors
 /// Every row that cannot be used, at once.
@@ -191,8 +192,8 @@ fn demand_fit(row: &csv::StringRecord, header: &csv::StringRecord) -> Result<(),
     }
 }
 
-/// Counts lines as an editor does. The reader of CSV counts otherwise: for it the second half of a CRLF and empty lines belong to
-/// the row behind them.
+/// Counts lines as an editor does. The reader of CSV counts otherwise: for it the second half of a CRLF and
+/// empty lines belong to the row behind them.
 struct Lines<'a> {
     octets: &'a [u8],
     at: usize,

@@ -63,12 +63,14 @@ impl Rounds<'_> {
             };
             let number = manifest.as_ref().map_or(0, |manifest| manifest.number);
             highest = highest.max(number);
-            // The servers' half has no CRL in it: where only that was renewed, its files stay and the end that its manifest tells moves.
+            // The servers' half has no CRL in it: where only that was renewed, its files stay and the end
+            // that its manifest tells moves.
             let ends = manifest.map(|manifest| manifest.valid_until);
             let stands = holds && ends == Some(self.publication.valid_until());
             looked.push((*place, number, statement.filter(|_| stands)));
         }
-        // The home's own manifest stands unless a place has seen a later one: numbers only rise, also for a home from an older backup.
+        // The home's own manifest stands unless a place has seen a later one: numbers only rise, also for a
+        // home from an older backup.
         let standing = looked
             .iter()
             .find(|(place, number, _)| place.is_staging() && *number == highest)
@@ -131,7 +133,8 @@ impl Rounds<'_> {
         Ok((text, jws))
     }
 
-    /// The certificates that may have left a CRL for having ended: those of the last 400 days, and never more than a manifest has room for.
+    /// The certificates that may have left a CRL for having ended: those of the last 400 days, and never more
+    /// than a manifest has room for.
     fn ended(&self) -> Result<Vec<Ended>, OperateError> {
         if let Some(read) = self.ended.get() {
             return Ok(read.clone());

@@ -1,4 +1,5 @@
-//! What the CRLs of all authorities have in common: a number that only rises, times that fit the last one, and an event.
+//! What the CRLs of all authorities have in common: a number that only rises, times that fit the last one,
+//! and an event.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,14 +18,15 @@ use crate::x509::crl::Terms;
 /// How far back a CRL begins, for servers whose clock is slow.
 const BACKDATED: Span = Span::minutes(5);
 
-/// A number that is above the last one, also where that one was forgotten with a backup: the greater of last + 1 and the Unix time.
+/// A number that is above the last one, also where that one was forgotten with a backup: the greater of last
+/// + 1 and the Unix time.
 pub(in crate::ca) fn next_number(last: Option<u64>, now: Time) -> u64 {
     let clock = u64::try_from(now.unix()).unwrap_or(0);
     clock.max(last.map_or(1, |last| last.saturating_add(1)))
 }
 
-/// The terms of the CRL that follows the one that stands and the one that the ledger knows: it begins before neither, nor before
-/// its issuer.
+/// The terms of the CRL that follows the one that stands and the one that the ledger knows: it begins before
+/// neither, nor before its issuer.
 pub(in crate::ca) fn next_terms(
     session: &Session<'_>,
     authority: Authority,
@@ -39,7 +41,8 @@ pub(in crate::ca) fn next_terms(
         .max(recorded.map(|r| r.this_update))
         .unwrap_or(Time::from_unix(0))
         .max(issuer.validity().not_before);
-    // Where the clock stands behind, either it or the last event's time is wrong: a CRL that begins no later than both is good by both.
+    // Where the clock stands behind, either it or the last event's time is wrong: a CRL that begins no later
+    // than both is good by both.
     let begun = match session.clock {
         Clock::Behind { clock, .. } => clock.max(floor),
         Clock::Good(_) | Clock::FarAhead { .. } => session.now,
@@ -133,8 +136,9 @@ fn life(session: &Session<'_>, authority: Authority) -> Result<Span, OperateErro
     Ok(last.map_or(configured, |last| last.next_update - last.this_update))
 }
 
-/// What belongs on its CRL now. Whose certificate ended before the last one was made may leave: it was on one that was made after that
-/// end (RFC 5280 §3.3), and the clock does not say meanwhile that the certificate is still good.
+/// What belongs on its CRL now. Whose certificate ended before the last one was made may leave: it was on one
+/// that was made after that end (RFC 5280 §3.3), and the clock does not say meanwhile that the certificate is
+/// still good.
 pub(in crate::ca) fn wanted(
     session: &Session<'_>,
     of: Published<'_>,

@@ -1,8 +1,10 @@
-//! What places of the publication may know and the ledger does not, where nothing signed tells: a place that has lost its publication,
-//! and lists that nobody has signed. Nothing of it is believed, and all of it is told until the operator has said what it means.
+//! What places of the publication may know and the ledger does not, where nothing signed tells: a place that
+//! has lost its publication, and lists that nobody has signed. Nothing of it is believed, and all of it is
+//! told until the operator has said what it means.
 //!
-//! A home from an older backup writes such a place like any other, because servers need its CRL. Nobody could find out afterwards what
-//! was there: so it is noted first, in a file of the home. It is no part of the ledger, which says what is true.
+//! A home from an older backup writes such a place like any other, because servers need its CRL. Nobody could
+//! find out afterwards what was there: so it is noted first, in a file of the home. It is no part of the
+//! ledger, which says what is true.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -32,7 +34,8 @@ const MOST_CLAIMS: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubts {
     version: u32,
-    /// Places that were found without the publication that they had, or with a public half that is later than the ledger.
+    /// Places that were found without the publication that they had, or with a public half that is later than
+    /// the ledger.
     #[serde(default)]
     emptied: BTreeSet<PathBuf>,
     /// What lists that nobody has signed say of certificates, and the ledger does not.
@@ -41,8 +44,8 @@ pub struct Doubts {
     /// Whose certificates were taken in as revoked for having left: whether they are offboarded no CRL says.
     #[serde(default)]
     leavers: BTreeSet<Employee>,
-    /// The numbers of the servers' halves that this home has written since places are in doubt, and of the last one before. What has one
-    /// of these numbers tells nothing new.
+    /// The numbers of the servers' halves that this home has written since places are in doubt, and of the
+    /// last one before. What has one of these numbers tells nothing new.
     #[serde(default)]
     own: BTreeSet<u64>,
 }
@@ -67,7 +70,8 @@ impl fmt::Display for Unsigned {
 }
 
 impl Doubts {
-    /// What is in doubt in this home. Where the file cannot be read, every place is: better asked once more than never.
+    /// What is in doubt in this home. Where the file cannot be read, every place is: better asked once more
+    /// than never.
     pub fn by(home: &Home) -> Self {
         let mut doubts: Self = match note::read(home, FILE) {
             Ok(None) => return Self::default(),
@@ -126,8 +130,9 @@ impl Doubts {
         places.chain(claims).chain(leavers).collect()
     }
 
-    /// Notes the places that may have known more, before they are written; and who has left by what is taken in. A servers' half that was
-    /// handed in, and that is later than all that this home has written, says what they had.
+    /// Notes the places that may have known more, before they are written; and who has left by what is taken
+    /// in. A servers' half that was handed in, and that is later than all that this home has written, says
+    /// what they had.
     pub(in crate::ca) fn note(
         &mut self,
         places: &[Place],
@@ -158,7 +163,8 @@ impl Doubts {
         self.leavers.extend(leavers);
     }
 
-    /// Notes what lists in these places say that nobody has signed. What the ledger knows by now is in doubt no more.
+    /// Notes what lists in these places say that nobody has signed. What the ledger knows by now is in doubt
+    /// no more.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
@@ -223,8 +229,8 @@ fn number(place: &Place) -> Option<u64> {
     place.to.manifest().ok().flatten().map(|manifest| manifest.number)
 }
 
-/// The places among those that were published to where no manifest of ours is left. Where another servers' half is the last that this
-/// ledger knows, there was none after it.
+/// The places among those that were published to where no manifest of ours is left. Where another servers'
+/// half is the last that this ledger knows, there was none after it.
 fn emptied(places: &[Place], is_meant: &impl Fn(&Place) -> bool, last: &LastPublication) -> Vec<PathBuf> {
     let was_published = |place: &&Place| last.targets.contains(&place.to.path.display().to_string());
     let targets = || places.iter().filter(|place| place.role == Role::Target);
@@ -240,8 +246,8 @@ fn emptied(places: &[Place], is_meant: &impl Fn(&Place) -> bool, last: &LastPubl
     empty.into_iter().map(|place| place.to.path.clone()).collect()
 }
 
-/// The places that are later than all that this home knows and do not tell it all: files are damaged or gone; or it is a public half, and
-/// no servers' half that is whole names the certificates that were issued since.
+/// The places that are later than all that this home knows and do not tell it all: files are damaged or gone;
+/// or it is a public half, and no servers' half that is whole names the certificates that were issued since.
 fn later(places: &[Place], last: &LastPublication) -> Vec<PathBuf> {
     let of = |role: Role, area: Area| {
         places

@@ -107,11 +107,13 @@ impl<'a> From<&'a Issuing> for Keys<'a> {
     }
 }
 
-/// Brings every place of the publication up to date. Signs a new CRL where an entry came or went or half of the last one's life is
-/// over, and only then; what has not changed is not written. A CRL of the servers' CA that is due waits for its key: it takes nobody back.
+/// Brings every place of the publication up to date. Signs a new CRL where an entry came or went or half of
+/// the last one's life is over, and only then; what has not changed is not written. A CRL of the servers' CA
+/// that is due waits for its key: it takes nobody back.
 ///
 /// # Errors
-/// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told in the outcome.
+/// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told
+/// in the outcome.
 pub fn refresh(session: &mut Session<'_>, keys: Keys<'_>) -> Result<Refresh, OperateError> {
     refresh_within(session, keys, Scope::default())
 }
@@ -123,12 +125,13 @@ pub struct Scope<'a> {
     pub only: Option<&'a Path>,
     /// What the operator hands in to be taken in.
     pub sources: Sources,
-    /// Whether the operator says that places which have lost their publication do not mean that the home is from an older backup.
+    /// Whether the operator says that places which have lost their publication do not mean that the home is
+    /// from an older backup.
     pub is_current: bool,
 }
 
-/// As [`refresh`], within a scope. What stands in the places that are not written is looked at all the same: a number that is published
-/// anywhere is not taken again.
+/// As [`refresh`], within a scope. What stands in the places that are not written is looked at all the same:
+/// a number that is published anywhere is not taken again.
 ///
 /// # Errors
 /// As [`refresh`], and where pki.toml does not name the place.
@@ -332,8 +335,8 @@ pub fn refresh_within(
     Ok(Refresh::Done(Box::new(done)))
 }
 
-/// The places where a server's certificate is taken back that this older CRL of the servers' CA lets in: one that does not waits for that
-/// CA's key, and until then what stands there stays.
+/// The places where a server's certificate is taken back that this older CRL of the servers' CA lets in: one
+/// that does not waits for that CA's key, and until then what stands there stays.
 fn unrevoked_by(
     session: &Session<'_>,
     places: &[Place],

@@ -1,8 +1,10 @@
-//! What was begun outside of the home and is not done yet: commands of `[[publish]]` tables, and files of servers.
+//! What was begun outside of the home and is not done yet: commands of `[[publish]]` tables, and files of
+//! servers.
 //!
-//! It is written down before the first step and struck out after the last, so that a failure or a kill in between leaves it to the next
-//! `pki publish`, and to `pki doctor`. It is no part of the ledger, which says what is true and not what somebody was told: a home from an
-//! older backup has an old list, and does something once more, at worst.
+//! It is written down before the first step and struck out after the last, so that a failure or a kill in
+//! between leaves it to the next `pki publish`, and to `pki doctor`. It is no part of the ledger, which says
+//! what is true and not what somebody was told: a home from an older backup has an old list, and does
+//! something once more, at worst.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,8 +27,9 @@ const FILE: &str = "owed.json";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ca) struct Owed {
     version: u32,
-    /// Places that were written, or begun, since a command of their table has last succeeded, if ever. Each has a mark of the last time, so that a
-    /// command that ends does not strike out what another process has written meanwhile.
+    /// Places that were written, or begun, since a command of their table has last succeeded, if ever. Each
+    /// has a mark of the last time, so that a command that ends does not strike out what another process has
+    /// written meanwhile.
     #[serde(default)]
     places: BTreeMap<PathBuf, String>,
     /// Servers whose recorded key or certificate has not reached its file.
@@ -68,7 +71,8 @@ impl Following {
 }
 
 impl Owed {
-    /// What this home owes. Where the list cannot be read, every place is owed its command: once more does no harm, never does.
+    /// What this home owes. Where the list cannot be read, every place is owed its command: once more does no
+    /// harm, never does.
     pub fn by(home: &Home) -> Self {
         match note::read(home, FILE) {
             Ok(owed) => owed.unwrap_or_default(),
@@ -84,8 +88,9 @@ impl Owed {
         }
     }
 
-    /// Writes down that these places are about to be written. Those that something else has servers read are owed nothing. Those
-    /// that nothing does are owed the command that is given to them later: it has never told anybody what was written before.
+    /// Writes down that these places are about to be written. Those that something else has servers read are
+    /// owed nothing. Those that nothing does are owed the command that is given to them later: it has never
+    /// told anybody what was written before.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -109,7 +114,8 @@ impl Owed {
         self.save(home)
     }
 
-    /// The commands that are owed, in the order of their tables: for the places that are `meant`, and were written for all that is known.
+    /// The commands that are owed, in the order of their tables: for the places that are `meant`, and were
+    /// written for all that is known.
     pub fn commands(&self, config: &Config, is_meant: impl Fn(&Path) -> bool) -> Vec<Following> {
         let following = |target: &PublishTo| {
             let command = target.command.clone()?;
@@ -204,7 +210,8 @@ pub fn owed_files(home: &Home) -> Vec<Host> {
     Owed::by(home).servers.into_iter().collect()
 }
 
-/// Strikes out a command that has succeeded. What was written since it began stays: another command follows that.
+/// Strikes out a command that has succeeded. What was written since it began stays: another command follows
+/// that.
 ///
 /// # Errors
 /// Where the home is busy for too long, or the list cannot be written. Then the command is run once more.
@@ -217,7 +224,8 @@ pub fn settle(desk: &Desk, done: &Following) -> Result<(), OperateError> {
     Ok(owed.save(home)?)
 }
 
-/// Records something of a server, and then writes the files that go by it. Where they are not written the home knows it.
+/// Records something of a server, and then writes the files that go by it. Where they are not written the
+/// home knows it.
 ///
 /// # Errors
 /// Where it cannot be recorded; and [`OperateError::KeyUndelivered`].

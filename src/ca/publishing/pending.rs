@@ -61,7 +61,8 @@ pub(in crate::ca) fn look<'a>(
     })
 }
 
-/// All that a publication is made of; and of the certificates that it lists, those that are near their end or past it.
+/// All that a publication is made of; and of the certificates that it lists, those that are near their end or
+/// past it.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
@@ -228,8 +229,8 @@ pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
     refused.collect()
 }
 
-/// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that cannot be read is told when it
-/// cannot be written.
+/// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that
+/// cannot be read is told when it cannot be written.
 pub fn strays(session: &Session<'_>) -> Vec<Stray> {
     let (places, _) = destinations(&session.desk.home).unwrap_or_default();
     let strays = places.iter().flat_map(|place| place.to.strays());
@@ -263,7 +264,8 @@ fn servers_part<'a>(
     {
         return Ok(Servers::Current(ServersPart { chain, crl, revoked }));
     }
-    // A home from an older backup takes over what was published since: whoever is revoked meanwhile does not wait for the servers' key.
+    // A home from an older backup takes over what was published since: whoever is revoked meanwhile does not
+    // wait for the servers' key.
     let standing = newest.and_then(|crl| {
         let entries = Crl::parse(&crl).ok()?.entries();
         let revoked = entries.collect::<Result<Vec<_>, _>>().ok()?;

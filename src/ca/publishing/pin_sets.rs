@@ -1,4 +1,5 @@
-//! The pin sets of the servers: signed anew where a key came or went or half of their life is over, and only then.
+//! The pin sets of the servers: signed anew where a key came or went or half of their life is over, and only
+//! then.
 
 use std::path::{Path, PathBuf};
 
@@ -70,7 +71,8 @@ impl StandingPins {
         self.newest.as_ref().map(|(pins, _)| pins.number)
     }
 
-    /// Whether they are later than what the ledger knows: a home from an older backup has lost a key that apps hold a server to.
+    /// Whether they are later than what the ledger knows: a home from an older backup has lost a key that
+    /// apps hold a server to.
     pub fn are_ahead(&self, session: &Session<'_>) -> Result<bool, OperateError> {
         let known = session.store.last_pins()?.map(|last| last.number);
         if self.number() > known {
@@ -82,8 +84,8 @@ impl StandingPins {
         Ok(all.any(|(_, pins)| !unknown(pins, &servers, session.now).is_empty()))
     }
 
-    /// The places that would lose pins which the ledger does not know, if `chosen` took the place of what they have: a home from an older
-    /// backup signed it while they were out of pki.toml.
+    /// The places that would lose pins which the ledger does not know, if `chosen` took the place of what
+    /// they have: a home from an older backup signed it while they were out of pki.toml.
     pub fn losers(
         &self,
         session: &Session<'_>,
@@ -110,7 +112,8 @@ impl StandingPins {
         }
     }
 
-    /// What is to be published as it stands; nothing where something must be signed, or there is nothing to publish.
+    /// What is to be published as it stands; nothing where something must be signed, or there is nothing to
+    /// publish.
     pub fn current(&self, session: &Session<'_>) -> Result<Standing, OperateError> {
         if self.are_ahead(session)? {
             // Whatever the ledger says, it would take a pin from the apps whose key the server may be using.

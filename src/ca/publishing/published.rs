@@ -1,4 +1,5 @@
-//! The CRLs that stand in the places of the publication: what they revoke is never forgotten, and their numbers are never taken again.
+//! The CRLs that stand in the places of the publication: what they revoke is never forgotten, and their
+//! numbers are never taken again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -64,8 +65,8 @@ pub(in crate::ca) fn authorities(home: &Home) -> impl Iterator<Item = (Authority
     own.into_iter().chain(servers)
 }
 
-/// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs a CRL that stands, so that
-/// the time at which it begins has been.
+/// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs
+/// a CRL that stands, so that the time at which it begins has been.
 pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, OperateError> {
     let (places, _) = destinations(home)?;
     let standing = published_crls(home, &places)?;
@@ -148,8 +149,8 @@ pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec
     Ok(found)
 }
 
-/// The terms of the CRL of an authority in the home's own copy of the publication. After a restore the root's may be a later one there
-/// than the ledger knows of, since it is taken over from where it was published.
+/// The terms of the CRL of an authority in the home's own copy of the publication. After a restore the root's
+/// may be a later one there than the ledger knows of, since it is taken over from where it was published.
 pub fn own_copy(home: &Home, authority: Authority) -> Option<Terms> {
     let (_, issuer) = authorities(home).find(|(whose, _)| *whose == authority)?;
     let path = home.path().join(Area::Public.word()).join(crl_path(authority));
@@ -157,8 +158,9 @@ pub fn own_copy(home: &Home, authority: Authority) -> Option<Terms> {
     Standing::of(authority, issuer, der).map(|standing| standing.terms)
 }
 
-/// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup) or the home's is damaged.
-/// The root need not be taken out of its safe for what it has signed already. One that has not begun takes no other's place.
+/// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup)
+/// or the home's is damaged. The root need not be taken out of its safe for what it has signed already. One
+/// that has not begun takes no other's place.
 pub(in crate::ca) fn root_crl(
     session: &Session<'_>,
     published: &[Standing],
@@ -181,8 +183,8 @@ pub(in crate::ca) fn root_crl(
     }
 }
 
-/// The entries of a CRL, where it is the last one, revokes all that it should, and has more than half of its life before it. An entry that
-/// may leave does so when the next CRL is signed, and is no reason to sign one.
+/// The entries of a CRL, where it is the last one, revokes all that it should, and has more than half of its
+/// life before it. An entry that may leave does so when the next CRL is signed, and is no reason to sign one.
 pub(in crate::ca) fn entries_if_current(
     session: &Session<'_>,
     issuer: &Certificate,

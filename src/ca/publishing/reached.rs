@@ -1,7 +1,8 @@
-//! Since when the pins of servers stand in each place: what an app that reads there can know. A place that could not be
-//! written for a month has apps that know nothing of a key which was signed for a month ago.
+//! Since when the pins of servers stand in each place: what an app that reads there can know. A place that
+//! could not be written for a month has apps that know nothing of a key which was signed for a month ago.
 //!
-//! It is no part of the ledger, which says when a pin was signed. Where the file is lost, that is what counts.
+//! It is no part of the ledger, which says when a pin was signed. Where the file is lost, that is what
+//! counts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use crate::publish::Location;
 /// The file in the home. Where there are no servers there is none.
 const FILE: &str = "pins-reached.json";
 
-/// The pins of one place, each with since when it is there; nothing for one that is there since it was signed.
+/// The pins of one place, each with since when it is there; nothing for one that is there since it was
+/// signed.
 type Since = BTreeMap<Pin, Option<Time>>;
 
 /// Since when each place has which pins.
@@ -38,8 +40,8 @@ impl Reached {
         note::read(home, FILE).ok().flatten().unwrap_or_default()
     }
 
-    /// Notes what came of bringing `pins` to the public places: whether each `has_them`, now or already. `before` is what
-    /// stood there.
+    /// Notes what came of bringing `pins` to the public places: whether each `has_them`, now or already.
+    /// `before` is what stood there.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -83,9 +85,9 @@ impl Reached {
         )
     }
 
-    /// Since when every place has this pin, as far as that is later than when it was signed. A place that has none of
-    /// the host's pins holds nobody to any. One that has left pki.toml counts until the next publication: what took
-    /// its place has its apps.
+    /// Since when every place has this pin, as far as that is later than when it was signed. A place that has
+    /// none of the host's pins holds nobody to any. One that has left pki.toml counts until the next
+    /// publication: what took its place has its apps.
     ///
     /// # Errors
     /// A place that has others of the host's pins, and not this one.

@@ -1,7 +1,8 @@
-//! What was published and the ledger does not know: a home from an older backup takes it in before it publishes anything itself.
+//! What was published and the ledger does not know: a home from an older backup takes it in before it
+//! publishes anything itself.
 //!
-//! What a published list or CRL of ours revokes stays revoked, and whoever servers were told to accept can be revoked. Only what our CA
-//! has signed is believed: a CRL, or a list under a signed manifest.
+//! What a published list or CRL of ours revokes stays revoked, and whoever servers were told to accept can be
+//! revoked. Only what our CA has signed is believed: a CRL, or a list under a signed manifest.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -111,7 +112,8 @@ impl Unknown {
         Ok(leavers)
     }
 
-    /// The events that take it in. Nobody gets back in by it: what a person had who is offboarded is revoked with her.
+    /// The events that take it in. Nobody gets back in by it: what a person had who is offboarded is revoked
+    /// with her.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
@@ -119,7 +121,8 @@ impl Unknown {
         let mut facts = Vec::new();
         let revoked: HashSet<Serial> = self.revocations.iter().filter_map(revoked).collect();
         for told in self.certificates {
-            // What the device has here is older where that list says so, and was issued since the restore where it does not.
+            // What the device has here is older where that list says so, and was issued since the restore
+            // where it does not.
             let (older, newer): (Vec<Record>, Vec<Record>) = session
                 .store
                 .device(&told.address)?
@@ -157,8 +160,8 @@ impl Unknown {
     }
 }
 
-/// Takes in the certificates that the lists at hand name and the ledger does not, so that they can be revoked by name. Buckets are not
-/// asked: they may be far away, and nobody waits for them who locks a device out.
+/// Takes in the certificates that the lists at hand name and the ledger does not, so that they can be revoked
+/// by name. Buckets are not asked: they may be far away, and nobody waits for them who locks a device out.
 ///
 /// # Errors
 /// Where the ledger cannot be read or written.
@@ -176,7 +179,8 @@ pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
     Ok(accepted)
 }
 
-/// Notes that recovered certificates are to stay: a device's, or exactly one. Returns those that it was said of.
+/// Notes that recovered certificates are to stay: a device's, or exactly one. Returns those that it was said
+/// of.
 ///
 /// # Errors
 /// Where there is none of that name, or it cannot be recorded.
@@ -286,7 +290,8 @@ impl Sources {
     }
 }
 
-/// What a published CRL revokes and the ledger does not: after a restore from an old backup a lost phone stays locked out.
+/// What a published CRL revokes and the ledger does not: after a restore from an old backup a lost phone
+/// stays locked out.
 fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, OperateError> {
     let mut facts = Vec::new();
     let mut seen = HashSet::new();

@@ -97,8 +97,8 @@ pub(in crate::ca) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed
     Ok((kept, failed))
 }
 
-/// That `pki.toml` names no place where there were some: a file that was cut off or emptied is read without a fault, and servers would
-/// hear of nobody who is locked out.
+/// That `pki.toml` names no place where there were some: a file that was cut off or emptied is read without a
+/// fault, and servers would hear of nobody who is locked out.
 ///
 /// # Errors
 /// A damaged index.
@@ -112,7 +112,8 @@ pub(in crate::ca) fn forgotten(home: &Home, store: &Store) -> Result<Option<Fail
     Ok((!before.is_empty()).then(|| (Shown(home.config_path()), why())))
 }
 
-/// What `pki.toml` says was held against itself already, as text. By links and mounts two paths can lead to one directory.
+/// What `pki.toml` says was held against itself already, as text. By links and mounts two paths can lead to
+/// one directory.
 fn demand_apart(place: &Place, all: &[Place], home: &Spot) -> Result<(), TargetError> {
     if place.is_staging() {
         return Ok(());

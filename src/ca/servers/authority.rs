@@ -1,5 +1,6 @@
-//! The servers' CA in the making: its key first, then its certificate by the root, then the ledger. Each step finds what an earlier one
-//! has left, so that a kill between them costs nothing; the key is never made twice.
+//! The servers' CA in the making: its key first, then its certificate by the root, then the ledger. Each step
+//! finds what an earlier one has left, so that a kill between them costs nothing; the key is never made
+//! twice.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -18,8 +19,8 @@ use crate::model::{Authority, Fact, Host};
 use crate::publish::Area;
 use crate::x509::{Certificate, request};
 
-/// The key of the servers' CA: the one that the home has, or a new one, kept there encrypted. Takes as long as scrypt does: not to be done
-/// under the lock.
+/// The key of the servers' CA: the one that the home has, or a new one, kept there encrypted. Takes as long
+/// as scrypt does: not to be done under the lock.
 ///
 /// # Errors
 /// Where it cannot be read, opened, made or written.
@@ -54,8 +55,9 @@ pub fn servers_request(key: &SoftwareKey) -> Result<String, OperateError> {
     Ok(request::create(None::<&Host>, key).map_err(AuthorityError::X509)?)
 }
 
-/// The servers' CA of this root that is published and that the home has not: its place and its serial number. A home from a backup of
-/// before it was made would make another one, whose CRL does not know what the first has revoked.
+/// The servers' CA of this root that is published and that the home has not: its place and its serial number.
+/// A home from a backup of before it was made would make another one, whose CRL does not know what the first
+/// has revoked.
 ///
 /// # Errors
 /// Where the places of pki.toml cannot be looked for.
@@ -120,7 +122,8 @@ pub fn install_servers(
     Ok(chain)
 }
 
-/// Records the servers' CA, unless that was done before: a kill may have come between its certificate and the ledger.
+/// Records the servers' CA, unless that was done before: a kill may have come between its certificate and the
+/// ledger.
 pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result<(), OperateError> {
     let home = &session.desk.home;
     let certificate = chain.issuing();

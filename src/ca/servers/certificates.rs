@@ -36,8 +36,8 @@ pub struct Delivered {
     pub key: Option<PathBuf>,
 }
 
-/// Writes a request for a certificate of another CA, and the key that it is for where the server uses it: the one in reserve stays in
-/// the home.
+/// Writes a request for a certificate of another CA, and the key that it is for where the server uses it: the
+/// one in reserve stays in the home.
 ///
 /// # Errors
 /// Where they cannot be written, or another file has the request's name.
@@ -72,7 +72,8 @@ pub fn write_request(
     })
 }
 
-/// Signs a certificate for the key that a server uses, records it, and writes both. A renewal keeps the key, so that its pin holds.
+/// Signs a certificate for the key that a server uses, records it, and writes both. A renewal keeps the key,
+/// so that its pin holds.
 ///
 /// # Errors
 /// Where policy refuses, the key is not the one in use, or something cannot be signed, recorded or written.

@@ -83,9 +83,9 @@ pub fn open_key(
     }
 }
 
-/// The stem of a server's files in `outbox`: `HOST`, or `HOST-` and the first digits of the key's hash where another key has that name.
-/// So that a certificate never stands beside a key that is not its own. What writes of these files that were cut off left is removed: it
-/// may be the key, in the clear.
+/// The stem of a server's files in `outbox`: `HOST`, or `HOST-` and the first digits of the key's hash where
+/// another key has that name. So that a certificate never stands beside a key that is not its own. What
+/// writes of these files that were cut off left is removed: it may be the key, in the clear.
 pub(in crate::ca) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<PathBuf, OperateError> {
     let pem = key.pkcs8_pem().map_err(unencodable)?;
     let digits = HEXLOWER.encode(&key.public_key().spki_sha256()[..4]);

@@ -81,10 +81,12 @@ pub enum Imported {
     Renewed,
 }
 
-/// Takes in a certificate of another CA. Of a server that is new here its key is the one in use; `backup` is made for that case.
+/// Takes in a certificate of another CA. Of a server that is new here its key is the one in use; `backup` is
+/// made for that case.
 ///
 /// # Errors
-/// Where the certificate is not this server's, has ended, or has another key than the one in use here, or one that is somebody else's.
+/// Where the certificate is not this server's, has ended, or has another key than the one in use here, or one
+/// that is somebody else's.
 pub fn import(
     session: &mut Session<'_>,
     host: &Host,
@@ -190,12 +192,12 @@ pub fn demand_active(server: &Server, pin: Pin) -> Result<(), OperateError> {
     }
 }
 
-/// Makes the key in reserve the one in use, and `next` the one in reserve. `backup` is the key in reserve, opened before the lock was
-/// taken.
+/// Makes the key in reserve the one in use, and `next` the one in reserve. `backup` is the key in reserve,
+/// opened before the lock was taken.
 ///
 /// # Errors
-/// Where apps may not know its pin yet and nobody said that this does not matter, where somebody else has rotated meanwhile, or where
-/// the keys cannot be kept, recorded or written.
+/// Where apps may not know its pin yet and nobody said that this does not matter, where somebody else has
+/// rotated meanwhile, or where the keys cannot be kept, recorded or written.
 pub fn rotate(
     session: &mut Session<'_>,
     host: &Host,
@@ -226,7 +228,8 @@ pub fn rotate(
     Ok(file)
 }
 
-/// The server that is to be removed: one that there is, or one that was removed and whose pins are to leave now.
+/// The server that is to be removed: one that there is, or one that was removed and whose pins are to leave
+/// now.
 ///
 /// # Errors
 /// Where there is no such server, or it is removed and nothing of it is left to drop.
@@ -252,8 +255,8 @@ pub fn removable(
     }
 }
 
-/// Takes a server out of the register, or drops the pins of one that was taken out. Its keys stay in the home, and its pins are known on
-/// as its own.
+/// Takes a server out of the register, or drops the pins of one that was taken out. Its keys stay in the
+/// home, and its pins are known on as its own.
 ///
 /// # Errors
 /// Where it is not [`removable`], the published pin sets are later than the ledger, or it cannot be recorded.
@@ -270,8 +273,8 @@ pub fn remove(session: &mut Session<'_>, host: &Host, old_pins: OldPin) -> Resul
 /// Apps that go by the published pin sets take the server with this certificate.
 ///
 /// # Errors
-/// Where it is not for the server, or is revoked, or its key is not the one that the server uses, or its pin is not
-/// published. Who has signed it is not looked at.
+/// Where it is not for the server, or is revoked, or its key is not the one that the server uses, or its pin
+/// is not published. Who has signed it is not looked at.
 pub fn demand_taken_by_apps(
     home: &Home,
     store: &Store,
@@ -317,7 +320,8 @@ fn demand_everywhere(home: &Home, server: &Server, pin: Pin) -> Result<Option<Ti
         })
 }
 
-/// When the pin of the key in reserve had reached every place that apps read; nothing while it was not published.
+/// When the pin of the key in reserve had reached every place that apps read; nothing while it was not
+/// published.
 ///
 /// # Errors
 /// Where a place has it not, because it could not be written since it was signed.
@@ -330,14 +334,16 @@ pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, Opera
 /// Every app has had the time to learn the pin of the key in reserve.
 ///
 /// # Errors
-/// Where it has not, and nobody said that this does not matter; and where the pin was never published, whatever anybody said.
+/// Where it has not, and nobody said that this does not matter; and where the pin was never published,
+/// whatever anybody said.
 pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> Result<(), OperateError> {
     let host = server.host.clone();
     let known = match haste {
         Haste::None => reserve_known(home, server)?,
         Haste::Confirmed => server.backup.published,
     };
-    // A rotation that was cut off before its pins were published: once more, and no app would know the key in use.
+    // A rotation that was cut off before its pins were published: once more, and no app would know the key in
+    // use.
     let from = known.ok_or(OperateError::PinUnpublished(host.clone()))? + home.config().pin_overlap;
     if haste == Haste::Confirmed || from <= now {
         Ok(())

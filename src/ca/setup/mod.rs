@@ -64,10 +64,12 @@ pub struct Founded {
     pub ends: [(&'static str, Time); 4],
 }
 
-/// Founds a PKI. Everything is made in a directory beside the home, which is renamed into its place at the end.
+/// Founds a PKI. Everything is made in a directory beside the home, which is renamed into its place at the
+/// end.
 ///
 /// # Errors
-/// Where there is something at the home's place already, or anything fails: then there is still nothing, on the root's medium either.
+/// Where there is something at the home's place already, or anything fails: then there is still nothing, on
+/// the root's medium either.
 pub fn found(
     founding: &Founding,
     passphrases: &Passphrases,
@@ -129,7 +131,8 @@ pub fn found(
     Ok(Founded { home, root_key, ends })
 }
 
-/// Looks whether a home can be founded so, before anybody chooses a passphrase: where it will be, without links and dots.
+/// Looks whether a home can be founded so, before anybody chooses a passphrase: where it will be, without
+/// links and dots.
 ///
 /// # Errors
 /// Where its place is taken, cannot be written, or is none for a home; or the clock cannot be right.
@@ -148,8 +151,8 @@ pub fn examine(founding: &Founding, now: Time) -> Result<PathBuf, OperateError> 
     Ok(place)
 }
 
-/// The home is made beside its place and gets it in one step: also where its own empty directory is there already, the one above must be
-/// writable.
+/// The home is made beside its place and gets it in one step: also where its own empty directory is there
+/// already, the one above must be writable.
 fn demand_room(place: &Path) -> Result<(), OperateError> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
     let above = place.ancestors().skip(1).find(|above| above.exists());
@@ -165,7 +168,8 @@ fn demand_room(place: &Path) -> Result<(), OperateError> {
 /// Where the home will be, without links and dots.
 ///
 /// # Errors
-/// Where something is there that rename(2) does not take the place of: it replaces an empty directory, and no mount point.
+/// Where something is there that rename(2) does not take the place of: it replaces an empty directory, and no
+/// mount point.
 fn free_place(home: &Path) -> Result<PathBuf, OperateError> {
     let place = real(home);
     if is_mount_point(&place) {
@@ -178,7 +182,8 @@ fn free_place(home: &Path) -> Result<PathBuf, OperateError> {
     Ok(place)
 }
 
-/// Whether a file system is mounted there. Where the system does not say so itself, a device of its own tells.
+/// Whether a file system is mounted there. Where the system does not say so itself, a device of its own
+/// tells.
 fn is_mount_point(place: &Path) -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
@@ -228,7 +233,8 @@ fn configuration(founding: &Founding) -> Result<String, OperateError> {
     let text = minijinja::Environment::new()
         .render_str(include_str!("../../../templates/pki.toml"), context)
         .map_err(bundle::BundleError::from)?;
-    // Templates lose their last newline, and whoever appends a line to the file must not append it to a comment.
+    // Templates lose their last newline, and whoever appends a line to the file must not append it to a
+    // comment.
     Ok(text + "\n")
 }
 

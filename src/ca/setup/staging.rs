@@ -11,9 +11,10 @@ use crate::issuer::Root;
 
 /// The root on its medium. Dropped before there is a home, it takes everything away again.
 ///
-/// Its files get their names there after everything else is done and synced, and before the home gets its own, which is the last
-/// step. So a home never is without its root's key; and a kill between the two leaves the home in the making, whose certificate of the
-/// root proves that the key on the medium has never been a home's. The next try sees that, and takes both away.
+/// Its files get their names there after everything else is done and synced, and before the home gets its
+/// own, which is the last step. So a home never is without its root's key; and a kill between the two leaves
+/// the home in the making, whose certificate of the root proves that the key on the medium has never been a
+/// home's. The next try sees that, and takes both away.
 pub(in crate::ca) struct Medium {
     directory: PathBuf,
     /// Whether there was no such directory.
@@ -27,7 +28,8 @@ pub(in crate::ca) const ROOT_CERTIFICATE: &str = "root.crt";
 pub(in crate::ca) const ROOT_KEY: &str = "root.key";
 
 impl Medium {
-    /// Writes the root there beside its places, as early as it can be: a medium that is full or takes no files is found out first.
+    /// Writes the root there beside its places, as early as it can be: a medium that is full or takes no
+    /// files is found out first.
     pub fn write(directory: &Path, sealed: &str, root: &Root) -> Result<Self, OperateError> {
         let made = !directory.exists();
         disk::ensure_directory(directory, disk::PRIVATE_DIRECTORY)?;
@@ -65,8 +67,8 @@ impl Medium {
         self.made = false;
     }
 
-    /// Takes away what a founding that was killed had put on its medium: where the root's certificate there is the one of this home in
-    /// the making. Anything else is another's, and left alone.
+    /// Takes away what a founding that was killed had put on its medium: where the root's certificate there
+    /// is the one of this home in the making. Anything else is another's, and left alone.
     fn take_back(making: &Path) {
         let read = |path: &Path| disk::read_if_there(path).ok().flatten();
         let config = read(&making.join("pki.toml"))
@@ -82,12 +84,14 @@ impl Medium {
         if ours.is_none() || ours != read(&certificate) {
             return;
         }
-        // The key comes after the certificate. While it is staged still, a key in its place would be somebody else's.
+        // The key comes after the certificate. While it is staged still, a key in its place would be somebody
+        // else's.
         let unplaced = std::fs::read_dir(directory).is_ok_and(|entries| {
             let mut names = entries.flatten().map(|entry| entry.file_name());
             names.any(|name| disk::staged_for(&name) == Some(ROOT_KEY))
         });
-        // The key first: once the certificate is gone, it could not be told any more. What stays is told as in the way.
+        // The key first: once the certificate is gone, it could not be told any more. What stays is told as
+        // in the way.
         if unplaced || !disk::is_taken(key) || std::fs::remove_file(key).is_ok() {
             let _ = std::fs::remove_file(&certificate);
         }
@@ -107,7 +111,8 @@ impl Drop for Medium {
     }
 }
 
-/// The home in the making: removed unless it becomes the home. Locked, so that nobody takes it for one that a kill left behind.
+/// The home in the making: removed unless it becomes the home. Locked, so that nobody takes it for one that a
+/// kill left behind.
 pub(in crate::ca) struct Staging {
     pub path: PathBuf,
     done: bool,
@@ -135,8 +140,9 @@ impl Staging {
         format!(".{}.", home.file_name().unwrap_or_default().to_string_lossy())
     }
 
-    /// Removes what was in the making here when its process was killed. Its keys have signed nothing that anybody has seen. What is
-    /// somebody else's, or cannot be removed, is in nobody's way: no two have the same name.
+    /// Removes what was in the making here when its process was killed. Its keys have signed nothing that
+    /// anybody has seen. What is somebody else's, or cannot be removed, is in nobody's way: no two have the
+    /// same name.
     pub fn sweep(home: &Path) {
         let above = home.parent().unwrap_or(Path::new("/"));
         for entry in std::fs::read_dir(above).into_iter().flatten().flatten() {

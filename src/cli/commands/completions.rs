@@ -7,9 +7,9 @@ use crate::cli::error::{Exit, Failure};
 
 /// Print a completion script for a shell
 ///
-/// It completes commands and flags by itself. bash, zsh and fish also complete the devices, people, servers and
-/// profiles of the home: the script asks `pki` for them at each TAB, which reads the index and needs neither key nor
-/// lock.
+/// It completes commands and flags by itself. bash, zsh and fish also complete the devices, people, servers
+/// and profiles of the home: the script asks `pki` for them at each TAB, which reads the index and needs
+/// neither key nor lock.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -37,8 +37,8 @@ fn script(shell: Shell) -> String {
     clap_complete::generate(shell, &mut crate::cli::command(), "pki", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
-        // A file's name that bash is given this way it puts into the line as it is, `$(…)` and all. Readline's own
-        // completion, which comes where there is nothing else, quotes it.
+        // A file's name that bash is given this way it puts into the line as it is, `$(…)` and all.
+        // Readline's own completion, which comes where there is nothing else, quotes it.
         Shell::Bash => script.replace("COMPREPLY=($(compgen -f \"${cur}\"))", "COMPREPLY=()") + BASH,
         // The function that zsh calls has the name of its file.
         Shell::Zsh => script.replacen("\n_pki() {\n", &format!("\n{ZSH}\n_pki_static() {{\n"), 1),

@@ -22,11 +22,12 @@ use crate::cli::error::{Exit, Failure};
 use crate::cli::in_shell;
 use crate::cli::words::Words;
 
-/// Print a configuration: of a server that lets in devices only, an app that knows its server by its key, or the timer
+/// Print a configuration: of a server that lets in devices only, an app that knows its server by its key, or
+/// the timer
 ///
-/// It is complete and right for this home: host, paths, pins, the header with the device's name (X-Client-Device), the networks of
-/// allowed_networks in pki.toml. Comments say what a person must decide. A file of the home, templates/config/…, takes the place of
-/// the template that is built in.
+/// It is complete and right for this home: host, paths, pins, the header with the device's name
+/// (X-Client-Device), the networks of allowed_networks in pki.toml. Comments say what a person must decide. A
+/// file of the home, templates/config/…, takes the place of the template that is built in.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Servers:    nginx, haproxy, apache, envoy, node, caddy, aws-alb, aws-api-gateway
@@ -53,13 +54,16 @@ pub struct Args {
     /// Print the template that is built in, to change it and put it into the home
     #[arg(long)]
     template: bool,
-    /// A unit that is reloaded after a publication (systemd, cron); several times for several [default: nginx.service]
+    /// A unit that is reloaded after a publication (systemd, cron); several times for several [default:
+    /// nginx.service]
     #[arg(long, value_name = "UNIT", value_parser = unit)]
     reload: Vec<String>,
-    /// A unit that is restarted after a publication, in place of a reload: FreeRADIUS reads nothing new otherwise
+    /// A unit that is restarted after a publication, in place of a reload: FreeRADIUS reads nothing new
+    /// otherwise
     #[arg(long, value_name = "UNIT", value_parser = unit)]
     restart: Vec<String>,
-    /// The servers' certificates are of this PKI, and not of a public CA (apps) [default: as the ledger has it]
+    /// The servers' certificates are of this PKI, and not of a public CA (apps) [default: as the ledger has
+    /// it]
     #[arg(long)]
     private_ca: bool,
     #[command(flatten)]

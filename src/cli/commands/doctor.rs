@@ -13,8 +13,8 @@ use crate::cli::ui;
 
 /// Find what is wrong or soon will be, with the command that mends it
 ///
-/// Exit code 3 with warnings or errors; notes alone are 0. It asks for no passphrase, and cannot tell whether the keys open with the one
-/// that they should; with --unlock it can.
+/// Exit code 3 with warnings or errors; notes alone are 0. It asks for no passphrase, and cannot tell whether
+/// the keys open with the one that they should; with --unlock it can.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -22,7 +22,8 @@ Examples:
   pki doctor --unlock                    do all keys open with the passphrase of the issuing key?
   pki doctor --json | jq -r '.findings[] | \"\\(.severity) \\(.code)\"'")]
 pub struct Args {
-    /// Open every key that the issuing key's passphrase is for, too: those of the CAs (without the root's) and of servers
+    /// Open every key that the issuing key's passphrase is for, too: those of the CAs (without the root's)
+    /// and of servers
     #[arg(long)]
     unlock: bool,
     #[command(flatten)]

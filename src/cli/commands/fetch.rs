@@ -19,9 +19,10 @@ use crate::cli::ui::Ui;
 
 /// Fetch a publication onto a server: verified, swapped in whole, then a reload
 ///
-/// For a timer on the machine that lets devices in; it needs no home. SOURCE is an https URL or a directory with one half of a
-/// publication (public or server). Everything is held against the root: who signed it, that it is whole, in date, and not older than what
-/// was seen before. Then DIR, a link, moves to the new one in one step. What breaks a rule changes nothing.
+/// For a timer on the machine that lets devices in; it needs no home. SOURCE is an https URL or a directory
+/// with one half of a publication (public or server). Everything is held against the root: who signed it,
+/// that it is whole, in date, and not older than what was seen before. Then DIR, a link, moves to the new one
+/// in one step. What breaks a rule changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -59,10 +60,12 @@ pub struct Args {
     /// Where a host is, instead of asking the name service
     #[arg(long, value_name = "HOST:PORT:ADDR")]
     resolve: Vec<Resolve>,
-    /// A CRL of the root to hold the signer of the server half against, which has none: crl/root.crl of the public half
+    /// A CRL of the root to hold the signer of the server half against, which has none: crl/root.crl of the
+    /// public half
     #[arg(long, value_name = "FILE")]
     root_crl: Option<PathBuf>,
-    /// A certificate that is revoked in what is in place may be let in again; or all that a publication lets in, by its number
+    /// A certificate that is revoked in what is in place may be let in again; or all that a publication lets
+    /// in, by its number
     #[arg(long, value_name = "SERIAL|NUMBER", value_parser = confirmation)]
     confirm: Vec<Confirmation>,
     /// How long it may take in all

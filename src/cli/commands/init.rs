@@ -16,8 +16,8 @@ use crate::cli::secrets::{IssuingSecret, RootSecret};
 
 /// Make a PKI: root, issuing CA, their CRLs, pki.toml and the first publication
 ///
-/// The root and the issuing CA can vouch for names of your domains and for nothing else (name constraints), so that devices
-/// and servers that trust the root are no worse off should it ever be stolen.
+/// The root and the issuing CA can vouch for names of your domains and for nothing else (name constraints),
+/// so that devices and servers that trust the root are no worse off should it ever be stolen.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -27,8 +27,9 @@ use crate::cli::words::Words;
 
 /// Issue a certificate for a device, as a PKCS#12 bundle
 ///
-/// The bundle's passphrase is generated and shown once, or written to --bundle-passphrase-out; send it another way than the
-/// bundle. With --from, a whole list of people: who has a valid certificate is skipped, who was locked out stays so.
+/// The bundle's passphrase is generated and shown once, or written to --bundle-passphrase-out; send it
+/// another way than the bundle. With --from, a whole list of people: who has a valid certificate is skipped,
+/// who was locked out stays so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -262,9 +263,10 @@ pub enum KeyMade {
 
 /// Issues to one device what `consider` makes of the request by what the ledger knows.
 ///
-/// Where somebody is asked for something, the ledger is looked at once before, so that nobody types a passphrase for a request
-/// that will be refused; the index is closed again meanwhile, since an open one keeps others out. A script has its
-/// request considered under the lock alone: opening the index is a good part of what it waits for.
+/// Where somebody is asked for something, the ledger is looked at once before, so that nobody types a
+/// passphrase for a request that will be refused; the index is closed again meanwhile, since an open one
+/// keeps others out. A script has its request considered under the lock alone: opening the index is a good
+/// part of what it waits for.
 pub fn one(
     args: &DeliveryArgs,
     home: Home,
@@ -372,7 +374,8 @@ pub fn one(
     ui.report_done(&IssuedReport::from(&issuance), published)
 }
 
-/// An earlier run may have been cut off between delivering and publishing: the same command is refused now, and will not finish it.
+/// An earlier run may have been cut off between delivering and publishing: the same command is refused now,
+/// and will not finish it.
 fn warn_if_behind(session: &ca::Session<'_>, context: &Context) {
     let home = &session.desk.home;
     if home.config().publish_on_issue && ca::behind(session).is_ok_and(|reasons| !reasons.is_empty()) {

@@ -143,8 +143,8 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// What a device with a valid certificate gets where the row has something otherwise and `--update` is given; what it does not
-    /// get is told later.
+    /// What a device with a valid certificate gets where the row has something otherwise and `--update` is
+    /// given; what it does not get is told later.
     fn renewal(
         &mut self,
         asked: &Asked,

@@ -1,4 +1,5 @@
-//! Many devices at once, for `issue --from` and `renew --expiring`: checked before the first, and told as a whole.
+//! Many devices at once, for `issue --from` and `renew --expiring`: checked before the first, and told as a
+//! whole.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -30,7 +30,8 @@ pub struct Args {
     /// Only these
     #[arg(long, value_name = "STATUS", value_parser = Words::new(&Status::ALL, Status::word))]
     status: Option<Status>,
-    /// Only what is to be renewed: valid ones that end within this time, and the last ones of devices that have none any more
+    /// Only what is to be renewed: valid ones that end within this time, and the last ones of devices that
+    /// have none any more
     #[arg(long, value_name = "DURATION", value_parser = ahead)]
     expiring: Option<Span>,
     /// Exit with 3 where the list is not empty

@@ -19,9 +19,9 @@ use crate::cli::secrets::{IssuingSecret, Keyring};
 
 /// Bring the publication up to date: CRLs, pin sets, CA certificates, device lists
 ///
-/// Writes public/ and server/ in the home and every [[publish]] place of pki.toml. A CRL is signed anew where something was
-/// revoked or half of its life is over, and only then; where nothing has changed nothing is written and no passphrase needed.
-/// Run it from a timer: servers let nobody in once the CRL has ended.
+/// Writes public/ and server/ in the home and every [[publish]] place of pki.toml. A CRL is signed anew where
+/// something was revoked or half of its life is over, and only then; where nothing has changed nothing is
+/// written and no passphrase needed. Run it from a timer: servers let nobody in once the CRL has ended.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -36,8 +36,8 @@ pub struct Args {
     /// Only this directory or s3:// place of a [[publish]], beside the home's own [default: all of them]
     #[arg(value_name = "TARGET")]
     target: Option<PathBuf>,
-    /// Take in first what is there and the ledger has lost (after a restore from a backup): the half `server` that a server has fetched; the
-    /// half `public` or a CRL say only who is revoked
+    /// Take in first what is there and the ledger has lost (after a restore from a backup): the half `server`
+    /// that a server has fetched; the half `public` or a CRL say only who is revoked
     #[arg(long, value_name = "DIR|FILE")]
     reconcile: Vec<PathBuf>,
     /// A recovered certificate is to stay: EMPLOYEE/DEVICE or its serial number
@@ -46,11 +46,13 @@ pub struct Args {
     /// Say whether something would be published, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Open the issuing key also where nothing is to be signed: a wrong passphrase is found by the timer's first run, not weeks later
+    /// Open the issuing key also where nothing is to be signed: a wrong passphrase is found by the timer's
+    /// first run, not weeks later
     #[arg(long)]
     unlock: bool,
-    /// Go on although the clock stands before the last event or far after it (CLOCK); the ledger is the newest that there is, whatever a
-    /// place has lost or knows beyond it (LEDGER); the PKI goes on in this home, which was copied (HOME)
+    /// Go on although the clock stands before the last event or far after it (CLOCK); the ledger is the
+    /// newest that there is, whatever a place has lost or knows beyond it (LEDGER); the PKI goes on in this
+    /// home, which was copied (HOME)
     #[arg(long, value_name = "NAME")]
     confirm: Vec<String>,
     #[command(flatten)]
@@ -157,7 +159,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     } else {
         None
     };
-    // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at again.
+    // The lock is free while the passphrase is typed and the key unlocked; then everything is looked at
+    // again.
     let keys = unlocked.as_ref().map_or(Keys::default(), Keyring::keys);
     let (published, told, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
         (Refresh::Done(published), told, clock) => (published, told, clock),
@@ -278,7 +281,8 @@ fn refresh(
         Refresh::NeedsKey => Told::default(),
         Refresh::Done(published) => {
             let ends = Ends::of(&session, published)?;
-            // A person who runs it by hand is told each time, and takes nothing away from whoever reads what the timer says.
+            // A person who runs it by hand is told each time, and takes nothing away from whoever reads what
+            // the timer says.
             let is_now = if context.ui.is_watched() {
                 !ends.is_empty()
             } else {

@@ -51,7 +51,8 @@ pub struct Args {
     /// What the device runs from now on
     #[arg(long = "for", value_name = "TARGET", value_parser = Words::new(&Platform::ALL, Platform::word), conflicts_with_all = ["expiring", "expired"])]
     platform: Option<Platform>,
-    /// How many days the certificate is good [default: as was asked for when it was issued, else the profile's]
+    /// How many days the certificate is good [default: as was asked for when it was issued, else the
+    /// profile's]
     #[arg(long, value_name = "N")]
     days: Option<i64>,
     /// Revoke the old certificate as soon as the new one is delivered
@@ -151,7 +152,8 @@ fn single(
     Ok(Considered { request, remarks })
 }
 
-/// The requests of every device that is meant by `--expiring` or `--expired`, and the devices that must ask themselves.
+/// The requests of every device that is meant by `--expiring` or `--expired`, and the devices that must ask
+/// themselves.
 fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec<Address>), Failure> {
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
@@ -318,8 +320,9 @@ struct Shorter {
     gets: i64,
 }
 
-/// The life of a renewal: what was asked for when the last certificate was issued, as far as its profile still allows that. Where
-/// nothing was asked for, or the ledger is of a version that did not note it, the profile's.
+/// The life of a renewal: what was asked for when the last certificate was issued, as far as its profile
+/// still allows that. Where nothing was asked for, or the ledger is of a version that did not note it, the
+/// profile's.
 fn life(issued: &Issued, profile: &Profile) -> (Option<i64>, Option<Shorter>) {
     let (days, had) = match issued.days {
         Some(asked) => (Some(asked.min(profile.max_days())), asked),

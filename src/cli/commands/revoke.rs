@@ -19,8 +19,8 @@ use crate::cli::words::Words;
 
 /// Lock a device out: every certificate of it that servers accept, at once
 ///
-/// Records it, signs a new CRL and publishes it. `pki revoke SERIAL` takes back exactly one certificate. Servers act on it
-/// when they have read it: some by themselves, most at a reload, all at a restart.
+/// Records it, signs a new CRL and publishes it. `pki revoke SERIAL` takes back exactly one certificate.
+/// Servers act on it when they have read it: some by themselves, most at a reload, all at a restart.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -177,8 +177,8 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
     Ok(Outlook::Recorded { label, accepted })
 }
 
-/// A number that the ledger does not know may be mistyped, and may be a certificate that a restored backup has lost: the operator
-/// says it twice.
+/// A number that the ledger does not know may be mistyped, and may be a certificate that a restored backup
+/// has lost: the operator says it twice.
 fn revoke_unrecorded(
     args: Args,
     context: &Context,
@@ -335,8 +335,8 @@ fn finish(
         ui.report(&DryRun::new(vec![would]))?;
         return Ok(Exit::Done);
     }
-    // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and publishing, or what was to
-    // follow failed.
+    // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and
+    // publishing, or what was to follow failed.
     let publishes = !common.no_publish
         && (accepted > 0
             || verification.is_some()
@@ -454,8 +454,8 @@ fn publish(context: &Context, session: &mut Session<'_>, keys: Option<Keys<'_>>)
     context.publish_change(session, keys)
 }
 
-/// Says that nothing was published, and what is to follow. Where pki.toml cannot be read that is not done by `next`
-/// alone: what kept nobody waiting is told, and has its exit code.
+/// Says that nothing was published, and what is to follow. Where pki.toml cannot be read that is not done by
+/// `next` alone: what kept nobody waiting is told, and has its exit code.
 fn tell_recorded_alone(context: &Context, desk: &Desk, next: &str) -> Exit {
     let Some(why) = desk.home.unread() else {
         context.ui.hint(next);

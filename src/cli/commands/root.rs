@@ -29,7 +29,8 @@ pub enum Verb {
 
 /// Sign the servers' CA for a request, where the root is: on a machine of its own, without a home
 ///
-/// `pki server issue` writes the request where the root's key is away, and `pki ca install` takes the answer in.
+/// `pki server issue` writes the request where the root's key is away, and `pki ca install` takes the answer
+/// in.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -63,7 +64,8 @@ pub struct SignArgs {
 
 /// Sign the root's CRL anew, and publish it
 ///
-/// Needed before the old one ends, about once a year: servers that check the whole chain let nobody in without it.
+/// Needed before the old one ends, about once a year: servers that check the whole chain let nobody in
+/// without it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,8 +1,9 @@
 //! A publication in a bucket of an S3-compatible object store.
 //!
-//! Several homes may publish to one bucket: a copy of this one, or one from an older backup. So no object is written but in the place of
-//! the very one that was looked at (`If-Match`), none in the place of one that belongs to a later publication, and the manifest last.
-//! Whoever loses such a race says so, and what is there stays.
+//! Several homes may publish to one bucket: a copy of this one, or one from an older backup. So no object is
+//! written but in the place of the very one that was looked at (`If-Match`), none in the place of one that
+//! belongs to a later publication, and the manifest last. Whoever loses such a race says so, and what is
+//! there stays.
 
 mod client;
 mod credentials;
@@ -80,7 +81,8 @@ pub enum BucketError {
 
 /// How often all is looked at again where somebody else was faster.
 const TRIES: usize = 4;
-/// How many seconds a number may be ahead of the store's clock: numbers are made of the time. One that is further ahead was made up.
+/// How many seconds a number may be ahead of the store's clock: numbers are made of the time. One that is
+/// further ahead was made up.
 const AHEAD: i64 = 86_400;
 
 /// One that was not written, because of another.
@@ -109,7 +111,8 @@ impl Bucket {
         })
     }
 
-    /// What is in a small object at this path, if there is one and it has at most so many octets. It is asked for once.
+    /// What is in a small object at this path, if there is one and it has at most so many octets. It is asked
+    /// for once.
     ///
     /// # Errors
     /// Where the store cannot be asked.
@@ -140,7 +143,8 @@ impl Bucket {
         }
     }
 
-    /// Whether the object at this path has so many octets and this SHA-256, by what was said of it when it was written.
+    /// Whether the object at this path has so many octets and this SHA-256, by what was said of it when it
+    /// was written.
     ///
     /// # Errors
     /// Where the store cannot be asked.
@@ -162,8 +166,8 @@ impl Bucket {
         Ok(true)
     }
 
-    /// Writes the files that differ from what is there, in their order, and then the manifest in both forms. `number_of` tells the number
-    /// of a signed manifest, where it is ours.
+    /// Writes the files that differ from what is there, in their order, and then the manifest in both forms.
+    /// `number_of` tells the number of a signed manifest, where it is ours.
     ///
     /// # Errors
     /// Where one cannot be written, or somebody else's publication is later.
@@ -221,7 +225,8 @@ impl Bucket {
         self.put(Manifest::JWS, sha256, size, ours, &condition, &mut &*jws)
     }
 
-    /// Writes a file in the place of what is there, unless that is the same or belongs to a later publication.
+    /// Writes a file in the place of what is there, unless that is the same or belongs to a later
+    /// publication.
     fn replace(
         &self,
         path: &str,

@@ -1,7 +1,7 @@
 //! The head: after which event the ledger last stood, in a small file of the index.
 //!
-//! It is written after each commit and never synced, for it proves one thing only: a ledger that does not have this event has lost
-//! acknowledged ones. Missing or torn it proves nothing, and is made anew.
+//! It is written after each commit and never synced, for it proves one thing only: a ledger that does not
+//! have this event has lost acknowledged ones. Missing or torn it proves nothing, and is made anew.
 
 use std::fs::OpenOptions;
 use std::io::Write;

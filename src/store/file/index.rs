@@ -1,6 +1,7 @@
 //! The index: the inventory as queries need it, derived from the ledger event by event.
 //!
-//! It remembers the last event that it has applied. Its values are small: names and certificates stay in the ledger.
+//! It remembers the last event that it has applied. Its values are small: names and certificates stay in the
+//! ledger.
 //!
 //! | key | value |
 //! |---|---|
@@ -8,7 +9,7 @@
 //! | `h` | the hash of the first event: whose index this is |
 //! | `i` | the `initialized` event, JSON |
 //! | `c` authority | the last CRL's number and times |
-//! | `n` | the numbers of the last publication, the hash of its servers' manifest, and where publications went |
+//! | `n` | numbers of the last publication, the hash of its servers' manifest, where publications went |
 //! | `x` | 1 where something was revoked after the issuing CA's last CRL |
 //! | `o` employee | when she was offboarded |
 //! | `r` serial | the record, where it is not revoked |
@@ -174,8 +175,8 @@ impl Index {
         self.at(format!("{employee}/").as_bytes())
     }
 
-    /// The records of all devices whose addresses begin so. Where these are many, reading all records in their order takes less
-    /// time than looking for each.
+    /// The records of all devices whose addresses begin so. Where these are many, reading all records in
+    /// their order takes less time than looking for each.
     pub(in crate::store) fn beginning(&self, address: &str) -> Result<Vec<Record>, StoreError> {
         const FEW: usize = 500;
         let serials = self.serials(address.as_bytes())?;
@@ -243,8 +244,8 @@ impl Index {
         })
     }
 
-    /// Every revocation of the certificates that an authority has signed, by serial, with the end of its certificate where the certificate is
-    /// known.
+    /// Every revocation of the certificates that an authority has signed, by serial, with the end of its
+    /// certificate where the certificate is known.
     pub(in crate::store) fn revocations(
         &self,
         authority: Authority,
@@ -295,8 +296,8 @@ impl Index {
     }
 }
 
-/// Events applied and not yet written: later ones see what earlier ones say. What is held is what they come to, which is a fraction of
-/// what they say: no certificates.
+/// Events applied and not yet written: later ones see what earlier ones say. What is held is what they come
+/// to, which is a fraction of what they say: no certificates.
 pub(in crate::store) struct Pending<'a> {
     pub(in crate::store) index: &'a mut Index,
     pub(in crate::store) writes: Writes,

@@ -51,8 +51,8 @@ impl Map for BTreeMap<Vec<u8>, Vec<u8>> {
 
 /// A sled database: one process at a time.
 ///
-/// sled's cost to open grows with the number of its keys, so neighbouring keys share one: a *bucket*, whose value is the sorted
-/// list of their pairs. At 100,000 certificates that makes an open several times quicker.
+/// sled's cost to open grows with the number of its keys, so neighbouring keys share one: a *bucket*, whose
+/// value is the sorted list of their pairs. At 100,000 certificates that makes an open several times quicker.
 pub(in crate::store) struct Sled(sled::Db);
 
 /// Why sled did not open.
@@ -90,7 +90,8 @@ impl Sled {
     }
 }
 
-/// sled panics on some kinds of damage. The index can always be made anew, so a panic is one more way of being damaged.
+/// sled panics on some kinds of damage. The index can always be made anew, so a panic is one more way of
+/// being damaged.
 fn unpanicked<T>(call: impl FnOnce() -> sled::Result<T>) -> sled::Result<T> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
@@ -99,7 +100,8 @@ fn unpanicked<T>(call: impl FnOnce() -> sled::Result<T>) -> sled::Result<T> {
     outcome.unwrap_or(Err(sled::Error::Corruption { at: None, bt: () }))
 }
 
-/// A kill while sled opens can leave `snap.*.generating`, and every later open then fails; sled makes the snapshot again.
+/// A kill while sled opens can leave `snap.*.generating`, and every later open then fails; sled makes the
+/// snapshot again.
 fn mend_cut_off_snapshot(directory: &Path) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().ends_with(".generating") {
@@ -113,7 +115,8 @@ fn broken(error: &sled::Error) -> StoreError {
     StoreError::Index(error.to_string())
 }
 
-/// The bucket of a key: by the first bits of a serial, in its order, or by a hash of the employee. Single keys have their own.
+/// The bucket of a key: by the first bits of a serial, in its order, or by a hash of the employee. Single
+/// keys have their own.
 fn bucket_name(key: &[u8]) -> Vec<u8> {
     let bits = |mask: u16, octets: &[u8]| {
         let first = u16::from_be_bytes([
@@ -123,7 +126,8 @@ fn bucket_name(key: &[u8]) -> Vec<u8> {
         (first & mask).to_be_bytes()
     };
     match key.split_first() {
-        // 2^15 buckets of records: about 5 KB each at a million certificates (the first bit of a serial is 0).
+        // 2^15 buckets of records: about 5 KB each at a million certificates (the first bit of a serial is
+        // 0).
         Some((kind @ (b'r' | b'z'), serial)) => [&[*kind][..], &bits(0xFFFF, serial)].concat(),
         Some((b'v', serial)) => [&[b'v'][..], &bits(0xFFFC, serial)].concat(),
         Some((kind @ (b'd' | b'o'), name)) => {

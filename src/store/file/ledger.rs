@@ -1,7 +1,8 @@
 //! The ledger: one event a line, append-only, chained by SHA-256.
 //!
-//! A line is `{"seq":…,"prev":"…","batch":[i,n],…,"sha":"…"}`. `sha`, its last member, is the SHA-256 of the line's octets before
-//! `,"sha"`; `prev` is the previous line's `sha`. A commit is one append of a whole batch and one fdatasync.
+//! A line is `{"seq":…,"prev":"…","batch":[i,n],…,"sha":"…"}`. `sha`, its last member, is the SHA-256 of the
+//! line's octets before `,"sha"`; `prev` is the previous line's `sha`. A commit is one append of a whole
+//! batch and one fdatasync.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -146,7 +147,8 @@ impl Ledger {
     /// Appends a batch after `at` and makes it durable. On success the entries are acknowledged.
     ///
     /// # Errors
-    /// Where it could not be written: then it is undone, or, should that fail too, [`StoreError::OutcomeUnknown`].
+    /// Where it could not be written: then it is undone, or, should that fail too,
+    /// [`StoreError::OutcomeUnknown`].
     pub fn append(
         &self,
         at: Position,
@@ -208,7 +210,8 @@ impl Ledger {
         let mut file = &self.file;
         let written = file.write_all(text).and_then(|()| file.sync_data());
         let Err(failure) = written else { return Ok(()) };
-        // A second fsync after a failed one proves nothing of the first one's data: the append is undone instead.
+        // A second fsync after a failed one proves nothing of the first one's data: the append is undone
+        // instead.
         match self.file.set_len(at).and_then(|()| self.file.sync_all()) {
             Ok(()) => Err(StoreError::NotAppended(disk::failed("appended to", &self.path)(
                 failure,
@@ -220,8 +223,8 @@ impl Ledger {
         }
     }
 
-    /// Reads every acknowledged event after `from`, in order, checking each line's hash and link, and hands over one batch
-    /// at a time. Says what stands behind the last one, and where that one ends.
+    /// Reads every acknowledged event after `from`, in order, checking each line's hash and link, and hands
+    /// over one batch at a time. Says what stands behind the last one, and where that one ends.
     ///
     /// # Errors
     /// Damage in the middle, or what `visit` says.

@@ -1,5 +1,5 @@
-//! Opening: the index that fits the ledger, from memory or from disk, made anew where it is of no use; and the head, which tells whether the
-//! ledger has lost its end.
+//! Opening: the index that fits the ledger, from memory or from disk, made anew where it is of no use; and
+//! the head, which tells whether the ledger has lost its end.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use super::ledger::{Ledger, Position, Tail};
 use crate::disk;
 use crate::store::{Notice, Paths, StoreError};
 
-/// Applies what the ledger has beyond the index, many keys at a time: each bucket of the index is then written a few times, not thousands.
+/// Applies what the ledger has beyond the index, many keys at a time: each bucket of the index is then
+/// written a few times, not thousands.
 fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), StoreError> {
     const AT_ONCE: usize = 1 << 17;
     let position = index.position()?;
@@ -30,7 +31,8 @@ fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), Stor
 /// How long to sleep between two tries at a busy index.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// A ledger of at most this many octets (some 300 devices) is read whole at every start: about 3 ms, less than opening sled takes.
+/// A ledger of at most this many octets (some 300 devices) is read whole at every start: about 3 ms, less
+/// than opening sled takes.
 pub(in crate::store) const WHOLE: u64 = 512 << 10;
 
 /// A ledger of at most this many octets is read whole, index or none, where somebody waits for a moment only.
@@ -61,7 +63,8 @@ pub(in crate::store) fn demand_head(paths: &Paths, ledger: &Ledger) -> Result<Op
     })
 }
 
-/// An end that does not hold was never acknowledged, unless the head says otherwise: then it is damage, and nothing to be cut off.
+/// An end that does not hold was never acknowledged, unless the head says otherwise: then it is damage, and
+/// nothing to be cut off.
 pub(in crate::store) fn demand_acknowledged(head: Option<Head>, last: Position) -> Result<(), StoreError> {
     match head {
         Some(head) if last.seq < head.position.seq => Err(StoreError::Damaged {

@@ -1,4 +1,5 @@
-//! Apache, which can demand a certificate for one place alone, and then asks for it only after it has read the request.
+//! Apache, which can demand a certificate for one place alone, and then asks for it only after it has read
+//! the request.
 
 use std::process::Stdio;
 

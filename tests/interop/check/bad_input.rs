@@ -120,7 +120,8 @@ fn a_server_that_says_nothing_is_not_waited_for_without_end() {
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
-/// A ServerHello of TLS 1.2 that compresses and knows nothing of safe renegotiation: no library of today can send one.
+/// A ServerHello of TLS 1.2 that compresses and knows nothing of safe renegotiation: no library of today can
+/// send one.
 #[test]
 fn what_only_old_servers_do_is_found() {
     let home = Home::unfounded();

@@ -84,7 +84,8 @@ fn a_fault_of_the_certificate_is_found_in_the_chain_and_named() {
         ),
     ] {
         issue(&home, 30, &extensions, EC);
-        // Over each version by itself, for they prove the key in different ways. Before 1.3 OpenSSL itself has no use for such a key.
+        // Over each version by itself, for they prove the key in different ways. Before 1.3 OpenSSL itself
+        // has no use for such a key.
         let is_without_use = extensions.contains("keyEncipherment");
         for version in ["-tls1_2", "-tls1_3"]
             .into_iter()

@@ -7,8 +7,8 @@ use crate::support::{Home, Server, ServerCertificate, need, program};
 
 /// Closes each connection of HTTP/1.1 after its answer, and none of HTTP/2. Reads the publication anew on
 /// SIGHUP. Its second argument: whether it asks the list at each request (`asks`), or does so on connections
-/// that resume no session (`resumed`), or closes those that stand, one of each version at once and the others some seconds later, as an old
-/// process does that is in the midst of them (`ends`).
+/// that resume no session (`resumed`), or closes those that stand, one of each version at once and the others
+/// some seconds later, as an old process does that is in the midst of them (`ends`).
 const SERVER: &str = r#"
 const fs = require("fs"), http2 = require("http2");
 const [home, asks, started] = process.argv.slice(2);

@@ -92,7 +92,8 @@ fn configuration(home: &Home, lines: &[&str], port: u16) -> String {
         ["ca/bundle.pem", "crl/bundle.pem"].map(|file| home.public(file).display().to_string());
     let [certificate, key] = ["server.crt", "server.key"].map(|file| home.path(file).display().to_string());
     let lines = lines.join("\n    ").replace("PORT", &port.to_string());
-    // What stands before the mark is of the server with the location, and what follows of another one of the same port.
+    // What stands before the mark is of the server with the location, and what follows of another one of the
+    // same port.
     let (lines, others) = lines.split_once("DEFAULT").unwrap_or((&lines, ""));
     // Who takes anybody's certificate has no CRL for it.
     let crl = if lines.contains("optional_no_ca") {

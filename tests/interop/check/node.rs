@@ -5,8 +5,10 @@ use std::process::Stdio;
 use super::{Follower, answers, canaries, check_path, codes};
 use crate::support::{Home, Server, ServerCertificate, need, program};
 
-/// Reads the publication anew on SIGHUP. Its second argument: whether it asks the list at each request (`asks`), resumes each session but
-/// once and gives no other for it (`once`), or what it does once somebody is revoked: it refuses every request, it closes every connection, or it does so for a second, as one that starts anew.
+/// Reads the publication anew on SIGHUP. Its second argument: whether it asks the list at each request
+/// (`asks`), resumes each session but once and gives no other for it (`once`), or what it does once somebody
+/// is revoked: it refuses every request, it closes every connection, or it does so for a second, as one that
+/// starts anew.
 const SERVER: &str = r#"
 const fs = require("fs"), https = require("https"), { constants } = require("crypto");
 const [home, asks, started] = process.argv.slice(2);
@@ -92,7 +94,8 @@ fn a_connection_that_is_kept_alive_is_a_hole_where_no_list_is_asked() {
     assert_eq!(codes(&said), [""; 0], "{said}");
     let kept = answers(&said, "revoked_kept_alive");
     assert!(
-        // Asked once more while the server was waited for, it has been refused already, and the connection closed.
+        // Asked once more while the server was waited for, it has been refused already, and the connection
+        // closed.
         kept.iter()
             .all(|answer| answer.ends_with("refused (HTTP 403)") || answer.ends_with("closed by the server")),
         "{said}"

@@ -8,7 +8,8 @@ use super::{answers, canaries, check, messages};
 use crate::support::{Home, Server, ServerCertificate, need, program};
 
 /// Demands a certificate. `heads`: drips its answers, one octet a second. `handshakes`: drips what it says in
-/// the handshake. `pauses`: takes two seconds over each answer. `later`: drips its answers from when the file of its last argument is there.
+/// the handshake. `pauses`: takes two seconds over each answer. `later`: drips its answers from when the file
+/// of its last argument is there.
 const SLOW: &str = r#"
 import os, socket, ssl, sys, threading, time
 mode, bundle, port_file, mark = sys.argv[1:]

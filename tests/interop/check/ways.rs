@@ -73,7 +73,8 @@ fn a_server_that_is_open_by_one_way_alone_is_found_and_the_way_is_named() {
     );
 }
 
-/// Verifies by itself, and passes over what its second argument is like: version, error and subject of a client's certificate.
+/// Verifies by itself, and passes over what its second argument is like: version, error and subject of a
+/// client's certificate.
 const LENIENT: &str = r#"
 const fs = require("fs"), https = require("https");
 const [home, pattern, started] = process.argv.slice(2);
@@ -297,8 +298,8 @@ fn a_default_host_without_a_crl_lets_in_who_is_revoked() {
     assert!(found.iter().all(|told| told.contains("SNI")), "{said}");
 }
 
-/// HAProxy goes by the name in each handshake, and verifies again nobody who resumes: a session of the default
-/// host opens the right one.
+/// HAProxy goes by the name in each handshake, and verifies again nobody who resumes: a session of the
+/// default host opens the right one.
 #[test]
 fn a_session_of_another_host_that_opens_the_right_one_is_found_and_the_way_is_named() {
     if !need(&["haproxy", "openssl"]) {

@@ -104,7 +104,8 @@ fn nobody_gets_in_by_a_list_that_cannot_be_read(kind: Kind, home: &Home) {
         if let Some(running) = Running::try_start(kind, home, &setting) {
             let (status, said) = running.server.curl(home, Some(&home.alice()), "/");
             match kind {
-                // Its list has names alone. Who may come in is what the certificate and the list of the revoked say.
+                // Its list has names alone. Who may come in is what the certificate and the list of the
+                // revoked say.
                 Kind::Nginx => assert!(!said.stdout.contains("alice/phone"), "{damage:?}: {said}"),
                 Kind::Haproxy | Kind::Apache | Kind::Envoy | Kind::Node | Kind::Caddy => {
                     assert!(is_refused(status), "{damage:?}: {said}: {}", running.log());

@@ -203,7 +203,8 @@ fn without_a_certificate_or_with_that_of_another_authority_nobody_gets_in(kind: 
     assert_eq!(running.server.curl(home, Some(&home.alice()), "/").0, Some(200));
 }
 
-/// It chains to the same root. Even where that authority had made a device's certificate, it would not get in.
+/// It chains to the same root. Even where that authority had made a device's certificate, it would not get
+/// in.
 fn what_the_servers_authority_has_issued_is_no_device(kind: Kind, home: &Home) {
     let made = r#"
         request() {
@@ -340,7 +341,8 @@ fn a_revoked_phone_is_refused_on_the_connection_that_it_has(kind: Kind, home: &H
     assert_eq!(running.served(), served, "the application was asked");
 }
 
-/// Over HTTP/2 a server can only wish that a connection ends: HAProxy's old process, which has the old lists, waits for that.
+/// Over HTTP/2 a server can only wish that a connection ends: HAProxy's old process, which has the old lists,
+/// waits for that.
 #[test]
 fn a_revoked_phone_is_refused_on_the_connection_of_http_2_that_it_has() {
     for kind in [Kind::Haproxy, Kind::Envoy, Kind::Caddy] {
@@ -386,7 +388,8 @@ fn apache_refuses_a_revoked_phone_at_once_on_the_connection_that_it_has() {
     });
 }
 
-/// What cannot be read is told, and what was read before holds; a publication that comes by a link is found again.
+/// What cannot be read is told, and what was read before holds; a publication that comes by a link is found
+/// again.
 #[test]
 fn node_keeps_what_it_has_read_where_the_next_publication_is_damaged_and_follows_a_link_that_is_turned() {
     with(Kind::Node, |kind, home| {
@@ -504,7 +507,8 @@ for _ in sys.stdin:
         print("closed", flush=True)
 "#;
 
-/// The same over HTTP/2, by somebody who takes no notice of a server's wish to end the connection (GOAWAY, RFC 9113 §6.8).
+/// The same over HTTP/2, by somebody who takes no notice of a server's wish to end the connection (GOAWAY,
+/// RFC 9113 §6.8).
 const KEEP_HTTP_2: &str = r#"
 import socket, ssl, sys
 from hpack import Decoder, Encoder

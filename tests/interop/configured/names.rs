@@ -22,7 +22,8 @@ on_every_server!(
 /// What may stand in a name beside letters and digits (RFC 9110 §5.6.2).
 const MARKS: &str = "-_.!#$%&'*+^`|~";
 
-/// By these a proxy says who somebody is, or where from; and by the last one programs of CGI find their own proxy.
+/// By these a proxy says who somebody is, or where from; and by the last one programs of CGI find their own
+/// proxy.
 const CLAIMS: [&str; 65] = [
     "Forwarded",
     "X-Forwarded-For",
@@ -226,7 +227,8 @@ fn spellings(name: &str, marks: &str) -> Vec<String> {
     }
 }
 
-/// A server that looks at one of several headers that an application takes for the same must not see a harmless one in the other's place.
+/// A server that looks at one of several headers that an application takes for the same must not see a
+/// harmless one in the other's place.
 fn an_empty_look_alike_hides_no_forged_name(kind: Kind, home: &Home) {
     let running = Running::start(kind, home);
     let between = |names: &[String], name: &str| {

@@ -1,4 +1,5 @@
-//! Another server on the same port, with a CA for clients of its own: whoever that one lets in is none of our devices.
+//! Another server on the same port, with a CA for clients of its own: whoever that one lets in is none of our
+//! devices.
 
 use super::servers::{Beside, Kind, Running};
 use super::{HOST, with};
@@ -28,7 +29,8 @@ pub fn configuration(kind: Kind, port: u16) -> String {
     }
 }
 
-/// A CA of somebody else, and a client of it whose certificate has the serial number and the name of bob's phone.
+/// A CA of somebody else, and a client of it whose certificate has the serial number and the name of bob's
+/// phone.
 pub const STRANGERS: &str = r#"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=other -days 30 -keyout other-ca.key -out other-ca.crt
 openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj '/O=Acme Ltd/UID=bob\/phone/CN=eve' -keyout eve.key -out eve.csr
@@ -52,7 +54,8 @@ fn caddy_lets_in_nobody_by_the_authority_of_another_server_on_its_port() {
     with(Kind::Caddy, nobody_gets_in_by_the_authority_of_another_server);
 }
 
-/// The certificate is checked as the name in the handshake says (SNI), the request is answered as its header `Host` says.
+/// The certificate is checked as the name in the handshake says (SNI), the request is answered as its header
+/// `Host` says.
 fn nobody_gets_in_by_the_authority_of_another_server(kind: Kind, home: &Home) {
     home.foreign("sh", &["-e", "-c", STRANGERS, "sh", &home.serial_of("bob/phone")])
         .ok();

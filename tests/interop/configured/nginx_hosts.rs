@@ -1,4 +1,5 @@
-//! Whatever a host is called, and however many devices there are: nginx starts with what is printed, and needs to be told nothing else.
+//! Whatever a host is called, and however many devices there are: nginx starts with what is printed, and
+//! needs to be told nothing else.
 
 use super::neighbour::ask;
 use super::servers::{Kind, put, run};

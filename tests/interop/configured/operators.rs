@@ -1,4 +1,5 @@
-//! What an operator adds to a printed configuration: WebSockets, sessions, rules of his own. None of it is a way in.
+//! What an operator adds to a printed configuration: WebSockets, sessions, rules of his own. None of it is a
+//! way in.
 
 use super::servers::Kind;
 use super::side_by_side::{Printed, SideBySide};
@@ -11,7 +12,8 @@ const INSIDE: &str = "GET /inside HTTP/1.1\r\nHost: api.acme.example\r\nX-Client
 /// What has the application answer, and end the connection.
 const END: &str = "GET /end HTTP/1.1\r\nHost: api.acme.example\r\n\r\n";
 
-/// What every page on WebSockets behind this server says. Apache can be told to let everything through, and here it is.
+/// What every page on WebSockets behind this server says. Apache can be told to let everything through, and
+/// here it is.
 fn with_websockets(kind: Kind, text: &str) -> String {
     let every = |found: &str, instead: &str| {
         assert_eq!(text.matches(found).count(), 2, "{text}");

@@ -1,4 +1,5 @@
-//! What makes a pipe of a connection: whoever has one tells the application what he likes, the name of another device too.
+//! What makes a pipe of a connection: whoever has one tells the application what he likes, the name of
+//! another device too.
 
 use std::process::Stdio;
 
@@ -138,8 +139,8 @@ fn nobody_gets_a_pipe_to_the_application(kind: Kind, home: &Home) {
             }
         }
     }
-    // A WebSocket was asked for, and the application has something else in mind. Node.js is the application itself, and nginx does not
-    // look at what an application switches to.
+    // A WebSocket was asked for, and the application has something else in mind. Node.js is the application
+    // itself, and nginx does not look at what an application switches to.
     if !matches!(kind, Kind::Node | Kind::Nginx) {
         let head = format!(
             "GET /101 HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

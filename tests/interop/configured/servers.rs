@@ -117,8 +117,8 @@ impl Kind {
     }
 }
 
-/// Has the home publish to a place of its own, which the account of Apache's workers can read, and whose name wants quoting where the
-/// server can be told such a name at all.
+/// Has the home publish to a place of its own, which the account of Apache's workers can read, and whose name
+/// wants quoting where the server can be told such a name at all.
 pub fn publish_outside(kind: Kind, home: &Home) {
     let group = if is_root() { "group = \"www-data\"\n" } else { "" };
     let web = home.path(kind.place());
@@ -209,7 +209,8 @@ impl Running {
         wait_until(words, || self.log().contains(words).then_some(()));
     }
 
-    /// Does what the configuration says is to be done after a publication, and does not wait for what takes its time.
+    /// Does what the configuration says is to be done after a publication, and does not wait for what takes
+    /// its time.
     pub fn begin_reload(&mut self, home: &Home) {
         match self.kind {
             Kind::Nginx => self.server.signal(Signal::HUP),
@@ -245,7 +246,8 @@ impl Running {
         let before = self.logged(gone);
         self.begin_reload(home);
         match self.kind {
-            // The old process still answers until the signal has reached it. HAProxy's is gone by itself, not by hard-stop-after.
+            // The old process still answers until the signal has reached it. HAProxy's is gone by itself, not
+            // by hard-stop-after.
             Kind::Nginx | Kind::Haproxy => {
                 wait_until(gone, || (self.logged(gone) > before).then_some(()));
                 assert!(!self.log().contains("hard-stop"), "{}", self.log());
@@ -443,7 +445,8 @@ fn caddy(home: &Home, verb: &str) -> Command {
     caddy
 }
 
-/// An application that imports the server for Node.js, answers as the others' application does, and is as careless.
+/// An application that imports the server for Node.js, answers as the others' application does, and is as
+/// careless.
 const APPLICATION: &str = include_str!("application.mjs");
 
 /// Makes Caddy's list as the comments of its configuration say. False: they fail.

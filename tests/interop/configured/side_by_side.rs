@@ -1,5 +1,5 @@
-//! Two hosts of ours behind one nginx or Apache, printed by one command or by two, beside what an operator has there already: servers on
-//! the same port that are not ours, and what may be said only once.
+//! Two hosts of ours behind one nginx or Apache, printed by one command or by two, beside what an operator
+//! has there already: servers on the same port that are not ours, and what may be said only once.
 
 use std::path::PathBuf;
 
@@ -134,7 +134,8 @@ fn configuration(
     }
 }
 
-/// The default server of the port, with a CA of its own; one that asks for no certificate; and what can be said but once.
+/// The default server of the port, with a CA of its own; one that asks for no certificate; and what can be
+/// said but once.
 fn what_is_there_already(kind: Kind, port: u16) -> String {
     let neighbour = neighbour::configuration(kind, port);
     match kind {

@@ -1,4 +1,5 @@
-//! Whom nginx takes for a device: whose certificate has a device's name in its subject, whatever else is in it.
+//! Whom nginx takes for a device: whose certificate has a device's name in its subject, whatever else is in
+//! it.
 
 use super::neighbour::ask;
 use super::servers::{Kind, Running};
@@ -30,7 +31,8 @@ fn nginx_knows_a_device_whatever_its_owner_is_called() {
     });
 }
 
-/// What the devices' CA has certified otherwise, its own key in the first place, is no device, and none by what its other names say.
+/// What the devices' CA has certified otherwise, its own key in the first place, is no device, and none by
+/// what its other names say.
 #[test]
 fn nginx_lets_in_nobody_whose_certificate_names_no_device() {
     with(Kind::Nginx, |kind, home| {
@@ -58,7 +60,8 @@ fn nginx_lets_in_nobody_whose_certificate_names_no_device() {
     });
 }
 
-/// What the holder of a certificate gets that was made with the key of the devices' CA, and by nobody's rules.
+/// What the holder of a certificate gets that was made with the key of the devices' CA, and by nobody's
+/// rules.
 fn status_of(home: &Home, running: &Running, subject: &str, serial: usize) -> Option<u16> {
     let made = r#"
         openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout odd.key -out odd.csr -subj "$1"

@@ -87,7 +87,8 @@ fn each_host_has_its_certificate_and_its_application(kind: Kind, home: &Home) {
             assert_eq!(served(), before, "{name:?} {host}: an application was asked");
         }
     }
-    // One of ours, by the handshake of the other: refused, or answered for the one that was asked for. Both let in the same devices.
+    // One of ours, by the handshake of the other: refused, or answered for the one that was asked for. Both
+    // let in the same devices.
     for (name, host, at) in [
         (Some(HOST), SECOND, 1),
         (Some(SECOND), HOST, 0),

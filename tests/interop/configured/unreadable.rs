@@ -1,5 +1,5 @@
-//! Apache reads its lists while requests come in, as the account of its workers, and nginx reads them when it is told to: what becomes of
-//! those who are in when a list cannot be read.
+//! Apache reads its lists while requests come in, as the account of its workers, and nginx reads them when it
+//! is told to: what becomes of those who are in when a list cannot be read.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,8 @@ use crate::support::{Home, wait_until};
 fn replace(kind: Kind, home: &Home, file: &str, text: &str, mode: u32) {
     let place = home.path(kind.place()).join("server");
     std::fs::write(place.join("new"), text).unwrap();
-    // Apache tells files by their times. The system's own are coarse, and a test is faster than two publications can be.
+    // Apache tells files by their times. The system's own are coarse, and a test is faster than two
+    // publications can be.
     let new = File::options().write(true).open(place.join("new")).unwrap();
     new.set_modified(SystemTime::now()).unwrap();
     std::fs::set_permissions(place.join("new"), Permissions::from_mode(mode)).unwrap();

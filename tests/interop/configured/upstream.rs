@@ -1,6 +1,7 @@
-//! The application behind a server: it tells what it was told, and is as careless as applications are. It lets itself be upgraded to
-//! anything, takes a CONNECT, goes on reading requests from what has become a pipe, and takes trailers for
-//! headers, a carriage return for the end of a line, and names that CGI folds for the same.
+//! The application behind a server: it tells what it was told, and is as careless as applications are. It
+//! lets itself be upgraded to anything, takes a CONNECT, goes on reading requests from what has become a
+//! pipe, and takes trailers for headers, a carriage return for the end of a line, and names that CGI folds
+//! for the same.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -57,8 +58,8 @@ impl Upstream {
     }
 }
 
-/// The name by which CGI, and what goes by its rules, knows a header (RFC 3875 §4.1.18). `-` and `_` are the same everywhere, `.` is one
-/// of them to PHP, and some take every other character for one.
+/// The name by which CGI, and what goes by its rules, knows a header (RFC 3875 §4.1.18). `-` and `_` are the
+/// same everywhere, `.` is one of them to PHP, and some take every other character for one.
 pub fn folded(name: &str) -> String {
     let letter = |c: char| {
         if c.is_ascii_alphanumeric() {
@@ -156,8 +157,8 @@ fn line(reader: &mut impl BufRead) -> Option<String> {
     (count > 0).then(|| String::from_utf8_lossy(&octets).trim_end().to_owned())
 }
 
-/// Every value of what an application could take for the device's name, what Connection names (another proxy would take it off), and
-/// whose request it is said to be; then all that CGI would make of it.
+/// Every value of what an application could take for the device's name, what Connection names (another proxy
+/// would take it off), and whose request it is said to be; then all that CGI would make of it.
 fn told(headers: &[(String, String)]) -> String {
     let values = |folded_name: &str| -> String {
         headers

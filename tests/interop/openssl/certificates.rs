@@ -457,7 +457,8 @@ fn pointers(issuer: &str) -> [Row; 2] {
 }
 
 fn name_constraints() -> Vec<String> {
-    // In mail addresses and URIs a name is that host alone, and one with a dot before it all below (RFC 5280 §4.2.1.10).
+    // In mail addresses and URIs a name is that host alone, and one with a dot before it all below (RFC 5280
+    // §4.2.1.10).
     let permitted = ["DNS:acme.example", "email:acme.example", "email:.acme.example"];
     let of_uris = ["URI:acme.example", "URI:.acme.example"];
     let excluded = ["IP:0.0.0.0/0.0.0.0", "IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0"];

@@ -81,7 +81,8 @@ fn an_empty_crl_has_no_list_at_all() {
             )
             .ok()
             .stdout;
-        // In the signed part: version, algorithm, issuer, two times, extensions. A list would be a sequence after the times.
+        // In the signed part: version, algorithm, issuer, two times, extensions. A list would be a sequence
+        // after the times.
         let signed = told
             .lines()
             .skip(2)

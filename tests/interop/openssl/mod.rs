@@ -14,7 +14,8 @@ mod crls;
 mod keys;
 mod verify;
 
-/// The five minutes that a certificate begins, and a CRL was updated, before it was made; and a minute for the test itself.
+/// The five minutes that a certificate begins, and a CRL was updated, before it was made; and a minute for
+/// the test itself.
 const BACKDATED_AT_MOST: i64 = 6 * 60;
 const DAY: i64 = 86_400;
 

@@ -1,4 +1,5 @@
-//! What `pki config` prints for services beside web servers, each in the real one: who gets in, and who does not any more.
+//! What `pki config` prints for services beside web servers, each in the real one: who gets in, and who does
+//! not any more.
 
 mod freeradius;
 mod mosquitto;

@@ -104,7 +104,8 @@ impl Service for Mosquitto {
     }
 }
 
-/// Whether the broker takes a connection and a message by it. It says no by its log alone where an ACL forbids the message.
+/// Whether the broker takes a connection and a message by it. It says no by its log alone where an ACL
+/// forbids the message.
 fn publish(home: &Home, server: &Server, who: Option<&Identity>, topic: &str) -> bool {
     let port = server.port.to_string();
     let mut client = program("timeout");

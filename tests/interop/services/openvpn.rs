@@ -93,7 +93,8 @@ fn who_is_connected_when_he_is_revoked_is_out_when_his_keys_end() {
     assert_eq!(said.trim(), "connected, then out", "{errors}");
 }
 
-/// A server, and beside it a client that keeps its old keys for as long as anybody takes them. Pings go through the tunnel.
+/// A server, and beside it a client that keeps its old keys for as long as anybody takes them. Pings go
+/// through the tunnel.
 const CONNECTED_UNTIL: &str = r#"
 ip link set lo up
 cat > client.sh <<'EOF'

@@ -19,8 +19,8 @@ use crate::cli::secrets::{IssuingSecret, Keyring, RootSecret};
 
 /// Write a request for a certificate of a public CA
 ///
-/// HOST.csr, and HOST.key beside it where it is not there yet. Ask again with the same request to renew: the key stays, and so
-/// does its pin.
+/// HOST.csr, and HOST.key beside it where it is not there yet. Ask again with the same request to renew: the
+/// key stays, and so does its pin.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -43,9 +43,9 @@ pub struct CsrArgs {
 
 /// Issue a certificate of this PKI's own servers' CA
 ///
-/// HOST.crt (the certificate and the servers' CA) and HOST.key go to --out. Again to renew: the key stays, and so does its pin.
-/// The first one makes the servers' CA, which needs the root's key once. Devices' certificates come from another CA: neither can
-/// make what the other makes.
+/// HOST.crt (the certificate and the servers' CA) and HOST.key go to --out. Again to renew: the key stays,
+/// and so does its pin. The first one makes the servers' CA, which needs the root's key once. Devices'
+/// certificates come from another CA: neither can make what the other makes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

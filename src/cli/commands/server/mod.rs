@@ -49,8 +49,8 @@ pub enum Verb {
 
 /// Take in a server: a key for it, and one in reserve, whose pins are published from now on
 ///
-/// HOST.key goes to --out, mode 0600, for the server. The key in reserve stays in the home, encrypted with the issuing key's
-/// passphrase.
+/// HOST.key goes to --out, mode 0600, for the server. The key in reserve stays in the home, encrypted with
+/// the issuing key's passphrase.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -97,8 +97,8 @@ pub struct ImportArgs {
 
 /// Take the key in reserve into use, and make the next one
 ///
-/// Refused until its pin has been published for `overlap_days` of pki.toml: an app that does not know it would be locked out.
-/// `pki pins plan` tells when that is.
+/// Refused until its pin has been published for `overlap_days` of pki.toml: an app that does not know it
+/// would be locked out. `pki pins plan` tells when that is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -110,8 +110,8 @@ pub struct RotateArgs {
     /// Somebody else may have the old key: its pin leaves the pin set at once
     #[arg(long)]
     compromised: bool,
-    /// The name once more: rotate although apps may not know the pin yet. CLOCK: go on although the clock stands before the last event
-    /// or far after it
+    /// The name once more: rotate although apps may not know the pin yet. CLOCK: go on although the clock
+    /// stands before the last event or far after it
     #[arg(long, value_name = "HOST")]
     confirm: Vec<String>,
     #[command(flatten)]
@@ -208,7 +208,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
         .all(|c| c.permit_host(&host))
     {
         ui.hint(format!(
-            "next, its certificate: `pki server issue {host}{beside}`, or by a public CA with `pki server csr`"
+            "next, its certificate: `pki server issue {host}{beside}`, or by a public CA with `pki server csr {host}`"
         ));
     } else {
         ui.hint(format!(

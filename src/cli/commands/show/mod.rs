@@ -22,9 +22,10 @@ use file::show_file;
 
 /// Show one certificate: its record, its chain, its device's history; or what a file says
 ///
-/// A file may hold several certificates, CRLs and requests: each is shown, in their order. It is read, and not verified, but for the
-/// statements of a publication (pins.jws, manifest.jws): where there is a home it says whether the devices' CA has signed them. With
-/// --json, what a file holds is one object with `kind`; where it holds several, they are in an array `items`.
+/// A file may hold several certificates, CRLs and requests: each is shown, in their order. It is read, and
+/// not verified, but for the statements of a publication (pins.jws, manifest.jws): where there is a home it
+/// says whether the devices' CA has signed them. With --json, what a file holds is one object with `kind`;
+/// where it holds several, they are in an array `items`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,10 +36,12 @@ Examples:
   pki show bundle.pem                     each that is in it
   pki show pins.jws                       what apps are told of servers' keys, and who signed it")]
 pub struct Args {
-    /// EMPLOYEE, EMPLOYEE/DEVICE, a serial number, or a file of certificates, CRLs, requests or a signed statement
+    /// EMPLOYEE, EMPLOYEE/DEVICE, a serial number, or a file of certificates, CRLs, requests or a signed
+    /// statement
     #[arg(value_name = "ADDRESS|SERIAL|FILE")]
     what: String,
-    /// Print the certificate in PEM, followed by the issuing CA's; of a file, what it holds; with --json, as `pem`
+    /// Print the certificate in PEM, followed by the issuing CA's; of a file, what it holds; with --json, as
+    /// `pem`
     #[arg(long)]
     pem: bool,
 }
