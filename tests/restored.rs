@@ -215,22 +215,25 @@ fn a_recovered_certificate_is_kept_by_name_or_replaced() {
     assert!(revoked.contains(&late) && revoked.contains(&new), "{revoked}");
 }
 
+/// Has the home certify a server, and gives the certificate's serial number.
+#[track_caller]
+fn certified_server(home: &Home) -> String {
+    for verb in ["add", "issue"] {
+        home.run(&["server", verb, "api.acme.example", "--out", "tls", "-q"]);
+    }
+    let known = home.run(&["server", "list", "--json"]).json();
+    let serial = known["servers"][0]["certificate"]["serial"].as_str();
+    serial.unwrap().to_owned()
+}
+
 #[test]
 fn who_is_lost_after_a_restore_is_locked_out_at_once_though_the_servers_ca_has_published_since() {
     let Some(home) = published() else {
         return;
     };
-    let host = "api.acme.example";
-    for verb in ["add", "issue"] {
-        home.run(&["server", verb, host, "--out", "tls", "-q"]);
-    }
+    let of_server = certified_server(&home);
     let bob = issue(&home, "bob");
     let backup = copy_of(&home);
-    let known = home.run(&["server", "list", "--json"]).json();
-    let of_server = known["servers"][0]["certificate"]["serial"]
-        .as_str()
-        .unwrap()
-        .to_owned();
     home.run(&["revoke", &of_server, "--yes", "-q"]);
     let crl = content(&home.path("web/public/crl"))["servers.crl"].clone();
     restore(&home, &backup);
@@ -250,16 +253,8 @@ fn who_is_lost_lets_no_server_in_again_that_a_place_takes_back_and_the_home_had_
         return;
     };
     home.configure_table(&table(&home, "mirror"));
-    let host = "api.acme.example";
-    for verb in ["add", "issue"] {
-        home.run(&["server", verb, host, "--out", "tls", "-q"]);
-    }
+    let of_server = certified_server(&home);
     let backup = copy_of(&home);
-    let known = home.run(&["server", "list", "--json"]).json();
-    let of_server = known["servers"][0]["certificate"]["serial"]
-        .as_str()
-        .unwrap()
-        .to_owned();
     home.run(&["revoke", &of_server, "--yes", "-q"]);
     let crl = |place: &str| content(&home.path(place).join("public/crl"))["servers.crl"].clone();
     let taking_back = crl("mirror");

@@ -409,11 +409,8 @@ impl Context {
         }
         // What cannot be looked up is no reason to say less of what is not there.
         let near = ca::mistakable_person(store, employee).unwrap_or_default();
-        if !near.is_empty() {
-            return failure.hint(format!(
-                "is {} meant? `pki list` shows who and what there is",
-                near.join(" or ")
-            ));
+        if let Some(question) = meant(&near) {
+            return failure.hint(format!("{question} `pki list` shows who and what there is"));
         }
         match text.parse::<Serial>() {
             Err(why) if self.command.ends_with(text) => match why.meant() {
@@ -432,14 +429,19 @@ impl Context {
 fn no_device(store: &Store, address: &Address) -> Failure {
     let near = ca::mistakable(store, address).unwrap_or_default();
     let failure = Failure::from(OperateError::NoDevice(address.clone()));
-    if near.is_empty() {
-        return failure;
+    match meant(&near) {
+        Some(question) => failure.hint(format!(
+            "{question} `pki list --employee {}` shows her devices",
+            address.employee
+        )),
+        None => failure,
     }
-    failure.hint(format!(
-        "is {} meant? `pki list --employee {}` shows her devices",
-        near.join(" or "),
-        address.employee
-    ))
+}
+
+/// Asks whether one of those is meant who could be mistaken for the name that was given; nothing where there
+/// is nobody.
+pub fn meant(near: &[String]) -> Option<String> {
+    (!near.is_empty()).then(|| format!("is {} meant?", near.join(" or ")))
 }
 
 /// What names a certificate or a device on the command line.

@@ -134,16 +134,10 @@ impl IssuingSecret {
     /// # Errors
     /// As [`Self::unlock`].
     pub fn unlock_all(&self, home: &Home, ui: &Ui) -> Result<Keyring, Failure> {
-        let (issuing, passphrase) = self.open_issuing(home, ui)?;
-        let servers = match home.servers() {
-            None => None,
-            Some(chain) => Some(open_servers(home, chain.clone(), &passphrase)?),
-        };
-        Ok(Keyring {
-            issuing,
-            servers,
-            passphrase,
-        })
+        match self.unlock_what_opens(home, ui)? {
+            (keyring, None) => Ok(keyring),
+            (_, Some(failed)) => Err(failed),
+        }
     }
 
     /// As [`Self::unlock_all`], for a publication, which goes out without the servers' part where that CA's

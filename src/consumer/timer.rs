@@ -67,7 +67,7 @@ pub fn render_timer(
     let values = match target {
         TimerTarget::Systemd => context! {
             program => plain(word(&program)),
-            // A shell's word, to compare that line by.
+            // As the next has it in its line, without the quotes there: for the script to compare by.
             environment => specifiers(&format!("PKI_HOME={home}")),
             home => plain(word(&format!("PKI_HOME={home}"))),
             writable => std::iter::once(plain(word(&home)))

@@ -546,6 +546,19 @@ mod tests {
     }
 
     #[test]
+    fn every_key_that_a_table_takes_has_its_place() {
+        for (table, (place, keys)) in ["", "[lifetimes]", "[pins]", "[[publish]]"].iter().zip(PLACES) {
+            let said = Config::parse(&format!("{table}\nno_such_key = 1\n"));
+            let said = said.unwrap_err().to_string();
+            let (_, taken) = said.split_once("expected ").unwrap();
+            let mut taken: Vec<&str> = taken.split('`').skip(1).step_by(2).collect();
+            // Tables are no keys of their own.
+            taken.retain(|key| !["lifetimes", "pins", "publish"].contains(key));
+            assert_eq!(taken, keys, "{place}");
+        }
+    }
+
+    #[test]
     fn what_toml_says_of_a_slip_is_followed_by_what_helps() {
         let place = "[[publish]]\npublic = \"/p\"\n";
         for (text, helps) in [

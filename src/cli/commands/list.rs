@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::ca;
 use crate::model::{Employee, Serial, Span, Status};
 
-use crate::cli::context::{Addressee, Context, ahead, system_clock};
+use crate::cli::context::{Addressee, Context, ahead, meant, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::report::{Row, table};
 use crate::cli::words::Words;
@@ -103,8 +103,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         };
         if Status::ALL.iter().any(|status| status.word() == text) {
             context.ui.hint(format!("`pki list --status {text}`"));
-        } else if !near.is_empty() {
-            context.ui.hint(format!("is {} meant?", near.join(" or ")));
+        } else if let Some(question) = meant(&near) {
+            context.ui.hint(question);
         }
     }
     let to_renew = match args.expiring {
