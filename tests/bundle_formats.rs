@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use pki::bundle::{Code, Contents, MobileConfig, RootCertificate, Stretch, credential, encode};
-use pki::key::{Passphrase, SoftwareKey, os_rng};
+use pki::key::{self, Passphrase, SoftwareKey, os_rng};
 use pki::model::Form;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
@@ -461,7 +461,7 @@ impl rcgen::PublicKeyData for Signing {
 
 impl rcgen::SigningKey for Signing {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        Ok(self.0.sign(message))
+        Ok(key::sign(&self.0, message).unwrap().to_der())
     }
 }
 

@@ -219,6 +219,7 @@ fn modulus_bits(key: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::issuer::Root;
+    use crate::key::{SoftwareKey, os_rng};
     use crate::model::{NameConstraints, Time};
     use proptest::prelude::*;
 
@@ -228,7 +229,8 @@ mod tests {
             ..NameConstraints::default()
         };
         let now = Time::from_unix(1_800_000_000);
-        let root = Root::create("Acme Ltd", Some(&constraints), now, &mut crate::key::os_rng()).unwrap();
+        let key = SoftwareKey::generate(&mut os_rng());
+        let root = Root::create(key, "Acme Ltd", Some(&constraints), now, &mut os_rng()).unwrap();
         root.certificate().der().to_vec()
     }
 

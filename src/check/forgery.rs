@@ -7,7 +7,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::client::Identity;
 use crate::issuer::{AuthorityError, Chain, Issuing, Order, Root};
-use crate::key::SoftwareKey;
+use crate::key::{self, SoftwareKey};
 use crate::model::event::KeySource;
 use crate::model::profile::Names;
 use crate::model::{Address, Draft, NameConstraints, Time};
@@ -32,7 +32,10 @@ pub enum ForgeryError {
     Refused(#[from] crate::model::profile::Refusal),
     /// A key could not be handed over.
     #[error(transparent)]
-    Key(#[from] crate::key::KeyError),
+    Key(#[from] key::KeyError),
+    /// A key of ours did not sign.
+    #[error(transparent)]
+    Signing(#[from] key::SigningError),
     /// A certificate of ours that is not as they are.
     #[error("the device's certificate is not one of this PKI's")]
     Unreadable,
@@ -59,7 +62,9 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
         Some(chain) => (chain.root().name_constraints(), chain.permitted()),
         None => (Some(&nobody), &nobody),
     };
-    let root = Root::create(organization, says, now, rng)?;
+    let root_key = SoftwareKey::generate(rng);
+    let namesake = handed(&root_key)?;
+    let root = Root::create(root_key, organization, says, now, rng)?;
     let issuing_key = SoftwareKey::generate(rng);
     let chain = root.sign_issuing(issuing_key.public_key(), permitted, None, now, rng)?;
     let issuing = Issuing::open(chain, issuing_key, None)?;
@@ -77,7 +82,7 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
             vec![leaf, chain.issuing().der().to_vec(), chain.root().der().to_vec()],
             &key,
         )?,
-        self_signed: identity(vec![chain.root().der().to_vec()], root.key())?,
+        self_signed: Identity::new(vec![chain.root().der().to_vec()], namesake.into())?,
     })
 }
 
@@ -168,7 +173,7 @@ fn issued_by_its_subject(
         extensions,
     ]
     .to_der()?;
-    let signature = BitString::from_bytes(&key.sign(&tbs))?;
+    let signature = BitString::from_bytes(&key::sign(key, &tbs)?.to_der())?;
     let whole = vec![
         Any::from_der(&tbs)?,
         algorithm.clone(),
@@ -187,8 +192,11 @@ fn parts(der: &[u8]) -> Result<Vec<Any>, ForgeryError> {
 /// # Errors
 /// Where they do not belong together.
 pub fn identity(chain: Vec<Vec<u8>>, key: &SoftwareKey) -> Result<Identity, ForgeryError> {
-    // Whoever finds the copy in a dead process's memory has the key of a certificate that is revoked or
-    // nobody's.
-    let key = PrivatePkcs8KeyDer::from(key.pkcs8()?.to_vec());
-    Ok(Identity::new(chain, key.into())?)
+    Ok(Identity::new(chain, handed(key)?.into())?)
+}
+
+/// A key as the TLS library takes it. Whoever finds the copy in a dead process's memory has the key of a
+/// certificate that is revoked or nobody's.
+fn handed(key: &SoftwareKey) -> Result<PrivatePkcs8KeyDer<'static>, key::KeyError> {
+    Ok(PrivatePkcs8KeyDer::from(key.pkcs8()?.to_vec()))
 }

@@ -5,7 +5,7 @@ use rand_core::CryptoRng;
 
 use super::subordinate::Subordinate;
 use super::{AuthorityError, Chain};
-use crate::key::{PublicKey, SoftwareKey};
+use crate::key::{PublicKey, Signer};
 use crate::model::event::{Issued, KeySource};
 use crate::model::{Authority, Draft, Revocation, Serial, Signed};
 use crate::x509::build::Kind;
@@ -33,7 +33,11 @@ impl Issuing {
     ///
     /// # Errors
     /// Where key and certificate do not belong together.
-    pub fn open(chain: Chain, key: SoftwareKey, base_url: Option<String>) -> Result<Self, AuthorityError> {
+    pub fn open(
+        chain: Chain,
+        key: impl Signer + 'static,
+        base_url: Option<String>,
+    ) -> Result<Self, AuthorityError> {
         Subordinate::open(Authority::Issuing, chain, key, base_url).map(Self)
     }
 
@@ -81,7 +85,10 @@ impl Issuing {
 
     /// Signs a statement for the consumers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256,
     /// with exactly these octets as payload and the CA's own certificate as `x5c`.
-    pub fn sign_statement(&self, typ: &str, payload: &[u8]) -> String {
+    ///
+    /// # Errors
+    /// Where the key does not sign.
+    pub fn sign_statement(&self, typ: &str, payload: &[u8]) -> Result<String, AuthorityError> {
         let certificate = BASE64.encode(self.chain().issuing().der());
         let header = serde_json::json!({ "alg": "ES256", "typ": typ, "x5c": [certificate] });
         let signed = format!(
@@ -89,7 +96,7 @@ impl Issuing {
             BASE64URL_NOPAD.encode(header.to_string().as_bytes()),
             BASE64URL_NOPAD.encode(payload)
         );
-        let signature = self.0.sign_es256(signed.as_bytes());
-        format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
+        let signature = self.0.sign_octets(signed.as_bytes())?.to_fixed();
+        Ok(format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature)))
     }
 }

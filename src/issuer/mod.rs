@@ -10,7 +10,7 @@ pub use issuing::{Issuing, Order};
 pub use root::Root;
 pub use servers::Servers;
 
-use crate::key::KeyError;
+use crate::key::{KeyError, SigningError};
 use crate::model::{Authority, Issuer, NameConstraints, Time};
 use crate::x509::{Certificate, X509Error};
 
@@ -23,6 +23,9 @@ pub enum AuthorityError {
     /// A key is not what it should be.
     #[error("the key {0}")]
     Key(#[from] KeyError),
+    /// The key does not sign.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// Key and certificate are of different CAs.
     #[error("the key of the {0} does not belong to its certificate")]
     KeyMismatch(&'static str),
@@ -159,5 +162,75 @@ impl Chain {
     /// What a draft must know of that CA.
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Broken, Gone, Signer, SoftwareKey, os_rng};
+    use crate::model::event::KeySource;
+    use crate::model::profile::Names;
+    use crate::model::{Address, Draft, Span};
+    use crate::x509::crl;
+
+    fn now() -> Time {
+        Time::from_unix(1_800_000_000)
+    }
+
+    fn key() -> SoftwareKey {
+        SoftwareKey::generate(&mut os_rng())
+    }
+
+    fn constraints() -> NameConstraints {
+        NameConstraints {
+            domains: vec!["acme.example".parse().unwrap()],
+            ..NameConstraints::default()
+        }
+    }
+
+    fn root(key: impl Signer + 'static) -> Result<Root, AuthorityError> {
+        let begun = now() - Span::days(1);
+        Root::create(key, "Acme Ltd", Some(&constraints()), begun, &mut os_rng())
+    }
+
+    /// What of its work a devices' CA with this key refuses: certificate, CRL, statement.
+    fn refusals(key: impl Signer + 'static) -> [bool; 3] {
+        let root = root(self::key()).unwrap();
+        let chain = root.sign_issuing(key.public_key(), &constraints(), None, now(), &mut os_rng());
+        let devices = Issuing::open(chain.unwrap(), key, None).unwrap();
+        let device = self::key();
+        let order = Order {
+            draft: Draft::canary(Address::canary(), devices.chain().issuer(), Names::Shown, now()).unwrap(),
+            public_key: device.public_key(),
+            source: KeySource::Request,
+            supersedes: Vec::new(),
+        };
+        let terms = crl::Terms {
+            number: 1,
+            this_update: now(),
+            next_update: now() + Span::days(30),
+        };
+        let is_refused = |error| {
+            matches!(
+                error,
+                AuthorityError::Signing(_) | AuthorityError::X509(X509Error::Signing(_))
+            )
+        };
+        [
+            devices.sign(order, &mut os_rng()).is_err_and(is_refused),
+            devices.sign_crl(terms, &[]).is_err_and(is_refused),
+            devices
+                .sign_statement("pki-manifest+jws", b"{}")
+                .is_err_and(is_refused),
+        ]
+    }
+
+    #[test]
+    fn a_key_that_fails_or_errs_gives_an_error_and_nothing_else() {
+        assert_eq!(refusals(key()), [false; 3]);
+        assert_eq!(refusals(Broken(key())), [true; 3]);
+        assert_eq!(refusals(Gone(key())), [true; 3]);
+        assert!(root(Broken(key())).is_err() && root(Gone(key())).is_err());
     }
 }

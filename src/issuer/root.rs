@@ -3,7 +3,7 @@
 use rand_core::CryptoRng;
 
 use super::{AuthorityError, Chain};
-use crate::key::{PublicKey, SoftwareKey};
+use crate::key::{PublicKey, Signer};
 use crate::model::{Authority, NameConstraints, Revocation, Serial, Span, Time, Validity};
 use crate::x509::build::{self, AuthorityKind, Kind, Pointers, Template};
 use crate::x509::{Certificate, crl};
@@ -12,7 +12,7 @@ use crate::x509::{Certificate, crl};
 #[derive(Debug)]
 pub struct Root {
     certificate: Certificate,
-    key: SoftwareKey,
+    key: Box<dyn Signer>,
 }
 
 /// How long a root lives: 10 years.
@@ -21,17 +21,17 @@ const ROOT_LIFE: Span = Span::days(3652);
 const ISSUING_LIFE: Span = Span::days(1826);
 
 impl Root {
-    /// A new root of this organization, which says itself what it can vouch for, or does not.
+    /// A new root of this organization with this key, which says itself what it can vouch for, or does not.
     ///
     /// # Errors
     /// Where the certificate cannot be made.
     pub fn create(
+        key: impl Signer + 'static,
         organization: &str,
         constraints: Option<&NameConstraints>,
         now: Time,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, AuthorityError> {
-        let key = SoftwareKey::generate(rng);
         let template = Template {
             serial: random_serial(rng),
             public_key: key.public_key(),
@@ -44,28 +44,29 @@ impl Root {
             }),
         };
         let certificate = build::self_signed(&template, &key)?;
-        Ok(Self { certificate, key })
+        Ok(Self {
+            certificate,
+            key: Box::new(key),
+        })
     }
 
     /// The root of these two.
     ///
     /// # Errors
     /// Where they do not belong together.
-    pub fn open(certificate: Certificate, key: SoftwareKey) -> Result<Self, AuthorityError> {
+    pub fn open(certificate: Certificate, key: impl Signer + 'static) -> Result<Self, AuthorityError> {
         if key.public_key() != certificate.public_key() {
             return Err(AuthorityError::KeyMismatch("root"));
         }
-        Ok(Self { certificate, key })
+        Ok(Self {
+            certificate,
+            key: Box::new(key),
+        })
     }
 
     /// Its certificate.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
-    }
-
-    /// Its key: to be encrypted and written away.
-    pub fn key(&self) -> &SoftwareKey {
-        &self.key
     }
 
     /// Signs the devices' CA for `public_key`, which says what the root says itself, and lives within its
@@ -145,7 +146,7 @@ impl Root {
                 constraints,
             }),
         };
-        Ok(build::certificate(&template, &self.certificate, &self.key)?)
+        Ok(build::certificate(&template, &self.certificate, &*self.key)?)
     }
 
     /// Signs the root's CRL, in DER.
@@ -153,15 +154,15 @@ impl Root {
     /// # Errors
     /// Where the root is out of date, or the terms make no sense.
     pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, AuthorityError> {
-        sign_crl("root", &self.certificate, &self.key, terms, entries)
+        sign_crl("root", &self.certificate, &*self.key, terms, entries)
     }
 }
 
-/// Signs a CRL and reads it back: it must be the authority's.
+/// Signs a CRL, where its authority is good at that time.
 pub(super) fn sign_crl(
     who: &'static str,
     certificate: &Certificate,
-    key: &SoftwareKey,
+    key: &dyn Signer,
     terms: crl::Terms,
     entries: &[Revocation],
 ) -> Result<Vec<u8>, AuthorityError> {

@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 
 use super::subordinate::Subordinate;
 use super::{AuthorityError, Chain};
-use crate::key::{PublicKey, SoftwareKey};
+use crate::key::{PublicKey, Signer};
 use crate::model::server::{Certified, ServerDraft, SignedServer};
 use crate::model::{Authority, Pin, Revocation};
 use crate::x509::build::Kind;
@@ -19,7 +19,11 @@ impl Servers {
     ///
     /// # Errors
     /// Where key and certificate do not belong together.
-    pub fn open(chain: Chain, key: SoftwareKey, base_url: Option<String>) -> Result<Self, AuthorityError> {
+    pub fn open(
+        chain: Chain,
+        key: impl Signer + 'static,
+        base_url: Option<String>,
+    ) -> Result<Self, AuthorityError> {
         Subordinate::open(Authority::Servers, chain, key, base_url).map(Self)
     }
 

@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 
 use super::root::{random_serial, sign_crl};
 use super::{AuthorityError, Chain, name};
-use crate::key::{PublicKey, SoftwareKey};
+use crate::key::{self, PublicKey, Signature, Signer};
 use crate::model::{Authority, Revocation, Serial};
 use crate::x509::build::{self, Kind, Pointers, Template};
 use crate::x509::crl;
@@ -14,7 +14,7 @@ use crate::x509::crl;
 pub(super) struct Subordinate {
     authority: Authority,
     chain: Chain,
-    key: SoftwareKey,
+    key: Box<dyn Signer>,
     base_url: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl Subordinate {
     pub fn open(
         authority: Authority,
         chain: Chain,
-        key: SoftwareKey,
+        key: impl Signer + 'static,
         base_url: Option<String>,
     ) -> Result<Self, AuthorityError> {
         if key.public_key() != chain.issuing().public_key() {
@@ -31,7 +31,7 @@ impl Subordinate {
         Ok(Self {
             authority,
             chain,
-            key,
+            key: Box::new(key),
             base_url,
         })
     }
@@ -54,7 +54,7 @@ impl Subordinate {
             pointers: base_url.map(|url| Pointers::new(url, self.authority)),
             kind,
         };
-        let certificate = build::certificate(&template, self.chain.issuing(), &self.key)?;
+        let certificate = build::certificate(&template, self.chain.issuing(), &*self.key)?;
         Ok((template.serial, certificate.der().to_vec()))
     }
 
@@ -62,14 +62,14 @@ impl Subordinate {
         sign_crl(
             name(self.authority),
             self.chain.issuing(),
-            &self.key,
+            &*self.key,
             terms,
             entries,
         )
     }
 
-    /// Signs octets by ES256 (RFC 7518 §3.4).
-    pub fn sign_es256(&self, octets: &[u8]) -> [u8; 64] {
-        self.key.sign_es256(octets)
+    /// Signs octets as they are.
+    pub fn sign_octets(&self, octets: &[u8]) -> Result<Signature, AuthorityError> {
+        Ok(key::sign(&*self.key, octets)?)
     }
 }

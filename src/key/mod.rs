@@ -1,10 +1,17 @@
 //! What can sign, and the secrets that protect it.
 
 mod passphrase;
+mod public;
+mod signer;
 mod software;
 
 pub use passphrase::{Passphrase, UnfitPassphrase};
-pub use software::{KeyError, PublicKey, SoftwareKey};
+pub use public::PublicKey;
+pub use signer::{Signature, Signer, SigningError, Unverified, sign};
+pub use software::{KeyError, SoftwareKey};
+
+#[cfg(test)]
+pub(crate) use signer::tests::{Broken, Gone};
 
 /// The operating system's randomness, the only source for keys, serials and salts.
 ///

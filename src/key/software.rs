@@ -1,17 +1,16 @@
 //! P-256 keys in software: encrypted PKCS#8 at rest.
 
-use p256::ecdsa::signature::{Signer, Verifier};
-use p256::ecdsa::{DerSignature, Signature, SigningKey, VerifyingKey};
+use p256::ecdsa::SigningKey;
+use p256::ecdsa::signature::Signer as _;
 use p256::elliptic_curve::Generate;
 use pkcs8::pkcs5::pbes2;
-use pkcs8::{
-    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, EncryptedPrivateKeyInfoRef,
-};
+use pkcs8::{DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef};
 use rand_core::CryptoRng;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::passphrase::Passphrase;
+use super::public::PublicKey;
+use super::signer::{Signer, SigningError, Unverified};
 
 /// Why a key could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -34,64 +33,6 @@ pub enum KeyError {
     /// The library refused to encrypt.
     #[error("the key could not be encrypted: {0}")]
     Encryption(String),
-}
-
-/// A P-256 public key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublicKey {
-    key: VerifyingKey,
-    spki: Vec<u8>,
-}
-
-impl PublicKey {
-    fn new(key: VerifyingKey) -> Self {
-        let spki = key.to_public_key_der().map(|der| der.into_vec());
-        Self {
-            key,
-            spki: spki.expect("a P-256 point always has a DER form"),
-        }
-    }
-
-    /// From a SubjectPublicKeyInfo in DER (RFC 5480). The point is checked to lie on the curve.
-    ///
-    /// # Errors
-    /// Any other algorithm, curve or encoding.
-    pub fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
-        VerifyingKey::from_public_key_der(der)
-            .map(Self::new)
-            .map_err(|_| KeyError::PublicKey)
-    }
-
-    /// The SubjectPublicKeyInfo in DER.
-    pub fn spki(&self) -> &[u8] {
-        &self.spki
-    }
-
-    /// The uncompressed point, 65 octets (SEC 1 §2.3.3).
-    pub fn point(&self) -> &[u8] {
-        // The point is the whole BIT STRING at the end of the SubjectPublicKeyInfo.
-        &self.spki[self.spki.len() - 65..]
-    }
-
-    /// SHA-256 of the SubjectPublicKeyInfo: the pin.
-    pub fn spki_sha256(&self) -> [u8; 32] {
-        Sha256::digest(&self.spki).into()
-    }
-
-    /// The key identifier of SKI and AKI: the first 20 octets of SHA-256 of the point (RFC 7093 §2 method 1).
-    pub fn key_identifier(&self) -> Vec<u8> {
-        Sha256::digest(self.point())[..20].to_vec()
-    }
-
-    /// Whether `signature` (r and s, 32 octets each) over SHA-256 of `message` is this key's, as JOSE has it.
-    pub fn verifies_es256(&self, message: &[u8], signature: &[u8]) -> bool {
-        Signature::from_slice(signature).is_ok_and(|signature| self.key.verify(message, &signature).is_ok())
-    }
-
-    /// Whether `signature` (ECDSA-Sig-Value, DER) over SHA-256 of `message` is this key's.
-    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        Signature::from_der(signature).is_ok_and(|signature| self.key.verify(message, &signature).is_ok())
-    }
 }
 
 /// A P-256 private key, wiped when dropped.
@@ -195,18 +136,17 @@ impl SoftwareKey {
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }
+}
 
-    /// ecdsa-with-SHA256 over `message`, as X.509 has it: an ECDSA-Sig-Value in DER (RFC 5758 §3.2).
-    /// Deterministic (RFC 6979).
-    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let signature: DerSignature = self.secret.sign(message);
-        signature.as_bytes().to_vec()
+impl Signer for SoftwareKey {
+    fn public_key(&self) -> &PublicKey {
+        &self.public
     }
 
-    /// ES256 over `message`, as JOSE has it: r and s, 32 octets each (RFC 7518 §3.4).
-    pub fn sign_es256(&self, message: &[u8]) -> [u8; 64] {
-        let signature: Signature = self.secret.sign(message);
-        signature.to_bytes().into()
+    /// Deterministic (RFC 6979): no randomness of a bad day gives the key away.
+    fn sign(&self, message: &[u8]) -> Result<Unverified, SigningError> {
+        let signature: p256::ecdsa::Signature = self.secret.sign(message);
+        Ok(Unverified::new(signature.to_bytes().into()))
     }
 }
 
@@ -256,7 +196,7 @@ fn bounded(info: &EncryptedPrivateKeyInfoRef<'_>) -> Result<(), KeyError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::os_rng;
+    use crate::key::{os_rng, sign};
 
     fn passphrase(text: &str) -> Passphrase {
         Passphrase::from_octets(Zeroizing::new(text.as_bytes().to_vec())).unwrap()
@@ -280,9 +220,11 @@ mod tests {
     fn a_signature_is_verified_by_the_public_key_alone() {
         let key = SoftwareKey::generate(&mut os_rng());
         let public = PublicKey::from_spki(key.public_key().spki()).unwrap();
-        let signature = key.sign(b"message");
-        assert!(public.verifies(b"message", &signature));
-        assert!(!public.verifies(b"another", &signature));
+        let signature = sign(&key, b"message").unwrap();
+        let (der, fixed) = (signature.to_der(), signature.to_fixed());
+        assert!(public.verifies(b"message", &der) && public.verifies_es256(b"message", &fixed));
+        assert!(!public.verifies(b"another", &der) && !public.verifies_es256(b"another", &fixed));
+        assert!(!public.verifies(b"message", &fixed) && !public.verifies_es256(b"message", &der));
         assert_eq!(public.point().len(), 65);
         assert_eq!(public.point()[0], 4);
     }

@@ -377,8 +377,8 @@ mod tests {
                 ..NameConstraints::default()
             };
             let begun = now() - Span::days(1);
-            let root = Root::create("Acme Ltd", Some(&constraints), begun, &mut os_rng()).unwrap();
-            let key = SoftwareKey::generate(&mut os_rng());
+            let [root_key, key] = std::array::from_fn(|_| SoftwareKey::generate(&mut os_rng()));
+            let root = Root::create(root_key, "Acme Ltd", Some(&constraints), begun, &mut os_rng()).unwrap();
             let chain = root
                 .sign_issuing(key.public_key(), &constraints, None, begun, &mut os_rng())
                 .unwrap();

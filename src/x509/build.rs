@@ -11,7 +11,7 @@ use rcgen::{
 
 use super::lint::{self, Expected};
 use super::{Certificate, X509Error, extension};
-use crate::key::{PublicKey, SoftwareKey};
+use crate::key::{self, PublicKey, Signer};
 use crate::model::server::ServerDraft;
 use crate::model::{Authority, Draft, Host, NameConstraints, Serial, Time, Validity};
 
@@ -92,7 +92,7 @@ pub fn authority_name(authority: Authority, organization: &str) -> String {
 pub fn certificate(
     template: &Template<'_>,
     issuer: &Certificate,
-    key: &SoftwareKey,
+    key: &dyn Signer,
 ) -> Result<Certificate, X509Error> {
     let params = params(template)?;
     let issuer_params = issuer_params(issuer)?;
@@ -116,7 +116,7 @@ pub fn certificate(
 ///
 /// # Errors
 /// As [`certificate`].
-pub fn self_signed(template: &Template<'_>, key: &SoftwareKey) -> Result<Certificate, X509Error> {
+pub fn self_signed(template: &Template<'_>, key: &dyn Signer) -> Result<Certificate, X509Error> {
     let params = params(template)?;
     let expected = Expected {
         template,
@@ -284,13 +284,13 @@ impl PublicKeyData for Subject<'_> {
 
 /// The only way to a key: what rcgen hands over for signing is read by the lint first.
 struct Gate<'a> {
-    key: &'a SoftwareKey,
+    key: &'a dyn Signer,
     expected: &'a Expected<'a>,
     refused: RefCell<Option<X509Error>>,
 }
 
 impl<'a> Gate<'a> {
-    fn new(key: &'a SoftwareKey, expected: &'a Expected<'a>) -> Self {
+    fn new(key: &'a dyn Signer, expected: &'a Expected<'a>) -> Self {
         Self {
             key,
             expected,
@@ -298,7 +298,7 @@ impl<'a> Gate<'a> {
         }
     }
 
-    /// rcgen's answer, or the lint's where it refused.
+    /// rcgen's answer, or why there is no signature: the lint or the key refused.
     fn outcome(&self, signed: Result<rcgen::Certificate, rcgen::Error>) -> Result<Certificate, X509Error> {
         match (signed, self.refused.take()) {
             (_, Some(refusal)) => Err(refusal),
@@ -320,8 +320,10 @@ impl PublicKeyData for Gate<'_> {
 
 impl SigningKey for Gate<'_> {
     fn sign(&self, to_be_signed: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        match lint::certificate(to_be_signed, self.expected) {
-            Ok(()) => Ok(self.key.sign(to_be_signed)),
+        let signature = lint::certificate(to_be_signed, self.expected)
+            .and_then(|()| Ok(key::sign(self.key, to_be_signed)?));
+        match signature {
+            Ok(signature) => Ok(signature.to_der()),
             Err(refusal) => {
                 self.refused.replace(Some(refusal));
                 Err(rcgen::Error::RemoteKeyError)
@@ -333,7 +335,7 @@ impl SigningKey for Gate<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::os_rng;
+    use crate::key::{SoftwareKey, os_rng};
     use crate::model::draft::{Holder, Issuer};
     use crate::model::profile::Names;
     use crate::model::{Platform, Profile, Span};

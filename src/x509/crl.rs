@@ -16,7 +16,7 @@ use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
 use super::{Certificate, X509Error};
-use crate::key::SoftwareKey;
+use crate::key::{self, Signer};
 use crate::model::{Reason, Revocation, Serial, Time};
 
 /// What a CRL says besides its entries.
@@ -44,10 +44,10 @@ const REASON_CODE: &[u8] = &[
 /// Writes and signs the CRL of `issuer`, in DER. The entries must be in the order of their serials.
 ///
 /// # Errors
-/// Where the terms make no sense, or the result does not verify.
+/// Where the terms make no sense, or the key does not sign.
 pub fn sign(
     issuer: &Certificate,
-    key: &SoftwareKey,
+    key: &dyn Signer,
     terms: Terms,
     entries: &[Revocation],
 ) -> Result<Vec<u8>, X509Error> {
@@ -86,7 +86,7 @@ pub fn sign(
         write_entry(&mut list, entry);
     }
     list.extend_from_slice(&extensions);
-    let signature = key.sign(&list);
+    let signature = key::sign(key, &list)?.to_der();
     list.extend_from_slice(ECDSA_WITH_SHA256);
     list.extend_from_slice(&header(0x03, signature.len() + 1));
     list.push(0);
@@ -320,7 +320,7 @@ mod tests {
 
     use super::*;
     use crate::issuer::Root;
-    use crate::key::os_rng;
+    use crate::key::{SoftwareKey, os_rng};
     use crate::model::{NameConstraints, Span};
 
     fn root() -> Root {
@@ -329,6 +329,7 @@ mod tests {
             ..NameConstraints::default()
         };
         Root::create(
+            SoftwareKey::generate(&mut os_rng()),
             "Acme Ltd",
             Some(&constraints),
             Time::from_unix(1_800_000_000),

@@ -1,5 +1,7 @@
 //! Why octets are not what they should be, or cannot be written.
 
+use crate::key::SigningError;
+
 /// Why octets are not what they should be, or cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum X509Error {
@@ -29,6 +31,9 @@ pub enum X509Error {
     /// The certificate about to be signed is not the one that was drafted.
     #[error("refused to sign: {0}")]
     Lint(String),
+    /// The key did not sign it.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// The library could not write it.
     #[error("the certificate could not be written: {0}")]
     Build(String),

@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    use crate::key::{SoftwareKey, os_rng};
+    use crate::key::{self, SoftwareKey, os_rng};
 
     /// A key, as rcgen wants it.
     struct Signer(SoftwareKey);
@@ -150,7 +150,7 @@ mod tests {
 
     impl rcgen::SigningKey for Signer {
         fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-            Ok(self.0.sign(message))
+            Ok(key::sign(&self.0, message).unwrap().to_der())
         }
     }
 

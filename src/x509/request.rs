@@ -11,7 +11,7 @@ use x509_cert::spki::SubjectPublicKeyInfo;
 
 use super::key_kind::KeyKind;
 use super::{X509Error, extension, pem};
-use crate::key::{PublicKey, SoftwareKey};
+use crate::key::{self, PublicKey, Signer};
 use crate::model::{Contents, Host, Kind, Unwanted};
 
 /// ecdsa-with-SHA256 (RFC 5758 §3.2).
@@ -162,7 +162,7 @@ pub fn key(der: &[u8]) -> Result<&[u8], RequestError> {
 ///
 /// # Errors
 /// Should the library fail to encode it, or what it wrote not read back.
-pub fn create(host: Option<&Host>, key: &SoftwareKey) -> Result<String, X509Error> {
+pub fn create(host: Option<&Host>, key: &dyn Signer) -> Result<String, X509Error> {
     let failed = |e: der::Error| X509Error::Build(e.to_string());
     let subject = match host {
         Some(host) => format!("CN={host}").parse().map_err(failed)?,
@@ -188,7 +188,7 @@ pub fn create(host: Option<&Host>, key: &SoftwareKey) -> Result<String, X509Erro
         public_key: SubjectPublicKeyInfo::from_der(key.public_key().spki()).map_err(failed)?,
         attributes,
     };
-    let signature = key.sign(&info.to_der().map_err(failed)?);
+    let signature = key::sign(key, &info.to_der().map_err(failed)?)?.to_der();
     let request = CertReq {
         info,
         algorithm: AlgorithmIdentifier {

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use pki::fetch::{self, FetchError, Fetched, Order, SourceName};
-use pki::key::{SoftwareKey, os_rng};
+use pki::key::{self, SoftwareKey, os_rng};
 use pki::model::{Reason, Revocation, Serial, Span, Time};
 use pki::publish::{Area, Listed, Manifest};
 use pki::x509::crl::{self, Terms};
@@ -62,7 +62,7 @@ impl PublicKeyData for Pen<'_> {
 
 impl SigningKey for Pen<'_> {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        Ok(self.0.sign(message))
+        Ok(key::sign(self.0, message).unwrap().to_der())
     }
 }
 
@@ -162,7 +162,7 @@ impl Holder {
         let header = serde_json::json!({ "alg": "ES256", "typ": typ, "x5c": x5c }).to_string();
         let [header, payload] = [header.as_bytes(), payload].map(|part| BASE64URL_NOPAD.encode(part));
         let signed = format!("{header}.{payload}");
-        let signature = BASE64URL_NOPAD.encode(&self.key.sign_es256(signed.as_bytes()));
+        let signature = BASE64URL_NOPAD.encode(&key::sign(&self.key, signed.as_bytes()).unwrap().to_fixed());
         format!("{signed}.{signature}").into_bytes()
     }
 

@@ -129,7 +129,7 @@ impl Rounds<'_> {
             files: Manifest::list(self.publication.files(area)),
         };
         let text = manifest.text();
-        let jws = issuing.sign_statement(Manifest::TYPE, &text).into_bytes();
+        let jws = issuing.sign_statement(Manifest::TYPE, &text)?.into_bytes();
         Ok((text, jws))
     }
 

@@ -159,7 +159,7 @@ impl StandingPins {
             sets: sets(session)?,
         };
         let text = pins.text();
-        let jws = issuing.sign_statement(Pins::TYPE, &text).into_bytes();
+        let jws = issuing.sign_statement(Pins::TYPE, &text)?.into_bytes();
         let signed = Fact::PinsSigned {
             number: pins.number,
             expires,

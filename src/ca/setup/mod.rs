@@ -82,7 +82,9 @@ pub fn found(
     let rng = &mut os_rng();
     let Founding { constraints, .. } = founding;
     let says = constraints.said(founding.said);
-    let root = Root::create(&founding.organization, says.as_ref(), now, rng)?;
+    let root_key = SoftwareKey::generate(rng);
+    let sealed_root = seal(&root_key, &passphrases.root)?;
+    let root = Root::create(root_key, &founding.organization, says.as_ref(), now, rng)?;
     let key = SoftwareKey::generate(rng);
     let chain = root.sign_issuing(
         key.public_key(),
@@ -91,12 +93,11 @@ pub fn found(
         now,
         rng,
     )?;
-    let sealed_root = seal(root.key(), &passphrases.root)?;
+    let sealed_issuing = seal(&key, &passphrases.issuing)?;
     let offline = founding.offline_root.as_deref();
     let medium = offline
         .map(|medium| Medium::write(medium, &sealed_root, &root))
         .transpose()?;
-    let sealed_issuing = seal(&key, &passphrases.issuing)?;
 
     let at = |file: &str| staging.path.join(file);
     for directory in ["root", "issuing"] {
