@@ -99,11 +99,10 @@ fn a_room_uses_only_the_rooms_below_it() {
 }
 
 #[test]
-fn only_the_issuer_attests_and_only_the_store_commits() {
+fn only_the_store_commits_and_only_the_terminal_knows_the_process() {
     let mut files = BTreeMap::new();
     sources(&source(), &mut files);
     for (call, only) in [
-        ("Signed::attest(", "issuer"),
         ("Committed {", "store"),
         ("std::env::", "cli"),
         ("stdout()", "cli"),

@@ -15,7 +15,7 @@ use pki::ca::{
 };
 use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
-use pki::issuer::{Issuing, Root};
+use pki::issuer::{Devices, Root};
 use pki::key::{Passphrase, SoftwareKey};
 use pki::model::draft::Holder;
 use pki::model::server::OldPin;
@@ -44,7 +44,7 @@ fn passphrase(text: &str) -> Passphrase {
 /// A home in a directory of its own, with its keys unlocked.
 struct Company {
     directory: TempDir,
-    issuing: Issuing,
+    issuing: Devices,
     root: Root,
 }
 
@@ -70,7 +70,7 @@ impl Company {
         let home = ca::found(&founding, &passphrases, clock, "test").unwrap().home;
         let key =
             |authority, passphrase| SoftwareKey::decrypt(&home.key(authority).unwrap(), passphrase).unwrap();
-        let issuing = Issuing::open(
+        let issuing = Devices::open(
             home.chain().clone(),
             key(Authority::Issuing, &passphrases.issuing),
             None,

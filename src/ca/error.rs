@@ -5,7 +5,7 @@ use super::revocation::Whom;
 use crate::bundle::BundleError;
 use crate::disk::{DiskError, Shown};
 use crate::home::HomeError;
-use crate::issuer::AuthorityError;
+use crate::issuer::IssuerError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
 use crate::model::{Address, Employee, Host, PersonName, Serial, Time};
@@ -26,7 +26,7 @@ pub enum OperateError {
     Disk(#[from] DiskError),
     /// A CA.
     #[error(transparent)]
-    Authority(#[from] AuthorityError),
+    Authority(#[from] IssuerError),
     /// A key file.
     #[error("{path} {why}")]
     Key {

@@ -26,8 +26,8 @@ pub(super) fn demand_free_key(
     pin: Pin,
     holder: KeyOf<'_>,
 ) -> Result<(), OperateError> {
-    let servers_ca = home.servers().map(|chain| chain.issuing());
-    let mut authorities = [home.chain().root(), home.chain().issuing()]
+    let servers_ca = home.servers().map(|chain| chain.ca());
+    let mut authorities = [home.chain().root(), home.chain().ca()]
         .into_iter()
         .chain(servers_ca);
     if authorities.any(|ca| Pin(ca.public_key().spki_sha256()) == pin) {

@@ -6,8 +6,9 @@ use super::OperateError;
 use super::publishing::published;
 use super::residence::{self, Copied};
 use crate::home::{Home, Lock};
-use crate::model::server::{Certified, SignedServer};
-use crate::model::{Clock, Fact, Signed, Time};
+use crate::issuer::{Signed, SignedServer};
+use crate::model::server::Certified;
+use crate::model::{Clock, Fact, Time};
 use crate::store::{Committed, Store};
 
 /// An operator at work on a home.

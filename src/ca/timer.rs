@@ -138,11 +138,8 @@ const AUTHORITIES: Span = Span::days(180);
 
 /// The CAs of this home that end within half a year, or have ended.
 pub fn ending_authorities(home: &Home, now: Time) -> Vec<EndingAuthority> {
-    let servers = home.servers().map(|chain| ("servers' CA", chain.issuing()));
-    let all = [
-        ("root", home.chain().root()),
-        ("issuing CA", home.chain().issuing()),
-    ];
+    let servers = home.servers().map(|chain| ("servers' CA", chain.ca()));
+    let all = [("root", home.chain().root()), ("issuing CA", home.chain().ca())];
     let all = all
         .into_iter()
         .chain(servers)

@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::client::Identity;
-use crate::issuer::{AuthorityError, Chain, Issuing, Order, Root};
+use crate::issuer::{Chain, Devices, IssuerError, Order, Root};
 use crate::key::{self, SoftwareKey};
 use crate::model::event::KeySource;
 use crate::model::profile::Names;
@@ -26,7 +26,7 @@ pub struct Forged {
 pub enum ForgeryError {
     /// The throw-away CA would not sign.
     #[error(transparent)]
-    Authority(#[from] AuthorityError),
+    Authority(#[from] IssuerError),
     /// Policy would not draft.
     #[error(transparent)]
     Refused(#[from] crate::model::profile::Refusal),
@@ -67,7 +67,7 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
     let root = Root::create(root_key, organization, says, now, rng)?;
     let issuing_key = SoftwareKey::generate(rng);
     let chain = root.sign_issuing(issuing_key.public_key(), permitted, None, now, rng)?;
-    let issuing = Issuing::open(chain, issuing_key, None)?;
+    let issuing = Devices::open(chain, issuing_key, None)?;
     let key = SoftwareKey::generate(rng);
     let order = Order {
         draft: Draft::canary(Address::canary(), issuing.chain().issuer(), Names::Shown, now)?,
@@ -79,7 +79,7 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
     let chain = issuing.chain();
     Ok(Forged {
         by_namesake: identity(
-            vec![leaf, chain.issuing().der().to_vec(), chain.root().der().to_vec()],
+            vec![leaf, chain.ca().der().to_vec(), chain.root().der().to_vec()],
             &key,
         )?,
         self_signed: Identity::new(vec![chain.root().der().to_vec()], namesake.into())?,

@@ -17,7 +17,7 @@ use crate::check::{
 };
 use crate::disk;
 use crate::home::Home;
-use crate::issuer::Issuing;
+use crate::issuer::Devices;
 use crate::model::{Authority, Contents, Draft, Kind, Reason, Serial, Span, Time};
 use crate::web::Resolve;
 
@@ -137,7 +137,7 @@ pub struct Flown {
 pub fn fly(
     context: &Context,
     desk: &Desk,
-    issuing: &Issuing,
+    issuing: &Devices,
     met: &mut Met,
     server: Option<Identity>,
     depth: Depth,
@@ -202,7 +202,7 @@ pub fn fly(
 struct Flight<'a> {
     context: &'a Context,
     desk: &'a Desk,
-    issuing: &'a Issuing,
+    issuing: &'a Devices,
     /// Which of the two are not revoked.
     valid: Vec<Serial>,
     /// A server's identity.
@@ -262,7 +262,7 @@ impl Flight<'_> {
     }
 
     fn chain(&self, canary: &Canary) -> Vec<Vec<u8>> {
-        let issuing = self.issuing.chain().issuing().der().to_vec();
+        let issuing = self.issuing.chain().ca().der().to_vec();
         vec![canary.certificate.clone(), issuing]
     }
 

@@ -9,7 +9,7 @@ use crate::disk::{self, DiskError, UMASK};
 use crate::doctor::{JOIN_GROUP, ROTATE};
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
-use crate::issuer::AuthorityError;
+use crate::issuer::IssuerError;
 use crate::key::KeyError;
 use crate::model::profile::Refusal;
 use crate::model::{Host, Serial};
@@ -173,14 +173,14 @@ impl From<OperateError> for Failure {
             E::Disk(error) => Self::of_disk(&error),
             E::NoRoomBeside { .. } => refused("disk")
                 .hint("name a home below a directory of this account, as --home /var/lib/pki/home where /var/lib/pki is its own"),
-            E::Authority(AuthorityError::KeyMismatch(_)) => {
+            E::Authority(IssuerError::KeyMismatch(_)) => {
                 refused("mixed").hint("restore key and certificate from one backup: files of two homes are mixed")
             }
-            E::Authority(AuthorityError::SharedKey(..)) => {
+            E::Authority(IssuerError::SharedKey(..)) => {
                 refused("shared-key").hint("sign the request that `pki server issue` writes, with a key of its own")
             }
-            E::Authority(AuthorityError::OutOfDate { to, at, .. }) if at > to => refused("authority").hint(ROTATE),
-            E::Authority(AuthorityError::OutOfDate { .. }) => refused("authority").hint("set the clock"),
+            E::Authority(IssuerError::OutOfDate { to, at, .. }) if at > to => refused("authority").hint(ROTATE),
+            E::Authority(IssuerError::OutOfDate { .. }) => refused("authority").hint("set the clock"),
             E::Authority(_) => refused("authority").hint("`pki doctor` says what is wrong with this home; restore what is damaged from a backup"),
             E::Key { why: KeyError::WrongPassphrase, .. } => Self::new(Exit::Secret, "wrong-passphrase", message),
             E::Key { .. } => refused("key"),
@@ -620,4 +620,4 @@ macro_rules! by_way_of_ca {
         }
     )*};
 }
-by_way_of_ca!(DiskError, AuthorityError);
+by_way_of_ca!(DiskError, IssuerError);

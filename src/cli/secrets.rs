@@ -16,7 +16,7 @@ use super::ui::Ui;
 use crate::ca::{Keys, OperateError};
 use crate::disk::{Exposed, Shown};
 use crate::home::Home;
-use crate::issuer::{Chain, Issuing, Root, Servers};
+use crate::issuer::{Chain, Devices, Root, Servers};
 use crate::key::{KeyError, Passphrase, SoftwareKey};
 use crate::model::Authority;
 use crate::x509::Certificate;
@@ -111,7 +111,7 @@ impl IssuingSecret {
     ///
     /// # Errors
     /// Where the passphrase is missing or wrong, or the key is damaged.
-    pub fn unlock(&self, home: &Home, ui: &Ui) -> Result<Issuing, Failure> {
+    pub fn unlock(&self, home: &Home, ui: &Ui) -> Result<Devices, Failure> {
         Ok(self.open_issuing(home, ui)?.0)
     }
 
@@ -165,11 +165,11 @@ impl IssuingSecret {
     ///
     /// # Errors
     /// As [`Self::unlock`].
-    pub fn open_issuing(&self, home: &Home, ui: &Ui) -> Result<(Issuing, Passphrase), Failure> {
+    pub fn open_issuing(&self, home: &Home, ui: &Ui) -> Result<(Devices, Passphrase), Failure> {
         let wanted = self.wanted(own_command(home, home.config().passphrase_command.as_deref())?);
         let (key, passphrase) = wanted.unlock(home, Authority::Issuing, ui)?;
         let base_url = home.config().base_url.clone();
-        Ok((Issuing::open(home.chain().clone(), key, base_url)?, passphrase))
+        Ok((Devices::open(home.chain().clone(), key, base_url)?, passphrase))
     }
 }
 
@@ -184,7 +184,7 @@ fn own_command<'a>(home: &Home, command: Option<&'a [String]>) -> Result<Option<
 /// What the everyday passphrase opens, and the passphrase itself: new keys of servers are encrypted with it.
 pub struct Keyring {
     /// The issuing CA.
-    pub issuing: Issuing,
+    pub issuing: Devices,
     /// The servers' CA, once there is one.
     pub servers: Option<Servers>,
     /// The passphrase.

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::error::{Exit, Failure};
 use crate::ca::{Desk, Whom};
 use crate::check::{Acted, Depth, Url};
-use crate::issuer::Issuing;
+use crate::issuer::Devices;
 use crate::model::Span;
 
 /// How long a server is waited for where nothing else is said.
@@ -85,7 +85,7 @@ impl Verification {
     }
 
     /// Waits until the server acts. The revocation stands whatever comes of this.
-    pub fn carry_out(self, context: &Context, desk: &Desk, issuing: &Issuing) -> Verified {
+    pub fn carry_out(self, context: &Context, desk: &Desk, issuing: &Devices) -> Verified {
         let outcome = self.wait(context, desk, issuing);
         if let Ok(after) = &outcome {
             context
@@ -108,7 +108,7 @@ impl Verification {
         }
     }
 
-    fn wait(&self, context: &Context, desk: &Desk, issuing: &Issuing) -> Result<f64, Failure> {
+    fn wait(&self, context: &Context, desk: &Desk, issuing: &Devices) -> Result<f64, Failure> {
         let patience = self.server.patience(PATIENCE)?;
         let mut met = self
             .server

@@ -54,7 +54,7 @@ fn wanted(home: &Home) -> Result<Vec<Wanted>, Finding> {
         Some(Wanted {
             what: format!("the key of the {authority} CA"),
             path: home.key_path(authority),
-            pin: Pin(chain?.issuing().public_key().spki_sha256()),
+            pin: Pin(chain?.ca().public_key().spki_sha256()),
         })
     });
     let mut wanted: Vec<Wanted> = of_cas.collect();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use self::config::{Config, InvalidConfig, PublishTo};
 use crate::disk::{self, DiskError, Exposed, Shown};
-use crate::issuer::{AuthorityError, Chain};
+use crate::issuer::{Chain, IssuerError};
 use crate::model::contents::{self, NotUtf8};
 use crate::model::profile::InvalidProfile;
 use crate::model::{Authority, Event, Fact, NameConstraints, Profile};
@@ -80,7 +80,7 @@ pub enum HomeError {
     },
     /// The CAs do not belong together.
     #[error(transparent)]
-    Chain(#[from] AuthorityError),
+    Chain(#[from] IssuerError),
     /// The certificates and the ledger are of two homes.
     #[error("{path} is not the certificate that this home's ledger has: files of two homes are mixed")]
     Mixed {
@@ -403,7 +403,7 @@ impl Home {
         if let Some(recorded) = store.servers_ca()? {
             let file = self.path.join("servers/servers.crt");
             match &self.servers {
-                Some(chain) if chain.issuing().der() != recorded => {
+                Some(chain) if chain.ca().der() != recorded => {
                     return Err(HomeError::Mixed { path: Shown(file) });
                 }
                 Some(_) | None => {}
@@ -437,7 +437,7 @@ impl Home {
         };
         for (recorded, certificate, file) in [
             (root, self.chain.root(), "root/root.crt"),
-            (issuing, self.chain.issuing(), "issuing/issuing.crt"),
+            (issuing, self.chain.ca(), "issuing/issuing.crt"),
         ] {
             if recorded != data_encoding::HEXLOWER.encode(&certificate.sha256()) {
                 return Err(HomeError::Mixed {

@@ -2,7 +2,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{AuthorityError, Chain};
+use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
 use crate::model::{Authority, NameConstraints, Revocation, Serial, Span, Time, Validity};
 use crate::x509::build::{self, AuthorityKind, Kind, Pointers, Template};
@@ -31,7 +31,7 @@ impl Root {
         constraints: Option<&NameConstraints>,
         now: Time,
         rng: &mut impl CryptoRng,
-    ) -> Result<Self, AuthorityError> {
+    ) -> Result<Self, IssuerError> {
         let template = Template {
             serial: random_serial(rng),
             public_key: key.public_key(),
@@ -54,9 +54,9 @@ impl Root {
     ///
     /// # Errors
     /// Where they do not belong together.
-    pub fn open(certificate: Certificate, key: impl Signer + 'static) -> Result<Self, AuthorityError> {
+    pub fn open(certificate: Certificate, key: impl Signer + 'static) -> Result<Self, IssuerError> {
         if key.public_key() != certificate.public_key() {
-            return Err(AuthorityError::KeyMismatch("root"));
+            return Err(IssuerError::KeyMismatch("root"));
         }
         Ok(Self {
             certificate,
@@ -81,7 +81,7 @@ impl Root {
         base_url: Option<&str>,
         now: Time,
         rng: &mut impl CryptoRng,
-    ) -> Result<Chain, AuthorityError> {
+    ) -> Result<Chain, IssuerError> {
         let says = self.certificate.name_constraints();
         let issuing = self.sign_authority(Authority::Issuing, public_key, says, base_url, now, rng)?;
         Chain::of_issuing(self.certificate.clone(), issuing, Some(permitted.clone()))
@@ -100,14 +100,14 @@ impl Root {
         base_url: Option<&str>,
         now: Time,
         rng: &mut impl CryptoRng,
-    ) -> Result<Chain, AuthorityError> {
+    ) -> Result<Chain, IssuerError> {
         // One key would then have both powers.
         if public_key == self.certificate.public_key() {
-            return Err(AuthorityError::SharedKey("root", "servers' CA"));
+            return Err(IssuerError::SharedKey("root", "servers' CA"));
         }
         let permitted = permitted
             .or(self.certificate.name_constraints())
-            .ok_or(AuthorityError::NothingSaid)?
+            .ok_or(IssuerError::NothingSaid)?
             .of_servers();
         let servers = self.sign_authority(
             Authority::Servers,
@@ -128,7 +128,7 @@ impl Root {
         base_url: Option<&str>,
         now: Time,
         rng: &mut impl CryptoRng,
-    ) -> Result<Certificate, AuthorityError> {
+    ) -> Result<Certificate, IssuerError> {
         let outer = self.certificate.validity();
         let mut validity = Validity::starting(now, outer.not_before, ISSUING_LIFE);
         validity.not_after = validity.not_after.min(outer.not_after);
@@ -141,7 +141,7 @@ impl Root {
                 organization: self
                     .certificate
                     .organization()
-                    .ok_or(AuthorityError::NotOurs("root"))?,
+                    .ok_or(IssuerError::NotOurs("root"))?,
                 validity,
                 constraints,
             }),
@@ -153,7 +153,7 @@ impl Root {
     ///
     /// # Errors
     /// Where the root is out of date, or the terms make no sense.
-    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, AuthorityError> {
+    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, IssuerError> {
         sign_crl("root", &self.certificate, &*self.key, terms, entries)
     }
 }
@@ -165,13 +165,13 @@ pub(super) fn sign_crl(
     key: &dyn Signer,
     terms: crl::Terms,
     entries: &[Revocation],
-) -> Result<Vec<u8>, AuthorityError> {
+) -> Result<Vec<u8>, IssuerError> {
     let Validity {
         not_before: from,
         not_after: to,
     } = certificate.validity();
     if terms.this_update < from || terms.this_update > to {
-        return Err(AuthorityError::OutOfDate {
+        return Err(IssuerError::OutOfDate {
             who,
             from,
             to,

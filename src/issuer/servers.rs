@@ -3,9 +3,9 @@
 use rand_core::CryptoRng;
 
 use super::subordinate::Subordinate;
-use super::{AuthorityError, Chain};
+use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
-use crate::model::server::{Certified, ServerDraft, SignedServer};
+use crate::model::server::{Certified, ServerDraft};
 use crate::model::{Authority, Pin, Revocation};
 use crate::x509::build::Kind;
 use crate::x509::crl;
@@ -13,6 +13,18 @@ use crate::x509::crl;
 /// The servers' CA with its key, unlocked.
 #[derive(Debug)]
 pub struct Servers(Subordinate);
+
+/// A server's certificate that was signed and nobody has seen. Only this file can make one, and only the
+/// store takes it.
+#[derive(Debug)]
+pub struct SignedServer(Certified);
+
+impl SignedServer {
+    /// What the ledger will say of it.
+    pub fn into_certified(self) -> Certified {
+        self.0
+    }
+}
 
 impl Servers {
     /// The servers' CA of these. `base_url` is where its CRL and certificate are served.
@@ -23,7 +35,7 @@ impl Servers {
         chain: Chain,
         key: impl Signer + 'static,
         base_url: Option<String>,
-    ) -> Result<Self, AuthorityError> {
+    ) -> Result<Self, IssuerError> {
         Subordinate::open(Authority::Servers, chain, key, base_url).map(Self)
     }
 
@@ -41,9 +53,9 @@ impl Servers {
         draft: &ServerDraft,
         public_key: &PublicKey,
         rng: &mut impl CryptoRng,
-    ) -> Result<SignedServer, AuthorityError> {
+    ) -> Result<SignedServer, IssuerError> {
         let (serial, certificate) = self.0.certify(Kind::Server(draft), public_key, rng)?;
-        Ok(SignedServer::attest(Certified {
+        Ok(SignedServer(Certified {
             host: draft.host().clone(),
             serial,
             pin: Pin(public_key.spki_sha256()),
@@ -56,7 +68,7 @@ impl Servers {
     ///
     /// # Errors
     /// Where the CA is out of date, or the terms make no sense.
-    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, AuthorityError> {
+    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, IssuerError> {
         self.0.sign_crl(terms, entries)
     }
 }

@@ -3,7 +3,7 @@
 use rand_core::CryptoRng;
 
 use super::root::{random_serial, sign_crl};
-use super::{AuthorityError, Chain, name};
+use super::{Chain, IssuerError, name};
 use crate::key::{self, PublicKey, Signature, Signer};
 use crate::model::{Authority, Revocation, Serial};
 use crate::x509::build::{self, Kind, Pointers, Template};
@@ -24,9 +24,9 @@ impl Subordinate {
         chain: Chain,
         key: impl Signer + 'static,
         base_url: Option<String>,
-    ) -> Result<Self, AuthorityError> {
-        if key.public_key() != chain.issuing().public_key() {
-            return Err(AuthorityError::KeyMismatch(name(authority)));
+    ) -> Result<Self, IssuerError> {
+        if key.public_key() != chain.ca().public_key() {
+            return Err(IssuerError::KeyMismatch(name(authority)));
         }
         Ok(Self {
             authority,
@@ -46,7 +46,7 @@ impl Subordinate {
         kind: Kind<'_>,
         public_key: &PublicKey,
         rng: &mut impl CryptoRng,
-    ) -> Result<(Serial, Vec<u8>), AuthorityError> {
+    ) -> Result<(Serial, Vec<u8>), IssuerError> {
         let base_url = self.base_url.as_deref();
         let template = Template {
             serial: random_serial(rng),
@@ -54,22 +54,16 @@ impl Subordinate {
             pointers: base_url.map(|url| Pointers::new(url, self.authority)),
             kind,
         };
-        let certificate = build::certificate(&template, self.chain.issuing(), &*self.key)?;
+        let certificate = build::certificate(&template, self.chain.ca(), &*self.key)?;
         Ok((template.serial, certificate.der().to_vec()))
     }
 
-    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, AuthorityError> {
-        sign_crl(
-            name(self.authority),
-            self.chain.issuing(),
-            &*self.key,
-            terms,
-            entries,
-        )
+    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, IssuerError> {
+        sign_crl(name(self.authority), self.chain.ca(), &*self.key, terms, entries)
     }
 
     /// Signs octets as they are.
-    pub fn sign_octets(&self, octets: &[u8]) -> Result<Signature, AuthorityError> {
+    pub fn sign_octets(&self, octets: &[u8]) -> Result<Signature, IssuerError> {
         Ok(key::sign(&*self.key, octets)?)
     }
 }

@@ -4,41 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Issued;
 use super::revocation::{Reason, Revocation};
 use super::serial::Serial;
 use super::subject::Address;
 use super::time::Time;
 use super::validity::Validity;
-
-/// A certificate that an authority has signed and nobody has seen. Only `issuer` makes one; only the store
-/// takes it.
-#[derive(Debug)]
-pub struct Signed {
-    issued: Issued,
-}
-
-impl Signed {
-    /// Called by `issuer` alone, after it has signed and verified (`tests/architecture.rs` holds it to that).
-    pub fn attest(issued: Issued) -> Self {
-        Self { issued }
-    }
-
-    /// What the ledger will say of it.
-    pub fn into_issued(self) -> Issued {
-        self.issued
-    }
-
-    /// What the ledger will say of it.
-    pub fn issued(&self) -> &Issued {
-        &self.issued
-    }
-
-    /// Its serial number.
-    pub fn serial(&self) -> Serial {
-        self.issued.serial
-    }
-}
 
 /// How far an acknowledged certificate has come, apart from time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

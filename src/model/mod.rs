@@ -33,7 +33,7 @@ pub use counted::counted;
 pub use draft::{Draft, Issuer, Subject};
 pub use event::{Event, Fact};
 pub use host::Host;
-pub use lifecycle::{KnownBy, Record, Signed, State, Status};
+pub use lifecycle::{KnownBy, Record, State, Status};
 pub use pin::{Pin, PinSet, Pinned, Role};
 pub use platform::{Form, Platform};
 pub use profile::Profile;

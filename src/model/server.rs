@@ -309,24 +309,6 @@ pub struct Certified {
     pub certificate: Vec<u8>,
 }
 
-/// A server's certificate that was signed and nobody has seen. Only `authority` makes one; only the store
-/// takes it.
-#[derive(Debug)]
-pub struct SignedServer(Certified);
-
-impl SignedServer {
-    /// Called by `authority` alone, after it has signed and verified (`tests/architecture.rs` holds it to
-    /// that).
-    pub fn attest(certified: Certified) -> Self {
-        Self(certified)
-    }
-
-    /// What the ledger will say of it.
-    pub fn into_certified(self) -> Certified {
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

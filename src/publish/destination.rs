@@ -87,7 +87,7 @@ impl Destination {
         Ok(Self {
             area,
             path: location.name(),
-            signer: chain.issuing().public_key().clone(),
+            signer: chain.ca().public_key().clone(),
             place,
             verified: RefCell::default(),
         })

@@ -144,14 +144,14 @@ impl Publication {
             accepted,
             now,
         } = material;
-        let issuing = check_crl(Authority::Issuing, &issuing_crl, chain.issuing(), published)?;
+        let issuing = check_crl(Authority::Issuing, &issuing_crl, chain.ca(), published)?;
         if let Some(unfit) = unfit(Authority::Issuing, issuing, now) {
             return Err(unfit);
         }
         let root = check_crl(Authority::Root, &root_crl, chain.root(), published)?;
         check_entries(Authority::Issuing, &issuing_crl, &revoked)?;
         if let Some(part) = &servers {
-            check_crl(Authority::Servers, &part.crl, part.chain.issuing(), published)?;
+            check_crl(Authority::Servers, &part.crl, part.chain.ca(), published)?;
             check_entries(Authority::Servers, &part.crl, &part.revoked)?;
         }
         if let Some(pins) = &pins {
@@ -229,7 +229,7 @@ fn crl_pem(path: &'static str, der: &Arc<Vec<u8>>) -> Result<Body, Rejected> {
 /// What apps need that check the certificates of the company's servers. It is in no bundle: a server that
 /// verifies devices does not know the servers' CA.
 fn servers_files(part: ServersPart<'_>) -> Result<Vec<File>, Rejected> {
-    let ca = part.chain.issuing();
+    let ca = part.chain.ca();
     Ok(vec![
         File::new("crl/servers.pem", crl_pem("crl/servers.pem", &part.crl)?),
         File::new("crl/servers.crl", Body::of(part.crl)),
@@ -252,7 +252,7 @@ fn check_pins(
     published: Option<u64>,
     now: Time,
 ) -> Result<(), Rejected> {
-    let pins = Pins::read(json).filter(|_| signs(chain.issuing().public_key(), jws, json));
+    let pins = Pins::read(json).filter(|_| signs(chain.ca().public_key(), jws, json));
     let pins = pins.ok_or(UnfitPins::Signature)?;
     if let Some(published) = published.filter(|published| *published > pins.number) {
         let number = pins.number;
@@ -265,7 +265,7 @@ fn public(chain: &Chain, issuing_crl: Arc<Vec<u8>>, root_crl: Arc<Vec<u8>>) -> R
     let issuing_pem = crl_pem("crl/issuing.pem", &issuing_crl)?;
     let root_pem = crl_pem("crl/root.pem", &root_crl)?;
     let certificate = |certificate: &Certificate| Body::of(certificate.pem().into_bytes());
-    let (root_ca, issuing_ca) = (certificate(chain.root()), certificate(chain.issuing()));
+    let (root_ca, issuing_ca) = (certificate(chain.root()), certificate(chain.ca()));
     Ok(vec![
         File::new("crl/bundle.pem", Body::join(&[&issuing_pem, &root_pem])),
         File::new("crl/issuing.pem", issuing_pem),
@@ -276,7 +276,7 @@ fn public(chain: &Chain, issuing_crl: Arc<Vec<u8>>, root_crl: Arc<Vec<u8>>) -> R
         File::new("ca/root.crt", root_ca),
         File::new("ca/issuing.crt", issuing_ca),
         File::new("ca/root.der", Body::of(chain.root().der().to_vec())),
-        File::new("ca/issuing.der", Body::of(chain.issuing().der().to_vec())),
+        File::new("ca/issuing.der", Body::of(chain.ca().der().to_vec())),
     ])
 }
 
@@ -339,13 +339,13 @@ fn check_entries(authority: Authority, der: &[u8], revoked: &[Revocation]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::issuer::{Issuing, Root};
+    use crate::issuer::{Devices, Root};
     use crate::key::{SoftwareKey, os_rng};
     use crate::model::{NameConstraints, Reason, Serial, Span};
 
     struct Cas {
         root: Root,
-        issuing: Issuing,
+        issuing: Devices,
     }
 
     fn now() -> Time {
@@ -384,7 +384,7 @@ mod tests {
                 .unwrap();
             Self {
                 root,
-                issuing: Issuing::open(chain, key, None).unwrap(),
+                issuing: Devices::open(chain, key, None).unwrap(),
             }
         }
 

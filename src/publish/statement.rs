@@ -252,7 +252,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::issuer::{Issuing, Root};
+    use crate::issuer::{Devices, Root};
     use crate::key::{self, PublicKey, Signer, SigningError, SoftwareKey, Unverified, os_rng};
     use crate::model::{NameConstraints, Reason, Revocation, Serial, Span};
     use crate::x509::crl::Terms;
@@ -263,7 +263,7 @@ mod tests {
         Time::from_unix(1_800_000_000)
     }
 
-    fn cas() -> (Root, Issuing) {
+    fn cas() -> (Root, Devices) {
         let constraints = NameConstraints {
             domains: vec!["acme.example".parse().unwrap()],
             ..NameConstraints::default()
@@ -272,7 +272,7 @@ mod tests {
         let [root_key, key] = std::array::from_fn(|_| SoftwareKey::generate(&mut os_rng()));
         let root = Root::create(root_key, "Acme Ltd", Some(&constraints), begun, &mut os_rng()).unwrap();
         let chain = root.sign_issuing(key.public_key(), &constraints, None, begun, &mut os_rng());
-        let issuing = Issuing::open(chain.unwrap(), key, None).unwrap();
+        let issuing = Devices::open(chain.unwrap(), key, None).unwrap();
         (root, issuing)
     }
 
@@ -305,7 +305,7 @@ mod tests {
         let (root, issuing) = cas();
         let statement = verify(&issuing.sign_statement(TYPE, b"{}\n").unwrap(), &root).unwrap();
         assert_eq!(statement.payload(), b"{}\n");
-        assert_eq!(statement.signer(), issuing.chain().issuing());
+        assert_eq!(statement.signer(), issuing.chain().ca());
     }
 
     #[test]
@@ -320,7 +320,7 @@ mod tests {
             verify(&issuing.sign_statement("pki-pins+jws", b"{}").unwrap(), &root),
             Err(InvalidStatement::Header(_))
         ));
-        let validity = issuing.chain().issuing().validity();
+        let validity = issuing.chain().ca().validity();
         for (at, good) in [
             (validity.not_before, true),
             (validity.not_before - Span::seconds(1), false),
@@ -353,7 +353,7 @@ mod tests {
     fn a_header_with_anything_else_is_refused() {
         let (root, issuing) = cas();
         let jws = issuing.sign_statement(TYPE, b"{}").unwrap();
-        let certificate = BASE64.encode(issuing.chain().issuing().der());
+        let certificate = BASE64.encode(issuing.chain().ca().der());
         let typ = format!(r#""typ":"{TYPE}""#);
         for header in [
             format!(r#"{{"alg":"none",{typ},"x5c":["{certificate}"]}}"#),
@@ -386,7 +386,7 @@ mod tests {
             this_update: now(),
             next_update: now() + Span::days(400),
         };
-        let own = Serial::from_octets(issuing.chain().issuing().serial()).unwrap();
+        let own = Serial::from_octets(issuing.chain().ca().serial()).unwrap();
         for (serial, good) in [(own, false), (Serial::from_random([1; 16]), true)] {
             let entry = Revocation {
                 serial,

@@ -26,11 +26,11 @@ use file::open::{
 };
 
 use crate::disk;
+use crate::issuer::{Signed, SignedServer};
 use crate::model::event::Issued;
-use crate::model::server::{Certified, SignedServer};
+use crate::model::server::Certified;
 use crate::model::{
-    Address, Authority, Clock, Employee, Event, Fact, Host, KnownBy, Record, Revocation, Serial, Server,
-    Signed, Time,
+    Address, Authority, Clock, Employee, Event, Fact, Host, KnownBy, Record, Revocation, Serial, Server, Time,
 };
 
 /// What opening the store did on the way, for the operator to know.

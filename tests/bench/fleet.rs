@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let lock = home.lock(Duration::from_secs(30), "fleet")?;
     let mut store = home.store(&lock, Duration::from_secs(30), Time::from_unix(0))?;
     let now = store.last_time();
-    let certificate = home.chain().issuing().der().to_vec();
+    let certificate = home.chain().ca().der().to_vec();
     let mut rng = os_rng();
     let mut made = 0;
     while made < count {

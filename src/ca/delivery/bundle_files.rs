@@ -65,7 +65,7 @@ impl Workshop<'_> {
             return Ok(());
         }
         let label = friendly_name(issued);
-        let lengths = issued.certificate.len() + self.chain.issuing().der().len() + 4 * label.len();
+        let lengths = issued.certificate.len() + self.chain.ca().der().len() + 4 * label.len();
         let p12 = vec![0; lengths + OVERHEAD];
         if issued.platform.takes_mobileconfig() {
             self.profile(issued, &label, &p12)?;
@@ -86,7 +86,7 @@ impl Workshop<'_> {
     ) -> Result<Ready, OperateError> {
         let issued = committed.issued();
         let (Some(secret), KeySource::Bundle { p12: form }) = (secret, issued.key) else {
-            let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &self.chain.issuing().pem();
+            let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &self.chain.ca().pem();
             return Ok(Ready {
                 files: vec![(with_extension(stem, "crt"), text.into_bytes())],
             });
@@ -106,7 +106,7 @@ impl Workshop<'_> {
             friendly_name: &label,
             key: &key,
             leaf: &issued.certificate,
-            authorities: &[self.chain.issuing().der()],
+            authorities: &[self.chain.ca().der()],
         };
         let p12 = bundle::encode(&contents, passphrase, form, stretch, &mut os_rng())?;
         let mut files = Vec::new();
@@ -134,7 +134,7 @@ impl Workshop<'_> {
             display_name: label,
             organization: &self.chain.issuer().organization,
             p12,
-            issuing: self.chain.issuing().der(),
+            issuing: self.chain.ca().der(),
             root: match self.root {
                 RootInProfile::Omitted => RootCertificate::Omitted,
                 RootInProfile::Included => RootCertificate::Included(root.der()),

@@ -16,8 +16,9 @@ use crate::ca::publishing::owed::{begin_list, list_begun};
 use crate::ca::session::Session;
 use crate::disk::{self, Exposed, Shown, Staged};
 use crate::home::HomeError;
+use crate::issuer::Signed;
 use crate::key::Passphrase;
-use crate::model::{Address, Record, Signed, State};
+use crate::model::{Address, Record, State};
 
 /// Where the passphrases of bundles come from, and where they go.
 pub enum Handover<'a> {

@@ -5,7 +5,7 @@ use super::plan::{Intent, Plan, Request, plan};
 use super::{Delivery, Issuance, carry_out};
 use crate::ca::OperateError;
 use crate::ca::session::{ClockPolicy, Desk};
-use crate::issuer::Issuing;
+use crate::issuer::Devices;
 use crate::model::Address;
 
 /// How many devices share one commit.
@@ -30,7 +30,7 @@ pub struct Tally {
 pub fn issue_all(
     desk: &Desk,
     policy: ClockPolicy,
-    issuing: &Issuing,
+    issuing: &Devices,
     requests: &[(Request, Intent)],
     delivery: &mut Delivery<'_>,
     progress: &mut dyn FnMut(usize),
@@ -49,7 +49,7 @@ pub fn issue_all(
 fn issue_chunk(
     desk: &Desk,
     policy: ClockPolicy,
-    issuing: &Issuing,
+    issuing: &Devices,
     requests: &[(Request, Intent)],
     delivery: &mut Delivery<'_>,
     tally: &mut Tally,

@@ -3,7 +3,7 @@
 
 use crate::ca::OperateError;
 use crate::ca::session::Session;
-use crate::issuer::{Issuing, Order};
+use crate::issuer::{Devices, Order};
 use crate::key::{SoftwareKey, os_rng};
 use crate::model::event::KeySource;
 use crate::model::{Address, Draft, Serial, Validity};
@@ -48,7 +48,7 @@ pub enum Ending {
 /// Where policy refuses, or it cannot be recorded.
 pub fn issue_canaries(
     session: &mut Session<'_>,
-    issuing: &Issuing,
+    issuing: &Devices,
     ending: Ending,
 ) -> Result<Canaries, OperateError> {
     let rng = &mut os_rng();

@@ -25,11 +25,11 @@ use super::session::Session;
 use super::{OperateError, recording};
 use crate::bundle::MobileConfig;
 use crate::disk;
-use crate::issuer::{Issuing, Order};
+use crate::issuer::{Devices, Order, Signed};
 use crate::key::{Passphrase, PublicKey, SoftwareKey, os_rng};
 use crate::model::draft::Remark;
 use crate::model::event::{Issued, KeySource};
-use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Signed, Status, Validity};
+use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Status, Validity};
 use crate::store::Committed;
 use crate::x509::pem;
 use plan::{KeyRequest, Plan, Request};
@@ -76,7 +76,7 @@ pub struct Delivery<'a> {
 /// finishes the work.
 pub fn carry_out(
     session: &mut Session<'_>,
-    issuing: &Issuing,
+    issuing: &Devices,
     plans: Vec<Plan>,
     delivery: &mut Delivery<'_>,
 ) -> Result<Vec<Issuance>, OperateError> {
@@ -184,7 +184,7 @@ pub fn hand_out_again(
         return Ok(None);
     };
     let chain = session.desk.home.chain();
-    let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &chain.issuing().pem();
+    let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &chain.ca().pem();
     let place = with_extension(&outbox.stem(&record.address, record.serial)?, "crt");
     disk::create_private(&place, text.as_bytes())?;
     Ok(Some(Issuance {
@@ -200,7 +200,7 @@ pub fn hand_out_again(
     }))
 }
 
-fn sign(issuing: &Issuing, plan: &Plan, generated: bool) -> Result<(Signed, Option<Secret>), OperateError> {
+fn sign(issuing: &Devices, plan: &Plan, generated: bool) -> Result<(Signed, Option<Secret>), OperateError> {
     let rng = &mut os_rng();
     let order = |public_key: &PublicKey, source, rng: &mut _| {
         let order = Order {

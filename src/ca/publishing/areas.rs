@@ -10,7 +10,7 @@ use super::targets::{Place, Role};
 use crate::ca::OperateError;
 use crate::ca::session::Session;
 use crate::disk::Shown;
-use crate::issuer::Issuing;
+use crate::issuer::Devices;
 use crate::model::Time;
 use crate::publish::{Area, BothForms, Ended, Manifest, Publication};
 use crate::store::LastPublication;
@@ -20,7 +20,7 @@ pub(in crate::ca) struct Rounds<'a> {
     pub session: &'a Session<'a>,
     pub publication: &'a Publication,
     /// The key for manifests, if it is at hand.
-    pub issuing: Option<&'a Issuing>,
+    pub issuing: Option<&'a Devices>,
     /// The numbers that were published last, and then those that are.
     pub numbers: LastPublication,
     /// When the CRL began that stood before.
@@ -117,7 +117,7 @@ impl Rounds<'_> {
         }
     }
 
-    fn sign(&mut self, area: Area, number: u64, issuing: &Issuing) -> Result<BothForms, OperateError> {
+    fn sign(&mut self, area: Area, number: u64, issuing: &Devices) -> Result<BothForms, OperateError> {
         *self.last(area) = number;
         let manifest = Manifest {
             version: 1,

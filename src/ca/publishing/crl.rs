@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::published::entries_if_current;
 use crate::ca::session::Session;
 use crate::ca::{OperateError, recording};
-use crate::issuer::AuthorityError;
+use crate::issuer::IssuerError;
 use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
 use crate::x509::Certificate;
 use crate::x509::crl::Terms;
@@ -106,7 +106,7 @@ pub(in crate::ca) fn current(
 pub(in crate::ca) fn sign_anew(
     session: &mut Session<'_>,
     of: Published<'_>,
-    sign: impl FnOnce(Terms, &[Revocation]) -> Result<Vec<u8>, AuthorityError>,
+    sign: impl FnOnce(Terms, &[Revocation]) -> Result<Vec<u8>, IssuerError>,
 ) -> Result<Current, OperateError> {
     let begun = Instant::now();
     let revoked = wanted(session, of)?;

@@ -25,7 +25,7 @@ use super::{OperateError, PUBLISHED, recording};
 use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
-use crate::issuer::{self, Issuing};
+use crate::issuer::{self, Devices};
 use crate::model::{Authority, Fact, Serial, Time};
 use crate::publish::{Area, Publication, Rejected, ServersPart, TargetError, Told};
 use areas::{Key, Rounds};
@@ -93,13 +93,13 @@ pub struct Published {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keys<'a> {
     /// The issuing CA: its CRL, the manifests, the pin sets.
-    pub issuing: Option<&'a Issuing>,
+    pub issuing: Option<&'a Devices>,
     /// The servers' CA: its CRL.
     pub servers: Option<&'a issuer::Servers>,
 }
 
-impl<'a> From<&'a Issuing> for Keys<'a> {
-    fn from(issuing: &'a Issuing) -> Self {
+impl<'a> From<&'a Devices> for Keys<'a> {
+    fn from(issuing: &'a Devices) -> Self {
         Self {
             issuing: Some(issuing),
             servers: None,
@@ -202,13 +202,13 @@ pub fn refresh_within(
         ..Published::default()
     };
 
-    let of_devices = seen.remembered.of_issuing(home.chain().issuing());
+    let of_devices = seen.remembered.of_issuing(home.chain().ca());
     let previous = of_devices.standing.map(|terms| terms.this_update);
     let mut devices = match (seen.devices, issuing) {
         (Some(current), _) => current,
         (None, None) => return Ok(Refresh::NeedsKey),
         (None, Some(issuing)) => {
-            let of = seen.remembered.of_issuing(home.chain().issuing());
+            let of = seen.remembered.of_issuing(home.chain().ca());
             sign_anew(session, of, |terms, list| issuing.sign_crl(terms, list))?
         }
     };
@@ -218,14 +218,12 @@ pub fn refresh_within(
         (Servers::Current(part), ..) => Some(part),
         (Servers::Due(_), None, None) => return Ok(Refresh::NeedsKey),
         (Servers::Due(part), None, Some(_)) => {
-            let of = home
-                .servers()
-                .map(|chain| seen.remembered.of_servers(chain.issuing()));
+            let of = home.servers().map(|chain| seen.remembered.of_servers(chain.ca()));
             unrevoking = unrevoked_by(session, &places, of, part.as_ref())?;
             part
         }
         (Servers::Due(_), Some(servers), _) => {
-            let of = seen.remembered.of_servers(servers.chain().issuing());
+            let of = seen.remembered.of_servers(servers.chain().ca());
             let signed = sign_anew(session, of, |terms, list| servers.sign_crl(terms, list))?;
             home.servers().map(|chain| ServersPart {
                 chain,

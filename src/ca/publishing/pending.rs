@@ -49,7 +49,7 @@ pub(in crate::ca) fn look<'a>(
         .max_by_key(|standing| standing.terms.number)
         .map(|standing| standing.der.clone());
     let remembered = Remembered::of(published);
-    let devices = remembered.of_issuing(session.desk.home.chain().issuing());
+    let devices = remembered.of_issuing(session.desk.home.chain().ca());
     let standing_pins = StandingPins::read(places, failed)?;
     Ok(Look {
         root_crl,
@@ -257,7 +257,7 @@ fn servers_part<'a>(
         return Ok(Servers::Absent);
     };
     let own = own_crl(places, Authority::Servers)?;
-    let of = remembered.of_servers(chain.issuing());
+    let of = remembered.of_servers(chain.ca());
     if let Some(Current {
         der: crl, revoked, ..
     }) = current(session, of, own)?

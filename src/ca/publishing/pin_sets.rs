@@ -12,7 +12,7 @@ use crate::ca::session::Session;
 use crate::ca::{OperateError, recording};
 use crate::disk::Shown;
 use crate::home::Home;
-use crate::issuer::Issuing;
+use crate::issuer::Devices;
 use crate::model::{Fact, Host, Pin, PinSet, Server, Span, Time};
 use crate::publish::{Area, BothForms, Pins};
 
@@ -147,7 +147,7 @@ impl StandingPins {
     pub fn sign(
         &self,
         session: &mut Session<'_>,
-        issuing: &Issuing,
+        issuing: &Devices,
     ) -> Result<(u64, BothForms), OperateError> {
         let known = session.store.last_pins()?.map(|last| last.number);
         let expires = session.now + session.desk.home.config().pin_life;

@@ -57,11 +57,8 @@ impl Standing {
 /// The CAs of a home, each with its certificate.
 pub(in crate::ca) fn authorities(home: &Home) -> impl Iterator<Item = (Authority, &Certificate)> {
     let chain = home.chain();
-    let own = [
-        (Authority::Issuing, chain.issuing()),
-        (Authority::Root, chain.root()),
-    ];
-    let servers = home.servers().map(|chain| (Authority::Servers, chain.issuing()));
+    let own = [(Authority::Issuing, chain.ca()), (Authority::Root, chain.root())];
+    let servers = home.servers().map(|chain| (Authority::Servers, chain.ca()));
     own.into_iter().chain(servers)
 }
 

@@ -13,7 +13,7 @@ use crate::ca::OperateError;
 use crate::ca::session::Session;
 use crate::disk::{self, Shown};
 use crate::home::Home;
-use crate::issuer::AuthorityError;
+use crate::issuer::IssuerError;
 use crate::model::event::Recovered;
 use crate::model::{
     Address, Authority, Contents, Employee, Fact, Kind, KnownBy, Reason, Record, Revocation, Serial, Status,
@@ -302,7 +302,7 @@ fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<
         let known = session.store.revoked(standing.authority, None)?;
         let mut known = known.iter().map(|revocation| revocation.serial).peekable();
         for entry in crl.entries() {
-            let entry = entry.map_err(AuthorityError::X509)?;
+            let entry = entry.map_err(IssuerError::X509)?;
             while known.next_if(|serial| *serial < entry.serial).is_some() {}
             if known.peek() != Some(&entry.serial) && seen.insert(entry.serial) {
                 facts.extend(adopted(session, standing.authority, entry)?);

@@ -13,7 +13,7 @@ use crate::ca::publishing::own_places;
 use crate::ca::session::Session;
 use crate::disk::{self, Shown};
 use crate::home::Home;
-use crate::issuer::{AuthorityError, Chain, Root, Servers};
+use crate::issuer::{Chain, IssuerError, Root, Servers};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
 use crate::model::{Authority, Fact, Host};
 use crate::publish::Area;
@@ -52,7 +52,7 @@ pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, 
 /// # Errors
 /// Should the library fail to write it.
 pub fn servers_request(key: &SoftwareKey) -> Result<String, OperateError> {
-    Ok(request::create(None::<&Host>, key).map_err(AuthorityError::X509)?)
+    Ok(request::create(None::<&Host>, key).map_err(IssuerError::X509)?)
 }
 
 /// The servers' CA of this root that is published and that the home has not: its place and its serial number.
@@ -62,7 +62,7 @@ pub fn servers_request(key: &SoftwareKey) -> Result<String, OperateError> {
 /// # Errors
 /// Where the places of pki.toml cannot be looked for.
 pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, OperateError> {
-    let own = home.servers().map(|chain| chain.issuing().public_key());
+    let own = home.servers().map(|chain| chain.ca().public_key());
     let (places, _) = own_places(home)?;
     for place in places.into_iter().filter(|place| place.to.area == Area::Public) {
         // A place that cannot be read is told when it cannot be written.
@@ -71,8 +71,8 @@ pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, Oper
         };
         let certificate = Certificate::from_der(&der).ok();
         let chain = certificate.and_then(|certificate| servers_chain(home, certificate).ok());
-        if let Some(other) = chain.filter(|chain| own != Some(chain.issuing().public_key())) {
-            let serial = HEXUPPER.encode(other.issuing().serial());
+        if let Some(other) = chain.filter(|chain| own != Some(chain.ca().public_key())) {
+            let serial = HEXUPPER.encode(other.ca().serial());
             return Ok(Some((Shown(place.to.path), serial)));
         }
     }
@@ -115,8 +115,8 @@ pub fn install_servers(
     chain: Chain,
     key: &SoftwareKey,
 ) -> Result<Chain, OperateError> {
-    if chain.issuing().public_key() != key.public_key() {
-        return Err(AuthorityError::KeyMismatch("servers' CA").into());
+    if chain.ca().public_key() != key.public_key() {
+        return Err(IssuerError::KeyMismatch("servers' CA").into());
     }
     record_servers(session, &chain)?;
     Ok(chain)
@@ -126,9 +126,9 @@ pub fn install_servers(
 /// ledger.
 pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result<(), OperateError> {
     let home = &session.desk.home;
-    let certificate = chain.issuing();
-    if certificate.public_key() == home.chain().issuing().public_key() {
-        return Err(AuthorityError::SharedKey("issuing CA", "servers' CA").into());
+    let certificate = chain.ca();
+    if certificate.public_key() == home.chain().ca().public_key() {
+        return Err(IssuerError::SharedKey("issuing CA", "servers' CA").into());
     }
     let (inner, outer) = (certificate.validity(), chain.root().validity());
     let is_within = outer.not_before <= inner.not_before && inner.not_after <= outer.not_after;
@@ -136,13 +136,13 @@ pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) ->
         || certificate.organization() != chain.root().organization()
         || !is_within
     {
-        return Err(AuthorityError::NotOurs("servers' CA").into());
+        return Err(IssuerError::NotOurs("servers' CA").into());
     }
     let (says, permitted) = (chain.permitted(), home.chain().permitted());
     // A root of before addresses were recorded may have given it what the root says itself.
     let is_like_root = permitted.any_address && says.says_the_same(permitted);
     if !says.says_the_same(&permitted.of_servers()) && !is_like_root {
-        return Err(AuthorityError::OtherNames.into());
+        return Err(IssuerError::OtherNames.into());
     }
     if let Some(recorded) = session.store.servers_ca()? {
         return if recorded == certificate.der() {

@@ -11,7 +11,7 @@ use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::owed::{delivered_at_last, record_and_deliver};
 use crate::ca::session::{Desk, Session};
 use crate::disk::{self, Shown};
-use crate::issuer::{AuthorityError, Servers};
+use crate::issuer::{IssuerError, Servers};
 use crate::key::{PublicKey, SoftwareKey, os_rng};
 use crate::model::server::{Certified, Certifier, ServerCertificate, ServerDraft};
 use crate::model::{Fact, Host, Pin, Reason, Role, Serial, Server};
@@ -48,7 +48,7 @@ pub fn write_request(
     outbox: &Outbox,
 ) -> Result<Delivered, OperateError> {
     let host = &server.host;
-    let text = request::create(Some(host), key).map_err(AuthorityError::X509)?;
+    let text = request::create(Some(host), key).map_err(IssuerError::X509)?;
     let stem = stem(outbox, host, key)?;
     let place = with_extension(&stem, "csr");
     let there = disk::read_if_there(&place)?;
@@ -115,7 +115,7 @@ pub fn certify(
             CertifiedKey::Ours(key) => Some(deliver(&stem, key)?),
             CertifiedKey::Theirs(_) => None,
         };
-        let text = pem::encode(pem::CERTIFICATE, &certified.certificate) + &servers.chain().issuing().pem();
+        let text = pem::encode(pem::CERTIFICATE, &certified.certificate) + &servers.chain().ca().pem();
         disk::replace(&place, 0o644, text.as_bytes())?;
         Ok(key)
     })?;

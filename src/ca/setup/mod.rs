@@ -17,7 +17,7 @@ use crate::bundle;
 use crate::disk::{self, Shown};
 use crate::home::config;
 use crate::home::{Home, HomeError};
-use crate::issuer::{Issuing, Root};
+use crate::issuer::{Devices, Root};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
 use crate::model::{Authority, Clock, Fact, NameConstraints, Said, Time};
 use crate::store::{Paths, Store};
@@ -108,19 +108,19 @@ pub fn found(
     }
     disk::create_private(&at("root/root.crt"), chain.root().pem().as_bytes())?;
     disk::create_private(&at("issuing/issuing.key"), sealed_issuing.as_bytes())?;
-    disk::create_private(&at("issuing/issuing.crt"), chain.issuing().pem().as_bytes())?;
+    disk::create_private(&at("issuing/issuing.crt"), chain.ca().pem().as_bytes())?;
     disk::create_private(&at("pki.toml"), configuration(founding)?.as_bytes())?;
     let first = Fact::Initialized {
         organization: founding.organization.clone(),
         root: HEXLOWER.encode(&chain.root().sha256()),
-        issuing: HEXLOWER.encode(&chain.issuing().sha256()),
+        issuing: HEXLOWER.encode(&chain.ca().sha256()),
         permitted: (founding.said != Said::All).then(|| constraints.clone()),
     };
     Store::create(&Paths::in_home(&staging.path), first, now, by).map_err(HomeError::Store)?;
     first_publication(
         (&staging.path, &place),
         &root,
-        Issuing::open(chain, key, founding.base_url.clone())?,
+        Devices::open(chain, key, founding.base_url.clone())?,
         clock,
         by,
     )?;
@@ -242,7 +242,7 @@ fn configuration(founding: &Founding) -> Result<String, OperateError> {
 fn first_publication(
     (staging, place): (&Path, &Path),
     root: &Root,
-    issuing: Issuing,
+    issuing: Devices,
     clock: fn() -> Time,
     by: &str,
 ) -> Result<(), OperateError> {
@@ -271,7 +271,7 @@ fn ends(home: &Home) -> Result<[(&'static str, Time); 4], OperateError> {
     };
     Ok([
         ("root CA", home.chain().root().validity().not_after),
-        ("issuing CA", home.chain().issuing().validity().not_after),
+        ("issuing CA", home.chain().ca().validity().not_after),
         ("root CRL", crl(Authority::Root)?),
         ("issuing CRL", crl(Authority::Issuing)?),
     ])

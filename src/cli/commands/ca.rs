@@ -150,8 +150,8 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
         ca::install_servers(&mut session, chain, &key).map_err(|why| unfit(&desk.home, why.to_string()))?
     };
     let installed = Installed {
-        subject: chain.issuing().subject_text().to_owned(),
-        not_after: chain.issuing().validity().not_after,
+        subject: chain.ca().subject_text().to_owned(),
+        not_after: chain.ca().validity().not_after,
     };
     ui.say(format!(
         "{} is installed, until {}",

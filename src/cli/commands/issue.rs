@@ -389,7 +389,7 @@ fn warn_if_behind(session: &ca::Session<'_>, context: &Context) {
 pub fn publish(
     args: &DeliveryArgs,
     session: &mut ca::Session<'_>,
-    issuing: &crate::issuer::Issuing,
+    issuing: &crate::issuer::Devices,
     context: &Context,
 ) -> Result<Exit, Failure> {
     if args.no_publish || !session.desk.home.config().publish_on_issue {

@@ -280,7 +280,7 @@ pub fn like(changes: &Changes, store: &Store, home: &Home, record: &Record) -> R
         KeySource::Bundle { p12 } => KeyRequest::Bundle(changes.p12.unwrap_or(p12)),
         KeySource::Request => {
             let certificate = crate::x509::Certificate::from_der(&issued.certificate)
-                .map_err(crate::issuer::AuthorityError::X509)?;
+                .map_err(crate::issuer::IssuerError::X509)?;
             KeyRequest::Own(certificate.public_key().clone())
         }
     };

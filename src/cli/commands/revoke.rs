@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::ca::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Session, Whom};
 use crate::check::Url;
 use crate::home::Home;
-use crate::issuer::Issuing;
+use crate::issuer::Devices;
 use crate::model::{Employee, Host, Reason, Serial, Time, counted};
 
 use crate::cli::canary::ServerArgs;
@@ -342,7 +342,7 @@ fn finish(
             || verification.is_some()
             || !ca::owed_commands(&desk.home).is_empty()
             || !ca::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
-    let issuing: Option<Issuing> = match publishes {
+    let issuing: Option<Devices> = match publishes {
         true => unlock(&common, context, desk, IssuingSecret::unlock)?,
         false => None,
     };

@@ -144,18 +144,18 @@ fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
         system_clock(),
         &mut os_rng(),
     )?;
-    disk::create_private(&args.out, chain.issuing().pem().as_bytes())?;
+    disk::create_private(&args.out, chain.ca().pem().as_bytes())?;
     ui.say(format!(
         "{} is signed, for {}, until {}: {}",
-        chain.issuing().subject_text(),
+        chain.ca().subject_text(),
         chain.permitted(),
-        chain.issuing().validity().not_after.date(),
+        chain.ca().validity().not_after.date(),
         args.out.display()
     ));
     ui.hint("where the home is, run `pki ca install` with it");
     ui.report(&SignedCa {
         file: args.out,
-        not_after: chain.issuing().validity().not_after,
+        not_after: chain.ca().validity().not_after,
     })?;
     Ok(Exit::Done)
 }

@@ -115,7 +115,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let Some(issued) = issued else {
             return Err(OperateError::NotIssuedHere(record.address).into());
         };
-        let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &home.chain().issuing().pem();
+        let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &home.chain().ca().pem();
         context.ui.report(&Pem { pem: text })?;
         return Ok(Exit::Done);
     }
@@ -201,7 +201,7 @@ fn details(record: &Record, issued: Option<&Issued>, store: &Store, home: &Home)
     let now = system_clock();
     let event = store.issuing_event(record)?;
     let leaf = issued.map(|issued| Certificate::from_der(&issued.certificate));
-    let leaf = leaf.transpose().map_err(crate::issuer::AuthorityError::X509)?;
+    let leaf = leaf.transpose().map_err(crate::issuer::IssuerError::X509)?;
     let chain: &Chain = home.chain();
     let link = |certificate: &Certificate| Link {
         subject: certificate.subject_text().to_owned(),
@@ -230,11 +230,7 @@ fn details(record: &Record, issued: Option<&Issued>, store: &Store, home: &Home)
         },
         spki_sha256: BASE64.encode(&record.spki_sha256),
         certificate_sha256: HEXUPPER.encode(&record.certificate_sha256),
-        chain: leaf
-            .iter()
-            .chain([chain.issuing(), chain.root()])
-            .map(link)
-            .collect(),
+        chain: leaf.iter().chain([chain.ca(), chain.root()]).map(link).collect(),
         history: store
             .device(&record.address)?
             .iter()

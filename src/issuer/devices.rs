@@ -4,16 +4,16 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use rand_core::CryptoRng;
 
 use super::subordinate::Subordinate;
-use super::{AuthorityError, Chain};
+use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
 use crate::model::event::{Issued, KeySource};
-use crate::model::{Authority, Draft, Revocation, Serial, Signed};
+use crate::model::{Authority, Draft, Revocation, Serial};
 use crate::x509::build::Kind;
 use crate::x509::crl;
 
 /// The issuing CA's chain and its key, unlocked.
 #[derive(Debug)]
-pub struct Issuing(Subordinate);
+pub struct Devices(Subordinate);
 
 /// A draft and what goes with it into the ledger.
 #[derive(Debug)]
@@ -28,7 +28,29 @@ pub struct Order<'a> {
     pub supersedes: Vec<Serial>,
 }
 
-impl Issuing {
+/// A certificate that the devices' CA has signed and nobody has seen. Only this file can make one, and only
+/// the store takes it.
+#[derive(Debug)]
+pub struct Signed(Issued);
+
+impl Signed {
+    /// What the ledger will say of it.
+    pub fn into_issued(self) -> Issued {
+        self.0
+    }
+
+    /// What the ledger will say of it.
+    pub fn issued(&self) -> &Issued {
+        &self.0
+    }
+
+    /// Its serial number.
+    pub fn serial(&self) -> Serial {
+        self.0.serial
+    }
+}
+
+impl Devices {
     /// The issuing CA of these. `base_url` is where its CRL and certificate are served.
     ///
     /// # Errors
@@ -37,7 +59,7 @@ impl Issuing {
         chain: Chain,
         key: impl Signer + 'static,
         base_url: Option<String>,
-    ) -> Result<Self, AuthorityError> {
+    ) -> Result<Self, IssuerError> {
         Subordinate::open(Authority::Issuing, chain, key, base_url).map(Self)
     }
 
@@ -50,7 +72,7 @@ impl Issuing {
     ///
     /// # Errors
     /// Where what is about to be signed is not what was drafted.
-    pub fn sign(&self, order: Order<'_>, rng: &mut impl CryptoRng) -> Result<Signed, AuthorityError> {
+    pub fn sign(&self, order: Order<'_>, rng: &mut impl CryptoRng) -> Result<Signed, IssuerError> {
         let Order {
             draft,
             public_key,
@@ -59,7 +81,7 @@ impl Issuing {
         } = order;
         let (serial, certificate) = self.0.certify(Kind::Device(&draft), public_key, rng)?;
         let holder = draft.holder();
-        Ok(Signed::attest(Issued {
+        Ok(Signed(Issued {
             serial,
             address: holder.address.clone(),
             name: holder.name.clone(),
@@ -79,7 +101,7 @@ impl Issuing {
     ///
     /// # Errors
     /// Where the CA is out of date, or the terms make no sense.
-    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, AuthorityError> {
+    pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, IssuerError> {
         self.0.sign_crl(terms, entries)
     }
 
@@ -88,8 +110,8 @@ impl Issuing {
     ///
     /// # Errors
     /// Where the key does not sign.
-    pub fn sign_statement(&self, typ: &str, payload: &[u8]) -> Result<String, AuthorityError> {
-        let certificate = BASE64.encode(self.chain().issuing().der());
+    pub fn sign_statement(&self, typ: &str, payload: &[u8]) -> Result<String, IssuerError> {
+        let certificate = BASE64.encode(self.chain().ca().der());
         let header = serde_json::json!({ "alg": "ES256", "typ": typ, "x5c": [certificate] });
         let signed = format!(
             "{}.{}",

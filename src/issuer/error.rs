@@ -1,0 +1,49 @@
+//! Why a CA does not sign.
+
+use crate::key::{KeyError, SigningError};
+use crate::model::Time;
+use crate::x509::X509Error;
+
+/// Why a CA does not sign.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    /// A certificate or CRL is not what it should be.
+    #[error(transparent)]
+    X509(#[from] X509Error),
+    /// A key is not what it should be.
+    #[error("the key {0}")]
+    Key(#[from] KeyError),
+    /// The key does not sign.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// Key and certificate are of different CAs.
+    #[error("the key of the {0} does not belong to its certificate")]
+    KeyMismatch(&'static str),
+    /// The issuing CA is not the root's.
+    #[error("the certificate of the {0} is not issued by the root beside it")]
+    ChainBroken(&'static str),
+    /// Two CAs would have one key, and its powers together.
+    #[error("the key of the {0} cannot be the {1}'s as well")]
+    SharedKey(&'static str, &'static str),
+    /// A root that does not say what its servers' CA may vouch for.
+    #[error("the root does not say what the servers' CA may vouch for")]
+    NothingSaid,
+    /// The servers' CA says otherwise than the home what it may vouch for.
+    #[error("the certificate of the servers' CA is not for the domains and addresses of this PKI")]
+    OtherNames,
+    /// The certificate is not a CA's of ours.
+    #[error("the certificate of the {0} is not one that this program made")]
+    NotOurs(&'static str),
+    /// The CA's own certificate is not good at that time.
+    #[error("the certificate of the {who} is good from {from} to {to}, not at {at}")]
+    OutOfDate {
+        /// Whose.
+        who: &'static str,
+        /// Its first second.
+        from: Time,
+        /// Its last second.
+        to: Time,
+        /// When it was to sign.
+        at: Time,
+    },
+}
