@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::time::Instant;
 
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
-use pki::bundle::{Code, Contents, MobileConfig, RootCertificate, Stretch, credential, encode};
+use pki::bundle::{BundleKeys, Code, Contents, MobileConfig, RootCertificate, Stretch, credential, encode};
 use pki::key::{self, Passphrase, SoftwareKey, os_rng};
 use pki::model::Form;
 use rcgen::{
@@ -426,7 +426,8 @@ impl Device {
             leaf: &self.leaf,
             authorities: &[&self.issuing],
         };
-        encode(&contents, &passphrase, form, stretch, &mut os_rng()).unwrap()
+        let keys = BundleKeys::derive(&passphrase, form, stretch, &mut os_rng()).unwrap();
+        encode(&contents, keys, &mut os_rng()).unwrap()
     }
 }
 

@@ -10,16 +10,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use pki::ca::{
-    self, ClockPolicy, Codes, Delivery, Desk, Founding, Handover, Haste, Intent, KeyRequest, Leavers, NewKey,
-    Old, OperateError, Outbox, Passphrases, Published, Refresh, Request, RootInProfile, Subdomains, Whom,
+    self, BundleDelivery, ClockPolicy, Codes, Delivery, Desk, Founding, Haste, Intent, KeyRequest, Leavers,
+    NewKey, Old, OperateError, OutputDir, PassphraseDelivery, Passphrases, Published, Receipt, Refresh,
+    Request, RootInProfile, Session, Subdomains, Uncommitted, Undelivered, Whom,
 };
 use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
-use pki::issuer::{Devices, Root};
+use pki::issuer::{Chain, Devices, Root};
 use pki::key::{Passphrase, SoftwareKey};
 use pki::model::draft::Holder;
 use pki::model::server::OldPin;
-use pki::model::{Authority, NameConstraints, Reason, Serial, Span, Status, Time};
+use pki::model::{Address, Authority, Form, NameConstraints, Reason, Serial, Span, Status, Time};
 use pki::x509::crl::Crl;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -125,18 +126,13 @@ impl Company {
         let desk = self.desk();
         let mut session = desk.session(ClockPolicy::Strict)?;
         let plan = ca::plan(&session.store, &desk.home, request, intent, session.now)?;
-        let mut outbox = Outbox::open(&self.directory.path().join("out"), &desk.home)?;
-        let mut delivery = Delivery {
-            outbox: &mut outbox,
-            passphrases: Handover::Shown(&mut |_, _| Ok(())),
-            codes: Codes::None,
-            root: RootInProfile::Omitted,
-        };
-        Ok(
-            ca::carry_out(&mut session, &self.issuing, vec![plan], &mut delivery)?
-                .remove(0)
-                .serial,
-        )
+        let mut output = OutputDir::open(&self.directory.path().join("out"), &desk.home)?;
+        let mut see = |_: &Address, _: &Passphrase| Ok(());
+        let shown = PassphraseDelivery::Shown(&mut see);
+        let mut delivery = BundleDelivery::new(&mut output, shown, Codes::None, RootInProfile::Omitted);
+        Ok(ca::issue(&mut session, &self.issuing, vec![plan], &mut delivery)?
+            .remove(0)
+            .serial)
     }
 
     fn issue(&self, address: &str) -> Result<Serial, OperateError> {
@@ -160,7 +156,7 @@ impl Company {
         let secret = passphrase("for every day");
         let make = || NewKey::make(&secret).unwrap();
         let desk = self.desk();
-        let outbox = Outbox::open(&self.directory.path().join("out"), &desk.home).unwrap();
+        let output = OutputDir::open(&self.directory.path().join("out"), &desk.home).unwrap();
         let mut session = desk.session(ClockPolicy::Strict).unwrap();
         match session.store.server(&host).unwrap() {
             None => ca::add(
@@ -168,11 +164,11 @@ impl Company {
                 &host,
                 Subdomains::Excluded,
                 &[make(), make()],
-                &outbox,
+                &output,
             ),
             Some(server) => {
                 let backup = ca::open_key(&desk.home, &host, server.backup.pin, &secret).unwrap();
-                ca::rotate(&mut session, &host, &backup, &make(), (old, Haste::None), &outbox)
+                ca::rotate(&mut session, &host, &backup, &make(), (old, Haste::None), &output)
             }
         }
         .unwrap();
@@ -475,13 +471,10 @@ fn a_long_ledger_says_the_same_from_its_index_as_from_itself() {
         .map(|i| company.request(&format!("user{i}/phone")))
         .collect();
     let desk = company.desk();
-    let mut outbox = Outbox::open(&company.directory.path().join("out"), &company.desk().home).unwrap();
-    let mut delivery = Delivery {
-        outbox: &mut outbox,
-        passphrases: Handover::Shown(&mut |_, _| Ok(())),
-        codes: Codes::None,
-        root: RootInProfile::Omitted,
-    };
+    let mut output = OutputDir::open(&company.directory.path().join("out"), &company.desk().home).unwrap();
+    let mut see = |_: &Address, _: &Passphrase| Ok(());
+    let shown = PassphraseDelivery::Shown(&mut see);
+    let mut delivery = BundleDelivery::new(&mut output, shown, Codes::None, RootInProfile::Omitted);
     let intent = Intent::List(Leavers::LockedOut);
     let requests: Vec<_> = requests.into_iter().map(|request| (request, intent)).collect();
     let tally = ca::issue_all(
@@ -554,14 +547,11 @@ fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
     let mut session = desk.session(ClockPolicy::Strict).unwrap();
     let intent = Intent::Single(Leavers::LockedOut);
     let plan = ca::plan(&session.store, &desk.home, &request, intent, session.now).unwrap();
-    let mut outbox = Outbox::open(&company.directory.path().join("out"), &company.desk().home).unwrap();
-    let mut delivery = Delivery {
-        outbox: &mut outbox,
-        passphrases: Handover::Shown(&mut |_, _| Err(std::io::ErrorKind::BrokenPipe.into())),
-        codes: Codes::None,
-        root: RootInProfile::Omitted,
-    };
-    let outcome = ca::carry_out(&mut session, &company.issuing, vec![plan], &mut delivery);
+    let mut output = OutputDir::open(&company.directory.path().join("out"), &company.desk().home).unwrap();
+    let mut see = |_: &Address, _: &Passphrase| Err(std::io::ErrorKind::BrokenPipe.into());
+    let shown = PassphraseDelivery::Shown(&mut see);
+    let mut delivery = BundleDelivery::new(&mut output, shown, Codes::None, RootInProfile::Omitted);
+    let outcome = ca::issue(&mut session, &company.issuing, vec![plan], &mut delivery);
     assert!(
         matches!(outcome, Err(OperateError::Undelivered(_))),
         "{outcome:?}"
@@ -799,4 +789,110 @@ fn no_order_of_backup_and_restore_lets_anybody_in_again() {
         }
     }
     assert!(refused > 10, "hardly anything was refused: {refused}");
+}
+
+/// A delivery that looks at the home at each of its steps, and fails at one of them.
+struct Watching<'a> {
+    desk: &'a Desk,
+    fails_at: Option<&'static str>,
+    steps: Vec<(&'static str, usize)>,
+}
+
+impl Watching<'_> {
+    fn step(&mut self, step: &'static str) -> Result<(), OperateError> {
+        let recorded = self.desk.home.read()?.seq();
+        self.steps.push((step, usize::try_from(recorded).unwrap()));
+        if self.fails_at == Some(step) {
+            return Err(OperateError::Reserved("alice/phone".parse().unwrap()));
+        }
+        Ok(())
+    }
+}
+
+impl Delivery for Watching<'_> {
+    fn warm_up(&mut self, forms: &[Form]) -> Result<(), OperateError> {
+        assert_eq!(forms.len(), 1, "only for what will be issued");
+        // Nobody waits for the lock meanwhile: it is free.
+        drop(self.desk.session(ClockPolicy::Strict)?);
+        self.step("warm up")
+    }
+
+    fn prepare(&mut self, _: &Session<'_>, _: &Chain, batch: &[Uncommitted]) -> Result<(), OperateError> {
+        assert_eq!(batch.len(), 1);
+        self.step("prepare")
+    }
+
+    fn deliver(
+        &mut self,
+        session: &Session<'_>,
+        _: &Chain,
+        batch: Vec<Undelivered>,
+    ) -> Result<Vec<Receipt>, OperateError> {
+        let record = session
+            .store
+            .record(&batch[0].committed.issued().serial)?
+            .unwrap();
+        assert_eq!(record.status(session.now), Status::Undelivered);
+        self.step("deliver")?;
+        Ok(vec![Receipt {
+            bundle_sha256: Some([7; 32]),
+            ..Receipt::default()
+        }])
+    }
+
+    fn finish(&mut self, _: &Session<'_>) {
+        self.step("finish").unwrap();
+    }
+}
+
+#[test]
+fn a_delivery_prepares_before_the_commit_and_delivers_after_it() {
+    let company = Company::found();
+    let desk = company.desk();
+    let began = usize::try_from(desk.home.read().unwrap().seq()).unwrap();
+    let intent = Intent::List(Leavers::LockedOut);
+    let issue = |address: &str, fails_at| {
+        let mut delivery = Watching {
+            desk: &desk,
+            fails_at,
+            steps: Vec::new(),
+        };
+        let requests = [(company.request(address), intent)];
+        let tally = ca::issue_all(
+            &desk,
+            ClockPolicy::Strict,
+            &company.issuing,
+            &requests,
+            &mut delivery,
+            &mut |_| {},
+        );
+        let steps = delivery.steps.iter().map(|(step, seq)| (*step, seq - began));
+        (tally, steps.collect::<Vec<_>>())
+    };
+    // What cannot be delivered is not recorded.
+    for (fails_at, steps) in [
+        ("warm up", vec![("warm up", 0)]),
+        ("prepare", vec![("warm up", 0), ("prepare", 0)]),
+    ] {
+        let (tally, seen) = issue("alice/phone", Some(fails_at));
+        assert!(
+            matches!(tally.stopped, Some(OperateError::Reserved(_))),
+            "{tally:?}"
+        );
+        assert_eq!(seen, steps);
+    }
+    // What is recorded and does not get there is undelivered.
+    let (tally, seen) = issue("alice/phone", Some("deliver"));
+    assert!(
+        matches!(tally.stopped, Some(OperateError::Undelivered(_))),
+        "{tally:?}"
+    );
+    assert_eq!(seen, [("warm up", 0), ("prepare", 0), ("deliver", 1)]);
+    // The next try takes it back and issues anew; its delivery is an event of its own.
+    let (tally, seen) = issue("alice/phone", None);
+    assert_eq!((tally.issued.len(), tally.issued[0].lost), (1, 1));
+    assert_eq!(
+        seen,
+        [("warm up", 1), ("prepare", 1), ("deliver", 3), ("finish", 4)]
+    );
 }

@@ -11,7 +11,7 @@ mod stretch;
 mod tlv;
 
 pub use mobileconfig::{MobileConfig, RootCertificate};
-pub use pkcs12::{Contents, Stretch, encode};
+pub use pkcs12::{BundleKeys, Contents, Stretch, encode};
 pub use qr::{Code, base45, credential};
 
 use crate::key::UnfitPassphrase;

@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 use sha1::{Digest, Sha1};
 
 use super::BundleError;
-use super::protection::{Sealer, mac_data};
+use super::protection::{MacKey, Sealer};
 use super::tlv::{explicit, implicit_octets, integer, octets, oid, sequence, set, wrap};
 use crate::key::Passphrase;
 use crate::model::Form;
@@ -64,23 +64,47 @@ impl Stretch {
     }
 }
 
+/// A passphrase, stretched for one bundle: what takes long, and needs neither its key nor its certificate.
+pub struct BundleKeys {
+    sealer: Sealer,
+    mac: MacKey,
+}
+
+impl BundleKeys {
+    /// Stretches the passphrase, with new salts.
+    ///
+    /// # Errors
+    /// Where the passphrase is not printable ASCII: the JDK opens no such file.
+    pub fn derive(
+        passphrase: &Passphrase,
+        form: Form,
+        stretch: Stretch,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, BundleError> {
+        passphrase.demand_ascii().map_err(BundleError::Passphrase)?;
+        Ok(Self {
+            sealer: Sealer::derive(passphrase, form, stretch.iterations(), rng),
+            mac: MacKey::derive(passphrase, form, stretch.iterations(), rng),
+        })
+    }
+}
+
 /// A PKCS#12 file (PFX, RFC 7292 §4) in DER.
 ///
 /// Key and leaf carry both the same localKeyID (SHA-1 of the leaf, as OpenSSL has it) and the same
 /// friendlyName: NSS refuses an import without the first, Java finds no chain without either. The authorities
 /// carry neither, or Java would take them for the chain's end entity. SHA-1 names here, it protects nothing.
 ///
+/// `keys` are of this bundle alone: with keys of another the two would have a salt in common.
+///
 /// # Errors
-/// Where the passphrase is not printable ASCII (the JDK opens no such file), or a part is too long for DER.
+/// Where a part is too long for DER.
 pub fn encode(
     contents: &Contents<'_>,
-    passphrase: &Passphrase,
-    form: Form,
-    stretch: Stretch,
+    keys: BundleKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, BundleError> {
-    passphrase.demand_ascii().map_err(BundleError::Passphrase)?;
-    let sealer = Sealer::derive(passphrase, form, stretch.iterations(), rng);
+    let BundleKeys { sealer, mac } = keys;
     let attributes = attributes(contents)?;
 
     let mut certificates = cert_bag(contents.leaf, &attributes)?;
@@ -96,7 +120,7 @@ pub fn encode(
     )?])?)?;
 
     let safe = sequence(&[&certificates, &key])?;
-    let mac = mac_data(passphrase, form, stretch.iterations(), &safe, rng)?;
+    let mac = mac.mac_data(&safe)?;
     Ok(sequence(&[&integer(3)?, &data(&safe)?, &mac])?)
 }
 
@@ -175,7 +199,12 @@ mod tests {
 
     fn bundle(passphrase: &str, form: Form) -> Result<Vec<u8>, BundleError> {
         let passphrase = Passphrase::from_octets(Zeroizing::new(passphrase.as_bytes().to_vec())).unwrap();
-        encode(&CONTENTS, &passphrase, form, Stretch::Generated, &mut os_rng())
+        let rng = &mut os_rng();
+        encode(
+            &CONTENTS,
+            BundleKeys::derive(&passphrase, form, Stretch::Generated, rng)?,
+            rng,
+        )
     }
 
     fn holds(bundle: &[u8], part: &[u8]) -> bool {

@@ -131,30 +131,56 @@ impl Sealer {
     }
 }
 
-/// MacData (RFC 7292 §4) over the octets of an AuthenticatedSafe, with a salt of its own.
-pub(super) fn mac_data(
-    passphrase: &Passphrase,
-    form: Form,
+/// The authentication of one bundle, with a salt of its own.
+pub(super) struct MacKey {
+    salt: Salt,
     iterations: u32,
-    safe: &[u8],
-    rng: &mut impl CryptoRng,
-) -> der::Result<Vec<u8>> {
-    let salt: Salt = random(rng);
-    let text = bmp_string(passphrase);
-    let (hash, tag) = match form {
-        Form::Modern => {
-            let mut key = Zeroizing::new([0; 32]);
-            stretch::<Sha256>(Purpose::Mac, &text, &salt, iterations, key.as_mut_slice());
-            (SHA256, hmac::<Hmac<Sha256>>(key.as_slice(), safe))
+    key: Hashed,
+}
+
+enum Hashed {
+    Sha256(Zeroizing<[u8; 32]>),
+    Sha1(Zeroizing<[u8; 20]>),
+}
+
+impl MacKey {
+    /// Stretches the passphrase with a new salt.
+    pub(super) fn derive(
+        passphrase: &Passphrase,
+        form: Form,
+        iterations: u32,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let salt: Salt = random(rng);
+        let text = bmp_string(passphrase);
+        let key = match form {
+            Form::Modern => {
+                let mut key = Zeroizing::new([0; 32]);
+                stretch::<Sha256>(Purpose::Mac, &text, &salt, iterations, key.as_mut_slice());
+                Hashed::Sha256(key)
+            }
+            Form::Legacy => {
+                let mut key = Zeroizing::new([0; 20]);
+                stretch::<Sha1>(Purpose::Mac, &text, &salt, iterations, key.as_mut_slice());
+                Hashed::Sha1(key)
+            }
+        };
+        Self {
+            salt,
+            iterations,
+            key,
         }
-        Form::Legacy => {
-            let mut key = Zeroizing::new([0; 20]);
-            stretch::<Sha1>(Purpose::Mac, &text, &salt, iterations, key.as_mut_slice());
-            (SHA1, hmac::<Hmac<Sha1>>(key.as_slice(), safe))
-        }
-    };
-    let digest_info = sequence(&[&algorithm(hash, NULL)?, &octets(&tag)?])?;
-    sequence(&[&digest_info, &octets(&salt)?, &integer(iterations)?])
+    }
+
+    /// MacData (RFC 7292 §4) over the octets of an AuthenticatedSafe.
+    pub(super) fn mac_data(&self, safe: &[u8]) -> der::Result<Vec<u8>> {
+        let (hash, tag) = match &self.key {
+            Hashed::Sha256(key) => (SHA256, hmac::<Hmac<Sha256>>(key.as_slice(), safe)),
+            Hashed::Sha1(key) => (SHA1, hmac::<Hmac<Sha1>>(key.as_slice(), safe)),
+        };
+        let digest_info = sequence(&[&algorithm(hash, NULL)?, &octets(&tag)?])?;
+        sequence(&[&digest_info, &octets(&self.salt)?, &integer(self.iterations)?])
+    }
 }
 
 fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {

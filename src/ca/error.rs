@@ -154,7 +154,7 @@ pub enum OperateError {
     NeedsRequest(Address),
     /// The directory for bundles takes none.
     #[error("no file can be put into {path}: {why}")]
-    Outbox {
+    OutputDir {
         /// Which directory.
         path: Shown,
         /// The system's words.

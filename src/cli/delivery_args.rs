@@ -8,7 +8,7 @@ use super::error::Failure;
 use super::secrets::{BundleSecret, IssuingSecret};
 use super::ui::Ui;
 use super::words::Words;
-use crate::ca::{Codes, Handover, RootInProfile};
+use crate::ca::{Codes, PassphraseDelivery, RootInProfile};
 use crate::home::Home;
 use crate::key::Passphrase;
 use crate::model::{Address, Form};
@@ -62,7 +62,7 @@ pub fn handover<'a>(
     show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,
     several: bool,
     ui: &Ui,
-) -> Result<Handover<'a>, Failure> {
+) -> Result<PassphraseDelivery<'a>, Failure> {
     match (args.bundle.chosen()?, &args.bundle_passphrase_out) {
         (Some(_), Some(_)) => Err(Failure::usage(
             "a chosen passphrase need not be written to --bundle-passphrase-out",
@@ -70,10 +70,10 @@ pub fn handover<'a>(
         (Some(_), None) if several => Err(Failure::usage(
             "several bundles cannot share one chosen passphrase",
         )),
-        (Some(chosen), None) => Ok(Handover::Chosen(chosen)),
-        (None, Some(path)) if several => Ok(Handover::List(path.clone())),
-        (None, Some(path)) => Ok(Handover::File(path.clone())),
-        (None, None) if ui.can_ask() => Ok(Handover::Shown(show)),
+        (Some(chosen), None) => Ok(PassphraseDelivery::Chosen(chosen)),
+        (None, Some(path)) if several => Ok(PassphraseDelivery::List(path.clone())),
+        (None, Some(path)) => Ok(PassphraseDelivery::File(path.clone())),
+        (None, None) if ui.can_ask() => Ok(PassphraseDelivery::Shown(show)),
         (None, None) => Err(
             Failure::secret("there is no terminal to show the bundle's passphrase on")
                 .hint("give --bundle-passphrase-out FILE (or --bundle-passphrase-file for one of your own)"),

@@ -259,8 +259,8 @@ impl From<OperateError> for Failure {
                 .hint("have a new key made, and a request with it: a key is one device's, or a server's"),
             E::KeyDropped(_) => refused("key-revoked").hint("have a new key made, and a request or certificate with it"),
             E::KeyRevoked { .. } => refused("key-revoked").hint("have the device make a new key, and a request with it"),
-            E::Outbox { why, .. } if disk::is_modeless(&why) => refused("disk").hint(UMASK),
-            E::Outbox { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
+            E::OutputDir { why, .. } if disk::is_modeless(&why) => refused("disk").hint(UMASK),
+            E::OutputDir { .. } => refused("disk").hint("name a directory of yours with --out DIR"),
             E::Exists(_) => refused("exists").hint("choose another name, or move it away"),
             E::ServerExists(host) => refused("exists").hint(format!(
                 "`pki server list` shows its keys; `pki server rotate {host}` gives it the next one"

@@ -29,7 +29,7 @@ pub enum Platform {
 }
 
 /// How a PKCS#12 bundle is encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
     /// PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC (RFC 8018), MAC with HMAC-SHA256.

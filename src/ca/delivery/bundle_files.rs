@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
-use super::output_dir::with_extension;
-use crate::bundle::{self, Code, Contents, MobileConfig, RootCertificate, Stretch};
+use super::Undelivered;
+use super::file_names::with_extension;
+use crate::bundle::{self, BundleKeys, Code, Contents, MobileConfig, RootCertificate};
 use crate::ca::OperateError;
 use crate::disk::Shown;
 use crate::issuer::Chain;
-use crate::key::{KeyError, Passphrase, SoftwareKey, os_rng};
+use crate::key::{KeyError, os_rng};
 use crate::model::Address;
 use crate::model::event::{Issued, KeySource};
-use crate::store::Committed;
 use crate::x509::pem;
 
 /// Whether QR codes of the bundles are drawn.
@@ -33,12 +33,6 @@ pub enum RootInProfile {
     Included,
 }
 
-/// A device's key and the passphrase of its bundle, until that is written.
-pub(in crate::ca) struct Secret {
-    pub key: SoftwareKey,
-    pub passphrase: Option<Passphrase>,
-}
-
 /// A file of a device, ready to be written.
 pub(in crate::ca) struct Ready {
     pub files: Vec<(PathBuf, Vec<u8>)>,
@@ -48,7 +42,7 @@ pub(in crate::ca) struct Ready {
 const OVERHEAD: usize = 900;
 
 /// What every bundle of a batch is made with.
-pub(in crate::ca) struct Workshop<'a> {
+pub(in crate::ca) struct BundleFiles<'a> {
     pub chain: &'a Chain,
     /// Of the Apple profile.
     pub template: String,
@@ -56,7 +50,7 @@ pub(in crate::ca) struct Workshop<'a> {
     pub root: RootInProfile,
 }
 
-impl Workshop<'_> {
+impl BundleFiles<'_> {
     /// Makes what comes with a bundle from octets of about its length, before anything is recorded: a
     /// template that does not work, or a bundle too long for a code, would fail after the commit, and again
     /// with every try.
@@ -76,16 +70,15 @@ impl Workshop<'_> {
         Ok(())
     }
 
-    /// The files of one device.
+    /// The files of one device: its bundle, where its key was made here, else its certificate.
     pub fn assemble(
         &self,
-        committed: &Committed,
-        secret: Option<&Secret>,
-        chosen: Option<&Passphrase>,
+        one: &Undelivered,
+        keys: Option<BundleKeys>,
         stem: &Path,
     ) -> Result<Ready, OperateError> {
-        let issued = committed.issued();
-        let (Some(secret), KeySource::Bundle { p12: form }) = (secret, issued.key) else {
+        let issued = one.committed.issued();
+        let (Some(key), Some(keys)) = (&one.key, keys) else {
             let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &self.chain.ca().pem();
             return Ok(Ready {
                 files: vec![(with_extension(stem, "crt"), text.into_bytes())],
@@ -95,20 +88,15 @@ impl Workshop<'_> {
             path: Shown("the device's key".into()),
             why,
         };
-        let (passphrase, stretch) = match (&secret.passphrase, chosen) {
-            (Some(generated), _) => (generated, Stretch::Generated),
-            (None, Some(chosen)) => (chosen, Stretch::Chosen),
-            (None, None) => return Err(unencodable(KeyError::WrongPassphrase)),
-        };
         let label = friendly_name(issued);
-        let key = secret.key.pkcs8().map_err(unencodable)?;
+        let key = key.pkcs8().map_err(unencodable)?;
         let contents = Contents {
             friendly_name: &label,
             key: &key,
             leaf: &issued.certificate,
             authorities: &[self.chain.ca().der()],
         };
-        let p12 = bundle::encode(&contents, passphrase, form, stretch, &mut os_rng())?;
+        let p12 = bundle::encode(&contents, keys, &mut os_rng())?;
         let mut files = Vec::new();
         if issued.platform.takes_mobileconfig() {
             files.push((

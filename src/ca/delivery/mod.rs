@@ -1,7 +1,92 @@
-//! How what was issued gets to whom it is for: bundles and their passphrases, in files of a directory that
-//! may take them.
+//! How what was issued gets to whom it is for: into files beside the operator, or into memory.
+//!
+//! Everything that can fail without harm is done before the commit, so that what is recorded gets there.
 
+pub mod bundle_delivery;
 pub mod bundle_files;
+pub mod file_names;
+pub mod in_memory;
 pub mod output_dir;
 pub mod passphrases;
 pub mod path_policy;
+pub mod write;
+
+use std::path::PathBuf;
+
+use super::OperateError;
+use super::issuance::plan::Plan;
+use super::session::Session;
+use crate::issuer::{Chain, Signed};
+use crate::key::SoftwareKey;
+use crate::model::Form;
+use crate::store::Committed;
+
+/// A certificate that is signed, and that nobody has recorded or seen.
+pub struct Uncommitted {
+    /// What was decided about it.
+    pub plan: Plan,
+    /// The certificate.
+    pub signed: Signed,
+    /// Its key, where it was made here.
+    pub key: Option<SoftwareKey>,
+}
+
+/// A certificate that is in the ledger, with what it takes to hand it out.
+pub struct Undelivered {
+    /// What was decided about it.
+    pub plan: Plan,
+    /// The certificate.
+    pub committed: Committed,
+    /// Its key, where it was made here.
+    pub key: Option<SoftwareKey>,
+}
+
+/// That a certificate was handed out, and is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The files, the bundle or certificate first.
+    pub files: Vec<PathBuf>,
+    /// SHA-256 of the bundle, where there is one: for the ledger.
+    pub bundle_sha256: Option<[u8; 32]>,
+}
+
+/// A way for certificates, and for the keys that were made with them, to whom they are for.
+///
+/// One batch at a time goes through these in their order. A kill between `prepare` and the end of `deliver`
+/// leaves certificates that were recorded and never delivered: the same command again replaces them.
+pub trait Delivery {
+    /// Does what takes long and needs neither the home nor what will be signed, for bundles of these forms:
+    /// before the lock is taken.
+    ///
+    /// # Errors
+    /// Where no bundle can be made so.
+    fn warm_up(&mut self, _forms: &[Form]) -> Result<(), OperateError> {
+        Ok(())
+    }
+
+    /// Does whatever can fail without harm, before anything is recorded. `chain` is the issuing CA's.
+    ///
+    /// # Errors
+    /// Where the batch could not be delivered: nothing is recorded then.
+    fn prepare(
+        &mut self,
+        session: &Session<'_>,
+        chain: &Chain,
+        batch: &[Uncommitted],
+    ) -> Result<(), OperateError>;
+
+    /// Hands the batch out that was prepared, and makes sure that it is there: a receipt for each, in their
+    /// order.
+    ///
+    /// # Errors
+    /// Where it is not there as a whole: none of it counts as delivered then.
+    fn deliver(
+        &mut self,
+        session: &Session<'_>,
+        chain: &Chain,
+        batch: Vec<Undelivered>,
+    ) -> Result<Vec<Receipt>, OperateError>;
+
+    /// Forgets what only a batch under way needs, once the ledger has it that all of it is delivered.
+    fn finish(&mut self, _session: &Session<'_>) {}
+}

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::bundle_files::Ready;
-use super::passphrases::Stored;
+use super::file_names::{WITH_KEY, names};
 use super::path_policy::{demand_elsewhere, real};
 use crate::ca::OperateError;
 use crate::disk::{self, DiskError, Shown};
@@ -17,24 +16,24 @@ const ROOM: usize = 4096;
 
 /// The directory that bundles go to, and the names that are taken.
 #[derive(Debug)]
-pub struct Outbox {
+pub struct OutputDir {
     pub(in crate::ca) directory: PathBuf,
     claimed: HashSet<PathBuf>,
 }
 
-impl Outbox {
+impl OutputDir {
     /// The directory at `path`, made where it is missing.
     ///
     /// # Errors
     /// Where it cannot be made, or lies in the home or where that publishes to.
     pub fn open(path: &Path, home: &Home) -> Result<Self, OperateError> {
         demand_elsewhere(path, home)?;
-        let outbox = Self {
+        let output = Self {
             directory: path.to_owned(),
             claimed: HashSet::new(),
         };
-        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY).map_err(|error| outbox.useless(error))?;
-        Ok(outbox)
+        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY).map_err(|error| output.useless(error))?;
+        Ok(output)
     }
 
     /// Makes sure that files can be written into the directory at `path`, or into the one in which `open`
@@ -46,11 +45,11 @@ impl Outbox {
         demand_elsewhere(path, home)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let there = absolute.ancestors().find(|above| above.is_dir());
-        let outbox = Self {
+        let output = Self {
             directory: there.unwrap_or(path).to_owned(),
             claimed: HashSet::new(),
         };
-        outbox.prove(1)
+        output.prove(1)
     }
 
     /// Makes sure that files can be written there before anything is signed.
@@ -62,7 +61,7 @@ impl Outbox {
     /// so while what is given back is held: what is being written looks like what was left.
     pub(in crate::ca) fn at_work(&self) -> Option<File> {
         disk::at_work(&self.directory, |name| {
-            BUNDLES.iter().any(|extension| {
+            WITH_KEY.iter().any(|extension| {
                 name.strip_suffix(extension)
                     .is_some_and(|stem| stem.ends_with('.'))
             })
@@ -97,7 +96,7 @@ impl Outbox {
     fn useless(&self, error: DiskError) -> OperateError {
         // "." says little to whoever forgot where she is.
         let path = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
-        OperateError::Outbox {
+        OperateError::OutputDir {
             path: Shown(path),
             why: error.source,
         }
@@ -116,47 +115,4 @@ impl Outbox {
         }
         Err(OperateError::Exists(Shown(self.directory.join(plain))))
     }
-}
-
-const EXTENSIONS: [&str; 5] = ["p12", "mobileconfig", "qr.png", "qr.svg", "crt"];
-/// Those of files with a key in them.
-const BUNDLES: [&str; 4] = ["p12", "mobileconfig", "qr.png", "qr.svg"];
-
-/// Every name that a file of a device may have.
-fn names(stem: &Path) -> impl Iterator<Item = PathBuf> {
-    EXTENSIONS
-        .into_iter()
-        .map(move |extension| with_extension(stem, extension))
-}
-
-pub(in crate::ca) fn with_extension(stem: &Path, extension: &str) -> PathBuf {
-    // The stem may hold dots: `Path::with_extension` would cut it.
-    let mut name = stem.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
-}
-
-/// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and
-/// reads every file back.
-pub(in crate::ca) fn put_in_place(
-    directory: &Path,
-    ready: &[Ready],
-    stored: Option<Stored>,
-) -> Result<(), OperateError> {
-    let files = || ready.iter().flat_map(|ready| &ready.files);
-    let staged = disk::stage_many(files().map(|(place, octets)| (place.as_path(), octets.as_slice())))?;
-    disk::sync_many(directory, &staged)?;
-    // The passphrase first: a bundle that lies there without one is nobody's.
-    stored.map(Stored::place).transpose()?;
-    for file in staged {
-        file.place_new()?;
-    }
-    disk::sync_directory(directory)?;
-    for (place, octets) in files() {
-        if disk::read_if_there(place)?.as_deref() != Some(octets) {
-            return Err(OperateError::ReadBack(Shown(place.clone())));
-        }
-    }
-    Ok(())
 }

@@ -8,20 +8,17 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::bundle_files::Secret;
-use super::output_dir::with_extension;
+use super::file_names::with_extension;
 use crate::ca::OperateError;
-use crate::ca::issuance::plan::Plan;
 use crate::ca::publishing::owed::{begin_list, list_begun};
 use crate::ca::session::Session;
 use crate::disk::{self, Exposed, Shown, Staged};
 use crate::home::HomeError;
-use crate::issuer::Signed;
 use crate::key::Passphrase;
-use crate::model::{Address, Record, State};
+use crate::model::{Address, Record, Serial, State};
 
 /// Where the passphrases of bundles come from, and where they go.
-pub enum Handover<'a> {
+pub enum PassphraseDelivery<'a> {
     /// A person chose it; she knows it already.
     Chosen(Passphrase),
     /// Generated, and shown before the bundle counts as delivered.
@@ -32,7 +29,15 @@ pub enum Handover<'a> {
     List(PathBuf),
 }
 
-impl Handover<'_> {
+impl PassphraseDelivery<'_> {
+    /// The passphrase that a person chose.
+    pub(in crate::ca) fn chosen(&self) -> Option<&Passphrase> {
+        match self {
+            Self::Chosen(passphrase) => Some(passphrase),
+            Self::Shown(_) | Self::File(_) | Self::List(_) => None,
+        }
+    }
+
     /// The file that generated passphrases go to.
     pub(in crate::ca) fn file(&self) -> Option<&Path> {
         match self {
@@ -50,17 +55,22 @@ pub(in crate::ca) struct Stored {
     aside: Option<PathBuf>,
 }
 
+/// The generated passphrases of a batch.
+pub(in crate::ca) struct Lines<'a> {
+    pub passphrases: Vec<(&'a Address, &'a Passphrase)>,
+    /// Whether a certificate of the batch replaces one that was never delivered.
+    pub are_made_again: bool,
+    /// The first certificate of the batch.
+    pub first: Option<Serial>,
+}
+
 /// Puts generated passphrases where they were asked for, durably, before the commit.
 pub(in crate::ca) fn store_passphrases(
     session: &Session<'_>,
-    handover: &Handover<'_>,
-    plans: &[Plan],
-    signed: &[(Signed, Option<Secret>)],
+    asked: &PassphraseDelivery<'_>,
+    batch: &Lines<'_>,
 ) -> Result<Option<Stored>, OperateError> {
-    let lines = || {
-        let pairs = plans.iter().zip(signed);
-        pairs.filter_map(|(plan, (_, secret))| Some((plan.address(), secret.as_ref()?.passphrase.as_ref()?)))
-    };
+    let lines = || batch.passphrases.iter().copied();
     // Room for all of it from the start: a text that grows leaves copies behind that nobody wipes.
     let room = |line: &dyn Fn(&Address, &Passphrase) -> usize| {
         let length = lines()
@@ -68,11 +78,10 @@ pub(in crate::ca) fn store_passphrases(
             .sum();
         Zeroizing::new(String::with_capacity(length))
     };
-    match handover {
-        Handover::Chosen(_) | Handover::Shown(_) => Ok(None),
-        Handover::File(path) => {
-            let again = plans.iter().any(|plan| !plan.lost.is_empty());
-            if disk::is_taken(path) && !again {
+    match asked {
+        PassphraseDelivery::Chosen(_) | PassphraseDelivery::Shown(_) => Ok(None),
+        PassphraseDelivery::File(path) => {
+            if disk::is_taken(path) && !batch.are_made_again {
                 return Err(OperateError::Exists(Shown(path.clone())));
             }
             let mut text = room(&|_, passphrase| passphrase.expose().len() + 1);
@@ -85,10 +94,10 @@ pub(in crate::ca) fn store_passphrases(
             staged.sync()?;
             Ok(Some(Stored {
                 staged,
-                aside: disk::is_taken(path).then(|| aside(path, signed)),
+                aside: disk::is_taken(path).then(|| aside(path, batch.first)),
             }))
         }
-        Handover::List(path) => {
+        PassphraseDelivery::List(path) => {
             let mut text =
                 room(&|address, passphrase| address.to_string().len() + passphrase.expose().len() + 2);
             for (address, passphrase) in lines() {
@@ -124,11 +133,8 @@ impl Stored {
 
 /// The name for a passphrase file that is in the way: its own and the beginning of the new certificate's
 /// serial.
-fn aside(path: &Path, signed: &[(Signed, Option<Secret>)]) -> PathBuf {
-    let serial = signed
-        .first()
-        .map(|(signed, _)| signed.serial().short())
-        .unwrap_or_default();
+fn aside(path: &Path, first: Option<Serial>) -> PathBuf {
+    let serial = first.map(|serial| serial.short()).unwrap_or_default();
     with_extension(path, &format!("before-{serial}"))
 }
 

@@ -2,11 +2,12 @@
 //! after a kill.
 
 use super::plan::{Intent, Plan, Request, plan};
-use super::{Delivery, Issuance, carry_out};
+use super::{Issuance, issue};
 use crate::ca::OperateError;
-use crate::ca::session::{ClockPolicy, Desk};
+use crate::ca::delivery::Delivery;
+use crate::ca::session::{ClockPolicy, Desk, Session};
 use crate::issuer::Devices;
-use crate::model::Address;
+use crate::model::{Address, Form};
 
 /// How many devices share one commit.
 const BATCH: usize = 256;
@@ -30,14 +31,14 @@ pub struct Tally {
 pub fn issue_all(
     desk: &Desk,
     policy: ClockPolicy,
-    issuing: &Devices,
+    devices: &Devices,
     requests: &[(Request, Intent)],
-    delivery: &mut Delivery<'_>,
+    delivery: &mut dyn Delivery,
     progress: &mut dyn FnMut(usize),
 ) -> Tally {
     let mut tally = Tally::default();
     for chunk in requests.chunks(BATCH) {
-        if let Err(error) = issue_chunk(desk, policy, issuing, chunk, delivery, &mut tally) {
+        if let Err(error) = issue_chunk(desk, policy, devices, chunk, delivery, &mut tally) {
             tally.stopped = Some(error);
             break;
         }
@@ -49,24 +50,42 @@ pub fn issue_all(
 fn issue_chunk(
     desk: &Desk,
     policy: ClockPolicy,
-    issuing: &Devices,
+    devices: &Devices,
     requests: &[(Request, Intent)],
-    delivery: &mut Delivery<'_>,
+    delivery: &mut dyn Delivery,
     tally: &mut Tally,
 ) -> Result<(), OperateError> {
+    // The first look says which bundles there will be, the second decides: nobody waits for the lock while
+    // passphrases are stretched.
+    let forms: Vec<Form> = {
+        let session = desk.session(policy)?;
+        let looked_at = look_at(&session, requests, &mut Tally::default())?;
+        looked_at.iter().filter_map(Plan::form).collect()
+    };
+    delivery.warm_up(&forms)?;
     let mut session = desk.session(policy)?;
-    let mut plans: Vec<Plan> = Vec::new();
+    let plans = look_at(&session, requests, tally)?;
+    tally
+        .issued
+        .extend(issue(&mut session, devices, plans, delivery)?);
+    Ok(())
+}
+
+/// What is to be done about each request, as far as nothing is in its way.
+fn look_at(
+    session: &Session<'_>,
+    requests: &[(Request, Intent)],
+    tally: &mut Tally,
+) -> Result<Vec<Plan>, OperateError> {
+    let mut plans = Vec::new();
     for (request, intent) in requests {
         let address = &request.holder.address;
-        match plan(&session.store, &desk.home, request, *intent, session.now) {
+        match plan(&session.store, &session.desk.home, request, *intent, session.now) {
             Ok(plan) => plans.push(plan),
             Err(OperateError::AlreadyValid { .. }) => tally.already.push(address.clone()),
             Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error),
             Err(refused) => tally.failed.push((address.clone(), refused.to_string())),
         }
     }
-    tally
-        .issued
-        .extend(carry_out(&mut session, issuing, plans, delivery)?);
-    Ok(())
+    Ok(plans)
 }

@@ -1,11 +1,13 @@
-//! The canary of `check` and its control: issued like any device's certificate, by the one path, and revoked
-//! by the same command.
+//! The canary of `check` and its control: issued by the one path like any device's certificate, delivered into
+//! memory, and revoked by the same command.
 
+use super::issue;
+use super::plan::Plan;
 use crate::ca::OperateError;
+use crate::ca::delivery::in_memory::InMemory;
 use crate::ca::session::Session;
-use crate::issuer::{Devices, Order};
-use crate::key::{SoftwareKey, os_rng};
-use crate::model::event::KeySource;
+use crate::issuer::Devices;
+use crate::key::SoftwareKey;
 use crate::model::{Address, Draft, Serial, Validity};
 
 /// A certificate that is made to be shown to a server and revoked. Its key is in memory alone.
@@ -48,46 +50,30 @@ pub enum Ending {
 /// Where policy refuses, or it cannot be recorded.
 pub fn issue_canaries(
     session: &mut Session<'_>,
-    issuing: &Devices,
+    devices: &Devices,
     ending: Ending,
 ) -> Result<Canaries, OperateError> {
-    let rng = &mut os_rng();
     let names = session.desk.home.config().names;
-    let mut keys = Vec::new();
-    let mut signed = Vec::new();
-    let issuer = issuing.chain().issuer();
-    let mut drafts = Vec::new();
+    let issuer = devices.chain().issuer();
+    let mut plans = Vec::new();
     for address in [Address::canary(), Address::control()] {
-        drafts.push(Draft::canary(address, issuer, names, session.now)?);
+        plans.push(Plan::canary(Draft::canary(address, issuer, names, session.now)?));
     }
     if ending == Ending::Wanted {
-        drafts.push(Draft::ended_canary(issuer, names, session.now)?);
+        plans.push(Plan::canary(Draft::ended_canary(issuer, names, session.now)?));
     }
-    for draft in drafts {
-        let key = SoftwareKey::generate(rng);
-        let order = Order {
-            draft,
-            public_key: key.public_key(),
-            source: KeySource::Request,
-            supersedes: Vec::new(),
-        };
-        signed.push(issuing.sign(order, rng)?);
-        keys.push(key);
-    }
-    let committed = session.commit_signed(Vec::new(), signed)?;
-    let mut issued = committed.into_iter().zip(keys).map(|(certificate, key)| {
-        let issued = certificate.issued().clone();
-        Canary {
-            serial: issued.serial,
-            validity: issued.validity,
-            certificate: issued.certificate,
-            key,
-        }
+    let mut delivery = InMemory::default();
+    issue(session, devices, plans, &mut delivery)?;
+    let mut taken = delivery.taken.into_iter().map(|(issued, key)| Canary {
+        serial: issued.serial,
+        validity: issued.validity,
+        certificate: issued.certificate,
+        key: key.expect("a key is made for a canary"),
     });
-    let mut next = || issued.next().expect("a commit gives back what it took");
+    let mut next = || taken.next().expect("a delivery takes what was issued");
     Ok(Canaries {
         canary: next(),
         control: next(),
-        ended: issued.next(),
+        ended: taken.next(),
     })
 }

@@ -35,6 +35,8 @@ pub enum KeyRequest {
     Bundle(Form),
     /// One that the device made itself and proved to hold.
     Own(PublicKey),
+    /// A new one, which nobody but the program itself will ever have.
+    InMemory,
 }
 
 /// What a request is part of.
@@ -80,6 +82,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A certificate that `check` shows to a server: it replaces nothing, and its key stays in memory.
+    pub(super) fn canary(draft: Draft) -> Self {
+        Self {
+            draft,
+            key: KeyRequest::InMemory,
+            lost: Vec::new(),
+            supersedes: Vec::new(),
+            reinstates: None,
+            retires: Vec::new(),
+        }
+    }
+
     /// What the certificate will say.
     pub fn draft(&self) -> &Draft {
         &self.draft
@@ -88,6 +102,14 @@ impl Plan {
     /// The device.
     pub fn address(&self) -> &Address {
         &self.draft.holder().address
+    }
+
+    /// The form of its bundle, where there will be one.
+    pub fn form(&self) -> Option<Form> {
+        match &self.key {
+            KeyRequest::Bundle(form) => Some(*form),
+            KeyRequest::Own(_) | KeyRequest::InMemory => None,
+        }
     }
 
     /// The certificates that were recorded and never delivered, and are revoked with this.

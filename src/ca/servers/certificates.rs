@@ -6,7 +6,8 @@ use super::authority::record_servers;
 use super::demand_active;
 use super::keys::{deliver, stem};
 use crate::ca::OperateError;
-use crate::ca::delivery::output_dir::{Outbox, with_extension};
+use crate::ca::delivery::file_names::with_extension;
+use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::owed::{delivered_at_last, record_and_deliver};
 use crate::ca::session::{Desk, Session};
@@ -45,11 +46,11 @@ pub fn write_request(
     desk: &Desk,
     server: &Server,
     (role, key): (Role, &SoftwareKey),
-    outbox: &Outbox,
+    output: &OutputDir,
 ) -> Result<Delivered, OperateError> {
     let host = &server.host;
     let text = request::create(Some(host), key).map_err(IssuerError::X509)?;
-    let stem = stem(outbox, host, key)?;
+    let stem = stem(output, host, key)?;
     let place = with_extension(&stem, "csr");
     let there = disk::read_if_there(&place)?;
     let is_request = |there: &[u8]| request::Request::parse(there).is_ok();
@@ -83,7 +84,7 @@ pub fn certify(
     host: &Host,
     days: Option<i64>,
     key: &CertifiedKey<'_>,
-    outbox: &Outbox,
+    output: &OutputDir,
 ) -> Result<(Certified, Delivered), OperateError> {
     let server = session
         .store
@@ -98,15 +99,15 @@ pub fn certify(
     demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(host))?;
     let draft = ServerDraft::new(host, days, servers.chain().issuer(), session.now)?;
     let stem = match key {
-        CertifiedKey::Ours(key) => stem(outbox, host, key)?,
-        CertifiedKey::Theirs(_) => outbox.directory.join(host.file_stem()),
+        CertifiedKey::Ours(key) => stem(output, host, key)?,
+        CertifiedKey::Theirs(_) => output.directory.join(host.file_stem()),
     };
     let place = with_extension(&stem, "crt");
     let there = disk::read_if_there(&place)?;
     if there.is_some_and(|there| !is_of(&there, host)) {
         return Err(OperateError::Exists(Shown(place)));
     }
-    outbox.prove(1)?;
+    output.prove(1)?;
     record_servers(session, servers.chain())?;
     let signed = servers.sign(&draft, public_key, &mut os_rng())?;
     let record = |session: &mut Session<'_>| session.commit_server(signed);

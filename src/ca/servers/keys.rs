@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 
 use crate::ca::OperateError;
-use crate::ca::delivery::output_dir::{Outbox, with_extension};
+use crate::ca::delivery::file_names::with_extension;
+use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::key_file::seal;
 use crate::disk::{self, Exposed, Shown};
 use crate::home::{Home, HomeError};
@@ -83,15 +84,19 @@ pub fn open_key(
     }
 }
 
-/// The stem of a server's files in `outbox`: `HOST`, or `HOST-` and the first digits of the key's hash where
+/// The stem of a server's files in `output`: `HOST`, or `HOST-` and the first digits of the key's hash where
 /// another key has that name. So that a certificate never stands beside a key that is not its own. What
 /// writes of these files that were cut off left is removed: it may be the key, in the clear.
-pub(in crate::ca) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Result<PathBuf, OperateError> {
+pub(in crate::ca) fn stem(
+    output: &OutputDir,
+    host: &Host,
+    key: &SoftwareKey,
+) -> Result<PathBuf, OperateError> {
     let pem = key.pkcs8_pem().map_err(unencodable)?;
     let digits = HEXLOWER.encode(&key.public_key().spki_sha256()[..4]);
     let plain = host.file_stem();
     for name in [plain.clone(), format!("{plain}-{digits}")] {
-        let stem = outbox.directory.join(name);
+        let stem = output.directory.join(name);
         let place = with_extension(&stem, "key");
         match disk::read_if_there(&place)? {
             None if !disk::is_taken(&place) && fits(&with_extension(&stem, "crt"), key)? => {}
@@ -99,10 +104,10 @@ pub(in crate::ca) fn stem(outbox: &Outbox, host: &Host, key: &SoftwareKey) -> Re
             None | Some(_) => continue,
         }
         let places = ["key", "crt", "csr"].map(|extension| with_extension(&stem, extension));
-        disk::sweep_all(&outbox.directory, places.iter().map(PathBuf::as_path));
+        disk::sweep_all(&output.directory, places.iter().map(PathBuf::as_path));
         return Ok(stem);
     }
-    Err(OperateError::Exists(Shown(outbox.directory.join(plain))))
+    Err(OperateError::Exists(Shown(output.directory.join(plain))))
 }
 
 /// Whether no certificate of another key has that name.

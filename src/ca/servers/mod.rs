@@ -7,7 +7,7 @@ pub mod keys;
 use std::path::PathBuf;
 
 use super::OperateError;
-use super::delivery::output_dir::Outbox;
+use super::delivery::output_dir::OutputDir;
 use super::key_owner::{KeyOf, demand_free_key};
 use super::publishing::owed::{record_and_deliver, strike_out};
 use super::publishing::pending::demand_known_pins;
@@ -40,7 +40,7 @@ pub enum Haste {
     Confirmed,
 }
 
-/// Takes in a new server with a key for it and one in reserve, and writes the first into `outbox`.
+/// Takes in a new server with a key for it and one in reserve, and writes the first into `output`.
 ///
 /// # Errors
 /// Where there is a server of this name, or the keys cannot be kept, recorded or written.
@@ -49,14 +49,14 @@ pub fn add(
     host: &Host,
     subdomains: Subdomains,
     [active, backup]: &[NewKey; 2],
-    outbox: &Outbox,
+    output: &OutputDir,
 ) -> Result<PathBuf, OperateError> {
     if session.store.server(host)?.is_some() {
         return Err(OperateError::ServerExists(host.clone()));
     }
     demand_known_pins(session)?;
-    let stem = stem(outbox, host, &active.key)?;
-    outbox.prove(1)?;
+    let stem = stem(output, host, &active.key)?;
+    output.prove(1)?;
     for key in [active, backup] {
         key.keep(&session.desk.home, host)?;
     }
@@ -204,7 +204,7 @@ pub fn rotate(
     backup: &SoftwareKey,
     next: &NewKey,
     (old_pin, haste): (OldPin, Haste),
-    outbox: &Outbox,
+    output: &OutputDir,
 ) -> Result<PathBuf, OperateError> {
     let server = session
         .store
@@ -215,8 +215,8 @@ pub fn rotate(
     }
     demand_known_pins(session)?;
     demand_overlap(&session.desk.home, &server, haste, session.now)?;
-    let stem = stem(outbox, host, backup)?;
-    outbox.prove(1)?;
+    let stem = stem(output, host, backup)?;
+    output.prove(1)?;
     next.keep(&session.desk.home, host)?;
     let rotated = Fact::ServerRotated {
         host: host.clone(),

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::bundle::{self, Code};
 use crate::ca::{
-    self, Asked, Delivery, Handover, Intent, Issuance, KeyRequest, Leavers, OperateError, Outbox, Request,
+    self, Asked, BundleDelivery, Delivery, Intent, Issuance, KeyRequest, Leavers, OperateError, OutputDir,
+    PassphraseDelivery, Request,
 };
 use crate::home::Home;
 use crate::key::Passphrase;
@@ -293,11 +294,13 @@ pub fn one(
     }
     let passphrases = match key {
         KeyMade::Here => handover(args, &mut show, false, ui)?,
-        KeyMade::Elsewhere => Handover::Shown(&mut show),
+        KeyMade::Elsewhere => PassphraseDelivery::Shown(&mut show),
     };
     let is_typed = args.issuing.is_typed(&desk.home);
+    let is_chosen = matches!(passphrases, PassphraseDelivery::Chosen(_));
     let mut is_told = false;
-    if is_typed || ui.can_ask() {
+    let mut forms = Vec::new();
+    if is_typed || is_chosen || ui.can_ask() {
         let (mut considered, plan) = {
             let store = context.read(&desk.home)?;
             let considered = consider(&desk.home, &store)?;
@@ -305,9 +308,10 @@ pub fn one(
             (considered, plan)
         };
         match plan {
-            Ok(_) => {
+            Ok(plan) => {
                 considered.tell(false, ui)?;
                 is_told = true;
+                forms.extend(plan.form());
             }
             // It is handed out again.
             Err(OperateError::AlreadyValid { .. }) if key == KeyMade::Elsewhere => {}
@@ -317,9 +321,13 @@ pub fn one(
         }
     }
     if is_typed {
-        Outbox::try_out(&args.out, &desk.home)?;
+        OutputDir::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
+    let mut output = OutputDir::open(&args.out, &desk.home)?;
+    let root = root(args.with_root, &desk.home, ui);
+    let mut delivery = BundleDelivery::new(&mut output, passphrases, codes(args.qr), root);
+    delivery.warm_up(&forms)?;
     let mut session = context.session(&desk, &mut policy)?;
     // Somebody else may have changed something while a passphrase was typed.
     let mut considered = consider(&desk.home, &session.store)?;
@@ -333,17 +341,10 @@ pub fn one(
         intent,
         session.now,
     );
-    let mut outbox = Outbox::open(&args.out, &desk.home)?;
     let issuance = match plan {
         Ok(plan) => {
             considered.tell(false, ui)?;
-            let mut delivery = Delivery {
-                outbox: &mut outbox,
-                passphrases,
-                codes: codes(args.qr),
-                root: root(args.with_root, &desk.home, ui),
-            };
-            match ca::carry_out(&mut session, &issuing, vec![plan], &mut delivery) {
+            match ca::issue(&mut session, &issuing, vec![plan], &mut delivery) {
                 Ok(issued) => issued.into_iter().next(),
                 Err(error) => {
                     warn_if_behind(&session, context);
@@ -352,7 +353,7 @@ pub fn one(
             }
         }
         Err(error @ OperateError::AlreadyValid { .. }) => {
-            let again = ca::hand_out_again(&session, &considered.request, &mut outbox)?;
+            let again = ca::hand_out_again(&session, &considered.request, delivery.output())?;
             if again.is_none() {
                 warn_if_behind(&session, context);
                 return Err(error.into());

@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::ca::{self, Delivery, Difference, Handover, Intent, Old, OperateError, Outbox, Request, Tally};
+use crate::ca::{
+    self, BundleDelivery, Difference, Intent, Old, OperateError, OutputDir, PassphraseDelivery, Request,
+    Tally,
+};
 use crate::home::Home;
 use crate::key::Passphrase;
 use crate::model::{Address, counted};
@@ -182,11 +185,11 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         })
     };
     let passphrases = if args.dry_run {
-        Handover::Shown(&mut show)
+        PassphraseDelivery::Shown(&mut show)
     } else {
         handover(args, &mut show, true, ui)?
     };
-    let are_shown = matches!(passphrases, Handover::Shown(_));
+    let are_shown = matches!(passphrases, PassphraseDelivery::Shown(_));
     let forecast = check_all(&requests, &origin, &desk.home, context)?;
     if args.dry_run {
         ui.say(format!(
@@ -216,16 +219,12 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     drop(context.session(&desk, &mut policy)?);
     if args.issuing.is_typed(&desk.home) {
         // Nobody types a passphrase for files that cannot be written.
-        Outbox::try_out(&args.out, &desk.home)?;
+        OutputDir::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut outbox = Outbox::open(&args.out, &desk.home)?;
-    let mut delivery = Delivery {
-        outbox: &mut outbox,
-        passphrases,
-        codes: codes(args.qr),
-        root: root(args.with_root, &desk.home, ui),
-    };
+    let mut output = OutputDir::open(&args.out, &desk.home)?;
+    let root = root(args.with_root, &desk.home, ui);
+    let mut delivery = BundleDelivery::new(&mut output, passphrases, codes(args.qr), root);
     let mut tally = ca::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
         bar.inc(count as u64);
     });

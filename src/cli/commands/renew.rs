@@ -147,7 +147,7 @@ fn single(
     match (own, &request.key) {
         (Some(own), _) => request.key = own.clone(),
         (None, KeyRequest::Own(_)) => return Err(OperateError::NeedsRequest(address.clone()).into()),
-        (None, KeyRequest::Bundle(_)) => {}
+        (None, KeyRequest::Bundle(_) | KeyRequest::InMemory) => {}
     }
     Ok(Considered { request, remarks })
 }
@@ -196,7 +196,7 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
         }
         match request.key {
             KeyRequest::Own(_) => own.push(record.address.clone()),
-            KeyRequest::Bundle(_) => requests.push(request),
+            KeyRequest::Bundle(_) | KeyRequest::InMemory => requests.push(request),
         }
     }
     if !shorter.is_empty() {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::ca::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, Outbox};
+use crate::ca::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, OutputDir};
 use crate::disk;
 use crate::issuer::Servers;
 use crate::key::{Passphrase, PublicKey};
@@ -118,11 +118,11 @@ pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
         Origin::Made => {}
         Origin::Imported => return Err(OperateError::KeyElsewhere(host).into()),
     }
-    Outbox::try_out(&args.out, &desk.home)?;
+    OutputDir::try_out(&args.out, &desk.home)?;
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
     let key = ca::open_key(&desk.home, &host, key.pin, &keyring.passphrase)?;
-    let outbox = Outbox::open(&args.out, &desk.home)?;
-    let delivered = ca::write_request(&desk, &server, (role, &key), &outbox)?;
+    let output = OutputDir::open(&args.out, &desk.home)?;
+    let delivered = ca::write_request(&desk, &server, (role, &key), &output)?;
     ui.say(format!(
         "the request for {host} is {}",
         delivered.certificate.display()
@@ -163,7 +163,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
         (None, Origin::Made) => None,
         (None, Origin::Imported) => return Err(OperateError::KeyElsewhere(host).into()),
     };
-    Outbox::try_out(&args.out, &desk.home)?;
+    OutputDir::try_out(&args.out, &desk.home)?;
     let Keyring {
         issuing,
         servers,
@@ -177,14 +177,14 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
         Some(_) => None,
         None => Some(ca::open_key(&desk.home, &host, server.active.pin, &passphrase)?),
     };
-    let outbox = Outbox::open(&args.out, &desk.home)?;
+    let output = OutputDir::open(&args.out, &desk.home)?;
     let mut session = context.session(&desk, &mut policy)?;
     let key = match (&own, &request) {
         (Some(own), _) => CertifiedKey::Ours(own),
         (None, Some(theirs)) => CertifiedKey::Theirs(theirs),
         (None, None) => return Err(OperateError::KeyElsewhere(host).into()),
     };
-    let (certified, delivered) = ca::certify(&mut session, &servers, &host, Some(args.days), &key, &outbox)?;
+    let (certified, delivered) = ca::certify(&mut session, &servers, &host, Some(args.days), &key, &output)?;
     ui.say(format!(
         "{host} is certified until {}: {}",
         certified.validity.not_after.date(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::ca::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, Outbox, Subdomains};
+use crate::ca::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, OutputDir, Subdomains};
 use crate::disk;
 use crate::model::server::OldPin;
 use crate::model::{Contents, Host, Pin};
@@ -175,7 +175,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
     if context.read(&desk.home)?.server(&host)?.is_some() {
         return Err(OperateError::ServerExists(host).into());
     }
-    Outbox::try_out(&common.out, &desk.home)?;
+    OutputDir::try_out(&common.out, &desk.home)?;
     if common.dry_run {
         return dry_run(
             context,
@@ -187,14 +187,14 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
         NewKey::make(&keyring.passphrase)?,
         NewKey::make(&keyring.passphrase)?,
     ];
-    let outbox = Outbox::open(&common.out, &desk.home)?;
+    let output = OutputDir::open(&common.out, &desk.home)?;
     let mut session = context.session(&desk, &mut policy)?;
     let file = ca::add(
         &mut session,
         &host,
         subdomains(include_subdomains),
         &keys,
-        &outbox,
+        &output,
     )?;
     ui.say(format!("{host} is taken in: its key is {}", file.display()));
     let beside = beside(&common.out);
@@ -315,7 +315,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     let known = context.read(&desk.home)?.server(&host)?;
     let server = known.ok_or_else(|| OperateError::NoServer(host.clone()))?;
     ca::demand_overlap(&desk.home, &server, haste, system_clock())?;
-    Outbox::try_out(&common.out, &desk.home)?;
+    OutputDir::try_out(&common.out, &desk.home)?;
     if common.dry_run {
         return dry_run(
             context,
@@ -325,14 +325,14 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     let keyring = common.issuing.unlock_all(&desk.home, ui)?;
     let backup = ca::open_key(&desk.home, &host, server.backup.pin, &keyring.passphrase)?;
     let next = NewKey::make(&keyring.passphrase)?;
-    let outbox = Outbox::open(&common.out, &desk.home)?;
+    let output = OutputDir::open(&common.out, &desk.home)?;
     let old = if compromised {
         OldPin::Dropped
     } else {
         OldPin::Retires
     };
     let mut session = context.session(&desk, &mut policy)?;
-    let file = ca::rotate(&mut session, &host, &backup, &next, (old, haste), &outbox)?;
+    let file = ca::rotate(&mut session, &host, &backup, &next, (old, haste), &output)?;
     ui.say(format!("the key of {host} is now {}", file.display()));
     let beside = beside(&common.out);
     match old {

@@ -1,0 +1,32 @@
+//! Files of a batch, put in place together: beside their places first, synced, moved in and read back.
+
+use std::path::Path;
+
+use super::bundle_files::Ready;
+use super::passphrases::Stored;
+use crate::ca::OperateError;
+use crate::disk::{self, Shown};
+
+/// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and
+/// reads every file back.
+pub(in crate::ca) fn put_in_place(
+    directory: &Path,
+    ready: &[Ready],
+    stored: Option<Stored>,
+) -> Result<(), OperateError> {
+    let files = || ready.iter().flat_map(|ready| &ready.files);
+    let staged = disk::stage_many(files().map(|(place, octets)| (place.as_path(), octets.as_slice())))?;
+    disk::sync_many(directory, &staged)?;
+    // The passphrase first: a bundle that lies there without one is nobody's.
+    stored.map(Stored::place).transpose()?;
+    for file in staged {
+        file.place_new()?;
+    }
+    disk::sync_directory(directory)?;
+    for (place, octets) in files() {
+        if disk::read_if_there(place)?.as_deref() != Some(octets) {
+            return Err(OperateError::ReadBack(Shown(place.clone())));
+        }
+    }
+    Ok(())
+}
