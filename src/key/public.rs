@@ -1,7 +1,7 @@
 //! P-256 public keys, and whether a signature is theirs.
 //!
-//! `p256` reads and writes them. `ring`, which the TLS client brings along, verifies: nothing secret goes into that, and
-//! it takes a fifth of the time.
+//! `p256` reads and writes them. `ring`, which the TLS client brings along, verifies: nothing secret goes
+//! into that, and it takes a fifth of the time.
 
 use p256::ecdsa::VerifyingKey;
 use pkcs8::{DecodePublicKey, EncodePublicKey};
