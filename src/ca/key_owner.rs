@@ -51,10 +51,7 @@ pub(super) fn demand_free_key(
         }
     }
     let mut refused = None;
-    store.records(&mut |record| {
-        if record.spki_sha256 != pin.0 {
-            return Ok(());
-        }
+    for record in store.holders_of_key(&pin.0)? {
         match (record.state, holder) {
             (
                 State::Revoked {
@@ -77,7 +74,6 @@ pub(super) fn demand_free_key(
                 refused.get_or_insert(OperateError::KeyOfAnother(record.address));
             }
         }
-        Ok(())
-    })?;
+    }
     refused.map_or(Ok(()), Err)
 }

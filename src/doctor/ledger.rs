@@ -2,7 +2,7 @@
 
 use super::{Finding, Severity};
 use crate::model::counted;
-use crate::store::{Notice, Store, StoreError, Tail};
+use crate::store::{Cursor, Notice, Reached, Store, StoreError};
 
 pub(super) fn examine(store: &Store, findings: &mut Vec<Finding>) {
     notices(store, findings);
@@ -46,9 +46,9 @@ fn notices(store: &Store, findings: &mut Vec<Finding>) {
 
 /// Every link of the ledger, not only those beyond the index.
 fn chain(store: &Store, findings: &mut Vec<Finding>) {
-    match store.events(0, &mut |_| Ok(())) {
-        Ok((_, Tail::Clean)) => {}
-        Ok((_, Tail::Torn)) => findings.push(Finding::new(
+    match store.events(Cursor::START, &mut |_| Ok(())) {
+        Ok(Reached { is_torn: false, .. }) => {}
+        Ok(Reached { is_torn: true, .. }) => findings.push(Finding::new(
             "ledger-torn",
             Severity::Warning,
             "the ledger's end was never acknowledged",

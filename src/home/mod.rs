@@ -15,7 +15,7 @@ use crate::model::contents::{self, NotUtf8};
 use crate::model::profile::InvalidProfile;
 use crate::model::{Authority, Event, Fact, NameConstraints, Profile};
 use crate::publish::Location;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Cursor, Reached, Store, StoreError};
 use crate::x509::{Certificate, X509Error};
 
 /// Why a home cannot be used.
@@ -385,6 +385,18 @@ impl Home {
     /// Where it is damaged or another home's.
     pub fn read(&self) -> Result<Store, HomeError> {
         self.checked(Store::read(&store::Paths::in_home(&self.path))?)
+    }
+
+    /// The events of its ledger after a place, without opening the rest of the store.
+    ///
+    /// # Errors
+    /// A damaged ledger, or one that lacks what was read before.
+    pub fn follow(
+        &self,
+        after: Cursor,
+        visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
+    ) -> Result<Reached, HomeError> {
+        Ok(Store::follow(&store::Paths::in_home(&self.path), after, visit)?)
     }
 
     /// As [`Self::read`], where that takes no longer than somebody waits who has not asked for anything yet.

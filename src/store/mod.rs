@@ -15,14 +15,13 @@ use std::time::Duration;
 
 pub use error::StoreError;
 pub use file::index::{LastCrl, LastPublication};
-pub use file::ledger::{Entry, Position, Tail};
 pub use file::servers::LastPins;
 
 use file::head::Head;
 use file::index::Index;
-use file::ledger::Ledger;
+use file::ledger::{Entry, Ledger, Position, Tail};
 use file::open::{
-    AT_A_GLANCE, WHOLE, current_index, demand_acknowledged, demand_head, open_on_disk, read_whole,
+    AT_A_GLANCE, WHOLE, current_index, demand_acknowledged, demand_head, ends, open_on_disk, read_whole,
 };
 
 use crate::disk;
@@ -68,6 +67,24 @@ pub struct Store {
     notices: Vec<Notice>,
     /// The directory of the head, where this store may change it.
     head: Option<PathBuf>,
+}
+
+/// A place in the ledger, behind an event that was read: reading goes on there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(Position);
+
+impl Cursor {
+    /// Before the first event.
+    pub const START: Self = Self(Position::START);
+}
+
+/// How far the ledger was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// Behind the last event.
+    pub cursor: Cursor,
+    /// Whether something follows there that was never acknowledged: the next change moves it aside.
+    pub is_torn: bool,
 }
 
 /// The files of a store in a home.
@@ -350,6 +367,15 @@ impl Store {
         self.index.beginning(address)
     }
 
+    /// Every certificate for the key with this pin (SHA-256 of its SubjectPublicKeyInfo), by serial: revoked
+    /// ones, too.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn holders_of_key(&self, spki_sha256: &[u8; 32]) -> Result<Vec<Record>, StoreError> {
+        self.index.holders_of_key(spki_sha256)
+    }
+
     /// Every certificate, in no order that means anything.
     ///
     /// # Errors
@@ -501,25 +527,178 @@ impl Store {
         self.ledger.event_at(record.offset)
     }
 
-    /// Every acknowledged event after number `after`, in order, each checked. Reads the whole ledger and
-    /// checks its chain.
+    /// Every acknowledged event after a place, in order. Reads the ledger from there, and checks each event
+    /// and its link to the one before.
     ///
     /// # Errors
-    /// Damage, or what `visit` says.
+    /// Damage, events that were read before and are gone, or what `visit` says.
     pub fn events(
         &self,
-        after: u64,
+        after: Cursor,
         visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
-    ) -> Result<(Position, Tail), StoreError> {
-        self.ledger.replay(Position::START, |batch| {
-            batch
-                .into_iter()
-                .filter(|entry| entry.event.seq > after)
-                .try_for_each(|entry| visit(entry.event))
-        })
+    ) -> Result<Reached, StoreError> {
+        events_of(&self.ledger, after, visit)
+    }
+
+    /// As [`Self::events`], without opening the rest of the store: for whoever looks again every second.
+    ///
+    /// # Errors
+    /// As [`Self::events`].
+    pub fn follow(
+        paths: &Paths,
+        after: Cursor,
+        visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
+    ) -> Result<Reached, StoreError> {
+        events_of(&Ledger::read(&paths.ledger)?, after, visit)
     }
 
     fn last_event(&self) -> Result<Event, StoreError> {
         self.ledger.event_ending_at(self.position.offset)
+    }
+}
+
+/// The events of a ledger behind a place that it still has.
+fn events_of(
+    ledger: &Ledger,
+    after: Cursor,
+    visit: &mut dyn FnMut(Event) -> Result<(), StoreError>,
+) -> Result<Reached, StoreError> {
+    let Cursor(from) = after;
+    if !ledger.holds(from)? {
+        let (_, last) = ends(ledger)?;
+        return Err(StoreError::Ahead {
+            ledger: last.seq,
+            index: from.seq,
+        });
+    }
+    let (last, tail) = ledger.replay(from, |batch| {
+        batch.into_iter().try_for_each(|entry| visit(entry.event))
+    })?;
+    Ok(Reached {
+        cursor: Cursor(last),
+        is_torn: tail == Tail::Torn,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(directory: &Path) -> (Paths, Store) {
+        let paths = Paths::in_home(directory);
+        let now = Time::from_unix(1_800_000_000);
+        let first = Fact::Initialized {
+            organization: "Acme Ltd".into(),
+            root: String::new(),
+            issuing: String::new(),
+            permitted: None,
+        };
+        Store::create(&paths, first, now, "test").unwrap();
+        let store = Store::open(&paths, Duration::ZERO, now).unwrap();
+        (paths, store)
+    }
+
+    fn fact(employee: &str) -> Fact {
+        Fact::Offboarded {
+            employee: employee.parse().unwrap(),
+        }
+    }
+
+    fn read(paths: &Paths, after: Cursor) -> Result<(Vec<u64>, Reached), StoreError> {
+        let mut seen = Vec::new();
+        let reached = Store::follow(paths, after, &mut |event| {
+            seen.push(event.seq);
+            Ok(())
+        })?;
+        Ok((seen, reached))
+    }
+
+    /// An index in sled, of a ledger that is too long to be read whole at each start, with one change to it.
+    fn reopened(change: impl FnOnce(&mut Index, u64)) -> (Vec<Notice>, Vec<Notice>) {
+        let directory = tempfile::tempdir().unwrap();
+        let (paths, mut store) = store(directory.path());
+        let now = store.last_time();
+        while store.ledger.len().unwrap() <= WHOLE {
+            let facts = (0..500).map(|number| fact(&format!("employee{number}")));
+            store.commit(facts.collect(), now, "test").unwrap();
+        }
+        drop(store);
+        let mut store = Store::open(&paths, Duration::ZERO, now).unwrap();
+        assert!(
+            !Store::read(&paths).unwrap().notices().is_empty(),
+            "one process at a time"
+        );
+        let seq = store.seq();
+        change(&mut store.index, seq);
+        drop(store);
+        let read = Store::read(&paths).unwrap().notices().to_vec();
+        let opened = Store::open(&paths, Duration::ZERO, now).unwrap();
+        assert!(
+            opened
+                .offboarded(&"employee7".parse().unwrap())
+                .unwrap()
+                .is_some()
+        );
+        assert!(opened.index.is_of_this_version().unwrap());
+        let notices = opened.notices().to_vec();
+        drop(opened);
+        assert_eq!(Store::open(&paths, Duration::ZERO, now).unwrap().notices(), []);
+        (read, notices)
+    }
+
+    #[test]
+    fn an_index_that_another_version_has_kept_is_made_anew_and_said_to_be() {
+        let version = |value: Option<Vec<u8>>| {
+            move |index: &mut Index, _: u64| index.map.write([(b"f".to_vec(), value)].into()).unwrap()
+        };
+        assert_eq!(reopened(|_, _| ()), (vec![], vec![]));
+        let other = "it was kept by another version of pki".to_owned();
+        let expected = (
+            vec![Notice::IndexNotUsed(other.clone())],
+            vec![Notice::Rebuilt(other)],
+        );
+        // Of a version before, which says nothing; of one to come; and of one before that has gone on with this
+        // one's, and left out what only this one keeps.
+        assert_eq!(reopened(version(None)), expected);
+        assert_eq!(reopened(version(Some([&[3][..], &[0; 8]].concat()))), expected);
+        let gone_on = |index: &mut Index, seq: u64| {
+            let before = [&[2][..], &(seq - 1).to_be_bytes()].concat();
+            index.map.write([(b"f".to_vec(), Some(before))].into()).unwrap();
+        };
+        assert_eq!(reopened(gone_on), expected);
+    }
+
+    #[test]
+    fn whoever_follows_the_ledger_reads_on_from_where_it_stopped() {
+        let directory = tempfile::tempdir().unwrap();
+        let (paths, mut store) = store(directory.path());
+        let (seen, first) = read(&paths, Cursor::START).unwrap();
+        assert_eq!((seen, first.is_torn), (vec![1], false));
+        assert_eq!(read(&paths, first.cursor).unwrap(), (vec![], first));
+        let now = store.last_time();
+        store
+            .commit(vec![fact("alice"), fact("bob")], now, "test")
+            .unwrap();
+        let (seen, second) = read(&paths, first.cursor).unwrap();
+        assert_eq!(seen, [2, 3]);
+        // What lies before is not read again: damage there is for `audit verify` to find.
+        let whole = std::fs::read(&paths.ledger).unwrap();
+        let mut damaged = whole.clone();
+        damaged[10] ^= 1;
+        std::fs::write(&paths.ledger, &damaged).unwrap();
+        store.commit(vec![fact("carol")], now, "test").unwrap();
+        assert_eq!(read(&paths, second.cursor).unwrap().0, [4]);
+        assert!(read(&paths, Cursor::START).is_err());
+        // A half of a batch was never acknowledged.
+        let torn = [&whole[..], br#"{"seq":4"#].concat();
+        std::fs::write(&paths.ledger, torn).unwrap();
+        let (seen, reached) = read(&paths, second.cursor).unwrap();
+        assert_eq!((seen, reached.is_torn), (vec![], true));
+        // Nor is what was read before taken for what is there now.
+        std::fs::write(&paths.ledger, &whole[..whole.len() - 300]).unwrap();
+        assert!(matches!(
+            read(&paths, second.cursor),
+            Err(StoreError::Ahead { .. })
+        ));
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::server::OldPin;
 use crate::model::{Address, Employee, Event, Fact, Serial, counted};
-use crate::store::{StoreError, Tail};
+use crate::store::{Cursor, Reached, StoreError};
 
 use crate::cli::context::{Addressee, Context};
 use crate::cli::error::{Exit, Failure};
@@ -125,7 +125,7 @@ impl fmt::Display for Events {
 fn show(context: &Context, seen: &mut Seen) -> Result<Exit, Failure> {
     let home = context.open_despite_config()?;
     let mut events = Vec::new();
-    context.read(&home)?.events(0, &mut |event| {
+    context.read(&home)?.events(Cursor::START, &mut |event| {
         if seen.shows(&event) {
             events.push(event);
         }
@@ -140,18 +140,19 @@ fn show(context: &Context, seen: &mut Seen) -> Result<Exit, Failure> {
 
 fn follow(context: &Context, seen: &mut Seen) -> Result<Exit, Failure> {
     let home = context.open_despite_config()?;
-    let mut last = 0;
+    // The ledger is this home's, which reading it once tells.
+    drop(context.read(&home)?);
+    let mut cursor = Cursor::START;
     loop {
         let mut fresh = Vec::new();
-        home.read()?.events(last, &mut |event| {
-            fresh.push(event);
+        let reached = home.follow(cursor, &mut |event| {
+            if seen.shows(&event) {
+                fresh.push(event);
+            }
             Ok(())
         })?;
+        cursor = reached.cursor;
         for event in fresh {
-            last = event.seq;
-            if !seen.shows(&event) {
-                continue;
-            }
             let text = if context.ui.json {
                 serde_json::to_string(&event).map_err(|e| Failure::new(Exit::Bug, "bug", e))?
             } else {
@@ -186,14 +187,14 @@ fn verify(context: &Context) -> Result<Exit, Failure> {
     let home = context.open_despite_config()?;
     let mut events = 0;
     let outcome = home.read().map_err(Failure::from).and_then(|store| {
-        Ok(store.events(0, &mut |_| {
+        Ok(store.events(Cursor::START, &mut |_| {
             events += 1;
             Ok::<(), StoreError>(())
         })?)
     });
     let problem = match outcome {
-        Ok((_, Tail::Clean)) => None,
-        Ok((_, Tail::Torn)) => Some(format!(
+        Ok(Reached { is_torn: false, .. }) => None,
+        Ok(Reached { is_torn: true, .. }) => Some(format!(
             "{} good; what follows was never acknowledged (the next command that changes something moves it aside)",
             match events {
                 1 => "1 event is".to_owned(),

@@ -15,6 +15,8 @@
 //! | `r` serial | the record, where it is not revoked |
 //! | `z` serial | the record, where it is revoked: what servers accept is found without these |
 //! | `d` address 00 seq | its serial |
+//! | `q` the first half of the SPKI pin, serial | nothing: the certificate is for a key with this pin |
+//! | `f` | the version of this format, and the event up to which it was kept |
 //! | `v` serial | the revocation |
 //! | `a` | the certificate of the servers' CA |
 //! | `s` host | the server, JSON |
@@ -69,14 +71,24 @@ pub(in crate::store) struct Index {
 /// The key of the position: written after everything else.
 pub(in crate::store) const POSITION: &[u8] = b"p";
 const HOME: &[u8] = b"h";
+/// The version of the format, and the number of the last event that was applied by it. A program of another
+/// version applies events without saying so here, and may leave out what only this one keeps.
+const FORMAT: &[u8] = b"f";
+/// 2: certificates are found by their keys.
+const VERSION: u8 = 2;
 const UNREVOKED: u8 = b'r';
 const REVOKED: u8 = b'z';
 const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
 const INITIALIZED: &[u8] = b"i";
 const PUBLICATION: &[u8] = b"n";
 const REVOCATION: &[u8] = b"x";
+const HOLDER: u8 = b'q';
 const DEVICES_REVOKED: u8 = b'v';
 pub(in crate::store) const SERVERS_REVOKED: u8 = b'w';
+
+fn format_of(seq: u64) -> Vec<u8> {
+    [&[VERSION][..], &seq.to_be_bytes()].concat()
+}
 
 pub(in crate::store) fn key(kind: u8, rest: &[u8]) -> Vec<u8> {
     [&[kind], rest].concat()
@@ -101,6 +113,13 @@ impl Index {
             })
         };
         read().ok_or_else(|| corrupt("the position"))
+    }
+
+    /// Whether all that it holds was applied by this version of the format.
+    pub(in crate::store) fn is_of_this_version(&self) -> Result<bool, StoreError> {
+        let position = self.position()?;
+        let format = self.map.value(FORMAT)?;
+        Ok(position == Position::START || format == Some(format_of(position.seq)))
     }
 
     /// The hash of the first event that it has applied.
@@ -190,6 +209,20 @@ impl Index {
             }
             Ok(())
         })?;
+        Ok(records)
+    }
+
+    /// Every certificate for the key with this pin, by serial.
+    pub(in crate::store) fn holders_of_key(&self, spki_sha256: &[u8; 32]) -> Result<Vec<Record>, StoreError> {
+        let mut serials = Vec::new();
+        let prefix = key(HOLDER, &spki_sha256[..16]);
+        self.map.scan(&prefix, &mut |key, _| {
+            let serial = Serial::from_octets(&key[prefix.len()..]);
+            serials.push(serial.ok_or_else(|| corrupt("a key"))?);
+            Ok(true)
+        })?;
+        let mut records = self.found(&serials)?;
+        records.retain(|record| record.spki_sha256 == *spki_sha256);
         Ok(records)
     }
 
@@ -462,6 +495,7 @@ impl Pending<'_> {
         ]
         .concat();
         self.put(POSITION.to_vec(), position);
+        self.put(FORMAT.to_vec(), format_of(after.seq));
         Ok(())
     }
 
@@ -482,6 +516,7 @@ impl Pending<'_> {
             offset,
         });
         self.put_device(&issued.address, seq, &issued.serial);
+        self.put_holder(&issued.spki_sha256, &issued.serial);
         match issued.key {
             KeySource::Bundle { .. } => Ok(()),
             KeySource::Request => self.supersede(&issued.supersedes),
@@ -522,6 +557,7 @@ impl Pending<'_> {
             offset,
         });
         self.put_device(&recovered.address, event.seq, &serial);
+        self.put_holder(&recovered.spki_sha256, &serial);
         self.supersede(&recovered.supersedes)
     }
 
@@ -533,6 +569,11 @@ impl Pending<'_> {
     fn put_device(&mut self, address: &Address, seq: u64, serial: &Serial) {
         let device = [address.to_string().as_bytes(), &[0], &seq.to_be_bytes()].concat();
         self.put(key(b'd', &device), serial.octets().to_vec());
+    }
+
+    fn put_holder(&mut self, spki_sha256: &[u8; 32], serial: &Serial) {
+        let holder = [&spki_sha256[..16], serial.octets()].concat();
+        self.put(key(HOLDER, &holder), Vec::new());
     }
 
     fn supersede(&mut self, serials: &[Serial]) -> Result<(), StoreError> {
@@ -625,7 +666,7 @@ mod tests {
     }
 
     /// What an index says of them in the end.
-    fn told(index: &Index) -> (Vec<Record>, Vec<Record>, Vec<Revocation>, Position) {
+    fn told(index: &Index) -> (Vec<Record>, Vec<Vec<Record>>, Vec<Revocation>, Position) {
         let (mut unrevoked, mut revocations) = (Vec::new(), Vec::new());
         index
             .unrevoked(&mut |record| {
@@ -638,8 +679,10 @@ mod tests {
                 revocations.push(revocation)
             })
             .unwrap();
-        let device = index.device(&"alice/phone".parse().unwrap()).unwrap();
-        (unrevoked, device, revocations, index.position().unwrap())
+        let mut found = vec![index.device(&"alice/phone".parse().unwrap()).unwrap()];
+        found.extend((0..4).map(|octet| index.holders_of_key(&[octet; 32]).unwrap()));
+        assert!(index.is_of_this_version().unwrap());
+        (unrevoked, found, revocations, index.position().unwrap())
     }
 
     #[test]
@@ -648,8 +691,15 @@ mod tests {
         let mut index = Index::new(Box::new(BTreeMap::new()));
         index.apply(&lives).unwrap();
         let at_once = told(&index);
-        let states: Vec<bool> = at_once.1.iter().map(|r| r.revocation().is_some()).collect();
+        let (device, by_key) = at_once.1.split_first().unwrap();
+        let states: Vec<bool> = device.iter().map(|r| r.revocation().is_some()).collect();
         assert_eq!(states, [false, true, true]);
+        // Each key has its own certificate, revoked or not; one that differs in its second half has none.
+        let [first, second, third] = [0, 1, 2].map(|i| vec![device[i].clone()]);
+        assert_eq!(by_key, [vec![], first, second, third]);
+        let mut near = [1; 32];
+        near[31] = 0;
+        assert!(index.holders_of_key(&near).unwrap().is_empty());
         assert_eq!((at_once.0.len(), at_once.2.len()), (1, 2));
         assert_eq!(at_once.0[0].state, State::Superseded);
         for written in 0..=lives.len() {

@@ -28,6 +28,9 @@ fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), Stor
     Ok(outcome)
 }
 
+/// Why an index is of no use that another version of this program has kept.
+const OTHER_VERSION: &str = "it was kept by another version of pki";
+
 /// How long to sleep between two tries at a busy index.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -78,7 +81,7 @@ pub(in crate::store) fn demand_acknowledged(head: Option<Head>, last: Position) 
 }
 
 /// The hash of the first event of a ledger, and the place after its last.
-fn ends(ledger: &Ledger) -> Result<(Option<[u8; 32]>, Position), StoreError> {
+pub(in crate::store) fn ends(ledger: &Ledger) -> Result<(Option<[u8; 32]>, Position), StoreError> {
     let mut first = None;
     let (last, _) = ledger.replay(Position::START, |batch| {
         first = first.or(batch.first().map(|entry| entry.after.sha));
@@ -98,6 +101,9 @@ pub(in crate::store) fn current_index(paths: &Paths, ledger: &Ledger) -> Result<
         Err(NotOpened::Unusable(why)) => return Err(why),
     };
     let position = index.position().map_err(|e| e.to_string())?;
+    if !index.is_of_this_version().map_err(|e| e.to_string())? {
+        return Err(OTHER_VERSION.into());
+    }
     let current = position != Position::START
         && ledger.holds(position).map_err(|e| e.to_string())?
         && ledger.len().map_err(|e| e.to_string())? == position.offset;
@@ -155,7 +161,13 @@ fn open_index(
         }
     };
     if home.is_none() || ledger.holds(position)? {
-        return Ok((index, notices));
+        let usable = index.is_of_this_version();
+        if matches!(usable, Ok(true)) {
+            return Ok((index, notices));
+        }
+        drop(index);
+        let why = usable.map_or_else(|error| error.to_string(), |_| OTHER_VERSION.into());
+        return Ok((new_index(paths, &mut notices, &why)?, notices));
     }
     let (first, last) = ends(ledger)?;
     if first.map(Vec::from) == home {
