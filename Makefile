@@ -39,6 +39,15 @@ bench:
 demo:
 	sh docs/demo.sh
 
+.PHONY: package package-check
+# The Debian package of this commit and its SBOM: target/package. See docs/releases.md.
+package:
+	sh docs/package/build
+
+# The same twice, from two clones, compared; then lintian.
+package-check:
+	sh docs/package/check
+
 # The man pages, one for each command: target/man.
 man:
 	cargo run --locked --quiet --example man -- target/man

@@ -19,6 +19,7 @@ mod nginx;
 mod node;
 mod nss;
 mod openssl;
+mod package;
 mod pinned;
 mod pkilint;
 mod public_ca;
