@@ -19,7 +19,8 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// Called by `issuer` alone, after it has signed and verified (`tests/architecture.rs` holds it to that).
+    /// Called by `issuer` alone, after it has signed and verified (`tests/program/architecture.rs` holds it
+    /// to that).
     pub fn attest(issued: Issued) -> Self {
         Self { issued }
     }

@@ -315,8 +315,8 @@ pub struct Certified {
 pub struct SignedServer(Certified);
 
 impl SignedServer {
-    /// Called by `authority` alone, after it has signed and verified (`tests/architecture.rs` holds it to
-    /// that).
+    /// Called by `authority` alone, after it has signed and verified (`tests/program/architecture.rs` holds
+    /// it to that).
     pub fn attest(certified: Certified) -> Self {
         Self(certified)
     }

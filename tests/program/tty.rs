@@ -1,17 +1,16 @@
 //! Real prompts in a real terminal: what is asked, what is shown, what is not, and in what state the terminal
 //! is left.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 use rustix::termios::{LocalModes, tcgetattr};
-use support::{Bundle, Home, ISSUING_PASSPHRASE, PKI, ROOT_PASSPHRASE, cheap, copy_of, files_below, need};
+
+use crate::support::{
+    Bundle, Home, ISSUING_PASSPHRASE, PKI, ROOT_PASSPHRASE, cheap, copy_of, files_below, need,
+};
 
 /// How long a terminal may be silent, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(30);

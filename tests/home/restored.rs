@@ -1,15 +1,12 @@
 //! A home that was restored from an older backup: nobody gets in again by it, and whoever servers accept can
 //! be revoked.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use support::{Finished, Home, cheap, copy_of, files_below, finish, need};
+
+use crate::support::{Finished, Home, cheap, copy_of, files_below, finish, need};
 
 /// A home that publishes both halves outside, and whose alice has a phone. None: a program is not installed.
 fn published() -> Option<Home> {
@@ -73,7 +70,7 @@ fn restore(home: &Home, backup: &Home) {
 }
 
 fn copied(from: &Path, to: &Path) {
-    finish(support::program("cp").arg("-a").arg(from).arg(to), b"").ok();
+    finish(crate::support::program("cp").arg("-a").arg(from).arg(to), b"").ok();
 }
 
 /// Moves the publication away, as a disk that is not mounted, while this is done.

@@ -1,9 +1,5 @@
 //! What the commands say where all goes well, and what they offer.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -11,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
-use support::{Home, ISSUING_PASSPHRASE, PKI, cheap, finish, need};
+use crate::support::{Home, ISSUING_PASSPHRASE, PKI, cheap, finish, need};
 
 #[test]
 fn a_shell_completes_the_words_of_a_flag() {
@@ -231,7 +227,7 @@ fn a_passphrase_is_read_from_the_descriptor_itself() {
             .write_all(format!("{ISSUING_PASSPHRASE}\n").as_bytes())
             .unwrap();
         drop(ours);
-        let mut command = support::program("sh");
+        let mut command = crate::support::program("sh");
         let script = format!("exec {number}<&0; exec \"$@\" --passphrase-fd {number}");
         command.args([
             "-c",

@@ -1,11 +1,6 @@
 //! Bad input, by name: the exact error that each gives, and the proof that nothing was written.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "bad_input/handed_in.rs"]
 mod handed_in;
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use support::{
+
+use crate::support::{
     Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
 };
 
@@ -346,7 +342,7 @@ fn serial_numbers() {
         assert!(told.stderr.contains(hint), "{told}");
     }
     // In small letters it might be a name, and is nobody's.
-    let mut command = std::process::Command::new(support::PKI);
+    let mut command = std::process::Command::new(crate::support::PKI);
     command
         .args(["revoke", "0x0a1b2c3d4e5f60718293a4b5c6d7e8f9", "--no-input"])
         .env("PKI_HOME", home.home());
@@ -1938,7 +1934,7 @@ fn pipes_that_nobody_writes_to() {
         }
     });
     // What a shell hands over is read to its end, be it slow.
-    let pki = support::PKI;
+    let pki = crate::support::PKI;
     let slow = format!("{pki} show <(sleep 3; cat home/root/root.crt)");
     let quick = format!("{pki} show <(cat home/root/root.crt)");
     let piped = format!("cat home/root/root.crt | {pki} show /dev/stdin");

@@ -1,14 +1,10 @@
 //! Where a passphrase comes from: each source opens the key, the nearer one wins, and none shows what it
 //! holds.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, finish, is_root, need};
+use crate::support::{Finished, Home, ISSUING_PASSPHRASE, cheap, finish, is_root, need};
 
 const WRONG: &str = "not the passphrase of anything";
 
@@ -47,7 +43,7 @@ fn every_source_opens_the_key() {
     let home = cheap();
     let file = home.path("issuing-passphrase");
     let file = file.to_str().unwrap();
-    let renewed = || support::copy_of(&home);
+    let renewed = || crate::support::copy_of(&home);
 
     open(&home, &mut revoke(&home, &[])).exits(4);
     let fresh = renewed();

@@ -1,13 +1,10 @@
 //! The company's servers: their keys, certificates and pins, from the first day through rotation and loss.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
-use support::{Finished, Home, cheap, copy_of, files_below, finish, need};
+
+use crate::support::{Finished, Home, cheap, copy_of, files_below, finish, need};
 
 const HOST: &str = "api.acme.example";
 const ADD: [&str; 5] = ["server", "add", HOST, "--out", "tls"];

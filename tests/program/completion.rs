@@ -1,15 +1,12 @@
 //! TAB in real shells: what the home knows is offered, and nothing is said where it cannot be read.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
 use rexpect::reader::Options;
 use rexpect::session::spawn_with_options;
-use support::{Home, PKI, cheap, files_below, finish, found, need};
+
+use crate::support::{Home, PKI, cheap, files_below, finish, found, need};
 
 /// alice has a phone, bob a phone that is lost and a tablet, and there is a server.
 fn lived_in() -> Home {
@@ -240,7 +237,7 @@ fn fish_completes_what_the_home_knows() {
             "offboard\tLock a person out: every certificate of every device, and nothing new until `--reissue`\n",
         ),
     ] {
-        let mut command = support::program("fish");
+        let mut command = crate::support::program("fish");
         let path = Path::new(PKI).parent().unwrap().display().to_string();
         command
             .args(["-c", &format!("complete -C '{typed}'")])

@@ -1,15 +1,11 @@
 //! Where things are kept: file systems that lack something, paths that only a shell understands, accounts
 //! that are in no file, a stdout that is full.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::{Finished, HOST, Home, PKI, cheap, files_below, finish, found, is_root, need, program};
+use crate::support::{Finished, HOST, Home, PKI, cheap, files_below, finish, found, is_root, need, program};
 
 /// A medium for a test, and how a command finds it.
 struct Medium {
