@@ -10,6 +10,7 @@ mod support;
 
 mod architecture;
 mod bad_input;
+mod cases;
 mod cli;
 mod completion;
 mod config;
