@@ -6,14 +6,14 @@ use std::path::Path;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 
-use crate::support::{Finished, Home, cheap, copy_of, files_below, finish, need};
+use crate::support::{Finished, Home, copy_of, files_below, finish, need};
 
 /// A home that publishes both halves outside, and whose alice has a phone. None: a program is not installed.
 fn published() -> Option<Home> {
     if !need(&["openssl", "cp"]) {
         return None;
     }
-    let home = cheap();
+    let home = Home::new();
     home.configure_table(&table(&home, "web"));
     home.run(&["publish", "-q"]);
     issue(&home, "alice");
@@ -729,7 +729,7 @@ fn a_public_half_that_is_later_than_the_ledger_is_told_where_no_list_names_the_d
     if !need(&["openssl", "cp"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.configure_table(&format!(
         "[[publish]]\npublic = '{}'\n",
         home.path("web").display()

@@ -6,11 +6,11 @@ use std::process::Command;
 use rexpect::reader::Options;
 use rexpect::session::spawn_with_options;
 
-use crate::support::{Home, PKI, cheap, files_below, finish, found, need};
+use crate::support::{Home, PKI, files_below, finish, found, need};
 
 /// alice has a phone, bob a phone that is lost and a tablet, and there is a server.
 fn lived_in() -> Home {
-    let home = cheap();
+    let home = Home::new();
     for address in ["alice/phone", "bob/phone", "bob/tablet"] {
         home.issue(address, &["-q"]);
     }

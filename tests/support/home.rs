@@ -1,7 +1,8 @@
 //! A home as `pki init` makes it, in a directory of its own.
 //!
 //! Founding a home costs several rounds of scrypt, so that it is done once for a run of the tests and copied
-//! from then on.
+//! from then on. The keys of the copies open at once: what scrypt costs would be paid a thousand times, and
+//! is tested where a home was [`Home::founded`] for it.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,7 +13,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::program::{Finished, finish, program};
+use super::copy::reseal;
+use super::program::{Finished, finish, found, program};
 
 /// The program under test.
 pub const PKI: &str = env!("CARGO_BIN_EXE_pki");
@@ -64,6 +66,11 @@ enum Model {
 }
 
 impl Home {
+    /// A home that was founded just now, with its keys as `pki init` encrypts them.
+    pub fn founded() -> Self {
+        founded(&[])
+    }
+
     /// A home that was founded with `--base-url http://pki.acme.example`.
     pub fn new() -> Self {
         Self::copy_of(Model::Served)
@@ -386,8 +393,8 @@ impl Model {
 
     fn make(self) -> Home {
         match self {
-            Self::Served => founded(&["--base-url", "http://pki.acme.example"]),
-            Self::Bare => founded(&[]),
+            Self::Served => opening_at_once(founded(&["--base-url", "http://pki.acme.example"])),
+            Self::Bare => opening_at_once(founded(&[])),
             Self::Staffed => {
                 let home = Home::new();
                 let alice = home.issue("alice", &["--name", "Alice Doe", "--email", "alice@acme.example"]);
@@ -434,6 +441,19 @@ fn founded(more: &[&str]) -> Home {
     ]);
     arguments.extend(more);
     home.run(&arguments);
+    home
+}
+
+/// With its keys encrypted anew, so that they open at once, where there is OpenSSL to do it.
+fn opening_at_once(home: Home) -> Home {
+    if found("openssl").is_some() {
+        for (key, passphrase) in [
+            ("issuing/issuing.key", ISSUING_PASSPHRASE),
+            ("root/root.key", ROOT_PASSPHRASE),
+        ] {
+            reseal(&home, &home.home().join(key), passphrase);
+        }
+    }
     home
 }
 
