@@ -139,6 +139,9 @@ fn tab(home: &Home, shell: &str, arguments: &[&str], lines: &[(&str, &str)]) {
         );
         session.exp_string("ready> ").unwrap();
     }
+    // A shell at a terminal hears no SIGTERM, and would be waited for as long as an answer.
+    session.send_line("exit").unwrap();
+    session.exp_eof().unwrap();
     assert!(!home.path("RAN").exists(), "a file's name was run");
 }
 

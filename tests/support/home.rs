@@ -341,8 +341,13 @@ impl Home {
     }
 
     /// Takes a bundle apart with OpenSSL: the paths of the certificate, of the one above it and of the key,
-    /// each as PEM.
+    /// each as PEM. Where that was done since the bundle was written, it is not done again.
     pub fn opened(&self, bundle: &Bundle) -> [PathBuf; 3] {
+        let written = |path: &Path| {
+            std::fs::metadata(path)
+                .and_then(|metadata| metadata.modified())
+                .ok()
+        };
         let passphrase = format!("file:{}", bundle.passphrase.display());
         let parts = [
             ("leaf", ["-nokeys", "-clcerts"]),
@@ -350,6 +355,10 @@ impl Home {
             ("key", ["-nocerts", "-noenc"]),
         ];
         parts.map(|(part, what)| {
+            let place = bundle.p12.with_extension(format!("{part}.pem"));
+            if written(&place) > written(&bundle.p12) {
+                return place;
+            }
             let mut arguments = vec![
                 "pkcs12",
                 "-in",
@@ -363,7 +372,7 @@ impl Home {
                 .find("-----BEGIN")
                 .unwrap_or_else(|| panic!("no {part} in {bundle:?}: {told}"));
             // What OpenSSL tells of a bag before the PEM is not for every program's eyes.
-            self.write_private(bundle.p12.with_extension(format!("{part}.pem")), &told[from..])
+            self.write_private(place, &told[from..])
         })
     }
 }
