@@ -1,6 +1,6 @@
 //! Prints docs/reference.md, made from the commands' own help: `cargo run --example reference > docs/reference.md`.
 //!
-//! `tests/docs.rs` compares the file with this text.
+//! `tests/program/docs.rs` compares the file with this text.
 
 use std::fmt::Write;
 

@@ -1,12 +1,12 @@
 //! A clock that is wrong.
 
 use crate::state::{events, findings, is_sound, kind, ledger, recorded};
-use crate::support::{Home, cheap, copy_of, finish, need, program};
+use crate::support::{Home, copy_of, finish, need, program};
 
 const TOOLS: [&str; 2] = ["faketime", "openssl"];
 
 fn lived_in() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     home
 }
@@ -54,7 +54,7 @@ fn a_confirmed_clock_goes_on_and_is_recorded() {
         return;
     }
     // The last event was recorded by a clock that stood two hours ahead. Now it is set right.
-    let home = cheap();
+    let home = Home::new();
     finish(
         &mut home.pki_at(
             "+2h",
@@ -368,7 +368,7 @@ fn a_crl_is_good_at_once_where_the_last_event_was_recorded_by_a_clock_ahead() {
     if !need(&TOOLS) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let issue = [
         "issue",
         "alice",

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::ground::{count_of, refused_at_every_step, strace_of, under_strace};
 use crate::state::{certificates, demand_one_valid, events, is_sound, is_whole, ledger, recorded};
-use crate::support::{Finished, Home, cheap, copy_of, finish, need};
+use crate::support::{Finished, Home, copy_of, finish, need};
 
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 
@@ -49,7 +49,7 @@ fn issue_survives(calls: &[&str], error: &str, at_least: usize, expected: &[i32]
     if !need(&TOOLS) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     let recorded = ledger(&before);
     let arguments = ["issue", "alice", "--bundle-passphrase-out", "secret"];
     let mut codes = Vec::new();
@@ -101,7 +101,7 @@ fn a_list_of_passphrases_is_whole_or_as_it_was() {
     if !need(&TOOLS) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     let old = "bob/phone\tsomething-of-before\n";
     before.write_private("secrets", old);
     before.write_private("people.csv", "employee,device\nalice,phone\n");
@@ -141,7 +141,7 @@ fn revoke_on_a_disk_that_fails_says_whether_it_was_recorded() {
     if !need(&TOOLS) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     before.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     let serial = before.serial_of("alice/phone");
     let octets = ledger(&before);
@@ -181,7 +181,7 @@ fn files_that_may_not_be_written() {
     if !need(&TOOLS) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     let octets = ledger(&before);
     let arguments = ["issue", "alice", "--bundle-passphrase-out", "secret"];
     let count = count_of(&copy_of(&before), "openat", &arguments);
@@ -224,7 +224,7 @@ fn a_full_stdout_does_not_stop_what_was_asked_for() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let full = || Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
     let mut issue = home.pki(&["issue", "alice", "--bundle-passphrase-out", "secret"]);
     let ended = issue.stdout(full()).stderr(Stdio::piped()).output().unwrap();
@@ -252,7 +252,7 @@ fn a_link_that_leads_nowhere_has_its_name_all_the_same() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let link = |name: &str| std::os::unix::fs::symlink("/nowhere", home.path(name)).unwrap();
     link("alice-phone.p12");
     link("second");
@@ -270,7 +270,7 @@ fn a_files_mode_is_given_to_the_file_and_not_to_its_name() {
         return;
     }
     // Whoever owns the directory of a target could put a link in the place of the name.
-    let home = cheap();
+    let home = Home::new();
     let group = home.foreign("id", &["-gn"]).ok().stdout;
     let [public, server] = ["public", "server"].map(|area| home.path("target").join(area));
     home.configure_table(&format!(

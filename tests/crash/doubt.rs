@@ -2,7 +2,7 @@
 //! older backup: nobody has signed what those lists say. It is not believed, and not forgotten.
 
 use crate::ground::under_strace;
-use crate::support::{Home, cheap, copy_of, finish, need};
+use crate::support::{Home, copy_of, finish, need};
 
 /// A home that publishes both halves, and the table for it.
 fn publishing(home: Home) -> Home {
@@ -54,7 +54,7 @@ fn what_a_dead_home_told_servers_is_known_or_named_after_a_kill_between_any_two_
     if !need(&["strace", "openssl"]) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     before.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     let (mut told, mut named) = ([0; 2], [0; 2]);
     for (which, verb, map) in [
@@ -104,7 +104,7 @@ fn what_a_dead_home_told_servers_is_known_or_named_after_a_kill_between_any_two_
 /// A home whose web server has the lists of its last publication under the manifest of the one before; its
 /// backup from before both; and the serial number of the certificate that only those lists know.
 fn cut_off() -> (Home, Home, String) {
-    let home = publishing(cheap());
+    let home = publishing(Home::new());
     let backup = copy_of(&home);
     let manifests = ["manifest.json", "manifest.jws"].map(|name| home.path("web/server").join(name));
     let before = manifests.clone().map(|path| std::fs::read(path).unwrap());
@@ -164,7 +164,7 @@ fn what_somebody_has_made_up_is_told_in_short_and_believed_by_nobody() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = publishing(cheap());
+    let home = publishing(Home::new());
     let made_up = (1..5_000).map(|n| format!("{n:032X} \"eve/phone\";\n").replacen("00", "11", 1));
     std::fs::write(home.path("web/server/allowed.map"), made_up.collect::<String>()).unwrap();
     let said = home.run(&["publish", "-q"]);
@@ -181,7 +181,7 @@ fn an_offboarding_that_was_lost_is_told_after_a_kill_of_the_first_publication() 
     if !need(&["strace", "openssl"]) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     before.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     let mut steps = 0;
     for call in ["fdatasync", "rename", "renameat"] {

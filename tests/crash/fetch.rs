@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::ground::killed_at_every_step;
-use crate::support::{Home, cheap, files_below, finish, need};
+use crate::support::{Home, files_below, finish, need};
 
 const FETCH: [&str; 8] = [
     "fetch",
@@ -38,7 +38,7 @@ fn a_fetch_leaves_the_old_publication_or_the_new_one() {
     if !need(&["strace", "openssl"]) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     before.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     before.run(&FETCH);
     let old = content(&before.path("out"));
@@ -84,7 +84,7 @@ fn a_first_fetch_leaves_nothing_or_a_whole_publication() {
     if !need(&["strace", "openssl"]) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     let steps = killed_at_every_step(&before, &FETCH, |home, step| {
         let new = content(&home.public(""));
         let out = home.path("out");

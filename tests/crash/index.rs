@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::state::{findings, is_sound, kind};
-use crate::support::{Finished, Home, cheap, copy_of, files_below, finish, need};
+use crate::support::{Finished, Home, copy_of, files_below, finish, need};
 
 /// A home with alice, valid, and bob, revoked.
 fn lived_in() -> Home {
-    let home = cheap();
+    let home = Home::new();
     for who in ["alice", "bob"] {
         home.run(&["issue", who, "--bundle-passphrase-out", who, "-q"]);
     }

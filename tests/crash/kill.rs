@@ -2,7 +2,7 @@
 
 use crate::ground::{count_of, killed_at_every, killed_at_every_step, under_strace};
 use crate::state::{certificates, demand_one_valid, is_sound, is_whole, kind, recorded, status};
-use crate::support::{Finished, Home, cheap, copy_of, finish, need};
+use crate::support::{Finished, Home, copy_of, finish, need};
 
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 
@@ -180,7 +180,7 @@ fn issue_ends_with_a_bundle_that_opens_and_no_certificate_that_nobody_has() {
     if !need(&TOOLS) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     let arguments = [
         "issue",
         "alice",
@@ -216,7 +216,7 @@ fn a_list_is_finished_by_the_same_command() {
     if !need(&TOOLS) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     before.write_private(
         "people.csv",
         "employee,device\nalice,phone\nbob,phone\ncarol,tablet\n",
@@ -248,7 +248,7 @@ fn a_list_is_finished_by_the_same_command() {
 
 /// A home with a bundle for alice, and its passphrase in `first`.
 fn with_alice() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     home
 }

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 
 use crate::state::{certificates, findings, is_sound, kind, ledger};
-use crate::support::{Home, cheap, copy_of, finish, need};
+use crate::support::{Home, copy_of, finish, need};
 
 fn lived_in() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     home
 }
@@ -219,7 +219,7 @@ fn acknowledged_events_that_are_gone_stop_the_program() {
 
 #[test]
 fn a_certificate_that_a_restored_backup_has_lost_is_revoked_by_its_number_said_twice() {
-    let backup = cheap();
+    let backup = Home::new();
     let lost = {
         let home = copy_of(&backup);
         home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::ground::strace_of;
-use crate::support::{Home, cheap, copy_of, need};
+use crate::support::{Home, copy_of, need};
 
 /// What has reached the disk for good, as far as the program has asked for it.
 #[derive(Default)]
@@ -107,7 +107,7 @@ fn a_file_is_synced_before_it_gets_its_name_and_its_directory_after() {
     if !need(&["strace", "openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.configure_table(&format!("[[publish]]\npublic = {:?}\n", home.path("new/public")));
     let (names, _) = followed(&home, &["publish"]);
     // What the timer told is among them, and that nobody has servers read the place.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::ground::{DURABLE, refused_at_every_step, under_strace};
 use crate::state::kind;
 use crate::support::{
-    Finished, HOST, Home, ISSUING_PASSPHRASE, PKI, cheap, copy_of, files_below, finish, need, reseal,
+    Finished, HOST, Home, ISSUING_PASSPHRASE, PKI, copy_of, files_below, finish, need, reseal,
 };
 
 /// A home that publishes its public half to `web/NAME` beside it and then has a shell run this, for each of
@@ -120,7 +120,7 @@ fn a_command_is_run_after_a_kill_at_any_step() {
     if !need(&["strace", "openssl"]) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     before.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     let (mut steps, mut owed) = (0, 0);
     for call in DURABLE {
@@ -269,7 +269,7 @@ fn files_of_a_server_that_were_not_written_are_named_until_they_are() {
         return;
     }
     let issue = ["server", "issue", HOST, "--out", "tls", "-q", "--json"];
-    let before = cheap();
+    let before = Home::new();
     before.run(&["server", "add", HOST, "--out", "tls", "-q"]);
     before.run(&issue);
     let servers = before.home().join("servers");

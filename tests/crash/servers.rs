@@ -9,9 +9,7 @@ use serde_json::Value;
 
 use crate::ground::{at_some_steps, killed_at_every};
 use crate::state::{events, is_sound, is_whole, kind, ledger};
-use crate::support::{
-    Finished, HOST, Home, ISSUING_PASSPHRASE, cheap, copy_of, files_below, finish, need, reseal,
-};
+use crate::support::{Finished, HOST, Home, ISSUING_PASSPHRASE, copy_of, files_below, finish, need, reseal};
 
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 const ADD: [&str; 7] = ["server", "add", HOST, "--out", "tls", "--json", "-q"];
@@ -46,7 +44,7 @@ fn cheapened(home: Home) -> Home {
 }
 
 fn with_server() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.run(&ADD);
     cheapened(home)
 }
@@ -149,7 +147,7 @@ fn a_server_is_taken_in_by_the_same_command_or_is_there_already() {
     if !need(&TOOLS) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     let mut cut_off = 0;
     let steps = at_some_steps(&before, &DEAR, "signal=SIGKILL", &ADD, |home, ended, step| {
         assert_eq!(ended.code, None, "{step}: {ended}");
@@ -177,7 +175,7 @@ fn a_disk_that_is_full_takes_no_server_in_or_says_what_is_missing() {
     if !need(&TOOLS) {
         return;
     }
-    let before = cheap();
+    let before = Home::new();
     let recorded = ledger(&before);
     let mut codes = Vec::new();
     let calls = [("write", 9), ("renameat2", 2)];
@@ -329,7 +327,7 @@ fn two_servers_are_taken_in_at_once() {
     if !need(&TOOLS) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let hosts = [HOST, "www.acme.example"];
     let started = hosts.map(|host| {
         let mut command = home.pki(&["server", "add", host, "--out", "tls", "--wait", "2m", "-q"]);
@@ -365,7 +363,7 @@ fn two_that_make_the_servers_ca_at_once_make_one() {
     if !need(&TOOLS) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let hosts = [HOST, "www.acme.example"];
     for host in hosts {
         home.run(&["server", "add", host, "--out", "tls", "-q"]);

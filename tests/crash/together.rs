@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use crate::state::{bundle_of, certificates, demand_opens, is_sound, kind};
-use crate::support::{Home, cheap, finish, need, program};
+use crate::support::{Home, finish, need, program};
 
 fn lived_in() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.run(&["issue", "alice", "--bundle-passphrase-out", "first", "-q"]);
     home
 }
@@ -18,7 +18,7 @@ fn twenty_at_once_all_succeed() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let names: Vec<String> = (0..20).map(|i| format!("person{i}")).collect();
     let started: Vec<_> = names
         .iter()

@@ -9,6 +9,7 @@ mod support;
 
 mod apple;
 mod aws;
+mod bundle_formats;
 mod check;
 mod configured;
 mod constraints;

@@ -1,7 +1,8 @@
 //! A home as `pki init` makes it, in a directory of its own.
 //!
 //! Founding a home costs several rounds of scrypt, so that it is done once for a run of the tests and copied
-//! from then on.
+//! from then on. The keys of the copies open at once: what scrypt costs would be paid a thousand times, and
+//! is tested where a home was [`Home::founded`] for it.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,7 +13,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::program::{Finished, finish, program};
+use super::copy::reseal;
+use super::program::{Finished, finish, found, program};
 
 /// The program under test.
 pub const PKI: &str = env!("CARGO_BIN_EXE_pki");
@@ -64,6 +66,11 @@ enum Model {
 }
 
 impl Home {
+    /// A home that was founded just now, with its keys as `pki init` encrypts them.
+    pub fn founded() -> Self {
+        founded(&[])
+    }
+
     /// A home that was founded with `--base-url http://pki.acme.example`.
     pub fn new() -> Self {
         Self::copy_of(Model::Served)
@@ -334,8 +341,13 @@ impl Home {
     }
 
     /// Takes a bundle apart with OpenSSL: the paths of the certificate, of the one above it and of the key,
-    /// each as PEM.
+    /// each as PEM. Where that was done since the bundle was written, it is not done again.
     pub fn opened(&self, bundle: &Bundle) -> [PathBuf; 3] {
+        let written = |path: &Path| {
+            std::fs::metadata(path)
+                .and_then(|metadata| metadata.modified())
+                .ok()
+        };
         let passphrase = format!("file:{}", bundle.passphrase.display());
         let parts = [
             ("leaf", ["-nokeys", "-clcerts"]),
@@ -343,6 +355,10 @@ impl Home {
             ("key", ["-nocerts", "-noenc"]),
         ];
         parts.map(|(part, what)| {
+            let place = bundle.p12.with_extension(format!("{part}.pem"));
+            if written(&place) > written(&bundle.p12) {
+                return place;
+            }
             let mut arguments = vec![
                 "pkcs12",
                 "-in",
@@ -356,7 +372,7 @@ impl Home {
                 .find("-----BEGIN")
                 .unwrap_or_else(|| panic!("no {part} in {bundle:?}: {told}"));
             // What OpenSSL tells of a bag before the PEM is not for every program's eyes.
-            self.write_private(bundle.p12.with_extension(format!("{part}.pem")), &told[from..])
+            self.write_private(place, &told[from..])
         })
     }
 }
@@ -386,8 +402,8 @@ impl Model {
 
     fn make(self) -> Home {
         match self {
-            Self::Served => founded(&["--base-url", "http://pki.acme.example"]),
-            Self::Bare => founded(&[]),
+            Self::Served => opening_at_once(founded(&["--base-url", "http://pki.acme.example"])),
+            Self::Bare => opening_at_once(founded(&[])),
             Self::Staffed => {
                 let home = Home::new();
                 let alice = home.issue("alice", &["--name", "Alice Doe", "--email", "alice@acme.example"]);
@@ -434,6 +450,19 @@ fn founded(more: &[&str]) -> Home {
     ]);
     arguments.extend(more);
     home.run(&arguments);
+    home
+}
+
+/// With its keys encrypted anew, so that they open at once, where there is OpenSSL to do it.
+fn opening_at_once(home: Home) -> Home {
+    if found("openssl").is_some() {
+        for (key, passphrase) in [
+            ("issuing/issuing.key", ISSUING_PASSPHRASE),
+            ("root/root.key", ROOT_PASSPHRASE),
+        ] {
+            reseal(&home, &home.home().join(key), passphrase);
+        }
+    }
     home
 }
 

@@ -7,13 +7,13 @@
 #![allow(dead_code, unused_imports)]
 
 mod base45;
-mod cheap;
+mod copy;
 mod home;
 mod program;
 mod server;
 
 pub use base45::base45_decoded;
-pub use cheap::{cheap, copy_of, files_below, reseal};
+pub use copy::{copy_of, files_below, reseal};
 pub use home::{Bundle, Home, ISSUING_PASSPHRASE, PKI, REASONS, ROOT_PASSPHRASE, is_root};
 pub use program::{
     Finished, envoy, finish, found, need, need_envoy, need_hypercorn, need_pkilint, need_swift_grammar,

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 
 use super::servers::{Kind, Running, Setting};
-use super::wire::{Answer, http2, raw, say};
+use super::wire::{Answer, http2, raw, say_in_turn};
 use super::{HOST, with};
 use crate::support::{Home, need_hypercorn};
 
@@ -31,7 +31,7 @@ fn long(part: &str) -> String {
 
 /// Makes each of these requests, by its name, and demands that it is answered in time.
 fn answered_at_once(home: &Home, running: &Running, requests: &[(String, Value)]) -> Vec<Answer> {
-    let ask = |requests: &[Value]| say(home, &running.server, &home.alice(), requests);
+    let ask = |requests: &[Value]| say_in_turn(home, &running.server, &home.alice(), requests);
     let all: Vec<Value> = requests.iter().map(|(_, request)| request.clone()).collect();
     let mut answers = ask(&all);
     for (answer, (what, request)) in answers.iter_mut().zip(requests) {

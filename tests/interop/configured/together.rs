@@ -1,6 +1,6 @@
 //! Several hosts behind one server, from one command.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::servers::{self, Kind, Running};
 use super::upstream::Upstream;
@@ -47,12 +47,13 @@ fn each_host_has_its_certificate_and_its_application(kind: Kind, home: &Home) {
 
     for (at, host, file) in [(0, HOST, "first.crt"), (1, SECOND, "second.crt")] {
         let before = served();
-        for said in [
+        let ways = [
             host.to_owned(),
             host.to_uppercase(),
             format!("{host}:{}", server.port),
-        ] {
-            let answer = ask(&server, &alice, Some(host), &said);
+        ];
+        let requests = ways.each_ref().map(|said| request(Some(host), said));
+        for (said, answer) in ways.iter().zip(say(home, &server, &alice, &requests)) {
             assert_eq!(answer.status(), Some(200), "{said}: {answer:?}");
             assert_eq!(answer.certificate.trim(), certificate(file).trim(), "{said}");
             assert!(answer.text.contains("device=[alice/phone]"), "{answer:?}");
@@ -67,26 +68,31 @@ fn each_host_has_its_certificate_and_its_application(kind: Kind, home: &Home) {
         }
     }
     // A host that is not here, by whatever name the handshake had.
+    let mut nowhere = Vec::new();
     for name in [Some(HOST), Some(SECOND), Some("other.acme.example"), None] {
-        for host in [
-            "other.acme.example",
-            "api.acme.example.other.example",
-            "xapi.acme.example",
-            "api.acme.example:80@evil.example",
-            "api.acme.example:80:90",
-            "",
-        ] {
-            let before = served();
-            let answer = ask(&server, &alice, name, host);
-            // Caddy answers whoever names no host at all with an empty 200.
-            let empty = host.is_empty() && answer.text.contains("Content-Length: 0\r\n");
-            assert!(
-                empty || matches!(answer.status(), None | Some(400 | 421)),
-                "{name:?} {host}: {answer:?}"
-            );
-            assert_eq!(served(), before, "{name:?} {host}: an application was asked");
-        }
+        nowhere.extend(
+            [
+                "other.acme.example",
+                "api.acme.example.other.example",
+                "xapi.acme.example",
+                "api.acme.example:80@evil.example",
+                "api.acme.example:80:90",
+                "",
+            ]
+            .map(|host| (name, host)),
+        );
     }
+    let requests: Vec<_> = nowhere.iter().map(|(name, host)| request(*name, host)).collect();
+    let before = served();
+    for ((name, host), answer) in nowhere.iter().zip(say(home, &server, &alice, &requests)) {
+        // Caddy answers whoever names no host at all with an empty 200.
+        let empty = host.is_empty() && answer.text.contains("Content-Length: 0\r\n");
+        assert!(
+            empty || matches!(answer.status(), None | Some(400 | 421)),
+            "{name:?} {host}: {answer:?}"
+        );
+    }
+    assert_eq!(served(), before, "an application was asked");
     // One of ours, by the handshake of the other: refused, or answered for the one that was asked for. Both
     // let in the same devices.
     for (name, host, at) in [
@@ -190,8 +196,13 @@ fn what_could_be_two_hosts_reaches_no_application(kind: Kind, home: &Home) {
 }
 
 fn ask(home: &Home, server: &Server, bundle: &Bundle, name: Option<&str>, host: &str) -> Answer {
-    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    say(home, server, bundle, &[json!({ "raw": [request], "name": name })]).remove(0)
+    say(home, server, bundle, &[request(name, host)]).remove(0)
+}
+
+/// A request for this host, by a handshake with this name.
+fn request(name: Option<&str>, host: &str) -> Value {
+    let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    json!({ "raw": [text], "name": name })
 }
 
 /// What `pki config` prints for these hosts, started by itself.

@@ -1,6 +1,6 @@
 """Says to a server what no well-behaved client says: octets as they are given, or HTTP/2 with any names and values.
 
-Arguments: port, certificate chain, key. On stdin a JSON list of attempts, each on a connection of its own; on stdout the answers.
+Arguments: port, certificate chain, key, how many attempts may be under way at once. On stdin a JSON list of attempts, each on a connection of its own; on stdout the answers.
 """
 
 import json
@@ -8,8 +8,9 @@ import socket
 import ssl
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
-PORT, CHAIN, KEY = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+PORT, CHAIN, KEY, AT_ONCE = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 # Whoever has not answered by then does not, and whoever has answered and is silent for so long has said all.
 PATIENCE, SILENCE = 25, 5
 
@@ -133,4 +134,5 @@ def attempt_one(attempt):
     return {"took": time.monotonic() - attempt.get("began", began)} | said
 
 
-print(json.dumps([attempt_one(attempt) for attempt in json.load(sys.stdin)]))
+with ThreadPoolExecutor(AT_ONCE) as attempts:
+    print(json.dumps(list(attempts.map(attempt_one, json.load(sys.stdin)))))

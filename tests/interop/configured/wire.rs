@@ -41,8 +41,24 @@ pub fn http2(headers: &[(&str, &str)]) -> Value {
     json!({ "headers": headers, "name": HOST })
 }
 
-/// Makes each attempt on a connection of its own, as the holder of this bundle.
+/// Makes each attempt on a connection of its own, as the holder of this bundle. Most of the time goes by in
+/// waiting for servers that say no more, so that it is waited for several at once.
 pub fn say(home: &Home, server: &Server, bundle: &Bundle, attempts: &[Value]) -> Vec<Answer> {
+    say_so_many_at_once(8, home, server, bundle, attempts)
+}
+
+/// As [`say`], one attempt after the other: where it is asked how long an answer takes.
+pub fn say_in_turn(home: &Home, server: &Server, bundle: &Bundle, attempts: &[Value]) -> Vec<Answer> {
+    say_so_many_at_once(1, home, server, bundle, attempts)
+}
+
+fn say_so_many_at_once(
+    at_once: usize,
+    home: &Home,
+    server: &Server,
+    bundle: &Bundle,
+    attempts: &[Value],
+) -> Vec<Answer> {
     let [leaf, chain, key] = home.opened(bundle);
     let both = [leaf, chain].map(|part| std::fs::read(part).unwrap()).concat();
     std::fs::write(home.path("wire.pem"), both).unwrap();
@@ -50,6 +66,7 @@ pub fn say(home: &Home, server: &Server, bundle: &Bundle, attempts: &[Value]) ->
     command
         .args(["-c", CLIENT, &server.port.to_string(), "wire.pem"])
         .arg(key)
+        .arg(at_once.to_string())
         .current_dir(home.path(""));
     let said = finish(&mut command, Value::from(attempts).to_string().as_bytes()).ok();
     let answers: Vec<Value> = serde_json::from_str(&said.stdout).unwrap();

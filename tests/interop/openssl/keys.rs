@@ -26,7 +26,7 @@ fn openssl_opens_each_key_with_its_passphrase_and_it_is_the_certificates() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = Home::new();
+    let home = Home::founded();
     for (key, certificate, passphrase, _) in KEYS {
         let key = home.home().join(key);
         let passphrase = format!("file:{passphrase}");
@@ -51,7 +51,7 @@ fn no_key_opens_with_the_passphrase_of_the_other() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = Home::new();
+    let home = Home::founded();
     for (key, _, _, wrong) in KEYS {
         let key = home.home().join(key);
         let wrong = format!("file:{wrong}");
@@ -68,7 +68,7 @@ fn keys_are_encrypted_with_scrypt_of_16384_8_8_and_aes_256() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = Home::new();
+    let home = Home::founded();
     for (key, ..) in KEYS {
         let key = home.home().join(key);
         let pem = std::fs::read_to_string(&key).unwrap();
@@ -95,7 +95,7 @@ fn keys_are_encrypted_with_scrypt_of_16384_8_8_and_aes_256() {
 
 #[test]
 fn keys_are_readable_by_their_owner_alone() {
-    let home = Home::new();
+    let home = Home::founded();
     for (key, ..) in KEYS {
         let key = home.home().join(key);
         let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;

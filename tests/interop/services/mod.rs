@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::{Bundle, EC, HOST, Home, Server, cheap, finish, need, program, self_signed};
+use crate::support::{Bundle, EC, HOST, Home, Server, finish, need, program, self_signed};
 
 /// A service that runs with what `pki config` has printed for it.
 trait Service: Sized {
@@ -67,7 +67,7 @@ fn devices_get_in_and_nobody_else<S: Service>() {
     if !need(S::PROGRAMS) || !need(&["openssl", "faketime"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     // Another account can reach it, and its name wants quoting.
     std::fs::set_permissions(home.path(""), Permissions::from_mode(0o755)).unwrap();
     let public = home.path("it's #1").display().to_string();

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use super::{Identity, Service, devices_get_in_and_nobody_else, printed, program_at};
-use crate::support::{HOST, Home, Server, cheap, finish, need, program, wait_until};
+use crate::support::{HOST, Home, Server, finish, need, program, wait_until};
 
 struct Openvpn;
 
@@ -21,7 +21,7 @@ fn what_the_page_gives_a_device_connects() {
     if !may_have_a_network() {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.run(&["server", "add", HOST, "--out", "tls"]);
     home.run(&["server", "issue", HOST, "--out", "tls"]);
     let bundle = home.issue("alice", &[]);
@@ -53,7 +53,7 @@ fn who_is_connected_when_he_is_revoked_is_out_when_his_keys_end() {
     if !may_have_a_network() || !need(&["ping", "ip"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.run(&["server", "add", HOST, "--out", "tls"]);
     home.run(&["server", "issue", HOST, "--out", "tls"]);
     let alice = Identity::of(&home, &home.issue("alice", &[]));

@@ -2,10 +2,6 @@
 //!
 //! A program that is not installed is a visible skip on a person's machine, and a failure in CI.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Instant;
@@ -18,9 +14,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
     KeyUsagePurpose,
 };
-use support::{base45_decoded, found, need};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
+
+use crate::support::{base45_decoded, found, need};
 
 const PASSPHRASE: &str = "k7m2-9xq4 \"'\\$<&>";
 const NAME: &str = "alice/phone";
@@ -368,7 +365,7 @@ assert {p["PayloadType"]: p["PayloadContent"] for p in payloads} == {
 }
 
 #[test]
-#[ignore = "measures: cargo test --release --test bundle_formats -- --ignored --nocapture"]
+#[ignore = "measures: cargo test --release --test interop bundle_formats -- --ignored --nocapture"]
 fn a_thousand_bundles_take_half_a_second_at_most() {
     let device = Device::new();
     for form in FORMS {

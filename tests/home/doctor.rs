@@ -1,14 +1,11 @@
 //! What doctor finds in a home that works and is not as it should be.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
-use support::{Finished, Home, finish, is_root, need};
+
+use crate::support::{Finished, Home, finish, is_root, need};
 
 fn findings(said: &Finished) -> Vec<Value> {
     let found = said.json();

@@ -1,15 +1,11 @@
 //! Where things are kept: file systems that lack something, paths that only a shell understands, accounts
 //! that are in no file, a stdout that is full.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::{Finished, HOST, Home, PKI, cheap, files_below, finish, found, is_root, need, program};
+use crate::support::{Finished, HOST, Home, PKI, files_below, finish, found, is_root, need, program};
 
 /// A medium for a test, and how a command finds it.
 struct Medium {
@@ -194,7 +190,7 @@ fn keeps_nothing_private(home: &Home, medium: &Medium) {
 
 /// A home with a server, whose key can be asked for.
 fn with_server() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.run(&["server", "add", HOST, "-q"]);
     home
 }
@@ -225,7 +221,7 @@ fn ntfs_that_is_mounted_for_one_account_takes_everything() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     if let Some(medium) = Medium::mounted(&home, "mkntfs", "mount.ntfs-3g", "umask=077") {
         takes_everything(&home, &medium.path, &|arguments| medium.pki(&home, arguments));
     }
@@ -236,7 +232,7 @@ fn exfat_that_is_mounted_for_one_account_takes_everything() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     if let Some(medium) = Medium::mounted(&home, "mkfs.exfat", "mount.exfat-fuse", "umask=077") {
         takes_everything(&home, &medium.path, &|arguments| medium.pki(&home, arguments));
     }
@@ -248,7 +244,7 @@ fn a_file_system_without_links_and_careful_renames_takes_everything() {
     if !need(&["openssl", "strace"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     std::fs::create_dir(home.path("usb")).unwrap();
     takes_everything(&home, &home.path("usb"), &|arguments| {
         let command = home.pki(arguments);
@@ -470,7 +466,7 @@ fn nss_wrapper() -> Option<PathBuf> {
 #[test]
 fn accounts_and_groups_are_asked_of_the_system() {
     let Some(library) = nss_wrapper() else { return };
-    let home = cheap();
+    let home = Home::new();
     let [uid, gid] = ["-u", "-g"].map(|flag| home.foreign("id", &[flag]).ok().stdout.trim().to_owned());
     let (passwd, group) = (home.path("passwd"), home.path("group"));
     let knowing = |accounts: &str, groups: &str, arguments: &[&str]| {
@@ -534,7 +530,7 @@ fn what_issuing_left_that_was_cut_off_is_swept_by_the_next() {
     if !need(&["openssl", "strace"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     std::fs::create_dir(home.path("out")).unwrap();
     let arguments = |who: &'static str, secret: &'static str| {
         [

@@ -1,8 +1,6 @@
 //! A whole life in process, with a clock that the test holds: what must stay true over months and after
 //! accidents.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

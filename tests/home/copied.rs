@@ -1,21 +1,17 @@
 //! A home that was copied: it can be read and tried, and publishes nothing until somebody says that the PKI
 //! goes on there.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use support::{Finished, Home, cheap, copy_of, files_below, finish, is_root, need, program};
+use crate::support::{Finished, Home, copy_of, files_below, finish, is_root, need, program};
 
 /// A home whose publication goes outside, where a command counts how often it did; heidi has a phone.
 fn published() -> Option<Home> {
     if !need(&["openssl", "cp"]) {
         return None;
     }
-    let home = cheap();
+    let home = Home::new();
     let web = home.path("web");
     let [public, server] = ["public", "server"].map(|half| web.join(half));
     let count = format!("echo >> {}", home.path("count").display());

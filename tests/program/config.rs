@@ -1,13 +1,9 @@
 //! `pki config` as an operator meets it: what it takes from the home, what it refuses, and whose template it
 //! uses.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::process::Command;
 
-use support::{Finished, Home, finish, need};
+use crate::support::{Finished, Home, finish, need};
 
 fn config(home: &Home, arguments: &[&str]) -> Finished {
     finish(&mut home.pki(&[&["config"], arguments].concat()), b"")
@@ -555,7 +551,7 @@ fn in_odd_places() -> (Home, impl Fn(&[&str]) -> Command) {
     let home = Home::bare();
     let [program, place] = ["50% of it/pki", "a 100% 'home'"].map(|name| home.path(name));
     std::fs::create_dir(home.path("50% of it")).unwrap();
-    std::fs::copy(support::PKI, &program).unwrap();
+    std::fs::copy(crate::support::PKI, &program).unwrap();
     std::fs::rename(home.home(), &place).unwrap();
     let known = home.pki(&[]);
     let known: Vec<_> = known

@@ -1,13 +1,10 @@
 //! The company's servers: their keys, certificates and pins, from the first day through rotation and loss.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
-use support::{Finished, Home, cheap, copy_of, files_below, finish, need};
+
+use crate::support::{Finished, Home, copy_of, files_below, finish, need};
 
 const HOST: &str = "api.acme.example";
 const ADD: [&str; 5] = ["server", "add", HOST, "--out", "tls"];
@@ -26,7 +23,7 @@ fn refusal(home: &Home, arguments: &[&str]) -> String {
 
 /// A home with a server whose files are in `tls`.
 fn home_with_server() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.run(&ADD);
     home
 }
@@ -290,7 +287,7 @@ fn a_servers_key_that_its_certificate_writes_otherwise_is_pinned_so_and_is_still
         return;
     }
     for form in &WAYS[1..] {
-        let home = cheap();
+        let home = Home::new();
         let script = format!(
             "openssl ecparam -name prime256v1 -genkey -noout -out k && openssl ec -in k {form} -out written.key && \
              openssl req -x509 -key written.key -days 9 -subj /CN={HOST} -addext subjectAltName=DNS:{HOST} \
@@ -495,7 +492,7 @@ fn a_server_that_made_its_own_key_is_pinned_by_its_certificate_and_certified_by_
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let mut made = vec![
         "req",
         "-x509",
@@ -559,7 +556,7 @@ fn a_server_that_made_its_own_key_is_pinned_by_its_certificate_and_certified_by_
 
 #[test]
 fn hosts_that_no_certificate_can_name_are_refused_before_anything_is_written() {
-    let home = cheap();
+    let home = Home::new();
     for (host, code, why) in [
         ("münchen.example", 2, "xn--"),
         ("*.acme.example", 2, "wildcard"),
@@ -808,7 +805,7 @@ fn what_a_server_has_is_told_to_people_and_scripts() {
     ] {
         assert!(refusal(&home, arguments).contains("there is no server"));
     }
-    let bare = cheap();
+    let bare = Home::new();
     assert!(refusal(&bare, &["pins", "show"]).contains("no pin sets are published"));
 }
 
@@ -934,7 +931,7 @@ fn doctor_misses_a_key_in_reserve_and_a_certificate_that_ends() {
 
 #[test]
 fn no_pin_is_signed_while_a_place_that_may_know_more_cannot_be_read() {
-    let home = cheap();
+    let home = Home::new();
     std::fs::create_dir(home.path("web")).unwrap();
     let place = home.path("web/public").display().to_string();
     home.configure_table(&format!("[[publish]]\npublic = \"{place}\"\n"));
@@ -999,7 +996,7 @@ fn one_key_is_not_two_cas() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     std::fs::create_dir(home.path("safe")).unwrap();
     for file in ["root.crt", "root.key"] {
         std::fs::copy(home.home().join("root").join(file), home.path("safe").join(file)).unwrap();
@@ -1035,7 +1032,7 @@ fn what_a_place_could_not_be_given_is_not_known_to_apps_that_read_there() {
     if !need(&["openssl", "faketime"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let [good, bad] = ["good", "bad"].map(|name| home.path(name));
     home.configure_table(&format!(
         "[[publish]]\npublic = \"{}\"\n\n[[publish]]\npublic = \"{}\"\n",
@@ -1122,7 +1119,7 @@ fn a_place_that_comes_back_has_apps_that_know_what_stood_there() {
     if !need(&["openssl", "faketime"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.configure_table(&place(&home, "web"));
     let with = std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
     home.run(&ADD);
@@ -1152,7 +1149,7 @@ fn a_place_that_has_another_name_has_the_apps_of_the_one_before() {
     if !need(&["openssl", "faketime"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.configure_table(&place(&home, "web"));
     let with = std::fs::read_to_string(home.home().join("pki.toml")).unwrap();
     home.run(&ADD);
@@ -1199,7 +1196,7 @@ fn a_place_that_has_another_name_has_the_apps_of_the_one_before() {
 
 #[test]
 fn what_cannot_be_noted_of_pins_keeps_no_server_waiting() {
-    let home = cheap();
+    let home = Home::new();
     let count = home.path("count").display().to_string();
     home.configure_table(&format!(
         "[[publish]]\npublic = \"{}\"\ncommand = [\"sh\", \"-c\", \"echo >> {count}\"]\n",

@@ -11,9 +11,7 @@
 //! - `<!-- test: COMMAND -->` is run as well.
 //! - `<!-- not run: WHY -->` the next fence is not run.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "../docs/generate-reference.rs"]
+#[path = "../../docs/generate-reference.rs"]
 mod reference;
 
 use std::collections::BTreeSet;
@@ -142,7 +140,7 @@ fn the_page_on_files_runs_as_written() {
 
 #[test]
 fn every_page_with_commands_is_run() {
-    let this = std::fs::read_to_string(root().join("tests/docs.rs")).unwrap();
+    let this = std::fs::read_to_string(root().join("tests/program/docs.rs")).unwrap();
     for page in pages() {
         let runs = steps(&read(&page)).iter().any(|step| step.shown);
         assert!(

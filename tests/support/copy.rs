@@ -1,22 +1,9 @@
-//! Homes that are cheap to open and cheap to copy.
+//! Keys that are cheap to open, homes that are copied, and what lies in them.
 
 use std::path::Path;
 
-use super::home::{Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE};
+use super::home::Home;
 use super::program::{finish, program};
-
-/// A home whose keys open at once: the cost of scrypt is not what is tested here, and is paid at each of a
-/// thousand steps.
-pub fn cheap() -> Home {
-    let home = Home::new();
-    for (key, passphrase) in [
-        ("issuing/issuing.key", ISSUING_PASSPHRASE),
-        ("root/root.key", ROOT_PASSPHRASE),
-    ] {
-        reseal(&home, &home.home().join(key), passphrase);
-    }
-    home
-}
 
 /// Encrypts a key anew, so that it opens at once.
 pub fn reseal(home: &Home, place: &Path, passphrase: &str) {

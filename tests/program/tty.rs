@@ -1,17 +1,14 @@
 //! Real prompts in a real terminal: what is asked, what is shown, what is not, and in what state the terminal
 //! is left.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 use rustix::termios::{LocalModes, tcgetattr};
-use support::{Bundle, Home, ISSUING_PASSPHRASE, PKI, ROOT_PASSPHRASE, cheap, copy_of, files_below, need};
+
+use crate::support::{Bundle, Home, ISSUING_PASSPHRASE, PKI, ROOT_PASSPHRASE, copy_of, files_below, need};
 
 /// How long a terminal may be silent, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -125,7 +122,7 @@ impl Terminal {
 }
 
 fn lived_in() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.issue("alice", &["-q"]);
     home
 }
@@ -212,7 +209,7 @@ fn a_generated_passphrase_is_shown_once_on_the_terminal_and_nowhere_else() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let mut terminal = Terminal::start(&home, "xterm", "pki issue alice >out 2>err");
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
     let seen = terminal.ends(0);
@@ -238,7 +235,7 @@ fn the_passphrases_of_a_list_stand_in_columns() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.write_private("people", "employee,device\nbo,phone\nbartholomew,laptop\n");
     let mut terminal = Terminal::start(&home, "xterm", "pki issue --from people --out out >out.txt 2>err");
     terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
@@ -260,7 +257,7 @@ fn the_passphrases_of_a_list_stand_in_columns() {
 
 #[test]
 fn passphrases_of_more_than_a_handful_are_shown_to_who_wants_to_write_them_down() {
-    let home = cheap();
+    let home = Home::new();
     let rows: String = (0..6).map(|number| format!("user{number},phone\n")).collect();
     home.write_private("people", &format!("employee,device\n{rows}"));
     let before = ledger(&home);
@@ -311,7 +308,7 @@ fn a_wrong_passphrase_may_be_typed_again() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let mut terminal = Terminal::start(&home, "xterm", "pki issue alice >out");
     terminal.secret("Passphrase of the issuing key", "quite another secret");
     terminal.shows("pki: that is not the passphrase; once more");
@@ -328,7 +325,7 @@ fn three_wrong_passphrases_are_enough() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let before = ledger(&home);
     let mut terminal = Terminal::start(&home, "xterm", "pki issue alice >out");
     for wrong in ["one that is wrong", "two that is wrong"] {
@@ -648,7 +645,7 @@ fn a_check_that_takes_its_time_gives_a_sign_of_life() {
 
 /// A home with more devices than a terminal of 40 rows shows.
 fn crowded() -> Home {
-    let home = cheap();
+    let home = Home::new();
     let rows: String = (0..45).map(|number| format!("e{number},phone\n")).collect();
     home.write_private("people.csv", &format!("employee,device\n{rows}"));
     let issue = "issue --from people.csv --out bundles --bundle-passphrase-out passphrases -q";

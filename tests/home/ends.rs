@@ -1,11 +1,8 @@
 //! Certificates that end: nothing does so unforetold, and a renewal gives what the last one gave.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use serde_json::Value;
-use support::{Finished, Home, finish};
+
+use crate::support::{Finished, Home, finish};
 
 /// What the program says at another time; it must succeed.
 #[track_caller]

@@ -1,11 +1,6 @@
 //! Bad input, by name: the exact error that each gives, and the proof that nothing was written.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "bad_input/handed_in.rs"]
 mod handed_in;
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -14,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use support::{
-    Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, cheap, copy_of, files_below, finish, need,
+
+use crate::support::{
+    Finished, Home, ISSUING_PASSPHRASE, ROOT_PASSPHRASE, copy_of, files_below, finish, need,
 };
 
 /// What is there: the digest of every file of the home and of everything beside it, and every directory and
@@ -346,7 +342,7 @@ fn serial_numbers() {
         assert!(told.stderr.contains(hint), "{told}");
     }
     // In small letters it might be a name, and is nobody's.
-    let mut command = std::process::Command::new(support::PKI);
+    let mut command = std::process::Command::new(crate::support::PKI);
     command
         .args(["revoke", "0x0a1b2c3d4e5f60718293a4b5c6d7e8f9", "--no-input"])
         .env("PKI_HOME", home.home());
@@ -684,7 +680,7 @@ fn lists_as_spreadsheets_write_them_are_good() {
         ("good-empty-columns.csv", 2),
         ("good-separator.csv", 2),
     ] {
-        let home = cheap();
+        let home = Home::new();
         given(&home, "csv", file);
         home.run(&from_list(file));
         let said = home.run(&["list", "--status", "valid", "--json"]).json();
@@ -799,7 +795,7 @@ fn a_key_is_one_devices() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     given(&home, "csr", "good.csr");
     let in_use = |message: &'static str| Wrong {
         exit: 1,
@@ -870,7 +866,7 @@ fn a_request_gives_its_key_and_nothing_else() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let says = |home: &Home, address: &str, file: &str| {
         given(home, "csr", file);
         home.run(&["issue", address, "--csr", file]);
@@ -974,7 +970,7 @@ fn passphrase_files() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     demand_complete(
         "passphrase",
         PASSPHRASES.iter().chain(&WEAK).map(|(file, _)| *file),
@@ -1031,7 +1027,7 @@ fn a_wrong_passphrase_is_told_by_where_it_came_from() {
     if !need(&["openssl", "echo"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.configure("passphrase_command", "[\"echo\", \"quite another secret\"]");
     home.write_private("wrong", "quite another secret\n");
     std::fs::create_dir(home.path("credentials")).unwrap();
@@ -1211,7 +1207,7 @@ fn configurations() {
 /// read says something else.
 #[test]
 fn encodings_of_what_an_operator_writes() {
-    let home = cheap();
+    let home = Home::new();
     let utf16 = |text: &str| -> Vec<u8> {
         let units = format!("\u{FEFF}{text}");
         units.encode_utf16().flat_map(u16::to_le_bytes).collect()
@@ -1274,7 +1270,7 @@ fn encodings_of_what_an_operator_writes() {
 
 #[test]
 fn hosts_of_a_configuration() {
-    let home = cheap();
+    let home = Home::new();
     let (a, b) = ("a.acme.example", "b.acme.example");
     for (arguments, message) in [
         (&["nginx", a, b, a][..], "a.acme.example is named twice"),
@@ -1383,7 +1379,7 @@ fn e_mail_addresses_outside_the_name_constraints_stay_out_of_the_certificate() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     for (who, email, told) in [
         ("inside", "inside@acme.example", None),
         ("below", "below@mail.acme.example", None),
@@ -1443,7 +1439,7 @@ fn names_that_look_like_hosts_or_fill_the_field_verify() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let longest = "Ä".repeat(128);
     for (who, name) in [
         ("alice.smith", None),
@@ -1506,7 +1502,7 @@ fn directories_that_take_no_bundles() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.write_private("file", "no directory");
     let secrets = home.path("secrets").display().to_string();
     let issue = |out: &str| {
@@ -1559,7 +1555,7 @@ fn places_where_no_bundle_and_no_passphrase_may_lie() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let served = home.path("www").display().to_string();
     home.configure_table(&format!(
         "[[publish]]\npublic = \"{served}/public\"\nserver = \"{served}/server\"\n"
@@ -1609,7 +1605,7 @@ fn a_passphrase_has_no_name_that_its_bundle_has() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.write_private("list", "employee,device\nalice,phone\n");
     std::fs::create_dir(home.path("out")).unwrap();
     for who in [&["alice"][..], &["--from", "list"]] {
@@ -1648,7 +1644,7 @@ fn passphrases_are_appended_to_no_other_file() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.write_private("list", "employee,device\nalice,phone\n");
     let wrong = Wrong {
         exit: 1,
@@ -1685,7 +1681,7 @@ fn names_of_writes_that_were_cut_off_may_be_anybodys() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     for name in ["alice-phone.p12", "pki", "secrets"] {
         std::fs::create_dir_all(home.path(format!("out/.{name}.aaaaaaaaaaaa.tmp/full"))).unwrap();
     }
@@ -1938,7 +1934,7 @@ fn pipes_that_nobody_writes_to() {
         }
     });
     // What a shell hands over is read to its end, be it slow.
-    let pki = support::PKI;
+    let pki = crate::support::PKI;
     let slow = format!("{pki} show <(sleep 3; cat home/root/root.crt)");
     let quick = format!("{pki} show <(cat home/root/root.crt)");
     let piped = format!("cat home/root/root.crt | {pki} show /dev/stdin");
@@ -2026,7 +2022,7 @@ fn files_of_two_homes() {
     if !need(&["openssl", "cp"]) {
         return;
     }
-    let (ours, theirs) = (cheap(), Home::bare());
+    let (ours, theirs) = (Home::new(), Home::bare());
     let issue = [
         "issue",
         "alice",

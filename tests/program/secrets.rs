@@ -1,14 +1,10 @@
 //! Where a passphrase comes from: each source opens the key, the nearer one wins, and none shows what it
 //! holds.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{Finished, Home, ISSUING_PASSPHRASE, cheap, finish, is_root, need};
+use crate::support::{Finished, Home, ISSUING_PASSPHRASE, finish, is_root, need};
 
 const WRONG: &str = "not the passphrase of anything";
 
@@ -44,10 +40,10 @@ fn every_source_opens_the_key() {
     if !need(&["openssl", "sh"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let file = home.path("issuing-passphrase");
     let file = file.to_str().unwrap();
-    let renewed = || support::copy_of(&home);
+    let renewed = || crate::support::copy_of(&home);
 
     open(&home, &mut revoke(&home, &[])).exits(4);
     let fresh = renewed();
@@ -86,7 +82,7 @@ fn the_nearer_source_wins() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let wrong = home.write_private("wrong", WRONG);
     let wrong = wrong.to_str().unwrap();
     let right = home.path("issuing-passphrase");
@@ -116,7 +112,7 @@ fn a_passphrase_command_that_fails_says_so_and_not_what_it_printed() {
     if !need(&["openssl", "sh"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let script = |text: &str| format!("[\"sh\", \"-c\", {}]", toml::Value::from(text));
     let long = "yes abcdefghij | tr -d '\\n' | head -c 9000000";
     for (command, said) in [
@@ -147,7 +143,7 @@ fn a_timer_whose_passphrase_is_wrong_fails_at_its_first_run() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let wrong = home.write_private("wrong", WRONG);
     let publish = |more: &[&str]| finish(&mut home.pki(&[&["publish"], more].concat()), b"");
     let wrongly = ["--passphrase-file", wrong.to_str().unwrap()];
@@ -165,7 +161,7 @@ fn a_servers_key_that_does_not_open_keeps_no_revocation_in() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.run(&["server", "add", "api.acme.example", "--out", "tls"]);
     home.run(&["server", "issue", "api.acme.example", "--out", "tls"]);
     // Its own passphrase is another one.

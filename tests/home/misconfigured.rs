@@ -1,10 +1,6 @@
 //! Whatever is wrong with `pki.toml` keeps no lost phone in: what locks somebody out waits for no key of it.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
-use support::{Finished, HOST, Home, finish, need};
+use crate::support::{Finished, HOST, Home, finish, need};
 
 /// What may happen to the file: its new text, and what is said of it.
 const FAULTS: [(&str, &str); 6] = [

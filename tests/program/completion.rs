@@ -1,19 +1,16 @@
 //! TAB in real shells: what the home knows is offered, and nothing is said where it cannot be read.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::path::Path;
 use std::process::Command;
 
 use rexpect::reader::Options;
 use rexpect::session::spawn_with_options;
-use support::{Home, PKI, cheap, files_below, finish, found, need};
+
+use crate::support::{Home, PKI, files_below, finish, found, need};
 
 /// alice has a phone, bob a phone that is lost and a tablet, and there is a server.
 fn lived_in() -> Home {
-    let home = cheap();
+    let home = Home::new();
     for address in ["alice/phone", "bob/phone", "bob/tablet"] {
         home.issue(address, &["-q"]);
     }
@@ -142,6 +139,9 @@ fn tab(home: &Home, shell: &str, arguments: &[&str], lines: &[(&str, &str)]) {
         );
         session.exp_string("ready> ").unwrap();
     }
+    // A shell at a terminal hears no SIGTERM, and would be waited for as long as an answer.
+    session.send_line("exit").unwrap();
+    session.exp_eof().unwrap();
     assert!(!home.path("RAN").exists(), "a file's name was run");
 }
 
@@ -240,7 +240,7 @@ fn fish_completes_what_the_home_knows() {
             "offboard\tLock a person out: every certificate of every device, and nothing new until `--reissue`\n",
         ),
     ] {
-        let mut command = support::program("fish");
+        let mut command = crate::support::program("fish");
         let path = Path::new(PKI).parent().unwrap().display().to_string();
         command
             .args(["-c", &format!("complete -C '{typed}'")])

@@ -11,7 +11,7 @@ const URL: &str = "https://127.0.0.1:1/";
 /// A home with files beside it: a key of P-256, a request and a server's certificate of it, and what people
 /// take for those.
 fn desk() -> Home {
-    let home = cheap();
+    let home = Home::new();
     home.write_private("secret", "what-opens-these-files\n");
     for script in [
         "openssl ecparam -name prime256v1 -genkey -noout -out ec.key",
@@ -192,7 +192,7 @@ jevzAZMFFsw=
 
 #[test]
 fn requests_of_other_programs_are_certified() {
-    let home = cheap();
+    let home = Home::new();
     let programs = [
         (
             &["keytool"][..],
@@ -713,7 +713,7 @@ fn passphrases_may_have_a_mark_before_them_and_are_never_in_utf_16() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.write_private("marked", &format!("\u{FEFF}{ISSUING_PASSPHRASE}\r\n"));
     let issue = |who, file| {
         [

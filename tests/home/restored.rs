@@ -1,22 +1,19 @@
 //! A home that was restored from an older backup: nobody gets in again by it, and whoever servers accept can
 //! be revoked.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use support::{Finished, Home, cheap, copy_of, files_below, finish, need};
+
+use crate::support::{Finished, Home, copy_of, files_below, finish, need};
 
 /// A home that publishes both halves outside, and whose alice has a phone. None: a program is not installed.
 fn published() -> Option<Home> {
     if !need(&["openssl", "cp"]) {
         return None;
     }
-    let home = cheap();
+    let home = Home::new();
     home.configure_table(&table(&home, "web"));
     home.run(&["publish", "-q"]);
     issue(&home, "alice");
@@ -73,7 +70,7 @@ fn restore(home: &Home, backup: &Home) {
 }
 
 fn copied(from: &Path, to: &Path) {
-    finish(support::program("cp").arg("-a").arg(from).arg(to), b"").ok();
+    finish(crate::support::program("cp").arg("-a").arg(from).arg(to), b"").ok();
 }
 
 /// Moves the publication away, as a disk that is not mounted, while this is done.
@@ -732,7 +729,7 @@ fn a_public_half_that_is_later_than_the_ledger_is_told_where_no_list_names_the_d
     if !need(&["openssl", "cp"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     home.configure_table(&format!(
         "[[publish]]\npublic = '{}'\n",
         home.path("web").display()

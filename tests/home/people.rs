@@ -1,12 +1,9 @@
 //! People change, and people slip: names and phones become others, lists say otherwise than the ledger, and
 //! fingers hit the key beside.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use serde_json::Value;
-use support::{Bundle, Finished, Home, finish};
+
+use crate::support::{Bundle, Finished, Home, finish};
 
 fn run(home: &Home, arguments: &[&str]) -> Finished {
     finish(&mut home.pki(arguments), b"")

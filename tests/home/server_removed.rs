@@ -1,12 +1,9 @@
 //! A server that was taken in by mistake leaves without a pin being taken from an app that goes by it; and a
 //! certificate that apps would refuse is refused before a server gets it.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use serde_json::Value;
-use support::{Finished, HOST, Home, finish, need};
+
+use crate::support::{Finished, HOST, Home, finish, need};
 
 fn run(home: &Home, arguments: &[&str]) -> Finished {
     finish(&mut home.pki(arguments), b"")

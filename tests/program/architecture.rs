@@ -1,7 +1,5 @@
 //! The rooms build on each other in one direction, and what only one room may do only that room does.
 
-#![allow(clippy::unwrap_used)]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,5 @@
 //! What the commands say where all goes well, and what they offer.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -11,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
-use support::{Home, ISSUING_PASSPHRASE, PKI, cheap, finish, need};
+use crate::support::{Home, ISSUING_PASSPHRASE, PKI, finish, need};
 
 #[test]
 fn a_shell_completes_the_words_of_a_flag() {
@@ -152,7 +148,7 @@ fn a_renewal_tells_what_becomes_of_the_old_certificate() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     let first = home.issue("alice", &["--days", "30"]);
     let said = home.run(&["show", "alice", "--json"]).json();
     let until = said["not_after"].as_str().unwrap()[..10].to_owned();
@@ -223,7 +219,7 @@ fn a_passphrase_is_read_from_the_descriptor_itself() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = cheap();
+    let home = Home::new();
     // A socket cannot be opened anew by its path, and neither can a pipe of another account.
     for (who, number) in [("alice", 0), ("bob", 9)] {
         let (ours, theirs) = UnixStream::pair().unwrap();
@@ -231,7 +227,7 @@ fn a_passphrase_is_read_from_the_descriptor_itself() {
             .write_all(format!("{ISSUING_PASSPHRASE}\n").as_bytes())
             .unwrap();
         drop(ours);
-        let mut command = support::program("sh");
+        let mut command = crate::support::program("sh");
         let script = format!("exec {number}<&0; exec \"$@\" --passphrase-fd {number}");
         command.args([
             "-c",
@@ -667,7 +663,7 @@ fn words_of_other_tools_lead_to_the_command_that_does_it() {
 
 #[test]
 fn a_nightly_list_that_changes_nothing_is_silent_with_q() {
-    let home = cheap();
+    let home = Home::new();
     let nightly = |rows: &str, more: &[&str]| {
         home.write_private("people.csv", &format!("employee,device\n{rows}"));
         let from = ["issue", "--from", "people.csv", "--out", "bundles"];
