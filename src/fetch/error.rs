@@ -9,7 +9,7 @@ use crate::model::{Host, Pinned, Serial, Span, Time};
 use crate::publish::{Area, Ended, InvalidStatement};
 use crate::x509::X509Error;
 
-use super::source::SourceError;
+use super::answer::SourceError;
 
 /// Why a fetch came to nothing. What stood in place before stands there still.
 #[derive(Debug, thiserror::Error)]

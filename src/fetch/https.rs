@@ -1,14 +1,13 @@
 //! A publication on an https server: one agent, bounded in every direction.
 
-use std::io;
 use std::path::Path;
 use std::time::Instant;
 
 use ureq::http::{HeaderMap, StatusCode, Uri, header};
 
-use super::source::{Answer, SourceError, Validator};
+use super::answer::{Answer, SourceError, Validator};
 use crate::model::text::quoted;
-use crate::web::{self, Client, NoTrust, Resolve, Trouble};
+use crate::web::{self, Client, NoTrust, Resolve};
 
 /// How often a server may send us elsewhere.
 const REDIRECTS: usize = 3;
@@ -189,20 +188,6 @@ fn validator(headers: &HeaderMap) -> Option<Validator> {
         last_modified,
     };
     (validator.etag.is_some() || validator.last_modified.is_some()).then_some(validator)
-}
-
-/// What broke in the middle of a file.
-pub(super) fn broken(error: io::Error) -> SourceError {
-    let text = error.to_string();
-    let timed_out = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(error) => web::is_timeout(error),
-        None => error.kind() == io::ErrorKind::TimedOut,
-    };
-    if timed_out {
-        SourceError::Slow(text)
-    } else {
-        SourceError::Network(Trouble::Broken(text))
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! It needs no home. What it reads is untrusted until the end; what stands in place is the last publication
 //! that held.
 
+mod answer;
 mod content;
 mod continuity;
 mod ends;
@@ -20,9 +21,10 @@ mod source;
 mod state;
 mod terms;
 
+pub use answer::SourceError;
 pub use continuity::{Confirmation, Unproven};
 pub use ends::{End, Ending};
 pub use error::{FetchError, Serials, Unfit};
 pub use order::{Command, Fetched, Order, Stopped};
 pub use run::fetch;
-pub use source::{SourceError, SourceName, UnknownSource};
+pub use source::{SourceName, UnknownSource};

@@ -5,6 +5,7 @@ use std::io::Read;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use super::answer::{Answer, SourceError, Validator, pour};
 use super::content::{self, Content, Examination, Fault};
 use super::continuity::{Succession, Unproven};
 use super::error::{Attempt, FetchError, Unfit};
@@ -12,7 +13,7 @@ use super::listing;
 use super::place::Version;
 use super::predecessors::Predecessors;
 use super::run::Run;
-use super::source::{Answer, Source, SourceError, Validator, pour};
+use super::source::Source;
 use super::state::Seen;
 use super::terms::{self, Ended, SLACK};
 use crate::disk::{self, Shown};

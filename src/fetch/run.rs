@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use super::answer::{Answer, SourceError, Validator};
 use super::continuity::still_lost;
 use super::ends;
 use super::error::{Attempt, FetchError, Unfit};
 use super::order::{Command, Fetched, Order, Stopped};
 use super::place::{Place, Version};
 use super::receive::{Announced, Received, whole};
-use super::source::{Answer, Source, SourceError, Validator};
+use super::source::Source;
 use super::state::{Seen, State};
 use crate::disk::{self, Shown};
 use crate::model::{Serial, Time};

@@ -1,18 +1,17 @@
 //! Where a publication is read from: a directory, or an https server.
 
 use std::fmt;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
 use ureq::http::Uri;
 
+use super::answer::{Answer, SourceError, Validator};
 use super::https::Https;
-use crate::disk::{Directory, DiskError, Ground};
+use crate::disk::{Directory, Ground};
 use crate::model::text::quoted;
-use crate::web::{NoTrust, Resolve, Trouble};
+use crate::web::Resolve;
 
 /// What a source is called on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,61 +84,6 @@ impl SourceName {
     }
 }
 
-/// Why a file could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// There is none of that name.
-    #[error("there is no such file")]
-    Missing,
-    /// A directory or a file of this machine.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// The server answered with something else than the file.
-    #[error("the server answered with status {0}")]
-    Status(u16),
-    /// The server sends us where we do not go.
-    #[error("the server redirects to {to}, which is {why}")]
-    Redirect {
-        /// Where to, escaped.
-        to: String,
-        /// Why not.
-        why: &'static str,
-    },
-    /// Nothing, or too little, in the time there was.
-    #[error("the server did not answer in time: {0}")]
-    Slow(String),
-    /// The server cannot be spoken to.
-    #[error(transparent)]
-    Network(#[from] Trouble),
-    /// More than the file can have.
-    #[error("it has more than {0} octets")]
-    TooLong(u64),
-    /// No certificate to trust.
-    #[error(transparent)]
-    NoTrust(NoTrust),
-}
-
-/// By what a server tells that a file is the one it gave before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Validator {
-    /// ETag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub etag: Option<String>,
-    /// Last-Modified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_modified: Option<String>,
-}
-
-/// A file, or that it is the one that is known.
-pub(super) enum Answer {
-    Same,
-    File {
-        octets: Box<dyn Read>,
-        validator: Option<Validator>,
-    },
-}
-
 /// An opened source.
 pub(super) enum Source {
     Https(Https),
@@ -196,31 +140,6 @@ impl Source {
     }
 }
 
-/// Hands on what a reader gives, piece by piece, at most `longest` octets of it.
-///
-/// # Errors
-/// Where it cannot be read, has more, or does not get where it should.
-pub(super) fn pour(
-    octets: &mut dyn Read,
-    longest: u64,
-    mut into: impl FnMut(&[u8]) -> Result<(), DiskError>,
-) -> Result<(), SourceError> {
-    let mut piece = vec![0; 1 << 16];
-    let mut left = longest;
-    loop {
-        let count = match octets.read(&mut piece) {
-            Ok(0) => return Ok(()),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(super::https::broken(error)),
-        };
-        left = left
-            .checked_sub(count as u64)
-            .ok_or(SourceError::TooLong(longest))?;
-        into(&piece[..count])?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,25 +170,5 @@ mod tests {
         ] {
             assert!(text.parse::<SourceName>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn no_more_is_read_than_a_file_may_have() {
-        let mut got = Vec::new();
-        let mut read = |mut from: &[u8], longest| {
-            got.clear();
-            let poured = pour(&mut from, longest, |piece| {
-                got.extend_from_slice(piece);
-                Ok(())
-            });
-            (poured.is_ok(), got.len())
-        };
-        assert_eq!(read(b"12345", 5), (true, 5));
-        assert!(!read(b"12345", 4).0);
-        let endless = &mut io::repeat(7);
-        assert!(matches!(
-            pour(endless, 1 << 20, |_| Ok(())),
-            Err(SourceError::TooLong(_))
-        ));
     }
 }

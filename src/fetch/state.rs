@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::Validator;
 use super::error::{FetchError, Unfit};
-use super::source::Validator;
 use crate::disk::{Directory, DiskError, PRIVATE_FILE, Shown};
 use crate::model::{Serial, Time};
 use crate::publish::Area;

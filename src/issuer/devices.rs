@@ -8,8 +8,8 @@ use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
 use crate::model::event::{Issued, KeySource};
 use crate::model::{Authority, Draft, Revocation, Serial};
-use crate::x509::build::Kind;
 use crate::x509::crl;
+use crate::x509::template::Kind;
 
 /// The issuing CA's chain and its key, unlocked.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use rand_core::CryptoRng;
 use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
 use crate::model::{Authority, NameConstraints, Revocation, Serial, Span, Time, Validity};
-use crate::x509::build::{self, AuthorityKind, Kind, Pointers, Template};
-use crate::x509::{Certificate, crl};
+use crate::x509::template::{AuthorityKind, Kind, Pointers, Template};
+use crate::x509::{Certificate, build, crl};
 
 /// The root's certificate and its key, unlocked.
 #[derive(Debug)]

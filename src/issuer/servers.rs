@@ -7,8 +7,8 @@ use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
 use crate::model::server::{Certified, ServerDraft};
 use crate::model::{Authority, Pin, Revocation};
-use crate::x509::build::Kind;
 use crate::x509::crl;
+use crate::x509::template::Kind;
 
 /// The servers' CA with its key, unlocked.
 #[derive(Debug)]

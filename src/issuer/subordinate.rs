@@ -6,8 +6,9 @@ use super::root::{random_serial, sign_crl};
 use super::{Chain, IssuerError, name};
 use crate::key::{self, PublicKey, Signature, Signer};
 use crate::model::{Authority, Revocation, Serial};
-use crate::x509::build::{self, Kind, Pointers, Template};
+use crate::x509::build;
 use crate::x509::crl;
+use crate::x509::template::{Kind, Pointers, Template};
 
 /// A CA below the root with its key, unlocked.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{DistributionPointName, GeneralName, KeyUsage, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
-use super::build::{Kind, Pointers, Template, authority_name};
+use super::template::{Kind, Pointers, Template, authority_name};
 use super::{Certificate, X509Error, extension};
 use crate::model::{Authority, Host, Time, Validity};
 

@@ -15,6 +15,7 @@ pub mod key_value;
 pub mod lint;
 pub mod pem;
 pub mod request;
+pub mod template;
 
 pub use certificate::{Certificate, Usage};
 pub use error::X509Error;
