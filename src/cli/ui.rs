@@ -420,7 +420,7 @@ impl Ui {
             .and_then(|read| Ok((read, terminal.try_clone()?)));
         let (read, write) = both.map_err(prompt_failed)?;
         let term = Term::read_write_pair(read, write);
-        let _asking = prompt::Asking::begin();
+        let asking = prompt::Asking::begin();
         let choice = dialoguer::Select::new()
             .with_prompt(question)
             .items(choices)
@@ -430,6 +430,10 @@ impl Ui {
             // It asks key by key. An interrupt comes as a key then, and ends the question with the cursor
             // hidden; where it cannot be shown, there is no terminal left to show it on.
             let _ = term.show_cursor();
+            if error.kind() == io::ErrorKind::Interrupted {
+                // The signal comes after the key. Until then, and to the end, nothing was begun.
+                std::mem::forget(asking);
+            }
             prompt_failed(error)
         })
     }
