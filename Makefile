@@ -1,7 +1,7 @@
 # The ways to build, test and try this program. `make check` is what must pass before a change lands.
 
 .DEFAULT_GOAL := build
-.PHONY: build test check tools fmt man docs bench demo
+.PHONY: build test soak check tools fmt man docs bench demo
 
 # The release build: target/release/pki.
 build:
@@ -19,6 +19,10 @@ test: tools
 	else \
 		set -x; cargo test --locked --lib --bins --tests; \
 	fi
+
+# The tests in their long forms, for a release and after a change of what reaches the disk: CONTRIBUTING.md.
+soak: tools
+	SOAK=1 PROPTEST_CASES=2560 cargo nextest run --locked --profile soak
 
 # Formatting, lints and documentation, then the tests.
 check:

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::support::{Finished, Home, copy_of, finish, program};
+use crate::support::{Finished, Home, copy_of, finish, program, soak};
+
+/// How many of [`DURABLE`] are writes.
+pub const WRITES: usize = 3;
 
 /// Every call by which something gets to a disk, or away from it.
 pub const DURABLE: [&str; 16] = [
@@ -91,8 +94,8 @@ pub fn refused_at_every_step(
 }
 
 /// Runs a command once for some of its steps, and each time lets `what` befall it there (`signal=SIGKILL`,
-/// `error=ENOSPC`): of each call the first of so many, and the last. For commands that are too dear to be run
-/// for every step. Says how many steps there were.
+/// `error=ENOSPC`): of each call the first of so many, and the last; in a soak every one. For commands that
+/// are too dear to be run for every step. Says how many steps there were.
 pub fn at_some_steps(
     before: &Home,
     calls: &[(&str, usize)],
@@ -106,7 +109,7 @@ pub fn at_some_steps(
     for (call, of) in calls {
         let begins = format!("{call}(");
         let count = log.lines().filter(|line| line.starts_with(&begins)).count();
-        for n in (1..=count).filter(|n| n % of == 1 % of || *n == count) {
+        for n in (1..=count).filter(|n| soak() || n % of == 1 % of || *n == count) {
             let home = copy_of(before);
             let inject = format!("{call}:{what}:when={n}");
             let ended = under_strace(&home.pki(arguments), call, &inject);

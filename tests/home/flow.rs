@@ -23,6 +23,8 @@ use pki::x509::crl::Crl;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
+use crate::support::rounds;
+
 thread_local! {
     static NOW: Cell<i64> = const { Cell::new(1_800_000_000) };
 }
@@ -718,7 +720,7 @@ fn no_order_of_backup_and_restore_lets_anybody_in_again() {
     let blank = company.directory.path().join("blank");
     copied(&home, &blank);
     let (mut refused, begun) = (0, NOW.get());
-    for seed in 0..30_u64 {
+    for seed in 0..rounds(30) as u64 {
         NOW.set(begun);
         for directory in [&web, &backup, &company.directory.path().join("srv")] {
             let _ = std::fs::remove_dir_all(directory);

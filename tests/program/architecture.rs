@@ -164,3 +164,23 @@ fn comments_end_where_code_does() {
     }
     assert!(seen > 1000, "only {seen} comments were seen");
 }
+
+/// Each program of tests links the whole library, which takes longer than most of them run.
+#[test]
+fn tests_are_in_few_programs() {
+    let tests = source().with_file_name("tests");
+    let mut programs = Vec::new();
+    for entry in std::fs::read_dir(tests).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        assert_ne!(
+            path.extension().and_then(|ending| ending.to_str()),
+            Some("rs"),
+            "{}",
+            path.display()
+        );
+        if path.join("main.rs").exists() {
+            programs.push(path);
+        }
+    }
+    assert!((1..=6).contains(&programs.len()), "{programs:?}");
+}

@@ -11,6 +11,7 @@ mod copy;
 mod home;
 mod program;
 mod server;
+mod soak;
 
 pub use base45::base45_decoded;
 pub use copy::{copy_of, files_below, reseal};
@@ -20,3 +21,4 @@ pub use program::{
     pkilint, program, python,
 };
 pub use server::{EC, HOST, Server, ServerCertificate, free_port, self_signed, wait_until};
+pub use soak::{rounds, soak};
