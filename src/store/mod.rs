@@ -657,8 +657,8 @@ mod tests {
             vec![Notice::IndexNotUsed(other.clone())],
             vec![Notice::Rebuilt(other)],
         );
-        // Of a version before, which says nothing; of one to come; and of one before that has gone on with this
-        // one's, and left out what only this one keeps.
+        // Of a version before, which says nothing; of one to come; and of one before that has gone on with
+        // this one's, and left out what only this one keeps.
         assert_eq!(reopened(version(None)), expected);
         assert_eq!(reopened(version(Some([&[3][..], &[0; 8]].concat()))), expected);
         let gone_on = |index: &mut Index, seq: u64| {

@@ -110,6 +110,7 @@ impl Delivery for BundleDelivery<'_> {
         if let Some(file) = self.passphrases.file() {
             demand_elsewhere(file, home)?;
         }
+        self.output.make()?;
         let mut stems = Vec::with_capacity(batch.len());
         for one in batch {
             stems.push(self.output.stem(one.plan.address(), one.signed.serial())?);

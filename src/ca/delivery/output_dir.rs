@@ -27,13 +27,29 @@ impl OutputDir {
     /// # Errors
     /// Where it cannot be made, or lies in the home or where that publishes to.
     pub fn open(path: &Path, home: &Home) -> Result<Self, OperateError> {
+        let output = Self::at(path, home)?;
+        output.make()?;
+        Ok(output)
+    }
+
+    /// The directory at `path`, which need not be there yet.
+    ///
+    /// # Errors
+    /// Where it lies in the home or where that publishes to.
+    pub fn at(path: &Path, home: &Home) -> Result<Self, OperateError> {
         demand_elsewhere(path, home)?;
-        let output = Self {
+        Ok(Self {
             directory: path.to_owned(),
             claimed: HashSet::new(),
-        };
-        disk::ensure_directory(path, disk::PRIVATE_DIRECTORY).map_err(|error| output.useless(error))?;
-        Ok(output)
+        })
+    }
+
+    /// Makes it where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub(in crate::ca) fn make(&self) -> Result<(), OperateError> {
+        disk::ensure_directory(&self.directory, disk::PRIVATE_DIRECTORY).map_err(|error| self.useless(error))
     }
 
     /// Makes sure that files can be written into the directory at `path`, or into the one in which `open`

@@ -33,6 +33,7 @@ pub fn hand_out_again(
     };
     let chain = session.desk.home.chain();
     let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &chain.ca().pem();
+    output.make()?;
     let place = with_extension(&output.stem(&record.address, record.serial)?, "crt");
     disk::create_private(&place, text.as_bytes())?;
     Ok(Some(Issuance {

@@ -324,7 +324,7 @@ pub fn one(
         OutputDir::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut output = OutputDir::open(&args.out, &desk.home)?;
+    let mut output = OutputDir::at(&args.out, &desk.home)?;
     let root = root(args.with_root, &desk.home, ui);
     let mut delivery = BundleDelivery::new(&mut output, passphrases, codes(args.qr), root);
     delivery.warm_up(&forms)?;
