@@ -895,4 +895,10 @@ fn a_delivery_prepares_before_the_commit_and_delivers_after_it() {
         seen,
         [("warm up", 1), ("prepare", 1), ("deliver", 3), ("finish", 4)]
     );
+    // Where nobody is missing, nothing is begun.
+    let (tally, seen) = issue("alice/phone", None);
+    assert_eq!(
+        (tally.already.len(), tally.failed.len(), seen),
+        (1, 0, Vec::new())
+    );
 }

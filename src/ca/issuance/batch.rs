@@ -56,12 +56,15 @@ fn issue_chunk(
     tally: &mut Tally,
 ) -> Result<(), OperateError> {
     // The first look says which bundles there will be, the second decides: nobody waits for the lock while
-    // passphrases are stretched.
-    let forms: Vec<Form> = {
-        let session = desk.session(policy)?;
-        let looked_at = look_at(&session, requests, &mut Tally::default())?;
-        looked_at.iter().filter_map(Plan::form).collect()
-    };
+    // passphrases are stretched. Where the first finds nothing to issue it has decided.
+    let mut first = Tally::default();
+    let plans = look_at(&desk.session(policy)?, requests, &mut first)?;
+    if plans.is_empty() {
+        tally.already.extend(first.already);
+        tally.failed.extend(first.failed);
+        return Ok(());
+    }
+    let forms: Vec<Form> = plans.iter().filter_map(Plan::form).collect();
     delivery.warm_up(&forms)?;
     let mut session = desk.session(policy)?;
     let plans = look_at(&session, requests, tally)?;
