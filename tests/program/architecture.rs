@@ -120,6 +120,27 @@ fn only_the_store_commits_and_only_the_terminal_knows_the_process() {
     }
 }
 
+/// The devices' CA takes an `Order`: who cannot name one has nothing signed. `check` forges by a key of its
+/// own.
+#[test]
+fn certificates_for_devices_come_by_one_path() {
+    let mut files = BTreeMap::new();
+    sources(&source(), &mut files);
+    let names = |line: &str| {
+        let words = line.split(|c: char| !c.is_alphanumeric());
+        line.contains("issuer::") && words.into_iter().any(|word| word == "Order")
+    };
+    let callers: Vec<&Path> = files
+        .iter()
+        .filter(|(path, text)| room(path) != "issuer" && code(text).lines().any(names))
+        .map(|(path, _)| path.strip_prefix(source()).unwrap())
+        .collect();
+    assert_eq!(
+        callers,
+        [Path::new("ca/issuance/mod.rs"), Path::new("check/forgery.rs")]
+    );
+}
+
 #[test]
 fn the_pure_rooms_touch_no_file_and_no_clock() {
     let mut files = BTreeMap::new();

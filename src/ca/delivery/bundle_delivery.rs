@@ -20,7 +20,7 @@ use crate::ca::issuance::plan::KeyRequest;
 use crate::ca::publishing::owed::end_list;
 use crate::ca::session::Session;
 use crate::disk;
-use crate::issuer::{Chain, Signed};
+use crate::issuer::Chain;
 use crate::key::{Passphrase, os_rng};
 use crate::model::Form;
 
@@ -148,7 +148,7 @@ impl Delivery for BundleDelivery<'_> {
                 .filter_map(|(one, secret)| Some((one.plan.address(), secret.as_ref()?.generated.as_ref()?)))
                 .collect(),
             are_made_again: batch.iter().any(|one| !one.plan.lost().is_empty()),
-            first: batch.first().map(|one| Signed::serial(&one.signed)),
+            first: batch.first().map(|one| one.signed.serial()),
         };
         let stored = store_passphrases(session, &self.passphrases, &lines)?;
         self.prepared = Some(Prepared {

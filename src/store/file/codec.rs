@@ -1,6 +1,6 @@
 //! How the index writes what it remembers: fixed widths, the highest octet first, text at the end.
 
-use super::index::LastPublication;
+use super::last::LastPublication;
 use crate::model::{KnownBy, Reason, Record, Revocation, Serial, State, Time, Validity};
 use crate::store::StoreError;
 

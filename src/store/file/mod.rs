@@ -4,6 +4,7 @@ pub mod codec;
 pub mod head;
 pub mod index;
 pub mod kv;
+pub mod last;
 pub mod ledger;
 pub mod open;
 pub mod servers;

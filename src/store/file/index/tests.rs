@@ -1,0 +1,126 @@
+//! The index says the same however the events came to it.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::model::{Form, Platform, Reason, Span, Validity};
+
+/// The life of three certificates: one replaced, one lost, and one lost while it was never delivered.
+fn lives() -> Vec<Entry> {
+    let serial = |number: u8| Serial::from_random([number; 16]);
+    let now = Time::from_unix(1_800_000_000);
+    let issued = |number, supersedes: &[u8]| {
+        Fact::Issued(Box::new(Issued {
+            serial: serial(number),
+            address: "alice/phone".parse().unwrap(),
+            name: None,
+            email: None,
+            platform: Platform::Any,
+            profile: "device".into(),
+            days: None,
+            key: KeySource::Bundle { p12: Form::Legacy },
+            supersedes: supersedes.iter().map(|number| serial(*number)).collect(),
+            validity: Validity {
+                not_before: now,
+                not_after: now + Span::days(90),
+            },
+            spki_sha256: [number; 32],
+            certificate: vec![number; 700],
+        }))
+    };
+    let delivered = |number, supersedes: &[u8]| Fact::Delivered {
+        serial: serial(number),
+        sha256: String::new(),
+        supersedes: supersedes.iter().map(|number| serial(*number)).collect(),
+    };
+    let revoked = |number| Fact::Revoked {
+        serial: serial(number),
+        address: None,
+        reason: Reason::Lost,
+        since: None,
+    };
+    let facts = [
+        issued(1, &[]),
+        delivered(1, &[]),
+        issued(2, &[1]),
+        delivered(2, &[1]),
+        revoked(2),
+        issued(3, &[]),
+        revoked(3),
+    ];
+    let entry = |(fact, seq)| Entry {
+        event: Event {
+            seq,
+            time: now,
+            by: "test".into(),
+            fact,
+        },
+        offset: seq * 1000,
+        after: Position {
+            seq,
+            offset: (seq + 1) * 1000,
+            sha: [0; 32],
+        },
+    };
+    facts.into_iter().zip(1..).map(entry).collect()
+}
+
+/// What an index says of them in the end.
+fn told(index: &Index) -> (Vec<Record>, Vec<Vec<Record>>, Vec<Revocation>, Position) {
+    let (mut unrevoked, mut revocations) = (Vec::new(), Vec::new());
+    index
+        .unrevoked(&mut |record| {
+            unrevoked.push(record);
+            Ok(())
+        })
+        .unwrap();
+    index
+        .revocations(Authority::Issuing, &mut |revocation, _| {
+            revocations.push(revocation)
+        })
+        .unwrap();
+    let mut found = vec![index.device(&"alice/phone".parse().unwrap()).unwrap()];
+    found.extend((0..4).map(|octet| index.holders_of_key(&[octet; 32]).unwrap()));
+    assert!(index.is_of_this_version().unwrap());
+    (unrevoked, found, revocations, index.position().unwrap())
+}
+
+#[test]
+fn it_says_the_same_however_many_events_are_written_at_once() {
+    let lives = lives();
+    let mut index = Index::new(Box::new(BTreeMap::new()));
+    index.apply(&lives).unwrap();
+    let at_once = told(&index);
+    let (device, by_key) = at_once.1.split_first().unwrap();
+    let states: Vec<bool> = device.iter().map(|r| r.revocation().is_some()).collect();
+    assert_eq!(states, [false, true, true]);
+    // Each key has its own certificate, revoked or not; one that differs in its second half has none.
+    let [first, second, third] = [0, 1, 2].map(|i| vec![device[i].clone()]);
+    assert_eq!(by_key, [vec![], first, second, third]);
+    let mut near = [1; 32];
+    near[31] = 0;
+    assert!(index.holders_of_key(&near).unwrap().is_empty());
+    assert_eq!((at_once.0.len(), at_once.2.len()), (1, 2));
+    assert_eq!(at_once.0[0].state, State::Superseded);
+    for written in 0..=lives.len() {
+        let mut index = Index::new(Box::new(BTreeMap::new()));
+        let mut pending = index.pending();
+        pending.apply(&lives[..written]).unwrap();
+        pending.write().unwrap();
+        pending.apply(&lives[written..]).unwrap();
+        pending.write().unwrap();
+        assert_eq!(told(&index), at_once, "written after {written}");
+    }
+}
+
+#[test]
+fn what_waits_to_be_written_has_no_certificates() {
+    let mut index = Index::new(Box::new(BTreeMap::new()));
+    let mut pending = index.pending();
+    pending.apply(&lives()).unwrap();
+    let octets = pending
+        .writes
+        .iter()
+        .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+    assert!(octets.sum::<usize>() < 1500);
+}
