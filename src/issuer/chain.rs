@@ -2,7 +2,7 @@
 
 use super::{IssuerError, name};
 use crate::model::{Authority, Issuer, NameConstraints};
-use crate::x509::Certificate;
+use crate::x509::{Certificate, pem};
 
 /// The certificates of the root and of a CA that it made, which belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,11 @@ impl Chain {
     /// The certificate of the CA that the root made.
     pub fn ca(&self) -> &Certificate {
         &self.ca
+    }
+
+    /// A certificate that this CA issued, DER, as a file has it for TLS: in PEM, the CA's own behind it.
+    pub fn fullchain(&self, certificate: &[u8]) -> String {
+        pem::encode(pem::CERTIFICATE, certificate) + &self.ca.pem()
     }
 
     /// What that CA may vouch for, whether or not it says so.

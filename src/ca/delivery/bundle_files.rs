@@ -13,7 +13,6 @@ use crate::issuer::Chain;
 use crate::key::{KeyError, os_rng};
 use crate::model::Address;
 use crate::model::event::{Issued, KeySource};
-use crate::x509::pem;
 
 /// Whether QR codes of the bundles are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +78,7 @@ impl BundleFiles<'_> {
     ) -> Result<Ready, OperateError> {
         let issued = one.committed.issued();
         let (Some(key), Some(keys)) = (&one.key, keys) else {
-            let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &self.chain.ca().pem();
+            let text = self.chain.fullchain(&issued.certificate);
             return Ok(Ready {
                 files: vec![(with_extension(stem, "crt"), text.into_bytes())],
             });

@@ -8,7 +8,6 @@ use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::session::Session;
 use crate::disk;
 use crate::model::Status;
-use crate::x509::pem;
 
 /// Writes the certificate of a device's own key once more, where that key has a valid one: the same request
 /// again after a kill, or after the file was lost.
@@ -32,7 +31,7 @@ pub fn hand_out_again(
         return Ok(None);
     };
     let chain = session.desk.home.chain();
-    let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &chain.ca().pem();
+    let text = chain.fullchain(&issued.certificate);
     output.make()?;
     let place = with_extension(&output.stem(&record.address, record.serial)?, "crt");
     disk::create_private(&place, text.as_bytes())?;

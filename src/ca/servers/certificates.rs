@@ -17,7 +17,7 @@ use crate::key::{PublicKey, SoftwareKey, os_rng};
 use crate::model::server::{Certified, Certifier, ServerCertificate, ServerDraft};
 use crate::model::{Fact, Host, Pin, Reason, Role, Serial, Server};
 use crate::x509::foreign::ForeignCertificate;
-use crate::x509::{pem, request};
+use crate::x509::request;
 
 /// Whose key is certified.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ pub fn certify(
             CertifiedKey::Ours(key) => Some(deliver(&stem, key)?),
             CertifiedKey::Theirs(_) => None,
         };
-        let text = pem::encode(pem::CERTIFICATE, &certified.certificate) + &servers.chain().ca().pem();
+        let text = servers.chain().fullchain(&certified.certificate);
         disk::replace(&place, 0o644, text.as_bytes())?;
         Ok(key)
     })?;

@@ -12,7 +12,7 @@ use crate::issuer::Chain;
 use crate::model::event::{Issued, KeySource};
 use crate::model::{Record, Time};
 use crate::store::Store;
-use crate::x509::{Certificate, pem};
+use crate::x509::Certificate;
 
 use crate::cli::context::{Addressee, Context, InvalidNamed, Named, Sought, system_clock};
 use crate::cli::error::{Exit, Failure};
@@ -115,7 +115,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let Some(issued) = issued else {
             return Err(OperateError::NotIssuedHere(record.address).into());
         };
-        let text = pem::encode(pem::CERTIFICATE, &issued.certificate) + &home.chain().ca().pem();
+        let text = home.chain().fullchain(&issued.certificate);
         context.ui.report(&Pem { pem: text })?;
         return Ok(Exit::Done);
     }
