@@ -93,7 +93,9 @@ impl Ends {
             authorities: ending_authorities(&session.desk.home, session.now),
         };
         if within > Span::days(0) {
-            (ends.ending, ends.ended) = published.near.clone().settle(&session.store, session.now)?;
+            if let Some(near) = published.near.clone() {
+                (ends.ending, ends.ended) = near.settle(&session.store, session.now)?;
+            }
             // Of one that a list has told of and nobody has decided on, it is told what is to be decided.
             ends.ending.retain(|record| !is_undecided(record));
             ends.ended.retain(|record| !is_undecided(record));

@@ -136,6 +136,7 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         TargetError::Disk(_) | TargetError::Home | TargetError::Shared(_) => {
             "mend it, then run `pki publish`"
         }
+        TargetError::Gone(_) => "run `pki publish`, which writes all lists whole",
         TargetError::ServersRevoked => "run `pki publish`, which opens that key, too",
         TargetError::UnknownPins => {
             "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from that place; then run `pki publish`"
@@ -152,6 +153,7 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
         TargetError::Bucket(BucketError::Credentials(_)) => {
             "mend the file (mode 0600), then run `pki publish`"
         }
+        TargetError::Bucket(BucketError::Gone(_)) => "run `pki publish`, which writes all lists whole",
         TargetError::Bucket(BucketError::Superseded { .. } | BucketError::Contended(_)) => {
             "find out which other home publishes there, a copy or a backup of this one; `pki publish` goes on from what is there"
         }

@@ -5,10 +5,12 @@
 //! first octet.
 
 mod directory;
+mod identity;
 mod room;
 mod versions;
 
 pub use directory::{Directory, Ground, Kind, Spot};
+pub use identity::Identity;
 pub use room::{Room, room};
 
 use std::collections::HashSet;

@@ -3,7 +3,7 @@
 //! A manifest proves that the CA has made them. Here is proved that a server can go by them: each form of a
 //! certificate or CRL says the same, the CRLs are the CAs' own, in date and not older than those seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 
 use serde::Deserialize;
@@ -16,7 +16,10 @@ use super::terms::Ended;
 use super::{pins, terms};
 use crate::disk::DiskError;
 use crate::model::{Address, Authority, Serial, Time};
-use crate::publish::{Area, LONGEST_CRL, Manifest, Statement, revoked_serial};
+use crate::publish::{
+    ALLOWED, Area, DEVICES, LONGEST_CRL, Manifest, RECENT_ALLOWED, RECENT_DEVICES, REVOKED, Statement,
+    allowed, revoked_serial,
+};
 use crate::x509::{Certificate, pem};
 
 /// What is to be remembered of the files.
@@ -176,41 +179,52 @@ impl Examination<'_> {
     }
 
     fn server(&self) -> Result<(), Fault> {
-        self.lines("revoked.map", |line| revoked_serial(line).is_some())?;
-        let refused = |why| Fault::File("devices.json", why);
-        #[derive(Deserialize)]
-        struct Devices {
-            version: u32,
-            devices: Vec<Device>,
+        self.lines(REVOKED, |line| revoked_serial(line).is_some())?;
+        let devices = self.devices(DEVICES)?;
+        let mut told = devices.iter();
+        self.lines(ALLOWED, |line| {
+            told.next().is_some_and(|told| allowed(line) == told.pair())
+        })?;
+        if told.next().is_some() {
+            return Err(Fault::File(DEVICES, Unfit::Differs("what allowed.map says")));
         }
-        #[derive(Deserialize)]
-        struct Device {
-            serial: Serial,
-            address: Address,
+        if has(self.manifest, Part::Recent) {
+            self.recent(&devices)?;
         }
-        let path = self.version.path("devices.json");
-        let list = BufReader::new(self.open("devices.json")?);
+        Ok(())
+    }
+
+    /// The short lists beside these: the one for programs says which certificates have changed, and the other
+    /// has those of them that the long list does not name. nginx takes no line twice.
+    fn recent(&self, devices: &[Device]) -> Result<(), Fault> {
+        let named: HashSet<Serial> = devices.iter().map(|device| device.serial).collect();
+        let recent = self.devices(RECENT_DEVICES)?;
+        let mut added = recent.iter().filter(|told| !named.contains(&told.serial));
+        self.lines(RECENT_ALLOWED, |line| {
+            added.next().is_some_and(|told| allowed(line) == told.pair())
+        })?;
+        match added.next() {
+            None => Ok(()),
+            Some(_) => Err(Fault::File(
+                RECENT_DEVICES,
+                Unfit::Differs("what allowed-recent.map says"),
+            )),
+        }
+    }
+
+    /// A list of devices for programs.
+    fn devices(&self, name: &'static str) -> Result<Vec<Device>, Fault> {
+        let refused = |why| Fault::File(name, why);
+        let path = self.version.path(name);
+        let list = BufReader::new(self.open(name)?);
         let devices: Devices =
             serde_json::from_reader(list).map_err(|error| match error.io_error_kind() {
                 Some(kind) => local(&path)(kind.into()).into(),
                 None => refused(Unfit::unreadable(error)),
             })?;
-        if devices.version != 1 {
-            return Err(refused(Unfit::Version(devices.version)));
-        }
-        let mut devices = devices.devices.iter();
-        self.lines("allowed.map", |line| {
-            let allowed = line.split_once(" \"").and_then(|(serial, rest)| {
-                let address: Address = rest.strip_suffix("\";")?.parse().ok()?;
-                Some((serial.parse::<Serial>().ok()?, address))
-            });
-            devices
-                .next()
-                .is_some_and(|told| allowed == Some((told.serial, told.address.clone())))
-        })?;
-        match devices.next() {
-            None => Ok(()),
-            Some(_) => Err(refused(Unfit::Differs("what allowed.map says"))),
+        match devices.version {
+            1 => Ok(devices.devices),
+            other => Err(refused(Unfit::Version(other))),
         }
     }
 
@@ -261,6 +275,26 @@ impl Examination<'_> {
         } else {
             Err(Fault::File(path, Unfit::Differs(what)))
         }
+    }
+}
+
+/// `devices.json`, as far as it is held against `allowed.map`.
+#[derive(Deserialize)]
+struct Devices {
+    version: u32,
+    devices: Vec<Device>,
+}
+
+#[derive(Deserialize)]
+struct Device {
+    serial: Serial,
+    address: Address,
+}
+
+impl Device {
+    /// What `allowed.map` says of it.
+    fn pair(&self) -> Option<(Serial, Address)> {
+        Some((self.serial, self.address.clone()))
     }
 }
 

@@ -27,7 +27,9 @@ use super::predecessors::{Before, Predecessors, read};
 use super::terms::SLACK;
 use crate::model::text::quoted;
 use crate::model::{Host, Serial, Time};
-use crate::publish::{Area, Ended, Manifest, Pins, revoked_serial};
+use crate::publish::{
+    ALLOWED, Area, DEVICES, Ended, Manifest, Pins, RECENT_ALLOWED, RECENT_DEVICES, REVOKED, revoked_serial,
+};
 use crate::x509::Certificate;
 use crate::x509::crl::Crl;
 
@@ -38,9 +40,6 @@ const CRLS: [(&str, &str); 3] = [
     ("crl/issuing.crl", "ca/issuing.der"),
     ("crl/servers.crl", "ca/servers.der"),
 ];
-const REVOKED: &str = "revoked.map";
-const ALLOWED: &str = "allowed.map";
-const DEVICES: &str = "devices.json";
 
 /// What the operator of this machine has said may be let in again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,17 +241,23 @@ impl Succession<'_> {
     }
 
     fn lists(&self, unproven: &mut Unproven) -> Result<(), Fault> {
-        let devices = match self.old.file(DEVICES)? {
-            Before::Octets(list) => Some(accepted_until(&list)),
-            Before::Absent => None,
-            Before::Damaged { path, .. } => {
-                unproven.unread.insert(path);
-                None
+        let mut devices = None;
+        for path in [DEVICES, RECENT_DEVICES] {
+            match self.old.file(path)? {
+                Before::Octets(list) => devices
+                    .get_or_insert_with(HashMap::new)
+                    .extend(accepted_until(&list)),
+                Before::Absent => {}
+                Before::Damaged { path, .. } => {
+                    unproven.unread.insert(path);
+                    devices = None;
+                    break;
+                }
             }
-        };
-        let allowed = read(self.new, ALLOWED)?.unwrap_or_default();
-        let allowed = serials(&allowed, |line| line.split_once(' ')?.0.parse().ok());
+        }
         let new = read(self.new, REVOKED)?.unwrap_or_default();
+        let still = serials(&new, revoked_serial);
+        let allowed = self.allowed(&still)?;
         let old = match self.old.file(REVOKED)? {
             Before::Octets(old) if old == new => return Ok(()),
             Before::Octets(old) => vec![old],
@@ -273,22 +278,39 @@ impl Succession<'_> {
             }
         };
         let revoked: HashSet<Serial> = old.iter().flat_map(|map| serials(map, revoked_serial)).collect();
-        let still = serials(&new, revoked_serial);
         self.demand_ended(REVOKED, &revoked, &still, unproven)?;
         // Whatever a manifest says of its end.
         let back: BTreeSet<Serial> = revoked.intersection(&allowed).copied().collect();
         self.demand_none(ALLOWED, back, |serials| self.unrevoked(serials))
     }
 
+    /// Whom `allowed.map` names. A long one is written whole now and then, and names meanwhile whom
+    /// `revoked.map` locks out: that one holds. One that has no short list beside it must name nobody who is
+    /// revoked.
+    fn allowed(&self, revoked: &HashSet<Serial>) -> Result<HashSet<Serial>, Fault> {
+        let mut allowed = HashSet::new();
+        for path in [ALLOWED, RECENT_ALLOWED] {
+            let list = read(self.new, path)?.unwrap_or_default();
+            allowed.extend(serials(&list, |line| line.split_once(' ')?.0.parse().ok()));
+        }
+        if self.manifest.recent.is_some() {
+            allowed.retain(|serial| !revoked.contains(serial));
+        }
+        Ok(allowed)
+    }
+
     /// The certificates that this or an earlier publication has lost.
     fn lost(&self) -> Result<BTreeMap<Serial, Time>, Fault> {
-        let before = match self.old.file(DEVICES)? {
-            Before::Octets(list) => Some(list),
-            Before::Absent => None,
-            Before::Damaged { .. } => self.old.earlier(DEVICES)?,
-        };
-        let before = before.map(|list| accepted_until(&list)).unwrap_or_default();
-        let now = accepted_until(&read(self.new, DEVICES)?.unwrap_or_default());
+        let (mut before, mut now) = (HashMap::new(), HashMap::new());
+        for path in [DEVICES, RECENT_DEVICES] {
+            let list = match self.old.file(path)? {
+                Before::Octets(list) => Some(list),
+                Before::Absent => None,
+                Before::Damaged { .. } => self.old.earlier(path)?,
+            };
+            before.extend(accepted_until(&list.unwrap_or_default()));
+            now.extend(accepted_until(&read(self.new, path)?.unwrap_or_default()));
+        }
         let revoked = serials(&read(self.new, REVOKED)?.unwrap_or_default(), revoked_serial);
         let mut lost = self.lost.clone();
         lost.extend(before);

@@ -1,7 +1,11 @@
 //! Which files an area has, and how long each may be: a manifest can list these and no others, whoever has
 //! signed it.
 
-use crate::publish::{Area, LONGEST_CRL, Manifest};
+use std::collections::BTreeMap;
+
+use crate::publish::{
+    ALLOWED, Area, DEVICES, LONGEST_CRL, Manifest, RECENT_ALLOWED, RECENT_DEVICES, REVOKED,
+};
 
 use super::error::Unfit;
 
@@ -21,6 +25,8 @@ pub(super) enum Part {
     Servers,
     /// Once there are servers with pins.
     Pins,
+    /// Where the lists of devices are long.
+    Recent,
 }
 
 /// All files of a publication together: half a gigabyte.
@@ -51,9 +57,15 @@ const PUBLIC: [Known; 16] = [
     known("pins/pins.jws", Part::Pins, PINS * 2),
 ];
 const SERVER: [Known; 3] = [
-    known("revoked.map", Part::Core, LIST),
-    known("allowed.map", Part::Core, LIST),
-    known("devices.json", Part::Core, LIST),
+    known(REVOKED, Part::Core, LIST),
+    known(ALLOWED, Part::Core, LIST),
+    known(DEVICES, Part::Core, LIST),
+];
+
+/// What a manifest lists apart from the others, in `recent`.
+const RECENT: [Known; 2] = [
+    known(RECENT_ALLOWED, Part::Recent, LIST),
+    known(RECENT_DEVICES, Part::Recent, LIST),
 ];
 
 const fn known(path: &'static str, part: Part, longest: u64) -> Known {
@@ -73,17 +85,24 @@ fn files(area: Area) -> &'static [Known] {
 /// Where it lists a file that its area cannot have, lacks one that it must have, or one is too long.
 pub(super) fn listed(manifest: &Manifest) -> Result<Vec<&'static str>, Unfit> {
     let known = files(manifest.area);
-    if let Some(stray) = manifest
-        .files
-        .keys()
-        .find(|path| !known.iter().any(|file| file.path == **path))
-    {
+    // The public half has none.
+    let beside = match manifest.area {
+        Area::Public => &[][..],
+        Area::Server => &RECENT[..],
+    };
+    let is_unknown = |path: &&String, known: &[Known]| !known.iter().any(|file| file.path == **path);
+    let mut strays = manifest.files.keys().filter(|path| is_unknown(path, known));
+    let recent = manifest.recent.iter().flat_map(BTreeMap::keys);
+    let stray = strays
+        .next()
+        .or(recent.into_iter().find(|path| is_unknown(path, beside)));
+    if let Some(stray) = stray {
         return Err(Unfit::stray(stray, manifest.area));
     }
     let mut total = 0_u64;
     let mut found = Vec::new();
-    for file in known {
-        let Some(listed) = manifest.files.get(file.path) else {
+    for file in known.iter().chain(beside) {
+        let Some(listed) = manifest.listed(file.path) else {
             if has(manifest, file.part) {
                 return Err(Unfit::NotListed(file.path));
             }
@@ -112,7 +131,11 @@ pub(super) fn listed(manifest: &Manifest) -> Result<Vec<&'static str>, Unfit> {
 /// Whether a publication has a part.
 pub(super) fn has(manifest: &Manifest, part: Part) -> bool {
     let mut files = files(manifest.area).iter().filter(|file| file.part == part);
-    part == Part::Core || files.any(|file| manifest.files.contains_key(file.path))
+    match part {
+        Part::Core => true,
+        Part::Servers | Part::Pins => files.any(|file| manifest.files.contains_key(file.path)),
+        Part::Recent => manifest.recent.is_some(),
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +156,7 @@ mod tests {
             made: Time::from_unix(0),
             valid_until: Time::from_unix(0),
             ended: None,
+            recent: None,
             files: paths
                 .iter()
                 .map(|path| ((*path).to_owned(), listed.clone()))

@@ -215,7 +215,7 @@ impl Predecessor {
 
     fn listing(&self, path: &str) -> Listing<'_> {
         if let Some(manifest) = &self.manifest {
-            let listed = manifest.files.get(path);
+            let listed = manifest.listed(path);
             return listed.map_or(Listing::No, |listed| Listing::Yes {
                 sha256: &listed.sha256,
             });

@@ -134,7 +134,7 @@ impl Run<'_> {
         let (area, group) = (manifest.area, self.order.group);
         let mut changed = Vec::new();
         for path in files {
-            let Some(listed) = manifest.files.get(*path) else {
+            let Some(listed) = manifest.listed(path) else {
                 continue;
             };
             let there = current.filter(|current| is_listed(current, path, listed));

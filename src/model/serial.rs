@@ -15,6 +15,9 @@ use super::text::quoted;
 pub struct Serial([u8; 16]);
 
 impl Serial {
+    /// Its length in octets.
+    pub const LENGTH: usize = 16;
+
     /// The serial made of these random octets; the first octet is mapped into 01 to 7F.
     pub fn from_random(mut random: [u8; 16]) -> Self {
         random[0] = match random[0] & 0x7F {

@@ -1,19 +1,50 @@
 //! The certificates that servers accept, as they are told.
+//!
+//! Lists of many devices are written whole now and then, and what has changed since stands in two short lists
+//! beside them. Who reads both has it all: a certificate in the short list of devices is as it says there, and
+//! one that is revoked stands in `revoked.map`, whatever another list says.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::Body;
+use super::file::{Body, File};
 use crate::model::{Address, Record, Serial, Status, Time};
+use crate::store::{Changed, Content, LastLists};
+
+/// The list of what servers accept, for programs.
+pub const DEVICES: &str = "devices.json";
+/// The same list, as nginx reads it.
+pub const ALLOWED: &str = "allowed.map";
+/// What has changed since `devices.json` was written whole.
+pub const RECENT_DEVICES: &str = "devices-recent.json";
+/// What was added since `allowed.map` was written whole: nginx takes no line twice.
+pub const RECENT_ALLOWED: &str = "allowed-recent.map";
+/// The list of what is revoked.
+pub const REVOKED: &str = "revoked.map";
+
+/// Up to so many certificates all lists are written whole each time; and never do the short ones have more.
+pub const FEW: usize = 10_000;
 
 /// `allowed.map` and `devices.json`, written certificate by certificate: their records are never in memory
 /// together.
 #[derive(Debug, Clone)]
 pub struct Accepted {
     now: Time,
+    certificates: usize,
     allowed: String,
     devices: String,
+}
+
+/// What a publication says of the certificates that servers accept.
+#[derive(Debug, Clone)]
+pub enum AcceptedLists {
+    /// All of it, in the whole lists alone.
+    Whole(Accepted),
+    /// All of it, and that nothing has changed since.
+    WholeAndRecent(Accepted),
+    /// What has changed since the lists were written whole. These stand in every place already.
+    Recent(LastLists, Accepted),
 }
 
 /// One certificate of `devices.json`: what servers are told to accept.
@@ -111,22 +142,34 @@ impl Accepted {
     pub fn new(now: Time) -> Self {
         Self {
             now,
+            certificates: 0,
             allowed: String::new(),
             devices: String::from("{\"version\":1,\"devices\":["),
         }
     }
 
+    /// One that has changed since the lists were written whole, where servers are to accept it.
+    pub fn take_changed(&mut self, changed: &Changed) {
+        self.add(&changed.record, !changed.is_listed);
+    }
+
     /// One more certificate, where servers are to accept it: an undelivered one is nobody's. They come in the
     /// order of their serials.
     pub fn take(&mut self, record: &Record) {
+        self.add(record, true);
+    }
+
+    fn add(&mut self, record: &Record, is_new: bool) {
         let status = record.status(self.now);
         match status {
             Status::Valid | Status::Superseded => {}
             Status::Undelivered | Status::Revoked | Status::Expired => return,
         }
-        let first = self.allowed.is_empty();
-        // An address has no character that nginx or JSON would read as more than itself.
-        writeln!(self.allowed, "{} \"{}\";", record.serial, record.address).expect("a string takes any text");
+        if is_new {
+            // An address has no character that nginx or JSON would read as more than itself.
+            writeln!(self.allowed, "{} \"{}\";", record.serial, record.address)
+                .expect("a string takes any text");
+        }
         let device = Told {
             serial: record.serial,
             address: record.address.clone(),
@@ -135,17 +178,64 @@ impl Accepted {
             not_after: record.validity.not_after,
             status,
         };
-        self.devices.push_str(if first { "\n" } else { ",\n" });
+        self.devices
+            .push_str(if self.certificates == 0 { "\n" } else { ",\n" });
+        self.certificates += 1;
         self.devices
             .push_str(&serde_json::to_string(&device).expect("strings have a JSON form"));
     }
 
-    pub(super) fn into_bodies(mut self) -> (Body, Body) {
+    fn into_bodies(mut self) -> (Body, Body) {
         self.devices.push_str("\n]}\n");
         (
             Body::of(self.allowed.into_bytes()),
             Body::of(self.devices.into_bytes()),
         )
+    }
+
+    fn into_files(self, [allowed, devices]: [&'static str; 2]) -> [File; 2] {
+        let bodies = self.into_bodies();
+        [File::new(allowed, bodies.0), File::new(devices, bodies.1)]
+    }
+}
+
+impl AcceptedLists {
+    /// All of it in whole lists; with short lists beside them where they are long, or servers look for those.
+    pub fn whole(accepted: Accepted, had_recent: bool) -> Self {
+        if had_recent || accepted.certificates > FEW {
+            Self::WholeAndRecent(accepted)
+        } else {
+            Self::Whole(accepted)
+        }
+    }
+
+    /// Of whole lists, whether they are long: what changes after them is written into short ones.
+    pub fn is_long(&self) -> Option<bool> {
+        match self {
+            Self::Whole(accepted) | Self::WholeAndRecent(accepted) => Some(accepted.certificates > FEW),
+            Self::Recent(..) => None,
+        }
+    }
+
+    /// The files of it, in the order in which they are written: a line that moves from a short list into a
+    /// whole one is for a moment in neither, and never in both.
+    pub(super) fn into_files(self) -> Vec<File> {
+        let nothing = |now| Accepted::new(now).into_files([RECENT_ALLOWED, RECENT_DEVICES]);
+        match self {
+            Self::Whole(accepted) => accepted.into_files([ALLOWED, DEVICES]).into(),
+            Self::WholeAndRecent(accepted) => {
+                let recent = nothing(accepted.now).map(File::beside);
+                [recent, accepted.into_files([ALLOWED, DEVICES])].concat()
+            }
+            Self::Recent(last, changed) => {
+                let recent = changed
+                    .into_files([RECENT_ALLOWED, RECENT_DEVICES])
+                    .map(File::beside);
+                let standing = |path, content: Content| File::standing(path, content.size, content.sha256);
+                let whole = [standing(ALLOWED, last.allowed), standing(DEVICES, last.devices)];
+                [recent, whole].concat()
+            }
+        }
     }
 }
 

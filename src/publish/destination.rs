@@ -1,17 +1,21 @@
 //! A place of the publication: what stands there and is ours, whatever kind of place it is.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::accepted::{self, Claim, Lists, allowed, revoked_serial};
+use super::accepted::{
+    self, ALLOWED, Claim, DEVICES, Lists, RECENT_ALLOWED, RECENT_DEVICES, REVOKED, Told, allowed,
+    revoked_serial,
+};
 use super::bucket::{Access, Bucket};
 use super::directory::Folder;
 use super::error::TargetError;
 use super::file::File;
+use super::hashes::Hashes;
 use super::location::Location;
 use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::pins::Pins;
@@ -20,6 +24,7 @@ use super::stray::Stray;
 use crate::disk::Spot;
 use crate::issuer::Chain;
 use crate::key::PublicKey;
+use crate::model::Serial;
 
 /// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and
 /// `pins.jws`.
@@ -32,12 +37,6 @@ pub const LONGEST_CRL: u64 = 64 << 20;
 const LONGEST_LIST: u64 = 64 << 20;
 /// The certificate of the servers' CA.
 pub(super) const SERVERS_CA: &str = "ca/servers.der";
-/// The list of what servers accept.
-const DEVICES: &str = "devices.json";
-/// The same list, as nginx reads it. It is written before the other.
-const ALLOWED: &str = "allowed.map";
-/// The list of what is revoked.
-const REVOKED: &str = "revoked.map";
 
 /// Where an area is written.
 #[derive(Debug)]
@@ -79,9 +78,10 @@ impl Destination {
         access: &Access,
         group: Option<u32>,
         chain: &Chain,
+        hashes: &Hashes,
     ) -> Result<Self, TargetError> {
         let place = match location {
-            Location::Directory(path) => Place::Folder(Folder::open(area, path.clone(), group)?),
+            Location::Directory(path) => Place::Folder(Folder::open(area, path.clone(), group, hashes)?),
             Location::Bucket { .. } => Place::Bucket(Box::new(Bucket::open(location, access)?)),
         };
         Ok(Self {
@@ -108,12 +108,23 @@ impl Destination {
     /// Where it cannot be read.
     pub fn holds(&self, files: &[File]) -> Result<bool, TargetError> {
         let manifest = self.manifest()?;
-        if !manifest.is_some_and(|manifest| manifest.files == Manifest::list(files)) {
+        if !manifest.is_some_and(|manifest| manifest.lists(files)) {
             return Ok(false);
         }
         match &self.place {
             Place::Folder(folder) => folder.holds(files),
             Place::Bucket(bucket) => Ok(bucket.holds(files)?),
+        }
+    }
+
+    /// Whether the file at this path has so many octets and this SHA-256.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn has(&self, path: &str, size: u64, sha256: [u8; 32]) -> Result<bool, TargetError> {
+        match &self.place {
+            Place::Folder(folder) => folder.has(path, size, sha256),
+            Place::Bucket(bucket) => Ok(bucket.has(path, size, sha256)?),
         }
     }
 
@@ -233,13 +244,21 @@ impl Destination {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
             return Ok(None);
         };
-        let devices = self.listed(&manifest, DEVICES)?;
+        let devices = |path| {
+            let octets = self.listed(&manifest, path)?;
+            let told = octets.and_then(|octets| accepted::read(&octets));
+            Ok::<_, TargetError>(told.unwrap_or_default())
+        };
+        // What the short list says of a certificate holds.
+        let told: BTreeMap<Serial, Told> = devices(DEVICES)?
+            .into_iter()
+            .chain(devices(RECENT_DEVICES)?)
+            .map(|told| (told.serial, told))
+            .collect();
         let revoked = self.listed(&manifest, REVOKED)?.unwrap_or_default();
         let revoked = String::from_utf8_lossy(&revoked);
         Ok(Some(Lists {
-            accepted: devices
-                .and_then(|octets| accepted::read(&octets))
-                .unwrap_or_default(),
+            accepted: told.into_values().collect(),
             revoked: revoked.lines().filter_map(revoked_serial).collect(),
         }))
     }
@@ -262,7 +281,10 @@ impl Destination {
     pub fn claims(&self, listed: bool) -> Result<Vec<Claim>, TargetError> {
         let manifest = self.manifest()?.filter(|_| !listed);
         let unlisted = |path| self.unlisted(manifest.as_ref(), path);
-        let (accepted, revoked) = (unlisted(ALLOWED)?, unlisted(REVOKED)?);
+        let (accepted, revoked) = (
+            [unlisted(ALLOWED)?, unlisted(RECENT_ALLOWED)?].concat(),
+            unlisted(REVOKED)?,
+        );
         let (accepted, revoked) = (
             String::from_utf8_lossy(&accepted),
             String::from_utf8_lossy(&revoked),
@@ -275,12 +297,11 @@ impl Destination {
 
     /// A file that is another than its signed manifest says, or that has none.
     fn unlisted(&self, manifest: Option<&Manifest>, path: &str) -> Result<Vec<u8>, TargetError> {
-        let listed = manifest.and_then(|manifest| manifest.files.get(path));
+        let listed = manifest.and_then(|manifest| manifest.listed(path));
         let listed = listed.and_then(|file| Some((file.size, file.sha256()?)));
-        let is_listed = match (&self.place, listed) {
-            (_, None) => false,
-            (Place::Folder(folder), Some((size, sha256))) => folder.has(path, size, sha256)?,
-            (Place::Bucket(bucket), Some((size, sha256))) => bucket.has(path, size, sha256)?,
+        let is_listed = match listed {
+            None => false,
+            Some((size, sha256)) => self.has(path, size, sha256)?,
         };
         if is_listed {
             return Ok(Vec::new());
@@ -298,12 +319,13 @@ impl Destination {
         };
         for path in [
             DEVICES,
+            RECENT_DEVICES,
             REVOKED,
             "crl/root.crl",
             "crl/issuing.crl",
             "crl/servers.crl",
         ] {
-            if manifest.files.contains_key(path) && self.listed(&manifest, path)?.is_none() {
+            if manifest.listed(path).is_some() && self.listed(&manifest, path)?.is_none() {
                 return Ok(Some(path));
             }
         }
@@ -312,7 +334,7 @@ impl Destination {
 
     /// A file as its signed manifest has it.
     fn listed(&self, manifest: &Manifest, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
-        let Some(listed) = manifest.files.get(path) else {
+        let Some(listed) = manifest.listed(path) else {
             return Ok(None);
         };
         let list = self.read(path, listed.size.min(LONGEST_LIST))?;
@@ -343,7 +365,7 @@ impl Destination {
             return Ok(Vec::new());
         };
         let mut known: BTreeSet<PathBuf> = [Manifest::JSON, Manifest::JWS].map(PathBuf::from).into();
-        known.extend(manifest.files.keys().map(PathBuf::from));
+        known.extend(manifest.paths().map(PathBuf::from));
         folder.strays(&known)
     }
 

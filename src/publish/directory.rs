@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
 use super::error::TargetError;
 use super::file::File;
+use super::hashes::Hashes;
 use super::manifest::{Area, LONGEST_MANIFEST, Manifest};
 use super::stray::{self, Stray};
 use crate::disk::{self, Directory, DiskError, Ground, Spot, Staged};
@@ -29,6 +28,7 @@ pub struct Folder {
     group: Option<u32>,
     /// The directory itself: the path must not lead to another one meanwhile.
     spot: Spot,
+    hashes: Hashes,
 }
 
 impl Folder {
@@ -36,13 +36,14 @@ impl Folder {
     ///
     /// # Errors
     /// Where neither is there, or it cannot be opened.
-    pub fn open(area: Area, path: PathBuf, group: Option<u32>) -> Result<Self, TargetError> {
+    pub fn open(area: Area, path: PathBuf, group: Option<u32>, hashes: &Hashes) -> Result<Self, TargetError> {
         let spot = Ground::find(&path, NEW)?.spot().clone();
         Ok(Self {
             area,
             path,
             group,
             spot,
+            hashes: hashes.clone(),
         })
     }
 
@@ -97,7 +98,8 @@ impl Folder {
             return Ok(false);
         };
         let path = self.path.join(file.path);
-        Ok(self.is_open_to_its_readers(&there, &path)? && is_content(there, file.size, file.sha256, &path)?)
+        Ok(self.is_open_to_its_readers(&there, &path)?
+            && self.is_content(there, file.size, file.sha256, &path)?)
     }
 
     /// Whether a file has the mode of the area and the group that was configured, perhaps after it was
@@ -106,6 +108,14 @@ impl Folder {
         let metadata = file.metadata().map_err(disk::failed("examined", path))?;
         let group = self.group.is_none_or(|group| metadata.gid() == group);
         Ok(group && metadata.mode() & 0o7777 == self.area.modes().1)
+    }
+
+    /// Whether a file has so many octets and this SHA-256. Another length tells without reading.
+    fn is_content(&self, file: fs::File, size: u64, hash: [u8; 32], path: &Path) -> Result<bool, DiskError> {
+        let failed = |deed| disk::failed(deed, path);
+        Ok(file.metadata().map_err(failed("examined"))?.len() == size
+            // It may grow while it is read.
+            && self.hashes.sha256(file, size).map_err(failed("read"))? == hash)
     }
 
     /// Whether the file at this path has so many octets and this SHA-256.
@@ -122,7 +132,7 @@ impl Folder {
         let Some(there) = there.transpose()?.flatten() else {
             return Ok(false);
         };
-        Ok(is_content(there, size, hash, &self.path.join(path))?)
+        Ok(self.is_content(there, size, hash, &self.path.join(path))?)
     }
 
     /// What is in the file at this path, if there is one and it has at most so many octets.
@@ -217,7 +227,7 @@ impl Folder {
         for file in files {
             let (below, name) = split(file.path);
             if !self.holds_file(&directories[below], name, file)? {
-                staged.push(self.stage(&directories[below], name, file.body.pieces())?);
+                staged.push(self.stage(&directories[below], name, file.body()?.pieces())?);
             }
         }
         for (name, octets) in manifests {
@@ -267,35 +277,17 @@ fn lock(directory: &Directory) {
     }
 }
 
-/// SHA-256 of what a reader gives. Reads piece by piece: a long file is not held as a whole.
-/// Whether a file has so many octets and this SHA-256. Another length tells without reading.
-fn is_content(file: fs::File, size: u64, hash: [u8; 32], path: &Path) -> Result<bool, DiskError> {
-    let failed = |deed| disk::failed(deed, path);
-    Ok(file.metadata().map_err(failed("examined"))?.len() == size
-        // It may grow while it is read.
-        && sha256(file.take(size)).map_err(failed("read"))? == hash)
-}
-
-fn sha256(mut reader: impl Read) -> io::Result<[u8; 32]> {
-    const PIECE: u64 = 1 << 16;
-    let mut hash = Sha256::new();
-    let mut piece = Vec::new();
-    while reader.by_ref().take(PIECE).read_to_end(&mut piece)? > 0 {
-        hash.update(&piece);
-        piece.clear();
-    }
-    Ok(hash.finalize().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::file::Body;
     use super::*;
+    use crate::model::Time;
 
     #[test]
     fn a_file_is_held_where_each_octet_is_there() {
         let directory = tempfile::tempdir().unwrap();
-        let folder = Folder::open(Area::Public, directory.path().to_owned(), None).unwrap();
+        let unknown = Hashes::unknown(Time::from_unix(0));
+        let folder = Folder::open(Area::Public, directory.path().to_owned(), None, &unknown).unwrap();
         let octets = vec![7; 200_000];
         let file = File::new("file", Body::of(octets.clone()));
         let held = || {

@@ -3,6 +3,7 @@
 use crate::disk::{self, DiskError};
 
 use super::bucket::BucketError;
+use super::file::Gone;
 use super::manifest::Area;
 
 /// Why an area did not reach its directory.
@@ -17,6 +18,9 @@ pub enum TargetError {
     /// A file could not be written. Those before it are in place, and each is whole.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A long list that is written whole now and then.
+    #[error(transparent)]
+    Gone(#[from] Gone),
     /// It did not reach a bucket, or was not to.
     #[error(transparent)]
     Bucket(#[from] BucketError),

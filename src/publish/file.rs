@@ -14,12 +14,15 @@ use crate::x509::pem;
 pub struct File {
     /// Its path in its area.
     pub path: &'static str,
-    /// What is in it.
-    pub body: Body,
+    /// What is in it, unless it stands in every place already.
+    pub body: Option<Body>,
     /// SHA-256 of its content.
     pub sha256: [u8; 32],
     /// Its length in octets.
     pub size: u64,
+    /// Whether it stands beside what every reader of a publication knows: one of an earlier version does not
+    /// look for it.
+    pub is_beside: bool,
 }
 
 impl File {
@@ -32,12 +35,47 @@ impl File {
         }
         Self {
             path,
-            body,
+            body: Some(body),
             sha256: hash.finalize().into(),
             size,
+            is_beside: false,
         }
     }
+
+    /// One that stands in every place already.
+    pub(super) fn standing(path: &'static str, size: u64, sha256: [u8; 32]) -> Self {
+        Self {
+            path,
+            body: None,
+            sha256,
+            size,
+            is_beside: false,
+        }
+    }
+
+    /// The same, where readers of an earlier version do not look for it.
+    pub(super) fn beside(self) -> Self {
+        Self {
+            is_beside: true,
+            ..self
+        }
+    }
+
+    /// What is in it, to be written.
+    ///
+    /// # Errors
+    /// Where it should stand already, and somebody has taken it away a moment ago.
+    pub(super) fn body(&self) -> Result<&Body, Gone> {
+        self.body.as_ref().ok_or(Gone(self.path))
+    }
 }
+
+/// A file that stood there when the publication was made, and does not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0}, which stood there, was changed or taken away while the rest was written: `pki publish` writes it anew"
+)]
+pub struct Gone(&'static str);
 
 /// The content of a file, in parts that other files share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,9 +165,9 @@ mod tests {
         assert_eq!(text(&map), lines);
         let both = File::new("both", Body::join(&[&block, &map]));
         let whole = text(&block) + &lines;
-        assert_eq!(text(&both.body), whole);
+        assert_eq!(text(both.body().unwrap()), whole);
         assert_eq!(both.sha256[..], Sha256::digest(&whole)[..]);
         assert_eq!(both.size, whole.len() as u64);
-        assert!(both.body.pieces().all(|piece| piece.len() < 100_000));
+        assert!(both.body().unwrap().pieces().all(|piece| piece.len() < 100_000));
     }
 }

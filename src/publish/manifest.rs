@@ -65,7 +65,14 @@ pub struct Manifest {
     pub ended: Option<Vec<Ended>>,
     /// Every file of the area but the manifest's own two, by its path.
     pub files: BTreeMap<String, Listed>,
+    /// The short lists, where the long ones are not written whole each time. They are apart from the others
+    /// because a reader of an earlier version refuses files that it does not know; it goes by the long ones.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recent: Option<BTreeMap<String, Listed>>,
 }
+
+/// The files of an area, as its manifest has them: `files` and `recent`.
+pub type Listing = (BTreeMap<String, Listed>, Option<BTreeMap<String, Listed>>);
 
 /// A revoked certificate that has ended: no server would take it any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,17 +117,37 @@ impl Manifest {
     pub const JWS: &'static str = "manifest.jws";
 
     /// What `files` are, for comparison and for the manifest.
-    pub fn list(files: &[File]) -> BTreeMap<String, Listed> {
-        files
-            .iter()
-            .map(|file| {
-                let listed = Listed {
-                    sha256: HEXLOWER.encode(&file.sha256),
-                    size: file.size,
-                };
-                (file.path.to_owned(), listed)
-            })
-            .collect()
+    pub fn list(files: &[File]) -> Listing {
+        let listed = |file: &File| {
+            let listed = Listed {
+                sha256: HEXLOWER.encode(&file.sha256),
+                size: file.size,
+            };
+            (file.path.to_owned(), listed)
+        };
+        let (beside, core): (Vec<&File>, _) = files.iter().partition(|file| file.is_beside);
+        let beside: BTreeMap<_, _> = beside.into_iter().map(listed).collect();
+        let core = core.into_iter().map(listed).collect();
+        (core, Some(beside).filter(|beside| !beside.is_empty()))
+    }
+
+    /// Whether it is a manifest of these files.
+    pub fn lists(&self, files: &[File]) -> bool {
+        let (core, recent) = Self::list(files);
+        self.files == core && self.recent == recent
+    }
+
+    /// What it says of the file at this path.
+    pub fn listed(&self, path: &str) -> Option<&Listed> {
+        let beside = || self.recent.as_ref()?.get(path);
+        self.files.get(path).or_else(beside)
+    }
+
+    /// The paths of all its files.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        self.files
+            .keys()
+            .chain(self.recent.iter().flat_map(BTreeMap::keys))
     }
 
     /// Its text, with a newline at the end.
@@ -150,6 +177,7 @@ mod tests {
             valid_until: one.not_after,
             ended: Some(vec![one; Ended::ROOM]),
             files: BTreeMap::new(),
+            recent: None,
         };
         let base64 = manifest.text().len() as u64 / 3 * 4;
         // The header with the certificate, the signature, and the files.

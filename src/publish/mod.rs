@@ -6,6 +6,7 @@ mod destination;
 mod directory;
 mod error;
 mod file;
+mod hashes;
 mod location;
 mod manifest;
 mod pins;
@@ -13,11 +14,15 @@ mod publication;
 mod statement;
 mod stray;
 
-pub use accepted::{Accepted, Claim, Lists, Told, revoked_serial};
+pub use accepted::{
+    ALLOWED, Accepted, AcceptedLists, Claim, DEVICES, FEW, Lists, RECENT_ALLOWED, RECENT_DEVICES, REVOKED,
+    Told, allowed, revoked_serial,
+};
 pub use bucket::{Access, BucketError, CredentialsError, StoreError, is_endpoint};
 pub use destination::{BothForms, Destination, LONGEST_CRL};
 pub use error::TargetError;
-pub use file::{Body, File};
+pub use file::{Body, File, Gone};
+pub use hashes::Hashes;
 pub use location::{InvalidLocation, Location};
 pub use manifest::{Area, Ended, LONGEST_MANIFEST, Listed, Manifest};
 pub use pins::{Pins, UnfitPins};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::accepted::Accepted;
+use super::accepted::{AcceptedLists, REVOKED};
 use super::destination::BothForms;
 use super::destination::SERVERS_CA;
 use super::file::{Body, File};
@@ -33,7 +33,7 @@ pub struct Material<'a> {
     /// The highest number of pin sets that stand in any place it will go to.
     pub published_pins: Option<u64>,
     /// The certificates that servers accept.
-    pub accepted: Accepted,
+    pub accepted: AcceptedLists,
     /// When it is made.
     pub now: Time,
 }
@@ -209,13 +209,10 @@ fn unfit(authority: Authority, terms: Terms, now: Time) -> Option<Rejected> {
     }
 }
 
-fn server(revoked: Arc<Vec<Revocation>>, accepted: Accepted) -> Vec<File> {
-    let (allowed, devices) = accepted.into_bodies();
-    vec![
-        File::new("revoked.map", Body::revoked_map(revoked)),
-        File::new("allowed.map", allowed),
-        File::new("devices.json", devices),
-    ]
+/// What shrinks what servers accept comes first.
+fn server(revoked: Arc<Vec<Revocation>>, accepted: AcceptedLists) -> Vec<File> {
+    let revoked = File::new(REVOKED, Body::revoked_map(revoked));
+    std::iter::once(revoked).chain(accepted.into_files()).collect()
 }
 
 fn crl_pem(path: &'static str, der: &Arc<Vec<u8>>) -> Result<Body, Rejected> {
@@ -338,6 +335,7 @@ fn check_entries(authority: Authority, der: &[u8], revoked: &[Revocation]) -> Re
 
 #[cfg(test)]
 mod tests {
+    use super::super::accepted::Accepted;
     use super::*;
     use crate::issuer::{Devices, Root};
     use crate::key::{SoftwareKey, os_rng};
@@ -403,7 +401,7 @@ mod tests {
                 servers: None,
                 pins: None,
                 published_pins: None,
-                accepted: Accepted::new(now()),
+                accepted: AcceptedLists::Whole(Accepted::new(now())),
                 now: now(),
             };
             Publication::build(material, published)

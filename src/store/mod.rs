@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub use error::StoreError;
 pub use file::last::{LastCrl, LastPublication};
+pub use file::lists::{Changed, Content, LastLists};
 pub use file::servers::LastPins;
 
 use file::head::Head;
@@ -24,7 +25,7 @@ use file::open::{
     AT_A_GLANCE, WHOLE, current_index, demand_acknowledged, demand_head, ends, open_on_disk, read_whole,
 };
 
-use crate::disk;
+use crate::disk::{self, Identity};
 use crate::issuer::{Signed, SignedServer};
 use crate::model::event::Issued;
 use crate::model::server::Certified;
@@ -495,6 +496,48 @@ impl Store {
     /// The numbers of the last publication.
     pub fn last_publication(&self) -> Result<LastPublication, StoreError> {
         self.index.last_publication()
+    }
+
+    /// The lists of accepted certificates that were published whole the last time, where the index remembers:
+    /// one that was made anew does not.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn last_lists(&self) -> Result<Option<LastLists>, StoreError> {
+        self.index.last_lists()
+    }
+
+    /// The certificates that were issued, superseded or revoked since these lists, by serial; none where they
+    /// are more than `most`.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn changed_since_lists(&self, most: usize) -> Result<Option<Vec<Changed>>, StoreError> {
+        self.index.changed(most)
+    }
+
+    /// Remembers the lists that were published whole just now; none: the next ones are whole again. An index
+    /// that cannot take it up remembers others, which stand nowhere any more.
+    pub fn remember_lists(&mut self, lists: Option<&LastLists>) {
+        if let Err(error) = self.index.put_lists(lists) {
+            self.notices.push(Notice::IndexNotUsed(error.to_string()));
+        }
+    }
+
+    /// The hashes of long published files that were remembered.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn file_hashes(&self) -> Result<Vec<(Identity, [u8; 32])>, StoreError> {
+        self.index.hashes()
+    }
+
+    /// Remembers the hashes of long published files, in place of those before. What an index cannot take up is
+    /// read once more.
+    pub fn remember_file_hashes(&mut self, hashes: &[(Identity, [u8; 32])]) {
+        if let Err(error) = self.index.put_hashes(hashes) {
+            self.notices.push(Notice::IndexNotUsed(error.to_string()));
+        }
     }
 
     /// What was recorded of a certificate when it was issued, its octets included; none of one that the

@@ -32,6 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for number in made..(made + BATCH).min(count) {
             let mut octets = [0; 16];
             rng.fill_bytes(&mut octets);
+            let mut pin = [0; 32];
+            rng.fill_bytes(&mut pin);
             let serial = Serial::from_random(octets);
             let address = format!("fleet{number:07}/phone").parse()?;
             facts.push(Fact::Issued(Box::new(Issued {
@@ -48,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     not_before: now,
                     not_after: now + Span::days(90),
                 },
-                spki_sha256: [7; 32],
+                spki_sha256: pin,
                 certificate: certificate.clone(),
             })));
             facts.push(Fact::Delivered {

@@ -397,6 +397,7 @@ impl Publication {
             number,
             made: now(),
             valid_until: terms(number).next_update,
+            recent: None,
             ended: Some(Vec::new()),
             files: BTreeMap::new(),
         };

@@ -119,6 +119,7 @@ impl Rounds<'_> {
 
     fn sign(&mut self, area: Area, number: u64, issuing: &Devices) -> Result<BothForms, OperateError> {
         *self.last(area) = number;
+        let (files, recent) = Manifest::list(self.publication.files(area));
         let manifest = Manifest {
             version: 1,
             area,
@@ -126,7 +127,8 @@ impl Rounds<'_> {
             made: self.session.now,
             valid_until: self.publication.valid_until(),
             ended: Some(self.ended()?),
-            files: Manifest::list(self.publication.files(area)),
+            files,
+            recent,
         };
         let text = manifest.text();
         let jws = issuing.sign_statement(Manifest::TYPE, &text)?.into_bytes();

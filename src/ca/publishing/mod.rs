@@ -3,6 +3,7 @@
 pub mod areas;
 pub mod crl;
 pub mod doubt;
+pub mod lists;
 pub mod owed;
 pub mod pending;
 pub mod pin_sets;
@@ -27,10 +28,11 @@ use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
 use crate::issuer::{self, Devices};
 use crate::model::{Authority, Fact, Serial, Time};
-use crate::publish::{Area, Publication, Rejected, ServersPart, TargetError, Told};
+use crate::publish::{Area, Hashes, Publication, Rejected, ServersPart, TargetError, Told};
 use areas::{Key, Rounds};
 use crl::{SignedCrl, sign_anew, wanted};
 use doubt::Doubts;
+use lists::{Extent, accepted, remember};
 use owed::{Following, Owed};
 use pending::{Servers, look, material};
 use pin_sets::{Standing, pins_in};
@@ -65,8 +67,9 @@ pub struct Published {
     pub is_confirmed: bool,
     /// Why nothing went out of the home, where it may be a copy of one that is in use.
     pub withheld: Option<Copied>,
-    /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told.
-    pub(super) near: Near,
+    /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told: known where
+    /// all records were read.
+    pub(super) near: Option<Near>,
     /// What is still to follow, from before, too.
     pub(super) owed: Owed,
     /// The places beside the home that were written.
@@ -128,6 +131,8 @@ pub struct Scope<'a> {
     /// Whether the operator says that places which have lost their publication do not mean that the home is
     /// from an older backup.
     pub is_current: bool,
+    /// How much of the lists of devices is written.
+    pub extent: Extent,
 }
 
 /// As [`refresh`], within a scope. What stands in the places that are not written is looked at all the same:
@@ -145,6 +150,7 @@ pub fn refresh_within(
         only,
         sources,
         is_current,
+        extent,
     } = scope;
     if let Some(only) = only {
         demand_target(session.desk.home.config(), only)?;
@@ -153,7 +159,8 @@ pub fn refresh_within(
         return Ok(Refresh::NeedsKey);
     }
     let home = &session.desk.home;
-    let (mut places, mut failed) = own_places(home)?;
+    let hashes = extent.hashes(session)?;
+    let (mut places, mut failed) = own_places(home, &hashes)?;
     failed.extend(forgotten(home, &session.store)?);
     let withheld = session.copied.clone();
     // A copy of a home looks at what the other has published, and writes nothing there.
@@ -262,8 +269,19 @@ pub fn refresh_within(
     done.failed.extend(refused);
     let published_pins = seen.standing_pins.number();
     let pins_in_it = pins.as_ref().map(pins_in);
-    let (material, near) = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
+    let meant = |place: &&Place| place.role != Role::Target || is_meant(&place.to.path);
+    let (accepted, near) = accepted(session, places.iter().filter(meant), extent)?;
     done.near = near;
+    let is_long = accepted.is_long();
+    let material = material(
+        session,
+        seen.root_crl,
+        devices,
+        servers,
+        pins,
+        published_pins,
+        accepted,
+    );
     let publication = Publication::build(material, &seen.remembered.published)?;
     done.root_crl_unfit = publication.root_crl_unfit();
     done.issuing_crl = Some(publication.issuing_crl());
@@ -315,6 +333,7 @@ pub fn refresh_within(
         };
         session.commit(vec![fact]).map_err(recording(PUBLISHED))?;
     }
+    remember(session, &publication, is_long, &hashes);
     let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
     if let (Some(pins), None) = (&pins_in_it, &withheld) {
         let has_them = |place: &Path| is_meant(place) && !is_behind(place);
@@ -363,8 +382,8 @@ fn unrevoked_by(
 }
 
 /// Where the publication goes. A place where another CA of the root has published is none of this home's.
-pub(super) fn own_places(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
-    let (places, mut failed) = destinations(home)?;
+pub(super) fn own_places(home: &Home, hashes: &Hashes) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
+    let (places, mut failed) = destinations(home, hashes)?;
     let mut own = Vec::new();
     for place in places {
         match place.to.demand_own() {

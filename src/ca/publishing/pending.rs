@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use super::crl::{Current, current};
+use super::lists::{Extent, accepted};
 use super::own_places;
 use super::pin_sets::{Standing, StandingPins};
 use super::published::{self, Remembered, crl_path, published_crls, root_crl};
 use super::reconcile::{Sources, Unknown};
 use super::targets::{Failed, Place, Role, destinations, forgotten};
 use crate::ca::OperateError;
-use crate::ca::ends::Near;
 use crate::ca::session::Session;
 use crate::disk::Shown;
 use crate::model::Authority;
-use crate::publish::{Accepted, Area, BothForms, Material, Publication, ServersPart, Stray, TargetError};
+use crate::publish::{
+    AcceptedLists, Area, BothForms, Hashes, Material, Publication, ServersPart, Stray, TargetError,
+};
 use crate::x509::crl::Crl;
 
 /// What stands in the places, and what of it can be published as it is.
@@ -61,11 +63,7 @@ pub(in crate::ca) fn look<'a>(
     })
 }
 
-/// All that a publication is made of; and of the certificates that it lists, those that are near their end or
-/// past it.
-///
-/// # Errors
-/// Where the ledger cannot be read.
+/// All that a publication is made of.
 pub(in crate::ca) fn material<'a>(
     session: &Session<'a>,
     root_crl: Arc<Vec<u8>>,
@@ -73,9 +71,9 @@ pub(in crate::ca) fn material<'a>(
     servers: Option<ServersPart<'a>>,
     pins: Option<BothForms>,
     published_pins: Option<u64>,
-) -> Result<(Material<'a>, Near), OperateError> {
-    let (accepted, near) = accepted(session)?;
-    let material = Material {
+    accepted: AcceptedLists,
+) -> Material<'a> {
+    Material {
         chain: session.desk.home.chain(),
         root_crl,
         issuing_crl: devices.der,
@@ -85,8 +83,7 @@ pub(in crate::ca) fn material<'a>(
         published_pins,
         accepted,
         now: session.now,
-    };
-    Ok((material, near))
+    }
 }
 
 /// A reason why the publication is not what the ledger says.
@@ -105,16 +102,20 @@ pub enum Behind {
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
 pub fn behind(session: &Session<'_>) -> Result<Vec<Behind>, OperateError> {
-    behind_sources(session, Sources::default())
+    behind_within(session, Sources::default(), Extent::Changes)
 }
 
-/// As [`behind`], of what is handed in, too.
+/// As [`behind`], of what is handed in, too, and so much of the lists.
 ///
 /// # Errors
 /// As [`behind`].
-pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Behind>, OperateError> {
+pub fn behind_within(
+    session: &Session<'_>,
+    sources: Sources,
+    extent: Extent,
+) -> Result<Vec<Behind>, OperateError> {
     let home = &session.desk.home;
-    let (mut places, failed) = own_places(home)?;
+    let (mut places, failed) = own_places(home, &extent.hashes(session)?)?;
     places.extend(sources.places);
     let mut published = published_crls(home, &places)?;
     published.extend(sources.crls);
@@ -140,7 +141,16 @@ pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Beh
     };
     let losers = seen.standing_pins.losers(session, pins.as_ref())?;
     let published_pins = seen.standing_pins.number();
-    let (material, _) = material(session, seen.root_crl, devices, servers, pins, published_pins)?;
+    let (accepted, _) = accepted(session, &places, extent)?;
+    let material = material(
+        session,
+        seen.root_crl,
+        devices,
+        servers,
+        pins,
+        published_pins,
+        accepted,
+    );
     let publication = Publication::build(material, &[])?;
     // Where another CA publishes, this home has nothing to bring up to date.
     let failed = failed
@@ -172,7 +182,7 @@ pub fn behind_sources(session: &Session<'_>, sources: Sources) -> Result<Vec<Beh
 /// # Errors
 /// Where pin sets stand that are later than what the ledger knows, or a place cannot be read.
 pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateError> {
-    let (places, failed) = destinations(&session.desk.home)?;
+    let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
     let standing = StandingPins::read(&places, &failed)?;
     if standing.are_ahead(session)? {
         return Err(OperateError::PinsAhead);
@@ -185,7 +195,7 @@ pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), Oper
 /// # Errors
 /// Where the home's own places cannot be read.
 pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
-    let (places, failed) = destinations(&session.desk.home)?;
+    let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
     StandingPins::read(&places, &failed)?.are_ahead(session)
 }
 
@@ -208,7 +218,7 @@ fn lost(unknown: &Unknown) -> Vec<Behind> {
 
 /// The places where another CA of the root has published, each with who that is.
 pub fn foreign(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
-    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let (places, _) = destinations(&session.desk.home, &Hashes::default()).unwrap_or_default();
     let foreign = places
         .iter()
         .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_own().err()?)));
@@ -222,7 +232,7 @@ pub fn places_forgotten(session: &Session<'_>) -> Option<(Shown, TargetError)> {
 
 /// The places that cannot be written as they are, and why: found before something must be published there.
 pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
-    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let (places, _) = destinations(&session.desk.home, &Hashes::default()).unwrap_or_default();
     let refused = places
         .iter()
         .filter_map(|place| Some((Shown(place.to.path.clone()), place.to.demand_writable().err()?)));
@@ -232,7 +242,7 @@ pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
 /// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that
 /// cannot be read is told when it cannot be written.
 pub fn strays(session: &Session<'_>) -> Vec<Stray> {
-    let (places, _) = destinations(&session.desk.home).unwrap_or_default();
+    let (places, _) = destinations(&session.desk.home, &Hashes::default()).unwrap_or_default();
     let strays = places.iter().flat_map(|place| place.to.strays());
     strays.flatten().collect()
 }
@@ -284,16 +294,4 @@ fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, Op
         Some(place) => Ok(place.to.crl(crl_path(authority), &[])?),
         None => Ok(None),
     }
-}
-
-/// What servers are told to accept, and what of it is near its end: all records are read for both at once.
-fn accepted(session: &Session<'_>) -> Result<(Accepted, Near), OperateError> {
-    let mut accepted = Accepted::new(session.now);
-    let mut near = Near::new(session.desk.home.config().warn_before);
-    session.store.unrevoked(&mut |record| {
-        accepted.take(&record);
-        near.see(&record, session.now);
-        Ok(())
-    })?;
-    Ok((accepted, near))
 }

@@ -14,7 +14,7 @@ use crate::disk::Shown;
 use crate::home::Home;
 use crate::issuer::Devices;
 use crate::model::{Fact, Host, Pin, PinSet, Server, Span, Time};
-use crate::publish::{Area, BothForms, Pins};
+use crate::publish::{Area, BothForms, Hashes, Pins};
 
 /// The pin sets that stand in the places of the publication, signed by our CA.
 pub(in crate::ca) struct StandingPins {
@@ -176,7 +176,7 @@ impl StandingPins {
 /// # Errors
 /// Where the home's own places cannot be read.
 pub fn published_pins(home: &Home) -> Result<Option<Pins>, OperateError> {
-    let (mut places, _) = destinations(home)?;
+    let (mut places, _) = destinations(home, &Hashes::default())?;
     places.retain(|place| place.is_staging());
     Ok(StandingPins::read(&places, &[])?.newest.map(|(pins, _)| pins))
 }

@@ -13,7 +13,7 @@ use crate::ca::session::Session;
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Clock, Revocation, Serial, Span, Time};
-use crate::publish::{Area, LONGEST_CRL, PublishedCrl};
+use crate::publish::{Area, Hashes, LONGEST_CRL, PublishedCrl};
 use crate::x509::Certificate;
 use crate::x509::crl::{Crl, Terms};
 
@@ -65,7 +65,7 @@ pub(in crate::ca) fn authorities(home: &Home) -> impl Iterator<Item = (Authority
 /// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs
 /// a CRL that stands, so that the time at which it begins has been.
 pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, OperateError> {
-    let (places, _) = destinations(home)?;
+    let (places, _) = destinations(home, &Hashes::default())?;
     let standing = published_crls(home, &places)?;
     // One that begins after the clock proves nothing for it.
     let begun = || standing.iter().filter(|crl| crl.terms.this_update <= clock);

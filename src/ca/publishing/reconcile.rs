@@ -18,7 +18,7 @@ use crate::model::event::Recovered;
 use crate::model::{
     Address, Authority, Contents, Employee, Fact, Kind, KnownBy, Reason, Record, Revocation, Serial, Status,
 };
-use crate::publish::{Access, Area, Destination, LONGEST_CRL, Location, Told};
+use crate::publish::{Access, Area, Destination, Hashes, LONGEST_CRL, Location, Told};
 use crate::x509::crl::Crl;
 
 /// What was published and is not in the ledger.
@@ -166,7 +166,7 @@ impl Unknown {
 /// # Errors
 /// Where the ledger cannot be read or written.
 pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
-    let (mut places, _) = destinations(&session.desk.home)?;
+    let (mut places, _) = destinations(&session.desk.home, &Hashes::default())?;
     places.retain(|place| place.to.spot().is_some());
     let mut unknown = Unknown::find(session, &[], &places)?;
     // Of the others a CRL says why, which a list does not: they come with the publication, which reads it.
@@ -258,7 +258,14 @@ impl Sources {
                     continue;
                 }
                 let location = Location::Directory(directory);
-                let to = Destination::open(area, &location, &Access::default(), None, home.chain())?;
+                let to = Destination::open(
+                    area,
+                    &location,
+                    &Access::default(),
+                    None,
+                    home.chain(),
+                    &Hashes::default(),
+                )?;
                 if to.manifest()?.is_some_and(|manifest| manifest.area == area) {
                     if let Some(file) = to.torn()? {
                         return Err(OperateError::TornSource(Shown(path.join(file))));

@@ -3,7 +3,7 @@
 use crate::ca::OperateError;
 use crate::disk::{self, Ground, Shown, Spot};
 use crate::home::Home;
-use crate::publish::{Access, Area, Destination, Location, TargetError};
+use crate::publish::{Access, Area, Destination, Hashes, Location, TargetError};
 use crate::store::{Store, StoreError};
 
 /// A place of the publication.
@@ -34,13 +34,17 @@ impl Place {
 /// A place that the publication cannot go to, and why: that keeps it from no other.
 pub(in crate::ca) type Failed = (Shown, TargetError);
 
-/// Where the publication goes, the home's own directories first; and where it cannot go.
+/// Where the publication goes, the home's own directories first; and where it cannot go. Files there are read
+/// unless their `hashes` are believed.
 ///
 /// # Errors
 /// Where the home's own directories cannot be opened.
-pub(in crate::ca) fn destinations(home: &Home) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
+pub(in crate::ca) fn destinations(
+    home: &Home,
+    hashes: &Hashes,
+) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
     let open = |area, location: &Location, access: &Access, group, role| {
-        let to = Destination::open(area, location, access, group, home.chain())?;
+        let to = Destination::open(area, location, access, group, home.chain(), hashes)?;
         Ok(Place { to, role })
     };
     // By whoever's links: all of pki has followed them to the home.

@@ -16,7 +16,7 @@ use crate::home::Home;
 use crate::issuer::{Chain, IssuerError, Root, Servers};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
 use crate::model::{Authority, Fact, Host};
-use crate::publish::Area;
+use crate::publish::{Area, Hashes};
 use crate::x509::{Certificate, request};
 
 /// The key of the servers' CA: the one that the home has, or a new one, kept there encrypted. Takes as long
@@ -63,7 +63,7 @@ pub fn servers_request(key: &SoftwareKey) -> Result<String, OperateError> {
 /// Where the places of pki.toml cannot be looked for.
 pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, OperateError> {
     let own = home.servers().map(|chain| chain.ca().public_key());
-    let (places, _) = own_places(home)?;
+    let (places, _) = own_places(home, &Hashes::default())?;
     for place in places.into_iter().filter(|place| place.to.area == Area::Public) {
         // A place that cannot be read is told when it cannot be written.
         let Some(der) = place.to.servers_ca().unwrap_or_default() else {

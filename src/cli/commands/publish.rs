@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::ca::{
-    self, ClockPolicy, Desk, EndingAuthority, EndingServer, Ends, Keys, OperateError, Refresh, Scope,
+    self, ClockPolicy, Desk, EndingAuthority, EndingServer, Ends, Extent, Keys, OperateError, Refresh, Scope,
     Sources, Whom,
 };
 use crate::doctor::ROTATE;
@@ -115,6 +115,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             only: args.target.as_deref(),
             sources: Sources::read(&desk.home, args.reconcile.iter().map(PathBuf::as_path))?,
             is_current,
+            extent: Extent::Whole,
         })
     };
     context.is_publishing.set(!args.dry_run);
@@ -125,7 +126,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             ));
         }
         let session = context.session(&desk, &mut policy)?;
-        let behind = ca::behind_sources(&session, scope()?.sources)?;
+        let behind = ca::behind_within(&session, scope()?.sources, Extent::Whole)?;
         let mut would: Vec<String> = behind.iter().map(ToString::to_string).collect();
         would
             .iter()

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::file::File;
+use super::file::{File, Gone};
 use super::location::Location;
 use super::manifest::{LONGEST_MANIFEST, Manifest};
 use client::{Client, Condition, Put};
@@ -64,6 +64,9 @@ pub enum BucketError {
     /// The store cannot be reached at all.
     #[error(transparent)]
     Unreachable(StoreError),
+    /// A long list that is written whole now and then.
+    #[error(transparent)]
+    Gone(#[from] Gone),
     /// Somebody else publishes there, and was later.
     #[error(
         "publication {there} is there, or on its way there, and {ours} is older: another home publishes there, too"
@@ -207,7 +210,10 @@ impl Bucket {
             return Err(BucketError::Superseded { there, ours }.into());
         }
         for file in files {
-            let mut pieces = file.body.pieces();
+            if file.body.is_none() && self.has(file.path, file.size, file.sha256)? {
+                continue;
+            }
+            let mut pieces = file.body().map_err(BucketError::from)?.pieces();
             self.replace(
                 file.path,
                 file.sha256,

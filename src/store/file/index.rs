@@ -15,7 +15,7 @@
 //! | `r` serial | the record, where it is not revoked |
 //! | `z` serial | the record, where it is revoked: what servers accept is found without these |
 //! | `d` address 00 seq | its serial |
-//! | `q` the first half of the SPKI pin, serial | nothing: the certificate is for a key with this pin |
+//! | `q` the first half of the SPKI pin | the serials of the certificates for keys with this pin; nothing where these are many |
 //! | `f` | the version of this format, and the event up to which it was kept |
 //! | `v` serial | the revocation |
 //! | `a` | the certificate of the servers' CA |
@@ -23,6 +23,9 @@
 //! | `k` serial | a server's certificate: its end and its host |
 //! | `w` serial | the revocation of a server's certificate |
 //! | `y` | the number and the end of the last pin sets |
+//! | `l` | the long lists that were published whole: their lengths and hashes |
+//! | `u` serial | changed since those lists: 1 where they name it |
+//! | `m` | files that were hashed, by what the file system says of them |
 
 use super::codec::{
     Fields, corrupt, read_publication, read_record, read_revocation, reason_octet, seconds,
@@ -51,8 +54,8 @@ const HOME: &[u8] = b"h";
 /// The version of the format, and the number of the last event that was applied by it. A program of another
 /// version applies events without saying so here, and may leave out what only this one keeps.
 const FORMAT: &[u8] = b"f";
-/// 2: certificates are found by their keys.
-const VERSION: u8 = 2;
+/// 3: certificates are found by their keys, and lists by what has changed since them.
+const VERSION: u8 = 3;
 const UNREVOKED: u8 = b'r';
 const REVOKED: u8 = b'z';
 const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
@@ -60,8 +63,15 @@ const INITIALIZED: &[u8] = b"i";
 const PUBLICATION: &[u8] = b"n";
 const REVOCATION: &[u8] = b"x";
 const HOLDER: u8 = b'q';
+/// How many certificates for one key are found by it. A key that has more of them was renewed for decades, or
+/// is nobody's: then all records are read.
+const HOLDERS: usize = 64;
 const DEVICES_REVOKED: u8 = b'v';
 pub(in crate::store) const SERVERS_REVOKED: u8 = b'w';
+
+fn holder_key(spki_sha256: &[u8; 32]) -> Vec<u8> {
+    key(HOLDER, &spki_sha256[..16])
+}
 
 fn format_of(seq: u64) -> Vec<u8> {
     [&[VERSION][..], &seq.to_be_bytes()].concat()
@@ -191,15 +201,24 @@ impl Index {
 
     /// Every certificate for the key with this pin, by serial.
     pub(in crate::store) fn holders_of_key(&self, spki_sha256: &[u8; 32]) -> Result<Vec<Record>, StoreError> {
-        let mut serials = Vec::new();
-        let prefix = key(HOLDER, &spki_sha256[..16]);
-        self.map.scan(&prefix, &mut |key, _| {
-            let serial = Serial::from_octets(&key[prefix.len()..]);
-            serials.push(serial.ok_or_else(|| corrupt("a key"))?);
-            Ok(true)
-        })?;
-        let mut records = self.found(&serials)?;
-        records.retain(|record| record.spki_sha256 == *spki_sha256);
+        let Some(value) = self.map.value(&holder_key(spki_sha256))? else {
+            return Ok(Vec::new());
+        };
+        let mut records = Vec::new();
+        if value.is_empty() {
+            self.records(&mut |record| {
+                if record.spki_sha256 == *spki_sha256 {
+                    records.push(record);
+                }
+                Ok(())
+            })?;
+        } else {
+            let serials = value.chunks(Serial::LENGTH).map(Serial::from_octets);
+            let serials: Option<Vec<_>> = serials.collect();
+            records = self.found(&serials.ok_or_else(|| corrupt("a key"))?)?;
+            records.retain(|record| record.spki_sha256 == *spki_sha256);
+        }
+        records.sort_by_key(|record| record.serial);
         Ok(records)
     }
 
@@ -302,6 +321,7 @@ impl Index {
         Pending {
             index: self,
             writes: Writes::new(),
+            has_lists: None,
         }
     }
 }
@@ -311,6 +331,8 @@ impl Index {
 pub(in crate::store) struct Pending<'a> {
     pub(in crate::store) index: &'a mut Index,
     pub(in crate::store) writes: Writes,
+    /// Whether the index knows lists that were published whole, once that was asked.
+    pub(in crate::store) has_lists: Option<bool>,
 }
 
 impl Pending<'_> {
@@ -333,7 +355,7 @@ impl Pending<'_> {
         self.writes.insert(key, Some(value));
     }
 
-    fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
+    pub(in crate::store) fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
         for kind in RECORDS {
             if let Some(Some(value)) = self.writes.get(&key(kind, serial.octets())) {
                 return read_record(*serial, value).map(Some);
@@ -350,7 +372,8 @@ impl Pending<'_> {
         }
     }
 
-    fn put_record(&mut self, record: &Record) {
+    fn put_record(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.note_change(&record.serial)?;
         let kind = match record.state {
             State::Undelivered | State::Active | State::Superseded => UNREVOKED,
             State::Revoked { .. } => {
@@ -359,6 +382,7 @@ impl Pending<'_> {
             }
         };
         self.put(key(kind, record.serial.octets()), write_record(record));
+        Ok(())
     }
 
     fn take(&mut self, entry: &Entry) -> Result<(), StoreError> {
@@ -388,7 +412,7 @@ impl Pending<'_> {
                 let end = match self.record(serial)? {
                     Some(mut record) => {
                         record.state = State::Revoked { at, reason };
-                        self.put_record(&record);
+                        self.put_record(&record)?;
                         record.validity.not_after
                     }
                     // Only a published CRL knew of it: it stays on the CRL for good.
@@ -407,7 +431,7 @@ impl Pending<'_> {
                         KnownBy::Issuance => KnownBy::Issuance,
                         KnownBy::List { .. } => KnownBy::List { kept: true },
                     };
-                    self.put_record(&record);
+                    self.put_record(&record)?;
                 }
             }
             Fact::Offboarded { employee } => {
@@ -491,9 +515,9 @@ impl Pending<'_> {
             certificate_sha256: Sha256::digest(&issued.certificate).into(),
             seq,
             offset,
-        });
+        })?;
         self.put_device(&issued.address, seq, &issued.serial);
-        self.put_holder(&issued.spki_sha256, &issued.serial);
+        self.put_holder(&issued.spki_sha256, &issued.serial)?;
         match issued.key {
             KeySource::Bundle { .. } => Ok(()),
             KeySource::Request => self.supersede(&issued.supersedes),
@@ -532,9 +556,9 @@ impl Pending<'_> {
             certificate_sha256: recovered.certificate_sha256,
             seq: event.seq,
             offset,
-        });
+        })?;
         self.put_device(&recovered.address, event.seq, &serial);
-        self.put_holder(&recovered.spki_sha256, &serial);
+        self.put_holder(&recovered.spki_sha256, &serial)?;
         self.supersede(&recovered.supersedes)
     }
 
@@ -548,9 +572,15 @@ impl Pending<'_> {
         self.put(key(b'd', &device), serial.octets().to_vec());
     }
 
-    fn put_holder(&mut self, spki_sha256: &[u8; 32], serial: &Serial) {
-        let holder = [&spki_sha256[..16], serial.octets()].concat();
-        self.put(key(HOLDER, &holder), Vec::new());
+    fn put_holder(&mut self, spki_sha256: &[u8; 32], serial: &Serial) -> Result<(), StoreError> {
+        let holder = holder_key(spki_sha256);
+        let serials = match self.value(&holder)? {
+            None => serial.octets().to_vec(),
+            Some(many) if many.is_empty() || many.len() >= HOLDERS * Serial::LENGTH => Vec::new(),
+            Some(few) => [&few, &serial.octets()[..]].concat(),
+        };
+        self.put(holder, serials);
+        Ok(())
     }
 
     fn supersede(&mut self, serials: &[Serial]) -> Result<(), StoreError> {
@@ -568,7 +598,7 @@ impl Pending<'_> {
             State::Revoked { .. } => {}
             State::Undelivered | State::Active | State::Superseded => {
                 record.state = state;
-                self.put_record(&record);
+                self.put_record(&record)?;
             }
         }
         Ok(())

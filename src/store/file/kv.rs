@@ -130,6 +130,8 @@ fn bucket_name(key: &[u8]) -> Vec<u8> {
         // 0).
         Some((kind @ (b'r' | b'z'), serial)) => [&[*kind][..], &bits(0xFFFF, serial)].concat(),
         Some((b'v', serial)) => [&[b'v'][..], &bits(0xFFFC, serial)].concat(),
+        // Few at a time: they go when lists are published whole.
+        Some((b'u', serial)) => [&[b'u'][..], &bits(0xFF00, serial)].concat(),
         // A pin is as good as random.
         Some((b'q', pin)) => [&[b'q'][..], &bits(0xFFF8, pin)].concat(),
         Some((kind @ (b'd' | b'o'), name)) => {

@@ -6,5 +6,6 @@ pub mod index;
 pub mod kv;
 pub mod last;
 pub mod ledger;
+pub mod lists;
 pub mod open;
 pub mod servers;

@@ -1,0 +1,115 @@
+//! Which lists of accepted certificates a publication has: whole ones, or what has changed since these.
+//!
+//! Up to [`FEW`] certificates, the lists are written whole each time. Of more, a change writes what has changed
+//! since the lists were written whole, and the next `pki publish` writes them whole again. What the index
+//! remembers of the whole lists is believed only where each place has exactly those.
+
+use super::targets::{Place, Role};
+use crate::ca::OperateError;
+use crate::ca::ends::Near;
+use crate::ca::session::Session;
+use crate::model::Time;
+use crate::publish::{ALLOWED, Accepted, AcceptedLists, Area, DEVICES, FEW, File, Hashes, Publication};
+use crate::store::{Content, LastLists};
+
+/// How much of the lists a publication writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    /// What has changed, where the lists are long.
+    #[default]
+    Changes,
+    /// All of it. Every file that stands in a place is read.
+    Whole,
+}
+
+impl Extent {
+    /// The hashes of files that are believed without reading these.
+    pub(super) fn hashes(self, session: &Session<'_>) -> Result<Hashes, OperateError> {
+        let now: Time = (session.desk.clock)();
+        Ok(match self {
+            Self::Changes => Hashes::remembered(now, session.store.file_hashes()?),
+            Self::Whole => Hashes::unknown(now),
+        })
+    }
+}
+
+/// What servers are told to accept; and, where all records were read for it, what of them is near its end.
+///
+/// # Errors
+/// Where the ledger or the home's own places cannot be read.
+pub(super) fn accepted<'p>(
+    session: &Session<'_>,
+    places: impl IntoIterator<Item = &'p Place>,
+    extent: Extent,
+) -> Result<(AcceptedLists, Option<Near>), OperateError> {
+    let lists = places.into_iter().filter(|place| place.to.area == Area::Server);
+    let places: Vec<&Place> = lists.filter(|place| place.role != Role::Source).collect();
+    match extent {
+        Extent::Changes => match changes(session, &places)? {
+            Some(changes) => Ok((changes, None)),
+            None => whole(session, &places),
+        },
+        Extent::Whole => whole(session, &places),
+    }
+}
+
+fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLists>, OperateError> {
+    let Some(last) = session.store.last_lists()? else {
+        return Ok(None);
+    };
+    for place in places {
+        let has = |path, content: Content| place.to.has(path, content.size, content.sha256);
+        match has(ALLOWED, last.allowed).and_then(|has_it| Ok(has_it && has(DEVICES, last.devices)?)) {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) if place.is_staging() => return Err(error.into()),
+            // A place that cannot be read is told when it cannot be written.
+            Err(_) => {}
+        }
+    }
+    let changed = session.store.changed_since_lists(FEW)?;
+    Ok(changed.map(|changed| {
+        let mut accepted = Accepted::new(session.now);
+        changed.iter().for_each(|one| accepted.take_changed(one));
+        AcceptedLists::Recent(last, accepted)
+    }))
+}
+
+fn whole(session: &Session<'_>, places: &[&Place]) -> Result<(AcceptedLists, Option<Near>), OperateError> {
+    let mut accepted = Accepted::new(session.now);
+    let mut near = Near::new(session.desk.home.config().warn_before);
+    session.store.unrevoked(&mut |record| {
+        accepted.take(&record);
+        near.see(&record, session.now);
+        Ok(())
+    })?;
+    // Where there were short lists, servers look for them.
+    let own = places.iter().find(|place| place.is_staging());
+    let manifest = own.map(|place| place.to.manifest()).transpose()?.flatten();
+    let had_recent = manifest.is_some_and(|manifest| manifest.recent.is_some());
+    Ok((AcceptedLists::whole(accepted, had_recent), Some(near)))
+}
+
+/// Remembers the hashes of long files that stand; and the lists of a publication that was written whole, where
+/// it `is_long`.
+pub(super) fn remember(
+    session: &mut Session<'_>,
+    publication: &Publication,
+    is_long: Option<bool>,
+    hashes: &Hashes,
+) {
+    let content = |path| {
+        let file: &File = publication
+            .files(Area::Server)
+            .iter()
+            .find(|file| file.path == path)?;
+        let (size, sha256) = (file.size, file.sha256);
+        Some(Content { size, sha256 })
+    };
+    if let Some(is_long) = is_long {
+        let lists = content(ALLOWED).zip(content(DEVICES)).filter(|_| is_long);
+        let lists = lists.map(|(allowed, devices)| LastLists { allowed, devices });
+        session.store.remember_lists(lists.as_ref());
+    }
+    session.store.remember_file_hashes(&hashes.asked());
+}
