@@ -35,7 +35,7 @@ pub use issuance::roster::{PeopleError, Person, read_people};
 pub use issuance::{Issuance, issue};
 pub use publishing::crl::SignedCrl;
 pub use publishing::doubt::{Doubts, Unsigned};
-pub use publishing::lists::Extent;
+pub use publishing::lists::{Extent, has_short_lists};
 pub use publishing::owed::{Following, owed_commands, owed_files, settle, untold_places};
 pub use publishing::pending::{
     Behind, behind, behind_within, foreign, pins_are_ahead, places_forgotten, strays, unwritable,

@@ -9,7 +9,7 @@ use crate::ca::{
     self, ClockPolicy, Desk, Doubts, Following, Keys, OperateError, Published, Refresh, Session,
 };
 use crate::model::{Clock, Span, counted};
-use crate::publish::TargetError;
+use crate::publish::{FEW, TargetError};
 
 /// How many of one kind are shown one by one.
 const SHOWN: usize = 20;
@@ -58,6 +58,16 @@ impl Context {
                 "recorded {} that the published CRL has and the ledger had not (restored from an older backup, or in use elsewhere, too?)",
                 counted(published.adopted, "revocation")
             ));
+        }
+        if published.has_long_lists_now {
+            self.ui.warn(format!(
+                "servers are told of more than {FEW} certificates now: devices.json and allowed.map are written whole by `pki publish` alone \
+                 from now on, and what has changed stands in short lists beside them"
+            ));
+            self.ui.hint(
+                "update `pki` on machines that fetch; print the configurations of HAProxy, Apache, Caddy and AWS anew (`pki config`); and run \
+                 `pki publish` from a timer",
+            );
         }
         let recovered: Vec<String> = published
             .recovered

@@ -24,6 +24,8 @@ pub struct ServerContext<'a> {
     pub public: &'a Path,
     /// Where the servers' half is.
     pub server: &'a Path,
+    /// Whether the lists of devices are long: what has changed stands in short lists beside them.
+    pub short_lists: bool,
     /// The networks that devices come from; empty: from anywhere.
     pub networks: &'a [IpRange],
     /// This program, for commands that are run on the machine of the home.
@@ -55,8 +57,8 @@ pub struct HostContext<'a> {
 }
 
 /// The configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`,
-/// `server`, `program` and `home` (this program and this home, for commands), `networks` (each with `range`,
-/// `address`, `prefix` and `family`, `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`,
+/// `server`, `short_lists` (what has changed stands in lists beside the long ones), `program` and `home` (this
+/// program and this home, for commands), `networks` (each with `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`,
 /// `host_is_address` (an IP address), `id` (no other host's: letters, digits and `_`), `certificate`, `key`
 /// and `upstream` (`url`, `authority`, `host`, `port`). Where there is one host, its values stand beside
 /// these, too. The filter `shell` quotes for a shell instead of the file's language; `spellings("-_.")` makes
@@ -93,6 +95,7 @@ pub fn render_server(
         port => about.port,
         public => absolute(about.public, language)?,
         server => absolute(about.server, language)?,
+        short_lists => about.short_lists,
         program => about.program.display().to_string(),
         home => about.home.display().to_string(),
         networks => networks(about.networks),
@@ -182,6 +185,7 @@ mod tests {
                 port: 443,
                 public: Path::new(public),
                 server: Path::new("/s"),
+                short_lists: false,
                 networks: &networks,
                 program: Path::new("/pki"),
                 home: Path::new("/home"),

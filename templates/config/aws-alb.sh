@@ -15,8 +15,13 @@
 # well, is to be refused. A device is who devices.json calls it by its serial number, and not who the CN in -Subject does: that is what
 # a person is called, and two may be called alike. Node.js, with devices.json of the servers' half:
 #
-#     const { devices } = JSON.parse(fs.readFileSync("devices.json"));
-#     const bySerial = new Map(devices.map((device) => [device.serial, device.address]));
+#     const devicesIn = (name) => JSON.parse(fs.readFileSync(name)).devices.map((device) => [device.serial, device.address]);
+{% if short_lists %}
+#     const bySerial = new Map([...devicesIn("devices.json"), ...devicesIn("devices-recent.json")]);
+#     for (const line of fs.readFileSync("revoked.map", "utf8").split("\n")) bySerial.delete(line.split(" ")[0]);
+{% else %}
+#     const bySerial = new Map(devicesIn("devices.json"));
+{% endif %}
 #     const serial = request.headers["x-amzn-mtls-clientcert-serial-number"] ?? "";
 #     const device = bySerial.get(serial.replaceAll(":", "").toUpperCase().padStart(32, "0"));   // undefined: refuse
 #

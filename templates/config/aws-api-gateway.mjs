@@ -13,7 +13,12 @@
 //   2. The way round it, closed: the API's own name asks for no certificate.
 //        aws apigatewayv2 update-api --api-id API --disable-execute-api-endpoint
 //   3. This function, as index.mjs with devices.json beside it. AGAIN AFTER EVERY PUBLICATION, or a lost phone stays in:
+{% if short_lists %}
+//        cp {{ (server ~ "/devices.json") | shell }} {{ (server ~ "/devices-recent.json") | shell }} {{ (server ~ "/revoked.map") | shell }} . &&
+//            zip authorizer.zip index.mjs devices.json devices-recent.json revoked.map
+{% else %}
 //        cp {{ (server ~ "/devices.json") | shell }} devices.json && zip authorizer.zip index.mjs devices.json
+{% endif %}
 //        aws lambda update-function-code --function-name pki-authorizer --zip-file fileb://authorizer.zip
 //   4. The authorizer, whose answers must not be kept, on every route:
 //        aws apigatewayv2 create-authorizer --api-id API --name devices --authorizer-type REQUEST \
@@ -36,7 +41,15 @@ import net from "node:net";
 {% endif %}
 
 // Every certificate that is accepted, by its SHA-256.
-const { devices } = JSON.parse(fs.readFileSync(new URL("devices.json", import.meta.url), "utf8"));
+const read = (name) => fs.readFileSync(new URL(name, import.meta.url), "utf8");
+const devicesIn = (name) => JSON.parse(read(name)).devices;
+{% if short_lists %}
+// What has changed since the long list was written whole stands in a short one, and who is locked out in revoked.map.
+const revoked = new Set(read("revoked.map").split("\n").map((line) => line.split(" ")[0]));
+const devices = [...devicesIn("devices.json"), ...devicesIn("devices-recent.json")].filter(({ serial }) => !revoked.has(serial));
+{% else %}
+const devices = devicesIn("devices.json");
+{% endif %}
 const accepted = new Map(devices.map((device) => [device["x5t#S256"], device]));
 
 {% if networks %}

@@ -63,13 +63,23 @@ function identity(host) {
   };
 }
 
-// Every certificate that is accepted, by its serial number. What is not in it is locked out, a CA's own certificate, too.
+// Every certificate that is accepted, by its serial number. What is not in it is locked out, a CA's own certificate, too. Where devices
+// are many, this list is written whole now and then: meanwhile a short one says what has changed, and revoked.map who is locked out.
 function acceptedDevices() {
-  const { devices } = JSON.parse(fs.readFileSync(`${SERVER}/devices.json`, "utf8"));
-  for (const { serial, address } of devices) {
-    if (!/^[0-9A-F]+$/.test(serial) || !/^[a-z0-9._-]+\/[a-z0-9._-]+$/.test(address)) throw new Error("devices.json is damaged");
+  const read = (name) => fs.readFileSync(`${SERVER}/${name}`, "utf8");
+  const devicesIn = (name) => {
+    const { devices } = JSON.parse(read(name));
+    for (const { serial, address } of devices) {
+      if (!/^[0-9A-F]+$/.test(serial) || !/^[a-z0-9._-]+\/[a-z0-9._-]+$/.test(address)) throw new Error(`${name} is damaged`);
+    }
+    return devices.map((device) => [device.serial, device]);
+  };
+  const devices = new Map(devicesIn("devices.json"));
+  if (fs.existsSync(`${SERVER}/devices-recent.json`)) {
+    for (const [serial, device] of devicesIn("devices-recent.json")) devices.set(serial, device);
+    for (const line of read("revoked.map").split("\n")) devices.delete(line.split(" ")[0]);
   }
-  return new Map(devices.map((device) => [device.serial, device]));
+  return devices;
 }
 
 // By these names a proxy says who somebody is, and where from.

@@ -4,10 +4,11 @@
 //! since the lists were written whole, and the next `pki publish` writes them whole again. What the index
 //! remembers of the whole lists is believed only where each place has exactly those.
 
-use super::targets::{Place, Role};
+use super::targets::{Place, Role, destinations};
 use crate::ca::OperateError;
 use crate::ca::ends::Near;
 use crate::ca::session::Session;
+use crate::home::Home;
 use crate::model::Time;
 use crate::publish::{ALLOWED, Accepted, AcceptedLists, Area, DEVICES, FEW, File, Hashes, Publication};
 use crate::store::{Content, LastLists};
@@ -53,6 +54,22 @@ pub(super) fn accepted<'p>(
     }
 }
 
+/// Whether the home's own publication has short lists beside long ones.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn has_short_lists(home: &Home) -> Result<bool, OperateError> {
+    let (places, _) = destinations(home, &Hashes::default())?;
+    is_with_short_lists(places.iter())
+}
+
+fn is_with_short_lists<'p>(places: impl IntoIterator<Item = &'p Place>) -> Result<bool, OperateError> {
+    let mut own = places.into_iter().filter(|place| place.is_staging());
+    let own = own.find(|place| place.to.area == Area::Server);
+    let manifest = own.map(|place| place.to.manifest()).transpose()?.flatten();
+    Ok(manifest.is_some_and(|manifest| manifest.recent.is_some()))
+}
+
 fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLists>, OperateError> {
     let Some(last) = session.store.last_lists()? else {
         return Ok(None);
@@ -84,9 +101,7 @@ fn whole(session: &Session<'_>, places: &[&Place]) -> Result<(AcceptedLists, Opt
         Ok(())
     })?;
     // Where there were short lists, servers look for them.
-    let own = places.iter().find(|place| place.is_staging());
-    let manifest = own.map(|place| place.to.manifest()).transpose()?.flatten();
-    let had_recent = manifest.is_some_and(|manifest| manifest.recent.is_some());
+    let had_recent = is_with_short_lists(places.iter().copied())?;
     Ok((AcceptedLists::whole(accepted, had_recent), Some(near)))
 }
 

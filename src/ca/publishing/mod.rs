@@ -32,7 +32,7 @@ use crate::publish::{Area, Hashes, Publication, Rejected, ServersPart, TargetErr
 use areas::{Key, Rounds};
 use crl::{SignedCrl, sign_anew, wanted};
 use doubt::Doubts;
-use lists::{Extent, accepted, remember};
+use lists::{Extent, accepted, has_short_lists, remember};
 use owed::{Following, Owed};
 use pending::{Servers, look, material};
 use pin_sets::{Standing, pins_in};
@@ -78,6 +78,8 @@ pub struct Published {
     pub commands: Vec<Following>,
     /// The places that could not be written.
     pub failed: Vec<(Shown, TargetError)>,
+    /// Whether the lists of devices have become long: from now on there are short ones beside them.
+    pub has_long_lists_now: bool,
     /// Why servers do not take the root's CRL, where they do not.
     pub root_crl_unfit: Option<Rejected>,
     /// The end of the root's CRL.
@@ -273,6 +275,7 @@ pub fn refresh_within(
     let (accepted, near) = accepted(session, places.iter().filter(meant), extent)?;
     done.near = near;
     let is_long = accepted.is_long();
+    done.has_long_lists_now = is_long == Some(true) && !has_short_lists(&session.desk.home)?;
     let material = material(
         session,
         seen.root_crl,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::ca;
 use crate::consumer::{self, HostContext, Part, ServerContext, ServerTarget, Upstream};
 use crate::home::Home;
 use crate::home::config::PublishTo;
@@ -180,6 +181,7 @@ pub fn configuration(
             port: args.port.unwrap_or(target.default_port()),
             public: &public.unwrap_or_else(|| PUBLIC.into()),
             server: &server.unwrap_or_else(|| SERVER.into()),
+            short_lists: ca::has_short_lists(home)?,
             networks: &config.allowed_networks,
             program: &program,
             home: &place,
