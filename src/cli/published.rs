@@ -65,7 +65,7 @@ impl Context {
                  from now on, and what has changed stands in short lists beside them"
             ));
             self.ui.hint(
-                "update `pki` on machines that fetch; print the configurations of HAProxy, Apache, Caddy and AWS anew (`pki config`); and run \
+                "update `pki` on machines that fetch; print the configurations of servers anew (`pki config`); and run \
                  `pki publish` from a timer",
             );
         }

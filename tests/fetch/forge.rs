@@ -404,7 +404,7 @@ impl Publication {
         Self { manifest, files }.listed()
     }
 
-    /// With a manifest that lists its files as they are.
+    /// With a manifest that lists its files as they are: short lists apart from the others.
     pub fn listed(mut self) -> Self {
         let listed = self.files.iter().map(|(path, octets)| {
             let listed = Listed {
@@ -413,7 +413,9 @@ impl Publication {
             };
             (path.clone(), listed)
         });
-        self.manifest.files = listed.collect();
+        let (short, others): (BTreeMap<_, _>, _) = listed.partition(|(path, _)| path.contains("-recent."));
+        self.manifest.files = others;
+        self.manifest.recent = Some(short).filter(|short| !short.is_empty());
         self
     }
 

@@ -11,5 +11,6 @@ mod https;
 mod pins;
 mod refused;
 mod server;
+mod short_lists;
 mod standing;
 mod unrevoked;

@@ -12,6 +12,7 @@ mod copied;
 mod doctor;
 mod ends;
 mod flow;
+mod long_lists;
 mod misconfigured;
 mod people;
 mod places;

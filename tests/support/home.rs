@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::copy::reseal;
+use super::fleet::fill;
 use super::program::{Finished, finish, found, program};
 
 /// The program under test.
@@ -33,6 +34,9 @@ pub const REASONS: [(&str, Option<&str>); 6] = [
     ("replaced", Some("Superseded")),
     ("unspecified", None),
 ];
+
+/// How many devices a home has that is [`Home::crowded`], beside alice's and bob's.
+pub const FLEET: u64 = 10_000;
 
 /// A home, the passphrase files beside it, and room for what a test makes. It is gone when the test ends.
 pub struct Home {
@@ -61,6 +65,8 @@ enum Model {
     Bare,
     /// `Served`, with a bundle for alice/phone (name and e-mail address) and one for bob/phone (neither).
     Staffed,
+    /// `Staffed`, with so many devices more that lists of them are long, and published.
+    Crowded,
     /// `Served`, with a phone revoked for each of [`REASONS`], of an employee of that name.
     Leavers,
 }
@@ -84,6 +90,11 @@ impl Home {
     /// A home that has issued to [`Self::alice`] and [`Self::bob`].
     pub fn staffed() -> Self {
         Self::copy_of(Model::Staffed)
+    }
+
+    /// As [`Self::staffed`], with [`FLEET`] devices more: the lists of devices are long.
+    pub fn crowded() -> Self {
+        Self::copy_of(Model::Crowded)
     }
 
     /// A home that has revoked the phone of an employee `lost` because it was lost, and so on with all
@@ -396,6 +407,7 @@ impl Model {
             Self::Served => "home-served",
             Self::Bare => "home-bare",
             Self::Staffed => "home-staffed",
+            Self::Crowded => "home-crowded",
             Self::Leavers => "home-leavers",
         }
     }
@@ -415,6 +427,12 @@ impl Model {
                         std::fs::rename(&bundle.passphrase, wanted).unwrap();
                     }
                 }
+                home
+            }
+            Self::Crowded => {
+                let home = Home::staffed();
+                fill(&home.home(), FLEET, false).unwrap();
+                home.run(&["publish"]);
                 home
             }
             Self::Leavers => {

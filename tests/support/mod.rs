@@ -1,13 +1,15 @@
 //! What the black-box tests share: a home made by the real program, foreign programs, and servers that end
 //! with their test.
 //!
-//! Nothing here reaches into the library: what a test sees is what an operator, a phone or a server sees.
+//! Nothing here reaches into the library, but for filling a ledger with many devices: what a test sees is what
+//! an operator, a phone or a server sees.
 
 // Each test binary uses a part of it.
 #![allow(dead_code, unused_imports)]
 
 mod base45;
 mod copy;
+mod fleet;
 mod home;
 mod program;
 mod server;
@@ -15,7 +17,7 @@ mod soak;
 
 pub use base45::base45_decoded;
 pub use copy::{copy_of, files_below, reseal};
-pub use home::{Bundle, Home, ISSUING_PASSPHRASE, PKI, REASONS, ROOT_PASSPHRASE, is_root};
+pub use home::{Bundle, FLEET, Home, ISSUING_PASSPHRASE, PKI, REASONS, ROOT_PASSPHRASE, is_root};
 pub use program::{
     Finished, envoy, finish, found, need, need_envoy, need_hypercorn, need_pkilint, need_swift_grammar,
     pkilint, program, python,

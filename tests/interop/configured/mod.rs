@@ -25,6 +25,7 @@ macro_rules! on_every_server {
 mod burden;
 mod checked;
 mod lists;
+mod long_lists;
 mod names;
 mod neighbour;
 mod nginx_hosts;
