@@ -13,7 +13,8 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{DiskError, PRIVATE_DIRECTORY, Staged, TO_GROUP, failed, is_member, staged_for};
+use super::account::{TO_GROUP, is_member};
+use super::{DiskError, PRIVATE_DIRECTORY, Staged, failed, staged_for};
 
 /// An open directory: what is done by it is done in it, wherever its path leads by now.
 #[derive(Debug, Clone)]

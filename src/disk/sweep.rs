@@ -1,0 +1,125 @@
+//! What writes that were cut off left behind is removed by the next one; whether a directory takes new files.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{DiskError, PRIVATE_FILE, Staged, failed, lock, random_name, remove_if_there, staged_for};
+
+/// The name that trials are staged for.
+pub(super) const TRIAL: &str = "pki";
+
+/// Removes what writes of `place` that were cut off left beside it, as [`sweep_all`]. For the holder of the
+/// lock only.
+pub fn sweep(place: &Path) {
+    let directory = place.parent().filter(|p| !p.as_os_str().is_empty());
+    sweep_all(directory.unwrap_or(Path::new(".")), [place]);
+}
+
+/// Removes what writes of these files of one directory that were cut off left there, reading it once. What
+/// cannot be read or removed (another account's file, a directory of that name) stays, and is in nobody's
+/// way: no write takes the same name again.
+pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path>) {
+    let names = places.into_iter().filter_map(Path::file_name);
+    let begun: HashSet<_> = names.map(OsStr::to_string_lossy).collect();
+    sweep_meant(directory, |name| begun.contains(name));
+}
+
+/// Works in a directory that other processes may write to as well. What writes of files that are `meant` by
+/// their names were cut off there is removed first, unless another process is at work in it by the same rule.
+/// Others are kept from that until this is dropped; none, where the file system has no locks: then nothing
+/// was removed.
+pub fn at_work(directory: &Path, is_meant: impl Fn(&str) -> bool) -> Option<File> {
+    use rustix::fs::{FlockOperation, flock};
+    const TRIES: u32 = 100;
+    let directory = directory.canonicalize().ok()?;
+    let handle = match lock(&directory).ok()? {
+        Some(handle) => {
+            sweep_meant(&directory, |name| is_meant(name) || is_trial(name));
+            handle
+        }
+        None => File::open(&directory).ok()?,
+    };
+    // Whoever sweeps has it for a moment.
+    for _ in 0..TRIES {
+        match flock(&handle, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => return Some(handle),
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(10)),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Removes this account's files that were staged for a name that is meant.
+fn sweep_meant(directory: &Path, is_meant: impl Fn(&str) -> bool) {
+    let me = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let is_ours = || {
+            entry
+                .metadata()
+                .is_ok_and(|there| there.is_file() && there.uid() == me)
+        };
+        if staged_for(&entry.file_name()).is_some_and(&is_meant) && is_ours() {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a file was staged for a trial, or is the trial that [`try_out`] has put in its place.
+fn is_trial(name: &str) -> bool {
+    name == TRIAL || staged_for(OsStr::new(name)) == Some(TRIAL)
+}
+
+/// Makes sure that new files can be put into a directory, of this many octets together, by doing so.
+///
+/// # Errors
+/// Where they cannot.
+pub fn try_out(directory: &Path, octets: usize) -> Result<(), DiskError> {
+    let trial = directory.join(TRIAL);
+    // What a kill leaves of it is removed by the next one.
+    let _at_work = at_work(directory, |_| false);
+    let random = random_name().map_err(failed("named", &trial))?;
+    let place = directory.join(format!(".{TRIAL}.{random}.tmp"));
+    let staged = Staged::write(&place, PRIVATE_FILE, &[&vec![0; octets]])?;
+    staged.sync()?;
+    staged.place_new()?;
+    remove_if_there(&place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::replace;
+    use super::*;
+
+    #[test]
+    fn what_a_cut_off_write_left_is_swept() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("a.p12");
+        let staged = Staged::write(&place, 0o600, &[b"x", b"y"]).unwrap();
+        std::mem::forget(staged);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        sweep(&place);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_swept_stands_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let [place, other] = ["a.p12", "b.p12"].map(|name| directory.path().join(name));
+        // Whatever the order in which a directory is read: one of many files comes after the first that
+        // cannot be swept.
+        const MANY: usize = 50;
+        for number in 0..MANY {
+            std::mem::forget(Staged::write(&other, 0o600, &[b"x"]).unwrap());
+            fs::create_dir(directory.path().join(format!(".a.p12.{number:012}.tmp"))).unwrap();
+        }
+        sweep_all(directory.path(), [place.as_path(), other.as_path()]);
+        replace(&place, 0o600, b"y").unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"y");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), MANY + 1);
+    }
+}
