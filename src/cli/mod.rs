@@ -15,6 +15,7 @@ mod directory;
 mod error;
 mod foreign_words;
 mod form;
+mod interrupts;
 mod pager;
 mod prompt;
 mod published;

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use console::measure_text_width;
 
-use super::ui;
+use super::{interrupts, ui};
 
 /// SIGINT and SIGPIPE: a person has read enough. A shell makes 128 more of it.
 const ENOUGH: [i32; 2] = [2, 13];
@@ -55,7 +55,7 @@ pub(super) fn show(text: &str) -> io::Result<()> {
     }
     command.env("LESSSECURE", "1").stdin(Stdio::piped());
     // Ctrl-C is the pager's.
-    ui::leave_interrupts_to_others();
+    interrupts::leave_interrupts_to_others();
     let Ok(mut pager) = command.spawn() else {
         return ui::write_out(text);
     };

@@ -7,14 +7,13 @@ use std::cell::{Cell, RefCell};
 use std::fmt::{self, Display};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use console::Term;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::error::{Exit, Failure};
+use super::interrupts::{Uninterrupted, mind_interrupts};
 use super::pager;
 use super::prompt;
 use super::wrap::wrapped;
@@ -525,81 +524,13 @@ fn prompt_failed(error: io::Error) -> Failure {
     Failure::secret(format!("nothing could be read from the terminal: {error}"))
 }
 
-/// What an interrupt does.
-static INTERRUPTS: AtomicU8 = AtomicU8::new(END_AT_ONCE);
-/// It ends the program: whatever it comes upon, the same command again finishes the work.
-const END_AT_ONCE: u8 = 0;
-/// It is noted, for something must be taken back first.
-const NOTED_LATER: u8 = 1;
-/// It came, and is noted. Another one ends the program.
-const CAME: u8 = 2;
-/// It is another program's.
-const OTHERS: u8 = 3;
-
-/// While it lives, an interrupt does not end the program.
-pub struct Uninterrupted(());
-
-impl Uninterrupted {
-    /// Whether one came.
-    pub fn is_interrupted(&self) -> bool {
-        INTERRUPTS.load(Ordering::SeqCst) == CAME
-    }
-}
-
-impl Drop for Uninterrupted {
-    fn drop(&mut self) {
-        INTERRUPTS.store(END_AT_ONCE, Ordering::SeqCst);
-    }
-}
-
 impl Ui {
     /// Has interrupts noted from now on, and not obeyed, until something is taken back that must be.
     pub fn uninterrupted(&self) -> Uninterrupted {
-        INTERRUPTS.store(NOTED_LATER, Ordering::SeqCst);
+        let uninterrupted = Uninterrupted::begin();
         if self.terminal.is_none() {
             mind_interrupts(None);
         }
-        Uninterrupted(())
+        uninterrupted
     }
-}
-
-/// From now on Ctrl-C is meant for another program that has the terminal.
-pub(super) fn leave_interrupts_to_others() {
-    INTERRUPTS.store(OTHERS, Ordering::SeqCst);
-    mind_interrupts(None);
-}
-
-/// Ctrl-C during a prompt must not leave the terminal without echo or cursor. Anywhere else it is like a
-/// kill, unless it was agreed otherwise.
-fn mind_interrupts(terminal: Option<&File>) {
-    let state: Option<(File, Termios)> =
-        terminal.and_then(|terminal| terminal.try_clone().ok().zip(tcgetattr(terminal).ok()));
-    // Where the handler cannot be set the system's own way of dying remains, which is as safe.
-    let _ = ctrlc::set_handler(move || {
-        if INTERRUPTS.load(Ordering::SeqCst) == OTHERS {
-            return;
-        }
-        let noted = INTERRUPTS.compare_exchange(NOTED_LATER, CAME, Ordering::SeqCst, Ordering::SeqCst);
-        if noted.is_ok() {
-            let _ = writeln!(
-                io::stderr(),
-                "pki: interrupted: what was begun is being taken back; once more ends at once"
-            );
-            return;
-        }
-        if let Some((terminal, before)) = &state {
-            let _ = tcsetattr(terminal, OptionalActions::Now, before);
-            let mut writer: &File = terminal;
-            let _ = writer.write_all(b"\x1b[?25h\n");
-        }
-        let _ = writeln!(
-            io::stderr(),
-            "pki: interrupted; {}",
-            match prompt::is_asking() {
-                true => "the same command asks again",
-                false => "the same command again finishes what was begun",
-            }
-        );
-        std::process::exit(Exit::Interrupted as i32);
-    });
 }
