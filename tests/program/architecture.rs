@@ -186,6 +186,21 @@ fn comments_end_where_code_does() {
     assert!(seen > 1000, "only {seen} comments were seen");
 }
 
+/// What is longer tells more than one thing.
+#[test]
+fn no_source_file_is_longer_than_600_lines() {
+    const MOST: usize = 600;
+    let mut files = BTreeMap::new();
+    sources(&source(), &mut files);
+    let long: Vec<String> = files
+        .iter()
+        .map(|(path, text)| (path, text.lines().count()))
+        .filter(|(_, lines)| *lines > MOST)
+        .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
+        .collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
 /// Each program of tests links the whole library, which takes longer than most of them run.
 #[test]
 fn tests_are_in_few_programs() {
