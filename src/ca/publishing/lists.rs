@@ -1,8 +1,8 @@
 //! Which lists of accepted certificates a publication has: whole ones, or what has changed since these.
 //!
-//! Up to [`FEW`] certificates, the lists are written whole each time. Of more, a change writes what has changed
-//! since the lists were written whole, and the next `pki publish` writes them whole again. What the index
-//! remembers of the whole lists is believed only where each place has exactly those.
+//! Up to [`FEW`] certificates, the lists are written whole each time. Of more, a change writes what has
+//! changed since the lists were written whole, and the next `pki publish` writes them whole again. What the
+//! index remembers of the whole lists is believed only where each place has exactly those.
 
 use super::targets::{Place, Role, destinations};
 use crate::ca::OperateError;

@@ -62,16 +62,8 @@ const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
 const INITIALIZED: &[u8] = b"i";
 const PUBLICATION: &[u8] = b"n";
 const REVOCATION: &[u8] = b"x";
-const HOLDER: u8 = b'q';
-/// How many certificates for one key are found by it. A key that has more of them was renewed for decades, or
-/// is nobody's: then all records are read.
-const HOLDERS: usize = 64;
 const DEVICES_REVOKED: u8 = b'v';
 pub(in crate::store) const SERVERS_REVOKED: u8 = b'w';
-
-fn holder_key(spki_sha256: &[u8; 32]) -> Vec<u8> {
-    key(HOLDER, &spki_sha256[..16])
-}
 
 fn format_of(seq: u64) -> Vec<u8> {
     [&[VERSION][..], &seq.to_be_bytes()].concat()
@@ -199,29 +191,6 @@ impl Index {
         Ok(records)
     }
 
-    /// Every certificate for the key with this pin, by serial.
-    pub(in crate::store) fn holders_of_key(&self, spki_sha256: &[u8; 32]) -> Result<Vec<Record>, StoreError> {
-        let Some(value) = self.map.value(&holder_key(spki_sha256))? else {
-            return Ok(Vec::new());
-        };
-        let mut records = Vec::new();
-        if value.is_empty() {
-            self.records(&mut |record| {
-                if record.spki_sha256 == *spki_sha256 {
-                    records.push(record);
-                }
-                Ok(())
-            })?;
-        } else {
-            let serials = value.chunks(Serial::LENGTH).map(Serial::from_octets);
-            let serials: Option<Vec<_>> = serials.collect();
-            records = self.found(&serials.ok_or_else(|| corrupt("a key"))?)?;
-            records.retain(|record| record.spki_sha256 == *spki_sha256);
-        }
-        records.sort_by_key(|record| record.serial);
-        Ok(records)
-    }
-
     fn at(&self, prefix: &[u8]) -> Result<Vec<Record>, StoreError> {
         self.found(&self.serials(prefix)?)
     }
@@ -236,7 +205,7 @@ impl Index {
         Ok(serials)
     }
 
-    fn found(&self, serials: &[Serial]) -> Result<Vec<Record>, StoreError> {
+    pub(in crate::store) fn found(&self, serials: &[Serial]) -> Result<Vec<Record>, StoreError> {
         serials
             .iter()
             .map(|serial| self.record(serial)?.ok_or_else(|| corrupt("a device")))
@@ -570,17 +539,6 @@ impl Pending<'_> {
     fn put_device(&mut self, address: &Address, seq: u64, serial: &Serial) {
         let device = [address.to_string().as_bytes(), &[0], &seq.to_be_bytes()].concat();
         self.put(key(b'd', &device), serial.octets().to_vec());
-    }
-
-    fn put_holder(&mut self, spki_sha256: &[u8; 32], serial: &Serial) -> Result<(), StoreError> {
-        let holder = holder_key(spki_sha256);
-        let serials = match self.value(&holder)? {
-            None => serial.octets().to_vec(),
-            Some(many) if many.is_empty() || many.len() >= HOLDERS * Serial::LENGTH => Vec::new(),
-            Some(few) => [&few, &serial.octets()[..]].concat(),
-        };
-        self.put(holder, serials);
-        Ok(())
     }
 
     fn supersede(&mut self, serials: &[Serial]) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod head;
+pub mod holders;
 pub mod index;
 pub mod kv;
 pub mod last;
