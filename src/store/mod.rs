@@ -10,6 +10,7 @@
 mod error;
 mod file;
 mod published;
+mod resident;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -512,5 +513,7 @@ fn events_of(
     })
 }
 
+#[cfg(test)]
+mod contract;
 #[cfg(test)]
 mod tests;

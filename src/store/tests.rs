@@ -1,5 +1,6 @@
 //! Whoever follows the ledger reads on, and an index of another version is made anew.
 
+use super::file::index::VERSION;
 use super::*;
 
 fn store(directory: &Path) -> (Paths, Store) {
@@ -93,9 +94,12 @@ fn an_index_that_another_version_has_kept_is_made_anew_and_said_to_be() {
     // Of a version before, which says nothing; of one to come; and of one before that has gone on with
     // this one's, and left out what only this one keeps.
     assert_eq!(reopened(version(None)), expected);
-    assert_eq!(reopened(version(Some([&[3][..], &[0; 8]].concat()))), expected);
+    assert_eq!(
+        reopened(version(Some([&[VERSION + 1][..], &[0; 8]].concat()))),
+        expected
+    );
     let gone_on = |index: &mut Index, seq: u64| {
-        let before = [&[2][..], &(seq - 1).to_be_bytes()].concat();
+        let before = [&[VERSION][..], &(seq - 1).to_be_bytes()].concat();
         index.map.write([(b"f".to_vec(), Some(before))].into()).unwrap();
     };
     assert_eq!(reopened(gone_on), expected);

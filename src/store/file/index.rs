@@ -55,7 +55,7 @@ const HOME: &[u8] = b"h";
 /// version applies events without saying so here, and may leave out what only this one keeps.
 const FORMAT: &[u8] = b"f";
 /// 3: certificates are found by their keys, and lists by what has changed since them.
-const VERSION: u8 = 3;
+pub(in crate::store) const VERSION: u8 = 3;
 const UNREVOKED: u8 = b'r';
 const REVOKED: u8 = b'z';
 const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];

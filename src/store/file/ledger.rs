@@ -109,6 +109,11 @@ impl Ledger {
         })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens the ledger for reading.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::store::{Notice, Paths, StoreError};
 
 /// Applies what the ledger has beyond the index, many keys at a time: each bucket of the index is then
 /// written a few times, not thousands.
-fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), StoreError> {
+pub(in crate::store) fn catch_up(ledger: &Ledger, index: &mut Index) -> Result<(Position, Tail), StoreError> {
     const AT_ONCE: usize = 1 << 17;
     let position = index.position()?;
     let mut pending = index.pending();

@@ -124,3 +124,72 @@ fn what_waits_to_be_written_has_no_certificates() {
         .map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
     assert!(octets.sum::<usize>() < 1500);
 }
+
+/// A key that has more certificates than its entry has room for.
+#[test]
+fn a_key_with_many_certificates_is_found_as_well() {
+    let mut entries = lives();
+    let first = entries[0].clone();
+    for number in 10..90_u8 {
+        let mut entry = first.clone();
+        let Fact::Issued(issued) = &mut entry.event.fact else {
+            panic!("the first is an issue");
+        };
+        issued.serial = Serial::from_random([number; 16]);
+        issued.spki_sha256 = [200; 32];
+        entry.event.seq += u64::from(number);
+        entries.push(entry);
+        let mut index = Index::new(Box::new(BTreeMap::new()));
+        index.apply(&entries).unwrap();
+        let found = index.holders_of_key(&[200; 32]).unwrap();
+        let serials: Vec<Serial> = found.iter().map(|record| record.serial).collect();
+        let expected = (10..=number).map(|number| Serial::from_random([number; 16]));
+        assert_eq!(serials, expected.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_changes_after_lists_were_published_is_told_with_whether_they_name_it() {
+    let lives = lives();
+    let content = |octet| super::super::lists::Content {
+        size: 7,
+        sha256: [octet; 32],
+    };
+    let lists = super::super::lists::LastLists {
+        allowed: content(1),
+        devices: content(2),
+    };
+    // Published after so many events; then by serial what has changed, and whether the lists name it.
+    for (published, expected) in [
+        (0, vec![(1, false), (2, false), (3, false)]),
+        (2, vec![(1, true), (2, false), (3, false)]),
+        (3, vec![(1, true), (2, false), (3, false)]),
+        (4, vec![(2, true), (3, false)]),
+        (7, vec![]),
+    ] {
+        let mut index = Index::new(Box::new(BTreeMap::new()));
+        index.apply(&lives[..published]).unwrap();
+        assert_eq!(index.last_lists().unwrap(), None);
+        index.put_lists(Some(&lists)).unwrap();
+        assert_eq!(index.last_lists().unwrap(), Some(lists));
+        for entry in &lives[published..] {
+            index.apply(std::slice::from_ref(entry)).unwrap();
+        }
+        let changed = index.changed(3).unwrap().unwrap();
+        let told: Vec<_> = changed
+            .iter()
+            .map(|one| (one.record.serial.octets()[0], one.is_listed))
+            .collect();
+        assert_eq!(told, expected, "published after {published}");
+        assert_eq!(
+            index.changed(told.len().max(1) - 1).unwrap().is_none(),
+            !told.is_empty()
+        );
+        // Once they are published whole again nothing has changed.
+        index.put_lists(None).unwrap();
+        assert_eq!(
+            (index.last_lists().unwrap(), index.changed(3).unwrap()),
+            (None, Some(vec![]))
+        );
+    }
+}
