@@ -623,3 +623,6 @@ macro_rules! by_way_of_ca {
     )*};
 }
 by_way_of_ca!(DiskError, IssuerError);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,460 @@
+//! The word that `--json` prints and the exit code of every error of the rooms: scripts go by them, so a line
+//! of these tables changes in no release that does not say so.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Exit, Failure};
+use crate::bundle::BundleError;
+use crate::ca::{Copied, OperateError, Whom};
+use crate::check::{self, CheckError, ForgeryError, Unreachable};
+use crate::consumer::{ConsumerError, Language};
+use crate::disk::{DiskError, Exposed, Modeless, Shown, failed};
+use crate::fetch::{FetchError, Serials, SourceError, Unfit};
+use crate::home::HomeError;
+use crate::home::config::InvalidConfig;
+use crate::issuer::IssuerError;
+use crate::key::{KeyError, SigningError, UnfitPassphrase};
+use crate::model::contents::NotUtf8;
+use crate::model::profile::{InvalidProfile, Refusal};
+use crate::model::{
+    Address, Authority, Contents, Employee, Host, Pin, Pinned, Reason, Role, Serial, Span, Time,
+};
+use crate::publish::{
+    Area, BucketError, CredentialsError, InvalidStatement, Rejected, StoreError as Said, TargetError,
+    UnfitPins,
+};
+use crate::store::StoreError;
+use crate::web::{NoTrust, Trouble};
+use crate::x509::X509Error;
+
+/// An error as it is told, and what was promised of it.
+struct Line {
+    error: &'static str,
+    told: Failure,
+    word: &'static str,
+    exit: Exit,
+}
+
+/// The lines of one enum: a variant, such an error, its word and its exit code. A variant that has no line
+/// does not compile.
+macro_rules! table {
+    ($error:ty { $($lines:tt)* }) => {
+        table!($error as $error { $($lines)* })
+    };
+    ($error:ty as $whole:ty { $($variant:pat = $value:expr => $word:literal, $exit:ident;)* }) => {{
+        // Some variants have several lines.
+        #[allow(unreachable_patterns)]
+        fn has_a_line(error: &$error) {
+            match error {
+                $($variant => (),)*
+            }
+        }
+        vec![$({
+            let error: $error = $value;
+            has_a_line(&error);
+            Line { error: stringify!($value), told: <$whole>::from(error).into(), word: $word, exit: Exit::$exit }
+        },)*]
+    }};
+}
+
+fn time() -> Time {
+    Time::from_unix(1_700_000_000)
+}
+
+fn shown() -> Shown {
+    Shown("/there".into())
+}
+
+fn host() -> Host {
+    "api.example.com".parse().unwrap()
+}
+
+fn address() -> Address {
+    "alice/phone".parse().unwrap()
+}
+
+fn employee() -> Employee {
+    "alice".parse().unwrap()
+}
+
+fn serial() -> Serial {
+    "0102030405060708090a0b0c0d0e0f10".parse().unwrap()
+}
+
+fn why() -> io::Error {
+    io::ErrorKind::PermissionDenied.into()
+}
+
+fn disk() -> DiskError {
+    disk_of(io::ErrorKind::PermissionDenied)
+}
+
+fn full() -> DiskError {
+    disk_of(io::ErrorKind::StorageFull)
+}
+
+fn disk_of(kind: io::ErrorKind) -> DiskError {
+    failed("written", "/there".as_ref())(kind.into())
+}
+
+fn x509() -> X509Error {
+    X509Error::NoPem("CERTIFICATE")
+}
+
+fn serials() -> Serials {
+    Serials([serial()].into())
+}
+
+fn text() -> String {
+    "somehow".into()
+}
+
+fn changes() -> Vec<Line> {
+    use OperateError as E;
+    table!(OperateError {
+        E::Home(_) = E::Home(HomeError::NoProfile(text())) => "profile", Refused;
+        E::Store(_) = E::Store(StoreError::Empty) => "ledger-damaged", Refused;
+        E::Disk(_) = E::Disk(disk()) => "disk", Refused;
+        E::Authority(_) = E::Authority(IssuerError::NothingSaid) => "authority", Refused;
+        E::Bundle(_) = E::Bundle(BundleError::NotInXml('x')) => "bundle", Refused;
+        E::Target(_) = E::Target(TargetError::Rival) => "target", Refused;
+        E::Rejected(_) = E::Rejected(Rejected::Pem("crl")) => "publication", Refused;
+        E::Refused(_) = E::Refused(Refusal::IssuerEnds(time())) => "policy", Refused;
+        E::Key { why: KeyError::WrongPassphrase, .. } = E::Key { path: shown(), why: KeyError::WrongPassphrase } => "wrong-passphrase", Secret;
+        E::Key { why: KeyError::NotEncryptedPkcs8, .. } = E::Key { path: shown(), why: KeyError::NotEncryptedPkcs8 } => "key", Refused;
+        E::Key { why: KeyError::Unsupported(_), .. } = E::Key { path: shown(), why: KeyError::Unsupported(text()) } => "key", Refused;
+        E::Key { why: KeyError::NotP256, .. } = E::Key { path: shown(), why: KeyError::NotP256 } => "key", Refused;
+        E::Key { why: KeyError::PublicKey, .. } = E::Key { path: shown(), why: KeyError::PublicKey } => "key", Refused;
+        E::Key { why: KeyError::Encryption(_), .. } = E::Key { path: shown(), why: KeyError::Encryption(text()) } => "key", Refused;
+        E::NotRecorded { .. } = E::NotRecorded { what: "it", why: disk() } => "disk", Refused;
+        E::ReadBack(_) = E::ReadBack(shown()) => "disk", Refused;
+        E::Copied(_) = E::Copied(Copied::Beside(shown())) => "copied-home", Secret;
+        E::ClockBeforeProgram(_) = E::ClockBeforeProgram(time()) => "clock-behind", Refused;
+        E::ClockBehind { .. } = E::ClockBehind { clock: time(), last: time() } => "clock-behind", Refused;
+        E::ClockAhead { .. } = E::ClockAhead { clock: time(), last: time() } => "clock-ahead", Secret;
+        E::NoRoomBeside { .. } = E::NoRoomBeside { above: shown(), why: why() } => "disk", Refused;
+        E::MountPoint(_) = E::MountPoint(shown()) => "place", Refused;
+        E::MediumInHome(_) = E::MediumInHome(shown()) => "place", Refused;
+        E::AlreadyValid { .. } = E::AlreadyValid { address: address(), serial: serial(), until: time() } => "already-valid", Refused;
+        E::Offboarded { .. } = E::Offboarded { employee: employee(), since: time() } => "offboarded", Refused;
+        E::Leaver(_) = E::Leaver(employee()) => "offboarded", Refused;
+        E::Reserved(_) = E::Reserved(address()) => "reserved", Refused;
+        E::NameOfAnother { .. } = E::NameOfAnother { address: address(), name: "Alice".parse().unwrap(), other: employee() } => "name-in-use", Refused;
+        E::LockedOut { .. } = E::LockedOut { address: address(), since: time() } => "revoked", Refused;
+        E::NotIssuedHere(_) = E::NotIssuedHere(address()) => "recovered", Refused;
+        E::NothingToRenew(_) = E::NothingToRenew(address()) => "revoked", Refused;
+        E::NeedsRequest(_) = E::NeedsRequest(address()) => "needs-csr", Refused;
+        E::NoDevice(_) = E::NoDevice(address()) => "unknown", Refused;
+        E::NoEmployee(_) = E::NoEmployee(employee()) => "unknown", Refused;
+        E::NoEmployee(_) = E::NoEmployee("api.example.com".parse().unwrap()) => "unknown", Refused;
+        E::NoEmployee(_) = E::NoEmployee("0102030405060708090a0b0c0d0e0f1".parse().unwrap()) => "unknown", Refused;
+        E::NoCertificate(_) = E::NoCertificate(serial()) => "unknown", Refused;
+        E::KeyRevoked { .. } = E::KeyRevoked { address: address(), since: time(), reason: Reason::Stolen } => "key-revoked", Refused;
+        E::KeyOfAnother(_) = E::KeyOfAnother(address()) => "key-in-use", Refused;
+        E::KeyOfServer(_) = E::KeyOfServer(host()) => "key-in-use", Refused;
+        E::KeyDropped(_) = E::KeyDropped(host()) => "key-revoked", Refused;
+        E::KeyOfCa = E::KeyOfCa => "key-in-use", Refused;
+        E::OutputDir { .. } = E::OutputDir { path: shown(), why: why() } => "disk", Refused;
+        E::OutputDir { .. } = E::OutputDir { path: shown(), why: io::Error::other(Modeless) } => "disk", Refused;
+        E::Exists(_) = E::Exists(shown()) => "exists", Refused;
+        E::TakenByBundle(_) = E::TakenByBundle(shown()) => "exists", Refused;
+        E::InHome(_) = E::InHome(shown()) => "place", Refused;
+        E::InPublication(_) = E::InPublication(shown()) => "place", Refused;
+        E::NoList(_) = E::NoList(shown()) => "exists", Refused;
+        E::NotOwn(_) = E::NotOwn(shown()) => "exposed", Refused;
+        E::Undelivered(_) = E::Undelivered(Box::new(E::KeyOfCa)) => "undelivered", Incomplete;
+        E::NothingRecovered(_) = E::NothingRecovered(Whom::Device(address())) => "unknown", Refused;
+        E::NothingToReconcile(_) = E::NothingToReconcile(shown()) => "unknown", Refused;
+        E::TornSource(_) = E::TornSource(shown()) => "publication", Refused;
+        E::NoTarget(_) = E::NoTarget(shown()) => "unknown", Refused;
+        E::Unpublished(_) = E::Unpublished(Box::new(E::KeyOfCa)) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(E::Rejected(Rejected::Signature(Authority::Root)))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(E::Disk(full()))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(E::Target(TargetError::Disk(full())))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(E::NotRecorded { what: "it", why: full() })) => "unpublished", Incomplete;
+        E::ServerExists(_) = E::ServerExists(host()) => "exists", Refused;
+        E::NoServer(_) = E::NoServer(host()) => "unknown", Refused;
+        E::RemovedAlready { .. } = E::RemovedAlready { host: host(), until: time() } => "removed", Refused;
+        E::OtherKey(_) = E::OtherKey(shown()) => "mixed", Refused;
+        E::KeyElsewhere(_) = E::KeyElsewhere(host()) => "key-elsewhere", Refused;
+        E::KeyInReserve(_) = E::KeyInReserve(host()) => "key-in-reserve", Refused;
+        E::KeyRetiring(_) = E::KeyRetiring(host()) => "key-retiring", Refused;
+        E::StrangeKey(_) = E::StrangeKey(host()) => "other-key", Refused;
+        E::CertificateOfCa = E::CertificateOfCa => "ca", Refused;
+        E::NotForServers(_) = E::NotForServers(host()) => "purpose", Refused;
+        E::SelfSignedCa(_) = E::SelfSignedCa(host()) => "ca", Refused;
+        E::OtherHost { .. } = E::OtherHost { host: host(), found: text() } => "other-host", Refused;
+        E::OtherHost { .. } = E::OtherHost { host: host(), found: String::new() } => "other-host", Refused;
+        E::NotGood { .. } = E::NotGood { from: time(), to: time() } => "not-good", Refused;
+        E::TooSoon { .. } = E::TooSoon { host: host(), from: time() } => "too-soon", Refused;
+        E::PinNotEverywhere { .. } = E::PinNotEverywhere { host: host(), place: shown() } => "unpublished", Refused;
+        E::PinUnpublished(_) = E::PinUnpublished(host()) => "unpublished", Refused;
+        E::ActiveUnpublished(_) = E::ActiveUnpublished(host()) => "unpublished", Refused;
+        E::CertificateRevoked { .. } = E::CertificateRevoked { host: host(), serial: serial() } => "revoked", Refused;
+        E::RotatedMeanwhile(_) = E::RotatedMeanwhile(host()) => "busy", Refused;
+        E::PinsAhead = E::PinsAhead => "pins-ahead", Refused;
+        E::PinsUnread(_) = E::PinsUnread(shown()) => "pins-unread", Refused;
+        E::KeyUndelivered(..) = E::KeyUndelivered(host(), Box::new(E::KeyOfCa)) => "undelivered", Incomplete;
+    })
+}
+
+fn homes() -> Vec<Line> {
+    use HomeError as E;
+    table!(HomeError {
+        E::Missing(_) = E::Missing(shown()) => "no-home", Refused;
+        E::NotAHome(..) = E::NotAHome(shown(), "ledger.jsonl") => "no-home", Refused;
+        E::OtherAccount { .. } = E::OtherAccount { path: shown(), owner: text(), me: text() } => "other-account", Refused;
+        E::Exposed(_) = E::Exposed(Exposed::new("/there".as_ref(), 0o777)) => "exposed", Refused;
+        E::Disk(_) = E::Disk(disk()) => "disk", Refused;
+        E::Disk(_) = E::Disk(disk_of(io::ErrorKind::NotFound)) => "disk", Refused;
+        E::Config { .. } = E::Config { path: shown(), why: InvalidConfig::Syntax(text()) } => "config", Refused;
+        E::Profile { .. } = E::Profile { name: text(), why: InvalidProfile::Syntax(text()) } => "profile", Refused;
+        E::Template { .. } = E::Template { path: shown(), why: NotUtf8::Other } => "template", Refused;
+        E::NoProfile(_) = E::NoProfile(text()) => "profile", Refused;
+        E::Certificate { .. } = E::Certificate { path: shown(), why: x509() } => "damaged", Refused;
+        E::Chain(_) = E::Chain(IssuerError::KeyMismatch("root")) => "damaged", Refused;
+        E::Mixed { .. } = E::Mixed { path: shown() } => "mixed", Refused;
+        E::ServersMade = E::ServersMade => "busy", Refused;
+        E::Restored(_) = E::Restored(shown()) => "restored", Refused;
+        E::Busy { .. } = E::Busy { holder: text(), waited: Duration::ZERO } => "busy", Refused;
+        E::Store(_) = E::Store(StoreError::IndexBusy) => "busy", Refused;
+    })
+}
+
+fn disks() -> Vec<Line> {
+    table!(DiskError {
+        DiskError { .. } = disk() => "disk", Refused;
+        DiskError { .. } = full() => "disk", Refused;
+        DiskError { .. } = disk_of(io::ErrorKind::NotFound) => "disk", Refused;
+        DiskError { .. } = disk_of(io::ErrorKind::ReadOnlyFilesystem) => "disk", Refused;
+        DiskError { .. } = disk_of(io::ErrorKind::TimedOut) => "disk", Refused;
+        DiskError { .. } = disk_of(io::ErrorKind::Other) => "disk", Refused;
+        DiskError { .. } = failed("kept private", "/there".as_ref())(io::Error::other(Modeless)) => "disk", Refused;
+    })
+}
+
+fn ledgers() -> Vec<Line> {
+    use StoreError as E;
+    table!(StoreError {
+        E::Disk(_) = E::Disk(disk()) => "disk", Refused;
+        E::NotAppended(_) = E::NotAppended(disk()) => "disk", Refused;
+        E::OutcomeUnknown { .. } = E::OutcomeUnknown { append: disk(), undo: text() } => "unknown-outcome", Incomplete;
+        E::Encoding(_) = E::Encoding(text()) => "bug", Bug;
+        E::Damaged { .. } = E::Damaged { seq: 1, offset: 0, why: text() } => "ledger-damaged", Refused;
+        E::Ahead { .. } = E::Ahead { ledger: 1, index: 2 } => "events-missing", Refused;
+        E::Moved { .. } = E::Moved { expected: 1, found: 2 } => "busy", Refused;
+        E::Empty = E::Empty => "ledger-damaged", Refused;
+        E::IndexBusy = E::IndexBusy => "busy", Refused;
+        E::Index(_) = E::Index(text()) => "index", Refused;
+    })
+}
+
+fn authorities() -> Vec<Line> {
+    use IssuerError as E;
+    table!(IssuerError {
+        E::X509(_) = E::X509(x509()) => "authority", Refused;
+        E::Key(_) = E::Key(KeyError::WrongPassphrase) => "authority", Refused;
+        E::Signing(_) = E::Signing(SigningError::Wrong) => "authority", Refused;
+        E::KeyMismatch(_) = E::KeyMismatch("root") => "mixed", Refused;
+        E::ChainBroken(_) = E::ChainBroken("root") => "authority", Refused;
+        E::SharedKey(..) = E::SharedKey("root", "issuing CA") => "shared-key", Refused;
+        E::NothingSaid = E::NothingSaid => "authority", Refused;
+        E::OtherNames = E::OtherNames => "authority", Refused;
+        E::NotOurs(_) = E::NotOurs("root") => "authority", Refused;
+        E::OutOfDate { .. } = E::OutOfDate { who: "root", from: time(), to: time(), at: time() } => "authority", Refused;
+        E::OutOfDate { .. } = E::OutOfDate { who: "root", from: time(), to: time(), at: Time::from_unix(1_800_000_000) } => "authority", Refused;
+    })
+}
+
+fn policies() -> Vec<Line> {
+    use Refusal as E;
+    table!(Refusal {
+        E::Days { .. } = E::Days { asked: 400, max: 398, profile: text() } => "policy", Refused;
+        E::ServerDays { .. } = E::ServerDays { asked: 400, max: 398 } => "policy", Refused;
+        E::Host(_) = E::Host(host()) => "policy", Refused;
+        E::IssuerEnds(_) = E::IssuerEnds(time()) => "policy", Refused;
+        E::IssuerNotYet(_) = E::IssuerNotYet(time()) => "policy", Refused;
+    })
+}
+
+fn places() -> Vec<Line> {
+    use BucketError as B;
+    use TargetError as E;
+    table!(TargetError as OperateError {
+        E::Unconfigured(_) = E::Unconfigured(text()) => "target", Refused;
+        E::Forgotten(_) = E::Forgotten(text()) => "target", Refused;
+        E::Disk(_) = E::Disk(disk()) => "target", Refused;
+        E::Disk(_) = E::Disk(disk_of(io::ErrorKind::NotFound)) => "target", Refused;
+        E::Home = E::Home => "target", Refused;
+        E::Shared(_) = E::Shared(shown()) => "target", Refused;
+        E::OtherCa(_) = E::OtherCa(text()) => "target", Refused;
+        E::OtherHalf { .. } = E::OtherHalf { there: Area::Public, wanted: Area::Server } => "target", Refused;
+        E::Rival = E::Rival => "target", Refused;
+        E::UnknownPins = E::UnknownPins => "target", Refused;
+        E::ServersRevoked = E::ServersRevoked => "target", Refused;
+        E::Bucket(B::Credentials(_)) = E::Bucket(B::Credentials(CredentialsError::Disk(disk()))) => "target", Refused;
+        E::Bucket(B::Store { .. }) = E::Bucket(B::Store { key: text(), why: Said::Network(text()) }) => "target", Refused;
+        E::Bucket(B::Unreachable(_)) = E::Bucket(B::Unreachable(Said::Network(text()))) => "target", Refused;
+        E::Bucket(B::Superseded { .. }) = E::Bucket(B::Superseded { there: 2, ours: 1 }) => "target", Refused;
+        E::Bucket(B::Contended(_)) = E::Bucket(B::Contended(text())) => "target", Refused;
+    })
+}
+
+fn publications() -> Vec<Line> {
+    use Rejected as E;
+    table!(Rejected as OperateError {
+        E::Unreadable(..) = E::Unreadable(Authority::Root, x509()) => "publication", Refused;
+        E::Signature(_) = E::Signature(Authority::Issuing) => "publication", Refused;
+        E::Ended(..) = E::Ended(Authority::Root, time()) => "publication", Refused;
+        E::NotYet(..) = E::NotYet(Authority::Root, time()) => "publication", Refused;
+        E::Older { .. } = E::Older { authority: Authority::Root, number: 1, published: 2 } => "publication", Refused;
+        E::SameNumber(..) = E::SameNumber(Authority::Root, 1) => "publication", Refused;
+        E::Entries(..) = E::Entries(Authority::Root, text()) => "publication", Refused;
+        E::Pem(_) = E::Pem("crl") => "publication", Refused;
+        E::Pins(_) = E::Pins(UnfitPins::Few(text())) => "publication", Refused;
+    })
+}
+
+fn bundles() -> Vec<Line> {
+    use BundleError as E;
+    table!(BundleError as OperateError {
+        E::Passphrase(_) = E::Passphrase(UnfitPassphrase::Empty) => "bundle", Refused;
+        E::Encoding(_) = E::Encoding(der::ErrorKind::Failed.into()) => "bundle", Refused;
+        E::TooLongForCode(_) = E::TooLongForCode(9_999) => "bundle", Refused;
+        E::Png(_) = E::Png(png::EncodingError::LimitsExceeded) => "bundle", Refused;
+        E::Template(_) = E::Template(minijinja::ErrorKind::SyntaxError.into()) => "bundle", Refused;
+        E::NotInXml(_) = E::NotInXml('x') => "bundle", Refused;
+    })
+}
+
+fn configurations() -> Vec<Line> {
+    use ConsumerError as E;
+    table!(ConsumerError {
+        E::Unsayable(_) = Language::Nginx.quote("$").unwrap_err().into() => "refused", Refused;
+        E::NotText(_) = E::NotText(text()) => "refused", Refused;
+        E::Relative(_) = E::Relative(text()) => "refused", Refused;
+        E::KeyElsewhere { .. } = E::KeyElsewhere { certificate: text(), key: text() } => "refused", Refused;
+        E::Template { .. } = E::Template { name: "nginx", line: 1, why: text() } => "refused", Refused;
+        E::OneHost { .. } = E::OneHost { name: "nginx", value: "hosts" } => "refused", Refused;
+        E::SeveralHosts(_) = E::SeveralHosts(2) => "refused", Refused;
+    })
+}
+
+fn servers_looked_at() -> Vec<Line> {
+    use CheckError as E;
+    let address = || ([127, 0, 0, 1], 443).into();
+    table!(CheckError {
+        E::Unreachable(Unreachable::NoAddress { .. }) = Unreachable::NoAddress { host: text(), why: why() }.into() => "no-address", Refused;
+        E::Unreachable(Unreachable::NoAnswer { .. }) = Unreachable::NoAnswer { host: text(), address: address(), why: why() }.into() => "unreachable", Refused;
+        E::NotTls(_) = E::NotTls(address()) => "not-tls", Refused;
+        E::Silent { .. } = E::Silent { address: address(), why: why() } => "unreachable", Refused;
+        E::RefusesAll { .. } = E::RefusesAll { address: address(), how: check::Refusal::Closed } => "not-tls", Refused;
+        E::Forgery(_) = E::Forgery(ForgeryError::Unreadable) => "bug", Bug;
+    })
+}
+
+fn fetches() -> Vec<Line> {
+    use FetchError as E;
+    use SourceError as S;
+    use Trouble as T;
+    let source = |why| E::Source { file: text(), why };
+    let unfit = |why| E::Refused { file: text(), why };
+    let pinned = || {
+        Box::new(Pinned {
+            pin: Pin([0; 32]),
+            role: Role::Active,
+            since: time(),
+        })
+    };
+    let certificate = || Box::new(Contents::of(b"-----BEGIN CERTIFICATE-----"));
+    let several = || Serials([serial(), Serial::from_octets(&[1; 16]).unwrap()].into());
+    table!(FetchError {
+        E::Disk(_) = E::Disk(disk()) => "disk", Refused;
+        E::Root { .. } = E::Root { path: shown(), why: x509() } => "root", Refused;
+        E::NoRoot { .. } = E::NoRoot { path: shown(), why: text() } => "root", Refused;
+        E::RootCrl { .. } = E::RootCrl { path: shown(), why: Unfit::Ended(time()) } => "root-crl", Refused;
+        E::OtherRoot(_) = E::OtherRoot(shown()) => "other-root", Refused;
+        E::OtherArea { .. } = E::OtherArea { out: shown(), holds: Area::Public, wanted: Area::Server } => "area", Refused;
+        E::Taken { .. } = E::Taken { out: shown(), what: "a file" } => "place", Refused;
+        E::InHome { .. } = E::InHome { out: shown(), home: shown() } => "place", Refused;
+        E::HomeInside { .. } = E::HomeInside { out: shown(), home: shown() } => "place", Refused;
+        E::NoName(_) = E::NoName(shown()) => "place", Refused;
+        E::Forgotten { .. } = E::Forgotten { state: shown(), why: text() } => "state", Refused;
+        E::Busy { .. } = E::Busy { out: shown(), waited: Duration::ZERO } => "busy", Refused;
+        E::Directory(_) = E::Directory(disk()) => "disk", Refused;
+        E::Directory(_) = E::Directory(disk_of(io::ErrorKind::Other)) => "disk", Refused;
+        E::Torn { .. } = E::Torn { file: text(), why: text(), tries: 3 } => "torn", Refused;
+        E::Source { why: S::Missing, .. } = source(S::Missing) => "source", Refused;
+        E::Source { why: S::Disk(_), .. } = source(S::Disk(disk())) => "source", Refused;
+        E::Source { why: S::Status(_), .. } = source(S::Status(500)) => "source", Refused;
+        E::Source { why: S::Redirect { .. }, .. } = source(S::Redirect { to: text(), why: "no" }) => "source", Refused;
+        E::Source { why: S::Slow(_), .. } = source(S::Slow(text())) => "source", Refused;
+        E::Source { why: S::TooLong(_), .. } = source(S::TooLong(1)) => "source", Refused;
+        E::Source { why: S::NoTrust(_), .. } = source(S::NoTrust(NoTrust::System(text()))) => "source", Refused;
+        E::Source { why: S::NoTrust(_), .. } = source(S::NoTrust(NoTrust::Disk(disk()))) => "source", Refused;
+        E::Source { why: S::NoTrust(_), .. } = source(S::NoTrust(NoTrust::File { path: shown(), why: text(), contents: certificate() })) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::NoAddress { host: text(), why: text() })) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::NobodyListens(text()))) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::Untrusted { whose: text(), ca: None })) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::Untrusted { whose: text(), ca: Some(shown()) })) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::OtherHost { host: text(), named: Vec::new() })) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::Ended(time()))) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::NotYet(time()))) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::Unfit(text()))) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::NotTls(text()))) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::Broken(text()))) => "source", Refused;
+        E::Refused { why: Unfit::Statement(_), .. } = unfit(Unfit::Statement(InvalidStatement::Form)) => "publication", Refused;
+        E::Refused { why: Unfit::Statement(_), .. } = unfit(Unfit::Statement(InvalidStatement::OtherRoot { signer: text(), root: text() })) => "publication", Refused;
+        E::Refused { why: Unfit::Unreadable(_), .. } = unfit(Unfit::Unreadable(text())) => "publication", Refused;
+        E::Refused { why: Unfit::Version(_), .. } = unfit(Unfit::Version(2)) => "publication", Refused;
+        E::Refused { why: Unfit::Area { .. }, .. } = unfit(Unfit::Area { is: Area::Public, wanted: Area::Server }) => "publication", Refused;
+        E::Refused { why: Unfit::Older { .. }, .. } = unfit(Unfit::Older { number: 1, seen: 2 }) => "publication", Refused;
+        E::Refused { why: Unfit::SameNumber(_), .. } = unfit(Unfit::SameNumber(1)) => "publication", Refused;
+        E::Refused { why: Unfit::Unrevoked { .. }, .. } = unfit(Unfit::Unrevoked { serials: serials(), number: 1, rest: None }) => "publication", Refused;
+        E::Refused { why: Unfit::Unrevoked { .. }, .. } = unfit(Unfit::Unrevoked { serials: several(), number: 1, rest: Some(Span::days(99)) }) => "publication", Refused;
+        E::Refused { why: Unfit::Readmitted { .. }, .. } = unfit(Unfit::Readmitted { serials: serials(), number: 1 }) => "publication", Refused;
+        E::Refused { why: Unfit::Abandoned { .. }, .. } = unfit(Unfit::Abandoned { ca: None, serials: serials(), number: 1 }) => "publication", Refused;
+        E::Refused { why: Unfit::PinBack { .. }, .. } = unfit(Unfit::PinBack { host: host(), pinned: pinned(), number: 1 }) => "publication", Refused;
+        E::Refused { why: Unfit::Ended(_), .. } = unfit(Unfit::Ended(time())) => "publication", Refused;
+        E::Refused { why: Unfit::NotYet(_), .. } = unfit(Unfit::NotYet(time())) => "publication", Refused;
+        E::Refused { why: Unfit::Stray { .. }, .. } = unfit(Unfit::Stray { path: text(), area: Area::Public }) => "publication", Refused;
+        E::Refused { why: Unfit::NotListed(_), .. } = unfit(Unfit::NotListed("crl")) => "publication", Refused;
+        E::Refused { why: Unfit::TooLong { .. }, .. } = unfit(Unfit::TooLong { file: text(), size: 2, longest: 1 }) => "publication", Refused;
+        E::Refused { why: Unfit::Differs(_), .. } = unfit(Unfit::Differs("that")) => "publication", Refused;
+        E::Refused { why: Unfit::NotSignedBy(_), .. } = unfit(Unfit::NotSignedBy("the root")) => "publication", Refused;
+        E::Refused { why: Unfit::Line(_), .. } = unfit(Unfit::Line(1)) => "publication", Refused;
+    })
+}
+
+#[test]
+fn every_error_has_the_word_and_the_exit_code_that_scripts_go_by() {
+    let tables = [
+        changes(),
+        homes(),
+        disks(),
+        ledgers(),
+        authorities(),
+        policies(),
+        places(),
+        publications(),
+        bundles(),
+        configurations(),
+        servers_looked_at(),
+        fetches(),
+    ];
+    for Line {
+        error,
+        told,
+        word,
+        exit,
+    } in tables.into_iter().flatten()
+    {
+        let document = serde_json::to_value(&told).unwrap();
+        assert_eq!(
+            (document["kind"].as_str(), told.exit),
+            (Some(word), exit),
+            "{error}"
+        );
+    }
+}
