@@ -15,6 +15,7 @@ pub use pkcs12::{BundleKeys, Contents, Stretch, encode};
 pub use qr::{Code, base45, credential};
 
 use crate::key::UnfitPassphrase;
+use crate::model::fault::{Fault, Kind};
 
 /// Why a bundle, a profile or a code could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -37,4 +38,18 @@ pub enum BundleError {
     /// A character that XML 1.0 has no way to write (XML 1.0 §2.2).
     #[error("the character U+{:04X} cannot stand in a configuration profile", u32::from(*.0))]
     NotInXml(char),
+}
+
+impl Fault for BundleError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let kind = match self {
+            Self::Template(_) => Kind::Damaged,
+            Self::Passphrase(_)
+            | Self::Encoding(_)
+            | Self::TooLongForCode(_)
+            | Self::Png(_)
+            | Self::NotInXml(_) => Kind::BadRequest,
+        };
+        (kind, "bundle")
+    }
 }

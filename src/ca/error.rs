@@ -7,6 +7,7 @@ use crate::disk::{DiskError, Shown};
 use crate::home::HomeError;
 use crate::issuer::IssuerError;
 use crate::key::KeyError;
+use crate::model::fault::{Fault, Kind};
 use crate::model::profile::Refusal;
 use crate::model::{Address, Employee, Host, PersonName, Serial, Time};
 use crate::publish::{Rejected, TargetError};
@@ -334,6 +335,74 @@ pub enum OperateError {
     /// What was recorded could not be published.
     #[error("{}", unpublished(.0))]
     Unpublished(Box<Self>),
+}
+
+impl Fault for OperateError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::Home(error) => error.kind_and_code(),
+            Self::Store(error) => error.kind_and_code(),
+            Self::Disk(error) => error.kind_and_code(),
+            Self::Authority(error) => error.kind_and_code(),
+            Self::Key { why, .. } => why.kind_and_code(),
+            Self::Bundle(error) => error.kind_and_code(),
+            Self::Target(error) => error.kind_and_code(),
+            Self::Rejected(error) => error.kind_and_code(),
+            Self::Refused(error) => error.kind_and_code(),
+            Self::NotRecorded { .. }
+            | Self::ReadBack(_)
+            | Self::NoRoomBeside { .. }
+            | Self::OutputDir { .. } => (Kind::Storage, "disk"),
+            Self::NotOwn(_) => (Kind::Storage, "exposed"),
+            Self::Copied(_) => (Kind::ConfirmationNeeded, "copied-home"),
+            Self::ClockAhead { .. } => (Kind::ConfirmationNeeded, "clock-ahead"),
+            Self::ClockBeforeProgram(_) | Self::ClockBehind { .. } => (Kind::ClockDoubt, "clock-behind"),
+            Self::NoDevice(_)
+            | Self::NoEmployee(_)
+            | Self::NoCertificate(_)
+            | Self::NoServer(_)
+            | Self::NoTarget(_)
+            | Self::NothingRecovered(_) => (Kind::NotFound, "unknown"),
+            Self::AlreadyValid { .. } => (Kind::Conflict, "already-valid"),
+            Self::Offboarded { .. } | Self::Leaver(_) => (Kind::Conflict, "offboarded"),
+            Self::NameOfAnother { .. } => (Kind::Conflict, "name-in-use"),
+            Self::LockedOut { .. } | Self::NothingToRenew(_) | Self::CertificateRevoked { .. } => {
+                (Kind::Conflict, "revoked")
+            }
+            Self::NotIssuedHere(_) => (Kind::Conflict, "recovered"),
+            Self::Exists(_) | Self::TakenByBundle(_) | Self::NoList(_) | Self::ServerExists(_) => {
+                (Kind::Conflict, "exists")
+            }
+            Self::RemovedAlready { .. } => (Kind::Conflict, "removed"),
+            Self::KeyElsewhere(_) => (Kind::Conflict, "key-elsewhere"),
+            Self::PinNotEverywhere { .. } | Self::PinUnpublished(_) | Self::ActiveUnpublished(_) => {
+                (Kind::Conflict, "unpublished")
+            }
+            Self::RotatedMeanwhile(_) => (Kind::Conflict, "busy"),
+            Self::Reserved(_) => (Kind::PolicyRefused, "reserved"),
+            Self::TooSoon { .. } => (Kind::PolicyRefused, "too-soon"),
+            Self::KeyOfAnother(_) | Self::KeyOfServer(_) | Self::KeyOfCa => (Kind::KeyRefused, "key-in-use"),
+            Self::KeyRevoked { .. } | Self::KeyDropped(_) => (Kind::KeyRefused, "key-revoked"),
+            Self::KeyInReserve(_) => (Kind::KeyRefused, "key-in-reserve"),
+            Self::KeyRetiring(_) => (Kind::KeyRefused, "key-retiring"),
+            Self::StrangeKey(_) => (Kind::KeyRefused, "other-key"),
+            Self::NeedsRequest(_) => (Kind::BadRequest, "needs-csr"),
+            Self::MountPoint(_) | Self::MediumInHome(_) | Self::InHome(_) | Self::InPublication(_) => {
+                (Kind::BadRequest, "place")
+            }
+            Self::NothingToReconcile(_) => (Kind::BadRequest, "unknown"),
+            Self::TornSource(_) => (Kind::BadRequest, "publication"),
+            Self::CertificateOfCa | Self::SelfSignedCa(_) => (Kind::BadRequest, "ca"),
+            Self::NotForServers(_) => (Kind::BadRequest, "purpose"),
+            Self::OtherHost { .. } => (Kind::BadRequest, "other-host"),
+            Self::NotGood { .. } => (Kind::BadRequest, "not-good"),
+            Self::OtherKey(_) => (Kind::Damaged, "mixed"),
+            Self::PinsAhead => (Kind::Damaged, "pins-ahead"),
+            Self::PinsUnread(_) => (Kind::Elsewhere, "pins-unread"),
+            Self::Undelivered(_) | Self::KeyUndelivered(..) => (Kind::Incomplete, "undelivered"),
+            Self::Unpublished(_) => (Kind::Incomplete, "unpublished"),
+        }
+    }
 }
 
 /// The event that comes when every place has its publication.

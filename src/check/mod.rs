@@ -56,6 +56,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::doctor::Finding;
+use crate::model::fault::{Fault, Kind};
 
 /// Why a server cannot be examined.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +86,17 @@ pub enum CheckError {
     /// The certificates that no server may accept could not be made.
     #[error("no certificate of another CA could be made: {0}")]
     Forgery(#[from] ForgeryError),
+}
+
+impl Fault for CheckError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::Unreachable(error) => error.kind_and_code(),
+            Self::Silent { .. } => (Kind::Elsewhere, "unreachable"),
+            Self::NotTls(_) | Self::RefusesAll { .. } => (Kind::Elsewhere, "not-tls"),
+            Self::Forgery(_) => (Kind::Bug, "bug"),
+        }
+    }
 }
 
 /// What was asked of a server.

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::url::Url;
+use crate::model::fault::{Fault, Kind};
 use crate::web::Resolve;
 
 /// How long a connection may take to come about.
@@ -49,6 +50,15 @@ pub enum Unreachable {
         /// The system's words.
         why: io::Error,
     },
+}
+
+impl Fault for Unreachable {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::NoAddress { .. } => (Kind::Elsewhere, "no-address"),
+            Self::NoAnswer { .. } => (Kind::Elsewhere, "unreachable"),
+        }
+    }
 }
 
 impl Server {

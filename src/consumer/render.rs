@@ -9,6 +9,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use super::language::{Language, Unsayable};
 use super::removed::spellings;
 use super::target::Template;
+use crate::model::fault::{Fault, Kind};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,20 @@ pub enum ConsumerError {
     /// More hosts than the form has room for.
     #[error("curl takes the pins of one host, and there are {0}")]
     SeveralHosts(usize),
+}
+
+impl Fault for ConsumerError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let kind = match self {
+            Self::Unsayable(_)
+            | Self::NotText(_)
+            | Self::Relative(_)
+            | Self::KeyElsewhere { .. }
+            | Self::SeveralHosts(_) => Kind::BadRequest,
+            Self::Template { .. } | Self::OneHost { .. } => Kind::Damaged,
+        };
+        (kind, "refused")
+    }
 }
 
 /// A path as text, which this language can say.

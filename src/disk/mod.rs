@@ -30,6 +30,8 @@ use rustix::fs::{Mode, OFlags};
 
 use sweep::TRIAL;
 
+use crate::model::fault::{self, Fault};
+
 /// What could not be done to which file, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} could not be {deed}: {source}")]
@@ -109,6 +111,12 @@ impl DiskError {
     pub fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         [StorageFull, QuotaExceeded].contains(&self.source.kind())
+    }
+}
+
+impl Fault for DiskError {
+    fn kind_and_code(&self) -> (fault::Kind, &'static str) {
+        (fault::Kind::Storage, "disk")
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::DiskError;
+use crate::model::fault::{Fault, Kind};
 use crate::web::{self, NoTrust, Trouble};
 
 /// Why a file could not be had.
@@ -39,6 +40,20 @@ pub enum SourceError {
     /// No certificate to trust.
     #[error(transparent)]
     NoTrust(NoTrust),
+}
+
+impl Fault for SourceError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let kind = match self {
+            Self::Missing => Kind::NotFound,
+            Self::Disk(error) => error.kind(),
+            Self::Status(_) | Self::Redirect { .. } | Self::Slow(_) | Self::Network(_) | Self::TooLong(_) => {
+                Kind::Elsewhere
+            }
+            Self::NoTrust(_) => Kind::BadRequest,
+        };
+        (kind, "source")
+    }
 }
 
 /// By what a server tells that a file is the one it gave before.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::{fmt, io};
 
 use crate::disk::{DiskError, Shown};
+use crate::model::fault::{Fault, Kind};
 use crate::model::text::quoted;
 use crate::model::{Host, Pinned, Serial, Span, Time};
 use crate::publish::{Area, Ended, InvalidStatement};
@@ -130,6 +131,25 @@ pub enum FetchError {
     },
 }
 
+impl Fault for FetchError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::Disk(error) | Self::Directory(error) => error.kind_and_code(),
+            Self::Source { why, .. } => why.kind_and_code(),
+            Self::Refused { why, .. } => why.kind_and_code(),
+            Self::Root { .. } | Self::NoRoot { .. } => (Kind::BadRequest, "root"),
+            Self::RootCrl { .. } => (Kind::BadRequest, "root-crl"),
+            Self::InHome { .. } | Self::NoName(_) => (Kind::BadRequest, "place"),
+            Self::OtherRoot(_) => (Kind::Conflict, "other-root"),
+            Self::OtherArea { .. } => (Kind::Conflict, "area"),
+            Self::Taken { .. } | Self::HomeInside { .. } => (Kind::Conflict, "place"),
+            Self::Forgotten { .. } => (Kind::Damaged, "state"),
+            Self::Busy { .. } => (Kind::Busy, "busy"),
+            Self::Torn { .. } => (Kind::Elsewhere, "torn"),
+        }
+    }
+}
+
 /// The rules of a publication that can be broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -253,6 +273,32 @@ pub enum Unfit {
     /// A line or an entry that does not belong there.
     #[error("line {0} is not as it should be")]
     Line(usize),
+}
+
+impl Fault for Unfit {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let kind = match self {
+            Self::Area { .. } => Kind::BadRequest,
+            Self::NotYet(_) => Kind::ClockDoubt,
+            Self::Statement(_)
+            | Self::Unreadable(_)
+            | Self::Version(_)
+            | Self::Older { .. }
+            | Self::SameNumber(_)
+            | Self::Unrevoked { .. }
+            | Self::Readmitted { .. }
+            | Self::Abandoned { .. }
+            | Self::PinBack { .. }
+            | Self::Ended(_)
+            | Self::Stray { .. }
+            | Self::NotListed(_)
+            | Self::TooLong { .. }
+            | Self::Differs(_)
+            | Self::NotSignedBy(_)
+            | Self::Line(_) => Kind::Elsewhere,
+        };
+        (kind, "publication")
+    }
 }
 
 /// Certificates that a publication would let in again, one or more. A message names the first few.

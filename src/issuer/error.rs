@@ -2,6 +2,7 @@
 
 use crate::key::{KeyError, SigningError};
 use crate::model::Time;
+use crate::model::fault::{Fault, Kind};
 use crate::x509::X509Error;
 
 /// Why a CA does not sign.
@@ -46,4 +47,22 @@ pub enum IssuerError {
         /// When it was to sign.
         at: Time,
     },
+}
+
+impl Fault for IssuerError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::KeyMismatch(_) => (Kind::Damaged, "mixed"),
+            Self::SharedKey(..) => (Kind::KeyRefused, "shared-key"),
+            Self::OutOfDate { to, at, .. } if at <= to => (Kind::ClockDoubt, "authority"),
+            Self::X509(_)
+            | Self::Key(_)
+            | Self::Signing(_)
+            | Self::ChainBroken(_)
+            | Self::NothingSaid
+            | Self::OtherNames
+            | Self::NotOurs(_)
+            | Self::OutOfDate { .. } => (Kind::Damaged, "authority"),
+        }
+    }
 }

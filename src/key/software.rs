@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::passphrase::Passphrase;
 use super::public::PublicKey;
 use super::signer::{Signer, SigningError, Unverified};
+use crate::model::fault::{Fault, Kind};
 
 /// Why a key could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,19 @@ pub enum KeyError {
     /// The library refused to encrypt.
     #[error("the key could not be encrypted: {0}")]
     Encryption(String),
+}
+
+impl Fault for KeyError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::WrongPassphrase => (Kind::SecretWrong, "wrong-passphrase"),
+            Self::NotEncryptedPkcs8
+            | Self::Unsupported(_)
+            | Self::NotP256
+            | Self::PublicKey
+            | Self::Encryption(_) => (Kind::Damaged, "key"),
+        }
+    }
 }
 
 /// A P-256 private key, wiped when dropped.

@@ -24,6 +24,7 @@ pub mod subject;
 pub mod text;
 pub mod time;
 pub mod finding;
+pub mod fault;
 
 pub use authority::Authority;
 pub use clock::Clock;

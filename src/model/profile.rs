@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::Address;
 use super::draft::{Draft, EmailLeftOut, Holder, Issuer, Remark, Subject};
+use super::fault::{Fault, Kind};
 use super::host::Host;
 use super::text::quoted;
 use super::time::{Span, Time};
@@ -86,6 +87,18 @@ pub enum Refusal {
     /// The issuing CA's certificate is not good yet, by this clock.
     #[error("the issuing CA's certificate is good from {0} on, and the clock stands before that")]
     IssuerNotYet(Time),
+}
+
+impl Fault for Refusal {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let kind = match self {
+            Self::Days { .. } | Self::ServerDays { .. } | Self::Host(_) | Self::IssuerEnds(_) => {
+                Kind::PolicyRefused
+            }
+            Self::IssuerNotYet(_) => Kind::ClockDoubt,
+        };
+        (kind, "policy")
+    }
 }
 
 #[derive(Deserialize)]

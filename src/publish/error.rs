@@ -1,6 +1,7 @@
 //! Why an area did not reach its place.
 
 use crate::disk::{self, DiskError};
+use crate::model::fault::{Fault, Kind};
 
 use super::bucket::BucketError;
 use super::file::Gone;
@@ -64,5 +65,21 @@ impl TargetError {
     /// Whether a directory is missing that would have to be there: publishing again makes no such one.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Disk(error) if error.source.kind() == std::io::ErrorKind::NotFound)
+    }
+}
+
+impl Fault for TargetError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let kind = match self {
+            Self::Disk(error) => error.kind(),
+            Self::Bucket(error) => error.kind(),
+            Self::Unconfigured(_) | Self::Forgotten(_) | Self::Home | Self::Shared(_) => Kind::Damaged,
+            Self::OtherCa(_)
+            | Self::OtherHalf { .. }
+            | Self::Rival
+            | Self::UnknownPins
+            | Self::ServersRevoked => Kind::Conflict,
+        };
+        (kind, "target")
     }
 }

@@ -12,6 +12,7 @@ use super::manifest::Area;
 use super::pins::{Pins, UnfitPins};
 use super::statement::signs;
 use crate::issuer::Chain;
+use crate::model::fault::{Fault, Kind};
 use crate::model::{Authority, Revocation, Time};
 use crate::x509::crl::{Crl, Terms};
 use crate::x509::{Certificate, X509Error, pem};
@@ -123,6 +124,23 @@ impl Rejected {
             },
             Self::Entries(..) | Self::Pem(_) | Self::Pins(_) => "pki publish",
         }
+    }
+}
+
+impl Fault for Rejected {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let kind = match self {
+            Self::NotYet(..) => Kind::ClockDoubt,
+            Self::Unreadable(..)
+            | Self::Signature(_)
+            | Self::Ended(..)
+            | Self::Older { .. }
+            | Self::SameNumber(..)
+            | Self::Entries(..)
+            | Self::Pem(_)
+            | Self::Pins(_) => Kind::Damaged,
+        };
+        (kind, "publication")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why the store cannot answer, or take something in.
 
 use crate::disk::DiskError;
+use crate::model::fault::{Fault, Kind};
 
 /// Why the store cannot answer or take something in.
 #[derive(Debug, thiserror::Error)]
@@ -57,4 +58,19 @@ pub enum StoreError {
     /// The index cannot be read; it can be made anew.
     #[error("the index is damaged: {0}")]
     Index(String),
+}
+
+impl Fault for StoreError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::Disk(error) => error.kind_and_code(),
+            Self::NotAppended(_) => (Kind::Storage, "disk"),
+            Self::OutcomeUnknown { .. } => (Kind::Incomplete, "unknown-outcome"),
+            Self::Encoding(_) => (Kind::Bug, "bug"),
+            Self::Damaged { .. } | Self::Empty => (Kind::Damaged, "ledger-damaged"),
+            Self::Ahead { .. } => (Kind::Damaged, "events-missing"),
+            Self::Index(_) => (Kind::Damaged, "index"),
+            Self::Moved { .. } | Self::IndexBusy => (Kind::Busy, "busy"),
+        }
+    }
 }

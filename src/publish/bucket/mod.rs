@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use super::file::{File, Gone};
 use super::location::Location;
 use super::manifest::{LONGEST_MANIFEST, Manifest};
+use crate::model::fault::{Fault, Kind};
 use client::{Client, Condition, Put};
 
 /// How a bucket is reached.
@@ -80,6 +81,17 @@ pub enum BucketError {
     /// Somebody else writes there all the time.
     #[error("{0} was changed by somebody else each time it was to be written")]
     Contended(String),
+}
+
+impl Fault for BucketError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let kind = match self {
+            Self::Credentials(_) => Kind::Storage,
+            Self::Store { .. } | Self::Unreachable(_) => Kind::Elsewhere,
+            Self::Superseded { .. } | Self::Contended(_) => Kind::Conflict,
+        };
+        (kind, "target")
+    }
 }
 
 /// How often all is looked at again where somebody else was faster.
