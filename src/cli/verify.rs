@@ -67,7 +67,7 @@ impl Verification {
     /// What to do about a failure: first what its kind demands, and never the failing command alone.
     fn remedy(&self, failure: &Failure) -> String {
         let once_more = self.once_more();
-        if failure.kind == "no-address" {
+        if failure.code == "no-address" {
             let place = super::in_shell(&format!("{}:{}:ADDR", self.url.host(), self.url.port()));
             return format!(
                 "where the name is not known here, say where it is: `pki revoke {} --verify {} --resolve {place} --yes`",

@@ -77,6 +77,7 @@ impl Fault for TargetError {
             Self::OtherCa(_)
             | Self::OtherHalf { .. }
             | Self::Rival
+            | Self::Gone(_)
             | Self::UnknownPins
             | Self::ServersRevoked => Kind::Conflict,
         };

@@ -75,7 +75,7 @@ impl File {
 #[error(
     "{0}, which stood there, was changed or taken away while the rest was written: `pki publish` writes it anew"
 )]
-pub struct Gone(&'static str);
+pub struct Gone(pub &'static str);
 
 /// The content of a file, in parts that other files share.
 #[derive(Debug, Clone, PartialEq, Eq)]

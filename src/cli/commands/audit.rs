@@ -201,7 +201,7 @@ fn verify(context: &Context) -> Result<Exit, Failure> {
                 more => format!("{more} events are"),
             }
         )),
-        Err(failure) if matches!(failure.kind, "ledger-damaged" | "events-missing" | "mixed") => {
+        Err(failure) if matches!(failure.code, "ledger-damaged" | "events-missing" | "mixed") => {
             Some(failure.message)
         }
         Err(failure) => return Err(failure),

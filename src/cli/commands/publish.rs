@@ -179,7 +179,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ui.warn(&failed.message);
         let of_passphrase = "servers' keys have the passphrase of the issuing key: give it that one again; `pki doctor --unlock` names all that \
                              do not open";
-        ui.hint(match (failed.kind, &failed.hint) {
+        ui.hint(match (failed.code, &failed.hint) {
             ("wrong-passphrase", _) => of_passphrase,
             (_, Some(hint)) => hint,
             (_, None) => "restore that file from a backup; `pki doctor --unlock` names all that do not open",

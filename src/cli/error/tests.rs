@@ -21,7 +21,7 @@ use crate::model::{
     Address, Authority, Contents, Employee, Host, Pin, Pinned, Reason, Role, Serial, Span, Time,
 };
 use crate::publish::{
-    Area, BucketError, CredentialsError, InvalidStatement, Rejected, StoreError as Said, TargetError,
+    Area, BucketError, CredentialsError, Gone, InvalidStatement, Rejected, StoreError as Said, TargetError,
     UnfitPins,
 };
 use crate::store::StoreError;
@@ -291,6 +291,8 @@ fn places() -> Vec<Line> {
         E::OtherCa(_) = E::OtherCa(text()) => "target", Refused;
         E::OtherHalf { .. } = E::OtherHalf { there: Area::Public, wanted: Area::Server } => "target", Refused;
         E::Rival = E::Rival => "target", Refused;
+        E::Gone(_) = E::Gone(Gone("devices.json")) => "target", Refused;
+        E::Bucket(B::Gone(_)) = E::Bucket(B::Gone(Gone("devices.json"))) => "target", Refused;
         E::UnknownPins = E::UnknownPins => "target", Refused;
         E::ServersRevoked = E::ServersRevoked => "target", Refused;
         E::Bucket(B::Credentials(_)) = E::Bucket(B::Credentials(CredentialsError::Disk(disk()))) => "target", Refused;

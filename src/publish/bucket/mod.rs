@@ -88,7 +88,7 @@ impl Fault for BucketError {
         let kind = match self {
             Self::Credentials(_) => Kind::Storage,
             Self::Store { .. } | Self::Unreachable(_) => Kind::Elsewhere,
-            Self::Superseded { .. } | Self::Contended(_) => Kind::Conflict,
+            Self::Gone(_) | Self::Superseded { .. } | Self::Contended(_) => Kind::Conflict,
         };
         (kind, "target")
     }
