@@ -2,8 +2,58 @@
 
 use super::OperateError;
 use crate::home::Home;
-use crate::model::{Address, Host, Pin, Reason, State};
+use crate::model::fault::{Fault, Kind};
+use crate::model::{Address, Host, Pin, Reason, State, Time};
 use crate::store::Store;
+
+/// Why a key that was handed in is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitKey {
+    /// The key of a request is certified for another device.
+    #[error("this key is the one of {0}")]
+    OfAnother(Address),
+    /// The key of a request is a server's.
+    #[error("this key is the one of the server {0}")]
+    OfServer(Host),
+    /// The key of a request is a CA's.
+    #[error("this key is the one of a CA here")]
+    OfCa,
+    /// The key of a request was taken back because somebody else has it, or may have.
+    #[error("this key was revoked as {reason} on {}, with {address}", .since.date())]
+    Revoked {
+        /// Whose it was.
+        address: Address,
+        /// Since when.
+        since: Time,
+        /// Why.
+        reason: Reason,
+    },
+    /// The key was given up because somebody else may have it.
+    #[error("this key was given up as compromised, with {0}")]
+    Dropped(Host),
+    /// The certificate's key is the one in reserve.
+    #[error("the certificate is for the backup key of {0}, which is not in use")]
+    InReserve(Host),
+    /// The certificate's key is one that the server used before.
+    #[error("the certificate is for a key that {0} has used before, and that is retiring")]
+    Retiring(Host),
+    /// The certificate's key is none of the server's.
+    #[error("the key of the certificate is neither the active nor the backup key of {0}")]
+    Strange(Host),
+}
+
+impl Fault for UnfitKey {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        let code = match self {
+            Self::OfAnother(_) | Self::OfServer(_) | Self::OfCa => "key-in-use",
+            Self::Revoked { .. } | Self::Dropped(_) => "key-revoked",
+            Self::InReserve(_) => "key-in-reserve",
+            Self::Retiring(_) => "key-retiring",
+            Self::Strange(_) => "other-key",
+        };
+        (Kind::KeyRefused, code)
+    }
+}
 
 /// Whose a key is to be.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +81,7 @@ pub(super) fn demand_free_key(
         .into_iter()
         .chain(servers_ca);
     if authorities.any(|ca| Pin(ca.public_key().spki_sha256()) == pin) {
-        return Err(OperateError::KeyOfCa);
+        return Err(UnfitKey::OfCa.into());
     }
     for server in store.known_servers()? {
         let host = server.host.clone();
@@ -40,12 +90,12 @@ pub(super) fn demand_free_key(
             .iter()
             .any(|dropped| server.value_of(*dropped) == pin)
         {
-            return Err(OperateError::KeyDropped(host));
+            return Err(UnfitKey::Dropped(host).into());
         }
         match holder {
-            KeyOf::Device(_) if server.had(pin) => return Err(OperateError::KeyOfServer(host)),
+            KeyOf::Device(_) if server.had(pin) => return Err(UnfitKey::OfServer(host).into()),
             KeyOf::Server(other) if server.backup.pin == pin && host != *other => {
-                return Err(OperateError::KeyInReserve(host));
+                return Err(UnfitKey::InReserve(host).into());
             }
             KeyOf::Device(_) | KeyOf::Server(_) => {}
         }
@@ -60,18 +110,21 @@ pub(super) fn demand_free_key(
                 },
                 _,
             ) => {
-                refused = Some(OperateError::KeyRevoked {
-                    address: record.address,
-                    since: at,
-                    reason,
-                });
+                refused = Some(
+                    UnfitKey::Revoked {
+                        address: record.address,
+                        since: at,
+                        reason,
+                    }
+                    .into(),
+                );
             }
             (_, KeyOf::Device(address)) if record.address == *address => {}
             (
                 State::Undelivered | State::Active | State::Superseded | State::Revoked { .. },
                 KeyOf::Device(_) | KeyOf::Server(_),
             ) => {
-                refused.get_or_insert(OperateError::KeyOfAnother(record.address));
+                refused.get_or_insert(UnfitKey::OfAnother(record.address).into());
             }
         }
     }

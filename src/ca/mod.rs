@@ -17,9 +17,11 @@ mod servers;
 mod session;
 mod setup;
 mod timer;
+mod not_found;
 
 pub use delivery::bundle_delivery::BundleDelivery;
 pub use delivery::bundle_files::{Codes, RootInProfile};
+pub use delivery::error::DeliveryError;
 pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
@@ -29,12 +31,16 @@ pub use error::OperateError;
 pub use issuance::again::hand_out_again;
 pub use issuance::batch::{Tally, issue_all};
 pub use issuance::canary::{Canaries, Canary, Ending, issue_canaries};
+pub use issuance::error::IssuanceError;
 pub use issuance::plan::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
 pub use issuance::remembered::{Asked, Difference, differences, holder, mistakable, mistakable_person};
 pub use issuance::roster::{PeopleError, Person, read_people};
 pub use issuance::{Issuance, issue};
+pub use key_owner::UnfitKey;
+pub use not_found::NotFound;
 pub use publishing::crl::SignedCrl;
 pub use publishing::doubt::{Doubts, Unsigned};
+pub use publishing::error::PublishingError;
 pub use publishing::lists::{Extent, has_short_lists};
 pub use publishing::owed::{Following, owed_commands, owed_files, settle, untold_places};
 pub use publishing::pending::{
@@ -52,13 +58,15 @@ pub use servers::authority::{
     servers_request,
 };
 pub use servers::certificates::{CertifiedKey, Delivered, certify, revoke_server, write_request};
+pub use servers::error::ServersError;
 pub use servers::keys::{NewKey, key_path, open_key};
 pub use servers::{
     Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap,
     demand_taken_by_apps, import, removable, remove, reserve_known, rotate,
 };
-pub use session::{ClockPolicy, Desk, Session};
+pub use session::{ClockPolicy, Desk, Session, SessionError};
+pub use setup::error::SetupError;
 pub use setup::{Founded, Founding, Passphrases, examine, found};
 pub use timer::{EndingAuthority, EndingServer, Ends, ending_authorities, last_timer, note_timer};
 
-use error::{PUBLISHED, recording};
+use error::recording;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::OperateError;
 use super::session::Session;
+use super::{NotFound, OperateError};
 use crate::model::{Address, Employee, Fact, Reason, Record, Serial, Status, Time};
 
 /// What is to be taken back.
@@ -49,7 +49,7 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         Whom::Device(address) => {
             let records = session.store.device(address)?;
             if records.is_empty() {
-                return Err(OperateError::NoDevice(address.clone()));
+                return Err(NotFound::Device(address.clone()).into());
             }
             (address.employee.clone(), records)
         }
@@ -57,7 +57,7 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
             let record = session
                 .store
                 .record(serial)?
-                .ok_or(OperateError::NoCertificate(*serial))?;
+                .ok_or(NotFound::Certificate(*serial))?;
             (record.address.employee.clone(), vec![record])
         }
     };
@@ -126,7 +126,7 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
     let records = session.store.employee(employee)?;
     let since = session.store.offboarded(employee)?;
     if records.is_empty() && since.is_none() {
-        return Err(OperateError::NoEmployee(employee.clone()));
+        return Err(NotFound::Employee(employee.clone()).into());
     }
     let fact = match since {
         Some(_) => Vec::new(),

@@ -7,6 +7,7 @@ use super::publishing::published;
 use super::residence::{self, Copied};
 use crate::home::{Home, Lock};
 use crate::issuer::{Signed, SignedServer};
+use crate::model::fault::{Fault, Kind};
 use crate::model::server::Certified;
 use crate::model::{Clock, Fact, Time};
 use crate::store::{Committed, Store};
@@ -39,6 +40,45 @@ pub enum ClockPolicy {
     Lenient,
 }
 
+/// Why a change may not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// It may be a copy of a home that is in use.
+    #[error("{0}: it issues and publishes nothing until you say that the PKI goes on here")]
+    Copied(Copied),
+    /// The clock stands before there was such a program.
+    #[error(
+        "the clock says {0}, before this program was made: certificates would have ended, and CRLs be out of date, by every right clock"
+    )]
+    ClockBeforeProgram(Time),
+    /// The clock stands before the last event.
+    #[error("the clock says {clock}, and the last event was recorded at {last}: the clock is behind")]
+    ClockBehind {
+        /// What the clock says.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+    /// The clock stands far after the last event.
+    #[error("the clock says {clock}, and nothing has happened here since {last}: the clock may be ahead")]
+    ClockAhead {
+        /// What the clock says.
+        clock: Time,
+        /// The last event's time.
+        last: Time,
+    },
+}
+
+impl Fault for SessionError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::Copied(_) => (Kind::ConfirmationNeeded, "copied-home"),
+            Self::ClockAhead { .. } => (Kind::ConfirmationNeeded, "clock-ahead"),
+            Self::ClockBeforeProgram(_) | Self::ClockBehind { .. } => (Kind::ClockDoubt, "clock-behind"),
+        }
+    }
+}
+
 /// One change of a home, under its lock.
 pub struct Session<'a> {
     /// The operator.
@@ -69,7 +109,7 @@ impl Desk {
         let copied = residence::judge(&self.home, self.goes_on_here);
         match (&copied, policy) {
             (Some(copied), ClockPolicy::Strict | ClockPolicy::Confirmed) => {
-                return Err(OperateError::Copied(copied.clone()));
+                return Err(SessionError::Copied(copied.clone()).into());
             }
             // Taking a certificate back is never refused.
             (Some(_), ClockPolicy::Lenient) | (None, _) => {}
@@ -84,10 +124,10 @@ impl Desk {
             (Clock::Good(now), _) => now,
             (Clock::Behind { last, .. } | Clock::FarAhead { last, .. }, ClockPolicy::Lenient) => last,
             (Clock::Behind { clock, last }, ClockPolicy::Strict) => {
-                return Err(OperateError::ClockBehind { clock, last });
+                return Err(SessionError::ClockBehind { clock, last }.into());
             }
             (Clock::FarAhead { clock, last }, ClockPolicy::Strict) => {
-                return Err(OperateError::ClockAhead { clock, last });
+                return Err(SessionError::ClockAhead { clock, last }.into());
             }
             (Clock::Behind { last, .. } | Clock::FarAhead { last, .. }, ClockPolicy::Confirmed) => {
                 confirmed = Some(Fact::ClockConfirmed { clock: says, last });

@@ -8,7 +8,7 @@ use super::account::account;
 use super::error::Failure;
 use super::tips;
 use super::ui::Ui;
-use crate::ca::{self, ClockPolicy, Desk, Following, OperateError, Session};
+use crate::ca::{self, ClockPolicy, Desk, Following, NotFound, OperateError, Session, SessionError};
 use crate::disk::has_tilde;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
@@ -222,7 +222,9 @@ impl Context {
     /// A busy home, a damaged ledger, or a clock that policy refuses.
     pub fn session<'a>(&self, desk: &'a Desk, policy: &mut ClockPolicy) -> Result<Session<'a>, Failure> {
         let session = match desk.session(*policy) {
-            Err(OperateError::ClockAhead { clock, last }) if self.ui.yes || self.ui.can_ask() => {
+            Err(OperateError::Session(SessionError::ClockAhead { clock, last }))
+                if self.ui.yes || self.ui.can_ask() =>
+            {
                 self.ui.confirm(&format!(
                     "The clock says {clock}, and nothing has happened here since {last}. Is the clock right?"
                 ))?;
@@ -403,7 +405,7 @@ impl Context {
 
     /// There is nobody of this name, who was meant by this text.
     pub fn nobody(&self, store: &Store, employee: &Employee, text: &str) -> Failure {
-        let failure = Failure::from(OperateError::NoEmployee(employee.clone()));
+        let failure = Failure::from(NotFound::Employee(employee.clone()));
         if tips::is_file(text) {
             return failure.hint(tips::NOT_A_FILE);
         }
@@ -428,7 +430,7 @@ impl Context {
 /// A person has no such device.
 fn no_device(store: &Store, address: &Address) -> Failure {
     let near = ca::mistakable(store, address).unwrap_or_default();
-    let failure = Failure::from(OperateError::NoDevice(address.clone()));
+    let failure = Failure::from(NotFound::Device(address.clone()));
     match meant(&near) {
         Some(question) => failure.hint(format!(
             "{question} `pki list --employee {}` shows her devices",

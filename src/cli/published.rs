@@ -6,7 +6,7 @@ use super::context::Context;
 use super::error::{Exit, Failure, GOES_ON_HERE, place_remedy};
 use super::in_shell;
 use crate::ca::{
-    self, ClockPolicy, Desk, Doubts, Following, Keys, OperateError, Published, Refresh, Session,
+    self, ClockPolicy, Desk, Doubts, Following, Keys, Published, PublishingError, Refresh, Session,
 };
 use crate::model::{Clock, Span, counted};
 use crate::publish::{FEW, TargetError};
@@ -35,7 +35,7 @@ impl Context {
         session: &mut Session<'_>,
         keys: impl Into<Keys<'k>>,
     ) -> Result<Exit, Failure> {
-        let unpublished = |e| Failure::from(OperateError::Unpublished(Box::new(e)));
+        let unpublished = |e| Failure::from(PublishingError::Unpublished(Box::new(e)));
         match ca::refresh(session, keys.into()).map_err(unpublished)? {
             Refresh::NeedsKey => Ok(Exit::Done),
             Refresh::Done(published) => Ok(self.tell_published(&published, session.clock)),

@@ -8,9 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use pki::ca::{
-    self, BundleDelivery, ClockPolicy, Codes, Delivery, Desk, Founding, Haste, Intent, KeyRequest, Leavers,
-    NewKey, Old, OperateError, OutputDir, PassphraseDelivery, Passphrases, Published, Receipt, Refresh,
-    Request, RootInProfile, Session, Subdomains, Uncommitted, Undelivered, Whom,
+    self, BundleDelivery, ClockPolicy, Codes, Delivery, DeliveryError, Desk, Founding, Haste, Intent,
+    IssuanceError, KeyRequest, Leavers, NewKey, Old, OperateError, OutputDir, PassphraseDelivery,
+    Passphrases, Published, Receipt, Refresh, Request, RootInProfile, Session, SessionError, Subdomains,
+    Uncommitted, Undelivered, UnfitKey, Whom,
 };
 use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
@@ -349,7 +350,7 @@ fn a_clock_that_was_years_ahead_lets_no_lost_phone_in_again() {
     pass(Span::days(700));
     assert!(matches!(
         company.publish_with(ClockPolicy::Strict),
-        Err(OperateError::ClockAhead { .. })
+        Err(OperateError::Session(SessionError::ClockAhead { .. }))
     ));
     company.publish_with(ClockPolicy::Confirmed).unwrap();
     pass(Span::days(20));
@@ -357,7 +358,7 @@ fn a_clock_that_was_years_ahead_lets_no_lost_phone_in_again() {
     NOW.set(right + 3600);
     assert!(matches!(
         company.publish_with(ClockPolicy::Strict),
-        Err(OperateError::ClockBehind { .. })
+        Err(OperateError::Session(SessionError::ClockBehind { .. }))
     ));
     company.publish_with(ClockPolicy::Confirmed).unwrap();
     assert_eq!(company.crl().1, [lost]);
@@ -374,7 +375,7 @@ fn a_renewed_device_keeps_its_old_certificate_until_it_ends_or_is_told_to_revoke
     let first = company.issue("alice/phone").unwrap();
     assert!(matches!(
         company.issue("alice/phone"),
-        Err(OperateError::AlreadyValid { .. })
+        Err(OperateError::Issuance(IssuanceError::AlreadyValid { .. }))
     ));
     let request = company.request("alice/phone");
     let second = company.carry_out(&request, Intent::Renewal(Old::Kept)).unwrap();
@@ -411,23 +412,29 @@ fn who_was_locked_out_is_not_let_in_by_a_list() {
         |address: &str, leavers| company.carry_out(&company.request(address), Intent::List(leavers));
     assert!(matches!(
         by_list("alice/phone", Leavers::LockedOut),
-        Err(OperateError::LockedOut { .. })
+        Err(OperateError::Issuance(IssuanceError::LockedOut { .. }))
     ));
     for address in ["bob/phone", "bob/tablet"] {
         assert!(
             matches!(
                 by_list(address, Leavers::LockedOut),
-                Err(OperateError::Offboarded { .. })
+                Err(OperateError::Issuance(IssuanceError::Offboarded { .. }))
             ),
             "{address}"
         );
         assert!(
-            matches!(company.issue(address), Err(OperateError::Offboarded { .. })),
+            matches!(
+                company.issue(address),
+                Err(OperateError::Issuance(IssuanceError::Offboarded { .. }))
+            ),
             "{address}"
         );
     }
     let renewal = company.carry_out(&company.request("bob/phone"), Intent::Renewal(Old::Kept));
-    assert!(matches!(renewal, Err(OperateError::Offboarded { .. })));
+    assert!(matches!(
+        renewal,
+        Err(OperateError::Issuance(IssuanceError::Offboarded { .. }))
+    ));
     assert!(by_list("alice/phone", Leavers::Reissue).is_ok());
     assert!(by_list("bob/phone", Leavers::Reissue).is_ok());
     assert!(company.issue("bob/tablet").is_ok(), "she is back");
@@ -553,7 +560,10 @@ fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
     let mut delivery = BundleDelivery::new(&mut output, shown, Codes::None, RootInProfile::Omitted);
     let outcome = ca::issue(&mut session, &company.issuing, vec![plan], &mut delivery);
     assert!(
-        matches!(outcome, Err(OperateError::Undelivered(_))),
+        matches!(
+            outcome,
+            Err(OperateError::Delivery(DeliveryError::Undelivered(_)))
+        ),
         "{outcome:?}"
     );
     let records = session.store.device(&"alice/phone".parse().unwrap()).unwrap();
@@ -594,7 +604,7 @@ fn a_key_that_was_stolen_is_certified_to_nobody_again() {
     for address in ["alice/phone", "bob/phone"] {
         let refused = company.carry_out(&own(address), single);
         assert!(
-            matches!(refused, Err(OperateError::KeyRevoked { .. })),
+            matches!(refused, Err(OperateError::UnfitKey(UnfitKey::Revoked { .. }))),
             "{address}"
         );
     }
@@ -803,7 +813,7 @@ impl Watching<'_> {
         let recorded = self.desk.home.read()?.seq();
         self.steps.push((step, usize::try_from(recorded).unwrap()));
         if self.fails_at == Some(step) {
-            return Err(OperateError::Reserved("alice/phone".parse().unwrap()));
+            return Err(IssuanceError::Reserved("alice/phone".parse().unwrap()).into());
         }
         Ok(())
     }
@@ -876,7 +886,10 @@ fn a_delivery_prepares_before_the_commit_and_delivers_after_it() {
     ] {
         let (tally, seen) = issue("alice/phone", Some(fails_at));
         assert!(
-            matches!(tally.stopped, Some(OperateError::Reserved(_))),
+            matches!(
+                tally.stopped,
+                Some(OperateError::Issuance(IssuanceError::Reserved(_)))
+            ),
             "{tally:?}"
         );
         assert_eq!(seen, steps);
@@ -884,7 +897,10 @@ fn a_delivery_prepares_before_the_commit_and_delivers_after_it() {
     // What is recorded and does not get there is undelivered.
     let (tally, seen) = issue("alice/phone", Some("deliver"));
     assert!(
-        matches!(tally.stopped, Some(OperateError::Undelivered(_))),
+        matches!(
+            tally.stopped,
+            Some(OperateError::Delivery(DeliveryError::Undelivered(_)))
+        ),
         "{tally:?}"
     );
     assert_eq!(seen, [("warm up", 0), ("prepare", 0), ("deliver", 1)]);

@@ -4,6 +4,7 @@
 
 pub mod bundle_delivery;
 pub mod bundle_files;
+pub mod error;
 pub mod file_names;
 pub mod in_memory;
 pub mod output_dir;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file_names::{WITH_KEY, names};
 use super::path_policy::{demand_elsewhere, real};
-use crate::ca::OperateError;
+use crate::ca::{DeliveryError, OperateError};
 use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
 use crate::model::{Address, Serial};
@@ -26,7 +26,7 @@ impl OutputDir {
     ///
     /// # Errors
     /// Where it cannot be made, or lies in the home or where that publishes to.
-    pub fn open(path: &Path, home: &Home) -> Result<Self, OperateError> {
+    pub fn open(path: &Path, home: &Home) -> Result<Self, DeliveryError> {
         let output = Self::at(path, home)?;
         output.make()?;
         Ok(output)
@@ -36,7 +36,7 @@ impl OutputDir {
     ///
     /// # Errors
     /// Where it lies in the home or where that publishes to.
-    pub fn at(path: &Path, home: &Home) -> Result<Self, OperateError> {
+    pub fn at(path: &Path, home: &Home) -> Result<Self, DeliveryError> {
         demand_elsewhere(path, home)?;
         Ok(Self {
             directory: path.to_owned(),
@@ -48,7 +48,7 @@ impl OutputDir {
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub(in crate::ca) fn make(&self) -> Result<(), OperateError> {
+    pub(in crate::ca) fn make(&self) -> Result<(), DeliveryError> {
         disk::ensure_directory(&self.directory, disk::PRIVATE_DIRECTORY).map_err(|error| self.useless(error))
     }
 
@@ -57,7 +57,7 @@ impl OutputDir {
     ///
     /// # Errors
     /// Where they cannot.
-    pub fn try_out(path: &Path, home: &Home) -> Result<(), OperateError> {
+    pub fn try_out(path: &Path, home: &Home) -> Result<(), DeliveryError> {
         demand_elsewhere(path, home)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let there = absolute.ancestors().find(|above| above.is_dir());
@@ -69,7 +69,7 @@ impl OutputDir {
     }
 
     /// Makes sure that files can be written there before anything is signed.
-    pub(in crate::ca) fn prove(&self, devices: usize) -> Result<(), OperateError> {
+    pub(in crate::ca) fn prove(&self, devices: usize) -> Result<(), DeliveryError> {
         disk::try_out(&self.directory, devices * ROOM).map_err(|error| self.useless(error))
     }
 
@@ -93,7 +93,7 @@ impl OutputDir {
 
     /// Makes sure that the file for passphrases is none of these devices' own, in whatever spelling: it would
     /// be in their way, after the commit.
-    pub(in crate::ca) fn demand_apart(&self, file: &Path, stems: &[PathBuf]) -> Result<(), OperateError> {
+    pub(in crate::ca) fn demand_apart(&self, file: &Path, stems: &[PathBuf]) -> Result<(), DeliveryError> {
         let meant = real(file);
         if meant.parent() != Some(&real(&self.directory)) {
             return Ok(());
@@ -104,15 +104,15 @@ impl OutputDir {
             pair.is_some_and(|(name, meant)| name.eq_ignore_ascii_case(meant))
         };
         if stems.iter().flat_map(|stem| names(stem)).any(|name| same(&name)) {
-            return Err(OperateError::TakenByBundle(Shown(file.to_owned())));
+            return Err(DeliveryError::TakenByBundle(Shown(file.to_owned())));
         }
         Ok(())
     }
 
-    fn useless(&self, error: DiskError) -> OperateError {
+    fn useless(&self, error: DiskError) -> DeliveryError {
         // "." says little to whoever forgot where she is.
         let path = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
-        OperateError::OutputDir {
+        DeliveryError::OutputDir {
             path: Shown(path),
             why: error.source,
         }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::file_names::with_extension;
-use crate::ca::OperateError;
 use crate::ca::publishing::owed::{begin_list, list_begun};
 use crate::ca::session::Session;
+use crate::ca::{DeliveryError, OperateError};
 use crate::disk::{self, Exposed, Shown, Staged};
 use crate::home::HomeError;
 use crate::key::Passphrase;
@@ -198,10 +198,10 @@ fn append_private(
         return Err(HomeError::Exposed(Exposed::new(path, there.mode() & 0o7777)).into());
     }
     if !there.is_file() || there.uid() != rustix::process::geteuid().as_raw() {
-        return Err(OperateError::NotOwn(Shown(path.to_owned())));
+        return Err(DeliveryError::NotOwn(Shown(path.to_owned())).into());
     }
     if !is_list(&mut file, there.len()).map_err(disk::failed("read", path))? {
-        return Err(OperateError::NoList(Shown(path.to_owned())));
+        return Err(DeliveryError::NoList(Shown(path.to_owned())).into());
     }
     let length = begin(&mut file, there.len())?;
     let written = file.write_all(octets).and_then(|()| file.sync_all());
@@ -282,7 +282,7 @@ mod tests {
             std::fs::write(&path, bad).unwrap();
             let refused = append(&path, line);
             assert!(
-                matches!(refused, Err(OperateError::NoList(_))),
+                matches!(refused, Err(OperateError::Delivery(DeliveryError::NoList(_)))),
                 "{bad:.40}: {refused:?}"
             );
             assert_eq!(std::fs::read_to_string(&path).unwrap(), bad);

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::ca::OperateError;
+use crate::ca::DeliveryError;
 use crate::disk::Shown;
 use crate::home::Home;
 use crate::home::config::PublishTo;
@@ -34,17 +34,17 @@ pub(in crate::ca) fn real(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Where the path lies in the home or in a directory that `pki.toml` publishes to, or is one of them.
-pub(in crate::ca) fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), OperateError> {
+pub(in crate::ca) fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), DeliveryError> {
     let lies = real(path);
     let within = |place: &Path| lies.starts_with(real(place));
     let shown = || Shown(path.to_owned());
     if within(home.path()) {
-        return Err(OperateError::InHome(shown()));
+        return Err(DeliveryError::InHome(shown()));
     }
     let places = home.config().publish.iter().flat_map(PublishTo::places);
     let mut published = places.filter_map(Location::directory);
     match published.find(|directory| within(directory)) {
-        Some(_) => Err(OperateError::InPublication(shown())),
+        Some(_) => Err(DeliveryError::InPublication(shown())),
         None => Ok(()),
     }
 }

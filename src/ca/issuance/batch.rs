@@ -3,9 +3,9 @@
 
 use super::plan::{Intent, Plan, Request, plan};
 use super::{Issuance, issue};
-use crate::ca::OperateError;
 use crate::ca::delivery::Delivery;
 use crate::ca::session::{ClockPolicy, Desk, Session};
+use crate::ca::{IssuanceError, OperateError};
 use crate::issuer::Devices;
 use crate::model::{Address, Form};
 
@@ -85,7 +85,9 @@ fn look_at(
         let address = &request.holder.address;
         match plan(&session.store, &session.desk.home, request, *intent, session.now) {
             Ok(plan) => plans.push(plan),
-            Err(OperateError::AlreadyValid { .. }) => tally.already.push(address.clone()),
+            Err(OperateError::Issuance(IssuanceError::AlreadyValid { .. })) => {
+                tally.already.push(address.clone())
+            }
             Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error),
             Err(refused) => tally.failed.push((address.clone(), refused.to_string())),
         }

@@ -8,6 +8,7 @@
 pub mod again;
 pub mod batch;
 pub mod canary;
+pub mod error;
 pub mod plan;
 pub mod remembered;
 pub mod roster;
@@ -19,7 +20,7 @@ use rayon::prelude::*;
 
 use super::delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 use super::session::Session;
-use super::{OperateError, recording};
+use super::{DeliveryError, OperateError, recording};
 use crate::issuer::{Devices, Order};
 use crate::key::{SoftwareKey, os_rng};
 use crate::model::draft::Remark;
@@ -54,7 +55,7 @@ pub struct Issuance {
 /// certificates.
 ///
 /// # Errors
-/// Before the commit: nothing happened. After it: [`OperateError::Undelivered`], and the same command again
+/// Before the commit: nothing happened. After it: [`DeliveryError::Undelivered`], and the same command again
 /// finishes the work.
 pub fn issue(
     session: &mut Session<'_>,
@@ -75,7 +76,7 @@ pub fn issue(
         .iter()
         .map(|one| (one.plan.clone(), one.committed.issued().clone()))
         .collect();
-    let undelivered = |error| OperateError::Undelivered(Box::new(error));
+    let undelivered = |error| DeliveryError::Undelivered(Box::new(error));
     let receipts = delivery
         .deliver(session, devices.chain(), batch)
         .map_err(undelivered)?;

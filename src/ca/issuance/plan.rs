@@ -2,9 +2,9 @@
 //! before anything is done.
 
 use super::remembered::demand_own_name;
-use crate::ca::OperateError;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::doubt::Doubts;
+use crate::ca::{IssuanceError, NotFound, OperateError};
 use crate::home::Home;
 use crate::key::PublicKey;
 use crate::model::draft::Holder;
@@ -150,7 +150,7 @@ pub fn plan(
 ) -> Result<Plan, OperateError> {
     let address = &request.holder.address;
     if address.is_reserved() {
-        return Err(OperateError::Reserved(address.clone()));
+        return Err(IssuanceError::Reserved(address.clone()).into());
     }
     let history = store.device(address)?;
     let with = |status: Status| history.iter().filter(move |record| record.status(now) == status);
@@ -162,28 +162,30 @@ pub fn plan(
             // issued.
             let stands = |record: &&Record| matches!(intent, Intent::List(_)) || is_issued_here(record);
             if let Some(valid) = with(Status::Valid).rfind(stands) {
-                return Err(OperateError::AlreadyValid {
+                return Err(IssuanceError::AlreadyValid {
                     address: address.clone(),
                     serial: valid.serial,
                     until: valid.validity.not_after,
-                });
+                }
+                .into());
             }
             if let (Intent::List(Leavers::LockedOut), Some(at)) =
                 (intent, history.last().and_then(revoked_at))
             {
-                return Err(OperateError::LockedOut {
+                return Err(IssuanceError::LockedOut {
                     address: address.clone(),
                     since: at,
-                });
+                }
+                .into());
             }
         }
         Intent::Renewal(_) => match history.last() {
-            None => return Err(OperateError::NoDevice(address.clone())),
+            None => return Err(NotFound::Device(address.clone()).into()),
             Some(last) if revoked_at(last).is_some() && with(Status::Valid).next().is_none() => {
-                return Err(OperateError::NothingToRenew(address.clone()));
+                return Err(IssuanceError::NothingToRenew(address.clone()).into());
             }
             Some(_) if !history.iter().any(is_issued_here) => {
-                return Err(OperateError::NotIssuedHere(address.clone()));
+                return Err(IssuanceError::NotIssuedHere(address.clone()).into());
             }
             Some(_) => {}
         },
@@ -220,12 +222,12 @@ pub fn plan(
 
 /// An employee of whom a CRL says that she left, and the ledger not that she is offboarded: nothing is issued
 /// to her unless she comes back.
-fn demand_no_leaver(home: &Home, employee: &Employee, intent: Intent) -> Result<(), OperateError> {
+fn demand_no_leaver(home: &Home, employee: &Employee, intent: Intent) -> Result<(), IssuanceError> {
     match intent {
         Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(()),
         Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
             if Doubts::by(home).leavers().any(|leaver| leaver == employee) {
-                return Err(OperateError::Leaver(employee.clone()));
+                return Err(IssuanceError::Leaver(employee.clone()));
             }
             Ok(())
         }
@@ -241,10 +243,11 @@ fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option
     match intent {
         Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(Some(employee.clone())),
         Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
-            Err(OperateError::Offboarded {
+            Err(IssuanceError::Offboarded {
                 employee: employee.clone(),
                 since,
-            })
+            }
+            .into())
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::ca::OperateError;
+use crate::ca::{IssuanceError, OperateError};
 use crate::model::draft::Holder;
 use crate::model::event::Issued;
 use crate::model::near::near;
@@ -229,11 +229,12 @@ pub(in crate::ca) fn demand_own_name(store: &Store, holder: &Holder) -> Result<(
             return Ok(());
         }
     }
-    Err(OperateError::NameOfAnother {
+    Err(IssuanceError::NameOfAnother {
         address: holder.address.clone(),
         name: name.clone(),
         other,
-    })
+    }
+    .into())
 }
 
 fn is_issued_here(record: &Record) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::ca::OperateError;
+use crate::ca::IssuanceError;
 use crate::model::contents;
 use crate::model::text::quoted;
 use crate::model::{Address, Email, PersonName, Platform};
@@ -272,7 +272,7 @@ fn person(
     let address = Address::new(employee, device);
     address.demand_no_serial().map_err(|e| text(&e))?;
     if address.is_reserved() {
-        return Err(OperateError::Reserved(address).to_string());
+        return Err(IssuanceError::Reserved(address).to_string());
     }
     Ok(Person {
         line,

@@ -4,6 +4,7 @@ pub mod areas;
 pub mod crl;
 pub mod doubt;
 pub mod lists;
+pub mod error;
 pub mod owed;
 pub mod pending;
 pub mod pin_sets;
@@ -22,7 +23,7 @@ use data_encoding::HEXLOWER;
 use super::ends::Near;
 use super::residence::Copied;
 use super::session::Session;
-use super::{OperateError, PUBLISHED, recording};
+use super::{OperateError, PublishingError, recording};
 use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
@@ -32,6 +33,7 @@ use crate::publish::{Area, Hashes, Publication, Rejected, ServersPart, TargetErr
 use areas::{Key, Rounds};
 use crl::{SignedCrl, sign_anew, wanted};
 use doubt::Doubts;
+use error::PUBLISHED;
 use lists::{Extent, accepted, has_short_lists, remember};
 use owed::{Following, Owed};
 use pending::{Servers, look, material};
@@ -403,6 +405,6 @@ fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> 
     if named.any(|named| named.name() == directory) {
         Ok(())
     } else {
-        Err(OperateError::NoTarget(Shown(directory.to_owned())))
+        Err(PublishingError::NoTarget(Shown(directory.to_owned())).into())
     }
 }

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ca::OperateError;
 use crate::ca::note;
 use crate::ca::session::{Desk, Session};
+use crate::ca::{OperateError, ServersError};
 use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
@@ -228,7 +228,7 @@ pub fn settle(desk: &Desk, done: &Following) -> Result<(), OperateError> {
 /// home knows it.
 ///
 /// # Errors
-/// Where it cannot be recorded; and [`OperateError::KeyUndelivered`].
+/// Where it cannot be recorded; and [`ServersError::KeyUndelivered`].
 pub(in crate::ca) fn record_and_deliver<'a, R, T>(
     session: &mut Session<'a>,
     host: &Host,
@@ -245,7 +245,7 @@ pub(in crate::ca) fn record_and_deliver<'a, R, T>(
     }
     let recorded = recorded?;
     let written =
-        write(&recorded).map_err(|why| OperateError::KeyUndelivered(host.clone(), Box::new(why)))?;
+        write(&recorded).map_err(|why| ServersError::KeyUndelivered(host.clone(), Box::new(why)))?;
     strike_out(home, host);
     Ok((recorded, written))
 }

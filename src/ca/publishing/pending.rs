@@ -9,8 +9,8 @@ use super::pin_sets::{Standing, StandingPins};
 use super::published::{self, Remembered, crl_path, published_crls, root_crl};
 use super::reconcile::{Sources, Unknown};
 use super::targets::{Failed, Place, Role, destinations, forgotten};
-use crate::ca::OperateError;
 use crate::ca::session::Session;
+use crate::ca::{OperateError, PublishingError};
 use crate::disk::Shown;
 use crate::model::Authority;
 use crate::publish::{
@@ -185,9 +185,9 @@ pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), Oper
     let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
     let standing = StandingPins::read(&places, &failed)?;
     if standing.are_ahead(session)? {
-        return Err(OperateError::PinsAhead);
+        return Err(PublishingError::PinsAhead.into());
     }
-    standing.demand_read()
+    Ok(standing.demand_read()?)
 }
 
 /// Whether pin sets stand anywhere that are later than what the ledger knows.

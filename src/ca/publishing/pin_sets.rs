@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::crl::next_number;
 use super::targets::{Failed, Place, destinations};
 use crate::ca::session::Session;
-use crate::ca::{OperateError, recording};
+use crate::ca::{OperateError, PublishingError, recording};
 use crate::disk::Shown;
 use crate::home::Home;
 use crate::issuer::Devices;
@@ -105,10 +105,10 @@ impl StandingPins {
     ///
     /// # Errors
     /// Where one could not.
-    pub fn demand_read(self) -> Result<(), OperateError> {
+    pub fn demand_read(self) -> Result<(), PublishingError> {
         match self.unread {
             None => Ok(()),
-            Some(place) => Err(OperateError::PinsUnread(place)),
+            Some(place) => Err(PublishingError::PinsUnread(place)),
         }
     }
 

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::published::{Standing, authorities};
 use super::targets::{Place, Role, destinations};
-use crate::ca::OperateError;
 use crate::ca::session::Session;
+use crate::ca::{OperateError, PublishingError};
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::issuer::IssuerError;
@@ -192,7 +192,7 @@ pub fn keep(session: &mut Session<'_>, whom: &crate::ca::Whom) -> Result<Vec<Rec
     let now = session.now;
     records.retain(|record| record.known_by != KnownBy::Issuance && record.status(now).accepted());
     if records.is_empty() {
-        return Err(OperateError::NothingRecovered(whom.clone()));
+        return Err(PublishingError::NothingRecovered(whom.clone()).into());
     }
     // Said twice it holds as well.
     let undecided = records.iter().filter(|record| is_undecided(record));
@@ -242,7 +242,7 @@ impl Sources {
                 sources.take_crls(home, path)?
             };
             if !found {
-                return Err(OperateError::NothingToReconcile(Shown(path.to_owned())));
+                return Err(PublishingError::NothingToReconcile(Shown(path.to_owned())).into());
             }
         }
         Ok(sources)
@@ -268,7 +268,7 @@ impl Sources {
                 )?;
                 if to.manifest()?.is_some_and(|manifest| manifest.area == area) {
                     if let Some(file) = to.torn()? {
-                        return Err(OperateError::TornSource(Shown(path.join(file))));
+                        return Err(PublishingError::TornSource(Shown(path.join(file))).into());
                     }
                     found = true;
                     self.places.push(Place {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use super::authority::record_servers;
 use super::demand_active;
 use super::keys::{deliver, stem};
-use crate::ca::OperateError;
 use crate::ca::delivery::file_names::with_extension;
 use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::owed::{delivered_at_last, record_and_deliver};
 use crate::ca::session::{Desk, Session};
+use crate::ca::{NotFound, OperateError};
 use crate::disk::{self, Shown};
 use crate::issuer::{IssuerError, Servers};
 use crate::key::{PublicKey, SoftwareKey, os_rng};
@@ -89,7 +89,7 @@ pub fn certify(
     let server = session
         .store
         .server(host)?
-        .ok_or_else(|| OperateError::NoServer(host.clone()))?;
+        .ok_or_else(|| NotFound::Server(host.clone()))?;
     let public_key = match key {
         CertifiedKey::Ours(key) => key.public_key(),
         CertifiedKey::Theirs(key) => key,
@@ -138,7 +138,7 @@ fn is_of(there: &[u8], host: &Host) -> bool {
 /// Where it is none of the servers' CA's, or it cannot be recorded.
 pub fn revoke_server(session: &mut Session<'_>, serial: Serial, reason: Reason) -> Result<(), OperateError> {
     let known = session.store.certified(&serial)?;
-    let (host, revocation) = known.ok_or(OperateError::NoCertificate(serial))?;
+    let (host, revocation) = known.ok_or(NotFound::Certificate(serial))?;
     if revocation.is_some() {
         return Ok(());
     }

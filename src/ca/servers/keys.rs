@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
-use crate::ca::OperateError;
 use crate::ca::delivery::file_names::with_extension;
 use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::key_file::seal;
+use crate::ca::{OperateError, ServersError};
 use crate::disk::{self, Exposed, Shown};
 use crate::home::{Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
@@ -80,7 +80,7 @@ pub fn open_key(
     if Pin(key.public_key().spki_sha256()) == pin {
         Ok(key)
     } else {
-        Err(OperateError::OtherKey(Shown(path)))
+        Err(ServersError::OtherKey(Shown(path)).into())
     }
 }
 

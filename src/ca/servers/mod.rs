@@ -2,11 +2,11 @@
 
 pub mod authority;
 pub mod certificates;
+pub mod error;
 pub mod keys;
 
 use std::path::PathBuf;
 
-use super::OperateError;
 use super::delivery::output_dir::OutputDir;
 use super::key_owner::{KeyOf, demand_free_key};
 use super::publishing::owed::{record_and_deliver, strike_out};
@@ -14,6 +14,7 @@ use super::publishing::pending::demand_known_pins;
 use super::publishing::pin_sets::published_pins;
 use super::publishing::reached::{Lacks, Reached};
 use super::session::Session;
+use super::{NotFound, OperateError, ServersError, UnfitKey};
 use crate::home::Home;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, OldPin, Origin, ServerCertificate};
@@ -52,7 +53,7 @@ pub fn add(
     output: &OutputDir,
 ) -> Result<PathBuf, OperateError> {
     if session.store.server(host)?.is_some() {
-        return Err(OperateError::ServerExists(host.clone()));
+        return Err(ServersError::Exists(host.clone()).into());
     }
     demand_known_pins(session)?;
     let stem = stem(output, host, &active.key)?;
@@ -113,7 +114,7 @@ pub fn import(
             session.commit(vec![taken_in])?;
             Ok(Imported::Renewed)
         }
-        (None, None) => Err(OperateError::NoServer(host.clone())),
+        (None, None) => Err(NotFound::Server(host.clone()).into()),
         (None, Some(backup)) => {
             demand_known_pins(session)?;
             backup.keep(&session.desk.home, host)?;
@@ -134,25 +135,25 @@ pub fn import(
 ///
 /// # Errors
 /// Where it is a CA's, names other hosts, or is not good now.
-pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> Result<(), OperateError> {
+pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> Result<(), ServersError> {
     if certificate.is_ca && !certificate.is_self_issued {
-        return Err(OperateError::CertificateOfCa);
+        return Err(ServersError::CertificateOfCa);
     }
     if !certificate.is_for_servers {
-        return Err(OperateError::NotForServers(host.clone()));
+        return Err(ServersError::NotForServers(host.clone()));
     }
     if !certificate.names(host) {
-        return Err(OperateError::OtherHost {
+        return Err(ServersError::OtherHost {
             host: host.clone(),
             found: certificate.hosts.join(", "),
         });
     }
     if certificate.is_ca {
-        return Err(OperateError::SelfSignedCa(host.clone()));
+        return Err(ServersError::SelfSignedCa(host.clone()));
     }
     let validity = certificate.validity;
     if now < validity.not_before || validity.ended(now) {
-        return Err(OperateError::NotGood {
+        return Err(ServersError::NotGood {
             from: validity.not_before,
             to: validity.not_after,
         });
@@ -177,18 +178,18 @@ pub fn demand_nobody_elses(
 ///
 /// # Errors
 /// Where it is the one in reserve, one that was used before, or a stranger.
-pub fn demand_active(server: &Server, pin: Pin) -> Result<(), OperateError> {
+pub fn demand_active(server: &Server, pin: Pin) -> Result<(), UnfitKey> {
     let host = server.host.clone();
     if pin == server.active.pin {
         Ok(())
     } else if pin == server.backup.pin {
-        Err(OperateError::KeyInReserve(host))
+        Err(UnfitKey::InReserve(host))
     } else if server.retiring.iter().any(|key| key.pin == pin) {
-        Err(OperateError::KeyRetiring(host))
+        Err(UnfitKey::Retiring(host))
     } else if server.dropped.contains(&pin) {
-        Err(OperateError::KeyDropped(host))
+        Err(UnfitKey::Dropped(host))
     } else {
-        Err(OperateError::StrangeKey(host))
+        Err(UnfitKey::Strange(host))
     }
 }
 
@@ -209,9 +210,9 @@ pub fn rotate(
     let server = session
         .store
         .server(host)?
-        .ok_or_else(|| OperateError::NoServer(host.clone()))?;
+        .ok_or_else(|| NotFound::Server(host.clone()))?;
     if server.backup.pin != Pin(backup.public_key().spki_sha256()) {
-        return Err(OperateError::RotatedMeanwhile(host.clone()));
+        return Err(ServersError::RotatedMeanwhile(host.clone()).into());
     }
     demand_known_pins(session)?;
     demand_overlap(&session.desk.home, &server, haste, session.now)?;
@@ -240,7 +241,7 @@ pub fn removable(
     (overlap, now): (Span, Time),
 ) -> Result<Server, OperateError> {
     let mut known = store.known_servers()?.into_iter();
-    let unknown = || OperateError::NoServer(host.clone());
+    let unknown = || NotFound::Server(host.clone());
     let server = known.find(|server| server.host == *host).ok_or_else(unknown)?;
     if server.removed.is_none() {
         return Ok(server);
@@ -248,10 +249,11 @@ pub fn removable(
     let until = server.stays_until(now, overlap).ok_or_else(unknown)?;
     match old_pins {
         OldPin::Dropped => Ok(server),
-        OldPin::Retires => Err(OperateError::RemovedAlready {
+        OldPin::Retires => Err(ServersError::RemovedAlready {
             host: host.clone(),
             until,
-        }),
+        }
+        .into()),
     }
 }
 
@@ -288,10 +290,11 @@ pub fn demand_taken_by_apps(
             .certified(&serial)?
             .is_some_and(|(_, revoked)| revoked.is_some())
     {
-        return Err(OperateError::CertificateRevoked {
+        return Err(ServersError::CertificateRevoked {
             host: server.host.clone(),
             serial,
-        });
+        }
+        .into());
     }
     demand_active(server, certificate.pin)?;
     let published = published_pins(home)?.map_or(Vec::new(), |pins| pins.sets);
@@ -301,7 +304,7 @@ pub fn demand_taken_by_apps(
         .filter(|set| set.host == server.host && now < set.expires);
     match sets.any(|set| set.pins.iter().any(|pinned| pinned.pin == certificate.pin)) {
         true => Ok(()),
-        false => Err(OperateError::ActiveUnpublished(server.host.clone())),
+        false => Err(ServersError::ActiveUnpublished(server.host.clone()).into()),
     }
 }
 
@@ -309,12 +312,12 @@ pub fn demand_taken_by_apps(
 ///
 /// # Errors
 /// Where one has it not, and others of the server.
-fn demand_everywhere(home: &Home, server: &Server, pin: Pin) -> Result<Option<Time>, OperateError> {
+fn demand_everywhere(home: &Home, server: &Server, pin: Pin) -> Result<Option<Time>, ServersError> {
     let own = server.keys().map(|(_, key)| key.pin);
     let all: Vec<Pin> = own.chain(server.dropped.iter().copied()).collect();
     Reached::by(home)
         .since(pin, &all)
-        .map_err(|Lacks(place)| OperateError::PinNotEverywhere {
+        .map_err(|Lacks(place)| ServersError::PinNotEverywhere {
             host: server.host.clone(),
             place,
         })
@@ -325,7 +328,7 @@ fn demand_everywhere(home: &Home, server: &Server, pin: Pin) -> Result<Option<Ti
 ///
 /// # Errors
 /// Where a place has it not, because it could not be written since it was signed.
-pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, OperateError> {
+pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, ServersError> {
     let reached = demand_everywhere(home, server, server.backup.pin)?;
     let signed = server.backup.published;
     Ok(signed.map(|signed| reached.map_or(signed, |reached| signed.max(reached))))
@@ -336,7 +339,7 @@ pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, Opera
 /// # Errors
 /// Where it has not, and nobody said that this does not matter; and where the pin was never published,
 /// whatever anybody said.
-pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> Result<(), OperateError> {
+pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> Result<(), ServersError> {
     let host = server.host.clone();
     let known = match haste {
         Haste::None => reserve_known(home, server)?,
@@ -344,10 +347,10 @@ pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> 
     };
     // A rotation that was cut off before its pins were published: once more, and no app would know the key in
     // use.
-    let from = known.ok_or(OperateError::PinUnpublished(host.clone()))? + home.config().pin_overlap;
+    let from = known.ok_or(ServersError::PinUnpublished(host.clone()))? + home.config().pin_overlap;
     if haste == Haste::Confirmed || from <= now {
         Ok(())
     } else {
-        Err(OperateError::TooSoon { host, from })
+        Err(ServersError::TooSoon { host, from })
     }
 }

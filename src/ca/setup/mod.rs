@@ -1,18 +1,19 @@
 //! Founding a home: root, issuing CA, their CRLs and the first publication, all or nothing.
 
+pub mod error;
 pub mod staging;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::OperateError;
 use super::delivery::path_policy::real;
 use super::key_file::seal;
 use super::publishing::root_crl;
 use super::publishing::{Refresh, refresh};
 use super::residence;
 use super::session::{ClockPolicy, Desk};
+use super::{OperateError, SessionError, SetupError};
 use crate::bundle;
 use crate::disk::{self, Shown};
 use crate::home::config;
@@ -139,7 +140,7 @@ pub fn found(
 /// Where its place is taken, cannot be written, or is none for a home; or the clock cannot be right.
 pub fn examine(founding: &Founding, now: Time) -> Result<PathBuf, OperateError> {
     if Clock::is_before_program(now) && founding.clock == ClockPolicy::Strict {
-        return Err(OperateError::ClockBeforeProgram(now));
+        return Err(SessionError::ClockBeforeProgram(now).into());
     }
     let place = free_place(&founding.home)?;
     demand_room(&place)?;
@@ -154,12 +155,12 @@ pub fn examine(founding: &Founding, now: Time) -> Result<PathBuf, OperateError> 
 
 /// The home is made beside its place and gets it in one step: also where its own empty directory is there
 /// already, the one above must be writable.
-fn demand_room(place: &Path) -> Result<(), OperateError> {
+fn demand_room(place: &Path) -> Result<(), SetupError> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
     let above = place.ancestors().skip(1).find(|above| above.exists());
     let above = above.unwrap_or(Path::new("/"));
     accessat(CWD, above, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).map_err(|errno| {
-        OperateError::NoRoomBeside {
+        SetupError::NoRoomBeside {
             above: Shown(above.to_owned()),
             why: errno.into(),
         }
@@ -174,7 +175,7 @@ fn demand_room(place: &Path) -> Result<(), OperateError> {
 fn free_place(home: &Path) -> Result<PathBuf, OperateError> {
     let place = real(home);
     if is_mount_point(&place) {
-        return Err(OperateError::MountPoint(Shown(home.to_owned())));
+        return Err(SetupError::MountPoint(Shown(home.to_owned())).into());
     }
     let empty = || std::fs::read_dir(&place).is_ok_and(|mut entries| entries.next().is_none());
     if disk::is_taken(&place) && !empty() {
@@ -208,7 +209,7 @@ fn is_mount_point(place: &Path) -> bool {
 /// Checks what can be checked about the root's medium before anything is made.
 fn check_medium(medium: &Path, home: &Path) -> Result<(), OperateError> {
     if real(medium).starts_with(home) {
-        return Err(OperateError::MediumInHome(Shown(medium.to_owned())));
+        return Err(SetupError::MediumInHome(Shown(medium.to_owned())).into());
     }
     disk::demand_modes(medium)?;
     let mut places = [ROOT_CERTIFICATE, ROOT_KEY]

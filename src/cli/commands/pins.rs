@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::ca::{self, OperateError};
+use crate::ca::{self, NotFound, OperateError, ServersError};
 use crate::consumer::PinFormat;
 use crate::home::Home;
 use crate::model::text::quoted;
@@ -153,7 +153,7 @@ fn published(home: &Home, host: Option<&Host>) -> Result<Pins, Failure> {
     if let Some(host) = host {
         pins.sets.retain(|set| set.host == *host);
         if pins.sets.is_empty() {
-            return Err(OperateError::NoServer(host.clone()).into());
+            return Err(NotFound::Server(host.clone()).into());
         }
     }
     Ok(pins)
@@ -240,8 +240,8 @@ impl Outlook {
     ) -> Result<Self, OperateError> {
         let (known, lacking) = match ca::reserve_known(home, server) {
             Ok(known) => (known, None),
-            Err(OperateError::PinNotEverywhere { place, .. }) => (None, Some(place.to_string())),
-            Err(error) => return Err(error),
+            Err(ServersError::PinNotEverywhere { place, .. }) => (None, Some(place.to_string())),
+            Err(error) => return Err(error.into()),
         };
         let ready_from = known.map(|known| known + overlap);
         let retiring = server.keys().filter(|(role, _)| *role == Role::Retiring);
@@ -363,7 +363,7 @@ fn plan(args: PlanArgs, context: &Context) -> Result<Exit, Failure> {
     if let Some(host) = &args.host {
         servers.retain(|server| server.host == *host);
         if servers.is_empty() {
-            return Err(OperateError::NoServer(host.clone()).into());
+            return Err(NotFound::Server(host.clone()).into());
         }
     }
     if servers.is_empty() {

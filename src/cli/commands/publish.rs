@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::ca::{
-    self, ClockPolicy, Desk, EndingAuthority, EndingServer, Ends, Extent, Keys, OperateError, Refresh, Scope,
-    Sources, Whom,
+    self, ClockPolicy, Desk, EndingAuthority, EndingServer, Ends, Extent, Keys, PublishingError, Refresh,
+    Scope, Sources, Whom,
 };
 use crate::doctor::ROTATE;
 use crate::model::server::Certifier;
@@ -274,7 +274,7 @@ fn refresh(
         if session.store.seq() == before {
             error
         } else {
-            OperateError::Unpublished(Box::new(error))
+            PublishingError::Unpublished(Box::new(error)).into()
         }
     })?;
     let told = match &refreshed {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::ca::{self, Asked, Difference, Intent, KeyRequest, Old, OperateError, Request};
+use crate::ca::{self, Asked, Difference, Intent, IssuanceError, KeyRequest, NotFound, Old, Request};
 use crate::home::Home;
 use crate::model::draft::Holder;
 use crate::model::event::{Issued, KeySource};
@@ -121,9 +121,7 @@ fn single(
     store: &Store,
 ) -> Result<Considered, Failure> {
     let history = store.device(address)?;
-    let last = history
-        .last()
-        .ok_or_else(|| OperateError::NoDevice(address.clone()))?;
+    let last = history.last().ok_or_else(|| NotFound::Device(address.clone()))?;
     let issued_here = history
         .iter()
         .rfind(|record| record.known_by == KnownBy::Issuance);
@@ -146,7 +144,7 @@ fn single(
     }));
     match (own, &request.key) {
         (Some(own), _) => request.key = own.clone(),
-        (None, KeyRequest::Own(_)) => return Err(OperateError::NeedsRequest(address.clone()).into()),
+        (None, KeyRequest::Own(_)) => return Err(IssuanceError::NeedsRequest(address.clone()).into()),
         (None, KeyRequest::Bundle(_) | KeyRequest::InMemory) => {}
     }
     Ok(Considered { request, remarks })
@@ -171,7 +169,7 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
         let Some(record) = history.iter().rfind(|r| r.known_by == KnownBy::Issuance) else {
             context
                 .ui
-                .warn(OperateError::NotIssuedHere(record.address.clone()));
+                .warn(IssuanceError::NotIssuedHere(record.address.clone()));
             context.ui.hint(format!(
                 "`pki issue {0}` issues it a new one; what is used no more: `pki revoke {0}`",
                 record.address
@@ -269,7 +267,7 @@ pub struct Renewed {
 /// A request like the one that a certificate came from, with changes.
 pub fn like(changes: &Changes, store: &Store, home: &Home, record: &Record) -> Result<Renewed, Failure> {
     let Some(issued) = store.issued(record)? else {
-        return Err(OperateError::NotIssuedHere(record.address.clone()).into());
+        return Err(IssuanceError::NotIssuedHere(record.address.clone()).into());
     };
     let platform = changes.platform.unwrap_or(issued.platform);
     let key = match issued.key {

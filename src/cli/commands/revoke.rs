@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::ca::{self, ClockPolicy, Desk, Keys, OperateError, Revoked, Session, Whom};
+use crate::ca::{self, ClockPolicy, Desk, Keys, NotFound, OperateError, Revoked, Session, Whom};
 use crate::check::Url;
 use crate::home::Home;
 use crate::issuer::Devices;
@@ -171,7 +171,7 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
                 already: store.revocation(serial)?.is_some(),
             });
         }
-        (Whom::Device(address), None) => return Err(OperateError::NoDevice(address.clone()).into()),
+        (Whom::Device(address), None) => return Err(NotFound::Device(address.clone()).into()),
     };
     let accepted = ca::to_take_back(records, earliest(&store)?).len();
     Ok(Outlook::Recorded { label, accepted })
@@ -187,7 +187,7 @@ fn revoke_unrecorded(
     already: bool,
 ) -> Result<Exit, Failure> {
     if !already && args.confirm != Some(serial) {
-        return Err(Failure::from(OperateError::NoCertificate(serial)).hint(format!(
+        return Err(Failure::from(NotFound::Certificate(serial)).hint(format!(
             "`pki list` shows what there is; one of this CA's that a restored backup has lost: `pki revoke {serial} --confirm {serial}`"
         )));
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use super::{Exit, Failure};
 use crate::bundle::BundleError;
-use crate::ca::{Copied, OperateError, Whom};
+use crate::ca::{
+    Copied, DeliveryError, IssuanceError, NotFound, OperateError, PublishingError, ServersError,
+    SessionError, SetupError, UnfitKey, Whom,
+};
 use crate::check::{self, CheckError, ForgeryError, Unreachable};
 use crate::consumer::{ConsumerError, Language};
 use crate::disk::{DiskError, Exposed, Modeless, Shown, failed};
@@ -113,6 +116,14 @@ fn text() -> String {
 fn changes() -> Vec<Line> {
     use OperateError as E;
     table!(OperateError {
+        E::Session(_) = E::Session(SessionError::ClockAhead { clock: time(), last: time() }) => "clock-ahead", Secret;
+        E::NotFound(_) = E::NotFound(NotFound::Server(host())) => "unknown", Refused;
+        E::Issuance(_) = E::Issuance(IssuanceError::Reserved(address())) => "reserved", Refused;
+        E::UnfitKey(_) = E::UnfitKey(UnfitKey::OfCa) => "key-in-use", Refused;
+        E::Delivery(_) = E::Delivery(DeliveryError::InHome(shown())) => "place", Refused;
+        E::Publishing(_) = E::Publishing(PublishingError::PinsAhead) => "pins-ahead", Refused;
+        E::Servers(_) = E::Servers(ServersError::KeyElsewhere(host())) => "key-elsewhere", Refused;
+        E::Setup(_) = E::Setup(SetupError::MountPoint(shown())) => "place", Refused;
         E::Home(_) = E::Home(HomeError::NoProfile(text())) => "profile", Refused;
         E::Store(_) = E::Store(StoreError::Empty) => "ledger-damaged", Refused;
         E::Disk(_) = E::Disk(disk()) => "disk", Refused;
@@ -129,13 +140,35 @@ fn changes() -> Vec<Line> {
         E::Key { why: KeyError::Encryption(_), .. } = E::Key { path: shown(), why: KeyError::Encryption(text()) } => "key", Refused;
         E::NotRecorded { .. } = E::NotRecorded { what: "it", why: disk() } => "disk", Refused;
         E::ReadBack(_) = E::ReadBack(shown()) => "disk", Refused;
+        E::Exists(_) = E::Exists(shown()) => "exists", Refused;
+    })
+}
+
+fn sessions() -> Vec<Line> {
+    use SessionError as E;
+    table!(SessionError as OperateError {
         E::Copied(_) = E::Copied(Copied::Beside(shown())) => "copied-home", Secret;
         E::ClockBeforeProgram(_) = E::ClockBeforeProgram(time()) => "clock-behind", Refused;
         E::ClockBehind { .. } = E::ClockBehind { clock: time(), last: time() } => "clock-behind", Refused;
         E::ClockAhead { .. } = E::ClockAhead { clock: time(), last: time() } => "clock-ahead", Secret;
-        E::NoRoomBeside { .. } = E::NoRoomBeside { above: shown(), why: why() } => "disk", Refused;
-        E::MountPoint(_) = E::MountPoint(shown()) => "place", Refused;
-        E::MediumInHome(_) = E::MediumInHome(shown()) => "place", Refused;
+    })
+}
+
+fn names() -> Vec<Line> {
+    use NotFound as E;
+    table!(NotFound as OperateError {
+        E::Device(_) = E::Device(address()) => "unknown", Refused;
+        E::Employee(_) = E::Employee(employee()) => "unknown", Refused;
+        E::Employee(_) = E::Employee("api.example.com".parse().unwrap()) => "unknown", Refused;
+        E::Employee(_) = E::Employee("0102030405060708090a0b0c0d0e0f1".parse().unwrap()) => "unknown", Refused;
+        E::Certificate(_) = E::Certificate(serial()) => "unknown", Refused;
+        E::Server(_) = E::Server(host()) => "unknown", Refused;
+    })
+}
+
+fn issuing() -> Vec<Line> {
+    use IssuanceError as E;
+    table!(IssuanceError as OperateError {
         E::AlreadyValid { .. } = E::AlreadyValid { address: address(), serial: serial(), until: time() } => "already-valid", Refused;
         E::Offboarded { .. } = E::Offboarded { employee: employee(), since: time() } => "offboarded", Refused;
         E::Leaver(_) = E::Leaver(employee()) => "offboarded", Refused;
@@ -145,42 +178,61 @@ fn changes() -> Vec<Line> {
         E::NotIssuedHere(_) = E::NotIssuedHere(address()) => "recovered", Refused;
         E::NothingToRenew(_) = E::NothingToRenew(address()) => "revoked", Refused;
         E::NeedsRequest(_) = E::NeedsRequest(address()) => "needs-csr", Refused;
-        E::NoDevice(_) = E::NoDevice(address()) => "unknown", Refused;
-        E::NoEmployee(_) = E::NoEmployee(employee()) => "unknown", Refused;
-        E::NoEmployee(_) = E::NoEmployee("api.example.com".parse().unwrap()) => "unknown", Refused;
-        E::NoEmployee(_) = E::NoEmployee("0102030405060708090a0b0c0d0e0f1".parse().unwrap()) => "unknown", Refused;
-        E::NoCertificate(_) = E::NoCertificate(serial()) => "unknown", Refused;
-        E::KeyRevoked { .. } = E::KeyRevoked { address: address(), since: time(), reason: Reason::Stolen } => "key-revoked", Refused;
-        E::KeyOfAnother(_) = E::KeyOfAnother(address()) => "key-in-use", Refused;
-        E::KeyOfServer(_) = E::KeyOfServer(host()) => "key-in-use", Refused;
-        E::KeyDropped(_) = E::KeyDropped(host()) => "key-revoked", Refused;
-        E::KeyOfCa = E::KeyOfCa => "key-in-use", Refused;
+    })
+}
+
+fn keys() -> Vec<Line> {
+    use UnfitKey as E;
+    table!(UnfitKey as OperateError {
+        E::Revoked { .. } = E::Revoked { address: address(), since: time(), reason: Reason::Stolen } => "key-revoked", Refused;
+        E::OfAnother(_) = E::OfAnother(address()) => "key-in-use", Refused;
+        E::OfServer(_) = E::OfServer(host()) => "key-in-use", Refused;
+        E::Dropped(_) = E::Dropped(host()) => "key-revoked", Refused;
+        E::OfCa = E::OfCa => "key-in-use", Refused;
+        E::InReserve(_) = E::InReserve(host()) => "key-in-reserve", Refused;
+        E::Retiring(_) = E::Retiring(host()) => "key-retiring", Refused;
+        E::Strange(_) = E::Strange(host()) => "other-key", Refused;
+    })
+}
+
+fn handing_out() -> Vec<Line> {
+    use DeliveryError as E;
+    table!(DeliveryError as OperateError {
         E::OutputDir { .. } = E::OutputDir { path: shown(), why: why() } => "disk", Refused;
         E::OutputDir { .. } = E::OutputDir { path: shown(), why: io::Error::other(Modeless) } => "disk", Refused;
-        E::Exists(_) = E::Exists(shown()) => "exists", Refused;
         E::TakenByBundle(_) = E::TakenByBundle(shown()) => "exists", Refused;
         E::InHome(_) = E::InHome(shown()) => "place", Refused;
         E::InPublication(_) = E::InPublication(shown()) => "place", Refused;
         E::NoList(_) = E::NoList(shown()) => "exists", Refused;
         E::NotOwn(_) = E::NotOwn(shown()) => "exposed", Refused;
-        E::Undelivered(_) = E::Undelivered(Box::new(E::KeyOfCa)) => "undelivered", Incomplete;
+        E::Undelivered(_) = E::Undelivered(Box::new(UnfitKey::OfCa.into())) => "undelivered", Incomplete;
+    })
+}
+
+fn publishing() -> Vec<Line> {
+    use PublishingError as E;
+    table!(PublishingError as OperateError {
         E::NothingRecovered(_) = E::NothingRecovered(Whom::Device(address())) => "unknown", Refused;
         E::NothingToReconcile(_) = E::NothingToReconcile(shown()) => "unknown", Refused;
         E::TornSource(_) = E::TornSource(shown()) => "publication", Refused;
         E::NoTarget(_) = E::NoTarget(shown()) => "unknown", Refused;
-        E::Unpublished(_) = E::Unpublished(Box::new(E::KeyOfCa)) => "unpublished", Incomplete;
-        E::Unpublished(_) = E::Unpublished(Box::new(E::Rejected(Rejected::Signature(Authority::Root)))) => "unpublished", Incomplete;
-        E::Unpublished(_) = E::Unpublished(Box::new(E::Disk(full()))) => "unpublished", Incomplete;
-        E::Unpublished(_) = E::Unpublished(Box::new(E::Target(TargetError::Disk(full())))) => "unpublished", Incomplete;
-        E::Unpublished(_) = E::Unpublished(Box::new(E::NotRecorded { what: "it", why: full() })) => "unpublished", Incomplete;
-        E::ServerExists(_) = E::ServerExists(host()) => "exists", Refused;
-        E::NoServer(_) = E::NoServer(host()) => "unknown", Refused;
+        E::Unpublished(_) = E::Unpublished(Box::new(UnfitKey::OfCa.into())) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(OperateError::Rejected(Rejected::Signature(Authority::Root)))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(OperateError::Disk(full()))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(OperateError::Target(TargetError::Disk(full())))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(OperateError::NotRecorded { what: "it", why: full() })) => "unpublished", Incomplete;
+        E::PinsAhead = E::PinsAhead => "pins-ahead", Refused;
+        E::PinsUnread(_) = E::PinsUnread(shown()) => "pins-unread", Refused;
+    })
+}
+
+fn registers() -> Vec<Line> {
+    use ServersError as E;
+    table!(ServersError as OperateError {
+        E::Exists(_) = E::Exists(host()) => "exists", Refused;
         E::RemovedAlready { .. } = E::RemovedAlready { host: host(), until: time() } => "removed", Refused;
         E::OtherKey(_) = E::OtherKey(shown()) => "mixed", Refused;
         E::KeyElsewhere(_) = E::KeyElsewhere(host()) => "key-elsewhere", Refused;
-        E::KeyInReserve(_) = E::KeyInReserve(host()) => "key-in-reserve", Refused;
-        E::KeyRetiring(_) = E::KeyRetiring(host()) => "key-retiring", Refused;
-        E::StrangeKey(_) = E::StrangeKey(host()) => "other-key", Refused;
         E::CertificateOfCa = E::CertificateOfCa => "ca", Refused;
         E::NotForServers(_) = E::NotForServers(host()) => "purpose", Refused;
         E::SelfSignedCa(_) = E::SelfSignedCa(host()) => "ca", Refused;
@@ -193,9 +245,16 @@ fn changes() -> Vec<Line> {
         E::ActiveUnpublished(_) = E::ActiveUnpublished(host()) => "unpublished", Refused;
         E::CertificateRevoked { .. } = E::CertificateRevoked { host: host(), serial: serial() } => "revoked", Refused;
         E::RotatedMeanwhile(_) = E::RotatedMeanwhile(host()) => "busy", Refused;
-        E::PinsAhead = E::PinsAhead => "pins-ahead", Refused;
-        E::PinsUnread(_) = E::PinsUnread(shown()) => "pins-unread", Refused;
-        E::KeyUndelivered(..) = E::KeyUndelivered(host(), Box::new(E::KeyOfCa)) => "undelivered", Incomplete;
+        E::KeyUndelivered(..) = E::KeyUndelivered(host(), Box::new(UnfitKey::OfCa.into())) => "undelivered", Incomplete;
+    })
+}
+
+fn foundings() -> Vec<Line> {
+    use SetupError as E;
+    table!(SetupError as OperateError {
+        E::NoRoomBeside { .. } = E::NoRoomBeside { above: shown(), why: why() } => "disk", Refused;
+        E::MountPoint(_) = E::MountPoint(shown()) => "place", Refused;
+        E::MediumInHome(_) = E::MediumInHome(shown()) => "place", Refused;
     })
 }
 
@@ -433,6 +492,14 @@ fn fetches() -> Vec<Line> {
 fn every_error_has_the_word_and_the_exit_code_that_scripts_go_by() {
     let tables = [
         changes(),
+        sessions(),
+        names(),
+        issuing(),
+        keys(),
+        handing_out(),
+        publishing(),
+        registers(),
+        foundings(),
         homes(),
         disks(),
         ledgers(),

@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::ca::{self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, OperateError, OutputDir};
+use crate::ca::{
+    self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, NotFound, OperateError, OutputDir, ServersError,
+};
 use crate::disk;
 use crate::issuer::Servers;
 use crate::key::{Passphrase, PublicKey};
@@ -101,7 +103,7 @@ fn files(delivered: Delivered) -> Vec<PathBuf> {
 
 fn known(host: &Host, context: &Context, desk: &Desk) -> Result<Server, Failure> {
     let server = context.read(&desk.home)?.server(host)?;
-    Ok(server.ok_or_else(|| OperateError::NoServer(host.clone()))?)
+    Ok(server.ok_or_else(|| NotFound::Server(host.clone()))?)
 }
 
 pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
@@ -116,7 +118,7 @@ pub fn csr(args: CsrArgs, context: &Context) -> Result<Exit, Failure> {
     };
     match key.origin {
         Origin::Made => {}
-        Origin::Imported => return Err(OperateError::KeyElsewhere(host).into()),
+        Origin::Imported => return Err(ServersError::KeyElsewhere(host).into()),
     }
     OutputDir::try_out(&args.out, &desk.home)?;
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
@@ -161,7 +163,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     let request = match (&args.csr, server.active.origin) {
         (Some(path), _) => Some(read_request(path, &host)?),
         (None, Origin::Made) => None,
-        (None, Origin::Imported) => return Err(OperateError::KeyElsewhere(host).into()),
+        (None, Origin::Imported) => return Err(ServersError::KeyElsewhere(host).into()),
     };
     OutputDir::try_out(&args.out, &desk.home)?;
     let Keyring {
@@ -182,7 +184,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     let key = match (&own, &request) {
         (Some(own), _) => CertifiedKey::Ours(own),
         (None, Some(theirs)) => CertifiedKey::Theirs(theirs),
-        (None, None) => return Err(OperateError::KeyElsewhere(host).into()),
+        (None, None) => return Err(ServersError::KeyElsewhere(host).into()),
     };
     let (certified, delivered) = ca::certify(&mut session, &servers, &host, Some(args.days), &key, &output)?;
     ui.say(format!(

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::ca::OperateError;
+use crate::ca::NotFound;
 use crate::model::server::Certifier;
 use crate::model::{Host, Pin, Role, Server, Time, counted};
 
@@ -109,7 +109,7 @@ pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
         Some(host) => vec![
             store
                 .server(host)?
-                .ok_or_else(|| OperateError::NoServer(host.clone()))?,
+                .ok_or_else(|| NotFound::Server(host.clone()))?,
         ],
         None => store.servers()?,
     };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::ca::{self, ClockPolicy, Haste, Imported, NewKey, OperateError, OutputDir, Subdomains};
+use crate::ca::{self, ClockPolicy, Haste, Imported, NewKey, NotFound, OutputDir, ServersError, Subdomains};
 use crate::disk;
 use crate::model::server::OldPin;
 use crate::model::{Contents, Host, Pin};
@@ -173,7 +173,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
     demand_no_file(&host)?;
     let desk = context.desk()?;
     if context.read(&desk.home)?.server(&host)?.is_some() {
-        return Err(OperateError::ServerExists(host).into());
+        return Err(ServersError::Exists(host).into());
     }
     OutputDir::try_out(&common.out, &desk.home)?;
     if common.dry_run {
@@ -313,7 +313,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let desk = context.desk()?;
     let known = context.read(&desk.home)?.server(&host)?;
-    let server = known.ok_or_else(|| OperateError::NoServer(host.clone()))?;
+    let server = known.ok_or_else(|| NotFound::Server(host.clone()))?;
     ca::demand_overlap(&desk.home, &server, haste, system_clock())?;
     OutputDir::try_out(&common.out, &desk.home)?;
     if common.dry_run {

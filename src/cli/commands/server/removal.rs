@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::ca::{self, ClockPolicy, OperateError};
+use crate::ca::{self, ClockPolicy, NotFound};
 use crate::model::server::{Certifier, OldPin};
 use crate::model::{Host, Pin, Serial, Server, Time};
 
@@ -180,7 +180,7 @@ pub fn verify(args: VerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let store = context.read(&home)?;
     let server = store.server(&host)?;
     let server = server.ok_or_else(|| {
-        Failure::refused(OperateError::NoServer(host.clone())).hint(format!(
+        Failure::refused(NotFound::Server(host.clone())).hint(format!(
             "`pki server list` shows those that there are; `pki server import {host} --cert FILE` takes it in with the key that it has"
         ))
     })?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use data_encoding::{BASE64, HEXUPPER};
 use serde::Serialize;
 
-use crate::ca::{self, OperateError, Whom};
+use crate::ca::{self, IssuanceError, NotFound, Whom};
 use crate::home::Home;
 use crate::issuer::Chain;
 use crate::model::event::{Issued, KeySource};
@@ -92,7 +92,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 return Err(Failure::refused(message)
                     .hint("`pki server list` shows the servers; `pki show FILE` what a certificate says"));
             }
-            (None, None) => return Err(OperateError::NoCertificate(serial).into()),
+            (None, None) => return Err(NotFound::Certificate(serial).into()),
         },
         Whom::Device(address) => {
             let history = store.device(&address)?;
@@ -104,7 +104,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             current
                 .or(history.last())
                 .cloned()
-                .ok_or(OperateError::NoDevice(address))?
+                .ok_or(NotFound::Device(address))?
         }
     };
     let issued = store.issued(&record)?;
@@ -113,7 +113,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     drop(store);
     if args.pem {
         let Some(issued) = issued else {
-            return Err(OperateError::NotIssuedHere(record.address).into());
+            return Err(IssuanceError::NotIssuedHere(record.address).into());
         };
         let text = home.chain().fullchain(&issued.certificate);
         context.ui.report(&Pem { pem: text })?;

@@ -1,0 +1,50 @@
+//! Why something that is handed out did not get to its place.
+
+use crate::ca::OperateError;
+use crate::disk::Shown;
+use crate::model::fault::{Fault, Kind};
+
+/// Why something that is handed out did not get to its place, or has none.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The directory for bundles takes none.
+    #[error("no file can be put into {path}: {why}")]
+    OutputDir {
+        /// Which directory.
+        path: Shown,
+        /// The system's words.
+        why: std::io::Error,
+    },
+    /// Something that is handed out would lie in the home.
+    #[error("{0} lies in the home, which holds the PKI's own files and nothing else")]
+    InHome(Shown),
+    /// Something that is handed out would lie where it is published.
+    #[error("{0} lies in a directory that is published to: others can read what is there")]
+    InPublication(Shown),
+    /// A name for the passphrase that the bundle's own files have.
+    #[error("{0} cannot hold the passphrase: a file of the bundle has that name")]
+    TakenByBundle(Shown),
+    /// A file that passphrases would be appended to holds something else.
+    #[error(
+        "{0} is no list of passphrases: it must be empty, or begin and end with a line ADDRESS<TAB>PASSPHRASE"
+    )]
+    NoList(Shown),
+    /// A file for secrets is another account's, or no file.
+    #[error("{0} is not a file of this account")]
+    NotOwn(Shown),
+    /// Bundles were committed but did not reach their place: the same command again issues them anew.
+    #[error("the certificate was recorded, but its bundle was not delivered: {0}")]
+    Undelivered(Box<OperateError>),
+}
+
+impl Fault for DeliveryError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::OutputDir { .. } => (Kind::Storage, "disk"),
+            Self::NotOwn(_) => (Kind::Storage, "exposed"),
+            Self::InHome(_) | Self::InPublication(_) => (Kind::BadRequest, "place"),
+            Self::TakenByBundle(_) | Self::NoList(_) => (Kind::Conflict, "exists"),
+            Self::Undelivered(_) => (Kind::Incomplete, "undelivered"),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What was named, and is in no ledger.
+
+use crate::model::fault::{Fault, Kind};
+use crate::model::{Address, Employee, Host, Serial};
+
+/// What was named, and is in no ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFound {
+    /// There is no such employee.
+    #[error("there is no employee {0}")]
+    Employee(Employee),
+    /// There is no such device.
+    #[error("there is no device {0}")]
+    Device(Address),
+    /// There is no such certificate.
+    #[error("there is no certificate {0}")]
+    Certificate(Serial),
+    /// There is no such server.
+    #[error("there is no server {0}")]
+    Server(Host),
+}
+
+impl Fault for NotFound {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        (Kind::NotFound, "unknown")
+    }
+}

@@ -1,0 +1,33 @@
+//! What to do about a name that is in no ledger.
+
+use crate::ca::NotFound;
+use crate::cli::error::Advice;
+use crate::model::Serial;
+
+/// What to do about a name that is not known.
+const LIST: &str = "`pki list` shows who and what there is";
+
+impl Advice for NotFound {
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::Device(address) => format!(
+                "`pki list --employee {}` shows her devices; `pki issue {address}` makes one",
+                address.employee
+            ),
+            Self::Employee(name) => match name.as_str().parse::<Serial>() {
+                Err(why) if Serial::resembles(name.as_str()) => why.to_string(),
+                // The name of a host, for all that is known here.
+                Ok(_) | Err(_) if name.as_str().contains('.') => {
+                    format!(
+                        "{LIST}; of a server, `pki server list` shows the keys, and `pki revoke SERIAL` takes a certificate"
+                    )
+                }
+                Ok(_) | Err(_) => LIST.to_owned(),
+            },
+            Self::Certificate(_) => LIST.into(),
+            Self::Server(host) => {
+                format!("`pki server list` shows those that there are; `pki server add {host}` takes it in")
+            }
+        })
+    }
+}
