@@ -20,7 +20,7 @@ use crate::store::StoreError;
 
 /// Why an operation was refused or failed. Unless it says so, nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum OperateError {
+pub enum CaError {
     /// The change may not begin.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -93,7 +93,7 @@ pub enum OperateError {
     ReadBack(Shown),
 }
 
-impl Fault for OperateError {
+impl Fault for CaError {
     fn kind_and_code(&self) -> (Kind, &'static str) {
         match self {
             Self::Session(error) => error.kind_and_code(),
@@ -121,10 +121,10 @@ impl Fault for OperateError {
 
 /// Names what could not be recorded where something else is recorded already: that "nothing was recorded"
 /// would be false.
-pub(super) fn recording(what: &'static str) -> impl Fn(OperateError) -> OperateError {
+pub(super) fn recording(what: &'static str) -> impl Fn(CaError) -> CaError {
     move |error| {
-        if let OperateError::Store(StoreError::NotAppended(why)) = error {
-            OperateError::NotRecorded { what, why }
+        if let CaError::Store(StoreError::NotAppended(why)) = error {
+            CaError::NotRecorded { what, why }
         } else {
             error
         }

@@ -1,12 +1,12 @@
 //! Keys are encrypted before they touch a disk.
 
-use super::OperateError;
+use super::CaError;
 use crate::disk::Shown;
 use crate::key::{Passphrase, SoftwareKey, os_rng};
 
 /// Encrypts a new key, and opens it once more: a key that does not open is no key.
-pub(super) fn seal(key: &SoftwareKey, passphrase: &Passphrase) -> Result<String, OperateError> {
-    let failed = |why| OperateError::Key {
+pub(super) fn seal(key: &SoftwareKey, passphrase: &Passphrase) -> Result<String, CaError> {
+    let failed = |why| CaError::Key {
         path: Shown("the new key".into()),
         why,
     };
@@ -15,6 +15,6 @@ pub(super) fn seal(key: &SoftwareKey, passphrase: &Passphrase) -> Result<String,
     if opened.public_key() == key.public_key() {
         Ok(sealed)
     } else {
-        Err(OperateError::ReadBack(Shown("the new key".into())))
+        Err(CaError::ReadBack(Shown("the new key".into())))
     }
 }

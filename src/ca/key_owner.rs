@@ -1,6 +1,6 @@
 //! Whose a key is: one device's, or the servers', and nobody's once somebody else may have it.
 
-use super::OperateError;
+use super::CaError;
 use crate::home::Home;
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Address, Host, Pin, Reason, State, Time};
@@ -75,7 +75,7 @@ pub(super) fn demand_free_key(
     home: &Home,
     pin: Pin,
     holder: KeyOf<'_>,
-) -> Result<(), OperateError> {
+) -> Result<(), CaError> {
     let servers_ca = home.servers().map(|chain| chain.ca());
     let mut authorities = [home.chain().root(), home.chain().ca()]
         .into_iter()

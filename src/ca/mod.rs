@@ -27,7 +27,7 @@ pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 pub use ends::ends;
-pub use error::OperateError;
+pub use error::CaError;
 pub use issuance::again::hand_out_again;
 pub use issuance::batch::{Tally, issue_all};
 pub use issuance::canary::{Canaries, Canary, Ending, issue_canaries};

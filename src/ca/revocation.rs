@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::session::Session;
-use super::{NotFound, OperateError};
+use super::{CaError, NotFound};
 use crate::model::{Address, Employee, Fact, Reason, Record, Serial, Status, Time};
 
 /// What is to be taken back.
@@ -44,7 +44,7 @@ pub struct Revoked {
 ///
 /// # Errors
 /// Where there is none of that name, or it cannot be recorded.
-pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<Revoked, OperateError> {
+pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<Revoked, CaError> {
     let (employee, records) = match whom {
         Whom::Device(address) => {
             let records = session.store.device(address)?;
@@ -88,7 +88,7 @@ pub fn revoke_unrecorded(
     session: &mut Session<'_>,
     serial: Serial,
     reason: Reason,
-) -> Result<Revoked, OperateError> {
+) -> Result<Revoked, CaError> {
     if session.store.record(&serial)?.is_some() {
         return revoke(session, &Whom::Certificate(serial), reason);
     }
@@ -122,7 +122,7 @@ pub fn revoke_unrecorded(
 ///
 /// # Errors
 /// Where there is no such person, or it cannot be recorded.
-pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoked, OperateError> {
+pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoked, CaError> {
     let records = session.store.employee(employee)?;
     let since = session.store.offboarded(employee)?;
     if records.is_empty() && since.is_none() {
@@ -145,7 +145,7 @@ fn take_back(
     records: Vec<Record>,
     reason: Reason,
     mut facts: Vec<Fact>,
-) -> Result<Revoked, OperateError> {
+) -> Result<Revoked, CaError> {
     let already = records
         .iter()
         .filter_map(|record| record.revocation().map(|r| r.at))
@@ -186,7 +186,7 @@ pub fn to_take_back(records: Vec<Record>, now: Time) -> Vec<Record> {
     devices.into_values().flat_map(of_device).collect()
 }
 
-fn devices_left(session: &Session<'_>, employee: &Employee) -> Result<usize, OperateError> {
+fn devices_left(session: &Session<'_>, employee: &Employee) -> Result<usize, CaError> {
     let records = session.store.employee(employee)?;
     let mut devices: Vec<_> = records
         .iter()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::OperateError;
+use super::CaError;
 use super::publishing::published;
 use super::residence::{self, Copied};
 use crate::home::{Home, Lock};
@@ -102,7 +102,7 @@ impl Desk {
     /// # Errors
     /// A busy home, a damaged ledger, a clock that policy refuses; and, unless something is taken back, a
     /// home that may be a copy.
-    pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, OperateError> {
+    pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, CaError> {
         let lock = self.home.lock(self.patience, &self.holder)?;
         let says = (self.clock)();
         let store = self.home.store(&lock, self.patience, says)?;
@@ -152,7 +152,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// Where nothing was recorded, or the outcome is unknown.
-    pub fn commit(&mut self, facts: Vec<Fact>) -> Result<(), OperateError> {
+    pub fn commit(&mut self, facts: Vec<Fact>) -> Result<(), CaError> {
         if facts.is_empty() {
             return Ok(());
         }
@@ -170,7 +170,7 @@ impl Session<'_> {
         &mut self,
         before: Vec<Fact>,
         signed: Vec<Signed>,
-    ) -> Result<Vec<Committed>, OperateError> {
+    ) -> Result<Vec<Committed>, CaError> {
         let before = self.confirmed.iter().cloned().chain(before).collect();
         let committed = self
             .store
@@ -183,7 +183,7 @@ impl Session<'_> {
     ///
     /// # Errors
     /// Where nothing was recorded, or the outcome is unknown.
-    pub fn commit_server(&mut self, signed: SignedServer) -> Result<Certified, OperateError> {
+    pub fn commit_server(&mut self, signed: SignedServer) -> Result<Certified, CaError> {
         let before = self.confirmed.iter().cloned().collect();
         let certified = self
             .store

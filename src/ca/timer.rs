@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::OperateError;
+use super::CaError;
 use super::note;
 use super::publishing::Published;
 use super::publishing::reconcile::is_undecided;
@@ -83,7 +83,7 @@ impl Ends {
     ///
     /// # Errors
     /// A damaged index.
-    pub fn of(session: &Session<'_>, published: &Published) -> Result<Self, OperateError> {
+    pub fn of(session: &Session<'_>, published: &Published) -> Result<Self, CaError> {
         let within = session.desk.home.config().warn_before;
         let mut ends = Self {
             within,
@@ -192,7 +192,7 @@ impl Memory {
 ///
 /// # Errors
 /// Where it cannot be written down.
-pub fn note_timer(session: &Session<'_>, ends: &Ends) -> Result<bool, OperateError> {
+pub fn note_timer(session: &Session<'_>, ends: &Ends) -> Result<bool, CaError> {
     let home = &session.desk.home;
     let mut memory = Memory::of(home);
     let list = ends.digest();

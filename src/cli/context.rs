@@ -8,7 +8,7 @@ use super::account::account;
 use super::error::Failure;
 use super::tips;
 use super::ui::Ui;
-use crate::ca::{self, ClockPolicy, Desk, Following, NotFound, OperateError, Session, SessionError};
+use crate::ca::{self, CaError, ClockPolicy, Desk, Following, NotFound, Session, SessionError};
 use crate::disk::has_tilde;
 use crate::home::Home;
 use crate::model::serial::InvalidSerial;
@@ -222,7 +222,7 @@ impl Context {
     /// A busy home, a damaged ledger, or a clock that policy refuses.
     pub fn session<'a>(&self, desk: &'a Desk, policy: &mut ClockPolicy) -> Result<Session<'a>, Failure> {
         let session = match desk.session(*policy) {
-            Err(OperateError::Session(SessionError::ClockAhead { clock, last }))
+            Err(CaError::Session(SessionError::ClockAhead { clock, last }))
                 if self.ui.yes || self.ui.can_ask() =>
             {
                 self.ui.confirm(&format!(

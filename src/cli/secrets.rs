@@ -13,7 +13,7 @@ use super::context::path_variable;
 use super::descriptor;
 use super::error::{Exit, Failure};
 use super::ui::Ui;
-use crate::ca::{Keys, OperateError};
+use crate::ca::{CaError, Keys};
 use crate::disk::{Exposed, Shown};
 use crate::home::Home;
 use crate::issuer::{Chain, Devices, Root, Servers};
@@ -207,7 +207,7 @@ impl Keyring {
 /// Where it does not, or key and certificate are not of one CA.
 fn open_servers(home: &Home, chain: Chain, passphrase: &Passphrase) -> Result<Servers, Failure> {
     let pem = home.key(Authority::Servers)?;
-    let key = SoftwareKey::decrypt(&pem, passphrase).map_err(|why| OperateError::Key {
+    let key = SoftwareKey::decrypt(&pem, passphrase).map_err(|why| CaError::Key {
         path: Shown(home.key_path(Authority::Servers)),
         why,
     })?;
@@ -468,7 +468,7 @@ impl Wanted<'_> {
         let failed = |why| {
             let is_wrong = matches!(why, KeyError::WrongPassphrase);
             let path = Shown(path.to_owned());
-            let failure = Failure::from(OperateError::Key { path, why });
+            let failure = Failure::from(CaError::Key { path, why });
             if is_wrong { failure.hint(mixed_up) } else { failure }
         };
         let begun = std::time::Instant::now();

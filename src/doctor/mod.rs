@@ -20,7 +20,7 @@ pub use publication::JOIN_GROUP;
 
 use std::path::Path;
 
-use crate::ca::{ClockPolicy, Copied, Desk, OperateError, Session};
+use crate::ca::{CaError, ClockPolicy, Copied, Desk, Session};
 use crate::home::{self, Home, HomeError};
 use crate::model::{Clock, Span, Time};
 use crate::store::StoreError;
@@ -147,11 +147,11 @@ fn counted(findings: Vec<Finding>) -> Vec<Finding> {
 fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     let session = match desk.session(ClockPolicy::Lenient) {
         Ok(session) => session,
-        Err(OperateError::Home(HomeError::Store(error)) | OperateError::Store(error)) => {
+        Err(CaError::Home(HomeError::Store(error)) | CaError::Store(error)) => {
             findings.push(ledger::unreadable(&error));
             return;
         }
-        Err(OperateError::Home(error @ (HomeError::Busy { .. } | HomeError::ServersMade))) => {
+        Err(CaError::Home(error @ (HomeError::Busy { .. } | HomeError::ServersMade))) => {
             findings.push(Finding::new(
                 "busy",
                 Severity::Note,
@@ -160,7 +160,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
             ));
             return;
         }
-        Err(OperateError::Home(error @ HomeError::Mixed { .. })) => {
+        Err(CaError::Home(error @ HomeError::Mixed { .. })) => {
             findings.push(Finding::new(
                 "mixed",
                 Severity::Error,
@@ -169,7 +169,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
             ));
             return;
         }
-        Err(OperateError::Home(error @ HomeError::OtherAccount { .. })) => {
+        Err(CaError::Home(error @ HomeError::OtherAccount { .. })) => {
             let remedy = "run doctor and everything else as that account: `sudo -u OWNER pki …`";
             findings.push(Finding::new("other-account", Severity::Error, error, remedy));
             return;

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{Finding, Severity};
-use crate::ca::{self, Behind, Doubts, OperateError, Session};
+use crate::ca::{self, Behind, CaError, Doubts, Session};
 use crate::disk::{Shown, account};
 use crate::home::config::{Config, PublishTo};
 use crate::model::text::in_shell;
@@ -91,7 +91,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
             )
         })),
         Err(error) => {
-            let remedy = if let OperateError::Rejected(rejected) = &error {
+            let remedy = if let CaError::Rejected(rejected) = &error {
                 rejected.remedy()
             } else {
                 "pki publish"

@@ -8,10 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use pki::ca::{
-    self, BundleDelivery, ClockPolicy, Codes, Delivery, DeliveryError, Desk, Founding, Haste, Intent,
-    IssuanceError, KeyRequest, Leavers, NewKey, Old, OperateError, OutputDir, PassphraseDelivery,
-    Passphrases, Published, Receipt, Refresh, Request, RootInProfile, Session, SessionError, Subdomains,
-    Uncommitted, Undelivered, UnfitKey, Whom,
+    self, BundleDelivery, CaError, ClockPolicy, Codes, Delivery, DeliveryError, Desk, Founding, Haste,
+    Intent, IssuanceError, KeyRequest, Leavers, NewKey, Old, OutputDir, PassphraseDelivery, Passphrases,
+    Published, Receipt, Refresh, Request, RootInProfile, Session, SessionError, Subdomains, Uncommitted,
+    Undelivered, UnfitKey, Whom,
 };
 use pki::fetch::{self, Fetched, Order, SourceName, Stopped, Unproven};
 use pki::home::Home;
@@ -123,7 +123,7 @@ impl Company {
     }
 
     /// Carries out a request, and gives the new certificate's serial.
-    fn carry_out(&self, request: &Request, intent: Intent) -> Result<Serial, OperateError> {
+    fn carry_out(&self, request: &Request, intent: Intent) -> Result<Serial, CaError> {
         let desk = self.desk();
         let mut session = desk.session(ClockPolicy::Strict)?;
         let plan = ca::plan(&session.store, &desk.home, request, intent, session.now)?;
@@ -136,7 +136,7 @@ impl Company {
             .serial)
     }
 
-    fn issue(&self, address: &str) -> Result<Serial, OperateError> {
+    fn issue(&self, address: &str) -> Result<Serial, CaError> {
         self.carry_out(&self.request(address), Intent::Single(Leavers::LockedOut))
     }
 
@@ -175,7 +175,7 @@ impl Company {
         .unwrap();
     }
 
-    fn publish_with(&self, policy: ClockPolicy) -> Result<Published, OperateError> {
+    fn publish_with(&self, policy: ClockPolicy) -> Result<Published, CaError> {
         let desk = self.desk();
         match ca::refresh(&mut desk.session(policy)?, (&self.issuing).into())? {
             Refresh::Done(published) => Ok(*published),
@@ -350,7 +350,7 @@ fn a_clock_that_was_years_ahead_lets_no_lost_phone_in_again() {
     pass(Span::days(700));
     assert!(matches!(
         company.publish_with(ClockPolicy::Strict),
-        Err(OperateError::Session(SessionError::ClockAhead { .. }))
+        Err(CaError::Session(SessionError::ClockAhead { .. }))
     ));
     company.publish_with(ClockPolicy::Confirmed).unwrap();
     pass(Span::days(20));
@@ -358,7 +358,7 @@ fn a_clock_that_was_years_ahead_lets_no_lost_phone_in_again() {
     NOW.set(right + 3600);
     assert!(matches!(
         company.publish_with(ClockPolicy::Strict),
-        Err(OperateError::Session(SessionError::ClockBehind { .. }))
+        Err(CaError::Session(SessionError::ClockBehind { .. }))
     ));
     company.publish_with(ClockPolicy::Confirmed).unwrap();
     assert_eq!(company.crl().1, [lost]);
@@ -375,7 +375,7 @@ fn a_renewed_device_keeps_its_old_certificate_until_it_ends_or_is_told_to_revoke
     let first = company.issue("alice/phone").unwrap();
     assert!(matches!(
         company.issue("alice/phone"),
-        Err(OperateError::Issuance(IssuanceError::AlreadyValid { .. }))
+        Err(CaError::Issuance(IssuanceError::AlreadyValid { .. }))
     ));
     let request = company.request("alice/phone");
     let second = company.carry_out(&request, Intent::Renewal(Old::Kept)).unwrap();
@@ -412,20 +412,20 @@ fn who_was_locked_out_is_not_let_in_by_a_list() {
         |address: &str, leavers| company.carry_out(&company.request(address), Intent::List(leavers));
     assert!(matches!(
         by_list("alice/phone", Leavers::LockedOut),
-        Err(OperateError::Issuance(IssuanceError::LockedOut { .. }))
+        Err(CaError::Issuance(IssuanceError::LockedOut { .. }))
     ));
     for address in ["bob/phone", "bob/tablet"] {
         assert!(
             matches!(
                 by_list(address, Leavers::LockedOut),
-                Err(OperateError::Issuance(IssuanceError::Offboarded { .. }))
+                Err(CaError::Issuance(IssuanceError::Offboarded { .. }))
             ),
             "{address}"
         );
         assert!(
             matches!(
                 company.issue(address),
-                Err(OperateError::Issuance(IssuanceError::Offboarded { .. }))
+                Err(CaError::Issuance(IssuanceError::Offboarded { .. }))
             ),
             "{address}"
         );
@@ -433,7 +433,7 @@ fn who_was_locked_out_is_not_let_in_by_a_list() {
     let renewal = company.carry_out(&company.request("bob/phone"), Intent::Renewal(Old::Kept));
     assert!(matches!(
         renewal,
-        Err(OperateError::Issuance(IssuanceError::Offboarded { .. }))
+        Err(CaError::Issuance(IssuanceError::Offboarded { .. }))
     ));
     assert!(by_list("alice/phone", Leavers::Reissue).is_ok());
     assert!(by_list("bob/phone", Leavers::Reissue).is_ok());
@@ -560,10 +560,7 @@ fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
     let mut delivery = BundleDelivery::new(&mut output, shown, Codes::None, RootInProfile::Omitted);
     let outcome = ca::issue(&mut session, &company.issuing, vec![plan], &mut delivery);
     assert!(
-        matches!(
-            outcome,
-            Err(OperateError::Delivery(DeliveryError::Undelivered(_)))
-        ),
+        matches!(outcome, Err(CaError::Delivery(DeliveryError::Undelivered(_)))),
         "{outcome:?}"
     );
     let records = session.store.device(&"alice/phone".parse().unwrap()).unwrap();
@@ -604,7 +601,7 @@ fn a_key_that_was_stolen_is_certified_to_nobody_again() {
     for address in ["alice/phone", "bob/phone"] {
         let refused = company.carry_out(&own(address), single);
         assert!(
-            matches!(refused, Err(OperateError::UnfitKey(UnfitKey::Revoked { .. }))),
+            matches!(refused, Err(CaError::UnfitKey(UnfitKey::Revoked { .. }))),
             "{address}"
         );
     }
@@ -623,7 +620,7 @@ fn a_template_that_does_not_work_is_noticed_before_anything_is_recorded() {
     let mut request = company.request("alice/phone");
     request.holder.platform = pki::model::Platform::Ios;
     let refused = company.carry_out(&request, Intent::Single(Leavers::LockedOut));
-    assert!(matches!(refused, Err(OperateError::Bundle(_))), "{refused:?}");
+    assert!(matches!(refused, Err(CaError::Bundle(_))), "{refused:?}");
     assert_eq!(company.desk().home.read().unwrap().seq(), before);
 }
 
@@ -809,7 +806,7 @@ struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    fn step(&mut self, step: &'static str) -> Result<(), OperateError> {
+    fn step(&mut self, step: &'static str) -> Result<(), CaError> {
         let recorded = self.desk.home.read()?.seq();
         self.steps.push((step, usize::try_from(recorded).unwrap()));
         if self.fails_at == Some(step) {
@@ -820,14 +817,14 @@ impl Watching<'_> {
 }
 
 impl Delivery for Watching<'_> {
-    fn warm_up(&mut self, forms: &[Form]) -> Result<(), OperateError> {
+    fn warm_up(&mut self, forms: &[Form]) -> Result<(), CaError> {
         assert_eq!(forms.len(), 1, "only for what will be issued");
         // Nobody waits for the lock meanwhile: it is free.
         drop(self.desk.session(ClockPolicy::Strict)?);
         self.step("warm up")
     }
 
-    fn prepare(&mut self, _: &Session<'_>, _: &Chain, batch: &[Uncommitted]) -> Result<(), OperateError> {
+    fn prepare(&mut self, _: &Session<'_>, _: &Chain, batch: &[Uncommitted]) -> Result<(), CaError> {
         assert_eq!(batch.len(), 1);
         self.step("prepare")
     }
@@ -837,7 +834,7 @@ impl Delivery for Watching<'_> {
         session: &Session<'_>,
         _: &Chain,
         batch: Vec<Undelivered>,
-    ) -> Result<Vec<Receipt>, OperateError> {
+    ) -> Result<Vec<Receipt>, CaError> {
         let record = session
             .store
             .record(&batch[0].committed.issued().serial)?
@@ -886,10 +883,7 @@ fn a_delivery_prepares_before_the_commit_and_delivers_after_it() {
     ] {
         let (tally, seen) = issue("alice/phone", Some(fails_at));
         assert!(
-            matches!(
-                tally.stopped,
-                Some(OperateError::Issuance(IssuanceError::Reserved(_)))
-            ),
+            matches!(tally.stopped, Some(CaError::Issuance(IssuanceError::Reserved(_)))),
             "{tally:?}"
         );
         assert_eq!(seen, steps);
@@ -899,7 +893,7 @@ fn a_delivery_prepares_before_the_commit_and_delivers_after_it() {
     assert!(
         matches!(
             tally.stopped,
-            Some(OperateError::Delivery(DeliveryError::Undelivered(_)))
+            Some(CaError::Delivery(DeliveryError::Undelivered(_)))
         ),
         "{tally:?}"
     );

@@ -15,7 +15,7 @@ use super::path_policy::demand_elsewhere;
 use super::write::put_in_place;
 use super::{Delivery, Receipt, Uncommitted, Undelivered};
 use crate::bundle::{BundleKeys, MobileConfig, Stretch};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::issuance::plan::KeyRequest;
 use crate::ca::publishing::owed::end_list;
 use crate::ca::session::Session;
@@ -88,12 +88,12 @@ impl<'a> BundleDelivery<'a> {
 
 impl Delivery for BundleDelivery<'_> {
     /// Makes passphrases and stretches them, which is where the time for a bundle goes.
-    fn warm_up(&mut self, forms: &[Form]) -> Result<(), OperateError> {
+    fn warm_up(&mut self, forms: &[Form]) -> Result<(), CaError> {
         let chosen = self.passphrases.chosen();
         let made: Vec<(Form, Secret)> = forms
             .par_iter()
             .map(|form| Ok((*form, secret(chosen, *form)?)))
-            .collect::<Result<_, OperateError>>()?;
+            .collect::<Result<_, CaError>>()?;
         for (form, secret) in made {
             self.warm.entry(form).or_default().push(secret);
         }
@@ -105,7 +105,7 @@ impl Delivery for BundleDelivery<'_> {
         session: &Session<'_>,
         chain: &Chain,
         batch: &[Uncommitted],
-    ) -> Result<(), OperateError> {
+    ) -> Result<(), CaError> {
         let home = &session.desk.home;
         if let Some(file) = self.passphrases.file() {
             demand_elsewhere(file, home)?;
@@ -166,7 +166,7 @@ impl Delivery for BundleDelivery<'_> {
         _: &Session<'_>,
         chain: &Chain,
         batch: Vec<Undelivered>,
-    ) -> Result<Vec<Receipt>, OperateError> {
+    ) -> Result<Vec<Receipt>, CaError> {
         let prepared = self.prepared.take();
         let Prepared {
             stems,
@@ -214,7 +214,7 @@ impl Delivery for BundleDelivery<'_> {
 }
 
 /// The chosen passphrase, or a generated one, stretched for a bundle of this form.
-fn secret(chosen: Option<&Passphrase>, form: Form) -> Result<Secret, OperateError> {
+fn secret(chosen: Option<&Passphrase>, form: Form) -> Result<Secret, CaError> {
     let rng = &mut os_rng();
     if let Some(chosen) = chosen {
         let keys = BundleKeys::derive(chosen, form, Stretch::Chosen, rng)?;

@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use super::Undelivered;
 use super::file_names::with_extension;
 use crate::bundle::{self, BundleKeys, Code, Contents, MobileConfig, RootCertificate};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::disk::Shown;
 use crate::issuer::Chain;
 use crate::key::{KeyError, os_rng};
@@ -53,7 +53,7 @@ impl BundleFiles<'_> {
     /// Makes what comes with a bundle from octets of about its length, before anything is recorded: a
     /// template that does not work, or a bundle too long for a code, would fail after the commit, and again
     /// with every try.
-    pub fn rehearse(&self, issued: &Issued) -> Result<(), OperateError> {
+    pub fn rehearse(&self, issued: &Issued) -> Result<(), CaError> {
         if matches!(issued.key, KeySource::Request) {
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl BundleFiles<'_> {
         one: &Undelivered,
         keys: Option<BundleKeys>,
         stem: &Path,
-    ) -> Result<Ready, OperateError> {
+    ) -> Result<Ready, CaError> {
         let issued = one.committed.issued();
         let (Some(key), Some(keys)) = (&one.key, keys) else {
             let text = self.chain.fullchain(&issued.certificate);
@@ -83,7 +83,7 @@ impl BundleFiles<'_> {
                 files: vec![(with_extension(stem, "crt"), text.into_bytes())],
             });
         };
-        let unencodable = |why: KeyError| OperateError::Key {
+        let unencodable = |why: KeyError| CaError::Key {
             path: Shown("the device's key".into()),
             why,
         };
@@ -113,7 +113,7 @@ impl BundleFiles<'_> {
     }
 
     /// Apple's configuration profile with this bundle.
-    fn profile(&self, issued: &Issued, label: &str, p12: &[u8]) -> Result<String, OperateError> {
+    fn profile(&self, issued: &Issued, label: &str, p12: &[u8]) -> Result<String, CaError> {
         let root = self.chain.root();
         let fingerprint = HEXLOWER.encode(&root.sha256()[..8]);
         let profile = MobileConfig {

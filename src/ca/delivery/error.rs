@@ -1,6 +1,6 @@
 //! Why something that is handed out did not get to its place.
 
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::disk::Shown;
 use crate::model::fault::{Fault, Kind};
 
@@ -34,7 +34,7 @@ pub enum DeliveryError {
     NotOwn(Shown),
     /// Bundles were committed but did not reach their place: the same command again issues them anew.
     #[error("the certificate was recorded, but its bundle was not delivered: {0}")]
-    Undelivered(Box<OperateError>),
+    Undelivered(Box<CaError>),
 }
 
 impl Fault for DeliveryError {

@@ -1,7 +1,7 @@
 //! Delivery to the program itself: nothing is written, and who asked for the certificates has them.
 
 use super::{Delivery, Receipt, Uncommitted, Undelivered};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::session::Session;
 use crate::issuer::Chain;
 use crate::key::SoftwareKey;
@@ -15,7 +15,7 @@ pub struct InMemory {
 }
 
 impl Delivery for InMemory {
-    fn prepare(&mut self, _: &Session<'_>, _: &Chain, batch: &[Uncommitted]) -> Result<(), OperateError> {
+    fn prepare(&mut self, _: &Session<'_>, _: &Chain, batch: &[Uncommitted]) -> Result<(), CaError> {
         self.taken.reserve(batch.len());
         Ok(())
     }
@@ -25,7 +25,7 @@ impl Delivery for InMemory {
         _: &Session<'_>,
         _: &Chain,
         batch: Vec<Undelivered>,
-    ) -> Result<Vec<Receipt>, OperateError> {
+    ) -> Result<Vec<Receipt>, CaError> {
         let receipts = batch.iter().map(|_| Receipt::default()).collect();
         let taken = batch
             .into_iter()

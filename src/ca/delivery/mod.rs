@@ -14,7 +14,7 @@ pub mod write;
 
 use std::path::PathBuf;
 
-use super::OperateError;
+use super::CaError;
 use super::issuance::plan::Plan;
 use super::session::Session;
 use crate::issuer::{Chain, Signed};
@@ -61,7 +61,7 @@ pub trait Delivery {
     ///
     /// # Errors
     /// Where no bundle can be made so.
-    fn warm_up(&mut self, _forms: &[Form]) -> Result<(), OperateError> {
+    fn warm_up(&mut self, _forms: &[Form]) -> Result<(), CaError> {
         Ok(())
     }
 
@@ -69,12 +69,8 @@ pub trait Delivery {
     ///
     /// # Errors
     /// Where the batch could not be delivered: nothing is recorded then.
-    fn prepare(
-        &mut self,
-        session: &Session<'_>,
-        chain: &Chain,
-        batch: &[Uncommitted],
-    ) -> Result<(), OperateError>;
+    fn prepare(&mut self, session: &Session<'_>, chain: &Chain, batch: &[Uncommitted])
+    -> Result<(), CaError>;
 
     /// Hands the batch out that was prepared, and makes sure that it is there: a receipt for each, in their
     /// order.
@@ -86,7 +82,7 @@ pub trait Delivery {
         session: &Session<'_>,
         chain: &Chain,
         batch: Vec<Undelivered>,
-    ) -> Result<Vec<Receipt>, OperateError>;
+    ) -> Result<Vec<Receipt>, CaError>;
 
     /// Forgets what only a batch under way needs, once the ledger has it that all of it is delivered.
     fn finish(&mut self, _session: &Session<'_>) {}

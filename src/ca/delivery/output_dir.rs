@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file_names::{WITH_KEY, names};
 use super::path_policy::{demand_elsewhere, real};
-use crate::ca::{DeliveryError, OperateError};
+use crate::ca::{CaError, DeliveryError};
 use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
 use crate::model::{Address, Serial};
@@ -120,7 +120,7 @@ impl OutputDir {
 
     /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is
     /// taken.
-    pub(in crate::ca) fn stem(&mut self, address: &Address, serial: Serial) -> Result<PathBuf, OperateError> {
+    pub(in crate::ca) fn stem(&mut self, address: &Address, serial: Serial) -> Result<PathBuf, CaError> {
         let plain = address.file_stem();
         for name in [plain.clone(), format!("{plain}-{}", serial.short())] {
             let stem = self.directory.join(name);
@@ -129,6 +129,6 @@ impl OutputDir {
                 return Ok(stem);
             }
         }
-        Err(OperateError::Exists(Shown(self.directory.join(plain))))
+        Err(CaError::Exists(Shown(self.directory.join(plain))))
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::file_names::with_extension;
 use crate::ca::publishing::owed::{begin_list, list_begun};
 use crate::ca::session::Session;
-use crate::ca::{DeliveryError, OperateError};
+use crate::ca::{CaError, DeliveryError};
 use crate::disk::{self, Exposed, Shown, Staged};
 use crate::home::HomeError;
 use crate::key::Passphrase;
@@ -69,7 +69,7 @@ pub(in crate::ca) fn store_passphrases(
     session: &Session<'_>,
     asked: &PassphraseDelivery<'_>,
     batch: &Lines<'_>,
-) -> Result<Option<Stored>, OperateError> {
+) -> Result<Option<Stored>, CaError> {
     let lines = || batch.passphrases.iter().copied();
     // Room for all of it from the start: a text that grows leaves copies behind that nobody wipes.
     let room = |line: &dyn Fn(&Address, &Passphrase) -> usize| {
@@ -82,7 +82,7 @@ pub(in crate::ca) fn store_passphrases(
         PassphraseDelivery::Chosen(_) | PassphraseDelivery::Shown(_) => Ok(None),
         PassphraseDelivery::File(path) => {
             if disk::is_taken(path) && !batch.are_made_again {
-                return Err(OperateError::Exists(Shown(path.clone())));
+                return Err(CaError::Exists(Shown(path.clone())));
             }
             let mut text = room(&|_, passphrase| passphrase.expose().len() + 1);
             for (_, passphrase) in lines() {
@@ -121,7 +121,7 @@ impl Stored {
     ///
     /// # Errors
     /// Where something has taken that name meanwhile, or the system refuses.
-    pub(in crate::ca) fn place(self) -> Result<(), OperateError> {
+    pub(in crate::ca) fn place(self) -> Result<(), CaError> {
         let place = self.staged.place().to_owned();
         if let Some(aside) = self.aside {
             std::fs::rename(&place, &aside).map_err(disk::failed("moved aside", &place))?;
@@ -141,7 +141,7 @@ fn aside(path: &Path, first: Option<Serial>) -> PathBuf {
 /// Cuts off the end of a list that a command left which was cut off before its bundles were delivered: those
 /// passphrases open nothing, and their devices get others now. Only where no line behind the place that was
 /// noted is of a device that has got one since. Gives the list's length.
-fn cut_void(session: &Session<'_>, path: &Path, file: &mut File, length: u64) -> Result<u64, OperateError> {
+fn cut_void(session: &Session<'_>, path: &Path, file: &mut File, length: u64) -> Result<u64, CaError> {
     let begun = list_begun(&session.desk.home, path);
     let Some((from, seq)) = begun.filter(|(from, _)| *from < length) else {
         return Ok(length);
@@ -175,12 +175,12 @@ fn cut_void(session: &Session<'_>, path: &Path, file: &mut File, length: u64) ->
 fn append_private(
     path: &Path,
     octets: &[u8],
-    begin: &mut dyn FnMut(&mut File, u64) -> Result<u64, OperateError>,
-) -> Result<(), OperateError> {
+    begin: &mut dyn FnMut(&mut File, u64) -> Result<u64, CaError>,
+) -> Result<(), CaError> {
     let new = !path.exists();
     if new && disk::is_taken(path) {
         // A link that leads nowhere: what it would bring into being is not what was named.
-        return Err(OperateError::Exists(Shown(path.to_owned())));
+        return Err(CaError::Exists(Shown(path.to_owned())));
     }
     let mut file: File = OpenOptions::new()
         .read(true)
@@ -251,7 +251,7 @@ fn is_line(line: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn append(path: &Path, text: &str) -> Result<(), OperateError> {
+    fn append(path: &Path, text: &str) -> Result<(), CaError> {
         append_private(path, text.as_bytes(), &mut |_, length| Ok(length))
     }
 
@@ -282,7 +282,7 @@ mod tests {
             std::fs::write(&path, bad).unwrap();
             let refused = append(&path, line);
             assert!(
-                matches!(refused, Err(OperateError::Delivery(DeliveryError::NoList(_)))),
+                matches!(refused, Err(CaError::Delivery(DeliveryError::NoList(_)))),
                 "{bad:.40}: {refused:?}"
             );
             assert_eq!(std::fs::read_to_string(&path).unwrap(), bad);
@@ -295,6 +295,6 @@ mod tests {
         let [link, nowhere] = ["link", "nowhere"].map(|name| directory.path().join(name));
         std::os::unix::fs::symlink(&nowhere, &link).unwrap();
         let refused = append(&link, "alice/phone\tx\n");
-        assert!(matches!(refused, Err(OperateError::Exists(_))) && !nowhere.exists());
+        assert!(matches!(refused, Err(CaError::Exists(_))) && !nowhere.exists());
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::bundle_files::Ready;
 use super::passphrases::Stored;
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::disk::{self, Shown};
 
 /// Writes every file beside its place, syncs them together, moves them in, syncs the directory once, and
@@ -13,7 +13,7 @@ pub(in crate::ca) fn put_in_place(
     directory: &Path,
     ready: &[Ready],
     stored: Option<Stored>,
-) -> Result<(), OperateError> {
+) -> Result<(), CaError> {
     let files = || ready.iter().flat_map(|ready| &ready.files);
     let staged = disk::stage_many(files().map(|(place, octets)| (place.as_path(), octets.as_slice())))?;
     disk::sync_many(directory, &staged)?;
@@ -25,7 +25,7 @@ pub(in crate::ca) fn put_in_place(
     disk::sync_directory(directory)?;
     for (place, octets) in files() {
         if disk::read_if_there(place)?.as_deref() != Some(octets) {
-            return Err(OperateError::ReadBack(Shown(place.clone())));
+            return Err(CaError::ReadBack(Shown(place.clone())));
         }
     }
     Ok(())

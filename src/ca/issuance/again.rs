@@ -2,7 +2,7 @@
 
 use super::Issuance;
 use super::plan::{KeyRequest, Request};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::delivery::file_names::with_extension;
 use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::session::Session;
@@ -18,7 +18,7 @@ pub fn hand_out_again(
     session: &Session<'_>,
     request: &Request,
     output: &mut OutputDir,
-) -> Result<Option<Issuance>, OperateError> {
+) -> Result<Option<Issuance>, CaError> {
     let KeyRequest::Own(public_key) = &request.key else {
         return Ok(None);
     };

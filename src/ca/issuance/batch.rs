@@ -5,7 +5,7 @@ use super::plan::{Intent, Plan, Request, plan};
 use super::{Issuance, issue};
 use crate::ca::delivery::Delivery;
 use crate::ca::session::{ClockPolicy, Desk, Session};
-use crate::ca::{IssuanceError, OperateError};
+use crate::ca::{CaError, IssuanceError};
 use crate::issuer::Devices;
 use crate::model::{Address, Form};
 
@@ -23,7 +23,7 @@ pub struct Tally {
     pub failed: Vec<(Address, String)>,
     /// What stopped the work before its end: the home, the ledger or the disk. What a batch before that did
     /// is recorded and delivered; the same command again goes on from there.
-    pub stopped: Option<OperateError>,
+    pub stopped: Option<CaError>,
 }
 
 /// Issues a certificate for each request, in their order, until something stops the work. `progress` is told
@@ -54,7 +54,7 @@ fn issue_chunk(
     requests: &[(Request, Intent)],
     delivery: &mut dyn Delivery,
     tally: &mut Tally,
-) -> Result<(), OperateError> {
+) -> Result<(), CaError> {
     // The first look says which bundles there will be, the second decides: nobody waits for the lock while
     // passphrases are stretched. Where the first finds nothing to issue it has decided.
     let mut first = Tally::default();
@@ -79,16 +79,14 @@ fn look_at(
     session: &Session<'_>,
     requests: &[(Request, Intent)],
     tally: &mut Tally,
-) -> Result<Vec<Plan>, OperateError> {
+) -> Result<Vec<Plan>, CaError> {
     let mut plans = Vec::new();
     for (request, intent) in requests {
         let address = &request.holder.address;
         match plan(&session.store, &session.desk.home, request, *intent, session.now) {
             Ok(plan) => plans.push(plan),
-            Err(OperateError::Issuance(IssuanceError::AlreadyValid { .. })) => {
-                tally.already.push(address.clone())
-            }
-            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error),
+            Err(CaError::Issuance(IssuanceError::AlreadyValid { .. })) => tally.already.push(address.clone()),
+            Err(error @ (CaError::Store(_) | CaError::Home(_))) => return Err(error),
             Err(refused) => tally.failed.push((address.clone(), refused.to_string())),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::issue;
 use super::plan::Plan;
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::delivery::in_memory::InMemory;
 use crate::ca::session::Session;
 use crate::issuer::Devices;
@@ -52,7 +52,7 @@ pub fn issue_canaries(
     session: &mut Session<'_>,
     devices: &Devices,
     ending: Ending,
-) -> Result<Canaries, OperateError> {
+) -> Result<Canaries, CaError> {
     let names = session.desk.home.config().names;
     let issuer = devices.chain().issuer();
     let mut plans = Vec::new();

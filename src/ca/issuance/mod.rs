@@ -20,7 +20,7 @@ use rayon::prelude::*;
 
 use super::delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 use super::session::Session;
-use super::{DeliveryError, OperateError, recording};
+use super::{CaError, DeliveryError, recording};
 use crate::issuer::{Devices, Order};
 use crate::key::{SoftwareKey, os_rng};
 use crate::model::draft::Remark;
@@ -62,7 +62,7 @@ pub fn issue(
     devices: &Devices,
     plans: Vec<Plan>,
     delivery: &mut dyn Delivery,
-) -> Result<Vec<Issuance>, OperateError> {
+) -> Result<Vec<Issuance>, CaError> {
     if plans.is_empty() {
         return Ok(Vec::new());
     }
@@ -94,7 +94,7 @@ pub fn issue(
 }
 
 /// Has the CA sign what was planned, for the device's key or for a new one.
-fn sign(devices: &Devices, plan: Plan) -> Result<Uncommitted, OperateError> {
+fn sign(devices: &Devices, plan: Plan) -> Result<Uncommitted, CaError> {
     let rng = &mut os_rng();
     let (source, own) = match &plan.key {
         KeyRequest::Own(public_key) => (KeySource::Request, Some(public_key)),
@@ -117,7 +117,7 @@ fn sign(devices: &Devices, plan: Plan) -> Result<Uncommitted, OperateError> {
 }
 
 /// Records all of it at once: only now may anybody see a certificate.
-fn commit(session: &mut Session<'_>, batch: Vec<Uncommitted>) -> Result<Vec<Undelivered>, OperateError> {
+fn commit(session: &mut Session<'_>, batch: Vec<Uncommitted>) -> Result<Vec<Undelivered>, CaError> {
     let facts = batch.iter().flat_map(|one| one.plan.facts()).collect();
     let mut signed = Vec::with_capacity(batch.len());
     let mut rest = Vec::with_capacity(batch.len());

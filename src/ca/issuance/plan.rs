@@ -4,7 +4,7 @@
 use super::remembered::demand_own_name;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::doubt::Doubts;
-use crate::ca::{IssuanceError, NotFound, OperateError};
+use crate::ca::{CaError, IssuanceError, NotFound};
 use crate::home::Home;
 use crate::key::PublicKey;
 use crate::model::draft::Holder;
@@ -147,7 +147,7 @@ pub fn plan(
     request: &Request,
     intent: Intent,
     now: Time,
-) -> Result<Plan, OperateError> {
+) -> Result<Plan, CaError> {
     let address = &request.holder.address;
     if address.is_reserved() {
         return Err(IssuanceError::Reserved(address.clone()).into());
@@ -235,7 +235,7 @@ fn demand_no_leaver(home: &Home, employee: &Employee, intent: Intent) -> Result<
 }
 
 /// The employee, where she was offboarded and shall come back.
-fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option<Employee>, OperateError> {
+fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option<Employee>, CaError> {
     let employee = &address.employee;
     let Some(since) = store.offboarded(employee)? else {
         return Ok(None);

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::ca::{IssuanceError, OperateError};
+use crate::ca::{CaError, IssuanceError};
 use crate::model::draft::Holder;
 use crate::model::event::Issued;
 use crate::model::near::near;
@@ -50,7 +50,7 @@ impl std::fmt::Display for Difference {
 ///
 /// # Errors
 /// Where the ledger cannot be read.
-pub fn holder(store: &Store, asked: Asked) -> Result<(Holder, Vec<String>), OperateError> {
+pub fn holder(store: &Store, asked: Asked) -> Result<(Holder, Vec<String>), CaError> {
     let Asked {
         address,
         mut name,
@@ -139,7 +139,7 @@ pub fn differences(issued: &Issued, asked: &Asked) -> Vec<Difference> {
 ///
 /// # Errors
 /// Where the ledger cannot be read.
-pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, OperateError> {
+pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, CaError> {
     let Address { employee, device } = address;
     let records = store.employee(employee)?;
     if records.is_empty() {
@@ -163,7 +163,7 @@ pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, Opera
 ///
 /// # Errors
 /// Where the ledger cannot be read.
-pub fn mistakable_person(store: &Store, employee: &Employee) -> Result<Vec<String>, OperateError> {
+pub fn mistakable_person(store: &Store, employee: &Employee) -> Result<Vec<String>, CaError> {
     let mut known = mistaken_separator(store, employee)?;
     for name in near(employee.as_str()) {
         let Ok(other) = name.parse::<Employee>() else {
@@ -177,7 +177,7 @@ pub fn mistakable_person(store: &Store, employee: &Employee) -> Result<Vec<Strin
 }
 
 /// Whose device this could be, written with another sign than the slash: `bob.phone`.
-fn mistaken_separator(store: &Store, name: &Employee) -> Result<Vec<String>, OperateError> {
+fn mistaken_separator(store: &Store, name: &Employee) -> Result<Vec<String>, CaError> {
     let mut known = Vec::new();
     for (at, _) in name.as_str().match_indices(['.', '-', '_']) {
         let (owner, device) = (&name.as_str()[..at], &name.as_str()[at + 1..]);
@@ -200,7 +200,7 @@ fn mistaken_separator(store: &Store, name: &Employee) -> Result<Vec<String>, Ope
 ///
 /// # Errors
 /// Where she would be.
-pub(in crate::ca) fn demand_own_name(store: &Store, holder: &Holder) -> Result<(), OperateError> {
+pub(in crate::ca) fn demand_own_name(store: &Store, holder: &Holder) -> Result<(), CaError> {
     let Some(name) = &holder.name else {
         return Ok(());
     };

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::Published;
 use super::crl::next_number;
 use super::targets::{Place, Role};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::session::Session;
 use crate::disk::Shown;
 use crate::issuer::Devices;
@@ -42,12 +42,7 @@ impl Rounds<'_> {
     ///
     /// # Errors
     /// Where the home's own place cannot be written. Another one that cannot is noted.
-    pub fn bring(
-        &mut self,
-        area: Area,
-        places: &[&Place],
-        done: &mut Published,
-    ) -> Result<Key, OperateError> {
+    pub fn bring(&mut self, area: Area, places: &[&Place], done: &mut Published) -> Result<Key, CaError> {
         let files = self.publication.files(area);
         let mut looked = Vec::new();
         let mut highest = *self.last(area);
@@ -117,7 +112,7 @@ impl Rounds<'_> {
         }
     }
 
-    fn sign(&mut self, area: Area, number: u64, issuing: &Devices) -> Result<BothForms, OperateError> {
+    fn sign(&mut self, area: Area, number: u64, issuing: &Devices) -> Result<BothForms, CaError> {
         *self.last(area) = number;
         let (files, recent) = Manifest::list(self.publication.files(area));
         let manifest = Manifest {
@@ -137,7 +132,7 @@ impl Rounds<'_> {
 
     /// The certificates that may have left a CRL for having ended: those of the last 400 days, and never more
     /// than a manifest has room for.
-    fn ended(&self) -> Result<Vec<Ended>, OperateError> {
+    fn ended(&self) -> Result<Vec<Ended>, CaError> {
         if let Some(read) = self.ended.get() {
             return Ok(read.clone());
         }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::published::entries_if_current;
 use crate::ca::session::Session;
-use crate::ca::{OperateError, recording};
+use crate::ca::{CaError, recording};
 use crate::issuer::IssuerError;
 use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
 use crate::x509::Certificate;
@@ -33,7 +33,7 @@ pub(in crate::ca) fn next_terms(
     issuer: &Certificate,
     standing: Option<Terms>,
     life: Span,
-) -> Result<Terms, OperateError> {
+) -> Result<Terms, CaError> {
     let recorded = session.store.last_crl(authority)?;
     let last = standing.map(|s| s.number).max(recorded.map(|r| r.number));
     let floor = standing
@@ -89,7 +89,7 @@ pub(in crate::ca) fn current(
     session: &Session<'_>,
     of: Published<'_>,
     own: Option<Vec<u8>>,
-) -> Result<Option<Current>, OperateError> {
+) -> Result<Option<Current>, CaError> {
     let wanted = wanted(session, of)?;
     let number = of.standing.map(|terms| terms.number);
     Ok(own.and_then(|der| {
@@ -107,7 +107,7 @@ pub(in crate::ca) fn sign_anew(
     session: &mut Session<'_>,
     of: Published<'_>,
     sign: impl FnOnce(Terms, &[Revocation]) -> Result<Vec<u8>, IssuerError>,
-) -> Result<Current, OperateError> {
+) -> Result<Current, CaError> {
     let begun = Instant::now();
     let revoked = wanted(session, of)?;
     let life = life(session, of.authority)?;
@@ -126,7 +126,7 @@ pub(in crate::ca) fn sign_anew(
 }
 
 /// How long it holds: as pki.toml says and, where nobody can tell what that says, as long as the last one.
-fn life(session: &Session<'_>, authority: Authority) -> Result<Span, OperateError> {
+fn life(session: &Session<'_>, authority: Authority) -> Result<Span, CaError> {
     let home = &session.desk.home;
     let last = match home.unread() {
         Some(_) => session.store.last_crl(authority)?,
@@ -139,10 +139,7 @@ fn life(session: &Session<'_>, authority: Authority) -> Result<Span, OperateErro
 /// What belongs on its CRL now. Whose certificate ended before the last one was made may leave: it was on one
 /// that was made after that end (RFC 5280 §3.3), and the clock does not say meanwhile that the certificate is
 /// still good.
-pub(in crate::ca) fn wanted(
-    session: &Session<'_>,
-    of: Published<'_>,
-) -> Result<Vec<Revocation>, OperateError> {
+pub(in crate::ca) fn wanted(session: &Session<'_>, of: Published<'_>) -> Result<Vec<Revocation>, CaError> {
     let previous = of
         .standing
         .map(|terms| terms.this_update.min(session.clock.earliest()));
@@ -156,7 +153,7 @@ pub(in crate::ca) fn record(
     terms: Terms,
     entries: usize,
     der: &[u8],
-) -> Result<(), OperateError> {
+) -> Result<(), CaError> {
     let signed = Fact::CrlSigned {
         authority,
         number: terms.number,

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::targets::{Place, Role};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::note;
 use crate::ca::session::Session;
 use crate::disk::{DiskError, Shown};
@@ -93,7 +93,7 @@ impl Doubts {
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn standing(session: &Session<'_>) -> Result<Self, OperateError> {
+    pub fn standing(session: &Session<'_>) -> Result<Self, CaError> {
         let mut doubts = Self::by(&session.desk.home);
         doubts.settle(session)?;
         Ok(doubts)
@@ -172,7 +172,7 @@ impl Doubts {
         &mut self,
         session: &Session<'_>,
         targets: impl Iterator<Item = &'p Place>,
-    ) -> Result<(), OperateError> {
+    ) -> Result<(), CaError> {
         for place in targets.filter(|place| place.to.area == Area::Server) {
             // Of one that is in doubt all is noted.
             let all = self.emptied.contains(&place.to.path);
@@ -188,7 +188,7 @@ impl Doubts {
     }
 
     /// Strikes out what the ledger knows by now.
-    fn settle(&mut self, session: &Session<'_>) -> Result<(), OperateError> {
+    fn settle(&mut self, session: &Session<'_>) -> Result<(), CaError> {
         for claim in std::mem::take(&mut self.unsigned) {
             if !is_known(session, &claim.says)? {
                 self.unsigned.insert(claim);
@@ -277,7 +277,7 @@ fn later(places: &[Place], last: &LastPublication) -> Vec<PathBuf> {
 }
 
 /// Whether the ledger says the same, or better: a certificate that it has revoked is accepted no more.
-fn is_known(session: &Session<'_>, says: &Claim) -> Result<bool, OperateError> {
+fn is_known(session: &Session<'_>, says: &Claim) -> Result<bool, CaError> {
     let store = &session.store;
     let (Claim::Accepted(serial, _) | Claim::Revoked(serial)) = says;
     Ok(store.revocation(serial)?.is_some()

@@ -1,6 +1,6 @@
 //! Why nothing is published, or nothing recovered from what was.
 
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::revocation::Whom;
 use crate::disk::Shown;
 use crate::model::fault::{Fault, Kind};
@@ -30,7 +30,7 @@ pub enum PublishingError {
     PinsUnread(Shown),
     /// What was recorded could not be published.
     #[error("{}", unpublished(.0))]
-    Unpublished(Box<OperateError>),
+    Unpublished(Box<CaError>),
 }
 
 impl Fault for PublishingError {
@@ -49,8 +49,8 @@ impl Fault for PublishingError {
 /// The event that comes when every place has its publication.
 pub(in crate::ca) const PUBLISHED: &str = "that it was published";
 
-fn unpublished(why: &OperateError) -> String {
-    if matches!(why, OperateError::NotRecorded { what: PUBLISHED, .. }) {
+fn unpublished(why: &CaError) -> String {
+    if matches!(why, CaError::NotRecorded { what: PUBLISHED, .. }) {
         format!("it is recorded and published, but the work is not done: {why}")
     } else {
         format!("it is recorded, but not published: {why}")

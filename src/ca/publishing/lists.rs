@@ -5,7 +5,7 @@
 //! index remembers of the whole lists is believed only where each place has exactly those.
 
 use super::targets::{Place, Role, destinations};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::ends::Near;
 use crate::ca::session::Session;
 use crate::home::Home;
@@ -25,7 +25,7 @@ pub enum Extent {
 
 impl Extent {
     /// The hashes of files that are believed without reading these.
-    pub(super) fn hashes(self, session: &Session<'_>) -> Result<Hashes, OperateError> {
+    pub(super) fn hashes(self, session: &Session<'_>) -> Result<Hashes, CaError> {
         let now: Time = (session.desk.clock)();
         Ok(match self {
             Self::Changes => Hashes::remembered(now, session.store.file_hashes()?),
@@ -42,7 +42,7 @@ pub(super) fn accepted<'p>(
     session: &Session<'_>,
     places: impl IntoIterator<Item = &'p Place>,
     extent: Extent,
-) -> Result<(AcceptedLists, Option<Near>), OperateError> {
+) -> Result<(AcceptedLists, Option<Near>), CaError> {
     let lists = places.into_iter().filter(|place| place.to.area == Area::Server);
     let places: Vec<&Place> = lists.filter(|place| place.role != Role::Source).collect();
     match extent {
@@ -58,19 +58,19 @@ pub(super) fn accepted<'p>(
 ///
 /// # Errors
 /// Where it cannot be read.
-pub fn has_short_lists(home: &Home) -> Result<bool, OperateError> {
+pub fn has_short_lists(home: &Home) -> Result<bool, CaError> {
     let (places, _) = destinations(home, &Hashes::default())?;
     is_with_short_lists(places.iter())
 }
 
-fn is_with_short_lists<'p>(places: impl IntoIterator<Item = &'p Place>) -> Result<bool, OperateError> {
+fn is_with_short_lists<'p>(places: impl IntoIterator<Item = &'p Place>) -> Result<bool, CaError> {
     let mut own = places.into_iter().filter(|place| place.is_staging());
     let own = own.find(|place| place.to.area == Area::Server);
     let manifest = own.map(|place| place.to.manifest()).transpose()?.flatten();
     Ok(manifest.is_some_and(|manifest| manifest.recent.is_some()))
 }
 
-fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLists>, OperateError> {
+fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLists>, CaError> {
     let Some(last) = session.store.last_lists()? else {
         return Ok(None);
     };
@@ -92,7 +92,7 @@ fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLi
     }))
 }
 
-fn whole(session: &Session<'_>, places: &[&Place]) -> Result<(AcceptedLists, Option<Near>), OperateError> {
+fn whole(session: &Session<'_>, places: &[&Place]) -> Result<(AcceptedLists, Option<Near>), CaError> {
     let mut accepted = Accepted::new(session.now);
     let mut near = Near::new(session.desk.home.config().warn_before);
     session.store.unrevoked(&mut |record| {
@@ -105,8 +105,8 @@ fn whole(session: &Session<'_>, places: &[&Place]) -> Result<(AcceptedLists, Opt
     Ok((AcceptedLists::whole(accepted, had_recent), Some(near)))
 }
 
-/// Remembers the hashes of long files that stand; and the lists of a publication that was written whole, where
-/// it `is_long`.
+/// Remembers the hashes of long files that stand; and the lists of a publication that was written whole,
+/// where these are long.
 pub(super) fn remember(
     session: &mut Session<'_>,
     publication: &Publication,

@@ -23,7 +23,7 @@ use data_encoding::HEXLOWER;
 use super::ends::Near;
 use super::residence::Copied;
 use super::session::Session;
-use super::{OperateError, PublishingError, recording};
+use super::{CaError, PublishingError, recording};
 use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
@@ -121,7 +121,7 @@ impl<'a> From<&'a Devices> for Keys<'a> {
 /// # Errors
 /// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told
 /// in the outcome.
-pub fn refresh(session: &mut Session<'_>, keys: Keys<'_>) -> Result<Refresh, OperateError> {
+pub fn refresh(session: &mut Session<'_>, keys: Keys<'_>) -> Result<Refresh, CaError> {
     refresh_within(session, keys, Scope::default())
 }
 
@@ -148,7 +148,7 @@ pub fn refresh_within(
     session: &mut Session<'_>,
     keys: Keys<'_>,
     scope: Scope<'_>,
-) -> Result<Refresh, OperateError> {
+) -> Result<Refresh, CaError> {
     let Keys { issuing, servers } = keys;
     let Scope {
         only,
@@ -364,7 +364,7 @@ fn unrevoked_by(
     places: &[Place],
     of: Option<crl::Published<'_>>,
     part: Option<&ServersPart<'_>>,
-) -> Result<Vec<PathBuf>, OperateError> {
+) -> Result<Vec<PathBuf>, CaError> {
     let (Some(of), Some(part)) = (of, part) else {
         return Ok(Vec::new());
     };
@@ -387,7 +387,7 @@ fn unrevoked_by(
 }
 
 /// Where the publication goes. A place where another CA of the root has published is none of this home's.
-pub(super) fn own_places(home: &Home, hashes: &Hashes) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
+pub(super) fn own_places(home: &Home, hashes: &Hashes) -> Result<(Vec<Place>, Vec<Failed>), CaError> {
     let (places, mut failed) = destinations(home, hashes)?;
     let mut own = Vec::new();
     for place in places {
@@ -400,7 +400,7 @@ pub(super) fn own_places(home: &Home, hashes: &Hashes) -> Result<(Vec<Place>, Ve
     Ok((own, failed))
 }
 
-fn demand_target(config: &Config, directory: &Path) -> Result<(), OperateError> {
+fn demand_target(config: &Config, directory: &Path) -> Result<(), CaError> {
     let mut named = config.publish.iter().flat_map(PublishTo::places);
     if named.any(|named| named.name() == directory) {
         Ok(())

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ca::note;
 use crate::ca::session::{Desk, Session};
-use crate::ca::{OperateError, ServersError};
+use crate::ca::{CaError, ServersError};
 use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
@@ -215,7 +215,7 @@ pub fn owed_files(home: &Home) -> Vec<Host> {
 ///
 /// # Errors
 /// Where the home is busy for too long, or the list cannot be written. Then the command is run once more.
-pub fn settle(desk: &Desk, done: &Following) -> Result<(), OperateError> {
+pub fn settle(desk: &Desk, done: &Following) -> Result<(), CaError> {
     let home = &desk.home;
     let _lock = home.lock(desk.patience, &desk.holder)?;
     let mut owed = Owed::by(home);
@@ -232,13 +232,13 @@ pub fn settle(desk: &Desk, done: &Following) -> Result<(), OperateError> {
 pub(in crate::ca) fn record_and_deliver<'a, R, T>(
     session: &mut Session<'a>,
     host: &Host,
-    record: impl FnOnce(&mut Session<'a>) -> Result<R, OperateError>,
-    write: impl FnOnce(&R) -> Result<T, OperateError>,
-) -> Result<(R, T), OperateError> {
+    record: impl FnOnce(&mut Session<'a>) -> Result<R, CaError>,
+    write: impl FnOnce(&R) -> Result<T, CaError>,
+) -> Result<(R, T), CaError> {
     let home = &session.desk.home;
     let mut owed = Owed::by(home);
     let is_new = owed.servers.insert(host.clone());
-    let begun = owed.save(home).map_err(OperateError::from);
+    let begun = owed.save(home).map_err(CaError::from);
     let recorded = begun.and_then(|()| record(session));
     if recorded.is_err() && is_new {
         strike_out(home, host);
@@ -254,7 +254,7 @@ pub(in crate::ca) fn record_and_deliver<'a, R, T>(
 ///
 /// # Errors
 /// Where the home is busy for too long.
-pub(in crate::ca) fn delivered_at_last(desk: &Desk, host: &Host) -> Result<(), OperateError> {
+pub(in crate::ca) fn delivered_at_last(desk: &Desk, host: &Host) -> Result<(), CaError> {
     if Owed::by(&desk.home).servers.contains(host) {
         let _lock = desk.home.lock(desk.patience, &desk.holder)?;
         strike_out(&desk.home, host);

@@ -10,7 +10,7 @@ use super::published::{self, Remembered, crl_path, published_crls, root_crl};
 use super::reconcile::{Sources, Unknown};
 use super::targets::{Failed, Place, Role, destinations, forgotten};
 use crate::ca::session::Session;
-use crate::ca::{OperateError, PublishingError};
+use crate::ca::{CaError, PublishingError};
 use crate::disk::Shown;
 use crate::model::Authority;
 use crate::publish::{
@@ -43,7 +43,7 @@ pub(in crate::ca) fn look<'a>(
     places: &[Place],
     failed: &[Failed],
     published: Vec<published::Standing>,
-) -> Result<Look<'a>, OperateError> {
+) -> Result<Look<'a>, CaError> {
     let root_crl = root_crl(session, &published)?;
     let of_servers = published
         .iter()
@@ -101,7 +101,7 @@ pub enum Behind {
 ///
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
-pub fn behind(session: &Session<'_>) -> Result<Vec<Behind>, OperateError> {
+pub fn behind(session: &Session<'_>) -> Result<Vec<Behind>, CaError> {
     behind_within(session, Sources::default(), Extent::Changes)
 }
 
@@ -113,7 +113,7 @@ pub fn behind_within(
     session: &Session<'_>,
     sources: Sources,
     extent: Extent,
-) -> Result<Vec<Behind>, OperateError> {
+) -> Result<Vec<Behind>, CaError> {
     let home = &session.desk.home;
     let (mut places, failed) = own_places(home, &extent.hashes(session)?)?;
     places.extend(sources.places);
@@ -181,7 +181,7 @@ pub fn behind_within(
 ///
 /// # Errors
 /// Where pin sets stand that are later than what the ledger knows, or a place cannot be read.
-pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), OperateError> {
+pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), CaError> {
     let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
     let standing = StandingPins::read(&places, &failed)?;
     if standing.are_ahead(session)? {
@@ -194,7 +194,7 @@ pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), Oper
 ///
 /// # Errors
 /// Where the home's own places cannot be read.
-pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, OperateError> {
+pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, CaError> {
     let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
     StandingPins::read(&places, &failed)?.are_ahead(session)
 }
@@ -262,7 +262,7 @@ fn servers_part<'a>(
     places: &[Place],
     remembered: &Remembered,
     newest: Option<Vec<u8>>,
-) -> Result<Servers<'a>, OperateError> {
+) -> Result<Servers<'a>, CaError> {
     let Some(chain) = session.desk.home.servers() else {
         return Ok(Servers::Absent);
     };
@@ -286,7 +286,7 @@ fn servers_part<'a>(
 }
 
 /// An authority's CRL in the home's own public half.
-fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, OperateError> {
+fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, CaError> {
     let own = places
         .iter()
         .find(|place| place.is_staging() && place.to.area == Area::Public);

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::crl::next_number;
 use super::targets::{Failed, Place, destinations};
 use crate::ca::session::Session;
-use crate::ca::{OperateError, PublishingError, recording};
+use crate::ca::{CaError, PublishingError, recording};
 use crate::disk::Shown;
 use crate::home::Home;
 use crate::issuer::Devices;
@@ -27,7 +27,7 @@ pub(in crate::ca) struct StandingPins {
 
 impl StandingPins {
     /// Reads them in every place. What cannot be read as pin sets of ours is replaced.
-    pub fn read(places: &[Place], failed: &[Failed]) -> Result<Self, OperateError> {
+    pub fn read(places: &[Place], failed: &[Failed]) -> Result<Self, CaError> {
         let mut newest: Option<(Pins, BothForms)> = None;
         let mut all = Vec::new();
         let mut unread = failed.first().map(|(place, _)| Shown(place.0.clone()));
@@ -73,7 +73,7 @@ impl StandingPins {
 
     /// Whether they are later than what the ledger knows: a home from an older backup has lost a key that
     /// apps hold a server to.
-    pub fn are_ahead(&self, session: &Session<'_>) -> Result<bool, OperateError> {
+    pub fn are_ahead(&self, session: &Session<'_>) -> Result<bool, CaError> {
         let known = session.store.last_pins()?.map(|last| last.number);
         if self.number() > known {
             return Ok(true);
@@ -86,11 +86,7 @@ impl StandingPins {
 
     /// The places that would lose pins which the ledger does not know, if `chosen` took the place of what
     /// they have: a home from an older backup signed it while they were out of pki.toml.
-    pub fn losers(
-        &self,
-        session: &Session<'_>,
-        chosen: Option<&BothForms>,
-    ) -> Result<Vec<PathBuf>, OperateError> {
+    pub fn losers(&self, session: &Session<'_>, chosen: Option<&BothForms>) -> Result<Vec<PathBuf>, CaError> {
         let servers = session.store.known_servers()?;
         let in_force = |pins: &Pins| unknown(pins, &servers, session.now);
         let kept = chosen
@@ -114,7 +110,7 @@ impl StandingPins {
 
     /// What is to be published as it stands; nothing where something must be signed, or there is nothing to
     /// publish.
-    pub fn current(&self, session: &Session<'_>) -> Result<Standing, OperateError> {
+    pub fn current(&self, session: &Session<'_>) -> Result<Standing, CaError> {
         if self.are_ahead(session)? {
             // Whatever the ledger says, it would take a pin from the apps whose key the server may be using.
             let newest = self.newest.clone();
@@ -144,11 +140,7 @@ impl StandingPins {
     }
 
     /// Signs what the ledger says, and records that: only then may anybody see it.
-    pub fn sign(
-        &self,
-        session: &mut Session<'_>,
-        issuing: &Devices,
-    ) -> Result<(u64, BothForms), OperateError> {
+    pub fn sign(&self, session: &mut Session<'_>, issuing: &Devices) -> Result<(u64, BothForms), CaError> {
         let known = session.store.last_pins()?.map(|last| last.number);
         let expires = session.now + session.desk.home.config().pin_life;
         let pins = Pins {
@@ -175,7 +167,7 @@ impl StandingPins {
 ///
 /// # Errors
 /// Where the home's own places cannot be read.
-pub fn published_pins(home: &Home) -> Result<Option<Pins>, OperateError> {
+pub fn published_pins(home: &Home) -> Result<Option<Pins>, CaError> {
     let (mut places, _) = destinations(home, &Hashes::default())?;
     places.retain(|place| place.is_staging());
     Ok(StandingPins::read(&places, &[])?.newest.map(|(pins, _)| pins))
@@ -213,7 +205,7 @@ fn pins_of(set: &PinSet) -> impl Iterator<Item = Pin> {
 }
 
 /// What the ledger says that apps are to hold each server to, from now on.
-fn sets(session: &Session<'_>) -> Result<Vec<PinSet>, OperateError> {
+fn sets(session: &Session<'_>) -> Result<Vec<PinSet>, CaError> {
     let config = session.desk.home.config();
     let expires = session.now + config.pin_life;
     let servers = session.store.known_servers()?;

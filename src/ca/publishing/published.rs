@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::crl;
 use super::targets::{Place, destinations};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::session::Session;
 use crate::disk;
 use crate::home::Home;
@@ -64,7 +64,7 @@ pub(in crate::ca) fn authorities(home: &Home) -> impl Iterator<Item = (Authority
 
 /// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs
 /// a CRL that stands, so that the time at which it begins has been.
-pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, OperateError> {
+pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, CaError> {
     let (places, _) = destinations(home, &Hashes::default())?;
     let standing = published_crls(home, &places)?;
     // One that begins after the clock proves nothing for it.
@@ -123,7 +123,7 @@ impl Remembered {
 }
 
 /// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
-pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standing>, OperateError> {
+pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standing>, CaError> {
     let mut found: Vec<Standing> = Vec::new();
     for place in places.iter().filter(|place| place.to.area == Area::Public) {
         for (authority, issuer) in authorities(home) {
@@ -161,7 +161,7 @@ pub fn own_copy(home: &Home, authority: Authority) -> Option<Terms> {
 pub(in crate::ca) fn root_crl(
     session: &Session<'_>,
     published: &[Standing],
-) -> Result<Arc<Vec<u8>>, OperateError> {
+) -> Result<Arc<Vec<u8>>, CaError> {
     let home = &session.desk.home;
     let own = disk::read(&home.root_crl_path(), LONGEST_CRL);
     let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::published::{Standing, authorities};
 use super::targets::{Place, Role, destinations};
 use crate::ca::session::Session;
-use crate::ca::{OperateError, PublishingError};
+use crate::ca::{CaError, PublishingError};
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::issuer::IssuerError;
@@ -37,11 +37,7 @@ impl Unknown {
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn find(
-        session: &Session<'_>,
-        published: &[Standing],
-        places: &[Place],
-    ) -> Result<Self, OperateError> {
+    pub fn find(session: &Session<'_>, published: &[Standing], places: &[Place]) -> Result<Self, CaError> {
         let mut revocations = revoked_by_crls(session, published)?;
         let mut seen: HashSet<Serial> = revocations.iter().filter_map(revoked).collect();
         let mut told_of = Vec::new();
@@ -96,7 +92,7 @@ impl Unknown {
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn leavers(&self, session: &Session<'_>) -> Result<BTreeSet<Employee>, OperateError> {
+    pub fn leavers(&self, session: &Session<'_>) -> Result<BTreeSet<Employee>, CaError> {
         let mut leavers = BTreeSet::new();
         for fact in &self.revocations {
             if let Fact::Revoked {
@@ -117,7 +113,7 @@ impl Unknown {
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn facts(self, session: &Session<'_>) -> Result<Vec<Fact>, OperateError> {
+    pub fn facts(self, session: &Session<'_>) -> Result<Vec<Fact>, CaError> {
         let mut facts = Vec::new();
         let revoked: HashSet<Serial> = self.revocations.iter().filter_map(revoked).collect();
         for told in self.certificates {
@@ -165,7 +161,7 @@ impl Unknown {
 ///
 /// # Errors
 /// Where the ledger cannot be read or written.
-pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
+pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, CaError> {
     let (mut places, _) = destinations(&session.desk.home, &Hashes::default())?;
     places.retain(|place| place.to.spot().is_some());
     let mut unknown = Unknown::find(session, &[], &places)?;
@@ -184,7 +180,7 @@ pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, OperateError> {
 ///
 /// # Errors
 /// Where there is none of that name, or it cannot be recorded.
-pub fn keep(session: &mut Session<'_>, whom: &crate::ca::Whom) -> Result<Vec<Record>, OperateError> {
+pub fn keep(session: &mut Session<'_>, whom: &crate::ca::Whom) -> Result<Vec<Record>, CaError> {
     let mut records = match whom {
         crate::ca::Whom::Device(address) => session.store.device(address)?,
         crate::ca::Whom::Certificate(serial) => session.store.record(serial)?.into_iter().collect(),
@@ -233,7 +229,7 @@ impl Sources {
     ///
     /// # Errors
     /// Where there is nothing of this PKI.
-    pub fn read<'p>(home: &Home, paths: impl IntoIterator<Item = &'p Path>) -> Result<Self, OperateError> {
+    pub fn read<'p>(home: &Home, paths: impl IntoIterator<Item = &'p Path>) -> Result<Self, CaError> {
         let mut sources = Self::default();
         for path in paths {
             let found = if path.is_dir() {
@@ -248,7 +244,7 @@ impl Sources {
         Ok(sources)
     }
 
-    fn take_directory(&mut self, home: &Home, path: &Path) -> Result<bool, OperateError> {
+    fn take_directory(&mut self, home: &Home, path: &Path) -> Result<bool, CaError> {
         // What a fetch has put in place is a link.
         let path = path.canonicalize().map_err(disk::failed("located", path))?;
         let mut found = false;
@@ -282,7 +278,7 @@ impl Sources {
     }
 
     /// Those of a file, however it is written.
-    fn take_crls(&mut self, home: &Home, path: &Path) -> Result<bool, OperateError> {
+    fn take_crls(&mut self, home: &Home, path: &Path) -> Result<bool, CaError> {
         let octets = disk::read_given(path, LONGEST_CRL)?;
         let contents = Contents::of(&octets);
         // What is none is told below.
@@ -299,7 +295,7 @@ impl Sources {
 
 /// What a published CRL revokes and the ledger does not: after a restore from an old backup a lost phone
 /// stays locked out.
-fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, OperateError> {
+fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, CaError> {
     let mut facts = Vec::new();
     let mut seen = HashSet::new();
     for standing in published {
@@ -319,11 +315,7 @@ fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<
     Ok(facts)
 }
 
-fn adopted(
-    session: &Session<'_>,
-    authority: Authority,
-    entry: Revocation,
-) -> Result<Option<Fact>, OperateError> {
+fn adopted(session: &Session<'_>, authority: Authority, entry: Revocation) -> Result<Option<Fact>, CaError> {
     let (serial, reason, since) = (entry.serial, entry.reason, Some(entry.at));
     Ok(match authority {
         // Its CAs are not taken back one by one.
@@ -344,7 +336,7 @@ fn adopted(
     })
 }
 
-fn address(session: &Session<'_>, serial: &Serial) -> Result<Option<Address>, OperateError> {
+fn address(session: &Session<'_>, serial: &Serial) -> Result<Option<Address>, CaError> {
     Ok(session.store.record(serial)?.map(|record| record.address))
 }
 

@@ -1,7 +1,7 @@
 //! The root's CRL signed anew: the one everyday reason to take the root out of its safe.
 
 use super::crl::{next_terms, record};
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::session::Session;
 use crate::disk;
 use crate::issuer::Root;
@@ -12,7 +12,7 @@ use crate::x509::crl::{Crl, Terms};
 ///
 /// # Errors
 /// Where it cannot be signed, recorded or written.
-pub fn sign_root_crl(session: &mut Session<'_>, root: &Root) -> Result<Terms, OperateError> {
+pub fn sign_root_crl(session: &mut Session<'_>, root: &Root) -> Result<Terms, CaError> {
     let home = &session.desk.home;
     let place = home.root_crl_path();
     let there = disk::read_if_there(&place)?;

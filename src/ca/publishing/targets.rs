@@ -1,6 +1,6 @@
 //! Where the publication goes: the home's own directories, and those that pki.toml names.
 
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::disk::{self, Ground, Shown, Spot};
 use crate::home::Home;
 use crate::publish::{Access, Area, Destination, Hashes, Location, TargetError};
@@ -42,7 +42,7 @@ pub(in crate::ca) type Failed = (Shown, TargetError);
 pub(in crate::ca) fn destinations(
     home: &Home,
     hashes: &Hashes,
-) -> Result<(Vec<Place>, Vec<Failed>), OperateError> {
+) -> Result<(Vec<Place>, Vec<Failed>), CaError> {
     let open = |area, location: &Location, access: &Access, group, role| {
         let to = Destination::open(area, location, access, group, home.chain(), hashes)?;
         Ok(Place { to, role })

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use data_encoding::HEXUPPER;
 
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::ca::key_file::seal;
 use crate::ca::publishing::own_places;
 use crate::ca::session::Session;
@@ -24,7 +24,7 @@ use crate::x509::{Certificate, request};
 ///
 /// # Errors
 /// Where it cannot be read, opened, made or written.
-pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, OperateError> {
+pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, CaError> {
     let path = home.key_path(Authority::Servers);
     if !path.exists() {
         let key = SoftwareKey::generate(&mut os_rng());
@@ -40,7 +40,7 @@ pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, 
         }
     }
     let pem = home.key(Authority::Servers)?;
-    let failed = |why| OperateError::Key {
+    let failed = |why| CaError::Key {
         path: Shown(path),
         why,
     };
@@ -51,7 +51,7 @@ pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, 
 ///
 /// # Errors
 /// Should the library fail to write it.
-pub fn servers_request(key: &SoftwareKey) -> Result<String, OperateError> {
+pub fn servers_request(key: &SoftwareKey) -> Result<String, CaError> {
     Ok(request::create(None::<&Host>, key).map_err(IssuerError::X509)?)
 }
 
@@ -61,7 +61,7 @@ pub fn servers_request(key: &SoftwareKey) -> Result<String, OperateError> {
 ///
 /// # Errors
 /// Where the places of pki.toml cannot be looked for.
-pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, OperateError> {
+pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, CaError> {
     let own = home.servers().map(|chain| chain.ca().public_key());
     let (places, _) = own_places(home, &Hashes::default())?;
     for place in places.into_iter().filter(|place| place.to.area == Area::Public) {
@@ -83,11 +83,7 @@ pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, Oper
 ///
 /// # Errors
 /// Where the root refuses, or it cannot be written or recorded.
-pub fn found_servers(
-    session: &mut Session<'_>,
-    root: &Root,
-    key: &SoftwareKey,
-) -> Result<Chain, OperateError> {
+pub fn found_servers(session: &mut Session<'_>, root: &Root, key: &SoftwareKey) -> Result<Chain, CaError> {
     let home = &session.desk.home;
     let chain = match home.servers() {
         // Its certificate was written, and then a kill came before the ledger.
@@ -110,11 +106,7 @@ pub fn found_servers(
 ///
 /// # Errors Where it is not the certificate of this key by this root, with what the home permits, or cannot
 /// be written or recorded.
-pub fn install_servers(
-    session: &mut Session<'_>,
-    chain: Chain,
-    key: &SoftwareKey,
-) -> Result<Chain, OperateError> {
+pub fn install_servers(session: &mut Session<'_>, chain: Chain, key: &SoftwareKey) -> Result<Chain, CaError> {
     if chain.ca().public_key() != key.public_key() {
         return Err(IssuerError::KeyMismatch("servers' CA").into());
     }
@@ -124,7 +116,7 @@ pub fn install_servers(
 
 /// Records the servers' CA, unless that was done before: a kill may have come between its certificate and the
 /// ledger.
-pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result<(), OperateError> {
+pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) -> Result<(), CaError> {
     let home = &session.desk.home;
     let certificate = chain.ca();
     if certificate.public_key() == home.chain().ca().public_key() {
@@ -148,7 +140,7 @@ pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) ->
         return if recorded == certificate.der() {
             Ok(())
         } else {
-            Err(OperateError::Exists(Shown(certificate_path(home))))
+            Err(CaError::Exists(Shown(certificate_path(home))))
         };
     }
     let place = certificate_path(home);
@@ -162,7 +154,7 @@ pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) ->
 ///
 /// # Errors
 /// Where it is none of this root.
-pub fn servers_chain(home: &Home, certificate: Certificate) -> Result<Chain, OperateError> {
+pub fn servers_chain(home: &Home, certificate: Certificate) -> Result<Chain, CaError> {
     Ok(Chain::of_servers(home.chain().root().clone(), certificate)?)
 }
 
@@ -170,7 +162,7 @@ pub fn servers_chain(home: &Home, certificate: Certificate) -> Result<Chain, Ope
 ///
 /// # Errors
 /// Where key and certificate are not of one CA.
-pub fn open_servers(home: &Home, chain: Chain, key: SoftwareKey) -> Result<Servers, OperateError> {
+pub fn open_servers(home: &Home, chain: Chain, key: SoftwareKey) -> Result<Servers, CaError> {
     Ok(Servers::open(chain, key, home.config().base_url.clone())?)
 }
 

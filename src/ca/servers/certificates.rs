@@ -10,7 +10,7 @@ use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::owed::{delivered_at_last, record_and_deliver};
 use crate::ca::session::{Desk, Session};
-use crate::ca::{NotFound, OperateError};
+use crate::ca::{CaError, NotFound};
 use crate::disk::{self, Shown};
 use crate::issuer::{IssuerError, Servers};
 use crate::key::{PublicKey, SoftwareKey, os_rng};
@@ -47,7 +47,7 @@ pub fn write_request(
     server: &Server,
     (role, key): (Role, &SoftwareKey),
     output: &OutputDir,
-) -> Result<Delivered, OperateError> {
+) -> Result<Delivered, CaError> {
     let host = &server.host;
     let text = request::create(Some(host), key).map_err(IssuerError::X509)?;
     let stem = stem(output, host, key)?;
@@ -55,7 +55,7 @@ pub fn write_request(
     let there = disk::read_if_there(&place)?;
     let is_request = |there: &[u8]| request::Request::parse(there).is_ok();
     if there.is_some_and(|there| !is_request(&there)) {
-        return Err(OperateError::Exists(Shown(place)));
+        return Err(CaError::Exists(Shown(place)));
     }
     let key = match role {
         Role::Active => Some(deliver(&stem, key)?),
@@ -85,7 +85,7 @@ pub fn certify(
     days: Option<i64>,
     key: &CertifiedKey<'_>,
     output: &OutputDir,
-) -> Result<(Certified, Delivered), OperateError> {
+) -> Result<(Certified, Delivered), CaError> {
     let server = session
         .store
         .server(host)?
@@ -105,7 +105,7 @@ pub fn certify(
     let place = with_extension(&stem, "crt");
     let there = disk::read_if_there(&place)?;
     if there.is_some_and(|there| !is_of(&there, host)) {
-        return Err(OperateError::Exists(Shown(place)));
+        return Err(CaError::Exists(Shown(place)));
     }
     output.prove(1)?;
     record_servers(session, servers.chain())?;
@@ -136,7 +136,7 @@ fn is_of(there: &[u8], host: &Host) -> bool {
 ///
 /// # Errors
 /// Where it is none of the servers' CA's, or it cannot be recorded.
-pub fn revoke_server(session: &mut Session<'_>, serial: Serial, reason: Reason) -> Result<(), OperateError> {
+pub fn revoke_server(session: &mut Session<'_>, serial: Serial, reason: Reason) -> Result<(), CaError> {
     let known = session.store.certified(&serial)?;
     let (host, revocation) = known.ok_or(NotFound::Certificate(serial))?;
     if revocation.is_some() {

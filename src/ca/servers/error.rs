@@ -1,6 +1,6 @@
 //! Why a server is not taken in, certified, rotated or removed.
 
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::disk::Shown;
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Host, Serial, Time};
@@ -93,7 +93,7 @@ pub enum ServersError {
     RotatedMeanwhile(Host),
     /// It is recorded, and the files did not reach their place.
     #[error("it is recorded, but the files of {0} were not written: {1}")]
-    KeyUndelivered(Host, Box<OperateError>),
+    KeyUndelivered(Host, Box<CaError>),
 }
 
 impl Fault for ServersError {

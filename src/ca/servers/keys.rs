@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use crate::ca::delivery::file_names::with_extension;
 use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::key_file::seal;
-use crate::ca::{OperateError, ServersError};
+use crate::ca::{CaError, ServersError};
 use crate::disk::{self, Exposed, Shown};
 use crate::home::{Home, HomeError};
 use crate::key::{Passphrase, SoftwareKey, os_rng};
@@ -29,7 +29,7 @@ impl NewKey {
     ///
     /// # Errors
     /// Should the library refuse to encrypt it.
-    pub fn make(passphrase: &Passphrase) -> Result<Self, OperateError> {
+    pub fn make(passphrase: &Passphrase) -> Result<Self, CaError> {
         let key = SoftwareKey::generate(&mut os_rng());
         let sealed = seal(&key, passphrase)?;
         Ok(Self { key, sealed })
@@ -41,7 +41,7 @@ impl NewKey {
     }
 
     /// Puts its encrypted form into the home, before anything refers to it.
-    pub(in crate::ca) fn keep(&self, home: &Home, host: &Host) -> Result<(), OperateError> {
+    pub(in crate::ca) fn keep(&self, home: &Home, host: &Host) -> Result<(), CaError> {
         let place = key_path(home, host, self.pin());
         if let Some(directory) = place.parent() {
             disk::ensure_directory(directory, disk::PRIVATE_DIRECTORY)?;
@@ -64,15 +64,10 @@ pub fn key_path(home: &Home, host: &Host, pin: Pin) -> PathBuf {
 ///
 /// # Errors
 /// Where it is not there, does not open, or is another.
-pub fn open_key(
-    home: &Home,
-    host: &Host,
-    pin: Pin,
-    passphrase: &Passphrase,
-) -> Result<SoftwareKey, OperateError> {
+pub fn open_key(home: &Home, host: &Host, pin: Pin, passphrase: &Passphrase) -> Result<SoftwareKey, CaError> {
     let path = key_path(home, host, pin);
     let octets = disk::read(&path, LONGEST_KEY)?;
-    let failed = |why| OperateError::Key {
+    let failed = |why| CaError::Key {
         path: Shown(path.clone()),
         why,
     };
@@ -87,11 +82,7 @@ pub fn open_key(
 /// The stem of a server's files in `output`: `HOST`, or `HOST-` and the first digits of the key's hash where
 /// another key has that name. So that a certificate never stands beside a key that is not its own. What
 /// writes of these files that were cut off left is removed: it may be the key, in the clear.
-pub(in crate::ca) fn stem(
-    output: &OutputDir,
-    host: &Host,
-    key: &SoftwareKey,
-) -> Result<PathBuf, OperateError> {
+pub(in crate::ca) fn stem(output: &OutputDir, host: &Host, key: &SoftwareKey) -> Result<PathBuf, CaError> {
     let pem = key.pkcs8_pem().map_err(unencodable)?;
     let digits = HEXLOWER.encode(&key.public_key().spki_sha256()[..4]);
     let plain = host.file_stem();
@@ -107,18 +98,18 @@ pub(in crate::ca) fn stem(
         disk::sweep_all(&output.directory, places.iter().map(PathBuf::as_path));
         return Ok(stem);
     }
-    Err(OperateError::Exists(Shown(output.directory.join(plain))))
+    Err(CaError::Exists(Shown(output.directory.join(plain))))
 }
 
 /// Whether no certificate of another key has that name.
-fn fits(certificate: &Path, key: &SoftwareKey) -> Result<bool, OperateError> {
+fn fits(certificate: &Path, key: &SoftwareKey) -> Result<bool, CaError> {
     let there = disk::read_if_there(certificate)?;
     let there = there.and_then(|text| ForeignCertificate::first_in(&text).ok());
     Ok(there.is_none_or(|there| there.pin == Pin(key.public_key().spki_sha256())))
 }
 
 /// Writes a key for its server, mode 0600, unless it is there.
-pub(in crate::ca) fn deliver(stem: &Path, key: &SoftwareKey) -> Result<PathBuf, OperateError> {
+pub(in crate::ca) fn deliver(stem: &Path, key: &SoftwareKey) -> Result<PathBuf, CaError> {
     let place = with_extension(stem, "key");
     if disk::is_taken(&place) {
         let mode = disk::mode(&place)?;
@@ -132,8 +123,8 @@ pub(in crate::ca) fn deliver(stem: &Path, key: &SoftwareKey) -> Result<PathBuf, 
     Ok(place)
 }
 
-fn unencodable(why: crate::key::KeyError) -> OperateError {
-    OperateError::Key {
+fn unencodable(why: crate::key::KeyError) -> CaError {
+    CaError::Key {
         path: Shown("the server's key".into()),
         why,
     }

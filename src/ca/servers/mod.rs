@@ -14,7 +14,7 @@ use super::publishing::pending::demand_known_pins;
 use super::publishing::pin_sets::published_pins;
 use super::publishing::reached::{Lacks, Reached};
 use super::session::Session;
-use super::{NotFound, OperateError, ServersError, UnfitKey};
+use super::{CaError, NotFound, ServersError, UnfitKey};
 use crate::home::Home;
 use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, OldPin, Origin, ServerCertificate};
@@ -51,7 +51,7 @@ pub fn add(
     subdomains: Subdomains,
     [active, backup]: &[NewKey; 2],
     output: &OutputDir,
-) -> Result<PathBuf, OperateError> {
+) -> Result<PathBuf, CaError> {
     if session.store.server(host)?.is_some() {
         return Err(ServersError::Exists(host.clone()).into());
     }
@@ -94,7 +94,7 @@ pub fn import(
     subdomains: Subdomains,
     certificate: &ForeignCertificate,
     backup: Option<&NewKey>,
-) -> Result<Imported, OperateError> {
+) -> Result<Imported, CaError> {
     demand_for(host, certificate, session.now)?;
     let pin = certificate.pin;
     demand_nobody_elses(&session.store, &session.desk.home, host, certificate)?;
@@ -170,7 +170,7 @@ pub fn demand_nobody_elses(
     home: &Home,
     host: &Host,
     certificate: &ForeignCertificate,
-) -> Result<(), OperateError> {
+) -> Result<(), CaError> {
     demand_free_key(store, home, certificate.key, KeyOf::Server(host))
 }
 
@@ -206,7 +206,7 @@ pub fn rotate(
     next: &NewKey,
     (old_pin, haste): (OldPin, Haste),
     output: &OutputDir,
-) -> Result<PathBuf, OperateError> {
+) -> Result<PathBuf, CaError> {
     let server = session
         .store
         .server(host)?
@@ -239,7 +239,7 @@ pub fn removable(
     host: &Host,
     old_pins: OldPin,
     (overlap, now): (Span, Time),
-) -> Result<Server, OperateError> {
+) -> Result<Server, CaError> {
     let mut known = store.known_servers()?.into_iter();
     let unknown = || NotFound::Server(host.clone());
     let server = known.find(|server| server.host == *host).ok_or_else(unknown)?;
@@ -262,7 +262,7 @@ pub fn removable(
 ///
 /// # Errors
 /// Where it is not [`removable`], the published pin sets are later than the ledger, or it cannot be recorded.
-pub fn remove(session: &mut Session<'_>, host: &Host, old_pins: OldPin) -> Result<Server, OperateError> {
+pub fn remove(session: &mut Session<'_>, host: &Host, old_pins: OldPin) -> Result<Server, CaError> {
     let overlap = session.desk.home.config().pin_overlap;
     let server = removable(&session.store, host, old_pins, (overlap, session.now))?;
     demand_known_pins(session)?;
@@ -283,7 +283,7 @@ pub fn demand_taken_by_apps(
     server: &Server,
     certificate: &ForeignCertificate,
     now: Time,
-) -> Result<(), OperateError> {
+) -> Result<(), CaError> {
     demand_for(&server.host, certificate, now)?;
     if let Ok(serial) = certificate.serial.parse()
         && store

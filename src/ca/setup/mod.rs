@@ -13,7 +13,7 @@ use super::publishing::root_crl;
 use super::publishing::{Refresh, refresh};
 use super::residence;
 use super::session::{ClockPolicy, Desk};
-use super::{OperateError, SessionError, SetupError};
+use super::{CaError, SessionError, SetupError};
 use crate::bundle;
 use crate::disk::{self, Shown};
 use crate::home::config;
@@ -76,7 +76,7 @@ pub fn found(
     passphrases: &Passphrases,
     clock: fn() -> Time,
     by: &str,
-) -> Result<Founded, OperateError> {
+) -> Result<Founded, CaError> {
     let now = clock();
     let place = examine(founding, now)?;
     let staging = Staging::beside(&place)?;
@@ -138,7 +138,7 @@ pub fn found(
 ///
 /// # Errors
 /// Where its place is taken, cannot be written, or is none for a home; or the clock cannot be right.
-pub fn examine(founding: &Founding, now: Time) -> Result<PathBuf, OperateError> {
+pub fn examine(founding: &Founding, now: Time) -> Result<PathBuf, CaError> {
     if Clock::is_before_program(now) && founding.clock == ClockPolicy::Strict {
         return Err(SessionError::ClockBeforeProgram(now).into());
     }
@@ -172,14 +172,14 @@ fn demand_room(place: &Path) -> Result<(), SetupError> {
 /// # Errors
 /// Where something is there that rename(2) does not take the place of: it replaces an empty directory, and no
 /// mount point.
-fn free_place(home: &Path) -> Result<PathBuf, OperateError> {
+fn free_place(home: &Path) -> Result<PathBuf, CaError> {
     let place = real(home);
     if is_mount_point(&place) {
         return Err(SetupError::MountPoint(Shown(home.to_owned())).into());
     }
     let empty = || std::fs::read_dir(&place).is_ok_and(|mut entries| entries.next().is_none());
     if disk::is_taken(&place) && !empty() {
-        return Err(OperateError::Exists(Shown(home.to_owned())));
+        return Err(CaError::Exists(Shown(home.to_owned())));
     }
     Ok(place)
 }
@@ -207,7 +207,7 @@ fn is_mount_point(place: &Path) -> bool {
 }
 
 /// Checks what can be checked about the root's medium before anything is made.
-fn check_medium(medium: &Path, home: &Path) -> Result<(), OperateError> {
+fn check_medium(medium: &Path, home: &Path) -> Result<(), CaError> {
     if real(medium).starts_with(home) {
         return Err(SetupError::MediumInHome(Shown(medium.to_owned())).into());
     }
@@ -216,12 +216,12 @@ fn check_medium(medium: &Path, home: &Path) -> Result<(), OperateError> {
         .map(|file| medium.join(file))
         .into_iter();
     match places.find(|place| disk::is_taken(place)) {
-        Some(place) => Err(OperateError::Exists(Shown(place))),
+        Some(place) => Err(CaError::Exists(Shown(place))),
         None => Ok(()),
     }
 }
 
-fn configuration(founding: &Founding) -> Result<String, OperateError> {
+fn configuration(founding: &Founding) -> Result<String, CaError> {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let root_key = founding.offline_root.as_ref().map(|medium| {
         let absolute = std::path::absolute(medium.join(ROOT_KEY)).unwrap_or_else(|_| medium.join(ROOT_KEY));
@@ -246,7 +246,7 @@ fn first_publication(
     issuing: Devices,
     clock: fn() -> Time,
     by: &str,
-) -> Result<(), OperateError> {
+) -> Result<(), CaError> {
     let home = Home::open(staging)?;
     let desk = Desk {
         home,
@@ -263,9 +263,9 @@ fn first_publication(
     }
 }
 
-fn ends(home: &Home) -> Result<[(&'static str, Time); 4], OperateError> {
+fn ends(home: &Home) -> Result<[(&'static str, Time); 4], CaError> {
     let store = home.read()?;
-    let crl = |authority| -> Result<Time, OperateError> {
+    let crl = |authority| -> Result<Time, CaError> {
         Ok(store
             .last_crl(authority)?
             .map_or(Time::from_unix(0), |crl| crl.next_update))

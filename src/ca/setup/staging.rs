@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::ca::OperateError;
+use crate::ca::CaError;
 use crate::disk::{self, Shown, Staged};
 use crate::home::config::Config;
 use crate::issuer::Root;
@@ -30,7 +30,7 @@ pub(in crate::ca) const ROOT_KEY: &str = "root.key";
 impl Medium {
     /// Writes the root there beside its places, as early as it can be: a medium that is full or takes no
     /// files is found out first.
-    pub fn write(directory: &Path, sealed: &str, root: &Root) -> Result<Self, OperateError> {
+    pub fn write(directory: &Path, sealed: &str, root: &Root) -> Result<Self, CaError> {
         let made = !directory.exists();
         disk::ensure_directory(directory, disk::PRIVATE_DIRECTORY)?;
         let mut medium = Self {
@@ -51,7 +51,7 @@ impl Medium {
     }
 
     /// Gives its files their names, one after the other on disk as well.
-    fn place(&mut self) -> Result<(), OperateError> {
+    fn place(&mut self) -> Result<(), CaError> {
         for staged in std::mem::take(&mut self.staged) {
             let place = staged.place().to_owned();
             staged.place_new()?;
@@ -120,14 +120,14 @@ pub(in crate::ca) struct Staging {
 }
 
 impl Staging {
-    pub fn beside(home: &Path) -> Result<Self, OperateError> {
+    pub fn beside(home: &Path) -> Result<Self, CaError> {
         let above = home.parent().unwrap_or(Path::new("/"));
         disk::ensure_directory(above, disk::PRIVATE_DIRECTORY)?;
         let random = disk::random_name().map_err(disk::failed("named", above))?;
         Self::sweep(home);
         let path = above.join(format!("{}{random}.init", Self::prefix(home)));
         disk::create_private_directory(&path)?;
-        let lock = disk::lock(&path)?.ok_or(OperateError::Exists(Shown(path.clone())))?;
+        let lock = disk::lock(&path)?.ok_or(CaError::Exists(Shown(path.clone())))?;
         Ok(Self {
             path,
             done: false,
@@ -167,7 +167,7 @@ impl Staging {
         (owner == rustix::process::geteuid().as_raw()).then_some(directory)
     }
 
-    pub fn become_home(mut self, home: &Path, mut medium: Option<Medium>) -> Result<(), OperateError> {
+    pub fn become_home(mut self, home: &Path, mut medium: Option<Medium>) -> Result<(), CaError> {
         let above = home.parent().unwrap_or(Path::new("/"));
         disk::sync_directory(&self.path)?;
         if let Some(medium) = &mut medium {

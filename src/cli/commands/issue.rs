@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::bundle::{self, Code};
 use crate::ca::{
-    self, Asked, BundleDelivery, Delivery, Intent, Issuance, IssuanceError, KeyRequest, Leavers,
-    OperateError, OutputDir, PassphraseDelivery, Request,
+    self, Asked, BundleDelivery, CaError, Delivery, Intent, Issuance, IssuanceError, KeyRequest, Leavers,
+    OutputDir, PassphraseDelivery, Request,
 };
 use crate::home::Home;
 use crate::key::Passphrase;
@@ -314,7 +314,7 @@ pub fn one(
                 forms.extend(plan.form());
             }
             // It is handed out again.
-            Err(OperateError::Issuance(IssuanceError::AlreadyValid { .. })) if key == KeyMade::Elsewhere => {}
+            Err(CaError::Issuance(IssuanceError::AlreadyValid { .. })) if key == KeyMade::Elsewhere => {}
             Err(error) if is_typed => return Err(error.into()),
             // Without a passphrase to type the lock decides, and says how far the publication is.
             Err(_) => {}
@@ -352,7 +352,7 @@ pub fn one(
                 }
             }
         }
-        Err(error @ OperateError::Issuance(IssuanceError::AlreadyValid { .. })) => {
+        Err(error @ CaError::Issuance(IssuanceError::AlreadyValid { .. })) => {
             let again = ca::hand_out_again(&session, &considered.request, delivery.output())?;
             if again.is_none() {
                 warn_if_behind(&session, context);

@@ -7,8 +7,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::ca::{
-    self, BundleDelivery, Difference, Intent, IssuanceError, Old, OperateError, OutputDir,
-    PassphraseDelivery, Request, Tally,
+    self, BundleDelivery, CaError, Difference, Intent, IssuanceError, Old, OutputDir, PassphraseDelivery,
+    Request, Tally,
 };
 use crate::home::Home;
 use crate::key::Passphrase;
@@ -368,9 +368,9 @@ fn check_all(
         let told = |why: &dyn fmt::Display| format!("{}: {why}", origin.place(number, request));
         match ca::plan(&store, home, request, *intent, now) {
             Ok(_) => forecast.wanted.push(request.holder.address.clone()),
-            Err(OperateError::Issuance(IssuanceError::AlreadyValid { .. })) => forecast.already += 1,
-            Err(OperateError::Refused(why)) => refused.push(format!("  {}", told(&why))),
-            Err(error @ (OperateError::Store(_) | OperateError::Home(_))) => return Err(error.into()),
+            Err(CaError::Issuance(IssuanceError::AlreadyValid { .. })) => forecast.already += 1,
+            Err(CaError::Refused(why)) => refused.push(format!("  {}", told(&why))),
+            Err(error @ (CaError::Store(_) | CaError::Home(_))) => return Err(error.into()),
             // Who was locked out is told at the end, and is no obstacle to the others.
             Err(why) => forecast.failing.push(told(&why)),
         }

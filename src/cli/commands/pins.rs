@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::ca::{self, NotFound, OperateError, ServersError};
+use crate::ca::{self, CaError, NotFound, ServersError};
 use crate::consumer::PinFormat;
 use crate::home::Home;
 use crate::model::text::quoted;
@@ -237,7 +237,7 @@ impl Outlook {
         published: Option<&PinSet>,
         overlap: Span,
         now: Time,
-    ) -> Result<Self, OperateError> {
+    ) -> Result<Self, CaError> {
         let (known, lacking) = match ca::reserve_known(home, server) {
             Ok(known) => (known, None),
             Err(ServersError::PinNotEverywhere { place, .. }) => (None, Some(place.to_string())),

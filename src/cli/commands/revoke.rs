@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::ca::{self, ClockPolicy, Desk, Keys, NotFound, OperateError, Revoked, Session, Whom};
+use crate::ca::{self, CaError, ClockPolicy, Desk, Keys, NotFound, Revoked, Session, Whom};
 use crate::check::Url;
 use crate::home::Home;
 use crate::issuer::Devices;
@@ -326,7 +326,7 @@ fn finish(
     desk: &Desk,
     (deed, label): (Deed, &str),
     accepted: usize,
-    take_back: impl FnOnce(&mut Session<'_>) -> Result<Revoked, OperateError>,
+    take_back: impl FnOnce(&mut Session<'_>) -> Result<Revoked, CaError>,
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     if common.dry_run {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use crate::ca::{self, OperateError};
+use crate::ca::{self, CaError};
 use crate::cli::clock::clock_policy;
 use crate::disk::{self, Shown};
 use crate::home::config::check_base_url;
@@ -105,7 +105,7 @@ fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
         check_base_url(url).map_err(|why| Failure::usage(why).hint("give it as it stands in pki.toml"))?;
     }
     if disk::is_taken(&args.out) {
-        return Err(OperateError::Exists(Shown(args.out)).into());
+        return Err(CaError::Exists(Shown(args.out)).into());
     }
     let certificate = args.root.join("root.crt");
     let certificate = Certificate::from_pem(&disk::read(&certificate, 1 << 20)?)

@@ -11,9 +11,9 @@ mod not_found;
 
 use super::Advice;
 use super::disk::ROOM;
-use crate::ca::OperateError;
+use crate::ca::CaError;
 
-impl Advice for OperateError {
+impl Advice for CaError {
     fn advice(&self) -> Option<String> {
         let advice = match self {
             Self::Session(error) => return error.advice(),

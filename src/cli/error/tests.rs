@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Exit, Failure};
 use crate::bundle::BundleError;
 use crate::ca::{
-    Copied, DeliveryError, IssuanceError, NotFound, OperateError, PublishingError, ServersError,
-    SessionError, SetupError, UnfitKey, Whom,
+    CaError, Copied, DeliveryError, IssuanceError, NotFound, PublishingError, ServersError, SessionError,
+    SetupError, UnfitKey, Whom,
 };
 use crate::check::{self, CheckError, ForgeryError, Unreachable};
 use crate::consumer::{ConsumerError, Language};
@@ -114,8 +114,8 @@ fn text() -> String {
 }
 
 fn changes() -> Vec<Line> {
-    use OperateError as E;
-    table!(OperateError {
+    use CaError as E;
+    table!(CaError {
         E::Session(_) = E::Session(SessionError::ClockAhead { clock: time(), last: time() }) => "clock-ahead", Secret;
         E::NotFound(_) = E::NotFound(NotFound::Server(host())) => "unknown", Refused;
         E::Issuance(_) = E::Issuance(IssuanceError::Reserved(address())) => "reserved", Refused;
@@ -146,7 +146,7 @@ fn changes() -> Vec<Line> {
 
 fn sessions() -> Vec<Line> {
     use SessionError as E;
-    table!(SessionError as OperateError {
+    table!(SessionError as CaError {
         E::Copied(_) = E::Copied(Copied::Beside(shown())) => "copied-home", Secret;
         E::ClockBeforeProgram(_) = E::ClockBeforeProgram(time()) => "clock-behind", Refused;
         E::ClockBehind { .. } = E::ClockBehind { clock: time(), last: time() } => "clock-behind", Refused;
@@ -156,7 +156,7 @@ fn sessions() -> Vec<Line> {
 
 fn names() -> Vec<Line> {
     use NotFound as E;
-    table!(NotFound as OperateError {
+    table!(NotFound as CaError {
         E::Device(_) = E::Device(address()) => "unknown", Refused;
         E::Employee(_) = E::Employee(employee()) => "unknown", Refused;
         E::Employee(_) = E::Employee("api.example.com".parse().unwrap()) => "unknown", Refused;
@@ -168,7 +168,7 @@ fn names() -> Vec<Line> {
 
 fn issuing() -> Vec<Line> {
     use IssuanceError as E;
-    table!(IssuanceError as OperateError {
+    table!(IssuanceError as CaError {
         E::AlreadyValid { .. } = E::AlreadyValid { address: address(), serial: serial(), until: time() } => "already-valid", Refused;
         E::Offboarded { .. } = E::Offboarded { employee: employee(), since: time() } => "offboarded", Refused;
         E::Leaver(_) = E::Leaver(employee()) => "offboarded", Refused;
@@ -183,7 +183,7 @@ fn issuing() -> Vec<Line> {
 
 fn keys() -> Vec<Line> {
     use UnfitKey as E;
-    table!(UnfitKey as OperateError {
+    table!(UnfitKey as CaError {
         E::Revoked { .. } = E::Revoked { address: address(), since: time(), reason: Reason::Stolen } => "key-revoked", Refused;
         E::OfAnother(_) = E::OfAnother(address()) => "key-in-use", Refused;
         E::OfServer(_) = E::OfServer(host()) => "key-in-use", Refused;
@@ -197,7 +197,7 @@ fn keys() -> Vec<Line> {
 
 fn handing_out() -> Vec<Line> {
     use DeliveryError as E;
-    table!(DeliveryError as OperateError {
+    table!(DeliveryError as CaError {
         E::OutputDir { .. } = E::OutputDir { path: shown(), why: why() } => "disk", Refused;
         E::OutputDir { .. } = E::OutputDir { path: shown(), why: io::Error::other(Modeless) } => "disk", Refused;
         E::TakenByBundle(_) = E::TakenByBundle(shown()) => "exists", Refused;
@@ -211,16 +211,16 @@ fn handing_out() -> Vec<Line> {
 
 fn publishing() -> Vec<Line> {
     use PublishingError as E;
-    table!(PublishingError as OperateError {
+    table!(PublishingError as CaError {
         E::NothingRecovered(_) = E::NothingRecovered(Whom::Device(address())) => "unknown", Refused;
         E::NothingToReconcile(_) = E::NothingToReconcile(shown()) => "unknown", Refused;
         E::TornSource(_) = E::TornSource(shown()) => "publication", Refused;
         E::NoTarget(_) = E::NoTarget(shown()) => "unknown", Refused;
         E::Unpublished(_) = E::Unpublished(Box::new(UnfitKey::OfCa.into())) => "unpublished", Incomplete;
-        E::Unpublished(_) = E::Unpublished(Box::new(OperateError::Rejected(Rejected::Signature(Authority::Root)))) => "unpublished", Incomplete;
-        E::Unpublished(_) = E::Unpublished(Box::new(OperateError::Disk(full()))) => "unpublished", Incomplete;
-        E::Unpublished(_) = E::Unpublished(Box::new(OperateError::Target(TargetError::Disk(full())))) => "unpublished", Incomplete;
-        E::Unpublished(_) = E::Unpublished(Box::new(OperateError::NotRecorded { what: "it", why: full() })) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(CaError::Rejected(Rejected::Signature(Authority::Root)))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(CaError::Disk(full()))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(CaError::Target(TargetError::Disk(full())))) => "unpublished", Incomplete;
+        E::Unpublished(_) = E::Unpublished(Box::new(CaError::NotRecorded { what: "it", why: full() })) => "unpublished", Incomplete;
         E::PinsAhead = E::PinsAhead => "pins-ahead", Refused;
         E::PinsUnread(_) = E::PinsUnread(shown()) => "pins-unread", Refused;
     })
@@ -228,7 +228,7 @@ fn publishing() -> Vec<Line> {
 
 fn registers() -> Vec<Line> {
     use ServersError as E;
-    table!(ServersError as OperateError {
+    table!(ServersError as CaError {
         E::Exists(_) = E::Exists(host()) => "exists", Refused;
         E::RemovedAlready { .. } = E::RemovedAlready { host: host(), until: time() } => "removed", Refused;
         E::OtherKey(_) = E::OtherKey(shown()) => "mixed", Refused;
@@ -251,7 +251,7 @@ fn registers() -> Vec<Line> {
 
 fn foundings() -> Vec<Line> {
     use SetupError as E;
-    table!(SetupError as OperateError {
+    table!(SetupError as CaError {
         E::NoRoomBeside { .. } = E::NoRoomBeside { above: shown(), why: why() } => "disk", Refused;
         E::MountPoint(_) = E::MountPoint(shown()) => "place", Refused;
         E::MediumInHome(_) = E::MediumInHome(shown()) => "place", Refused;
@@ -340,7 +340,7 @@ fn policies() -> Vec<Line> {
 fn places() -> Vec<Line> {
     use BucketError as B;
     use TargetError as E;
-    table!(TargetError as OperateError {
+    table!(TargetError as CaError {
         E::Unconfigured(_) = E::Unconfigured(text()) => "target", Refused;
         E::Forgotten(_) = E::Forgotten(text()) => "target", Refused;
         E::Disk(_) = E::Disk(disk()) => "target", Refused;
@@ -364,7 +364,7 @@ fn places() -> Vec<Line> {
 
 fn publications() -> Vec<Line> {
     use Rejected as E;
-    table!(Rejected as OperateError {
+    table!(Rejected as CaError {
         E::Unreadable(..) = E::Unreadable(Authority::Root, x509()) => "publication", Refused;
         E::Signature(_) = E::Signature(Authority::Issuing) => "publication", Refused;
         E::Ended(..) = E::Ended(Authority::Root, time()) => "publication", Refused;
@@ -379,7 +379,7 @@ fn publications() -> Vec<Line> {
 
 fn bundles() -> Vec<Line> {
     use BundleError as E;
-    table!(BundleError as OperateError {
+    table!(BundleError as CaError {
         E::Passphrase(_) = E::Passphrase(UnfitPassphrase::Empty) => "bundle", Refused;
         E::Encoding(_) = E::Encoding(der::ErrorKind::Failed.into()) => "bundle", Refused;
         E::TooLongForCode(_) = E::TooLongForCode(9_999) => "bundle", Refused;

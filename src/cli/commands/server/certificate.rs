@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::ca::{
-    self, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, NotFound, OperateError, OutputDir, ServersError,
+    self, CaError, CertifiedKey, ClockPolicy, Delivered, Desk, Keys, NotFound, OutputDir, ServersError,
 };
 use crate::disk;
 use crate::issuer::Servers;
@@ -159,7 +159,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
     let server = known(&host, context, &desk)?;
     // Bounds, before a passphrase is asked for: what is signed is drafted again, under the lock.
     let issuer = desk.home.servers().unwrap_or(desk.home.chain()).issuer();
-    ServerDraft::new(&host, Some(args.days), issuer, (desk.clock)()).map_err(OperateError::from)?;
+    ServerDraft::new(&host, Some(args.days), issuer, (desk.clock)()).map_err(CaError::from)?;
     let request = match (&args.csr, server.active.origin) {
         (Some(path), _) => Some(read_request(path, &host)?),
         (None, Origin::Made) => None,

@@ -1,6 +1,6 @@
 //! What to do where nothing is published, or nothing recovered.
 
-use crate::ca::{OperateError, PublishingError};
+use crate::ca::{CaError, PublishingError};
 use crate::cli::error::Advice;
 use crate::publish::TargetError;
 
@@ -25,15 +25,15 @@ impl Advice for PublishingError {
 }
 
 /// How what was recorded gets published, whatever stood in its way.
-fn to_finish(why: &OperateError) -> String {
-    let remedy = if let OperateError::Rejected(rejected) = why {
+fn to_finish(why: &CaError) -> String {
+    let remedy = if let CaError::Rejected(rejected) = why {
         rejected.remedy()
     } else {
         "pki publish"
     };
-    let is_full = if let OperateError::NotRecorded { why, .. }
-    | OperateError::Disk(why)
-    | OperateError::Target(TargetError::Disk(why)) = why
+    let is_full = if let CaError::NotRecorded { why, .. }
+    | CaError::Disk(why)
+    | CaError::Target(TargetError::Disk(why)) = why
     {
         why.is_full()
     } else {
