@@ -97,7 +97,6 @@ mod tests {
             spki_sha256: [1; 32],
             certificate_sha256: [1; 32],
             seq: 1,
-            offset: 0,
         }
     }
 

@@ -127,8 +127,6 @@ pub struct Record {
     pub certificate_sha256: [u8; 32],
     /// The number of the event that issued it.
     pub seq: u64,
-    /// Where that event's line begins in the ledger, in octets.
-    pub offset: u64,
 }
 
 impl Record {

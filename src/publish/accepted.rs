@@ -259,7 +259,6 @@ mod tests {
             spki_sha256: [number; 32],
             certificate_sha256: [number; 32],
             seq: 1,
-            offset: 0,
         };
         let (at, reason) = (now, Reason::Lost);
         let told = |records: &[Record]| {

@@ -440,7 +440,7 @@ impl Store {
             KnownBy::Issuance => {}
             KnownBy::List { .. } => return Ok(None),
         }
-        let event = self.ledger.event_at(record.offset)?;
+        let event = self.ledger.event_at(self.index.offset(&record.serial)?)?;
         if let Fact::Issued(issued) = event.fact
             && issued.serial == record.serial
         {
@@ -457,7 +457,7 @@ impl Store {
     /// # Errors
     /// Where the ledger does not have it where the index says.
     pub fn issuing_event(&self, record: &Record) -> Result<Event, StoreError> {
-        self.ledger.event_at(record.offset)
+        self.ledger.event_at(self.index.offset(&record.serial)?)
     }
 
     /// Every acknowledged event after a place, in order. Reads the ledger from there, and checks each event

@@ -48,7 +48,8 @@ fn known_by(octet: u8) -> Option<KnownBy> {
         .find(|known_by| known_by_bits(*known_by) == octet & 0xF0)
 }
 
-pub(in crate::store) fn write_record(record: &Record) -> Vec<u8> {
+/// A record, and where in the ledger the line of the event begins that brought it.
+pub(in crate::store) fn write_record(record: &Record, offset: u64) -> Vec<u8> {
     let (state, at, why) = match record.state {
         State::Undelivered => (0, Time::from_unix(0), 0),
         State::Active => (1, Time::from_unix(0), 0),
@@ -57,7 +58,7 @@ pub(in crate::store) fn write_record(record: &Record) -> Vec<u8> {
     };
     [
         &record.seq.to_be_bytes()[..],
-        &record.offset.to_be_bytes(),
+        &offset.to_be_bytes(),
         &seconds(record.validity.not_before),
         &seconds(record.validity.not_after),
         &[state | known_by_bits(record.known_by)],
@@ -73,7 +74,7 @@ pub(in crate::store) fn write_record(record: &Record) -> Vec<u8> {
 pub(in crate::store) fn read_record(serial: Serial, value: &[u8]) -> Result<Record, StoreError> {
     let mut fields = Fields(value);
     let mut read = || {
-        let (seq, offset) = (fields.number()?, fields.number()?);
+        let (seq, _offset) = (fields.number()?, fields.number()?);
         let validity = Validity {
             not_before: fields.time()?,
             not_after: fields.time()?,
@@ -101,10 +102,19 @@ pub(in crate::store) fn read_record(serial: Serial, value: &[u8]) -> Result<Reco
             spki_sha256,
             certificate_sha256,
             seq,
-            offset,
         })
     };
     read().ok_or_else(|| corrupt("a record"))
+}
+
+/// Where in the ledger the line of the event begins that brought a record.
+pub(in crate::store) fn read_offset(value: &[u8]) -> Result<u64, StoreError> {
+    let mut fields = Fields(value);
+    let mut second = || {
+        fields.number()?;
+        fields.number()
+    };
+    second().ok_or_else(|| corrupt("a record"))
 }
 
 pub(in crate::store) fn write_publication(last: &LastPublication) -> Vec<u8> {

@@ -28,7 +28,7 @@
 //! | `m` | files that were hashed, by what the file system says of them |
 
 use super::codec::{
-    Fields, corrupt, read_publication, read_record, read_revocation, reason_octet, seconds,
+    Fields, corrupt, read_offset, read_publication, read_record, read_revocation, reason_octet, seconds,
     write_publication, write_record,
 };
 use super::kv::{Map, Writes};
@@ -155,9 +155,20 @@ impl Index {
     }
 
     pub(in crate::store) fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
+        let value = self.record_value(serial)?;
+        value.map(|value| read_record(*serial, &value)).transpose()
+    }
+
+    /// Where in the ledger the event begins that brought a certificate.
+    pub(in crate::store) fn offset(&self, serial: &Serial) -> Result<u64, StoreError> {
+        let value = self.record_value(serial)?;
+        read_offset(&value.ok_or_else(|| corrupt("a record"))?)
+    }
+
+    fn record_value(&self, serial: &Serial) -> Result<Option<Vec<u8>>, StoreError> {
         for kind in RECORDS {
             if let Some(value) = self.map.value(&key(kind, serial.octets()))? {
-                return read_record(*serial, &value).map(Some);
+                return Ok(Some(value));
             }
         }
         Ok(None)
@@ -325,12 +336,25 @@ impl Pending<'_> {
     }
 
     pub(in crate::store) fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
+        let value = self.record_value(serial)?;
+        value.map(|value| read_record(*serial, &value)).transpose()
+    }
+
+    fn record_value(&self, serial: &Serial) -> Result<Option<Vec<u8>>, StoreError> {
         for kind in RECORDS {
             if let Some(Some(value)) = self.writes.get(&key(kind, serial.octets())) {
-                return read_record(*serial, value).map(Some);
+                return Ok(Some(value.clone()));
             }
         }
-        self.index.record(serial)
+        self.index.record_value(serial)
+    }
+
+    /// A record, to be changed, and its place in the ledger.
+    fn placed(&self, serial: &Serial) -> Result<Option<(Record, u64)>, StoreError> {
+        let value = self.record_value(serial)?;
+        value
+            .map(|value| Ok((read_record(*serial, &value)?, read_offset(&value)?)))
+            .transpose()
     }
 
     /// What a key has, once all that waits is written.
@@ -341,7 +365,7 @@ impl Pending<'_> {
         }
     }
 
-    fn put_record(&mut self, record: &Record) -> Result<(), StoreError> {
+    fn put_record(&mut self, record: &Record, offset: u64) -> Result<(), StoreError> {
         self.note_change(&record.serial)?;
         let kind = match record.state {
             State::Undelivered | State::Active | State::Superseded => UNREVOKED,
@@ -350,7 +374,7 @@ impl Pending<'_> {
                 REVOKED
             }
         };
-        self.put(key(kind, record.serial.octets()), write_record(record));
+        self.put(key(kind, record.serial.octets()), write_record(record, offset));
         Ok(())
     }
 
@@ -378,10 +402,10 @@ impl Pending<'_> {
                 ..
             } => {
                 let (at, reason) = (since.unwrap_or(event.time), *reason);
-                let end = match self.record(serial)? {
-                    Some(mut record) => {
+                let end = match self.placed(serial)? {
+                    Some((mut record, offset)) => {
                         record.state = State::Revoked { at, reason };
-                        self.put_record(&record)?;
+                        self.put_record(&record, offset)?;
                         record.validity.not_after
                     }
                     // Only a published CRL knew of it: it stays on the CRL for good.
@@ -395,12 +419,12 @@ impl Pending<'_> {
             }
             Fact::Recovered(recovered) => self.recovered(recovered, event, *offset)?,
             Fact::Kept { serial } => {
-                if let Some(mut record) = self.record(serial)? {
+                if let Some((mut record, offset)) = self.placed(serial)? {
                     record.known_by = match record.known_by {
                         KnownBy::Issuance => KnownBy::Issuance,
                         KnownBy::List { .. } => KnownBy::List { kept: true },
                     };
-                    self.put_record(&record)?;
+                    self.put_record(&record, offset)?;
                 }
             }
             Fact::Offboarded { employee } => {
@@ -474,7 +498,7 @@ impl Pending<'_> {
             KeySource::Bundle { .. } => State::Undelivered,
             KeySource::Request => State::Active,
         };
-        self.put_record(&Record {
+        let record = Record {
             serial: issued.serial,
             address: issued.address.clone(),
             validity: issued.validity,
@@ -483,8 +507,8 @@ impl Pending<'_> {
             spki_sha256: issued.spki_sha256,
             certificate_sha256: Sha256::digest(&issued.certificate).into(),
             seq,
-            offset,
-        })?;
+        };
+        self.put_record(&record, offset)?;
         self.put_device(&issued.address, seq, &issued.serial);
         self.put_holder(&issued.spki_sha256, &issued.serial)?;
         match issued.key {
@@ -512,7 +536,7 @@ impl Pending<'_> {
             None if recovered.superseded => State::Superseded,
             None => State::Active,
         };
-        self.put_record(&Record {
+        let record = Record {
             serial,
             address: recovered.address.clone(),
             validity: Validity {
@@ -524,8 +548,8 @@ impl Pending<'_> {
             spki_sha256: recovered.spki_sha256,
             certificate_sha256: recovered.certificate_sha256,
             seq: event.seq,
-            offset,
-        })?;
+        };
+        self.put_record(&record, offset)?;
         self.put_device(&recovered.address, event.seq, &serial);
         self.put_holder(&recovered.spki_sha256, &serial)?;
         self.supersede(&recovered.supersedes)
@@ -549,14 +573,14 @@ impl Pending<'_> {
 
     /// Changes the state of a certificate that is not revoked: from that state there is no way back.
     fn change(&mut self, serial: &Serial, state: State) -> Result<(), StoreError> {
-        let Some(mut record) = self.record(serial)? else {
+        let Some((mut record, offset)) = self.placed(serial)? else {
             return Ok(());
         };
         match record.state {
             State::Revoked { .. } => {}
             State::Undelivered | State::Active | State::Superseded => {
                 record.state = state;
-                self.put_record(&record)?;
+                self.put_record(&record, offset)?;
             }
         }
         Ok(())
