@@ -7,6 +7,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::host::Host;
+use super::text::of_base64;
 use super::time::Time;
 
 /// SHA-256 of a SubjectPublicKeyInfo in DER. Its text form is base64, 44 characters.
@@ -30,7 +31,7 @@ impl TryFrom<String> for Pin {
     type Error = InvalidPin;
 
     fn try_from(text: String) -> Result<Self, InvalidPin> {
-        let octets = BASE64.decode(text.as_bytes()).map_err(|_| InvalidPin)?;
+        let octets = of_base64(&text).ok_or(InvalidPin)?;
         octets.try_into().map(Self).map_err(|_| InvalidPin)
     }
 }

@@ -1,5 +1,7 @@
 //! What text from outside may contain before any type of ours takes it.
 
+use data_encoding::BASE64;
+
 /// Why a text that a person will read was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unprintable {
@@ -90,6 +92,13 @@ pub fn quoted(text: &str) -> String {
     format!("\"{shown}\"")
 }
 
+/// The octets of a text in base64, where it is the one text that they have (RFC 4648 §3.5 and §4): a decoder
+/// takes several that are padded each, one after the other, as well.
+pub fn of_base64(text: &str) -> Option<Vec<u8>> {
+    let octets = BASE64.decode(text.as_bytes()).ok()?;
+    (BASE64.encode(&octets) == text).then_some(octets)
+}
+
 /// A word as a shell reads it (POSIX, quoting): as it is, where nothing in it has a meaning, else in single
 /// quotes.
 pub fn in_shell(word: &str) -> String {
@@ -110,6 +119,15 @@ mod tests {
         assert_eq!(printable("a\u{202E}b"), Err(Unprintable::Invisible(0x202E)));
         assert_eq!(printable("a\0b"), Err(Unprintable::Control(0)));
         assert_eq!(printable("a\u{85}b"), Err(Unprintable::Control(0x85)));
+    }
+
+    #[test]
+    fn octets_have_one_text_in_base64() {
+        assert_eq!(of_base64("AAEC"), Some(vec![0, 1, 2]));
+        assert_eq!(of_base64("AAE="), Some(vec![0, 1]));
+        for other in ["AA==AQ==", "AAE=\n", "AAE", "AAF=", "AA=E"] {
+            assert_eq!(of_base64(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -120,6 +120,9 @@ macro_rules! hash_as {
         pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
             let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
             let octets = ENCODING.decode(text.as_bytes()).map_err(D::Error::custom)?;
+            if ENCODING.encode(&octets) != *text {
+                return Err(D::Error::custom("padded within"));
+            }
             octets
                 .try_into()
                 .map_err(|_| D::Error::custom("not 32 octets"))

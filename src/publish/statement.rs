@@ -4,11 +4,11 @@
 //! Everything in one is untrusted until the end of [`Statement::verify`]. The keys of devices and servers
 //! chain to the same root, and so does the servers' CA: none of them may speak for the devices' CA.
 
-use data_encoding::{BASE64, BASE64URL_NOPAD, HEXUPPER};
+use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
 use serde::Deserialize;
 
 use crate::key::PublicKey;
-use crate::model::text::quoted;
+use crate::model::text::{of_base64, quoted};
 use crate::model::{Authority, Time};
 use crate::x509::crl::Crl;
 use crate::x509::{Certificate, X509Error};
@@ -160,11 +160,11 @@ impl Unproven {
         }
         let jws = Jws::read(jws)?;
         let header: Header = serde_json::from_slice(&jws.header).ok()?;
-        let der = header.x5c.first().map(|first| BASE64.decode(first.as_bytes()));
+        let der = header.x5c.first().and_then(|first| of_base64(first));
         Some(Self {
             typ: header.typ,
             payload: jws.payload,
-            signer: der.and_then(|der| Certificate::from_der(&der.ok()?).ok()),
+            signer: der.and_then(|der| Certificate::from_der(&der).ok()),
         })
     }
 }
@@ -239,9 +239,7 @@ fn signer(typ: &str, header: &[u8]) -> Result<Certificate, InvalidStatement> {
             header.x5c.len()
         )));
     };
-    let der = BASE64
-        .decode(certificate.as_bytes())
-        .map_err(|_| refused("x5c is no base64".into()))?;
+    let der = of_base64(certificate).ok_or_else(|| refused("x5c is no base64".into()))?;
     Certificate::from_der(&der).map_err(InvalidStatement::Certificate)
 }
 
@@ -249,7 +247,7 @@ fn signer(typ: &str, header: &[u8]) -> Result<Certificate, InvalidStatement> {
 mod tests {
     use std::sync::Arc;
 
-    use proptest::prelude::*;
+    use data_encoding::BASE64;
 
     use super::*;
     use crate::issuer::{Devices, Root};
@@ -408,14 +406,6 @@ mod tests {
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             let read = Statement::verify(TYPE, &changed, root.certificate(), now());
             assert!(read.is_err(), "character {at}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let (root, _) = cas();
-            prop_assert!(Statement::verify(TYPE, &octets, root.certificate(), now()).is_err());
         }
     }
 }
