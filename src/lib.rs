@@ -20,3 +20,6 @@ pub mod ca;
 pub mod doctor;
 pub mod check;
 pub mod cli;
+
+#[cfg(test)]
+mod fuzz;

@@ -3,6 +3,8 @@
 //! A change begins with a [`Session`]: the lock, the open store and the time that holds for it. The lock is
 //! never held while a person types or a key is being unlocked.
 
+#[cfg(test)]
+mod damaged;
 mod delivery;
 mod ends;
 mod error;

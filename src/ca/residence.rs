@@ -51,7 +51,7 @@ pub enum Copied {
 
 /// Where a home was used last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Residence {
+pub(super) struct Residence {
     version: u32,
     /// Its path, without links.
     path: String,

@@ -61,7 +61,7 @@ pub struct EndingServer {
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Memory {
+pub(super) struct Memory {
     version: u32,
     /// When `pki publish` was run last with nobody watching.
     #[serde(default)]

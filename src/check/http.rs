@@ -266,8 +266,6 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
     fn read(text: &str) -> io::Result<(Sample, Kept)> {
         answer(&mut BufReader::new(text.as_bytes()), Method::Get, Extent::Whole)
     }
@@ -431,17 +429,5 @@ mod tests {
             );
         }
         assert!(read(&"HTTP/1.1 100 Continue\r\n\r\n".repeat(20)).is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_comes_is_read_without_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let text = [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &octets[..]].concat();
-            for text in [&octets, &text] {
-                for extent in [Extent::Beginning, Extent::Whole] {
-                    let _ = answer(&mut BufReader::new(&text[..]), Method::Get, extent);
-                }
-            }
-        }
     }
 }

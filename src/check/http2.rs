@@ -324,8 +324,6 @@ fn huffman_digits(value: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
     /// What a server says, and what is said to it.
     struct Said<'a>(&'a [u8], Vec<u8>);
 
@@ -480,14 +478,5 @@ mod tests {
             options.ends_with(b"\x00\x1daccess-control-request-method\x03GET"),
             "{options:02x?}"
         );
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_comes_is_read_without_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = told(std::slice::from_ref(&octets));
-            let _ = told(&[frame(HEADERS, END_HEADERS, 1, &octets)]);
-            let _ = status(&octets);
-        }
     }
 }

@@ -11,6 +11,8 @@ mod chain;
 mod client;
 mod client_hello;
 mod conclude;
+#[cfg(test)]
+mod damaged;
 mod findings;
 mod forgery;
 mod further;

@@ -287,8 +287,6 @@ pub fn alert(description: u8) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
     /// A ServerHello with a session identifier and the version where TLS 1.3 has it, in records of at most
     /// `cut` octets.
     fn records(version: u16, suite: u16, cut: usize) -> Vec<u8> {
@@ -413,21 +411,5 @@ mod tests {
             .chain(std::iter::repeat_n(0xff, LONGEST));
         let octets: Vec<u8> = records.flat_map(|octet| [22, 3, 3, 0, 1, octet]).collect();
         assert_eq!(read(&mut &octets[..], Extent::Flight).unwrap(), Answer::NotTls);
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_comes_is_read_without_a_panic(octets in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = read(&mut &octets[..], Extent::Flight);
-        }
-
-        #[test]
-        fn a_damaged_answer_is_read_without_a_panic(place in 0usize..60, octet in any::<u8>(), cut in 0usize..70) {
-            let mut damaged = records(0x0304, 0x1301, 200);
-            let place = place % damaged.len();
-            damaged[place] = octet;
-            damaged.truncate(cut);
-            let _ = read(&mut &damaged[..], Extent::Flight);
-        }
     }
 }

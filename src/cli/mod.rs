@@ -9,6 +9,8 @@ mod clock;
 mod commands;
 mod complete;
 mod context;
+#[cfg(test)]
+mod damaged;
 mod delivery_args;
 mod descriptor;
 mod directory;

@@ -5,6 +5,8 @@
 //! value that a template prints is quoted in the language of its file, or refused where that language cannot
 //! say it.
 
+#[cfg(test)]
+mod damaged;
 mod identifier;
 mod language;
 mod pins;

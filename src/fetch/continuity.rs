@@ -395,7 +395,7 @@ fn entries(der: &[u8]) -> Option<HashSet<Serial>> {
 }
 
 /// The certificates in a `devices.json`, each with its last second.
-fn accepted_until(list: &[u8]) -> HashMap<Serial, Time> {
+pub(super) fn accepted_until(list: &[u8]) -> HashMap<Serial, Time> {
     #[derive(Deserialize)]
     struct Devices {
         devices: Vec<Device>,
@@ -413,7 +413,7 @@ fn accepted_until(list: &[u8]) -> HashMap<Serial, Time> {
 }
 
 /// The serial numbers in a list, one in a line.
-fn serials(list: &[u8], read: impl Fn(&str) -> Option<Serial>) -> HashSet<Serial> {
+pub(super) fn serials(list: &[u8], read: impl Fn(&str) -> Option<Serial>) -> HashSet<Serial> {
     let lines = list.split(|octet| *octet == b'\n');
     lines
         .filter_map(|line| read(std::str::from_utf8(line).ok()?))

@@ -7,6 +7,8 @@
 mod answer;
 mod content;
 mod continuity;
+#[cfg(test)]
+mod damaged;
 mod ends;
 mod error;
 mod https;

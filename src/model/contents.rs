@@ -456,8 +456,6 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -541,17 +539,5 @@ mod tests {
             Contents::of(b" \n").only(Kind::Crl),
             Err(Unwanted::Empty(Kind::Crl))
         );
-    }
-
-    proptest! {
-        #[test]
-        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Contents::of(&octets);
-            let _ = Contents::of(&[&[0x30, 0x82][..], &octets].concat());
-            let _ = Contents::of(&[&b"-----BEGIN TRUSTED CERTIFICATE-----"[..], &octets].concat());
-            let inner = BASE64.encode(&octets);
-            let text = format!("-----BEGIN {TRUSTED}-----{inner}-----END {TRUSTED}-----");
-            let _ = Contents::of(text.as_bytes());
-        }
     }
 }

@@ -7,6 +7,8 @@ pub mod clock;
 pub mod constraints;
 pub mod contents;
 pub mod counted;
+#[cfg(test)]
+mod damaged;
 pub mod event;
 pub mod host;
 pub mod authority;

@@ -2,6 +2,8 @@
 
 mod accepted;
 mod bucket;
+#[cfg(test)]
+mod damaged;
 mod destination;
 mod directory;
 mod error;

@@ -1,5 +1,7 @@
 //! https clients: whom they trust, how long they wait, and what they say where a server cannot be spoken to.
 
+#[cfg(test)]
+mod damaged;
 mod resolve;
 mod trouble;
 

@@ -224,11 +224,11 @@ const ENDS: u64 = 4096;
 /// Whether passphrases may be appended to a file: it is empty, or begins and ends with a line of them. A key,
 /// a ledger or a passphrase with something behind it is one no more. The middle is not read: a list of a
 /// hundred thousand is appended to some hundred times.
-fn is_list(file: &mut File, length: u64) -> std::io::Result<bool> {
+fn is_list(file: &mut (impl Read + Seek), length: u64) -> std::io::Result<bool> {
     let mut part = |from| -> std::io::Result<Zeroizing<Vec<u8>>> {
         let mut octets = Zeroizing::new(Vec::with_capacity(ENDS as usize));
         file.seek(SeekFrom::Start(from))?;
-        file.take(ENDS).read_to_end(&mut octets)?;
+        file.by_ref().take(ENDS).read_to_end(&mut octets)?;
         Ok(octets)
     };
     let (begin, end) = (part(0)?, part(length.saturating_sub(ENDS))?);
@@ -250,6 +250,7 @@ fn is_line(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz;
 
     fn append(path: &Path, text: &str) -> Result<(), CaError> {
         append_private(path, text.as_bytes(), &mut |_, length| Ok(length))
@@ -296,5 +297,15 @@ mod tests {
         std::os::unix::fs::symlink(&nowhere, &link).unwrap();
         let refused = append(&link, "alice/phone\tx\n");
         assert!(matches!(refused, Err(CaError::Exists(_))) && !nowhere.exists());
+    }
+
+    #[test]
+    fn a_damaged_list_is_none_or_begins_and_ends_with_a_line_of_one() {
+        let long = "alice/phone\tabcd-efgh\n".repeat(300);
+        fuzz::damaged(&["bob/phone\tabcd-efgh\nalice/phone\tx\n", &long], |octets| {
+            let is_one = is_list(&mut std::io::Cursor::new(octets), octets.len() as u64).unwrap();
+            assert!(!is_one || octets.is_empty() || octets.ends_with(b"\n") && octets.contains(&b'\t'));
+            is_one
+        });
     }
 }

@@ -356,6 +356,7 @@ pub fn check_base_url(url: &str) -> Result<(), InvalidConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz;
 
     #[test]
     fn a_key_in_another_table_is_told_where_it_belongs() {
@@ -508,5 +509,35 @@ mod tests {
             let error = Config::parse(text).unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn damaged_files_are_refused_in_words_or_hold_to_the_rules() {
+        let mut valid = vec![
+            "base_url = \"http://pki.acme.example/a\"\nallowed_networks = [\"10.0.0.0/8\"]\n[lifetimes]\n\
+             days = 90\nspread = \"14d\"\n[pins]\nlife_days = 365\n"
+                .as_bytes()
+                .to_vec(),
+            b"[[publish]]\npublic = \"/p\"\nserver = \"/s\"\ngroup = \"www\"\ncommand = [\"true\"]\n[[publish]]\n\
+              public = \"s3://acme/a\"\nregion = \"eu\"\ncredentials_file = \"/c\"\n"
+                .to_vec(),
+        ];
+        let read = |text: &str| match Config::parse(text) {
+            Ok(config) => {
+                assert!(config.spread.as_seconds() * 2 <= config.days * 86_400);
+                assert!(config.publish.iter().all(|table| table.places().count() > 0));
+                true
+            }
+            Err(why) => {
+                assert!(!why.to_string().is_empty());
+                false
+            }
+        };
+        fuzz::damaged_texts(&valid, read);
+        valid = fuzz::seeds::files("pki.toml");
+        fuzz::damaged_texts(&valid, |text| {
+            read(text);
+            true
+        });
     }
 }

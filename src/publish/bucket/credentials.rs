@@ -80,6 +80,7 @@ fn value<'a>(text: &'a str, profile: &str, key: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz;
 
     #[test]
     fn a_profile_is_read_as_aws_reads_it() {
@@ -91,5 +92,18 @@ mod tests {
         assert_eq!(value(text, "other", "aws_secret_access_key"), Some("a+b/c=="));
         assert_eq!(value(text, "other", "aws_session_token"), None);
         assert_eq!(value(text, "third", "aws_access_key_id"), None);
+    }
+
+    #[test]
+    fn damaged_files_give_one_line_of_the_file_or_nothing() {
+        let file = "[default]\naws_access_key_id = AKIA1\naws_secret_access_key = a+b/c==\n[ other ]\nx=y\n";
+        fuzz::damaged_texts(&[file], |text| {
+            let values =
+                ["aws_access_key_id", "aws_secret_access_key"].map(|key| value(text, "default", key));
+            for value in values.into_iter().flatten() {
+                assert!(text.lines().any(|line| line.contains(value)) && value == value.trim());
+            }
+            values.iter().all(Option::is_some)
+        });
     }
 }

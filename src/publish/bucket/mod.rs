@@ -363,6 +363,7 @@ fn content_type(path: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz;
 
     #[test]
     fn pieces_are_read_as_one() {
@@ -393,5 +394,19 @@ mod tests {
         ] {
             assert_eq!(is_endpoint(text), is_good, "{text}");
         }
+    }
+
+    #[test]
+    fn a_damaged_endpoint_is_refused_or_a_host_alone() {
+        let endpoints = [
+            "https://s3.eu-central-1.amazonaws.com/",
+            "http://[::1]:9000",
+            "http://localhost",
+        ];
+        fuzz::damaged_texts(&endpoints, |text| {
+            let is_one = is_endpoint(text);
+            assert!(!is_one || !text.contains(['@', '?', '#', ' ']));
+            is_one
+        });
     }
 }

@@ -144,9 +144,9 @@ fn bucket_name(key: &[u8]) -> Vec<u8> {
 }
 
 /// The pairs of a bucket, where they lie: there are as many as there are certificates.
-type Pairs<'a> = Vec<(&'a [u8], &'a [u8])>;
+pub(super) type Pairs<'a> = Vec<(&'a [u8], &'a [u8])>;
 
-fn pack<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
+pub(super) fn pack<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
     let length = |octets: &[u8]| u32::try_from(octets.len()).unwrap_or(u32::MAX).to_be_bytes();
     let mut packed = Vec::new();
     for (key, value) in pairs {
@@ -157,7 +157,7 @@ fn pack<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
     packed
 }
 
-fn unpack(mut packed: &[u8]) -> Result<Pairs<'_>, StoreError> {
+pub(super) fn unpack(mut packed: &[u8]) -> Result<Pairs<'_>, StoreError> {
     let mut part = || {
         let (length, rest) = packed.split_first_chunk::<4>()?;
         let (octets, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;

@@ -1,6 +1,8 @@
 //! The store in files of the home: the ledger, which is the truth, and what is derived from it.
 
 pub mod codec;
+#[cfg(test)]
+mod damaged;
 pub mod head;
 pub mod holders;
 pub mod index;

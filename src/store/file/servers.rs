@@ -206,12 +206,12 @@ impl Pending<'_> {
     }
 }
 
-fn read_server(value: &[u8]) -> Result<Server, StoreError> {
+pub(super) fn read_server(value: &[u8]) -> Result<Server, StoreError> {
     serde_json::from_slice(value).map_err(|_| corrupt("a server"))
 }
 
 /// The end of a server's certificate, and whose it is.
-fn read_certified(value: &[u8]) -> Result<(Time, Host), StoreError> {
+pub(super) fn read_certified(value: &[u8]) -> Result<(Time, Host), StoreError> {
     let mut fields = Fields(value);
     let mut read = || {
         let end = fields.time()?;

@@ -384,3 +384,33 @@ impl fmt::Display for Says {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::{self, seeds};
+    use crate::model::text::printable;
+
+    /// What is shown comes from whoever made the file: it must not move the cursor, nor look like ours.
+    #[test]
+    fn what_is_shown_of_a_damaged_file_is_lines_of_text() {
+        let mut company = seeds::Company::new();
+        let mut all = company.certificates();
+        all.push(seeds::foreign_certificate());
+        all.extend(company.crls());
+        let requests = seeds::files("csr");
+        all.extend(
+            requests
+                .iter()
+                .filter_map(|octets| pem::decode(pem::REQUEST, octets).ok()),
+        );
+        fuzz::damaged(&all, |der| {
+            let read = [certificate(der), crl(der), request(der)];
+            let says = read.map(|read| read.map_or_else(|why| why, |says| says.to_string()));
+            for line in says.iter().flat_map(|says| says.lines()) {
+                assert_eq!(printable(line), Ok(()), "{line:?}");
+            }
+            true
+        });
+    }
+}

@@ -1,0 +1,110 @@
+//! What comes of damaged state and lists of a fetched publication: a refusal, or what they say.
+
+use super::source::SourceName;
+use super::state::State;
+use super::{continuity, listing};
+use crate::fuzz::{self, seeds};
+use crate::model::{Serial, Span};
+use crate::publish::{Area, Listed, Manifest, revoked_serial};
+
+#[test]
+fn what_was_seen() {
+    let sha256 = "0".repeat(64);
+    let text = format!(
+        r#"{{"version":1,"area":"public","root":"{sha256}","manifest":{{"number":7,"sha256":"{sha256}"}},
+        "crls":{{"root":{{"number":1,"sha256":"{sha256}","this_update":"2027-01-15T08:00:00Z",
+        "next_update":"2028-01-15T08:00:00Z"}}}},"gone":{{"servers":{{"number":1,"sha256":"{sha256}"}}}},
+        "valid_until":"2027-02-15T08:00:00Z","valid_since":"2027-01-15T08:00:00Z","directory":"v-0",
+        "files":{{"a":{{"size":1,"inode":2,"modified":[3,4]}}}},"source":"https://pki.acme.example/",
+        "validator":{{"etag":"\"x\""}},"exec_pending":true,
+        "lost":{{"{}":"2027-02-15T08:00:00Z"}}}}"#,
+        Serial::from_random([7; 16])
+    );
+    fuzz::damaged(&[text], |text| {
+        let Ok(state) = serde_json::from_slice::<State>(text) else {
+            return false;
+        };
+        let again = serde_json::to_vec_pretty(&state).unwrap();
+        assert_eq!(serde_json::from_slice::<State>(&again).unwrap(), state);
+        let _ = state.crl("root");
+        true
+    });
+}
+
+#[test]
+fn listings() {
+    let listed = Listed {
+        sha256: "0".repeat(64),
+        size: 7,
+    };
+    let paths = ["certs/issuing.der", "certs/issuing.pem"];
+    let mut manifest = Manifest {
+        version: 1,
+        area: Area::Public,
+        number: 1,
+        made: seeds::now(),
+        valid_until: seeds::now() + Span::days(30),
+        ended: None,
+        files: paths.map(|path| (path.to_owned(), listed.clone())).into(),
+    };
+    // Whatever must be there.
+    for _ in 0..20 {
+        match listing::listed(&manifest) {
+            Err(super::Unfit::NotListed(path)) => drop(manifest.files.insert(path.into(), listed.clone())),
+            Err(super::Unfit::Stray { .. }) => manifest.files.clear(),
+            _ => break,
+        }
+    }
+    let text = serde_json::to_vec(&manifest).unwrap();
+    fuzz::damaged(&[text], |text| {
+        let Ok(manifest) = serde_json::from_slice::<Manifest>(text) else {
+            return false;
+        };
+        let listed = listing::listed(&manifest).map_err(|why| why.to_string());
+        if let Ok(listed) = &listed {
+            assert_eq!(listed.len(), manifest.files.len());
+        }
+        listed.is_ok()
+    });
+}
+
+#[test]
+fn lists_of_devices() {
+    let serial = Serial::from_random([7; 16]);
+    let list =
+        format!(r#"{{"version":1,"devices":[{{"serial":"{serial}","not_after":"2027-01-15T08:00:00Z"}}]}}"#);
+    fuzz::damaged(&[list], |list| !continuity::accepted_until(list).is_empty());
+    let list = format!("{serial} 1;\n{} 1;\n", Serial::from_random([8; 16]));
+    fuzz::damaged(&[list], |list| {
+        let serials = continuity::serials(list, revoked_serial);
+        assert!(serials.len() <= list.len() / 32);
+        !serials.is_empty()
+    });
+}
+
+#[test]
+fn sources() {
+    let sources = [
+        "https://pki.acme.example:8443/a/b",
+        "HTTPS://pki.acme.example",
+        "/srv/pki",
+        "./x",
+    ];
+    fuzz::damaged_texts(&sources, |text| match text.parse::<SourceName>() {
+        Ok(source) => {
+            let told = source.to_string();
+            let authority = told
+                .strip_prefix("https://")
+                .and_then(|rest| rest.split('/').next());
+            assert!(
+                authority.is_none_or(|authority| !authority.contains('@')),
+                "{told}"
+            );
+            true
+        }
+        Err(why) => {
+            assert!(!why.to_string().is_empty());
+            false
+        }
+    });
+}

@@ -1,0 +1,276 @@
+//! What is valid before it is damaged: made by this program's own code, with keys that are the same in every
+//! run and protect nothing.
+
+use std::path::Path;
+
+use rcgen::PublicKeyData;
+
+use super::steady_rng;
+use crate::issuer::{Devices, Order, Root, Servers};
+use crate::key::{self, SoftwareKey};
+use crate::model::draft::Holder;
+use crate::model::event::{Issued, KeySource, Recovered};
+use crate::model::profile::Names;
+use crate::model::server::{Certified, Certifier, OldPin, Origin, ServerCertificate, ServerDraft};
+use crate::model::{
+    Authority, Fact, Host, NameConstraints, Pin, Platform, Profile, Reason, Revocation, Serial, Span, Time,
+};
+use crate::x509::crl::Terms;
+
+/// The time of whatever is made here.
+pub fn now() -> Time {
+    Time::from_unix(1_800_000_000)
+}
+
+/// The CAs of a company, with their certificates.
+pub struct Company {
+    pub root: Root,
+    pub devices: Devices,
+    pub servers: Servers,
+    pub rng: Box<dyn rand_core::CryptoRng>,
+}
+
+impl Company {
+    pub fn new() -> Self {
+        let mut rng: Box<dyn rand_core::CryptoRng> = Box::new(steady_rng());
+        let constraints = NameConstraints {
+            domains: vec!["acme.example".parse().unwrap()],
+            email_domains: vec!["mail.example".parse().unwrap()],
+            ip_ranges: vec!["10.0.0.0/8".parse().unwrap()],
+            any_address: false,
+        };
+        let begun = now() - Span::days(1);
+        let url = "http://pki.acme.example";
+        let [root_key, devices_key, servers_key] = std::array::from_fn(|_| SoftwareKey::generate(&mut rng));
+        let root = Root::create(root_key, "Acme Ltd", Some(&constraints), begun, &mut rng).unwrap();
+        let chain = root.sign_issuing(devices_key.public_key(), &constraints, Some(url), begun, &mut rng);
+        let devices = Devices::open(chain.unwrap(), devices_key, Some(url.into())).unwrap();
+        let chain = root.sign_servers(
+            servers_key.public_key(),
+            Some(&constraints),
+            Some(url),
+            begun,
+            &mut rng,
+        );
+        let servers = Servers::open(chain.unwrap(), servers_key, Some(url.into())).unwrap();
+        Self {
+            root,
+            devices,
+            servers,
+            rng,
+        }
+    }
+
+    /// A device's certificate, DER.
+    pub fn device(&mut self) -> Vec<u8> {
+        self.issued().certificate
+    }
+
+    fn issued(&mut self) -> Issued {
+        let holder = Holder {
+            address: "alice/phone".parse().unwrap(),
+            name: Some("Zoë Doe".parse().unwrap()),
+            email: Some("alice@mail.example".parse().unwrap()),
+            platform: Platform::Any,
+        };
+        let profile = Profile::parse("device", "days = 90\nmax_days = 398").unwrap();
+        let issuer = self.devices.chain().issuer();
+        let key = SoftwareKey::generate(&mut self.rng);
+        let order = Order {
+            draft: profile.draft(holder, None, Names::Shown, issuer, now()).unwrap(),
+            public_key: key.public_key(),
+            source: KeySource::Request,
+            supersedes: Vec::new(),
+        };
+        let signed = self.devices.sign(order, &mut self.rng).unwrap();
+        signed.into_issued()
+    }
+
+    /// A server's certificate, DER.
+    pub fn server(&mut self) -> Vec<u8> {
+        self.certified().certificate
+    }
+
+    fn certified(&mut self) -> Certified {
+        let host = "api.acme.example".parse().unwrap();
+        let draft = ServerDraft::new(&host, None, self.servers.chain().issuer(), now()).unwrap();
+        let key = SoftwareKey::generate(&mut self.rng);
+        let signed = self.servers.sign(&draft, key.public_key(), &mut self.rng);
+        signed.unwrap().into_certified()
+    }
+
+    /// One of each kind of its certificates, DER, from the root down.
+    pub fn certificates(&mut self) -> Vec<Vec<u8>> {
+        let root = self.root.certificate().der().to_vec();
+        let cas = [self.devices.chain(), self.servers.chain()].map(|chain| chain.ca().der().to_vec());
+        [root]
+            .into_iter()
+            .chain(cas)
+            .chain([self.device(), self.server()])
+            .collect()
+    }
+
+    /// One of every kind of event, in an order in which they may come.
+    pub fn facts(&mut self) -> Vec<Fact> {
+        let serial = |octet| Serial::from_random([octet; 16]);
+        let pin = |octet| Pin([octet; 32]);
+        let host: Host = "api.acme.example".parse().unwrap();
+        let issued = self.issued();
+        let (first, address) = (issued.serial, issued.address.clone());
+        let certified = self.certified();
+        let employee = address.employee.clone();
+        let imported = ServerCertificate {
+            issuer: Certifier::Other,
+            serial: "7F".into(),
+            pin: pin(1),
+            validity: certified.validity,
+            key: Some(pin(1)),
+        };
+        vec![
+            Fact::Initialized {
+                organization: "Acme Ltd".into(),
+                root: "0".repeat(64),
+                issuing: "1".repeat(64),
+                permitted: Some(NameConstraints::default()),
+            },
+            Fact::Issued(Box::new(issued)),
+            Fact::Delivered {
+                serial: first,
+                sha256: "2".repeat(64),
+                supersedes: vec![serial(9)],
+            },
+            Fact::Revoked {
+                serial: first,
+                address: Some(address.clone()),
+                reason: Reason::Lost,
+                since: Some(now()),
+            },
+            Fact::Recovered(Recovered {
+                serial: serial(9),
+                address,
+                not_after: now() + Span::days(9),
+                superseded: true,
+                supersedes: vec![first],
+                spki_sha256: [9; 32],
+                certificate_sha256: [9; 32],
+            }),
+            Fact::Kept { serial: serial(9) },
+            Fact::Offboarded {
+                employee: employee.clone(),
+            },
+            Fact::Reinstated { employee },
+            Fact::CrlSigned {
+                authority: Authority::Issuing,
+                number: 7,
+                this_update: now(),
+                next_update: now() + Span::days(30),
+                entries: 1,
+                sha256: "3".repeat(64),
+            },
+            Fact::Published {
+                public: 1,
+                server: 2,
+                targets: vec!["/srv/pki".into()],
+                server_manifest: Some("4".repeat(64)),
+            },
+            Fact::ServersCa {
+                certificate: self.servers.chain().ca().der().to_vec(),
+            },
+            Fact::ServerAdded {
+                host: host.clone(),
+                include_subdomains: true,
+                active: pin(1),
+                origin: Origin::Made,
+                backup: pin(2),
+            },
+            Fact::ServerRevoked {
+                serial: certified.serial,
+                host: Some(host.clone()),
+                reason: Reason::Replaced,
+                since: None,
+            },
+            Fact::ServerCertified(Box::new(certified)),
+            Fact::ServerImported {
+                host: host.clone(),
+                certificate: imported,
+            },
+            Fact::ServerRotated {
+                host: host.clone(),
+                backup: pin(3),
+                old_pin: OldPin::Retires,
+            },
+            Fact::PinsSigned {
+                number: 5,
+                expires: now() + Span::days(365),
+                pins: vec![pin(1), pin(2)],
+                sha256: "5".repeat(64),
+            },
+            Fact::ServerRemoved {
+                host,
+                old_pins: OldPin::Dropped,
+            },
+            Fact::ClockConfirmed {
+                clock: now(),
+                last: now() + Span::days(1),
+            },
+        ]
+    }
+
+    /// CRLs of the root, DER: one without entries, one with two.
+    pub fn crls(&self) -> Vec<Vec<u8>> {
+        let terms = Terms {
+            number: 300,
+            this_update: now(),
+            next_update: now() + Span::days(400),
+        };
+        let entry = |octet, reason| Revocation {
+            serial: Serial::from_random([octet; 16]),
+            at: now(),
+            reason,
+        };
+        let entries = [entry(1, Reason::Unspecified), entry(2, Reason::Stolen)];
+        [&entries[..0], &entries]
+            .map(|entries| self.root.sign_crl(terms, entries).unwrap())
+            .into()
+    }
+}
+
+/// A key, as rcgen wants it.
+struct Foreign(SoftwareKey);
+
+impl PublicKeyData for Foreign {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.public_key().point()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl rcgen::SigningKey for Foreign {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(key::sign(&self.0, message).unwrap().to_der())
+    }
+}
+
+/// A server's certificate of its own making, DER.
+pub fn foreign_certificate() -> Vec<u8> {
+    let names = ["api.acme.example", "*.wild.example", "10.0.0.1"].map(str::to_owned);
+    let mut params = rcgen::CertificateParams::new(names).unwrap();
+    params.serial_number = Some(vec![0x80].into());
+    let key = Foreign(SoftwareKey::generate(&mut steady_rng()));
+    params.self_signed(&key).unwrap().der().to_vec()
+}
+
+/// The files of a directory of `tests/data`, in the order of their names.
+pub fn files(directory: &str) -> Vec<Vec<u8>> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(directory);
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
