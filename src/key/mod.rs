@@ -1,5 +1,7 @@
 //! What can sign, and the secrets that protect it.
 
+#[cfg(test)]
+mod damaged;
 mod passphrase;
 mod public;
 mod signer;

@@ -194,7 +194,10 @@ fn bounded(info: &EncryptedPrivateKeyInfoRef<'_>) -> Result<(), KeyError> {
                 .saturating_mul(u64::from(s.block_size))
                 .saturating_mul(128);
             let work = memory.saturating_mul(u64::from(s.parallelization));
-            if memory > 256 << 20 || work > 2 << 30 {
+            // N is a power of two above 1, and neither r nor p is 0 (RFC 7914 §6): the library panics at an N
+            // of 0.
+            let is_cost = s.cost_parameter > 1 && s.cost_parameter.is_power_of_two() && work > 0;
+            if !is_cost || memory > 256 << 20 || work > 2 << 30 {
                 return unsupported(format!("scrypt with N = {}", s.cost_parameter));
             }
         }
