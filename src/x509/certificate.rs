@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::{FromDer, ParsedExtension};
 
-use super::{X509Error, extension, pem};
+use super::{X509Error, envelope, extension, pem};
 use crate::key::PublicKey;
 use crate::model::{Authority, Contents, Kind, NameConstraints, Time, Validity};
 
@@ -136,6 +136,13 @@ impl Certificate {
         // TBSCertificate is the first element of the outer SEQUENCE; x509-parser keeps its octets.
         let raw = AsRef::<[u8]>::as_ref(tbs);
         let start = der.windows(raw.len()).position(|w| w == raw).unwrap_or_default();
+        let malformed = X509Error::malformed("the certificate");
+        let algorithm = envelope::named_algorithm(raw).map_err(|e| malformed(&e))?;
+        if !envelope::is_around(der, raw, algorithm, &parsed.signature_value.data) {
+            return Err(malformed(
+                &"what stands around its signed octets is no DER, or names another algorithm",
+            ));
+        }
         Ok(Self {
             tbs: start..start + raw.len(),
             signature: parsed.signature_value.data.to_vec(),

@@ -129,8 +129,6 @@ fn host(name: &GeneralName<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     use crate::key::{self, SoftwareKey, os_rng};
@@ -193,13 +191,5 @@ mod tests {
         let chain = made + &certificate(&["other.example"]).0;
         let first = ForeignCertificate::first_in(chain.as_bytes()).unwrap();
         assert_eq!(first.hosts, ["api.acme.example"]);
-    }
-
-    proptest! {
-        #[test]
-        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(ForeignCertificate::from_der(&octets).is_err());
-            prop_assert!(ForeignCertificate::first_in(&octets).is_err());
-        }
     }
 }

@@ -298,14 +298,4 @@ mod tests {
             assert!(of(&refused).is_err());
         }
     }
-
-    proptest::proptest! {
-        #[test]
-        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200)) {
-            let _ = of(&octets);
-            let _ = of(&info(&[&octets], &octets));
-            let _ = of(&info(&[&oid("1.2.840.113549.1.1.1")], &octets));
-            let _ = of(&info(&[&oid("1.2.840.10045.2.1"), &octets], &octets));
-        }
-    }
 }

@@ -3,7 +3,10 @@
 //! What is written here (rcgen, and a CRL writer of our own) is read back by another library (x509-parser)
 //! before a key touches it: see [`lint`].
 
+mod envelope;
 mod error;
+#[cfg(test)]
+mod damaged;
 pub mod any;
 pub mod build;
 pub mod certificate;

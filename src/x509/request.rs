@@ -215,17 +215,7 @@ fn algorithm_name(oid: &ObjectIdentifier) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn no_octets_make_the_reader_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert!(Request::parse(&octets).is_err());
-            prop_assert!(Request::parse(&[&[0x30, 0x82][..], &octets].concat()).is_err());
-        }
-    }
 
     #[test]
     fn what_is_too_large_is_not_even_parsed() {

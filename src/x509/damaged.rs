@@ -1,0 +1,199 @@
+//! What comes of damaged certificates, CRLs and requests: a refusal, or what they say.
+
+use der::asn1::AnyRef;
+use der::{Decode, Reader, SliceReader};
+
+use super::any::AnyCertificate;
+use super::crl::Crl;
+use super::foreign::ForeignCertificate;
+use super::key_kind::KeyKind;
+use super::request::{self, Request};
+use super::{Certificate, key_value, pem};
+use crate::fuzz::{self, seeds};
+use crate::key::PublicKey;
+
+#[test]
+fn certificates_of_ours() {
+    let mut company = seeds::Company::new();
+    let certificates = company.certificates();
+    let cas = [
+        company.root.certificate(),
+        company.devices.chain().ca(),
+        company.servers.chain().ca(),
+    ];
+    fuzz::damaged(&certificates, |der| {
+        let Ok(read) = Certificate::from_der(der) else {
+            return false;
+        };
+        assert_eq!(read.der(), der);
+        assert_eq!(Certificate::from_pem(read.pem().as_bytes()).as_ref(), Ok(&read));
+        if cas.iter().any(|ca| read.is_issued_by(ca)) {
+            assert!(
+                certificates.iter().any(|whole| whole == der),
+                "nobody has signed that"
+            );
+        }
+        true
+    });
+}
+
+#[test]
+fn certificates_of_others() {
+    let mut all = seeds::Company::new().certificates();
+    all.push(seeds::foreign_certificate());
+    let host = "api.acme.example".parse().unwrap();
+    fuzz::damaged(&all, |der| {
+        let any = AnyCertificate::from_der(der);
+        let foreign = ForeignCertificate::from_der(der);
+        if let Ok(foreign) = &foreign {
+            assert_eq!(any.as_ref().map(|any| any.pin), Ok(foreign.pin));
+            let _ = foreign.names(&host);
+        }
+        if let Ok(any) = &any {
+            let _ = (any.key.to_string(), any.validity.not_after.to_string());
+        }
+        assert!(foreign.is_ok() || Certificate::from_der(der).is_err());
+        any.is_ok() && foreign.is_ok()
+    });
+}
+
+#[test]
+fn lists_of_revoked_certificates() {
+    let company = seeds::Company::new();
+    let crls = company.crls();
+    fuzz::damaged(&crls, |der| {
+        let Ok(crl) = Crl::parse(der) else {
+            return false;
+        };
+        let entries = crl.entries().take_while(Result::is_ok).count();
+        assert!(entries <= der.len());
+        if crl.is_issued_by(company.root.certificate()) {
+            assert!(crls.iter().any(|whole| whole == der), "nobody has signed that");
+        }
+        true
+    });
+}
+
+#[test]
+fn requests() {
+    let key = crate::key::SoftwareKey::generate(&mut fuzz::steady_rng());
+    let host = "api.acme.example".parse().unwrap();
+    let made = request::create(Some(&host), &key).unwrap();
+    let der = pem::decode(pem::REQUEST, made.as_bytes()).unwrap();
+    let read = |octets: &[u8]| {
+        let read = Request::parse(octets);
+        if let Err(why) = &read {
+            assert!(!why.to_string().is_empty());
+        }
+        read.is_ok_and(|read| {
+            assert_eq!(read.public_key(), key.public_key());
+            true
+        })
+    };
+    fuzz::damaged(&[made.into_bytes(), der], read);
+}
+
+#[test]
+fn requests_of_any_kind() {
+    let files = seeds::files("csr");
+    fuzz::damaged(&files, |octets| {
+        let _ = Request::parse(octets).map_err(|why| why.to_string());
+        if let Ok(der) = pem::decode(pem::REQUEST, octets) {
+            let _ = request::key(&der).map(|spki| (KeyKind::of(spki).to_string(), key_value::of(spki)));
+        }
+        true
+    });
+}
+
+#[test]
+fn public_keys() {
+    let key = crate::key::SoftwareKey::generate(&mut fuzz::steady_rng());
+    let mut keys = vec![key.public_key().spki().to_vec()];
+    for request in seeds::files("csr") {
+        let der = pem::decode(pem::REQUEST, &request).unwrap_or_default();
+        keys.extend(request::key(&der).map(<[u8]>::to_vec));
+    }
+    assert!(keys.len() > 3);
+    fuzz::damaged(&keys, |spki| {
+        let _ = KeyKind::of(spki).to_string();
+        let value = key_value::of(spki);
+        if let Ok(key) = PublicKey::from_spki(spki) {
+            let again = PublicKey::from_spki(key.spki());
+            assert_eq!(again.as_ref().ok(), Some(&key));
+            assert_eq!(value.as_ref().ok().map(|pin| pin.0), Some(key.spki_sha256()));
+        }
+        value.is_ok()
+    });
+}
+
+#[test]
+fn pem_blocks() {
+    let der = seeds::Company::new().root.certificate().der().to_vec();
+    let text = pem::encode(pem::CERTIFICATE, &der);
+    let quoted = format!("Subject: x\r\n{}", text.replace('\n', "\r\n"));
+    fuzz::damaged(&[text, quoted], |text| {
+        let Ok(der) = pem::decode(pem::CERTIFICATE, text) else {
+            return false;
+        };
+        assert!(pem::reads_back(pem::CERTIFICATE, &der));
+        let again = pem::encode(pem::CERTIFICATE, &der);
+        assert_eq!(pem::decode(pem::CERTIFICATE, again.as_bytes()), Ok(der));
+        true
+    });
+}
+
+/// The three parts of what is signed: the octets that are, the algorithm, the signature.
+fn parts(der: &[u8]) -> [&[u8]; 3] {
+    let mut content = SliceReader::new(AnyRef::from_der(der).unwrap().value()).unwrap();
+    std::array::from_fn(|_| content.tlv_bytes().unwrap())
+}
+
+/// Three parts behind a tag, and what stands before the two octets of their length.
+fn around(header: &[u8], parts: [&[u8]; 3]) -> Vec<u8> {
+    let content = parts.concat();
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [header, &length, &content].concat()
+}
+
+/// No signature is over it, and other programs refuse what has another.
+#[test]
+fn what_stands_around_signed_octets_has_one_form() {
+    let mut company = seeds::Company::new();
+    let (crl, certificate) = (company.crls().remove(1), company.certificates().remove(1));
+    let root = company.root.certificate();
+    let is_taken = |der: &[u8]| {
+        let crl = Crl::parse(der).is_ok_and(|crl| crl.is_issued_by(root));
+        crl || Certificate::from_der(der).is_ok_and(|read| read.is_issued_by(root))
+    };
+    for der in [crl, certificate] {
+        let [signed, algorithm, signature] = parts(&der);
+        let usual = [0x30, 0x82];
+        assert!(is_taken(&around(&usual, parts(&der))));
+        for header in [
+            &[0x10, 0x82][..],
+            &[0x31, 0x82],
+            &[0x30, 0x83, 0],
+            &[0x30, 0x84, 0, 0],
+        ] {
+            assert!(!is_taken(&around(header, parts(&der))), "{header:02x?}");
+        }
+        let sha384 = [&algorithm[..algorithm.len() - 1], &[3]].concat();
+        let with_null = [&[0x30, algorithm[1] + 2], &algorithm[2..], &[5, 0]].concat();
+        for other in [sha384, with_null] {
+            assert!(
+                !is_taken(&around(&usual, [signed, &other, signature])),
+                "{other:02x?}"
+            );
+        }
+        let (length, bits) = (signature[1], &signature[2..]);
+        for header in [&[3, 0x81, length][..], &[0x23, length], &[4, length]] {
+            let other = [header, bits].concat();
+            assert!(
+                !is_taken(&around(&usual, [signed, algorithm, &other])),
+                "{header:02x?}"
+            );
+        }
+        let unused = [&[3, length, 1], &bits[1..]].concat();
+        assert!(!is_taken(&around(&usual, [signed, algorithm, &unused])));
+    }
+}

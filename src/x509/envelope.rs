@@ -1,0 +1,30 @@
+//! What stands around signed octets. Nothing signs it, so it is taken in its one form: who could write it
+//! otherwise could make a certificate or a CRL that this program believes and no server reads.
+
+use der::asn1::AnyRef;
+use der::{Decode, Reader, SliceReader, TagNumber, Tagged};
+
+use super::crl::header;
+
+/// Whether these octets are, in DER, what is signed, the algorithm as it is named within (RFC 5280 §4.1.1.2
+/// and §5.1.1.2), and the signature.
+pub(super) fn is_around(whole: &[u8], signed: &[u8], algorithm: &[u8], signature: &[u8]) -> bool {
+    let bits = [header(0x03, signature.len() + 1), vec![0]].concat();
+    let length = signed.len() + algorithm.len() + bits.len() + signature.len();
+    let parts = [&header(0x30, length), signed, algorithm, &bits, signature];
+    let rest = parts
+        .into_iter()
+        .try_fold(whole, |rest, part| rest.strip_prefix(part));
+    rest.is_some_and(<[u8]>::is_empty)
+}
+
+/// The algorithm that a TBSCertificate names.
+pub(super) fn named_algorithm(tbs: &[u8]) -> der::Result<&[u8]> {
+    let mut fields = SliceReader::new(AnyRef::from_der(tbs)?.value())?;
+    let first = fields.decode::<AnyRef<'_>>()?;
+    let is_version = first.tag().is_context_specific() && first.tag().number() == TagNumber(0);
+    if is_version {
+        let _serial = fields.decode::<AnyRef<'_>>()?;
+    }
+    fields.tlv_bytes()
+}
