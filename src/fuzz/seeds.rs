@@ -13,9 +13,13 @@ use crate::model::event::{Issued, KeySource, Recovered};
 use crate::model::profile::Names;
 use crate::model::server::{Certified, Certifier, OldPin, Origin, ServerCertificate, ServerDraft};
 use crate::model::{
-    Authority, Fact, Host, NameConstraints, Pin, Platform, Profile, Reason, Revocation, Serial, Span, Time,
+    Authority, Draft, Fact, Host, NameConstraints, Pin, Platform, Profile, Reason, Revocation, Serial, Span,
+    Time,
 };
 use crate::x509::crl::Terms;
+
+/// Where CRLs and certificates of CAs are served.
+pub const URL: &str = "http://pki.acme.example";
 
 /// The time of whatever is made here.
 pub fn now() -> Time {
@@ -40,19 +44,18 @@ impl Company {
             any_address: false,
         };
         let begun = now() - Span::days(1);
-        let url = "http://pki.acme.example";
         let [root_key, devices_key, servers_key] = std::array::from_fn(|_| SoftwareKey::generate(&mut rng));
         let root = Root::create(root_key, "Acme Ltd", Some(&constraints), begun, &mut rng).unwrap();
-        let chain = root.sign_issuing(devices_key.public_key(), &constraints, Some(url), begun, &mut rng);
-        let devices = Devices::open(chain.unwrap(), devices_key, Some(url.into())).unwrap();
+        let chain = root.sign_issuing(devices_key.public_key(), &constraints, Some(URL), begun, &mut rng);
+        let devices = Devices::open(chain.unwrap(), devices_key, Some(URL.into())).unwrap();
         let chain = root.sign_servers(
             servers_key.public_key(),
             Some(&constraints),
-            Some(url),
+            Some(URL),
             begun,
             &mut rng,
         );
-        let servers = Servers::open(chain.unwrap(), servers_key, Some(url.into())).unwrap();
+        let servers = Servers::open(chain.unwrap(), servers_key, Some(URL.into())).unwrap();
         Self {
             root,
             devices,
@@ -66,7 +69,8 @@ impl Company {
         self.issued().certificate
     }
 
-    fn issued(&mut self) -> Issued {
+    /// What the certificates of devices are drafted to say.
+    pub fn draft(&self) -> Draft {
         let holder = Holder {
             address: "alice/phone".parse().unwrap(),
             name: Some("Zoë Doe".parse().unwrap()),
@@ -75,9 +79,13 @@ impl Company {
         };
         let profile = Profile::parse("device", "days = 90\nmax_days = 398").unwrap();
         let issuer = self.devices.chain().issuer();
+        profile.draft(holder, None, Names::Shown, issuer, now()).unwrap()
+    }
+
+    fn issued(&mut self) -> Issued {
         let key = SoftwareKey::generate(&mut self.rng);
         let order = Order {
-            draft: profile.draft(holder, None, Names::Shown, issuer, now()).unwrap(),
+            draft: self.draft(),
             public_key: key.public_key(),
             source: KeySource::Request,
             supersedes: Vec::new(),
@@ -91,9 +99,14 @@ impl Company {
         self.certified().certificate
     }
 
-    fn certified(&mut self) -> Certified {
+    /// What the certificates of servers are drafted to say.
+    pub fn server_draft(&self) -> ServerDraft {
         let host = "api.acme.example".parse().unwrap();
-        let draft = ServerDraft::new(&host, None, self.servers.chain().issuer(), now()).unwrap();
+        ServerDraft::new(&host, None, self.servers.chain().issuer(), now()).unwrap()
+    }
+
+    fn certified(&mut self) -> Certified {
+        let draft = self.server_draft();
         let key = SoftwareKey::generate(&mut self.rng);
         let signed = self.servers.sign(&draft, key.public_key(), &mut self.rng);
         signed.unwrap().into_certified()

@@ -7,10 +7,13 @@ use super::any::AnyCertificate;
 use super::crl::Crl;
 use super::foreign::ForeignCertificate;
 use super::key_kind::KeyKind;
+use super::lint::{self, Expected};
 use super::request::{self, Request};
+use super::template::{AuthorityKind, Kind, Pointers, Template};
 use super::{Certificate, key_value, pem};
 use crate::fuzz::{self, seeds};
 use crate::key::PublicKey;
+use crate::model::{Authority, Serial};
 
 #[test]
 fn certificates_of_ours() {
@@ -34,6 +37,92 @@ fn certificates_of_ours() {
             );
         }
         true
+    });
+}
+
+/// A certificate, its issuer, and what it was to say.
+fn drafted(
+    read: &Certificate,
+    issuer: Option<&Certificate>,
+    kind: Kind<'_>,
+    take: impl Fn(&[u8], &Expected<'_>),
+) {
+    let authority = match kind {
+        Kind::Authority(_) => Authority::Root,
+        Kind::Device(_) => Authority::Issuing,
+        Kind::Server(_) => Authority::Servers,
+    };
+    let template = Template {
+        serial: Serial::from_octets(read.serial()).unwrap(),
+        public_key: read.public_key(),
+        pointers: issuer.map(|_| Pointers::new(seeds::URL, authority)),
+        kind,
+    };
+    let expected = Expected {
+        template: &template,
+        issuer,
+    };
+    take(parts(read.der())[0], &expected);
+}
+
+/// One of each kind: a root, a CA below it, a device's, a server's.
+fn all_drafted(take: impl Fn(&[u8], &Expected<'_>)) {
+    let mut company = seeds::Company::new();
+    let (draft, server_draft) = (company.draft(), company.server_draft());
+    let [device, server] =
+        [company.device(), company.server()].map(|der| Certificate::from_der(&der).unwrap());
+    let (devices, servers) = (company.devices.chain().ca(), company.servers.chain().ca());
+    let root = company.root.certificate();
+    for (authority, read, issuer) in [
+        (Authority::Root, root, None),
+        (Authority::Issuing, devices, Some(root)),
+        (Authority::Servers, servers, Some(root)),
+    ] {
+        let kind = Kind::Authority(AuthorityKind {
+            authority,
+            organization: "Acme Ltd",
+            validity: read.validity(),
+            constraints: read.name_constraints(),
+        });
+        drafted(read, issuer, kind, &take);
+    }
+    drafted(&device, Some(devices), Kind::Device(&draft), &take);
+    drafted(&server, Some(servers), Kind::Server(&server_draft), &take);
+}
+
+/// Of whatever an encoder might come up with the key signs what was drafted, in DER.
+#[test]
+fn what_is_about_to_be_signed() {
+    all_drafted(|signed, expected| {
+        fuzz::damaged(&[signed], |octets| {
+            let passes = lint::certificate(octets, expected).is_ok();
+            assert!(!passes || octets == signed, "that was not drafted");
+            passes
+        });
+    });
+}
+
+/// Each of these the parser reads, and DER has another form for it.
+#[test]
+fn nothing_is_signed_that_is_no_der() {
+    const ORGANIZATION: [u8; 6] = [0x06, 3, 0x55, 4, 10, 0x0c];
+    const CRITICAL: [u8; 3] = [1, 1, 0xff];
+    all_drafted(|signed, expected| {
+        for (usual, at, other) in [
+            (&ORGANIZATION[..], 0, 0x07),
+            (&ORGANIZATION, 5, 0x4c),
+            (&CRITICAL, 2, 0x01),
+        ] {
+            let mut octets = signed.to_vec();
+            let place = octets.windows(usual.len()).rposition(|part| part == usual);
+            // A server's certificate names no organization of its own, and its issuer's is compared as it is.
+            let place = place.unwrap() + at;
+            octets[place] = other;
+            assert!(
+                lint::certificate(&octets, expected).is_err(),
+                "{other:02x} at {place}"
+            );
+        }
     });
 }
 

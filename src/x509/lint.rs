@@ -8,13 +8,13 @@
 
 use std::net::IpAddr;
 
-use x509_parser::asn1_rs::Tag;
+use x509_parser::asn1_rs::{Class, Tag};
 use x509_parser::certificate::TbsCertificate;
 use x509_parser::extensions::{DistributionPointName, GeneralName, KeyUsage, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use super::template::{Kind, Pointers, Template, authority_name};
-use super::{Certificate, X509Error, extension};
+use super::{Certificate, X509Error, extension, strict};
 use crate::model::{Authority, Host, Time, Validity};
 
 /// What the octets must say. Without an issuer they are a root's.
@@ -53,7 +53,9 @@ pub(super) fn certificate(octets: &[u8], expected: &Expected<'_>) -> Result<(), 
     )?;
     names(&tbs, expected)?;
     times(&tbs, expected)?;
-    extensions(&tbs, expected)
+    extensions(&tbs, expected)?;
+    // The parser has read some of what only BER permits.
+    demand(strict::is_der(octets), "it is not in DER")
 }
 
 fn demand(holds: bool, otherwise: &str) -> Result<(), X509Error> {
@@ -87,7 +89,9 @@ fn names(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
         .map(|a| {
             // UTF8String (RFC 5280 §4.1.2.4): the same characters as another type would be another name to a
             // server.
-            let text = (a.attr_value().tag() == Tag::Utf8String).then(|| a.as_str().ok())??;
+            let header = &a.attr_value().header;
+            let is_utf8 = (header.class(), header.tag()) == (Class::Universal, Tag::Utf8String);
+            let text = is_utf8.then(|| a.as_str().ok())??;
             Some((a.attr_type().to_id_string(), text.to_owned()))
         })
         .collect();

@@ -5,6 +5,7 @@
 
 mod envelope;
 mod error;
+mod strict;
 #[cfg(test)]
 mod damaged;
 pub mod any;
