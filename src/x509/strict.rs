@@ -1,5 +1,5 @@
-//! Whether a certificate is DER all through. x509-parser reads some of what only BER permits; what this library
-//! reads and writes anew is the same only where there was one way to write it.
+//! Whether a certificate is DER all through. x509-parser reads some of what only BER permits; what is read
+//! and written anew by the library here is the same only where there was one way to write it.
 
 use der::{Decode, Encode};
 use x509_cert::TbsCertificate;
