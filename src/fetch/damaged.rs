@@ -1,5 +1,7 @@
 //! What comes of damaged state and lists of a fetched publication: a refusal, or what they say.
 
+use std::collections::BTreeMap;
+
 use super::source::SourceName;
 use super::state::State;
 use super::{continuity, listing};
@@ -37,35 +39,41 @@ fn listings() {
         sha256: "0".repeat(64),
         size: 7,
     };
-    let paths = ["certs/issuing.der", "certs/issuing.pem"];
-    let mut manifest = Manifest {
-        version: 1,
-        area: Area::Public,
-        number: 1,
-        made: seeds::now(),
-        valid_until: seeds::now() + Span::days(30),
-        ended: None,
-        files: paths.map(|path| (path.to_owned(), listed.clone())).into(),
-    };
-    // Whatever must be there.
-    for _ in 0..20 {
-        match listing::listed(&manifest) {
-            Err(super::Unfit::NotListed(path)) => drop(manifest.files.insert(path.into(), listed.clone())),
-            Err(super::Unfit::Stray { .. }) => manifest.files.clear(),
-            _ => break,
-        }
-    }
-    let text = serde_json::to_vec(&manifest).unwrap();
-    fuzz::damaged(&[text], |text| {
+    let [public, server] =
+        [(Area::Public, None), (Area::Server, Some(BTreeMap::new()))].map(|(area, recent)| {
+            let manifest = Manifest {
+                version: 1,
+                area,
+                number: 1,
+                made: seeds::now(),
+                valid_until: seeds::now() + Span::days(30),
+                ended: None,
+                files: BTreeMap::new(),
+                recent,
+            };
+            serde_json::to_vec(&with_what_must_be_there(manifest, &listed)).unwrap()
+        });
+    fuzz::damaged(&[public, server], |text| {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(text) else {
             return false;
         };
         let listed = listing::listed(&manifest).map_err(|why| why.to_string());
         if let Ok(listed) = &listed {
-            assert_eq!(listed.len(), manifest.files.len());
+            assert_eq!(listed.len(), manifest.paths().count());
         }
         listed.is_ok()
     });
+}
+
+fn with_what_must_be_there(mut manifest: Manifest, listed: &Listed) -> Manifest {
+    while let Err(super::Unfit::NotListed(path)) = listing::listed(&manifest) {
+        let part = match &mut manifest.recent {
+            Some(recent) if path.contains("-recent.") => recent,
+            Some(_) | None => &mut manifest.files,
+        };
+        part.insert(path.into(), listed.clone());
+    }
+    manifest
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl Accepted {
             .push_str(&serde_json::to_string(&device).expect("strings have a JSON form"));
     }
 
-    fn into_bodies(mut self) -> (Body, Body) {
+    pub(super) fn into_bodies(mut self) -> (Body, Body) {
         self.devices.push_str("\n]}\n");
         (
             Body::of(self.allowed.into_bytes()),

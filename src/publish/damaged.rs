@@ -62,7 +62,8 @@ fn manifest() -> Manifest {
             serial: Serial::from_random([7; 16]),
             not_after: seeds::now(),
         }]),
-        files: [("crl/root.crl".to_owned(), listed)].into(),
+        files: [("crl/root.crl".to_owned(), listed.clone())].into(),
+        recent: Some([(super::RECENT_DEVICES.to_owned(), listed)].into()),
     }
 }
 
@@ -125,7 +126,6 @@ fn lists_for_servers() {
         spki_sha256: [octet; 32],
         certificate_sha256: [octet; 32],
         seq: 1,
-        offset: 0,
     };
     let mut lists = Accepted::new(seeds::now());
     lists.take(&record(1, State::Active));

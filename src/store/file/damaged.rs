@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::codec::{read_publication, read_record, read_revocation, write_publication, write_record};
+use super::codec::{
+    read_offset, read_publication, read_record, read_revocation, write_publication, write_record,
+};
 use super::head::{self, Head};
 use super::index::Index;
 use super::last::LastPublication;
@@ -160,19 +162,20 @@ fn values_of_the_index() {
         spki_sha256: [1; 32],
         certificate_sha256: [2; 32],
         seq: u64::MAX,
-        offset: 0,
     };
     let revoked = State::Revoked {
         at: seeds::now(),
         reason: Reason::Stolen,
     };
     let records = [
-        write_record(&record(State::Active, KnownBy::Issuance)),
-        write_record(&record(revoked, KnownBy::List { kept: true })),
+        write_record(&record(State::Active, KnownBy::Issuance), 0),
+        write_record(&record(revoked, KnownBy::List { kept: true }), u64::MAX),
     ];
     fuzz::damaged(&records, |value| {
         read_record(serial, value).is_ok_and(|record| {
-            let again = read_record(serial, &write_record(&record));
+            let offset = read_offset(value).unwrap();
+            assert_eq!(read_offset(&write_record(&record, offset)).ok(), Some(offset));
+            let again = read_record(serial, &write_record(&record, offset));
             assert_eq!(again.ok(), Some(record));
             true
         })
