@@ -1,7 +1,8 @@
 """Measures the release build beside openssl, and prints a table for docs/benchmarks.md.
 
 Every figure is the median of several runs, on whatever machine this is; compare figures of one run only.
-`bench.py --fetch` measures `pki fetch` alone, `bench.py --check` the examination of a server alone, and
+`bench.py --fetch` measures `pki fetch` alone, `bench.py --check` the examination of a server, `bench.py --lock` how
+long commands hold the home's lock, `bench.py --many` a home of 400,000 devices (1 GB of disk), and
 `bench.py --million` the publication of a million revocations alone, which takes some minutes and 5 GB of disk.
 """
 
@@ -335,6 +336,71 @@ def check():
         nginx.wait()
 
 
+def held(command):
+    """How long a command holds the home's lock each time, in seconds, by strace."""
+    trace = WORK / "trace"
+    run("strace", "-f", "--seccomp-bpf", "-ttt", "-y", "-e", "trace=flock,close", "-o", trace, *command)
+    taken, holdings = None, []
+    for line in trace.read_text().splitlines():
+        call = re.match(r"\d+ +(\d+\.\d+) (flock|close)\(\d+<([^>]*/lock)>(.*)", line)
+        if call and call[2] == "flock" and "LOCK_EX" in call[4] and "= 0" in call[4] and taken is None:
+            taken = float(call[1])
+        elif call and call[2] == "close" and taken is not None:
+            holdings.append(float(call[1]) - taken)
+            taken = None
+    return holdings
+
+
+def locking():
+    """How long the lock of a home with 100 devices is held."""
+    name = home("locked", publish=True)
+    run(*bulk(name, 100, "l"))
+    people(100, "m")
+    for what, command in [
+        ("`pki issue` holds the lock", lambda _: issue(name)),
+        ("`pki revoke`", lambda i: pki(name, "revoke", f"l{i:06}/phone", "--yes", "--passphrase-file", SECRET)),
+        ("`pki publish`", lambda _: pki(name, "publish", "--passphrase-file", SECRET)),
+        ("`pki doctor`", lambda _: pki(name, "doctor")),
+        ("`pki issue --from` with 100 rows", lambda i: bulk(name, 100, f"n{i}")),
+    ]:
+        longest = [max(held(command(i))) for i in range(11)]
+        row(f"{what}, at most", ms(statistics.median(longest)), "")
+
+
+def fleet_home(name, count):
+    """A published home of so many devices, with a key of full scrypt cost."""
+    home(name, publish=True, cheap=False)
+    run(FLEET, WORK / name, str(count), "valid")
+    run(*pki(name, "publish", "--passphrase-file", SECRET))
+    return name
+
+
+def many():
+    """What an everyday change costs where there are many devices, with publication, and what memory lists take."""
+    small, large = fleet_home("small", 100), fleet_home("large", 400_000)
+    # Long files that were written a moment ago are read once more.
+    time.sleep(5)
+    run(*issue(large))
+    issued, revoked = {small: [], large: []}, {small: [], large: []}
+    for _ in range(21):
+        for name in (small, large):
+            command = issue(name)
+            issued[name].append(run(*command)[0])
+            device = f"{command[command.index('issue') + 1]}/phone"
+            revoked[name].append(run(*pki(name, "revoke", device, "--yes", "--passphrase-file", SECRET))[0])
+    for what, seconds in [("issue", issued), ("revoke", revoked)]:
+        few, lots = (statistics.median(seconds[name]) for name in (small, large))
+        row(f"`pki {what}` with publication at 400,000 devices, full scrypt cost", f"{ms(lots)}, {lots / few:.2f} × at 100", "1.3 ×")
+    whole, memory = run(*pki(large, "publish", "--passphrase-file", SECRET))
+    row("`pki publish` there: every list written whole", f"{whole:.2f} s", "")
+    row("peak memory of that", f"{memory:.0f} MB", "")
+    for command, limit in [(["list", "--json"], "60 MB"), (["audit", "--json"], ""), (["doctor"], "100 MB")]:
+        seconds, memory = run(*pki(large, *command))
+        row(f"`pki {' '.join(command)}` there: peak memory", f"{memory:.0f} MB, {seconds:.1f} s", limit)
+    shutil.rmtree(WORK / large)
+    shutil.rmtree(WORK / small)
+
+
 def main():
     (WORK / "out").mkdir()
     print("| what | measured | limit |\n|---|---|---|")
@@ -349,6 +415,12 @@ def main():
         return
     if "--check" in sys.argv:
         check()
+        return
+    if "--lock" in sys.argv:
+        locking()
+        return
+    if "--many" in sys.argv:
+        many()
         return
     empty, empty_real = single()
     csv()

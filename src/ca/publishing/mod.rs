@@ -40,8 +40,8 @@ use pending::{Servers, look, material};
 use pin_sets::{Standing, pins_in};
 use published::{crl_path, published_crls};
 use reached::Reached;
-use reconcile::{Sources, Unknown};
-use targets::{Failed, Place, Role, destinations, forgotten};
+use reconcile::{Sources, Unknown, forgotten};
+use targets::{Failed, Place, Role, destinations};
 
 /// What a refresh came to.
 #[derive(Debug)]

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::crl;
 use super::targets::{Place, destinations};
 use crate::ca::CaError;
 use crate::ca::session::Session;
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Clock, Revocation, Serial, Span, Time};
-use crate::publish::{Area, Hashes, LONGEST_CRL, PublishedCrl};
+use crate::publish::{Area, Hashes, LONGEST_CRL};
 use crate::x509::Certificate;
 use crate::x509::crl::{Crl, Terms};
 
@@ -75,51 +74,6 @@ pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock
         .map(|crl| crl.terms.next_update)
         .max();
     Ok(Clock::judge(clock, last, end))
-}
-
-/// What must be remembered of the CRLs that stand, without their octets.
-pub(in crate::ca) struct Remembered {
-    /// Each one's number.
-    pub published: Vec<PublishedCrl>,
-    terms: Vec<(Authority, Terms)>,
-}
-
-impl Remembered {
-    pub fn of(standing: Vec<Standing>) -> Self {
-        let published = standing.iter().map(|s| PublishedCrl {
-            authority: s.authority,
-            number: s.terms.number,
-            sha256: Sha256::digest(&s.der).into(),
-        });
-        Self {
-            published: published.collect(),
-            terms: standing.iter().map(|s| (s.authority, s.terms)).collect(),
-        }
-    }
-
-    /// The devices' CA.
-    pub fn of_issuing<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
-        self.of_authority(Authority::Issuing, issuer)
-    }
-
-    /// The servers' CA.
-    pub fn of_servers<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
-        self.of_authority(Authority::Servers, issuer)
-    }
-
-    fn of_authority<'a>(&self, authority: Authority, issuer: &'a Certificate) -> crl::Published<'a> {
-        crl::Published {
-            authority,
-            issuer,
-            standing: self.newest(authority),
-        }
-    }
-
-    /// The terms of an authority's newest one.
-    fn newest(&self, authority: Authority) -> Option<Terms> {
-        let of = self.terms.iter().filter(|(whose, _)| *whose == authority);
-        of.map(|(_, terms)| *terms).max_by_key(|terms| terms.number)
-    }
 }
 
 /// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.

@@ -7,8 +7,11 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
+use super::crl;
 use super::published::{Standing, authorities};
-use super::targets::{Place, Role, destinations};
+use super::targets::{Failed, Place, Role, destinations};
 use crate::ca::session::Session;
 use crate::ca::{CaError, PublishingError};
 use crate::disk::{self, Shown};
@@ -18,8 +21,12 @@ use crate::model::event::Recovered;
 use crate::model::{
     Address, Authority, Contents, Employee, Fact, Kind, KnownBy, Reason, Record, Revocation, Serial, Status,
 };
-use crate::publish::{Access, Area, Destination, Hashes, LONGEST_CRL, Location, Told};
-use crate::x509::crl::Crl;
+use crate::publish::{
+    Access, Area, Destination, Hashes, LONGEST_CRL, Location, PublishedCrl, TargetError, Told,
+};
+use crate::store::{Store, StoreError};
+use crate::x509::Certificate;
+use crate::x509::crl::{Crl, Terms};
 
 /// What was published and is not in the ledger.
 #[derive(Debug, Default)]
@@ -154,6 +161,66 @@ impl Unknown {
         facts.extend(self.revocations);
         Ok(facts)
     }
+}
+
+/// What must be remembered of the CRLs that stand, without their octets.
+pub(in crate::ca) struct Remembered {
+    /// Each one's number.
+    pub published: Vec<PublishedCrl>,
+    terms: Vec<(Authority, Terms)>,
+}
+
+impl Remembered {
+    pub fn of(standing: Vec<Standing>) -> Self {
+        let published = standing.iter().map(|s| PublishedCrl {
+            authority: s.authority,
+            number: s.terms.number,
+            sha256: Sha256::digest(&s.der).into(),
+        });
+        Self {
+            published: published.collect(),
+            terms: standing.iter().map(|s| (s.authority, s.terms)).collect(),
+        }
+    }
+
+    /// The devices' CA.
+    pub fn of_issuing<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
+        self.of_authority(Authority::Issuing, issuer)
+    }
+
+    /// The servers' CA.
+    pub fn of_servers<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
+        self.of_authority(Authority::Servers, issuer)
+    }
+
+    fn of_authority<'a>(&self, authority: Authority, issuer: &'a Certificate) -> crl::Published<'a> {
+        crl::Published {
+            authority,
+            issuer,
+            standing: self.newest(authority),
+        }
+    }
+
+    /// The terms of an authority's newest one.
+    fn newest(&self, authority: Authority) -> Option<Terms> {
+        let of = self.terms.iter().filter(|(whose, _)| *whose == authority);
+        of.map(|(_, terms)| *terms).max_by_key(|terms| terms.number)
+    }
+}
+
+/// That `pki.toml` names no place where there were some: a file that was cut off or emptied is read without a
+/// fault, and servers would hear of nobody who is locked out.
+///
+/// # Errors
+/// A damaged index.
+pub(in crate::ca) fn forgotten(home: &Home, store: &Store) -> Result<Option<Failed>, StoreError> {
+    let config = home.config();
+    if config.says_places || home.unread().is_some() {
+        return Ok(None);
+    }
+    let before = store.last_publication()?.targets;
+    let why = || TargetError::Forgotten(before.join(", "));
+    Ok((!before.is_empty()).then(|| (Shown(home.config_path()), why())))
 }
 
 /// Takes in the certificates that the lists at hand name and the ledger does not, so that they can be revoked

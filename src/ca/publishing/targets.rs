@@ -4,7 +4,6 @@ use crate::ca::CaError;
 use crate::disk::{self, Ground, Shown, Spot};
 use crate::home::Home;
 use crate::publish::{Access, Area, Destination, Hashes, Location, TargetError};
-use crate::store::{Store, StoreError};
 
 /// A place of the publication.
 pub(in crate::ca) struct Place {
@@ -99,21 +98,6 @@ pub(in crate::ca) fn destinations(
         }
     }
     Ok((kept, failed))
-}
-
-/// That `pki.toml` names no place where there were some: a file that was cut off or emptied is read without a
-/// fault, and servers would hear of nobody who is locked out.
-///
-/// # Errors
-/// A damaged index.
-pub(in crate::ca) fn forgotten(home: &Home, store: &Store) -> Result<Option<Failed>, StoreError> {
-    let config = home.config();
-    if config.says_places || home.unread().is_some() {
-        return Ok(None);
-    }
-    let before = store.last_publication()?.targets;
-    let why = || TargetError::Forgotten(before.join(", "));
-    Ok((!before.is_empty()).then(|| (Shown(home.config_path()), why())))
 }
 
 /// What `pki.toml` says was held against itself already, as text. By links and mounts two paths can lead to
