@@ -69,8 +69,8 @@ pub struct Published {
     pub is_confirmed: bool,
     /// Why nothing went out of the home, where it may be a copy of one that is in use.
     pub withheld: Option<Copied>,
-    /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told: known where
-    /// all records were read.
+    /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told. It is known
+    /// where all records were read.
     pub(super) near: Option<Near>,
     /// What is still to follow, from before, too.
     pub(super) owed: Owed,
