@@ -11,6 +11,7 @@ mod reading;
 mod room;
 mod staged;
 mod sweep;
+mod sorted;
 mod versions;
 
 pub use account::{account, account_name, group_number};
@@ -20,6 +21,7 @@ pub use reading::{open_given, open_regular, read, read_given, read_if_there};
 pub use room::{Room, room};
 pub use staged::{Staged, is_random_name, random_name, stage_many, staged_for, sync_many};
 pub use sweep::{at_work, sweep, sweep_all, try_out};
+pub use sorted::{Sorted, Sorter};
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
