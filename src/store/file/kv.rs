@@ -66,13 +66,21 @@ pub(in crate::store) enum NotOpened {
 /// The most operations of one `sled::Batch`: its memory grows much faster than its size.
 const BATCH: usize = 500;
 
+/// How many octets of pages sled may keep.
+const CACHE: u64 = 16 << 20;
+
+/// How often a scan looks at each bucket once more. sled notes which pages are used, in blocks of 64 for each
+/// 256th page, and lets go of others only where a block is full: a scan, which comes to a page once, would
+/// have the whole index in memory at its end.
+const LOOKS: usize = 4;
+
 impl Sled {
     /// Opens or makes the database in `directory`, which the caller has made private.
     pub(in crate::store) fn open(directory: &Path) -> Result<Self, NotOpened> {
         mend_cut_off_snapshot(directory);
         let config = sled::Config::new()
             .path(directory)
-            .cache_capacity(32 << 20)
+            .cache_capacity(CACHE)
             .flush_every_ms(None)
             .use_compression(false);
         match unpanicked(|| config.open()) {
@@ -187,13 +195,22 @@ impl Map for Sled {
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         // A scan of one kind goes through all its buckets, any other through the one bucket of its employee.
-        let buckets = if prefix.len() == 1 {
-            prefix.to_vec()
+        let (buckets, looks) = if prefix.len() == 1 {
+            (prefix.to_vec(), LOOKS)
         } else {
-            bucket_name(prefix)
+            (bucket_name(prefix), 0)
         };
         let mut iterator = self.0.scan_prefix(buckets);
-        while let Some(pair) = unpanicked(|| iterator.next().transpose()).map_err(|e| broken(&e))? {
+        let mut next = || {
+            let pair = iterator.next().transpose()?;
+            if let Some((name, _)) = &pair {
+                for _ in 0..looks {
+                    self.0.contains_key(name)?;
+                }
+            }
+            Ok(pair)
+        };
+        while let Some(pair) = unpanicked(&mut next).map_err(|e| broken(&e))? {
             for (key, value) in unpack(&pair.1)? {
                 if key.starts_with(prefix) && !visit(key, value)? {
                     return Ok(());
@@ -289,6 +306,42 @@ mod tests {
         contract(&mut BTreeMap::new());
         let directory = tempfile::tempdir().unwrap();
         contract(&mut Sled::open(directory.path()).ok().unwrap());
+    }
+
+    /// How many octets this process has read from files.
+    #[cfg(target_os = "linux")]
+    fn read_from_files() -> u64 {
+        let counted = std::fs::read_to_string("/proc/self/io").unwrap();
+        let line = counted.lines().find_map(|line| line.strip_prefix("rchar: "));
+        line.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_scan_does_not_keep_what_it_has_seen() {
+        const BUCKETS: u16 = 32_000;
+        const VALUE: usize = 2000;
+        let directory = tempfile::tempdir().unwrap();
+        let mut map = Sled::open(directory.path()).ok().unwrap();
+        let key = |number: u16| [&b"r"[..], &number.to_be_bytes()].concat();
+        let pairs = (0..BUCKETS).map(|number| (key(number), Some(vec![7; VALUE])));
+        map.write(pairs.collect()).unwrap();
+        map.0.flush().unwrap();
+        let scan = || {
+            let mut count = 0;
+            map.scan(b"r", &mut |_, _| {
+                count += 1;
+                Ok(true)
+            })
+            .unwrap();
+            assert_eq!(count, BUCKETS);
+        };
+        scan();
+        let before = read_from_files();
+        scan();
+        let again = read_from_files() - before;
+        let all = u64::from(BUCKETS) * VALUE as u64;
+        assert!(again > all / 2, "{again} of {all} octets were read again");
     }
 
     #[test]
