@@ -3,6 +3,55 @@
 use crate::model::{Record, Span, State, Status, Time};
 use crate::store::{Store, StoreError};
 
+/// What the end of a certificate means for its device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenewalDue {
+    /// It is in use, and near its end.
+    Soon,
+    /// It was the last certificate of a device that has let all of its own end: nothing else has taken its
+    /// place, nobody has taken it back, and nobody has said that its holder left.
+    Lapsed,
+}
+
+/// What the end of a certificate means, where what ends within this time is near. The devices of `pki check`
+/// are nobody's: that theirs end means nothing.
+///
+/// # Errors
+/// A damaged index.
+pub fn renewal_due(
+    store: &Store,
+    record: &Record,
+    now: Time,
+    within: Span,
+) -> Result<Option<RenewalDue>, StoreError> {
+    match nearness(record, now, within) {
+        Some(RenewalDue::Lapsed) if !is_lapsed(store, record, now)? => Ok(None),
+        nearness => Ok(nearness),
+    }
+}
+
+/// As [`renewal_due`], by a certificate alone: whether one that has ended was the last of its device is not
+/// looked at.
+fn nearness(record: &Record, now: Time, within: Span) -> Option<RenewalDue> {
+    if record.validity.not_after >= now + within || record.address.is_reserved() {
+        return None;
+    }
+    match record.status(now) {
+        Status::Valid => Some(RenewalDue::Soon),
+        // One that was superseded has ended as it should.
+        Status::Expired if record.state != State::Superseded => Some(RenewalDue::Lapsed),
+        Status::Expired | Status::Superseded | Status::Undelivered | Status::Revoked => None,
+    }
+}
+
+/// Whether a certificate that has ended is the last of a device that is without one.
+fn is_lapsed(store: &Store, ended: &Record, now: Time) -> Result<bool, StoreError> {
+    let history = store.device(&ended.address)?;
+    let is_last = history.last().is_some_and(|last| last.serial == ended.serial);
+    let stands = history.iter().any(|other| other.status(now).accepted());
+    Ok(is_last && !stands && store.offboarded(&ended.address.employee)?.is_none())
+}
+
 /// The records among those that were seen which are near their end, or past it.
 #[derive(Debug, Clone, Default)]
 pub struct Near {
@@ -22,21 +71,15 @@ impl Near {
 
     /// One more record.
     pub(super) fn see(&mut self, record: &Record, now: Time) {
-        if record.validity.not_after >= now + self.within || record.address.is_reserved() {
-            return;
-        }
-        match record.status(now) {
-            Status::Valid => self.ending.push(record.clone()),
-            // One that was superseded has ended as it should.
-            Status::Expired if record.state != State::Superseded => self.ended.push(record.clone()),
-            Status::Expired | Status::Superseded | Status::Undelivered | Status::Revoked => {}
+        match nearness(record, now, self.within) {
+            Some(RenewalDue::Soon) => self.ending.push(record.clone()),
+            Some(RenewalDue::Lapsed) => self.ended.push(record.clone()),
+            None => {}
         }
     }
 
-    /// First the certificates in use that are near their end. Then the last certificate of every device that
-    /// has let all of its own end: nothing else has taken their place, nobody has taken the last one back,
-    /// and nobody has said that its holder left. Both in the order of the devices; those of `pki check` are
-    /// nobody's, and not among them.
+    /// First the certificates that end soon, then those of devices that have lapsed: see [`RenewalDue`]. Both
+    /// in the order of the devices.
     ///
     /// # Errors
     /// A damaged index.
@@ -47,36 +90,15 @@ impl Near {
     ) -> Result<(Vec<Record>, Vec<Record>), StoreError> {
         self.ending
             .sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
-        Ok((self.ending, last_of(store, self.ended, now)?))
-    }
-}
-
-/// Of all devices, what is near its end and what is past it: see `Near::settle`.
-///
-/// # Errors
-/// A damaged index.
-pub fn ends(store: &Store, now: Time, within: Span) -> Result<(Vec<Record>, Vec<Record>), StoreError> {
-    let mut near = Near::new(within);
-    store.unrevoked(&mut |record| {
-        near.see(&record, now);
-        Ok(())
-    })?;
-    near.settle(store, now)
-}
-
-/// Those of certificates that have ended which are the last of their devices, in the order of these.
-fn last_of(store: &Store, ended: Vec<Record>, now: Time) -> Result<Vec<Record>, StoreError> {
-    let mut lapsed = Vec::new();
-    for record in ended {
-        let history = store.device(&record.address)?;
-        let is_last = history.last().is_some_and(|last| last.serial == record.serial);
-        let stands = history.iter().any(|other| other.status(now).accepted());
-        if is_last && !stands && store.offboarded(&record.address.employee)?.is_none() {
-            lapsed.push(record);
+        let mut lapsed = Vec::new();
+        for record in self.ended {
+            if is_lapsed(store, &record, now)? {
+                lapsed.push(record);
+            }
         }
+        lapsed.sort_by(|a, b| a.address.cmp(&b.address));
+        Ok((self.ending, lapsed))
     }
-    lapsed.sort_by(|a, b| a.address.cmp(&b.address));
-    Ok(lapsed)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
-pub use ends::ends;
+pub use ends::{RenewalDue, renewal_due};
 pub use error::CaError;
 pub use issuance::again::hand_out_again;
 pub use issuance::batch::{Tally, issue_all};

@@ -6,6 +6,7 @@
 mod account;
 mod canary;
 mod clock;
+mod columns;
 mod commands;
 mod complete;
 mod context;
@@ -18,6 +19,7 @@ mod error;
 mod foreign_words;
 mod form;
 mod interrupts;
+mod listing;
 mod pager;
 mod prompt;
 mod published;

@@ -13,19 +13,27 @@ use super::{interrupts, ui};
 /// SIGINT and SIGPIPE: a person has read enough. A shell makes 128 more of it.
 const ENOUGH: [i32; 2] = [2, 13];
 
-/// Whether a text is longer than the terminal that stdout is. A terminal that cannot move its cursor has no
-/// pager.
+/// Whether a text is longer than the terminal that stdout is.
 pub(super) fn is_wanted(text: &str) -> bool {
+    // One row is the shell's.
+    size().is_some_and(|(columns, rows)| height(text, columns) >= rows)
+}
+
+/// Whether a text that is long enough would go through a pager.
+pub(super) fn is_possible() -> bool {
+    size().is_some()
+}
+
+/// The columns and rows of the terminal that stdout is, where it has a pager: one that cannot move its cursor
+/// has none.
+fn size() -> Option<(usize, usize)> {
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if is_dumb || !io::stdin().is_terminal() {
-        return false;
+        return None;
     }
-    let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) else {
-        return false;
-    };
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     let (columns, rows) = (usize::from(size.ws_col), usize::from(size.ws_row));
-    // One row is the shell's.
-    rows > 0 && columns > 0 && height(text, columns) >= rows
+    (rows > 0 && columns > 0).then_some((columns, rows))
 }
 
 /// How many rows a text takes.

@@ -10,8 +10,8 @@ use crate::ca::Issuance;
 use crate::model::draft::Remark;
 use crate::model::{Address, Form, Pin, Platform, Reason, Record, Role, Serial, Status, Time};
 
+use super::columns::Columns;
 use super::ui;
-use super::wrap::wrapped;
 
 /// One certificate of the inventory.
 #[derive(Debug, Clone, Serialize)]
@@ -81,42 +81,17 @@ pub fn lines(table: &Table) -> String {
     }
 }
 
-/// Each row in as many lines as it needs: cells are whole, so that a serial number can be copied, and those
-/// of a column stand below each other. Lines that go on are set in.
+/// Each row in as many lines as it needs.
 fn folded(table: &Table, columns: usize) -> String {
-    const INDENT: usize = 2;
     let rows: Vec<Vec<String>> = table
         .header()
         .into_iter()
         .chain(table.row_iter())
         .map(|row| row.cell_iter().map(|cell| cell.content().to_owned()).collect())
         .collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| measure_text_width(cell)).max().unwrap_or(0)
-    };
-    let mut text = String::new();
-    let mut end_line = |line: &str| {
-        text.push_str(&wrapped(line.trim_end(), columns, 2 * INDENT));
-        text.push('\n');
-    };
-    for row in &rows {
-        let (mut line, mut end) = (String::new(), 0);
-        for (column, cell) in row.iter().enumerate() {
-            if column > 0 && end + INDENT + width(column) > columns {
-                end_line(&line);
-                (line, end) = (" ".repeat(INDENT), INDENT);
-            } else if column > 0 {
-                line.push_str("  ");
-                end += 2;
-            }
-            line.push_str(cell);
-            line.push_str(&" ".repeat(width(column) - measure_text_width(cell)));
-            end += width(column);
-        }
-        end_line(&line);
-    }
-    text
+    let mut columns = Columns::new(Some(columns));
+    rows.iter().for_each(|row| columns.fit(row));
+    rows.iter().map(|row| columns.lines(row)).collect()
 }
 
 /// A certificate that was issued.

@@ -228,7 +228,14 @@ impl Ui {
     /// # Errors
     /// Where stdout cannot be written.
     pub fn report<R: Serialize + Display>(&self, report: &R) -> Result<(), Failure> {
-        let text = self.document(report)?;
+        self.show(self.document(report)?)
+    }
+
+    /// Shows a text: at once, or where it is longer than the terminal, when all else is done.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
+    pub(super) fn show(&self, text: String) -> Result<(), Failure> {
         // What is for programs is read by no person.
         if !self.json && self.can_ask() && pager::is_wanted(&text) {
             self.long.borrow_mut().push_str(&text);

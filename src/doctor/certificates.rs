@@ -1,40 +1,58 @@
 //! What is wrong with the devices' certificates.
 
+use std::fmt;
+
 use super::ledger::unreadable;
 use super::{Finding, Severity};
-use crate::ca::{self, is_undecided};
+use crate::ca::{self, RenewalDue, is_undecided};
 use crate::model::{Record, Span, Status, Time};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// From when on the end of a device's certificate is a warning.
 const DEVICE: Span = Span::days(14);
 
 pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {
-    let mut recovered = Vec::new();
-    let mut undelivered = Vec::new();
+    let mut recovered = Names::default();
+    let (mut undelivered, mut last_undelivered) = (Names::default(), None);
+    let mut ending = Names::default();
+    let mut lapsed = Names::default();
     let looked = store.records(&mut |record| {
-        if is_undecided(&record) && record.status(now).accepted() {
-            recovered.push(format!("{} ({})", record.address, record.serial));
+        let is_undecided = is_undecided(&record);
+        if is_undecided && record.status(now).accepted() {
+            recovered.add(format!("{} ({})", record.address, record.serial));
         }
         match record.status(now) {
             Status::Valid if record.address.is_reserved() => findings.push(canary(&record)),
-            Status::Undelivered => undelivered.push(record),
+            Status::Undelivered => {
+                undelivered.add(record.address.to_string());
+                last_undelivered = Some(record.clone());
+            }
             Status::Valid | Status::Superseded | Status::Revoked | Status::Expired => {}
+        }
+        // Of one that a list has told of and nobody has decided on, it is told what is to be decided.
+        if is_undecided {
+            return Ok(());
+        }
+        match ca::renewal_due(store, &record, now, DEVICE)? {
+            Some(RenewalDue::Soon) => ending.add(record.address.to_string()),
+            Some(RenewalDue::Lapsed) => lapsed.add(record.address.to_string()),
+            None => {}
         }
         Ok(())
     });
-    if let Err(error) = looked.and_then(|()| ends(store, now, findings)) {
-        findings.push(unreadable(&error));
+    match looked {
+        Ok(()) => findings.extend(soon(&ending).into_iter().chain(ended(&lapsed))),
+        Err(error) => findings.push(unreadable(&error)),
     }
-    findings.extend(never_delivered(&undelivered));
-    if !recovered.is_empty() {
-        let (count, names) = first(recovered);
+    findings.extend(never_delivered(&undelivered, last_undelivered.as_ref()));
+    if recovered.count > 0 {
         findings.push(Finding::new(
             "recovered",
             Severity::Error,
             format!(
-                "{count} of the certificates that servers accept came to the ledger from a published list (it was restored from an \
-                 older backup), and nobody has said whether they are to stay: {names}"
+                "{} of the certificates that servers accept came to the ledger from a published list (it was restored from an \
+                 older backup), and nobody has said whether they are to stay: {recovered}",
+                recovered.count
             ),
             "pki revoke SERIAL, or pki publish --keep SERIAL where the device is its holder's",
         ));
@@ -57,73 +75,99 @@ fn canary(record: &Record) -> Finding {
 }
 
 /// Certificates whose bundles were lost with the process that made them.
-fn never_delivered(records: &[Record]) -> Option<Finding> {
-    let (message, remedy) = match records {
-        [] => return None,
-        [one] => (
+fn never_delivered(undelivered: &Names, last: Option<&Record>) -> Option<Finding> {
+    let (message, remedy) = match (undelivered.count, last?) {
+        (1, one) => (
             format!(
                 "the bundle of {} ({}) was never delivered",
                 one.address, one.serial
             ),
             format!("pki issue {}", one.address),
         ),
-        several => {
-            let (count, names) = first(addresses(several));
-            (
-                format!("the bundles of {count} certificates were never delivered: {names}"),
-                "the command that was cut off, once more: `pki issue --from LIST` or `pki renew`; of one device, \
-                 `pki issue EMPLOYEE/DEVICE`"
-                    .to_owned(),
-            )
-        }
+        (count, _) => (
+            format!("the bundles of {count} certificates were never delivered: {undelivered}"),
+            "the command that was cut off, once more: `pki issue --from LIST` or `pki renew`; of one device, \
+             `pki issue EMPLOYEE/DEVICE`"
+                .to_owned(),
+        ),
     };
     Some(Finding::new("undelivered", Severity::Warning, message, remedy))
 }
 
-/// Devices that will soon be locked out because nobody renews, and those that are.
-fn ends(store: &Store, now: Time, findings: &mut Vec<Finding>) -> Result<(), StoreError> {
-    let (mut ending, mut lapsed) = ca::ends(store, now, DEVICE)?;
-    // Of one that a list has told of and nobody has decided on, it is told what is to be decided.
-    for records in [&mut ending, &mut lapsed] {
-        records.retain(|record| !is_undecided(record));
-    }
-    if !ending.is_empty() {
-        let (count, names) = first(addresses(&ending));
-        findings.push(Finding::new(
-            "certificates-ending",
-            Severity::Warning,
-            match count {
-                1 => format!("1 certificate ends within {DEVICE}: {names}"),
-                _ => format!("{count} certificates end within {DEVICE}: {names}"),
-            },
-            "pki renew --expiring 14d --out DIR --bundle-passphrase-out FILE",
-        ));
-    }
-    if !lapsed.is_empty() {
-        let (count, names) = first(addresses(&lapsed));
-        findings.push(Finding::new(
-            "certificates-ended",
-            Severity::Warning,
-            format!(
-                "{count} {} no certificate any more, for the last one has ended: {names}",
-                if count == 1 { "device has" } else { "devices have" }
-            ),
-            "pki renew --expired --out DIR --bundle-passphrase-out FILE; what is used no more: pki revoke EMPLOYEE/DEVICE",
-        ));
-    }
-    Ok(())
+/// Devices that will soon be locked out because nobody renews.
+fn soon(ending: &Names) -> Option<Finding> {
+    let message = match ending.count {
+        0 => return None,
+        1 => format!("1 certificate ends within {DEVICE}: {ending}"),
+        count => format!("{count} certificates end within {DEVICE}: {ending}"),
+    };
+    let remedy = "pki renew --expiring 14d --out DIR --bundle-passphrase-out FILE";
+    Some(Finding::new(
+        "certificates-ending",
+        Severity::Warning,
+        message,
+        remedy,
+    ))
 }
 
-fn addresses(records: &[Record]) -> Vec<String> {
-    records.iter().map(|record| record.address.to_string()).collect()
+/// Devices that are locked out because nobody has renewed.
+fn ended(lapsed: &Names) -> Option<Finding> {
+    let devices = match lapsed.count {
+        0 => return None,
+        1 => "1 device has".to_owned(),
+        count => format!("{count} devices have"),
+    };
+    Some(Finding::new(
+        "certificates-ended",
+        Severity::Warning,
+        format!("{devices} no certificate any more, for the last one has ended: {lapsed}"),
+        "pki renew --expired --out DIR --bundle-passphrase-out FILE; what is used no more: pki revoke EMPLOYEE/DEVICE",
+    ))
 }
 
-/// How many there are, and the first of them.
-fn first(mut names: Vec<String>) -> (usize, String) {
+/// How many there are, and the first of them by name: the others are not kept.
+#[derive(Debug, Default)]
+struct Names {
+    count: usize,
+    first: Vec<String>,
+}
+
+impl Names {
     const SHOWN: usize = 5;
-    names.sort_unstable();
-    let count = names.len();
-    let more = if count > SHOWN { ", …" } else { "" };
-    names.truncate(SHOWN);
-    (count, names.join(", ") + more)
+
+    fn add(&mut self, name: String) {
+        self.count += 1;
+        let place = self.first.partition_point(|before| *before <= name);
+        if place < Self::SHOWN {
+            self.first.insert(place, name);
+            self.first.truncate(Self::SHOWN);
+        }
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.count > Self::SHOWN { ", …" } else { "" };
+        write!(f, "{}{more}", self.first.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_names_are_counted_and_the_first_are_told() {
+        let told = |names: &[&str]| {
+            let mut all = Names::default();
+            names.iter().for_each(|name| all.add((*name).to_owned()));
+            (all.count, all.to_string())
+        };
+        assert_eq!(told(&["b", "a"]), (2, "a, b".to_owned()));
+        assert_eq!(told(&["b", "e", "d", "c", "a"]), (5, "a, b, c, d, e".to_owned()));
+        assert_eq!(
+            told(&["g", "b", "b", "f", "d", "c", "a"]),
+            (7, "a, b, b, c, d, …".to_owned())
+        );
+    }
 }

@@ -7,6 +7,7 @@
 //! The methods of [`Store`] are the sentences that the rest of the program speaks to it; each that changes
 //! something is one commit: one append to the ledger, made durable, then applied to the index.
 
+mod by_device;
 mod error;
 mod file;
 mod published;
@@ -15,6 +16,7 @@ mod resident;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use by_device::ByDevice;
 pub use error::StoreError;
 pub use file::last::{LastCrl, LastPublication};
 pub use file::lists::{Changed, Content, LastLists};

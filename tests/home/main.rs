@@ -13,6 +13,7 @@ mod doctor;
 mod ends;
 mod flow;
 mod long_lists;
+mod many;
 mod misconfigured;
 mod people;
 mod places;

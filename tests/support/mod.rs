@@ -17,6 +17,7 @@ mod soak;
 
 pub use base45::base45_decoded;
 pub use copy::{copy_of, files_below, reseal};
+pub use fleet::fill;
 pub use home::{Bundle, FLEET, Home, ISSUING_PASSPHRASE, PKI, REASONS, ROOT_PASSPHRASE, is_root};
 pub use program::{
     Finished, envoy, finish, found, need, need_envoy, need_hypercorn, need_pkilint, need_swift_grammar,

@@ -11,6 +11,7 @@ use crate::store::{Cursor, Reached, StoreError};
 
 use crate::cli::context::{Addressee, Context};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::listing::Listing;
 use crate::cli::ui::Reader;
 
 /// Show what happened: every event of the ledger, oldest first
@@ -109,32 +110,24 @@ impl Seen {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Events {
-    events: Vec<Event>,
-}
-
-impl fmt::Display for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.events
-            .iter()
-            .try_for_each(|event| writeln!(f, "{}", line(event)))
-    }
-}
-
 fn show(context: &Context, seen: &mut Seen) -> Result<Exit, Failure> {
     let home = context.open_despite_config()?;
-    let mut events = Vec::new();
-    context.read(&home)?.events(Cursor::START, &mut |event| {
+    // The ledger is this home's, which reading it once tells. Whoever reads what comes now may take her time,
+    // and an open index keeps others out.
+    drop(context.read(&home)?);
+    let mut listing = Listing::new(&context.ui, "events");
+    let mut is_empty = true;
+    home.follow(Cursor::START, &mut |event| {
         if seen.shows(&event) {
-            events.push(event);
+            is_empty = false;
+            listing.add(&event, |event| line(event) + "\n");
         }
         Ok(())
     })?;
-    if let (Some(whom), true) = (&seen.whom, events.is_empty()) {
+    if let (Some(whom), true) = (&seen.whom, is_empty) {
         context.ui.warn(whom.unknown());
     }
-    context.ui.report(&Events { events })?;
+    listing.end()?;
     Ok(Exit::Done)
 }
 
@@ -144,26 +137,29 @@ fn follow(context: &Context, seen: &mut Seen) -> Result<Exit, Failure> {
     drop(context.read(&home)?);
     let mut cursor = Cursor::START;
     loop {
-        let mut fresh = Vec::new();
+        let mut told = Ok(Reader::There);
         let reached = home.follow(cursor, &mut |event| {
-            if seen.shows(&event) {
-                fresh.push(event);
+            if seen.shows(&event) && matches!(told, Ok(Reader::There)) {
+                told = tell(&event, context);
             }
             Ok(())
         })?;
         cursor = reached.cursor;
-        for event in fresh {
-            let text = if context.ui.json {
-                serde_json::to_string(&event).map_err(|e| Failure::new(Exit::Bug, "bug", e))?
-            } else {
-                line(&event)
-            };
-            if context.ui.out(format!("{text}\n"))? == Reader::Gone {
-                return Ok(Exit::Done);
-            }
+        if told? == Reader::Gone {
+            return Ok(Exit::Done);
         }
         std::thread::sleep(INTERVAL);
     }
+}
+
+/// An event in a line.
+fn tell(event: &Event, context: &Context) -> Result<Reader, Failure> {
+    let text = if context.ui.json {
+        serde_json::to_string(event).map_err(|e| Failure::new(Exit::Bug, "bug", e))?
+    } else {
+        line(event)
+    };
+    context.ui.out(format!("{text}\n"))
 }
 
 #[derive(Debug, Serialize)]

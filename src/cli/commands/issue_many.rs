@@ -1,25 +1,26 @@
 //! Many devices at once, for `issue --from` and `renew --expiring`: checked before the first, and told as a
 //! whole.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::ca::{
-    self, BundleDelivery, CaError, Difference, Intent, IssuanceError, Old, OutputDir, PassphraseDelivery,
-    Request, Tally,
+    self, BundleDelivery, Difference, Intent, Old, OutputDir, PassphraseDelivery, Request, Tally,
 };
 use crate::home::Home;
 use crate::key::Passphrase;
 use crate::model::{Address, counted};
 
+use super::forecast::Forecast;
 use super::issue::publish;
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::delivery_args::{DeliveryArgs, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::report::{DryRun, IssuedReport, table};
+use crate::cli::report::{IssuedReport, table};
 
 #[derive(Debug, Serialize)]
 struct ManyReport {
@@ -119,7 +120,7 @@ pub enum Origin {
 
 impl Origin {
     /// The request of this number, as an error begins.
-    fn place(&self, number: usize, request: &Request) -> String {
+    pub fn place(&self, number: usize, request: &Request) -> String {
         let address = &request.holder.address;
         match self {
             Self::List(lines) => match lines.get(number) {
@@ -131,7 +132,7 @@ impl Origin {
     }
 
     /// So many of them ask for something.
-    fn ask(&self, count: usize) -> String {
+    pub fn ask(&self, count: usize) -> String {
         let what = match self {
             Self::List(_) => "row",
             Self::Ledger => "device",
@@ -191,29 +192,16 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     };
     let are_shown = matches!(passphrases, PassphraseDelivery::Shown(_));
     let forecast = check_all(&requests, &origin, &desk.home, context)?;
+    forecast.demand_policy(&origin)?;
     if args.dry_run {
-        ui.say(format!(
-            "would issue {}, {} a valid certificate already, {} would fail",
-            forecast.wanted.len(),
-            match forecast.already {
-                1 => "1 has".to_owned(),
-                count => format!("{count} have"),
-            },
-            forecast.failing.len()
-        ));
-        forecast.failing.iter().for_each(|why| ui.more(why));
-        forecast
-            .wanted
-            .iter()
-            .for_each(|address| ui.more(format!("issue {address}")));
+        forecast.tell(ui);
         tell_differing(&differing, context);
-        tell_remembered(&remembered, forecast.wanted.iter(), context);
-        let would = forecast.wanted.iter().map(|address| format!("issue {address}"));
-        ui.report(&DryRun::new(would.collect()))?;
+        tell_remembered(&remembered, forecast.addresses(), context);
+        forecast.report(ui)?;
         return Ok(Exit::Done);
     }
-    if are_shown && forecast.wanted.len() > HANDFUL {
-        demand_patience(args, forecast.wanted.len(), context)?;
+    if are_shown && forecast.wanted() > HANDFUL {
+        demand_patience(args, forecast.wanted(), context)?;
     }
     // A clock in doubt is asked about before the passphrase is.
     drop(context.session(&desk, &mut policy)?);
@@ -306,13 +294,13 @@ fn tell_differing(differing: &[Differing], context: &Context) {
 }
 
 /// Tells what those who were issued to have been given that nobody said.
-fn tell_remembered<'a>(
+fn tell_remembered(
     remembered: &BTreeMap<Address, Vec<String>>,
-    issued: impl Iterator<Item = &'a Address>,
+    issued: impl Iterator<Item = impl Borrow<Address>>,
     context: &Context,
 ) {
     let told: Vec<_> = issued
-        .filter_map(|address| remembered.get_key_value(address))
+        .filter_map(|address| remembered.get_key_value(address.borrow()))
         .collect();
     for (address, what) in told.iter().take(SHOWN) {
         context
@@ -342,16 +330,8 @@ fn demand_patience(args: &DeliveryArgs, count: usize, context: &Context) -> Resu
         })
 }
 
-/// How many refused requests an error names.
+/// How many devices are told one by one.
 const SHOWN: usize = 20;
-
-/// What a list will come to.
-#[derive(Default)]
-struct Forecast {
-    wanted: Vec<Address>,
-    already: usize,
-    failing: Vec<String>,
-}
 
 /// Checks every request against policy and history, before the first is carried out.
 fn check_all(
@@ -363,33 +343,8 @@ fn check_all(
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
     let mut forecast = Forecast::default();
-    let mut refused = Vec::new();
-    for (number, (request, intent)) in requests.iter().enumerate() {
-        let told = |why: &dyn fmt::Display| format!("{}: {why}", origin.place(number, request));
-        match ca::plan(&store, home, request, *intent, now) {
-            Ok(_) => forecast.wanted.push(request.holder.address.clone()),
-            Err(CaError::Issuance(IssuanceError::AlreadyValid { .. })) => forecast.already += 1,
-            Err(CaError::Refused(why)) => refused.push(format!("  {}", told(&why))),
-            Err(error @ (CaError::Store(_) | CaError::Home(_))) => return Err(error.into()),
-            // Who was locked out is told at the end, and is no obstacle to the others.
-            Err(why) => forecast.failing.push(told(&why)),
-        }
+    for (request, intent) in requests {
+        forecast.see(request, *intent, origin, home, &store, now)?;
     }
-    if refused.is_empty() {
-        return Ok(forecast);
-    }
-    let count = refused.len();
-    refused.truncate(SHOWN);
-    if count > SHOWN {
-        refused.push(format!("  and {} more", count - SHOWN));
-    }
-    Err(Failure::new(
-        Exit::Refused,
-        "policy",
-        format!(
-            "nothing was issued; {} for what policy refuses:\n{}",
-            origin.ask(count),
-            refused.join("\n")
-        ),
-    ))
+    Ok(forecast)
 }

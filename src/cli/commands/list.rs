@@ -1,14 +1,13 @@
-use std::collections::BTreeSet;
-use std::fmt;
-
-use serde::Serialize;
-
 use crate::ca;
-use crate::model::{Employee, Serial, Span, Status};
+use crate::model::{Employee, Record, Revocation, Span, Status, Time};
+use crate::store::StoreError;
 
+use crate::cli::columns::Columns;
 use crate::cli::context::{Addressee, Context, ahead, meant, system_clock};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::report::{Row, table};
+use crate::cli::listing::Listing;
+use crate::cli::report::Row;
+use crate::cli::ui;
 use crate::cli::words::Words;
 
 /// List the certificates, by person and device
@@ -42,58 +41,53 @@ pub struct Args {
     csv: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct List {
-    devices: Vec<Row>,
-}
-
-impl fmt::Display for List {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.devices.is_empty() {
-            return Ok(());
-        }
-        let mut lines = table(&["DEVICE", "STATUS", "UNTIL", "SERIAL"]);
-        for row in &self.devices {
-            let status = match row.reason {
-                Some(reason) => format!("{} ({reason})", row.status),
-                None => row.status.to_string(),
-            };
-            lines.add_row([
-                row.address.to_string(),
-                status,
-                row.not_after.date(),
-                row.serial.to_string(),
-            ]);
-        }
-        f.write_str(&crate::cli::report::lines(&lines))
-    }
-}
+const COLUMNS: [&str; 4] = ["DEVICE", "STATUS", "UNTIL", "SERIAL"];
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let home = context.open_despite_config()?;
     let store = context.read(&home)?;
     let now = system_clock();
-    let mut records = Vec::new();
     // A filter that matches nothing is no error; a name that was mistyped should be noticed all the same.
     let whom = args.whom.or(args.employee.map(Addressee::Employee));
-    let mut is_known = true;
-    match &whom {
+    let is_text = !args.csv && !context.ui.json;
+    let mut columns = Columns::new(ui::stdout_columns());
+    columns.fit(&COLUMNS);
+    let mut found = store.by_device();
+    let mut take = |record: &Record| -> Result<(), StoreError> {
+        if args.status.is_some_and(|wanted| wanted != record.status(now)) {
+            return Ok(());
+        }
+        if let Some(within) = args.expiring
+            && ca::renewal_due(&store, record, now, within)?.is_none()
+        {
+            return Ok(());
+        }
+        if is_text {
+            columns.fit(&cells(record, now));
+        }
+        found.add(record);
+        Ok(())
+    };
+    let is_known = match &whom {
         Some(Addressee::Employee(employee)) => {
-            records = store.employee(employee)?;
-            is_known = !records.is_empty() || store.offboarded(employee)?.is_some();
+            let records = store.employee(employee)?;
+            records.iter().try_for_each(&mut take)?;
+            !records.is_empty() || store.offboarded(employee)?.is_some()
         }
         Some(Addressee::Device(address)) => {
-            records = store.device(address)?;
-            is_known = !records.is_empty();
+            let records = store.device(address)?;
+            records.iter().try_for_each(&mut take)?;
+            !records.is_empty()
         }
         // The canaries of `pki check` are nobody's devices, and each check leaves one behind.
-        None => store.records(&mut |record| {
-            if !record.address.is_reserved() {
-                records.push(record);
-            }
-            Ok(())
-        })?,
-    }
+        None => {
+            store.records(&mut |record| match record.address.is_reserved() {
+                true => Ok(()),
+                false => take(&record),
+            })?;
+            true
+        }
+    };
     if let (Some(whom), false) = (&whom, is_known) {
         context.ui.warn(whom.unknown());
         let text = whom.to_string();
@@ -107,45 +101,54 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             context.ui.hint(question);
         }
     }
-    let to_renew = match args.expiring {
-        None => None,
-        Some(within) => {
-            let (ending, lapsed) = ca::ends(&store, now, within)?;
-            let all = ending.into_iter().chain(lapsed);
-            Some(all.map(|record| record.serial).collect::<BTreeSet<Serial>>())
-        }
-    };
     // Whoever reads the list may take her time, and an open index keeps others out.
     drop(store);
-    records.retain(|record| {
-        let is_meant = to_renew
-            .as_ref()
-            .is_none_or(|serials| serials.contains(&record.serial));
-        args.status.is_none_or(|wanted| wanted == record.status(now)) && is_meant
-    });
-    records.sort_by(|a, b| (&a.address, a.seq).cmp(&(&b.address, b.seq)));
-    let list = List {
-        devices: records.iter().map(|record| Row::new(record, now)).collect(),
-    };
-    let found = !list.devices.is_empty();
+    let is_empty = found.is_empty();
+    let records = found.sorted()?;
     if args.csv {
-        context.ui.out(csv_text(&list.devices)?)?;
+        write_csv(Listing::for_programs(&context.ui, "devices"), records, now)?;
     } else {
-        context.ui.report(&list)?;
+        let mut listing = Listing::new(&context.ui, "devices");
+        if is_text && !is_empty {
+            listing.add_text(&columns.lines(&COLUMNS));
+        }
+        for record in records {
+            let record = record?;
+            listing.add(&Row::new(&record, now), |_| columns.lines(&cells(&record, now)));
+        }
+        listing.end()?;
     }
-    if !found && !context.ui.json && !args.csv {
+    if is_empty && is_text {
         context.ui.say("nothing to list");
     }
-    Ok(if args.check && found {
+    Ok(if args.check && !is_empty {
         Exit::Found
     } else {
         Exit::Done
     })
 }
 
-fn csv_text(rows: &[Row]) -> Result<String, Failure> {
+/// A line for people.
+fn cells(record: &Record, now: Time) -> [String; 4] {
+    let status = match record.revocation() {
+        Some(Revocation { reason, .. }) => format!("{} ({reason})", record.status(now)),
+        None => record.status(now).to_string(),
+    };
+    [
+        record.address.to_string(),
+        status,
+        record.validity.not_after.date(),
+        record.serial.to_string(),
+    ]
+}
+
+fn write_csv(
+    listing: Listing<'_>,
+    records: impl Iterator<Item = Result<Record, StoreError>>,
+    now: Time,
+) -> Result<(), Failure> {
     let broken = |e: csv::Error| Failure::new(Exit::Bug, "bug", e);
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::Writer::from_writer(listing);
     writer
         .write_record([
             "address",
@@ -159,12 +162,13 @@ fn csv_text(rows: &[Row]) -> Result<String, Failure> {
             "reason",
         ])
         .map_err(broken)?;
-    for row in rows {
+    for record in records {
+        let row = Row::new(&record?, now);
         writer
             .write_record([
                 row.address.to_string(),
-                row.employee.clone(),
-                row.device.clone(),
+                row.employee,
+                row.device,
                 row.serial.to_string(),
                 row.status.to_string(),
                 row.not_before.to_string(),
@@ -174,8 +178,8 @@ fn csv_text(rows: &[Row]) -> Result<String, Failure> {
             ])
             .map_err(broken)?;
     }
-    let octets = writer
+    let listing = writer
         .into_inner()
         .map_err(|e| Failure::new(Exit::Bug, "bug", e))?;
-    Ok(String::from_utf8_lossy(&octets).into_owned())
+    listing.end()
 }

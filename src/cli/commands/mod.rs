@@ -8,6 +8,7 @@ pub mod config;
 pub mod config_server;
 pub mod doctor;
 pub mod fetch;
+pub mod forecast;
 pub mod init;
 pub mod issue;
 pub mod issue_list;

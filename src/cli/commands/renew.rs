@@ -5,11 +5,15 @@ use crate::ca::{self, Asked, Difference, Intent, IssuanceError, KeyRequest, NotF
 use crate::home::Home;
 use crate::model::draft::Holder;
 use crate::model::event::{Issued, KeySource};
-use crate::model::{Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span, counted};
+use crate::model::{
+    Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span, Time, counted,
+};
 use crate::store::Store;
 
+use super::forecast::{First, Forecast};
 use super::issue::{Considered, KeyMade, Remark, one, read_request};
 use super::issue_many::{Origin, Work, many};
+use crate::cli::clock::clock_policy;
 use crate::cli::context::{Addressee, Context, ahead, system_clock};
 use crate::cli::delivery_args::DeliveryArgs;
 use crate::cli::error::{Exit, Failure};
@@ -83,22 +87,35 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             context,
         );
     }
-    let (requests, own) = due(&args, &home, context)?;
+    let intent = Intent::Renewal(old);
+    let (mut requests, mut forecast) = (Vec::new(), Forecast::default());
+    let own = due(&args, &home, context, &mut |request, store, now| {
+        if args.delivery.dry_run {
+            return forecast.see(&request, intent, &Origin::Ledger, &home, store, now);
+        }
+        requests.push((request, intent));
+        Ok(())
+    })?;
     for address in &own {
         context.ui.warn(format!(
             "{address} made its own key: renew it with `pki renew {address} --csr FILE`"
         ));
     }
-    let exit = if requests.is_empty() {
+    let exit = if requests.is_empty() && forecast.seen() == 0 {
         context.ui.say(match args.expiring {
             Some(within) => format!("no certificate ends within {within}, and none has ended"),
             None => "no device is without a certificate".to_owned(),
         });
         Exit::Done
+    } else if args.delivery.dry_run {
+        clock_policy(args.delivery.confirm.as_deref())?;
+        forecast.demand_policy(&Origin::Ledger)?;
+        forecast.tell(&context.ui);
+        forecast.report(&context.ui)?;
+        Exit::Done
     } else {
-        let intent = Intent::Renewal(old);
         let work = Work {
-            requests: requests.into_iter().map(|request| (request, intent)).collect(),
+            requests,
             origin: Origin::Ledger,
             differing: Vec::new(),
             remembered: BTreeMap::new(),
@@ -150,21 +167,34 @@ fn single(
     Ok(Considered { request, remarks })
 }
 
-/// The requests of every device that is meant by `--expiring` or `--expired`, and the devices that must ask
-/// themselves.
-fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec<Address>), Failure> {
+/// Takes a request, by the ledger at a time.
+type Take<'a> = dyn FnMut(Request, &Store, Time) -> Result<(), Failure> + 'a;
+
+/// Makes the request of every device that is meant by `--expiring` or `--expired`, by name, and says which
+/// devices must ask themselves.
+fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Result<Vec<Address>, Failure> {
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
     let within = args.expiring.unwrap_or(Span::days(0));
-    let (ending, mut records) = ca::ends(&store, now, within)?;
-    records.extend(ending);
-    records.sort_by(|a, b| a.address.cmp(&b.address));
-    records.dedup_by(|a, b| a.address == b.address);
-    let mut requests = Vec::new();
+    let mut found = store.by_device();
+    store.unrevoked(&mut |record| {
+        if ca::renewal_due(&store, &record, now, within)?.is_some() {
+            found.add(&record);
+        }
+        Ok(())
+    })?;
     let mut own = Vec::new();
-    let mut shorter = Vec::new();
-    let mut limited = Vec::new();
-    for record in &records {
+    let (mut shorter, mut limited) = (First::<SHOWN>::default(), First::<SHOWN>::default());
+    let mut last: Option<Address> = None;
+    for record in found.sorted()? {
+        let record = record?;
+        // A device may have several.
+        if last
+            .replace(record.address.clone())
+            .is_some_and(|last| last == record.address)
+        {
+            continue;
+        }
         let history = store.device(&record.address)?;
         let Some(record) = history.iter().rfind(|r| r.known_by == KnownBy::Issuance) else {
             context
@@ -182,10 +212,10 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
             ..
         } = like(&Changes::from(args), &store, home, record)?;
         if let Some(days) = request.days.filter(|days| *days < request.profile.days()) {
-            limited.push(format!("{} ({})", record.address, counted(days, "day")));
+            limited.add(format!("{} ({})", record.address, counted(days, "day")));
         }
         if let Some(less) = less {
-            shorter.push(format!(
+            shorter.add(format!(
                 "{} ({}, not {})",
                 record.address,
                 counted(less.gets, "day"),
@@ -194,37 +224,29 @@ fn due(args: &Args, home: &Home, context: &Context) -> Result<(Vec<Request>, Vec
         }
         match request.key {
             KeyRequest::Own(_) => own.push(record.address.clone()),
-            KeyRequest::Bundle(_) | KeyRequest::InMemory => requests.push(request),
+            KeyRequest::Bundle(_) | KeyRequest::InMemory => take(request, &store, now)?,
         }
     }
-    if !shorter.is_empty() {
+    if shorter.count > 0 {
         context.ui.warn(format!(
-            "a shorter life than the last one, as the profile says, is for {}: {}",
-            counted(shorter.len(), "device"),
-            some(&shorter)
+            "a shorter life than the last one, as the profile says, is for {}: {shorter}",
+            counted(shorter.count, "device")
         ));
     }
-    if !limited.is_empty() && args.days.is_none() {
+    if limited.count > 0 && args.days.is_none() {
         context.ui.warn(format!(
-            "{} issued for a time of {} own, which begins anew: {}",
-            match limited.len() {
+            "{} issued for a time of {} own, which begins anew: {limited}",
+            match limited.count {
                 1 => "1 device was".to_owned(),
                 count => format!("{count} devices were"),
             },
-            if limited.len() == 1 { "its" } else { "their" },
-            some(&limited)
+            if limited.count == 1 { "its" } else { "their" }
         ));
         context
             .ui
             .hint("who was to have it for that time alone: `pki revoke EMPLOYEE/DEVICE`");
     }
-    Ok((requests, own))
-}
-
-/// The first of these, for people.
-fn some(devices: &[String]) -> String {
-    let more = if devices.len() > SHOWN { ", …" } else { "" };
-    devices[..devices.len().min(SHOWN)].join(", ") + more
+    Ok(own)
 }
 
 /// What a renewal is to have otherwise than what it renews.

@@ -140,6 +140,11 @@ impl Ledger {
         Self::open(path)
     }
 
+    /// The directory that it lies in.
+    pub fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
     /// Its length in octets.
     pub fn len(&self) -> Result<u64, StoreError> {
         Ok(self

@@ -1,0 +1,175 @@
+//! What many requests for certificates will come to, before the first is carried out: each is looked at by
+//! itself and forgotten, and what is told of them all is counted.
+
+use std::borrow::Borrow;
+use std::fmt::{self, Display, Write};
+
+use crate::ca::{self, CaError, Intent, IssuanceError, Request};
+use crate::home::Home;
+use crate::model::{Address, Time};
+use crate::store::Store;
+
+use super::issue_many::Origin;
+use crate::cli::error::{Exit, Failure};
+use crate::cli::listing::Listing;
+use crate::cli::ui::Ui;
+
+/// How many refused requests an error names.
+const SHOWN: usize = 20;
+
+/// What many requests will come to.
+#[derive(Default)]
+pub struct Forecast {
+    seen: usize,
+    wanted: Lines,
+    already: usize,
+    failing: Lines,
+    refused: First<SHOWN>,
+}
+
+impl Forecast {
+    /// Checks one more request against policy and history.
+    ///
+    /// # Errors
+    /// Where the ledger or the home cannot be read.
+    pub fn see(
+        &mut self,
+        request: &Request,
+        intent: Intent,
+        origin: &Origin,
+        home: &Home,
+        store: &Store,
+        now: Time,
+    ) -> Result<(), Failure> {
+        let told = |why: &dyn Display| format!("{}: {why}", origin.place(self.seen, request));
+        match ca::plan(store, home, request, intent, now) {
+            Ok(_) => self.wanted.add(&request.holder.address),
+            Err(CaError::Issuance(IssuanceError::AlreadyValid { .. })) => self.already += 1,
+            Err(CaError::Refused(why)) => self.refused.add(format!("  {}", told(&why))),
+            Err(error @ (CaError::Store(_) | CaError::Home(_))) => return Err(error.into()),
+            // Who was locked out is told at the end, and is no obstacle to the others.
+            Err(why) => self.failing.add(&told(&why)),
+        }
+        self.seen += 1;
+        Ok(())
+    }
+
+    /// How many requests there are.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// How many certificates will be issued.
+    pub fn wanted(&self) -> usize {
+        self.wanted.count
+    }
+
+    /// Those that certificates will be issued to.
+    pub fn addresses(&self) -> impl Iterator<Item = impl Borrow<Address>> {
+        self.wanted
+            .iter()
+            .filter_map(|address| address.parse::<Address>().ok())
+    }
+
+    /// Makes sure that policy refuses none: else nothing is issued.
+    ///
+    /// # Errors
+    /// Where it does, with the first of them.
+    pub fn demand_policy(&self, origin: &Origin) -> Result<(), Failure> {
+        let count = self.refused.count;
+        if count == 0 {
+            return Ok(());
+        }
+        let more = match count > SHOWN {
+            true => format!("\n  and {} more", count - SHOWN),
+            false => String::new(),
+        };
+        Err(Failure::new(
+            Exit::Refused,
+            "policy",
+            format!(
+                "nothing was issued; {} for what policy refuses:\n{}{more}",
+                origin.ask(count),
+                self.refused.first.join("\n")
+            ),
+        ))
+    }
+
+    /// Tells people what would be done.
+    pub fn tell(&self, ui: &Ui) {
+        ui.say(format!(
+            "would issue {}, {} a valid certificate already, {} would fail",
+            self.wanted.count,
+            match self.already {
+                1 => "1 has".to_owned(),
+                count => format!("{count} have"),
+            },
+            self.failing.count
+        ));
+        self.failing.iter().for_each(|why| ui.more(why));
+        self.wanted
+            .iter()
+            .for_each(|address| ui.more(format!("issue {address}")));
+    }
+
+    /// Tells scripts what would be done.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
+    pub fn report(&self, ui: &Ui) -> Result<(), Failure> {
+        let mut would = Listing::dry_run(ui);
+        for address in self.wanted.iter() {
+            would.add(&format!("issue {address}"), |_| String::new());
+        }
+        would.end()
+    }
+}
+
+/// The first of what was seen, in its order, and how much there was.
+#[derive(Default)]
+pub struct First<const MOST: usize> {
+    /// How much there was.
+    pub count: usize,
+    /// The first.
+    pub first: Vec<String>,
+}
+
+impl<const MOST: usize> First<MOST> {
+    /// One more.
+    pub fn add(&mut self, text: String) {
+        self.count += 1;
+        if self.first.len() < MOST {
+            self.first.push(text);
+        }
+    }
+}
+
+impl<const MOST: usize> Display for First<MOST> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.count > MOST { ", …" } else { "" };
+        write!(f, "{}{more}", self.first.join(", "))
+    }
+}
+
+/// Texts that wait until it is known how many they are. There may be one for each device: they lie end to
+/// end.
+#[derive(Default)]
+struct Lines {
+    text: String,
+    count: usize,
+}
+
+/// What no line has in it.
+const END: char = '\0';
+
+impl Lines {
+    fn add(&mut self, line: &dyn Display) {
+        // Writing to a text does not fail.
+        let _ = write!(self.text, "{line}{END}");
+        self.count += 1;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.text.split_terminator(END)
+    }
+}
