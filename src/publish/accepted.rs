@@ -4,11 +4,9 @@
 //! beside them. Who reads both has it all: a certificate in the short list of devices is as it says there, and
 //! one that is revoked stands in `revoked.map`, whatever another list says.
 
-use std::fmt::Write;
-
 use serde::{Deserialize, Serialize};
 
-use super::file::{Body, File};
+use super::file::{Draft, File};
 use crate::model::{Address, Record, Serial, Status, Time};
 use crate::store::{Changed, Content, LastLists};
 
@@ -32,8 +30,8 @@ pub const FEW: usize = 10_000;
 pub struct Accepted {
     now: Time,
     certificates: usize,
-    allowed: String,
-    devices: String,
+    allowed: Draft,
+    devices: Draft,
 }
 
 /// What a publication says of the certificates that servers accept.
@@ -143,11 +141,22 @@ mod base64url {
 impl Accepted {
     /// Nothing is accepted yet.
     pub fn new(now: Time) -> Self {
+        Self::begun(now, true)
+    }
+
+    /// As [`Self::new`], for lists that are only compared with those that stand.
+    pub fn compared(now: Time) -> Self {
+        Self::begun(now, false)
+    }
+
+    fn begun(now: Time, is_kept: bool) -> Self {
+        let mut devices = Draft::new(is_kept);
+        devices.push("{\"version\":1,\"devices\":[");
         Self {
             now,
             certificates: 0,
-            allowed: String::new(),
-            devices: String::from("{\"version\":1,\"devices\":["),
+            allowed: Draft::new(is_kept),
+            devices,
         }
     }
 
@@ -170,8 +179,8 @@ impl Accepted {
         }
         if is_new {
             // An address has no character that nginx or JSON would read as more than itself.
-            writeln!(self.allowed, "{} \"{}\";", record.serial, record.address)
-                .expect("a string takes any text");
+            self.allowed
+                .push(&format!("{} \"{}\";\n", record.serial, record.address));
         }
         let device = Told {
             serial: record.serial,
@@ -182,23 +191,15 @@ impl Accepted {
             status,
         };
         self.devices
-            .push_str(if self.certificates == 0 { "\n" } else { ",\n" });
+            .push(if self.certificates == 0 { "\n" } else { ",\n" });
         self.certificates += 1;
         self.devices
-            .push_str(&serde_json::to_string(&device).expect("strings have a JSON form"));
+            .push(&serde_json::to_string(&device).expect("strings have a JSON form"));
     }
 
-    pub(super) fn into_bodies(mut self) -> (Body, Body) {
-        self.devices.push_str("\n]}\n");
-        (
-            Body::of(self.allowed.into_bytes()),
-            Body::of(self.devices.into_bytes()),
-        )
-    }
-
-    fn into_files(self, [allowed, devices]: [&'static str; 2]) -> [File; 2] {
-        let bodies = self.into_bodies();
-        [File::new(allowed, bodies.0), File::new(devices, bodies.1)]
+    pub(super) fn into_files(mut self, [allowed, devices]: [&'static str; 2]) -> [File; 2] {
+        self.devices.push("\n]}\n");
+        [self.allowed.into_file(allowed), self.devices.into_file(devices)]
     }
 }
 
@@ -244,6 +245,7 @@ impl AcceptedLists {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::Body;
     use super::*;
     use crate::model::{KnownBy, Reason, Span, State, Validity};
 
@@ -265,11 +267,24 @@ mod tests {
         };
         let (at, reason) = (now, Reason::Lost);
         let told = |records: &[Record]| {
-            let mut accepted = Accepted::new(now);
-            records.iter().for_each(|record| accepted.take(record));
-            let (allowed, devices) = accepted.into_bodies();
-            [allowed, devices]
-                .map(|body| String::from_utf8(body.pieces().flat_map(|p| p.into_owned()).collect()).unwrap())
+            let [kept, compared] = [Accepted::new(now), Accepted::compared(now)].map(|mut accepted| {
+                records.iter().for_each(|record| accepted.take(record));
+                accepted.into_files([ALLOWED, DEVICES])
+            });
+            let said = |file: &File| (file.size, file.sha256);
+            assert_eq!(kept.each_ref().map(said), compared.each_ref().map(said));
+            assert!(compared.iter().all(|file| file.body.is_none()));
+            kept.map(|file| {
+                let text: Vec<u8> = file
+                    .body()
+                    .unwrap()
+                    .pieces()
+                    .flat_map(|p| p.into_owned())
+                    .collect();
+                let again = File::new(file.path, Body::of(text.clone()));
+                assert_eq!(said(&again), said(&file));
+                String::from_utf8(text).unwrap()
+            })
         };
         let [allowed, devices] = told(&[
             record(1, State::Undelivered, 9),

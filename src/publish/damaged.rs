@@ -130,9 +130,11 @@ fn lists_for_servers() {
     let mut lists = Accepted::new(seeds::now());
     lists.take(&record(1, State::Active));
     lists.take(&record(2, State::Superseded));
-    let (allowed, devices) = lists.into_bodies();
-    let [allowed, devices] = [allowed, devices].map(|body| {
-        body.pieces()
+    let files = lists.into_files([super::ALLOWED, super::DEVICES]);
+    let [allowed, devices] = files.map(|file| {
+        file.body()
+            .unwrap()
+            .pieces()
             .flat_map(|piece| piece.into_owned())
             .collect::<Vec<u8>>()
     });

@@ -14,7 +14,7 @@ use crate::x509::pem;
 pub struct File {
     /// Its path in its area.
     pub path: &'static str,
-    /// What is in it, unless it stands in every place already.
+    /// What is in it, unless it stands in every place already or is only compared with what stands.
     pub body: Option<Body>,
     /// SHA-256 of its content.
     pub sha256: [u8; 32],
@@ -67,6 +67,44 @@ impl File {
     /// Where it should stand already, and somebody has taken it away a moment ago.
     pub(super) fn body(&self) -> Result<&Body, Gone> {
         self.body.as_ref().ok_or(Gone(self.path))
+    }
+}
+
+/// The content of a file in the making. It is kept where it is to be written, and hashed alone where it is only
+/// compared with what stands: long lists need no memory then.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    kept: Option<Vec<u8>>,
+    hash: Sha256,
+    size: u64,
+}
+
+impl Draft {
+    pub(super) fn new(is_kept: bool) -> Self {
+        Self {
+            kept: is_kept.then(Vec::new),
+            hash: Sha256::new(),
+            size: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, text: &str) {
+        self.hash.update(text);
+        self.size += text.len() as u64;
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// The file that it is.
+    pub(super) fn into_file(self, path: &'static str) -> File {
+        File {
+            path,
+            body: self.kept.map(Body::of),
+            sha256: self.hash.finalize().into(),
+            size: self.size,
+            is_beside: false,
+        }
     }
 }
 

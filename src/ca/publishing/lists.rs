@@ -34,6 +34,15 @@ impl Extent {
     }
 }
 
+/// What lists are made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// They are written where others stand.
+    Write,
+    /// They are compared with those that stand: whatever there is of them, it takes no memory.
+    Compare,
+}
+
 /// What servers are told to accept; and, where all records were read for it, what of them is near its end.
 ///
 /// # Errors
@@ -42,15 +51,16 @@ pub(super) fn accepted<'p>(
     session: &Session<'_>,
     places: impl IntoIterator<Item = &'p Place>,
     extent: Extent,
+    purpose: Purpose,
 ) -> Result<(AcceptedLists, Option<Near>), CaError> {
     let lists = places.into_iter().filter(|place| place.to.area == Area::Server);
     let places: Vec<&Place> = lists.filter(|place| place.role != Role::Source).collect();
     match extent {
         Extent::Changes => match changes(session, &places)? {
             Some(changes) => Ok((changes, None)),
-            None => whole(session, &places),
+            None => whole(session, &places, purpose),
         },
-        Extent::Whole => whole(session, &places),
+        Extent::Whole => whole(session, &places, purpose),
     }
 }
 
@@ -92,8 +102,15 @@ fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLi
     }))
 }
 
-fn whole(session: &Session<'_>, places: &[&Place]) -> Result<(AcceptedLists, Option<Near>), CaError> {
-    let mut accepted = Accepted::new(session.now);
+fn whole(
+    session: &Session<'_>,
+    places: &[&Place],
+    purpose: Purpose,
+) -> Result<(AcceptedLists, Option<Near>), CaError> {
+    let mut accepted = match purpose {
+        Purpose::Write => Accepted::new(session.now),
+        Purpose::Compare => Accepted::compared(session.now),
+    };
     let mut near = Near::new(session.desk.home.config().warn_before);
     session.store.unrevoked(&mut |record| {
         accepted.take(&record);

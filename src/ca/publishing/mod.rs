@@ -34,7 +34,7 @@ use areas::{Key, Rounds};
 use crl::{SignedCrl, sign_anew, wanted};
 use doubt::Doubts;
 use error::PUBLISHED;
-use lists::{Extent, accepted, has_short_lists, remember};
+use lists::{Extent, Purpose, accepted, has_short_lists, remember};
 use owed::{Following, Owed};
 use pending::{Servers, look, material};
 use pin_sets::{Standing, pins_in};
@@ -274,7 +274,7 @@ pub fn refresh_within(
     let published_pins = seen.standing_pins.number();
     let pins_in_it = pins.as_ref().map(pins_in);
     let meant = |place: &&Place| place.role != Role::Target || is_meant(&place.to.path);
-    let (accepted, near) = accepted(session, places.iter().filter(meant), extent)?;
+    let (accepted, near) = accepted(session, places.iter().filter(meant), extent, Purpose::Write)?;
     done.near = near;
     let is_long = accepted.is_long();
     done.has_long_lists_now = is_long == Some(true) && !has_short_lists(&session.desk.home)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::crl::{Current, current};
-use super::lists::{Extent, accepted};
+use super::lists::{Extent, Purpose, accepted};
 use super::own_places;
 use super::pin_sets::{Standing, StandingPins};
 use super::published::{self, crl_path, published_crls, root_crl};
@@ -141,7 +141,7 @@ pub fn behind_within(
     };
     let losers = seen.standing_pins.losers(session, pins.as_ref())?;
     let published_pins = seen.standing_pins.number();
-    let (accepted, _) = accepted(session, &places, extent)?;
+    let (accepted, _) = accepted(session, &places, extent, Purpose::Compare)?;
     let material = material(
         session,
         seen.root_crl,
