@@ -1,4 +1,5 @@
-//! Which devices will soon be without a certificate that servers accept, and which are already.
+//! Finds the devices whose certificates expire soon, and those that are without a valid certificate already
+//! because the last one has expired.
 
 use crate::model::{Record, Span, State, Status, Time};
 use crate::store::{Store, StoreError};

@@ -1,4 +1,4 @@
-//! Why an operation was refused or failed: an enum for each subject, joined by one.
+//! The error type of all operations on a home: [`CaError`] joins the error enums of the single subjects.
 
 use super::delivery::error::DeliveryError;
 use super::issuance::error::IssuanceError;

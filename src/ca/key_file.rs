@@ -1,4 +1,4 @@
-//! Keys are encrypted before they touch a disk.
+//! Encrypts new keys, so that no key is written to a disk in the clear.
 
 use super::CaError;
 use crate::disk::Shown;

@@ -1,4 +1,5 @@
-//! Whose a key is: one device's, or the servers', and nobody's once somebody else may have it.
+//! Checks that a key that is handed in is free to use: it belongs to one device or to servers alone, and was
+//! never given up because somebody else may have it.
 
 use super::CaError;
 use crate::home::Home;

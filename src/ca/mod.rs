@@ -1,4 +1,5 @@
-//! What the operator's verbs do, whatever door they come through: every change of a home is one of these.
+//! The operations on a home: issuance, revocation, publication, the register of servers, setup. Every change
+//! of a home is one of these, whichever interface it is asked through.
 //!
 //! A change begins with a [`Session`]: the lock, the open store and the time that holds for it. The lock is
 //! never held while a person types or a key is being unlocked.

@@ -1,4 +1,4 @@
-//! What was named, and is in no ledger.
+//! The error for an employee, device, certificate or server that was named and is not in the ledger.
 
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Address, Employee, Host, Serial};

@@ -1,6 +1,6 @@
-//! Small files of the home beside the ledger: what is owed, what is in doubt, what a timer has told. They say
-//! what is to be done or was said, and never what is true: whatever becomes of one, something is done or told
-//! once more.
+//! Reads and writes the notes of the home: small files beside the ledger that say what is owed, what is in
+//! doubt and what a timer has reported. They say what is to be done or was said, and never what is true:
+//! whatever becomes of a note, something is done or reported once more.
 
 use std::io::ErrorKind;
 

@@ -1,19 +1,20 @@
-//! Where a home lives: its path and its machine. A copy that somebody rehearses with must not publish for the
-//! home that it was copied from: what it revokes would be taken in there, and what it issues is on no list
-//! here.
+//! Detects a home that may be a copy of one in use, by the path and the machine of its last use. A copy that
+//! somebody rehearses with must not publish for the home that it was copied from: what it revokes would be
+//! taken in there, and what it issues is on no list here.
 //!
-//! Whether a home is the copy or the one that goes on, nothing in it can tell, so a person is asked, and only
-//! where there may be two: where another home with the same first event stands at the old path, or something
-//! that this account may not read; or where the machine is another, for what stands there nobody here can
-//! see. A restore in place, a move, a new disk under the same path and a reboot never ask, so that nobody
-//! learns to confirm without looking. For that reason devices and inodes are not remembered either: a restore
-//! changes them.
+//! Nothing in a home can tell whether it is the copy or the original, so a person is asked, and only where
+//! there may be two: where another home with the same first event is at the old path, or something that this
+//! account is not permitted to read; or where the machine is another one, since nobody here can see what is
+//! at that path there. A restore in place, a move, a new disk under the same path and a reboot never ask, so
+//! that nobody learns to confirm without looking. For that reason devices and inodes are not remembered
+//! either: a restore changes them.
 //!
-//! Who is asked can read all, and can revoke: it is recorded, and the home's own half is written, but no
-//! place of `pki.toml`. What would be good out in the world by itself, a certificate, is not signed.
+//! Until the question is answered, everything can be read, and certificates can be revoked: a revocation is
+//! recorded, and the home's own copy of the publication is written, but no place of `pki.toml`. Certificates
+//! are not signed, because a certificate would be valid outside by itself.
 //!
-//! What is remembered is a note beside the ledger and no event in it: ledgers of one home would differ by it,
-//! and a note that is lost asks nobody.
+//! Path and machine are kept in a note beside the ledger and not in an event: ledgers of one home would
+//! differ by it, and a note that is lost asks nobody.
 
 use std::fs::{File, Metadata};
 use std::io::{BufRead, BufReader, Read};

@@ -1,4 +1,4 @@
-//! Taking certificates back.
+//! Revokes the certificates of a device or one single certificate, and offboards employees.
 
 use std::collections::BTreeMap;
 

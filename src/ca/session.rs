@@ -1,4 +1,5 @@
-//! The lock, the open store and the time of one change.
+//! Opens a session on a home, within which a change is made: the lock, the open store and the time that holds
+//! for the change.
 
 use std::time::Duration;
 

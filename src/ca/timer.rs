@@ -1,6 +1,6 @@
-//! What the home remembers of the runs of `pki publish` that nobody watched, which a timer's are: when the
-//! last one was, and which ends of certificates were told. It is no part of the ledger, which says what is
-//! true and not what somebody was told: where the file is lost, something is told once more.
+//! Keeps a note of the unattended runs of `pki publish`, such as a timer's: the time of the last one, and the
+//! expiring certificates that it reported. The note is no part of the ledger, which says what is true and not
+//! what somebody was told: where the file is lost, something is reported once more.
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};

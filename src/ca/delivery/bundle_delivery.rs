@@ -1,5 +1,5 @@
-//! Delivery into a directory beside the operator: a bundle for each device whose key was made here, its
-//! certificate for one that made its own.
+//! Delivery into a directory on the operator's machine: a PKCS#12 bundle for each device whose key was made
+//! here, the certificate alone for a device that made its own key.
 
 use std::collections::HashMap;
 use std::fs::File;

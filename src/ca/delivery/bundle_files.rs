@@ -1,4 +1,5 @@
-//! What a device is handed: its bundle, and what comes with it.
+//! Makes the files of one device: its bundle with Apple's profile and QR codes where these are wanted, or its
+//! certificate alone. They are rehearsed before the commit and assembled after it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Why something that is handed out did not get to its place.
+//! The errors of delivery: a file cannot be put where it should go, or has no permitted place to go to.
 
 use crate::ca::CaError;
 use crate::disk::Shown;

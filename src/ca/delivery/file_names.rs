@@ -1,4 +1,4 @@
-//! What the files of a device or a server are called.
+//! The names of the files that a device or a server is given: a stem and an extension.
 
 use std::path::{Path, PathBuf};
 

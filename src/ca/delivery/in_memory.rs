@@ -1,4 +1,5 @@
-//! Delivery to the program itself: nothing is written, and who asked for the certificates has them.
+//! Delivery to the program itself: the caller gets the certificates and their keys in memory, and nothing is
+//! written to a file.
 
 use super::{Delivery, Receipt, Uncommitted, Undelivered};
 use crate::ca::CaError;

@@ -1,6 +1,8 @@
-//! How what was issued gets to whom it is for: into files beside the operator, or into memory.
+//! Delivery of issued certificates and bundles to their recipients: into files on the operator's machine, or
+//! into memory.
 //!
-//! Everything that can fail without harm is done before the commit, so that what is recorded gets there.
+//! Everything that can fail without harm is done before the commit, so that a certificate that is recorded is
+//! also delivered.
 
 pub mod bundle_delivery;
 pub mod bundle_files;

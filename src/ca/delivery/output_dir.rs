@@ -1,4 +1,5 @@
-//! The directory that bundles go to: names that nobody has, and files that are there whole or not at all.
+//! The directory that bundles are written to. It chooses file names that are not taken, and makes sure that
+//! files can be written there before anything is signed. A file is there complete or not at all.
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! Where the passphrases of bundles come from, and how generated ones reach their owner before anything is
-//! recorded.
+//! The passphrases of bundles: chosen by a person or generated. Generated ones are shown, or written to a
+//! private file; a file is on disk before anything is recorded.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};

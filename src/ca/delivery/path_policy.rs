@@ -1,4 +1,5 @@
-//! Where a path leads, however it is spelled, and whose room that is.
+//! Resolves an output path, however it is spelled, and refuses one that lies in the home or in a directory
+//! that is published to.
 
 use std::path::{Component, Path, PathBuf};
 

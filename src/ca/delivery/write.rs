@@ -1,4 +1,5 @@
-//! Files of a batch, put in place together: beside their places first, synced, moved in and read back.
+//! Writes the files of a batch together: under temporary names first, then synced, renamed to their final
+//! names and read back.
 
 use std::path::Path;
 

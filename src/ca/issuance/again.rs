@@ -1,4 +1,4 @@
-//! A certificate that was issued before, handed out once more.
+//! Writes out again a certificate that was issued before for a device's own key; nothing new is signed.
 
 use super::Issuance;
 use super::plan::{KeyRequest, Request};

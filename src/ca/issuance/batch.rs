@@ -1,5 +1,5 @@
-//! Many devices: checked before the first, committed some hundred at a time, finished by the same command
-//! after a kill.
+//! Issues certificates for a list of devices. All requests are checked before the first is carried out, and
+//! some hundred share one commit; after a kill, the same command finishes the rest.
 
 use super::plan::{Intent, Plan, Request, plan};
 use super::{Issuance, issue};

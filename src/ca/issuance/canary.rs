@@ -1,5 +1,5 @@
-//! The canary of `check` and its control: issued by the one path like any device's certificate, delivered
-//! into memory, and revoked by the same command.
+//! Issues the canary of `pki check` and its control. They take the same path as any device's certificate, are
+//! delivered into memory, and are revoked by the same command.
 
 use super::issue;
 use super::plan::Plan;

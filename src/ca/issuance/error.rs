@@ -1,4 +1,4 @@
-//! Why a certificate is not issued, or not renewed.
+//! The reasons for which the issuance or renewal of a certificate is refused.
 
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Address, Employee, PersonName, Serial, Time};

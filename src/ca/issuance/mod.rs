@@ -1,9 +1,10 @@
-//! Issuing: the one way to a device's certificate, whatever door a request came through. A plan is signed,
-//! the delivery prepared, all of it recorded in one commit, and then delivered.
+//! Issuance: the only path to a device's certificate, whichever interface a request came through. A plan is
+//! signed, the delivery prepared, all of it recorded in one commit, and then delivered.
 //!
-//! Whatever moment a kill comes at, the same command again ends with a bundle that opens: before the commit
-//! nothing has happened; after it the certificate is *undelivered* until its bundle lies under its final
-//! name, synced and read back, and is revoked and replaced by the next try.
+//! At whatever moment the process is killed, running the same command again ends with a bundle that opens.
+//! Before the commit, nothing has happened. After it, the certificate is *undelivered* until its bundle is on
+//! disk under its final name, synced and read back; the next try revokes and replaces an undelivered
+//! certificate.
 
 pub mod again;
 pub mod batch;

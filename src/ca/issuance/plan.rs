@@ -1,5 +1,5 @@
-//! What will be done about a request for a certificate: decided by the ledger, the profile and the time,
-//! before anything is done.
+//! Decides about a request for a certificate, by the ledger, the profile and the time. The result is a plan
+//! or a refusal, and nothing is changed yet.
 
 use super::remembered::demand_own_name;
 use crate::ca::key_owner::{KeyOf, demand_free_key};

@@ -1,5 +1,6 @@
-//! What the ledger remembers of people and their devices, for whoever asks for a certificate: what goes on,
-//! what has changed, and whom a name could be mistaken for.
+//! Looks up in the ledger what is known of a person and her devices, for a request for a certificate: the
+//! values that the request leaves out, the differences to the present certificate, and the existing names
+//! that a new name could be mistaken for.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The people's list: a CSV file of employees and their devices, as a personnel department writes it.
+//! Reads the list of people: a CSV file of employees and their devices, as a personnel department writes it.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The two halves of a publication, each brought to all of its places.
+//! Brings the two areas of a publication, `public` and `server`, to all of their places.
 
 use std::cell::OnceCell;
 

@@ -1,5 +1,5 @@
-//! What the CRLs of all authorities have in common: a number that only rises, times that fit the last one,
-//! and an event.
+//! Makes the CRLs of all authorities: numbers that only rise, times that fit the previous CRL, and an event
+//! in the ledger for each.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

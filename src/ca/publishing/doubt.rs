@@ -1,10 +1,10 @@
-//! What places of the publication may know and the ledger does not, where nothing signed tells: a place that
-//! has lost its publication, and lists that nobody has signed. Nothing of it is believed, and all of it is
-//! told until the operator has said what it means.
+//! Keeps a list of doubts: what a place of the publication may have known, the ledger does not know, and no
+//! signature proves. The doubts concern places that have lost their publication, and lists that nobody has
+//! signed. None of it is trusted, and all of it is reported until the operator has said what it means.
 //!
 //! A home from an older backup writes such a place like any other, because servers need its CRL. Nobody could
-//! find out afterwards what was there: so it is noted first, in a file of the home. It is no part of the
-//! ledger, which says what is true.
+//! find out afterwards what was there, so it is noted first, in a file of the home. The file is no part of
+//! the ledger, which says what is true.
 
 use std::collections::BTreeSet;
 use std::fmt;

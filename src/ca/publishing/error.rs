@@ -1,4 +1,4 @@
-//! Why nothing is published, or nothing recovered from what was.
+//! The reasons for which nothing is published, or nothing is recovered from an earlier publication.
 
 use crate::ca::CaError;
 use crate::ca::revocation::Whom;

@@ -1,8 +1,10 @@
-//! Which lists of accepted certificates a publication has: whole ones, or what has changed since these.
+//! Makes the lists of accepted certificates for a publication: complete ones, or short ones with the changes
+//! since the complete ones were written.
 //!
-//! Up to [`FEW`] certificates, the lists are written whole each time. Of more, a change writes what has
-//! changed since the lists were written whole, and the next `pki publish` writes them whole again. What the
-//! index remembers of the whole lists is believed only where each place has exactly those.
+//! Up to [`FEW`] certificates, the lists are written complete each time. Above that number, a change writes
+//! only what has changed since the lists were last written complete, and the next `pki publish` writes them
+//! complete again. What the index remembers of the complete lists is trusted only where each place has
+//! exactly those.
 
 use super::targets::{Place, Role, destinations};
 use crate::ca::CaError;

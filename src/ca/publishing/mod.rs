@@ -1,4 +1,4 @@
-//! Bringing the publication up to date with the ledger.
+//! Brings the publication up to date with the ledger.
 
 pub mod areas;
 pub mod crl;

@@ -1,10 +1,10 @@
-//! What was begun outside of the home and is not done yet: commands of `[[publish]]` tables, and files of
-//! servers.
+//! Keeps a list of what is owed: work outside of the home that was begun and is not done yet, namely commands
+//! of `[[publish]]` tables, and files of servers.
 //!
-//! It is written down before the first step and struck out after the last, so that a failure or a kill in
-//! between leaves it to the next `pki publish`, and to `pki doctor`. It is no part of the ledger, which says
-//! what is true and not what somebody was told: a home from an older backup has an old list, and does
-//! something once more, at worst.
+//! An entry is written before the first step and struck out after the last, so that a failure or a kill in
+//! between leaves it to the next `pki publish`, and to `pki doctor`. The list is no part of the ledger, which
+//! says what is true and not what somebody was told: a home from an older backup has an old list, and at
+//! worst does something once more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What of the publication is due: everything here looks, and changes nothing.
+//! Finds out which parts of the publication are due, without changing anything.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The pin sets of the servers: signed anew where a key came or went or half of their life is over, and only
-//! then.
+//! Reads and signs the pin sets of the servers. They are signed anew only where a key was added or removed,
+//! or half of their life is over.
 
 use std::path::{Path, PathBuf};
 

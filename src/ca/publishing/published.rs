@@ -1,5 +1,5 @@
-//! The CRLs that stand in the places of the publication: what they revoke is never forgotten, and their
-//! numbers are never taken again.
+//! Reads the CRLs that are published in the places. What they revoke is never forgotten, and their numbers
+//! are never used again.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! Since when the pins of servers stand in each place: what an app that reads there can know. A place that
-//! could not be written for a month has apps that know nothing of a key which was signed for a month ago.
+//! Records since when the pins of servers are published in each place, which says what an app that reads
+//! there can know. The apps of a place that could not be written for a month know nothing of a key whose pin
+//! was signed a month ago.
 //!
-//! It is no part of the ledger, which says when a pin was signed. Where the file is lost, that is what
+//! The file is no part of the ledger, which says when a pin was signed. Where the file is lost, that time
 //! counts.
 
 use std::collections::BTreeMap;

@@ -1,8 +1,9 @@
-//! What was published and the ledger does not know: a home from an older backup takes it in before it
-//! publishes anything itself.
+//! Finds what was published and is missing in the ledger. A home from an older backup takes it into the
+//! ledger before it publishes anything itself.
 //!
-//! What a published list or CRL of ours revokes stays revoked, and whoever servers were told to accept can be
-//! revoked. Only what our CA has signed is believed: a CRL, or a list under a signed manifest.
+//! A certificate that a published list or CRL of ours revokes stays revoked, and one that servers were told
+//! to accept can be revoked. Only what our CA has signed is trusted: a CRL, or a list under a signed
+//! manifest.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;

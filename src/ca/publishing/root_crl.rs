@@ -1,4 +1,4 @@
-//! The root's CRL signed anew: the one everyday reason to take the root out of its safe.
+//! Signs a new CRL of the root, which is the only routine reason to take the root out of its safe.
 
 use super::crl::{next_terms, record};
 use crate::ca::CaError;

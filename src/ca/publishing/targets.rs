@@ -1,4 +1,5 @@
-//! Where the publication goes: the home's own directories, and those that pki.toml names.
+//! The places that the publication goes to: the home's own directories, and the targets that `pki.toml`
+//! names.
 
 use crate::ca::CaError;
 use crate::disk::{self, Ground, Shown, Spot};

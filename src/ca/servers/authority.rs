@@ -1,6 +1,6 @@
-//! The servers' CA in the making: its key first, then its certificate by the root, then the ledger. Each step
-//! finds what an earlier one has left, so that a kill between them costs nothing; the key is never made
-//! twice.
+//! Founds the servers' CA: its key first, then its certificate by the root, then the event in the ledger.
+//! Each step finds what an earlier one has left, so that a kill between them costs nothing; the key is never
+//! made twice.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

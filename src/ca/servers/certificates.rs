@@ -1,4 +1,5 @@
-//! Certificates for servers: a request for another CA, or a certificate of the servers' CA.
+//! Certificates for servers: writes a request (CSR) for another CA, or issues and revokes a certificate of
+//! the servers' CA.
 
 use std::path::PathBuf;
 

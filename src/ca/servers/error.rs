@@ -1,4 +1,4 @@
-//! Why a server is not taken in, certified, rotated or removed.
+//! The reasons for which a server cannot be added, certified, rotated or removed.
 
 use crate::ca::CaError;
 use crate::disk::Shown;

@@ -1,4 +1,5 @@
-//! The keys of servers: encrypted in the home, and in the clear for the server alone.
+//! Makes and opens the keys of servers. The home keeps them encrypted; the file that is handed to the server
+//! has its key in the clear.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The register of servers: taking one in, and giving it its next key.
+//! The register of servers: adds and removes servers, takes in certificates of other CAs, and rotates keys.
 
 pub mod authority;
 pub mod certificates;

@@ -1,4 +1,4 @@
-//! Why no home is founded in a place.
+//! The reasons for which no home can be founded in a place.
 
 use crate::disk::Shown;
 use crate::model::fault::{Fault, Kind};

@@ -1,4 +1,4 @@
-//! Founding a home: root, issuing CA, their CRLs and the first publication, all or nothing.
+//! Founds a home: root, issuing CA, their CRLs and the first publication, all or nothing.
 
 pub mod error;
 pub mod staging;

@@ -1,4 +1,5 @@
-//! A home in the making, and the root on its medium: both are there whole at the end, or not at all.
+//! Staging of a new home beside its final path, and of the root's files on their medium: in the end both are
+//! complete, or nothing is left of either.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
