@@ -1,8 +1,9 @@
-//! Apple's configuration profile (`.mobileconfig`): what an iPhone or a Mac installs by opening it.
+//! Writes Apple's configuration profile (`.mobileconfig`), which an iPhone or a Mac installs when it is
+//! opened.
 //!
-//! The MIME type is `application/x-apple-aspen-config`. What it installs serves Safari, Mail, Wi-Fi and VPN,
-//! not a company's own app. A profile is readable by anybody who holds it: it never contains the bundle's
-//! passphrase, which the system asks for.
+//! The MIME type is `application/x-apple-aspen-config`. What the profile installs serves Safari, Mail, Wi-Fi
+//! and VPN, not a company's own app. A profile is readable by anybody who holds it, so that it never contains
+//! the bundle's passphrase; the system asks for that.
 
 use data_encoding::BASE64;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};

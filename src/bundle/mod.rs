@@ -1,7 +1,8 @@
-//! What a device gets: its key and certificates as PKCS#12, in a configuration profile, as a QR code.
+//! Makes the files that a device gets: its key and certificates as PKCS#12, in a configuration profile, or as
+//! a QR code.
 //!
 //! Everything here is pure: octets in, octets out, randomness as an argument. Nothing reads a bundle; that is
-//! the business of the systems that install it, and of the tests.
+//! done by the systems that install it, and by the tests.
 
 mod mobileconfig;
 mod pkcs12;

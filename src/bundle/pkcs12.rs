@@ -1,6 +1,6 @@
-//! PKCS#12 (RFC 7292), written for every system that will have to open it.
+//! Writes a PKCS#12 file (RFC 7292) that every supported system can open.
 //!
-//! The outline is the one that OpenSSL writes, because each consumer has been tried on it: the certificates
+//! The structure is the one that OpenSSL writes, because each consumer has been tried on it: the certificates
 //! in an encrypted SafeContents, the key in a shrouded bag of a plain one, and a MAC over both, without which
 //! Apple imports nothing.
 

@@ -1,4 +1,5 @@
-//! How a PKCS#12 bundle is encrypted and authenticated: two forms, each with what its consumers know.
+//! Encrypts and authenticates a PKCS#12 bundle in one of two forms, modern or legacy, each with the
+//! algorithms that its consumers support.
 
 use aes::Aes256;
 use aes::cipher::block_padding::Pkcs7;

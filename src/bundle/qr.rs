@@ -1,4 +1,4 @@
-//! QR codes: a whole credential on paper or on a screen, or any short text such as an invitation's URL.
+//! Draws QR codes on paper or on a screen: a whole credential, or any short text such as an invitation's URL.
 
 use std::fmt::Write;
 

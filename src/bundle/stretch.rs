@@ -1,4 +1,4 @@
-//! The key derivation that PKCS#12 has of its own (RFC 7292 appendix B), for MACs and for the legacy
+//! The key derivation that PKCS#12 defines for itself (RFC 7292 appendix B), for MACs and for the legacy
 //! encryption.
 
 use sha1::digest::Output;

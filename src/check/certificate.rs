@@ -1,5 +1,5 @@
-//! What is wrong with a server's certificate, whoever vouches for it: faults for which clients refuse it, and
-//! what iPhones alone refuse.
+//! Examines a server's certificate by itself, whoever has signed it: faults for which any client refuses it,
+//! and what Apple's devices refuse beyond that.
 
 use der::Decode;
 use der::asn1::ObjectIdentifier;

@@ -1,5 +1,5 @@
-//! What a server shows of itself, judged one question at a time: who vouches for it, for which host, and
-//! until when.
+//! Judges the certificates that a server shows, one question at a time: whether a trusted CA vouches for
+//! them, for which host, and until when.
 
 use rustls::RootCertStore;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};

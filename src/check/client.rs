@@ -1,4 +1,5 @@
-//! A phone: a TLS client with an identity or without one, that asks and says whether it was let in.
+//! A TLS client that acts as a phone: it connects with a certificate or without one, sends a request, and
+//! reports whether it was let in.
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! The first message of a handshake, written by hand: TLS libraries of today cannot offer what a server
-//! should refuse.
+//! Encodes the ClientHello, the first message of a handshake, by hand: TLS libraries of today cannot offer
+//! what a server should refuse.
 
 /// A protocol version, as ProtocolVersion has it (RFC 8446 §4.2.1, RFC 5246 §6.2.1, RFC 6101 §5.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

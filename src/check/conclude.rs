@@ -1,5 +1,5 @@
-//! What it comes to that somebody came who must not get in: told by the ways that are open, and by those of
-//! which nothing can be said.
+//! Draws conclusions about clients that must be refused: findings from the ways by which they were let in,
+//! and from those of which nothing can be said.
 
 use super::client::{Outcome, Refusal};
 use super::client_hello::Version;

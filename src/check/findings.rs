@@ -1,4 +1,4 @@
-//! What can be found, each with what mends it.
+//! The findings of `pki check`: a function for each makes its text and its remedy.
 
 use std::net::SocketAddr;
 use std::time::Duration;

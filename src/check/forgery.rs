@@ -1,4 +1,5 @@
-//! What an attacker would show: certificates of a CA that has the names of ours, and is not.
+//! Forges the certificates that an attacker could present: those of a CA that has the names of ours and is
+//! another, and copies of a device's certificate.
 
 use der::asn1::{Any, BitString, ObjectIdentifier};
 use der::{Decode, Encode, Tag, Tagged};

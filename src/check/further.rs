@@ -1,5 +1,5 @@
-//! What it comes to that somebody asked again in another manner: told by the manners and ways by which he got
-//! further.
+//! Draws conclusions about requests that were repeated in another manner: findings from the manners and ways
+//! by which a client got further than with the usual request.
 
 use super::client::Outcome;
 use super::conclude::{elsewhere, let_in};

@@ -1,5 +1,5 @@
-//! The groups in which keys are agreed upon (RFC 8422 §5.1.1, RFC 7919, RFC 8446 §4.2.7), by their numbers in
-//! the register.
+//! The groups for key agreement (RFC 8422 §5.1.1, RFC 7919, RFC 8446 §4.2.7), by their numbers in the IANA
+//! registry.
 
 /// Every curve of before TLS 1.3, with its bits, as the name of each has them.
 const CURVES: [(u16, &str, u16); 33] = [

@@ -1,5 +1,5 @@
-//! One request and its answer (RFC 9112): enough to know whether somebody is let in, and whether the
-//! connection can be used again.
+//! Sends one HTTP/1.1 request and reads its answer (RFC 9112), as far as is needed to know whether the client
+//! is let in, and whether the connection can be used again.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 

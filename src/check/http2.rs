@@ -1,5 +1,6 @@
-//! Requests by HTTP/2 (RFC 9113), one after the other, and the beginnings of their answers: as much of the
-//! protocol as that takes, and nothing that is compressed but the status.
+//! Sends requests by HTTP/2 (RFC 9113), one after the other, and reads the beginnings of their answers. Only
+//! as much of the protocol is implemented as that takes, and of the compressed header fields the status alone
+//! is decoded.
 
 use std::io::{self, Read, Write};
 

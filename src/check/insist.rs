@@ -1,4 +1,4 @@
-//! Who is refused, and asks again in other manners: a server that lets the handshake complete decides by the
+//! Repeats a refused request in other manners. A server that lets the handshake complete decides by the
 //! request, and a rule for one method or one spelling of the host leaves the others open.
 
 use std::io;

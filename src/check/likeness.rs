@@ -1,5 +1,5 @@
-//! Whether two answers are one: what a device gets, and what somebody else gets who comes another way. Behind
-//! another name there may be another host, whose answers say nothing of this one.
+//! Compares two answers: the one that a device gets, and the one that another client gets by another way.
+//! Behind another name there may be another host, whose answers say nothing about this one.
 
 use data_encoding::HEXUPPER;
 use x509_parser::certificate::X509Certificate;

@@ -1,5 +1,5 @@
-//! The manners in which a request can be made that a server's rules may tell apart: by another method, or
-//! with the same host in other letters.
+//! The manners of a request that a server's rules may treat differently: another method, or another spelling
+//! of the same host, such as in capitals.
 
 use std::fmt;
 

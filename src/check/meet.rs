@@ -1,4 +1,5 @@
-//! Who answers there: what it offers, and whether it is the server that phones expect.
+//! Makes the first contact with a server: finds out what it offers, and whether it is the server that phones
+//! expect.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
 //! Examines a live server as an attacker and as a phone: what it offers, whether it is the one that phones
-//! expect, whom it lets in, and whether it stops letting in who was revoked.
+//! expect, which clients it lets in, and whether it stops letting in those that are revoked.
 //!
-//! [`meet`] finds the server and judges it. [`question`] comes as those who must not get in, by every way
-//! that a server may configure apart. [`Trial`] comes as a phone that is revoked meanwhile, and as one that
-//! is not; whoever calls it issues and revokes their certificates. All that a server says is read with bounds
-//! in length and time.
+//! [`meet`] finds the server and judges it. [`question`] connects as each of those who must be refused, over
+//! every TLS version, server name and protocol that a server may configure apart. [`Trial`] connects as a
+//! phone that is revoked meanwhile, and as one that is not; the caller issues and revokes their certificates.
+//! All that a server says is read with bounds in length and time.
 
 mod certificate;
 mod chain;

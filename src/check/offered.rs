@@ -1,4 +1,5 @@
-//! What is told of what a server offers.
+//! Writes what a server offers into the report: TLS versions, weak cipher suites, and remnants of old
+//! versions.
 
 use super::client_hello::Version;
 use super::groups;

@@ -1,4 +1,5 @@
-//! What a server offers: learnt from its answers to first messages that no TLS library of today can write.
+//! Finds out what a server offers, from its answers to ClientHello messages that no TLS library of today can
+//! write.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Many questions at once: most of the time of each is waiting.
+//! Runs several queries at once, because most of the time of each is spent waiting.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
-//! A phone of one protocol version: what it has before it is revoked, and what it gets with that afterwards.
+//! A phone of one protocol version: the sessions and connections that it has before it is revoked, and what
+//! it gets with them afterwards.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Whether a server's key is one that apps expect of it.
+//! Checks a server's key against the published pins, as apps do.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,5 @@
-//! Those who must not get in, by every way that a server may configure apart; and one who may.
+//! Connects as each of the clients that must be refused, by every way that a server may configure apart, and
+//! as one that must be let in.
 
 use std::io;
 

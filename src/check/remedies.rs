@@ -1,4 +1,5 @@
-//! What mends a finding, in the words of each server: nobody knows here which one it is.
+//! The remedies of findings, in the configuration language of each common server: it is not known here which
+//! one the checked server runs.
 
 /// To offer the versions of today alone.
 pub const VERSIONS: &str = "offer TLS 1.2 and 1.3 alone. nginx: `ssl_protocols TLSv1.2 TLSv1.3;` in every `server` of the port; \

@@ -1,6 +1,7 @@
-//! Whether a client can have the server begin a new handshake on a connection that stands (RFC 5246
-//! §7.4.1.2): whoever does so over and over keeps it busy. No TLS library of today asks for that, so that the
-//! second ClientHello is written by hand, and encrypted with the keys that the library has agreed upon.
+//! Checks whether a client can have the server begin a new handshake on an open connection (RFC 5246
+//! §7.4.1.2); a client that does so over and over keeps the server busy. No TLS library of today asks for
+//! that, so that the second ClientHello is written by hand, and encrypted with the keys that the library has
+//! agreed upon.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! What is asked of a server: by a method, of a host as it is written there, for a path.
+//! An HTTP request without a body: method, host as it is written in the request, and path.
 
 use super::url::Url;
 use crate::model::Address;

@@ -1,4 +1,5 @@
-//! A server's answer to the first message: read octet by octet, for it comes from whoever answers there.
+//! Parses a server's answer to the ClientHello. It is read octet by octet, because anybody may be the one who
+//! answers.
 
 use std::io::Read;
 

@@ -1,4 +1,5 @@
-//! Sessions that a client takes from one name of a server to another.
+//! A store of TLS sessions that lets a client resume under one name of a server a session that it got under
+//! another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

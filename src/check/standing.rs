@@ -1,5 +1,5 @@
-//! Connections that stand while somebody is revoked: a server may verify who asks at their beginning alone,
-//! and may close those of one protocol and keep those of another.
+//! Connections that are open while their client is revoked. A server may verify the client only when a
+//! connection begins, and may close the connections of one protocol and keep those of another.
 
 use std::io;
 use std::thread;

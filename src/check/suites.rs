@@ -1,4 +1,4 @@
-//! Cipher suites, judged by rule: all that are registered, and what is wrong with each follows from its name.
+//! The registered cipher suites, judged by rule: what is wrong with a suite follows from its name.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-//! A device that is revoked while it is in use, and one that is not: a server that refuses both has not acted
-//! on the revocation.
+//! The trial of a revocation: one device is revoked while it is in use, and another one stays good. A server
+//! that refuses both has not acted on the revocation.
 
 use std::time::{Duration, Instant};
 

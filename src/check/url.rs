@@ -1,4 +1,4 @@
-//! What is to be checked: an https URL.
+//! Parses the URL that is to be checked, which must be an https URL.
 
 use std::fmt;
 use std::str::FromStr;

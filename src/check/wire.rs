@@ -1,5 +1,5 @@
-//! A connection that never waits for ever: everything on it ends by a deadline, however slowly the other side
-//! answers.
+//! A TCP connection with a deadline, so that nothing waits for ever: every operation on it ends in time,
+//! however slowly the other side answers.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};

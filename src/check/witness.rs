@@ -1,6 +1,6 @@
-//! Takes down what a server shows, and whether it proves to hold the key of that. Whether the certificate is
-//! good is judged apart: one answer a question, and no fault of a certificate stands in the way of the
-//! others.
+//! Records the certificates that a server shows, and whether the server proves that it holds their key. The
+//! certificates are judged elsewhere, one answer to each question, so that no fault of a certificate keeps
+//! the other questions from being answered.
 
 use std::sync::{Arc, Mutex};
 

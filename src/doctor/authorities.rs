@@ -1,4 +1,4 @@
-//! What is wrong with the CAs themselves: their keys, and the ends of their certificates.
+//! Checks the CAs themselves: their keys, and the expiry of their certificates.
 
 use super::ownership::{GIVE_BACK, is_denied};
 use super::{Finding, Severity};

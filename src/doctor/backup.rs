@@ -1,4 +1,5 @@
-//! Whether anything makes backups of the home. It cannot be seen from within: somebody has to say so.
+//! Checks whether the configuration says that the home is backed up. It cannot be seen from within, so that
+//! somebody has to say so.
 
 use super::ledger::unreadable;
 use super::{Finding, by_age};

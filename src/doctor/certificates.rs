@@ -1,4 +1,5 @@
-//! What is wrong with the devices' certificates.
+//! Checks the devices' certificates: expiring and expired ones, undelivered ones, canaries that are left
+//! over, and recovered ones that nobody has decided on.
 
 use std::fmt;
 

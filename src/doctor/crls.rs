@@ -1,4 +1,4 @@
-//! What is wrong with the CRLs: one that ends locks everybody out.
+//! Checks the CRLs for their expiry: once one has expired, servers let nobody in.
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};

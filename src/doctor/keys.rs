@@ -1,5 +1,5 @@
-//! Which keys of a home do not open with its everyday passphrase: one was changed by hand, or a file of
-//! another home was put in place.
+//! Checks that the keys of a home open with its everyday passphrase. One that does not was changed by hand,
+//! or a file of another home was put in its place.
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What is wrong with the ledger and its index.
+//! Checks the ledger and its index.
 
 use super::{Finding, Severity};
 use crate::model::counted;

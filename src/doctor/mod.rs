@@ -1,4 +1,4 @@
-//! What is wrong with a home or soon will be, and the command that mends it.
+//! Examines a home: finds what is wrong with it or soon will be, and the command that mends it.
 
 mod authorities;
 mod backup;

@@ -1,5 +1,5 @@
-//! Files of the home that are another account's: what is done next by the home's own account stumbles on
-//! them.
+//! Checks that the files of the home belong to the home's own account: its next command would fail on a file
+//! that belongs to another one.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;

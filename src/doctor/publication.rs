@@ -1,4 +1,5 @@
-//! What is wrong with the publication: whether it is what the ledger says, and goes where it should.
+//! Checks the publication: whether it says what the ledger says, and whether it reaches the places where it
+//! should go.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,5 @@
-//! Whether there is room for what the next commands write. A revocation that finds none reaches no server.
+//! Checks the free disk space for what the next commands write. A revocation that cannot be written reaches
+//! no server.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! What is wrong with the company's servers, as far as the home knows.
+//! Checks the registered servers as far as the home knows them: their keys, certificates and pins.
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};

@@ -1,4 +1,4 @@
-//! Whether a timer runs `pki publish`. Without one, servers let nobody in once the CRL has ended.
+//! Checks whether a timer runs `pki publish`. Without one, servers let nobody in once the CRL has expired.
 
 use super::ledger::unreadable;
 use super::{Finding, Severity, by_age};

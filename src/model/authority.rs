@@ -1,4 +1,4 @@
-//! The CAs of a home, by what each is for.
+//! The three CAs of a home: the root, the devices' CA and the servers' CA.
 
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! The canary: a certificate that is made only to be revoked, so that it can be seen whether servers act on
-//! that. Beside it the control, which is good for longer: a server that refuses both has not acted on the
-//! revocation, it is shut.
+//! that. Beside it there is the control, which stays good for longer: a server that refuses both has not
+//! acted on the revocation but lets nobody in.
 
 use super::draft::{Draft, Holder, Issuer, Subject};
 use super::platform::Platform;

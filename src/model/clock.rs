@@ -1,4 +1,5 @@
-//! How far a machine's clock may be believed.
+//! Judges whether the machine's clock can be trusted, by the time of the last event and the end of the last
+//! CRL.
 
 use super::time::{Span, Time};
 

@@ -1,4 +1,4 @@
-//! Name constraints: whom a CA of ours can vouch for at all (RFC 5280 §4.2.1.10).
+//! Name constraints (RFC 5280 §4.2.1.10): the domains and addresses that our CAs can vouch for at all.
 
 use std::fmt;
 use std::net::IpAddr;

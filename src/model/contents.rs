@@ -1,8 +1,8 @@
-//! What a file is that somebody hands in. Every door asks here, so that the same file is read, or named,
-//! alike at each.
+//! Recognizes what a file is that a user hands in: a certificate, a CRL, a key or something else, in PEM, DER
+//! or base64. Every interface uses this module, so that the same file is read, or named, alike at each.
 //!
-//! People hand in what they have: from mail clients, editors, Windows and Java. Where it is plain what is
-//! meant, it is read.
+//! People hand in what they have: from mail clients, editors, Windows and Java. Where the meaning is plain,
+//! the file is read.
 
 use data_encoding::BASE64;
 use zeroize::Zeroizing;

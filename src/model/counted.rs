@@ -1,4 +1,4 @@
-//! Numbers of things, as a sentence says them.
+//! Writes a number of things in words, with the noun in singular or plural.
 
 /// So many of something, a number of any type: `no certificate`, `1 certificate`, `2 certificates`.
 pub fn counted(count: impl ToString, what: &str) -> String {

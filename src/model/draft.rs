@@ -1,4 +1,4 @@
-//! What a certificate will say: drafted by policy, before anything is signed.
+//! The draft of a certificate: its contents, decided by policy before anything is signed.
 
 use std::fmt;
 

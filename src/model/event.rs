@@ -1,4 +1,4 @@
-//! What happened: the facts that the ledger keeps and everything else is derived from.
+//! The events of the ledger: the facts that it keeps, and from which everything else is derived.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! What an error is to whoever asked, whatever room it comes from: of which kind, and by which word programs
-//! know it.
+//! The kind and the code of an error, whichever module it comes from: the kind tells a user what to do, the
+//! code is the word by which programs recognize the error.
 
 /// What whoever asked can do about an error. Each door says it in its own way: the terminal by an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

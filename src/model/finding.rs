@@ -1,4 +1,4 @@
-//! What every examination comes to, here and in `check`.
+//! The type of finding that `pki doctor` and `pki check` report: a code, a severity, a message and a remedy.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The name of a server.
+//! The name of a server: a DNS name or an IP address.
 
 use std::fmt;
 use std::net::IpAddr;

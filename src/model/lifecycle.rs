@@ -1,4 +1,5 @@
-//! The life of a certificate: signed by a CA, recorded by the store, and what has become of it since.
+//! The life cycle of a certificate: signed by a CA, recorded by the store, and then in use, superseded,
+//! revoked, expired or never delivered.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
-//! Names that one slip of the finger makes of another: a letter exchanged, missing, too many, or two of them
-//! the wrong way round (a Damerau–Levenshtein distance of 1).
+//! Finds the names that differ from a name by one slip of the finger: a letter exchanged, missing, too many,
+//! or two of them the wrong way round (a Damerau–Levenshtein distance of 1).
 //!
-//! Digits are no slips: `phone2` and `phone3` are two phones, and `clerk11` is a colleague of `clerk12`.
+//! A changed digit does not count as a slip: `phone2` and `phone3` are two phones, and `clerk11` is a
+//! colleague of `clerk12`.
 
 use std::collections::BTreeSet;
 

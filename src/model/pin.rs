@@ -1,5 +1,5 @@
-//! SPKI pins: which keys an app takes for a server's, whoever certified them (RFC 7469 §2.4 has the form of a
-//! pin).
+//! SPKI pins (RFC 7469 §2.4 has their form): the keys that an app accepts for a server, whoever certified
+//! them.
 
 use std::fmt;
 

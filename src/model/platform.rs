@@ -1,4 +1,4 @@
-//! What will open a bundle, and which encryption it therefore needs.
+//! The platforms that open a bundle, and the form of encryption that each needs.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! A certificate profile: the bounds of what a CA may be asked to sign.
+//! A certificate profile: bounds on the certificates that a CA can be asked to sign.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};

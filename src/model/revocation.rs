@@ -1,4 +1,4 @@
-//! Why and since when a certificate is no longer good.
+//! The revocation of a certificate: its reason and its time.
 
 use std::fmt;
 use std::str::FromStr;

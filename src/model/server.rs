@@ -1,4 +1,4 @@
-//! A server of the company: its keys, one in use and one in reserve, and what certifies them.
+//! A server of the company: its keys, one in use and one in reserve, and its certificates.
 
 use serde::{Deserialize, Serialize};
 

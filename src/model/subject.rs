@@ -1,4 +1,4 @@
-//! Who holds a certificate: a person, her device, and how people call her.
+//! The holder of a certificate: an employee, her device, her full name and her e-mail address.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What text from outside may contain before any type of ours takes it.
+//! Rules for text from outside: the characters that it must not contain before a type of ours takes it.
 
 use data_encoding::BASE64;
 

@@ -1,4 +1,4 @@
-//! From when to when a certificate is good.
+//! The validity period of a certificate.
 
 use serde::{Deserialize, Serialize};
 
