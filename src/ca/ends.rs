@@ -4,18 +4,18 @@
 use crate::model::{Record, Span, State, Status, Time};
 use crate::store::{Store, StoreError};
 
-/// What the end of a certificate means for its device.
+/// The reason for which a device needs a new certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RenewalDue {
-    /// It is in use, and near its end.
+    /// The certificate is in use and expires soon.
     Soon,
-    /// It was the last certificate of a device that has let all of its own end: nothing else has taken its
-    /// place, nobody has taken it back, and nobody has said that its holder left.
+    /// The certificate has expired and was the last one of its device: no other has replaced it, it was not
+    /// revoked, and its holder was not offboarded.
     Lapsed,
 }
 
-/// What the end of a certificate means, where what ends within this time is near. The devices of `pki check`
-/// are nobody's: that theirs end means nothing.
+/// Says whether the certificate is due for renewal; one that expires within the given time is. The devices of
+/// `pki check` belong to nobody, so that the expiry of theirs means nothing.
 ///
 /// # Errors
 /// A damaged index.
@@ -31,8 +31,8 @@ pub fn renewal_due(
     }
 }
 
-/// As [`renewal_due`], by a certificate alone: whether one that has ended was the last of its device is not
-/// looked at.
+/// As [`renewal_due`], by a certificate alone: it is not checked whether an expired one was the last of its
+/// device.
 fn nearness(record: &Record, now: Time, within: Span) -> Option<RenewalDue> {
     if record.validity.not_after >= now + within || record.address.is_reserved() {
         return None;
@@ -62,7 +62,7 @@ pub struct Near {
 }
 
 impl Near {
-    /// Nothing was seen yet. What ends within this time is near.
+    /// An empty list. Certificates that expire within the given time will be taken into it.
     pub(super) fn new(within: Span) -> Self {
         Self {
             within,
@@ -70,7 +70,7 @@ impl Near {
         }
     }
 
-    /// One more record.
+    /// Takes in one more record.
     pub(super) fn see(&mut self, record: &Record, now: Time) {
         match nearness(record, now, self.within) {
             Some(RenewalDue::Soon) => self.ending.push(record.clone()),

@@ -18,13 +18,13 @@ use crate::model::profile::Refusal;
 use crate::publish::{Rejected, TargetError};
 use crate::store::StoreError;
 
-/// Why an operation was refused or failed. Unless it says so, nothing was changed.
+/// The reason for which an operation was refused or failed. Unless it says so, nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
     /// The change may not begin.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// What was named is in no ledger.
+    /// The employee, device, certificate or server that was named is not in the ledger.
     #[error(transparent)]
     NotFound(#[from] NotFound),
     /// A certificate is not issued, or not renewed.
@@ -33,10 +33,10 @@ pub enum CaError {
     /// A key that was handed in is not taken.
     #[error(transparent)]
     UnfitKey(#[from] UnfitKey),
-    /// What is handed out did not get there.
+    /// A bundle or certificate could not be delivered.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
-    /// Nothing is published, or recovered.
+    /// Nothing is published, or nothing is recovered from a publication.
     #[error(transparent)]
     Publishing(#[from] PublishingError),
     /// The register of servers does not let it.
@@ -45,24 +45,24 @@ pub enum CaError {
     /// No home is founded there.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// The home.
+    /// The home cannot be opened or read.
     #[error(transparent)]
     Home(#[from] HomeError),
     /// The ledger or its index.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A file.
+    /// A file cannot be read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// A CA.
+    /// A CA cannot sign, or its certificate or key is unfit.
     #[error(transparent)]
     Authority(#[from] IssuerError),
-    /// A key file.
+    /// A key file cannot be used.
     #[error("{path} {why}")]
     Key {
-        /// Which file.
+        /// The path of the key file.
         path: Shown,
-        /// What is wrong with it.
+        /// The fault of the key.
         why: KeyError,
     },
     /// A bundle could not be made.
@@ -74,18 +74,18 @@ pub enum CaError {
     /// The publication is not fit to go out.
     #[error("nothing was published: {0}")]
     Rejected(#[from] Rejected),
-    /// Policy.
+    /// Policy refuses to draft the certificate.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A file is in the way.
+    /// A file of that name exists already.
     #[error("{0} exists already")]
     Exists(Shown),
     /// Something that follows from what is recorded could not be recorded itself.
     #[error("{}: {why}", if why.is_full() { format!("no room to record {what}") } else { format!("{what} could not be recorded") })]
     NotRecorded {
-        /// What it is.
+        /// The name of what could not be recorded.
         what: &'static str,
-        /// Why.
+        /// The error of the disk.
         why: DiskError,
     },
     /// The file that was written is not what is on disk.

@@ -7,7 +7,7 @@ use crate::model::fault::{Fault, Kind};
 use crate::model::{Address, Host, Pin, Reason, State, Time};
 use crate::store::Store;
 
-/// Why a key that was handed in is not taken.
+/// The reason for which a key that was handed in is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum UnfitKey {
     /// The key of a request is certified for another device.
@@ -22,11 +22,11 @@ pub enum UnfitKey {
     /// The key of a request was taken back because somebody else has it, or may have.
     #[error("this key was revoked as {reason} on {}, with {address}", .since.date())]
     Revoked {
-        /// Whose it was.
+        /// The device whose key it was.
         address: Address,
-        /// Since when.
+        /// The time of the revocation.
         since: Time,
-        /// Why.
+        /// The reason of the revocation.
         reason: Reason,
     },
     /// The key was given up because somebody else may have it.
@@ -56,10 +56,10 @@ impl Fault for UnfitKey {
     }
 }
 
-/// Whose a key is to be.
+/// The owner that a key is to have.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum KeyOf<'a> {
-    /// A device's.
+    /// A device.
     Device(&'a Address),
     /// A server's. Hosts may share one: a certificate can name several.
     Server(&'a Host),

@@ -3,7 +3,7 @@
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Address, Employee, Host, Serial};
 
-/// What was named, and is in no ledger.
+/// The employee, device, certificate or server that was named is not in the ledger.
 #[derive(Debug, thiserror::Error)]
 pub enum NotFound {
     /// There is no such employee.

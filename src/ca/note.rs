@@ -17,7 +17,7 @@ const LONGEST: u64 = 16 << 20;
 #[derive(Debug)]
 pub(super) struct Unreadable;
 
-/// What the file of this name says, where there is one.
+/// Reads the note of this name, where there is one.
 ///
 /// # Errors
 /// Where it cannot be read, or is something else.

@@ -29,18 +29,18 @@ use super::note;
 use crate::disk::{self, DiskError, Shown};
 use crate::home::{Home, LEDGER};
 
-/// The file in the home.
+/// The name of the file in the home.
 const FILE: &str = "residence.json";
 /// The longest first line of a ledger that is compared.
 const LONGEST_LINE: u64 = 1 << 16;
 
-/// Why a home may be a copy of one that is in use.
+/// The reason for which a home may be a copy of one that is in use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Copied {
     /// The one that it was copied from is there.
     #[error("this home is a copy of the one in {0}, which is still there")]
     Beside(Shown),
-    /// It was elsewhere, where this account may not look.
+    /// It was used at another path, where this account is not permitted to look.
     #[error(
         "this home was in {0} until now, where this account may not look: whether one is there still, it cannot tell"
     )]
@@ -50,13 +50,13 @@ pub enum Copied {
     Elsewhere(Shown),
 }
 
-/// Where a home was used last.
+/// The path and machine where a home was used last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Residence {
     version: u32,
-    /// Its path, without links.
+    /// The path of the home, without links.
     path: String,
-    /// What tells the machine from others, where that is known.
+    /// An identifier of the machine, where one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     machine: Option<String>,
 }

@@ -6,7 +6,7 @@ use super::session::Session;
 use super::{CaError, NotFound};
 use crate::model::{Address, Employee, Fact, Reason, Record, Serial, Status, Time};
 
-/// What is to be taken back.
+/// The certificates that are to be revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whom {
     /// Every certificate of a device that servers still accept.
@@ -24,16 +24,16 @@ impl std::fmt::Display for Whom {
     }
 }
 
-/// What was taken back.
+/// The outcome of a revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoked {
     /// The certificates that are revoked now and were not before.
     pub certificates: Vec<Serial>,
-    /// Since when the last one was revoked already, where there was nothing left to do.
+    /// The time since which the last one was revoked already, where there was nothing left to do.
     pub already: Option<Time>,
-    /// Whose they were, where the ledger knows.
+    /// The employee whose certificates they were, where the ledger knows.
     pub employee: Option<Employee>,
-    /// How many devices with a valid certificate the person has left.
+    /// The number of devices with a valid certificate that the person has left.
     pub devices_left: usize,
     /// Certificates of the same device that servers still accept, where one was taken back because somebody
     /// else may have its key, and they have the same: a renewal by CSR may keep the key.
@@ -168,9 +168,9 @@ fn take_back(
     })
 }
 
-/// What a revocation of these certificates takes back: of each device those that servers accept. Where they
-/// accept none because all have ended by this clock, and the last one is not revoked, all of the device's:
-/// the clock may be wrong, and revoking what has ended harms nobody.
+/// The certificates that a revocation of these records revokes: of each device those that servers accept.
+/// Where they accept none because all have expired by this clock, and the last one is not revoked, all of the
+/// device's: the clock may be wrong, and revoking an expired certificate harms nobody.
 pub fn to_take_back(records: Vec<Record>, now: Time) -> Vec<Record> {
     let mut devices: BTreeMap<Address, Vec<Record>> = BTreeMap::new();
     for record in records {

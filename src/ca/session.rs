@@ -15,21 +15,21 @@ use crate::store::{Committed, Store};
 
 /// An operator at work on a home.
 pub struct Desk {
-    /// The home.
+    /// The home that is worked on.
     pub home: Home,
     /// The account, for the ledger.
     pub by: String,
-    /// What others are told while the lock is held.
+    /// The text that others are shown while the lock is held.
     pub holder: String,
-    /// How long to wait for the lock.
+    /// The time to wait for the lock.
     pub patience: Duration,
-    /// What the machine's clock says.
+    /// The function that reads the machine's clock.
     pub clock: fn() -> Time,
     /// Whether the operator says that the PKI goes on in this home, although it may be a copy.
     pub goes_on_here: bool,
 }
 
-/// What to do about a clock that stands before the last event, or far after it.
+/// The policy for a clock that is before the last event, or far after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockPolicy {
     /// Refuse: what is signed in the future lets nobody in, and what is recorded there stands in the way of
@@ -41,10 +41,10 @@ pub enum ClockPolicy {
     Lenient,
 }
 
-/// Why a change may not begin.
+/// The reason for which a session cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// It may be a copy of a home that is in use.
+    /// The home may be a copy of a home that is in use.
     #[error("{0}: it issues and publishes nothing until you say that the PKI goes on here")]
     Copied(Copied),
     /// The clock stands before there was such a program.
@@ -55,7 +55,7 @@ pub enum SessionError {
     /// The clock stands before the last event.
     #[error("the clock says {clock}, and the last event was recorded at {last}: the clock is behind")]
     ClockBehind {
-        /// What the clock says.
+        /// The time by the clock.
         clock: Time,
         /// The last event's time.
         last: Time,
@@ -63,7 +63,7 @@ pub enum SessionError {
     /// The clock stands far after the last event.
     #[error("the clock says {clock}, and nothing has happened here since {last}: the clock may be ahead")]
     ClockAhead {
-        /// What the clock says.
+        /// The time by the clock.
         clock: Time,
         /// The last event's time.
         last: Time,
@@ -82,17 +82,19 @@ impl Fault for SessionError {
 
 /// One change of a home, under its lock.
 pub struct Session<'a> {
-    /// The operator.
+    /// The operator's desk.
     pub desk: &'a Desk,
     /// The ledger and its index.
     pub store: Store,
     /// The time that holds for this change.
     pub now: Time,
-    /// How far the machine's clock was believed.
+    /// The judgement of the machine's clock.
     pub clock: Clock,
-    /// Why this home may be a copy of one that is in use: then nothing leaves it.
+    /// The reason for which this home may be a copy of one that is in use; nothing is published outside of it
+    /// then.
     pub copied: Option<Copied>,
-    /// That the operator confirmed the clock, until it is recorded with the first change that goes by it.
+    /// The event that the operator confirmed the clock, kept until it is recorded with the first change that
+    /// goes by it.
     confirmed: Option<Fact>,
     _lock: Lock,
 }

@@ -15,9 +15,9 @@ use crate::home::Home;
 use crate::model::server::Certifier;
 use crate::model::{Host, Record, Server, Span, Time};
 
-/// The file in the home.
+/// The name of the file in the home.
 const FILE: &str = "timer.json";
-/// After how long a list is told again that is still the same.
+/// The time after which an unchanged list is reported again.
 const AGAIN: Span = Span::days(7);
 
 /// From how long before its end on a server's certificate is told that another CA renews: most do so when a
@@ -44,18 +44,18 @@ pub struct Ends {
 pub struct EndingAuthority {
     /// `root`, `issuing CA` or `servers' CA`.
     pub what: &'static str,
-    /// When.
+    /// The expiry (notAfter) of its certificate.
     pub end: Time,
 }
 
 /// A server whose certificate ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndingServer {
-    /// Which one.
+    /// The host of the server.
     pub host: Host,
-    /// When.
+    /// The expiry (notAfter) of its certificate.
     pub end: Time,
-    /// Who renews it.
+    /// The CA that certifies the server.
     pub certifier: Certifier,
     serial: String,
 }
@@ -63,10 +63,10 @@ pub struct EndingServer {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
     version: u32,
-    /// When `pki publish` was run last with nobody watching.
+    /// The time of the last unattended run of `pki publish`.
     #[serde(default)]
     ran: Option<Time>,
-    /// What was told last.
+    /// The last report.
     #[serde(default)]
     told: Option<Told>,
 }
@@ -79,7 +79,8 @@ struct Told {
 }
 
 impl Ends {
-    /// What there is to be told after a publication at the session's time, by `warn_days` of `pki.toml`.
+    /// The expiring certificates to report after a publication at the session's time, by `warn_days` of
+    /// `pki.toml`.
     ///
     /// # Errors
     /// A damaged index.
@@ -117,7 +118,8 @@ impl Ends {
             && self.authorities.is_empty()
     }
 
-    /// What tells this list from another. A certificate that has ended meanwhile makes it another one.
+    /// A digest that tells this list from another. A certificate that has expired meanwhile makes it another
+    /// one.
     fn digest(&self) -> String {
         let serials = |records: &[Record]| {
             let mut serials: Vec<String> = records.iter().map(|record| record.serial.to_string()).collect();
@@ -174,7 +176,7 @@ impl EndingServer {
 }
 
 impl Memory {
-    /// What cannot be read was never told.
+    /// Reads the note. Where it cannot be read, nothing counts as reported.
     fn of(home: &Home) -> Self {
         note::read(home, FILE).ok().flatten().unwrap_or_default()
     }
@@ -209,7 +211,7 @@ pub fn note_timer(session: &Session<'_>, ends: &Ends) -> Result<bool, CaError> {
     Ok(is_news)
 }
 
-/// When `pki publish` was run last with nobody watching, as far as the home remembers.
+/// The time of the last unattended run of `pki publish`, as far as the home remembers.
 pub fn last_timer(home: &Home) -> Option<Time> {
     Memory::of(home).ran
 }

@@ -24,7 +24,7 @@ use crate::issuer::Chain;
 use crate::key::{Passphrase, os_rng};
 use crate::model::Form;
 
-/// How bundles are handed out.
+/// Delivers bundles into a directory.
 pub struct BundleDelivery<'a> {
     output: &'a mut OutputDir,
     passphrases: PassphraseDelivery<'a>,
@@ -34,19 +34,19 @@ pub struct BundleDelivery<'a> {
     prepared: Option<Prepared>,
 }
 
-/// What protects one bundle.
+/// The passphrase of one bundle and the keys that are derived from it.
 struct Secret {
     /// The passphrase, where it was generated.
     generated: Option<Passphrase>,
     keys: BundleKeys,
 }
 
-/// What is ready for a batch before it is recorded.
+/// A batch that is prepared for delivery before it is recorded.
 struct Prepared {
     stems: Vec<PathBuf>,
     secrets: Vec<Option<Secret>>,
     stored: Option<Stored>,
-    /// Of the Apple profile.
+    /// The template of the Apple profile.
     template: String,
     /// Others leave alone what this one writes while this is held.
     _at_work: Option<File>,
@@ -71,7 +71,7 @@ impl<'a> BundleDelivery<'a> {
         }
     }
 
-    /// The directory.
+    /// The directory that the bundles are written to.
     pub fn output(&mut self) -> &mut OutputDir {
         self.output
     }

@@ -20,16 +20,16 @@ use crate::model::event::{Issued, KeySource};
 pub enum Codes {
     /// PNG and SVG beside each bundle.
     Drawn,
-    /// None.
+    /// No QR codes.
     None,
 }
 
 /// Whether an Apple profile asks to trust the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootInProfile {
-    /// It does not.
+    /// The profile does not.
     Omitted,
-    /// `--with-root`.
+    /// The profile does, by `--with-root`.
     Included,
 }
 
@@ -38,13 +38,13 @@ pub(in crate::ca) struct Ready {
     pub files: Vec<(PathBuf, Vec<u8>)>,
 }
 
-/// What a PKCS#12 has beside certificates and names: the key, salts, identifiers and padding, at most.
+/// The most octets that a PKCS#12 has beside certificates and names: the key, salts, identifiers and padding.
 const OVERHEAD: usize = 900;
 
-/// What every bundle of a batch is made with.
+/// The settings by which every bundle of a batch is made.
 pub(in crate::ca) struct BundleFiles<'a> {
     pub chain: &'a Chain,
-    /// Of the Apple profile.
+    /// The template of the Apple profile.
     pub template: String,
     pub codes: Codes,
     pub root: RootInProfile,
@@ -132,7 +132,7 @@ impl BundleFiles<'_> {
     }
 }
 
-/// What systems show as the name of the identity.
+/// The name of the identity that systems show.
 fn friendly_name(issued: &Issued) -> String {
     let name = issued
         .name

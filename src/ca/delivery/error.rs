@@ -4,15 +4,15 @@ use crate::ca::CaError;
 use crate::disk::Shown;
 use crate::model::fault::{Fault, Kind};
 
-/// Why something that is handed out did not get to its place, or has none.
+/// The reason for which a file was not delivered, or has no permitted place.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// The directory for bundles takes none.
     #[error("no file can be put into {path}: {why}")]
     OutputDir {
-        /// Which directory.
+        /// The path of the directory.
         path: Shown,
-        /// The system's words.
+        /// The system's error.
         why: std::io::Error,
     },
     /// Something that is handed out would lie in the home.

@@ -11,7 +11,7 @@ use crate::model::event::Issued;
 /// Takes what is issued, with the keys that were made for it, in the order of the requests.
 #[derive(Debug, Default)]
 pub struct InMemory {
-    /// What has come.
+    /// The certificates that were delivered, each with its key where that was made here.
     pub taken: Vec<(Issued, Option<SoftwareKey>)>,
 }
 

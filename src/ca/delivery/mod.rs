@@ -26,25 +26,25 @@ use crate::store::Committed;
 
 /// A certificate that is signed, and that nobody has recorded or seen.
 pub struct Uncommitted {
-    /// What was decided about it.
+    /// The plan by which it was signed.
     pub plan: Plan,
-    /// The certificate.
+    /// The signed certificate.
     pub signed: Signed,
-    /// Its key, where it was made here.
+    /// The device's key, where it was made here.
     pub key: Option<SoftwareKey>,
 }
 
 /// A certificate that is in the ledger, with what it takes to hand it out.
 pub struct Undelivered {
-    /// What was decided about it.
+    /// The plan by which it was signed.
     pub plan: Plan,
-    /// The certificate.
+    /// The recorded certificate.
     pub committed: Committed,
-    /// Its key, where it was made here.
+    /// The device's key, where it was made here.
     pub key: Option<SoftwareKey>,
 }
 
-/// That a certificate was handed out, and is there.
+/// The proof that a certificate was delivered and is in its place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// The files, the bundle or certificate first.

@@ -17,7 +17,7 @@ use crate::home::HomeError;
 use crate::key::Passphrase;
 use crate::model::{Address, Record, Serial, State};
 
-/// Where the passphrases of bundles come from, and where they go.
+/// The source of the passphrases of bundles, and their destination.
 pub enum PassphraseDelivery<'a> {
     /// A person chose it; she knows it already.
     Chosen(Passphrase),
@@ -50,7 +50,7 @@ impl PassphraseDelivery<'_> {
 /// A passphrase that lies on disk beside its final name.
 pub(in crate::ca) struct Stored {
     staged: Staged,
-    /// Where the file goes that an earlier try left under the final name, for a certificate that was never
+    /// The new name of a file that an earlier try left under the final name, for a certificate that was never
     /// delivered. It is not overwritten: it may be another bundle's.
     aside: Option<PathBuf>,
 }

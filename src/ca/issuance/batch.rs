@@ -9,20 +9,20 @@ use crate::ca::{CaError, IssuanceError};
 use crate::issuer::Devices;
 use crate::model::{Address, Form};
 
-/// How many devices share one commit.
+/// The number of devices that share one commit.
 const BATCH: usize = 256;
 
-/// What became of a list.
+/// The outcome of issuing a list.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// What was issued.
+    /// The certificates that were issued.
     pub issued: Vec<Issuance>,
-    /// Who has a valid certificate already.
+    /// The devices that have a valid certificate already.
     pub already: Vec<Address>,
-    /// Who was refused, or failed, and why.
+    /// The devices that were refused or failed, and the reasons.
     pub failed: Vec<(Address, String)>,
-    /// What stopped the work before its end: the home, the ledger or the disk. What a batch before that did
-    /// is recorded and delivered; the same command again goes on from there.
+    /// The error that stopped the work before its end: of the home, the ledger or the disk. The batches
+    /// before it are recorded and delivered; the same command again goes on from there.
     pub stopped: Option<CaError>,
 }
 

@@ -15,7 +15,7 @@ use crate::model::{Address, Draft, Serial, Validity};
 pub struct Canary {
     /// Its serial number.
     pub serial: Serial,
-    /// When it is good.
+    /// Its validity period.
     pub validity: Validity,
     /// The certificate, DER.
     pub certificate: Vec<u8>,
@@ -37,9 +37,9 @@ pub struct Canaries {
 /// Whether a certificate is wanted that ends at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// It is.
+    /// It is wanted.
     Wanted,
-    /// It is not.
+    /// It is not wanted.
     Unwanted,
 }
 

@@ -3,7 +3,7 @@
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Address, Employee, PersonName, Serial, Time};
 
-/// Why a certificate is not issued, or not renewed. Nothing was changed.
+/// The reason for which a certificate is not issued, or not renewed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuanceError {
     /// The name is kept for canaries.
@@ -12,19 +12,19 @@ pub enum IssuanceError {
     /// The device has a certificate.
     #[error("{address} has a valid certificate, until {}", .until.date())]
     AlreadyValid {
-        /// Which device.
+        /// The address of the device.
         address: Address,
-        /// Its certificate.
+        /// The serial number of its certificate.
         serial: Serial,
-        /// Its end.
+        /// The expiry (notAfter) of its certificate.
         until: Time,
     },
     /// The employee left.
     #[error("{employee} was offboarded on {}", .since.date())]
     Offboarded {
-        /// Who.
+        /// The employee who left.
         employee: Employee,
-        /// Since when.
+        /// The time of the offboarding.
         since: Time,
     },
     /// A CRL that was taken in says that she left.
@@ -35,19 +35,19 @@ pub enum IssuanceError {
     /// The name would make one employee's certificate look like another's.
     #[error("{address} cannot be called \"{name}\": that is how the employee {other} goes")]
     NameOfAnother {
-        /// Whose certificate it would be.
+        /// The device that the certificate would be for.
         address: Address,
-        /// The name.
+        /// The name that was asked for.
         name: PersonName,
-        /// Whose it is.
+        /// The employee whose short name it is.
         other: Employee,
     },
     /// A listed device was locked out, and stays so.
     #[error("{address} was revoked on {}", .since.date())]
     LockedOut {
-        /// Which device.
+        /// The address of the device.
         address: Address,
-        /// Since when.
+        /// The time since which it is locked out.
         since: Time,
     },
     /// The ledger knows the device by a published list alone.

@@ -32,23 +32,23 @@ use plan::{KeyRequest, Plan};
 /// A certificate that was issued, and where it lies.
 #[derive(Debug, Clone)]
 pub struct Issuance {
-    /// Whose.
+    /// The device that it is for.
     pub address: Address,
     /// Its serial number.
     pub serial: Serial,
-    /// When it is good.
+    /// Its validity period.
     pub validity: Validity,
-    /// What it was made for.
+    /// The platform that it was made for.
     pub platform: Platform,
     /// The bundle's form; none where the device made its own key.
     pub form: Option<Form>,
     /// The files, the bundle or certificate first.
     pub files: Vec<PathBuf>,
-    /// What policy changed of what was asked for.
+    /// The changes that policy made to what was asked for.
     pub remarks: Vec<Remark>,
-    /// What it replaces.
+    /// The certificates that it replaces.
     pub supersedes: Vec<Serial>,
-    /// How many certificates of the device were revoked because their bundles were lost.
+    /// The number of certificates of the device that were revoked because their bundles were lost.
     pub lost: usize,
 }
 

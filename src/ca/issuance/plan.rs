@@ -18,13 +18,13 @@ use crate::store::Store;
 /// Somebody asks for a certificate.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Who, and for which device.
+    /// The person and the device that it is for.
     pub holder: Holder,
-    /// How long it shall be good, where not for the profile's default.
+    /// The life in days; none for the profile's default.
     pub days: Option<i64>,
-    /// Within which bounds.
+    /// The profile that bounds it.
     pub profile: Profile,
-    /// For which key.
+    /// The key that is to be certified.
     pub key: KeyRequest,
 }
 
@@ -39,7 +39,7 @@ pub enum KeyRequest {
     InMemory,
 }
 
-/// What a request is part of.
+/// The purpose that a request is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Intent {
     /// One device, named by the operator.
@@ -50,7 +50,7 @@ pub enum Intent {
     Renewal(Old),
 }
 
-/// What to do about an employee who was offboarded, or a listed device whose certificate was revoked.
+/// The policy for an employee who was offboarded, or a listed device whose certificate was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leavers {
     /// They stay locked out.
@@ -59,16 +59,16 @@ pub enum Leavers {
     Reissue,
 }
 
-/// What becomes of the certificate that a renewal replaces.
+/// The fate of the certificate that a renewal replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Old {
-    /// It stays good until it ends.
+    /// It stays valid until it expires.
     Kept,
     /// It is revoked as soon as the new one is delivered.
     Revoked,
 }
 
-/// What will be done.
+/// The plan for one certificate.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub(in crate::ca) draft: Draft,
@@ -94,12 +94,12 @@ impl Plan {
         }
     }
 
-    /// What the certificate will say.
+    /// The draft of the certificate.
     pub fn draft(&self) -> &Draft {
         &self.draft
     }
 
-    /// The device.
+    /// The address of the device.
     pub fn address(&self) -> &Address {
         &self.draft.holder().address
     }

@@ -11,16 +11,16 @@ use crate::model::near::near;
 use crate::model::{Address, Email, Employee, KnownBy, PersonName, Platform, Reason, Record, State};
 use crate::store::Store;
 
-/// What is said of a device and the person who has it; what is not said is as it was.
+/// What a request says about a device and the person who has it; what it leaves out stays as it was.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// Which device.
+    /// The address of the device.
     pub address: Address,
-    /// What she is called.
+    /// The full name of the person.
     pub name: Option<PersonName>,
     /// Her e-mail address.
     pub email: Option<Email>,
-    /// What the device runs.
+    /// The platform of the device.
     pub platform: Option<Platform>,
 }
 
@@ -29,9 +29,9 @@ pub struct Asked {
 pub struct Difference {
     /// `name`, `email` or `for`.
     pub what: &'static str,
-    /// What the certificate was issued with; nothing where with none.
+    /// The value that the certificate was issued with; none where it had none.
     pub has: Option<String>,
-    /// What is asked for now.
+    /// The value that is asked for now.
     pub asked: String,
 }
 
@@ -113,7 +113,7 @@ pub fn holder(store: &Store, asked: Asked) -> Result<(Holder, Vec<String>), CaEr
     Ok((holder, told))
 }
 
-/// What a certificate has otherwise than it is asked for now.
+/// The differences between a certificate and what is asked for now.
 pub fn differences(issued: &Issued, asked: &Asked) -> Vec<Difference> {
     fn of<T: PartialEq + ToString>(
         what: &'static str,
@@ -135,8 +135,8 @@ pub fn differences(issued: &Issued, asked: &Asked) -> Vec<Difference> {
     differences.into_iter().flatten().collect()
 }
 
-/// Whom a new person could be mistaken for by one slip of the finger, or which of her devices a new device:
-/// nobody where there is a certificate of that address already.
+/// The employees whom a new person could be mistaken for by one slip of the finger, or the devices of hers
+/// that a new device could be; none where there is a certificate of that address already.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
@@ -159,7 +159,7 @@ pub fn mistakable(store: &Store, address: &Address) -> Result<Vec<String>, CaErr
     Ok(known)
 }
 
-/// Whom somebody of this name, who has nothing, could be mistaken for: another person, or a device of another
+/// The names that a person without certificates could be mistaken for: another person, or a device of another
 /// person.
 ///
 /// # Errors

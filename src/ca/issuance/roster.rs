@@ -7,24 +7,24 @@ use crate::model::contents;
 use crate::model::text::quoted;
 use crate::model::{Address, Email, PersonName, Platform};
 
-/// One row.
+/// One row of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// Its line in the file.
+    /// The line of the row in the file.
     pub line: u64,
-    /// The device.
+    /// The address of the device.
     pub address: Address,
-    /// What she is called.
+    /// The full name of the person.
     pub name: Option<PersonName>,
     /// Her e-mail address.
     pub email: Option<Email>,
-    /// What the device runs.
+    /// The platform of the device.
     pub platform: Option<Platform>,
-    /// How long the certificate shall be good.
+    /// The life of the certificate in days; none for the profile's default.
     pub days: Option<i64>,
 }
 
-/// Why a list is refused. Nothing of it was issued.
+/// The reason for which a list is refused. Nothing of it was issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeopleError {
     /// The file is not UTF-8 text.
@@ -39,7 +39,7 @@ pub enum PeopleError {
     /// The columns are separated by tabs, as in a text file of a spreadsheet.
     #[error("its cells are separated by tabs: they must be separated by commas")]
     Tabs,
-    /// As Excel saves its "Unicode text".
+    /// The file is in UTF-16, as Excel saves its "Unicode text".
     #[error("it is in UTF-16: save it as \"CSV UTF-8\"")]
     Utf16,
     /// A spreadsheet's own file.

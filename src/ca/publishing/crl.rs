@@ -15,7 +15,7 @@ use crate::model::{Authority, Clock, Fact, Revocation, Span, Time};
 use crate::x509::Certificate;
 use crate::x509::crl::Terms;
 
-/// How far back a CRL begins, for servers whose clock is slow.
+/// The time by which a CRL is backdated, for servers whose clock is slow.
 const BACKDATED: Span = Span::minutes(5);
 
 /// A number that is above the last one, also where that one was forgotten with a backup: the greater of last
@@ -58,20 +58,20 @@ pub(in crate::ca) fn next_terms(
 /// The CRL of a CA that the root made, as it is to be published.
 pub(in crate::ca) struct Current {
     pub der: Arc<Vec<u8>>,
-    /// What it revokes.
+    /// The entries of the CRL.
     pub revoked: Vec<Revocation>,
-    /// Where it was signed just now.
+    /// The details of the signature, where the CRL was signed just now.
     pub signed: Option<SignedCrl>,
 }
 
 /// A CRL that was signed.
 #[derive(Debug)]
 pub struct SignedCrl {
-    /// Its cRLNumber.
+    /// The number of the CRL (cRLNumber).
     pub number: u64,
-    /// How many it revokes.
+    /// The number of certificates that it revokes.
     pub entries: u64,
-    /// How long it took to encode, sign, read back and record it.
+    /// The time that it took to encode, sign, read back and record it.
     pub took: Duration,
 }
 
@@ -102,7 +102,7 @@ pub(in crate::ca) fn current(
     }))
 }
 
-/// A new CRL, recorded.
+/// Signs a new CRL and records it.
 pub(in crate::ca) fn sign_anew(
     session: &mut Session<'_>,
     of: Published<'_>,
@@ -125,7 +125,7 @@ pub(in crate::ca) fn sign_anew(
     })
 }
 
-/// How long it holds: as pki.toml says and, where nobody can tell what that says, as long as the last one.
+/// The life of a CRL: as pki.toml says and, where that cannot be read, as long as the last one.
 fn life(session: &Session<'_>, authority: Authority) -> Result<Span, CaError> {
     let home = &session.desk.home;
     let last = match home.unread() {
@@ -136,9 +136,9 @@ fn life(session: &Session<'_>, authority: Authority) -> Result<Span, CaError> {
     Ok(last.map_or(configured, |last| last.next_update - last.this_update))
 }
 
-/// What belongs on its CRL now. Whose certificate ended before the last one was made may leave: it was on one
-/// that was made after that end (RFC 5280 §3.3), and the clock does not say meanwhile that the certificate is
-/// still good.
+/// The entries that belong on its CRL now. A certificate that expired before the last CRL was made may leave:
+/// it was on one that was made after that expiry (RFC 5280 §3.3), and the clock does not say meanwhile that
+/// the certificate is still valid.
 pub(in crate::ca) fn wanted(session: &Session<'_>, of: Published<'_>) -> Result<Vec<Revocation>, CaError> {
     let previous = of
         .standing

@@ -25,12 +25,12 @@ use crate::store::LastPublication;
 
 /// The file in the home. Where nothing is in doubt there is none.
 const FILE: &str = "doubts.json";
-/// Its version.
+/// The version of its format.
 const VERSION: u32 = 1;
-/// How many claims are noted: whoever may write to a place may make up as many as they like.
+/// The most claims that are noted: whoever may write to a place may make up as many as they like.
 const MOST_CLAIMS: usize = 10_000;
 
-/// What is in doubt.
+/// The list of what is in doubt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubts {
     version: u32,
@@ -38,10 +38,11 @@ pub struct Doubts {
     /// the ledger.
     #[serde(default)]
     emptied: BTreeSet<PathBuf>,
-    /// What lists that nobody has signed say of certificates, and the ledger does not.
+    /// Claims about certificates that lists without a signature make, and the ledger does not.
     #[serde(default)]
     unsigned: BTreeSet<Unsigned>,
-    /// Whose certificates were taken in as revoked for having left: whether they are offboarded no CRL says.
+    /// Employees whose certificates were taken in as revoked because they left: no CRL says whether they are
+    /// offboarded.
     #[serde(default)]
     leavers: BTreeSet<Employee>,
     /// The numbers of the servers' halves that this home has written since places are in doubt, and of the
@@ -53,9 +54,9 @@ pub struct Doubts {
 /// A line of a list that nobody has signed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unsigned {
-    /// Where it was found.
+    /// The place where the list was found.
     pub place: PathBuf,
-    /// What it says.
+    /// The claim of the line.
     pub says: Claim,
 }
 
@@ -70,8 +71,8 @@ impl fmt::Display for Unsigned {
 }
 
 impl Doubts {
-    /// What is in doubt in this home. Where the file cannot be read, every place is: better asked once more
-    /// than never.
+    /// The doubts of this home. Where the file cannot be read, every place is in doubt: better asked once
+    /// more than never.
     pub fn by(home: &Home) -> Self {
         let mut doubts: Self = match note::read(home, FILE) {
             Ok(None) => return Self::default(),
@@ -89,7 +90,7 @@ impl Doubts {
         doubts
     }
 
-    /// What is in doubt yet, by what the ledger has learnt since.
+    /// The doubts that are left, by what the ledger has learnt since.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
@@ -112,17 +113,17 @@ impl Doubts {
         self.emptied.iter().cloned().map(Shown).collect()
     }
 
-    /// What unsigned lists say.
+    /// The claims of lists that nobody has signed.
     pub fn unsigned(&self) -> impl ExactSizeIterator<Item = &Unsigned> {
         self.unsigned.iter()
     }
 
-    /// Who was locked out for having left, and is not offboarded in this ledger.
+    /// The employees who were locked out because they left, and are not offboarded in this ledger.
     pub fn leavers(&self) -> impl ExactSizeIterator<Item = &Employee> {
         self.leavers.iter()
     }
 
-    /// All of it in words: places, what unsigned lists say, employees.
+    /// All doubts in words: places, the claims of unsigned lists, employees.
     pub fn names(&self) -> Vec<String> {
         let places = self.emptied().into_iter().map(|place| place.to_string());
         let claims = self.unsigned.iter().map(ToString::to_string);

@@ -5,19 +5,19 @@ use crate::ca::revocation::Whom;
 use crate::disk::Shown;
 use crate::model::fault::{Fault, Kind};
 
-/// Why nothing is published, or nothing recovered from what was.
+/// The reason for which nothing is published, or nothing is recovered from a publication.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishingError {
     /// pki.toml names no such directory.
     #[error("no [[publish]] of pki.toml names the directory {0}")]
     NoTarget(Shown),
-    /// Nothing of that name was recovered from a list.
+    /// No certificate of that name was recovered from a list.
     #[error("nothing of {0} was recovered from a published list")]
     NothingRecovered(Whom),
     /// The operator handed in something that is none of this PKI's publications.
     #[error("{0} holds no publication and no CRL of this PKI")]
     NothingToReconcile(Shown),
-    /// What the operator handed in is not whole.
+    /// The publication that the operator handed in is not complete.
     #[error("{0} is missing there, or not what the signed manifest says: the copy is not whole")]
     TornSource(Shown),
     /// The published pin sets are later than the ledger.
@@ -28,7 +28,7 @@ pub enum PublishingError {
     /// Pin sets may stand where they cannot be read.
     #[error("the pin sets in {0} cannot be read: they may be later than what this ledger knows")]
     PinsUnread(Shown),
-    /// What was recorded could not be published.
+    /// A change was recorded, but could not be published.
     #[error("{}", unpublished(.0))]
     Unpublished(Box<CaError>),
 }

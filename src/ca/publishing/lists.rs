@@ -15,13 +15,13 @@ use crate::model::Time;
 use crate::publish::{ALLOWED, Accepted, AcceptedLists, Area, DEVICES, FEW, File, Hashes, Publication};
 use crate::store::{Content, LastLists};
 
-/// How much of the lists a publication writes.
+/// The extent to which a publication writes the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Extent {
-    /// What has changed, where the lists are long.
+    /// Only what has changed, where the lists are long.
     #[default]
     Changes,
-    /// All of it. Every file that stands in a place is read.
+    /// The complete lists. Every file that is installed in a place is read.
     Whole,
 }
 

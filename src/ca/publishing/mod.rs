@@ -43,16 +43,16 @@ use reached::Reached;
 use reconcile::{Sources, Unknown, forgotten};
 use targets::{Failed, Place, Role, destinations};
 
-/// What a refresh came to.
+/// The outcome of a refresh.
 #[derive(Debug)]
 pub enum Refresh {
     /// Something must be signed, and no key was given. Nothing was published.
     NeedsKey,
-    /// Every place has the publication, or is named with what went wrong.
+    /// Every place has the publication, or is named with what went wrong there.
     Done(Box<Published>),
 }
 
-/// What was published.
+/// The result of a publication.
 #[derive(Debug, Default)]
 pub struct Published {
     /// The areas that were written, each with its manifest's number.
@@ -63,34 +63,37 @@ pub struct Published {
     pub adopted: usize,
     /// Certificates that only a published list knew, and that are recorded now.
     pub recovered: Vec<Told>,
-    /// What places had that the ledger may not know. Told until the operator says what it means.
+    /// The information that places had and the ledger may not have. It is reported until the operator says
+    /// what it means.
     pub doubts: Doubts,
     /// Whether the operator has said by now that it means nothing.
     pub is_confirmed: bool,
-    /// Why nothing went out of the home, where it may be a copy of one that is in use.
+    /// The reason for which nothing was published outside of the home, where it may be a copy of one that is
+    /// in use.
     pub withheld: Option<Copied>,
     /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told. It is known
     /// where all records were read.
     pub(super) near: Option<Near>,
-    /// What is still to follow, from before, too.
+    /// The work that is still owed, from before as well.
     pub(super) owed: Owed,
     /// The places beside the home that were written.
     pub changed: Vec<PathBuf>,
-    /// What pki.toml wants to be run now that they were, or had been before and it failed.
+    /// The commands of pki.toml to run now that these places were written, or that failed after an earlier
+    /// write.
     pub commands: Vec<Following>,
     /// The places that could not be written.
     pub failed: Vec<(Shown, TargetError)>,
     /// Whether the lists of devices have become long: from now on there are short ones beside them.
     pub has_long_lists_now: bool,
-    /// Why servers do not take the root's CRL, where they do not.
+    /// The reason for which servers do not accept the root's CRL, where they do not.
     pub root_crl_unfit: Option<Rejected>,
     /// The end of the root's CRL.
     pub root_crl_end: Option<Time>,
-    /// From when to when the issuing CA's CRL is good.
+    /// The validity of the issuing CA's CRL: its start and its end.
     pub issuing_crl: Option<(Time, Time)>,
     /// The number of the pin sets that were signed.
     pub pins: Option<u64>,
-    /// Why it could not be noted which places have the pins, where it could not.
+    /// The error for which it could not be noted which places have the pins.
     pub unnoted: Option<DiskError>,
     /// Whether the published pin sets are later than what the ledger knows. They stand as they are.
     pub pins_ahead: bool,
@@ -125,25 +128,26 @@ pub fn refresh(session: &mut Session<'_>, keys: Keys<'_>) -> Result<Refresh, CaE
     refresh_within(session, keys, Scope::default())
 }
 
-/// What a refresh goes by, beside the ledger and the places.
+/// The scope of a refresh, beside the ledger and the places.
 #[derive(Default)]
 pub struct Scope<'a> {
     /// The one place to write, beside the home's own; none: all of them.
     pub only: Option<&'a Path>,
-    /// What the operator hands in to be taken in.
+    /// The publications and CRLs that the operator hands in to be taken in.
     pub sources: Sources,
     /// Whether the operator says that places which have lost their publication do not mean that the home is
     /// from an older backup.
     pub is_current: bool,
-    /// How much of the lists of devices is written.
+    /// The extent to which the lists of devices are written.
     pub extent: Extent,
 }
 
-/// As [`refresh`], within a scope. What stands in the places that are not written is looked at all the same:
-/// a number that is published anywhere is not taken again.
+/// As [`refresh`], within a scope. The places that are not written are read all the same: a number that is
+/// published anywhere is not used again.
 ///
 /// # Errors
-/// As [`refresh`], and where pki.toml does not name the place.
+/// Where the publication cannot be made or does not pass its checks, and where pki.toml does not name the
+/// place.
 pub fn refresh_within(
     session: &mut Session<'_>,
     keys: Keys<'_>,
@@ -386,7 +390,8 @@ fn unrevoked_by(
     Ok(places.map(|place| place.to.path.clone()).collect())
 }
 
-/// Where the publication goes. A place where another CA of the root has published is none of this home's.
+/// The places of the publication. A place where another CA of the root has published is not one of this
+/// home's.
 pub(super) fn own_places(home: &Home, hashes: &Hashes) -> Result<(Vec<Place>, Vec<Failed>), CaError> {
     let (places, mut failed) = destinations(home, hashes)?;
     let mut own = Vec::new();

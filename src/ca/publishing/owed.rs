@@ -23,7 +23,7 @@ use crate::publish::Location;
 /// The file in the home. Where nothing is owed there is none.
 const FILE: &str = "owed.json";
 
-/// What is owed.
+/// The list of what is owed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ca) struct Owed {
     version: u32,
@@ -71,8 +71,8 @@ impl Following {
 }
 
 impl Owed {
-    /// What this home owes. Where the list cannot be read, every place is owed its command: once more does no
-    /// harm, never does.
+    /// The work that this home owes. Where the list cannot be read, every place is owed its command: running
+    /// it once more does no harm, never running it does.
     pub fn by(home: &Home) -> Self {
         match note::read(home, FILE) {
             Ok(owed) => owed.unwrap_or_default(),

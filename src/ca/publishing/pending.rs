@@ -18,19 +18,19 @@ use crate::publish::{
 };
 use crate::x509::crl::Crl;
 
-/// What stands in the places, and what of it can be published as it is.
+/// The files that are installed in the places, and which of them can be published as they are.
 pub(in crate::ca) struct Look<'a> {
     /// The root's CRL.
     pub root_crl: Arc<Vec<u8>>,
-    /// The CRLs that stand.
+    /// The CRLs that are installed.
     pub remembered: Remembered,
     /// The devices' CRL; none where a new one must be signed.
     pub devices: Option<Current>,
-    /// What there is of the servers' CA.
+    /// The publication's part of the servers' CA.
     pub servers: Servers<'a>,
     /// The pin sets that stand.
     pub standing_pins: StandingPins,
-    /// What is to become of them.
+    /// Whether they can be published as they are.
     pub pins: Standing,
 }
 
@@ -63,7 +63,7 @@ pub(in crate::ca) fn look<'a>(
     })
 }
 
-/// All that a publication is made of.
+/// Assembles everything that a publication is made of.
 pub(in crate::ca) fn material<'a>(
     session: &Session<'a>,
     root_crl: Arc<Vec<u8>>,
@@ -97,7 +97,8 @@ pub enum Behind {
     Place(Shown, TargetError),
 }
 
-/// Why the publication is not what the ledger says, without changing anything: nothing where it is.
+/// The reasons for which the publication is not what the ledger says; an empty list where it is. Nothing is
+/// changed.
 ///
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.
@@ -105,10 +106,10 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<Behind>, CaError> {
     behind_within(session, Sources::default(), Extent::Changes)
 }
 
-/// As [`behind`], of what is handed in, too, and so much of the lists.
+/// As [`behind`], taking into account what is handed in, and lists of this extent.
 ///
 /// # Errors
-/// As [`behind`].
+/// Where the ledger or the home's own places cannot be read.
 pub fn behind_within(
     session: &Session<'_>,
     sources: Sources,
@@ -239,19 +240,19 @@ pub fn unwritable(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
     refused.collect()
 }
 
-/// What lies in a directory of the publication, home or elsewhere, and does not belong there. A place that
-/// cannot be read is told when it cannot be written.
+/// The files in a directory of the publication, in the home or elsewhere, that do not belong there. A place
+/// that cannot be read is reported when it cannot be written.
 pub fn strays(session: &Session<'_>) -> Vec<Stray> {
     let (places, _) = destinations(&session.desk.home, &Hashes::default()).unwrap_or_default();
     let strays = places.iter().flat_map(|place| place.to.strays());
     strays.flatten().collect()
 }
 
-/// What the publication has of the servers' CA.
+/// The part of the servers' CA in the publication.
 pub(in crate::ca) enum Servers<'a> {
     /// There is no such CA.
     Absent,
-    /// This.
+    /// This part, as it is.
     Current(ServersPart<'a>),
     /// A new CRL must be signed; this, the newest that stands anywhere, can be published until then.
     Due(Option<ServersPart<'a>>),

@@ -19,7 +19,7 @@ use crate::publish::{Area, BothForms, Hashes, Pins};
 /// The pin sets that stand in the places of the publication, signed by our CA.
 pub(in crate::ca) struct StandingPins {
     newest: Option<(Pins, BothForms)>,
-    /// Those of every place.
+    /// The pin sets of every place.
     all: Vec<(PathBuf, Pins)>,
     /// A place whose pin sets could not be read: they may be later than all others.
     unread: Option<Shown>,
@@ -66,7 +66,7 @@ impl StandingPins {
             .collect()
     }
 
-    /// The highest number.
+    /// The highest number of them.
     pub fn number(&self) -> Option<u64> {
         self.newest.as_ref().map(|(pins, _)| pins.number)
     }
@@ -108,8 +108,8 @@ impl StandingPins {
         }
     }
 
-    /// What is to be published as it stands; nothing where something must be signed, or there is nothing to
-    /// publish.
+    /// The pin sets to be published as they are; nothing where new ones must be signed, or there is nothing
+    /// to publish.
     pub fn current(&self, session: &Session<'_>) -> Result<Standing, CaError> {
         if self.are_ahead(session)? {
             // Whatever the ledger says, it would take a pin from the apps whose key the server may be using.
@@ -175,9 +175,9 @@ pub fn published_pins(home: &Home) -> Result<Option<Pins>, CaError> {
 
 /// Whether pin sets can be published as they stand.
 pub(in crate::ca) enum Standing {
-    /// There is no server.
+    /// There is no server, and so there are no pin sets.
     None,
-    /// They can.
+    /// They can be published as they are.
     Stands(BothForms),
     /// New ones must be signed.
     Due,
@@ -204,7 +204,7 @@ fn pins_of(set: &PinSet) -> impl Iterator<Item = Pin> {
     set.pins.iter().map(|pinned| pinned.pin)
 }
 
-/// What the ledger says that apps are to hold each server to, from now on.
+/// The pin sets that apps are to hold each server to from now on, by the ledger.
 fn sets(session: &Session<'_>) -> Result<Vec<PinSet>, CaError> {
     let config = session.desk.home.config();
     let expires = session.now + config.pin_life;

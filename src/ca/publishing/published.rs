@@ -76,7 +76,8 @@ pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock
     Ok(Clock::judge(clock, last, end))
 }
 
-/// Every different CRL of our CAs that stands in any place. What cannot be read as one is replaced.
+/// Every different CRL of our CAs that is installed in any place. A file that cannot be read as one is
+/// replaced.
 pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standing>, CaError> {
     let mut found: Vec<Standing> = Vec::new();
     for place in places.iter().filter(|place| place.to.area == Area::Public) {

@@ -24,7 +24,7 @@ const FILE: &str = "pins-reached.json";
 /// signed.
 type Since = BTreeMap<Pin, Option<Time>>;
 
-/// Since when each place has which pins.
+/// For each place, its pins and the time since which each is published there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ca) struct Reached {
     version: u32,
@@ -36,7 +36,7 @@ pub(in crate::ca) struct Reached {
 pub(in crate::ca) struct Lacks(pub Shown);
 
 impl Reached {
-    /// What is known of this home's places.
+    /// Reads what is known of this home's places.
     pub fn by(home: &Home) -> Self {
         note::read(home, FILE).ok().flatten().unwrap_or_default()
     }
@@ -86,9 +86,9 @@ impl Reached {
         )
     }
 
-    /// Since when every place has this pin, as far as that is later than when it was signed. A place that has
-    /// none of the host's pins holds nobody to any. One that has left pki.toml counts until the next
-    /// publication: what took its place has its apps.
+    /// The time since which every place has this pin, as far as that is later than its signature. A place
+    /// that has none of the host's pins holds nobody to any. One that has left pki.toml counts until the next
+    /// publication: its apps go on with the place that replaced it.
     ///
     /// # Errors
     /// A place that has others of the host's pins, and not this one.

@@ -29,10 +29,10 @@ use crate::store::{Store, StoreError};
 use crate::x509::Certificate;
 use crate::x509::crl::{Crl, Terms};
 
-/// What was published and is not in the ledger.
+/// The revocations and certificates that were published and are not in the ledger.
 #[derive(Debug, Default)]
 pub(in crate::ca) struct Unknown {
-    /// The revocations.
+    /// The revocations, as events.
     pub revocations: Vec<Fact>,
     /// The certificates that servers were told to accept.
     pub certificates: Vec<Told>,
@@ -96,7 +96,8 @@ impl Unknown {
         accepted.cloned().collect()
     }
 
-    /// Whose certificates are revoked because they left, and who are not offboarded in this ledger.
+    /// The employees whose certificates are revoked because they left, and who are not offboarded in this
+    /// ledger.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
@@ -164,9 +165,9 @@ impl Unknown {
     }
 }
 
-/// What must be remembered of the CRLs that stand, without their octets.
+/// The details of the installed CRLs that must be remembered, without their octets.
 pub(in crate::ca) struct Remembered {
-    /// Each one's number.
+    /// The number of each CRL.
     pub published: Vec<PublishedCrl>,
     terms: Vec<(Authority, Terms)>,
 }
@@ -184,12 +185,12 @@ impl Remembered {
         }
     }
 
-    /// The devices' CA.
+    /// The CRLs of the devices' CA.
     pub fn of_issuing<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
         self.of_authority(Authority::Issuing, issuer)
     }
 
-    /// The servers' CA.
+    /// The CRLs of the servers' CA.
     pub fn of_servers<'a>(&self, issuer: &'a Certificate) -> crl::Published<'a> {
         self.of_authority(Authority::Servers, issuer)
     }
@@ -275,7 +276,8 @@ pub fn is_undecided(record: &Record) -> bool {
     }
 }
 
-/// What an operator hands in to be taken in: halves of a publication, as a server has fetched them, and CRLs.
+/// The sources that an operator hands in to be taken in: areas of a publication, as a server has fetched
+/// them, and CRLs.
 #[derive(Default)]
 pub struct Sources {
     pub(in crate::ca) places: Vec<Place>,

@@ -9,16 +9,16 @@ use crate::publish::{Access, Area, Destination, Hashes, Location, TargetError};
 /// A place of the publication.
 pub(in crate::ca) struct Place {
     pub to: Destination,
-    /// What it is for.
+    /// The role of the place.
     pub role: Role,
 }
 
-/// What a place is for.
+/// The role of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::ca) enum Role {
-    /// The home's own.
+    /// It is the home's own place.
     Staging,
-    /// Named by pki.toml.
+    /// It is named by pki.toml.
     Target,
     /// Handed in to be taken in: it is read and never written.
     Source,
@@ -34,8 +34,8 @@ impl Place {
 /// A place that the publication cannot go to, and why: that keeps it from no other.
 pub(in crate::ca) type Failed = (Shown, TargetError);
 
-/// Where the publication goes, the home's own directories first; and where it cannot go. Files there are read
-/// unless their `hashes` are believed.
+/// The places of the publication, the home's own directories first; and those that it cannot go to. Files
+/// there are read unless their `hashes` are trusted.
 ///
 /// # Errors
 /// Where the home's own directories cannot be opened.

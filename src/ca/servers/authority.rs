@@ -79,7 +79,7 @@ pub fn published_servers_ca(home: &Home) -> Result<Option<(Shown, String)>, CaEr
     Ok(None)
 }
 
-/// Has the root make its certificate, and records that.
+/// Has the root sign the certificate of the servers' CA, and records that.
 ///
 /// # Errors
 /// Where the root refuses, or it cannot be written or recorded.
@@ -102,10 +102,11 @@ pub fn found_servers(session: &mut Session<'_>, root: &Root, key: &SoftwareKey) 
     install_servers(session, chain, key)
 }
 
-/// Takes in its certificate, and records that.
+/// Installs the certificate of the servers' CA, and records that.
 ///
-/// # Errors Where it is not the certificate of this key by this root, with what the home permits, or cannot
-/// be written or recorded.
+/// # Errors
+/// Where it is not the certificate of this key by this root, with what the home permits, or cannot be written
+/// or recorded.
 pub fn install_servers(session: &mut Session<'_>, chain: Chain, key: &SoftwareKey) -> Result<Chain, CaError> {
     if chain.ca().public_key() != key.public_key() {
         return Err(IssuerError::KeyMismatch("servers' CA").into());

@@ -20,7 +20,7 @@ use crate::model::{Fact, Host, Pin, Reason, Role, Serial, Server};
 use crate::x509::foreign::ForeignCertificate;
 use crate::x509::request;
 
-/// Whose key is certified.
+/// The key that is certified.
 #[derive(Debug)]
 pub enum CertifiedKey<'a> {
     /// One that was made here: the server gets it with the certificate.
@@ -32,9 +32,9 @@ pub enum CertifiedKey<'a> {
 /// The files of a server that were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivered {
-    /// Its certificate with its issuer's, or the request for one.
+    /// The file with the server's certificate and its issuer's, or the file with the request for one.
     pub certificate: PathBuf,
-    /// Its key, where it was made here.
+    /// The file with the server's key, where that was made here.
     pub key: Option<PathBuf>,
 }
 

@@ -5,7 +5,7 @@ use crate::disk::Shown;
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Host, Serial, Time};
 
-/// Why a server is not taken in, certified, rotated or removed; or is not fit for apps.
+/// The reason for which a server cannot be added, certified, rotated or removed, or is not fit for apps.
 #[derive(Debug, thiserror::Error)]
 pub enum ServersError {
     /// There is a server of this name.
@@ -14,9 +14,9 @@ pub enum ServersError {
     /// A server was removed before, and its pins leave later.
     #[error("{host} is removed already, and its pins stay published until {}", until.date())]
     RemovedAlready {
-        /// Which server.
+        /// The name of the server.
         host: Host,
-        /// Until when.
+        /// The time until which its pins stay published.
         until: Time,
     },
     /// The server made its own key.
@@ -36,9 +36,9 @@ pub enum ServersError {
     /// The certificate is another server's.
     #[error("the certificate does not name {host}, but {}", if .found.is_empty() { "no host at all: it has no subject alternative name" } else { .found.as_str() })]
     OtherHost {
-        /// The server.
+        /// The name of the server.
         host: Host,
-        /// Whom it names.
+        /// The names in the certificate.
         found: String,
     },
     /// The server vouches for itself as a CA.
@@ -49,25 +49,25 @@ pub enum ServersError {
     /// The certificate is not good now.
     #[error("the certificate is good from {from} to {to}, not now")]
     NotGood {
-        /// Its first second.
+        /// The start of the validity period (notBefore), inclusive.
         from: Time,
-        /// Its last second.
+        /// The end of the validity period (notAfter), inclusive.
         to: Time,
     },
     /// A server's certificate is on the CRL.
     #[error("certificate {serial} of {host} is revoked: apps that read the CRL refuse it")]
     CertificateRevoked {
-        /// Of which server.
+        /// The host of the server.
         host: Host,
-        /// Its serial number.
+        /// The serial number of the certificate.
         serial: Serial,
     },
     /// The pin of the key in reserve was published too short a time ago.
     #[error("the pin of the backup key of {host} has not been published for long enough: before {} apps in the field may not know it", .from.date())]
     TooSoon {
-        /// The server.
+        /// The name of the server.
         host: Host,
-        /// From when on it can be used.
+        /// The time from which on the key can be used.
         from: Time,
     },
     /// A place could not be written since the pin was signed.
@@ -75,9 +75,9 @@ pub enum ServersError {
         "apps that read {place} do not know the pin of {host} that they would be held to: that place could not be written since it was signed"
     )]
     PinNotEverywhere {
-        /// The server.
+        /// The name of the server.
         host: Host,
-        /// The place.
+        /// The place that could not be written.
         place: Shown,
     },
     /// The pin of the key in reserve was never published.
@@ -91,7 +91,7 @@ pub enum ServersError {
     /// Somebody else has rotated the server's key between two looks.
     #[error("the keys of {0} were rotated by another process")]
     RotatedMeanwhile(Host),
-    /// It is recorded, and the files did not reach their place.
+    /// The change is recorded, but the server's files were not written.
     #[error("it is recorded, but the files of {0} were not written: {1}")]
     KeyUndelivered(Host, Box<CaError>),
 }

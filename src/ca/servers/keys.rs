@@ -36,7 +36,7 @@ impl NewKey {
         Ok(Self { key, sealed })
     }
 
-    /// Its pin.
+    /// The pin of the key.
     pub fn pin(&self) -> Pin {
         Pin(self.key.public_key().spki_sha256())
     }
@@ -55,7 +55,7 @@ impl NewKey {
     }
 }
 
-/// Where the home keeps a key of a server: the file is named by the pin.
+/// The path of a server's key in the home: the file is named by the pin.
 pub fn key_path(home: &Home, host: &Host, pin: Pin) -> PathBuf {
     let directory = home.path().join("servers").join(host.file_stem());
     directory.join(format!("{}.key", HEXLOWER.encode(&pin.0)))

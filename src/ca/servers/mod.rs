@@ -26,9 +26,9 @@ use keys::{NewKey, deliver, stem};
 /// Whether the pins of a server hold for the hosts below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subdomains {
-    /// They do.
+    /// The pins hold for the hosts below as well.
     Included,
-    /// For the host alone.
+    /// The pins hold for the host alone.
     Excluded,
 }
 
@@ -37,7 +37,7 @@ pub enum Subdomains {
 pub enum Haste {
     /// The new key's pin must have been published for the overlap.
     None,
-    /// `--confirm HOST`.
+    /// It may, by `--confirm HOST`.
     Confirmed,
 }
 
@@ -73,7 +73,7 @@ pub fn add(
     Ok(file)
 }
 
-/// What came of a certificate that was shown.
+/// The outcome of importing a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Imported {
     /// The server is new: the certificate's key is the one in use, and the other key is in reserve.
@@ -323,7 +323,7 @@ fn demand_everywhere(home: &Home, server: &Server, pin: Pin) -> Result<Option<Ti
         })
 }
 
-/// When the pin of the key in reserve had reached every place that apps read; nothing while it was not
+/// The time when the pin of the key in reserve had reached every place that apps read; none while it was not
 /// published.
 ///
 /// # Errors
@@ -334,7 +334,7 @@ pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, Serve
     Ok(signed.map(|signed| reached.map_or(signed, |reached| signed.max(reached))))
 }
 
-/// Every app has had the time to learn the pin of the key in reserve.
+/// Demands that every app has had the time to learn the pin of the key in reserve.
 ///
 /// # Errors
 /// Where it has not, and nobody said that this does not matter; and where the pin was never published,

@@ -3,7 +3,7 @@
 use crate::disk::Shown;
 use crate::model::fault::{Fault, Kind};
 
-/// Why no home is founded in a place.
+/// The reason for which no home can be founded in a place.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A home cannot be made beside its place.
@@ -11,7 +11,7 @@ pub enum SetupError {
     NoRoomBeside {
         /// The directory above.
         above: Shown,
-        /// The system's words.
+        /// The system's error.
         why: std::io::Error,
     },
     /// A home cannot take the place of a mounted file system.

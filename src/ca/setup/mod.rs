@@ -25,41 +25,41 @@ use crate::store::{Paths, Store};
 use data_encoding::HEXLOWER;
 use staging::{Medium, ROOT_CERTIFICATE, ROOT_KEY, Staging};
 
-/// What a PKI is founded on.
+/// The parameters of a new PKI.
 #[derive(Debug)]
 pub struct Founding {
-    /// Where the home will be.
+    /// The path of the new home.
     pub home: PathBuf,
     /// O of every subject, at most 48 characters.
     pub organization: String,
-    /// Whom its CAs can vouch for.
+    /// The name constraints: what its CAs can vouch for.
     pub constraints: NameConstraints,
-    /// How much of that root and devices' CA say.
+    /// The extent to which the root's and the devices' CA's certificates state these constraints.
     pub said: Said,
-    /// Where the public half of a publication will be served.
+    /// The URL where the public area of a publication will be served.
     pub base_url: Option<String>,
     /// The medium that the root's key goes to, instead of the home.
     pub offline_root: Option<PathBuf>,
-    /// What to do about a clock that stands before this program was made. Later commands go by the first
-    /// event's time.
+    /// The policy for a clock that is before this program was made. Later commands go by the first event's
+    /// time.
     pub clock: ClockPolicy,
 }
 
 /// The two new passphrases.
 #[derive(Debug)]
 pub struct Passphrases {
-    /// The root key's.
+    /// The passphrase of the root's key.
     pub root: Passphrase,
-    /// The issuing key's.
+    /// The passphrase of the issuing CA's key.
     pub issuing: Passphrase,
 }
 
-/// What was founded.
+/// The result of a setup.
 #[derive(Debug)]
 pub struct Founded {
-    /// The home.
+    /// The new home.
     pub home: Home,
-    /// Where the root's key is.
+    /// The path of the root's key.
     pub root_key: PathBuf,
     /// Ends of root and issuing CA, of the root's CRL and of the issuing CA's.
     pub ends: [(&'static str, Time); 4],
