@@ -11,13 +11,13 @@ use rand_core::CryptoRng;
 
 use super::BundleError;
 
-/// What goes into a configuration profile.
+/// The contents of a configuration profile.
 #[derive(Clone, Copy)]
 pub struct MobileConfig<'a> {
     /// In reverse-DNS style, unique to the organization and the device, and the same over renewals: by it the
     /// system knows that a profile replaces an older one. The payloads' identifiers begin with it.
     pub identifier: &'a str,
-    /// What the system shows as the name of the profile and of the identity.
+    /// The name of the profile and of the identity, as the system shows it.
     pub display_name: &'a str,
     /// The organization; the CAs are shown by its name.
     pub organization: &'a str,
@@ -33,9 +33,9 @@ pub struct MobileConfig<'a> {
 /// everything its name constraints leave open; an identity needs no such trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootCertificate<'a> {
-    /// It does not.
+    /// The profile does not carry it.
     Omitted,
-    /// It carries this certificate, DER.
+    /// The profile carries this certificate, DER.
     Included(&'a [u8]),
 }
 

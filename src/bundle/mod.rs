@@ -18,7 +18,7 @@ pub use qr::{Code, base45, credential};
 use crate::key::UnfitPassphrase;
 use crate::model::fault::{Fault, Kind};
 
-/// Why a bundle, a profile or a code could not be made.
+/// The reason for which a bundle, a profile or a code could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// Some system could not open a bundle with such a passphrase.

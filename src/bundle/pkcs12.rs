@@ -30,10 +30,10 @@ const SHROUDED_KEY_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840
 /// certBag (RFC 7292 §4.2.3).
 const CERT_BAG: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.12.10.1.3");
 
-/// What goes into a bundle.
+/// The contents of a bundle.
 #[derive(Clone, Copy)]
 pub struct Contents<'a> {
-    /// What a system shows for the identity; Java and NSS also know it by this name.
+    /// The name of the identity, as a system shows it; Java and NSS also know it by this name.
     pub friendly_name: &'a str,
     /// The device's private key, PKCS#8 in DER, not encrypted.
     pub key: &'a [u8],
@@ -44,7 +44,7 @@ pub struct Contents<'a> {
     pub authorities: &'a [&'a [u8]],
 }
 
-/// How long a passphrase is stretched, which is the price of one guess.
+/// The amount by which a passphrase is stretched, which is the price of one guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stretch {
     /// 2,048 iterations: a generated passphrase of 100 bits is out of reach without any, and so a thousand

@@ -61,7 +61,7 @@ enum Keys {
     },
 }
 
-/// What [`Sealer::seal`] made.
+/// The output of [`Sealer::seal`].
 pub(super) struct Sealed {
     /// The AlgorithmIdentifier that tells how to open it, DER.
     pub(super) algorithm: Vec<u8>,

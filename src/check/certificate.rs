@@ -9,12 +9,12 @@ use x509_parser::prelude::FromDer;
 
 use crate::model::{Span, counted};
 
-/// What was found in a certificate.
+/// The faults that were found in a certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Examined {
-    /// Against RFC 5280, or of no use for a server: clients refuse it.
+    /// Violations of RFC 5280, or a certificate that is of no use for a server: any client refuses it.
     pub faults: Vec<String>,
-    /// What Apple's devices refuse, beyond that.
+    /// Properties that Apple's devices refuse, beyond that.
     pub refused_by_apple: Vec<String>,
 }
 
@@ -162,7 +162,7 @@ pub fn is_short_rsa(kind: &str) -> bool {
         .is_some_and(|bits| bits < LEAST_RSA)
 }
 
-/// What kind of key a SubjectPublicKeyInfo holds, in words.
+/// The kind of key in a SubjectPublicKeyInfo, in words.
 pub fn kind_of_key(spki: &[u8]) -> String {
     const RSA: &str = "1.2.840.113549.1.1.1";
     const EC: &str = "1.2.840.10045.2.1";

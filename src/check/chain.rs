@@ -15,7 +15,7 @@ use super::url::Url;
 use super::witness::Shown;
 use crate::model::{Pin, Time, Validity};
 
-/// Who is believed about servers.
+/// The CAs and certificates that are trusted to vouch for servers.
 #[derive(Debug)]
 pub struct Trust {
     anchors: RootCertStore,
@@ -34,38 +34,38 @@ impl Default for Trust {
 }
 
 impl Trust {
-    /// Believes a certificate. One that cannot be an anchor is passed over: a system's list has such.
+    /// Trusts a certificate. One that cannot be an anchor is passed over: a system's list has such.
     pub fn add(&mut self, certificate: &[u8]) {
         let _ = self.anchors.add(CertificateDer::from(certificate.to_vec()));
     }
 
-    /// Believes a certificate that the operator named.
+    /// Trusts a certificate that the operator named.
     pub fn name(&mut self, certificate: Vec<u8>) {
         self.add(&certificate);
         self.named.push(certificate);
     }
 }
 
-/// What came of judging it.
+/// The judgement of a server's certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
     /// SHA-256 of the server's own key.
     pub pin: Pin,
-    /// What its certificate calls it.
+    /// The subject of its certificate.
     pub subject: String,
-    /// Who issued its certificate.
+    /// The issuer of its certificate.
     pub issuer: String,
     /// Whether it names itself as its issuer.
     pub is_self_issued: bool,
-    /// When its certificate is good.
+    /// The validity period of its certificate.
     pub validity: Validity,
-    /// When the first of the certificates that it sent with it, and that somebody may need, ends.
+    /// The earliest expiry among the certificates that it sent along and that a client may need.
     pub others_end: Option<Time>,
-    /// When one ended that it sends all the same, and that nobody needs.
+    /// The expiry of an expired certificate that it sends although nobody needs it.
     pub surplus_ended: Option<Time>,
-    /// What is wrong with its certificate in itself.
+    /// The faults of its certificate in itself.
     pub examined: Examined,
-    /// Why nobody who is believed vouches for it; nothing where somebody does.
+    /// The reason for which no trusted CA vouches for it; none where one does.
     pub untrusted: Option<String>,
     /// Whether its certificate names the host; nothing where that cannot be told.
     pub names_host: Option<bool>,

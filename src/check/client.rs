@@ -19,12 +19,12 @@ use super::ways::{Inside, Name, Way};
 use super::wire::{Server, Wire};
 use super::witness::{Shown, Signatures, Witness};
 
-/// What a client shows of itself: a certificate, what stands above it, and their key.
+/// The credentials of a client: its certificate, the certificates above it, and its key.
 #[derive(Debug, Clone)]
 pub struct Identity(Arc<CertifiedKey>);
 
 impl Identity {
-    /// Of a chain in DER, the client's own certificate first, and its key.
+    /// Makes an identity of a chain in DER, the client's own certificate first, and its key.
     ///
     /// # Errors
     /// A key that cannot be used, or is not the certificate's.
@@ -42,21 +42,21 @@ impl Identity {
     }
 }
 
-/// How a request was met.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was answered with this status.
+    /// It was answered with this status, and the client is let in.
     LetIn(u16),
-    /// It was turned away.
+    /// The client was refused.
     Refused(Refusal),
-    /// Nothing can be said.
+    /// The outcome cannot be told, for this reason.
     Unknown(String),
 }
 
-/// How somebody is turned away.
+/// The way in which a client is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// By a status that says so.
+    /// By an HTTP status that says so.
     Status(u16),
     /// By an alert of TLS.
     Alert(String),
@@ -89,7 +89,7 @@ impl std::fmt::Display for Outcome {
 const TURNED_AWAY: [u16; 6] = [400, 401, 403, 421, 495, 496];
 
 impl Outcome {
-    /// What an answer comes to.
+    /// The outcome that follows from an answer.
     pub fn of(answer: Result<u16, &io::Error>) -> Self {
         match answer {
             Ok(status) if TURNED_AWAY.contains(&status) => Self::Refused(Refusal::Status(status)),
@@ -98,8 +98,8 @@ impl Outcome {
         }
     }
 
-    /// What a failed handshake or request comes to: a server that dislikes a certificate says so by an alert,
-    /// or just leaves.
+    /// The outcome that follows from a failed handshake or request: a server that rejects a certificate says
+    /// so by an alert, or just closes the connection.
     pub fn failed(error: &io::Error) -> Self {
         use io::ErrorKind as Kind;
         let tls = error
@@ -131,7 +131,7 @@ pub enum Sessions {
     Kept,
 }
 
-/// A client.
+/// A TLS client that sends HTTP requests.
 #[derive(Debug, Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -180,8 +180,8 @@ impl Client {
         client
     }
 
-    /// The same client, that comes back by the server's own name with the session that it got by another. To
-    /// be believed only where that is resumed: nobody has shown a certificate of that name.
+    /// The same client, coming back by the server's own name with the session that it got by another. To be
+    /// trusted only where that session is resumed: no certificate of that name was shown.
     pub fn returning(&self) -> Option<Self> {
         let has_any = self.sessions.as_ref().is_some_and(|sessions| sessions.has_any());
         has_any.then(|| {
@@ -192,7 +192,7 @@ impl Client {
         })
     }
 
-    /// The same client, that speaks this inside.
+    /// The same client, speaking this protocol inside TLS.
     pub fn speaking(mut self, inside: Inside) -> Self {
         Arc::make_mut(&mut self.config).alpn_protocols = inside.protocols();
         self
@@ -262,12 +262,13 @@ impl Client {
         }
     }
 
-    /// How it behaves.
+    /// The configuration of the TLS client.
     pub fn config(&self) -> ClientConfig {
         (*self.config).clone()
     }
 
-    /// What the server showed in the last handshake, that it holds the key proved or not.
+    /// The certificates that the server showed in the last handshake, whether or not it proved that it holds
+    /// the key.
     pub fn shown(&self) -> Option<Shown> {
         self.witness.shown()
     }
@@ -286,10 +287,10 @@ pub struct Connection {
     requests: u32,
 }
 
-/// How a request on a connection was met.
+/// The outcome of a request on a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
-    /// How it was met.
+    /// The outcome of the request.
     pub outcome: Outcome,
     /// Whether the connection can be asked again.
     pub kept: Kept,

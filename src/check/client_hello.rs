@@ -54,12 +54,12 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// What is offered to a server.
+/// The offer that is made to a server.
 #[derive(Debug, Clone)]
 pub struct ClientHello<'a> {
-    /// The only version.
+    /// The only version that is offered.
     pub version: Version,
-    /// The cipher suites.
+    /// The cipher suites that are offered.
     pub suites: &'a [u16],
     /// The groups in which keys can be agreed upon.
     pub groups: &'a [u16],
@@ -73,7 +73,7 @@ pub struct ClientHello<'a> {
     pub random: [u8; 32],
 }
 
-/// No compression.
+/// The list of compression methods that allows no compression.
 pub const UNCOMPRESSED: [u8; 1] = [0];
 /// RSA, DSA, ECDSA and EdDSA with every hash and curve that somebody may want, SHA-1 and MD5 for the old
 /// ones.
@@ -99,7 +99,7 @@ impl ClientHello<'_> {
         record
     }
 
-    /// The message alone.
+    /// The message alone, without the record around it.
     pub fn message(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(512);
         body.extend(self.version.min(Version::Tls12).number().to_be_bytes());

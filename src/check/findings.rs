@@ -10,7 +10,7 @@ use super::suites::{self, Weakness};
 use crate::doctor::{Finding, Severity};
 use crate::model::{Span, Time};
 
-/// From when on the end of a server's certificate is a warning.
+/// The time before the expiry of a server's certificate from which on it is a warning.
 pub const ENDING: Span = Span::days(14);
 
 /// The CRL that a server should act on.
@@ -18,9 +18,10 @@ pub const ENDING: Span = Span::days(14);
 pub struct NewestCrl {
     /// Its cRLNumber.
     pub number: u64,
-    /// When it was published.
+    /// The time when it was published.
     pub published: Time,
-    /// When the one before it ends, which is the newest that a server can have that does not have this one.
+    /// The end (nextUpdate) of the CRL before it, the newest that a server can have that does not have this
+    /// one.
     pub before_ends: Option<Time>,
 }
 
@@ -176,7 +177,7 @@ pub fn cannot_judge(why: &str) -> Finding {
     )
 }
 
-/// What is wrong with a certificate in itself, whoever vouches for it.
+/// The certificate has faults in itself, whoever vouches for it.
 pub fn faulty(faults: &[String]) -> Finding {
     Finding::new(
         "chain-untrusted",
@@ -318,7 +319,7 @@ pub fn not_demanded(outcome: &Outcome, place: &str) -> Finding {
     )
 }
 
-/// Who must not get in is answered OPTIONS as a device is.
+/// A client that must be refused gets the same answer to OPTIONS as a device.
 pub fn options_answered(who: &str, outcome: &Outcome, place: &str) -> Finding {
     Finding::new(
         "options-answered",

@@ -22,7 +22,7 @@ pub struct Forged {
     pub self_signed: Identity,
 }
 
-/// Why nothing could be forged.
+/// The reason for which nothing could be forged.
 #[derive(Debug, thiserror::Error)]
 pub enum ForgeryError {
     /// The throw-away CA would not sign.
@@ -40,7 +40,7 @@ pub enum ForgeryError {
     /// A certificate of ours that is not as they are.
     #[error("the device's certificate is not one of this PKI's")]
     Unreadable,
-    /// It could not be written.
+    /// The certificate could not be encoded.
     #[error(transparent)]
     Encoding(#[from] der::Error),
     /// The TLS library would not take a key.
@@ -87,7 +87,7 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
     })
 }
 
-/// What the holder of a certificate can make of it who takes himself for a CA: a certificate below his own,
+/// Forges what the holder of a certificate can make who takes himself for a CA: a certificate below his own,
 /// of the same name, for a new key. `chain` is his, his own certificate first.
 ///
 /// # Errors
@@ -108,9 +108,9 @@ pub fn below_device(
     identity(whole, &new)
 }
 
-/// What anybody can make who knows a device's certificate, which is no secret: one for a key of his own that
-/// says all that it says, its serial number too, and that vouches for itself. `chain` is the device's, its
-/// own certificate first.
+/// Forges what anybody can make who knows a device's certificate, which is no secret: a self-signed one for a
+/// key of his own, with the same contents and serial number. `chain` is the device's, its own certificate
+/// first.
 ///
 /// # Errors
 /// Where the certificate is not one of ours.

@@ -48,7 +48,7 @@ const LEAST_BITS: u16 = 224;
 /// The least bits of a prime (RFC 9325 §4.4).
 pub const LEAST_PRIME: usize = 2048;
 
-/// What is offered where any will do, the usual ones first and the weak ones last.
+/// The groups that are offered where any will do, the usual ones first and the weak ones last.
 pub fn usual(with_others: bool) -> Vec<u16> {
     let first = [29, 23, 24, 25];
     let strong = CURVES.iter().filter(|(_, _, bits)| *bits >= LEAST_BITS);

@@ -5,10 +5,10 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::request::{Method, Request};
 
-/// What becomes of a connection after an answer.
+/// The state of a connection after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// It can be asked again.
+    /// It can be used for another request.
     Open,
     /// The server closes it.
     Closed,
@@ -16,31 +16,31 @@ pub enum Kept {
     Unread,
 }
 
-/// How far an answer is read.
+/// The extent to which an answer is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// Its head alone: the connection is left after that.
+    /// The head alone: the connection is not used after that.
     Head,
-    /// As far as is needed to know it again.
+    /// As far as is needed to recognize the answer.
     Beginning,
     /// To its end, however long it is, so that the connection can be asked again.
     Whole,
 }
 
-/// As much of an answer as is needed to know it again.
+/// As much of an answer as is needed to recognize it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
     /// The status code.
     pub status: u16,
-    /// Where a redirect leads, where that was read.
+    /// The target of a redirect (Location), where that was read.
     pub location: Option<Vec<u8>>,
     /// The first octets of the body.
     pub body: Vec<u8>,
 }
 
-/// Who asks.
+/// The User-Agent of every request.
 pub const USER_AGENT: &str = concat!("pki-check/", env!("CARGO_PKG_VERSION"));
-/// How much of a body is kept.
+/// The octets of a body that are kept.
 pub const SAMPLE: usize = 4096;
 /// The longest head of an answer.
 const HEAD: u64 = 64 << 10;

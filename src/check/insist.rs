@@ -12,18 +12,18 @@ use super::ways::{Inside, Way};
 use super::wire::Server;
 use super::{Met, parallel};
 
-/// Who asked again in which manner, and what he got.
+/// A request that was repeated in another manner, and its outcome.
 #[derive(Debug)]
 pub struct Insisted {
-    /// Who asked.
+    /// The client that sent it.
     pub who: Who,
-    /// By which way.
+    /// The way by which it came.
     pub way: Way,
-    /// In which manner.
+    /// The manner of the request.
     pub manner: Manner,
-    /// What the status alone says.
+    /// The outcome by the status alone.
     pub outcome: Outcome,
-    /// What was answered, where that was an answer.
+    /// The answer, where there was one.
     pub sample: Option<Sample>,
     /// Whether whoever answered has shown a certificate of the right name.
     pub is_known: bool,

@@ -9,12 +9,12 @@ use x509_parser::prelude::FromDer;
 use super::http::Sample;
 use super::manner::Manner;
 
-/// What a device gets that may come.
+/// The answers that a device gets that is permitted to come.
 #[derive(Debug)]
 pub struct DeviceGets {
-    /// By the usual request.
+    /// The answer to the usual request.
     pub usual: Sample,
-    /// By others.
+    /// The answers to requests in other manners.
     pub others: Vec<(Manner, Sample)>,
     /// The words by which an application may name the device.
     pub names: Vec<String>,

@@ -9,13 +9,14 @@ use super::url::Url;
 /// Another manner than the usual one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// By HEAD.
+    /// With the method HEAD.
     Head,
-    /// By OPTIONS.
+    /// With the method OPTIONS.
     Options,
-    /// By a method that there is not.
+    /// With a method that does not exist.
     UnknownMethod,
-    /// By POST, for a path at which nothing is. At the path of the URL an application might do something.
+    /// With POST, for a path at which there is nothing. At the path of the URL an application might do
+    /// something.
     PostNowhere,
     /// With a port behind the host where it goes without saying.
     WithPort,
@@ -35,7 +36,7 @@ pub enum Manner {
 const NOWHERE: &str = "pki-check-nowhere";
 
 impl Manner {
-    /// Every one.
+    /// Every manner.
     pub const ALL: [Self; 10] = [
         Self::Head,
         Self::Options,

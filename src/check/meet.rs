@@ -25,10 +25,10 @@ use super::{CheckError, Question, Report, Verdict, findings};
 use crate::model::Time;
 use crate::model::pin::Role;
 
-/// What is expected of a server.
+/// The expectations of a server.
 #[derive(Debug, Default)]
 pub struct Expected {
-    /// Who is believed about it.
+    /// The certificates that are trusted to vouch for it.
     pub trust: Trust,
     /// The published pins; none where there is no home that publishes any.
     pub pins: Option<Published>,
@@ -37,7 +37,7 @@ pub struct Expected {
 /// A server that was met.
 #[derive(Debug)]
 pub struct Met {
-    /// What was seen so far.
+    /// The report of what was found so far.
     pub report: Report,
     /// Whether it is the server that phones expect: only then is anything asked of it.
     pub is_expected: bool,
@@ -48,13 +48,13 @@ pub struct Met {
     pub(super) chains: Vec<Vec<Vec<u8>>>,
     /// The ways in that it may configure apart.
     pub(super) ways: Vec<Way>,
-    /// Who came by which way, and how that was met.
+    /// The clients that came, by which way, and with which outcome.
     pub(super) asked: Vec<Asked>,
     /// Whether it renegotiates when a client wants that; nothing where it was not asked, or could not be.
     pub(super) renegotiates: Option<bool>,
-    /// Who asked again in another manner.
+    /// The requests that were repeated in other manners.
     pub(super) insisted: Vec<Insisted>,
-    /// What a device gets that may come.
+    /// The answers that a device gets that is permitted to come.
     pub(super) device_gets: Option<DeviceGets>,
 }
 
@@ -87,7 +87,7 @@ impl Met {
         self.server.is_over()
     }
 
-    /// How long it may be asked yet.
+    /// The time that is left for requests to it.
     pub fn left(&self) -> Duration {
         self.server.until.saturating_duration_since(Instant::now())
     }

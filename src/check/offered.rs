@@ -7,7 +7,7 @@ use super::offers::Offers;
 use super::suites::Weakness;
 use super::{Question, Report, Verdict, findings};
 
-/// Tells it all.
+/// Adds everything that the server offers to the report.
 pub fn tell(offers: &Offers, report: &mut Report) {
     tell_versions(offers, report);
     tell_suites(offers, report);

@@ -13,7 +13,7 @@ use super::suites::{self, Suite, Weakness};
 use super::ways::Name;
 use super::wire::Server;
 
-/// What a server offers.
+/// The offers of a server.
 #[derive(Debug, Default)]
 pub struct Offers {
     /// To whom asks for the host of the URL: the versions, the oldest first.
@@ -30,9 +30,9 @@ pub struct Offers {
     pub compresses: bool,
     /// Whether it takes part in old versions and knows nothing of safe renegotiation.
     pub renegotiates_unsafely: bool,
-    /// What could not be learnt, and why.
+    /// The things that could not be learnt, each with the reason.
     pub unclear: Vec<(&'static str, String)>,
-    /// Its certificate as it stands in the clear, DER; nobody has proved anything with it.
+    /// Its certificate as it was sent in the clear, DER; the server has not proved that it holds the key.
     pub unproved_leaf: Option<Vec<u8>>,
 }
 

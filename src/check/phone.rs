@@ -9,7 +9,7 @@ use super::question::verdict;
 use super::standing::{self, Patience, Standing};
 use super::{Met, Question, Verdict, findings};
 
-/// What it holds of one protocol version.
+/// The sessions and connections that it holds of one protocol version.
 #[derive(Debug)]
 pub struct Phone {
     version: Version,
@@ -159,7 +159,7 @@ impl Phone {
     }
 }
 
-/// How long lies between two tries.
+/// The pause between two tries.
 pub const STEP: Duration = Duration::from_millis(100);
 
 /// How somebody came back with a session, and how that was met.
@@ -209,7 +209,7 @@ fn is_turned_away(outcome: &Outcome) -> bool {
     !matches!(outcome, Outcome::LetIn(_))
 }
 
-/// What somebody gets, once that is as it should be, or time is up.
+/// Repeats the request until the outcome is the expected one, or time is up.
 pub fn settled(
     until: Instant,
     mut ask: impl FnMut() -> Outcome,

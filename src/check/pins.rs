@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use crate::model::pin::Role;
 use crate::model::{Host, Pin, PinSet, Span, Time};
 
-/// What the pins say of a key.
+/// The verdict of the pins on a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// No pins are published for that host.
     NoPins,
     /// The key is pinned.
     Pinned {
-        /// What it is to the server.
+        /// The role of the key for the server.
         role: Role,
-        /// When it leaves the set, or apps stop going by that.
+        /// The time when it leaves the set, or when apps stop using the set.
         until: Time,
     },
     /// The host has pins, and the key is none of them.
@@ -26,7 +26,7 @@ pub enum Verdict {
 pub struct Published {
     /// The sets of all hosts.
     pub sets: Vec<PinSet>,
-    /// How long a retiring key's pin stays.
+    /// The time for which a retiring key's pin stays published.
     pub overlap: Span,
 }
 

@@ -16,29 +16,29 @@ use super::{Met, Question, Verdict};
 use super::{insist, parallel};
 use crate::model::Time;
 
-/// Who must not get in.
+/// A client that must be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// Who shows no certificate.
+    /// It shows no certificate.
     Nobody,
-    /// Who shows one of another CA with our names.
+    /// It shows a certificate of another CA with our names.
     OtherAuthority,
-    /// Who shows one that vouches for itself.
+    /// It shows a self-signed certificate.
     SelfSigned,
-    /// Who shows one that says all that a device's does, its serial number too, and that nobody has signed.
+    /// It shows a certificate with the contents and serial number of a device's, which no CA has signed.
     Copy,
-    /// Who shows one that a device's key has signed, as if the device were a CA.
+    /// It shows a certificate that a device's key has signed, as if the device were a CA.
     BelowDevice,
-    /// Who shows a server's certificate.
+    /// It shows a server's certificate.
     Server,
-    /// Who shows a certificate that was good and has ended.
+    /// It shows a certificate that was valid and has expired.
     Ended,
-    /// Who shows a certificate that is revoked.
+    /// It shows a certificate that is revoked.
     Revoked,
 }
 
 impl Who {
-    /// Everybody.
+    /// All of these clients.
     pub const ALL: [Self; 8] = [
         Self::Nobody,
         Self::OtherAuthority,
@@ -50,7 +50,7 @@ impl Who {
         Self::Revoked,
     ];
 
-    /// What is asked by coming as this one.
+    /// The question of the report that this client answers.
     pub fn question(self) -> Question {
         match self {
             Self::Nobody => Question::NoCertificate,
@@ -64,7 +64,7 @@ impl Who {
         }
     }
 
-    /// After "who shows".
+    /// The words that follow "who shows" in a report.
     pub fn words(self) -> &'static str {
         match self {
             Self::Nobody => "no certificate",
@@ -79,23 +79,23 @@ impl Who {
     }
 }
 
-/// Who came by which way, and how that was met.
+/// A client that came, and how it was met.
 #[derive(Debug)]
 pub struct Asked {
-    /// Who came.
+    /// The client.
     pub who: Who,
-    /// By which way.
+    /// The way by which it came.
     pub way: Way,
-    /// How that was met.
+    /// The server's reaction.
     pub met: Meeting,
 }
 
-/// How somebody was met.
+/// The server's reaction to a client.
 #[derive(Debug)]
 pub struct Meeting {
-    /// What it came to, whoever answered.
+    /// The outcome, whoever answered.
     pub outcome: Outcome,
-    /// What was answered, where that was an answer.
+    /// The answer, where there was one.
     pub sample: Option<Sample>,
     /// Whether the server has shown a certificate that it shows to who asks for it by its name, or was asked
     /// by that name itself.
@@ -248,7 +248,7 @@ pub(super) fn tell_valid(met: &mut Met, outcome: &Outcome) {
     }
 }
 
-/// Of somebody who must be turned away.
+/// The verdict on a client that must be refused.
 pub(super) fn verdict(outcome: &Outcome) -> Verdict {
     match outcome {
         Outcome::LetIn(_) => Verdict::Bad,

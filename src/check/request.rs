@@ -6,9 +6,9 @@ use crate::model::Address;
 /// A request without a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// How it is asked.
+    /// The method of the request.
     pub method: Method,
-    /// What the field Host says, or `:authority`.
+    /// The value of the field Host, or of `:authority`.
     pub authority: String,
     /// Path and query.
     pub path: String,
@@ -19,11 +19,11 @@ pub struct Request {
 /// A method (RFC 9110 §9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// What the path names.
+    /// GET: asks for what the path names.
     Get,
-    /// The same, without its body.
+    /// HEAD: asks for the same, without the body.
     Head,
-    /// What may be asked.
+    /// OPTIONS: asks which methods are permitted.
     Options,
     /// Something is to be done.
     Post,
@@ -32,7 +32,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// As a request line has it.
+    /// The method as it is written in a request line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",

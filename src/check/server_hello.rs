@@ -6,18 +6,18 @@ use std::io::Read;
 use super::client_hello::Version;
 use super::suites;
 
-/// What a server answered.
+/// The answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It took the offer.
+    /// It accepted the offer.
     Accepted(Accepted),
     /// It refused by an alert of this description (RFC 8446 §6), or closed the connection.
     Refused(Option<u8>),
-    /// Whatever it speaks, it is not TLS.
+    /// Its answer is not TLS.
     NotTls,
 }
 
-/// What it took of the offer, and what it said with that before it was our turn.
+/// The parts of the offer that it accepted, and what it sent with that before it was the client's turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accepted {
     /// The version that it chose.
@@ -28,13 +28,13 @@ pub struct Accepted {
     pub compression: u8,
     /// Whether it knows how to renegotiate safely (RFC 5746). TLS 1.3 does not renegotiate.
     pub renegotiates_safely: bool,
-    /// Its own certificate, DER. That it has the key is not proved by this.
+    /// Its own certificate, DER. It is not proved by this that the server holds the key.
     pub leaf: Option<Vec<u8>>,
     /// In which group keys are agreed upon.
     pub group: Option<Group>,
 }
 
-/// Where keys are agreed upon.
+/// The group in which keys are agreed upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// Numbers below a prime of so many bits.
@@ -43,10 +43,10 @@ pub enum Group {
     Curve(u16),
 }
 
-/// How much of an answer is read.
+/// The extent to which an answer is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// What was chosen.
+    /// The ServerHello alone: what the server chose.
     Hello,
     /// All that comes before the client's turn: certificate and group. Before TLS 1.3 nothing of that is
     /// encrypted.
@@ -259,7 +259,7 @@ impl<'a> Octets<'a> {
     }
 }
 
-/// What an alert says, in the words of RFC 8446 §6.
+/// The meaning of an alert, in the words of RFC 8446 §6.
 pub fn alert(description: u8) -> &'static str {
     match description {
         40 => "handshake_failure",

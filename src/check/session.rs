@@ -20,7 +20,7 @@ pub struct AnyNames {
 }
 
 impl AnyNames {
-    /// None yet.
+    /// An empty store.
     pub fn new() -> Self {
         Self {
             sessions: ClientSessionMemoryCache::new(8),
@@ -28,7 +28,7 @@ impl AnyNames {
         }
     }
 
-    /// Whether there was ever one.
+    /// Whether there was ever a session in it.
     pub fn has_any(&self) -> bool {
         self.has_any.load(Ordering::Relaxed)
     }

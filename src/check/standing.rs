@@ -81,13 +81,13 @@ pub fn ask_all(all: &mut [Standing], met: &Met) {
     });
 }
 
-/// How long a server may take that acts on a new CRL.
+/// The time that a server may take to act on a new CRL.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Until when an old process may answer beside a new one.
+    /// The time until which an old process may answer beside a new one.
     pub until: Instant,
-    /// Until when an old process may go on with what it has open, where it is bounded as our configurations
-    /// do it.
+    /// The time until which an old process may go on with its open connections, where it is limited as in our
+    /// configurations.
     pub old_process: Instant,
 }
 

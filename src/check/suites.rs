@@ -5,15 +5,15 @@ use std::sync::LazyLock;
 /// A cipher suite as registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suite {
-    /// Its number.
+    /// The number of the suite.
     pub number: u16,
-    /// Its name in the register, without `TLS_`.
+    /// Its name in the registry, without `TLS_`.
     pub name: &'static str,
     /// The worst that is wrong with it.
     weakness: Option<Weakness>,
 }
 
-/// What is wrong with a suite.
+/// The weakness of a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weakness {
     /// No encryption, nobody authenticated, keys of export strength, RC2, RC4, DES, 3DES or MD5: who listens
@@ -36,7 +36,7 @@ pub enum Weakness {
 }
 
 impl Weakness {
-    /// All, the worst first.
+    /// All weaknesses, the worst first.
     pub const ALL: [Self; 6] = [
         Self::Broken,
         Self::OtherDoor,
@@ -46,7 +46,7 @@ impl Weakness {
         Self::Cbc,
     ];
 
-    /// What it is, in few words.
+    /// The weakness in few words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Broken => "no encryption, no authentication or a broken cipher",
@@ -155,8 +155,8 @@ pub fn name(number: u16) -> String {
     }
 }
 
-/// What is offered to learn whether a version is spoken at all: all suites but those that a server needs
-/// somebody's password for.
+/// The suites that are offered to learn whether a version is spoken at all: all but those for which a server
+/// needs somebody's password.
 pub fn usual() -> Vec<u16> {
     // The good ones first: where the server leaves the choice to the client, the answer is one of them.
     let mut usual: Vec<(std::cmp::Reverse<u8>, u16)> = registered()

@@ -12,13 +12,13 @@ use super::question::{Who, come_as, learn, tell_valid};
 use super::standing::Patience;
 use super::{Met, Question, Verdict, findings, insist};
 
-/// Whoever waits: is told what is waited for, and may have enough of it.
+/// The caller's side of waiting: it is told what is waited for, and can interrupt.
 pub struct Watch<'a> {
     /// Told again and again while it is waited.
     pub waiting: &'a dyn Fn(&str),
-    /// Whether to stop.
+    /// Whether the caller wants to stop.
     pub is_interrupted: &'a dyn Fn() -> bool,
-    /// How long the server is waited for.
+    /// The time that the server is waited for.
     pub patience: Duration,
 }
 
@@ -26,7 +26,7 @@ pub struct Watch<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interrupted;
 
-/// How much a revoked phone tries.
+/// The extent to which a revoked phone tries to get in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
     /// New connections, resumed sessions, and connections from before.
@@ -35,16 +35,16 @@ pub enum Depth {
     NewConnections,
 }
 
-/// Who comes.
+/// The clients of the trial.
 #[derive(Debug, Clone)]
 pub struct Identities {
-    /// Who will be revoked.
+    /// The client that will be revoked.
     pub canary: Identity,
-    /// Who will not.
+    /// The client that will not be revoked.
     pub control: Identity,
-    /// Who must not get in, and can only be made by who has a valid certificate.
+    /// Clients that must be refused, and can only be made by the holder of a valid certificate.
     pub impostors: Vec<(Who, Identity)>,
-    /// Who must not get in from then on, because the certificate has ended.
+    /// The client that must be refused from the given time on, because its certificate has expired.
     pub ended: Option<(Identity, Instant)>,
 }
 

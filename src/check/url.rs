@@ -15,7 +15,7 @@ pub struct Url {
     path: String,
 }
 
-/// Why a text is no URL that could be checked.
+/// The reason for which a text is not a URL that can be checked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// Another scheme, or none.
@@ -58,12 +58,12 @@ impl Url {
         self.port
     }
 
-    /// What the request line says: path and query.
+    /// The request target: path and query.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What the field Host says: the port only where it is not 443 (RFC 9110 §7.2).
+    /// The value of the field Host: with the port only where it is not 443 (RFC 9110 §7.2).
     pub fn authority(&self) -> String {
         self.authority_of(&self.bracketed_host())
     }

@@ -5,18 +5,18 @@ use std::fmt;
 
 use super::client_hello::Version;
 
-/// One way in.
+/// One way into a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way {
     /// The version of the handshake.
     pub version: Version,
-    /// Which name it asks for.
+    /// The name that the client asks for.
     pub name: Name,
-    /// What is spoken inside.
+    /// The protocol that is spoken inside.
     pub inside: Inside,
 }
 
-/// Which host a client asks for in the handshake (SNI, RFC 6066 §3). Whatever that is, its requests are for
+/// The host that a client asks for in the handshake (SNI, RFC 6066 §3). Whatever it is, the requests are for
 /// the host of the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
@@ -35,7 +35,7 @@ pub enum Name {
 impl Name {
     /// Those of a handshake that stands on no session.
     pub const ASKED_FOR: [Self; 3] = [Self::Right, Self::None, Self::Foreign];
-    /// Every one.
+    /// Every choice of a name.
     pub const ALL: [Self; 5] = [
         Self::Right,
         Self::None,
@@ -57,7 +57,7 @@ impl Name {
     }
 }
 
-/// What is spoken inside, as ALPN chooses it (RFC 7301).
+/// The protocol that is spoken inside, as ALPN chooses it (RFC 7301).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inside {
     /// HTTP/1.1, and said so.
@@ -69,10 +69,10 @@ pub enum Inside {
 }
 
 impl Inside {
-    /// Every one.
+    /// Every choice of a protocol.
     pub const ALL: [Self; 3] = [Self::Http11, Self::Http2, Self::Unsaid];
 
-    /// What is offered by ALPN.
+    /// The protocols that are offered by ALPN.
     pub fn protocols(self) -> Vec<Vec<u8>> {
         match self {
             Self::Http11 => vec![b"http/1.1".to_vec()],

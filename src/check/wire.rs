@@ -21,33 +21,33 @@ const LOOKUP: Duration = Duration::from_secs(10);
 /// A server: one address of it, for what is asked one after the other must be answered by the same.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// What is checked.
+    /// The URL that is checked.
     pub url: Url,
-    /// Which address answered.
+    /// The address that answered.
     pub address: SocketAddr,
-    /// When all asking ends, whatever was not asked.
+    /// The time when all requests end, whatever was not asked.
     pub until: Instant,
 }
 
-/// Why a server cannot be reached.
+/// The reason for which a server cannot be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreachable {
     /// The name is not known.
     #[error("{host} has no address: {why}")]
     NoAddress {
-        /// Which host.
+        /// The host of the URL.
         host: String,
-        /// The system's words.
+        /// The system's error.
         why: io::Error,
     },
-    /// Nobody answers there.
+    /// No server answers at the address.
     #[error("{address} ({host}) cannot be reached: {why}")]
     NoAnswer {
-        /// Which host.
+        /// The host of the URL.
         host: String,
         /// The address that was tried last.
         address: SocketAddr,
-        /// The system's words.
+        /// The system's error.
         why: io::Error,
     },
 }
@@ -136,13 +136,13 @@ fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     })
 }
 
-/// Why a server is not waited for any longer.
+/// The reason for which a server is not waited for any longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Late {
     /// One exchange took too long.
     #[error("no answer within {} s", EXCHANGE.as_secs())]
     NoAnswer,
-    /// All of them together did.
+    /// All exchanges together took too long.
     #[error("not asked: the time for this server is up")]
     TimeIsUp,
 }

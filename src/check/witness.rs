@@ -14,18 +14,18 @@ use x509_parser::prelude::FromDer;
 
 use super::certificate;
 
-/// What a server showed of itself.
+/// The certificates that a server showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
     /// Its own certificate, DER.
     pub leaf: Vec<u8>,
-    /// What it sent with it, DER.
+    /// The other certificates that it sent, DER.
     pub others: Vec<Vec<u8>>,
-    /// Why it cannot be told here whether it holds the key of its certificate.
+    /// The reason for which it cannot be verified here that it holds the key of its certificate.
     pub unproved: Option<String>,
 }
 
-/// Which signatures a server may use.
+/// The signature schemes that a server may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signatures {
     /// Those that can be verified here.
@@ -46,7 +46,8 @@ const UNVERIFIABLE: [SignatureScheme; 8] = [
     SignatureScheme::ECDSA_SHA1_Legacy,
 ];
 
-/// See above.
+/// The verifier that records what a server shows, and whether it holds the key; it does not judge the
+/// certificate.
 #[derive(Debug)]
 pub struct Witness {
     provider: Arc<CryptoProvider>,
@@ -67,7 +68,7 @@ impl Witness {
         }
     }
 
-    /// What was shown last.
+    /// The certificates that were shown last.
     pub fn shown(&self) -> Option<Shown> {
         self.shown.lock().ok()?.clone()
     }

@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::key::SoftwareKey;
 use crate::model::{Authority, Time};
 
-/// What to do about a CA that ends.
+/// The remedy for a CA that expires.
 pub const ROTATE: &str = "found a new PKI with `pki --home NEW init …` in good time, and issue to the devices from there: this version \
                           replaces no CA";
 
@@ -58,7 +58,7 @@ pub(super) fn keys(home: &Home, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Which CA ends.
+/// Finds the CAs that expire soon or have expired.
 pub(super) fn certificates(home: &Home, now: Time, findings: &mut Vec<Finding>) {
     for EndingAuthority { what, end } in ca::ending_authorities(home, now) {
         let (code, severity, ends) = match end < now {

@@ -10,7 +10,7 @@ use crate::store::Store;
 /// From when on the end of the root's CRL is a warning.
 const ROOT_CRL: Span = Span::days(120);
 
-/// What is wrong with the CRLs, by the ledger, or soon will be.
+/// Finds the CRLs that are missing, have expired or will expire soon, by the ledger.
 pub fn crls(home: &Home, store: &Store, now: Time, findings: &mut Vec<Finding>) {
     let locked = "servers let nobody in";
     let servers = home.servers().map(|_| {

@@ -58,7 +58,7 @@ fn chain(store: &Store, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Why nothing can be said.
+/// The finding for a ledger or index that cannot be read.
 pub(super) fn unreadable(error: &StoreError) -> Finding {
     let (code, remedy) = match error {
         StoreError::Damaged { .. } | StoreError::Empty => {

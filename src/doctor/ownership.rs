@@ -12,7 +12,7 @@ use crate::disk;
 use crate::home::{FILES, HomeError};
 use crate::model::text::in_shell;
 
-/// What this account may not read is no file to restore.
+/// The remedy for a file that this account is not permitted to read, which need not be restored.
 pub(super) const GIVE_BACK: &str =
     "give it to the account that the home belongs to, or run pki as that account";
 
@@ -21,8 +21,8 @@ pub(super) fn is_denied(error: &HomeError) -> bool {
     matches!(error, HomeError::Disk(error) if error.source.kind() == ErrorKind::PermissionDenied)
 }
 
-/// Which files below the home at `path` are not its owner's. One that an operator writes and this program
-/// only reads may be anybody's.
+/// Finds the files below the home at `path` that are not its owner's. One that an operator writes and this
+/// program only reads may belong to anybody.
 pub(super) fn examine(path: &Path, findings: &mut Vec<Finding>) {
     let Ok(home) = std::fs::metadata(path) else {
         return;

@@ -102,7 +102,7 @@ pub(super) fn examine(session: &Session<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What to do where the group of a place is refused.
+/// The remedy where the group of a place is refused.
 pub const JOIN_GROUP: &str = "make the account that runs pki a member of the group of that [[publish]], as root: usermod -aG GROUP \
                               ACCOUNT; it is one when it has logged in anew";
 

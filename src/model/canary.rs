@@ -16,17 +16,17 @@ const LIFE: Span = Span::minutes(60);
 const SHORT_LIFE: Span = Span::seconds(1);
 
 impl Address {
-    /// Whose name a canary has. Nobody is issued a certificate of that name otherwise.
+    /// The address of a canary. No other certificate is issued with that name.
     pub fn canary() -> Self {
         "pki-check/canary".parse().expect("both parts are short names")
     }
 
-    /// The same of a control.
+    /// The address of a control.
     pub fn control() -> Self {
         "pki-check/control".parse().expect("both parts are short names")
     }
 
-    /// The same of one that ends before it is shown.
+    /// The address of a canary that expires before it is shown.
     pub fn ended_canary() -> Self {
         "pki-check/ended".parse().expect("both parts are short names")
     }
@@ -41,8 +41,8 @@ impl Draft {
     /// The longest that a canary can be waited for.
     pub const CANARY_WAIT: Span = Span::minutes(30);
 
-    /// What a canary says, or a control. It has no profile that could be changed: a server must take it for
-    /// any device.
+    /// The draft of a canary, or of a control. It has no profile that could be changed: a server must take it
+    /// for any device.
     ///
     /// # Errors
     /// Where the issuer's certificate is not good at `now`, or ends within the canary's life.
@@ -50,10 +50,10 @@ impl Draft {
         Self::of_life(LIFE, address, issuer, names, now)
     }
 
-    /// What one says that has ended by the time it is shown.
+    /// The draft of a canary that has expired by the time it is shown.
     ///
     /// # Errors
-    /// As [`Draft::canary`].
+    /// Where the issuer's certificate is not good at `now`, or ends within the canary's life.
     pub fn ended_canary(issuer: &Issuer, names: Names, now: Time) -> Result<Self, Refusal> {
         Self::of_life(SHORT_LIFE, Address::ended_canary(), issuer, names, now)
     }

@@ -3,22 +3,22 @@
 
 use super::time::{Span, Time};
 
-/// What the clock of this machine may be believed, given the time of the last event.
+/// The judgement of this machine's clock, by the time of the last event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// As it should be: use this time.
+    /// The clock is plausible: use this time.
     Good(Time),
-    /// It stands before the last event by more than five minutes.
+    /// The clock is more than five minutes before the last event.
     Behind {
-        /// What it says.
+        /// The time by the clock.
         clock: Time,
         /// The last event's time.
         last: Time,
     },
-    /// It stands more than thirty days after the last event, and after the end of the last CRL: a timer would
-    /// have signed one.
+    /// The clock is more than thirty days after the last event, and after the end of the last CRL: a timer
+    /// would have signed a new one.
     FarAhead {
-        /// What it says.
+        /// The time by the clock.
         clock: Time,
         /// The last event's time.
         last: Time,
@@ -48,7 +48,7 @@ impl Clock {
         }
     }
 
-    /// What the machine's clock says, or the last event's time where it is a little behind that.
+    /// The time by the machine's clock, or the last event's time where the clock is a little behind that.
     pub fn says(self) -> Time {
         match self {
             Self::Good(now) => now,

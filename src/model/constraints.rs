@@ -15,7 +15,7 @@ use super::text::quoted;
 pub struct Domain(String);
 
 impl Domain {
-    /// The text.
+    /// The domain as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -192,7 +192,7 @@ impl fmt::Display for NameConstraints {
     }
 }
 
-/// What the certificates below a CA may name.
+/// The names that the certificates below a CA can carry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NameConstraints {
@@ -210,20 +210,20 @@ pub struct NameConstraints {
     pub any_address: bool,
 }
 
-/// How much of what its CAs may vouch for the root and the devices' CA of a PKI say: there are verifiers that
-/// cannot read it. The servers' CA says all of it.
+/// The extent to which the certificates of the root and the devices' CA of a PKI state its constraints: there
+/// are verifiers that cannot read them. The servers' CA states all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Said {
-    /// All.
+    /// All constraints.
     All,
-    /// Nothing of IP addresses.
+    /// The constraints on names, but nothing on IP addresses.
     NamesAlone,
-    /// Nothing.
+    /// No constraints.
     Nothing,
 }
 
 impl NameConstraints {
-    /// What an operator permits. The e-mail addresses of a domain are permitted with it.
+    /// The constraints that an operator permits. The e-mail addresses of a domain are permitted with it.
     pub fn of(domains: Vec<Domain>, email_domains: Vec<Domain>, ip_ranges: Vec<IpRange>) -> Self {
         let domains = unique(domains);
         let mut email_domains = unique(email_domains);
@@ -236,7 +236,7 @@ impl NameConstraints {
         }
     }
 
-    /// What root and devices' CA say of these.
+    /// The part of these constraints that the root and the devices' CA state.
     pub fn said(&self, said: Said) -> Option<Self> {
         match said {
             Said::All => Some(self.clone()),
@@ -276,7 +276,7 @@ impl NameConstraints {
             && (outer.any_address || (!self.any_address && self.ip_ranges.iter().all(range_is_covered)))
     }
 
-    /// What the servers' CA says of these: of addresses it never says nothing.
+    /// The constraints that the servers' CA states: it always states those on addresses.
     pub fn of_servers(&self) -> Self {
         Self {
             any_address: false,

@@ -7,7 +7,7 @@
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
-/// What kind of thing one is, as far as its label or its first octets tell.
+/// The kind of an item, as far as its label or its first octets tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A certificate (RFC 5280 §4).
@@ -35,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// With its article.
+    /// The name of the kind with its article.
     pub fn one(self) -> &'static str {
         match self {
             Self::Certificate => "a certificate",
@@ -52,7 +52,7 @@ impl Kind {
         }
     }
 
-    /// Without.
+    /// The name of the kind without an article.
     pub fn name(self) -> &'static str {
         self.one().split_once(' ').map_or("", |(_, name)| name)
     }
@@ -148,10 +148,10 @@ fn header(octets: &[u8]) -> Option<(u8, usize, &[u8])> {
     }
 }
 
-/// One thing in a file.
+/// One item in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// What it is.
+    /// The kind of the item.
     pub kind: Kind,
     /// The label of its PEM block, if it stands in one.
     pub label: String,
@@ -159,10 +159,10 @@ pub struct Item {
     pub der: Option<Vec<u8>>,
 }
 
-/// Everything in a file.
+/// The contents of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
-    /// In their order.
+    /// The items in their order.
     pub items: Vec<Item>,
     /// Whether it is one thing in binary.
     pub is_binary: bool,
@@ -170,40 +170,40 @@ pub struct Contents {
     pub is_empty: bool,
 }
 
-/// Why a file does not have what is wanted. To be read behind its name.
+/// The reason for which a file does not have what is wanted, worded to follow the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unwanted {
-    /// Nothing is in it.
+    /// The file is empty.
     #[error("is empty: there is no {} in it", .0.name())]
     Empty(Kind),
     /// Something else is in it.
     #[error("is {found}, and no {}", .wanted.name())]
     Other {
-        /// What is in it.
+        /// The kind of thing that is in it.
         found: String,
-        /// What should be.
+        /// The kind of thing that is wanted.
         wanted: Kind,
     },
-    /// Nothing that is known is in it.
+    /// Nothing in it is recognized.
     #[error("is nothing that this program knows, and no {}", .0.name())]
     Unknown(Kind),
-    /// It is cut short, or changed.
+    /// The item is cut short, or changed.
     #[error("has {} in it that is not whole", .0.one())]
     Damaged(Kind),
-    /// Too many of them.
+    /// There are several items where one is wanted.
     #[error("has {count} {}s in it, and must have one", .kind.name())]
     Several {
-        /// What there are too many of.
+        /// The kind that there are several of.
         kind: Kind,
-        /// How many.
+        /// The number of them.
         count: usize,
     },
 }
 
 impl Contents {
-    /// What these octets are: one thing in DER or in base64 without lines around it; or the blocks of a PEM
-    /// file, whatever stands around them, be it with a byte-order mark, in UTF-16, indented, or quoted in a
-    /// mail.
+    /// Recognizes the contents of a file: one item in DER or in base64 without lines around it; or the blocks
+    /// of a PEM file, whatever is around them, be it with a byte-order mark, in UTF-16, indented, or quoted
+    /// in a mail.
     pub fn of(octets: &[u8]) -> Self {
         let one = |kind, der: Option<&[u8]>| Self {
             items: vec![Item {
@@ -248,7 +248,7 @@ impl Contents {
     /// Everything of this kind, in its order. What else is in the file is passed over.
     ///
     /// # Errors
-    /// None, or one that is damaged.
+    /// Where there is none, or one is damaged.
     pub fn all(&self, kind: Kind) -> Result<Vec<&[u8]>, Unwanted> {
         let those = self.items.iter().filter(|item| item.kind == kind);
         let all: Option<Vec<&[u8]>> = those.map(|item| item.der.as_deref()).collect();
@@ -273,7 +273,7 @@ impl Contents {
         }
     }
 
-    /// What it has in place of what is wanted: a key may have its parameters beside it.
+    /// The kind of item that it has in place of what is wanted: a key may have its parameters beside it.
     pub fn instead(&self) -> Option<Kind> {
         let kinds = || self.items.iter().map(|item| item.kind);
         kinds()
@@ -334,10 +334,10 @@ pub fn is_utf16(octets: &[u8]) -> bool {
     is_little(octets).is_some()
 }
 
-/// Why a text of ours, which is in UTF-8, cannot be read.
+/// The reason for which a text of ours, which is in UTF-8, cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotUtf8 {
-    /// As some editors of Windows save it.
+    /// It is in UTF-16, as some editors of Windows save it.
     #[error("the file is UTF-16: save it as UTF-8")]
     Utf16,
     /// Latin-1, perhaps, or no text at all.

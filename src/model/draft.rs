@@ -10,12 +10,12 @@ use super::subject::{Address, Email, PersonName};
 use super::time::Time;
 use super::validity::Validity;
 
-/// What a draft must know of the CA that will sign it.
+/// The properties of the signing CA that a draft depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
     /// The organization in every subject.
     pub organization: String,
-    /// When the CA's own certificate is good.
+    /// The validity period of the CA's own certificate.
     pub validity: Validity,
     /// The constraints of each CA of the chain.
     pub constraints: Vec<NameConstraints>,
@@ -32,7 +32,8 @@ pub struct Subject {
     pub common_name: Option<String>,
 }
 
-/// What a certificate will say, within policy. Only [`Profile::draft`](super::Profile::draft) makes one.
+/// The contents of a certificate that will be signed, within policy. Only
+/// [`Profile::draft`](super::Profile::draft) makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     pub(super) subject: Subject,
@@ -44,20 +45,20 @@ pub struct Draft {
     pub(super) remarks: Vec<Remark>,
 }
 
-/// Who asks for a certificate, and for which device.
+/// The holder of a certificate that is asked for, and the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Whose device.
+    /// The address of the device.
     pub address: Address,
-    /// What she is called.
+    /// The full name of the person.
     pub name: Option<PersonName>,
     /// Her e-mail address.
     pub email: Option<Email>,
-    /// What the device runs.
+    /// The platform of the device.
     pub platform: Platform,
 }
 
-/// What policy changed of what was asked for; told to the operator.
+/// A change that policy made to what was asked for; the operator is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "remark", rename_all = "snake_case")]
 pub enum Remark {
@@ -68,25 +69,25 @@ pub enum Remark {
     },
     /// The name is too long for the certificate.
     NameCut {
-        /// The CN that it has.
+        /// The CN of the certificate.
         common_name: String,
     },
     /// The e-mail address stays in the ledger and out of the certificate.
     EmailLeftOut {
-        /// The address.
+        /// The address that is left out.
         email: Email,
-        /// Why.
+        /// The reason for leaving it out.
         why: EmailLeftOut,
     },
 }
 
-/// Why an e-mail address does not go into a certificate.
+/// The reason for which an e-mail address does not go into a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmailLeftOut {
     /// The CA's name constraints do not permit its domain.
     NotPermitted,
-    /// It is not ASCII.
+    /// The address is not ASCII.
     NotAscii,
 }
 
@@ -129,12 +130,12 @@ impl Draft {
         self.rfc822_name.as_ref()
     }
 
-    /// When it will be good.
+    /// The validity period of the certificate.
     pub fn validity(&self) -> Validity {
         self.validity
     }
 
-    /// Who asked for it.
+    /// The holder who asked for it.
     pub fn holder(&self) -> &Holder {
         &self.holder
     }
@@ -149,7 +150,7 @@ impl Draft {
         self.days
     }
 
-    /// What policy changed of what was asked for.
+    /// The changes that policy made to what was asked for.
     pub fn remarks(&self) -> &[Remark] {
         &self.remarks
     }

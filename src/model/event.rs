@@ -19,17 +19,17 @@ use super::validity::Validity;
 pub struct Event {
     /// Its number, from 1 without a gap.
     pub seq: u64,
-    /// When it was committed, by the clock of the machine that did.
+    /// The time when it was committed, by the clock of the machine that did.
     pub time: Time,
     /// The account that ran the command, and who stood behind it. Told by the system and by sudo, proved by
     /// nothing.
     pub by: String,
-    /// What happened.
+    /// The fact that it records.
     #[serde(flatten)]
     pub fact: Fact,
 }
 
-/// What happened.
+/// A fact that the ledger records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Fact {
@@ -41,15 +41,15 @@ pub enum Fact {
         root: String,
         /// SHA-256 of the issuing CA's certificate, hexadecimal.
         issuing: String,
-        /// What its CAs may vouch for, where the root does not say all of it.
+        /// The name constraints of its CAs, where the root does not state all of them.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         permitted: Option<NameConstraints>,
     },
     /// A certificate was signed.
     Issued(Box<Issued>),
-    /// Its bundle lies where it was asked for, on disk.
+    /// A bundle was delivered: it is on disk, in the place that was asked for.
     Delivered {
-        /// Which certificate.
+        /// The serial number of the certificate.
         serial: Serial,
         /// SHA-256 of the bundle's file, hexadecimal.
         sha256: String,
@@ -58,14 +58,14 @@ pub enum Fact {
     },
     /// A certificate is no longer good.
     Revoked {
-        /// Which certificate.
+        /// The serial number of the certificate.
         serial: Serial,
-        /// Whose it was; absent where only a published CRL knew of it.
+        /// The device that it was for; absent where only a published CRL knew of it.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         address: Option<Address>,
-        /// Why.
+        /// The reason of the revocation.
         reason: Reason,
-        /// Since when, where that is not the event's own time.
+        /// The time of the revocation, where that is not the event's own time.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         since: Option<Time>,
     },
@@ -74,22 +74,22 @@ pub enum Fact {
     Recovered(Recovered),
     /// The operator said that a recovered certificate is to stay.
     Kept {
-        /// Which certificate.
+        /// The serial number of the certificate.
         serial: Serial,
     },
     /// An employee left; nothing is issued to her until she is reinstated.
     Offboarded {
-        /// Who.
+        /// The employee who left.
         employee: Employee,
     },
     /// An employee who had left is back.
     Reinstated {
-        /// Who.
+        /// The employee who is back.
         employee: Employee,
     },
     /// A CRL was signed.
     CrlSigned {
-        /// Whose.
+        /// The CA that signed it.
         authority: Authority,
         /// Its cRLNumber (RFC 5280 §5.2.3).
         number: u64,
@@ -129,7 +129,7 @@ pub enum Fact {
         include_subdomains: bool,
         /// The pin of the key that it uses.
         active: Pin,
-        /// Where that key was made.
+        /// The place where that key was made.
         origin: Origin,
         /// The pin of the key that it will use next.
         backup: Pin,
@@ -138,38 +138,38 @@ pub enum Fact {
     ServerCertified(Box<Certified>),
     /// A server's certificate of another CA was taken in.
     ServerImported {
-        /// Whose it is.
+        /// The host of the server.
         host: Host,
-        /// What is known of it.
+        /// The details of the certificate.
         #[serde(flatten)]
         certificate: ServerCertificate,
     },
     /// A server's backup key took the place of its active one.
     ServerRotated {
-        /// Which server.
+        /// The host of the server.
         host: Host,
         /// The pin of the new backup key.
         backup: Pin,
-        /// What becomes of the old key's pin.
+        /// The fate of the old key's pin.
         old_pin: OldPin,
     },
     /// A server was taken out of the register: it has no keys any more that apps are to hold it to.
     ServerRemoved {
-        /// Which server.
+        /// The host of the server.
         host: Host,
-        /// What becomes of its pins.
+        /// The fate of its pins.
         old_pins: OldPin,
     },
     /// A server's certificate of the servers' CA is no longer good.
     ServerRevoked {
-        /// Which certificate.
+        /// The serial number of the certificate.
         serial: Serial,
-        /// Whose it was; absent where only a published CRL knew of it.
+        /// The host that it was for; absent where only a published CRL knew of it.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         host: Option<Host>,
-        /// Why.
+        /// The reason of the revocation.
         reason: Reason,
-        /// Since when, where that is not the event's own time.
+        /// The time of the revocation, where that is not the event's own time.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         since: Option<Time>,
     },
@@ -177,7 +177,7 @@ pub enum Fact {
     PinsSigned {
         /// Their number, which only rises.
         number: u64,
-        /// Until when apps go by them.
+        /// The time until which apps use them.
         expires: Time,
         /// Every pin in them.
         pins: Vec<Pin>,
@@ -186,7 +186,7 @@ pub enum Fact {
     },
     /// The operator went on although the clock stood before the last event, or far after it.
     ClockConfirmed {
-        /// What the clock said.
+        /// The time by the clock.
         clock: Time,
         /// The last event's time.
         last: Time,
@@ -198,15 +198,15 @@ pub enum Fact {
 pub struct Issued {
     /// Its serial number.
     pub serial: Serial,
-    /// Whose it is.
+    /// The device that it is for.
     pub address: Address,
-    /// What she is called.
+    /// The full name of the holder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<PersonName>,
     /// Her e-mail address, also where it may not stand in the certificate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub email: Option<Email>,
-    /// What the device runs.
+    /// The platform of the device.
     #[serde(rename = "for")]
     pub platform: Platform,
     /// The profile's name.
@@ -214,13 +214,13 @@ pub struct Issued {
     /// The life that was asked for, in days, where it was not left to the profile: a renewal keeps it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub days: Option<i64>,
-    /// Where the device's key came from.
+    /// The origin of the device's key.
     #[serde(flatten)]
     pub key: KeySource,
     /// The certificates that it replaces once it is delivered.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub supersedes: Vec<Serial>,
-    /// When it is good.
+    /// The validity period of the certificate.
     #[serde(flatten)]
     pub validity: Validity,
     /// SHA-256 of its SubjectPublicKeyInfo.
@@ -231,14 +231,15 @@ pub struct Issued {
     pub certificate: Vec<u8>,
 }
 
-/// What a published list says of a certificate: enough to take it back, and no basis for another one.
+/// The details of a certificate that a published list gives: enough to revoke it, and no basis for another
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recovered {
     /// Its serial number.
     pub serial: Serial,
-    /// Whose it is.
+    /// The device that it is for.
     pub address: Address,
-    /// Its last second.
+    /// The end of the validity period (notAfter), inclusive.
     pub not_after: Time,
     /// Whether a newer one had taken its place already.
     pub superseded: bool,
@@ -253,13 +254,13 @@ pub struct Recovered {
     pub certificate_sha256: [u8; 32],
 }
 
-/// Where the key of a device came from.
+/// The origin of a device's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "key", rename_all = "lowercase")]
 pub enum KeySource {
     /// Made here and handed out in a PKCS#12 bundle.
     Bundle {
-        /// How the bundle is encrypted.
+        /// The form of encryption of the bundle.
         p12: Form,
     },
     /// Made by the device, which asked with a CSR.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// How much a finding matters.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -29,13 +29,13 @@ impl fmt::Display for Severity {
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// A stable word for it.
+    /// A stable code for it, for programs.
     pub code: &'static str,
-    /// How much it matters.
+    /// The severity of the finding.
     pub severity: Severity,
-    /// What it is.
+    /// The description of the finding.
     pub message: String,
-    /// What mends it.
+    /// The remedy: what mends it.
     pub remedy: String,
 }
 

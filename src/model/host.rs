@@ -14,9 +14,9 @@ use super::text::quoted;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Host {
-    /// dNSName.
+    /// A DNS name (dNSName).
     Name(Domain),
-    /// iPAddress.
+    /// An IP address (iPAddress).
     Address(IpAddr),
 }
 
@@ -98,7 +98,7 @@ impl FromStr for Host {
     }
 }
 
-/// Why a text names no server.
+/// The reason for which a text is not the name of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHost {
     /// An internationalized name.

@@ -11,37 +11,37 @@ use super::subject::Address;
 use super::time::Time;
 use super::validity::Validity;
 
-/// How far an acknowledged certificate has come, apart from time.
+/// The state of an acknowledged certificate, apart from time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Its bundle was never seen on disk: its key is lost with the process that made it.
+    /// The bundle was never seen on disk: the key is lost with the process that made it.
     Undelivered,
-    /// In use.
+    /// The certificate is in use.
     Active,
     /// Replaced by a newer one, and still accepted.
     Superseded,
-    /// No longer good.
+    /// The certificate is revoked.
     Revoked {
-        /// Since when.
+        /// The time of the revocation.
         at: Time,
-        /// Why.
+        /// The reason of the revocation.
         reason: Reason,
     },
 }
 
-/// What a person is told of a certificate's state at some point in time.
+/// The status of a certificate at some point in time, as a person is told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// In use.
+    /// The certificate is in use.
     Valid,
     /// Replaced, still accepted.
     Superseded,
     /// Signed, but its bundle was lost.
     Undelivered,
-    /// No longer good.
+    /// The certificate is revoked.
     Revoked,
-    /// Past its last second.
+    /// The end of its validity period (notAfter) has passed.
     Expired,
 }
 
@@ -55,7 +55,7 @@ impl Status {
         Self::Expired,
     ];
 
-    /// The word for it.
+    /// The word for the status.
     pub fn word(self) -> &'static str {
         match self {
             Self::Valid => "valid",
@@ -97,7 +97,7 @@ impl std::str::FromStr for Status {
 #[error("{0} is not one of valid, superseded, undelivered, revoked, expired")]
 pub struct InvalidStatus(String);
 
-/// How the ledger came to know a certificate.
+/// The source from which the ledger knows a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KnownBy {
     /// It was issued here: the ledger has all of it.
@@ -114,13 +114,14 @@ pub enum KnownBy {
 pub struct Record {
     /// Its serial number.
     pub serial: Serial,
-    /// Whose it is.
+    /// The device that it is for.
     pub address: Address,
-    /// When it is good; one that a list named begins, as far as is known here, when it was taken in.
+    /// The validity period; for a certificate that is known from a list, it begins when that was taken in,
+    /// because the true start is not known here.
     pub validity: Validity,
-    /// How far it has come.
+    /// The state of the certificate.
     pub state: State,
-    /// How the ledger came to know it.
+    /// The source from which the ledger knows it.
     pub known_by: KnownBy,
     /// SHA-256 of its SubjectPublicKeyInfo, DER: the SPKI pin.
     pub spki_sha256: [u8; 32],

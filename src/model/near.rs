@@ -11,7 +11,7 @@ const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz._-";
 /// Shorter names are near to too many others.
 const SHORTEST: usize = 3;
 
-/// Every text that a slip could have made this short name of. None of one that is very short.
+/// Every text of which a slip could have made this short name; none for a name that is very short.
 pub fn near(name: &str) -> BTreeSet<String> {
     let name = name.as_bytes();
     let mut near = BTreeSet::new();

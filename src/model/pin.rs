@@ -41,11 +41,11 @@ impl TryFrom<String> for Pin {
 #[error("a pin is the base64 of 32 octets")]
 pub struct InvalidPin;
 
-/// What a pinned key is to its server.
+/// The role of a pinned key for its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The server has it.
+    /// The key that the server uses.
     Active,
     /// The next one: made, published, not in use.
     Backup,
@@ -66,11 +66,11 @@ impl fmt::Display for Role {
 /// A key in a pin set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pinned {
-    /// Its pin.
+    /// The pin of the key.
     pub pin: Pin,
-    /// What it is to the server.
+    /// The role of the key for the server.
     pub role: Role,
-    /// Since when it is that.
+    /// The time since which it has that role.
     pub since: Time,
 }
 
@@ -78,11 +78,11 @@ pub struct Pinned {
 /// good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinSet {
-    /// Which host.
+    /// The host whose keys are pinned.
     pub host: Host,
     /// Whether it holds for the hosts below, too.
     pub include_subdomains: bool,
-    /// When apps are to stop going by it.
+    /// The time when apps are to stop using the set.
     pub expires: Time,
     /// The keys, the active one first.
     pub pins: Vec<Pinned>,

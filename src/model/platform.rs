@@ -28,7 +28,7 @@ pub enum Platform {
     Any,
 }
 
-/// How a PKCS#12 bundle is encrypted.
+/// The form in which a PKCS#12 bundle is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
@@ -115,7 +115,7 @@ impl fmt::Display for Platform {
     }
 }
 
-/// However it is capitalized: people write iOS and macOS.
+/// Parses the word for a platform in any capitalization: people write iOS and macOS.
 impl FromStr for Platform {
     type Err = InvalidPlatform;
 

@@ -36,7 +36,7 @@ impl From<bool> for Names {
     }
 }
 
-/// Why a profile is no profile.
+/// The reason for which a profile is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfile {
     /// The file is not TOML of the right keys.
@@ -47,9 +47,9 @@ pub enum InvalidProfile {
         "days = {days} and max_days = {max_days}: days must be 1 or more, and at most max_days, which is at most 398"
     )]
     Lifetimes {
-        /// The default life.
+        /// The default life, in days.
         days: i64,
-        /// The bound.
+        /// The longest life that it permits, in days.
         max_days: i64,
     },
     /// The name is not a file name of ours.
@@ -57,25 +57,25 @@ pub enum InvalidProfile {
     Name(String),
 }
 
-/// Why policy refuses to draft a certificate.
+/// The reason for which policy refuses to draft a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The life asked for is longer than the profile's bound, or none at all.
     #[error("{asked} days is outside what profile {profile} allows (1 to {max})")]
     Days {
-        /// What was asked for.
+        /// The life that was asked for, in days.
         asked: i64,
-        /// The bound.
+        /// The longest life that is permitted, in days.
         max: i64,
-        /// The profile.
+        /// The name of the profile.
         profile: String,
     },
     /// The life asked for is longer than a server's certificate may have, or none at all.
     #[error("{asked} days is outside what a server's certificate may live (1 to {max})")]
     ServerDays {
-        /// What was asked for.
+        /// The life that was asked for, in days.
         asked: i64,
-        /// The bound.
+        /// The longest life that is permitted, in days.
         max: i64,
     },
     /// The CAs may not vouch for this host.
@@ -154,14 +154,14 @@ impl Profile {
         })
     }
 
-    /// The same with another life where nobody asks for one, within its bound.
+    /// The same profile with another default life, within its bound.
     #[must_use]
     pub fn of_days(mut self, days: i64) -> Self {
         self.days = days.clamp(1, self.max_days);
         self
     }
 
-    /// The same with ends that are spread over this time, where nobody asks for a life.
+    /// The same profile with expiry dates that are spread over this time, where nobody asks for a life.
     #[must_use]
     pub fn spread_over(mut self, spread: Span) -> Self {
         self.spread = spread;
@@ -182,12 +182,12 @@ impl Profile {
         Span::days(self.days - i64::try_from(earlier).unwrap_or(0))
     }
 
-    /// Its name.
+    /// The name of the profile.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many days a certificate is good where nobody asks for another life.
+    /// The default life in days.
     pub fn days(&self) -> i64 {
         self.days
     }
@@ -214,7 +214,7 @@ impl Profile {
         }
     }
 
-    /// What the certificate of `holder` will say, if it is made at `now` and below `issuer`.
+    /// Drafts the certificate of `holder`, to be made at `now` and signed by `issuer`.
     ///
     /// # Errors
     /// Where the life asked for is out of bounds, or the issuer has too little left of its own.

@@ -9,7 +9,7 @@ use super::serial::Serial;
 use super::text::quoted;
 use super::time::Time;
 
-/// Why a certificate is revoked, as a word of everyday life.
+/// The reason of a revocation, as a word of everyday life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {
@@ -114,10 +114,10 @@ pub struct InvalidReason(String);
 /// One revoked certificate: what a CRL entry is made of (RFC 5280 §5.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revocation {
-    /// Which certificate.
+    /// The serial number of the certificate.
     pub serial: Serial,
-    /// Since when.
+    /// The time of the revocation.
     pub at: Time,
-    /// Why.
+    /// The reason of the revocation.
     pub reason: Reason,
 }

@@ -13,7 +13,7 @@ use super::validity::Validity;
 /// A server, as the ledger knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
-    /// Its name.
+    /// The name of the server.
     pub host: Host,
     /// Whether apps are to hold the hosts below it to the same pins.
     pub include_subdomains: bool,
@@ -32,8 +32,8 @@ pub struct Server {
     pub written_otherwise: Vec<(Pin, Pin)>,
     /// The certificates that are known and had not ended when the last one came, the newest last.
     pub certificates: Vec<ServerCertificate>,
-    /// Since when it is taken out of the register, if it is, and what became of its pins. It is known on:
-    /// apps may hold it to them.
+    /// The time of its removal from the register, if it is removed, and what became of its pins. The record
+    /// is kept, because apps may hold the server to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<(Time, OldPin)>,
 }
@@ -43,15 +43,15 @@ pub struct Server {
 pub struct ServerKey {
     /// Its pin.
     pub pin: Pin,
-    /// Since when it is what it is: active, backup or retiring.
+    /// The time since which it has its role: active, backup or retiring.
     pub since: Time,
-    /// Where it was made.
+    /// The place where it was made.
     pub origin: Origin,
-    /// When a pin set first named it.
+    /// The time when a pin set first named it.
     pub published: Option<Time>,
 }
 
-/// Where a server's key was made.
+/// The place where a server's key was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -71,14 +71,14 @@ pub struct ServerCertificate {
     /// The pin that the same key has where it is written as everybody writes it, if that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Pin>,
-    /// When it is good.
+    /// The validity period of the certificate.
     #[serde(flatten)]
     pub validity: Validity,
-    /// Who signed it.
+    /// The CA that signed it.
     pub issuer: Certifier,
 }
 
-/// Who signed a server's certificate.
+/// The CA that signed a server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Certifier {
@@ -88,13 +88,13 @@ pub enum Certifier {
     Other,
 }
 
-/// What becomes of the pin of a key that is replaced.
+/// The fate of the pin of a key that is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OldPin {
-    /// It stays for the overlap: servers that still have the key stay reachable.
+    /// The pin stays for the overlap: servers that still have the key stay reachable.
     Retires,
-    /// It leaves at once: somebody else may have the key.
+    /// The pin leaves at once: somebody else may have the key.
     Dropped,
 }
 
@@ -157,7 +157,7 @@ impl Server {
         self.keys().any(|(_, key)| key.published.is_some())
     }
 
-    /// Until when pins of a removed server stay in the pin sets, where they are in them.
+    /// The time until which pins of a removed server stay in the pin sets, where they are in them.
     pub fn stays_until(&self, now: Time, overlap: Span) -> Option<Time> {
         match self.removed {
             Some((at, OldPin::Retires)) if self.may_be_pinned() => {
@@ -212,18 +212,19 @@ impl Server {
         self.certificates.iter().rev().find(of_active)
     }
 
-    /// Who certifies it: who did so last for the key in use or, right after a rotation, for the one before.
+    /// The CA that certifies it: the one that did so last for the key in use or, right after a rotation, for
+    /// the one before.
     pub fn certifier(&self) -> Option<Certifier> {
         let newest = self.certificate().or(self.certificates.last());
         newest.map(|certificate| certificate.issuer)
     }
 
-    /// Until when a retiring key's pin stays in the set.
+    /// The time until which a retiring key's pin stays in the set.
     pub fn leaves(key: &ServerKey, overlap: Span) -> Time {
         key.since + overlap
     }
 
-    /// What apps are to hold it to. Nothing where it was removed, and its pins have left.
+    /// The pin set that apps are to hold it to; none where it was removed, and its pins have left.
     pub fn pin_set(&self, now: Time, overlap: Span, expires: Time) -> Option<PinSet> {
         if self.removed.is_some() {
             self.stays_until(now, overlap)?;
@@ -249,7 +250,7 @@ impl Server {
     }
 }
 
-/// What a server's certificate will say, within policy.
+/// The contents of a server's certificate that will be signed, within policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerDraft {
     host: Host,
@@ -257,7 +258,7 @@ pub struct ServerDraft {
 }
 
 impl ServerDraft {
-    /// How long a server's certificate lives unless asked for otherwise, in days.
+    /// The default life of a server's certificate, in days.
     pub const DAYS: i64 = 90;
 
     /// The certificate of `host`, made at `now` below `issuer`.
@@ -281,12 +282,12 @@ impl ServerDraft {
         })
     }
 
-    /// CN and SAN.
+    /// The host that the certificate names (CN and SAN).
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// When it will be good.
+    /// The validity period of the certificate.
     pub fn validity(&self) -> Validity {
         self.validity
     }
@@ -295,13 +296,13 @@ impl ServerDraft {
 /// A server's certificate that the servers' CA has signed, as the ledger will have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certified {
-    /// Whose it is.
+    /// The host that it is for.
     pub host: Host,
     /// Its serial number.
     pub serial: Serial,
     /// The pin of its key.
     pub pin: Pin,
-    /// When it is good.
+    /// The validity period of the certificate.
     #[serde(flatten)]
     pub validity: Validity,
     /// The certificate, DER.

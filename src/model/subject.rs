@@ -22,13 +22,13 @@ pub struct Device(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
-    /// Whose device it is.
+    /// The employee whose device it is.
     pub employee: Employee,
-    /// Which of her devices.
+    /// The device, one of hers.
     pub device: Device,
 }
 
-/// What a person is called, for other people: Unicode text of 1 to 128 characters that can be read.
+/// A person's full name, for other people: Unicode text of 1 to 128 characters that can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PersonName(String);
@@ -39,13 +39,13 @@ pub struct PersonName(String);
 #[serde(try_from = "String", into = "String")]
 pub struct Email(String);
 
-/// Why a text is no name of ours.
+/// The reason for which a text is not a valid name or address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSubject {
     /// Not `[a-z0-9][a-z0-9._-]*`, or too long.
     #[error("{text} is not {what} name: it {rule}")]
     Name {
-        /// What was given, escaped.
+        /// The text, escaped.
         text: String,
         /// `an employee's` or `a device's`.
         what: &'static str,
@@ -58,9 +58,9 @@ pub enum InvalidSubject {
     /// A person's name with characters that nobody can see.
     #[error("the name {text} {why}")]
     Unprintable {
-        /// What was given, escaped.
+        /// The text, escaped.
         text: String,
-        /// The character.
+        /// The fault of the character.
         why: Unprintable,
     },
     /// A person's name that is empty or too long.
@@ -69,9 +69,9 @@ pub enum InvalidSubject {
         PersonName::MAX
     )]
     Length {
-        /// What was given, escaped and cut.
+        /// The text, escaped and cut.
         text: String,
-        /// How many characters it has.
+        /// The number of its characters.
         count: usize,
     },
     /// Not an e-mail address.
@@ -213,7 +213,7 @@ impl FromStr for PersonName {
 }
 
 impl Email {
-    /// What follows the `@`, in lower case.
+    /// The domain of the address, in lower case.
     pub fn domain(&self) -> String {
         self.0
             .rsplit_once('@')
@@ -259,7 +259,7 @@ impl FromStr for Email {
 macro_rules! text_form {
     ($($name:ty),*) => {$(
         impl $name {
-            /// The text.
+            /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }

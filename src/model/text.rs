@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 
-/// Why a text that a person will read was refused.
+/// The reason for which a text that a person will read was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unprintable {
     /// A C0 or C1 control character, or a line or paragraph separator.
@@ -11,7 +11,7 @@ pub enum Unprintable {
     /// A character that reorders or hides text, or that nobody sees.
     #[error("has the invisible or text-reordering character U+{0:04X}")]
     Invisible(u32),
-    /// Nothing that anybody could read out.
+    /// It contains nothing that anybody could read out.
     #[error("has no letter or digit")]
     Unreadable,
 }

@@ -104,17 +104,17 @@ pub struct InvalidTime(String);
 pub struct Span(i64);
 
 impl Span {
-    /// That many seconds.
+    /// A span of that many seconds.
     pub const fn seconds(seconds: i64) -> Self {
         Self(seconds)
     }
 
-    /// That many minutes.
+    /// A span of that many minutes.
     pub const fn minutes(minutes: i64) -> Self {
         Self(minutes.saturating_mul(60))
     }
 
-    /// That many days of 24 hours.
+    /// A span of that many days of 24 hours.
     pub const fn days(days: i64) -> Self {
         Self(days.saturating_mul(86_400))
     }

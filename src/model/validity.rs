@@ -4,17 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use super::time::{Span, Time};
 
-/// From when to when a certificate is good, both ends included (RFC 5280 §4.1.2.5).
+/// The validity period of a certificate, both ends included (RFC 5280 §4.1.2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {
-    /// Its first second.
+    /// The start of the validity period (notBefore), inclusive.
     pub not_before: Time,
-    /// Its last second.
+    /// The end of the validity period (notAfter), inclusive.
     pub not_after: Time,
 }
 
 impl Validity {
-    /// How far back a validity begins, for devices whose clock is slow.
+    /// The time by which a validity period is backdated, for devices whose clock is slow.
     pub const BACKDATED: Span = Span::minutes(5);
 
     /// `life` from five minutes before `now`, never before `floor`.
@@ -26,7 +26,7 @@ impl Validity {
         }
     }
 
-    /// How many days it is, begun ones counted: its last second belongs to it.
+    /// The length in days, a day that has begun counting as one: the last second belongs to the period.
     pub fn days(&self) -> i64 {
         let seconds = (self.not_after - self.not_before).as_seconds() + 1;
         seconds.div_euclid(86_400) + i64::from(seconds.rem_euclid(86_400) > 0)
