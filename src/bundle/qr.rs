@@ -83,7 +83,7 @@ impl Code {
     /// A PNG, one bit a pixel, 8 × 8 pixels a module, with the quiet zone.
     ///
     /// # Errors
-    /// Should the library fail to write it.
+    /// Where the library fails to write it.
     pub fn to_png(&self) -> Result<Vec<u8>, BundleError> {
         let side = self.columns();
         // Eight pixels of one bit are an octet: each module is a whole one.

@@ -21,7 +21,7 @@ use crate::store::StoreError;
 /// The reason for which an operation was refused or failed. Unless it says so, nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
-    /// The change may not begin.
+    /// The session cannot begin.
     #[error(transparent)]
     Session(#[from] SessionError),
     /// The employee, device, certificate or server that was named is not in the ledger.
@@ -42,7 +42,7 @@ pub enum CaError {
     /// The register of servers does not let it.
     #[error(transparent)]
     Servers(#[from] ServersError),
-    /// No home is founded there.
+    /// No home can be founded in that place.
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The home cannot be opened or read.

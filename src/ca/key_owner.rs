@@ -19,7 +19,7 @@ pub enum UnfitKey {
     /// The key of a request is a CA's.
     #[error("this key is the one of a CA here")]
     OfCa,
-    /// The key of a request was taken back because somebody else has it, or may have.
+    /// The key of a request was revoked because somebody else has it, or may have.
     #[error("this key was revoked as {reason} on {}, with {address}", .since.date())]
     Revoked {
         /// The device whose key it was.
@@ -65,12 +65,12 @@ pub(super) enum KeyOf<'a> {
     Server(&'a Host),
 }
 
-/// Makes sure that nobody else has the key, which has this pin where it is written as everybody writes it,
-/// nor ever gave it up because somebody may have had it. Where two devices had the same, locking one out
+/// Demands that nobody else has the key, and that nobody ever gave it up because somebody may have had it;
+/// the pin given is that of the key in its usual encoding. If two devices had the same key, locking one out
 /// would leave the key in; and a CA's key in a pin set would stand for all that it certifies.
 ///
 /// # Errors
-/// Where somebody has, or did.
+/// Where somebody else has the key, or gave it up.
 pub(super) fn demand_free_key(
     store: &Store,
     home: &Home,

@@ -13,7 +13,7 @@ use crate::home::Home;
 /// The longest that is read.
 const LONGEST: u64 = 16 << 20;
 
-/// There is a file, and nobody can tell what it says.
+/// A note exists, and cannot be read.
 #[derive(Debug)]
 pub(super) struct Unreadable;
 

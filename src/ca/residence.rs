@@ -37,7 +37,7 @@ const LONGEST_LINE: u64 = 1 << 16;
 /// The reason for which a home may be a copy of one that is in use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Copied {
-    /// The one that it was copied from is there.
+    /// The home that it was copied from is at its old path.
     #[error("this home is a copy of the one in {0}, which is still there")]
     Beside(Shown),
     /// It was used at another path, where this account is not permitted to look.

@@ -35,8 +35,8 @@ pub struct Revoked {
     pub employee: Option<Employee>,
     /// The number of devices with a valid certificate that the person has left.
     pub devices_left: usize,
-    /// Certificates of the same device that servers still accept, where one was taken back because somebody
-    /// else may have its key, and they have the same: a renewal by CSR may keep the key.
+    /// Certificates of the same device that servers still accept and that have the key of a certificate which
+    /// was revoked because somebody else may have that key: a renewal by CSR may keep the key.
     pub same_key: Vec<Serial>,
 }
 

@@ -32,8 +32,8 @@ pub struct Desk {
 /// The policy for a clock that is before the last event, or far after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockPolicy {
-    /// Refuse: what is signed in the future lets nobody in, and what is recorded there stands in the way of
-    /// the right time.
+    /// Refuse: a certificate or CRL that is signed in the future lets nobody in, and an event that is
+    /// recorded there blocks the right time.
     Strict,
     /// The operator said that the clock is right: go on, and record that.
     Confirmed,
@@ -47,12 +47,12 @@ pub enum SessionError {
     /// The home may be a copy of a home that is in use.
     #[error("{0}: it issues and publishes nothing until you say that the PKI goes on here")]
     Copied(Copied),
-    /// The clock stands before there was such a program.
+    /// The clock is at a time before there was this program.
     #[error(
         "the clock says {0}, before this program was made: certificates would have ended, and CRLs be out of date, by every right clock"
     )]
     ClockBeforeProgram(Time),
-    /// The clock stands before the last event.
+    /// The clock is before the last event.
     #[error("the clock says {clock}, and the last event was recorded at {last}: the clock is behind")]
     ClockBehind {
         /// The time by the clock.
@@ -60,7 +60,7 @@ pub enum SessionError {
         /// The last event's time.
         last: Time,
     },
-    /// The clock stands far after the last event.
+    /// The clock is far after the last event.
     #[error("the clock says {clock}, and nothing has happened here since {last}: the clock may be ahead")]
     ClockAhead {
         /// The time by the clock.
@@ -103,8 +103,8 @@ impl Desk {
     /// Takes the lock, opens the store and judges the clock.
     ///
     /// # Errors
-    /// A busy home, a damaged ledger, a clock that policy refuses; and, unless something is taken back, a
-    /// home that may be a copy.
+    /// A busy home, a damaged ledger, a clock that policy refuses; and, unless the session is for a
+    /// revocation, a home that may be a copy.
     pub fn session(&self, policy: ClockPolicy) -> Result<Session<'_>, CaError> {
         let lock = self.home.lock(self.patience, &self.holder)?;
         let says = (self.clock)();

@@ -24,22 +24,22 @@ const AGAIN: Span = Span::days(7);
 /// third of its life is left.
 const OTHERS: Span = Span::days(14);
 
-/// The certificates that whoever reads what a timer says is to be told of.
+/// The certificates that the reader of a timer's output is to be told of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ends {
-    /// From how long before their end on they are told.
+    /// The time before their expiry from which on they are reported.
     pub within: Span,
-    /// Those in use that end within that time, the one that ends first at the beginning.
+    /// Certificates in use that expire within that time, the earliest first.
     pub ending: Vec<Record>,
     /// The last ones of devices that have let all of theirs end.
     pub ended: Vec<Record>,
-    /// The servers whose certificate ends soon, or has ended.
+    /// The servers whose certificate expires soon, or has expired.
     pub servers: Vec<EndingServer>,
     /// The CAs that end soon, or have ended.
     pub authorities: Vec<EndingAuthority>,
 }
 
-/// A CA whose certificate ends.
+/// A CA whose certificate expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndingAuthority {
     /// `root`, `issuing CA` or `servers' CA`.
@@ -48,7 +48,7 @@ pub struct EndingAuthority {
     pub end: Time,
 }
 
-/// A server whose certificate ends.
+/// A server whose certificate expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndingServer {
     /// The host of the server.
@@ -140,7 +140,7 @@ impl Ends {
 /// From how long before its end on a CA's is told: certificates are cut by it, and a new PKI takes its time.
 const AUTHORITIES: Span = Span::days(180);
 
-/// The CAs of this home that end within half a year, or have ended.
+/// The CAs of this home that expire within half a year, or have expired.
 pub fn ending_authorities(home: &Home, now: Time) -> Vec<EndingAuthority> {
     let servers = home.servers().map(|chain| ("servers' CA", chain.ca()));
     let all = [("root", home.chain().root()), ("issuing CA", home.chain().ca())];
@@ -190,10 +190,10 @@ impl Memory {
     }
 }
 
-/// Notes that `pki publish` was run with nobody watching, and says whether these ends are to be told by it.
+/// Notes an unattended run of `pki publish`, and says whether these certificates are to be reported by it.
 ///
 /// # Errors
-/// Where it cannot be written down.
+/// Where the note cannot be written.
 pub fn note_timer(session: &Session<'_>, ends: &Ends) -> Result<bool, CaError> {
     let home = &session.desk.home;
     let mut memory = Memory::of(home);

@@ -67,7 +67,7 @@ pub struct Judged {
     pub examined: Examined,
     /// The reason for which no trusted CA vouches for it; none where one does.
     pub untrusted: Option<String>,
-    /// Whether its certificate names the host; nothing where that cannot be told.
+    /// Whether its certificate names the host; none where that cannot be determined.
     pub names_host: Option<bool>,
 }
 

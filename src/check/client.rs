@@ -49,7 +49,7 @@ pub enum Outcome {
     LetIn(u16),
     /// The client was refused.
     Refused(Refusal),
-    /// The outcome cannot be told, for this reason.
+    /// The outcome is not known, for this reason.
     Unknown(String),
 }
 
@@ -144,8 +144,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of these versions. With the leaves of earlier connections it talks to whoever holds the key
-    /// of one of them, and to nobody else.
+    /// A client of these versions. With the certificates of earlier connections it talks only to a server
+    /// that holds the key of one of them.
     pub fn new(
         versions: &[Version],
         identity: Option<&Identity>,
@@ -160,8 +160,8 @@ impl Client {
         client
     }
 
-    /// A client that comes by one way. By a name that is not the server's, whoever answers may have another
-    /// certificate.
+    /// A client that comes by one way. Under a name that is not the server's, another server with another
+    /// certificate may answer.
     pub fn by(way: Way, identity: Option<&Identity>, leaves: &[Vec<u8>]) -> Self {
         let leaves = (way.name == Name::Right).then_some(leaves);
         let mut client = Self::of(&[way.version], identity, leaves, Signatures::Verifiable);
@@ -279,7 +279,7 @@ impl Client {
     }
 }
 
-/// A connection that stands.
+/// An open connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: StreamOwned<ClientConnection, Wire>,
@@ -342,7 +342,7 @@ impl Connection {
         self.stream.conn.alpn_protocol() == Some(b"h2")
     }
 
-    /// Whether it stands on an earlier session.
+    /// Whether it resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
         self.stream.conn.handshake_kind() == Some(HandshakeKind::Resumed)
     }

@@ -65,7 +65,8 @@ pub struct ClientHello<'a> {
     pub groups: &'a [u16],
     /// The methods of compression (RFC 3749); none is 0.
     pub compression: &'a [u8],
-    /// On a connection that stands: what the client's Finished said in the handshake before (RFC 5746 §3.5).
+    /// On an open connection: the verify_data of the client's Finished in the handshake before (RFC 5746
+    /// §3.5).
     pub renegotiates: Option<&'a [u8]>,
     /// The host that is asked for, where it is a name (RFC 6066 §3: an address is none).
     pub server_name: Option<&'a str>,

@@ -9,7 +9,7 @@ use super::{Met, Question, Verdict, findings};
 use crate::doctor::Finding;
 
 impl Met {
-    /// Tells how those were met who must not get in. To be called once, when everybody has come.
+    /// Reports how the clients that must be refused were met. To be called once, when all of them have come.
     pub fn conclude(&mut self) {
         let asked = std::mem::take(&mut self.asked);
         if asked.is_empty() {

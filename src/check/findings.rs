@@ -30,7 +30,7 @@ pub struct NewestCrl {
 pub enum Acted {
     /// So long after its publication.
     After(Duration),
-    /// Not while it was waited for.
+    /// It did not within the time that it was waited for.
     NotWithin(Duration),
     /// Nobody can say: the time for asking was up.
     NotSeen,

@@ -32,10 +32,10 @@ const WANTED: [u8; 12] = [0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0];
 /// The error of a stream that is no longer needed (§7).
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
-/// Asks, on a connection on which it was asked `before` so many times.
+/// Sends a request, on a connection on which `before` requests were sent already.
 ///
 /// # Errors
-/// Where the connection fails, the server ends the stream, or what comes is no HTTP/2.
+/// Where the connection fails, the server ends the stream, or the answer is not HTTP/2.
 pub fn ask<S: Read + Write>(stream: &mut S, request: &Request, before: u32) -> io::Result<(Sample, Kept)> {
     let block = fields(request);
     if block.len() > LONGEST {

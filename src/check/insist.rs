@@ -25,7 +25,7 @@ pub struct Insisted {
     pub outcome: Outcome,
     /// The answer, where there was one.
     pub sample: Option<Sample>,
-    /// Whether whoever answered has shown a certificate of the right name.
+    /// Whether the server that answered has shown a certificate of the right name.
     pub is_known: bool,
 }
 

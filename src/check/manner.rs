@@ -18,9 +18,9 @@ pub enum Manner {
     /// With POST, for a path at which there is nothing. At the path of the URL an application might do
     /// something.
     PostNowhere,
-    /// With a port behind the host where it goes without saying.
+    /// With the port given where it is the default one.
     WithPort,
-    /// Without a port behind the host where it does not.
+    /// Without the port where it is not the default one.
     WithoutPort,
     /// With the host in capitals.
     Capitals,

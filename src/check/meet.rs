@@ -101,8 +101,8 @@ impl Met {
     }
 }
 
-/// Meets a server: learns what it offers and judges what it shows. Nothing of the URL but the host is told to
-/// it.
+/// Meets a server: learns what it offers and judges what it shows. The host is the only part of the URL that
+/// is sent to it.
 ///
 /// # Errors
 /// Where there is no server that speaks TLS.

@@ -28,7 +28,7 @@ pub struct Offers {
     pub shortest_prime: Option<usize>,
     /// Whether it compresses.
     pub compresses: bool,
-    /// Whether it takes part in old versions and knows nothing of safe renegotiation.
+    /// Whether it takes part in old versions and does not support safe renegotiation.
     pub renegotiates_unsafely: bool,
     /// The things that could not be learnt, each with the reason.
     pub unclear: Vec<(&'static str, String)>,

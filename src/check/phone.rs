@@ -71,7 +71,7 @@ impl Phone {
         }
     }
 
-    /// Asks once more on the connections that stand.
+    /// Sends one more request on each of the open connections.
     pub fn ask_kept(&mut self, met: &Met) {
         standing::ask_all(&mut self.standing, met);
     }

@@ -28,7 +28,7 @@ pub const PREFLIGHT: &str = "refuse OPTIONS like everything else: apps do not as
     shows no certificate), have the server itself answer, and hand on nothing to the application before it has seen a certificate. nginx: \
     `set $who \"$request_method $ssl_client_verify\"; if ($who = \"OPTIONS NONE\") { return 204; }`";
 
-/// To believe this PKI alone.
+/// The remedy that has a server trust this PKI alone.
 pub const BELIEVE: &str = "believe this PKI's certificates alone. nginx: `ssl_verify_client on;` (not `optional_no_ca`) with \
     `ssl_client_certificate` ca/bundle.pem; Apache: `SSLVerifyClient require` (not `optional_no_ca`) with `SSLCACertificateFile`; \
     HAProxy: `verify required ca-file` without `crt-ignore-err` and `ca-ignore-err`; Envoy: `trusted_ca` without \

@@ -26,18 +26,18 @@ pub struct Accepted {
     pub suite: u16,
     /// The method of compression that it chose.
     pub compression: u8,
-    /// Whether it knows how to renegotiate safely (RFC 5746). TLS 1.3 does not renegotiate.
+    /// Whether it supports safe renegotiation (RFC 5746). TLS 1.3 does not renegotiate.
     pub renegotiates_safely: bool,
     /// Its own certificate, DER. It is not proved by this that the server holds the key.
     pub leaf: Option<Vec<u8>>,
-    /// In which group keys are agreed upon.
+    /// The group in which keys are agreed upon.
     pub group: Option<Group>,
 }
 
 /// The group in which keys are agreed upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
-    /// Numbers below a prime of so many bits.
+    /// The integers modulo a prime of so many bits.
     Prime(usize),
     /// A curve by its number.
     Curve(u16),

@@ -14,7 +14,7 @@ use super::question::verdict;
 use super::ways::{Inside, Name, Way};
 use super::{Met, Question, Verdict, findings};
 
-/// A connection that stands, or stood.
+/// A connection that is open, or was.
 #[derive(Debug)]
 pub struct Standing {
     inside: Inside,
@@ -35,8 +35,8 @@ struct Told {
     verdict: Verdict,
 }
 
-/// Opens a connection by each version of HTTP that the server takes, and one more that resumes a session.
-/// What failed is told as well.
+/// Opens a connection by each version of HTTP that the server takes, and one more that resumes a session. The
+/// error of one that failed is returned as well.
 pub fn prepare(met: &Met, identity: &Identity, version: Version) -> (Vec<Standing>, Option<io::Error>) {
     let is_taken = |inside: &Inside| {
         let way = Way {

@@ -16,16 +16,16 @@ pub struct Suite {
 /// The weakness of a suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weakness {
-    /// No encryption, nobody authenticated, keys of export strength, RC2, RC4, DES, 3DES or MD5: who listens
-    /// reads along, or will.
+    /// No encryption, no authentication, keys of export strength, RC2, RC4, DES, 3DES or MD5: an eavesdropper
+    /// can read the traffic, or will be able to.
     Broken,
-    /// Clients are known by a password or a shared key (PSK, SRP, Kerberos) and need no certificate: another
-    /// door into the server.
+    /// Clients are authenticated by a password or a shared key (PSK, SRP, Kerberos) and need no certificate:
+    /// another way into the server.
     OtherDoor,
     /// IDEA, SEED, MAGMA: blocks of 64 bits (SWEET32) or ciphers that nobody looks after (RFC 5469).
     Outdated,
-    /// The session's key hangs on the server's own: whoever gets that later reads all that was recorded (RFC
-    /// 9325 §4.1).
+    /// No forward secrecy: the session's key depends on the server's own key, and whoever gets that later can
+    /// read all that was recorded (RFC 9325 §4.1).
     NoForwardSecrecy,
     /// What was changed on the way is noticed by 64 bits alone: meant for the smallest of devices (CCM_8, RFC
     /// 7251 §1).

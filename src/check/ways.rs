@@ -33,7 +33,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// Those of a handshake that stands on no session.
+    /// The names of a handshake that does not resume a session.
     pub const ASKED_FOR: [Self; 3] = [Self::Right, Self::None, Self::Foreign];
     /// Every choice of a name.
     pub const ALL: [Self; 5] = [
@@ -47,7 +47,7 @@ impl Name {
     pub const NOBODYS: &str = "pki-check.invalid";
 
     /// The right name on a session that was begun by this one, where this is another: a server that verifies
-    /// by name may not verify again who resumes.
+    /// by name may not verify a client again that resumes.
     pub fn returning(self) -> Option<Self> {
         match self {
             Self::None => Some(Self::RightAfterNone),

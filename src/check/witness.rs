@@ -28,7 +28,7 @@ pub struct Shown {
 /// The signature schemes that a server may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signatures {
-    /// Those that can be verified here.
+    /// The schemes that can be verified here.
     Verifiable,
     /// Any, so that it shows its certificate at least.
     Any,
@@ -58,7 +58,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// One who goes on with whoever has one of these certificates, or with anybody.
+    /// A witness that goes on with a server that has one of these certificates, or with any server.
     pub fn new(provider: Arc<CryptoProvider>, leaves: Option<&[Vec<u8>]>, signatures: Signatures) -> Self {
         Self {
             provider,

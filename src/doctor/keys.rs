@@ -19,8 +19,8 @@ struct Wanted {
 }
 
 /// Opens every key that the everyday passphrase is for: those of the devices' and the servers' CA, and of
-/// servers. That takes about a third of a second for each. Those that are missing, or no encrypted keys, are
-/// told without a passphrase.
+/// servers. That takes about a third of a second for each. Missing files, and files that are not encrypted
+/// keys, are reported without a passphrase.
 pub fn unopened(home: &Home, passphrase: &Passphrase) -> Vec<Finding> {
     let wanted = match wanted(home) {
         Ok(wanted) => wanted,

@@ -27,7 +27,7 @@ use crate::store::StoreError;
 use ownership::GIVE_BACK;
 
 /// Examines the home at `path` as it is. What can be mended without a decision (an index that is behind or
-/// damaged, a torn end of the ledger) is mended on the way, and told.
+/// damaged, a torn end of the ledger) is mended on the way, and reported.
 pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<Finding> {
     let mut findings = Vec::new();
     match home::exposed(path) {

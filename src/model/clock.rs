@@ -26,8 +26,8 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// Whether a clock stands before this program was made, in 2026: it was never set, as on a board without
-    /// a battery. Not by the date of the build, which would make another program of it each day.
+    /// Whether a clock is before this program was made, in 2026: it was never set, as on a board without a
+    /// battery. The date of the build is not used, because it would make another program of it each day.
     pub fn is_before_program(clock: Time) -> bool {
         clock < Time::from_unix(1_767_225_600)
     }
@@ -56,8 +56,8 @@ impl Clock {
         }
     }
 
-    /// The earliest that it may be: what is good then is taken back, for a doubtful clock must not make it
-    /// look ended.
+    /// The earliest time that it may be: a revocation includes what is valid then, because a doubtful clock
+    /// must not make it look expired.
     pub fn earliest(self) -> Time {
         match self {
             Self::Good(now) => now,

@@ -30,7 +30,7 @@ pub enum Kind {
     Parameters,
     /// HTML.
     WebPage,
-    /// None of these.
+    /// None of these kinds.
     Other,
 }
 
@@ -153,7 +153,7 @@ fn header(octets: &[u8]) -> Option<(u8, usize, &[u8])> {
 pub struct Item {
     /// The kind of the item.
     pub kind: Kind,
-    /// The label of its PEM block, if it stands in one.
+    /// The label of its PEM block, if it is in one.
     pub label: String,
     /// Its DER, where it is whole and no private key: nothing here has a use for those.
     pub der: Option<Vec<u8>>,
@@ -348,7 +348,7 @@ pub enum NotUtf8 {
 /// A text in UTF-8, without a byte-order mark.
 ///
 /// # Errors
-/// Where it is another encoding: half of it read would say something else.
+/// Where it is in another encoding: half of it read would say something else.
 pub fn utf8(octets: &[u8]) -> Result<&str, NotUtf8> {
     if is_utf16(octets) {
         return Err(NotUtf8::Utf16);

@@ -26,7 +26,7 @@ pub struct Issuer {
 pub struct Subject {
     /// O, at most 48 characters.
     pub organization: String,
-    /// UID: the whole address, the identity that servers go by.
+    /// UID: the whole address, by which servers identify the device.
     pub uid: Address,
     /// CN, for people, at most 64 characters.
     pub common_name: Option<String>,
@@ -120,7 +120,7 @@ impl fmt::Display for Remark {
 }
 
 impl Draft {
-    /// The subject.
+    /// The subject of the certificate.
     pub fn subject(&self) -> &Subject {
         &self.subject
     }

@@ -21,7 +21,7 @@ pub struct Event {
     pub seq: u64,
     /// The time when it was committed, by the clock of the machine that did.
     pub time: Time,
-    /// The account that ran the command, and who stood behind it. Told by the system and by sudo, proved by
+    /// The account that ran the command, and the account behind it. Told by the system and by sudo, proved by
     /// nothing.
     pub by: String,
     /// The fact that it records.
@@ -129,7 +129,7 @@ pub enum Fact {
         include_subdomains: bool,
         /// The pin of the key that it uses.
         active: Pin,
-        /// The place where that key was made.
+        /// The origin of that key: made here, or elsewhere.
         origin: Origin,
         /// The pin of the key that it will use next.
         backup: Pin,
@@ -184,7 +184,7 @@ pub enum Fact {
         /// SHA-256 of `pins.json`, hexadecimal.
         sha256: String,
     },
-    /// The operator went on although the clock stood before the last event, or far after it.
+    /// The operator went on although the clock was before the last event, or far after it.
     ClockConfirmed {
         /// The time by the clock.
         clock: Time,
@@ -203,7 +203,7 @@ pub struct Issued {
     /// The full name of the holder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<PersonName>,
-    /// Her e-mail address, also where it may not stand in the certificate.
+    /// The holder's e-mail address, even where it is not permitted in the certificate.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub email: Option<Email>,
     /// The platform of the device.

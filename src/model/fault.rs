@@ -11,7 +11,7 @@ pub enum Kind {
     Conflict,
     /// The rules of this PKI forbid it: ask for what they allow.
     PolicyRefused,
-    /// The key is another's, was taken back, or is none that was expected: hand in another.
+    /// The key belongs to another, was revoked, or is not the one that was expected: hand in another.
     KeyRefused,
     /// The input is not what it should be: correct it.
     BadRequest,
@@ -27,7 +27,7 @@ pub enum Kind {
     Storage,
     /// The home is damaged, mixed up, out of date or makes no sense: restore it, or correct it.
     Damaged,
-    /// Another machine does not answer, or is not to be believed: see to that one.
+    /// Another machine does not answer, or cannot be trusted: see to that one.
     Elsewhere,
     /// The change is recorded, and not all that follows from it is done: finish that.
     Incomplete,
@@ -35,8 +35,8 @@ pub enum Kind {
     Bug,
 }
 
-/// An error of a room as every door needs it. What it says is its [`Display`](std::fmt::Display); what else
-/// could be said to one who stands at a certain door is that door's business.
+/// An error of any module, as every interface needs it. Its text is its [`Display`](std::fmt::Display); hints
+/// for the user of one interface are added by that interface.
 pub trait Fault: std::error::Error {
     /// The kind of the error, and its code: the word by which programs know it, which stays the same over
     /// versions.

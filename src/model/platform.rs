@@ -23,7 +23,7 @@ pub enum Platform {
     Java,
     /// Linux and other systems with OpenSSL, NSS or GnuTLS.
     Linux,
-    /// Not known: what every system opens.
+    /// An unknown platform: the bundle is one that every system opens.
     #[default]
     Any,
 }

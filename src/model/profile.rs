@@ -78,10 +78,10 @@ pub enum Refusal {
         /// The longest life that is permitted, in days.
         max: i64,
     },
-    /// The CAs may not vouch for this host.
+    /// The CAs cannot vouch for this host.
     #[error("{0} lies outside of what the name constraints of this PKI's CAs permit")]
     Host(Host),
-    /// The issuing CA ends too soon.
+    /// The issuing CA expires too soon.
     #[error("the issuing CA is good until {}: a certificate would be good for less than 7 days, or not at all", .0.date())]
     IssuerEnds(Time),
     /// The issuing CA's certificate is not good yet, by this clock.
@@ -197,10 +197,10 @@ impl Profile {
         self.max_days
     }
 
-    /// Whether `name` may name a profile, and so a file among the templates.
+    /// Whether `name` is fit to name a profile, and so a file among the templates.
     ///
     /// # Errors
-    /// Where it may not.
+    /// Where it is not.
     pub fn check_name(name: &str) -> Result<(), InvalidProfile> {
         let good = !name.is_empty()
             && name.len() <= 32

@@ -45,19 +45,19 @@ pub struct ServerKey {
     pub pin: Pin,
     /// The time since which it has its role: active, backup or retiring.
     pub since: Time,
-    /// The place where it was made.
+    /// The origin of the key: made here, or elsewhere.
     pub origin: Origin,
     /// The time when a pin set first named it.
     pub published: Option<Time>,
 }
 
-/// The place where a server's key was made.
+/// The origin of a server's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// Here: the home has it, encrypted.
+    /// The key was made here: the home has it, encrypted.
     Made,
-    /// Elsewhere: only its public half is known, by a certificate.
+    /// The key was made elsewhere: only its public half is known, by a certificate.
     Imported,
 }
 
@@ -152,7 +152,7 @@ impl Server {
         }
     }
 
-    /// Whether an app may go by pins of it: some were published.
+    /// Whether an app may use pins of it: some were published.
     pub fn may_be_pinned(&self) -> bool {
         self.keys().any(|(_, key)| key.published.is_some())
     }
@@ -195,7 +195,7 @@ impl Server {
         }
     }
 
-    /// Takes in a certificate; those that have ended by `now` are forgotten.
+    /// Takes in a certificate; those that have expired by `now` are forgotten.
     pub fn note_certificate(&mut self, certificate: ServerCertificate, now: Time) {
         self.certificates.retain(|known| !known.validity.ended(now));
         if let Some(value) = certificate.key
@@ -261,10 +261,10 @@ impl ServerDraft {
     /// The default life of a server's certificate, in days.
     pub const DAYS: i64 = 90;
 
-    /// The certificate of `host`, made at `now` below `issuer`.
+    /// Drafts the certificate of `host`, to be made at `now` and signed by `issuer`.
     ///
     /// # Errors
-    /// A host that the CAs may not vouch for, a life out of bounds, or an issuer that ends too soon.
+    /// A host that the CAs cannot vouch for, a life out of bounds, or an issuer that expires too soon.
     pub fn new(host: &Host, days: Option<i64>, issuer: &Issuer, now: Time) -> Result<Self, Refusal> {
         if !issuer.constraints.iter().all(|all| all.permit_host(host)) {
             return Err(Refusal::Host(host.clone()));

@@ -74,11 +74,11 @@ pub trait Delivery {
     fn prepare(&mut self, session: &Session<'_>, chain: &Chain, batch: &[Uncommitted])
     -> Result<(), CaError>;
 
-    /// Hands the batch out that was prepared, and makes sure that it is there: a receipt for each, in their
+    /// Delivers the batch that was prepared, and makes sure that it is there: a receipt for each, in their
     /// order.
     ///
     /// # Errors
-    /// Where it is not there as a whole: none of it counts as delivered then.
+    /// Where any of it is not there: none of it counts as delivered then.
     fn deliver(
         &mut self,
         session: &Session<'_>,

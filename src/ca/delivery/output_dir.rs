@@ -57,7 +57,7 @@ impl OutputDir {
     /// would make it.
     ///
     /// # Errors
-    /// Where they cannot.
+    /// Where files cannot be written there.
     pub fn try_out(path: &Path, home: &Home) -> Result<(), DeliveryError> {
         demand_elsewhere(path, home)?;
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

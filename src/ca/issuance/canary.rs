@@ -34,7 +34,7 @@ pub struct Canaries {
     pub ended: Option<Canary>,
 }
 
-/// Whether a certificate is wanted that ends at once.
+/// Whether a certificate is wanted that expires at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// It is wanted.

@@ -28,7 +28,7 @@ pub struct Request {
     pub key: KeyRequest,
 }
 
-/// For which key a certificate is asked.
+/// The key for which a certificate is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRequest {
     /// A new one, to be handed out in a bundle of this form.

@@ -79,7 +79,7 @@ fn shown(rows: &[(u64, String)]) -> String {
 /// empty for `default`.
 ///
 /// # Errors
-/// Every row that cannot be used, at once.
+/// Every row that cannot be used, all in one error.
 pub fn read_people(octets: &[u8], default: &crate::model::Device) -> Result<Vec<Person>, PeopleError> {
     if contents::is_utf16(octets) {
         return Err(PeopleError::Utf16);

@@ -34,7 +34,7 @@ const MOST_CLAIMS: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubts {
     version: u32,
-    /// Places that were found without the publication that they had, or with a public half that is later than
+    /// Places that were found without the publication that they had, or with a public area that is later than
     /// the ledger.
     #[serde(default)]
     emptied: BTreeSet<PathBuf>,

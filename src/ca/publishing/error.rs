@@ -25,7 +25,7 @@ pub enum PublishingError {
         "the published pin sets are later than what this ledger knows: it was restored from an older backup"
     )]
     PinsAhead,
-    /// Pin sets may stand where they cannot be read.
+    /// Pin sets may be installed in a place where they cannot be read.
     #[error("the pin sets in {0} cannot be read: they may be later than what this ledger knows")]
     PinsUnread(Shown),
     /// A change was recorded, but could not be published.

@@ -26,7 +26,7 @@ pub enum Extent {
 }
 
 impl Extent {
-    /// The hashes of files that are believed without reading these.
+    /// The hashes of files that are trusted without reading the files.
     pub(super) fn hashes(self, session: &Session<'_>) -> Result<Hashes, CaError> {
         let now: Time = (session.desk.clock)();
         Ok(match self {
@@ -45,7 +45,8 @@ pub(super) enum Purpose {
     Compare,
 }
 
-/// What servers are told to accept; and, where all records were read for it, what of them is near its end.
+/// The lists of certificates that servers are to accept; and, where all records were read for it, those of
+/// them that expire soon.
 ///
 /// # Errors
 /// Where the ledger or the home's own places cannot be read.

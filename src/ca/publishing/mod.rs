@@ -71,8 +71,8 @@ pub struct Published {
     /// The reason for which nothing was published outside of the home, where it may be a copy of one that is
     /// in use.
     pub withheld: Option<Copied>,
-    /// The certificates that are near their end, or past it, as far as `pki.toml` wants them told. It is known
-    /// where all records were read.
+    /// The certificates that expire soon or have expired, as far as `pki.toml` wants them reported. They are
+    /// known where all records were read.
     pub(super) near: Option<Near>,
     /// The work that is still owed, from before as well.
     pub(super) owed: Owed,
@@ -95,7 +95,7 @@ pub struct Published {
     pub pins: Option<u64>,
     /// The error for which it could not be noted which places have the pins.
     pub unnoted: Option<DiskError>,
-    /// Whether the published pin sets are later than what the ledger knows. They stand as they are.
+    /// Whether the published pin sets are later than what the ledger knows. They are left as they are.
     pub pins_ahead: bool,
 }
 
@@ -117,13 +117,13 @@ impl<'a> From<&'a Devices> for Keys<'a> {
     }
 }
 
-/// Brings every place of the publication up to date. Signs a new CRL where an entry came or went or half of
-/// the last one's life is over, and only then; what has not changed is not written. A CRL of the servers' CA
-/// that is due waits for its key: it takes nobody back.
+/// Brings every place of the publication up to date. Signs a new CRL where an entry was added or removed or
+/// half of the last one's life is over, and only then; what has not changed is not written. A CRL of the
+/// servers' CA that is due waits for its key: it revokes nothing new.
 ///
 /// # Errors
-/// Where the publication cannot be made or does not pass its checks. A place that cannot be written is told
-/// in the outcome.
+/// Where the publication cannot be made or does not pass its checks. A place that cannot be written is
+/// reported in the outcome.
 pub fn refresh(session: &mut Session<'_>, keys: Keys<'_>) -> Result<Refresh, CaError> {
     refresh_within(session, keys, Scope::default())
 }

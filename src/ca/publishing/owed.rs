@@ -88,9 +88,9 @@ impl Owed {
         }
     }
 
-    /// Writes down that these places are about to be written. Those that something else has servers read are
-    /// owed nothing. Those that nothing does are owed the command that is given to them later: it has never
-    /// told anybody what was written before.
+    /// Writes down that these places are about to be written. Nothing is owed to a place whose servers are
+    /// made to read it by something else. A place without a command is owed the command that is configured
+    /// for it later: that command has never told anybody what was written before.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -158,8 +158,9 @@ pub fn owed_commands(home: &Home) -> Vec<Following> {
     Owed::by(home).commands(home.config(), |_| true)
 }
 
-/// The places that nothing tells anybody of: their table has no command and no `reload = "elsewhere"`, or the
-/// command has not succeeded since they were written. Who reads them is to be told by hand.
+/// The places of whose publication nothing tells the servers: their table has no command and no `reload =
+/// "elsewhere"`, or the command has not succeeded since they were written. Their readers must be told by
+/// hand.
 pub fn untold_places(home: &Home) -> Vec<Shown> {
     let owed = Owed::by(home);
     let untold = |target: &PublishTo| {
@@ -224,11 +225,12 @@ pub fn settle(desk: &Desk, done: &Following) -> Result<(), CaError> {
     Ok(owed.save(home)?)
 }
 
-/// Records something of a server, and then writes the files that go by it. Where they are not written the
+/// Records a change of a server, and then writes its files that depend on it. Where they are not written the
 /// home knows it.
 ///
 /// # Errors
-/// Where it cannot be recorded; and [`ServersError::KeyUndelivered`].
+/// Where the change cannot be recorded; and [`ServersError::KeyUndelivered`] where the files cannot be
+/// written.
 pub(in crate::ca) fn record_and_deliver<'a, R, T>(
     session: &mut Session<'a>,
     host: &Host,

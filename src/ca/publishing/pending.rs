@@ -191,7 +191,7 @@ pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), CaEr
     Ok(standing.demand_read()?)
 }
 
-/// Whether pin sets stand anywhere that are later than what the ledger knows.
+/// Whether pin sets are installed anywhere that are later than what the ledger knows.
 ///
 /// # Errors
 /// Where the home's own places cannot be read.

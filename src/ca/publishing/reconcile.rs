@@ -290,15 +290,15 @@ impl Sources {
         self.places.is_empty() && self.crls.is_empty()
     }
 
-    /// Whether none of it is a servers' half, which alone names the certificates that servers accept.
+    /// Whether none of it is a server area, which alone names the certificates that servers accept.
     pub fn name_no_devices(&self) -> bool {
         !self.is_empty() && self.places.iter().all(|place| place.to.area != Area::Server)
     }
 
-    /// Reads what is at each path: a CRL, one half of a publication, or a directory with both.
+    /// Reads the source at each path: a CRL, one area of a publication, or a directory with both.
     ///
     /// # Errors
-    /// Where there is nothing of this PKI.
+    /// Where there is no publication of this PKI.
     pub fn read<'p>(home: &Home, paths: impl IntoIterator<Item = &'p Path>) -> Result<Self, CaError> {
         let mut sources = Self::default();
         for path in paths {

@@ -47,10 +47,10 @@ pub fn servers_key(home: &Home, passphrase: &Passphrase) -> Result<SoftwareKey, 
     SoftwareKey::decrypt(&pem, passphrase).map_err(failed)
 }
 
-/// The request for its certificate, PEM: for a root that is elsewhere.
+/// The request (CSR) for the certificate of the servers' CA, PEM: for a root that is elsewhere.
 ///
 /// # Errors
-/// Should the library fail to write it.
+/// Where the library fails to write it.
 pub fn servers_request(key: &SoftwareKey) -> Result<String, CaError> {
     Ok(request::create(None::<&Host>, key).map_err(IssuerError::X509)?)
 }

@@ -8,7 +8,7 @@ use crate::model::{Host, Serial, Time};
 /// The reason for which a server cannot be added, certified, rotated or removed, or is not fit for apps.
 #[derive(Debug, thiserror::Error)]
 pub enum ServersError {
-    /// There is a server of this name.
+    /// A server of this name is registered already.
     #[error("{0} is a server here already")]
     Exists(Host),
     /// A server was removed before, and its pins leave later.

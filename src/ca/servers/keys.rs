@@ -26,10 +26,10 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    /// Makes one. Takes as long as encrypting and opening it does: not to be done under the lock.
+    /// Makes a new key. Takes as long as encrypting and opening it does: not to be done under the lock.
     ///
     /// # Errors
-    /// Should the library refuse to encrypt it.
+    /// Where the library refuses to encrypt it.
     pub fn make(passphrase: &Passphrase) -> Result<Self, CaError> {
         let key = SoftwareKey::generate(&mut os_rng());
         let sealed = seal(&key, passphrase)?;

@@ -257,8 +257,8 @@ pub fn removable(
     }
 }
 
-/// Takes a server out of the register, or drops the pins of one that was taken out. Its keys stay in the
-/// home, and its pins are known on as its own.
+/// Removes a server from the register, or drops the pins of one that was removed before. Its keys stay in the
+/// home, and its pins are still known as its own.
 ///
 /// # Errors
 /// Where it is not [`removable`], the published pin sets are later than the ledger, or it cannot be recorded.
@@ -272,11 +272,11 @@ pub fn remove(session: &mut Session<'_>, host: &Host, old_pins: OldPin) -> Resul
     Ok(server)
 }
 
-/// Apps that go by the published pin sets take the server with this certificate.
+/// Demands that apps which use the published pin sets accept the server with this certificate.
 ///
 /// # Errors
-/// Where it is not for the server, or is revoked, or its key is not the one that the server uses, or its pin
-/// is not published. Who has signed it is not looked at.
+/// Where the certificate is not for the server, or is revoked, or its key is not the one that the server
+/// uses, or its pin is not published. The signature is not checked.
 pub fn demand_taken_by_apps(
     home: &Home,
     store: &Store,
@@ -327,7 +327,7 @@ fn demand_everywhere(home: &Home, server: &Server, pin: Pin) -> Result<Option<Ti
 /// published.
 ///
 /// # Errors
-/// Where a place has it not, because it could not be written since it was signed.
+/// Where a place does not have it, because it could not be written since it was signed.
 pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, ServersError> {
     let reached = demand_everywhere(home, server, server.backup.pin)?;
     let signed = server.backup.published;

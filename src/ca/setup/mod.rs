@@ -40,8 +40,8 @@ pub struct Founding {
     pub base_url: Option<String>,
     /// The medium that the root's key goes to, instead of the home.
     pub offline_root: Option<PathBuf>,
-    /// The policy for a clock that is before this program was made. Later commands go by the first event's
-    /// time.
+    /// The policy for a clock that is before this program was made. Later commands judge the clock by the
+    /// first event's time.
     pub clock: ClockPolicy,
 }
 
