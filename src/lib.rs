@@ -1,8 +1,8 @@
 //! A private PKI and client-certificate provisioning: an offline root, an issuing CA, one short-lived
-//! certificate for every employee's device, and the CRLs that take it back.
+//! certificate for every employee's device, and the CRLs that revoke it.
 //!
-//! `docs/architecture.md` tells how the rooms below build on each other. A module uses only those above it in
-//! this list.
+//! `docs/architecture.md` describes how the modules below build on each other. A module uses only those above
+//! it in this list.
 
 pub mod model;
 pub mod disk;

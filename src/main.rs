@@ -1,4 +1,5 @@
-//! The program `pki`: everything is in the library; here the process is made safe for secrets first.
+//! The program `pki`: hardens the process, because it will hold secrets, and runs the command line interface
+//! of the library.
 
 use std::process::ExitCode;
 

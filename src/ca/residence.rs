@@ -62,8 +62,8 @@ pub(super) struct Residence {
 }
 
 impl Residence {
-    /// Where a home at this path of this machine lives. A path that is no text is remembered as one that
-    /// there is not: whoever comes from there is asked nothing, who comes there is.
+    /// The residence of a home at this path of this machine. A path that is not text is remembered as one
+    /// that does not exist: a home that comes from there is asked nothing, one that comes there is.
     fn at(path: &Path) -> Self {
         Self {
             version: 1,
@@ -72,7 +72,7 @@ impl Residence {
         }
     }
 
-    /// What there is to ask, for a home that was here and is now at this path.
+    /// The question to ask of a home that was here and is now at this path.
     fn asks(&self, now: &Self, path: &Path) -> Option<Copied> {
         let shown = || Shown(self.path.clone().into());
         match (&self.machine, &now.machine) {
@@ -126,7 +126,7 @@ pub(super) fn settle(home: &Home, place: &Path) -> Result<(), DiskError> {
     note::write(home, FILE, Some(&Residence::at(place)))
 }
 
-/// How sure it is that there are two homes.
+/// The certainty that there are two homes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Two {
     Seen,
@@ -148,7 +148,7 @@ fn are_two(one: &Path, other: &Path) -> Option<Two> {
     }
 }
 
-/// Whether this account may not look: what stands there may be the home that this one was copied from.
+/// Whether this account is not permitted to look there: it may be the home that this one was copied from.
 fn is_closed(home: &Path) -> bool {
     let looked = home.join(LEDGER).metadata();
     looked.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
@@ -164,9 +164,9 @@ fn first_event(home: &Path) -> Option<Vec<u8>> {
     line.ends_with(b"\n").then_some(line)
 }
 
-/// What tells this machine from others, hashed as machine-id(5) wants it. None where there is no such file,
-/// as in many containers and on macOS, where it does not outlive a reboot, or where an image was made without
-/// one.
+/// An identifier that tells this machine from others, hashed as machine-id(5) wants it. None where there is
+/// no such file, as in many containers and on macOS, where it does not outlive a reboot, or where an image
+/// was made without one.
 fn machine() -> Option<String> {
     let files = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
     let id = files.iter().find_map(|file| machine_id(Path::new(file)))?;

@@ -40,7 +40,7 @@ pub struct Revoked {
     pub same_key: Vec<Serial>,
 }
 
-/// Takes back a device or a certificate.
+/// Revokes the certificates of a device, or one certificate.
 ///
 /// # Errors
 /// Where there is none of that name, or it cannot be recorded.
@@ -79,8 +79,8 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
     Ok(revoked)
 }
 
-/// Takes back a certificate of which the ledger knows nothing, for a home from an older backup has lost it.
-/// It stays on the CRL for good: nobody here knows its end.
+/// Revokes a certificate of which the ledger knows nothing, because a home from an older backup has lost it.
+/// It stays on the CRL for good: nobody here knows its expiry.
 ///
 /// # Errors
 /// Where it cannot be recorded.
@@ -118,7 +118,7 @@ pub fn revoke_unrecorded(
     })
 }
 
-/// Takes back everything of one person, and issues nothing to her from now on.
+/// Revokes all certificates of one employee, and blocks the issuance of new ones to her from now on.
 ///
 /// # Errors
 /// Where there is no such person, or it cannot be recorded.

@@ -17,7 +17,7 @@ use crate::store::{Committed, Store};
 pub struct Desk {
     /// The home that is worked on.
     pub home: Home,
-    /// The account, for the ledger.
+    /// The operator's account, as the ledger records it.
     pub by: String,
     /// The text that others are shown while the lock is held.
     pub holder: String,
@@ -37,7 +37,7 @@ pub enum ClockPolicy {
     Strict,
     /// The operator said that the clock is right: go on, and record that.
     Confirmed,
-    /// Go on with the last event's time: taking a certificate back is never refused.
+    /// Go on with the last event's time: a revocation is never refused.
     Lenient,
 }
 

@@ -20,8 +20,8 @@ const FILE: &str = "timer.json";
 /// The time after which an unchanged list is reported again.
 const AGAIN: Span = Span::days(7);
 
-/// From how long before its end on a server's certificate is told that another CA renews: most do so when a
-/// third of its life is left.
+/// The time before its expiry from which on a server's certificate is reported that another CA renews: most
+/// do so when a third of its life is left.
 const OTHERS: Span = Span::days(14);
 
 /// The certificates that the reader of a timer's output is to be told of.
@@ -74,7 +74,7 @@ pub(super) struct Memory {
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
     at: Time,
-    /// SHA-256 of the serial numbers that were told.
+    /// SHA-256 of the serial numbers that were reported.
     list: String,
 }
 
@@ -137,7 +137,8 @@ impl Ends {
     }
 }
 
-/// From how long before its end on a CA's is told: certificates are cut by it, and a new PKI takes its time.
+/// The time before its expiry from which on a CA's certificate is reported: certificates are cut by it, and a
+/// new PKI takes its time.
 const AUTHORITIES: Span = Span::days(180);
 
 /// The CAs of this home that expire within half a year, or have expired.
@@ -166,7 +167,7 @@ impl EndingServer {
         })
     }
 
-    /// From how long before its end on it is told.
+    /// The time before its expiry from which on it is reported.
     fn told(&self, within: Span) -> Span {
         match self.certifier {
             Certifier::Own => within,
@@ -181,7 +182,7 @@ impl Memory {
         note::read(home, FILE).ok().flatten().unwrap_or_default()
     }
 
-    /// Whether this list is to be told now: once a day at most, where it is another than was told last, or
+    /// Whether this list is to be reported now: once a day at most, where it differs from the last report, or
     /// that was long ago.
     fn lacks(&self, list: &str, now: Time) -> bool {
         self.told

@@ -19,8 +19,8 @@ use crate::model::{Pin, Time, Validity};
 #[derive(Debug)]
 pub struct Trust {
     anchors: RootCertStore,
-    /// What the operator named himself: such a certificate is also believed where the server has it for its
-    /// own.
+    /// The certificates that the operator named himself: such a certificate is also trusted where it is the
+    /// server's own.
     named: Vec<Vec<u8>>,
 }
 
@@ -49,7 +49,7 @@ impl Trust {
 /// The judgement of a server's certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
-    /// SHA-256 of the server's own key.
+    /// The pin of the server's own key.
     pub pin: Pin,
     /// The subject of its certificate.
     pub subject: String,

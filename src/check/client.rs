@@ -198,7 +198,7 @@ impl Client {
         self
     }
 
-    /// A client that only looks, and takes whatever it is shown.
+    /// A client that only looks at the server, and accepts whatever certificate it is shown.
     pub fn onlooker(version: Version, signatures: Signatures) -> Self {
         Self::of(&[version], None, None, signatures)
     }

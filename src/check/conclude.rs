@@ -63,7 +63,8 @@ impl Met {
         }
     }
 
-    /// What an answer says of the host of the URL. By another name than that, another host may have answered.
+    /// The outcome for the host of the URL that follows from an answer. Under another name, another host may
+    /// have answered.
     fn settle(&self, asked: &Asked) -> Outcome {
         let meeting = &asked.met;
         let Some(sample) = meeting.sample.as_ref().filter(|_| asked.way.name != Name::Right) else {
@@ -143,7 +144,7 @@ impl Met {
     }
 }
 
-/// Who is let in who must not be. `place` says where, if not everywhere.
+/// The finding for a client that is let in and must not be. `place` says where, if not everywhere.
 pub(super) fn let_in(who: Who, outcome: &Outcome, place: &str) -> Finding {
     match who {
         Who::Nobody => findings::not_demanded(outcome, place),

@@ -25,10 +25,10 @@ pub struct Forged {
 /// The reason for which nothing could be forged.
 #[derive(Debug, thiserror::Error)]
 pub enum ForgeryError {
-    /// The throw-away CA would not sign.
+    /// The throw-away CA did not sign.
     #[error(transparent)]
     Authority(#[from] IssuerError),
-    /// Policy would not draft.
+    /// Policy refused to draft the certificate.
     #[error(transparent)]
     Refused(#[from] crate::model::profile::Refusal),
     /// A key could not be handed over.
@@ -37,13 +37,13 @@ pub enum ForgeryError {
     /// A key of ours did not sign.
     #[error(transparent)]
     Signing(#[from] key::SigningError),
-    /// A certificate of ours that is not as they are.
+    /// A certificate of ours does not have the structure that ours have.
     #[error("the device's certificate is not one of this PKI's")]
     Unreadable,
     /// The certificate could not be encoded.
     #[error(transparent)]
     Encoding(#[from] der::Error),
-    /// The TLS library would not take a key.
+    /// The TLS library did not accept a key.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
 }

@@ -9,14 +9,14 @@ use super::question::Who;
 use super::ways::{Way, regions};
 use super::{Met, Question, Verdict, findings};
 
-/// What an answer comes to, where that is no refusal.
+/// The meaning of an answer that is no refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Passes {
-    /// It is what a device gets.
+    /// It is the answer that a device gets.
     In,
-    /// It is what a device gets who asks what may be asked.
+    /// It is the answer that a device gets to OPTIONS.
     Preflight,
-    /// That cannot be said.
+    /// The meaning is not known.
     Unclear,
 }
 

@@ -49,7 +49,7 @@ const BODY: u64 = 16 << 20;
 /// The most fields of an answer.
 const FIELDS: usize = 128;
 
-/// Asks, and reads the answer so far.
+/// Sends a request, and reads the answer to this extent.
 ///
 /// # Errors
 /// Where the connection fails, or what comes is no HTTP.

@@ -29,8 +29,9 @@ pub struct Insisted {
     pub is_known: bool,
 }
 
-/// Asks again by every way by which one of these was refused by HTTP: the first of them is enough, for a rule
-/// that holds off one of them holds off all. Who is revoked may be held off by a rule of his own, a list.
+/// Repeats the request, by every way by which one of these clients was refused by HTTP: the first of them is
+/// enough, because a rule that holds off one of them holds off all. A revoked client may be held off by a
+/// rule of its own, a list.
 pub fn insist(met: &mut Met, whom: &[(Who, Option<&Identity>)]) {
     let mut questions = Vec::new();
     for way in met.ways.iter().filter(|way| is_tried(way)) {

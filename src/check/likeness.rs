@@ -21,12 +21,12 @@ pub struct DeviceGets {
 }
 
 impl DeviceGets {
-    /// Whether this is what it gets by the usual request.
+    /// Whether this is the answer that it gets to the usual request.
     pub fn gets_usually(&self, sample: &Sample) -> bool {
         is_alike(&self.usual, sample, &self.names)
     }
 
-    /// Whether this is what it gets by another request, also where that is an error.
+    /// Whether this is the answer that it gets to another request, even where that is an error.
     pub fn gets(&self, manner: Manner, sample: &Sample) -> bool {
         let mut others = self.others.iter().filter(|(other, _)| *other == manner);
         others.any(|(_, own)| is_same(own, sample, &self.names))

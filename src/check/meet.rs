@@ -64,8 +64,8 @@ impl Met {
         !self.versions.is_empty()
     }
 
-    /// Asks once whether it renegotiates. Whoever demands a certificate may refuse the first handshake
-    /// already to who has none.
+    /// Tests once whether it renegotiates. A server that demands a certificate may refuse already the first
+    /// handshake of a client that has none.
     pub(super) fn ask_to_renegotiate(&mut self, identity: Option<&Identity>) {
         if self.renegotiates.is_none() && self.versions.contains(&Version::Tls12) {
             self.renegotiates = renegotiation::ask(&self.server, &self.leaves, identity).ok();

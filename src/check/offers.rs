@@ -36,7 +36,7 @@ pub struct Offers {
     pub unproved_leaf: Option<Vec<u8>>,
 }
 
-/// What is offered to it.
+/// The offer that is made to the server.
 #[derive(Debug, Clone)]
 struct Offer {
     version: Version,
@@ -231,7 +231,7 @@ fn is_unsafe(version: Version, accepted: &Accepted) -> bool {
     version != Version::Tls13 && version != Version::Ssl3 && !accepted.renegotiates_safely
 }
 
-/// What is asked for by itself.
+/// A thing that is asked for by itself.
 #[derive(Debug, Clone, Copy)]
 enum Thing {
     Suites(Version, Weakness),
@@ -240,7 +240,7 @@ enum Thing {
     Compression(Version),
 }
 
-/// What came of it.
+/// The result of asking.
 enum Learnt {
     Suites(Weakness, Vec<u16>),
     Curves(Vec<u16>),

@@ -23,7 +23,7 @@ pub struct Phone {
 }
 
 impl Phone {
-    /// Gets sessions and connections, and sees whether either are of use again.
+    /// Gets sessions and connections, and tests whether they can be used again.
     pub fn prepare(met: &mut Met, identity: &Identity, version: Version) -> Self {
         let client = |sessions| Client::new(&[version], Some(identity), Some(&met.leaves), sessions);
         let fresh = client(Sessions::Fresh);
@@ -76,7 +76,7 @@ impl Phone {
         standing::ask_all(&mut self.standing, met);
     }
 
-    /// Tries everything that it has.
+    /// Tries to get in with every session and connection that it has.
     pub fn revoked(&mut self, met: &mut Met, patience: Patience) {
         let (version, until) = (self.version, patience.until);
         let fresh = settled(until, || self.fresh.ask(&met.server), is_turned_away);

@@ -66,7 +66,7 @@ const SUPPORTED_VERSIONS: u16 = 43;
 /// RFC 5746 §3.2.
 const RENEGOTIATION_INFO: u16 = 0xff01;
 
-/// Reads an answer.
+/// Reads the answer of a server to this extent.
 ///
 /// # Errors
 /// Where the connection fails, a deadline included. One that is closed or reset is a refusal.

@@ -54,7 +54,7 @@ pub struct Trial {
     canary: Client,
     control: Client,
     phones: Vec<Phone>,
-    /// Who is to come by every way once he is revoked, and once his certificate has ended.
+    /// The client that comes by every way once it is revoked, and once its certificate has expired.
     late: Option<Late>,
 }
 
@@ -281,18 +281,18 @@ fn shuffle<T>(all: &mut [T], rng: &mut impl CryptoRng) {
     }
 }
 
-/// What a server does with the two.
+/// The treatment of the two clients by the server.
 #[derive(Debug)]
 enum Seen {
-    /// Who is revoked is refused, and who is not is let in.
+    /// The revoked client is refused, and the other one is let in.
     Acted,
-    /// Who is revoked is let in.
+    /// The revoked client is let in.
     LetIn,
-    /// On some connections, and refused on others.
+    /// The revoked client is let in on some connections, and refused on others.
     Partly,
-    /// That cannot be said.
+    /// The treatment is not known.
     Unclear(Outcome),
-    /// Who is not revoked is not let in either.
+    /// The client that is not revoked is not let in either.
     Shut(Outcome),
 }
 

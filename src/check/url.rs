@@ -77,7 +77,7 @@ impl Url {
         }
     }
 
-    /// Whether the port goes without saying.
+    /// Whether the port is the default one, 443.
     pub fn is_usual_port(&self) -> bool {
         self.port == 443
     }

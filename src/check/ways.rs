@@ -22,9 +22,9 @@ pub struct Way {
 pub enum Name {
     /// The host of the URL.
     Right,
-    /// None at all.
+    /// No host at all.
     None,
-    /// A host that is nobody's.
+    /// A host that belongs to nobody.
     Foreign,
     /// The host of the URL, on a session that was begun without a name.
     RightAfterNone,
@@ -60,11 +60,11 @@ impl Name {
 /// The protocol that is spoken inside, as ALPN chooses it (RFC 7301).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inside {
-    /// HTTP/1.1, and said so.
+    /// HTTP/1.1, offered by ALPN.
     Http11,
     /// HTTP/2.
     Http2,
-    /// HTTP/1.1, and nothing is said of it.
+    /// HTTP/1.1, without ALPN.
     Unsaid,
 }
 

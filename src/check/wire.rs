@@ -18,7 +18,7 @@ const EXCHANGE: Duration = Duration::from_secs(10);
 /// How long the name service may take.
 const LOOKUP: Duration = Duration::from_secs(10);
 
-/// A server: one address of it, for what is asked one after the other must be answered by the same.
+/// A server at one of its addresses: requests that follow each other must be answered by the same address.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// The URL that is checked.

@@ -30,7 +30,7 @@ pub struct Shown {
 pub enum Signatures {
     /// The schemes that can be verified here.
     Verifiable,
-    /// Any, so that it shows its certificate at least.
+    /// Any scheme, so that the server shows its certificate at least.
     Any,
 }
 
@@ -51,7 +51,7 @@ const UNVERIFIABLE: [SignatureScheme; 8] = [
 #[derive(Debug)]
 pub struct Witness {
     provider: Arc<CryptoProvider>,
-    /// Whom to talk to, and to nobody else.
+    /// The certificates of the servers to talk to, and to no other.
     leaves: Option<Vec<Vec<u8>>>,
     signatures: Signatures,
     shown: Mutex<Option<Shown>>,
@@ -97,16 +97,16 @@ impl Witness {
 }
 
 enum Proof {
-    /// It holds the key.
+    /// The server holds the key.
     Holds,
-    /// It does not.
+    /// The server does not hold the key.
     Fails,
-    /// That is for others to say.
+    /// It cannot be verified here, for this reason.
     Unknown(String),
 }
 
-/// Holds a signature against the key of a certificate, whatever else stands in that (RFC 8446 §4.4.3, RFC
-/// 5246 §7.4.3).
+/// Verifies a signature by the key of a certificate, whatever else is in that certificate (RFC 8446 §4.4.3,
+/// RFC 5246 §7.4.3).
 fn proof(
     known: &WebPkiSupportedAlgorithms,
     version: ProtocolVersion,

@@ -6,7 +6,7 @@ use super::{Finding, by_age};
 use crate::ca::Session;
 use crate::model::{Span, Time};
 
-/// After how long it is a warning that nobody has said so.
+/// The age of a home from which on it is a warning that nobody has said so.
 const LONG: Span = Span::days(30);
 
 pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {

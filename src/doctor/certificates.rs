@@ -9,7 +9,7 @@ use crate::ca::{self, RenewalDue, is_undecided};
 use crate::model::{Record, Span, Status, Time};
 use crate::store::Store;
 
-/// From when on the end of a device's certificate is a warning.
+/// The time before the expiry of a device's certificate from which on it is a warning.
 const DEVICE: Span = Span::days(14);
 
 pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {

@@ -7,7 +7,7 @@ use crate::home::Home;
 use crate::model::{Authority, Span, Time};
 use crate::store::Store;
 
-/// From when on the end of the root's CRL is a warning.
+/// The time before the end of the root's CRL from which on it is a warning.
 const ROOT_CRL: Span = Span::days(120);
 
 /// Finds the CRLs that are missing, have expired or will expire soon, by the ledger.

@@ -44,7 +44,7 @@ fn notices(store: &Store, findings: &mut Vec<Finding>) {
     }));
 }
 
-/// Every link of the ledger, not only those beyond the index.
+/// Checks every link of the ledger, not only those beyond the index.
 fn chain(store: &Store, findings: &mut Vec<Finding>) {
     match store.events(Cursor::START, &mut |_| Ok(())) {
         Ok(Reached { is_torn: false, .. }) => {}

@@ -108,13 +108,13 @@ fn wait_for_decisions(findings: &mut [Finding]) {
     }
 }
 
-/// What is confirmed where this is found.
+/// The word to confirm where this is found.
 fn word_of(code: &str) -> &'static str {
     let known = UNDECIDED.into_iter().find(|(undecided, _)| *undecided == code);
     known.map_or("", |(_, word)| word)
 }
 
-/// How many findings of one kind are told one by one.
+/// The number of findings of one kind that are reported one by one.
 const SHOWN: usize = 5;
 
 /// The first findings of each kind, and how many more there are: hundreds of one kind would hide what else
@@ -143,7 +143,7 @@ fn counted(findings: Vec<Finding>) -> Vec<Finding> {
     told
 }
 
-/// All that needs the ledger.
+/// Examines everything that needs the ledger.
 fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     let session = match desk.session(ClockPolicy::Lenient) {
         Ok(session) => session,

@@ -10,11 +10,13 @@ use crate::disk::{self, Room};
 use crate::home::Home;
 use crate::publish::{Area, Location};
 
-/// What there must be beside a second publication, in octets: events, an index that is made anew, bundles.
+/// The space that must be free beside a second publication, in octets: for events, an index that is made
+/// anew, bundles.
 const SPARE: u64 = 16 << 20;
-/// Below so many files to come nothing whole can be written.
+/// The least number of files that can still be created: below it, no publication or bundle can be written
+/// completely.
 const FILES: u64 = 100;
-/// Below so many octets the next command fails.
+/// The least number of free octets: below it, the next command fails.
 const LAST: u64 = 1 << 20;
 
 pub(super) fn examine(home: &Home, findings: &mut Vec<Finding>) {

@@ -8,7 +8,7 @@ use crate::key::SoftwareKey;
 use crate::model::server::{Certifier, Origin};
 use crate::model::{Role, Server, Span, Time};
 
-/// From when on the end of a server's certificate is a warning.
+/// The time before the expiry of a server's certificate from which on it is a warning.
 const SERVER: Span = Span::days(21);
 
 pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {

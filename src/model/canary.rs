@@ -9,10 +9,9 @@ use super::subject::Address;
 use super::time::{Span, Time};
 use super::validity::Validity;
 
-/// How long a canary is good where nobody revokes it: its key ends with the command that made it, long
-/// before.
+/// The life of a canary that nobody revokes: its key is gone with the command that made it, long before.
 const LIFE: Span = Span::minutes(60);
-/// How long one is good that is to be shown when it has ended.
+/// The life of a canary that is to be shown when it has expired.
 const SHORT_LIFE: Span = Span::seconds(1);
 
 impl Address {

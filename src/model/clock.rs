@@ -32,9 +32,9 @@ impl Clock {
         clock < Time::from_unix(1_767_225_600)
     }
 
-    /// How far back it may stand before it is doubted.
+    /// The time that the clock may be before the last event without being doubted.
     const SLACK: Span = Span::minutes(5);
-    /// How long nothing may have happened before it is doubted.
+    /// The time without an event after which the clock is doubted.
     const LEAP: Span = Span::days(30);
 
     /// Judges `clock` by the time of the last event and the end (nextUpdate) of the last CRL.

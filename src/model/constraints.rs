@@ -204,8 +204,8 @@ pub struct NameConstraints {
     /// IP addresses in these ranges; none at all where this is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip_ranges: Vec<IpRange>,
-    /// Any IP address, and nothing is said of them: verifiers exist that cannot read what is. Never with
-    /// ranges.
+    /// Any IP address is permitted, because nothing is stated about them: verifiers exist that cannot read
+    /// such constraints. Never set together with ranges.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_address: bool,
 }

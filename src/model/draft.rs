@@ -64,7 +64,7 @@ pub struct Holder {
 pub enum Remark {
     /// The life was cut to the issuer's end.
     CutToIssuer {
-        /// The last second of both.
+        /// The end of the validity period (notAfter) of both.
         not_after: Time,
     },
     /// The name is too long for the certificate.

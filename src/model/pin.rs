@@ -47,9 +47,9 @@ pub struct InvalidPin;
 pub enum Role {
     /// The key that the server uses.
     Active,
-    /// The next one: made, published, not in use.
+    /// The next key: made and published, but not in use yet.
     Backup,
-    /// The one before: apps in the field may know no other yet.
+    /// The previous key: apps in the field may know no other yet.
     Retiring,
 }
 
@@ -80,7 +80,7 @@ pub struct Pinned {
 pub struct PinSet {
     /// The host whose keys are pinned.
     pub host: Host,
-    /// Whether it holds for the hosts below, too.
+    /// Whether the set holds for the hosts below as well.
     pub include_subdomains: bool,
     /// The time when apps are to stop using the set.
     pub expires: Time,

@@ -26,8 +26,8 @@ pub struct Server {
     /// The pins that were dropped: published once, and never again.
     #[serde(default)]
     pub dropped: Vec<Pin>,
-    /// Keys that their certificates write otherwise than everybody does: the pin, and the one that the same
-    /// key has mostly.
+    /// Keys whose certificates encode them in an unusual way: the pin by that encoding, and the pin by the
+    /// usual one.
     #[serde(default)]
     pub written_otherwise: Vec<(Pin, Pin)>,
     /// The certificates that are known and had not ended when the last one came, the newest last.
@@ -68,7 +68,7 @@ pub struct ServerCertificate {
     pub serial: String,
     /// The pin of its key.
     pub pin: Pin,
-    /// The pin that the same key has where it is written as everybody writes it, if that is another.
+    /// The pin that the same key has in its usual encoding, if that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Pin>,
     /// The validity period of the certificate.
@@ -123,8 +123,7 @@ impl Server {
         self.pins().any(|known| known == pin)
     }
 
-    /// Whether a key was ever one of its own, by the pin that it has where it is written as everybody writes
-    /// it.
+    /// Whether a key was ever one of its own, by the pin that it has in its usual encoding.
     pub fn had(&self, key: Pin) -> bool {
         self.pins().any(|known| self.value_of(known) == key)
     }
@@ -134,7 +133,7 @@ impl Server {
         pins.chain(self.dropped.iter().copied())
     }
 
-    /// The pin that the key with this pin has where it is written as everybody writes it.
+    /// The pin in its usual encoding of the key with this pin.
     pub fn value_of(&self, pin: Pin) -> Pin {
         let known = self.written_otherwise.iter().find(|(other, _)| *other == pin);
         known.map_or(pin, |(_, value)| *value)

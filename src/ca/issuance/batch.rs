@@ -74,7 +74,7 @@ fn issue_chunk(
     Ok(())
 }
 
-/// What is to be done about each request, as far as nothing is in its way.
+/// The plan for each request, as far as nothing is in its way.
 fn look_at(
     session: &Session<'_>,
     requests: &[(Request, Intent)],

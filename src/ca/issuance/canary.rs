@@ -26,11 +26,11 @@ pub struct Canary {
 /// A canary, and the control that stays good while the canary is revoked.
 #[derive(Debug)]
 pub struct Canaries {
-    /// To be revoked, and refused then.
+    /// The canary, which is revoked and must be refused then.
     pub canary: Canary,
-    /// To be let in all the same.
+    /// The control, which must be let in all the same.
     pub control: Canary,
-    /// To be shown once it has ended, which is a second later.
+    /// A certificate to be shown once it has expired, which is a second later.
     pub ended: Option<Canary>,
 }
 

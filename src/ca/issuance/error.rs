@@ -27,7 +27,7 @@ pub enum IssuanceError {
         /// The time of the offboarding.
         since: Time,
     },
-    /// A CRL that was taken in says that she left.
+    /// A CRL that was taken in says that the employee left.
     #[error(
         "{0} was locked out for having left, and is not offboarded in this ledger, which is from an older backup"
     )]

@@ -133,7 +133,7 @@ fn commit(session: &mut Session<'_>, batch: Vec<Uncommitted>) -> Result<Vec<Unde
         .collect())
 }
 
-/// What is recorded once the certificate is where it belongs.
+/// The events that are recorded once the certificate is delivered.
 fn delivered(issued: &Issued, plan: &Plan, receipt: &Receipt) -> Vec<Fact> {
     let mut facts = Vec::new();
     if let Some(sha256) = receipt.bundle_sha256 {

@@ -15,7 +15,7 @@ use crate::model::{
 use crate::model::{Fact, State};
 use crate::store::Store;
 
-/// Somebody asks for a certificate.
+/// A request for a certificate.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The person and the device that it is for.
@@ -31,11 +31,11 @@ pub struct Request {
 /// The key for which a certificate is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyRequest {
-    /// A new one, to be handed out in a bundle of this form.
+    /// A new key, to be delivered in a bundle of this form.
     Bundle(Form),
-    /// One that the device made itself and proved to hold.
+    /// A key that the device made itself and proved to hold.
     Own(PublicKey),
-    /// A new one, which nobody but the program itself will ever have.
+    /// A new key, which nobody but the program itself will ever have.
     InMemory,
 }
 
@@ -44,7 +44,7 @@ pub enum KeyRequest {
 pub enum Intent {
     /// One device, named by the operator.
     Single(Leavers),
-    /// A list that may come every night: who was locked out stays locked out.
+    /// A list that may be processed every night: a device that was locked out stays locked out.
     List(Leavers),
     /// A newer certificate for a device that has one.
     Renewal(Old),
@@ -122,7 +122,7 @@ impl Plan {
         &self.supersedes
     }
 
-    /// What is recorded before the certificate itself, in the same batch.
+    /// The events that are recorded before the certificate itself, in the same batch.
     pub(in crate::ca) fn facts(&self) -> Vec<Fact> {
         let lost = self.lost.iter().map(|record| Fact::Revoked {
             serial: record.serial,

@@ -24,7 +24,7 @@ pub struct Asked {
     pub platform: Option<Platform>,
 }
 
-/// Something that a certificate has otherwise than it is asked for now.
+/// A difference between a certificate and what is asked for now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// `name`, `email` or `for`.

@@ -15,7 +15,7 @@ use crate::model::Time;
 use crate::publish::{Area, BothForms, Ended, Manifest, Publication};
 use crate::store::LastPublication;
 
-/// Brings a publication to its places, one half after the other.
+/// Brings a publication to its places, one area after the other.
 pub(in crate::ca) struct Rounds<'a> {
     pub session: &'a Session<'a>,
     pub publication: &'a Publication,
@@ -23,22 +23,22 @@ pub(in crate::ca) struct Rounds<'a> {
     pub issuing: Option<&'a Devices>,
     /// The numbers that were published last, and then those that are.
     pub numbers: LastPublication,
-    /// When the CRL began that stood before.
+    /// The start (thisUpdate) of the previous CRL.
     pub previous: Option<Time>,
     /// Both manifests say the same of what has ended: it is read once, and only where one is signed.
     pub ended: OnceCell<Vec<Ended>>,
 }
 
-/// Whether a half could be published with the key at hand, or without one.
+/// Whether an area could be published with the key at hand, or without one.
 pub(in crate::ca) enum Key {
-    /// It could.
+    /// It could be published.
     Enough,
     /// A manifest must be signed, and there is no key.
     Missing,
 }
 
 impl Rounds<'_> {
-    /// Writes one half to each of its places that does not have it, and notes in `done` which they are.
+    /// Writes one area to each of its places that does not have it, and notes in `done` which they are.
     ///
     /// # Errors
     /// Where the home's own place cannot be written. Another one that cannot is noted.
@@ -104,7 +104,7 @@ impl Rounds<'_> {
         Ok(Key::Enough)
     }
 
-    /// The number of the half that was published last.
+    /// The number of the area's manifest that was published last.
     fn last(&mut self, area: Area) -> &mut u64 {
         match area {
             Area::Public => &mut self.numbers.public,

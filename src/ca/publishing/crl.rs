@@ -25,7 +25,7 @@ pub(in crate::ca) fn next_number(last: Option<u64>, now: Time) -> u64 {
     clock.max(last.map_or(1, |last| last.saturating_add(1)))
 }
 
-/// The terms of the CRL that follows the one that stands and the one that the ledger knows: it begins before
+/// The terms of the CRL that follows the published one and the one that the ledger knows: it begins before
 /// neither, nor before its issuer.
 pub(in crate::ca) fn next_terms(
     session: &Session<'_>,
@@ -75,7 +75,7 @@ pub struct SignedCrl {
     pub took: Duration,
 }
 
-/// A CA whose CRL is published, and the CRLs of it that stand.
+/// A CA whose CRL is published, and its published CRLs.
 #[derive(Clone, Copy)]
 pub(in crate::ca) struct Published<'a> {
     pub authority: Authority,

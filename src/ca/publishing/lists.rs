@@ -125,8 +125,8 @@ fn whole(
     Ok((AcceptedLists::whole(accepted, had_recent), Some(near)))
 }
 
-/// Remembers the hashes of long files that stand; and the lists of a publication that was written whole,
-/// where these are long.
+/// Remembers the hashes of long files that are installed; and the lists of a publication that was written
+/// complete, where these are long.
 pub(super) fn remember(
     session: &mut Session<'_>,
     publication: &Publication,

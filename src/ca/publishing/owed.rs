@@ -153,7 +153,7 @@ fn table_of<'a>(config: &'a Config, place: &Path) -> Option<&'a PublishTo> {
         .find(|target| has(target) && !is_elsewhere(target))
 }
 
-/// The commands that are owed by what was published before.
+/// The commands that are owed for what was published before.
 pub fn owed_commands(home: &Home) -> Vec<Following> {
     Owed::by(home).commands(home.config(), |_| true)
 }
@@ -172,8 +172,8 @@ pub fn untold_places(home: &Home) -> Vec<Shown> {
     home.config().publish.iter().flat_map(untold).collect()
 }
 
-/// Where in this list of passphrases the lines begin whose bundles were not delivered, as far as is known,
-/// and the last event before that: a command was cut off.
+/// The offset in this list of passphrases at which the lines begin whose bundles were not delivered, as far
+/// as is known, and the last event before that: a command was cut off.
 pub(in crate::ca) fn list_begun(home: &Home, list: &Path) -> Option<(u64, u64)> {
     let path = std::path::absolute(list).ok()?;
     let begun = Owed::by(home).list?;

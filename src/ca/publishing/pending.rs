@@ -28,7 +28,7 @@ pub(in crate::ca) struct Look<'a> {
     pub devices: Option<Current>,
     /// The publication's part of the servers' CA.
     pub servers: Servers<'a>,
-    /// The pin sets that stand.
+    /// The pin sets that are published.
     pub standing_pins: StandingPins,
     /// Whether they can be published as they are.
     pub pins: Standing,
@@ -178,7 +178,7 @@ pub fn behind_within(
     Ok(reasons)
 }
 
-/// Makes sure that what this home would sign knows every pin that stands anywhere.
+/// Demands that the pin sets which this home would sign contain every pin that is published anywhere.
 ///
 /// # Errors
 /// Where pin sets stand that are later than what the ledger knows, or a place cannot be read.
@@ -200,7 +200,7 @@ pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, CaError> {
     StandingPins::read(&places, &failed)?.are_ahead(session)
 }
 
-/// What was published and the ledger does not know, in words.
+/// The published certificates and revocations that the ledger does not know, in words.
 fn lost(unknown: &Unknown) -> Vec<Behind> {
     let accepted = unknown.certificates.iter().map(|told| {
         format!(

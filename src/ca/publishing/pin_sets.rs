@@ -16,7 +16,7 @@ use crate::issuer::Devices;
 use crate::model::{Fact, Host, Pin, PinSet, Server, Span, Time};
 use crate::publish::{Area, BothForms, Hashes, Pins};
 
-/// The pin sets that stand in the places of the publication, signed by our CA.
+/// The pin sets that are published in the places, signed by our CA.
 pub(in crate::ca) struct StandingPins {
     newest: Option<(Pins, BothForms)>,
     /// The pin sets of every place.
@@ -58,7 +58,7 @@ impl StandingPins {
         Ok(Self { newest, all, unread })
     }
 
-    /// The pins that stand in this place.
+    /// The pins that are published in this place.
     pub fn at(&self, place: &Path) -> Vec<Pin> {
         let of_place = self.all.iter().filter(|(other, _)| other == place);
         of_place
@@ -97,10 +97,10 @@ impl StandingPins {
         Ok(losers.map(|(place, _)| place.clone()).collect())
     }
 
-    /// Whether every place could be read, so that nothing stands that nobody here knows of.
+    /// Demands that every place could be read, so that no pin set is published that is not known here.
     ///
     /// # Errors
-    /// Where one could not.
+    /// Where a place could not be read.
     pub fn demand_read(self) -> Result<(), PublishingError> {
         match self.unread {
             None => Ok(()),
@@ -173,7 +173,7 @@ pub fn published_pins(home: &Home) -> Result<Option<Pins>, CaError> {
     Ok(StandingPins::read(&places, &[])?.newest.map(|(pins, _)| pins))
 }
 
-/// Whether pin sets can be published as they stand.
+/// Whether pin sets can be published as they are.
 pub(in crate::ca) enum Standing {
     /// There is no server, and so there are no pin sets.
     None,

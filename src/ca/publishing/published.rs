@@ -25,7 +25,7 @@ pub(in crate::ca) fn crl_path(authority: Authority) -> &'static str {
     }
 }
 
-/// A CRL that stands in one of the places, signed by our CA.
+/// A CRL that is published in one of the places, signed by our CA.
 pub(in crate::ca) struct Standing {
     pub authority: Authority,
     pub terms: Terms,
@@ -44,7 +44,7 @@ impl Standing {
         })
     }
 
-    /// Whether it takes back any of these.
+    /// Whether it revokes any of these certificates.
     pub fn revokes_any(&self, serials: &HashSet<Serial>) -> bool {
         Crl::parse(&self.der).is_ok_and(|crl| {
             let mut entries = crl.entries().flatten();
@@ -61,8 +61,8 @@ pub(in crate::ca) fn authorities(home: &Home) -> impl Iterator<Item = (Authority
     own.into_iter().chain(servers)
 }
 
-/// Judges a clock that stands far after the last event by what was published since: nobody but our CAs signs
-/// a CRL that stands, so that the time at which it begins has been.
+/// Judges a clock that is far after the last event by what was published since: only our CAs sign the CRLs
+/// that are published, so that the time at which such a CRL begins has passed.
 pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, CaError> {
     let (places, _) = destinations(home, &Hashes::default())?;
     let standing = published_crls(home, &places)?;

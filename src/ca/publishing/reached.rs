@@ -20,7 +20,7 @@ use crate::publish::Location;
 /// The file in the home. Where there are no servers there is none.
 const FILE: &str = "pins-reached.json";
 
-/// The pins of one place, each with since when it is there; nothing for one that is there since it was
+/// The pins of one place, each with the time since which it is there; none for one that is there since it was
 /// signed.
 type Since = BTreeMap<Pin, Option<Time>>;
 
@@ -31,7 +31,7 @@ pub(in crate::ca) struct Reached {
     places: BTreeMap<PathBuf, Since>,
 }
 
-/// A place that has not a pin.
+/// A place that lacks a pin.
 #[derive(Debug)]
 pub(in crate::ca) struct Lacks(pub Shown);
 
@@ -106,7 +106,8 @@ impl Reached {
         Ok(latest)
     }
 
-    /// Since when an app may know a pin that read in one of the places that are in pki.toml no more.
+    /// The time since which an app may know a pin that read in one of the places that are no longer in
+    /// pki.toml.
     fn inherited(former: &[&Since], pin: Pin, now: Time) -> Option<Time> {
         let each = former
             .iter()

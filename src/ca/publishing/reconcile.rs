@@ -36,12 +36,12 @@ pub(in crate::ca) struct Unknown {
     pub revocations: Vec<Fact>,
     /// The certificates that servers were told to accept.
     pub certificates: Vec<Told>,
-    /// Those that a list calls superseded.
+    /// The certificates that a list calls superseded.
     superseded: HashSet<Serial>,
 }
 
 impl Unknown {
-    /// Compares the CRLs that stand, and the lists in all places, with the ledger. Read-only.
+    /// Compares the published CRLs, and the lists in all places, with the ledger. Read-only.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
@@ -363,8 +363,8 @@ impl Sources {
     }
 }
 
-/// What a published CRL revokes and the ledger does not: after a restore from an old backup a lost phone
-/// stays locked out.
+/// The revocations of a published CRL that the ledger does not have: after a restore from an old backup a
+/// lost phone stays locked out.
 fn revoked_by_crls(session: &Session<'_>, published: &[Standing]) -> Result<Vec<Fact>, CaError> {
     let mut facts = Vec::new();
     let mut seen = HashSet::new();

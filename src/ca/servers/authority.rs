@@ -151,7 +151,7 @@ pub(in crate::ca) fn record_servers(session: &mut Session<'_>, chain: &Chain) ->
     }])
 }
 
-/// The servers' CA that a certificate and the home's root make.
+/// The chain of the servers' CA, from its certificate and the home's root.
 ///
 /// # Errors
 /// Where it is none of this root.

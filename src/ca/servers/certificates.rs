@@ -23,9 +23,9 @@ use crate::x509::request;
 /// The key that is certified.
 #[derive(Debug)]
 pub enum CertifiedKey<'a> {
-    /// One that was made here: the server gets it with the certificate.
+    /// A key that was made here: the server gets it with the certificate.
     Ours(&'a SoftwareKey),
-    /// One that the server made: it has proved that it holds it.
+    /// A key that the server made, and has proved that it holds.
     Theirs(&'a PublicKey),
 }
 
@@ -133,10 +133,10 @@ fn is_of(there: &[u8], host: &Host) -> bool {
     ForeignCertificate::first_in(there).is_ok_and(|certificate| certificate.names(host))
 }
 
-/// Takes back a server's certificate, unless that was done before.
+/// Revokes a server's certificate, unless that was done before.
 ///
 /// # Errors
-/// Where it is none of the servers' CA's, or it cannot be recorded.
+/// Where the servers' CA did not issue it, or the revocation cannot be recorded.
 pub fn revoke_server(session: &mut Session<'_>, serial: Serial, reason: Reason) -> Result<(), CaError> {
     let known = session.store.certified(&serial)?;
     let (host, revocation) = known.ok_or(NotFound::Certificate(serial))?;

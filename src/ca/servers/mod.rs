@@ -41,7 +41,7 @@ pub enum Haste {
     Confirmed,
 }
 
-/// Takes in a new server with a key for it and one in reserve, and writes the first into `output`.
+/// Registers a new server with a key for it and one in reserve, and writes the first into `output`.
 ///
 /// # Errors
 /// Where there is a server of this name, or the keys cannot be kept, recorded or written.
@@ -131,7 +131,7 @@ pub fn import(
     }
 }
 
-/// A certificate that a server can show now, and whose key may be pinned.
+/// Demands a certificate that a server can show now, and whose key may be pinned.
 ///
 /// # Errors
 /// Where it is a CA's, names other hosts, or is not good now.
@@ -161,7 +161,7 @@ pub fn demand_for(host: &Host, certificate: &ForeignCertificate, now: Time) -> R
     Ok(())
 }
 
-/// The key of a certificate, however it is written there, is nobody else's.
+/// Demands that the key of a certificate, in whatever encoding, is nobody else's.
 ///
 /// # Errors
 /// Where somebody else has it, or had.
@@ -174,10 +174,10 @@ pub fn demand_nobody_elses(
     demand_free_key(store, home, certificate.key, KeyOf::Server(host))
 }
 
-/// The key of a certificate is the one that the server uses.
+/// Demands that the key of a certificate is the one that the server uses.
 ///
 /// # Errors
-/// Where it is the one in reserve, one that was used before, or a stranger.
+/// Where it is the one in reserve, one that was used before, or an unknown one.
 pub fn demand_active(server: &Server, pin: Pin) -> Result<(), UnfitKey> {
     let host = server.host.clone();
     if pin == server.active.pin {
@@ -229,7 +229,7 @@ pub fn rotate(
     Ok(file)
 }
 
-/// The server that is to be removed: one that there is, or one that was removed and whose pins are to leave
+/// The server that is to be removed: a registered one, or one that was removed and whose pins are to leave
 /// now.
 ///
 /// # Errors

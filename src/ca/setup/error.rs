@@ -6,7 +6,7 @@ use crate::model::fault::{Fault, Kind};
 /// The reason for which no home can be founded in a place.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// A home cannot be made beside its place.
+    /// A home cannot be staged in the directory above its place.
     #[error("a home is made beside its place, and {above} cannot be written: {why}")]
     NoRoomBeside {
         /// The directory above.

@@ -167,7 +167,7 @@ fn demand_room(place: &Path) -> Result<(), SetupError> {
     })
 }
 
-/// Where the home will be, without links and dots.
+/// The path of the new home, without links and dots.
 ///
 /// # Errors
 /// Where something is there that rename(2) does not take the place of: it replaces an empty directory, and no

@@ -62,7 +62,7 @@ impl Medium {
         Ok(())
     }
 
-    /// There is a home that uses it: it stays.
+    /// Keeps the medium, because there is a home that uses it.
     fn keep(mut self) {
         self.placed.clear();
         self.made = false;
