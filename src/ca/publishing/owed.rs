@@ -158,9 +158,9 @@ pub fn owed_commands(home: &Home) -> Vec<Following> {
     Owed::by(home).commands(home.config(), |_| true)
 }
 
-/// The places of whose publication nothing tells the servers: their table has no command and no `reload =
-/// "elsewhere"`, or the command has not succeeded since they were written. Their readers must be told by
-/// hand.
+/// The places of whose publication nothing tells the servers: their table has no command and no
+/// `reload = "elsewhere"`, or the command has not succeeded since they were written. Their readers must be
+/// told by hand.
 pub fn untold_places(home: &Home) -> Vec<Shown> {
     let owed = Owed::by(home);
     let untold = |target: &PublishTo| {
