@@ -1,4 +1,5 @@
-//! A host's name as a part of other names: of variables, maps and log formats.
+//! Identifiers made of a host's name, for use as parts of other names in a configuration: of variables, maps
+//! and log formats.
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};

@@ -1,5 +1,5 @@
-//! How a text stands in a configuration: one quoting for each language, and a refusal for what the language
-//! has no way to say.
+//! Quoting of text for configuration files: one quoting for each language, and an error for text that the
+//! language has no way to express.
 
 use crate::model::text::{harmless, quoted};
 

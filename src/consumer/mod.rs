@@ -1,9 +1,9 @@
-//! What servers and apps are told: a configuration in each one's own language, and the pins as each app reads
-//! them.
+//! Configuration for servers and apps: renders, from a template, the configuration of a server in its own
+//! language, and the pins in the form that each app reads.
 //!
-//! Everything here is pure: a template's text and what goes into it come in, a configuration comes out. Every
-//! value that a template prints is quoted in the language of its file, or refused where that language cannot
-//! say it.
+//! Everything here is pure: a template's text and its values come in, a configuration comes out. Every value
+//! that a template prints is quoted in the language of its file, or refused where that language cannot
+//! express it.
 
 #[cfg(test)]
 mod damaged;

@@ -1,4 +1,5 @@
-//! What an app is told of its servers' keys.
+//! Renders the pins of servers' keys in the form that an app reads, and the reference verifiers of
+//! `pins.jws`.
 
 use minijinja::context;
 use minijinja::value::Value;

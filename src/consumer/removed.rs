@@ -1,4 +1,5 @@
-//! By which headers proxies tell applications who asks, and for what.
+//! The request headers by which proxies tell applications who asks, and for what. Servers remove them from
+//! the requests of clients, where they can.
 
 /// Whoever believes one of these believes a proxy. A client's own are removed, where a server can; those that
 /// the configurations set themselves are not among them: X-Client-Device, X-Forwarded-For, X-Forwarded-Host,

@@ -1,4 +1,4 @@
-//! From a template and what is known to a configuration.
+//! Renders a template and its values to the text of a configuration.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! What a server is told: the configuration of any number of hosts behind one port, or of what they share.
+//! Renders the configuration of a server: of any number of hosts behind one port, or of the part that they
+//! share.
 
 use std::path::Path;
 

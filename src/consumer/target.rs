@@ -1,5 +1,5 @@
-//! Whom a configuration is for: the words of `pki config` and of `pki pins show --format`, each with its
-//! template.
+//! The recipients of a configuration, a [`Target`] each: the words that `pki config` and `pki pins show
+//! --format` take, each with its template.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,5 @@
-//! What runs `pki publish` again and again on the machine of the home: units of systemd, or lines for cron.
+//! Renders the timer that runs `pki publish` again and again on the machine of the home: units of systemd, or
+//! lines for cron.
 
 use std::path::Path;
 

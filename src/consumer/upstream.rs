@@ -1,4 +1,4 @@
-//! The application behind a server.
+//! The address of the application behind a server: `http://HOST:PORT`.
 
 use std::fmt;
 use std::net::IpAddr;

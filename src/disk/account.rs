@@ -1,4 +1,4 @@
-//! Whose a file is: accounts and groups, as the system knows them.
+//! Names and numbers of accounts and groups, as the system knows them.
 
 use std::io;
 use std::path::Path;

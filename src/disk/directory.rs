@@ -1,5 +1,6 @@
-//! Directories by their handles, for places where another account may write, too: whoever exchanges names
-//! there leads nothing that we do elsewhere, and no link in them is followed.
+//! Directories that are held open and used by their handles, for places where another account may write, too:
+//! whoever exchanges names there cannot redirect what this program does elsewhere, and no link in them is
+//! followed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};

@@ -1,4 +1,5 @@
-//! What the file system says of a file. As long as that is the same, so is what is in the file.
+//! The identity of a file: what the file system says of it. As long as that is the same, the content of the
+//! file is the same.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,5 @@
-//! Files that are there whole or not at all.
+//! Access to files: atomic writes, reads with limits, locks, permissions. A file that is written here is
+//! there whole or not at all.
 //!
 //! A file is written beside its place, synced, renamed into it, and the directory is synced: whoever reads
 //! it, also after a power cut, finds the old content or the new one. Private files have mode 0600 from their

@@ -1,4 +1,4 @@
-//! Files and pipes that are read, and never waited for without an end.
+//! Reads files and pipes up to a length, and never waits for one without an end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};

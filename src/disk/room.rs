@@ -1,4 +1,4 @@
-//! What room a file system has left.
+//! The space that is left on a file system: octets and files.
 
 use std::io;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Entries in order, however many there are: what is too much for memory is sorted in pieces, which lie in a
-//! file without a name until they are merged.
+//! Sorts any number of entries (an external merge sort): what is too much for memory is sorted in pieces,
+//! which lie in a file without a name until they are merged.
 
 use std::collections::BinaryHeap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! A file that was written beside its place, until it is moved there.
+//! Staged files: a file is written beside its place, and then moved there.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

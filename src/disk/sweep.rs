@@ -1,4 +1,5 @@
-//! What writes that were cut off left behind is removed by the next one; whether a directory takes new files.
+//! Removes the temporary files that interrupted writes left behind, before the next write; and tests whether
+//! a directory takes new files.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

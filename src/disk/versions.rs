@@ -1,5 +1,5 @@
-//! Directories that take each other's place: each is written whole under a name of its own, and a link is
-//! moved from one to the next.
+//! Operations on directories that replace each other: each is written whole under a name of its own, and a
+//! link is moved from one to the next.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

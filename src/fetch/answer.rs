@@ -1,4 +1,5 @@
-//! What a source answers to the question for a file, and why it may not.
+//! The answer of a source to the request for a file: the file, that it has not changed, or the error by which
+//! it cannot be had.
 
 use std::io::{self, Read};
 

@@ -1,7 +1,8 @@
-//! Whether the files of a publication say what they should, beyond being those that were signed.
+//! Checks the contents of the files of a publication, beyond their being the files that were signed.
 //!
-//! A manifest proves that the CA has made them. Here is proved that a server can go by them: each form of a
-//! certificate or CRL says the same, the CRLs are the CAs' own, in date and not older than those seen.
+//! A manifest proves that the CA has made them. The checks here prove that a server can go by them: all forms
+//! of a certificate or CRL say the same, the CRLs are signed by the CAs themselves, in date and not older
+//! than those seen.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader, Read};

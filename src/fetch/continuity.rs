@@ -1,17 +1,18 @@
-//! Whether a publication takes back what the one in place revokes.
+//! Checks that a new publication still revokes every certificate that the installed one revokes.
 //!
 //! A number cannot tell: a home that was restored from an older backup counts on, and what it publishes is
-//! newer and knows less. So the lists are compared. A certificate may leave them for having ended, which the
-//! signed manifest says, and for nothing else.
+//! newer and knows less. So the lists are compared. A certificate may leave them because it has expired,
+//! which the signed manifest says, and for no other reason.
 //!
-//! CRLs are compared CA by CA, and not file by file. Where another CA takes the place of one, what that one
-//! has issued chains to the root as before, for a client sends its CA along, and many verifiers miss no CRL.
-//! So a CA leaves with its list once nothing below it is accepted any more, and until then its successor is
-//! refused. To keep the old list beside the new ones would be no remedy: no configuration names a file that
-//! the manifest does not list, and no home would renew it.
+//! CRLs are compared CA by CA, and not file by file. Where another CA takes the place of one, the
+//! certificates that the old one issued chain to the root as before, for a client sends its CA along, and
+//! many verifiers do not notice that a CRL is missing. So a CA leaves with its list once nothing below it is
+//! accepted any more, and until then its successor is refused. To keep the old list beside the new ones would
+//! be no remedy: no configuration names a file that the manifest does not list, and no home would renew it.
 //!
-//! Where a list in place is damaged, whoever anything of it still names as revoked is taken for revoked, and
-//! so is whoever the list before names. What was on it and is nowhere nobody knows, and that is told.
+//! Where an installed list is damaged, every certificate that anything of it still names as revoked is taken
+//! for revoked, and so is every one that the list before names. An entry that was on it and is nowhere now
+//! cannot be known, and that is reported.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! When what stands in place ends, and whether that is near.
+//! The expiry of the installed CRLs and publication, and whether it is near.
 
 use std::fmt;
 

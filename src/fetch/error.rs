@@ -1,4 +1,5 @@
-//! Why a publication is not taken, and what else can stop a fetch.
+//! The errors of a fetch: the rules that a publication can break, for which it is refused, and whatever else
+//! can stop a fetch.
 
 use std::collections::BTreeSet;
 use std::{fmt, io};

@@ -1,4 +1,4 @@
-//! A publication on an https server: one agent, bounded in every direction.
+//! Reads a publication from an https server: one agent, with limits on time, length and redirects.
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Which files an area has, and how long each may be: a manifest can list these and no others, whoever has
-//! signed it.
+//! The files that an area can have, and the longest that each may be: a manifest can list these and no
+//! others, whoever has signed it.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! A server's side of publishing: a publication is read from where it is served, verified against the root,
-//! and put in place whole.
+//! A server's side of publishing, `pki fetch`: reads a publication from where it is served, verifies it
+//! against the root, and installs it as a whole.
 //!
-//! It needs no home. What it reads is untrusted until the end; what stands in place is the last publication
-//! that held.
+//! It needs no home. Everything that it reads is untrusted until all of it is verified; the installed
+//! publication is the last one that passed every check.
 
 mod answer;
 mod content;

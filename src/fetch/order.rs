@@ -1,4 +1,4 @@
-//! What is to be fetched, and what came of it.
+//! The parameters of a fetch, and its result.
 
 use std::path::Path;
 use std::time::Duration;

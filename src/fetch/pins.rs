@@ -1,4 +1,4 @@
-//! `pins.json` and its signed form, by itself and after the one in place.
+//! Checks `pins.json` and its signed form, by themselves and against the pin sets that are installed.
 
 use sha2::{Digest, Sha256};
 

@@ -1,6 +1,6 @@
-//! Where a publication is put: `DIR` is a link to one of the versions in `.DIR.pki-fetch` beside it, and
-//! moves from one to the next in one step. Whoever opens the link has one whole version, and keeps it while
-//! the next one comes.
+//! The directory where a publication is installed: `DIR` is a link to one of the versions in `.DIR.pki-fetch`
+//! beside it, and moves from one to the next in one step. Whoever opens the link has one whole version, and
+//! keeps it while the next one comes.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

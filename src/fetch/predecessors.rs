@@ -1,8 +1,8 @@
-//! The versions that came before, and what of them can be believed.
+//! The versions that were installed before, and how far each of their files can be trusted.
 //!
-//! A file of theirs says what was revoked where it is what it was when it came: by the manifest of its
-//! version, which the CA has signed or `state.json` remembers, or by `state.json` itself. Of one that is not,
-//! what is there may be believed in one direction only.
+//! A file of theirs proves what was revoked if it is unchanged since it came: by the manifest of its version,
+//! which the CA has signed or `state.json` remembers, or by `state.json` itself. A file that is not may be
+//! trusted in one direction only: for what it revokes.
 
 use std::cmp::Reverse;
 use std::io::Read;

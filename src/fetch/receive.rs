@@ -1,4 +1,4 @@
-//! A publication on its way from the source to a version of its own.
+//! Reads a publication from its source into a new version, and verifies it on the way.
 
 use std::io::Read;
 

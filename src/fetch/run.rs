@@ -1,4 +1,5 @@
-//! A fetch from its beginning to its end.
+//! Runs a fetch from its beginning to its end: takes the lock, reads, verifies, installs, and runs the
+//! command that follows a change.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Where a publication is read from: a directory, or an https server.
+//! The source of a publication: a directory, or an https server.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! What is remembered between two fetches: the highest numbers seen, whose publication it is, and what stands
-//! in place.
+//! The state that `fetch` keeps between two runs, `state.json`: the highest manifest, CRL and pin set numbers
+//! that it has accepted, which guard against rollback, the fingerprint of the root, and the files that are
+//! installed.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! What a CRL must keep to that servers are to go by.
+//! Checks a CRL that servers are to go by: its CA, its validity period, and its number after the last one
+//! that was seen.
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};

@@ -1,4 +1,4 @@
-//! Why a home cannot be used.
+//! The errors by which a home cannot be opened or used.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The root's certificate and that of a CA below it, which belong together.
+//! A chain: the certificate of the root and that of a CA below it, checked to belong together.
 
 use super::{IssuerError, name};
 use crate::model::{Authority, Issuer, NameConstraints};

@@ -1,4 +1,4 @@
-//! The issuing CA: certificates for devices, its own CRL, and the signature under a publication.
+//! The issuing CA: signs certificates for devices, its own CRL, and the statements of a publication.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use rand_core::CryptoRng;

@@ -1,4 +1,4 @@
-//! Why a CA does not sign.
+//! The errors by which a CA does not sign.
 
 use crate::key::{KeyError, SigningError};
 use crate::model::Time;

@@ -1,5 +1,5 @@
-//! Who may sign what. The root, the devices' CA and the servers' CA are different types, because they have
-//! different powers. What they sign comes out as types that nobody else can make.
+//! The CAs, and the powers of each to sign. The root, the devices' CA and the servers' CA are different
+//! types, because they have different powers. What they sign comes out as types that nobody else can make.
 
 mod chain;
 mod devices;

@@ -1,4 +1,5 @@
-//! The root: makes the issuing CAs, of devices and of servers, and its own CRL, and nothing else.
+//! The root: signs the certificates of the issuing CAs, of devices and of servers, and its own CRL, and
+//! nothing else.
 
 use rand_core::CryptoRng;
 

@@ -1,4 +1,4 @@
-//! The servers' CA: certificates for the company's own servers, and its own CRL.
+//! The servers' CA: signs certificates for the company's own servers, and its own CRL.
 
 use rand_core::CryptoRng;
 

@@ -1,4 +1,5 @@
-//! What the two CAs below the root have and do alike. For whom each may sign is not among it.
+//! The parts that the two CAs below the root have in common: chain, key, and signing. The subjects that each
+//! may certify are not part of it.
 
 use rand_core::CryptoRng;
 

@@ -1,4 +1,4 @@
-//! What can sign, and the secrets that protect it.
+//! Signing keys, and the passphrases that protect them.
 
 #[cfg(test)]
 mod damaged;

@@ -1,4 +1,4 @@
-//! P-256 public keys, and whether a signature is theirs.
+//! P-256 public keys, and the verification of signatures with them.
 //!
 //! `p256` reads and writes them. `ring`, which the TLS client brings along, verifies: nothing secret goes
 //! into that, and it takes a fifth of the time.

@@ -1,4 +1,5 @@
-//! What signs: a private key behind one fallible method, wherever it lies, and the signatures that it makes.
+//! The [`Signer`] interface: a private key behind one fallible method, wherever it lies; and the signatures
+//! that it makes.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! P-256 keys in software: encrypted PKCS#8 at rest.
+//! P-256 keys in software, encrypted at rest as PKCS#8.
 
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::Signer as _;

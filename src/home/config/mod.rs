@@ -1,4 +1,4 @@
-//! `pki.toml`: what the operator has decided.
+//! Reads `pki.toml`, the configuration of a home: the decisions of the operator.
 
 mod publish_to;
 

@@ -1,4 +1,5 @@
-//! A `[[publish]]` table of `pki.toml`: where a publication goes beside the home, and what a table may say.
+//! A `[[publish]]` table of `pki.toml`: a target that publications go to, beside the copy in the home, and
+//! the rules for such a table.
 
 use std::path::{Component, PathBuf};
 
