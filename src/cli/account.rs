@@ -1,9 +1,10 @@
-//! Who runs the command, for the ledger: the account as the system knows it, and who stands behind it.
+//! The account that runs the command, for the ledger: its name, as the system knows it, and the person behind
+//! it.
 //!
-//! Several people use one account by sudo or doas. Those say who called them in variables, which that account
-//! could set itself as well; who logged in is noted by the kernel (`loginuid`, where the audit system or PAM
-//! sets it), and goes on to every process of the session, whatever account it runs as by then. Both are
-//! noted, each for what it is.
+//! Several people use one account by sudo or doas. Those name their caller in variables, which that account
+//! could set itself as well; the account that logged in is recorded by the kernel (`loginuid`, where the
+//! audit system or PAM sets it), and passed on to every process of the session, whatever account it runs as
+//! by then. Both are noted, each for what it is.
 
 use crate::disk;
 

@@ -1,4 +1,4 @@
-//! The life of the canary and its control, as `check` and `revoke --verify` have it: issued, shown to a
+//! The life of the canary and its control, for `check` and `revoke --verify`: they are issued, shown to a
 //! server, and revoked whatever happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

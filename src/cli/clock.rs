@@ -1,4 +1,4 @@
-//! What a command does where the clock is in doubt.
+//! Reads `--confirm CLOCK`, which lets a change go on where the clock is in doubt.
 
 use super::error::Failure;
 use crate::ca::ClockPolicy;

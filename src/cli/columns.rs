@@ -1,4 +1,5 @@
-//! Columns of text: how wide each is must be known before the first row is written, so rows are seen twice.
+//! Prints text in columns: the width of each must be known before the first row is written, so rows are seen
+//! twice.
 
 use console::measure_text_width;
 

@@ -1,8 +1,9 @@
-//! What the home knows, for a shell to complete: the scripts of `pki completions` ask for it at each TAB.
+//! Completes names that the home knows, for a shell: the scripts of `pki completions` ask for them at each
+//! TAB.
 //!
-//! What an argument takes is told by the name of its value: a new command whose argument is a HOST is
-//! completed as the others are. It needs no key and no lock, and a home that cannot be read, or not at once,
-//! has nothing to offer.
+//! The name of an argument's value decides what it is completed with: a new command whose argument is a HOST
+//! is completed as the others are. It needs no key and no lock, and a home that cannot be read, or not at
+//! once, has nothing to offer.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

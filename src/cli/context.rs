@@ -1,4 +1,4 @@
-//! What every verb needs: the operator, the home, the clock.
+//! The context that every verb needs: the operator, the home, the clock.
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! How what is issued gets to whom it is for: the flags that `issue` and `renew` have in common, and what
-//! they come to.
+//! The flags for the delivery of bundles and passphrases, which `issue` and `renew` have in common, and their
+//! evaluation.
 
 use std::path::PathBuf;
 

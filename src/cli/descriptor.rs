@@ -1,4 +1,4 @@
-//! A descriptor that whoever started the program handed over by its number.
+//! Opens a file descriptor that the caller of the program handed over by its number.
 
 use std::fs::File;
 use std::io;

@@ -1,5 +1,5 @@
-//! The value of an `--out` that is a directory: a name that looks like a file's is a slip, which would
-//! otherwise become a directory of that name.
+//! Reads the value of an `--out` that is a directory: a name that looks like a file's is a mistake, which
+//! would otherwise become a directory of that name.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
-//! From an error of any room to what the operator is told: what happened, what to do next, and the exit code.
+//! Turns an error of any module into what the operator is told: what happened, what to do next, and the exit
+//! code.
 //!
-//! What an error is, it says itself ([`Fault`]). What stands here only this door adds: the exit code that a
-//! kind has, and in a file for each room what to type next.
+//! Each error describes itself ([`Fault`]). Only two things are added here: the exit code of each kind of
+//! error, and, in a file for each module, the command to type next.
 
 mod ca;
 mod check;

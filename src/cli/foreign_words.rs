@@ -1,5 +1,5 @@
-//! Words that other tools have for what is done here, and mistakes that clap knows nothing of: the way on
-//! from a word in argv that is no command and no flag.
+//! Suggestions for a word in argv that is no command and no flag: the words of other tools for what is done
+//! here, and mistakes that clap knows nothing of.
 
 use std::ffi::OsString;
 

@@ -1,5 +1,5 @@
-//! Files that people hand in. What is not what it is given for is told for what it is, with the command that
-//! makes what is wanted.
+//! Reads files that people hand in. A file of another form than expected is named for what it is, with the
+//! command that makes what is wanted.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What Ctrl-C does: it ends the program, or is noted where something must be taken back first.
+//! The handling of Ctrl-C: it ends the program, or is noted where something must be undone first.
 
 use std::fs::File;
 use std::io::{self, Write};

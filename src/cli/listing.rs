@@ -1,4 +1,4 @@
-//! What is listed on stdout, however much it is: written piece by piece as it comes, and not collected.
+//! Writes a list to stdout, however long it is: piece by piece as its elements come, without collecting them.
 
 use std::io;
 

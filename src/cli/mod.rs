@@ -1,7 +1,7 @@
-//! The terminal door: argv in, text and exit code out. The only room that knows argv, environment, terminal
-//! and stdout.
+//! The command line interface: argv in, text and exit code out. The only module that knows argv, environment,
+//! terminal and stdout.
 //!
-//! `commands` has a file for each verb; beside it stands what verbs have in common.
+//! `commands` has a file for each verb; the code that verbs have in common is beside it.
 
 mod account;
 mod canary;

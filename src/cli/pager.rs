@@ -1,5 +1,5 @@
-//! What is longer than the terminal goes through a pager, when all else is done: nobody else waits for a
-//! person who reads.
+//! Shows text that is longer than the terminal through a pager, when everything else is done: nobody else
+//! waits for a person who reads.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};

@@ -1,5 +1,5 @@
-//! Lines that a person types, in the terminal's own line mode: nothing is drawn that a dumb one would not
-//! understand, and a secret is read into one piece of memory, which is wiped.
+//! Reads lines that a person types, in the terminal's own line mode: nothing is drawn that a dumb terminal
+//! would not understand, and a secret is read into one piece of memory, which is wiped.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! What came of a publication, told; and the commands that follow it.
+//! Reports the outcome of a publication, and runs the commands that follow it.
 
 use std::process::{Command, Stdio};
 

@@ -1,4 +1,4 @@
-//! What several verbs report: one certificate of the inventory, and what was issued.
+//! The reports that several verbs share: one certificate of the inventory, and a certificate that was issued.
 
 use std::fmt;
 

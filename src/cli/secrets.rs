@@ -1,5 +1,5 @@
-//! Where passphrases come from: a descriptor, a file, a command, or the terminal; never argv or the value of
-//! a variable.
+//! The sources of passphrases: a descriptor, a file, a command, or the terminal; never argv or the value of a
+//! variable.
 
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;

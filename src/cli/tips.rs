@@ -1,4 +1,4 @@
-//! What was meant, perhaps, by a value in argv that is refused: the way on, told below the error.
+//! Suggestions for a value in argv that is refused: what was perhaps meant, printed below the error.
 
 use std::ffi::OsString;
 use std::io::Read;

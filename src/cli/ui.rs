@@ -1,4 +1,4 @@
-//! The operator: what she is told, and what she is asked.
+//! The conversation with the operator: messages to her, and questions that she answers.
 //!
 //! stdout carries what was asked for, stderr what happened, and the terminal prompts and generated
 //! passphrases and nothing else.

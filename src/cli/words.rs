@@ -1,5 +1,5 @@
-//! Values in argv that are one of a few words: help lists them, shells complete them, and the type itself
-//! says what is wrong with another.
+//! Parses values in argv that are one of a few words: help lists them, shells complete them, and the type
+//! itself explains what is wrong with any other.
 
 use std::error::Error;
 use std::ffi::OsStr;

@@ -1,5 +1,5 @@
-//! Messages in the width of a terminal: broken between words, and never inside a path or a command in
-//! backticks, so that it can be copied.
+//! Wraps messages to the width of a terminal: they are broken between words, and never inside a path or a
+//! command in backticks, so that it can be copied.
 
 use console::measure_text_width;
 

@@ -1,8 +1,9 @@
-//! The certificates that servers accept, as they are told.
+//! The published lists of the certificates that servers accept, `allowed.map` and `devices.json`: writes
+//! them, and reads them back.
 //!
-//! Lists of many devices are written whole now and then, and what has changed since stands in two short lists
-//! beside them. Who reads both has it all: a certificate in the short list of devices is as it says there, and
-//! one that is revoked stands in `revoked.map`, whatever another list says.
+//! Lists of many devices are written whole now and then, and what has changed since is in two short lists
+//! beside them. Whoever reads both has everything: for a certificate in the short list of devices that entry
+//! is the current one, and one that is revoked is in `revoked.map`, whatever another list says.
 
 use serde::{Deserialize, Serialize};
 

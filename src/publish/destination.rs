@@ -1,4 +1,5 @@
-//! A place of the publication: what stands there and is ours, whatever kind of place it is.
+//! A target of the publication, whatever kind of place it is: finds out what is published there and is this
+//! PKI's own, and writes an area to it.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,5 @@
-//! A publication in a directory: each file replaced atomically, in order, the manifest last.
+//! Writes a publication to a directory, and reads it back: each file is replaced atomically, in order, the
+//! manifest last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Why an area did not reach its place.
+//! The errors by which an area is not written to its target.
 
 use crate::disk::{self, DiskError};
 use crate::model::fault::{Fault, Kind};

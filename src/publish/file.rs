@@ -1,5 +1,6 @@
-//! The files of a publication. What they say of revocations is rendered each time it is read and never stands
-//! in memory as a whole: revoked.map and the PEM are together three times as long as the list itself.
+//! The files of a publication: path, content, length and hash of each. The part of the content that lists
+//! revocations is rendered each time it is read and never held in memory as a whole: revoked.map and the PEM
+//! are together three times as long as the list itself.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The hashes of long files that stand in places of the publication: what has not changed since it was hashed
-//! is not read again.
+//! A cache of the hashes of long files that are published in the targets: a file that has not changed since
+//! it was hashed is not read again.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

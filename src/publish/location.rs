@@ -1,4 +1,4 @@
-//! Where an area goes, as `pki.toml` names it.
+//! The location that `pki.toml` gives for an area: a directory, or a part of a bucket.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The manifest of an area: every file of it by its hash, with a number that only rises.
+//! The manifest of an area: it lists every file of the area with its hash, and has a number that only rises.
 
 use std::collections::BTreeMap;
 use std::fmt;

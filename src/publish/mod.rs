@@ -1,4 +1,5 @@
-//! What servers and apps read: built and checked as a whole, then written file by file.
+//! The publication, which servers and apps read: it is built and checked as a whole, then written to each
+//! target file by file.
 
 mod accepted;
 mod bucket;

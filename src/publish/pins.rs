@@ -1,4 +1,4 @@
-//! The pin sets of the company's servers, as apps take them.
+//! The pin sets of the company's servers, in the form that apps read.
 
 use serde::{Deserialize, Serialize};
 

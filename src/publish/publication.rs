@@ -1,4 +1,4 @@
-//! A publication: every file of it, and the checks that it must pass before an octet of it is written.
+//! Builds a publication: every file of it, and the checks that it must pass before an octet of it is written.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! What a CA states to the readers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256, and whom
-//! to believe it of.
+//! A statement of a CA to the readers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256; and
+//! its verification, which decides whose signature is trusted.
 //!
-//! Everything in one is untrusted until the end of [`Statement::verify`]. The keys of devices and servers
-//! chain to the same root, and so does the servers' CA: none of them may speak for the devices' CA.
+//! Everything in a statement is untrusted until the end of [`Statement::verify`]. The keys of devices and
+//! servers chain to the same root, and so does the servers' CA: none of them may speak for the devices' CA.
 
 use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
 use serde::Deserialize;

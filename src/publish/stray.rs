@@ -1,4 +1,4 @@
-//! What lies in a place of the publication and is no part of it.
+//! Finds stray files: what lies in a target and is no part of the publication.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -1,4 +1,4 @@
-//! Certificates in the order of their devices, however many: the index has them by serial.
+//! Sorts certificates by device, however many there are: the index has them by serial.
 
 use super::file::codec::{corrupt, read_record, write_record};
 use super::{Store, StoreError};

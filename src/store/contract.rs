@@ -1,5 +1,5 @@
-//! What every store keeps to, whatever its index is kept in; and that the suite which says so finds out a store
-//! that does not.
+//! The contract of the store: a suite of checks that every store must pass, whatever its index is kept in,
+//! and the proof that the suite finds a store that breaks it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Why the store cannot answer, or take something in.
+//! The errors by which the store cannot answer a query or take in events.
 
 use crate::disk::DiskError;
 use crate::model::fault::{Fault, Kind};

@@ -1,11 +1,12 @@
-//! What remembers: the ledger is the truth, the index is derived from it.
+//! The store, which remembers everything that happened in a home: the ledger is the truth, the index is
+//! derived from it.
 //!
 //! A ledger of some hundred devices is read whole at every start: that takes less time than sled's threads
 //! take to begin, and leaves nothing that could be damaged. A longer one has its index in sled. In both cases
 //! the index's *head* remembers the last event, so that a ledger that lost its end is noticed.
 //!
-//! The methods of [`Store`] are the sentences that the rest of the program speaks to it; each that changes
-//! something is one commit: one append to the ledger, made durable, then applied to the index.
+//! The methods of [`Store`] are the interface that the rest of the program uses; each that changes something
+//! is one commit: one append to the ledger, made durable, then applied to the index.
 
 mod by_device;
 mod error;

@@ -1,5 +1,5 @@
-//! What of the store goes into publications: revocations, what was signed and published last, and the lists that
-//! were published whole.
+//! The queries of the store for publications: revocations, the CRLs, pin sets and publications that were
+//! signed or published last, the lists that were published whole, and the hashes of files.
 
 use super::{Changed, LastCrl, LastLists, LastPins, LastPublication, Notice, Store, StoreError};
 use crate::disk::Identity;

@@ -1,5 +1,6 @@
-//! A store for a process that goes on for long: a service. Its index lies in memory, and it never opens the one
-//! on disk, which only one process at a time can have. What others commit it takes in when it catches up.
+//! A store for a process that runs for a long time: a service. Its index lies in memory, and it never opens
+//! the one on disk, which only one process at a time can have. It takes in the commits of other processes
+//! when it catches up.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! https clients: whom they trust, how long they wait, and what they say where a server cannot be spoken to.
+//! https clients: the certificates that they trust, their timeouts, and their errors where a server cannot be
+//! reached.
 
 #[cfg(test)]
 mod damaged;

@@ -1,4 +1,5 @@
-//! Where a host is, where the name service is not to be asked.
+//! Addresses of hosts that are given on the command line, for hosts that the name service is not to be asked
+//! for.
 
 use std::fmt;
 use std::io;

@@ -1,5 +1,5 @@
-//! What is wrong with a server that cannot be spoken to, for people: what a TLS library and the system say is
-//! for programmers.
+//! Explains to people why a server cannot be reached: the messages of a TLS library and of the system are for
+//! programmers.
 
 use std::io;
 use std::net::TcpStream;

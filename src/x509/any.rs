@@ -1,4 +1,5 @@
-//! Any certificate, of whatever CA, version and key: what there is to show of it. Nothing is decided by this.
+//! Any certificate, of whatever CA, version and key: the fields that are shown of it. Nothing is decided by
+//! them.
 
 use sha2::{Digest, Sha256};
 

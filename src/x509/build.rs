@@ -1,5 +1,4 @@
-//! Writing certificates: rcgen encodes, [`lint`] reads the octets again, and only then does the key sign
-//! them.
+//! Writes certificates: rcgen encodes, [`lint`] reads the octets again, and only then does the key sign them.
 
 use std::cell::RefCell;
 

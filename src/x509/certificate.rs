@@ -1,4 +1,4 @@
-//! A certificate that was read: the parts that this program goes by.
+//! A certificate that was read: the fields of it that this program uses.
 
 #![expect(
     clippy::wildcard_enum_match_arm,

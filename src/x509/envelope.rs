@@ -1,5 +1,6 @@
-//! What stands around signed octets. Nothing signs it, so it is taken in its one form: who could write it
-//! otherwise could make a certificate or a CRL that this program believes and no server reads.
+//! Checks the envelope around signed octets: the outer SEQUENCE, the algorithm and the signature. Nothing
+//! signs the envelope, so it is accepted in its one form alone: whoever could write it in another could make
+//! a certificate or a CRL that this program trusts and no server can read.
 
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, TagNumber, Tagged};

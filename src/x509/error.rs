@@ -1,4 +1,4 @@
-//! Why octets are not what they should be, or cannot be written.
+//! The errors by which octets are not a valid certificate, CRL or request, or cannot be written.
 
 use crate::key::SigningError;
 

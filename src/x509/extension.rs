@@ -1,4 +1,4 @@
-//! The extensions that rcgen does not write as the contract has them.
+//! Writes and reads the extensions that rcgen does not write in the form that this program needs.
 
 #![expect(
     clippy::wildcard_enum_match_arm,

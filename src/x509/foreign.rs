@@ -1,4 +1,4 @@
-//! A server's certificate of whatever CA and key: what is pinned of it, and whom it names.
+//! A server's certificate of whatever CA and key: the fields that pinning needs, and the hosts that it names.
 
 #![expect(
     clippy::wildcard_enum_match_arm,

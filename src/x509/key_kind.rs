@@ -1,4 +1,5 @@
-//! Of what kind a public key is, in the words that people know, and whether clients take it.
+//! The kind of a public key: its algorithm, and size or curve, in the words that people know; and whether
+//! clients accept such keys.
 
 use std::fmt;
 

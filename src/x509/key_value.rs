@@ -1,5 +1,5 @@
-//! What a public key is, however it is written: one key has several SubjectPublicKeyInfos, each with a hash
-//! of its own.
+//! The pin of a public key in its usual encoding, by which two keys are compared, however they are written:
+//! one key has several SubjectPublicKeyInfos, each with a hash of its own.
 
 use der::asn1::{Any, AnyRef, BitStringRef, Null, ObjectIdentifier, OctetStringRef, UintRef};
 use der::{Decode, Encode, EncodeValue, Reader, SliceReader, Tagged};

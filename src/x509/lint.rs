@@ -1,5 +1,5 @@
-//! The last look before a key signs: the octets of a TBSCertificate, parsed by another library than wrote
-//! them, must say what was drafted and not a word more (RFC 5280 §4).
+//! The last check before a key signs: the octets of a TBSCertificate, parsed by another library than the one
+//! that wrote them, must say what was drafted and nothing more (RFC 5280 §4).
 
 #![expect(
     clippy::wildcard_enum_match_arm,

@@ -1,4 +1,5 @@
-//! Octets to nouns and back: certificates, CRLs, requests. Pure: what signs is handed in.
+//! Reads and writes certificates, CRLs and certificate signing requests. Pure: the key that signs is handed
+//! in.
 //!
 //! What is written here (rcgen, and a CRL writer of our own) is read back by another library (x509-parser)
 //! before a key touches it: see [`lint`].

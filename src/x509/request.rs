@@ -1,5 +1,5 @@
-//! Certificate signing requests (RFC 2986). Of those that are read only the public key counts, and the proof
-//! that its key is held.
+//! Certificate signing requests (RFC 2986). Of a request that is read only the public key counts, and the
+//! proof that whoever made it holds that key.
 
 use der::asn1::{Any, AnyRef, BitString, BitStringRef, ObjectIdentifier, SetOfVec, UintRef};
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};

@@ -1,5 +1,6 @@
-//! Whether a certificate is DER all through. x509-parser reads some of what only BER permits; what is read
-//! and written anew by the library here is the same only where there was one way to write it.
+//! Checks that a certificate is DER throughout. x509-parser accepts some encodings that only BER permits;
+//! octets that the library here reads and writes anew come out the same only where there was one way to write
+//! them.
 
 use der::{Decode, Encode};
 use x509_cert::TbsCertificate;

@@ -1,4 +1,5 @@
-//! What a certificate will hold: the terms on which it is written, and held against what was written.
+//! The template of a certificate: the contents from which it is written, and against which it is checked
+//! before it is signed.
 
 use crate::key::PublicKey;
 use crate::model::server::ServerDraft;

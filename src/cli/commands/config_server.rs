@@ -1,4 +1,5 @@
-//! `pki config` of a server: which hosts, and where what it reads is on its machine.
+//! `pki config` for a server: the hosts that are configured, and the paths of the files that the server reads
+//! on its machine.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! What many requests for certificates will come to, before the first is carried out: each is looked at by
-//! itself and forgotten, and what is told of them all is counted.
+//! A forecast of many requests for certificates, before the first is carried out: each is looked at by itself
+//! and forgotten, and what is reported of them all is counted.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Write};

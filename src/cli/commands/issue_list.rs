@@ -1,4 +1,4 @@
-//! `pki issue --from`: what a list of people asks for, row by row, held against what the ledger knows.
+//! Reads the list of people of `pki issue --from`: checks its requests row by row against the ledger.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Many devices at once, for `issue --from` and `renew --expiring`: checked before the first, and told as a
-//! whole.
+//! Issues certificates for many devices at once, for `issue --from` and `renew --expiring`: all are checked
+//! before the first is issued, and reported as a whole.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;

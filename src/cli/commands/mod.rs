@@ -1,4 +1,5 @@
-//! One file a verb: its doc comment is its help, its `Args` are its flags, and one function does it.
+//! The commands of `pki`, a file for each verb: its doc comment is its help, its `Args` are its flags, and
+//! one function runs it.
 
 pub mod audit;
 pub mod ca;

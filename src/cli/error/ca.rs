@@ -1,4 +1,4 @@
-//! What to do where a change of a home was refused, or failed: a file for each subject.
+//! Advice on changes of a home that were refused or failed: a file for each subject.
 
 mod delivery;
 mod issuance;

@@ -1,4 +1,4 @@
-//! What to do about a server that cannot be examined.
+//! Advice on servers that cannot be examined.
 
 use super::Advice;
 use crate::check::{CheckError, Unreachable};

@@ -1,4 +1,4 @@
-//! What to do where a configuration cannot be printed.
+//! Advice on configurations that cannot be printed.
 
 use super::Advice;
 use crate::consumer::ConsumerError;

@@ -1,4 +1,4 @@
-//! What to do about a file that could not be read or written.
+//! Advice on files that could not be read or written.
 
 use std::io::ErrorKind;
 

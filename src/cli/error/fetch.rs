@@ -1,4 +1,4 @@
-//! What to do about a fetch that came to nothing.
+//! Advice on fetches that failed.
 
 use super::Advice;
 use crate::cli::form;

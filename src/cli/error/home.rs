@@ -1,4 +1,4 @@
-//! What to do about a home that cannot be used.
+//! Advice on homes that cannot be used.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! What to do where a CA does not sign, or policy does not let it.
+//! Advice where a CA does not sign, or policy does not permit it.
 
 use super::Advice;
 use crate::doctor::ROTATE;

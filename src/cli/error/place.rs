@@ -1,4 +1,4 @@
-//! What to do about a publication that did not go out, or not everywhere.
+//! Advice on publications that were not written, or not to every target.
 
 use super::Advice;
 use crate::doctor::JOIN_GROUP;

@@ -1,4 +1,4 @@
-//! What to do about a ledger or an index that cannot be used.
+//! Advice on ledgers and indexes that cannot be used.
 
 use super::Advice;
 use super::disk::ROOM;

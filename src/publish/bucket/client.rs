@@ -1,4 +1,5 @@
-//! Three requests of the S3 protocol: get, head, put, each signed in its URL (AWS Signature Version 4).
+//! A client for three requests of the S3 protocol: get, head and put, each signed in its URL (AWS Signature
+//! Version 4).
 
 use std::cell::RefCell;
 use std::io::Read;

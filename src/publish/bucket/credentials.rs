@@ -1,4 +1,4 @@
-//! The key to an object store, from a file in the form of AWS's own tools.
+//! Reads the access key to an object store from a file in the form of AWS's own tools.
 
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;

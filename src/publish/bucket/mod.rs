@@ -1,9 +1,9 @@
-//! A publication in a bucket of an S3-compatible object store.
+//! Writes a publication to a bucket of an S3-compatible object store, and reads it back.
 //!
-//! Several homes may publish to one bucket: a copy of this one, or one from an older backup. So no object is
-//! written but in the place of the very one that was looked at (`If-Match`), none in the place of one that
-//! belongs to a later publication, and the manifest last. Whoever loses such a race says so, and what is
-//! there stays.
+//! Several homes may publish to one bucket: a copy of this one, or one from an older backup. So an object is
+//! only ever written in the place of the very one that was looked at (`If-Match`), never in the place of one
+//! that belongs to a later publication, and the manifest last. Whoever loses such a race reports it, and what
+//! is there stays.
 
 mod client;
 mod credentials;

@@ -1,4 +1,4 @@
-//! How the index writes what it remembers: fixed widths, the highest octet first, text at the end.
+//! The encoding of values in the index: fixed widths, the highest octet first, text at the end.
 
 use super::last::LastPublication;
 use crate::model::{KnownBy, Reason, Record, Revocation, Serial, State, Time, Validity};

@@ -1,4 +1,4 @@
-//! The head: after which event the ledger last stood, in a small file of the index.
+//! The head: the position after the last acknowledged event of the ledger, in a small file of the index.
 //!
 //! It is written after each commit and never synced, for it proves one thing only: a ledger that does not
 //! have this event has lost acknowledged ones. Missing or torn it proves nothing, and is made anew.

@@ -1,4 +1,4 @@
-//! Whose a key is, in the index: the certificates by the pin of their key.
+//! The certificates for a key: looks them up in the index by the pin of their key.
 
 use super::codec::corrupt;
 use super::index::{Index, Pending, key};

@@ -1,4 +1,5 @@
-//! The index: the inventory as queries need it, derived from the ledger event by event.
+//! The index: the inventory of certificates and servers in the form that queries need, derived from the
+//! ledger event by event.
 //!
 //! It remembers the last event that it has applied. Its values are small: names and certificates stay in the
 //! ledger.

@@ -1,4 +1,5 @@
-//! What was signed and published last, as the ledger has it.
+//! The numbers and times of the CRL and the publication that were signed and published last, as the ledger
+//! has them.
 
 use crate::model::Time;
 

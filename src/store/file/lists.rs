@@ -1,5 +1,6 @@
-//! The lists of accepted certificates in the index: which of them was published whole, and what has changed
-//! since. With it a list can be brought up to date without reading every record.
+//! The record that the index keeps of the published lists of accepted certificates: the lists that were
+//! published whole the last time, and the certificates that have changed since. With it a list can be brought
+//! up to date without reading every record.
 //!
 //! None of it is derived from the ledger: an index that was made anew knows no list, and the next publication
 //! writes them whole.

@@ -1,4 +1,5 @@
-//! The store in files of the home: the ledger, which is the truth, and what is derived from it.
+//! The store in files of the home: the ledger, which is the truth, and the index and head that are derived
+//! from it.
 
 pub mod codec;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Opening: the index that fits the ledger, from memory or from disk, made anew where it is of no use; and
-//! the head, which tells whether the ledger has lost its end.
+//! Opens the store: finds the index that fits the ledger, in memory or on disk, and makes it anew where it
+//! cannot be used; and reads the head, which tells whether the ledger has lost its end.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What to do where something that is handed out did not get to its place.
+//! Advice on bundles and passphrases that were not delivered.
 
 use crate::ca::DeliveryError;
 use crate::cli::error::Advice;

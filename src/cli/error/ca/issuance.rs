@@ -1,4 +1,4 @@
-//! What to do where a certificate is not issued, or not renewed.
+//! Advice on certificates that are not issued or not renewed.
 
 use crate::ca::IssuanceError;
 use crate::cli::error::Advice;

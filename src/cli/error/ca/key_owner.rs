@@ -1,4 +1,4 @@
-//! What to do about a key that is not taken.
+//! Advice on keys that are refused because of whose they are.
 
 use crate::ca::UnfitKey;
 use crate::cli::error::Advice;

@@ -1,4 +1,4 @@
-//! What to do about a name that is in no ledger.
+//! Advice on names that are in no ledger.
 
 use crate::ca::NotFound;
 use crate::cli::error::Advice;

@@ -1,4 +1,4 @@
-//! What to do where nothing is published, or nothing recovered.
+//! Advice where nothing is published, or nothing recovered.
 
 use crate::ca::{CaError, PublishingError};
 use crate::cli::error::Advice;

@@ -1,4 +1,4 @@
-//! What to do where a server is not taken in, certified, rotated or removed.
+//! Advice on servers that are not added, certified, rotated or removed.
 
 use crate::ca::ServersError;
 use crate::cli::error::Advice;

@@ -1,4 +1,4 @@
-//! What to do where a change may not begin.
+//! Advice on changes that cannot begin.
 
 use crate::ca::SessionError;
 use crate::cli::error::{Advice, GOES_ON_HERE};

@@ -1,4 +1,4 @@
-//! What to do where no home is founded.
+//! Advice where no home is created.
 
 use crate::ca::SetupError;
 use crate::cli::error::Advice;
