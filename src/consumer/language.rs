@@ -33,7 +33,7 @@ pub enum Language {
     Shell,
 }
 
-/// A text that a language cannot say.
+/// The error for a text that a language cannot express.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text} cannot stand in {place}, because of its {character}")]
 pub struct Unsayable {
@@ -43,10 +43,10 @@ pub struct Unsayable {
 }
 
 impl Language {
-    /// `text` as it stands in a file of this language, with its quotes.
+    /// Quotes `text` for a file of this language, quotation marks included.
     ///
     /// # Errors
-    /// Where the language cannot say it, or a control character is in it.
+    /// Where the language cannot express it, or a control character is in it.
     pub fn quote(self, text: &str) -> Result<String, Unsayable> {
         let refused = |character: String| Unsayable {
             text: quoted(text),

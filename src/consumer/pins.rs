@@ -8,7 +8,7 @@ use super::render::{ConsumerError, plain, render};
 use super::target::{PinFormat, Verifier};
 use crate::model::{Host, PinSet};
 
-/// Who certifies the servers of an app.
+/// The kind of CA that certifies the servers of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerTrust {
     /// A public CA, which every system knows.
@@ -17,20 +17,20 @@ pub enum ServerTrust {
     Private,
 }
 
-/// What an app is told of its servers' keys.
+/// The values for the configuration of an app: the pins of its servers' keys, and the root.
 #[derive(Debug, Clone, Copy)]
 pub struct PinContext<'a> {
-    /// The keys, host by host.
+    /// The pin sets, one for each host.
     pub sets: &'a [PinSet],
-    /// Who certifies the servers.
+    /// The kind of CA that certifies the servers.
     pub trust: ServerTrust,
     /// The root's certificate, PEM.
     pub root: &'a str,
 }
 
-/// The pins as an app reads them. The template knows `root` (PEM), `private` (whether this PKI certifies the
-/// servers) and `sets`, each with `host`, `include_subdomains`, `within` (a host above whose set would hold
-/// for it), `expires` (RFC 3339), `expires_on` (the day) and `pins` (base64).
+/// Renders the pins in the form that an app reads. The template knows `root` (PEM), `private` (whether this
+/// PKI certifies the servers) and `sets`, each with `host`, `include_subdomains`, `within` (a host above
+/// whose set would hold for it), `expires` (RFC 3339), `expires_on` (the day) and `pins` (base64).
 ///
 /// # Errors
 /// Where the template is faulty, or the form has no room for so many hosts.
@@ -78,7 +78,7 @@ fn within<'a>(sets: &'a [PinSet], host: &Host) -> Option<&'a Host> {
     sets.iter().find(above).map(|set| &set.host)
 }
 
-/// A reference verifier of `pins.jws`. The template knows nothing.
+/// Renders a reference verifier of `pins.jws`. The template has no values.
 ///
 /// # Errors
 /// Where the template is faulty.

@@ -11,13 +11,13 @@ use super::removed::spellings;
 use super::target::Template;
 use crate::model::fault::{Fault, Kind};
 
-/// Why there is no configuration.
+/// The errors by which a configuration cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerError {
-    /// A path or a name that the language of the configuration cannot say.
+    /// A path or a name that the language of the configuration cannot express.
     #[error(transparent)]
     Unsayable(#[from] Unsayable),
-    /// A path that is not text.
+    /// A path that is not UTF-8.
     #[error("the path {0} is not UTF-8")]
     NotText(String),
     /// A path that depends on where the server is started.
@@ -33,14 +33,14 @@ pub enum ConsumerError {
         /// The key's file.
         key: String,
     },
-    /// A template does not work.
+    /// A template is faulty.
     #[error("the template {name} does not work, line {line}: {why}")]
     Template {
         /// Its path below `templates/`.
         name: &'static str,
-        /// Where in it.
+        /// The line in the template.
         line: usize,
-        /// What is wrong with it.
+        /// The template engine's message.
         why: String,
     },
     /// A template of a home that was written when a server had one host.
@@ -48,7 +48,7 @@ pub enum ConsumerError {
     OneHost {
         /// Its path below `templates/`.
         name: &'static str,
-        /// The value that a template for any number of hosts goes by.
+        /// The value that a template for any number of hosts uses.
         value: &'static str,
     },
     /// More hosts than the form has room for.

@@ -14,59 +14,60 @@ use super::target::ServerTarget;
 use super::upstream::Upstream;
 use crate::model::{Host, IpRange};
 
-/// What the configuration of a server says.
+/// The values for the configuration of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerContext<'a> {
-    /// What of it is wanted.
+    /// The part of the configuration to render.
     pub part: Part<'a>,
     /// The port that it listens on.
     pub port: u16,
-    /// Where the public half of the publication is on that machine.
+    /// The directory of the public half of the publication on the server's machine.
     pub public: &'a Path,
-    /// Where the servers' half is.
+    /// The directory of the servers' half there.
     pub server: &'a Path,
-    /// Whether the lists of devices are long: what has changed stands in short lists beside them.
+    /// Whether the lists of devices are long: then what has changed is in short lists beside them.
     pub short_lists: bool,
-    /// The networks that devices come from; empty: from anywhere.
+    /// The networks that devices are accepted from; empty: from any.
     pub networks: &'a [IpRange],
-    /// This program, for commands that are run on the machine of the home.
+    /// The path of this program, for commands that are run on the machine of the home.
     pub program: &'a Path,
-    /// The home.
+    /// The path of the home.
     pub home: &'a Path,
 }
 
 /// A part of a server's configuration.
 #[derive(Debug, Clone, Copy)]
 pub enum Part<'a> {
-    /// These hosts, one or more.
+    /// The configuration of these hosts, one or more.
     Hosts(&'a [HostContext<'a>]),
-    /// What is said once for all hosts of a server, and is not needed.
+    /// The optional settings that are given once for all hosts of a server.
     Shared,
 }
 
-/// What the configuration of a server says of one host.
+/// The values for one host in the configuration of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct HostContext<'a> {
-    /// Its name.
+    /// The host's name.
     pub host: &'a Host,
-    /// Its certificate and what is above it, PEM.
+    /// The file of the host's certificate and the CA certificates above it, PEM.
     pub certificate: &'a Path,
-    /// Its key, PEM.
+    /// The file of the host's private key, PEM.
     pub key: &'a Path,
-    /// The application behind it.
+    /// The application to which requests for the host are forwarded.
     pub upstream: &'a Upstream,
 }
 
-/// The configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`,
-/// `server`, `short_lists` (what has changed stands in lists beside the long ones), `program` and `home` (this
-/// program and this home, for commands), `networks` (each with `range`, `address`, `prefix` and `family`, `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`,
-/// `host_is_address` (an IP address), `id` (no other host's: letters, digits and `_`), `certificate`, `key`
-/// and `upstream` (`url`, `authority`, `host`, `port`). Where there is one host, its values stand beside
-/// these, too. The filter `shell` quotes for a shell instead of the file's language; `spellings("-_.")` makes
-/// of a header's name all the ways to write it with these marks.
+/// Renders the configuration of a server. The template knows `part` (`hosts` or `shared`), `port`, `public`,
+/// `server`, `short_lists` (what has changed is in lists beside the long ones), `program` and `home` (this
+/// program and this home, for commands), `networks` (each with `range`, `address`, `prefix` and `family`,
+/// `ipv4` or `ipv6`), `removed_headers`, and `hosts`: each with `host`, `host_is_address` (an IP address),
+/// `id` (no other host's: letters, digits and `_`), `certificate`, `key` and `upstream` (`url`, `authority`,
+/// `host`, `port`). Where there is one host, its values are at the top level, too. The filter `shell` quotes
+/// for a shell instead of the file's language; `spellings("-_.")` makes of a header's name all the ways to
+/// write it with these marks.
 ///
 /// # Errors
-/// Where the template is faulty or has room for one host alone, or cannot say one of these.
+/// Where the template is faulty or has room for one host alone, or the language cannot express a value.
 pub fn render_server(
     target: ServerTarget,
     template: &str,

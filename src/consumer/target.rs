@@ -7,20 +7,20 @@ use std::str::FromStr;
 use super::language::Language;
 use crate::model::text::quoted;
 
-/// Whom a configuration is for.
+/// The recipient of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// A server that lets in devices only.
     Server(ServerTarget),
-    /// An app that knows its server by its key.
+    /// An app that recognises its server by the pin of its key.
     Pins(PinFormat),
-    /// An app that fetches the pins over the air.
+    /// An app that downloads the pin sets, and verifies them.
     Verifier(Verifier),
-    /// What runs `pki publish` on the machine of the home.
+    /// The timer that runs `pki publish` on the machine of the home.
     Timer(TimerTarget),
 }
 
-/// What runs `pki publish` on the machine of the home.
+/// The timer that runs `pki publish` on the machine of the home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimerTarget {
     /// Units of systemd, in a script that writes them.
@@ -89,9 +89,9 @@ pub enum Verifier {
 pub struct Template {
     /// Its path below `templates/`, here and in a home.
     pub name: &'static str,
-    /// Its text.
+    /// The text of the template.
     pub text: &'static str,
-    /// What its values are quoted for.
+    /// The language for which its values are quoted.
     pub language: Language,
 }
 
@@ -106,7 +106,7 @@ macro_rules! template {
 }
 
 impl ServerTarget {
-    /// Every server.
+    /// Every kind of server.
     pub const ALL: [Self; 12] = [
         Self::Nginx,
         Self::Haproxy,
@@ -122,7 +122,7 @@ impl ServerTarget {
         Self::Openvpn,
     ];
 
-    /// Its word.
+    /// Its word on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
@@ -149,8 +149,8 @@ impl ServerTarget {
         }
     }
 
-    /// The flags of a server that this one cannot be told. Beside web servers there is no application behind
-    /// a server, and none goes by the servers' half.
+    /// The flags of `pki config` that have no meaning for this kind of server. Other kinds than web servers
+    /// have no application behind them, and none of those uses the servers' half.
     pub fn meaningless_flags(self) -> &'static [&'static str] {
         match self {
             Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => &[],
@@ -161,7 +161,7 @@ impl ServerTarget {
         }
     }
 
-    /// The port that it listens on where nobody says another.
+    /// The port that it listens on by default.
     pub fn default_port(self) -> u16 {
         match self {
             Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => 443,
@@ -173,7 +173,7 @@ impl ServerTarget {
         }
     }
 
-    /// Whether there is something worth saying that may be said once for all hosts alone.
+    /// Whether there is a useful setting that can be given only once for all hosts.
     pub fn has_shared_part(self) -> bool {
         match self {
             Self::Nginx => true,
@@ -183,7 +183,7 @@ impl ServerTarget {
         }
     }
 
-    /// Its template.
+    /// The template of its configuration.
     pub fn template(self) -> Template {
         match self {
             Self::Nginx => template!("config/nginx.conf", Nginx),
@@ -203,10 +203,10 @@ impl ServerTarget {
 }
 
 impl PinFormat {
-    /// Every form.
+    /// Every form of pins.
     pub const ALL: [Self; 5] = [Self::Android, Self::Ios, Self::Okhttp, Self::Trustkit, Self::Curl];
 
-    /// Its word.
+    /// Its word on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Android => "android",
@@ -217,7 +217,7 @@ impl PinFormat {
         }
     }
 
-    /// Its template.
+    /// The template of its configuration.
     pub fn template(self) -> Template {
         match self {
             Self::Android => template!("config/android.xml", Xml),
@@ -233,7 +233,7 @@ impl Verifier {
     /// Every language.
     pub const ALL: [Self; 3] = [Self::Node, Self::Kotlin, Self::Swift];
 
-    /// Its word.
+    /// Its word on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Node => "verify-node",
@@ -242,7 +242,7 @@ impl Verifier {
         }
     }
 
-    /// Its template.
+    /// The template of its configuration.
     pub fn template(self) -> Template {
         match self {
             Self::Node => template!("verify/verify-pins.mjs", Json),
@@ -253,10 +253,10 @@ impl Verifier {
 }
 
 impl TimerTarget {
-    /// Every one.
+    /// Every kind of timer.
     pub const ALL: [Self; 2] = [Self::Systemd, Self::Cron];
 
-    /// Its word.
+    /// Its word on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Systemd => "systemd",
@@ -264,7 +264,8 @@ impl TimerTarget {
         }
     }
 
-    /// Its template. Units stand in a script as they are, and quote what is in them by themselves.
+    /// The template of its configuration. The units are in a script as they are, and quote their values by
+    /// their own rules.
     pub fn template(self) -> Template {
         match self {
             Self::Systemd => template!("config/systemd.sh", Shell),
@@ -274,7 +275,7 @@ impl TimerTarget {
 }
 
 impl Target {
-    /// Everybody, in the order of help.
+    /// Every recipient, in the order of help.
     pub const ALL: [Self; 22] = [
         Self::Server(ServerTarget::Nginx),
         Self::Server(ServerTarget::Haproxy),
@@ -300,7 +301,7 @@ impl Target {
         Self::Timer(TimerTarget::Cron),
     ];
 
-    /// Its word.
+    /// Its word on the command line.
     pub fn word(self) -> &'static str {
         match self {
             Self::Server(server) => server.word(),
@@ -310,7 +311,7 @@ impl Target {
         }
     }
 
-    /// Its template.
+    /// The template of its configuration.
     pub fn template(self) -> Template {
         match self {
             Self::Server(server) => server.template(),
@@ -321,7 +322,7 @@ impl Target {
     }
 }
 
-/// A word for nobody.
+/// The error for a word that is no recipient of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{given} is none of {known}")]
 pub struct InvalidTarget {

@@ -10,22 +10,23 @@ use super::language::Language;
 use super::render::{ConsumerError, absolute, plain, render};
 use super::target::TimerTarget;
 
-/// What a timer must know of the home and its machine.
+/// The values for the configuration of a timer: the home and its machine.
 #[derive(Debug, Clone)]
 pub struct TimerContext<'a> {
     /// The account that owns the home.
     pub user: &'a str,
-    /// The program.
+    /// The path of this program.
     pub program: &'a Path,
-    /// The home.
+    /// The path of the home.
     pub home: &'a Path,
-    /// The directories that are written, the home apart.
+    /// The directories that `pki publish` writes to, apart from the home.
     pub writable: &'a [&'a Path],
-    /// The manifests of what servers read and no command of a `[[publish]]` has them read.
+    /// The manifests in the places that servers read, for which no command of a `[[publish]]` makes servers
+    /// reload.
     pub manifests: &'a [&'a Path],
-    /// The units that read what is new when they are reloaded.
+    /// The units that read new files when they are reloaded.
     pub reload: &'a [String],
-    /// Those that do so when they are restarted alone, or must close connections.
+    /// The units that do so only when they are restarted, or that must close connections.
     pub restart: &'a [String],
     /// Whether something is published over the network.
     pub network: bool,
@@ -33,7 +34,7 @@ pub struct TimerContext<'a> {
     pub commands: bool,
 }
 
-/// The files, or lines, of a timer.
+/// Renders the files, or lines, of a timer.
 ///
 /// # Errors
 /// Where the template is faulty, or a path cannot stand in them.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use crate::model::text::quoted;
 
-/// Where a server hands requests on to: `http://HOST:PORT`. In its text nothing needs quoting in any
+/// The address to which a server forwards requests: `http://HOST:PORT`. Its text needs no quoting in any
 /// language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -37,7 +37,7 @@ impl fmt::Display for Upstream {
     }
 }
 
-/// A text that names no application.
+/// The error for a text that is not the address of an application.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0} is not the address of an application such as http://127.0.0.1:3000 (plain http, a host, a port, no path)"

@@ -21,7 +21,7 @@ pub fn account_name(uid: u32) -> String {
 pub(super) const TO_GROUP: &str = "given to its group";
 
 impl DiskError {
-    /// Whether a group was refused: this account is no member of it.
+    /// Whether the error is that a file could not be given to a group: this account is no member of it.
     pub fn is_of_group(&self) -> bool {
         self.deed == TO_GROUP && self.source.kind() == io::ErrorKind::PermissionDenied
     }

@@ -17,26 +17,27 @@ use rustix::io::Errno;
 use super::account::{TO_GROUP, is_member};
 use super::{DiskError, PRIVATE_DIRECTORY, Staged, failed, staged_for};
 
-/// An open directory: what is done by it is done in it, wherever its path leads by now.
+/// A directory that is held open: operations on it happen in that directory, wherever its path leads by now.
 #[derive(Debug, Clone)]
 pub struct Directory {
     pub(super) handle: Arc<File>,
-    /// What it was called when it was opened, for messages.
+    /// Its path when it was opened, for messages.
     pub(super) path: PathBuf,
 }
 
-/// Where a directory is or will be: the lowest one that is there on the way to it, and the names below that
-/// are missing.
+/// The location of a directory that may not exist yet: the lowest existing directory on the way to it, and
+/// the names below that are missing.
 #[derive(Debug)]
 pub struct Ground {
     directory: Directory,
     spot: Spot,
 }
 
-/// What a directory is or will be, by whatever path, and without holding it open.
+/// The identity of a directory that may not exist yet, whatever path it was found by, and without holding it
+/// open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
-    /// The lowest directory that is there on the way to it, and those above that, up to the root.
+    /// The lowest existing directory on the way to it, and those above that, up to the root.
     lineage: Vec<Identity>,
     /// The names below that are missing.
     missing: Vec<OsString>,
@@ -45,7 +46,7 @@ pub struct Spot {
 /// Device and inode: what a directory is, by whatever path.
 type Identity = (u64, u64);
 
-/// What can have a name.
+/// The kinds of entries in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
@@ -130,7 +131,7 @@ impl Ground {
         Ok(Self { directory, spot })
     }
 
-    /// The lowest directory that is there on the way to it.
+    /// The lowest existing directory on the way to it.
     pub fn lowest(&self) -> &Directory {
         &self.directory
     }
@@ -155,14 +156,14 @@ impl Ground {
         Ok(directory)
     }
 
-    /// What it is, by whatever path it was found.
+    /// The identity of the directory, whatever path it was found by.
     pub fn spot(&self) -> &Spot {
         &self.spot
     }
 }
 
 impl Spot {
-    /// Whether this is the other one, or lies in it.
+    /// Whether this directory is the other one, or lies in it.
     pub fn is_within(&self, other: &Self) -> bool {
         let Some(itself) = other.lineage.first() else {
             return false;
@@ -174,7 +175,8 @@ impl Spot {
         }
     }
 
-    /// Whether this is what was there `before`, with nothing more than some of what was missing made since.
+    /// Whether this is the same location as `before`, except that some of the missing directories were made
+    /// since.
     pub fn continues(&self, before: &Self) -> bool {
         let made = self.lineage.len().checked_sub(before.lineage.len());
         self.lineage.ends_with(&before.lineage)
@@ -221,8 +223,8 @@ impl Directory {
         Ok(below)
     }
 
-    /// The regular file of this name in it, if there is one. A pipe would keep whoever opens it waiting for
-    /// ever.
+    /// Opens the regular file of this name in it, if there is one. A pipe would keep whoever opens it waiting
+    /// for ever.
     ///
     /// # Errors
     /// Where something else has the name, or the system refuses.
@@ -242,7 +244,7 @@ impl Directory {
         }
     }
 
-    /// What is in the file of this name, if there is one and it has at most `max` octets.
+    /// Reads the file of this name, if there is one and it has at most `max` octets.
     ///
     /// # Errors
     /// Where something else has the name, or the system refuses.
@@ -262,7 +264,7 @@ impl Directory {
         Ok((octets.len() as u64 <= max).then_some(octets))
     }
 
-    /// The names in it.
+    /// The names of the entries of the directory.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -274,7 +276,7 @@ impl Directory {
         Ok(names.filter(|name| name != "." && name != ".."))
     }
 
-    /// What has this name in it, where that can be seen.
+    /// The kind of the entry of this name, where there is one and that can be seen.
     pub fn kind(&self, name: impl AsRef<OsStr>) -> Option<Kind> {
         let stat = rustix::fs::statat(&self.handle, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW);
         let file_type = FileType::from_raw_mode(stat.ok()?.st_mode);
@@ -324,7 +326,7 @@ impl Directory {
             .map_err(|errno| failed("written", &self.path)(errno.into()))
     }
 
-    /// Its group, by its number.
+    /// The number of the group that owns it.
     ///
     /// # Errors
     /// Where the system cannot tell.

@@ -12,14 +12,14 @@ use crate::model::{Span, Time};
 pub struct Identity([u8; Self::LENGTH]);
 
 impl Identity {
-    /// Its length in octets.
+    /// The length of an identity in octets.
     pub const LENGTH: usize = 56;
 
     /// A file system's clock stands still for some hundredths of a second, that of FAT for two seconds: what
     /// was changed a moment ago may be changed again, and nothing would tell.
     const TICK: Span = Span::seconds(3);
 
-    /// That of an open file.
+    /// The identity of an open file, from its metadata.
     pub fn of(file: &Metadata) -> Self {
         let fields = [
             file.dev().to_be_bytes(),
@@ -37,12 +37,12 @@ impl Identity {
         Self(octets)
     }
 
-    /// From its octets, as they were remembered.
+    /// The identity from octets that were stored.
     pub fn from_octets(octets: [u8; Self::LENGTH]) -> Self {
         Self(octets)
     }
 
-    /// Its octets, to be remembered.
+    /// The octets of the identity, to be stored.
     pub fn octets(&self) -> [u8; Self::LENGTH] {
         self.0
     }

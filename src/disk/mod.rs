@@ -35,15 +35,15 @@ use sweep::TRIAL;
 
 use crate::model::fault::{self, Fault};
 
-/// What could not be done to which file, and why.
+/// The error of an operation on a file: the operation, the file, and the system's reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} could not be {deed}: {source}")]
 pub struct DiskError {
-    /// `read`, `written`, …
+    /// The operation that failed, as a participle: `read`, `written`, …
     pub deed: &'static str,
-    /// Which file.
+    /// The path of the file.
     pub path: Shown,
-    /// The system's words.
+    /// The error of the system.
     pub source: io::Error,
 }
 
@@ -79,7 +79,7 @@ pub fn demand_modes(path: &Path) -> Result<(), DiskError> {
     }
 }
 
-/// Others can read or change what is private.
+/// The error for a private file or directory that others can read or change.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} can be read or changed by others (mode {mode:04o}{})", if *is_modeless { ", and its file system keeps no other unless it is mounted with umask=077" } else { "" })]
 pub struct Exposed {
@@ -90,7 +90,7 @@ pub struct Exposed {
 }
 
 impl Exposed {
-    /// What is there has this mode.
+    /// The error for what is at `path` and has this mode.
     pub fn new(path: &Path, mode: u32) -> Self {
         Self {
             path: Shown(path.to_owned()),
@@ -99,7 +99,7 @@ impl Exposed {
         }
     }
 
-    /// What to do about it.
+    /// The advice how to make it private.
     pub fn remedy(&self) -> String {
         if self.is_modeless {
             UMASK.to_owned()
@@ -110,7 +110,7 @@ impl Exposed {
 }
 
 impl DiskError {
-    /// Whether there was no room.
+    /// Whether the error is that the file system is full.
     pub fn is_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         [StorageFull, QuotaExceeded].contains(&self.source.kind())
@@ -142,9 +142,9 @@ pub fn failed<'a>(deed: &'static str, path: &'a Path) -> impl FnOnce(io::Error) 
     }
 }
 
-/// Mode of a private file.
+/// The mode of a private file.
 pub const PRIVATE_FILE: u32 = 0o600;
-/// Mode of a private directory.
+/// The mode of a private directory.
 pub const PRIVATE_DIRECTORY: u32 = 0o700;
 
 /// Makes a private directory, mode 0700, which must not exist.
@@ -240,7 +240,7 @@ pub fn has_tilde(path: &Path) -> bool {
     })
 }
 
-/// Whether something has this name, and be it a link that leads nowhere: nothing new can be put there.
+/// Whether something has this name, even a link that leads nowhere: nothing new can be put there.
 pub fn is_taken(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }

@@ -3,16 +3,16 @@
 use std::io;
 use std::path::Path;
 
-/// What this account can still write to a file system.
+/// The space of a file system that this account can still use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
-    /// So many octets.
+    /// The number of octets.
     pub octets: u64,
-    /// So many files. None where the file system sets no number, as Btrfs does not.
+    /// The number of files. None where the file system sets no limit, as Btrfs does not.
     pub files: Option<u64>,
 }
 
-/// The room of the file system that `path` is on.
+/// The free space of the file system that `path` is on.
 ///
 /// # Errors
 /// Where there is no such path, or the file system does not say.

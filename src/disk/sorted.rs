@@ -17,7 +17,7 @@ const MOST: usize = 4 << 20;
 /// How much of each piece is read at once, in octets.
 const AT_ONCE: usize = 1 << 15;
 
-/// Takes entries in any order. They are compared octet by octet.
+/// A sorter, which takes entries in any order. They are compared octet by octet.
 #[derive(Debug)]
 pub struct Sorter {
     directory: PathBuf,
@@ -35,8 +35,8 @@ struct Waiting {
 }
 
 impl Sorter {
-    /// Nothing yet. What memory would not hold goes to a file in this directory, that nobody else sees and
-    /// that is gone with the process. Where there can be none, all stays in memory.
+    /// An empty sorter. What memory would not hold goes to a file in this directory, that nobody else sees
+    /// and that is gone with the process. Where there can be none, all stays in memory.
     pub fn new(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -47,7 +47,7 @@ impl Sorter {
         }
     }
 
-    /// One more entry.
+    /// Adds an entry.
     pub fn add(&mut self, entry: &[u8]) {
         if self.waiting.octets.len() + entry.len() > self.most && !self.waiting.octets.is_empty() {
             self.write_out();
@@ -81,7 +81,7 @@ impl Sorter {
         }
     }
 
-    /// The entries in their order.
+    /// Sorts the entries, and returns them in their order.
     ///
     /// # Errors
     /// Where a piece cannot be read.
@@ -178,7 +178,7 @@ fn nameless(_directory: &Path) -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Entries in their order.
+/// An iterator over the entries in their order.
 #[derive(Debug)]
 pub struct Sorted {
     directory: PathBuf,

@@ -165,12 +165,12 @@ impl Staged {
         deed(&rustix::fs::openat(directory, beside, flags, Mode::empty())?.into())
     }
 
-    /// Where it will be.
+    /// The path at which the file will be installed.
     pub fn place(&self) -> &Path {
         &self.place
     }
 
-    /// Moves it to its place, over what is there. The directory is not synced yet.
+    /// Moves the file to its place, replacing what is there. The directory is not synced yet.
     ///
     /// # Errors
     /// Where the system refuses.
@@ -182,7 +182,7 @@ impl Staged {
         Ok(())
     }
 
-    /// Moves it to its place, where nothing may be. The directory is not synced yet.
+    /// Moves the file to its place, where there must be nothing yet. The directory is not synced yet.
     ///
     /// # Errors
     /// Where something is there, or the system refuses.

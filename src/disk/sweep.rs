@@ -29,10 +29,10 @@ pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path
     sweep_meant(directory, |name| begun.contains(name));
 }
 
-/// Works in a directory that other processes may write to as well. What writes of files that are `meant` by
-/// their names were cut off there is removed first, unless another process is at work in it by the same rule.
-/// Others are kept from that until this is dropped; none, where the file system has no locks: then nothing
-/// was removed.
+/// Announces work in a directory that other processes may write to as well. First, files that interrupted
+/// writes left there are removed, if `is_meant` accepts the name that they were staged for, unless another
+/// process is at work in the directory by the same rule. Other processes are kept from such removal until the
+/// returned handle is dropped. None is returned where the file system has no locks: then nothing was removed.
 pub fn at_work(directory: &Path, is_meant: impl Fn(&str) -> bool) -> Option<File> {
     use rustix::fs::{FlockOperation, flock};
     const TRIES: u32 = 100;
@@ -75,7 +75,7 @@ fn is_trial(name: &str) -> bool {
     name == TRIAL || staged_for(OsStr::new(name)) == Some(TRIAL)
 }
 
-/// Makes sure that new files can be put into a directory, of this many octets together, by doing so.
+/// Makes sure that new files of this many octets together can be put into a directory, by writing some.
 ///
 /// # Errors
 /// Where they cannot.

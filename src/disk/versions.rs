@@ -28,7 +28,7 @@ impl Directory {
         }
     }
 
-    /// Whether the directory of this name in it is the other one.
+    /// Whether the directory of this name in this one is `other`.
     pub fn has(&self, name: &OsStr, other: &Self) -> bool {
         let itself = rustix::fs::fstat(&*other.handle);
         let named = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW);
@@ -36,7 +36,7 @@ impl Directory {
         both.is_some_and(|(named, itself)| (named.st_dev, named.st_ino) == (itself.st_dev, itself.st_ino))
     }
 
-    /// Makes sure that it is this account's, and that nobody else may change it.
+    /// Makes sure that the directory belongs to this account, and that nobody else can change it.
     ///
     /// # Errors
     /// Where it is not so.
@@ -54,7 +54,7 @@ impl Directory {
         Err(failed("used", &self.path)(io::Error::other(why)))
     }
 
-    /// Gives it this mode.
+    /// Sets the mode of the directory.
     ///
     /// # Errors
     /// Where the system refuses.
@@ -83,8 +83,8 @@ impl Directory {
             .map_err(|errno| self.refused("linked", OsStr::new(name), errno))
     }
 
-    /// Where the link of this name leads, if there is one; what else may have the name is told by
-    /// [`Self::kind`].
+    /// The target of the link of this name, if there is one; [`Self::kind`] tells what else may have the
+    /// name.
     ///
     /// # Errors
     /// Where it cannot be read.
@@ -96,7 +96,7 @@ impl Directory {
         }
     }
 
-    /// Has the link of this name lead to `target`, in one step: also over another link, or an empty
+    /// Makes the link of this name point to `target`, in one step: also over another link, or an empty
     /// directory.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Directory {
     /// Removes the directory of this name, which must be empty.
     ///
     /// # Errors
-    /// Where it is not, or the system refuses.
+    /// Where it is not empty, or the system refuses.
     pub fn remove_empty(&self, name: &OsStr) -> Result<(), DiskError> {
         rustix::fs::unlinkat(&self.handle, name, AtFlags::REMOVEDIR)
             .map_err(|errno| failed("removed", &self.path.join(name))(errno.into()))

@@ -9,36 +9,36 @@ use crate::disk::DiskError;
 use crate::model::fault::{Fault, Kind};
 use crate::web::{self, NoTrust, Trouble};
 
-/// Why a file could not be had.
+/// The errors by which a source does not give a file.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// There is none of that name.
+    /// The source has no file of that name.
     #[error("there is no such file")]
     Missing,
-    /// A directory or a file of this machine.
+    /// A directory or a file of this machine could not be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// The server answered with something else than the file.
     #[error("the server answered with status {0}")]
     Status(u16),
-    /// The server sends us where we do not go.
+    /// The server redirects to an address that is not followed.
     #[error("the server redirects to {to}, which is {why}")]
     Redirect {
-        /// Where to, escaped.
+        /// The address of the redirect, escaped.
         to: String,
-        /// Why not.
+        /// The reason why it is not followed.
         why: &'static str,
     },
-    /// Nothing, or too little, in the time there was.
+    /// The server sent nothing, or too little, in the time allowed.
     #[error("the server did not answer in time: {0}")]
     Slow(String),
-    /// The server cannot be spoken to.
+    /// The server cannot be reached.
     #[error(transparent)]
     Network(#[from] Trouble),
-    /// More than the file can have.
+    /// The file is longer than a file of that name can be.
     #[error("it has more than {0} octets")]
     TooLong(u64),
-    /// No certificate to trust.
+    /// There is no certificate to trust the server by.
     #[error(transparent)]
     NoTrust(NoTrust),
 }
@@ -57,7 +57,7 @@ impl Fault for SourceError {
     }
 }
 
-/// By what a server tells that a file is the one it gave before.
+/// The validators of an HTTP response, by which a server tells that a file has not changed (RFC 9110 §8.8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Validator {

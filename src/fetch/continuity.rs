@@ -42,12 +42,13 @@ const CRLS: [(&str, &str); 3] = [
     ("crl/servers.crl", "ca/servers.der"),
 ];
 
-/// What the operator of this machine has said may be let in again.
+/// The operator's confirmation that a certificate may be accepted again although an installed list revokes
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Confirmation {
-    /// A certificate.
+    /// This certificate.
     Certificate(Serial),
-    /// Whatever the publication of this number lets in.
+    /// Every certificate that the publication of this number accepts.
     Publication(u64),
 }
 
@@ -63,7 +64,7 @@ pub(super) struct Succession<'a> {
     pub now: Time,
 }
 
-/// What a comparison could not tell.
+/// The findings that a comparison with the installed publication could not decide.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Unproven {
     /// Certificates that are not revoked any more, by a manifest that does not say which have ended: of
@@ -72,11 +73,11 @@ pub struct Unproven {
     /// Files and versions in place that are damaged or gone, and may have revoked more.
     pub unread: BTreeSet<PathBuf>,
     /// Certificates that an earlier publication accepts, and that are neither accepted nor revoked any more
-    /// before they have ended, each with its last second: the home has lost them, and nobody can revoke them
+    /// before they have expired, each with its notAfter: the home has lost them, and nobody can revoke them
     /// by name.
     pub lost: BTreeMap<Serial, Time>,
-    /// Hosts of which what is in place has pins that have not ended, and the publication has none: the home
-    /// has lost the server.
+    /// Hosts that have pins in the installed pin sets which have not expired, and none in the new ones: the
+    /// home has lost the server.
     pub unpinned: Vec<Host>,
 }
 

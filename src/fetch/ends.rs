@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::state::State;
 use crate::model::{Span, Time};
 
-/// What ends.
+/// The thing that expires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
@@ -26,12 +26,12 @@ impl fmt::Display for End {
     }
 }
 
-/// Something whose end is near, or over.
+/// A CRL or publication whose expiry is near, or past.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// What.
+    /// The CRL or publication that expires.
     pub what: End,
-    /// Its last second.
+    /// The end of its validity, inclusive.
     pub ends: Time,
 }
 

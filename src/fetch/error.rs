@@ -13,121 +13,121 @@ use crate::x509::X509Error;
 
 use super::answer::SourceError;
 
-/// Why a fetch came to nothing. What stood in place before stands there still.
+/// The errors of a fetch. The publication that was installed before is still in place.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// A file of this machine could not be read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The root that was given is none.
+    /// The file that was given as the root's certificate cannot be read as one.
     #[error("{path}: {why}")]
     Root {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
-        /// What is wrong with it.
+        /// The reason why it cannot be read as a certificate.
         why: X509Error,
     },
     /// The root that was given is no root, or not in date.
     #[error("{path} is {why}")]
     NoRoot {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
-        /// What it is instead.
+        /// The reason why it cannot be the root.
         why: String,
     },
     /// The CRL that was given is not the root's, or not good.
     #[error("{path}: {why}")]
     RootCrl {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         why: Unfit,
     },
-    /// What is in place came by another root.
+    /// The installed publication was verified against another root.
     #[error("{0} came by another root than the one that was given")]
     OtherRoot(Shown),
-    /// What is in place is the other half.
+    /// The installed publication is the other half.
     #[error("{out} holds the {holds} area of a publication, and not the {wanted} area")]
     OtherArea {
-        /// Where.
+        /// The directory that was given to install the publication in.
         out: Shown,
-        /// What it holds.
+        /// The half that is installed there.
         holds: Area,
-        /// What was asked for.
+        /// The half that was requested.
         wanted: Area,
     },
-    /// Something is in the place that a fetch did not put there.
+    /// Something is in the place that was not installed by a fetch.
     #[error("{out} is {what}")]
     Taken {
-        /// Where.
+        /// The directory that was given to install the publication in.
         out: Shown,
-        /// What it is.
+        /// The kind of thing that is there.
         what: &'static str,
     },
     /// The place is in a home, which is private and has nothing in it but what is its own.
     #[error("{out} lies in {home}, which is the home of a PKI")]
     InHome {
-        /// Where.
+        /// The directory that was given to install the publication in.
         out: Shown,
-        /// Which home.
+        /// The path of the home.
         home: Shown,
     },
     /// A home is in the place, and would go with the version that it lies in.
     #[error("{out} has {home} in it, which is the home of a PKI")]
     HomeInside {
-        /// Where.
+        /// The directory that was given to install the publication in.
         out: Shown,
-        /// Which home.
+        /// The path of the home.
         home: Shown,
     },
-    /// The path names no directory that could be made.
+    /// The path is not the name of a directory that could be made.
     #[error("{0} names no directory")]
     NoName(Shown),
-    /// What was seen before is not known any more.
+    /// The state of earlier fetches is lost.
     #[error(
         "{state} {why}: what was seen before is not known, and an older publication could pass for a new one"
     )]
     Forgotten {
-        /// Which file.
+        /// The path of `state.json`.
         state: Shown,
-        /// What is wrong with it.
+        /// The reason why it cannot be used.
         why: String,
     },
     /// Another fetch is at work on the same directory.
     #[error("another fetch into {out} is at work, and was for {} s", .waited.as_secs())]
     Busy {
-        /// Where.
+        /// The directory that was given to install the publication in.
         out: Shown,
-        /// How long it was waited for.
+        /// How long this fetch waited for it.
         waited: std::time::Duration,
     },
-    /// A file could not be had.
+    /// A file could not be read from the source.
     #[error("{file}: {why}")]
     Source {
-        /// Which file.
+        /// The name of the file.
         file: String,
-        /// What went wrong.
+        /// The error of the source.
         why: SourceError,
     },
-    /// A file of a source that is a directory.
+    /// A file of a source that is a directory could not be read.
     #[error(transparent)]
     Directory(DiskError),
-    /// A file does not hold.
+    /// A file breaks a rule.
     #[error("{file}: {why}")]
     Refused {
-        /// Which file.
+        /// The name of the file.
         file: String,
-        /// Which rule it breaks.
+        /// The rule that it breaks.
         why: Unfit,
     },
-    /// The files are not those of the manifest, read again and again.
+    /// The files are not those that the manifest lists, however often they were read again.
     #[error("{file} {why}; it was read {tries} times")]
     Torn {
-        /// Which file.
+        /// The name of the file.
         file: String,
-        /// How it differs.
+        /// The difference from the manifest.
         why: String,
-        /// How often.
+        /// The number of attempts.
         tries: u32,
     },
 }
@@ -151,38 +151,38 @@ impl Fault for FetchError {
     }
 }
 
-/// The rules of a publication that can be broken.
+/// The rules for a publication: a variant for each way to break one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// The signed form is not to be believed.
+    /// The signed form cannot be trusted.
     #[error(transparent)]
     Statement(#[from] InvalidStatement),
-    /// Not what it should be, in somebody else's words.
+    /// The file cannot be parsed; the text is the message of the parser.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     /// Made by a later version of this program, in a form that is not known.
     #[error("it is of version {0}, and this program reads version 1")]
     Version(u32),
-    /// The other half of a publication.
+    /// The publication is the other half.
     #[error("it is of the {is} area, and not of the {wanted} area")]
     Area {
-        /// What it is.
+        /// The half that it is.
         is: Area,
-        /// What was wanted.
+        /// The half that was requested.
         wanted: Area,
     },
-    /// Older than what was seen.
+    /// The number is lower than one that was accepted before (a rollback).
     #[error("it has the number {number}, and {seen} was seen already: it is an older one")]
     Older {
-        /// Its number.
+        /// The number of this one.
         number: u64,
-        /// The highest seen.
+        /// The highest number that was accepted.
         seen: u64,
     },
-    /// Two with one number.
+    /// Two different files have the same number.
     #[error("it has the number {0} as one that was seen already, and says something else")]
     SameNumber(u64),
-    /// Less is revoked than by what stands in place.
+    /// Certificates are not revoked any more that the installed publication revokes.
     #[error(
         "it does not revoke {serials} any more, which what is in place does, and does not say that the certificate has ended: {}",
         .rest.map_or_else(
@@ -199,10 +199,12 @@ pub enum Unfit {
         serials: Serials,
         /// The number of the publication.
         number: u64,
-        /// How long before it what is in place was made, where that is longer than publications remember.
+        /// The time between the making of the installed publication and of this one, where that is longer
+        /// than publications remember.
         rest: Option<Span>,
     },
-    /// The list of those who are revoked is damaged, and one is let in that was not before it was.
+    /// The installed list of revoked certificates is damaged, and a certificate is accepted that was not
+    /// before.
     #[error(
         "it lets {serials} in again, which what is in place does not any more, and the version before it did: revoked.map in place is damaged or gone, and has revoked the certificate, likely"
     )]
@@ -212,20 +214,20 @@ pub enum Unfit {
         /// The number of the publication.
         number: u64,
     },
-    /// A CA has left with the list of what it had revoked, and is good still.
+    /// A CA is gone from the publication, with the CRL of what it had revoked, and is still valid.
     #[error(
         "nothing revokes {serials} any more, which what is in place does by the CRL of {}: that CA has no CRL here, has not ended and is not revoked by the root, so that verifiers which accept any CA below the root would let them in",
         .ca.as_deref().unwrap_or("a CA whose certificate in place cannot be read")
     )]
     Abandoned {
-        /// Which CA, escaped: nothing where that cannot be read any more.
+        /// The name of the CA, escaped; none where that cannot be read any more.
         ca: Option<String>,
         /// The certificates.
         serials: Serials,
         /// The number of the publication.
         number: u64,
     },
-    /// A key has the place in a pin set that a later set has taken from it.
+    /// A key has a role in a pin set that a later set, installed already, has taken from it.
     #[error(
         "it has {} of {host} as {} since {}, and the pin sets in place, which are later, do not: it comes from a home that has forgotten a rotation, one that was restored from an older backup perhaps, and apps would believe whoever has a key that was given up",
         .pinned.pin, .pinned.role, .pinned.since
@@ -238,40 +240,40 @@ pub enum Unfit {
         /// The number of the publication.
         number: u64,
     },
-    /// Past its end.
+    /// The validity period is over: the time is its end.
     #[error("it ended on {0}")]
     Ended(Time),
-    /// Before its time.
+    /// The validity period has not begun: the time is its start.
     #[error("it begins on {0}, after now")]
     NotYet(Time),
-    /// A file that the area does not have.
+    /// The manifest lists a file that the area does not have.
     #[error("it lists {path}, which is no file of the {area} area")]
     Stray {
-        /// What it lists, escaped.
+        /// The path that it lists, escaped.
         path: String,
-        /// Which area.
+        /// The area of the manifest.
         area: Area,
     },
-    /// A file that the area must have.
+    /// The manifest does not list a file that the area must have.
     #[error("it does not list {0}")]
     NotListed(&'static str),
-    /// More than a file of that name can be.
+    /// The manifest lists a file that is longer than one of that name can be.
     #[error("it lists {file} with {size} octets, and {longest} are the most")]
     TooLong {
-        /// Which file.
+        /// The name of the file.
         file: String,
-        /// How long it is said to be.
+        /// The length that the manifest gives.
         size: u64,
-        /// How long it may be.
+        /// The longest that is accepted.
         longest: u64,
     },
-    /// Not what another file of the publication says.
+    /// The file differs from what another file of the publication says.
     #[error("it is not {0}")]
     Differs(&'static str),
     /// A CRL that its CA has not signed.
     #[error("it is not signed by {0}")]
     NotSignedBy(&'static str),
-    /// A line or an entry that does not belong there.
+    /// A line or an entry of the file is not valid; the number of it.
     #[error("line {0} is not as it should be")]
     Line(usize),
 }
@@ -302,7 +304,7 @@ impl Fault for Unfit {
     }
 }
 
-/// Certificates that a publication would let in again, one or more. A message names the first few.
+/// Certificates that a publication would accept again, one or more. A message names the first few.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serials(pub BTreeSet<Serial>);
 

@@ -12,55 +12,55 @@ use crate::model::Time;
 use crate::publish::Area;
 use crate::web::Resolve;
 
-/// What is to be fetched, and how.
+/// The parameters of a fetch.
 #[derive(Debug)]
 pub struct Order<'a> {
-    /// Where the publication is.
+    /// The source of the publication.
     pub source: &'a SourceName,
     /// The root's certificate, a file that came by a safe way.
     pub root: &'a Path,
-    /// The directory that is to hold it.
+    /// The directory to install the publication in.
     pub out: &'a Path,
-    /// Which half it must be; none: the one that is there, or whichever comes first.
+    /// The half that it must be; none: the one that is installed, or whichever comes first.
     pub area: Option<Area>,
-    /// The group that may read it, by its number.
+    /// The number of the group that can read the installed files.
     pub group: Option<u32>,
     /// The certificates that are trusted for an https server, in place of the system's.
     pub ca: Option<&'a Path>,
-    /// Where hosts are that the name service is not asked for.
+    /// The addresses of hosts for which the name service is not asked.
     pub resolve: &'a [Resolve],
     /// A CRL of the root, against which the signer is held in an area that has none.
     pub root_crl: Option<&'a Path>,
-    /// What may be let in again although what is in place revokes it.
+    /// The certificates that may be accepted again although the installed publication revokes them.
     pub confirmed: &'a [Confirmation],
-    /// What a shell runs after a change.
+    /// The command that a shell runs after a change.
     pub exec: Option<&'a str>,
-    /// How long another fetch is waited for.
+    /// How long to wait for another fetch on the same directory.
     pub wait: Duration,
-    /// How long it may take in all.
+    /// The time limit for the whole fetch.
     pub timeout: Duration,
-    /// Whether nothing is to be changed.
+    /// Whether this is a trial that changes nothing.
     pub is_trial: bool,
-    /// The time.
+    /// The current time.
     pub now: Time,
 }
 
-/// What a fetch came to.
+/// The result of a fetch.
 #[derive(Debug)]
 pub struct Fetched {
-    /// Which half.
+    /// The half that was fetched.
     pub area: Area,
-    /// Its manifest's number.
+    /// The number of its manifest.
     pub number: u64,
-    /// When the first of it ends.
+    /// The earliest expiry of anything in it.
     pub valid_until: Time,
     /// The files that were not there before; none where nothing has changed.
     pub changed: Vec<String>,
-    /// What became of the command.
+    /// The outcome of the command.
     pub command: Command,
-    /// What ends soon.
+    /// The CRLs or publication that expire soon.
     pub endings: Vec<Ending>,
-    /// What could not be told by a comparison with what was in place.
+    /// The findings that a comparison with the publication installed before could not decide.
     pub unproven: Unproven,
 }
 
@@ -81,7 +81,7 @@ impl Fetched {
     }
 }
 
-/// What became of the command that follows a change.
+/// The outcome of the command that follows a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// There was no need for it.
@@ -92,12 +92,12 @@ pub enum Command {
     Failed(String),
 }
 
-/// Why nothing was fetched, and what of that which stands in place ends soon.
+/// The error of a fetch, and the parts of the installed publication that expire soon.
 #[derive(Debug)]
 pub struct Stopped {
-    /// Why.
+    /// The error.
     pub error: FetchError,
-    /// What ends soon.
+    /// The CRLs or publication that expire soon.
     pub endings: Vec<Ending>,
 }
 

@@ -30,11 +30,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The longest root certificate.
 const LONGEST_ROOT: u64 = 64 << 10;
 
-/// Fetches a publication: what is in place afterwards has held against every rule, or is what was there
+/// Fetches a publication: what is installed afterwards has passed every check, or is what was installed
 /// before.
 ///
 /// # Errors
-/// Where it cannot be had or breaks a rule. What shall follow a change that came before is run all the same.
+/// Where it cannot be read or breaks a rule. The command that an earlier change still waits for is run all
+/// the same.
 pub fn fetch(order: &Order<'_>) -> Result<Fetched, Stopped> {
     let root = root(order)?;
     let place = Place::open(order.out, order.wait, order.is_trial)?;

@@ -13,7 +13,7 @@ use crate::disk::{Directory, Ground};
 use crate::model::text::quoted;
 use crate::web::Resolve;
 
-/// What a source is called on the command line.
+/// The name of a source on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceName {
     /// An https URL, which ends with a slash.
@@ -22,7 +22,7 @@ pub enum SourceName {
     Directory(PathBuf),
 }
 
-/// A text that names no source.
+/// The error for a text that names no source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text} is no source: {why}")]
 pub struct UnknownSource {
