@@ -45,7 +45,7 @@ const ASKING: Duration = Duration::from_secs(25);
 const LONGEST: u64 = 16 << 20;
 
 impl ServerArgs {
-    /// How long the server is waited for.
+    /// The time to wait for the server to act.
     ///
     /// # Errors
     /// Where no canary lives that long.
@@ -75,10 +75,10 @@ impl ServerArgs {
         resolve.chain(ca).collect()
     }
 
-    /// Finds the server and looks at it: nothing of the URL but the host is told to it.
+    /// Finds the server and examines it: nothing of the URL but the host is sent to it.
     ///
     /// # Errors
-    /// Where there is none, or what it is judged by cannot be read.
+    /// Where there is none, or the certificates or pins that it is judged by cannot be read.
     pub fn meet(&self, url: &Url, home: Option<&Home>, patience: Duration, ui: &Ui) -> Result<Met, Failure> {
         let until = Instant::now() + ASKING + patience;
         let sign_of_life = ui.waiting();
@@ -118,13 +118,13 @@ impl ServerArgs {
     }
 }
 
-/// What came of a canary.
+/// The outcome of a canary's flight.
 #[derive(Debug)]
 pub struct Flown {
     /// Whether the server acted on its revocation, and the CRL that revokes it; none where it was never let
     /// in.
     pub acted: Option<(Acted, NewestCrl)>,
-    /// Whether everything was published.
+    /// The exit code of publishing.
     pub published: Exit,
 }
 

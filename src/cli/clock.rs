@@ -6,7 +6,7 @@ use crate::ca::ClockPolicy;
 /// `--confirm CLOCK` lets a change go on although the clock stands before the last event or far after it.
 ///
 /// # Errors
-/// Another name.
+/// A `--confirm` with another word than CLOCK.
 pub fn clock_policy(confirm: Option<&str>) -> Result<ClockPolicy, Failure> {
     match confirm {
         None => Ok(ClockPolicy::Strict),

@@ -5,7 +5,7 @@ use console::measure_text_width;
 
 use super::wrap::wrapped;
 
-/// How wide columns are.
+/// The widths of the columns of a table.
 pub struct Columns {
     /// The width of the terminal, where it goes to one.
     terminal: Option<usize>,
@@ -16,7 +16,7 @@ pub struct Columns {
 const INDENT: usize = 2;
 
 impl Columns {
-    /// No row was seen yet.
+    /// Columns without a row yet.
     pub fn new(terminal: Option<usize>) -> Self {
         Self {
             terminal,
@@ -24,7 +24,7 @@ impl Columns {
         }
     }
 
-    /// Makes room for a row.
+    /// Widens the columns to fit a row.
     pub fn fit<C: AsRef<str>>(&mut self, row: &[C]) {
         self.widths.resize(self.widths.len().max(row.len()), 0);
         for (width, cell) in self.widths.iter_mut().zip(row) {
@@ -32,9 +32,9 @@ impl Columns {
         }
     }
 
-    /// A row that there is room for, in a line. On a terminal that is narrower than the rows, each is folded
-    /// into as many lines as it needs: cells are whole, so that a serial number can be copied, and those of a
-    /// column stand below each other. Lines that go on are set in.
+    /// Formats a row that the columns fit as one line. On a terminal that is narrower than the rows, each is
+    /// folded into as many lines as it needs: cells are whole, so that a serial number can be copied, and
+    /// those of a column stand below each other. Lines that go on are set in.
     pub fn lines<C: AsRef<str>>(&self, row: &[C]) -> String {
         let whole = self.widths.iter().sum::<usize>() + INDENT * self.widths.len().saturating_sub(1);
         let narrow = self.terminal.filter(|columns| whole > *columns);

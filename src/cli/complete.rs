@@ -32,7 +32,7 @@ enum Kind {
     Profiles,
 }
 
-/// Whether this argument takes a name that the home knows.
+/// Whether the value of this argument is a name that the home knows.
 pub fn is_known(arg: &Arg) -> bool {
     kind(arg).is_some()
 }

@@ -17,19 +17,19 @@ use crate::model::time::InvalidSpan;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time, counted};
 use crate::store::{Notice, Store};
 
-/// What every verb needs.
+/// The context that every verb needs.
 pub struct Context {
     /// The operator.
     pub ui: Ui,
-    /// Where the home is, where that was said.
+    /// The path of the home, where `--home` gives it.
     pub home: Option<PathBuf>,
-    /// How long to wait for the lock.
+    /// The time to wait for the lock.
     pub wait: Duration,
-    /// What others are told while the lock is held.
+    /// The text that other processes print while this one holds the lock.
     pub command: String,
-    /// Whether the state of the CRL was looked at.
+    /// Whether the expiry of the CRL was checked already, for a warning.
     pub crl_told: Cell<bool>,
-    /// Whether this is `pki publish`, which is no advice then.
+    /// Whether this is `pki publish`, which is not given as advice then.
     pub is_publishing: Cell<bool>,
     /// Whether the operator was told that the clock is in doubt.
     pub clock_told: Cell<bool>,
@@ -37,7 +37,8 @@ pub struct Context {
     pub following: RefCell<Vec<Following>>,
 }
 
-/// Reads how far ahead ends of certificates are looked for. A month has no letter, and `1m` is a minute.
+/// Parses the period within which certificates expire that are looked for. A month has no letter, and `1m` is
+/// a minute.
 pub fn ahead(text: &str) -> Result<Span, String> {
     if text.ends_with('m') || text.ends_with('s') {
         return Err("certificates end on days: write 30d for a month (m would be minutes)".into());
@@ -45,12 +46,12 @@ pub fn ahead(text: &str) -> Result<Span, String> {
     text.parse().map_err(|why: InvalidSpan| why.to_string())
 }
 
-/// What devices may be meant by an [`Addressee`].
+/// The devices that an [`Addressee`] may mean.
 #[derive(Debug)]
 pub enum Sought {
-    /// No other than this.
+    /// This device and no other.
     One(Address),
-    /// All of an employee's that are in use.
+    /// All devices of an employee that are in use.
     Several(Employee, Vec<Address>),
 }
 
@@ -64,7 +65,7 @@ pub enum Addressee {
 }
 
 impl Addressee {
-    /// What to say where the ledger has nothing of it.
+    /// The message where the ledger has nothing of it.
     pub fn unknown(&self) -> String {
         match self {
             Self::Employee(employee) => format!("the ledger knows no employee {employee}"),
@@ -94,7 +95,7 @@ impl std::str::FromStr for Addressee {
     }
 }
 
-/// The machine's clock.
+/// The current time by the machine's clock.
 pub fn system_clock() -> Time {
     let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
@@ -103,8 +104,8 @@ pub fn system_clock() -> Time {
     Time::from_unix(seconds)
 }
 
-/// The earliest that it may be, by this machine's clock and the last event: what is good then may still be
-/// let in.
+/// The earliest that the current time may be, by this machine's clock and the last event: a certificate that
+/// is valid then may still be accepted.
 ///
 /// # Errors
 /// A damaged index.
@@ -126,10 +127,10 @@ pub fn path_variable(name: &str) -> Result<Option<PathBuf>, Failure> {
     }
 }
 
-/// What to do about a tilde that no shell has replaced.
+/// The advice on a tilde that no shell has replaced.
 pub const WHOLE_PATH: &str = "write the whole path: a shell puts your home directory in place of ~ only at the beginning of a word, and outside of quotes";
 
-/// Where the home is: the one that --home names, PKI_HOME, or the platform's data directory.
+/// The path of the home: the one that --home names, PKI_HOME, or the platform's data directory.
 ///
 /// # Errors
 /// Where none of them is known, or the variable holds what only a shell understands.
@@ -162,10 +163,10 @@ pub fn home_path(named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
 }
 
 impl Context {
-    /// Where the home is.
+    /// The path of the home.
     ///
     /// # Errors
-    /// See [`home_path`].
+    /// As for the function [`home_path`].
     pub fn home_path(&self) -> Result<PathBuf, Failure> {
         home_path(self.home.as_ref())
     }
@@ -186,7 +187,7 @@ impl Context {
         Ok(Home::open_despite_config(&self.home_path()?)?)
     }
 
-    /// An operator at work on the home.
+    /// Opens the home as a desk: an operator at work on it.
     ///
     /// # Errors
     /// Where the home cannot be used.
@@ -194,8 +195,8 @@ impl Context {
         Ok(self.desk_of(self.open()?))
     }
 
-    /// An operator who locks somebody out. That waits for no key of pki.toml: where it makes no sense,
-    /// [`Home::unread`] says why.
+    /// Opens the home as a desk for locking somebody out. That must not wait until pki.toml is mended: where
+    /// it is not valid, [`Home::unread`] gives the error.
     ///
     /// # Errors
     /// Where the home cannot be used.
@@ -203,7 +204,7 @@ impl Context {
         Ok(self.desk_of(self.open_despite_config()?))
     }
 
-    /// An operator at work on this home.
+    /// A desk for this home: an operator at work on it.
     pub fn desk_of(&self, home: Home) -> Desk {
         Desk {
             home,
@@ -264,8 +265,8 @@ impl Context {
         Ok(store)
     }
 
-    /// Says what whoever reads should hear: what opening the store did on the way, and how long the CRL is
-    /// good.
+    /// Prints the notices for a command that only reads: what opening the store did on the way, and a warning
+    /// where the CRL expires soon.
     ///
     /// # Errors
     /// Where the store cannot be read.
@@ -274,7 +275,7 @@ impl Context {
         self.warn_of_crl(store, system_clock())
     }
 
-    /// Says what opening the store did on the way.
+    /// Prints the notices of opening the store.
     pub fn tell(&self, store: &Store) {
         for notice in store.notices() {
             match notice {
@@ -326,7 +327,7 @@ impl Context {
         Ok(())
     }
 
-    /// The device that is meant: `alice` alone is her default device when issuing.
+    /// Finds the device that is meant when issuing: `alice` alone is her default device.
     pub fn to_issue(&self, home: &Home, addressee: &Addressee) -> Address {
         match addressee {
             Addressee::Device(address) => address.clone(),
@@ -336,8 +337,8 @@ impl Context {
         }
     }
 
-    /// The device that is meant: `alice` alone is her only active device. Where she has several, a terminal
-    /// offers the choice.
+    /// Finds the existing device that is meant: `alice` alone is her only active device. Where she has
+    /// several, a terminal offers the choice.
     ///
     /// # Errors
     /// Where she has none, or several and there is nobody to ask.
@@ -403,7 +404,7 @@ impl Context {
         .hint("name one of them"))
     }
 
-    /// There is nobody of this name, who was meant by this text.
+    /// The failure where there is no employee of this name, who was meant by this text.
     pub fn nobody(&self, store: &Store, employee: &Employee, text: &str) -> Failure {
         let failure = Failure::from(NotFound::Employee(employee.clone()));
         if tips::is_file(text) {
@@ -440,13 +441,12 @@ fn no_device(store: &Store, address: &Address) -> Failure {
     }
 }
 
-/// Asks whether one of those is meant who could be mistaken for the name that was given; nothing where there
-/// is nobody.
+/// The question whether one of these similar names was meant; none where there are none.
 pub fn meant(near: &[String]) -> Option<String> {
     (!near.is_empty()).then(|| format!("is {} meant?", near.join(" or ")))
 }
 
-/// What names a certificate or a device on the command line.
+/// The name of a certificate or a device on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
     /// Exactly one certificate.
@@ -455,13 +455,13 @@ pub enum Named {
     Addressee(Addressee),
 }
 
-/// A text that names neither.
+/// The errors for a text that names neither.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum InvalidNamed {
-    /// What was meant as a serial number.
+    /// The text was meant as a serial number.
     Serial(InvalidSerial),
-    /// What was meant as a name.
+    /// The text was meant as a name.
     Addressee(InvalidSubject),
 }
 

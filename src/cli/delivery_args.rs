@@ -56,7 +56,7 @@ pub enum Qr {
     None,
 }
 
-/// Where passphrases will come from and go, decided before anything is done.
+/// Decides where passphrases will come from and go, before anything is done.
 pub fn handover<'a>(
     args: &DeliveryArgs,
     show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-/// A descriptor of its own for what the descriptor of this number reads.
+/// Opens a descriptor of its own on what the descriptor of this number reads.
 ///
 /// # Errors
 /// Where there is none of this number.

@@ -19,7 +19,7 @@ const ENDINGS: [&str; 9] = [
     "png",
 ];
 
-/// Reads the name of a directory, which need not be there.
+/// A parser for the name of a directory, which need not exist.
 pub fn directory() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(named)
 }

@@ -20,11 +20,11 @@ use crate::model::fault::{Fault, Kind};
 
 pub use place::place_remedy;
 
-/// What to do about a home that may be a copy.
+/// The advice on a home that may be a copy.
 pub const GOES_ON_HERE: &str = "if the PKI goes on in this home and the other is not used any more: `pki publish --confirm HOME`; \
                                 in a copy to try things with, reading and revoking need no such word";
 
-/// The exit codes of the contract.
+/// The exit codes of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Done, or nothing to do.
@@ -33,7 +33,7 @@ pub enum Exit {
     Refused = 1,
     /// Wrong usage.
     Usage = 2,
-    /// Looked, and found something.
+    /// A check was made, and found something.
     Found = 3,
     /// A secret or a confirmation is missing, wrong, or answered with no.
     Secret = 4,
@@ -59,15 +59,15 @@ impl From<Kind> for Exit {
     }
 }
 
-/// What the operator is told where a command does not end well.
+/// The failure of a command, as the operator is told.
 #[derive(Debug, Serialize)]
 pub struct Failure {
     /// A stable word for scripts.
     #[serde(rename = "kind")]
     pub code: &'static str,
-    /// What happened to what, and why.
+    /// The message: what happened to what, and why.
     pub message: String,
-    /// What to do next.
+    /// The hint: what to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// The exit code.
@@ -76,7 +76,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that programs know by this code.
+    /// A failure with this code, by which programs know it.
     pub fn new(exit: Exit, code: &'static str, message: impl ToString) -> Self {
         Self {
             code,
@@ -86,32 +86,32 @@ impl Failure {
         }
     }
 
-    /// With a hint.
+    /// The same failure with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl ToString) -> Self {
         self.hint = Some(hint.to_string());
         self
     }
 
-    /// A malformed value in argv.
+    /// The failure for a malformed value in argv.
     pub fn usage(message: impl ToString) -> Self {
         Self::new(Exit::Usage, "usage", message)
     }
 
-    /// Something was refused, and nothing changed.
+    /// The failure where something was refused, and nothing changed.
     pub fn refused(message: impl ToString) -> Self {
         Self::new(Exit::Refused, "refused", message)
     }
 
-    /// A secret or a confirmation is missing or wrong.
+    /// The failure where a secret or a confirmation is missing or wrong.
     pub fn secret(message: impl ToString) -> Self {
         Self::new(Exit::Secret, "secret", message)
     }
 }
 
-/// An error for which this door knows what to do next.
+/// An error for which the command line interface has advice.
 pub trait Advice: Fault {
-    /// What to do next, where there is more to say than what happened.
+    /// The advice what to do next, where there is more to say than what happened.
     fn advice(&self) -> Option<String>;
 }
 

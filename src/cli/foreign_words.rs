@@ -10,7 +10,7 @@ use super::in_shell;
 use crate::model::Address;
 use crate::model::near::near;
 
-/// The way on, where there is one.
+/// The suggestion for a command line that clap refuses, where there is one.
 pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -181,8 +181,8 @@ fn two_words(word: &str, words: &[&str]) -> Option<String> {
     Some(format!("a device is written {address}"))
 }
 
-/// Whether the tip that clap has for a flag leads astray: `--all` is not meant for `--allow-mounted-secrets`,
-/// and nobody means `-a` to be a value.
+/// Whether the tip that clap has for a flag is wrong: `--all` is not meant for `--allow-mounted-secrets`, and
+/// nobody means `-a` to be a value.
 pub fn leads_astray(error: &clap::Error) -> bool {
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else {
         return false;

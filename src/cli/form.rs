@@ -9,11 +9,11 @@ use crate::disk;
 use crate::model::{Contents, Kind, Unwanted};
 use crate::x509::request::{Request, RequestError};
 
-/// The request in a file.
+/// Reads the certificate signing request in a file.
 ///
 /// # Errors
-/// Where there is none that can be certified. What helps is told for whom the request is to be, where any
-/// program can make one; `otherwise` is the advice where there is no better.
+/// Where there is none that can be certified. The advice is a command that makes one for `subject`, where
+/// there is such a command, and else `otherwise`.
 pub fn request(path: &Path, subject: Option<&str>, otherwise: &str) -> Result<Request, Failure> {
     let octets = match disk::read_given(path, Request::MAX as u64) {
         // One octet more than any request has: it is refused for its size.
@@ -68,12 +68,12 @@ fn to_request(path: &Path, subject: &str, contents: &Contents, why: &RequestErro
     }
 }
 
-/// A file that should have certificates, and has not.
+/// The failure for a file that should have certificates, and has none.
 pub fn no_certificate(path: &Path, contents: &Contents, why: &Unwanted) -> Failure {
     Failure::refused(format!("{} {why}", path.display())).hint(to_certificate(path, contents))
 }
 
-/// What makes certificates of a file.
+/// The command that makes certificates of a file.
 pub fn to_certificate(path: &Path, contents: &Contents) -> String {
     const OUT: &str = "-out certificate.pem";
     let file = in_shell(&path.display().to_string());
@@ -95,7 +95,7 @@ pub fn to_certificate(path: &Path, contents: &Contents) -> String {
     }
 }
 
-/// A file that should have a key in PEM that is not encrypted, and has not.
+/// The failure for a file that should have an unencrypted key in PEM, and has none.
 pub fn no_key(path: &Path, octets: &[u8]) -> Failure {
     let (shown, file) = (path.display(), in_shell(&path.display().to_string()));
     let is_encrypted = octets.windows(9).any(|some| some == b"ENCRYPTED");

@@ -30,7 +30,7 @@ impl Uninterrupted {
         Self(())
     }
 
-    /// Whether one came.
+    /// Whether an interrupt came.
     pub fn is_interrupted(&self) -> bool {
         INTERRUPTS.load(Ordering::SeqCst) == CAME
     }

@@ -51,7 +51,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// What a dry run would do, for scripts: a person was told while it was found out.
+    /// A list of what a dry run would do, for scripts: a person was told while it was found out.
     pub fn dry_run(ui: &'a Ui) -> Self {
         Self {
             frame: [
@@ -62,7 +62,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// One more element, which is this text for people.
+    /// Adds an element, which is printed as this text for people.
     pub fn add<T: Serialize>(&mut self, element: &T, text: impl FnOnce(&T) -> String) {
         if !self.ui.json {
             self.text.push_str(&text(element));
@@ -85,7 +85,7 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// What people read, or a program reads that reads no JSON.
+    /// Adds text for people, or for a program that reads no JSON.
     pub fn add_text(&mut self, text: &str) {
         self.text.push_str(text);
         self.write(PIECE);
@@ -108,7 +108,8 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Nothing more comes. A reader that has gone away (`pki list | head`) is no error.
+    /// Ends the list, and writes what is left of it. A reader that has gone away (`pki list | head`) is no
+    /// error.
     ///
     /// # Errors
     /// Where stdout could not be written.

@@ -24,7 +24,7 @@ pub fn line(terminal: &File, prompt: &str) -> io::Result<String> {
 /// Asks for a line that is not shown.
 ///
 /// # Errors
-/// As [`line`].
+/// Where the terminal cannot be used, or its end is typed (Ctrl-D).
 pub fn hidden(terminal: &File, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     let _silent = Silent::begin(terminal)?;
     ask(terminal, prompt)
@@ -33,16 +33,16 @@ pub fn hidden(terminal: &File, prompt: &str) -> io::Result<Zeroizing<Vec<u8>>> {
 /// Whether a question stands on the terminal.
 static ASKING: AtomicBool = AtomicBool::new(false);
 
-/// Whether an answer is waited for: nothing goes on meanwhile.
+/// Whether the program waits for an answer: nothing goes on meanwhile.
 pub fn is_asking() -> bool {
     ASKING.load(Ordering::Relaxed)
 }
 
-/// While it lives, a question stands on the terminal.
+/// A guard: while it lives, a question is on the terminal.
 pub struct Asking;
 
 impl Asking {
-    /// From now on.
+    /// Marks that a question is on the terminal, until this is dropped.
     pub fn begin() -> Self {
         ASKING.store(true, Ordering::Relaxed);
         Self

@@ -14,7 +14,7 @@ use crate::publish::{FEW, TargetError};
 /// How many of one kind are shown one by one.
 const SHOWN: usize = 20;
 
-/// A command as a shell reads it.
+/// A command in the form that a shell reads.
 pub fn in_words(command: &[String]) -> String {
     let words: Vec<String> = command.iter().map(|word| in_shell(word)).collect();
     words.join(" ")
@@ -26,7 +26,7 @@ pub fn in_words(command: &[String]) -> String {
 const FOLLOWS: &str = "PKI_FOLLOWS";
 
 impl Context {
-    /// Publishes what a change has brought, and tells what came of it.
+    /// Publishes after a change, and reports the outcome.
     ///
     /// # Errors
     /// Exit 5: what was recorded stays recorded.
@@ -42,7 +42,7 @@ impl Context {
         }
     }
 
-    /// Tells what was published, and the exit code that it makes. Where servers will not take it, by this
+    /// Reports what was published, and returns the exit code. Where servers will not accept it, by this
     /// machine's clock, the work is not done.
     pub fn tell_published(&self, published: &Published, clock: Clock) -> Exit {
         let mut exit = Exit::Done;
@@ -243,8 +243,8 @@ impl Context {
         );
     }
 
-    /// Runs what is to follow a publication. Not under the lock: a command takes its time, and may be a `pki`
-    /// itself.
+    /// Runs the commands that are to follow a publication. Not under the lock: a command takes its time, and
+    /// may be a `pki` itself.
     pub fn run_commands(&self) -> Exit {
         let mut exit = Exit::Done;
         for following in self.following.take() {

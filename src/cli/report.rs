@@ -26,20 +26,20 @@ pub struct Row {
     pub serial: Serial,
     /// Its status now.
     pub status: Status,
-    /// Its first second.
+    /// The start of the validity period (notBefore), inclusive.
     pub not_before: Time,
-    /// Its last second.
+    /// The end of the validity period (notAfter), inclusive.
     pub not_after: Time,
-    /// Since when it is revoked.
+    /// The time of its revocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Time>,
-    /// Why it is revoked.
+    /// The reason of its revocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
 }
 
 impl Row {
-    /// How a record stands at `now`.
+    /// The row for a record, with its status at `now`.
     pub fn new(record: &Record, now: Time) -> Self {
         let revocation = record.revocation();
         Self {
@@ -137,12 +137,12 @@ impl fmt::Display for IssuedReport {
 }
 
 impl IssuedReport {
-    /// Whose it is.
+    /// The address of the device that it belongs to.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Until when, and where the bundle is.
+    /// The result in words: the expiry, and where the bundle is.
     pub fn result(&self) -> String {
         format!(
             "issued until {}  {}",
@@ -152,7 +152,7 @@ impl IssuedReport {
     }
 }
 
-/// What a dry run would do, for scripts; a person was told while it was found out.
+/// The report of what a dry run would do, for scripts; a person was told while it was found out.
 #[derive(Debug, Serialize)]
 pub struct DryRun {
     dry_run: bool,
@@ -160,7 +160,7 @@ pub struct DryRun {
 }
 
 impl DryRun {
-    /// A dry run that would do this.
+    /// The report of a dry run that would do this.
     pub fn new(would: Vec<String>) -> Self {
         Self { dry_run: true, would }
     }
@@ -172,7 +172,7 @@ impl fmt::Display for DryRun {
     }
 }
 
-/// A key of a server, in a line of at most 80 columns.
+/// Formats a key of a server as a line of at most 80 columns.
 pub fn key_line(role: Role, pin: Pin, since: Time) -> String {
     let role = role.to_string();
     format!("  {role:<9} {pin}  since {}", since.date())

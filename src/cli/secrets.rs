@@ -132,7 +132,7 @@ impl IssuingSecret {
     /// servers' CA.
     ///
     /// # Errors
-    /// As [`Self::unlock`].
+    /// Where the passphrase is missing or wrong, or a key is damaged.
     pub fn unlock_all(&self, home: &Home, ui: &Ui) -> Result<Keyring, Failure> {
         match self.unlock_what_opens(home, ui)? {
             (keyring, None) => Ok(keyring),
@@ -181,7 +181,8 @@ fn own_command<'a>(home: &Home, command: Option<&'a [String]>) -> Result<Option<
     Ok(command)
 }
 
-/// What the everyday passphrase opens, and the passphrase itself: new keys of servers are encrypted with it.
+/// The keys that the everyday passphrase opens, and the passphrase itself: new keys of servers are encrypted
+/// with it.
 pub struct Keyring {
     /// The issuing CA.
     pub issuing: Devices,
@@ -192,7 +193,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// What a publication can be signed with.
+    /// The keys that a publication can be signed with.
     pub fn keys(&self) -> Keys<'_> {
         Keys {
             issuing: Some(&self.issuing),

@@ -15,7 +15,7 @@ use crate::model::subject::InvalidSubject;
 use crate::model::text::printable;
 use crate::model::{Address, Employee, Reason, Serial};
 
-/// What an address is, for whoever has named a file instead.
+/// The explanation of an address, for whoever has named a file instead.
 pub const NOT_A_FILE: &str = "that is a file, and a device goes by its address: EMPLOYEE/DEVICE, as in gina/phone; `pki list` shows them all";
 
 /// The endings of files that `pki` and its like make and read.
@@ -36,7 +36,7 @@ const EXTENSIONS: [&str; 11] = [
 /// The endings of lists of people.
 const LISTS: [&str; 5] = ["csv", "tsv", "txt", "xlsx", "ods"];
 
-/// Whether this is called as a list of people is, or is a file that begins as one does.
+/// Whether this has the name of a list of people, or is a file that begins like one.
 pub fn is_list(text: &str) -> bool {
     let path = Path::new(text);
     let extension = path.extension().and_then(|extension| extension.to_str());
@@ -59,12 +59,12 @@ pub fn is_list(text: &str) -> bool {
     ["employee", "device"].iter().all(|title| first.contains(title))
 }
 
-/// Whether this is a file, or is called as one.
+/// Whether this is a file, or has the name of one.
 pub fn is_file(text: &str) -> bool {
     has_typical_ending(text) || is_list(text) || Path::new(text).is_file()
 }
 
-/// Whether this ends as files of keys and certificates do.
+/// Whether this has the extension of a file of keys or certificates.
 pub fn has_typical_ending(text: &str) -> bool {
     let extension = Path::new(text).extension();
     extension
@@ -72,7 +72,7 @@ pub fn has_typical_ending(text: &str) -> bool {
         .is_some_and(|extension| EXTENSIONS.contains(&extension))
 }
 
-/// The way on from a value that a type of ours refused, where there is one.
+/// The suggestion for a value that a type of ours refused, where there is one.
 pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else {
         return None;
@@ -101,7 +101,7 @@ pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
     of_subject(why.downcast_ref::<InvalidSubject>()?, value, arguments)
 }
 
-/// What reads a list.
+/// The advice which command reads a list.
 pub fn meant_list(list: &str) -> String {
     format!(
         "did you mean `pki issue --from {} --out bundles --bundle-passphrase-out passphrases.tsv`?",

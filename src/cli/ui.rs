@@ -30,10 +30,10 @@ pub enum Color {
     Never,
 }
 
-/// Whether somebody still reads stdout.
+/// The state of the reader of stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
-    /// Somebody does.
+    /// Somebody still reads.
     There,
     /// The pipe is closed.
     Gone,
@@ -42,7 +42,7 @@ pub enum Reader {
 /// A reader of stdout that has gone away (`pki --help | head`) is no reason to fail.
 ///
 /// # Errors
-/// Any other.
+/// Any other error.
 pub fn forgive_gone_reader(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         Ok(())
@@ -51,22 +51,22 @@ pub fn forgive_gone_reader(error: io::Error) -> io::Result<()> {
     }
 }
 
-/// That stdout could not be written.
+/// The message that stdout could not be written.
 pub fn unwritten(error: &io::Error) -> String {
     format!("the output could not be written: {error}")
 }
 
-/// How the operator wants to be spoken to.
+/// The user interface: how the operator wants to be spoken to.
 pub struct Ui {
-    /// One JSON document on stdout instead of text.
+    /// Whether to print one JSON document on stdout instead of text.
     pub json: bool,
-    /// Nothing but warnings and errors.
+    /// Whether to print nothing but warnings and errors.
     pub quiet: bool,
-    /// Every step.
+    /// Whether to print every step.
     pub verbose: bool,
     /// Whether `--yes` was given.
     pub yes: bool,
-    /// How the program is called for this home: what hints tell can be pasted.
+    /// The words by which the program is called for this home: commands in hints can be pasted.
     pub program: String,
     color: bool,
     terminal: Option<File>,
@@ -116,7 +116,7 @@ impl Ui {
         self.terminal.is_some()
     }
 
-    /// Whether what is said is read by a person, who is there. What a timer says goes to a log or a mail.
+    /// Whether messages are read by a person who is there. Those of a timer go to a log or a mail.
     pub fn is_watched(&self) -> bool {
         io::stderr().is_terminal()
     }
@@ -126,7 +126,7 @@ impl Ui {
         self.color
     }
 
-    /// What happened.
+    /// Prints what happened.
     pub fn say(&self, text: impl Display) {
         self.warned.set(false);
         if !self.quiet {
@@ -139,41 +139,41 @@ impl Ui {
         !self.quiet || self.warned.get()
     }
 
-    /// A step, for `-v`.
+    /// Prints a step, for `-v`.
     pub fn detail(&self, text: impl Display) {
         if self.verbose {
             self.error_line("", &text);
         }
     }
 
-    /// What should be looked at.
+    /// Prints a warning.
     pub fn warn(&self, text: impl Display) {
         self.warned.set(true);
         self.error_line(&self.paint("33", "warning: "), &text);
     }
 
-    /// What to do next.
+    /// Prints a hint what to do next.
     pub fn hint(&self, text: impl Display) {
         if self.tells_more() {
             self.arrow(&text);
         }
     }
 
-    /// Lines that belong to what was just said.
+    /// Prints lines that belong to the last message.
     pub fn more(&self, text: impl Display) {
         if self.tells_more() {
             message(&format!("     {text}"), INDENT);
         }
     }
 
-    /// A line that belongs to what was just said and will be copied: it stays in one piece.
+    /// Prints a line that belongs to the last message and will be copied: it stays in one piece.
     pub fn verbatim(&self, text: impl Display) {
         if !self.quiet {
             line(&format!("     {text}"));
         }
     }
 
-    /// The last word of a command that did not end well.
+    /// Prints the failure of a command, as its last message.
     pub fn fail(&self, failure: &Failure) {
         if self.json {
             let error = serde_json::json!({ "error": failure });
@@ -190,7 +190,7 @@ impl Ui {
         message(&format!("pki: {prefix}{text}"), INDENT);
     }
 
-    /// A text whose commands name the home as this one did.
+    /// The text, with its commands naming the home in the way that this command line did.
     pub fn pasteable(&self, text: &str) -> String {
         if self.program == "pki" {
             return text.to_owned();
@@ -223,7 +223,7 @@ impl Ui {
         }
     }
 
-    /// What was asked for: text for people, or one JSON document with `"version": 1`.
+    /// Prints what was asked for: text for people, or one JSON document with `"version": 1`.
     ///
     /// # Errors
     /// Where stdout cannot be written.
@@ -393,7 +393,7 @@ impl Ui {
         }
     }
 
-    /// Has a name typed again; `--confirm NAME` answers it, `--yes` does not.
+    /// Asks for a name to be typed again; `--confirm NAME` answers it, `--yes` does not.
     ///
     /// # Errors
     /// Where another name is typed, or there is nobody to ask.

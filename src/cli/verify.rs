@@ -12,7 +12,7 @@ use crate::check::{Acted, Depth, Url};
 use crate::issuer::Devices;
 use crate::model::Span;
 
-/// How long a server is waited for where nothing else is said.
+/// The default time to wait for a server.
 pub const PATIENCE: Span = Span::seconds(60);
 
 /// A server that must act on a revocation.
@@ -23,23 +23,23 @@ pub struct Verification {
     whom: String,
 }
 
-/// What came of it.
+/// The outcome of a verification.
 #[derive(Debug, Serialize)]
 pub struct Verified {
     url: String,
     /// After how many seconds the server acted; absent where it was not seen to.
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<f64>,
-    /// Why it was not.
+    /// The reason why it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// What to do then.
+    /// The advice what to do then.
     #[serde(skip)]
     pub again: String,
 }
 
 impl Verification {
-    /// That `--verify` asks for.
+    /// The verification that `--verify` asks for, if it is given.
     pub fn of(url: Option<Url>, server: ServerArgs, whom: &Whom) -> Option<Self> {
         let url = url?;
         let whom = match whom {

@@ -9,7 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::error::ContextKind;
 use clap::{Arg, Command};
 
-/// Reads one of a type's words.
+/// A parser for a value that is one of a type's words.
 #[derive(Debug, Clone, Copy)]
 pub struct Words<T: 'static> {
     all: &'static [T],
@@ -17,7 +17,7 @@ pub struct Words<T: 'static> {
 }
 
 impl<T> Words<T> {
-    /// All that there are, and the word for each.
+    /// The parser for all values, with the word for each.
     pub fn new(all: &'static [T], word: fn(T) -> &'static str) -> Self {
         Self { all, word }
     }

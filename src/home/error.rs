@@ -11,23 +11,23 @@ use crate::model::profile::InvalidProfile;
 use crate::store::StoreError;
 use crate::x509::X509Error;
 
-/// Why a home cannot be used.
+/// The errors by which a home cannot be opened or used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// There is nothing there.
+    /// There is nothing at the path.
     #[error("there is no PKI in {0}")]
     Missing(Shown),
-    /// There is something else there.
+    /// There is something else at the path.
     #[error("{0} is not the home of a PKI: it has no {1}")]
     NotAHome(Shown, &'static str),
     /// It belongs to another account, which could not read what this one would write.
     #[error("{path} belongs to {owner}, and this is {me}")]
     OtherAccount {
-        /// The home.
+        /// The path of the home.
         path: Shown,
-        /// Whose it is, by name or number.
+        /// The account that owns it, by name or number.
         owner: String,
-        /// Who runs the command.
+        /// The account that runs the command.
         me: String,
     },
     /// Others can read what is private.
@@ -36,39 +36,39 @@ pub enum HomeError {
     /// A file could not be read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// `pki.toml` makes no sense.
+    /// `pki.toml` is not valid.
     #[error("{path}: {why}")]
     Config {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         why: InvalidConfig,
     },
-    /// A profile makes no sense.
+    /// A profile is not valid.
     #[error("profile {name}: {why}")]
     Profile {
-        /// Which profile.
+        /// The name of the profile.
         name: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         why: InvalidProfile,
     },
-    /// A template is not text as it should be.
+    /// A template is not UTF-8 text.
     #[error("{path}: {why}")]
     Template {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
-        /// What is wrong with it.
+        /// The reason: it is not UTF-8.
         why: NotUtf8,
     },
-    /// No such profile.
+    /// There is no profile of this name.
     #[error("there is no profile {0}")]
     NoProfile(String),
     /// A certificate in the home is damaged.
     #[error("{path}: {why}")]
     Certificate {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
-        /// What is wrong with it.
+        /// The reason why it cannot be read.
         why: X509Error,
     },
     /// The CAs do not belong together.
@@ -77,7 +77,7 @@ pub enum HomeError {
     /// The certificates and the ledger are of two homes.
     #[error("{path} is not the certificate that this home's ledger has: files of two homes are mixed")]
     Mixed {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
     },
     /// Another process has made the servers' CA since the home was opened.
@@ -89,12 +89,12 @@ pub enum HomeError {
     /// Another process has the lock.
     #[error("the home is in use by {holder}, and was for {} s", .waited.as_secs())]
     Busy {
-        /// Who has it, as far as can be said.
+        /// The holder of the lock, as far as that is known.
         holder: String,
-        /// How long it was waited for.
+        /// The time that was spent waiting for it.
         waited: Duration,
     },
-    /// The ledger or its index.
+    /// The ledger or its index cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

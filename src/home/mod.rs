@@ -40,7 +40,7 @@ pub struct Lock {
 
 /// The file that makes a directory a home.
 pub const LEDGER: &str = "ledger.jsonl";
-/// What it is told.
+/// The file of its configuration.
 const CONFIG: &str = "pki.toml";
 /// The longest configuration or certificate that is read.
 const SMALL_FILE: u64 = 1 << 20;
@@ -49,7 +49,7 @@ impl Home {
     /// Opens the home at `path`.
     ///
     /// # Errors
-    /// Where it is none, others can read it, or its files make no sense.
+    /// Where it is not a home, others can read it, or its files are not valid.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let home = Self::open_despite_config(path)?;
         match home.unread {
@@ -58,9 +58,9 @@ impl Home {
         }
     }
 
-    /// As [`Self::open`], for what must not wait until `pki.toml` makes sense again: locking somebody out,
-    /// and finding out whom. Where it makes none, [`Self::unread`] says why, and the configuration is the
-    /// defaults: no place beside the home is known, and nothing may be issued by it.
+    /// As [`Self::open`], for commands that must not wait until `pki.toml` is valid again: locking somebody
+    /// out, and finding out whom. Where it is not valid, [`Self::unread`] gives the error, and the
+    /// configuration is the defaults: no place beside the home is known, and nothing may be issued by it.
     ///
     /// # Errors
     /// As [`Self::open`], `pki.toml` apart.
@@ -102,37 +102,37 @@ impl Home {
         })
     }
 
-    /// Where it is.
+    /// The path of the home.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the operator has decided.
+    /// The configuration that the operator has written.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Why nobody can tell what the operator has decided, in a home that was opened all the same.
+    /// The error of `pki.toml`, in a home that was opened although its configuration is not valid.
     pub fn unread(&self) -> Option<&HomeError> {
         self.unread.as_deref()
     }
 
-    /// Where the operator has written it.
+    /// The path of `pki.toml`.
     pub fn config_path(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
 
-    /// Root and devices' CA.
+    /// The chain of the root and the devices' CA.
     pub fn chain(&self) -> &Chain {
         &self.chain
     }
 
-    /// Root and servers' CA, once there is one.
+    /// The chain of the root and the servers' CA, once there is one.
     pub fn servers(&self) -> Option<&Chain> {
         self.servers.as_ref()
     }
 
-    /// The key of an authority: where it is, and its encrypted text, which is private.
+    /// Reads the encrypted key of an authority, whose file must be private.
     ///
     /// # Errors
     /// Where it is not there, or others can read it.
@@ -140,7 +140,7 @@ impl Home {
         private(&self.key_path(authority))
     }
 
-    /// Where the key of an authority is, or was when the home was made.
+    /// The path of the key of an authority: where it is, or was when the home was made.
     pub fn key_path(&self, authority: Authority) -> PathBuf {
         match authority {
             Authority::Root => self.path.join(&self.config.root_key),
@@ -149,7 +149,7 @@ impl Home {
         }
     }
 
-    /// The root's CRL, in DER.
+    /// The path of the root's CRL, in DER.
     pub fn root_crl_path(&self) -> PathBuf {
         self.path.join("root/root.crl")
     }
@@ -157,7 +157,7 @@ impl Home {
     /// The profile of this name: the home's own, or the one built in.
     ///
     /// # Errors
-    /// Where there is none, or it makes no sense.
+    /// Where there is none, or it is not valid.
     pub fn profile(&self, name: &str) -> Result<Profile, HomeError> {
         let invalid = |why| HomeError::Profile {
             name: name.to_owned(),
@@ -388,8 +388,8 @@ fn recorded(home: &Path, root: &Certificate) -> Result<Option<NameConstraints>, 
     Ok(permitted)
 }
 
-/// What a home is made of, beside its notes (`*.json`). What else lies there (the `lost+found` of a disk) is
-/// none of ours.
+/// The files and directories of a home, beside its notes (`*.json`). Anything else there (the `lost+found` of
+/// a disk) is not this program's.
 pub const FILES: [&str; 10] = [
     "pki.toml",
     "ledger.jsonl",
@@ -403,12 +403,12 @@ pub const FILES: [&str; 10] = [
     "templates",
 ];
 
-/// Whether a directory is a home, be it a damaged one.
+/// Whether a directory is a home, even a damaged one.
 pub fn is_home(directory: &Path) -> bool {
     [LEDGER, CONFIG].iter().all(|file| directory.join(file).is_file())
 }
 
-/// The text of a file that is private.
+/// Reads the text of a private file.
 ///
 /// # Errors
 /// Where it is not there, or others can read it.

@@ -38,7 +38,8 @@ impl Chain {
     /// The chain of the root and the servers' CA.
     ///
     /// # Errors
-    /// As [`Self::of_issuing`].
+    /// Where they are not CAs of this program's making, the root did not issue the other, or it is not known
+    /// what they may vouch for.
     pub fn of_servers(root: Certificate, servers: Certificate) -> Result<Self, IssuerError> {
         let permitted = servers
             .name_constraints()
@@ -89,17 +90,18 @@ impl Chain {
         &self.ca
     }
 
-    /// A certificate that this CA issued, DER, as a file has it for TLS: in PEM, the CA's own behind it.
+    /// The PEM text that a TLS server reads: `certificate` (DER), which this CA issued, and the CA's own
+    /// certificate after it.
     pub fn fullchain(&self, certificate: &[u8]) -> String {
         pem::encode(pem::CERTIFICATE, certificate) + &self.ca.pem()
     }
 
-    /// What that CA may vouch for, whether or not it says so.
+    /// The names that the CA may vouch for, whether or not its certificate says so.
     pub fn permitted(&self) -> &NameConstraints {
         &self.permitted
     }
 
-    /// What a draft must know of that CA.
+    /// The facts about the CA that a draft needs.
     pub fn issuer(&self) -> &Issuer {
         &self.issuer
     }

@@ -15,16 +15,16 @@ use crate::x509::template::Kind;
 #[derive(Debug)]
 pub struct Devices(Subordinate);
 
-/// A draft and what goes with it into the ledger.
+/// An order for a certificate: a draft, and the facts that are recorded in the ledger with it.
 #[derive(Debug)]
 pub struct Order<'a> {
-    /// What the certificate will say.
+    /// The contents of the certificate.
     pub draft: Draft,
     /// The device's public key.
     pub public_key: &'a PublicKey,
-    /// Where that key came from.
+    /// The origin of that key.
     pub source: KeySource,
-    /// What it will replace.
+    /// The certificates that it will replace.
     pub supersedes: Vec<Serial>,
 }
 
@@ -34,12 +34,12 @@ pub struct Order<'a> {
 pub struct Signed(Issued);
 
 impl Signed {
-    /// What the ledger will say of it.
+    /// The facts that the ledger records of it.
     pub fn into_issued(self) -> Issued {
         self.0
     }
 
-    /// What the ledger will say of it.
+    /// The facts that the ledger records of it.
     pub fn issued(&self) -> &Issued {
         &self.0
     }
@@ -51,7 +51,8 @@ impl Signed {
 }
 
 impl Devices {
-    /// The issuing CA of these. `base_url` is where its CRL and certificate are served.
+    /// The issuing CA of this chain and key. `base_url` is the URL at which its CRL and certificate are
+    /// served.
     ///
     /// # Errors
     /// Where key and certificate do not belong together.
@@ -71,7 +72,7 @@ impl Devices {
     /// Signs a device's certificate.
     ///
     /// # Errors
-    /// Where what is about to be signed is not what was drafted.
+    /// Where the contents to be signed differ from the draft.
     pub fn sign(&self, order: Order<'_>, rng: &mut impl CryptoRng) -> Result<Signed, IssuerError> {
         let Order {
             draft,
@@ -100,7 +101,7 @@ impl Devices {
     /// Signs its CRL, in DER.
     ///
     /// # Errors
-    /// Where the CA is out of date, or the terms make no sense.
+    /// Where the CA's certificate is not valid at that time, or the terms are not valid.
     pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, IssuerError> {
         self.0.sign_crl(terms, entries)
     }

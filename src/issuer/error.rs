@@ -5,13 +5,13 @@ use crate::model::Time;
 use crate::model::fault::{Fault, Kind};
 use crate::x509::X509Error;
 
-/// Why a CA does not sign.
+/// The errors by which a CA does not sign.
 #[derive(Debug, thiserror::Error)]
 pub enum IssuerError {
-    /// A certificate or CRL is not what it should be.
+    /// A certificate or CRL is not valid, or cannot be written.
     #[error(transparent)]
     X509(#[from] X509Error),
-    /// A key is not what it should be.
+    /// A key cannot be read, or is of another kind.
     #[error("the key {0}")]
     Key(#[from] KeyError),
     /// The key does not sign.
@@ -20,10 +20,10 @@ pub enum IssuerError {
     /// Key and certificate are of different CAs.
     #[error("the key of the {0} does not belong to its certificate")]
     KeyMismatch(&'static str),
-    /// The issuing CA is not the root's.
+    /// The issuing CA was not certified by this root.
     #[error("the certificate of the {0} is not issued by the root beside it")]
     ChainBroken(&'static str),
-    /// Two CAs would have one key, and its powers together.
+    /// Two CAs would have the same key, which would then have the powers of both.
     #[error("the key of the {0} cannot be the {1}'s as well")]
     SharedKey(&'static str, &'static str),
     /// A root that does not say what its servers' CA may vouch for.
@@ -32,19 +32,19 @@ pub enum IssuerError {
     /// The servers' CA says otherwise than the home what it may vouch for.
     #[error("the certificate of the servers' CA is not for the domains and addresses of this PKI")]
     OtherNames,
-    /// The certificate is not a CA's of ours.
+    /// The certificate is not that of a CA of this program's making.
     #[error("the certificate of the {0} is not one that this program made")]
     NotOurs(&'static str),
-    /// The CA's own certificate is not good at that time.
+    /// The CA's own certificate is not valid at that time.
     #[error("the certificate of the {who} is good from {from} to {to}, not at {at}")]
     OutOfDate {
-        /// Whose.
+        /// The CA.
         who: &'static str,
-        /// Its first second.
+        /// The start of the validity period (notBefore), inclusive.
         from: Time,
-        /// Its last second.
+        /// The end of the validity period (notAfter), inclusive.
         to: Time,
-        /// When it was to sign.
+        /// The time at which it was to sign.
         at: Time,
     },
 }

@@ -22,7 +22,8 @@ const ROOT_LIFE: Span = Span::days(3652);
 const ISSUING_LIFE: Span = Span::days(1826);
 
 impl Root {
-    /// A new root of this organization with this key, which says itself what it can vouch for, or does not.
+    /// Creates a new root of this organization with this key. Its certificate states what it can vouch for
+    /// (name constraints), or does not.
     ///
     /// # Errors
     /// Where the certificate cannot be made.
@@ -51,7 +52,7 @@ impl Root {
         })
     }
 
-    /// The root of these two.
+    /// Opens a root with its certificate and key.
     ///
     /// # Errors
     /// Where they do not belong together.
@@ -153,7 +154,7 @@ impl Root {
     /// Signs the root's CRL, in DER.
     ///
     /// # Errors
-    /// Where the root is out of date, or the terms make no sense.
+    /// Where the root's certificate is not valid at that time, or the terms are not valid.
     pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, IssuerError> {
         sign_crl("root", &self.certificate, &*self.key, terms, entries)
     }

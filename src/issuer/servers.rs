@@ -20,14 +20,15 @@ pub struct Servers(Subordinate);
 pub struct SignedServer(Certified);
 
 impl SignedServer {
-    /// What the ledger will say of it.
+    /// The facts that the ledger records of it.
     pub fn into_certified(self) -> Certified {
         self.0
     }
 }
 
 impl Servers {
-    /// The servers' CA of these. `base_url` is where its CRL and certificate are served.
+    /// The servers' CA of this chain and key. `base_url` is the URL at which its CRL and certificate are
+    /// served.
     ///
     /// # Errors
     /// Where key and certificate do not belong together.
@@ -47,7 +48,7 @@ impl Servers {
     /// Signs a server's certificate.
     ///
     /// # Errors
-    /// Where what is about to be signed is not what was drafted.
+    /// Where the contents to be signed differ from the draft.
     pub fn sign(
         &self,
         draft: &ServerDraft,
@@ -67,7 +68,7 @@ impl Servers {
     /// Signs its CRL, in DER.
     ///
     /// # Errors
-    /// Where the CA is out of date, or the terms make no sense.
+    /// Where the CA's certificate is not valid at that time, or the terms are not valid.
     pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, IssuerError> {
         self.0.sign_crl(terms, entries)
     }

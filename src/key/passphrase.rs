@@ -15,10 +15,10 @@ pub struct Passphrase {
     marked: Option<SecretString>,
 }
 
-/// Why a text cannot serve as a passphrase. Tells nothing of the text but its length.
+/// The errors by which a text cannot serve as a passphrase. They tell nothing of the text but its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitPassphrase {
-    /// Nothing there.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
     /// More than one line.
@@ -30,13 +30,13 @@ pub enum UnfitPassphrase {
     /// Not UTF-8, or with a NUL.
     #[error("is not text (UTF-8 without NUL)")]
     NotText,
-    /// As some of Windows' programs save text.
+    /// UTF-16, as some of Windows' programs save text.
     #[error("is in UTF-16: save it as UTF-8")]
     Utf16,
     /// Too few characters for a new passphrase.
     #[error("has {0} characters: 12 or more are needed")]
     Short(usize),
-    /// One character over and over.
+    /// Hardly any different characters.
     #[error("repeats one or two characters: choose several words")]
     Monotonous,
     /// Characters that some systems cannot type into a PKCS#12 prompt.
@@ -49,7 +49,7 @@ impl Passphrase {
     pub const MAX: usize = 4096;
     /// The shortest new passphrase, in characters.
     pub const MIN: usize = 12;
-    /// 32 characters that nobody takes for one another (Crockford's base32, lower case): 5 bits each.
+    /// 32 characters that are not mistaken for one another (Crockford's base32, lower case): 5 bits each.
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
     /// A passphrase from the octets of a file or a prompt. One line ending is stripped, and so is the

@@ -7,7 +7,7 @@ use super::public::PublicKey;
 
 /// A P-256 private key that signs: in this process, or in a token or another machine, where it can fail.
 pub trait Signer: Send + Sync + fmt::Debug {
-    /// Its public half.
+    /// The public key that belongs to it.
     fn public_key(&self) -> &PublicKey;
 
     /// ECDSA with SHA-256 over `message`. [`sign`] is the way to a signature that is of any use.
@@ -17,10 +17,10 @@ pub trait Signer: Send + Sync + fmt::Debug {
     fn sign(&self, message: &[u8]) -> Result<Unverified, SigningError>;
 }
 
-/// Why there is no signature.
+/// The errors by which a key does not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
-    /// The key cannot be used, in the words of what holds it.
+    /// The key cannot be used; the text is the message of what holds it.
     #[error("the key does not sign: {0}")]
     Unable(String),
     /// A broken computer or token: a signature that does not verify can give the key away.
@@ -57,14 +57,14 @@ pub fn sign(signer: &dyn Signer, message: &[u8]) -> Result<Signature, SigningErr
 }
 
 impl Signature {
-    /// As X.509 has it: ecdsa-with-SHA256, an ECDSA-Sig-Value in DER (RFC 5758 §3.2).
+    /// The signature in the form of X.509: ecdsa-with-SHA256, an ECDSA-Sig-Value in DER (RFC 5758 §3.2).
     pub fn to_der(&self) -> Vec<u8> {
         let signature = p256::ecdsa::Signature::from_slice(&self.0);
         let signature = signature.expect("r and s of a signature that verifies are in range");
         signature.to_der().as_bytes().to_vec()
     }
 
-    /// As JOSE has it: r and s, 32 octets each (ES256, RFC 7518 §3.4).
+    /// The signature in the form of JOSE: r and s, 32 octets each (ES256, RFC 7518 §3.4).
     pub fn to_fixed(&self) -> [u8; 64] {
         self.0
     }

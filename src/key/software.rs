@@ -13,7 +13,7 @@ use super::public::PublicKey;
 use super::signer::{Signer, SigningError, Unverified};
 use crate::model::fault::{Fault, Kind};
 
-/// Why a key could not be read or written.
+/// The errors by which a key cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// Not an encrypted PKCS#8 key in PEM.
@@ -67,7 +67,7 @@ impl SoftwareKey {
         Self { secret, public }
     }
 
-    /// A new key.
+    /// Generates a new key.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         Self::new(SigningKey::generate_from_rng(rng))
     }
@@ -146,7 +146,7 @@ impl SoftwareKey {
             .map_err(|e| KeyError::Encryption(e.to_string()))
     }
 
-    /// Its public half.
+    /// The public key that belongs to it.
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }

@@ -11,18 +11,19 @@ use super::file::{Draft, File};
 use crate::model::{Address, Record, Serial, Status, Time};
 use crate::store::{Changed, Content, LastLists};
 
-/// The list of what servers accept, for programs.
+/// The file of the list of accepted certificates, for programs.
 pub const DEVICES: &str = "devices.json";
-/// The same list, as nginx reads it.
+/// The file of the same list in the form that nginx reads.
 pub const ALLOWED: &str = "allowed.map";
-/// What has changed since `devices.json` was written whole.
+/// The file of the changes since `devices.json` was written whole.
 pub const RECENT_DEVICES: &str = "devices-recent.json";
-/// What was added since `allowed.map` was written whole: nginx takes no line twice.
+/// The file of the additions since `allowed.map` was written whole: nginx accepts no line twice.
 pub const RECENT_ALLOWED: &str = "allowed-recent.map";
-/// The list of what is revoked.
+/// The file of the list of revoked certificates.
 pub const REVOKED: &str = "revoked.map";
 
-/// Up to so many certificates all lists are written whole each time; and never do the short ones have more.
+/// The number of certificates up to which all lists are written whole each time, and the most that the short
+/// ones ever have.
 pub const FEW: usize = 10_000;
 
 /// `allowed.map` and `devices.json`, written certificate by certificate: their records are never in memory
@@ -35,23 +36,23 @@ pub struct Accepted {
     devices: Draft,
 }
 
-/// What a publication says of the certificates that servers accept.
+/// The lists of accepted certificates in a publication.
 #[derive(Debug, Clone)]
 pub enum AcceptedLists {
     /// All of it, in the whole lists alone.
     Whole(Accepted),
     /// All of it, and that nothing has changed since.
     WholeAndRecent(Accepted),
-    /// What has changed since the lists were written whole. These stand in every place already.
+    /// The changes since the lists were written whole. The whole lists are in every place already.
     Recent(LastLists, Accepted),
 }
 
-/// One certificate of `devices.json`: what servers are told to accept.
+/// One certificate of `devices.json`, which servers are told to accept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Its serial number.
     pub serial: Serial,
-    /// Whose it is.
+    /// The address of the device that it belongs to.
     pub address: Address,
     /// SHA-256 of its SubjectPublicKeyInfo, base64: the SPKI pin.
     #[serde(with = "base64")]
@@ -59,22 +60,22 @@ pub struct Told {
     /// SHA-256 of the certificate, base64url (RFC 8705).
     #[serde(rename = "x5t#S256", with = "base64url")]
     pub certificate_sha256: [u8; 32],
-    /// Its last second.
+    /// The end of the validity period (notAfter), inclusive.
     pub not_after: Time,
     /// `valid` or `superseded`.
     pub status: Status,
 }
 
-/// What the lists of a published servers' half say.
+/// The contents of the lists of a published servers' half.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lists {
-    /// What `devices.json` accepts.
+    /// The certificates that `devices.json` accepts.
     pub accepted: Vec<Told>,
-    /// What `revoked.map` locks out.
+    /// The certificates that `revoked.map` locks out.
     pub revoked: Vec<Serial>,
 }
 
-/// What a list that nobody has signed says of a certificate. It is not believed: whoever may write to the
+/// A claim about a certificate in a list that nobody has signed. It is not trusted: whoever may write to the
 /// place may have made it up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -140,7 +141,7 @@ mod base64url {
 }
 
 impl Accepted {
-    /// Nothing is accepted yet.
+    /// An empty list, for certificates as they are at `now`.
     pub fn new(now: Time) -> Self {
         Self::begun(now, true)
     }
@@ -161,13 +162,14 @@ impl Accepted {
         }
     }
 
-    /// One that has changed since the lists were written whole, where servers are to accept it.
+    /// Adds a certificate that has changed since the lists were written whole, where servers are to accept
+    /// it.
     pub fn take_changed(&mut self, changed: &Changed) {
         self.add(&changed.record, !changed.is_listed);
     }
 
-    /// One more certificate, where servers are to accept it: an undelivered one is nobody's. They come in the
-    /// order of their serials.
+    /// Adds a certificate, where servers are to accept it: an undelivered one, whose key is lost, is left
+    /// out. They must be added in the order of their serials.
     pub fn take(&mut self, record: &Record) {
         self.add(record, true);
     }
@@ -205,7 +207,8 @@ impl Accepted {
 }
 
 impl AcceptedLists {
-    /// All of it in whole lists; with short lists beside them where they are long, or servers look for those.
+    /// All certificates in whole lists; with short lists beside them where the whole ones are long, or
+    /// servers look for short ones.
     pub fn whole(accepted: Accepted, had_recent: bool) -> Self {
         if had_recent || accepted.certificates > FEW {
             Self::WholeAndRecent(accepted)
@@ -214,7 +217,8 @@ impl AcceptedLists {
         }
     }
 
-    /// Of whole lists, whether they are long: what changes after them is written into short ones.
+    /// Whether whole lists are long, so that later changes are written into short ones; none where the lists
+    /// are not whole.
     pub fn is_long(&self) -> Option<bool> {
         match self {
             Self::Whole(accepted) | Self::WholeAndRecent(accepted) => Some(accepted.certificates > FEW),

@@ -27,7 +27,7 @@ use crate::issuer::Chain;
 use crate::key::PublicKey;
 use crate::model::Serial;
 
-/// What the CA says in both forms, their octets: `manifest.json` and `manifest.jws`, or `pins.json` and
+/// A statement of the CA in both forms, as octets: `manifest.json` and `manifest.jws`, or `pins.json` and
 /// `pins.jws`.
 pub type BothForms = (Vec<u8>, Vec<u8>);
 
@@ -39,14 +39,14 @@ const LONGEST_LIST: u64 = 64 << 20;
 /// The certificate of the servers' CA.
 pub(super) const SERVERS_CA: &str = "ca/servers.der";
 
-/// Where an area is written.
+/// A place that an area is written to.
 #[derive(Debug)]
 pub struct Destination {
-    /// Which half.
+    /// The area that is written there.
     pub area: Area,
-    /// What the operator calls it.
+    /// The name that the operator gave it.
     pub path: PathBuf,
-    /// Whose signature its manifest bears.
+    /// The public key of the CA that signs its manifest.
     signer: PublicKey,
     place: Place,
     /// The last signed manifest that was verified: verifying takes longer than reading.
@@ -94,7 +94,7 @@ impl Destination {
         })
     }
 
-    /// What it is, if it is a directory.
+    /// The identity of the directory, if it is one.
     pub fn spot(&self) -> Option<&Spot> {
         match &self.place {
             Place::Folder(folder) => Some(folder.spot()),
@@ -229,8 +229,7 @@ impl Destination {
         Ok(jws.and_then(|jws| Some((said(&self.signer, &jws)?, jws))))
     }
 
-    /// What the lists of the servers' half say, where their manifest is another than the one with the SHA-256
-    /// `known`.
+    /// Reads the lists of the servers' half, unless their manifest is the one with the SHA-256 `known`.
     ///
     /// # Errors
     /// Where they cannot be read.
@@ -273,9 +272,9 @@ impl Destination {
         self.read(SERVERS_CA, LONGEST_MANIFEST)
     }
 
-    /// What the lists say that are there and that no signed manifest is for: a publication that was cut off
-    /// has left them, or somebody else. With `listed`, also what those say that one is for: `allowed.map` has
-    /// less than `devices.json`, and stands for it where that is gone.
+    /// The claims of lists that are there and that no signed manifest covers: an interrupted publication has
+    /// left them, or somebody else. With `listed`, also the claims of lists that one covers: `allowed.map`
+    /// has less than `devices.json`, and is used in its place where that is gone.
     ///
     /// # Errors
     /// Where they cannot be read.
@@ -354,7 +353,7 @@ impl Destination {
         }
     }
 
-    /// What lies there and is no part of the publication that its manifest describes.
+    /// Finds what is there and is no part of the publication that its manifest describes.
     ///
     /// # Errors
     /// Where it cannot be read.

@@ -23,7 +23,7 @@ const NEW: usize = 2;
 #[derive(Debug)]
 pub struct Folder {
     area: Area,
-    /// By the name that the operator gave it.
+    /// The path that the operator gave.
     path: PathBuf,
     /// The group that may read it, by its number.
     group: Option<u32>,
@@ -48,7 +48,7 @@ impl Folder {
         })
     }
 
-    /// What it is.
+    /// The identity of the directory.
     pub fn spot(&self) -> &Spot {
         &self.spot
     }
@@ -136,7 +136,7 @@ impl Folder {
         Ok(self.is_content(there, size, hash, &self.path.join(path))?)
     }
 
-    /// What is in the file at this path, if there is one and it has at most so many octets.
+    /// Reads the file at this path, if there is one and it has at most `longest` octets.
     ///
     /// # Errors
     /// Where something else is there, or the system does not let it be read.
@@ -171,7 +171,7 @@ impl Folder {
         Ok(())
     }
 
-    /// What lies in the directory and is none of the `known` files.
+    /// Finds what is in the directory and is none of the `known` files.
     ///
     /// # Errors
     /// Where it cannot be read.

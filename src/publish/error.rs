@@ -7,10 +7,10 @@ use super::bucket::BucketError;
 use super::file::Gone;
 use super::manifest::Area;
 
-/// Why an area did not reach its directory.
+/// The errors by which an area is not written to its target.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// Nobody can tell which places there are.
+    /// The places are not known, because the configuration cannot be read.
     #[error("no place beside the home is known: {0}")]
     Unconfigured(String),
     /// The configuration names none any more, and does not say that there is to be none.
@@ -19,13 +19,14 @@ pub enum TargetError {
     /// A file could not be written. Those before it are in place, and each is whole.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// A long list that is written whole now and then.
+    /// A long list, which is written whole only now and then, is not there any more.
     #[error(transparent)]
     Gone(#[from] Gone),
-    /// It did not reach a bucket, or was not to.
+    /// The area was not written to its bucket.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// By whatever path: the home is private, and what is published is not.
+    /// The place is in the home, or the home in the place, by whatever path: the home is private, and what is
+    /// published is not.
     #[error("it lies in the home, which is private, or the home in it")]
     Home,
     /// Two areas in one directory would overwrite each other's manifest; and what serves one that lies above
@@ -40,12 +41,12 @@ pub enum TargetError {
         "the {there} half of a publication is there, and not the {wanted} half: nothing was written there"
     )]
     OtherHalf {
-        /// What is there.
+        /// The half that is there.
         there: Area,
-        /// What pki.toml says.
+        /// The half that pki.toml gives for the place.
         wanted: Area,
     },
-    /// Another home, or a copy of this one, publishes there at the same time.
+    /// Another home, or a copy of this one, publishes to the place at the same time.
     #[error("another pki publishes there, and was faster: nothing was written there")]
     Rival,
     /// A home from an older backup went on while the place was not among its own.

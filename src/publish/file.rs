@@ -15,14 +15,14 @@ use crate::x509::pem;
 pub struct File {
     /// Its path in its area.
     pub path: &'static str,
-    /// What is in it, unless it stands in every place already or is only compared with what stands.
+    /// Its content, unless it is in every place already or is only compared with what is published.
     pub body: Option<Body>,
     /// SHA-256 of its content.
     pub sha256: [u8; 32],
     /// Its length in octets.
     pub size: u64,
-    /// Whether it stands beside what every reader of a publication knows: one of an earlier version does not
-    /// look for it.
+    /// Whether it is an addition to the files that every reader of a publication knows: a reader of an
+    /// earlier version does not look for it.
     pub is_beside: bool,
 }
 
@@ -109,7 +109,7 @@ impl Draft {
     }
 }
 
-/// A file that stood there when the publication was made, and does not any more.
+/// The error for a file that was there when the publication was made, and is not any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0}, which stood there, was changed or taken away while the rest was written: `pki publish` writes it anew"

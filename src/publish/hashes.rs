@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::disk::Identity;
 use crate::model::Time;
 
-/// The hashes that are believed. All places of one command share them.
+/// A cache of hashes of files. All places of one command share it.
 #[derive(Debug, Clone)]
 pub struct Hashes(Rc<Known>);
 
@@ -32,7 +32,7 @@ struct Seen {
 /// What is shorter is read in less time than it takes to remember it.
 const LONG: u64 = 1 << 20;
 
-/// None is known, and none will be.
+/// An empty cache, which stays empty.
 impl Default for Hashes {
     fn default() -> Self {
         Self::unknown(Time::from_unix(0))
@@ -40,12 +40,13 @@ impl Default for Hashes {
 }
 
 impl Hashes {
-    /// None is known yet: every file is read.
+    /// An empty cache: every file is read.
     pub fn unknown(now: Time) -> Self {
         Self::remembered(now, [])
     }
 
-    /// These were read by an earlier command, and are believed of files that have not changed since.
+    /// A cache with the hashes that an earlier command stored, which are trusted for files that have not
+    /// changed since.
     pub fn remembered(now: Time, hashes: impl IntoIterator<Item = (Identity, [u8; 32])>) -> Self {
         let seen = |sha256| Seen {
             sha256,
@@ -62,7 +63,7 @@ impl Hashes {
         }))
     }
 
-    /// Those that a later command may believe, in the order of the identities.
+    /// The hashes to store for a later command, in the order of the identities.
     pub fn asked(&self) -> Vec<(Identity, [u8; 32])> {
         let known = self.0.by_identity.borrow();
         let asked = known.iter().filter(|(_, seen)| seen.is_asked);

@@ -15,14 +15,14 @@ pub enum Location {
     Directory(PathBuf),
     /// `s3://BUCKET/PREFIX`.
     Bucket {
-        /// Its name.
+        /// The name of the bucket.
         bucket: String,
-        /// What the keys begin with; no slash at either end. It may be empty.
+        /// The prefix of all keys; no slash at either end. It may be empty.
         prefix: String,
     },
 }
 
-/// A text that names no place.
+/// The error for a text that names no place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is no s3://BUCKET/PREFIX: {1}")]
 pub struct InvalidLocation(String, &'static str);
@@ -82,7 +82,7 @@ impl Location {
         }
     }
 
-    /// What it is called, as a path: one that lies in another begins with its parts.
+    /// The name of the place, as a path: one that lies in another begins with its parts.
     pub fn name(&self) -> PathBuf {
         match self {
             Self::Directory(path) => path.clone(),

@@ -16,14 +16,14 @@ pub const LONGEST_MANIFEST: u64 = 16 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Area {
-    /// What anyone may read: certificates and CRLs.
+    /// The public half, which anyone may read: certificates and CRLs.
     Public,
-    /// What only the API's servers read: lists that name employees.
+    /// The servers' half, which only the API's servers read: lists that name employees.
     Server,
 }
 
 impl Area {
-    /// The word for it: its directory in a home, too.
+    /// The word for the area, which is also the name of its directory in a home.
     pub fn word(self) -> &'static str {
         match self {
             Self::Public => "public",
@@ -31,7 +31,7 @@ impl Area {
         }
     }
 
-    /// Modes of its directories and files.
+    /// The modes of its directories and of its files.
     pub fn modes(self) -> (u32, u32) {
         match self {
             Self::Public => (0o755, 0o644),
@@ -49,13 +49,13 @@ impl fmt::Display for Area {
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// 1.
+    /// The version of the format: 1.
     pub version: u32,
-    /// Which half.
+    /// The area that it describes.
     pub area: Area,
-    /// Rises with every change of the area.
+    /// The number of the publication, which rises with every change of the area.
     pub number: u64,
-    /// When it was made.
+    /// The time at which it was made.
     pub made: Time,
     /// The least nextUpdate of the publication's CRLs.
     pub valid_until: Time,
@@ -74,20 +74,20 @@ pub struct Manifest {
 /// The files of an area, as its manifest has them: `files` and `recent`.
 pub type Listing = (BTreeMap<String, Listed>, Option<BTreeMap<String, Listed>>);
 
-/// A revoked certificate that has ended: no server would take it any more.
+/// A revoked certificate that has expired: no server would accept it any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// Its serial number.
     pub serial: Serial,
-    /// Its last second.
+    /// The end of the validity period (notAfter), inclusive.
     pub not_after: Time,
 }
 
 impl Ended {
-    /// How many a manifest has room for.
+    /// The most that a manifest lists.
     pub const ROOM: usize = 75_000;
-    /// How long one is told of after its end. Who has fetched nothing for so long has let nobody in for a
-    /// year: a CRL is good for some weeks.
+    /// The time for which a manifest lists one after its expiry. Whoever has fetched nothing for so long has
+    /// let nobody in for a year: a CRL is valid for some weeks.
     pub const KEPT: Span = Span::days(400);
 }
 
@@ -111,12 +111,12 @@ impl Listed {
 impl Manifest {
     /// `typ` of `manifest.jws`.
     pub const TYPE: &'static str = "pki-manifest+jws";
-    /// Its own name.
+    /// The name of the unsigned form.
     pub const JSON: &'static str = "manifest.json";
     /// The name of the signed form.
     pub const JWS: &'static str = "manifest.jws";
 
-    /// What `files` are, for comparison and for the manifest.
+    /// The listing of `files`, for comparison and for the manifest.
     pub fn list(files: &[File]) -> Listing {
         let listed = |file: &File| {
             let listed = Listed {
@@ -137,7 +137,7 @@ impl Manifest {
         self.files == core && self.recent == recent
     }
 
-    /// What it says of the file at this path.
+    /// The entry for the file at this path.
     pub fn listed(&self, path: &str) -> Option<&Listed> {
         let beside = || self.recent.as_ref()?.get(path);
         self.files.get(path).or_else(beside)

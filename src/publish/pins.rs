@@ -8,42 +8,43 @@ use crate::model::{Pin, PinSet, Role, Time};
 /// reads them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pins {
-    /// 1.
+    /// The version of the format: 1.
     pub version: u32,
-    /// Rises with every change. An app never goes back to a lower one: that would be somebody else's replay.
+    /// The number of the pin sets, which rises with every change. An app never goes back to a lower one: that
+    /// would be somebody else's replay.
     pub number: u64,
-    /// When it was made, Unix time.
+    /// The time at which they were made, Unix time.
     pub iat: i64,
-    /// After this second nobody is to go by it, Unix time.
+    /// The last second at which they are valid, Unix time.
     pub exp: i64,
-    /// One for each server, by name.
+    /// The pin sets, one for each server, by name.
     pub sets: Vec<PinSet>,
 }
 
-/// Why pin sets must not go out.
+/// The rules for pin sets: a variant for each way to break one, for which they are not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitPins {
-    /// With one key, losing it would lock the apps out for good.
+    /// A set has fewer than two different pins: with one key, losing it would lock the apps out for good.
     #[error("the pin set of {0} has no two different pins")]
     Few(String),
-    /// One is in use and one in reserve.
+    /// A set has not exactly one active and one backup pin: one key is in use and one in reserve.
     #[error("the pin set of {0} has not one active pin and one backup pin")]
     Roles(String),
-    /// Two sets would contradict each other.
+    /// There are two sets for one host, which would contradict each other.
     #[error("there are two pin sets of {0}")]
     Twice(String),
-    /// They must end, and not before they begin.
+    /// The pin sets expire before they begin, or before now.
     #[error("the pin sets end on {0}, before they begin or before now")]
     Ended(Time),
     /// The signed form says something else, or is not signed by the issuing CA.
     #[error("the signed form of the pin sets is not theirs")]
     Signature,
-    /// An app that has the later ones would refuse them.
+    /// Later pin sets are published already: an app that has those would refuse these.
     #[error("the pin sets have number {number}, and {published} is published already")]
     Older {
-        /// The new one.
+        /// The number of the new pin sets.
         number: u64,
-        /// The published one.
+        /// The number of the published ones.
         published: u64,
     },
 }
@@ -51,12 +52,12 @@ pub enum UnfitPins {
 impl Pins {
     /// `typ` of `pins.jws`.
     pub const TYPE: &'static str = "pki-pins+jws";
-    /// Its own path.
+    /// The path of the unsigned form.
     pub const JSON: &'static str = "pins/pins.json";
     /// The path of the signed form.
     pub const JWS: &'static str = "pins/pins.jws";
 
-    /// The pin sets of these octets.
+    /// Parses the pin sets, where these octets are some.
     pub fn read(octets: &[u8]) -> Option<Self> {
         serde_json::from_slice(octets).ok()
     }
@@ -68,12 +69,12 @@ impl Pins {
         text
     }
 
-    /// When they were made.
+    /// The time at which they were made.
     pub fn made(&self) -> Time {
         Time::from_unix(self.iat)
     }
 
-    /// Their end.
+    /// The time at which they expire.
     pub fn expires(&self) -> Time {
         Time::from_unix(self.exp)
     }

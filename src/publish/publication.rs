@@ -17,42 +17,42 @@ use crate::model::{Authority, Revocation, Time};
 use crate::x509::crl::{Crl, Terms};
 use crate::x509::{Certificate, X509Error, pem};
 
-/// What a publication is made of.
+/// The material for a publication.
 pub struct Material<'a> {
-    /// Root and issuing CA.
+    /// The chain of the root and the issuing CA.
     pub chain: &'a Chain,
     /// The root's CRL, DER.
     pub root_crl: Arc<Vec<u8>>,
     /// The issuing CA's CRL, DER.
     pub issuing_crl: Arc<Vec<u8>>,
-    /// What that CRL must revoke, by serial: no more and no less.
+    /// The revocations that this CRL must have, by serial: no more and no less.
     pub revoked: Arc<Vec<Revocation>>,
     /// The servers' CA and its CRL, once there is one.
     pub servers: Option<ServersPart<'a>>,
     /// The pin sets, where there are servers.
     pub pins: Option<BothForms>,
-    /// The highest number of pin sets that stand in any place it will go to.
+    /// The highest number of pin sets in any of the places that it will go to.
     pub published_pins: Option<u64>,
     /// The certificates that servers accept.
     pub accepted: AcceptedLists,
-    /// When it is made.
+    /// The time at which it is made.
     pub now: Time,
 }
 
-/// What a publication has of the servers' CA.
+/// The material of the servers' CA for a publication.
 pub struct ServersPart<'a> {
-    /// Root and servers' CA.
+    /// The chain of the root and the servers' CA.
     pub chain: &'a Chain,
     /// Its CRL, DER.
     pub crl: Arc<Vec<u8>>,
-    /// What that CRL must revoke.
+    /// The revocations that this CRL must have.
     pub revoked: Vec<Revocation>,
 }
 
-/// A CRL of one of our CAs that stands in a place of the publication.
+/// A CRL of one of our CAs in a place of the publication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedCrl {
-    /// Whose.
+    /// The CA of the CRL.
     pub authority: Authority,
     /// Its cRLNumber.
     pub number: u64,
@@ -70,7 +70,7 @@ pub struct Publication {
     now: Time,
 }
 
-/// Why a publication must not go out.
+/// The checks of a publication: a variant for each way to fail one, for which it is not written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// A CRL cannot be read, or is not what this program writes.
@@ -79,16 +79,16 @@ pub enum Rejected {
     /// A CRL is not signed by its CA.
     #[error("the CRL of the {0} CA is not signed by it")]
     Signature(Authority),
-    /// A CRL has run out.
+    /// A CRL has expired.
     #[error("the CRL of the {0} CA ended on {1}")]
     Ended(Authority, Time),
-    /// A CRL is not good yet.
+    /// A CRL is not valid yet.
     #[error("the CRL of the {0} CA begins on {1}, after now")]
     NotYet(Authority, Time),
     /// A CRL is older than the one that is published.
     #[error("the CRL of the {authority} CA has number {number}, and {published} is published already")]
     Older {
-        /// Whose.
+        /// The CA of the CRL.
         authority: Authority,
         /// The new one's number.
         number: u64,
@@ -98,7 +98,7 @@ pub enum Rejected {
     /// Two CRLs have one number.
     #[error("two different CRLs of the {0} CA have the number {1}")]
     SameNumber(Authority, u64),
-    /// The CRL does not revoke what it should.
+    /// A CRL does not revoke exactly what the ledger says.
     #[error("the CRL of the {0} CA does not hold what the ledger says: {1}")]
     Entries(Authority, String),
     /// A PEM file is not its DER file.
@@ -110,7 +110,7 @@ pub enum Rejected {
 }
 
 impl Rejected {
-    /// The command that mends it: the root's CRL needs the root.
+    /// The command that mends the publication: a new CRL of the root needs the root.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unreadable(authority, _)
@@ -204,13 +204,13 @@ impl Publication {
         self.root.next_update
     }
 
-    /// From when to when the issuing CA's CRL is good.
+    /// The validity period of the issuing CA's CRL.
     pub fn issuing_crl(&self) -> (Time, Time) {
         (self.issuing.this_update, self.issuing.next_update)
     }
 
-    /// Why servers do not take the root's CRL now, where they do not: they refuse everyone then, but what
-    /// shrinks what they accept must go out all the same.
+    /// The reason why servers do not accept the root's CRL now, if they do not: they refuse everyone then,
+    /// but what shrinks the set that they accept must be published all the same.
     pub fn root_crl_unfit(&self) -> Option<Rejected> {
         unfit(Authority::Root, self.root, self.now)
     }

@@ -20,10 +20,10 @@ pub struct Statement {
     signer: Certificate,
 }
 
-/// Why a statement is not believed.
+/// The rules for a statement: a variant for each way to break one, for which it is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidStatement {
-    /// Not three parts of base64url.
+    /// It is not three parts of base64url.
     #[error("it is no JWS in compact form")]
     Form,
     /// The header is not exactly the one that a CA of this program writes.
@@ -38,22 +38,22 @@ pub enum InvalidStatement {
     /// The root did not issue the signer's certificate itself.
     #[error("it is signed by {signer}, which the root that was given has not issued")]
     OtherRoot {
-        /// What the signer calls itself, escaped.
+        /// The subject of the signer's certificate, escaped.
         signer: String,
         /// The SHA-256 of the root that was given, as `pki show` writes it.
         root: String,
     },
-    /// The signer's certificate is not good at this time.
+    /// The signer's certificate is not valid at this time.
     #[error("the certificate of its signer is good from {from} to {to}, and it is {now}")]
     OutOfDate {
-        /// Its first second.
+        /// The start of the validity period (notBefore), inclusive.
         from: Time,
-        /// Its last second.
+        /// The end of the validity period (notAfter), inclusive.
         to: Time,
-        /// The time.
+        /// The current time.
         now: Time,
     },
-    /// The root has taken the signer's certificate back.
+    /// The root has revoked the signer's certificate.
     #[error("the certificate of its signer, {0}, is revoked by the root")]
     Revoked(String),
     /// The signature is not the signer's, or of another text.
@@ -81,7 +81,8 @@ impl Statement {
         Ok(statement)
     }
 
-    /// As [`Self::verify`], whenever the signer's certificate is good: for what was verified when it came.
+    /// As [`Self::verify`], but whatever the validity period of the signer's certificate: for a statement
+    /// that was verified when it came.
     ///
     /// # Errors
     /// The first rule that it breaks.
@@ -127,25 +128,25 @@ impl Statement {
         Ok(())
     }
 
-    /// The octets that are signed.
+    /// The signed payload: the octets of the JSON document.
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// Who signed them: the devices' CA.
+    /// The certificate of the signer, the devices' CA.
     pub fn signer(&self) -> &Certificate {
         &self.signer
     }
 }
 
-/// What a JWS says of itself, whoever has made it: to be shown, and not to be believed.
+/// The contents of a JWS, whoever has made it: to be shown, and not to be trusted.
 #[derive(Debug)]
 pub struct Unproven {
-    /// Of what type it is.
+    /// Its type: `typ` in the header.
     pub typ: String,
-    /// What it says.
+    /// The payload: the octets of the JSON document.
     pub payload: Vec<u8>,
-    /// Whose certificate is in its header.
+    /// The certificate in its header, if there is one.
     pub signer: Option<Certificate>,
 }
 

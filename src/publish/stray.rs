@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use crate::disk::{self, Directory, DiskError, Kind};
 use crate::model::contents::is_pkcs12;
 
-/// What does not belong where it is.
+/// A file, directory or link that is no part of the publication.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stray {
-    /// Where it is. Its name is whatever the account that may write there has given it.
+    /// Its path. The name is whatever the account that may write there has given it.
     pub path: PathBuf,
-    /// What it is.
+    /// The kind of it.
     pub kind: StrayKind,
 }
 
-/// What can be where it does not belong.
+/// The kinds of strays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StrayKind {
     /// A file with a private key in it, encrypted or not.

@@ -5,21 +5,21 @@ use super::{Store, StoreError};
 use crate::disk::Sorter;
 use crate::model::{Record, Serial};
 
-/// Takes records in any order. It needs no open store: whoever reads what comes of it keeps nobody waiting.
+/// A sorter of records by device. It needs no open store: whoever reads its result keeps nobody waiting.
 pub struct ByDevice(Sorter);
 
 /// What no name has in it, and every character comes after.
 const END: u8 = 0;
 
 impl Store {
-    /// Nothing yet. What is too much for memory lies beside the ledger meanwhile.
+    /// An empty sorter. What is too much for memory lies beside the ledger meanwhile.
     pub fn by_device(&self) -> ByDevice {
         ByDevice(Sorter::new(self.ledger.directory()))
     }
 }
 
 impl ByDevice {
-    /// One more record.
+    /// Adds a record.
     pub fn add(&mut self, record: &Record) {
         let address = &record.address;
         let entry = [
@@ -35,12 +35,12 @@ impl ByDevice {
         self.0.add(&entry.concat());
     }
 
-    /// Whether there is none.
+    /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The records by device, oldest first.
+    /// Returns the records by device, oldest first.
     ///
     /// # Errors
     /// Where what lies beside the ledger cannot be read.

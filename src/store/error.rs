@@ -3,7 +3,7 @@
 use crate::disk::DiskError;
 use crate::model::fault::{Fault, Kind};
 
-/// Why the store cannot answer or take something in.
+/// The errors by which the store cannot answer a query or take in events.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file could not be read or written.
@@ -15,9 +15,9 @@ pub enum StoreError {
     /// The append failed, and so did undoing it.
     #[error("it is not known whether the event was recorded: {append}; undoing it failed as well: {undo}")]
     OutcomeUnknown {
-        /// The first failure.
+        /// The failure of the append.
         append: DiskError,
-        /// The second.
+        /// The failure of undoing it.
         undo: String,
     },
     /// An event could not be written as JSON.
@@ -26,11 +26,11 @@ pub enum StoreError {
     /// The ledger's chain is broken before its end.
     #[error("the ledger is damaged at event {seq} (octet {offset}): {why}")]
     Damaged {
-        /// Which event.
+        /// The number of the event.
         seq: u64,
-        /// Where its line begins.
+        /// The offset in the ledger at which its line begins.
         offset: u64,
-        /// What does not hold.
+        /// The check that fails.
         why: String,
     },
     /// The index has seen events that the ledger does not have.
@@ -44,9 +44,9 @@ pub enum StoreError {
     /// Somebody else wrote to the ledger without the lock.
     #[error("the ledger changed while it was open: it has {found} octets, not {expected}")]
     Moved {
-        /// Where it ended.
+        /// The offset at which the ledger ended.
         expected: u64,
-        /// Where it ends now.
+        /// The offset at which it ends now.
         found: u64,
     },
     /// The ledger has no events.

@@ -38,10 +38,10 @@ use crate::model::{
     Address, Authority, Clock, Employee, Event, Fact, Host, KnownBy, Record, Revocation, Serial, Server, Time,
 };
 
-/// What opening the store did on the way, for the operator to know.
+/// A notice for the operator: something that opening the store did on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// What followed the last acknowledged event was moved there.
+    /// What followed the last acknowledged event was moved to this file.
     TornTail(PathBuf),
     /// The index was made anew from the ledger.
     Rebuilt(String),
@@ -58,7 +58,7 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// What the ledger says of it.
+    /// The facts that the ledger has recorded of it.
     pub fn issued(&self) -> &Issued {
         &self.issued
     }
@@ -80,14 +80,14 @@ pub struct Store {
 pub struct Cursor(Position);
 
 impl Cursor {
-    /// Before the first event.
+    /// The place before the first event.
     pub const START: Self = Self(Position::START);
 }
 
-/// How far the ledger was read.
+/// The point up to which the ledger was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reached {
-    /// Behind the last event.
+    /// The place after the last event.
     pub cursor: Cursor,
     /// Whether something follows there that was never acknowledged: the next change moves it aside.
     pub is_torn: bool,
@@ -240,7 +240,7 @@ impl Store {
         )?)
     }
 
-    /// What opening did on the way.
+    /// The notices of opening the store.
     pub fn notices(&self) -> &[Notice] {
         &self.notices
     }
@@ -250,12 +250,12 @@ impl Store {
         self.position.seq
     }
 
-    /// When the last event was committed.
+    /// The time of the last event.
     pub fn last_time(&self) -> Time {
         self.last
     }
 
-    /// How far the machine's clock may be believed, by what the ledger knows.
+    /// Judges the machine's clock by the times in the ledger: how far it can be trusted.
     ///
     /// # Errors
     /// A damaged index.
@@ -264,7 +264,7 @@ impl Store {
         Ok(Clock::judge(clock, self.last, crl.map(|crl| crl.next_update)))
     }
 
-    /// The event that made the home.
+    /// The event that created the home.
     pub fn initialized(&self) -> Result<Event, StoreError> {
         self.index.initialized()
     }
@@ -349,7 +349,7 @@ impl Store {
         self.index.employee(employee)
     }
 
-    /// Since when an employee is offboarded.
+    /// The time at which an employee was offboarded, if she was.
     pub fn offboarded(&self, employee: &Employee) -> Result<Option<Time>, StoreError> {
         self.index.offboarded(employee)
     }
@@ -357,7 +357,7 @@ impl Store {
     /// Every certificate that is not revoked, in the order of the serials.
     ///
     /// # Errors
-    /// What `visit` says, or a damaged index.
+    /// An error of `visit`, or a damaged index.
     pub fn unrevoked(
         &self,
         visit: &mut dyn FnMut(Record) -> Result<(), StoreError>,
@@ -385,7 +385,7 @@ impl Store {
     /// Every certificate, in no order that means anything.
     ///
     /// # Errors
-    /// What `visit` says, or a damaged index.
+    /// An error of `visit`, or a damaged index.
     pub fn records(&self, visit: &mut dyn FnMut(Record) -> Result<(), StoreError>) -> Result<(), StoreError> {
         self.index.records(visit)
     }
@@ -425,7 +425,7 @@ impl Store {
         self.index.known_servers()
     }
 
-    /// Whose certificate of the servers' CA this is, and its revocation.
+    /// The host that a certificate of the servers' CA was issued for, and its revocation.
     ///
     /// # Errors
     /// A damaged index.
@@ -467,7 +467,7 @@ impl Store {
     /// and its link to the one before.
     ///
     /// # Errors
-    /// Damage, events that were read before and are gone, or what `visit` says.
+    /// Damage, events that were read before and are gone, or an error of `visit`.
     pub fn events(
         &self,
         after: Cursor,
@@ -479,7 +479,7 @@ impl Store {
     /// As [`Self::events`], without opening the rest of the store: for whoever looks again every second.
     ///
     /// # Errors
-    /// As [`Self::events`].
+    /// Damage, events that were read before and are gone, or an error of `visit`.
     pub fn follow(
         paths: &Paths,
         after: Cursor,

@@ -6,8 +6,8 @@ use crate::disk::Identity;
 use crate::model::{Authority, Revocation, Serial, Time};
 
 impl Store {
-    /// What belongs on an authority's CRL whose predecessor was made at `previous`: an entry stays for one
-    /// CRL beyond the end of its certificate (RFC 5280 §3.3). In the order of the serials.
+    /// The revocations for a CRL of an authority whose previous CRL was made at `previous`: an entry stays
+    /// for one CRL beyond the expiry of its certificate (RFC 5280 §3.3). In the order of the serials.
     ///
     /// # Errors
     /// A damaged index.
@@ -29,8 +29,8 @@ impl Store {
         Ok(list)
     }
 
-    /// The revoked certificates of devices and servers whose last second lies between these two, each with
-    /// it.
+    /// The revoked certificates of devices and servers that expired between these two times, each with its
+    /// notAfter.
     ///
     /// # Errors
     /// A damaged index.
@@ -94,8 +94,8 @@ impl Store {
         self.index.changed(most)
     }
 
-    /// Remembers the lists that were published whole just now; none: the next ones are whole again. An index
-    /// that cannot take it up remembers others, which stand nowhere any more.
+    /// Stores the lists that were published whole just now; none: the next ones are whole again. An index
+    /// that cannot store them still has others, which are published nowhere any more.
     pub fn remember_lists(&mut self, lists: Option<&LastLists>) {
         if let Err(error) = self.index.put_lists(lists) {
             self.notices.push(Notice::IndexNotUsed(error.to_string()));
@@ -110,8 +110,8 @@ impl Store {
         self.index.hashes()
     }
 
-    /// Remembers the hashes of long published files, in place of those before. What an index cannot take up is
-    /// read once more.
+    /// Stores the hashes of long published files, in place of those before. A file whose hash the index
+    /// cannot store is read once more.
     pub fn remember_file_hashes(&mut self, hashes: &[(Identity, [u8; 32])]) {
         if let Err(error) = self.index.put_hashes(hashes) {
             self.notices.push(Notice::IndexNotUsed(error.to_string()));

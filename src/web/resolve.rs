@@ -13,7 +13,7 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::model::text::quoted;
 
-/// `HOST:PORT:ADDR`, as curl has it: where that host is.
+/// The address of a host, given as `HOST:PORT:ADDR`, as curl has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolve {
     host: String,
@@ -21,7 +21,7 @@ pub struct Resolve {
     address: IpAddr,
 }
 
-/// A text that is none.
+/// The error for a text that is not of the form `HOST:PORT:ADDR`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not HOST:PORT:ADDR such as api.acme.example:443:192.0.2.7")]
 pub struct InvalidResolve(String);

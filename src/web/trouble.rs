@@ -20,40 +20,40 @@ use crate::disk::Shown;
 use crate::model::Time;
 use crate::model::text::quoted;
 
-/// What is wrong.
+/// The reasons why a server cannot be reached or trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// The name is not known.
+    /// The host has no address.
     #[error("the host {host} has no address ({why})")]
     NoAddress {
-        /// Which host.
+        /// The host's name.
         host: String,
-        /// The system's words.
+        /// The message of the name service.
         why: String,
     },
-    /// The system answers that no server is there.
+    /// The connection was refused: no server listens there.
     #[error("nobody listens at {0}")]
     NobodyListens(String),
-    /// Nobody who is trusted vouches for it.
+    /// Its certificate is not issued by a trusted CA.
     #[error("{whose}, and {} vouches for it", trusted(.ca.as_ref()))]
     Untrusted {
-        /// Its certificate, and by whom that is issued.
+        /// The subject and the issuer of its certificate.
         whose: String,
-        /// The file of those who are trusted, in place of the system's.
+        /// The file of the certificates that are trusted, in place of the system's.
         ca: Option<Shown>,
     },
-    /// Its certificate names others.
+    /// Its certificate names other hosts.
     #[error("the server's certificate is for {}, and not for {host}", names(.named))]
     OtherHost {
-        /// Who was asked.
+        /// The host that was asked for.
         host: String,
-        /// Whom it names.
+        /// The hosts that the certificate names.
         named: Vec<String>,
     },
-    /// Its certificate, or one above it, is over.
+    /// Its certificate, or one above it, has expired.
     #[error("the server's certificate ended on {0}")]
     Ended(Time),
-    /// Its certificate, or one above it, has not begun.
+    /// Its certificate, or one above it, is not valid yet.
     #[error("the server's certificate begins on {0}, after now")]
     NotYet(Time),
     /// Its certificate breaks another rule.
@@ -82,8 +82,8 @@ fn names(named: &[String]) -> String {
 }
 
 impl Client {
-    /// What an error means. Where the server is not trusted it is looked at once more: the error does not
-    /// have its certificate.
+    /// Finds the reason for an error. Where the server is not trusted, another connection is made to see its
+    /// certificate, which the error does not have.
     pub fn trouble(&self, uri: &Uri, error: ureq::Error) -> Trouble {
         let (host, port) = place(uri);
         // What cannot be reached or found may be the proxy that stands between.

@@ -8,7 +8,7 @@ use super::certificate::only;
 use super::key_kind::KeyKind;
 use crate::model::{Pin, Time, Validity};
 
-/// What a certificate says.
+/// The fields of a certificate that are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnyCertificate {
     /// Its subject as text.
@@ -17,11 +17,11 @@ pub struct AnyCertificate {
     pub issuer: String,
     /// The content octets of its serial number.
     pub serial: Vec<u8>,
-    /// When it is good.
+    /// The validity period.
     pub validity: Validity,
     /// basicConstraints cA.
     pub is_ca: bool,
-    /// Its key.
+    /// The kind of its public key.
     pub key: KeyKind,
     /// The pin of its key.
     pub pin: Pin,
@@ -30,7 +30,7 @@ pub struct AnyCertificate {
 }
 
 impl AnyCertificate {
-    /// Reads one certificate in DER. An extension that cannot be read is no matter.
+    /// Reads one certificate in DER. An extension that cannot be read is ignored.
     ///
     /// # Errors
     /// Anything but exactly one certificate.

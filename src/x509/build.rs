@@ -48,7 +48,7 @@ pub fn certificate(
 /// Signs the root's `template` with its own key.
 ///
 /// # Errors
-/// As [`certificate`].
+/// Where it cannot be encoded, or what was encoded is not what the template says.
 pub fn self_signed(template: &Template<'_>, key: &dyn Signer) -> Result<Certificate, X509Error> {
     let params = params(template)?;
     let expected = Expected {

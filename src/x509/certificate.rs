@@ -34,8 +34,7 @@ pub struct Certificate {
     name_constraints: Option<NameConstraints>,
 }
 
-/// What a certificate's key may be used for: its keyUsage and extKeyUsage, as far as this program goes by
-/// them.
+/// The purposes of a certificate's key: its keyUsage and extKeyUsage, as far as this program uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// keyUsage digitalSignature.
@@ -53,8 +52,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What the certificate of a CA says: neither of the two that the root makes can pass for the other, and
-    /// only the devices' CA signs statements (RFC 5280 §4.2.1.3 and §4.2.1.12).
+    /// The purposes in the certificate of a CA: neither of the two that the root makes can pass for the
+    /// other, and only the devices' CA signs statements (RFC 5280 §4.2.1.3 and §4.2.1.12).
     pub fn of(authority: Authority) -> Self {
         Self {
             digital_signature: authority == Authority::Issuing,
@@ -223,7 +222,7 @@ impl Certificate {
         self.common_name.as_deref()
     }
 
-    /// When it is good.
+    /// The validity period.
     pub fn validity(&self) -> Validity {
         self.validity
     }
@@ -238,7 +237,7 @@ impl Certificate {
         self.is_ca
     }
 
-    /// What its key may be used for.
+    /// The purposes of its key.
     pub fn usage(&self) -> Usage {
         self.usage
     }

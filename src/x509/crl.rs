@@ -19,7 +19,7 @@ use super::{Certificate, X509Error, envelope};
 use crate::key::{self, Signer};
 use crate::model::{Reason, Revocation, Serial, Time};
 
-/// What a CRL says besides its entries.
+/// The number and times of a CRL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
     /// cRLNumber (RFC 5280 §5.2.3).
@@ -44,7 +44,7 @@ const REASON_CODE: &[u8] = &[
 /// Writes and signs the CRL of `issuer`, in DER. The entries must be in the order of their serials.
 ///
 /// # Errors
-/// Where the terms make no sense, or the key does not sign.
+/// Where the terms are not valid, or the key does not sign.
 pub fn sign(
     issuer: &Certificate,
     key: &dyn Signer,
@@ -238,7 +238,7 @@ impl<'a> Crl<'a> {
         })
     }
 
-    /// Number and times.
+    /// The number and times of the CRL.
     pub fn terms(&self) -> Terms {
         self.terms
     }

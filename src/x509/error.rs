@@ -2,30 +2,30 @@
 
 use crate::key::SigningError;
 
-/// Why octets are not what they should be, or cannot be written.
+/// The errors by which octets are not a valid certificate, CRL or extension, or cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum X509Error {
     /// Not a certificate, CRL or extension in DER.
     #[error("{what} cannot be read: {why}")]
     Malformed {
-        /// What it was taken for.
+        /// The kind of object that was expected.
         what: &'static str,
-        /// The library's words.
+        /// The message of the library.
         why: String,
     },
-    /// Octets after the end.
+    /// There are octets after the end.
     #[error("{0} is followed by octets that do not belong to it")]
     TrailingOctets(&'static str),
     /// Not PEM, or of another label.
     #[error("no PEM block \"{0}\" found")]
     NoPem(&'static str),
-    /// A file has something else, or too much.
+    /// A file has something else than was wanted, or too much.
     #[error("it {0}")]
     Unwanted(#[from] crate::model::Unwanted),
     /// A private key where a certificate was wanted.
     #[error("it holds a private key: give the certificate alone, and keep the key where it is")]
     HoldsKey,
-    /// Not what this CA makes.
+    /// Not of the form that this program's CAs make.
     #[error("{0}")]
     Foreign(String),
     /// The certificate about to be signed is not the one that was drafted.

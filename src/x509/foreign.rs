@@ -17,17 +17,17 @@ use super::{X509Error, key_value, pem};
 use crate::key::PublicKey;
 use crate::model::{Contents, Host, Kind, Pin, Time, Validity};
 
-/// The certificate of a server, as far as pinning goes by it. Its key may be of any algorithm, for an app
+/// The certificate of a server: the fields that pinning needs. Its key may be of any algorithm, for an app
 /// only compares its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignCertificate {
     /// The pin of its key: of the octets that clients compare.
     pub pin: Pin,
-    /// The pin that the same key has where it is written as everybody writes it.
+    /// The pin of the same key in its usual encoding.
     pub key: Pin,
     /// Its serial number, hexadecimal.
     pub serial: String,
-    /// When it is good.
+    /// The validity period.
     pub validity: Validity,
     /// basicConstraints cA.
     pub is_ca: bool,
@@ -35,10 +35,10 @@ pub struct ForeignCertificate {
     pub is_self_issued: bool,
     /// Whether its key is one that our own CAs certify, P-256.
     pub has_our_kind_of_key: bool,
-    /// Its key.
+    /// The kind of its public key.
     pub kind_of_key: KeyKind,
-    /// Whether it may be a server's: it names serverAuth, or restricts nothing. Any purpose
-    /// (RFC 5280 §4.2.1.12) is not enough for Apple.
+    /// Whether it can be used by a server: it names serverAuth, or restricts nothing. Any purpose (RFC 5280
+    /// §4.2.1.12) is not enough for Apple.
     pub is_for_servers: bool,
     /// Its subject alternative names that are hosts, as they stand there.
     pub hosts: Vec<String>,

@@ -14,9 +14,9 @@ pub enum KeyKind {
     Rsa(usize),
     /// RSA for signatures with PSS alone (RFC 4055).
     RsaPss,
-    /// A curve that is named.
+    /// An elliptic curve, given by its name.
     Curve(ObjectIdentifier),
-    /// A curve whose numbers are written out (RFC 3279 §2.3.5), which RFC 5480 §2.1.1 forbids.
+    /// An elliptic curve whose parameters are written out (RFC 3279 §2.3.5), which RFC 5480 §2.1.1 forbids.
     WrittenOut,
     /// DSA.
     Dsa,
@@ -26,7 +26,7 @@ pub enum KeyKind {
     Ed448,
     /// Another algorithm.
     Other(ObjectIdentifier),
-    /// Nothing that can be read.
+    /// A key that cannot be read.
     Unreadable,
 }
 
@@ -61,7 +61,7 @@ impl KeyKind {
         }
     }
 
-    /// Why phones and browsers refuse a server with such a key, where they do.
+    /// The reason why phones and browsers refuse a server with such a key, if they do.
     pub fn refused_by_clients(&self) -> Option<&'static str> {
         match self {
             Self::Rsa(bits) if *bits < 2048 => Some("phones and browsers take RSA from 2,048 bits"),

@@ -48,12 +48,11 @@ const CURVE: [[u8; 32]; 3] = [
     ],
 ];
 
-/// The pin that a key has where it is written as everybody writes it: a named curve and an uncompressed
-/// point, two numbers without zeros in front. Two keys are one where this is the same, whatever the octets of
-/// each are.
+/// The pin of a key in its usual encoding: a named curve and an uncompressed point, or two numbers without
+/// leading zeros. Two keys are the same where this pin is the same, whatever the octets of each are.
 ///
 /// # Errors
-/// A key of which this cannot be told: then it can be held against no other.
+/// A key whose value cannot be determined: then it cannot be compared with any other.
 pub fn of(spki: &[u8]) -> Result<Pin, X509Error> {
     let unclear = |why: &dyn std::fmt::Display| X509Error::Malformed {
         what: "the certificate's key",

@@ -30,7 +30,7 @@ pub struct Request {
     public_key: PublicKey,
 }
 
-/// Why a request is refused.
+/// The errors by which a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// Larger than any request with a P-256 key.
@@ -42,15 +42,15 @@ pub enum RequestError {
     /// The file has something else, or several requests.
     #[error(transparent)]
     Unwanted(#[from] Unwanted),
-    /// A private key beside it.
+    /// There is a private key in the file with it.
     #[error("holds a private key: give the request alone, and keep the key where it is")]
     HoldsKey,
-    /// A curve by its numbers.
+    /// The curve of the key is given by its parameters and not by its name.
     #[error(
         "has a key whose curve is written out instead of named, which no certificate may have (RFC 5480)"
     )]
     WrittenOut,
-    /// No point of P-256.
+    /// The public key is not a point of P-256.
     #[error("has a key that is no point of its curve, P-256")]
     Point,
     /// The key is of another kind.
@@ -96,7 +96,7 @@ impl Request {
         Ok(Self { public_key })
     }
 
-    /// The key that its maker holds.
+    /// The public key, whose private key the maker of the request holds.
     pub fn public_key(&self) -> &PublicKey {
         &self.public_key
     }

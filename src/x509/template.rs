@@ -5,45 +5,45 @@ use crate::key::PublicKey;
 use crate::model::server::ServerDraft;
 use crate::model::{Authority, Draft, NameConstraints, Serial, Validity};
 
-/// What a certificate will hold, whoever signs it.
+/// The contents of a certificate that is to be signed, whoever signs it.
 #[derive(Debug, Clone)]
 pub struct Template<'a> {
     /// Its serial number.
     pub serial: Serial,
     /// Its subject's key.
     pub public_key: &'a PublicKey,
-    /// Where its issuer's CRL and certificate are served.
+    /// The URLs of its issuer's CRL and certificate.
     pub pointers: Option<Pointers>,
-    /// Whose certificate it is.
+    /// The kind of certificate, and what is particular to it.
     pub kind: Kind<'a>,
 }
 
 /// The kinds of certificate.
 #[derive(Debug, Clone)]
 pub enum Kind<'a> {
-    /// A CA's own.
+    /// The certificate of a CA.
     Authority(AuthorityKind<'a>),
-    /// A device's.
+    /// The certificate of a device.
     Device(&'a Draft),
-    /// A server's.
+    /// The certificate of a server.
     Server(&'a ServerDraft),
 }
 
-/// What a CA's certificate says.
+/// The contents of a CA's certificate.
 #[derive(Debug, Clone)]
 pub struct AuthorityKind<'a> {
-    /// Which CA.
+    /// The CA that it is for.
     pub authority: Authority,
-    /// O.
+    /// The organization: O of the subject.
     pub organization: &'a str,
-    /// When it is good.
+    /// The validity period.
     pub validity: Validity,
-    /// Whom it can vouch for, where it says so.
+    /// The name constraints, where it has any.
     pub constraints: Option<&'a NameConstraints>,
 }
 
-/// Where a CA's CRL and its certificate are served (RFC 5280 §4.2.1.13 and §4.2.2.1). Plain http, as both are
-/// signed.
+/// The URLs at which a CA's CRL and its certificate are served (RFC 5280 §4.2.1.13 and §4.2.2.1). Plain http,
+/// as both are signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pointers {
     /// The CRL's URL.
@@ -53,7 +53,7 @@ pub struct Pointers {
 }
 
 impl Pointers {
-    /// Where `base_url` serves what `authority` publishes.
+    /// The URLs below `base_url` of the CRL and the certificate of `authority`.
     pub fn new(base_url: &str, authority: Authority) -> Self {
         let base = base_url.trim_end_matches('/');
         Self {

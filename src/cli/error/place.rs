@@ -19,7 +19,7 @@ impl Advice for Rejected {
     }
 }
 
-/// What to do about a place that was not published to.
+/// The advice on a place that was not published to.
 pub fn place_remedy(error: &TargetError) -> &'static str {
     if error.is_missing() {
         return "make that directory, or mount it, or mend the path in pki.toml; then run `pki publish`";

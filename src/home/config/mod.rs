@@ -14,14 +14,14 @@ use crate::disk::{self, Shown};
 use crate::model::profile::Names;
 use crate::model::{Device, IpRange, Profile, Span};
 
-/// The operator's decisions, checked.
+/// The configuration of a home, read from `pki.toml` and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where the public half of a publication is served.
+    /// The URL at which the public half of the publication is served.
     pub base_url: Option<String>,
-    /// The device that is meant where none is named.
+    /// The name of the device that is used where none is given.
     pub default_device: Device,
-    /// The profile that is meant where none is named.
+    /// The profile that is used where none is given.
     pub default_profile: String,
     /// Whether people's names go into certificates.
     pub names: Names,
@@ -35,26 +35,27 @@ pub struct Config {
     pub passphrase_command: Option<Vec<String>>,
     /// The command that prints the root key's passphrase.
     pub root_passphrase_command: Option<Vec<String>>,
-    /// Where the root's key is, as written.
+    /// The path of the root's key, as written.
     pub root_key: PathBuf,
-    /// How many days a device's certificate is good by the profile that is built in.
+    /// The validity of a device's certificate in days, by the built-in profile.
     pub days: i64,
-    /// Over how much time the ends of certificates are spread for which no life was asked.
+    /// The period over which the expiry dates of certificates are spread, where no validity was asked for.
     pub spread: Span,
-    /// From how long before their end on the timer tells of devices' certificates; nothing: not at all.
+    /// The time before the expiry of devices' certificates at which the timer begins to warn; none: not at
+    /// all.
     pub warn_before: Span,
-    /// How long an issuing CA's CRL holds.
+    /// The validity of an issuing CA's CRL.
     pub issuing_crl_life: Span,
-    /// How long the root's CRL holds.
+    /// The validity of the root's CRL.
     pub root_crl_life: Span,
-    /// How long the pin of a server's next key is published before the key may be used, and that of its last
-    /// one afterwards.
+    /// The time for which the pin of a server's next key is published before the key can be used, and that of
+    /// its last key afterwards.
     pub pin_overlap: Span,
-    /// How long apps go by the pin sets that they have.
+    /// The validity of pin sets: for this long apps use the ones that they have.
     pub pin_life: Span,
-    /// Where publications go beside the home.
+    /// The `[[publish]]` tables: the places that publications go to, beside the home.
     pub publish: Vec<PublishTo>,
-    /// Whether it is said where they go, be it nowhere else (`publish = []`).
+    /// Whether the file says where they go, even if that is nowhere else (`publish = []`).
     pub says_places: bool,
 }
 
@@ -66,23 +67,23 @@ pub enum Backup {
     Elsewhere,
 }
 
-/// Why `pki.toml` is refused.
+/// The errors by which `pki.toml` is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidConfig {
     /// Not TOML, an unknown key, or a value of the wrong type.
     #[error("{0}")]
     Syntax(String),
-    /// A value that makes no sense.
+    /// A value that is not valid.
     #[error("{key} = {value}: {rule}")]
     Value {
-        /// Which key.
+        /// The key in `pki.toml`.
         key: &'static str,
-        /// What it has.
+        /// The value that it has.
         value: String,
-        /// What it must have.
+        /// The rule for its value.
         rule: String,
     },
-    /// A place of two tables, or of both halves.
+    /// A place that two tables name, or that is given for both halves.
     #[error("[[publish]]: {0} is named twice: each place must be another one")]
     Twice(Shown),
     /// A `[[publish]]` table breaks a rule.
@@ -128,11 +129,11 @@ struct Pins {
     life_days: Option<i64>,
 }
 
-/// Where the root's key is unless `pki.toml` says otherwise.
+/// The path of the root's key unless `pki.toml` says otherwise.
 pub const ROOT_KEY: &str = "root/root.key";
 
 impl Default for Config {
-    /// What an empty file says.
+    /// The configuration of an empty file.
     fn default() -> Self {
         Self::parse("").expect("an empty file is all defaults")
     }
@@ -142,7 +143,7 @@ impl Config {
     /// Reads the text of `pki.toml`.
     ///
     /// # Errors
-    /// The first thing in it that makes no sense.
+    /// The first key or value in it that is not valid.
     pub fn parse(text: &str) -> Result<Self, InvalidConfig> {
         let file: File = toml::from_str(text).map_err(|error| {
             let told = error.to_string();

@@ -19,34 +19,34 @@ pub struct PublishTo {
     pub server: Option<Location>,
     /// The group that may read the servers' half.
     pub group: Option<String>,
-    /// The region of a bucket.
+    /// The region of the bucket.
     pub region: Option<String>,
     /// The server that has the bucket, where it is not AWS.
     pub endpoint: Option<String>,
-    /// The file with the key to the bucket.
+    /// The file with the access key to the bucket.
     pub credentials_file: Option<PathBuf>,
-    /// Its section in that file.
+    /// The section of that file that has the key.
     pub profile: Option<String>,
     /// The certificates to trust for the endpoint.
     pub ca: Option<PathBuf>,
-    /// What is run after a publication has changed there.
+    /// The command that is run after the publication there has changed.
     pub command: Option<Vec<String>>,
-    /// Who has servers read what is published there, where no command does.
+    /// The means by which servers reload what is published there, where no command of the table makes them.
     pub reload: Option<Reload>,
 }
 
 impl PublishTo {
-    /// Its places.
+    /// The places of its halves.
     pub fn places(&self) -> impl Iterator<Item = &Location> {
         self.public.iter().chain(&self.server)
     }
 
-    /// Whether something is known to have servers read what was published there.
+    /// Whether it is known by what servers reload what was published there.
     pub fn is_followed(&self) -> bool {
         self.command.is_some() || self.reload.is_some()
     }
 
-    /// How its buckets are reached.
+    /// The parameters for access to its buckets.
     pub fn access(&self) -> Access {
         Access {
             region: self.region.clone().unwrap_or_default(),
@@ -58,7 +58,8 @@ impl PublishTo {
     }
 }
 
-/// Who has servers read a publication that has changed, where no command of the table does.
+/// The means by which servers reload a publication that has changed, where no command of the table makes
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reload {

@@ -23,21 +23,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const NUMBER: &str = "x-amz-meta-pki-number";
 const CONTENT: &str = "x-amz-meta-pki-sha256";
 
-/// What the store said.
+/// The errors of an object store.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// It refused.
+    /// The store refused the request.
     #[error("the store answered with status {status}{said}")]
     Status {
-        /// The status.
+        /// The HTTP status.
         status: u16,
-        /// Its code for it, in parentheses.
+        /// The store's own error code, in parentheses.
         said: String,
     },
-    /// It could not be asked.
+    /// The store could not be reached.
     #[error("the store cannot be reached: {0}")]
     Network(String),
-    /// No one can be trusted, or the endpoint is none.
+    /// There are no trusted certificates, or the endpoint is not valid.
     #[error("the store cannot be asked: {0}")]
     Setup(String),
 }

@@ -9,23 +9,23 @@ use zeroize::Zeroizing;
 
 use crate::disk::{self, DiskError, Exposed, Shown};
 
-/// Why a file does not give a key.
+/// The errors by which a file gives no access key.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Others can read it.
+    /// Others can read the file.
     #[error(transparent)]
     Exposed(#[from] Exposed),
-    /// It lacks something.
+    /// The file lacks a setting.
     #[error("{path} has no {key} in the profile [{profile}]")]
     Lacks {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
-        /// What it lacks.
+        /// The name of the missing setting.
         key: &'static str,
-        /// Where.
+        /// The section in which it is missing.
         profile: String,
     },
 }

@@ -25,16 +25,16 @@ use super::manifest::{LONGEST_MANIFEST, Manifest};
 use crate::model::fault::{Fault, Kind};
 use client::{Client, Condition, Put};
 
-/// How a bucket is reached.
+/// The parameters for access to a bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Its region, as AWS names it.
+    /// The region of the bucket, as AWS names it.
     pub region: String,
-    /// The server, where it is not AWS.
+    /// The server that has the bucket, where it is not AWS.
     pub endpoint: Option<String>,
-    /// The file with the key.
+    /// The file with the access key.
     pub credentials_file: PathBuf,
-    /// Its section in that file.
+    /// The section of that file that has the key.
     pub profile: String,
     /// The certificates that are trusted for the server, in place of the system's.
     pub ca: Option<PathBuf>,
@@ -48,37 +48,37 @@ pub struct Bucket {
     read: RefCell<BTreeMap<String, Option<Vec<u8>>>>,
 }
 
-/// Why an area did not reach its bucket.
+/// The errors by which an area is not written to its bucket.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
-    /// The key to it.
+    /// The access key to the bucket cannot be read.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
-    /// The store.
+    /// The store refused a request, or failed.
     #[error("{key}: {why}")]
     Store {
-        /// Which object.
+        /// The key of the object.
         key: String,
-        /// What went wrong.
+        /// The error of the store.
         why: StoreError,
     },
     /// The store cannot be reached at all.
     #[error(transparent)]
     Unreachable(StoreError),
-    /// A long list that is written whole now and then.
+    /// A long list, which is written whole only now and then, is not there any more.
     #[error(transparent)]
     Gone(#[from] Gone),
-    /// Somebody else publishes there, and was later.
+    /// Another home publishes to the bucket, and its publication is later.
     #[error(
         "publication {there} is there, or on its way there, and {ours} is older: another home publishes there, too"
     )]
     Superseded {
-        /// Its number.
+        /// The number of the publication there.
         there: u64,
         /// The number of the one that was to be written.
         ours: u64,
     },
-    /// Somebody else writes there all the time.
+    /// Another home writes to the bucket all the time.
     #[error("{0} was changed by somebody else each time it was to be written")]
     Contended(String),
 }
@@ -126,8 +126,8 @@ impl Bucket {
         })
     }
 
-    /// What is in a small object at this path, if there is one and it has at most so many octets. It is asked
-    /// for once.
+    /// Reads a small object at this path, if there is one and it has at most `longest` octets. It is
+    /// requested once.
     ///
     /// # Errors
     /// Where the store cannot be asked.
@@ -140,7 +140,7 @@ impl Bucket {
         Ok(octets)
     }
 
-    /// What is in a large object at this path, unless it is one of the `known`, by their SHA-256.
+    /// Reads a large object at this path, unless it is one of the `known`, by their SHA-256.
     ///
     /// # Errors
     /// Where the store cannot be asked.
@@ -330,7 +330,7 @@ impl<P: AsRef<[u8]>> Read for Pieces<'_, P> {
     }
 }
 
-/// Whether an endpoint may be asked: by https, or on this machine.
+/// Whether an endpoint is permitted: one by https, or on this machine.
 pub fn is_endpoint(text: &str) -> bool {
     let host = |rest: &str| rest.trim_end_matches('/').to_owned();
     let is_plain = |host: &str| !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);

@@ -3,7 +3,7 @@
 
 use crate::model::Time;
 
-/// The last CRL of an authority, as the ledger has it.
+/// The number and times of the last CRL of an authority, as the ledger has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastCrl {
     /// cRLNumber.
@@ -17,9 +17,9 @@ pub struct LastCrl {
 /// The numbers of the last publication.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LastPublication {
-    /// Of the public area's manifest.
+    /// The number of the public area's manifest.
     pub public: u64,
-    /// Of the server area's manifest.
+    /// The number of the server area's manifest.
     pub server: u64,
     /// SHA-256 of the server area's manifest; unknown to a ledger of an earlier version.
     pub server_manifest: Option<[u8; 32]>,

@@ -25,19 +25,19 @@ const SEAL: usize = 8 + 64 + 2;
 /// The longest line that is taken for one: a certificate in base64 and some names fit many times over.
 const LONGEST: u64 = 1 << 20;
 
-/// A place in the ledger: after an event.
+/// A position in the ledger: after an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The event's number; 0 before the first.
     pub seq: u64,
-    /// Where the next line begins, in octets.
+    /// The offset at which the next line begins, in octets.
     pub offset: u64,
     /// The event's `sha`.
     pub sha: [u8; 32],
 }
 
 impl Position {
-    /// Before the first event.
+    /// The position before the first event.
     pub const START: Self = Self {
         seq: 0,
         offset: 0,
@@ -45,14 +45,14 @@ impl Position {
     };
 }
 
-/// An event and where its line stands.
+/// An event, and the position of its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The event.
     pub event: Event,
-    /// Where its line begins, in octets.
+    /// The offset at which its line begins, in octets.
     pub offset: u64,
-    /// The place after it.
+    /// The position after it.
     pub after: Position,
 }
 
@@ -83,7 +83,7 @@ pub struct Ledger {
     file: File,
 }
 
-/// What stands after the last complete batch.
+/// The state of the ledger's end: what follows the last complete batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tail {
     /// Nothing.
@@ -109,7 +109,7 @@ impl Ledger {
         })
     }
 
-    /// Where it is.
+    /// The path of the ledger.
     pub fn path(&self) -> &Path {
         &self.path
     }

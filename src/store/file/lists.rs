@@ -25,7 +25,7 @@ pub struct LastLists {
     pub devices: Content,
 }
 
-/// What is in a file, by its length in octets and its SHA-256.
+/// The content of a file, identified by its length in octets and its SHA-256.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
     /// Its length in octets.
@@ -37,7 +37,7 @@ pub struct Content {
 /// A certificate whose acceptance may have changed since the lists were published whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// What is known of it now.
+    /// The current record of the certificate.
     pub record: Record,
     /// Whether those lists name it.
     pub is_listed: bool,

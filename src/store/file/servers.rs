@@ -13,12 +13,12 @@ const PINS: &[u8] = b"y";
 const SERVER: u8 = b's';
 const CERTIFIED: u8 = b'k';
 
-/// The pin sets that were signed last, as the ledger has them.
+/// The number and expiry of the pin sets that were signed last, as the ledger has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LastPins {
     /// Their number.
     pub number: u64,
-    /// Until when apps go by them.
+    /// The time at which they expire.
     pub expires: Time,
 }
 
