@@ -20,11 +20,11 @@ const CAME: u8 = 2;
 /// It is another program's.
 const OTHERS: u8 = 3;
 
-/// While it lives, an interrupt does not end the program.
+/// A guard: while it lives, an interrupt does not end the program.
 pub struct Uninterrupted(());
 
 impl Uninterrupted {
-    /// It does not from now on.
+    /// Makes interrupts be noted from now on, until this is dropped.
     pub(super) fn begin() -> Self {
         INTERRUPTS.store(NOTED_LATER, Ordering::SeqCst);
         Self(())

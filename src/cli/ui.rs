@@ -475,7 +475,7 @@ pub(super) fn write_out(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// How far in everything stands that follows `pki: `.
+/// The indentation of everything that follows `pki: `.
 pub(super) const INDENT: usize = 5;
 
 /// The widest that a message gets, however wide the terminal: longer lines are hard to read.
@@ -494,7 +494,7 @@ fn columns() -> Option<usize> {
     columns_of(io::stderr()).map(|columns| columns.min(WIDEST))
 }
 
-/// How wide the terminal is that stdout goes to. None: it goes to none, and what is written there is for
+/// The width of the terminal that stdout goes to. None: it goes to none, and what is written there is for
 /// programs.
 pub(super) fn stdout_columns() -> Option<usize> {
     columns_of(io::stdout())
@@ -514,8 +514,8 @@ pub(super) fn fitted(text: &str, indent: usize) -> String {
     }
 }
 
-/// One line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write there are
-/// passed over.
+/// Writes one line to stderr, in one piece. A closed stderr must not stop a revocation: failures to write
+/// there are passed over.
 pub(super) fn line(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

@@ -70,7 +70,7 @@ impl Fault for ConsumerError {
     }
 }
 
-/// A path as text, which this language can say.
+/// A path as text, which this language can express.
 pub(super) fn absolute(path: &Path, language: Language) -> Result<String, ConsumerError> {
     let shown = || path.display().to_string();
     let text = path.to_str().ok_or_else(|| ConsumerError::NotText(shown()))?;
@@ -82,12 +82,12 @@ pub(super) fn absolute(path: &Path, language: Language) -> Result<String, Consum
     Ok(text.strip_suffix('/').unwrap_or(text).to_owned())
 }
 
-/// What needs no quoting in any language, because its type admits nothing that would.
+/// A value that needs no quoting in any language, because its type admits nothing that would.
 pub(super) fn plain(value: impl ToString) -> Value {
     Value::from_safe_string(value.to_string())
 }
 
-/// What a template makes of these values.
+/// Renders a template with these values.
 pub(super) fn render(built_in: Template, template: &str, values: Value) -> Result<String, ConsumerError> {
     let name = built_in.name;
     environment(built_in.language)

@@ -17,7 +17,7 @@ pub fn account_name(uid: u32) -> String {
     account(uid).unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// What could not be done where this account is no member of a group.
+/// The operation that fails where this account is no member of a group.
 pub(super) const TO_GROUP: &str = "given to its group";
 
 impl DiskError {

@@ -54,7 +54,7 @@ pub struct DiskError {
 )]
 pub struct Modeless;
 
-/// What to do about a file system that keeps no modes.
+/// The advice on a file system that keeps no modes.
 pub const UMASK: &str = "mount it with the option umask=077, which gives all that is on it to one account alone; or name a place on a file \
                          system that keeps modes";
 

@@ -23,7 +23,7 @@ use crate::publish::{
 };
 use crate::x509::{Certificate, pem};
 
-/// What is to be remembered of the files.
+/// The numbers of the files that are to be stored in the state.
 #[derive(Default)]
 pub(super) struct Content {
     pub crls: BTreeMap<String, SeenCrl>,

@@ -52,10 +52,10 @@ pub enum Confirmation {
     Publication(u64),
 }
 
-/// A publication that is to take the place of another one.
+/// A publication that is to replace the installed one.
 pub(super) struct Succession<'a> {
     pub old: &'a Predecessors,
-    /// One that has held against every rule by itself.
+    /// The new version, which has passed every check by itself.
     pub new: &'a Version,
     pub manifest: &'a Manifest,
     /// The certificates that had been lost before.

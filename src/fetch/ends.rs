@@ -38,8 +38,8 @@ pub struct Ending {
 /// The root must be taken out of its safe for a new CRL of its own, so that it is told earlier.
 const ROOT: Span = Span::days(120);
 
-/// What of this ends soon: a CRL that has under a third of its life left, the root's from 120 days before its
-/// end.
+/// Finds what expires soon: a CRL that has under a third of its life left, the root's from 120 days before
+/// its expiry.
 pub(super) fn near(state: &State, now: Time) -> Vec<Ending> {
     let mut found = Vec::new();
     for (name, crl) in &state.crls {
@@ -64,7 +64,7 @@ pub(super) fn near(state: &State, now: Time) -> Vec<Ending> {
     found
 }
 
-/// The first end of any of it.
+/// The earliest expiry of any of it.
 pub(super) fn first(state: &State) -> Time {
     let ends = state.crls.values().map(|crl| crl.next_update);
     ends.fold(state.valid_until, Time::min)

@@ -333,9 +333,9 @@ impl Unfit {
     }
 }
 
-/// What one attempt came to, if not to a publication.
+/// The failure of one attempt.
 pub(super) enum Attempt {
-    /// To nothing, and another would not come to more.
+    /// The attempt failed, and another would fail as well.
     Over(FetchError),
     /// The source is between two states: a file is not what the manifest says.
     Torn { file: String, why: String },

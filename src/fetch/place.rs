@@ -114,13 +114,13 @@ impl Place {
         }
     }
 
-    /// What the directory beside the link is called, for messages.
+    /// The path of the directory beside the link, for messages.
     fn workspace_path(&self) -> PathBuf {
         self.out.with_file_name(&self.workspace_name)
     }
 
-    /// What is remembered. A link of ours without it means that it was lost, and one to a later version that
-    /// it was restored from an older backup: it is written before the link moves.
+    /// Reads the state. A link of ours without it means that it was lost, and one to a later version that it
+    /// was restored from an older backup: it is written before the link moves.
     pub(super) fn state(&self) -> Result<Option<State>, FetchError> {
         let path = self.workspace_path();
         let state = State::load(&self.workspace, &path)?;
@@ -209,12 +209,12 @@ impl Place {
             && files.all(|path| version.has_readers(path, area, group).unwrap_or(false))
     }
 
-    /// What the directory of a version is called, for messages.
+    /// The path of the directory of a version, for messages.
     pub(super) fn path_of(&self, version: &str) -> PathBuf {
         self.workspace_path().join(version)
     }
 
-    /// Has the link lead to this version. Whoever may read the area can get through to it then.
+    /// Makes the link point to this version. Whoever may read the area can get through to it then.
     pub(super) fn switch(&self, version: &Version, area: Area, group: Option<u32>) -> Result<(), DiskError> {
         if let Some(group) = group {
             self.workspace.set_group(group)?;
@@ -300,7 +300,7 @@ impl Version {
         }
     }
 
-    /// What a file of it is called, for messages.
+    /// The path of a file of it, for messages.
     pub(super) fn path(&self, file: &str) -> PathBuf {
         self.path.join(file)
     }
@@ -328,7 +328,7 @@ impl Version {
         is_signed || has(Manifest::JSON)
     }
 
-    /// What the file at this path is known by, if there is one.
+    /// The stamp of the file at this path, if there is one.
     pub(super) fn stamp(&self, path: &str) -> Option<Stamp> {
         let file = self.file(path).ok().flatten()?;
         Stamp::of(&file).ok()

@@ -24,8 +24,8 @@ use crate::x509::{Certificate, pem};
 #[derive(Default)]
 pub(super) struct Predecessors {
     all: Vec<Predecessor>,
-    /// What lies there as if it had been put in place later than what is remembered, and has no manifest that
-    /// can be believed.
+    /// Versions that are there as if they had been installed later than the state says, and have no manifest
+    /// that can be trusted.
     pub unusable: Vec<PathBuf>,
 }
 
@@ -113,7 +113,7 @@ impl Predecessors {
         Some(&self.all.first()?.version.as_ref()?.name)
     }
 
-    /// When the manifest of the last one was made, where that is known.
+    /// The time at which the manifest of the last one was made, where that is known.
     pub(super) fn made(&self) -> Option<Time> {
         Some(self.all.first()?.manifest.as_ref()?.made)
     }

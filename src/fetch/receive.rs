@@ -27,7 +27,7 @@ pub(super) struct Announced {
     pub manifest: Manifest,
     pub files: Vec<&'static str>,
     pub validator: Option<Validator>,
-    /// What came before it.
+    /// The versions that were installed before it.
     pub old: Predecessors,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Received {
 }
 
 impl Run<'_> {
-    /// What the manifest announces, once it has held against all that can be known of it alone.
+    /// Reads the manifest, and checks all of it that can be checked without the other files.
     pub(super) fn announced(
         &self,
         jws: Vec<u8>,
@@ -78,8 +78,8 @@ impl Run<'_> {
         })
     }
 
-    /// What stands in place is still to be believed: its signer may have ended, or been revoked, since it
-    /// came.
+    /// Makes sure that the installed publication can still be trusted: the certificate of its signer may have
+    /// expired, or been revoked, since it came.
     pub(super) fn demand_signer(&self, current: Option<&Version>) -> Result<(), FetchError> {
         let Some(version) = current else { return Ok(()) };
         let path = version.path(Manifest::JWS);

@@ -75,7 +75,7 @@ impl fmt::Display for SourceName {
 }
 
 impl SourceName {
-    /// What a file of it is called, for messages.
+    /// The name of a file of it, for messages.
     pub(super) fn file(&self, path: &str) -> String {
         match self {
             Self::Https(uri) => format!("{uri}{path}"),

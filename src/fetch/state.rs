@@ -17,7 +17,7 @@ use crate::model::{Serial, Time};
 use crate::publish::Area;
 use crate::x509::crl::Terms;
 
-/// `state.json`.
+/// The contents of `state.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
@@ -26,30 +26,29 @@ pub(super) struct State {
     /// SHA-256 of the root's certificate, hexadecimal.
     pub root: String,
     pub manifest: Seen,
-    /// By the names of their files in `crl/`, without the ending.
+    /// The CRLs, by the names of their files in `crl/`, without the extension.
     pub crls: BTreeMap<String, SeenCrl>,
-    /// Those that were in an earlier publication and are not in this one.
+    /// The CRLs that were in an earlier publication and are not in this one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gone: BTreeMap<String, Seen>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pins: Option<Seen>,
     pub valid_until: Time,
-    /// When the first manifest with that end was made.
+    /// The time at which the first manifest with that expiry was made.
     pub valid_since: Time,
-    /// The version that was put in place last, and the one before.
+    /// The version that was installed last, and the one before.
     pub directory: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
     /// The files of that version as they were when they had been verified.
     pub files: BTreeMap<String, Stamp>,
-    /// Where the manifest was read, and how to ask whether it is still the same.
+    /// The source of the manifest, and the validators for the question whether it is still the same.
     pub source: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validator: Option<Validator>,
     /// Whether files have changed since a command that follows a change was last run to a good end.
     pub exec_pending: bool,
-    /// Certificates that an earlier publication accepts and that the home has lost, each with its last
-    /// second.
+    /// Certificates that an earlier publication accepts and that the home has lost, each with its notAfter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lost: BTreeMap<Serial, Time>,
 }
@@ -74,8 +73,8 @@ pub(super) struct SeenCrl {
     pub next_update: Time,
 }
 
-/// By what a file is known that nobody has written to since: a hash of everything each time would take longer
-/// than all the rest.
+/// The stamp by which a file is known not to have been written to since: a hash of everything each time would
+/// take longer than all the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stamp {
@@ -137,7 +136,7 @@ impl State {
     pub(super) const FILE: &'static str = "state.json";
     const LONGEST: u64 = 1 << 20;
 
-    /// What is remembered in a directory, which is called `path`: nothing where there never was anything.
+    /// Reads the state from a directory, whose name for messages is `path`: none where there never was any.
     ///
     /// # Errors
     /// Where it is there and cannot be read. Without it an older publication could pass for a new one.

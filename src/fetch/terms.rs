@@ -10,10 +10,10 @@ use crate::model::{Span, Time};
 use crate::x509::Certificate;
 use crate::x509::crl::Crl;
 
-/// How far the clocks of two machines may stand apart.
+/// The most by which the clocks of two machines may differ.
 pub(super) const SLACK: Span = Span::minutes(5);
 
-/// What a CRL that has ended means.
+/// The consequence of an expired CRL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// Servers that check it let nobody in.
@@ -22,7 +22,7 @@ pub(super) enum Ended {
     Tolerated,
 }
 
-/// Reads a CRL to its end and holds it against its CA, the time, and the last one that was seen.
+/// Reads a CRL to its end and checks it against its CA, the time, and the last one that was seen.
 pub(super) fn examine<'a>(
     der: &'a [u8],
     issuer: &Certificate,
@@ -48,8 +48,9 @@ pub(super) fn examine<'a>(
     Ok((crl, SeenCrl::new(terms, sha256)))
 }
 
-/// Makes sure that something has begun and not ended. No mercy for a clock that stands behind: servers have
-/// none with a CRL that begins in the future, and the CA begins its own five minutes back.
+/// Makes sure that a validity period has begun and not ended. There is no tolerance for a clock that is
+/// behind: servers have none with a CRL that begins in the future, and the CA begins its own five minutes
+/// back.
 pub(super) fn demand_in_date(begins: Time, ends: Time, now: Time) -> Result<(), Unfit> {
     if now < begins {
         Err(Unfit::NotYet(begins))

@@ -314,7 +314,8 @@ impl Home {
         Ok(Store::follow(&store::Paths::in_home(&self.path), after, visit)?)
     }
 
-    /// As [`Self::read`], where that takes no longer than somebody waits who has not asked for anything yet.
+    /// Opens the ledger for reading as [`Self::read`], but only where that takes no longer than somebody
+    /// waits who has not asked for anything yet.
     ///
     /// # Errors
     /// Where it is damaged or another home's.

@@ -64,7 +64,7 @@ impl Devices {
         Subordinate::open(Authority::Issuing, chain, key, base_url).map(Self)
     }
 
-    /// Its chain.
+    /// The chain of the root and this CA.
     pub fn chain(&self) -> &Chain {
         self.0.chain()
     }

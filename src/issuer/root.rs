@@ -66,7 +66,7 @@ impl Root {
         })
     }
 
-    /// Its certificate.
+    /// The certificate of the root.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }

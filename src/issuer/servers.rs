@@ -40,7 +40,7 @@ impl Servers {
         Subordinate::open(Authority::Servers, chain, key, base_url).map(Self)
     }
 
-    /// Its chain.
+    /// The chain of the root and this CA.
     pub fn chain(&self) -> &Chain {
         self.0.chain()
     }

@@ -28,7 +28,7 @@ impl PublicKey {
         }
     }
 
-    /// From a SubjectPublicKeyInfo in DER (RFC 5480). The point is checked to lie on the curve.
+    /// Reads a SubjectPublicKeyInfo in DER (RFC 5480). The point is checked to lie on the curve.
     ///
     /// # Errors
     /// Any other algorithm, curve or encoding.

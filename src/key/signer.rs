@@ -33,7 +33,7 @@ pub enum SigningError {
 pub struct Unverified([u8; 64]);
 
 impl Unverified {
-    /// From r and s, 32 octets each.
+    /// A signature from r and s, 32 octets each.
     pub fn new(r_and_s: [u8; 64]) -> Self {
         Self(r_and_s)
     }

@@ -86,7 +86,7 @@ pub enum Claim {
     Revoked(Serial),
 }
 
-/// What a published `devices.json` tells.
+/// Parses a published `devices.json`.
 pub(super) fn read(octets: &[u8]) -> Option<Vec<Told>> {
     #[derive(Deserialize)]
     struct Devices {

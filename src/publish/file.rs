@@ -43,7 +43,7 @@ impl File {
         }
     }
 
-    /// One that stands in every place already.
+    /// A file that is in every place already.
     pub(super) fn standing(path: &'static str, size: u64, sha256: [u8; 32]) -> Self {
         Self {
             path,
@@ -62,7 +62,7 @@ impl File {
         }
     }
 
-    /// What is in it, to be written.
+    /// Its content, to be written.
     ///
     /// # Errors
     /// Where it should stand already, and somebody has taken it away a moment ago.

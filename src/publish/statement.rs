@@ -176,14 +176,14 @@ pub(super) fn signs(signer: &PublicKey, jws: &[u8], payload: &[u8]) -> bool {
     said(signer, jws).is_some_and(|said| said == payload)
 }
 
-/// What this JWS says, where `signer` signed it.
+/// The payload of this JWS, if `signer` signed it.
 pub(super) fn said(signer: &PublicKey, jws: &[u8]) -> Option<Vec<u8>> {
     let jws = Jws::read(jws)?;
     jws.is_signed_by(signer).then_some(jws.payload)
 }
 
-/// Who has signed a statement of this type, where it is a devices' CA, whoever's and whenever its certificate
-/// is good.
+/// The signer of a statement of this type, if it is a devices' CA, of whatever PKI and whatever the validity
+/// period of its certificate.
 pub(super) fn vouched(typ: &str, jws: &[u8]) -> Option<String> {
     let signer = Statement::of_anyone(typ, jws).ok()?.signer;
     let serial = HEXUPPER.encode(signer.serial());

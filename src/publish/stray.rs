@@ -29,8 +29,8 @@ pub enum StrayKind {
     Other,
 }
 
-/// What is in `directory`, which is called `path`, and is none of the `known` files. What is in a directory
-/// that is none of ours is looked at for keys alone.
+/// Finds what is in `directory`, whose name for messages is `path`, and is none of the `known` files. The
+/// contents of a directory that is none of ours are searched for keys alone.
 pub(super) fn find(
     directory: &Directory,
     path: &Path,

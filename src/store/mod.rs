@@ -186,8 +186,8 @@ impl Store {
         Self::at(ledger, index, position, notices, None)
     }
 
-    /// As [`Self::read`], where the index is of use or the ledger so short that it is read in some hundredths
-    /// of a second.
+    /// Opens the store for reading as [`Self::read`], but only where the index is of use or the ledger so
+    /// short that it is read in some hundredths of a second.
     ///
     /// # Errors
     /// A damaged ledger, or one that cannot be read.
@@ -433,8 +433,8 @@ impl Store {
         self.index.certified(serial)
     }
 
-    /// What was recorded of a certificate when it was issued, its octets included; none of one that the
-    /// ledger knows by a list alone.
+    /// The facts that were recorded of a certificate when it was issued, its octets included; none of one
+    /// that the ledger knows by a list alone.
     ///
     /// # Errors
     /// Where the ledger does not have it where the index says.

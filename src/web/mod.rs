@@ -29,7 +29,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The longest file of trusted certificates that is read.
 const LONGEST_STORE: u64 = 4 << 20;
 
-/// Why nobody can be trusted.
+/// The errors by which there are no trusted certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum NoTrust {
     /// The file that was named could not be read.
@@ -38,23 +38,23 @@ pub enum NoTrust {
     /// The file that was named has no certificate.
     #[error("no certificate to trust: {path}: {why}")]
     File {
-        /// Which file.
+        /// The path of the file.
         path: Shown,
-        /// What is wrong with it.
+        /// The reason why it cannot be used.
         why: String,
-        /// What it has instead.
+        /// Its contents.
         contents: Box<Contents>,
     },
-    /// The system trusts nobody.
+    /// The system has no trusted certificates.
     #[error("no certificate to trust: {0}")]
     System(String),
 }
 
-/// The beginnings of a client that follows no redirect and takes no status for an error. It trusts the
+/// The configuration of a client that follows no redirect and takes no status for an error. It trusts the
 /// certificates in the file `ca`, or those that the system trusts.
 ///
 /// # Errors
-/// Where there is none.
+/// Where there are no trusted certificates.
 pub fn client(ca: Option<&Path>) -> Result<ConfigBuilder<AgentScope>, NoTrust> {
     let trusted = match ca {
         Some(path) => private(path)?,
@@ -68,20 +68,20 @@ pub fn client(ca: Option<&Path>) -> Result<ConfigBuilder<AgentScope>, NoTrust> {
     Ok(plain_client().tls_config(tls))
 }
 
-/// An https client that can tell what is wrong with a server.
+/// An https client that can explain why a server cannot be reached.
 #[derive(Debug)]
 pub struct Client {
-    /// What asks.
+    /// The agent that makes requests.
     pub agent: ureq::Agent,
     ca: Option<PathBuf>,
     told: Vec<Resolve>,
 }
 
 impl Client {
-    /// As [`client`], with addresses that the name service is not asked for.
+    /// An https client as [`client`] configures it, with addresses that the name service is not asked for.
     ///
     /// # Errors
-    /// Where nobody can be trusted.
+    /// Where there are no trusted certificates.
     pub fn new(ca: Option<&Path>, told: &[Resolve]) -> Result<Self, NoTrust> {
         let names = resolve::Names {
             told: told.to_vec(),
@@ -96,7 +96,7 @@ impl Client {
     }
 }
 
-/// As [`client`], for a server on this machine that is not asked by https.
+/// The configuration of a client as [`client`], for a server on this machine that is not asked by https.
 pub fn plain_client() -> ConfigBuilder<AgentScope> {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -108,7 +108,7 @@ pub fn plain_client() -> ConfigBuilder<AgentScope> {
         .user_agent(concat!("pki/", env!("CARGO_PKG_VERSION")))
 }
 
-/// Whether the server was too slow.
+/// Whether an error is that the server was too slow.
 pub fn is_timeout(error: &ureq::Error) -> bool {
     let by_the_system = |io: &std::io::Error| io.kind() == std::io::ErrorKind::TimedOut;
     matches!(error, ureq::Error::Timeout(_)) || matches!(error, ureq::Error::Io(io) if by_the_system(io))

@@ -40,7 +40,7 @@ pub struct ForeignCertificate {
     /// Whether it can be used by a server: it names serverAuth, or restricts nothing. Any purpose (RFC 5280
     /// §4.2.1.12) is not enough for Apple.
     pub is_for_servers: bool,
-    /// Its subject alternative names that are hosts, as they stand there.
+    /// Its subject alternative names that are hosts, as the certificate has them.
     pub hosts: Vec<String>,
 }
 

@@ -17,7 +17,7 @@ use super::template::{Kind, Pointers, Template, authority_name};
 use super::{Certificate, X509Error, extension, strict};
 use crate::model::{Authority, Host, Time, Validity};
 
-/// What the octets must say. Without an issuer they are a root's.
+/// The contents that the octets must have. Without an issuer they are a root's.
 pub(super) struct Expected<'a> {
     pub template: &'a Template<'a>,
     pub issuer: Option<&'a Certificate>,

@@ -25,7 +25,7 @@ fn wrapped() -> Encoding {
         .expect("64 distinct symbols, padding and a separator make an encoding")
 }
 
-/// One PEM block.
+/// Encodes octets as one PEM block.
 pub fn encode(label: &str, der: &[u8]) -> String {
     pieces(label, der).collect()
 }
@@ -35,7 +35,8 @@ const LINE: usize = 48;
 /// The octets of one piece: whole lines.
 const PIECE: usize = LINE << 10;
 
-/// One PEM block in pieces of whole lines: the text of a list of a million entries is not held as a whole.
+/// Encodes octets as one PEM block, in pieces of whole lines: the text of a list of a million entries is not
+/// held as a whole.
 pub fn pieces<'a>(label: &str, der: &'a [u8]) -> impl Iterator<Item = String> + use<'a> {
     let base64 = wrapped();
     std::iter::once(boundary("BEGIN", label))
@@ -79,7 +80,7 @@ fn are_lines_of(octets: &[u8], text: &str) -> bool {
         && chunks.next().is_none()
 }
 
-/// The octets of the only PEM block of `text`, which must have this label; text around it is passed over.
+/// Decodes the only PEM block of `text`, which must have this label; text around it is passed over.
 ///
 /// # Errors
 /// No such block, a broken one, or more than one block.

@@ -50,7 +50,7 @@ pub struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The flags that are there.
+    /// The flags that were given.
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let flags = [
             ("--port", self.port.is_some()),
@@ -67,7 +67,7 @@ impl ServerArgs {
     }
 }
 
-/// Refuses what no server of this kind can be told. It is asked before there is a home.
+/// Refuses flags that have no meaning for this kind of server. It is called before there is a home.
 pub fn refuse_what_makes_no_sense(
     target: ServerTarget,
     hosts: &[Host],

@@ -41,7 +41,7 @@ impl fmt::Display for Findings {
     }
 }
 
-/// What was found, for people: two lines each.
+/// The findings as text for people: two lines each.
 pub fn write_findings(f: &mut fmt::Formatter<'_>, findings: &[Finding]) -> fmt::Result {
     for finding in findings {
         let found = format!("{}: {} [{}]", finding.severity, finding.message, finding.code);

@@ -17,7 +17,7 @@ use crate::cli::ui::Ui;
 /// How many refused requests an error names.
 const SHOWN: usize = 20;
 
-/// What many requests will come to.
+/// The forecast of many requests.
 #[derive(Default)]
 pub struct Forecast {
     seen: usize,
@@ -54,17 +54,17 @@ impl Forecast {
         Ok(())
     }
 
-    /// How many requests there are.
+    /// The number of requests.
     pub fn seen(&self) -> usize {
         self.seen
     }
 
-    /// How many certificates will be issued.
+    /// The number of certificates that will be issued.
     pub fn wanted(&self) -> usize {
         self.wanted.count
     }
 
-    /// Those that certificates will be issued to.
+    /// The devices that certificates will be issued to.
     pub fn addresses(&self) -> impl Iterator<Item = impl Borrow<Address>> {
         self.wanted
             .iter()
@@ -125,7 +125,7 @@ impl Forecast {
     }
 }
 
-/// The first of what was seen, in its order, and how much there was.
+/// The first of the items that were seen, in their order, and the number of all.
 #[derive(Default)]
 pub struct First<const MOST: usize> {
     /// How much there was.
@@ -135,7 +135,7 @@ pub struct First<const MOST: usize> {
 }
 
 impl<const MOST: usize> First<MOST> {
-    /// One more.
+    /// Adds an item.
     pub fn add(&mut self, text: String) {
         self.count += 1;
         if self.first.len() < MOST {

@@ -200,7 +200,7 @@ pub(in crate::cli) fn crontab_line(pki: &str) -> String {
     format!("17 */6 * * *  PKI_PASSPHRASE_FILE=$HOME/.pki-passphrase {pki} publish --no-input --unlock -q")
 }
 
-/// What was made, for scripts.
+/// The report of what was created, for scripts.
 #[derive(Debug, serde::Serialize)]
 pub struct Made {
     home: String,

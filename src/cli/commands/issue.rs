@@ -114,7 +114,7 @@ pub struct Considered {
     pub remarks: Vec<Remark>,
 }
 
-/// What is said of a request before it is carried out.
+/// A notice about a request, given before it is carried out.
 pub enum Remark {
     /// Something that was remembered, or is new.
     Told(String),
@@ -253,7 +253,7 @@ pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
     Ok(KeyRequest::Own(request.public_key().clone()))
 }
 
-/// Where the key of a certificate is made.
+/// The place where the key of a certificate is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyMade {
     /// Here, and delivered in a bundle with a passphrase.

@@ -34,7 +34,7 @@ struct ManyReport {
     whole: bool,
 }
 
-/// A device whose valid certificate has something otherwise than the list.
+/// A device whose valid certificate differs from the list.
 #[derive(Debug, Clone, Serialize)]
 pub struct Differing {
     /// Which device.
@@ -110,7 +110,7 @@ impl ManyReport {
     }
 }
 
-/// Where the requests come from: what an error calls them.
+/// The source of the requests, as an error names it.
 pub enum Origin {
     /// The rows of a list, in the lines where they stand, in the order of the requests.
     List(Vec<u64>),
@@ -119,7 +119,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// The request of this number, as an error begins.
+    /// The words for the request of this number, with which an error begins.
     pub fn place(&self, number: usize, request: &Request) -> String {
         let address = &request.holder.address;
         match self {
@@ -131,7 +131,7 @@ impl Origin {
         }
     }
 
-    /// So many of them ask for something.
+    /// The words for `count` of them that ask for something.
     pub fn ask(&self, count: usize) -> String {
         let what = match self {
             Self::List(_) => "row",
@@ -142,7 +142,7 @@ impl Origin {
     }
 }
 
-/// What is to be done for many devices.
+/// An order for many devices.
 pub struct Work {
     /// What is asked for, and what each is a part of.
     pub requests: Vec<(Request, Intent)>,

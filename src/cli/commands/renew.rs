@@ -249,7 +249,7 @@ fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Resu
     Ok(own)
 }
 
-/// What a renewal is to have otherwise than what it renews.
+/// The changes of a renewal to the certificate that it renews.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// What she is called.

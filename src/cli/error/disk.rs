@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use super::Advice;
 use crate::disk::{self, DiskError, UMASK};
 
-/// What to do about a disk that is full, or fails.
+/// The advice on a disk that is full, or fails.
 pub(super) const ROOM: &str = "free some room or mend the disk, then run the command again";
 
 impl Advice for DiskError {

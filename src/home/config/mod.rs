@@ -27,7 +27,7 @@ pub struct Config {
     pub names: Names,
     /// Whether issuing publishes at once.
     pub publish_on_issue: bool,
-    /// Who makes backups of the home, where that is known.
+    /// The means by which backups of the home are made, where that is known.
     pub backup: Option<Backup>,
     /// The networks that servers let in; empty: all of them.
     pub allowed_networks: Vec<IpRange>,
@@ -59,7 +59,7 @@ pub struct Config {
     pub says_places: bool,
 }
 
-/// Who makes backups of the home.
+/// The means by which backups of the home are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backup {

@@ -64,7 +64,7 @@ pub(super) struct Got {
     pub etag: String,
 }
 
-/// What is known of an object.
+/// The metadata of an object.
 pub(super) struct Head {
     pub etag: String,
     /// The number of the publication that it is of.
@@ -76,12 +76,12 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Whether it is that.
+    /// Whether the object has this hash and this size.
     pub fn is(&self, sha256: &[u8; 32], size: u64) -> bool {
         self.size == Some(size) && self.has(sha256)
     }
 
-    /// Whether it has this SHA-256, by what was said of it when it was written.
+    /// Whether it has this SHA-256, by the metadata that it was written with.
     pub fn has(&self, sha256: &[u8; 32]) -> bool {
         self.sha256.as_deref() == Some(&HEXLOWER.encode(sha256))
     }
@@ -95,15 +95,15 @@ pub(super) struct Object<'a> {
     pub number: u64,
 }
 
-/// In the place of what an object may be written.
+/// The condition on which an object may be written: what must be there.
 pub(super) enum Condition {
-    /// Of nothing.
+    /// There must be no object.
     Absent,
-    /// Of what has this ETag.
+    /// There must be the object with this ETag.
     Is(String),
 }
 
-/// What a write came to.
+/// The outcome of a write.
 pub(super) enum Put {
     Done,
     /// The condition did not hold.
@@ -147,7 +147,7 @@ impl Client {
         })
     }
 
-    /// What an object is called, for messages.
+    /// The name of an object, for messages.
     pub fn name(&self, path: &str) -> String {
         format!("{}/{path}", self.location)
     }
@@ -184,7 +184,7 @@ impl Client {
         }))
     }
 
-    /// What is known of an object, if there is one.
+    /// Requests the metadata of an object, if there is one.
     pub fn head(&self, path: &str) -> Result<Option<Head>, BucketError> {
         let key = self.key(path);
         let url = self
@@ -260,7 +260,7 @@ impl Client {
         }
     }
 
-    /// How much time is left. A store that could not be reached is not asked again.
+    /// The time that is left. A store that could not be reached is not asked again.
     fn left(&self) -> Result<Duration, BucketError> {
         if let Some(broken) = &*self.broken.borrow() {
             return Err(BucketError::Unreachable(broken.clone()));

@@ -107,7 +107,7 @@ pub(in crate::store) fn read_record(serial: Serial, value: &[u8]) -> Result<Reco
     read().ok_or_else(|| corrupt("a record"))
 }
 
-/// Where in the ledger the line of the event begins that brought a record.
+/// Reads the offset in the ledger of the event that brought a record.
 pub(in crate::store) fn read_offset(value: &[u8]) -> Result<u64, StoreError> {
     let mut fields = Fields(value);
     let mut second = || {

@@ -13,7 +13,7 @@ use data_encoding::HEXLOWER;
 use super::ledger::Position;
 use crate::disk;
 
-/// What a head says.
+/// The contents of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Head {
     /// The hash of the first event: whose head this is.

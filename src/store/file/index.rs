@@ -79,7 +79,7 @@ impl Index {
         Self { map }
     }
 
-    /// After which event it stands.
+    /// The position after the last event that it has applied.
     pub(in crate::store) fn position(&self) -> Result<Position, StoreError> {
         let Some(value) = self.map.value(POSITION)? else {
             return Ok(Position::START);
@@ -160,7 +160,7 @@ impl Index {
         value.map(|value| read_record(*serial, &value)).transpose()
     }
 
-    /// Where in the ledger the event begins that brought a certificate.
+    /// The offset in the ledger of the event that brought a certificate.
     pub(in crate::store) fn offset(&self, serial: &Serial) -> Result<u64, StoreError> {
         let value = self.record_value(serial)?;
         read_offset(&value.ok_or_else(|| corrupt("a record"))?)
@@ -322,7 +322,7 @@ impl Pending<'_> {
         entries.iter().try_for_each(|entry| self.take(entry))
     }
 
-    /// How many keys wait to be written.
+    /// The number of keys that wait to be written.
     pub(in crate::store) fn len(&self) -> usize {
         self.writes.len()
     }
@@ -358,7 +358,7 @@ impl Pending<'_> {
             .transpose()
     }
 
-    /// What a key has, once all that waits is written.
+    /// The value that a key has, once all that waits is written.
     pub(in crate::store) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.writes.get(key) {
             Some(waiting) => Ok(waiting.clone()),

@@ -21,7 +21,7 @@ pub(in crate::store) trait Map {
 /// Takes a key and its value; `false` ends the scan.
 pub(in crate::store) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
 
-/// What is to be written, by key.
+/// The changes to write, by key.
 pub(in crate::store) type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 impl Map for BTreeMap<Vec<u8>, Vec<u8>> {
@@ -55,7 +55,7 @@ impl Map for BTreeMap<Vec<u8>, Vec<u8>> {
 /// value is the sorted list of their pairs. At 100,000 certificates that makes an open several times quicker.
 pub(in crate::store) struct Sled(sled::Db);
 
-/// Why sled did not open.
+/// The errors by which sled does not open.
 pub(in crate::store) enum NotOpened {
     /// Another process has it.
     Busy,

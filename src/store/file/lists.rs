@@ -65,7 +65,7 @@ impl Index {
         read().map(Some).ok_or_else(|| corrupt("the last lists"))
     }
 
-    /// What has changed since, by serial; none where that is more than `most`.
+    /// The certificates that have changed since, by serial; none where they are more than `most`.
     pub(in crate::store) fn changed(&self, most: usize) -> Result<Option<Vec<Changed>>, StoreError> {
         let mut serials = Vec::new();
         self.map.scan(&[CHANGED], &mut |key, value| {

@@ -24,7 +24,7 @@ use crate::cli::{escaped, in_shell};
 /// The largest file that is read.
 const FILE: u64 = 256 << 20;
 
-/// What a file holds, item by item.
+/// Shows the contents of a file, item by item.
 pub fn show_file(path: &Path, as_pem: bool, context: &Context) -> Result<Exit, Failure> {
     let shown = path.display();
     match std::fs::metadata(path) {

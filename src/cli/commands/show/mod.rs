@@ -123,7 +123,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Something in PEM: what `--pem` asks for.
+/// The output of `--pem`: objects in PEM.
 #[derive(Debug, Serialize)]
 pub struct Pem {
     /// One block or several.

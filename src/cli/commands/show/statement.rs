@@ -52,7 +52,7 @@ pub fn read(octets: &[u8], shown: &dyn fmt::Display, context: &Context) -> Optio
     }))
 }
 
-/// A statement, who signed it, and whether that is to be believed.
+/// A statement, its signer, and whether it can be trusted.
 #[derive(Debug, Serialize)]
 pub struct Signed {
     #[serde(flatten)]
