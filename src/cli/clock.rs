@@ -3,7 +3,8 @@
 use super::error::Failure;
 use crate::ca::ClockPolicy;
 
-/// `--confirm CLOCK` lets a change go on although the clock stands before the last event or far after it.
+/// Reads `--confirm CLOCK`, which lets a change go on although the clock is before the last event or far
+/// after it.
 ///
 /// # Errors
 /// A `--confirm` with another word than CLOCK.

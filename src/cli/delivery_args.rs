@@ -89,7 +89,7 @@ pub fn codes(qr: Qr) -> Codes {
     }
 }
 
-/// Whether an Apple profile asks to trust the root. One that says nothing of names is believed about any.
+/// Whether an Apple profile asks to trust the root. A root without name constraints is trusted for any name.
 pub fn root(with_root: bool, home: &Home, ui: &Ui) -> RootInProfile {
     if !with_root {
         return RootInProfile::Omitted;

@@ -84,7 +84,7 @@ impl Verification {
         }
     }
 
-    /// Waits until the server acts. The revocation stands whatever comes of this.
+    /// Waits until the server acts. The revocation remains, whatever the outcome.
     pub fn carry_out(self, context: &Context, desk: &Desk, issuing: &Devices) -> Verified {
         let outcome = self.wait(context, desk, issuing);
         if let Ok(after) = &outcome {

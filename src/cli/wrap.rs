@@ -3,8 +3,8 @@
 
 use console::measure_text_width;
 
-/// Breaks every line of `text` that is wider than `columns`; what comes after a break stands `indent` columns
-/// in, or as far in as its line began.
+/// Breaks every line of `text` that is wider than `columns`; what comes after a break is indented by `indent`
+/// columns, or as far as its line began.
 pub fn wrapped(text: &str, columns: usize, indent: usize) -> String {
     let lines = text.split('\n').map(|line| wrapped_line(line, columns, indent));
     lines.collect::<Vec<_>>().join("\n")

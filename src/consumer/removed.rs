@@ -1,9 +1,9 @@
 //! The request headers by which proxies tell applications who asks, and for what. Servers remove them from
 //! the requests of clients, where they can.
 
-/// Whoever believes one of these believes a proxy. A client's own are removed, where a server can; those that
-/// the configurations set themselves are not among them: X-Client-Device, X-Forwarded-For, X-Forwarded-Host,
-/// X-Forwarded-Proto and X-Real-IP.
+/// The headers to remove, in which an application trusts a proxy. A client's own are removed, where a server
+/// can; those that the configurations set themselves are not among them: X-Client-Device, X-Forwarded-For,
+/// X-Forwarded-Host, X-Forwarded-Proto and X-Real-IP.
 pub(super) const REMOVED: &[&str] = &[
     // From where: RFC 7239, and what others have made of it.
     "Forwarded",

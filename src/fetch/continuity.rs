@@ -396,7 +396,7 @@ fn entries(der: &[u8]) -> Option<HashSet<Serial>> {
         .collect()
 }
 
-/// The certificates in a `devices.json`, each with its last second.
+/// The certificates in a `devices.json`, each with its notAfter.
 pub(super) fn accepted_until(list: &[u8]) -> HashMap<Serial, Time> {
     #[derive(Deserialize)]
     struct Devices {

@@ -164,7 +164,7 @@ impl Run<'_> {
         }
     }
 
-    /// Whether what stands is open to whom it is for by now.
+    /// Whether the installed files are open to their readers by now.
     fn is_open(&self, state: &State, current: Option<&Version>) -> bool {
         let (files, group) = (state.files.keys(), self.order.group);
         current.is_some_and(|current| self.place.is_open(current, files, state.area, group))
@@ -359,7 +359,7 @@ fn root(order: &Order<'_>) -> Result<Certificate, FetchError> {
     Ok(root)
 }
 
-/// Whether what was put in place last stands there as it was then.
+/// Whether the version that was installed last is still as it was then.
 fn is_intact(state: &State, current: Option<&Version>) -> bool {
     current.is_some_and(|current| {
         current.name == state.directory

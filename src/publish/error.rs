@@ -54,8 +54,8 @@ pub enum TargetError {
         "it has pins that neither the ledger nor the newest pin sets know, and that apps may hold a server to: nothing was written there, no CRL either"
     )]
     UnknownPins,
-    /// The CRL of the servers' CA that stands there takes back what the one that can be published without
-    /// that CA's key does not.
+    /// The CRL of the servers' CA that is published there revokes certificates that the one which can be
+    /// published without that CA's key does not.
     #[error(
         "its CRL of the servers' CA takes back what an older one does not have, and a new one waits for that CA's key"
     )]

@@ -220,7 +220,7 @@ fn verify(context: &Context) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// One event for people.
+/// Formats one event for people.
 fn line(event: &Event) -> String {
     let what = match &event.fact {
         Fact::Initialized { organization, .. } => format!("initialized  {organization}"),

@@ -62,7 +62,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-/// What `--confirm` names: the clock, and servers' CAs that are given up, by their serial numbers.
+/// Reads the names of `--confirm`: the clock, and servers' CAs that are given up, by their serial numbers.
 ///
 /// # Errors
 /// Another word.

@@ -180,7 +180,7 @@ fn open(context: &Context, is_needed: bool) -> Result<Option<Home>, Failure> {
     }
 }
 
-/// What doctor says of the CRLs that servers are given: one that ends locks everybody out.
+/// The findings of doctor on the CRLs that servers are given: one that expires locks everybody out.
 fn crls(context: &Context, home: &Home) -> Result<Vec<Finding>, Failure> {
     let mut found = Vec::new();
     doctor::crls(home, &context.read(home)?, system_clock(), &mut found);

@@ -31,7 +31,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// What clap makes of the commands and flags, and what asks for the rest.
+/// The script that clap makes of the commands and flags, with the code that asks `pki` for the rest.
 fn script(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut crate::cli::command(), "pki", &mut script);

@@ -126,7 +126,7 @@ fn printed(args: Args, context: &Context) -> Result<(Vec<Host>, String), Failure
     }
 }
 
-/// What runs `pki publish` for this home, by the account that owns it.
+/// The text of the timer that runs `pki publish` for this home, by the account that owns it.
 fn timer_text(target: TimerTarget, args: &Args, home: &Home) -> Result<String, Failure> {
     let (program, place) = whereabouts(home)?;
     let owner = std::fs::metadata(&place)
@@ -176,7 +176,7 @@ fn timer_text(target: TimerTarget, args: &Args, home: &Home) -> Result<String, F
     )?)
 }
 
-/// Where this program and its home are, for commands that are run from anywhere.
+/// The paths of this program and its home, for commands that are run from anywhere.
 pub(in crate::cli) fn whereabouts(home: &Home) -> Result<(PathBuf, PathBuf), Failure> {
     let program = std::env::current_exe().map_err(disk::failed("located", Path::new("pki")))?;
     let place = std::path::absolute(home.path()).map_err(disk::failed("located", home.path()))?;
@@ -315,7 +315,7 @@ fn chosen_sets(
     Ok(chosen)
 }
 
-/// One of several hosts: a person chooses, a script is told what to do.
+/// Chooses one of several hosts: a person is asked, a script is told what to do.
 pub(in crate::cli) fn choose_host(sets: &[PinSet], hint: &str, context: &Context) -> Result<Host, Failure> {
     let names: Vec<String> = sets.iter().map(|set| set.host.to_string()).collect();
     if context.ui.can_ask() {

@@ -200,7 +200,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     ui.report_done(&report, exit)
 }
 
-/// What may be let in again, as it is typed.
+/// Parses a confirmation of what may be accepted again.
 fn confirmation(text: &str) -> Result<Confirmation, String> {
     if let Ok(number) = text.parse::<u64>() {
         return Ok(Confirmation::Publication(number));
@@ -211,7 +211,7 @@ fn confirmation(text: &str) -> Result<Confirmation, String> {
     Ok(Confirmation::Certificate(serial))
 }
 
-/// What could not be told by a comparison with what was in place.
+/// Reports the findings that a comparison with the publication installed before could not decide.
 fn tell_unproven(ui: &Ui, unproven: &Unproven) {
     if let Some(first) = unproven.left.first() {
         let more = match unproven.left.len() - 1 {
@@ -260,7 +260,7 @@ fn tell_unproven(ui: &Ui, unproven: &Unproven) {
     }
 }
 
-/// One line for each thing that ends soon, and what it means.
+/// Prints one line for each thing that expires soon, and what it means.
 fn tell_endings(ui: &Ui, endings: &[Ending], now: Time) {
     for Ending { what, ends } in endings {
         if *ends < now {

@@ -128,7 +128,7 @@ impl Forecast {
 /// The first of the items that were seen, in their order, and the number of all.
 #[derive(Default)]
 pub struct First<const MOST: usize> {
-    /// How much there was.
+    /// The number of items that were seen.
     pub count: usize,
     /// The first.
     pub first: Vec<String>,

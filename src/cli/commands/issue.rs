@@ -108,9 +108,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// A request for one device, made out with what the ledger knows, and what whoever asks should hear of that.
 pub struct Considered {
-    /// What will be planned.
+    /// The request.
     pub request: Request,
-    /// What is said before it is carried out.
+    /// The notices to print before it is carried out.
     pub remarks: Vec<Remark>,
 }
 

@@ -21,7 +21,7 @@ const LIST: u64 = 64 << 20;
 /// are no person's typing.
 const TYPED: usize = 50;
 
-/// What the list at `path` asks for.
+/// Reads the list at `path`, and returns the work that it asks for.
 ///
 /// # Errors
 /// Where it cannot be read, or one of its rows is no device. Nothing is done then.

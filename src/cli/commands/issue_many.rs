@@ -37,9 +37,9 @@ struct ManyReport {
 /// A device whose valid certificate differs from the list.
 #[derive(Debug, Clone, Serialize)]
 pub struct Differing {
-    /// Which device.
+    /// The address of the device.
     pub address: Address,
-    /// What.
+    /// The differences.
     pub differences: Vec<Difference>,
 }
 
@@ -144,13 +144,13 @@ impl Origin {
 
 /// An order for many devices.
 pub struct Work {
-    /// What is asked for, and what each is a part of.
+    /// The requests, each with its intent.
     pub requests: Vec<(Request, Intent)>,
-    /// Where they come from.
+    /// The source of the requests.
     pub origin: Origin,
-    /// What a list has otherwise than certificates that stay.
+    /// The devices whose certificates stay although they differ from the list.
     pub differing: Vec<Differing>,
-    /// What devices get that nobody said, because they or their holders had it before.
+    /// The values that nobody gave and that devices get because they or their holders had them before.
     pub remembered: BTreeMap<Address, Vec<String>>,
 }
 

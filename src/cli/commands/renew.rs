@@ -252,13 +252,13 @@ fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Resu
 /// The changes of a renewal to the certificate that it renews.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// What she is called.
+    /// The holder's name.
     pub name: Option<PersonName>,
     /// Her e-mail address.
     pub email: Option<Email>,
-    /// What the device runs.
+    /// The platform of the device.
     pub platform: Option<Platform>,
-    /// How long it is good.
+    /// The validity in days.
     pub days: Option<i64>,
     /// The bundle's encryption.
     pub p12: Option<Form>,

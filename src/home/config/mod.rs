@@ -233,7 +233,7 @@ impl Config {
     }
 }
 
-/// Every key, by where it stands.
+/// Every key, by its place in the file.
 const PLACES: [(&str, &[&str]); 4] = [
     (
         "above the first table",

@@ -234,10 +234,10 @@ impl Ledger {
     }
 
     /// Reads every acknowledged event after `from`, in order, checking each line's hash and link, and hands
-    /// over one batch at a time. Says what stands behind the last one, and where that one ends.
+    /// over one batch at a time. Returns the end of the last one, and the state of what follows it.
     ///
     /// # Errors
-    /// Damage in the middle, or what `visit` says.
+    /// Damage in the middle, or an error of `visit`.
     pub fn replay(
         &self,
         from: Position,

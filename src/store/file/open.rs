@@ -90,7 +90,7 @@ pub(in crate::store) fn ends(ledger: &Ledger) -> Result<(Option<[u8; 32]>, Posit
     Ok((first, last))
 }
 
-/// The index on disk, where nobody has it and it stands at the ledger's end.
+/// The index on disk, where no other process has it open and it is at the ledger's end.
 pub(in crate::store) fn current_index(paths: &Paths, ledger: &Ledger) -> Result<(Index, Position), String> {
     if !paths.index.is_dir() {
         return Err("missing".into());

@@ -88,7 +88,7 @@ impl Item {
     }
 }
 
-/// Why nothing of a file is shown, and what shows it.
+/// The failure where nothing of a file is shown, with the command that shows it.
 fn nothing_to_show(path: &Path, contents: &Contents, items: &[Item]) -> Failure {
     let (shown, file) = (path.display(), in_shell(&path.display().to_string()));
     let form = if contents.is_binary { " -inform der" } else { "" };

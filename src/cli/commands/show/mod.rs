@@ -126,7 +126,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// The output of `--pem`: objects in PEM.
 #[derive(Debug, Serialize)]
 pub struct Pem {
-    /// One block or several.
+    /// The text, of one PEM block or several.
     pub pem: String,
 }
 

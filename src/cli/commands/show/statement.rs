@@ -13,8 +13,7 @@ use crate::model::{PinSet, Time};
 use crate::publish::{Area, Ended, LONGEST_CRL, Listed, Manifest, Pins, Statement, Unproven};
 use crate::x509::crl::Crl;
 
-/// What is in a file that the devices' CA signs, `pins.jws` or `manifest.jws`; nothing where the file is
-/// something else.
+/// Reads a statement of the devices' CA, `pins.jws` or `manifest.jws`; none where the file is neither.
 ///
 /// # Errors
 /// Where it is one of them, and does not say what it must.
