@@ -69,10 +69,10 @@ const BATCH: usize = 500;
 /// How many octets of pages sled may keep.
 const CACHE: u64 = 16 << 20;
 
-/// How often a scan looks at each bucket once more. sled notes which pages are used, in blocks of 64 for each
-/// 256th page, and lets go of others only where a block is full: a scan, which comes to a page once, would
-/// have the whole index in memory at its end.
-const LOOKS: usize = 4;
+/// For so many octets of a bucket a scan looks at it once more. sled notes which pages are used, in blocks of
+/// 64 for each 256th page, and lets go of others only where a block is full: a scan, which comes to a page
+/// once, would have the whole index in memory at its end. So it has 8 MB more than [`CACHE`].
+const LOOK: usize = 512;
 
 impl Sled {
     /// Opens or makes the database in `directory`, which the caller has made private.
@@ -195,16 +195,16 @@ impl Map for Sled {
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         // A scan of one kind goes through all its buckets, any other through the one bucket of its employee.
-        let (buckets, looks) = if prefix.len() == 1 {
-            (prefix.to_vec(), LOOKS)
+        let buckets = if prefix.len() == 1 {
+            prefix.to_vec()
         } else {
-            (bucket_name(prefix), 0)
+            bucket_name(prefix)
         };
         let mut iterator = self.0.scan_prefix(buckets);
         let mut next = || {
             let pair = iterator.next().transpose()?;
-            if let Some((name, _)) = &pair {
-                for _ in 0..looks {
+            if let Some((name, bucket)) = &pair {
+                for _ in 0..bucket.len() / LOOK {
                     self.0.contains_key(name)?;
                 }
             }
