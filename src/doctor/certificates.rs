@@ -164,11 +164,11 @@ mod tests {
             names.iter().for_each(|name| all.add((*name).to_owned()));
             (all.count, all.to_string())
         };
-        assert_eq!(told(&["b", "a"]), (2, "a, b".to_owned()));
-        assert_eq!(told(&["b", "e", "d", "c", "a"]), (5, "a, b, c, d, e".to_owned()));
+        assert_eq!(told(&["B", "A"]), (2, "A, B".to_owned()));
+        assert_eq!(told(&["B", "E", "D", "C", "A"]), (5, "A, B, C, D, E".to_owned()));
         assert_eq!(
-            told(&["g", "b", "b", "f", "d", "c", "a"]),
-            (7, "a, b, b, c, d, …".to_owned())
+            told(&["G", "B", "B", "F", "D", "C", "A"]),
+            (7, "A, B, B, C, D, …".to_owned())
         );
     }
 }
