@@ -59,6 +59,12 @@ impl Context {
                 counted(published.adopted, "revocation")
             ));
         }
+        if published.leaves_long_lists && published.crl.is_some() {
+            self.ui.hint(
+                "servers that go by devices.json alone (Caddy, an API Gateway), and machines that fetch by an older pki, lock out with the next \
+                 `pki publish`",
+            );
+        }
         if published.has_long_lists_now {
             self.ui.warn(format!(
                 "servers are told of more than {FEW} certificates now: devices.json and allowed.map are written whole by `pki publish` alone \

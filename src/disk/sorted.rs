@@ -67,18 +67,19 @@ impl Sorter {
             Some(file) => Ok(file),
             None => nameless(&self.directory),
         };
-        let written = file.and_then(|file| {
-            let end = self.waiting.write(&file, begin)?;
-            Ok((file, end))
-        });
-        match written {
-            Ok((file, end)) => {
-                self.file = Some(file);
+        let Ok(file) = file else {
+            self.most = usize::MAX;
+            return;
+        };
+        match self.waiting.write(&file, begin) {
+            Ok(end) => {
                 self.pieces.push(begin..end);
                 self.waiting.clear();
             }
             Err(_) => self.most = usize::MAX,
         }
+        // The pieces before are in it, whatever became of this one.
+        self.file = Some(file);
     }
 
     /// Sorts the entries, and returns them in their order.
@@ -289,6 +290,29 @@ mod tests {
         expected.sort();
         let nowhere = Path::new("/nowhere/at/all");
         assert_eq!(sorted(nowhere, 100), (expected, 0));
+    }
+
+    /// As on a disk that is full by now: what was written before is read again.
+    #[test]
+    fn where_a_later_piece_cannot_be_written_none_is_lost() {
+        use std::os::fd::AsRawFd;
+        let mut expected = entries();
+        expected.sort();
+        let directory = tempfile::tempdir().unwrap();
+        let mut sorter = Sorter {
+            most: 100,
+            ..Sorter::new(directory.path())
+        };
+        let entries = entries();
+        entries[..500].iter().for_each(|entry| sorter.add(entry));
+        let pieces = sorter.pieces.len();
+        let written = sorter.file.take().unwrap();
+        let read_only = File::open(format!("/proc/self/fd/{}", written.as_raw_fd())).unwrap();
+        sorter.file = Some(read_only);
+        entries[500..].iter().for_each(|entry| sorter.add(entry));
+        assert_eq!(sorter.pieces.len(), pieces);
+        let sorted: Vec<Vec<u8>> = sorter.sorted().unwrap().map(Result::unwrap).collect();
+        assert_eq!(sorted, expected);
     }
 
     #[test]

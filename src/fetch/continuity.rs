@@ -266,7 +266,11 @@ impl Succession<'_> {
             Before::Absent => return Ok(()),
             Before::Damaged { path, there } => {
                 unproven.unread.insert(path);
-                let earlier = self.old.earlier(DEVICES)?.map(|list| accepted_until(&list));
+                self.demand_as_many(&still)?;
+                let mut earlier = self.old.earlier(DEVICES)?.map(|list| accepted_until(&list));
+                if let (Some(all), Some(recent)) = (&mut earlier, self.old.earlier(RECENT_DEVICES)?) {
+                    all.extend(accepted_until(&recent));
+                }
                 if let (Some(devices), Some(earlier)) = (devices, earlier) {
                     let is_back =
                         |serial: &&Serial| !devices.contains_key(serial) && earlier.contains_key(serial);
@@ -284,6 +288,23 @@ impl Succession<'_> {
         // Whatever a manifest says of its end.
         let back: BTreeSet<Serial> = revoked.intersection(&allowed).copied().collect();
         self.demand_none(ALLOWED, back, |serials| self.unrevoked(serials))
+    }
+
+    /// Makes sure that no fewer are revoked than were, where the list of these is damaged and a long list of
+    /// devices beside it does not tell who they are: it may name them, too.
+    fn demand_as_many(&self, still: &HashSet<Serial>) -> Result<(), Fault> {
+        /// The octets of a line: a serial number and ` 1;`.
+        const LINE: u64 = 36;
+        let Some(octets) = self.old.octets_beside_short_lists(REVOKED) else {
+            return Ok(());
+        };
+        let (were, are) = (octets / LINE, still.len() as u64);
+        let ended = self.ended().map_or(0, |ended| ended.len() as u64);
+        if are + ended >= were {
+            return Ok(());
+        }
+        let number = self.manifest.number;
+        Err(Fault::File(REVOKED, Unfit::FewerRevoked { were, are, number }))
     }
 
     /// Whom `allowed.map` names. A long one is written whole now and then, and names meanwhile whom

@@ -214,6 +214,18 @@ pub enum Unfit {
         /// The number of the publication.
         number: u64,
     },
+    /// The installed list of revoked certificates is damaged, and had more of them.
+    #[error(
+        "it revokes {are}, and what is in place has revoked {were}: its revoked.map is damaged or gone, so that nobody can tell whom"
+    )]
+    FewerRevoked {
+        /// How many were revoked.
+        were: u64,
+        /// How many are.
+        are: u64,
+        /// The number of the publication.
+        number: u64,
+    },
     /// A CA is gone from the publication, with the CRL of what it had revoked, and is still valid.
     #[error(
         "nothing revokes {serials} any more, which what is in place does by the CRL of {}: that CA has no CRL here, has not ended and is not revoked by the root, so that verifiers which accept any CA below the root would let them in",
@@ -290,6 +302,7 @@ impl Fault for Unfit {
             | Self::SameNumber(_)
             | Self::Unrevoked { .. }
             | Self::Readmitted { .. }
+            | Self::FewerRevoked { .. }
             | Self::Abandoned { .. }
             | Self::PinBack { .. }
             | Self::Ended(_)

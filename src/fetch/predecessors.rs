@@ -124,6 +124,13 @@ impl Predecessors {
         manifests.any(|manifest| manifest.ended.is_some())
     }
 
+    /// How long a file of the last one was, where its lists of devices were long.
+    pub(super) fn octets_beside_short_lists(&self, path: &str) -> Option<u64> {
+        let manifest = self.all.first()?.manifest.as_ref()?;
+        manifest.recent.as_ref()?;
+        Some(manifest.listed(path)?.size)
+    }
+
     /// A file of the last one.
     pub(super) fn file(&self, path: &str) -> Result<Before, Fault> {
         let Some(last) = self.all.first() else {

@@ -26,6 +26,7 @@ use crate::disk::Spot;
 use crate::issuer::Chain;
 use crate::key::PublicKey;
 use crate::model::Serial;
+use crate::store::LastLists;
 
 /// A statement of the CA in both forms, as octets: `manifest.json` and `manifest.jws`, or `pins.json` and
 /// `pins.jws`.
@@ -126,6 +127,39 @@ impl Destination {
         match &self.place {
             Place::Folder(folder) => folder.has(path, size, sha256),
             Place::Bucket(bucket) => Ok(bucket.has(path, size, sha256)?),
+        }
+    }
+
+    /// Whether the two long lists that were written last are there, so that they need not be written.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn holds_lists(&self, last: &LastLists) -> Result<bool, TargetError> {
+        for (path, content) in [(ALLOWED, last.allowed), (DEVICES, last.devices)] {
+            let holds = match &self.place {
+                Place::Folder(folder) => {
+                    folder.holds_one(&File::standing(path, content.size, content.sha256))?
+                }
+                Place::Bucket(bucket) => bucket.has(path, content.size, content.sha256)?,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether there are short lists: readers of the place may look for them from then on.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn has_short_lists(&self) -> Result<bool, TargetError> {
+        if self.manifest()?.is_some_and(|manifest| manifest.recent.is_some()) {
+            return Ok(true);
+        }
+        match &self.place {
+            Place::Folder(folder) => Ok(folder.is_there(RECENT_ALLOWED)? || folder.is_there(RECENT_DEVICES)?),
+            Place::Bucket(_) => Ok(false),
         }
     }
 

@@ -136,6 +136,38 @@ impl Folder {
         Ok(self.is_content(there, size, hash, &self.path.join(path))?)
     }
 
+    /// Whether this file is there, open to its readers and to nobody else: it need not be written.
+    ///
+    /// # Errors
+    /// Where something else is there, or the system does not let it be read.
+    pub fn holds_one(&self, file: &File) -> Result<bool, TargetError> {
+        let (below, name) = split(file.path);
+        let ground = self.ground()?;
+        let Some(directory) = ground.directory() else {
+            return Ok(false);
+        };
+        match enter(directory, below)? {
+            Some(directory) => self.holds_file(&directory, name, file),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether there is a file at this path, whatever is in it.
+    ///
+    /// # Errors
+    /// Where something else is there, or the system does not let it be opened.
+    pub fn is_there(&self, path: &str) -> Result<bool, TargetError> {
+        let (below, name) = split(path);
+        let ground = self.ground()?;
+        let Some(directory) = ground.directory() else {
+            return Ok(false);
+        };
+        match enter(directory, below)? {
+            Some(directory) => Ok(directory.file(name)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
     /// Reads the file at this path, if there is one and it has at most `longest` octets.
     ///
     /// # Errors

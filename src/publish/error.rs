@@ -63,6 +63,11 @@ pub enum TargetError {
 }
 
 impl TargetError {
+    /// Whether a long list was gone that should have been there: all lists are to be written whole.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Gone(_) | Self::Bucket(BucketError::Gone(_)))
+    }
+
     /// Whether a directory is missing that would have to be there: publishing again makes no such one.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Disk(error) if error.source.kind() == std::io::ErrorKind::NotFound)

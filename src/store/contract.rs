@@ -454,3 +454,26 @@ fn a_resident_store_moves_aside_what_was_never_acknowledged_and_tells_what_is_go
     std::fs::write(&paths.ledger, &whole).unwrap();
     assert!(matches!(resident.catch_up(), Err(StoreError::Ahead { .. })));
 }
+
+/// What was acknowledged and is damaged is no end that was cut off.
+#[test]
+fn a_resident_store_cuts_nothing_that_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let paths = founded(directory.path());
+    let mut resident = Store::resident(&paths).unwrap();
+    let mut other = Store::open(&paths, PATIENCE, now()).unwrap();
+    other.commit(vec![issued(1, 1)], now(), "other").unwrap();
+    drop(other);
+    let mut ledger = std::fs::read(&paths.ledger).unwrap();
+    let last = ledger.len() - 100;
+    ledger[last] ^= 1;
+    std::fs::write(&paths.ledger, &ledger).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(resident.catch_up(), Err(StoreError::Damaged { .. })));
+        assert!(matches!(
+            resident.take_turn(now()),
+            Err(StoreError::Damaged { .. })
+        ));
+    }
+    assert_eq!(std::fs::read(&paths.ledger).unwrap(), ledger);
+}

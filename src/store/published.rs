@@ -85,6 +85,14 @@ impl Store {
         self.index.last_lists()
     }
 
+    /// Whether lists were long at any time that the index remembers.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn had_long_lists(&self) -> Result<bool, StoreError> {
+        self.index.had_lists()
+    }
+
     /// The certificates that were issued, superseded or revoked since these lists, by serial; none where they
     /// are more than `most`.
     ///

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::file::head;
 use super::file::index::Index;
 use super::file::ledger::{Ledger, Position, Tail};
 use super::file::open::{catch_up, demand_acknowledged, demand_head, ends};
@@ -62,6 +63,8 @@ impl Store {
         }
         let before: Position = self.position;
         let (position, tail) = catch_up(&ledger, &mut self.index)?;
+        let head = self.head.as_deref().and_then(head::read);
+        demand_acknowledged(head, position)?;
         self.ledger = ledger;
         self.position = position;
         if position != before {

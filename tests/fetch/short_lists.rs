@@ -122,6 +122,29 @@ fn nobody_who_was_revoked_comes_back_by_a_short_list() {
     refused(&forge, &ended, "allowed.map");
 }
 
+/// Long lists name whoever is revoked, too: nobody can tell from them who was.
+#[test]
+fn where_the_list_of_the_revoked_is_damaged_no_fewer_may_be_revoked_than_were() {
+    let forge = Forge::new();
+    accepted(&forge, &Lists::of(&[1, 2], &[1, 2, 3], &[]).published(&forge, 1));
+    std::fs::write(forge.path("out/revoked.map"), "").unwrap();
+    refused(
+        &forge,
+        &Lists::of(&[2], &[1, 2, 3], &[4]).published(&forge, 2),
+        "revokes 1, and what is in place has revoked 2",
+    );
+    let confirmed = Lists::of(&[2], &[1, 2, 3], &[4]).published(&forge, 3);
+    forge.publish(&confirmed);
+    forge.fetch(&["--confirm", "3"]).ok();
+    // As many, and more, are taken, and it is said that nobody can tell.
+    let forge = Forge::new();
+    accepted(&forge, &Lists::of(&[1, 2], &[1, 2, 3], &[]).published(&forge, 1));
+    std::fs::write(forge.path("out/revoked.map"), "").unwrap();
+    forge.publish(&Lists::of(&[1, 2, 3], &[1, 2, 3], &[4]).published(&forge, 2));
+    let said = forge.fetch(&[]);
+    assert!(said.stderr.contains("revoked.map"), "{said}");
+}
+
 #[test]
 fn who_is_in_no_list_any_more_is_lost_and_told_of() {
     let forge = Forge::new();

@@ -2,7 +2,8 @@
 //! accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -140,11 +141,13 @@ fn what_is_missing_or_damaged_of_long_lists_is_written_whole_with_the_next_chang
     .into_iter()
     .enumerate()
     {
-        for damage in ["gone", "other"] {
+        for damage in ["gone", "other", "mode"] {
             let file = place.join(name);
             let mut octets = std::fs::read(&file).unwrap();
             if damage == "gone" {
                 std::fs::remove_file(&file).unwrap();
+            } else if damage == "mode" {
+                std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
             } else {
                 // As long as it was, and one octet is another.
                 let middle = octets.len() / 2;
@@ -153,6 +156,12 @@ fn what_is_missing_or_damaged_of_long_lists_is_written_whole_with_the_next_chang
                 std::fs::write(&file, octets).unwrap();
             }
             home.issue(&format!("dora{number}{damage}"), &[]);
+            home.run(&["revoke", &format!("fleet000000{number}"), "--yes"]);
+            assert_eq!(
+                std::fs::metadata(&file).unwrap().mode() & 0o777,
+                0o640,
+                "{name} {damage}"
+            );
             let expected = expected(&home);
             assert_eq!(accepted(&server), expected, "{name} {damage}");
             assert_eq!(accepted(&own), expected, "{name} {damage}");
@@ -170,6 +179,50 @@ fn an_index_that_was_made_anew_knows_no_long_list_and_writes_them_whole() {
     home.run(&["revoke", "bob", "--yes"]);
     assert_eq!(accepted(&server), expected(&home));
     assert_ne!(inodes(&server, LONG), long);
+}
+
+/// Whoever reads a place has been told of short lists, and would not start without them, or by old ones.
+#[test]
+fn short_lists_stay_where_there_were_any_though_the_home_has_forgotten_them_and_devices_are_fewer() {
+    let (home, server) = crowded();
+    home.issue("carol", &[]);
+    std::fs::remove_dir_all(home.server("")).unwrap();
+    std::fs::remove_dir_all(home.home().join("index")).unwrap();
+    for address in ["carol", "alice", "bob", "fleet0000001"] {
+        home.run(&["revoke", address, "--yes"]);
+        let expected = expected(&home);
+        for place in [&server, &home.server("")] {
+            assert!(SHORT.iter().all(|name| place.join(name).exists()), "{address}");
+            assert_eq!(accepted(place), expected, "{address}");
+        }
+    }
+    home.run(&["publish"]);
+    assert!(SHORT.iter().all(|name| server.join(name).exists()));
+    assert_eq!(accepted(&server), expected(&home));
+}
+
+/// As a timer without the passphrase does.
+#[test]
+fn without_the_key_a_place_that_was_away_gets_what_was_signed_before() {
+    let (home, server) = crowded();
+    let (web, away) = (home.path("web"), home.path("away"));
+    std::fs::rename(&web, &away).unwrap();
+    std::fs::write(&web, "").unwrap();
+    finish(&mut home.pki(&["revoke", "bob", "--yes"]), b"").exits(5);
+    std::fs::remove_file(&web).unwrap();
+    std::fs::rename(&away, &web).unwrap();
+    let bob = home.bob().serial;
+    let revoked = || {
+        std::fs::read_to_string(server.join("revoked.map"))
+            .unwrap()
+            .contains(&bob)
+    };
+    assert!(!revoked());
+    let mut timer = home.pki(&["publish", "--no-input"]);
+    timer.env_remove("PKI_PASSPHRASE_FILE");
+    finish(&mut timer, b"").exits(4);
+    assert!(revoked());
+    assert_eq!(accepted(&server), expected(&home));
 }
 
 #[test]

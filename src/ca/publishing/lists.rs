@@ -73,14 +73,12 @@ pub(super) fn accepted<'p>(
 /// Where it cannot be read.
 pub fn has_short_lists(home: &Home) -> Result<bool, CaError> {
     let (places, _) = destinations(home, &Hashes::default())?;
-    is_with_short_lists(places.iter())
-}
-
-fn is_with_short_lists<'p>(places: impl IntoIterator<Item = &'p Place>) -> Result<bool, CaError> {
-    let mut own = places.into_iter().filter(|place| place.is_staging());
+    let mut own = places.iter().filter(|place| place.is_staging());
     let own = own.find(|place| place.to.area == Area::Server);
-    let manifest = own.map(|place| place.to.manifest()).transpose()?.flatten();
-    Ok(manifest.is_some_and(|manifest| manifest.recent.is_some()))
+    Ok(own
+        .map(|place| place.to.has_short_lists())
+        .transpose()?
+        .unwrap_or(false))
 }
 
 fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLists>, CaError> {
@@ -88,8 +86,7 @@ fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLi
         return Ok(None);
     };
     for place in places {
-        let has = |path, content: Content| place.to.has(path, content.size, content.sha256);
-        match has(ALLOWED, last.allowed).and_then(|has_it| Ok(has_it && has(DEVICES, last.devices)?)) {
+        match place.to.holds_lists(&last) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(error) if place.is_staging() => return Err(error.into()),
@@ -120,8 +117,12 @@ fn whole(
         near.see(&record, session.now);
         Ok(())
     })?;
-    // Where there were short lists, servers look for them.
-    let had_recent = is_with_short_lists(places.iter().copied())?;
+    // Servers look for short lists wherever there were some, by whatever this home knows of that. A place
+    // that cannot be read is told when it cannot be written.
+    let had_recent = session.store.had_long_lists()?
+        || places
+            .iter()
+            .any(|place| place.to.has_short_lists().unwrap_or_default());
     Ok((AcceptedLists::whole(accepted, had_recent), Some(near)))
 }
 

@@ -85,6 +85,8 @@ pub struct Published {
     pub failed: Vec<(Shown, TargetError)>,
     /// Whether the lists of devices have become long: from now on there are short ones beside them.
     pub has_long_lists_now: bool,
+    /// Whether the long lists of devices stay as they are until the next `pki publish`.
+    pub leaves_long_lists: bool,
     /// The reason for which servers do not accept the root's CRL, where they do not.
     pub root_crl_unfit: Option<Rejected>,
     /// The end of the root's CRL.
@@ -97,6 +99,21 @@ pub struct Published {
     pub unnoted: Option<DiskError>,
     /// Whether the published pin sets are later than what the ledger knows. They are left as they are.
     pub pins_ahead: bool,
+}
+
+impl Published {
+    /// This and what a first try had done before it, which is told as well.
+    fn after(self, first: Self) -> Self {
+        Self {
+            written: [first.written, self.written].concat(),
+            crl: first.crl.or(self.crl),
+            adopted: first.adopted + self.adopted,
+            recovered: [first.recovered, self.recovered].concat(),
+            changed: [first.changed, self.changed].concat(),
+            pins: first.pins.or(self.pins),
+            ..self
+        }
+    }
 }
 
 /// The keys that are at hand to sign a publication with.
@@ -153,6 +170,27 @@ pub fn refresh_within(
     keys: Keys<'_>,
     scope: Scope<'_>,
 ) -> Result<Refresh, CaError> {
+    let (only, is_current) = (scope.only, scope.is_current);
+    let first = match refresh_once(session, keys, scope) {
+        Ok(Refresh::Done(first)) if first.failed.iter().any(|(_, why)| why.is_gone()) => first,
+        Err(CaError::Target(why)) if why.is_gone() => Box::default(),
+        other => return other,
+    };
+    // A long list that was there a moment ago is written again, with all others: nobody who is locked out
+    // waits for the next `pki publish`.
+    let whole = Scope {
+        only,
+        is_current,
+        extent: Extent::Whole,
+        sources: Sources::default(),
+    };
+    Ok(match refresh_once(session, keys, whole)? {
+        Refresh::Done(second) => Refresh::Done(Box::new(second.after(*first))),
+        Refresh::NeedsKey => Refresh::NeedsKey,
+    })
+}
+
+fn refresh_once(session: &mut Session<'_>, keys: Keys<'_>, scope: Scope<'_>) -> Result<Refresh, CaError> {
     let Keys { issuing, servers } = keys;
     let Scope {
         only,
@@ -281,6 +319,7 @@ pub fn refresh_within(
     let (accepted, near) = accepted(session, places.iter().filter(meant), extent, Purpose::Write)?;
     done.near = near;
     let is_long = accepted.is_long();
+    done.leaves_long_lists = is_long.is_none();
     done.has_long_lists_now = is_long == Some(true) && !has_short_lists(&session.desk.home)?;
     let material = material(
         session,

@@ -116,7 +116,7 @@ pub fn behind_within(
     extent: Extent,
 ) -> Result<Vec<Behind>, CaError> {
     let home = &session.desk.home;
-    let (mut places, failed) = own_places(home, &extent.hashes(session)?)?;
+    let (mut places, failed) = own_places(home, &Extent::Whole.hashes(session)?)?;
     places.extend(sources.places);
     let mut published = published_crls(home, &places)?;
     published.extend(sources.crls);

@@ -166,7 +166,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (published, told, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
         (Refresh::Done(published), told, clock) => (published, told, clock),
         (Refresh::NeedsKey, ..) => {
-            let keyring = unlock()?;
+            let keyring = match unlock() {
+                Ok(keyring) => keyring,
+                Err(failure) => {
+                    bring_what_stands(context, &desk, &mut policy, scope()?)?;
+                    return Err(failure);
+                }
+            };
             match refresh(context, &desk, &mut policy, keyring.keys(), scope()?)? {
                 (Refresh::Done(published), told, clock) => (published, told, clock),
                 (Refresh::NeedsKey, told, clock) => (Box::default(), told, clock),
@@ -249,6 +255,27 @@ fn keep(named: &[Named], context: &Context, desk: &Desk, policy: &mut ClockPolic
                 .ui
                 .say(format!("{} of {} is kept", record.serial, record.address));
         }
+    }
+    Ok(())
+}
+
+/// Without the key: what was signed before goes to every place that lacks it, and what is owed is done. Only
+/// lists that are to be written whole wait for the key.
+fn bring_what_stands(
+    context: &Context,
+    desk: &Desk,
+    policy: &mut ClockPolicy,
+    scope: Scope<'_>,
+) -> Result<(), Failure> {
+    let changes = Scope {
+        extent: Extent::Changes,
+        ..scope
+    };
+    let mut session = context.session(desk, policy)?;
+    if let Refresh::Done(published) = ca::refresh_within(&mut session, Keys::default(), changes)? {
+        let clock = session.clock;
+        drop(session);
+        context.tell_published(&published, clock);
     }
     Ok(())
 }

@@ -109,6 +109,10 @@ impl Advice for Unfit {
                  with it there; only if that is meant to be let in again, repeat with {}",
                 confirming(serials, *number)
             ),
+            Self::FewerRevoked { number, .. } => format!(
+                "bring what this machine has in place, the half `server` above all, to where the CA is, and run `pki publish --reconcile DIR` \
+                 with it there; only if nobody is missing among the revoked, repeat with --confirm {number}"
+            ),
             Self::Abandoned { serials, number, .. } => format!(
                 "publish from the home that has that CA's key; a CA may leave with its CRL when the root's CRL revokes it, when it has ended, or \
                  when all that it revokes has; only if that is meant to be let in again, repeat with {}",

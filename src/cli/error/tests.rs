@@ -474,6 +474,7 @@ fn fetches() -> Vec<Line> {
         E::Refused { why: Unfit::SameNumber(_), .. } = unfit(Unfit::SameNumber(1)) => "publication", Refused;
         E::Refused { why: Unfit::Unrevoked { .. }, .. } = unfit(Unfit::Unrevoked { serials: serials(), number: 1, rest: None }) => "publication", Refused;
         E::Refused { why: Unfit::Unrevoked { .. }, .. } = unfit(Unfit::Unrevoked { serials: several(), number: 1, rest: Some(Span::days(99)) }) => "publication", Refused;
+        E::Refused { why: Unfit::FewerRevoked { .. }, .. } = unfit(Unfit::FewerRevoked { were: 2, are: 1, number: 1 }) => "publication", Refused;
         E::Refused { why: Unfit::Readmitted { .. }, .. } = unfit(Unfit::Readmitted { serials: serials(), number: 1 }) => "publication", Refused;
         E::Refused { why: Unfit::Abandoned { .. }, .. } = unfit(Unfit::Abandoned { ca: None, serials: serials(), number: 1 }) => "publication", Refused;
         E::Refused { why: Unfit::PinBack { .. }, .. } = unfit(Unfit::PinBack { host: host(), pinned: pinned(), number: 1 }) => "publication", Refused;

@@ -24,7 +24,7 @@
 //! | `k` serial | a server's certificate: its end and its host |
 //! | `w` serial | the revocation of a server's certificate |
 //! | `y` | the number and the end of the last pin sets |
-//! | `l` | the long lists that were published whole: their lengths and hashes |
+//! | `l` | the long lists that were published whole: their lengths and hashes; nothing where there are none any more |
 //! | `u` serial | changed since those lists: 1 where they name it |
 //! | `m` | files that were hashed, by what the file system says of them |
 

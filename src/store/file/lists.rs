@@ -46,7 +46,7 @@ pub struct Changed {
 impl Index {
     /// The lists that were published whole the last time, where this index knows it.
     pub(in crate::store) fn last_lists(&self) -> Result<Option<LastLists>, StoreError> {
-        let Some(value) = self.map.value(LISTS)? else {
+        let Some(value) = self.map.value(LISTS)?.filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
         let mut fields = Fields(&value);
@@ -63,6 +63,11 @@ impl Index {
             })
         };
         read().map(Some).ok_or_else(|| corrupt("the last lists"))
+    }
+
+    /// Whether there were such lists at any time: an empty entry says that there are none any more.
+    pub(in crate::store) fn had_lists(&self) -> Result<bool, StoreError> {
+        Ok(self.map.value(LISTS)?.is_some())
     }
 
     /// The certificates that have changed since, by serial; none where they are more than `most`.
@@ -95,8 +100,8 @@ impl Index {
             let content = |content: &Content| [&content.size.to_be_bytes()[..], &content.sha256].concat();
             [content(&lists.allowed), content(&lists.devices)].concat()
         });
-        if value.is_some() || self.map.value(LISTS)?.is_some() {
-            writes.insert(LISTS.to_vec(), value);
+        if value.is_some() || self.had_lists()? {
+            writes.insert(LISTS.to_vec(), Some(value.unwrap_or_default()));
         }
         self.map.write(writes)
     }
@@ -127,7 +132,7 @@ impl Pending<'_> {
     pub(in crate::store) fn note_change(&mut self, serial: &Serial) -> Result<(), StoreError> {
         let has_lists = match self.has_lists {
             Some(known) => known,
-            None => self.value(LISTS)?.is_some(),
+            None => self.value(LISTS)?.is_some_and(|value| !value.is_empty()),
         };
         self.has_lists = Some(has_lists);
         let changed = key(CHANGED, serial.octets());
