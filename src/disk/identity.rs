@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::model::{Span, Time};
 
-/// A file by its device, its inode, its length and the times of its last change: nobody writes into a file, or
-/// puts another in its place, without one of them telling. The second of the times (ctime) no program can set.
+/// A file by its device, its inode, its length and the times of its last change: nobody writes into a file,
+/// or puts another in its place, without one of them telling. The second of the times (ctime) no program can
+/// set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity([u8; Self::LENGTH]);
 

@@ -71,8 +71,8 @@ impl File {
     }
 }
 
-/// The content of a file in the making. It is kept where it is to be written, and hashed alone where it is only
-/// compared with what stands: long lists need no memory then.
+/// The content of a file in the making. It is kept where it is to be written, and hashed alone where it is
+/// only compared with what stands: long lists need no memory then.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     kept: Option<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! Adds many certificates to a home's ledger, for measuring: `fleet HOME COUNT valid|revoked`. What is measured
-//! with them is the ledger, the index and the publication, not signing.
+//! Adds many certificates to a home's ledger, for measuring: `fleet HOME COUNT valid|revoked`. What is
+//! measured with them is the ledger, the index and the publication, not signing.
 
 #[path = "../support/fleet.rs"]
 mod support;

@@ -1,8 +1,8 @@
 //! What the black-box tests share: a home made by the real program, foreign programs, and servers that end
 //! with their test.
 //!
-//! Nothing here reaches into the library, but for filling a ledger with many devices: what a test sees is what
-//! an operator, a phone or a server sees.
+//! Nothing here reaches into the library, but for filling a ledger with many devices: what a test sees is
+//! what an operator, a phone or a server sees.
 
 // Each test binary uses a part of it.
 #![allow(dead_code, unused_imports)]

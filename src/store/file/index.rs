@@ -16,7 +16,7 @@
 //! | `r` serial | the record, where it is not revoked |
 //! | `z` serial | the record, where it is revoked: what servers accept is found without these |
 //! | `d` address 00 seq | its serial |
-//! | `q` the first half of the SPKI pin | the serials of the certificates for keys with this pin; nothing where these are many |
+//! | `q` the first half of the SPKI pin | the serials of its certificates; nothing where these are many |
 //! | `f` | the version of this format, and the event up to which it was kept |
 //! | `v` serial | the revocation |
 //! | `a` | the certificate of the servers' CA |
@@ -24,7 +24,7 @@
 //! | `k` serial | a server's certificate: its end and its host |
 //! | `w` serial | the revocation of a server's certificate |
 //! | `y` | the number and the end of the last pin sets |
-//! | `l` | the long lists that were published whole: their lengths and hashes; nothing where there are none any more |
+//! | `l` | the long lists that were published: their lengths and hashes; nothing where there are none now |
 //! | `u` serial | changed since those lists: 1 where they name it |
 //! | `m` | files that were hashed, by what the file system says of them |
 

@@ -88,8 +88,8 @@ impl Index {
         changed.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Remembers the lists that were published whole, and begins anew with what changes after them; none: from
-    /// now on every publication writes them whole.
+    /// Remembers the lists that were published whole, and begins anew with what changes after them; none:
+    /// from now on every publication writes them whole.
     pub(in crate::store) fn put_lists(&mut self, lists: Option<&LastLists>) -> Result<(), StoreError> {
         let mut writes = Writes::new();
         self.map.scan(&[CHANGED], &mut |key, _| {
