@@ -426,6 +426,34 @@ def many():
     shutil.rmtree(WORK / small)
 
 
+def beside():
+    """What commands take at 50,000 devices while another process holds a resident store open."""
+    name = fleet_home("beside", 50_000)
+    time.sleep(5)
+
+    def commands():
+        number = issue(name)
+        device = f"{number[number.index('issue') + 1]}/phone"
+        revoke = pki(name, "revoke", device, "--yes", "--passphrase-file", SECRET)
+        return {"issue": number, "revoke": revoke, "list": pki(name, "list", "--json")}
+
+    taken = {}
+    for _ in range(21):
+        for is_held in (False, True):
+            holder = None
+            if is_held:
+                holder = subprocess.Popen([FLEET, WORK / name, "600", "hold"], stdout=subprocess.PIPE)
+                holder.stdout.readline()
+            for verb, command in commands().items():
+                taken.setdefault((verb, is_held), []).append(run(*command)[0])
+            if holder:
+                holder.kill()
+                holder.wait()
+    for verb in ("issue", "revoke", "list"):
+        alone, held = (statistics.median(taken[verb, is_held]) for is_held in (False, True))
+        row(f"`pki {verb}` at 50,000 devices beside a store held open", f"{ms(held)}, {held / alone:.2f} × alone", "")
+
+
 def main():
     (WORK / "out").mkdir()
     print("| what | measured | limit |\n|---|---|---|")
@@ -443,6 +471,9 @@ def main():
         return
     if "--lock" in sys.argv:
         locking()
+        return
+    if "--beside" in sys.argv:
+        beside()
         return
     if "--many" in sys.argv:
         many()
