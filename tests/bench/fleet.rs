@@ -1,6 +1,6 @@
-//! Adds many certificates to a home's ledger, for measuring: `fleet HOME COUNT valid|revoked`. What is measured
-//! with them is the ledger, the index and the publication, not signing. And holds a store open as a service
-//! would, which catches up ten times a second: `fleet HOME SECONDS hold`.
+//! Adds many certificates to a home's ledger, for measuring: `fleet HOME COUNT valid|revoked`. What is
+//! measured with them is the ledger, the index and the publication, not signing. And holds a store open as a
+//! service would, which catches up ten times a second: `fleet HOME SECONDS hold`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
