@@ -65,6 +65,16 @@ impl Folder {
         Err(disk::failed("opened", &self.path)(io::Error::other(why)))
     }
 
+    /// The directory in which the file at this path is, where that is there, and the file's name in it.
+    fn directory_of<'p>(&self, path: &'p str) -> Result<Option<(Directory, &'p str)>, TargetError> {
+        let (below, name) = split(path);
+        let ground = self.ground()?;
+        let Some(directory) = ground.directory() else {
+            return Ok(None);
+        };
+        Ok(enter(directory, below)?.map(|directory| (directory, name)))
+    }
+
     /// Whether it holds these files, open to whom they are for and to nobody else, and so the manifest.
     ///
     /// # Errors
@@ -124,13 +134,10 @@ impl Folder {
     /// # Errors
     /// Where something else is there, or the system does not let it be read.
     pub fn has(&self, path: &str, size: u64, hash: [u8; 32]) -> Result<bool, TargetError> {
-        let (below, name) = split(path);
-        let ground = self.ground()?;
-        let Some(directory) = ground.directory() else {
+        let Some((directory, name)) = self.directory_of(path)? else {
             return Ok(false);
         };
-        let there = enter(directory, below)?.map(|directory| directory.file(name));
-        let Some(there) = there.transpose()?.flatten() else {
+        let Some(there) = directory.file(name)? else {
             return Ok(false);
         };
         Ok(self.is_content(there, size, hash, &self.path.join(path))?)
@@ -141,13 +148,8 @@ impl Folder {
     /// # Errors
     /// Where something else is there, or the system does not let it be read.
     pub fn holds_one(&self, file: &File) -> Result<bool, TargetError> {
-        let (below, name) = split(file.path);
-        let ground = self.ground()?;
-        let Some(directory) = ground.directory() else {
-            return Ok(false);
-        };
-        match enter(directory, below)? {
-            Some(directory) => self.holds_file(&directory, name, file),
+        match self.directory_of(file.path)? {
+            Some((directory, name)) => self.holds_file(&directory, name, file),
             None => Ok(false),
         }
     }
@@ -157,13 +159,8 @@ impl Folder {
     /// # Errors
     /// Where something else is there, or the system does not let it be opened.
     pub fn is_there(&self, path: &str) -> Result<bool, TargetError> {
-        let (below, name) = split(path);
-        let ground = self.ground()?;
-        let Some(directory) = ground.directory() else {
-            return Ok(false);
-        };
-        match enter(directory, below)? {
-            Some(directory) => Ok(directory.file(name)?.is_some()),
+        match self.directory_of(path)? {
+            Some((directory, name)) => Ok(directory.file(name)?.is_some()),
             None => Ok(false),
         }
     }
@@ -173,13 +170,8 @@ impl Folder {
     /// # Errors
     /// Where something else is there, or the system does not let it be read.
     pub fn read(&self, path: &str, longest: u64) -> Result<Option<Vec<u8>>, TargetError> {
-        let (below, name) = split(path);
-        let ground = self.ground()?;
-        let Some(directory) = ground.directory() else {
-            return Ok(None);
-        };
-        match enter(directory, below)? {
-            Some(directory) => Ok(directory.read(name, longest)?),
+        match self.directory_of(path)? {
+            Some((directory, name)) => Ok(directory.read(name, longest)?),
             None => Ok(None),
         }
     }
