@@ -1,10 +1,13 @@
 //! P-256 keys in software, encrypted at rest as PKCS#8.
 
+use der::Encode;
+use der::asn1::OctetStringRef;
+use p256::NistP256;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::Signer as _;
-use p256::elliptic_curve::Generate;
+use p256::elliptic_curve::{self, Generate};
 use pkcs8::pkcs5::pbes2;
-use pkcs8::{DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef};
+use pkcs8::{AssociatedOid, DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, SecretDocument};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -129,11 +132,26 @@ impl SoftwareKey {
     /// # Errors
     /// Should the library fail to encode it.
     pub fn pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let document = self
-            .secret
-            .to_pkcs8_der()
-            .map_err(|e| KeyError::Encryption(e.to_string()))?;
+        let document = self.encode().map_err(|e| KeyError::Encryption(e.to_string()))?;
         Ok(Zeroizing::new(document.as_bytes().to_vec()))
+    }
+
+    /// The octets that `p256` gives, without the public key being computed for each anew: that takes a third
+    /// of the time in which a key is made.
+    fn encode(&self) -> der::Result<SecretDocument> {
+        let secret = Zeroizing::new(self.secret.to_bytes());
+        let key = sec1::EcPrivateKey {
+            private_key: &secret,
+            parameters: None,
+            public_key: Some(self.public.point()),
+        };
+        let key = Zeroizing::new(key.to_der()?);
+        let algorithm = pkcs8::AlgorithmIdentifierRef {
+            oid: elliptic_curve::ALGORITHM_OID,
+            parameters: Some((&NistP256::OID).into()),
+        };
+        let info = pkcs8::PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(&key)?);
+        SecretDocument::encode_msg(&info)
     }
 
     /// The key as plain PKCS#8 in PEM: for the server that will use it.
@@ -165,15 +183,15 @@ impl Signer for SoftwareKey {
 }
 
 /// The octets of an encrypted PKCS#8 key.
-fn sealed(pem: &str) -> Result<pkcs8::SecretDocument, KeyError> {
-    match pkcs8::SecretDocument::from_pem(pem) {
+fn sealed(pem: &str) -> Result<SecretDocument, KeyError> {
+    match SecretDocument::from_pem(pem) {
         Ok(("ENCRYPTED PRIVATE KEY", document)) => Ok(document),
         Ok(_) | Err(_) => Err(KeyError::NotEncryptedPkcs8),
     }
 }
 
 /// How it is encrypted, within bounds.
-fn encryption(document: &pkcs8::SecretDocument) -> Result<EncryptedPrivateKeyInfoRef<'_>, KeyError> {
+fn encryption(document: &SecretDocument) -> Result<EncryptedPrivateKeyInfoRef<'_>, KeyError> {
     let info =
         EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| KeyError::NotEncryptedPkcs8)?;
     bounded(&info)?;
@@ -231,6 +249,13 @@ mod tests {
             SoftwareKey::decrypt(&pem, &passphrase("wrong")),
             Err(KeyError::WrongPassphrase)
         ));
+    }
+
+    #[test]
+    fn a_plain_key_has_the_octets_that_the_library_writes() {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let document = key.secret.to_pkcs8_der().unwrap();
+        assert_eq!(*key.pkcs8().unwrap(), document.as_bytes());
     }
 
     #[test]
