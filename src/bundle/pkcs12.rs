@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 use sha1::{Digest, Sha1};
 
 use super::BundleError;
-use super::protection::{MacKey, Sealer};
+use super::protection::{self, MacKey, Sealer};
 use super::tlv::{explicit, implicit_octets, integer, octets, oid, sequence, set, wrap};
 use crate::key::Passphrase;
 use crate::model::Form;
@@ -81,11 +81,28 @@ impl BundleKeys {
         stretch: Stretch,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, BundleError> {
-        passphrase.demand_ascii().map_err(BundleError::Passphrase)?;
-        Ok(Self {
-            sealer: Sealer::derive(passphrase, form, stretch.iterations(), rng),
-            mac: MacKey::derive(passphrase, form, stretch.iterations(), rng),
-        })
+        let mut one = Self::derive_all(&[passphrase], form, stretch, rng)?;
+        Ok(one.remove(0))
+    }
+
+    /// Stretches each of these passphrases for one bundle, with new salts: some at once take a third of the
+    /// time that they take one by one.
+    ///
+    /// # Errors
+    /// Where one is not printable ASCII: the JDK opens no such file.
+    pub fn derive_all(
+        passphrases: &[&Passphrase],
+        form: Form,
+        stretch: Stretch,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<Self>, BundleError> {
+        let mut all = passphrases.iter();
+        all.try_for_each(|one| one.demand_ascii().map_err(BundleError::Passphrase))?;
+        let keys = protection::derive(passphrases, form, stretch.iterations(), rng);
+        Ok(keys
+            .into_iter()
+            .map(|(sealer, mac)| Self { sealer, mac })
+            .collect())
     }
 }
 

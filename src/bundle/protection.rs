@@ -13,7 +13,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::stretch::{Purpose, bmp_string, stretch};
+use super::stretch::{Derivation, Purpose, bmp_string, stretch};
 use super::tlv::{NULL, algorithm, integer, octets, sequence};
 use crate::key::Passphrase;
 use crate::model::Form;
@@ -61,6 +61,56 @@ enum Keys {
     },
 }
 
+/// Stretches each passphrase with new salts, for the encryption and the authentication of one bundle.
+pub(super) fn derive(
+    passphrases: &[&Passphrase],
+    form: Form,
+    iterations: u32,
+    rng: &mut impl CryptoRng,
+) -> Vec<(Sealer, MacKey)> {
+    let texts: Vec<Zeroizing<Vec<u8>>> = passphrases.iter().map(|one| bmp_string(one)).collect();
+    let mut all: Vec<(Sealer, MacKey)> = passphrases
+        .iter()
+        .map(|_| {
+            let sealer = Sealer::unkeyed(form, iterations, rng);
+            (sealer, MacKey::unkeyed(form, iterations, rng))
+        })
+        .collect();
+    let mut wanted = Vec::new();
+    for (((sealer, mac), text), passphrase) in all.iter_mut().zip(&texts).zip(passphrases) {
+        let mut want = |purpose, salt, out| {
+            wanted.push(Derivation {
+                purpose,
+                text,
+                salt,
+                out,
+            });
+        };
+        match &mut sealer.keys {
+            Keys::Modern { key } => {
+                // PBKDF2 takes the octets of the passphrase as they are, RFC 7292 appendix B UTF-16 with a
+                // NUL.
+                let octets = passphrase.expose().as_bytes();
+                pbkdf2::pbkdf2_hmac::<Sha256>(octets, &sealer.salt, iterations, key.as_mut_slice());
+            }
+            Keys::Legacy { key, iv } => {
+                want(Purpose::Key, &sealer.salt, key.as_mut_slice());
+                want(Purpose::Iv, &sealer.salt, iv.as_mut_slice());
+            }
+        }
+        let key = match &mut mac.key {
+            Hashed::Sha256(key) => key.as_mut_slice(),
+            Hashed::Sha1(key) => key.as_mut_slice(),
+        };
+        want(Purpose::Mac, &mac.salt, key);
+    }
+    match form {
+        Form::Modern => stretch::<Sha256>(iterations, wanted),
+        Form::Legacy => stretch::<Sha1>(iterations, wanted),
+    }
+    all
+}
+
 /// The output of [`Sealer::seal`].
 pub(super) struct Sealed {
     /// The AlgorithmIdentifier that tells how to open it, DER.
@@ -70,35 +120,20 @@ pub(super) struct Sealed {
 }
 
 impl Sealer {
-    /// Stretches the passphrase with a new salt.
-    pub(super) fn derive(
-        passphrase: &Passphrase,
-        form: Form,
-        iterations: u32,
-        rng: &mut impl CryptoRng,
-    ) -> Self {
-        let salt: Salt = random(rng);
-        let keys = match form {
-            Form::Modern => {
-                let mut key = Zeroizing::new([0; 32]);
-                // PBKDF2 takes the octets of the passphrase as they are, RFC 7292 appendix B UTF-16 with a
-                // NUL.
-                let octets = passphrase.expose().as_bytes();
-                pbkdf2::pbkdf2_hmac::<Sha256>(octets, &salt, iterations, key.as_mut_slice());
-                Keys::Modern { key }
-            }
-            Form::Legacy => {
-                let text = bmp_string(passphrase);
-                let (mut key, mut iv) = (Zeroizing::new([0; 24]), Zeroizing::new([0; 8]));
-                stretch::<Sha1>(Purpose::Key, &text, &salt, iterations, key.as_mut_slice());
-                stretch::<Sha1>(Purpose::Iv, &text, &salt, iterations, iv.as_mut_slice());
-                Keys::Legacy { key, iv }
-            }
-        };
+    /// With a new salt, and keys that are still to be derived.
+    fn unkeyed(form: Form, iterations: u32, rng: &mut impl CryptoRng) -> Self {
         Self {
-            salt,
+            salt: random(rng),
             iterations,
-            keys,
+            keys: match form {
+                Form::Modern => Keys::Modern {
+                    key: Zeroizing::default(),
+                },
+                Form::Legacy => Keys::Legacy {
+                    key: Zeroizing::default(),
+                    iv: Zeroizing::default(),
+                },
+            },
         }
     }
 
@@ -145,31 +180,15 @@ enum Hashed {
 }
 
 impl MacKey {
-    /// Stretches the passphrase with a new salt.
-    pub(super) fn derive(
-        passphrase: &Passphrase,
-        form: Form,
-        iterations: u32,
-        rng: &mut impl CryptoRng,
-    ) -> Self {
-        let salt: Salt = random(rng);
-        let text = bmp_string(passphrase);
-        let key = match form {
-            Form::Modern => {
-                let mut key = Zeroizing::new([0; 32]);
-                stretch::<Sha256>(Purpose::Mac, &text, &salt, iterations, key.as_mut_slice());
-                Hashed::Sha256(key)
-            }
-            Form::Legacy => {
-                let mut key = Zeroizing::new([0; 20]);
-                stretch::<Sha1>(Purpose::Mac, &text, &salt, iterations, key.as_mut_slice());
-                Hashed::Sha1(key)
-            }
-        };
+    /// With a new salt, and a key that is still to be derived.
+    fn unkeyed(form: Form, iterations: u32, rng: &mut impl CryptoRng) -> Self {
         Self {
-            salt,
+            salt: random(rng),
             iterations,
-            key,
+            key: match form {
+                Form::Modern => Hashed::Sha256(Zeroizing::default()),
+                Form::Legacy => Hashed::Sha1(Zeroizing::default()),
+            },
         }
     }
 
@@ -206,7 +225,8 @@ mod tests {
 
     #[test]
     fn the_same_text_is_never_sealed_twice_alike_in_the_modern_form() {
-        let sealer = Sealer::derive(&passphrase("secret"), Form::Modern, 1, &mut os_rng());
+        let keys = derive(&[&passphrase("secret")], Form::Modern, 1, &mut os_rng());
+        let (sealer, _) = &keys[0];
         let [one, two] = [0; 2].map(|_| sealer.seal(b"text", &mut os_rng()).unwrap());
         assert_ne!(one.ciphertext, two.ciphertext);
         assert_ne!(one.algorithm, two.algorithm);

@@ -1,6 +1,9 @@
 //! The key derivation that PKCS#12 defines for itself (RFC 7292 appendix B), for MACs and for the legacy
 //! encryption.
 
+use std::iter::Peekable;
+use std::slice::ChunksMut;
+
 use sha1::digest::Output;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
@@ -36,51 +39,94 @@ pub(super) enum Purpose {
     Mac = 3,
 }
 
-/// The key derivation of RFC 7292 §B.2.
-pub(super) fn stretch<H: Repeated>(
-    purpose: Purpose,
-    text: &[u8],
-    salt: &[u8],
-    iterations: u32,
-    out: &mut [u8],
-) {
-    let mut input = Zeroizing::new(filling(salt).chain(filling(text)).collect::<Vec<u8>>());
-    let mut pieces = out.chunks_mut(<H as Digest>::output_size()).peekable();
-    while let Some(piece) = pieces.next() {
-        let mut digest = H::new()
-            .chain_update([purpose as u8; BLOCK])
-            .chain_update(&*input)
-            .finalize();
-        H::repeat(&mut digest, iterations - 1);
-        piece.copy_from_slice(&digest[..piece.len()]);
-        if pieces.peek().is_some() {
-            let addend = Zeroizing::new(std::array::from_fn(|i| digest[i % digest.len()]));
-            input
-                .chunks_exact_mut(BLOCK)
-                .for_each(|block| add_and_one(block, &addend));
+/// Octets that are to be derived from a passphrase.
+pub(super) struct Derivation<'a> {
+    pub(super) purpose: Purpose,
+    /// The passphrase as [`bmp_string`] gives it.
+    pub(super) text: &'a [u8],
+    pub(super) salt: &'a [u8],
+    pub(super) out: &'a mut [u8],
+}
+
+/// The key derivation of RFC 7292 §B.2, several at once. Each iteration waits for the one before, and a core
+/// has room for the iterations of others meanwhile: three at once take little longer than one.
+pub(super) fn stretch<H: Repeated>(iterations: u32, wanted: Vec<Derivation<'_>>) {
+    let mut under_way: Vec<UnderWay<'_>> = wanted.into_iter().map(UnderWay::begin::<H>).collect();
+    while !under_way.is_empty() {
+        let mut digests: Vec<Output<H>> = under_way.iter().map(UnderWay::digest::<H>).collect();
+        H::repeat(&mut digests, iterations - 1);
+        for (one, digest) in under_way.iter_mut().zip(&mut digests) {
+            one.take(digest);
+            digest.as_mut_slice().zeroize();
         }
-        digest.as_mut_slice().zeroize();
+        under_way.retain_mut(|one| one.pieces.peek().is_some());
     }
 }
 
-/// A hash with blocks of 64 octets that can be taken of its own output many times.
+/// A derivation of which some pieces, a digest long each, are still missing.
+struct UnderWay<'a> {
+    purpose: Purpose,
+    /// I of RFC 7292 §B.2: salt and passphrase.
+    input: Zeroizing<Vec<u8>>,
+    pieces: Peekable<ChunksMut<'a, u8>>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn begin<H: Digest>(wanted: Derivation<'a>) -> Self {
+        let Derivation {
+            purpose,
+            text,
+            salt,
+            out,
+        } = wanted;
+        Self {
+            purpose,
+            input: Zeroizing::new(filling(salt).chain(filling(text)).collect()),
+            pieces: out.chunks_mut(<H as Digest>::output_size()).peekable(),
+        }
+    }
+
+    /// The first iteration of the next piece.
+    fn digest<H: Digest>(&self) -> Output<H> {
+        H::new()
+            .chain_update([self.purpose as u8; BLOCK])
+            .chain_update(&*self.input)
+            .finalize()
+    }
+
+    /// The last iteration of a piece: its octets, and what the input becomes for the one after it.
+    fn take(&mut self, digest: &[u8]) {
+        let Some(piece) = self.pieces.next() else {
+            return;
+        };
+        piece.copy_from_slice(&digest[..piece.len()]);
+        if self.pieces.peek().is_some() {
+            let addend = Zeroizing::new(std::array::from_fn(|i| digest[i % digest.len()]));
+            self.input
+                .chunks_exact_mut(BLOCK)
+                .for_each(|block| add_and_one(block, &addend));
+        }
+    }
+}
+
+/// A hash with blocks of 64 octets that can be taken of its own output many times, for several at once.
 ///
 /// It goes by the compression function itself. A hasher for every iteration, with its buffer filled and
 /// wiped, takes nearly twice as long, and this is where the time for a bundle goes.
 pub(super) trait Repeated: Digest {
-    fn repeat(digest: &mut Output<Self>, times: u32);
+    fn repeat(digests: &mut [Output<Self>], times: u32);
 }
 
 impl Repeated for Sha1 {
-    fn repeat(digest: &mut Output<Self>, times: u32) {
+    fn repeat(digests: &mut [Output<Self>], times: u32) {
         // FIPS 180-4 §5.3.1.
         const START: [u32; 5] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
-        repeat(digest, times, START, sha1::block_api::compress);
+        repeat(digests, times, START, sha1::block_api::compress);
     }
 }
 
 impl Repeated for Sha256 {
-    fn repeat(digest: &mut Output<Self>, times: u32) {
+    fn repeat(digests: &mut [Output<Self>], times: u32) {
         // FIPS 180-4 §5.3.3.
         const START: [u32; 8] = [
             0x6A09_E667,
@@ -92,31 +138,37 @@ impl Repeated for Sha256 {
             0x1F83_D9AB,
             0x5BE0_CD19,
         ];
-        repeat(digest, times, START, sha2::block_api::compress256);
+        repeat(digests, times, START, sha2::block_api::compress256);
     }
 }
 
 /// A digest fills one block with its padding (FIPS 180-4 §5.1.1), which stays while the digest changes.
 #[inline]
 fn repeat<const WORDS: usize>(
-    digest: &mut [u8],
+    digests: &mut [impl AsMut<[u8]>],
     times: u32,
     start: [u32; WORDS],
     compress: impl Fn(&mut [u32; WORDS], &[[u8; BLOCK]]),
 ) {
-    let mut block = Zeroizing::new([[0; BLOCK]]);
     let length = 4 * WORDS;
-    block[0][..length].copy_from_slice(digest);
-    block[0][length] = 0x80;
-    block[0][BLOCK - 2..].copy_from_slice(&(32 * WORDS as u16).to_be_bytes());
+    let mut blocks = Zeroizing::new(vec![[0; BLOCK]; digests.len()]);
+    for (block, digest) in blocks.iter_mut().zip(&mut *digests) {
+        block[..length].copy_from_slice(digest.as_mut());
+        block[length] = 0x80;
+        block[BLOCK - 2..].copy_from_slice(&(32 * WORDS as u16).to_be_bytes());
+    }
     for _ in 0..times {
-        let mut state = start;
-        compress(&mut state, &*block);
-        for (octets, word) in block[0].chunks_exact_mut(4).zip(state) {
-            octets.copy_from_slice(&word.to_be_bytes());
+        for block in blocks.iter_mut() {
+            let mut state = start;
+            compress(&mut state, std::slice::from_ref(block));
+            for (octets, word) in block.chunks_exact_mut(4).zip(state) {
+                octets.copy_from_slice(&word.to_be_bytes());
+            }
         }
     }
-    digest.copy_from_slice(&block[0][..length]);
+    for (block, digest) in blocks.iter().zip(digests) {
+        digest.as_mut().copy_from_slice(&block[..length]);
+    }
 }
 
 /// The octets over and over until they fill whole blocks.
@@ -151,9 +203,19 @@ mod tests {
         // The vectors that Bouncy Castle, OpenSSL and NSS share: "smeg", salt 0A58CF64530D823F, one
         // iteration.
         let salt = [0x0A, 0x58, 0xCF, 0x64, 0x53, 0x0D, 0x82, 0x3F];
+        let text = bmp_string(&passphrase("smeg"));
         let (mut key, mut iv) = ([0; 24], [0; 8]);
-        stretch::<Sha1>(Purpose::Key, &bmp_string(&passphrase("smeg")), &salt, 1, &mut key);
-        stretch::<Sha1>(Purpose::Iv, &bmp_string(&passphrase("smeg")), &salt, 1, &mut iv);
+        let derivation = |purpose, out| Derivation {
+            purpose,
+            text: &text,
+            salt: &salt,
+            out,
+        };
+        let wanted = vec![
+            derivation(Purpose::Key, key.as_mut_slice()),
+            derivation(Purpose::Iv, iv.as_mut_slice()),
+        ];
+        stretch::<Sha1>(1, wanted);
         let hex = data_encoding::HEXLOWER;
         assert_eq!(
             hex.encode(&key),
@@ -164,12 +226,14 @@ mod tests {
 
     #[test]
     fn a_repeated_hash_is_the_hash_of_the_hash() {
-        let mut sha1 = Sha1::digest(b"text");
+        let mut sha1 = [Sha1::digest(b"text"), Sha1::digest(b"other")];
         Sha1::repeat(&mut sha1, 2);
-        assert_eq!(sha1, Sha1::digest(Sha1::digest(Sha1::digest(b"text"))));
-        let mut sha256 = Sha256::digest(b"text");
+        for (text, repeated) in [&b"text"[..], b"other"].iter().zip(sha1) {
+            assert_eq!(repeated, Sha1::digest(Sha1::digest(Sha1::digest(text))));
+        }
+        let mut sha256 = [Sha256::digest(b"text")];
         Sha256::repeat(&mut sha256, 2);
-        assert_eq!(sha256, Sha256::digest(Sha256::digest(Sha256::digest(b"text"))));
+        assert_eq!(sha256[0], Sha256::digest(Sha256::digest(Sha256::digest(b"text"))));
         let once = sha256;
         Sha256::repeat(&mut sha256, 0);
         assert_eq!(sha256, once);
