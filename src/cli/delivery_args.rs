@@ -2,6 +2,7 @@
 //! evaluation.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::directory::directory;
 use super::error::Failure;
@@ -70,7 +71,7 @@ pub fn handover<'a>(
         (Some(_), None) if several => Err(Failure::usage(
             "several bundles cannot share one chosen passphrase",
         )),
-        (Some(chosen), None) => Ok(PassphraseDelivery::Chosen(chosen)),
+        (Some(chosen), None) => Ok(PassphraseDelivery::Chosen(Arc::new(chosen))),
         (None, Some(path)) if several => Ok(PassphraseDelivery::List(path.clone())),
         (None, Some(path)) => Ok(PassphraseDelivery::File(path.clone())),
         (None, None) if ui.can_ask() => Ok(PassphraseDelivery::Shown(show)),

@@ -33,7 +33,9 @@ pub fn read_given(path: &Path, max: u64) -> Result<Vec<u8>, DiskError> {
 }
 
 fn whole(file: File, max: u64) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
+    // One more than there is shows the end in the same call.
+    let length = file.metadata()?.len().min(max).saturating_add(1);
+    let mut octets = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.take(max.saturating_add(1)).read_to_end(&mut octets)?;
     if octets.len() as u64 > max {
         let why = format!("it is larger than {max} octets");

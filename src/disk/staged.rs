@@ -91,6 +91,26 @@ impl Staged {
         Self::write_within(None, place, mode, pieces)
     }
 
+    /// Makes a private file beside `place` for which the file system sets so many octets aside. Where it
+    /// cannot do so, as NFS before 4.2 cannot, they are written and synced: only then is it known that there
+    /// was room for them.
+    ///
+    /// # Errors
+    /// Where the file cannot be made, or there is no room.
+    pub(super) fn with_room(place: &Path, octets: usize) -> Result<Self, DiskError> {
+        let nothing: [&[u8]; 0] = [];
+        let staged = Self::write(place, PRIVATE_FILE, nothing)?;
+        match set_aside(&staged, octets as u64) {
+            Ok(true) => Ok(staged),
+            Ok(false) => {
+                let staged = Self::write(place, PRIVATE_FILE, [vec![0; octets]])?;
+                staged.sync()?;
+                Ok(staged)
+            }
+            Err(error) => Err(failed("written", place)(error)),
+        }
+    }
+
     pub(super) fn write_within(
         within: Option<Arc<File>>,
         place: &Path,
@@ -156,7 +176,7 @@ impl Staged {
     }
 
     /// Does something with the file itself, which is opened again where it was closed.
-    fn by_handle(&self, deed: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    fn by_handle<T>(&self, deed: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         if let Some(file) = &self.file {
             return deed(file);
         }
@@ -218,6 +238,25 @@ impl Staged {
         let (directory, beside) = at(self.within.as_ref(), &self.beside);
         (directory, beside, at(self.within.as_ref(), &self.place).1)
     }
+}
+
+/// Has the file system set room aside for a file: fallocate(2). Gives whether it can.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn set_aside(staged: &Staged, octets: u64) -> io::Result<bool> {
+    use rustix::fs::FallocateFlags;
+    use rustix::io::Errno;
+    staged.by_handle(
+        |file| match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, octets) {
+            Ok(()) => Ok(true),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        },
+    )
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn set_aside(_staged: &Staged, _octets: u64) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// What a path is called from where it is looked for: in a directory that is held by its handle only the last

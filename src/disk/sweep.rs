@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{DiskError, PRIVATE_FILE, Staged, failed, lock, random_name, remove_if_there, staged_for};
+use super::{DiskError, Staged, failed, lock, random_name, remove_if_there, staged_for};
 
 /// The name that trials are staged for.
 pub(super) const TRIAL: &str = "pki";
@@ -29,19 +29,26 @@ pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path
     sweep_meant(directory, |name| begun.contains(name));
 }
 
-/// Announces work in a directory that other processes may write to as well. First, files that interrupted
-/// writes left there are removed, if `is_meant` accepts the name that they were staged for, unless another
-/// process is at work in the directory by the same rule. Other processes are kept from such removal until the
-/// returned handle is dropped. None is returned where the file system has no locks: then nothing was removed.
-pub fn at_work(directory: &Path, is_meant: impl Fn(&str) -> bool) -> Option<File> {
+/// Announces work in a directory that other processes may write to as well, and removes files that interrupted
+/// writes left there, reading it once: those that were staged for a name that `is_own` accepts always, and
+/// those of a name that `is_left` accepts unless another process is at work in the directory by the same rule.
+/// Other processes are kept from such removal until the returned handle is dropped. None is returned where the
+/// file system has no locks: what others may be writing was not removed then.
+pub fn at_work(
+    directory: &Path,
+    is_own: impl Fn(&str) -> bool,
+    is_left: impl Fn(&str) -> bool,
+) -> Option<File> {
     use rustix::fs::{FlockOperation, flock};
     const TRIES: u32 = 100;
     let directory = directory.canonicalize().ok()?;
-    let handle = match lock(&directory).ok()? {
-        Some(handle) => {
-            sweep_meant(&directory, |name| is_meant(name) || is_trial(name));
-            handle
-        }
+    let alone = lock(&directory);
+    let is_alone = matches!(alone, Ok(Some(_)));
+    sweep_meant(&directory, |name| {
+        is_own(name) || is_alone && (is_left(name) || is_trial(name))
+    });
+    let handle = match alone.ok()? {
+        Some(handle) => handle,
         None => File::open(&directory).ok()?,
     };
     // Whoever sweeps has it for a moment.
@@ -70,24 +77,32 @@ fn sweep_meant(directory: &Path, is_meant: impl Fn(&str) -> bool) {
     }
 }
 
-/// Whether a file was staged for a trial, or is the trial that [`try_out`] has put in its place.
+/// Whether a file was staged for a trial, or is the trial that [`demand_room`] has put in its place.
 fn is_trial(name: &str) -> bool {
     name == TRIAL || staged_for(OsStr::new(name)) == Some(TRIAL)
 }
 
-/// Makes sure that new files of this many octets together can be put into a directory, by writing some.
+/// Makes sure that new files of this many octets together can be put into a directory where nobody is at work
+/// yet, as [`demand_room`].
 ///
 /// # Errors
 /// Where they cannot.
 pub fn try_out(directory: &Path, octets: usize) -> Result<(), DiskError> {
+    let _at_work = at_work(directory, |_| false, |_| false);
+    demand_room(directory, octets)
+}
+
+/// Makes sure that new files of this many octets together can be put into a directory, by having the file
+/// system set aside as much. For whoever is [`at_work`] there.
+///
+/// # Errors
+/// Where they cannot.
+pub fn demand_room(directory: &Path, octets: usize) -> Result<(), DiskError> {
     let trial = directory.join(TRIAL);
     // What a kill leaves of it is removed by the next one.
-    let _at_work = at_work(directory, |_| false);
     let random = random_name().map_err(failed("named", &trial))?;
     let place = directory.join(format!(".{TRIAL}.{random}.tmp"));
-    let staged = Staged::write(&place, PRIVATE_FILE, &[&vec![0; octets]])?;
-    staged.sync()?;
-    staged.place_new()?;
+    Staged::with_room(&place, octets)?.place_new()?;
     remove_if_there(&place)
 }
 

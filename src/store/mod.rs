@@ -162,7 +162,9 @@ impl Store {
             notices.push(Notice::TornTail(ledger.cut(position, now)?));
         }
         let store = Self::at(ledger, index, position, notices, Some(paths.index.clone()))?;
-        store.write_head()?;
+        if head.map(|head| head.position) != Some(position) {
+            store.write_head()?;
+        }
         Ok(store)
     }
 

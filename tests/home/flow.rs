@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -911,4 +912,64 @@ fn a_delivery_prepares_before_the_commit_and_delivers_after_it() {
         (tally.already.len(), tally.failed.len(), seen),
         (1, 0, Vec::new())
     );
+}
+
+/// A delivery that notes for how many bundles it is warmed up, and how many it is told to expect.
+#[derive(Default)]
+struct Foresight {
+    warmed_up: Vec<usize>,
+    expected: Vec<usize>,
+}
+
+impl Delivery for Foresight {
+    fn warm_up(&mut self, forms: &[Form]) -> Result<(), CaError> {
+        self.warmed_up.push(forms.len());
+        Ok(())
+    }
+
+    fn expect(&mut self, forms: Vec<Form>) {
+        assert_eq!(self.expected.len() + 1, self.warmed_up.len(), "one batch ahead");
+        self.expected.push(forms.len());
+    }
+
+    fn prepare(&mut self, _: &Session<'_>, _: &Chain, _: &[Uncommitted]) -> Result<(), CaError> {
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        _: &Session<'_>,
+        _: &Chain,
+        batch: Vec<Undelivered>,
+    ) -> Result<Vec<Receipt>, CaError> {
+        let receipt = Receipt {
+            bundle_sha256: Some([7; 32]),
+            ..Receipt::default()
+        };
+        Ok(vec![receipt; batch.len()])
+    }
+}
+
+#[test]
+fn the_bundles_of_the_batch_after_this_one_are_foreseen() {
+    let company = Company::found();
+    let desk = company.desk();
+    let intent = Intent::List(Leavers::LockedOut);
+    let issue = |employees: Range<usize>| {
+        let mut delivery = Foresight::default();
+        let requests: Vec<_> = employees
+            .map(|i| (company.request(&format!("employee{i:03}/phone")), intent))
+            .collect();
+        let (policy, devices) = (ClockPolicy::Strict, &company.issuing);
+        let tally = ca::issue_all(&desk, policy, devices, &requests, &mut delivery, &mut |_| {});
+        assert!(tally.stopped.is_none() && tally.failed.is_empty(), "{tally:?}");
+        (tally.issued.len(), tally.already.len(), delivery)
+    };
+    let (issued, already, seen) = issue(0..300);
+    assert_eq!((issued, already), (300, 0));
+    assert_eq!((seen.warmed_up, seen.expected), (vec![256, 44], vec![44]));
+    // Who has a valid certificate gets no passphrase made; where a whole batch has, nothing is begun for it.
+    let (issued, already, seen) = issue(0..310);
+    assert_eq!((issued, already), (10, 300));
+    assert_eq!((seen.warmed_up, seen.expected), (vec![10], vec![]));
 }

@@ -1,7 +1,6 @@
 //! Delivery into a directory on the operator's machine: a PKCS#12 bundle for each device whose key was made
 //! here, the certificate alone for a device that made its own key.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -12,16 +11,16 @@ use super::bundle_files::{BundleFiles, Codes, Ready, RootInProfile};
 use super::output_dir::OutputDir;
 use super::passphrases::{Lines, PassphraseDelivery, Stored, store_passphrases};
 use super::path_policy::demand_elsewhere;
+use super::secrets::{Secret, Secrets};
 use super::write::put_in_place;
 use super::{Delivery, Receipt, Uncommitted, Undelivered};
-use crate::bundle::{BundleKeys, MobileConfig, Stretch};
+use crate::bundle::MobileConfig;
 use crate::ca::CaError;
 use crate::ca::issuance::plan::KeyRequest;
 use crate::ca::publishing::owed::end_list;
 use crate::ca::session::Session;
 use crate::disk;
 use crate::issuer::Chain;
-use crate::key::{Passphrase, os_rng};
 use crate::model::Form;
 
 /// Delivers bundles into a directory.
@@ -30,15 +29,10 @@ pub struct BundleDelivery<'a> {
     passphrases: PassphraseDelivery<'a>,
     codes: Codes,
     root: RootInProfile,
-    warm: HashMap<Form, Vec<Secret>>,
+    secrets: Secrets,
+    /// The forms of the bundles that come after the batch that is delivered next.
+    coming: Vec<Form>,
     prepared: Option<Prepared>,
-}
-
-/// The passphrase of one bundle and the keys that are derived from it.
-struct Secret {
-    /// The passphrase, where it was generated.
-    generated: Option<Passphrase>,
-    keys: BundleKeys,
 }
 
 /// A batch that is prepared for delivery before it is recorded.
@@ -61,14 +55,24 @@ impl<'a> BundleDelivery<'a> {
         codes: Codes,
         root: RootInProfile,
     ) -> Self {
+        let secrets = Secrets::new(passphrases.chosen().cloned());
         Self {
             output,
             passphrases,
             codes,
             root,
-            warm: HashMap::new(),
+            secrets,
+            coming: Vec::new(),
             prepared: None,
         }
+    }
+
+    /// Begins to make passphrases for bundles of these forms and to stretch them, in the background.
+    ///
+    /// # Errors
+    /// Where what was begun before cannot be made.
+    pub fn begin(&mut self, forms: impl IntoIterator<Item = Form>) -> Result<(), CaError> {
+        self.secrets.begin(forms)
     }
 
     /// The directory that the bundles are written to.
@@ -89,15 +93,11 @@ impl<'a> BundleDelivery<'a> {
 impl Delivery for BundleDelivery<'_> {
     /// Makes passphrases and stretches them, which is where the time for a bundle goes.
     fn warm_up(&mut self, forms: &[Form]) -> Result<(), CaError> {
-        let chosen = self.passphrases.chosen();
-        let made: Vec<(Form, Secret)> = forms
-            .par_iter()
-            .map(|form| Ok((*form, secret(chosen, *form)?)))
-            .collect::<Result<_, CaError>>()?;
-        for (form, secret) in made {
-            self.warm.entry(form).or_default().push(secret);
-        }
-        Ok(())
+        self.secrets.make(forms.iter().copied())
+    }
+
+    fn expect(&mut self, forms: Vec<Form>) {
+        self.coming = forms;
     }
 
     fn prepare(
@@ -118,29 +118,16 @@ impl Delivery for BundleDelivery<'_> {
         if let Some(file) = self.passphrases.file() {
             self.output.demand_apart(file, &stems)?;
         }
-        let at_work = self.output.at_work();
-        self.output.prove(batch.len())?;
-        self.output.tidy(&stems);
+        let at_work = self.output.begin(&stems)?;
         let template = home.template("mobileconfig.plist", MobileConfig::TEMPLATE)?;
         let bundle_files = self.bundle_files(chain, template);
         batch
             .par_iter()
             .try_for_each(|one| bundle_files.rehearse(one.signed.issued()))?;
-        let warm: Vec<(Option<Form>, Option<Secret>)> = batch
-            .iter()
-            .map(|one| {
-                let form = one.plan.form();
-                (form, form.and_then(|form| self.warm.get_mut(&form)?.pop()))
-            })
-            .collect();
-        let chosen = self.passphrases.chosen();
-        let secrets: Vec<Option<Secret>> = warm
-            .into_par_iter()
-            .map(|(form, warm)| match (form, warm) {
-                (Some(form), None) => secret(chosen, form).map(Some),
-                (_, warm) => Ok(warm),
-            })
-            .collect::<Result<_, _>>()?;
+        let forms: Vec<Option<Form>> = batch.iter().map(|one| one.plan.form()).collect();
+        self.secrets.make(forms.iter().copied().flatten())?;
+        let take = |form: &Option<Form>| form.and_then(|form| self.secrets.take(form));
+        let secrets: Vec<Option<Secret>> = forms.iter().map(take).collect();
         let lines = Lines {
             passphrases: batch
                 .iter()
@@ -189,6 +176,8 @@ impl Delivery for BundleDelivery<'_> {
             .zip(&stems)
             .map(|((one, keys), stem)| bundle_files.assemble(one, keys, stem))
             .collect::<Result<_, _>>()?;
+        // One core writes files and waits for the disk: the others go on meanwhile.
+        self.secrets.begin(std::mem::take(&mut self.coming))?;
         put_in_place(&self.output.directory, &ready, stored)?;
         if let PassphraseDelivery::Shown(show) = &mut self.passphrases {
             let generated = batch.iter().zip(&generated);
@@ -211,24 +200,6 @@ impl Delivery for BundleDelivery<'_> {
             end_list(&session.desk.home);
         }
     }
-}
-
-/// The chosen passphrase, or a generated one, stretched for a bundle of this form.
-fn secret(chosen: Option<&Passphrase>, form: Form) -> Result<Secret, CaError> {
-    let rng = &mut os_rng();
-    if let Some(chosen) = chosen {
-        let keys = BundleKeys::derive(chosen, form, Stretch::Chosen, rng)?;
-        return Ok(Secret {
-            generated: None,
-            keys,
-        });
-    }
-    let generated = Passphrase::generate(rng);
-    let keys = BundleKeys::derive(&generated, form, Stretch::Generated, rng)?;
-    Ok(Secret {
-        generated: Some(generated),
-        keys,
-    })
 }
 
 fn receipt(one: &Undelivered, ready: Ready) -> Receipt {

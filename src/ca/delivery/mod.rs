@@ -12,6 +12,7 @@ pub mod in_memory;
 pub mod output_dir;
 pub mod passphrases;
 pub mod path_policy;
+pub mod secrets;
 pub mod write;
 
 use std::path::PathBuf;
@@ -66,6 +67,10 @@ pub trait Delivery {
     fn warm_up(&mut self, _forms: &[Form]) -> Result<(), CaError> {
         Ok(())
     }
+
+    /// Notes the forms of the bundles that come after the next batch: what takes long of them may be begun while
+    /// that one is written.
+    fn expect(&mut self, _forms: Vec<Form>) {}
 
     /// Does whatever can fail without harm, before anything is recorded. `chain` is the issuing CA's.
     ///

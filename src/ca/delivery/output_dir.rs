@@ -66,30 +66,37 @@ impl OutputDir {
             directory: there.unwrap_or(path).to_owned(),
             claimed: HashSet::new(),
         };
-        output.prove(1)
+        output.prove()
     }
 
-    /// Makes sure that files can be written there before anything is signed.
-    pub(in crate::ca) fn prove(&self, devices: usize) -> Result<(), DeliveryError> {
-        disk::try_out(&self.directory, devices * ROOM).map_err(|error| self.useless(error))
+    /// Makes sure that the files of one server or device can be written there before anything is signed.
+    pub(in crate::ca) fn prove(&self) -> Result<(), DeliveryError> {
+        disk::try_out(&self.directory, ROOM).map_err(|error| self.useless(error))
     }
 
-    /// Removes what issuing that was cut off has left there, of whatever device, and keeps others from doing
-    /// so while what is given back is held: what is being written looks like what was left.
-    pub(in crate::ca) fn at_work(&self) -> Option<File> {
-        disk::at_work(&self.directory, |name| {
+    /// Announces work on the files of these devices, before anything is signed, and makes sure that they can be
+    /// written there. What writes of them that were cut off left behind is removed (in a directory that others
+    /// write to, anything may lie under such a name), and so is what issuing of whatever device has left there
+    /// that was cut off. Others are kept from the latter while what is given back is held: what is being
+    /// written looks like what was left.
+    ///
+    /// # Errors
+    /// Where files cannot be written there.
+    pub(in crate::ca) fn begin(&self, stems: &[PathBuf]) -> Result<Option<File>, DeliveryError> {
+        let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();
+        let own: HashSet<_> = places
+            .iter()
+            .filter_map(|place| place.file_name()?.to_str())
+            .collect();
+        let is_left = |name: &str| {
             WITH_KEY.iter().any(|extension| {
                 name.strip_suffix(extension)
                     .is_some_and(|stem| stem.ends_with('.'))
             })
-        })
-    }
-
-    /// Removes what writes of these devices' files that were cut off left behind. Before the commit: in a
-    /// directory that others write to, anything may lie under such a name.
-    pub(in crate::ca) fn tidy(&self, stems: &[PathBuf]) {
-        let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();
-        disk::sweep_all(&self.directory, places.iter().map(PathBuf::as_path));
+        };
+        let at_work = disk::at_work(&self.directory, |name| own.contains(name), is_left);
+        disk::demand_room(&self.directory, stems.len() * ROOM).map_err(|error| self.useless(error))?;
+        Ok(at_work)
     }
 
     /// Makes sure that the file for passphrases is none of these devices' own, in whatever spelling: it would

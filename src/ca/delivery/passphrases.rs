@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -20,7 +21,7 @@ use crate::model::{Address, Record, Serial, State};
 /// The source of the passphrases of bundles, and their destination.
 pub enum PassphraseDelivery<'a> {
     /// A person chose it; she knows it already.
-    Chosen(Passphrase),
+    Chosen(Arc<Passphrase>),
     /// Generated, and shown before the bundle counts as delivered.
     Shown(&'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>),
     /// Generated, into a new private file of its own.
@@ -31,7 +32,7 @@ pub enum PassphraseDelivery<'a> {
 
 impl PassphraseDelivery<'_> {
     /// The passphrase that a person chose.
-    pub(in crate::ca) fn chosen(&self) -> Option<&Passphrase> {
+    pub(in crate::ca) fn chosen(&self) -> Option<&Arc<Passphrase>> {
         match self {
             Self::Chosen(passphrase) => Some(passphrase),
             Self::Shown(_) | Self::File(_) | Self::List(_) => None,
@@ -117,17 +118,17 @@ pub(in crate::ca) fn store_passphrases(
 }
 
 impl Stored {
-    /// Gives it its final name.
+    /// Gives it its final name, and gives the directory that is to be synced then.
     ///
     /// # Errors
     /// Where something has taken that name meanwhile, or the system refuses.
-    pub(in crate::ca) fn place(self) -> Result<(), CaError> {
+    pub(in crate::ca) fn place(self) -> Result<PathBuf, CaError> {
         let place = self.staged.place().to_owned();
         if let Some(aside) = self.aside {
             std::fs::rename(&place, &aside).map_err(disk::failed("moved aside", &place))?;
         }
         self.staged.place_new()?;
-        Ok(disk::sync_directory(place.parent().unwrap_or(Path::new(".")))?)
+        Ok(place.parent().unwrap_or(Path::new(".")).to_owned())
     }
 }
 

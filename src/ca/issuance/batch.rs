@@ -37,41 +37,68 @@ pub fn issue_all(
     progress: &mut dyn FnMut(usize),
 ) -> Tally {
     let mut tally = Tally::default();
-    for chunk in requests.chunks(BATCH) {
-        if let Err(error) = issue_chunk(desk, policy, devices, chunk, delivery, &mut tally) {
-            tally.stopped = Some(error);
-            break;
-        }
-        progress(chunk.len());
-    }
+    let session = || desk.session(policy);
+    tally.stopped = issue_batches(&session, devices, requests, delivery, &mut tally, progress).err();
     tally
 }
 
-fn issue_chunk(
-    desk: &Desk,
-    policy: ClockPolicy,
+fn issue_batches<'a>(
+    session: &dyn Fn() -> Result<Session<'a>, CaError>,
     devices: &Devices,
     requests: &[(Request, Intent)],
     delivery: &mut dyn Delivery,
     tally: &mut Tally,
+    progress: &mut dyn FnMut(usize),
 ) -> Result<(), CaError> {
-    // The first look says which bundles there will be, the second decides: nobody waits for the lock while
-    // passphrases are stretched. Where the first finds nothing to issue it has decided.
-    let mut first = Tally::default();
-    let plans = look_at(&desk.session(policy)?, requests, &mut first)?;
-    if plans.is_empty() {
-        tally.already.extend(first.already);
-        tally.failed.extend(first.failed);
-        return Ok(());
+    let mut chunks = requests.chunks(BATCH).peekable();
+    let first = chunks.peek();
+    let mut look = first.map(|first| first_look(&session()?, first)).transpose()?;
+    while let (Some(chunk), Some(found)) = (chunks.next(), look) {
+        let next = chunks.peek();
+        look = match found {
+            FirstLook::Nothing(outcome) => {
+                tally.already.extend(outcome.already);
+                tally.failed.extend(outcome.failed);
+                next.map(|next| first_look(&session()?, next)).transpose()?
+            }
+            FirstLook::Bundles(forms) => {
+                delivery.warm_up(&forms)?;
+                let mut session = session()?;
+                let plans = look_at(&session, chunk, tally)?;
+                let ahead = next.map(|next| first_look(&session, next)).transpose()?;
+                if let Some(FirstLook::Bundles(forms)) = &ahead {
+                    delivery.expect(forms.clone());
+                }
+                tally
+                    .issued
+                    .extend(issue(&mut session, devices, plans, delivery)?);
+                ahead
+            }
+        };
+        progress(chunk.len());
     }
-    let forms: Vec<Form> = plans.iter().filter_map(Plan::form).collect();
-    delivery.warm_up(&forms)?;
-    let mut session = desk.session(policy)?;
-    let plans = look_at(&session, requests, tally)?;
-    tally
-        .issued
-        .extend(issue(&mut session, devices, plans, delivery)?);
     Ok(())
+}
+
+/// What a first look at the requests of a batch has found.
+enum FirstLook {
+    /// There is nothing to issue: this is the outcome.
+    Nothing(Tally),
+    /// There will be bundles of these forms.
+    Bundles(Vec<Form>),
+}
+
+/// The first look at the requests of a batch says which bundles there will be, the second decides: nobody
+/// waits for the lock while passphrases are stretched. Where the first finds nothing to issue it has decided.
+/// It comes one batch ahead, so that passphrases are stretched while files are written.
+fn first_look(session: &Session<'_>, requests: &[(Request, Intent)]) -> Result<FirstLook, CaError> {
+    let mut outcome = Tally::default();
+    let plans = look_at(session, requests, &mut outcome)?;
+    Ok(if plans.is_empty() {
+        FirstLook::Nothing(outcome)
+    } else {
+        FirstLook::Bundles(plans.iter().filter_map(Plan::form).collect())
+    })
 }
 
 /// The plan for each request, as far as nothing is in its way.

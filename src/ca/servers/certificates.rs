@@ -108,7 +108,7 @@ pub fn certify(
     if there.is_some_and(|there| !is_of(&there, host)) {
         return Err(CaError::Exists(Shown(place)));
     }
-    output.prove(1)?;
+    output.prove()?;
     record_servers(session, servers.chain())?;
     let signed = servers.sign(&draft, public_key, &mut os_rng())?;
     let record = |session: &mut Session<'_>| session.commit_server(signed);

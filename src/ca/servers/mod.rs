@@ -57,7 +57,7 @@ pub fn add(
     }
     demand_known_pins(session)?;
     let stem = stem(output, host, &active.key)?;
-    output.prove(1)?;
+    output.prove()?;
     for key in [active, backup] {
         key.keep(&session.desk.home, host)?;
     }
@@ -217,7 +217,7 @@ pub fn rotate(
     demand_known_pins(session)?;
     demand_overlap(&session.desk.home, &server, haste, session.now)?;
     let stem = stem(output, host, backup)?;
-    output.prove(1)?;
+    output.prove()?;
     next.keep(&session.desk.home, host)?;
     let rotated = Fact::ServerRotated {
         host: host.clone(),

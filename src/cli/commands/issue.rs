@@ -323,10 +323,13 @@ pub fn one(
     if is_typed {
         OutputDir::try_out(&args.out, &desk.home)?;
     }
-    let issuing = args.issuing.unlock(&desk.home, ui)?;
     let mut output = OutputDir::at(&args.out, &desk.home)?;
     let root = root(args.with_root, &desk.home, ui);
     let mut delivery = BundleDelivery::new(&mut output, passphrases, codes(args.qr), root);
+    // What a script asks for is known under the lock alone, and is of this form as a rule.
+    let usual = (key == KeyMade::Here && forms.is_empty()).then(|| args.p12.unwrap_or(Platform::Any.form()));
+    delivery.begin(forms.iter().copied().chain(usual))?;
+    let issuing = args.issuing.unlock(&desk.home, ui)?;
     delivery.warm_up(&forms)?;
     let mut session = context.session(&desk, &mut policy)?;
     // Somebody else may have changed something while a passphrase was typed.
