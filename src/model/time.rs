@@ -5,6 +5,7 @@ use std::ops::{Add, Sub};
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::text::quoted;
@@ -33,6 +34,26 @@ impl Time {
     /// The calendar day in UTC, `2026-11-22`.
     pub fn date(self) -> String {
         self.to_string().chars().take(10).collect()
+    }
+
+    /// Year, month, day, hour, minute and second in UTC, two digits each and four of the year: what the times
+    /// of ASN.1 are made of.
+    pub fn digits(self) -> [u8; 14] {
+        let civil = TimeZone::UTC.to_datetime(self.timestamp());
+        let pairs = [
+            civil.year() / 100,
+            civil.year() % 100,
+            civil.month().into(),
+            civil.day().into(),
+            civil.hour().into(),
+            civil.minute().into(),
+            civil.second().into(),
+        ];
+        std::array::from_fn(|i| {
+            let pair = pairs[i / 2];
+            let digit = if i % 2 == 0 { pair / 10 } else { pair % 10 };
+            b'0' + u8::try_from(digit).unwrap_or_default()
+        })
     }
 
     fn timestamp(self) -> Timestamp {

@@ -9,6 +9,8 @@
     reason = "an extension that is not named is refused where it is critical"
 )]
 
+use der::asn1::AnyRef;
+use der::{Decode, Reader, SliceReader, Tagged};
 use x509_parser::asn1_rs::{Any, BitString, Class, Header, Tag};
 use x509_parser::prelude::{FromDer, ParsedExtension};
 use x509_parser::revocation_list::RevokedCertificate;
@@ -57,10 +59,7 @@ pub fn sign(
             "the CRL's terms or the order of its entries make no sense".into(),
         ));
     }
-    let entries_length: usize = entries
-        .iter()
-        .map(|e| entry_header(e).len() + entry_length(e))
-        .sum();
+    let entries_length: usize = entries.iter().map(|entry| 2 + entry_length(entry)).sum();
     let extensions = crl_extensions(issuer, terms.number);
     let head = [
         &[0x02, 0x01, 0x01][..],
@@ -114,20 +113,17 @@ fn crl_extensions(issuer: &Certificate, number: u64) -> Vec<u8> {
     tlv(0xA0, &tlv(0x30, &both.concat()))
 }
 
+/// The length of an entry's content, which is always below 128: one octet says it.
 fn entry_length(entry: &Revocation) -> usize {
     let reason = entry.reason.crl_reason().map_or(0, |_| REASON_CODE.len() + 1);
     2 + entry.serial.octets().len() + time_length(entry.at) + reason
 }
 
-fn entry_header(entry: &Revocation) -> Vec<u8> {
-    header(0x30, entry_length(entry))
-}
-
 fn write_entry(list: &mut Vec<u8>, entry: &Revocation) {
-    list.extend_from_slice(&entry_header(entry));
+    list.extend_from_slice(&[0x30, entry_length(entry).to_le_bytes()[0]]);
     list.extend_from_slice(&[0x02, 0x10]);
     list.extend_from_slice(entry.serial.octets());
-    list.extend_from_slice(&time(entry.at));
+    write_time(list, entry.at);
     if let Some(reason) = entry.reason.crl_reason() {
         list.extend_from_slice(REASON_CODE);
         list.push(reason);
@@ -154,16 +150,21 @@ fn time_length(time: Time) -> usize {
     if time.unix() < GENERALIZED { 15 } else { 17 }
 }
 
-fn time(time: Time) -> Vec<u8> {
-    let digits: String = time.to_string().chars().filter(char::is_ascii_digit).collect();
-    let (tag, text) = if time.unix() < GENERALIZED {
-        (0x17, &digits[2..])
+fn write_time(out: &mut Vec<u8>, time: Time) {
+    let digits = time.digits();
+    if time.unix() < GENERALIZED {
+        out.extend_from_slice(&[0x17, 13]);
+        out.extend_from_slice(&digits[2..]);
     } else {
-        (0x18, &digits[..])
-    };
-    let mut encoded = header(tag, text.len() + 1);
-    encoded.extend_from_slice(text.as_bytes());
-    encoded.push(b'Z');
+        out.extend_from_slice(&[0x18, 15]);
+        out.extend_from_slice(&digits);
+    }
+    out.push(b'Z');
+}
+
+fn time(time: Time) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    write_time(&mut encoded, time);
     encoded
 }
 
@@ -255,6 +256,10 @@ impl<'a> Crl<'a> {
             if rest.is_empty() {
                 return None;
             }
+            if let Some((after, entry)) = plain_entry(rest) {
+                rest = after;
+                return Some(Ok(entry));
+            }
             match RevokedCertificate::from_der(rest) {
                 Ok((after, entry)) => {
                     rest = after;
@@ -267,6 +272,37 @@ impl<'a> Crl<'a> {
             }
         })
     }
+}
+
+/// The entry at the beginning of `input`, where it has the form of this program's own and of most others': a
+/// time, and no extension but the reason. It takes a fifth of the time that it takes to read any entry, and
+/// what is of another form is left to x509-parser.
+fn plain_entry(input: &[u8]) -> Option<(&[u8], Revocation)> {
+    let mut list = SliceReader::new(input).ok()?;
+    let entry = list.tlv_bytes().ok()?;
+    let content = AnyRef::from_der(entry)
+        .ok()
+        .filter(|entry| entry.tag() == der::Tag::Sequence)?;
+    let mut fields = SliceReader::new(content.value()).ok()?;
+    let serial = fields
+        .decode::<AnyRef<'_>>()
+        .ok()
+        .filter(|serial| serial.tag() == der::Tag::Integer)?;
+    let serial = Serial::from_octets(serial.value())?;
+    let at = fields.decode::<x509_cert::time::Time>().ok()?.to_unix_duration();
+    let code = match fields.is_finished() {
+        true => None,
+        false => match fields.tlv_bytes().ok()?.strip_prefix(REASON_CODE)? {
+            [code] if fields.is_finished() => Some(*code),
+            _ => return None,
+        },
+    };
+    let revocation = Revocation {
+        serial,
+        at: Time::from_unix(i64::try_from(at.as_secs()).ok()?),
+        reason: Reason::from_crl_reason(code),
+    };
+    Some((&input[entry.len()..], revocation))
 }
 
 fn revocation(entry: &RevokedCertificate<'_>) -> Result<Revocation, X509Error> {

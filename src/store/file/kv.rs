@@ -72,7 +72,7 @@ const CACHE: u64 = 16 << 20;
 /// For so many octets of a bucket a scan looks at it once more. sled notes which pages are used, in blocks of
 /// 64 for each 256th page, and lets go of others only where a block is full: a scan, which comes to a page
 /// once, would have the whole index in memory at its end. So it has 8 MB more than [`CACHE`].
-const LOOK: usize = 512;
+const LOOK: usize = 1024;
 
 impl Sled {
     /// Opens or makes the database in `directory`, which the caller has made private.
