@@ -162,7 +162,9 @@ impl Store {
             notices.push(Notice::TornTail(ledger.cut(position, now)?));
         }
         let store = Self::at(ledger, index, position, notices, Some(paths.index.clone()))?;
-        if head.map(|head| head.position) != Some(position) {
+        // Whoever makes the index anew removes the head with it, and notes that.
+        let is_written = head.is_some_and(|head| head.position == position);
+        if !is_written || !store.notices.is_empty() {
             store.write_head()?;
         }
         Ok(store)
@@ -336,7 +338,11 @@ impl Store {
         }
     }
 
-    /// The record of a certificate.
+    /// The record of a device's certificate, if the ledger has it. A server's is found by
+    /// [`Self::certified`].
+    ///
+    /// # Errors
+    /// A damaged index.
     pub fn record(&self, serial: &Serial) -> Result<Option<Record>, StoreError> {
         self.index.record(serial)
     }
@@ -400,7 +406,7 @@ impl Store {
         self.index.servers_ca()
     }
 
-    /// The server of this name.
+    /// The registered server of this name; none where there is none, or it was removed.
     ///
     /// # Errors
     /// A damaged index.
@@ -408,7 +414,7 @@ impl Store {
         self.index.server(host)
     }
 
-    /// Every server, by name.
+    /// Every registered server, sorted by name. Removed servers are left out: see [`Self::known_servers`].
     ///
     /// # Errors
     /// A damaged index.
