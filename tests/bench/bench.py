@@ -4,6 +4,7 @@ Every figure is the median of several runs, on whatever machine this is; compare
 `bench.py --fetch` measures `pki fetch` alone, `bench.py --check` the examination of a server, `bench.py --lock` how
 long commands hold the home's lock, `bench.py --many` a home of 400,000 devices (1 GB of disk), and
 `bench.py --million` the publication of a million revocations alone, which takes some minutes and 5 GB of disk.
+`bench.py --versus PKI` runs another version of the program and this one in turn, and gives ratios.
 """
 
 import ctypes
@@ -76,14 +77,14 @@ ROOT_SECRET = secret("root.txt", "a passphrase of the root")
 SECRET = secret("issuing.txt", "a passphrase of the issuing CA")
 
 
-def pki(home, *arguments):
-    return [PKI, "--home", WORK / home, "--no-input", "-q", *arguments]
+def pki(home, *arguments, program=PKI):
+    return [program, "--home", WORK / home, "--no-input", "-q", *arguments]
 
 
-def home(name, publish=False, cheap=True):
+def home(name, publish=False, cheap=True, program=PKI):
     """A new home; with a key of almost no scrypt cost where the rest is what is measured."""
     run(*pki(name, "init", "--org", "Acme Ltd", "--domain", "acme.example",
-             "--root-passphrase-file", ROOT_SECRET, "--passphrase-file", SECRET))
+             "--root-passphrase-file", ROOT_SECRET, "--passphrase-file", SECRET, program=program))
     configuration = WORK / name / "pki.toml"
     if not publish:
         configuration.write_text(configuration.read_text().replace("publish_on_issue = true", "publish_on_issue = false"))
@@ -99,10 +100,19 @@ def home(name, publish=False, cheap=True):
 COUNT = iter(range(1_000_000))
 
 
-def issue(name):
+def issue(name, program=PKI):
     number = next(COUNT)
     return pki(name, "issue", f"bench{number}", "--out", WORK / "out", "--passphrase-file", SECRET,
-               "--bundle-passphrase-out", WORK / "out" / f"{number}.txt")
+               "--bundle-passphrase-out", WORK / "out" / f"{number}.txt", program=program)
+
+
+def issue_for_request(name, program=PKI):
+    """`issue --csr`, for a request that is made here."""
+    number, request = next(COUNT), WORK / "device.csr"
+    run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=device",
+        "-keyout", "device.key", "-out", request)
+    return pki(name, "issue", f"bench{number}", "--csr", request, "--out", WORK / "out", "--passphrase-file", SECRET,
+               program=program)
 
 
 def people(count, name):
@@ -112,9 +122,9 @@ def people(count, name):
     return path
 
 
-def bulk(name, count, label):
+def bulk(name, count, label, program=PKI):
     return pki(name, "issue", "--from", people(count, label), "--out", WORK / f"out-{label}", "--passphrase-file", SECRET,
-               "--bundle-passphrase-out", WORK / f"{label}.tsv")
+               "--bundle-passphrase-out", WORK / f"{label}.tsv", program=program)
 
 
 def openssl_ca():
@@ -424,6 +434,19 @@ def many():
         row(f"`pki {' '.join(command)}` there: peak memory", f"{memory:.0f} MB, {seconds:.1f} s", limit)
     shutil.rmtree(WORK / large)
     shutil.rmtree(WORK / small)
+    middle = fleet_home("middle", 30_000)
+    _, memory = run(*pki(middle, "list", "--json"))
+    row("`pki list --json` at 30,000: peak memory", f"{memory:.0f} MB", "32 MB")
+    shutil.rmtree(WORK / middle)
+    empty, many = home("empty", publish=True, cheap=False), fleet_home("many", 100_000)
+    time.sleep(5)
+    taken = {empty: [], many: []}
+    for _ in range(21):
+        for name in (empty, many):
+            taken[name].append(run(*issue_for_request(name))[0])
+    few, lots = (statistics.median(taken[name]) for name in (empty, many))
+    row("`pki issue --csr` with publication at 100,000 devices, full scrypt cost",
+        f"{ms(lots)}, {lots / few:.2f} × an empty home", "1.2 ×")
 
 
 def beside():
@@ -454,9 +477,91 @@ def beside():
         row(f"`pki {verb}` at 50,000 devices beside a store held open", f"{ms(held)}, {held / alone:.2f} × alone", "")
 
 
+def versus(other):
+    """Another version and this one in turn, each in homes of its own: the medians of this one, and the ratios."""
+    # Copies: what a linker has written lies in memory in smaller pieces, and starts later.
+    programs = tuple(shutil.copy(program, WORK / f"pki-{name}") for name, program in [("before", other), ("now", PKI)])
+
+    def compare(what, pairs, command, warm_up=1):
+        """`command(program, label, i)`, after `warm_up` pairs that do not count."""
+        taken = {program: [] for program in programs}
+        for i in range(-warm_up, pairs):
+            order = programs if i % 2 else programs[::-1]
+            for program in order:
+                seconds, _ = run(*command(program, f"{programs.index(program)}", i))
+                if i >= 0:
+                    taken[program].append(seconds)
+        before, now = (statistics.median(taken[program]) for program in programs)
+        row(f"{what} ({pairs} pairs)", f"{ms(now)}, {now / before:.2f} ×", "")
+
+    def homes(name, **how):
+        for index, program in enumerate(programs):
+            home(f"{name}{index}", program=program, **how)
+
+    if "--million" in sys.argv:
+        homes("million")
+        for index in range(2):
+            run(FLEET, WORK / f"million{index}", "1000000", "revoked")
+
+        def publish(program, label, _):
+            for area in ("public", "server"):
+                shutil.rmtree(WORK / f"million{label}" / area, ignore_errors=True)
+            return pki(f"million{label}", "publish", "--passphrase-file", SECRET, program=program)
+
+        compare("a publication of 1,000,000 revocations", 5, publish)
+        return
+    compare("`pki --version`", 41, lambda program, *_: [program, "--version"])
+    homes("plain")
+    compare("`pki issue`, key of small scrypt cost, nothing published", 41,
+            lambda program, label, _: issue(f"plain{label}", program))
+    homes("cheap", publish=True)
+    compare("the same with publication", 41, lambda program, label, _: issue(f"cheap{label}", program))
+    homes("real", publish=True, cheap=False)
+    compare("`pki issue` with publication, key of full scrypt cost", 21,
+            lambda program, label, _: issue(f"real{label}", program))
+    compare("`pki issue --csr` likewise", 21, lambda program, label, _: issue_for_request(f"real{label}", program))
+    for index, program in enumerate(programs):
+        run(*bulk(f"real{index}", 100, f"v{index}", program))
+    device = "v{}{:06}/phone".format
+    secret_of = ["--passphrase-file", SECRET]
+    compare("`pki renew` there, at 120 devices", 21, lambda program, label, i: pki(
+        f"real{label}", "renew", device(label, i + 1), "--out", WORK / "out", "--bundle-passphrase-out",
+        WORK / "out" / f"r{label}-{i}.txt", *secret_of, program=program))
+    compare("`pki revoke` there", 21, lambda program, label, i: pki(
+        f"real{label}", "revoke", device(label, i + 50), "--yes", *secret_of, program=program))
+    compare("`pki publish` there", 21, lambda program, label, _: pki(f"real{label}", "publish", *secret_of, program=program))
+    for verb in ("list", "audit", "doctor"):
+        compare(f"`pki {verb}` there", 21, lambda program, label, _: pki(f"real{label}", verb, program=program))
+    homes("csv", cheap=False)
+    compare("1,000 devices from CSV, full scrypt cost", 21,
+            lambda program, label, i: bulk(f"csv{label}", 1000, f"c{label}x{i + 1}", program))
+    for count, kind, commands in [
+        (30_000, "valid", (["list", "--json"], ["audit", "--json"], ["doctor"])),
+        (100_000, "revoked", ()),
+    ]:
+        homes(f"fleet{count}", publish=True)
+        for index, program in enumerate(programs):
+            run(FLEET, WORK / f"fleet{count}{index}", str(count), kind)
+            run(*pki(f"fleet{count}{index}", "publish", *secret_of, program=program))
+        time.sleep(5)
+        for command in commands:
+            compare(f"`pki {' '.join(command)}` at {count:,} devices", 21,
+                    lambda program, label, _: pki(f"fleet{count}{label}", *command, program=program))
+
+    def whole(program, label, _):
+        for area in ("public", "server"):
+            shutil.rmtree(WORK / f"fleet100000{label}" / area)
+        return pki(f"fleet100000{label}", "publish", *secret_of, program=program)
+
+    compare("a publication of 100,000 revocations", 21, whole)
+
+
 def main():
     (WORK / "out").mkdir()
     print("| what | measured | limit |\n|---|---|---|")
+    if "--versus" in sys.argv:
+        versus(sys.argv[sys.argv.index("--versus") + 1])
+        return
     if "--million" in sys.argv:
         publication(1_000_000, 3, "3 s")
         return
