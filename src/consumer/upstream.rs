@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::model::text::quoted;
+use crate::model::text::{number, quoted};
 
 /// The address to which a server forwards requests: `http://HOST:PORT`. Its text needs no quoting in any
 /// language.
@@ -66,7 +66,7 @@ impl FromStr for Upstream {
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'))
             .is_some_and(|inner| inner.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()));
-        let port: u16 = port.parse().map_err(|_| invalid())?;
+        let port: u16 = number(port).ok_or_else(invalid)?;
         if (!address && !name(host)) || port == 0 {
             return Err(invalid());
         }
@@ -95,6 +95,8 @@ mod tests {
             "http://a",
             "http://a:0",
             "http://a:70000",
+            "http://a:+80",
+            "http://a:",
             "http://a:1/x",
             "http://a b:1",
             "http://::1:80",

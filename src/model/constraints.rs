@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::subject::Email;
-use super::text::quoted;
+use super::text::{number, quoted};
 
 /// A DNS domain of two labels or more, in lower case, ASCII, without a trailing dot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -111,7 +111,7 @@ impl FromStr for IpRange {
         let (address, prefix) = text.split_once('/').ok_or_else(invalid)?;
         let range = Self {
             address: address.parse().map_err(|_| invalid())?,
-            prefix: prefix.parse().map_err(|_| invalid())?,
+            prefix: number(prefix).ok_or_else(invalid)?,
         };
         let bits = if range.address.is_ipv4() { 32 } else { 128 };
         let octets = range.octets();
@@ -249,7 +249,7 @@ impl NameConstraints {
         }
     }
 
-    /// Whether they permit the same, in whatever order.
+    /// Whether both list the same domains, e-mail domains and IP ranges, in whatever order and however often.
     pub fn says_the_same(&self, other: &Self) -> bool {
         fn sorted<T: ToString>(all: &[T]) -> Vec<String> {
             let mut all: Vec<String> = all.iter().map(T::to_string).collect();
@@ -336,6 +336,8 @@ mod tests {
             "::/129",
             "x/8",
             "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
         ] {
             assert!(bad.parse::<IpRange>().is_err(), "{bad}");
         }

@@ -16,6 +16,13 @@ pub enum Unprintable {
     Unreadable,
 }
 
+/// A number in decimal digits alone. What the standard library reads may begin with a plus, and then two
+/// texts are one port or one network.
+pub fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let is_plain = text.bytes().all(|octet| octet.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
+}
+
 /// Refuses what a terminal obeys and what reorders a line: `Cc`, U+2028/2029, the bidirectional controls of
 /// UAX #9, the zero-width characters. Ledgers of every version keep to this.
 ///

@@ -11,7 +11,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use crate::model::text::quoted;
+use crate::model::text::{number, quoted};
 
 /// The address of a host, given as `HOST:PORT:ADDR`, as curl has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl FromStr for Resolve {
                 .unwrap_or(address);
             Some(Self {
                 host: Some(host.to_ascii_lowercase()).filter(|host| !host.is_empty())?,
-                port: port.parse().ok().filter(|port| *port != 0)?,
+                port: number(port).filter(|port| *port != 0)?,
                 address: bare.parse().ok()?,
             })
         };
@@ -137,6 +137,8 @@ mod tests {
             "h",
             "h:1",
             "h:1:",
+            "h:+1:127.0.0.1",
+            "h::127.0.0.1",
             ":1:127.0.0.1",
             "h:0:127.0.0.1",
             "h:x:127.0.0.1",
