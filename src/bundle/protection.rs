@@ -61,7 +61,8 @@ enum Keys {
     },
 }
 
-/// Stretches each passphrase with new salts, for the encryption and the authentication of one bundle.
+/// Derives for each passphrase the keys of a bundle of its own, one for encryption and one for the MAC, each
+/// with a new salt. The results are in the order of the passphrases.
 pub(super) fn derive(
     passphrases: &[&Passphrase],
     form: Form,
@@ -120,7 +121,7 @@ pub(super) struct Sealed {
 }
 
 impl Sealer {
-    /// With a new salt, and keys that are still to be derived.
+    /// Makes a sealer with a new salt; its keys are all zeros until they are derived.
     fn unkeyed(form: Form, iterations: u32, rng: &mut impl CryptoRng) -> Self {
         Self {
             salt: random(rng),
@@ -180,7 +181,7 @@ enum Hashed {
 }
 
 impl MacKey {
-    /// With a new salt, and a key that is still to be derived.
+    /// Makes a MAC key with a new salt; the key itself is all zeros until it is derived.
     fn unkeyed(form: Form, iterations: u32, rng: &mut impl CryptoRng) -> Self {
         Self {
             salt: random(rng),

@@ -1,7 +1,5 @@
-//! Encodes DER as far as PKCS#12 needs it: each function wraps parts that are DER already.
-//!
-//! The structures of RFC 7292 are a dozen nested sequences, which are written in one place and never read
-//! here: writing them inside out is shorter than types for each, and shows the nesting of the specification.
+//! Encodes the parts of DER that PKCS#12 needs. The functions for constructed types take parts that are
+//! encoded already; the others encode an integer, an object identifier or octets.
 
 use der::asn1::ObjectIdentifier;
 use der::{Encode, Header, Length, Result, Tag, TagNumber};

@@ -65,7 +65,10 @@ pub struct Judged {
     pub surplus_ended: Option<Time>,
     /// The faults of its certificate in itself.
     pub examined: Examined,
-    /// The reason for which no trusted CA vouches for it; none where one does.
+    /// The reason for which the certificate is rejected, if it is: there is no certification path to a trust
+    /// anchor, or the certificate itself has a fault. None where a trusted CA issued it or the operator named
+    /// it. Expiry, its own or that of a CA certificate, is not considered here: see `validity` and
+    /// `others_end`.
     pub untrusted: Option<String>,
     /// Whether its certificate names the host; none where that cannot be determined.
     pub names_host: Option<bool>,

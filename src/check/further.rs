@@ -1,5 +1,6 @@
-//! Draws conclusions about requests that were repeated in another manner: findings from the manners and ways
-//! by which a client got further than with the usual request.
+//! Evaluates requests that a refused client repeated in another form (see [`Manner`]: another method, another
+//! spelling of the host). Reports in which forms, and by which ways (see [`Way`]: TLS version, SNI, ALPN),
+//! the client got further than with its usual request.
 
 use super::client::Outcome;
 use super::conclude::{elsewhere, let_in};

@@ -44,7 +44,7 @@ pub struct Met {
     pub(super) server: Server,
     pub(super) versions: Vec<Version>,
     pub(super) leaves: Vec<Vec<u8>>,
-    /// The chains that it shows, its own certificate first in each.
+    /// One chain for each different certificate that the server sent, that certificate first.
     pub(super) chains: Vec<Vec<Vec<u8>>>,
     /// The ways in that it may configure apart.
     pub(super) ways: Vec<Way>,
@@ -72,7 +72,7 @@ impl Met {
         }
     }
 
-    /// The chains that it shows, its own certificate first in each.
+    /// One chain for each different certificate that the server sent, that certificate first.
     pub fn chains(&self) -> &[Vec<Vec<u8>>] {
         &self.chains
     }

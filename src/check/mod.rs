@@ -135,7 +135,8 @@ pub enum Question {
     ServersCertificate,
     /// Who shows a certificate that has ended.
     Ended,
-    /// Who is refused, by other methods, with a query or a forged name, and with the host in other letters.
+    /// Whether a client that was refused is let in by another request: by another method, with a query, with
+    /// a header field that claims to be a device, or with the host written differently.
     OtherRequests,
     /// Who shows a valid certificate.
     Valid,
@@ -145,7 +146,7 @@ pub enum Question {
     Resumption,
     /// How soon it acts on a new CRL.
     NewCrl,
-    /// Who is still valid after that.
+    /// Whether a client with a certificate that is still valid is let in after the new CRL.
     StillValid,
     /// Who is revoked, on a new connection.
     RevokedFresh,
@@ -231,7 +232,7 @@ impl Report {
         });
     }
 
-    /// Adds findings of another kind.
+    /// Adds findings to the report.
     pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
         self.findings.extend(findings);
     }

@@ -27,7 +27,7 @@ pub enum Method {
     Options,
     /// Something is to be done.
     Post,
-    /// One that there is not: it meets the rules that are for all the others.
+    /// A method that does not exist: a server applies the rules to it that it has for all other methods.
     Unknown,
 }
 

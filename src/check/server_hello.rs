@@ -1,5 +1,5 @@
-//! Parses a server's answer to the ClientHello. It is read octet by octet, because anybody may be the one who
-//! answers.
+//! Parses a server's answer to the ClientHello by hand, with every length checked, because the server is not
+//! trusted.
 
 use std::io::Read;
 

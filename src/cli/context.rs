@@ -25,11 +25,13 @@ pub struct Context {
     pub home: Option<PathBuf>,
     /// The time to wait for the lock.
     pub wait: Duration,
-    /// The text that other processes print while this one holds the lock.
+    /// The first two words after `pki` on the command line, at most 80 characters. Other processes show them
+    /// while this one holds the lock; hints quote them.
     pub command: String,
     /// Whether the expiry of the CRL was checked already, for a warning.
     pub crl_told: Cell<bool>,
-    /// Whether this is `pki publish`, which is not given as advice then.
+    /// Whether this is `pki publish` without `--dry-run`: warnings about the CRL do not advise to run it
+    /// then.
     pub is_publishing: Cell<bool>,
     /// Whether the operator was told that the clock is in doubt.
     pub clock_told: Cell<bool>,
@@ -348,10 +350,12 @@ impl Context {
         self.one_of(sought)
     }
 
-    /// The devices that may be meant, by what the ledger knows.
+    /// Finds the devices that `addressee` may mean. A device must be in the ledger, active or not. An
+    /// employee stands for her active devices; where none is active, for her only device.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Where the ledger knows no such device or employee, the employee has several devices and none is
+    /// active, or the ledger cannot be read.
     pub fn sought(&self, store: &Store, addressee: &Addressee) -> Result<Sought, Failure> {
         let employee = match addressee {
             Addressee::Device(address) => {
@@ -428,7 +432,7 @@ impl Context {
     }
 }
 
-/// A person has no such device.
+/// The failure for a device that the ledger does not know, of a person whom it does know.
 fn no_device(store: &Store, address: &Address) -> Failure {
     let near = ca::mistakable(store, address).unwrap_or_default();
     let failure = Failure::from(NotFound::Device(address.clone()));

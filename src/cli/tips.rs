@@ -64,12 +64,17 @@ pub fn is_file(text: &str) -> bool {
     has_typical_ending(text) || is_list(text) || Path::new(text).is_file()
 }
 
-/// Whether this has the extension of a file of keys or certificates.
+/// Whether this has the extension of a file that `pki` and similar programs write or read, in letters of any
+/// case.
 pub fn has_typical_ending(text: &str) -> bool {
     let extension = Path::new(text).extension();
     extension
         .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| EXTENSIONS.contains(&extension))
+        .is_some_and(|extension| {
+            EXTENSIONS
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(extension))
+        })
 }
 
 /// The suggestion for a value that a type of ours refused, where there is one.

@@ -29,11 +29,11 @@ pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path
     sweep_meant(directory, |name| begun.contains(name));
 }
 
-/// Announces work in a directory that other processes may write to as well, and removes files that interrupted
-/// writes left there, reading it once: those that were staged for a name that `is_own` accepts always, and
-/// those of a name that `is_left` accepts unless another process is at work in the directory by the same rule.
-/// Other processes are kept from such removal until the returned handle is dropped. None is returned where the
-/// file system has no locks: what others may be writing was not removed then.
+/// Announces work in a directory that other processes may write to as well, and removes files that
+/// interrupted writes left there, reading it once: those that were staged for a name that `is_own` accepts
+/// always, and those of a name that `is_left` accepts unless another process is at work in the directory by
+/// the same rule. Other processes are kept from such removal until the returned handle is dropped. None is
+/// returned where the file system has no locks: what others may be writing was not removed then.
 pub fn at_work(
     directory: &Path,
     is_own: impl Fn(&str) -> bool,

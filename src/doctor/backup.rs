@@ -1,5 +1,5 @@
-//! Checks whether the configuration says that the home is backed up. It cannot be seen from within, so that
-//! somebody has to say so.
+//! Checks whether the configuration says that the home is backed up. The program cannot find that out by
+//! itself, so the operator has to state it.
 
 use super::ledger::unreadable;
 use super::{Finding, by_age};

@@ -1,5 +1,6 @@
-//! Checks the devices' certificates: expiring and expired ones, undelivered ones, canaries that are left
-//! over, and recovered ones that nobody has decided on.
+//! Checks the devices' certificates: those that expire soon or have expired, those that were never delivered,
+//! canaries (see `pki check`) that are still valid, and recovered certificates (known from a published list
+//! alone) that nobody has revoked or kept.
 
 use std::fmt;
 

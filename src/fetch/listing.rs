@@ -29,7 +29,7 @@ pub(super) enum Part {
     Recent,
 }
 
-/// All files of a publication together: half a gigabyte.
+/// The most octets of all files of one area together: half a gigabyte.
 const LONGEST_TOTAL: u64 = 512 << 20;
 const CERTIFICATE: u64 = 64 << 10;
 /// PEM is a third longer than DER, and has line ends.
@@ -37,7 +37,8 @@ const CRL_PEM: u64 = LONGEST_CRL / 2 * 3;
 const LIST: u64 = 256 << 20;
 const PINS: u64 = 4 << 20;
 
-/// In the order in which they are read: what shrinks what a server accepts is not kept waiting by the rest.
+/// The files in the order of download. A publication is installed only once all of its files are there, so
+/// that the order decides no more than which error is found first.
 const PUBLIC: [Known; 16] = [
     known("crl/root.crl", Part::Core, LONGEST_CRL),
     known("crl/issuing.crl", Part::Core, LONGEST_CRL),

@@ -301,8 +301,8 @@ impl Run<'_> {
         lost
     }
 
-    /// The version that is the one before from now on: what the link leads to, or what lay there and was
-    /// compared.
+    /// The name of the version that becomes the previous one: the one that the link leads to, if it exists,
+    /// or else the last of the earlier versions that the new one was compared with.
     fn previous(&self, announced: &Announced) -> Result<Option<String>, FetchError> {
         if let Some(current) = self.place.current()?
             && self.place.version(&current)?.is_some()

@@ -263,7 +263,7 @@ pub enum KeySource {
         /// The form of encryption of the bundle.
         p12: Form,
     },
-    /// Made by the device, which asked with a CSR.
+    /// Made by the device, which asked with a CSR; or by the program for its own use, in memory.
     Request,
 }
 

@@ -1,7 +1,8 @@
-//! Finds the names that differ from a name by one slip of the finger: a letter exchanged, missing, too many,
-//! or two of them the wrong way round (a Damerau–Levenshtein distance of 1).
+//! Makes every text that differs from a name by one typing error: one letter replaced, missing or added, or
+//! two neighbouring letters swapped (a Damerau–Levenshtein distance of 1). Texts of fewer than three
+//! characters are left out.
 //!
-//! A changed digit does not count as a slip: `phone2` and `phone3` are two phones, and `clerk11` is a
+//! Digits are never changed, removed or added: `phone2` and `phone3` are two phones, and `clerk11` is a
 //! colleague of `clerk12`.
 
 use std::collections::BTreeSet;

@@ -57,7 +57,7 @@ pub enum InvalidProfile {
     Name(String),
 }
 
-/// The reason for which policy refuses to draft a certificate.
+/// The reasons for which a certificate is not drafted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The life asked for is longer than the profile's bound, or none at all.

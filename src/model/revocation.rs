@@ -9,7 +9,7 @@ use super::serial::Serial;
 use super::text::quoted;
 use super::time::Time;
 
-/// The reason of a revocation, as a word of everyday life.
+/// The reason of a revocation, by the word that `--reason` and the ledger use for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {

@@ -38,9 +38,10 @@ impl Serial {
         &self.0
     }
 
-    /// Whether a text was meant as a serial number, well or badly written: eight hexadecimal digits or more,
-    /// with or without colons, spaces, `0x` and `serial=`; among 24 or more, two slips of the hand. A word of
-    /// so few letters may be a name, one of 32 is none.
+    /// Whether `text` looks like a serial number, correct or not. Colons, white space, `0x`, `serial=` and
+    /// `Serial Number:` are ignored. Eight or more characters must be left, all of them hexadecimal digits;
+    /// among 24 or more, up to two may be others. A text without any decimal digit may be a name: it counts
+    /// only if it has exactly 32 characters.
     pub fn resembles(text: &str) -> bool {
         let digits = digits(text);
         let count = digits.chars().count();

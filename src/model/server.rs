@@ -23,7 +23,7 @@ pub struct Server {
     pub backup: ServerKey,
     /// The keys that it used before, the last one first.
     pub retiring: Vec<ServerKey>,
-    /// The pins that were dropped: published once, and never again.
+    /// The pins that are no longer published, because somebody else may have the keys.
     #[serde(default)]
     pub dropped: Vec<Pin>,
     /// Keys whose certificates encode them in an unusual way: the pin by that encoding, and the pin by the
@@ -68,7 +68,7 @@ pub struct ServerCertificate {
     pub serial: String,
     /// The pin of its key.
     pub pin: Pin,
-    /// The pin that the same key has in its usual encoding, if that is another.
+    /// The pin of the same key in its usual encoding, where that differs from `pin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Pin>,
     /// The validity period of the certificate.
@@ -133,7 +133,8 @@ impl Server {
         pins.chain(self.dropped.iter().copied())
     }
 
-    /// The pin in its usual encoding of the key with this pin.
+    /// The pin that a key has in its usual encoding, found by `pin`, which it has in a certificate. It is
+    /// `pin` itself unless a certificate of this server encodes the key in another way.
     pub fn value_of(&self, pin: Pin) -> Pin {
         let known = self.written_otherwise.iter().find(|(other, _)| *other == pin);
         known.map_or(pin, |(_, value)| *value)

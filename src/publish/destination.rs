@@ -163,11 +163,12 @@ impl Destination {
         }
     }
 
-    /// The CRL at this path in it, where there is one that may be ours. From far away it is not read where it
-    /// is one of the `known`, by their SHA-256.
+    /// Reads the file of a CRL at this path. Returns none where there is no such file, or it is longer than
+    /// `LONGEST_CRL`; in a bucket also where the SHA-256 of the object is among `known`. Neither its
+    /// contents nor its signature is checked.
     ///
     /// # Errors
-    /// Where something else is there, or the system does not let it be read.
+    /// Where something other than a file is at this path, or the place cannot be read.
     pub fn crl(&self, path: &str, known: &[[u8; 32]]) -> Result<Option<Vec<u8>>, TargetError> {
         match &self.place {
             Place::Folder(folder) => folder.read(path, LONGEST_CRL),
@@ -192,10 +193,10 @@ impl Destination {
         Ok(jws.and_then(|jws| self.signed(&jws)))
     }
 
-    /// Makes sure that nobody else has published there, and not the other half.
+    /// Makes sure that neither another devices' CA nor the other area of this PKI has published there.
     ///
     /// # Errors
-    /// Where it is so. A place that cannot be read is told when it cannot be written.
+    /// Where one of them has. A place that cannot be read is no error here, but one when it is written.
     pub fn demand_own(&self) -> Result<(), TargetError> {
         let Some(jws) = self.read(Manifest::JWS, LONGEST_MANIFEST).ok().flatten() else {
             return Ok(());
@@ -343,7 +344,9 @@ impl Destination {
         Ok(self.read(path, LONGEST_LIST)?.unwrap_or_default())
     }
 
-    /// The first of the files that say who is accepted or revoked that is not what its signed manifest says.
+    /// The first file listed in the signed manifest whose contents are not what the manifest says. Only the
+    /// CRLs, `devices.json`, `devices-recent.json` and `revoked.map` are looked at: what others say is not
+    /// taken in from here. A list of more than `LONGEST_LIST` octets is not read, and counts as damaged.
     ///
     /// # Errors
     /// Where one cannot be read.
@@ -387,7 +390,8 @@ impl Destination {
         }
     }
 
-    /// Finds what is there and is no part of the publication that its manifest describes.
+    /// Finds what is in a directory and not in its manifest. Buckets, and directories without a manifest of
+    /// this CA, are not searched.
     ///
     /// # Errors
     /// Where it cannot be read.

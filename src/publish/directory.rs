@@ -210,7 +210,8 @@ impl Folder {
     /// Every file is written and synced before the first is put in place.
     ///
     /// # Errors
-    /// Where one cannot be written; before the first is in place nothing has changed.
+    /// Where one cannot be written: no published file is replaced before all are written and synced, but
+    /// directories may have been made.
     pub fn write(
         &self,
         files: &[File],

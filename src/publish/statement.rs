@@ -1,8 +1,10 @@
-//! A statement of a CA to the readers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256; and
-//! its verification, which decides whose signature is trusted.
+//! Verifies statements. A statement is a JWS in compact form (RFC 7515 §7.1), signed with ES256 by the
+//! devices' CA for those who read a publication.
 //!
-//! Everything in a statement is untrusted until the end of [`Statement::verify`]. The keys of devices and
-//! servers chain to the same root, and so does the servers' CA: none of them may speak for the devices' CA.
+//! [`Statement::verify`] checks the signature, that the signer is the devices' CA, and that its certificate
+//! was issued by the given root and is valid at the time. [`Statement::demand_unrevoked`] checks revocation
+//! apart. Keys of devices, of servers and of the servers' CA chain to the same root, and are refused as
+//! signers.
 
 use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
 use serde::Deserialize;
@@ -20,7 +22,7 @@ pub struct Statement {
     signer: Certificate,
 }
 
-/// The rules for a statement: a variant for each way to break one, for which it is not trusted.
+/// The reasons for which a statement is not trusted: one variant for each rule that it can break.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidStatement {
     /// It is not three parts of base64url.

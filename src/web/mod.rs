@@ -29,13 +29,13 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The longest file of trusted certificates that is read.
 const LONGEST_STORE: u64 = 4 << 20;
 
-/// The errors by which there are no trusted certificates.
+/// The reasons for which the trusted certificates of an https client cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum NoTrust {
     /// The file that was named could not be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The file that was named has no certificate.
+    /// The file that was named has no certificate that can be used, or holds a private key.
     #[error("no certificate to trust: {path}: {why}")]
     File {
         /// The path of the file.
@@ -114,7 +114,7 @@ pub fn is_timeout(error: &ureq::Error) -> bool {
     matches!(error, ureq::Error::Timeout(_)) || matches!(error, ureq::Error::Io(io) if by_the_system(io))
 }
 
-/// Unix seconds of a date in a header (RFC 9110 §5.6.7).
+/// Unix seconds of an IMF-fixdate (RFC 9110 §5.6.7). The obsolete formats of that section are not read.
 pub fn seconds(date: &str) -> Option<i64> {
     let date = jiff::fmt::rfc2822::DateTimeParser::new()
         .parse_timestamp(date)

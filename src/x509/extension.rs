@@ -74,9 +74,9 @@ impl Base {
     }
 }
 
-/// What is permitted: DNS names, e-mail addresses and URIs of the domains and below them, and the IP ranges.
-/// A dNSName covers what is below it by itself; mail and URIs need the name with a dot for that (RFC 5280
-/// §4.2.1.10).
+/// What is permitted: DNS names and URIs of `domains` and below, e-mail addresses of `domains` and
+/// `email_domains` and below, and the IP ranges. A dNSName constraint covers what is below it; rfc822Name and
+/// URI need a second constraint for that, which begins with a dot (RFC 5280 §4.2.1.10).
 fn permitted(constraints: &NameConstraints) -> Vec<Base> {
     let domains = || constraints.domains.iter();
     let below = |domain: &Domain| format!(".{domain}");

@@ -62,7 +62,7 @@ impl ForeignCertificate {
     /// Reads one certificate in DER.
     ///
     /// # Errors
-    /// Anything but exactly one certificate.
+    /// Where it is not exactly one certificate, an extension is malformed, or the key cannot be read.
     pub fn from_der(der: &[u8]) -> Result<Self, X509Error> {
         let parsed = only(der)?;
         let tbs = &parsed.tbs_certificate;

@@ -70,7 +70,12 @@ impl BundleFiles<'_> {
         Ok(())
     }
 
-    /// The files of one device: its bundle, where its key was made here, else its certificate.
+    /// The files to hand out for one device. If its key was made here and `keys` are given: the PKCS#12
+    /// bundle, and the Apple profile and the QR codes where these are wanted. Otherwise: the certificate and
+    /// the issuing CA's, in PEM. Each file name is `stem` with an extension.
+    ///
+    /// # Errors
+    /// Where the key cannot be encoded, or the bundle, the profile or a QR code cannot be made.
     pub fn assemble(
         &self,
         one: &Undelivered,

@@ -54,10 +54,11 @@ pub struct Receipt {
     pub bundle_sha256: Option<[u8; 32]>,
 }
 
-/// A way for certificates, and for the keys that were made with them, to whom they are for.
+/// Hands certificates, and the keys that were made with them, over to the people they are for.
 ///
-/// One batch at a time goes through these in their order. A kill between `prepare` and the end of `deliver`
-/// leaves certificates that were recorded and never delivered: the same command again replaces them.
+/// For each batch the methods are called in the order in which they stand here. The certificates are recorded
+/// between `prepare` and `deliver`. If the process is killed after that, and before the ledger has recorded
+/// the delivery, they stay undelivered; the same command, run again, issues new ones in their place.
 pub trait Delivery {
     /// Does what takes long and needs neither the home nor what will be signed, for bundles of these forms:
     /// before the lock is taken.
@@ -68,8 +69,8 @@ pub trait Delivery {
         Ok(())
     }
 
-    /// Notes the forms of the bundles that come after the next batch: what takes long of them may be begun while
-    /// that one is written.
+    /// Notes the forms of the bundles that come after the next batch: what takes long of them may be begun
+    /// while that one is written.
     fn expect(&mut self, _forms: Vec<Form>) {}
 
     /// Does whatever can fail without harm, before anything is recorded. `chain` is the issuing CA's.

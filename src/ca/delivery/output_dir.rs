@@ -74,11 +74,11 @@ impl OutputDir {
         disk::try_out(&self.directory, ROOM).map_err(|error| self.useless(error))
     }
 
-    /// Announces work on the files of these devices, before anything is signed, and makes sure that they can be
-    /// written there. What writes of them that were cut off left behind is removed (in a directory that others
-    /// write to, anything may lie under such a name), and so is what issuing of whatever device has left there
-    /// that was cut off. Others are kept from the latter while what is given back is held: what is being
-    /// written looks like what was left.
+    /// Announces work on the files of these devices, before anything is signed, and makes sure that they can
+    /// be written there. What writes of them that were cut off left behind is removed (in a directory that
+    /// others write to, anything may lie under such a name), and so is what issuing of whatever device has
+    /// left there that was cut off. Others are kept from the latter while what is given back is held: what is
+    /// being written looks like what was left.
     ///
     /// # Errors
     /// Where files cannot be written there.

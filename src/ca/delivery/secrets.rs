@@ -92,8 +92,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// Makes sure that there are secrets for bundles of these forms: waits for those that were begun, and makes
-    /// what is missing then.
+    /// Makes sure that there are secrets for bundles of these forms: waits for those that were begun, and
+    /// makes what is missing then.
     ///
     /// # Errors
     /// Where one cannot be made.

@@ -34,8 +34,9 @@ const MOST_CLAIMS: usize = 10_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doubts {
     version: u32,
-    /// Places that were found without the publication that they had, or with a public area that is later than
-    /// the ledger.
+    /// Places that may hold more than this ledger knows: the publication written to them is gone; or their
+    /// manifest is later than the ledger and files of it are damaged or missing; or it is a public half later
+    /// than the ledger, and no complete servers' half lists the certificates issued since.
     #[serde(default)]
     emptied: BTreeSet<PathBuf>,
     /// Claims about certificates that lists without a signature make, and the ledger does not.
@@ -90,7 +91,7 @@ impl Doubts {
         doubts
     }
 
-    /// The doubts that are left, by what the ledger has learnt since.
+    /// The doubts of this home, without those that the ledger has settled since.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
@@ -131,9 +132,9 @@ impl Doubts {
         places.chain(claims).chain(leavers).collect()
     }
 
-    /// Notes the places that may have known more, before they are written; and who has left by what is taken
-    /// in. A servers' half that was handed in, and that is later than all that this home has written, says
-    /// what they had.
+    /// Notes the places that may have published something that this ledger does not know, before they are
+    /// overwritten. Where the caller handed in a servers' half that is later than all that this home has
+    /// written, that half answers the question, and no place is in doubt any longer.
     pub(in crate::ca) fn note(
         &mut self,
         places: &[Place],

@@ -73,12 +73,15 @@ pub(super) fn accepted<'p>(
 /// Where it cannot be read.
 pub fn has_short_lists(home: &Home) -> Result<bool, CaError> {
     let (places, _) = destinations(home, &Hashes::default())?;
+    staging_has_short_lists(&places)
+}
+
+/// Whether the home's own publication, one of these places, has short lists beside long ones.
+pub(super) fn staging_has_short_lists(places: &[Place]) -> Result<bool, CaError> {
     let mut own = places.iter().filter(|place| place.is_staging());
     let own = own.find(|place| place.to.area == Area::Server);
-    Ok(own
-        .map(|place| place.to.has_short_lists())
-        .transpose()?
-        .unwrap_or(false))
+    let has = own.map(|place| place.to.has_short_lists()).transpose()?;
+    Ok(has.unwrap_or(false))
 }
 
 fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLists>, CaError> {

@@ -34,7 +34,7 @@ use areas::{Key, Rounds};
 use crl::{SignedCrl, sign_anew, wanted};
 use doubt::Doubts;
 use error::PUBLISHED;
-use lists::{Extent, Purpose, accepted, has_short_lists, remember};
+use lists::{Extent, Purpose, accepted, remember, staging_has_short_lists};
 use owed::{Following, Owed};
 use pending::{Servers, look, material};
 use pin_sets::{Standing, pins_in};
@@ -320,7 +320,7 @@ fn refresh_once(session: &mut Session<'_>, keys: Keys<'_>, scope: Scope<'_>) -> 
     done.near = near;
     let is_long = accepted.is_long();
     done.leaves_long_lists = is_long.is_none();
-    done.has_long_lists_now = is_long == Some(true) && !has_short_lists(&session.desk.home)?;
+    done.has_long_lists_now = is_long == Some(true) && !staging_has_short_lists(&places)?;
     let material = material(
         session,
         seen.root_crl,

@@ -178,10 +178,12 @@ pub fn behind_within(
     Ok(reasons)
 }
 
-/// Demands that the pin sets which this home would sign contain every pin that is published anywhere.
+/// Makes sure that the ledger knows every pin in force that is published anywhere, dropped and retired ones
+/// included, so that signing new pin sets withdraws no pin by accident.
 ///
 /// # Errors
-/// Where pin sets stand that are later than what the ledger knows, or a place cannot be read.
+/// Where published pin sets are later than what the ledger knows, a place cannot be read, or the ledger
+/// cannot be read.
 pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), CaError> {
     let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
     let standing = StandingPins::read(&places, &failed)?;

@@ -97,7 +97,8 @@ impl StandingPins {
         Ok(losers.map(|(place, _)| place.clone()).collect())
     }
 
-    /// Demands that every place could be read, so that no pin set is published that is not known here.
+    /// Makes sure that the pin sets of every place could be read. A place that could not be read may have
+    /// pins that this home does not know, and new pin sets without them would withdraw them.
     ///
     /// # Errors
     /// Where a place could not be read.

@@ -297,7 +297,8 @@ impl Index {
         pending.write()
     }
 
-    /// Takes in events that are written together, later.
+    /// Begins a set of changes to the index. [`Pending::apply`] applies events to it in memory; the map
+    /// itself changes only when [`Pending::write`] writes all of them at once.
     pub(in crate::store) fn pending(&mut self) -> Pending<'_> {
         Pending {
             index: self,
