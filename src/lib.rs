@@ -6,7 +6,7 @@
 
 pub mod model;
 pub mod disk;
-pub mod web;
+pub mod https;
 pub mod key;
 pub mod x509;
 pub mod issuer;

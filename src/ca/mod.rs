@@ -5,7 +5,7 @@
 //! never held while a person types or a key is being unlocked.
 
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 mod delivery;
 mod ends;
 mod error;

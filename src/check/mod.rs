@@ -12,7 +12,7 @@ mod client;
 mod client_hello;
 mod conclude;
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 mod findings;
 mod forgery;
 mod further;

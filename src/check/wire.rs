@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::url::Url;
+use crate::https::Resolve;
 use crate::model::fault::{Fault, Kind};
-use crate::web::Resolve;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -17,9 +17,9 @@ use crate::check::{
 };
 use crate::disk;
 use crate::home::Home;
+use crate::https::Resolve;
 use crate::issuer::Devices;
 use crate::model::{Authority, Contents, Draft, Kind, Reason, Serial, Span, Time};
-use crate::web::Resolve;
 
 /// How a server is found, judged and waited for.
 #[derive(Debug, Clone, clap::Args)]

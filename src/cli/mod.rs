@@ -11,7 +11,7 @@ mod commands;
 mod complete;
 mod context;
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 mod delivery_args;
 mod descriptor;
 mod directory;

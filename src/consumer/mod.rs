@@ -6,7 +6,7 @@
 //! express it.
 
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 mod identifier;
 mod language;
 mod pins;

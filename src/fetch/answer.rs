@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::DiskError;
+use crate::https::{self, NoTrust, Trouble};
 use crate::model::fault::{Fault, Kind};
-use crate::web::{self, NoTrust, Trouble};
 
 /// The errors by which a source does not give a file.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +107,7 @@ pub(super) fn pour(
 fn broken(error: io::Error) -> SourceError {
     let text = error.to_string();
     let timed_out = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(error) => web::is_timeout(error),
+        Some(error) => https::is_timeout(error),
         None => error.kind() == io::ErrorKind::TimedOut,
     };
     if timed_out {

@@ -6,8 +6,8 @@ use std::time::Instant;
 use ureq::http::{HeaderMap, StatusCode, Uri, header};
 
 use super::answer::{Answer, SourceError, Validator};
+use crate::https::{self, Client, NoTrust, Resolve};
 use crate::model::text::quoted;
-use crate::web::{self, Client, NoTrust, Resolve};
 
 /// How often a server may send us elsewhere.
 const REDIRECTS: usize = 3;
@@ -92,7 +92,7 @@ impl Https {
             request = request.header(header::IF_MODIFIED_SINCE, date);
         }
         request.call().map_err(|error| {
-            if web::is_timeout(&error) {
+            if https::is_timeout(&error) {
                 SourceError::Slow(error.to_string())
             } else {
                 SourceError::Network(self.client.trouble(uri, error))
@@ -178,7 +178,7 @@ fn validator(headers: &HeaderMap) -> Option<Validator> {
     };
     let last_modified = text(header::LAST_MODIFIED);
     if let Some(modified) = &last_modified {
-        let age = web::seconds(&text(header::DATE)?)? - web::seconds(modified)?;
+        let age = https::seconds(&text(header::DATE)?)? - https::seconds(modified)?;
         if age < YOUNG {
             return None;
         }

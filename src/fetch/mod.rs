@@ -8,7 +8,7 @@ mod answer;
 mod content;
 mod continuity;
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 mod ends;
 mod error;
 mod https;

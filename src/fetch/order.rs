@@ -8,9 +8,9 @@ use super::ends::{self, Ending};
 use super::error::FetchError;
 use super::source::SourceName;
 use super::state::State;
+use crate::https::Resolve;
 use crate::model::Time;
 use crate::publish::Area;
-use crate::web::Resolve;
 
 /// The parameters of a fetch.
 #[derive(Debug)]

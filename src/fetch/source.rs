@@ -10,8 +10,8 @@ use ureq::http::Uri;
 use super::answer::{Answer, SourceError, Validator};
 use super::https::Https;
 use crate::disk::{Directory, Ground};
+use crate::https::Resolve;
 use crate::model::text::quoted;
-use crate::web::Resolve;
 
 /// The name of a source on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]

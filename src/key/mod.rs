@@ -1,7 +1,7 @@
 //! Signing keys, and the passphrases that protect them.
 
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 mod passphrase;
 mod public;
 mod signer;

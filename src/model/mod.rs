@@ -8,7 +8,7 @@ pub mod constraints;
 pub mod contents;
 pub mod counted;
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 pub mod event;
 pub mod host;
 pub mod authority;

@@ -4,7 +4,7 @@
 mod accepted;
 mod bucket;
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 mod destination;
 mod directory;
 mod error;

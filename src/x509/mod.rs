@@ -8,7 +8,7 @@ mod envelope;
 mod error;
 mod strict;
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 pub mod any;
 pub mod build;
 pub mod certificate;

@@ -162,6 +162,17 @@ fn the_pure_rooms_touch_no_file_and_no_clock() {
     }
 }
 
+/// A stranger opens any file and reads first what it is.
+#[test]
+fn every_file_begins_with_what_it_is() {
+    let mut files = BTreeMap::new();
+    sources(&source(), &mut files);
+    assert!(files.len() > 100, "{} files", files.len());
+    for (path, text) in &files {
+        assert!(text.starts_with("//! "), "{}", path.display());
+    }
+}
+
 /// rustfmt leaves comments as they are, whatever its width says.
 #[test]
 fn comments_end_where_code_does() {

@@ -1,3 +1,5 @@
+//! `pki audit`: shows the events of the ledger, once or as they come.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! `pki ca`: takes in the certificate of the servers' CA that the root has signed elsewhere.
+
 use std::path::PathBuf;
 
 use clap::Subcommand;

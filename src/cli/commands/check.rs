@@ -1,3 +1,5 @@
+//! `pki check`: examines a live server as an attacker and as a phone, and reports what it finds.
+
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! `pki completions`: prints the script by which a shell completes commands and names.
+
 use clap::CommandFactory;
 use clap_complete::Shell;
 

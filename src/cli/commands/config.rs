@@ -1,3 +1,5 @@
+//! `pki config`: prints the configuration of a server, an app or a timer for this home.
+
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

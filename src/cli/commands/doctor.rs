@@ -1,3 +1,5 @@
+//! `pki doctor`: reports what is wrong with a home or soon will be.
+
 use std::fmt;
 
 use serde::Serialize;

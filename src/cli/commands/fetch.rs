@@ -1,3 +1,5 @@
+//! `pki fetch`: brings a publication to the machine of a server.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,10 +8,10 @@ use serde::Serialize;
 
 use crate::disk;
 use crate::fetch::{self, Command, Confirmation, Ending, Fetched, Order, SourceName, Unproven};
+use crate::https::Resolve;
 use crate::model::serial::InvalidSerial;
 use crate::model::{Span, Time, counted};
 use crate::publish::Area;
-use crate::web::Resolve;
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;

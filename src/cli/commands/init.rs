@@ -1,3 +1,5 @@
+//! `pki init`: founds a PKI.
+
 use std::path::PathBuf;
 
 use crate::ca::{self, Founding, Passphrases};

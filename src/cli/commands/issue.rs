@@ -1,3 +1,5 @@
+//! `pki issue`: issues a certificate to a device; and the way to one device that `pki renew` shares.
+
 use std::fmt;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! `pki list`: lists the devices' certificates.
+
 use crate::ca;
 use crate::model::{Employee, Record, Revocation, Span, Status, Time};
 use crate::store::StoreError;

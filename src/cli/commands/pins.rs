@@ -1,3 +1,5 @@
+//! `pki pins`: shows the pin sets of the servers, and plans a change of keys.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -1,3 +1,5 @@
+//! `pki publish`: brings the publication up to date, at the operator's word or a timer's.
+
 use std::fmt;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! `pki renew`: issues the next certificate to a device, or to all whose certificates expire soon.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -1,3 +1,5 @@
+//! `pki revoke` and `pki offboard`: lock out a device, a certificate or a person.
+
 use std::fmt;
 
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! `pki root`: does what needs the root's key, which may be on a medium of its own.
+
 use std::path::PathBuf;
 
 use clap::Subcommand;

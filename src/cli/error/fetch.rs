@@ -3,8 +3,8 @@
 use super::Advice;
 use crate::cli::form;
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
+use crate::https::{NoTrust, Trouble};
 use crate::publish::InvalidStatement;
-use crate::web::{NoTrust, Trouble};
 
 impl Advice for FetchError {
     fn advice(&self) -> Option<String> {

@@ -16,6 +16,7 @@ use crate::disk::{DiskError, Exposed, Modeless, Shown, failed};
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
 use crate::home::config::InvalidConfig;
+use crate::https::{NoTrust, Trouble};
 use crate::issuer::IssuerError;
 use crate::key::{KeyError, SigningError, UnfitPassphrase};
 use crate::model::contents::NotUtf8;
@@ -28,7 +29,6 @@ use crate::publish::{
     UnfitPins,
 };
 use crate::store::StoreError;
-use crate::web::{NoTrust, Trouble};
 use crate::x509::X509Error;
 
 /// An error as it is told, and what was promised of it.

@@ -11,9 +11,9 @@ use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::{Body, SendBody};
 
 use super::{Access, BucketError, content_type, credentials};
+use crate::https;
 use crate::model::text::quoted;
 use crate::publish::location::Location;
-use crate::web;
 
 /// How long a signature is good: longer than any request takes.
 const SIGNED: Duration = Duration::from_secs(300);
@@ -131,9 +131,9 @@ impl Client {
         let bucket = rusty_s3::Bucket::new(url, style, bucket.clone(), region.clone());
         let bucket = bucket.map_err(|e| setup(format!("{endpoint}: {e}")))?;
         let config = if is_local {
-            web::plain_client().proxy(None)
+            https::plain_client().proxy(None)
         } else {
-            web::client(access.ca.as_deref())
+            https::client(access.ca.as_deref())
                 .map_err(|e| setup(e.to_string()))?
                 .https_only(true)
         };
@@ -202,7 +202,7 @@ impl Client {
             return Ok(None);
         };
         let headers = response.headers();
-        let date = text(headers, header::DATE).and_then(|date| web::seconds(&date));
+        let date = text(headers, header::DATE).and_then(|date| https::seconds(&date));
         Ok(Some(Head {
             etag: text(headers, header::ETAG).unwrap_or_default(),
             number: text(headers, NUMBER).and_then(|number| number.parse().ok()),

@@ -3,7 +3,7 @@
 
 pub mod codec;
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 pub mod head;
 pub mod holders;
 pub mod index;

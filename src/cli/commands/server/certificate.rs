@@ -1,3 +1,5 @@
+//! `pki server csr` and `pki server issue`: requests and certificates for servers.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 

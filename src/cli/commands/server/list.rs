@@ -1,3 +1,5 @@
+//! `pki server list`: lists the servers, their pins and their certificates.
+
 use std::fmt;
 
 use serde::Serialize;

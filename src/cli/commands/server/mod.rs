@@ -1,3 +1,5 @@
+//! `pki server`: the register of servers, their keys and their certificates.
+
 pub mod certificate;
 pub mod list;
 pub mod removal;

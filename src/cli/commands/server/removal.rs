@@ -1,3 +1,5 @@
+//! `pki server remove`: takes a server out of the register.
+
 use std::path::PathBuf;
 
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! `pki show FILE`: shows what is in a file, whoever made it.
+
 use std::fmt;
 use std::path::Path;
 

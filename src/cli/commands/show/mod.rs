@@ -1,3 +1,5 @@
+//! `pki show`: shows a device, a certificate or a file.
+
 pub mod file;
 pub mod statement;
 use std::fmt;

@@ -1,3 +1,5 @@
+//! `pki show` of a manifest or of pin sets: what they say, and whether the devices' CA signed them.
+
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -2,7 +2,7 @@
 //! reached.
 
 #[cfg(test)]
-mod damaged;
+mod fuzz_tests;
 mod resolve;
 mod trouble;
 
