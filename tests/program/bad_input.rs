@@ -1096,6 +1096,20 @@ fn passphrases_of_bundles_that_are_too_weak() {
     }
 }
 
+/// Whoever is given it could issue anything.
+#[test]
+fn the_passphrase_of_the_issuing_key_is_none_of_a_bundle() {
+    let home = Home::new();
+    home.issue("bob", &[]);
+    for command in [
+        &["issue", "alice", "--bundle-passphrase-file", "issuing-passphrase"][..],
+        &["renew", "bob", "--bundle-passphrase-file", "issuing-passphrase"],
+    ] {
+        let message = "the passphrase of the bundle is the one of the issuing key";
+        fails(&home, command, refused(message));
+    }
+}
+
 const CONFIGURATIONS: [(&str, &str); 17] = [
     (
         "days-beyond-bound.toml",

@@ -21,6 +21,7 @@ use crate::ca::publishing::owed::end_list;
 use crate::ca::session::Session;
 use crate::disk;
 use crate::issuer::Chain;
+use crate::key::Passphrase;
 use crate::model::Form;
 
 /// Delivers bundles into a directory.
@@ -78,6 +79,11 @@ impl<'a> BundleDelivery<'a> {
     /// The directory that the bundles are written to.
     pub fn output(&mut self) -> &mut OutputDir {
         self.output
+    }
+
+    /// The passphrase of the bundles, where a person chose it.
+    pub fn chosen(&self) -> Option<&Passphrase> {
+        self.passphrases.chosen().map(|chosen| &**chosen)
     }
 
     fn bundle_files<'c>(&self, chain: &'c Chain, template: String) -> BundleFiles<'c> {

@@ -331,7 +331,16 @@ pub fn one(
     // What a script asks for is known under the lock alone, and is of this form as a rule.
     let usual = (key == KeyMade::Here && forms.is_empty()).then(|| args.p12.unwrap_or(Platform::Any.form()));
     delivery.begin(forms.iter().copied().chain(usual))?;
-    let issuing = args.issuing.unlock(&desk.home, ui)?;
+    let (issuing, issuing_passphrase) = args.issuing.open_issuing(&desk.home, ui)?;
+    if let Some(chosen) = delivery.chosen()
+        && chosen.same_as(&issuing_passphrase)
+    {
+        return Err(
+            Failure::refused("the passphrase of the bundle is the one of the issuing key")
+                .hint("whoever is given it could issue certificates: choose another, or let one be generated"),
+        );
+    }
+    drop(issuing_passphrase);
     delivery.warm_up(&forms)?;
     let mut session = context.session(&desk, &mut policy)?;
     // Somebody else may have changed something while a passphrase was typed.
