@@ -3,8 +3,9 @@
 
 use super::client::{Outcome, Refusal};
 use super::client_hello::Version;
-use super::question::{Asked, Who, verdict};
+use super::question::{Asked, verdict};
 use super::ways::{Inside, Name, Way, regions};
+use super::who::Who;
 use super::{Met, Question, Verdict, findings};
 use crate::doctor::Finding;
 

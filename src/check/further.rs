@@ -6,8 +6,8 @@ use super::client::Outcome;
 use super::conclude::{elsewhere, let_in};
 use super::insist::{Insisted, is_tried};
 use super::manner::Manner;
-use super::question::Who;
 use super::ways::{Way, regions};
+use super::who::Who;
 use super::{Met, Question, Verdict, findings};
 
 /// The meaning of an answer that is no refusal.

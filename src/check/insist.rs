@@ -6,9 +6,9 @@ use std::io;
 use super::client::{Client, Connection, Identity, Outcome, Refusal};
 use super::http::{Extent, Kept, Sample};
 use super::manner::Manner;
-use super::question::Who;
 use super::request::Request;
 use super::ways::{Inside, Way};
+use super::who::Who;
 use super::wire::Server;
 use super::{Met, parallel};
 

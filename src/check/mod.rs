@@ -40,6 +40,7 @@ mod trial;
 mod url;
 mod ways;
 mod wire;
+mod who;
 mod witness;
 
 pub use chain::Trust;
@@ -48,9 +49,10 @@ pub use findings::{Acted, NewestCrl};
 pub use forgery::{Forged, ForgeryError, below_device, copy_of_device, forge, identity};
 pub use meet::{Expected, Met, meet};
 pub use pins::Published;
-pub use question::{Who, ask_once, come_as, question};
+pub use question::{ask_once, come_as, question};
 pub use trial::{Depth, Identities, Interrupted, Trial, Watch};
 pub use url::{InvalidUrl, Url};
+pub use who::Who;
 pub use wire::{Server, Unreachable};
 
 use std::net::SocketAddr;

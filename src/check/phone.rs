@@ -1,12 +1,12 @@
 //! A phone of one protocol version: the sessions and connections that it has before it is revoked, and what
 //! it gets with them afterwards.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::client::{Client, Identity, Outcome, Sessions};
 use super::client_hello::Version;
 use super::question::verdict;
-use super::standing::{self, Patience, Standing};
+use super::standing::{self, Patience, STEP, Standing};
 use super::{Met, Question, Verdict, findings};
 
 /// The sessions and connections that it holds of one protocol version.
@@ -158,9 +158,6 @@ impl Phone {
         })
     }
 }
-
-/// The pause between two tries.
-pub const STEP: Duration = Duration::from_millis(100);
 
 /// How somebody came back with a session, and how that was met.
 #[derive(Debug)]

@@ -3,16 +3,18 @@
 
 use std::io;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::client::{Client, Connection, Identity, Outcome, Refusal, Sessions};
 use super::client_hello::Version;
 use super::http::Kept;
 use super::parallel;
-use super::phone::STEP;
 use super::question::verdict;
 use super::ways::{Inside, Name, Way};
 use super::{Met, Question, Verdict, findings};
+
+/// The pause between two tries.
+pub const STEP: Duration = Duration::from_millis(100);
 
 /// A connection that is open, or was.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ use rand_core::CryptoRng;
 
 use super::client::{Client, Identity, Outcome, Refusal, Sessions};
 use super::findings::{Acted, NewestCrl};
-use super::phone::{Phone, STEP, settled};
-use super::question::{Who, come_as, learn, tell_valid};
-use super::standing::Patience;
+use super::phone::{Phone, settled};
+use super::question::{come_as, learn, tell_valid};
+use super::standing::{Patience, STEP};
+use super::who::Who;
 use super::{Met, Question, Verdict, findings, insist};
 
 /// The caller's side of waiting: it is told what is waited for, and can interrupt.

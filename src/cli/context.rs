@@ -6,13 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::account::account;
 use super::error::Failure;
+use super::named::Addressee;
 use super::tips;
 use super::ui::Ui;
 use crate::ca::{self, CaError, ClockPolicy, Desk, Following, NotFound, Session, SessionError};
 use crate::disk::has_tilde;
 use crate::home::Home;
-use crate::model::serial::InvalidSerial;
-use crate::model::subject::InvalidSubject;
 use crate::model::time::InvalidSpan;
 use crate::model::{Address, Authority, Clock, Employee, Serial, Span, Time, counted};
 use crate::store::{Notice, Store};
@@ -55,46 +54,6 @@ pub enum Sought {
     One(Address),
     /// All devices of an employee that are in use.
     Several(Employee, Vec<Address>),
-}
-
-/// An employee, or one of her devices.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Addressee {
-    /// `alice`.
-    Employee(Employee),
-    /// `alice/phone`.
-    Device(Address),
-}
-
-impl Addressee {
-    /// The message where the ledger has nothing of it.
-    pub fn unknown(&self) -> String {
-        match self {
-            Self::Employee(employee) => format!("the ledger knows no employee {employee}"),
-            Self::Device(address) => format!("the ledger knows no device {address}"),
-        }
-    }
-}
-
-impl std::fmt::Display for Addressee {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Employee(employee) => employee.fmt(f),
-            Self::Device(address) => address.fmt(f),
-        }
-    }
-}
-
-impl std::str::FromStr for Addressee {
-    type Err = InvalidSubject;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.contains('/') {
-            text.parse().map(Self::Device)
-        } else {
-            text.parse().map(Self::Employee)
-        }
-    }
 }
 
 /// The current time by the machine's clock.
@@ -448,41 +407,4 @@ fn no_device(store: &Store, address: &Address) -> Failure {
 /// The question whether one of these similar names was meant; none where there are none.
 pub fn meant(near: &[String]) -> Option<String> {
     (!near.is_empty()).then(|| format!("is {} meant?", near.join(" or ")))
-}
-
-/// The name of a certificate or a device on the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
-    /// Exactly one certificate.
-    Serial(Serial),
-    /// A person or a device.
-    Addressee(Addressee),
-}
-
-/// The errors for a text that names neither.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub enum InvalidNamed {
-    /// The text was meant as a serial number.
-    Serial(InvalidSerial),
-    /// The text was meant as a name.
-    Addressee(InvalidSubject),
-}
-
-impl std::str::FromStr for Named {
-    type Err = InvalidNamed;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let not_serial = match text.parse() {
-            Ok(serial) => return Ok(Self::Serial(serial)),
-            Err(why) => why,
-        };
-        text.parse().map(Self::Addressee).map_err(|why| {
-            if Serial::resembles(text) {
-                InvalidNamed::Serial(not_serial)
-            } else {
-                InvalidNamed::Addressee(why)
-            }
-        })
-    }
 }

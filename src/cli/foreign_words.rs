@@ -5,8 +5,8 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::context::Addressee;
 use super::in_shell;
+use super::named::Addressee;
 use crate::model::Address;
 use crate::model::near::near;
 

@@ -1,6 +1,6 @@
 //! What comes of damaged words of a command line: a refusal that can be read, or whom they name.
 
-use super::context::{Addressee, Named};
+use super::named::{Addressee, Named};
 use crate::fuzz;
 use crate::model::text::printable;
 

@@ -20,6 +20,7 @@ mod foreign_words;
 mod form;
 mod interrupts;
 mod listing;
+mod named;
 mod pager;
 mod prompt;
 mod published;

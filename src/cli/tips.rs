@@ -6,8 +6,8 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
 
-use super::context::InvalidNamed;
 use super::in_shell;
+use super::named::InvalidNamed;
 use crate::model::platform::{InvalidPlatform, Platform};
 use crate::model::revocation::InvalidReason;
 use crate::model::serial::InvalidSerial;

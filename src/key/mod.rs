@@ -2,15 +2,17 @@
 
 #[cfg(test)]
 mod fuzz_tests;
+mod error;
 mod passphrase;
 mod public;
 mod signer;
 mod software;
 
+pub use error::KeyError;
 pub use passphrase::{Passphrase, UnfitPassphrase};
 pub use public::PublicKey;
 pub use signer::{Signature, Signer, SigningError, Unverified, sign};
-pub use software::{KeyError, SoftwareKey};
+pub use software::SoftwareKey;
 
 #[cfg(test)]
 pub(crate) use signer::tests::{Broken, Gone};

@@ -9,6 +9,7 @@ pub mod contents;
 pub mod counted;
 #[cfg(test)]
 mod fuzz_tests;
+pub(crate) mod encoding;
 pub mod event;
 pub mod host;
 pub mod authority;

@@ -306,7 +306,7 @@ pub struct Certified {
     #[serde(flatten)]
     pub validity: Validity,
     /// The certificate, DER.
-    #[serde(with = "super::event::base64")]
+    #[serde(with = "super::encoding::base64")]
     pub certificate: Vec<u8>,
 }
 

@@ -17,7 +17,8 @@ use x509_parser::revocation_list::RevokedCertificate;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
-use super::{Certificate, X509Error, envelope};
+use super::envelope::{self, header};
+use super::{Certificate, X509Error};
 use crate::key::{self, Signer};
 use crate::model::{Reason, Revocation, Serial, Time};
 
@@ -127,19 +128,6 @@ fn write_entry(list: &mut Vec<u8>, entry: &Revocation) {
     if let Some(reason) = entry.reason.crl_reason() {
         list.extend_from_slice(REASON_CODE);
         list.push(reason);
-    }
-}
-
-/// Identifier and length octets (X.690 §8.1.2 and §8.1.3).
-pub(super) fn header(tag: u8, length: usize) -> Vec<u8> {
-    let octets = length.to_be_bytes();
-    let significant = &octets[octets.iter().position(|o| *o != 0).unwrap_or(octets.len() - 1)..];
-    match significant {
-        [short] if *short < 0x80 => vec![tag, *short],
-        long => {
-            let count = u8::try_from(long.len()).expect("a length has at most eight octets");
-            [&[tag, 0x80 | count], long].concat()
-        }
     }
 }
 

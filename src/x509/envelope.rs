@@ -5,8 +5,6 @@
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, TagNumber, Tagged};
 
-use super::crl::header;
-
 /// Whether these octets are, in DER, what is signed, the algorithm as it is named within (RFC 5280 §4.1.1.2
 /// and §5.1.1.2), and the signature.
 pub(super) fn is_around(whole: &[u8], signed: &[u8], algorithm: &[u8], signature: &[u8]) -> bool {
@@ -28,4 +26,17 @@ pub(super) fn named_algorithm(tbs: &[u8]) -> der::Result<&[u8]> {
         let _serial = fields.decode::<AnyRef<'_>>()?;
     }
     fields.tlv_bytes()
+}
+
+/// Identifier and length octets (X.690 §8.1.2 and §8.1.3).
+pub(super) fn header(tag: u8, length: usize) -> Vec<u8> {
+    let octets = length.to_be_bytes();
+    let significant = &octets[octets.iter().position(|o| *o != 0).unwrap_or(octets.len() - 1)..];
+    match significant {
+        [short] if *short < 0x80 => vec![tag, *short],
+        long => {
+            let count = u8::try_from(long.len()).expect("a length has at most eight octets");
+            [&[tag, 0x80 | count], long].concat()
+        }
+    }
 }

@@ -11,9 +11,10 @@ use crate::model::server::OldPin;
 use crate::model::{Address, Employee, Event, Fact, Serial, counted};
 use crate::store::{Cursor, Reached, StoreError};
 
-use crate::cli::context::{Addressee, Context};
+use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::listing::Listing;
+use crate::cli::named::Addressee;
 use crate::cli::ui::Reader;
 
 /// Show what happened: every event of the ledger, oldest first

@@ -18,11 +18,12 @@ use crate::store::Store;
 use super::issue_list;
 use super::issue_many::many;
 use crate::cli::clock::clock_policy;
-use crate::cli::context::{Addressee, Context, system_clock};
+use crate::cli::context::{Context, system_clock};
 use crate::cli::delivery_args::{DeliveryArgs, Qr, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
 use crate::cli::in_shell;
+use crate::cli::named::Addressee;
 use crate::cli::report::IssuedReport;
 use crate::cli::tips;
 use crate::cli::ui::Ui;
@@ -336,8 +337,9 @@ pub fn one(
         && chosen.same_as(&issuing_passphrase)
     {
         return Err(
-            Failure::refused("the passphrase of the bundle is the one of the issuing key")
-                .hint("whoever is given it could issue certificates: choose another, or let one be generated"),
+            Failure::refused("the passphrase of the bundle is the one of the issuing key").hint(
+                "whoever is given it could issue certificates: choose another, or let one be generated",
+            ),
         );
     }
     drop(issuing_passphrase);

@@ -5,9 +5,10 @@ use crate::model::{Employee, Record, Revocation, Span, Status, Time};
 use crate::store::StoreError;
 
 use crate::cli::columns::Columns;
-use crate::cli::context::{Addressee, Context, ahead, meant, system_clock};
+use crate::cli::context::{Context, ahead, meant, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::listing::Listing;
+use crate::cli::named::Addressee;
 use crate::cli::report::Row;
 use crate::cli::ui;
 use crate::cli::words::Words;

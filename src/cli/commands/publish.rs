@@ -13,8 +13,9 @@ use crate::doctor::ROTATE;
 use crate::model::server::Certifier;
 use crate::model::{Address, Clock, Host, Record, Serial, counted};
 
-use crate::cli::context::{Context, Named, system_clock};
+use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::named::Named;
 use crate::cli::published::in_words;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, Keyring};

@@ -16,9 +16,10 @@ use super::forecast::{First, Forecast};
 use super::issue::{Considered, KeyMade, Remark, one, read_request};
 use super::issue_many::{Origin, Work, many};
 use crate::cli::clock::clock_policy;
-use crate::cli::context::{Addressee, Context, ahead, system_clock};
+use crate::cli::context::{Context, ahead, system_clock};
 use crate::cli::delivery_args::DeliveryArgs;
 use crate::cli::error::{Exit, Failure};
+use crate::cli::named::Addressee;
 use crate::cli::words::Words;
 
 /// Issue a newer certificate to a device that has one

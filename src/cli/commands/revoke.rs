@@ -11,8 +11,9 @@ use crate::issuer::Devices;
 use crate::model::{Employee, Host, Reason, Serial, Time, counted};
 
 use crate::cli::canary::ServerArgs;
-use crate::cli::context::{Context, Named, earliest};
+use crate::cli::context::{Context, earliest};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::named::Named;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, Keyring};
 use crate::cli::ui::Ui;

@@ -8,7 +8,9 @@ use crate::home::HomeError;
 impl Advice for HomeError {
     fn advice(&self) -> Option<String> {
         let advice = match self {
-            Self::Missing(_) => "is it another account's? --home DIR or PKI_HOME names another place; `pki init` makes a new PKI",
+            Self::Missing(_) => {
+                "is it another account's? --home DIR or PKI_HOME names another place; `pki init` makes a new PKI"
+            }
             Self::NotAHome(..) => "name the right directory with --home DIR or PKI_HOME",
             Self::OtherAccount { owner, .. } => {
                 return Some(format!(

@@ -32,7 +32,7 @@ use super::codec::{
     Fields, corrupt, read_offset, read_publication, read_record, read_revocation, reason_octet, seconds,
     write_publication, write_record,
 };
-use super::kv::{Map, Writes};
+use super::kv::{Map, POSITION, Writes};
 use super::last::{LastCrl, LastPublication};
 use super::ledger::{Entry, Position};
 use crate::model::event::{Issued, KeySource, Recovered};
@@ -49,8 +49,6 @@ pub(in crate::store) struct Index {
     pub(in crate::store) map: Box<dyn Map>,
 }
 
-/// The key of the position: written after everything else.
-pub(in crate::store) const POSITION: &[u8] = b"p";
 const HOME: &[u8] = b"h";
 /// The version of the format, and the number of the last event that was applied by it. A program of another
 /// version applies events without saying so here, and may leave out what only this one keeps.

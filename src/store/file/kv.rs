@@ -5,8 +5,10 @@ use std::path::Path;
 
 use sha2::Digest;
 
-use super::index::POSITION;
 use crate::store::StoreError;
+
+/// The key of the position: written after everything else.
+pub(in crate::store) const POSITION: &[u8] = b"p";
 
 /// Octets by octets, in the order of the keys.
 pub(in crate::store) trait Map {

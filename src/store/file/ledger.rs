@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::disk;
-use crate::model::event::hex32;
+use crate::model::encoding::hex32;
 use crate::model::{Event, Fact, Time};
 use crate::store::StoreError;
 

@@ -16,8 +16,9 @@ use crate::model::{Record, Time};
 use crate::store::Store;
 use crate::x509::Certificate;
 
-use crate::cli::context::{Addressee, Context, InvalidNamed, Named, Sought, system_clock};
+use crate::cli::context::{Context, Sought, system_clock};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::named::{Addressee, InvalidNamed, Named};
 use crate::cli::report::{Row, table};
 use crate::cli::tips;
 use file::show_file;
