@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::ca;
-use crate::consumer::{
-    self, PinContext, PinFormat, ServerTrust, Target, Template, TimerContext, TimerTarget,
-};
+use crate::consumer::{self, PinContext, PinFormat, ServerTrust, Target, TimerContext, TimerTarget};
 use crate::disk;
 use crate::home::Home;
 use crate::home::config::PublishTo;
@@ -17,6 +14,7 @@ use crate::model::server::Certifier;
 use crate::model::{Host, PinSet, Server};
 use crate::publish::Location;
 
+use super::config_material::{choose_host, published_pins, template, whereabouts};
 use super::config_server::{self, ServerArgs};
 use super::init::crontab_line;
 use crate::cli::context::Context;
@@ -178,13 +176,6 @@ fn timer_text(target: TimerTarget, args: &Args, home: &Home) -> Result<String, F
     )?)
 }
 
-/// The paths of this program and its home, for commands that are run from anywhere.
-pub(in crate::cli) fn whereabouts(home: &Home) -> Result<(PathBuf, PathBuf), Failure> {
-    let program = std::env::current_exe().map_err(disk::failed("located", Path::new("pki")))?;
-    let place = std::path::absolute(home.path()).map_err(disk::failed("located", home.path()))?;
-    Ok((program, place))
-}
-
 /// How an account is named in a timer: by its number where it has no name, or one that a unit would read as
 /// something else.
 fn user(uid: u32, target: TimerTarget, (program, home): (&Path, &Path)) -> Result<String, Failure> {
@@ -214,11 +205,6 @@ fn unit(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("it must be the name of a unit, such as nginx.service".into())
-}
-
-/// The text of a template: the home's own, or the one built in.
-pub(in crate::cli) fn template(home: &Home, built_in: Template) -> Result<String, Failure> {
-    Ok(home.template(built_in.name, built_in.text)?)
 }
 
 /// The pins of one host, or of all, in the form that an app reads.
@@ -315,19 +301,4 @@ fn chosen_sets(
         );
     }
     Ok(chosen)
-}
-
-/// Chooses one of several hosts: a person is asked, a script is told what to do.
-pub(in crate::cli) fn choose_host(sets: &[PinSet], hint: &str, context: &Context) -> Result<Host, Failure> {
-    let names: Vec<String> = sets.iter().map(|set| set.host.to_string()).collect();
-    if context.ui.can_ask() {
-        let choice = context.ui.choose("Which server?", &names)?;
-        return Ok(sets[choice].host.clone());
-    }
-    Err(Failure::refused(format!("there are several servers: {}", names.join(", "))).hint(hint))
-}
-
-/// The pins of every host, as they were published last.
-pub(in crate::cli) fn published_pins(home: &Home) -> Result<Vec<PinSet>, Failure> {
-    Ok(ca::published_pins(home)?.map_or(Vec::new(), |pins| pins.sets))
 }

@@ -10,7 +10,7 @@ use crate::home::config::PublishTo;
 use crate::model::{Host, PinSet};
 use crate::publish::Location;
 
-use super::config::{choose_host, published_pins, template, whereabouts};
+use super::config_material::{choose_host, published_pins, template, whereabouts};
 use crate::cli::context::Context;
 use crate::cli::error::Failure;
 

@@ -6,6 +6,7 @@ pub mod ca;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod config_material;
 pub mod config_server;
 pub mod doctor;
 pub mod fetch;
