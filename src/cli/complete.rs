@@ -13,7 +13,7 @@ use clap::{Arg, Command};
 
 use super::context::{earliest, home_path};
 use super::error::{Exit, Failure};
-use super::ui;
+use super::streams;
 use crate::ca;
 use crate::home::Home;
 use crate::model::{Address, Record, Status};
@@ -166,7 +166,7 @@ pub fn run(words: &[OsString]) -> Exit {
     }
     let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
     // A shell that has gone away wants nothing more.
-    let _ = ui::write_out(&lines);
+    let _ = streams::write_out(&lines);
     Exit::Done
 }
 

@@ -26,6 +26,7 @@ mod prompt;
 mod published;
 mod report;
 mod secrets;
+mod streams;
 mod tips;
 mod ui;
 mod verify;
@@ -195,7 +196,7 @@ pub fn harden_process() {
 /// Runs the program with the command line of this process and says how it went.
 pub fn run() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        ui::line(&format!("pki: this is a bug in pki, please report it: {panic}"));
+        streams::line(&format!("pki: this is a bug in pki, please report it: {panic}"));
     }));
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let outcome = std::panic::catch_unwind(|| dispatch(arguments));
@@ -370,19 +371,19 @@ fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit 
         let text = error.render().to_string().replace(NO_BREAK, " ");
         let shown = match pager::is_wanted(&text) {
             true => pager::show(&text),
-            false => ui::write_out(&text),
+            false => streams::write_out(&text),
         };
-        return match shown.or_else(ui::forgive_gone_reader) {
+        return match shown.or_else(streams::forgive_gone_reader) {
             Ok(()) => Exit::Done,
             Err(why) => {
-                ui::line(&format!("pki: {}", ui::unwritten(&why)));
+                streams::line(&format!("pki: {}", streams::unwritten(&why)));
                 Exit::Refused
             }
         };
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json {
         // Whoever typed the name alone wants to know what there is.
-        ui::line(error.render().to_string().replace(NO_BREAK, " ").trim_end());
+        streams::line(error.render().to_string().replace(NO_BREAK, " ").trim_end());
         return Exit::Usage;
     }
     let why = std::error::Error::source(error).map(ToString::to_string);
@@ -414,9 +415,9 @@ fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit 
             .take_while(|line| !line.is_empty())
             .collect();
         let failure = Failure::usage(message.join(" ")).hint(tip.as_deref().unwrap_or("see --help"));
-        ui::line(&serde_json::json!({ "error": failure }).to_string());
+        streams::line(&serde_json::json!({ "error": failure }).to_string());
     } else {
-        ui::message(&format!("pki: {text}"), ui::INDENT);
+        streams::message(&format!("pki: {text}"), streams::INDENT);
     }
     Exit::Usage
 }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use console::measure_text_width;
 
-use super::{interrupts, ui};
+use super::{interrupts, streams};
 
 /// SIGINT and SIGPIPE: a person has read enough. A shell makes 128 more of it.
 const ENOUGH: [i32; 2] = [2, 13];
@@ -48,7 +48,7 @@ fn height(text: &str, columns: usize) -> usize {
 /// Where it could not be shown.
 pub(super) fn show(text: &str) -> io::Result<()> {
     let mut command = match std::env::var_os("PAGER") {
-        Some(pager) if pager.is_empty() || pager == "cat" => return ui::write_out(text),
+        Some(pager) if pager.is_empty() || pager == "cat" => return streams::write_out(text),
         Some(pager) => {
             let mut command = Command::new("/bin/sh");
             command.args([OsString::from("-c"), pager]);
@@ -65,11 +65,12 @@ pub(super) fn show(text: &str) -> io::Result<()> {
     // Ctrl-C is the pager's.
     interrupts::leave_interrupts_to_others();
     let Ok(mut pager) = command.spawn() else {
-        return ui::write_out(text);
+        return streams::write_out(text);
     };
     if let Some(mut to) = pager.stdin.take() {
         // Who has read enough ends it.
-        to.write_all(text.as_bytes()).or_else(ui::forgive_gone_reader)?;
+        to.write_all(text.as_bytes())
+            .or_else(streams::forgive_gone_reader)?;
     }
     let ended = pager.wait()?;
     let is_enough = match (ended.code(), ended.signal()) {
@@ -77,7 +78,11 @@ pub(super) fn show(text: &str) -> io::Result<()> {
         (None, signal) => signal.is_some_and(|signal| ENOUGH.contains(&signal)),
     };
     // One that is not there, or has failed, has shown nothing for all that is known.
-    if is_enough { Ok(()) } else { ui::write_out(text) }
+    if is_enough {
+        Ok(())
+    } else {
+        streams::write_out(text)
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::model::draft::Remark;
 use crate::model::{Address, Form, Pin, Platform, Reason, Record, Role, Serial, Status, Time};
 
 use super::columns::Columns;
-use super::ui;
+use super::streams;
 
 /// One certificate of the inventory.
 #[derive(Debug, Clone, Serialize)]
@@ -73,7 +73,7 @@ pub fn lines(table: &Table) -> String {
     let trimmed = lines
         .lines()
         .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
-    match ui::stdout_columns() {
+    match streams::stdout_columns() {
         Some(columns) if trimmed.clone().any(|line| measure_text_width(line) > columns) => {
             folded(table, columns)
         }

@@ -11,7 +11,7 @@ use crate::home::{Home, HomeError};
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::IssuingSecret;
-use crate::cli::ui;
+use crate::cli::streams;
 
 /// Find what is wrong or soon will be, with the command that mends it
 ///
@@ -47,8 +47,8 @@ impl fmt::Display for Findings {
 pub fn write_findings(f: &mut fmt::Formatter<'_>, findings: &[Finding]) -> fmt::Result {
     for finding in findings {
         let found = format!("{}: {} [{}]", finding.severity, finding.message, finding.code);
-        writeln!(f, "{}", ui::fitted(&found, 2))?;
-        writeln!(f, "{}", ui::fitted(&format!("  → {}", finding.remedy), 4))?;
+        writeln!(f, "{}", streams::fitted(&found, 2))?;
+        writeln!(f, "{}", streams::fitted(&format!("  → {}", finding.remedy), 4))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::cli::error::{Exit, Failure};
 use crate::cli::listing::Listing;
 use crate::cli::named::Addressee;
 use crate::cli::report::Row;
-use crate::cli::ui;
+use crate::cli::streams;
 use crate::cli::words::Words;
 
 /// List the certificates, by person and device
@@ -53,7 +53,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     // A filter that matches nothing is no error; a name that was mistyped should be noticed all the same.
     let whom = args.whom.or(args.employee.map(Addressee::Employee));
     let is_text = !args.csv && !context.ui.json;
-    let mut columns = Columns::new(ui::stdout_columns());
+    let mut columns = Columns::new(streams::stdout_columns());
     columns.fit(&COLUMNS);
     let mut found = store.by_device();
     let mut take = |record: &Record| -> Result<(), StoreError> {
