@@ -547,6 +547,146 @@ fn the_root_crl_is_signed_anew_with_a_higher_number() {
     assert_eq!(company.publish().root_crl_end, Some(terms.next_update));
 }
 
+/// Writes the passphrases of bundles, and delivers none of them: as where the disk is full by then.
+struct CutOff<'a>(BundleDelivery<'a>);
+
+impl Delivery for CutOff<'_> {
+    fn warm_up(&mut self, forms: &[Form]) -> Result<(), CaError> {
+        self.0.warm_up(forms)
+    }
+
+    fn prepare(
+        &mut self,
+        session: &Session<'_>,
+        chain: &Chain,
+        batch: &[Uncommitted],
+    ) -> Result<(), CaError> {
+        self.0.prepare(session, chain, batch)
+    }
+
+    fn deliver(&mut self, _: &Session<'_>, _: &Chain, _: Vec<Undelivered>) -> Result<Vec<Receipt>, CaError> {
+        Err(CaError::ReadBack(pki::disk::Shown("out".into())))
+    }
+}
+
+impl Company {
+    /// Issues to the phones of these employees, with their passphrases in a list.
+    fn issue_to_list(&self, employees: &[&str], list: &Path, is_cut_off: bool) {
+        let desk = self.desk();
+        let intent = Intent::List(Leavers::LockedOut);
+        let request = |employee: &&str| (self.request(&format!("{employee}/phone")), intent);
+        let requests: Vec<_> = employees.iter().map(request).collect();
+        let mut output = OutputDir::open(&self.directory.path().join("out"), &desk.home).unwrap();
+        let passphrases = PassphraseDelivery::List(list.to_owned());
+        let bundles = BundleDelivery::new(&mut output, passphrases, Codes::None, RootInProfile::Omitted);
+        let (mut whole, mut cut_off);
+        let delivery: &mut dyn Delivery = if is_cut_off {
+            cut_off = CutOff(bundles);
+            &mut cut_off
+        } else {
+            whole = bundles;
+            &mut whole
+        };
+        let (policy, devices) = (ClockPolicy::Strict, &self.issuing);
+        let tally = ca::issue_all(&desk, policy, devices, &requests, delivery, &mut |_| {});
+        assert_eq!(tally.stopped.is_some(), is_cut_off, "{tally:?}");
+        assert!(tally.failed.is_empty(), "{tally:?}");
+    }
+
+    fn owed(&self) -> PathBuf {
+        self.path().join("owed.json")
+    }
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The addresses of a list of passphrases, line by line.
+fn whose(path: &Path) -> Vec<String> {
+    let line = |line: &str| line.split_once("/phone\t").unwrap().0.to_owned();
+    text(path).lines().map(line).collect()
+}
+
+#[test]
+fn what_a_command_left_in_a_list_that_was_cut_off_is_taken_out_by_the_same_one() {
+    let company = Company::found();
+    let list = company.directory.path().join("list");
+    company.issue_to_list(&["carol"], &list, false);
+    let before = text(&list);
+    company.issue_to_list(&["alice", "bob"], &list, true);
+    company.issue_to_list(&["alice", "bob"], &list, true);
+    company.issue_to_list(&["alice", "bob"], &list, false);
+    assert!(text(&list).starts_with(&before));
+    assert_eq!(whose(&list), ["carol", "alice", "bob"]);
+}
+
+#[test]
+fn what_another_home_has_appended_to_a_list_stays_in_it() {
+    let (company, other) = (Company::found(), Company::found());
+    let list = company.directory.path().join("list");
+    company.issue_to_list(&["alice", "bob"], &list, true);
+    other.issue_to_list(&["carol", "alice"], &list, false);
+    let before = text(&list);
+    company.issue_to_list(&["alice", "bob"], &list, false);
+    assert!(text(&list).starts_with(&before));
+    assert_eq!(whose(&list)[4..], ["alice", "bob"]);
+}
+
+#[test]
+fn another_list_that_has_got_the_name_of_a_void_one_is_left_as_it_is() {
+    let company = Company::found();
+    let [old, list] = ["old", "list"].map(|name| company.directory.path().join(name));
+    company.issue_to_list(&["carol", "dave"], &old, false);
+    company.issue_to_list(&["alice", "bob"], &list, true);
+    std::fs::remove_file(&list).unwrap();
+    std::fs::rename(&old, &list).unwrap();
+    let before = text(&list);
+    company.issue_to_list(&["alice", "bob"], &list, false);
+    assert!(text(&list).starts_with(&before));
+    assert_eq!(whose(&list), ["carol", "dave", "alice", "bob"]);
+}
+
+#[test]
+fn a_home_from_a_backup_takes_out_nothing_that_was_delivered_after_it() {
+    let company = Company::found();
+    let [list, owed] = ["list", "owed"].map(|name| company.directory.path().join(name));
+    company.issue_to_list(&["alice", "bob"], &list, true);
+    company.backup("ledger");
+    std::fs::copy(company.owed(), &owed).unwrap();
+    company.issue_to_list(&["alice", "bob"], &list, false);
+    let before = text(&list);
+    company.restore("ledger");
+    std::fs::copy(&owed, company.owed()).unwrap();
+    company.issue_to_list(&["carol"], &list, false);
+    assert!(text(&list).starts_with(&before));
+    assert_eq!(whose(&list), ["alice", "bob", "carol"]);
+}
+
+#[test]
+fn void_lines_that_were_edited_or_noted_by_an_older_version_or_whose_devices_get_no_others_stay() {
+    let company = Company::found();
+    let list = company.directory.path().join("list");
+    let edited = || std::fs::write(&list, text(&list) + "dave/phone\tx\n").unwrap();
+    let shifted = || std::fs::write(&list, "dave/phone\tx\n".to_owned() + &text(&list)).unwrap();
+    let of_an_older_version = || {
+        let mut owed: serde_json::Value = serde_json::from_str(&text(&company.owed())).unwrap();
+        let list = owed["list"].as_object_mut().unwrap();
+        assert!(list.remove("sha256").is_some() && list.remove("length").is_some());
+        std::fs::write(company.owed(), owed.to_string()).unwrap();
+    };
+    for change in [&edited as &dyn Fn(), &shifted, &of_an_older_version] {
+        company.issue_to_list(&["alice"], &list, true);
+        change();
+        let before = text(&list);
+        company.issue_to_list(&["alice"], &list, true);
+        assert!(text(&list).starts_with(&before));
+    }
+    let before = text(&list);
+    company.issue_to_list(&["bob"], &list, false);
+    assert!(text(&list).starts_with(&before), "alice gets no other with this");
+}
+
 #[test]
 fn a_bundle_whose_passphrase_nobody_saw_is_not_delivered() {
     let company = Company::found();

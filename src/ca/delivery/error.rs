@@ -29,6 +29,9 @@ pub enum DeliveryError {
         "{0} is no list of passphrases: it must be empty, or begin and end with a line ADDRESS<TAB>PASSPHRASE"
     )]
     NoList(Shown),
+    /// Another process is appending to the list of passphrases.
+    #[error("another process is appending to {0}")]
+    ListBusy(Shown),
     /// A file for secrets is another account's, or no file.
     #[error("{0} is not a file of this account")]
     NotOwn(Shown),
@@ -42,6 +45,7 @@ impl Fault for DeliveryError {
         match self {
             Self::OutputDir { .. } => (Kind::Storage, "disk"),
             Self::NotOwn(_) => (Kind::Storage, "exposed"),
+            Self::ListBusy(_) => (Kind::Busy, "busy"),
             Self::InHome(_) | Self::InPublication(_) => (Kind::BadRequest, "place"),
             Self::TakenByBundle(_) | Self::NoList(_) => (Kind::Conflict, "exists"),
             Self::Undelivered(_) => (Kind::Incomplete, "undelivered"),

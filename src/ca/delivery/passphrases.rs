@@ -1,19 +1,21 @@
 //! The passphrases of bundles: chosen by a person or generated. Generated ones are shown, or written to a
 //! private file; a file is on disk before anything is recorded.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use super::file_names::with_extension;
-use crate::ca::publishing::owed::{begin_list, list_begun};
+use crate::ca::publishing::owed::{BegunList, begin_list, list_begun};
 use crate::ca::session::Session;
 use crate::ca::{CaError, DeliveryError};
-use crate::disk::{self, Exposed, Shown, Staged};
+use crate::disk::{self, DiskError, Exposed, Shown, Staged};
 use crate::home::HomeError;
 use crate::key::Passphrase;
 use crate::model::{Address, Record, Serial, State};
@@ -107,10 +109,10 @@ pub(in crate::ca) fn store_passphrases(
                 text.push_str(passphrase.expose());
                 text.push('\n');
             }
-            append_private(path, text.as_bytes(), &mut |file, length| {
-                let length = cut_void(session, path, file, length)?;
-                begin_list(session, path, length)?;
-                Ok(length)
+            let patience = session.desk.patience;
+            append_private(path, text.as_bytes(), patience, &mut |list| {
+                cut_void(session, list, batch)?;
+                Ok(begin_list(session, path, list.length, text.as_bytes())?)
             })?;
             Ok(None)
         }
@@ -139,51 +141,84 @@ fn aside(path: &Path, first: Option<Serial>) -> PathBuf {
     with_extension(path, &format!("before-{serial}"))
 }
 
-/// Cuts off the end of a list that a command left which was cut off before its bundles were delivered: those
-/// passphrases open nothing, and their devices get others now. Only where no line behind the place that was
-/// noted is of a device that has got one since. Gives the list's length.
-fn cut_void(session: &Session<'_>, path: &Path, file: &mut File, length: u64) -> Result<u64, CaError> {
-    let begun = list_begun(&session.desk.home, path);
-    let Some((from, seq)) = begun.filter(|(from, _)| *from < length) else {
-        return Ok(length);
+/// A list of passphrases that is open to be appended to.
+struct List<'a> {
+    path: &'a Path,
+    file: File,
+    length: u64,
+    /// Whether every other `pki` that would append is kept waiting. Where the file system has no locks, what
+    /// stands at the end by now may be another's, and nothing is cut off.
+    is_locked: bool,
+}
+
+impl List<'_> {
+    /// The octets from an offset up to the end.
+    fn end(&mut self, from: u64) -> Result<Zeroizing<Vec<u8>>, DiskError> {
+        let room = usize::try_from(self.length - from).unwrap_or_default();
+        let mut end = Zeroizing::new(Vec::with_capacity(room));
+        let read = self
+            .file
+            .seek(SeekFrom::Start(from))
+            .and_then(|_| (&self.file).take(self.length - from).read_to_end(&mut end));
+        read.map_err(disk::failed("read", self.path))?;
+        Ok(end)
+    }
+
+    fn cut(&mut self, length: u64) -> Result<(), DiskError> {
+        let cut = self.file.set_len(length);
+        cut.map_err(disk::failed("written", self.path))?;
+        self.length = length;
+        Ok(())
+    }
+}
+
+/// Cuts off what a command of this home left at the end of a list that was cut off before its bundles were
+/// delivered: those passphrases open nothing, and all of their devices get others with this batch. Nothing
+/// else is ever cut off: where anything was appended or changed since, where it is another file by now, or
+/// where one of the bundles was delivered after all, the lines stay, and a device's last line is the one that
+/// holds.
+fn cut_void(session: &Session<'_>, list: &mut List<'_>, batch: &Lines<'_>) -> Result<(), CaError> {
+    let begun = list_begun(&session.desk.home, list.path);
+    let is_end = |begun: &BegunList| begun.from.checked_add(begun.length) == Some(list.length);
+    let Some(begun) = begun.filter(|begun| list.is_locked && is_end(begun)) else {
+        return Ok(());
     };
-    let room = usize::try_from(length - from).unwrap_or_default();
-    let mut end = Zeroizing::new(Vec::with_capacity(room));
-    let read = file
-        .seek(SeekFrom::Start(from))
-        .and_then(|_| file.take(length - from).read_to_end(&mut end));
-    read.map_err(disk::failed("read", path))?;
+    let end = list.end(begun.from)?;
+    if !begun.are_these(&end) {
+        return Ok(());
+    }
+    let come_again: HashSet<&Address> = batch.passphrases.iter().map(|(address, _)| *address).collect();
     for line in end.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()) {
         let text = std::str::from_utf8(line).unwrap_or_default();
         let address = text
             .split_once('\t')
             .and_then(|(address, _)| address.parse().ok());
-        let Some(address) = address else {
-            return Ok(length);
+        let Some(address) = address.filter(|address| come_again.contains(address)) else {
+            return Ok(());
         };
         let history = session.store.device(&address)?;
-        let is_later = |record: &Record| record.seq > seq && record.state != State::Undelivered;
+        let is_later = |record: &Record| record.seq > begun.seq && record.state != State::Undelivered;
         if history.iter().any(is_later) {
-            return Ok(length);
+            return Ok(());
         }
     }
-    file.set_len(from).map_err(disk::failed("written", path))?;
-    Ok(from)
+    Ok(list.cut(begun.from)?)
 }
 
 /// Appends to a private list of passphrases, made where it is missing, and makes that durable. `begin` is
-/// given the list before that, with its length, and gives the length that it leaves.
+/// given the list before that, and may shorten it.
 fn append_private(
     path: &Path,
     octets: &[u8],
-    begin: &mut dyn FnMut(&mut File, u64) -> Result<u64, CaError>,
+    patience: Duration,
+    begin: &mut dyn FnMut(&mut List<'_>) -> Result<(), CaError>,
 ) -> Result<(), CaError> {
     let new = !path.exists();
     if new && disk::is_taken(path) {
         // A link that leads nowhere: what it would bring into being is not what was named.
         return Err(CaError::Exists(Shown(path.to_owned())));
     }
-    let mut file: File = OpenOptions::new()
+    let file: File = OpenOptions::new()
         .read(true)
         .append(true)
         .create(true)
@@ -201,21 +236,47 @@ fn append_private(
     if !there.is_file() || there.uid() != rustix::process::geteuid().as_raw() {
         return Err(DeliveryError::NotOwn(Shown(path.to_owned())).into());
     }
-    if !is_list(&mut file, there.len()).map_err(disk::failed("read", path))? {
+    let is_locked = lock(&file, path, patience)?;
+    let length = file.metadata().map_err(disk::failed("examined", path))?.len();
+    let mut list = List {
+        path,
+        file,
+        length,
+        is_locked,
+    };
+    if !is_list(&mut list.file, length).map_err(disk::failed("read", path))? {
         return Err(DeliveryError::NoList(Shown(path.to_owned())).into());
     }
-    let length = begin(&mut file, there.len())?;
-    let written = file.write_all(octets).and_then(|()| file.sync_all());
-    if written.is_err() {
+    begin(&mut list)?;
+    let written = list.file.write_all(octets).and_then(|()| list.file.sync_all());
+    if written.is_err() && list.is_locked {
         // Half a line would keep the next try from the list. Where even this fails, the error says what is
         // wrong with the disk.
-        let _ = file.set_len(length);
+        let _ = list.cut(list.length);
     }
     written.map_err(disk::failed("written", path))?;
     if new {
         disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
     }
     Ok(())
+}
+
+/// Keeps every other `pki` from appending to a list until the handle is dropped: another home may have the
+/// same list. Gives whether that is so: a file system may have no locks.
+fn lock(file: &File, path: &Path, patience: Duration) -> Result<bool, DeliveryError> {
+    let begun = Instant::now();
+    loop {
+        match rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(DeliveryError::ListBusy(Shown(path.to_owned())));
+            }
+            Err(_) => return Ok(false),
+        }
+    }
 }
 
 /// How much of a list is looked at from each end. A line is an address of 97 characters at most and a
@@ -254,7 +315,7 @@ mod tests {
     use crate::fuzz;
 
     fn append(path: &Path, text: &str) -> Result<(), CaError> {
-        append_private(path, text.as_bytes(), &mut |_, length| Ok(length))
+        append_private(path, text.as_bytes(), Duration::ZERO, &mut |_| Ok(()))
     }
 
     #[test]
@@ -298,6 +359,24 @@ mod tests {
         std::os::unix::fs::symlink(&nowhere, &link).unwrap();
         let refused = append(&link, "alice/phone\tx\n");
         assert!(matches!(refused, Err(CaError::Exists(_))) && !nowhere.exists());
+    }
+
+    #[test]
+    fn nothing_is_appended_to_a_list_while_another_process_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("list");
+        let line = "alice/phone\tabcd-efgh\n";
+        append(&path, line).unwrap();
+        let other = File::open(&path).unwrap();
+        other.lock().unwrap();
+        let refused = append(&path, line);
+        assert!(
+            matches!(refused, Err(CaError::Delivery(DeliveryError::ListBusy(_)))),
+            "{refused:?}"
+        );
+        drop(other);
+        append(&path, line).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), line.repeat(2));
     }
 
     #[test]

@@ -9,7 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::ca::note;
 use crate::ca::session::{Desk, Session};
@@ -40,13 +42,31 @@ pub(in crate::ca) struct Owed {
     list: Option<BegunList>,
 }
 
-/// A list of passphrases, and where in it the lines of bundles begin that are not delivered yet.
+/// The lines that were appended to a list of passphrases for bundles that are not delivered yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct BegunList {
+pub(in crate::ca) struct BegunList {
     path: String,
-    from: u64,
-    /// The last event before it: what was delivered later than that is not void.
-    seq: u64,
+    /// The place in the list where they begin.
+    pub from: u64,
+    /// Their length in octets. An older version has noted neither this nor the hash.
+    #[serde(default)]
+    pub length: u64,
+    /// Their SHA-256.
+    #[serde(default)]
+    sha256: String,
+    /// The last event before them: what was delivered later than that is not void.
+    pub seq: u64,
+}
+
+impl BegunList {
+    /// Whether these are the lines. Nobody can tell where an older version has noted no hash.
+    pub fn are_these(&self, lines: &[u8]) -> bool {
+        self.sha256 == hash(lines)
+    }
+}
+
+fn hash(lines: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(lines))
 }
 
 /// A command that is to follow what was published, and for which places.
@@ -172,19 +192,25 @@ pub fn untold_places(home: &Home) -> Vec<Shown> {
     home.config().publish.iter().flat_map(untold).collect()
 }
 
-/// The offset in this list of passphrases at which the lines begin whose bundles were not delivered, as far
-/// as is known, and the last event before that: a command was cut off.
-pub(in crate::ca) fn list_begun(home: &Home, list: &Path) -> Option<(u64, u64)> {
+/// The lines in this list of passphrases whose bundles were not delivered, as far as is known: a command was
+/// cut off. Another file may have got the path since.
+pub(in crate::ca) fn list_begun(home: &Home, list: &Path) -> Option<BegunList> {
     let path = std::path::absolute(list).ok()?;
     let begun = Owed::by(home).list?;
-    (Path::new(&begun.path) == path).then_some((begun.from, begun.seq))
+    (Path::new(&begun.path) == path).then_some(begun)
 }
 
-/// Writes down that lines are about to be appended to a list of passphrases. For the holder of the lock.
+/// Writes down that these lines are about to be appended to a list of passphrases that is `from` octets long.
+/// For the holder of the lock.
 ///
 /// # Errors
 /// Where it cannot be written.
-pub(in crate::ca) fn begin_list(session: &Session<'_>, list: &Path, from: u64) -> Result<(), DiskError> {
+pub(in crate::ca) fn begin_list(
+    session: &Session<'_>,
+    list: &Path,
+    from: u64,
+    lines: &[u8],
+) -> Result<(), DiskError> {
     let home = &session.desk.home;
     let path = std::path::absolute(list).map_err(disk::failed("located", list))?;
     let mut owed = Owed::by(home);
@@ -192,6 +218,8 @@ pub(in crate::ca) fn begin_list(session: &Session<'_>, list: &Path, from: u64) -
     owed.list = path.to_str().map(|path| BegunList {
         path: path.to_owned(),
         from,
+        length: lines.len() as u64,
+        sha256: hash(lines),
         seq: session.store.seq(),
     });
     owed.save(home)

@@ -204,6 +204,7 @@ fn handing_out() -> Vec<Line> {
         E::InHome(_) = E::InHome(shown()) => "place", Refused;
         E::InPublication(_) = E::InPublication(shown()) => "place", Refused;
         E::NoList(_) = E::NoList(shown()) => "exists", Refused;
+        E::ListBusy(_) = E::ListBusy(shown()) => "busy", Refused;
         E::NotOwn(_) = E::NotOwn(shown()) => "exposed", Refused;
         E::Undelivered(_) = E::Undelivered(Box::new(UnfitKey::OfCa.into())) => "undelivered", Incomplete;
     })

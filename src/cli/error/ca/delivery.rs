@@ -9,6 +9,7 @@ impl Advice for DeliveryError {
         let advice = match self {
             Self::TakenByBundle(_) | Self::NoList(_) => "name another file with --bundle-passphrase-out FILE",
             Self::InHome(_) | Self::InPublication(_) => "name a place elsewhere, that only you can read",
+            Self::ListBusy(_) => "try again, or wait longer with --wait 5m",
             Self::NotOwn(_) => "name a file of your own",
             Self::OutputDir { why, .. } if disk::is_modeless(why) => UMASK,
             Self::OutputDir { .. } => "name a directory of yours with --out DIR",
