@@ -35,7 +35,7 @@ pub use issuance::again::hand_out_again;
 pub use issuance::batch::{Tally, issue_all};
 pub use issuance::canary::{Canaries, Canary, Ending, issue_canaries};
 pub use issuance::error::IssuanceError;
-pub use issuance::plan::{Intent, KeyRequest, Leavers, Old, Plan, Request, plan};
+pub use issuance::plan::{Intent, KeyRequest, Leavers, Old, Plan, Request, in_use, plan};
 pub use issuance::remembered::{Asked, Difference, differences, holder, mistakable, mistakable_person};
 pub use issuance::roster::{PeopleError, Person, read_people};
 pub use issuance::{Issuance, issue};

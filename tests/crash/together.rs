@@ -2,7 +2,10 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::state::{bundle_of, certificates, demand_opens, is_sound, kind};
 use crate::support::{Home, finish, need, program};
@@ -160,6 +163,69 @@ fn who_waits_is_served_as_soon_as_the_home_is_free() {
     drop(lock);
     assert!(child.wait().unwrap().success());
     assert_eq!(is_sound(&home, "after waiting").len(), 2);
+}
+
+/// Waits until this process wants the home's lock: all that it decides before that is decided.
+fn wait_until_it_waits(home: &Home, child: &Child) {
+    let lock = home.home().join("lock").canonicalize().unwrap();
+    let open = format!("/proc/{}/fd", child.id());
+    let has_it_open = || {
+        let mut files = std::fs::read_dir(&open).into_iter().flatten().flatten();
+        files.any(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == lock))
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !has_it_open() {
+        assert!(Instant::now() < deadline, "it does not wait for the lock");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn two_that_find_the_same_devices_due_renew_each_once() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    for command in [
+        &["renew", "--expiring", "1000d", "--revoke-old"][..],
+        &["renew", "--expiring", "1000d"],
+        &["issue", "--from", "people.csv", "--update"],
+    ] {
+        let home = Home::staffed();
+        let old = certificates(&home);
+        home.write_private(
+            "people.csv",
+            "employee,device,name\nalice,phone,Alice Otherwise\nbob,phone,Bob Otherwise\n",
+        );
+        let lock = held(&home);
+        let started = ["first", "second"].map(|name| {
+            let list = format!("{name}.tsv");
+            let mut arguments = command.to_vec();
+            arguments.extend(["--out", name, "--bundle-passphrase-out", &list]);
+            arguments.extend(["--wait", "2m", "--json"]);
+            let mut command = home.pki(&arguments);
+            let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+            let child = command.stderr(Stdio::piped()).spawn().unwrap();
+            wait_until_it_waits(&home, &child);
+            child
+        });
+        drop(lock);
+        let [first, second] = started.map(|child| {
+            let said = child.wait_with_output().unwrap();
+            let why = String::from_utf8_lossy(&said.stderr);
+            assert_eq!(said.status.code(), Some(0), "{command:?}: {why}");
+            serde_json::from_slice::<Value>(&said.stdout).unwrap()
+        });
+        let count = |said: &Value, what: &str| said[what].as_array().unwrap().len();
+        let mut counts = [&first, &second].map(|said| (count(said, "issued"), count(said, "already")));
+        counts.sort_unstable();
+        assert_eq!(counts, [(0, 2), (2, 0)], "{command:?}");
+        let all = is_sound(&home, "two at once");
+        assert_eq!(all.len(), 4, "{command:?}");
+        let is_new = |serial: &str| old.iter().all(|one| one.serial != serial);
+        for new in all.iter().filter(|one| is_new(&one.serial)) {
+            assert_eq!(new.status, "valid", "{command:?}");
+        }
+    }
 }
 
 /// The program with mounts of its own, made by this script, that go when it ends.

@@ -398,6 +398,50 @@ fn a_renewed_device_keeps_its_old_certificate_until_it_ends_or_is_told_to_revoke
 }
 
 #[test]
+fn a_device_that_was_renewed_since_it_was_found_due_is_not_renewed_again() {
+    let company = Company::found();
+    // How old their certificates are by then (carol's have ended), and what becomes of them.
+    for (employee, days, old) in [
+        ("alice", 300, Old::Revoked),
+        ("bob", 300, Old::Kept),
+        ("carol", 1000, Old::Revoked),
+    ] {
+        let [phone, tablet] = ["phone", "tablet"].map(|device| format!("{employee}/{device}"));
+        let was = [&phone, &tablet].map(|address| company.issue(address).unwrap());
+        pass(Span::days(days));
+        company.publish_with(ClockPolicy::Confirmed).unwrap();
+        assert_eq!(company.status(&was[0]) == Status::Expired, employee == "carol");
+        let found = |address: &String, serial| (company.request(address), Intent::RenewalOf(serial, old));
+        let due = [found(&phone, was[0]), found(&tablet, was[1])];
+        let meanwhile = company.carry_out(&due[0].0, due[0].1).unwrap();
+        let mut delivery = Foresight::default();
+        let (desk, devices) = (company.desk(), &company.issuing);
+        let tally = ca::issue_all(
+            &desk,
+            ClockPolicy::Strict,
+            devices,
+            &due,
+            &mut delivery,
+            &mut |_| {},
+        );
+        assert!(tally.stopped.is_none() && tally.failed.is_empty(), "{tally:?}");
+        assert_eq!(tally.already, [phone.parse().unwrap()]);
+        assert_eq!(tally.issued.len(), 1);
+        assert_eq!(company.status(&meanwhile), Status::Valid);
+        // One that was locked out since is told as that.
+        let serial = tally.issued[0].serial;
+        company.revoke(&tablet);
+        let refused = company.carry_out(&due[1].0, Intent::RenewalOf(serial, old));
+        assert!(matches!(
+            refused,
+            Err(CaError::Issuance(IssuanceError::NothingToRenew(_)))
+        ));
+        // Who asks for it by name has it renewed.
+        company.carry_out(&due[0].0, Intent::Renewal(old)).unwrap();
+    }
+}
+
+#[test]
 fn who_was_locked_out_is_not_let_in_by_a_list() {
     let company = Company::found();
     company.issue("alice/phone").unwrap();

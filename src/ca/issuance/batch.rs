@@ -17,7 +17,7 @@ const BATCH: usize = 256;
 pub struct Tally {
     /// The certificates that were issued.
     pub issued: Vec<Issuance>,
-    /// The devices that have a valid certificate already.
+    /// The devices that have a valid certificate already, or another one than the one that was to be renewed.
     pub already: Vec<Address>,
     /// The devices that were refused or failed, and the reasons.
     pub failed: Vec<(Address, String)>,

@@ -46,8 +46,11 @@ pub enum Intent {
     Single(Leavers),
     /// A list that may be processed every night: a device that was locked out stays locked out.
     List(Leavers),
-    /// A newer certificate for a device that has one.
+    /// A newer certificate for a device that has one, named by the operator.
     Renewal(Old),
+    /// A newer certificate for one of many devices, in the place of this one: it was [`in_use`] when they were
+    /// chosen, without the lock. A device that another has renewed meanwhile is not renewed twice.
+    RenewalOf(Serial, Old),
 }
 
 /// The policy for an employee who was offboarded, or a listed device whose certificate was revoked.
@@ -179,7 +182,7 @@ pub fn plan(
                 .into());
             }
         }
-        Intent::Renewal(_) => match history.last() {
+        Intent::Renewal(_) | Intent::RenewalOf(..) => match history.last() {
             None => return Err(NotFound::Device(address.clone()).into()),
             Some(last) if revoked_at(last).is_some() && with(Status::Valid).next().is_none() => {
                 return Err(IssuanceError::NothingToRenew(address.clone()).into());
@@ -189,6 +192,9 @@ pub fn plan(
             }
             Some(_) => {}
         },
+    }
+    if let Intent::RenewalOf(serial, _) = intent {
+        demand_in_use(&history, address, serial)?;
     }
     if let KeyRequest::Own(public_key) = &request.key {
         let pin = Pin(public_key.spki_sha256());
@@ -211,13 +217,35 @@ pub fn plan(
         supersedes: with(Status::Valid).map(|record| record.serial).collect(),
         reinstates,
         retires: match intent {
-            Intent::Renewal(Old::Revoked) => with(Status::Superseded)
+            Intent::Renewal(Old::Revoked) | Intent::RenewalOf(_, Old::Revoked) => with(Status::Superseded)
                 .chain(with(Status::Valid))
                 .map(|record| record.serial)
                 .collect(),
-            Intent::Renewal(Old::Kept) | Intent::Single(_) | Intent::List(_) => Vec::new(),
+            Intent::Renewal(Old::Kept)
+            | Intent::RenewalOf(_, Old::Kept)
+            | Intent::Single(_)
+            | Intent::List(_) => Vec::new(),
         },
     })
+}
+
+/// The certificate that a device has: the newest one that was delivered, and neither superseded nor revoked.
+/// It may have expired.
+pub fn in_use(history: &[Record]) -> Option<&Record> {
+    history.iter().rfind(|record| record.state == State::Active)
+}
+
+/// Makes sure that this certificate is still the one that the device has.
+fn demand_in_use(history: &[Record], address: &Address, serial: Serial) -> Result<(), IssuanceError> {
+    match in_use(history) {
+        Some(same) if same.serial == serial => Ok(()),
+        Some(other) => Err(IssuanceError::AlreadyValid {
+            address: address.clone(),
+            serial: other.serial,
+            until: other.validity.not_after,
+        }),
+        None => Err(IssuanceError::NothingToRenew(address.clone())),
+    }
 }
 
 /// An employee of whom a CRL says that she left, and the ledger not that she is offboarded: nothing is issued
@@ -225,7 +253,10 @@ pub fn plan(
 fn demand_no_leaver(home: &Home, employee: &Employee, intent: Intent) -> Result<(), IssuanceError> {
     match intent {
         Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(()),
-        Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
+        Intent::Single(Leavers::LockedOut)
+        | Intent::List(Leavers::LockedOut)
+        | Intent::Renewal(_)
+        | Intent::RenewalOf(..) => {
             if Doubts::by(home).leavers().any(|leaver| leaver == employee) {
                 return Err(IssuanceError::Leaver(employee.clone()));
             }
@@ -242,13 +273,14 @@ fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option
     };
     match intent {
         Intent::Single(Leavers::Reissue) | Intent::List(Leavers::Reissue) => Ok(Some(employee.clone())),
-        Intent::Single(Leavers::LockedOut) | Intent::List(Leavers::LockedOut) | Intent::Renewal(_) => {
-            Err(IssuanceError::Offboarded {
-                employee: employee.clone(),
-                since,
-            }
-            .into())
+        Intent::Single(Leavers::LockedOut)
+        | Intent::List(Leavers::LockedOut)
+        | Intent::Renewal(_)
+        | Intent::RenewalOf(..) => Err(IssuanceError::Offboarded {
+            employee: employee.clone(),
+            since,
         }
+        .into()),
     }
 }
 

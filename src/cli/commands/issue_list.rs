@@ -123,7 +123,10 @@ impl Rows<'_> {
         if let Some(valid) = valid
             && let Some(request) = self.renewal(&asked, days, valid)?
         {
-            self.work.requests.push((request, Intent::Renewal(Old::Kept)));
+            let serial = ca::in_use(&history).unwrap_or(valid).serial;
+            self.work
+                .requests
+                .push((request, Intent::RenewalOf(serial, Old::Kept)));
             return Ok(());
         }
         if history.is_empty() {

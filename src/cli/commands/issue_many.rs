@@ -225,7 +225,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         tally.failed.len()
     ));
     let old = requests.iter().find_map(|(_, intent)| match intent {
-        Intent::Renewal(old) => Some(*old),
+        Intent::Renewal(old) | Intent::RenewalOf(_, old) => Some(*old),
         Intent::Single(_) | Intent::List(_) => None,
     });
     if !tally.issued.is_empty() {

@@ -8,7 +8,7 @@ use crate::home::Home;
 use crate::model::draft::Holder;
 use crate::model::event::{Issued, KeySource};
 use crate::model::{
-    Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Span, Time, counted,
+    Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Serial, Span, Time, counted,
 };
 use crate::store::Store;
 
@@ -90,9 +90,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             context,
         );
     }
-    let intent = Intent::Renewal(old);
     let (mut requests, mut forecast) = (Vec::new(), Forecast::default());
-    let own = due(&args, &home, context, &mut |request, store, now| {
+    let own = due(&args, &home, context, &mut |request, serial, store, now| {
+        let intent = Intent::RenewalOf(serial, old);
         if args.delivery.dry_run {
             return forecast.see(&request, intent, &Origin::Ledger, &home, store, now);
         }
@@ -170,8 +170,8 @@ fn single(
     Ok(Considered { request, remarks })
 }
 
-/// Takes a request, by the ledger at a time.
-type Take<'a> = dyn FnMut(Request, &Store, Time) -> Result<(), Failure> + 'a;
+/// Takes a request, and the serial number of what it renews, by the ledger at a time.
+type Take<'a> = dyn FnMut(Request, Serial, &Store, Time) -> Result<(), Failure> + 'a;
 
 /// Makes the request of every device that is meant by `--expiring` or `--expired`, by name, and says which
 /// devices must ask themselves.
@@ -209,6 +209,7 @@ fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Resu
             ));
             continue;
         };
+        let renews = ca::in_use(&history).unwrap_or(record).serial;
         let Renewed {
             request,
             shorter: less,
@@ -227,7 +228,7 @@ fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Resu
         }
         match request.key {
             KeyRequest::Own(_) => own.push(record.address.clone()),
-            KeyRequest::Bundle(_) | KeyRequest::InMemory => take(request, &store, now)?,
+            KeyRequest::Bundle(_) | KeyRequest::InMemory => take(request, renews, &store, now)?,
         }
     }
     if shorter.count > 0 {
