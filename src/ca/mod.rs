@@ -53,6 +53,7 @@ pub use publishing::pin_sets::published_pins;
 pub use publishing::published::own_copy;
 pub use publishing::reconcile::{Sources, is_undecided, keep, recover};
 pub use publishing::root_crl::sign_root_crl;
+pub use publishing::signed_before::bring_signed_before;
 pub use publishing::{Keys, Published, Refresh, Scope, refresh, refresh_within};
 pub use residence::Copied;
 pub use revocation::{Revoked, Whom, offboard, revoke, revoke_unrecorded, to_take_back};

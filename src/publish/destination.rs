@@ -176,7 +176,7 @@ impl Destination {
         }
     }
 
-    fn read(&self, path: &str, longest: u64) -> Result<Option<Vec<u8>>, TargetError> {
+    pub(super) fn read(&self, path: &str, longest: u64) -> Result<Option<Vec<u8>>, TargetError> {
         match &self.place {
             Place::Folder(folder) => folder.read(path, longest),
             Place::Bucket(bucket) => Ok(bucket.read(path, longest)?),

@@ -60,6 +60,12 @@ pub enum TargetError {
         "its CRL of the servers' CA takes back what an older one does not have, and a new one waits for that CA's key"
     )]
     ServersRevoked,
+    /// No manifest of this home's CA is there, or what is there may keep out somebody whom the publication
+    /// that was signed last lets in.
+    #[error(
+        "what was signed last may let somebody in whom it keeps out, or there is nothing there: it waits for the issuing key"
+    )]
+    AwaitsKey,
 }
 
 impl TargetError {
@@ -85,7 +91,8 @@ impl Fault for TargetError {
             | Self::Rival
             | Self::Gone(_)
             | Self::UnknownPins
-            | Self::ServersRevoked => Kind::Conflict,
+            | Self::ServersRevoked
+            | Self::AwaitsKey => Kind::Conflict,
         };
         (kind, "target")
     }

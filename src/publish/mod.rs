@@ -9,6 +9,7 @@ mod destination;
 mod directory;
 mod error;
 mod file;
+mod half;
 mod hashes;
 mod location;
 mod manifest;
@@ -25,6 +26,7 @@ pub use bucket::{Access, BucketError, CredentialsError, StoreError, is_endpoint}
 pub use destination::{BothForms, Destination, LONGEST_CRL};
 pub use error::TargetError;
 pub use file::{Body, File, Gone};
+pub use half::Half;
 pub use hashes::Hashes;
 pub use location::{InvalidLocation, Location};
 pub use manifest::{Area, Ended, LONGEST_MANIFEST, Listed, Manifest};

@@ -20,3 +20,4 @@ mod places;
 mod restored;
 mod server;
 mod server_removed;
+mod signed_before;

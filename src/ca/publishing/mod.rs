@@ -12,6 +12,7 @@ pub mod published;
 pub mod reached;
 pub mod reconcile;
 pub mod root_crl;
+pub mod signed_before;
 pub mod targets;
 
 use std::cell::OnceCell;
@@ -186,6 +187,8 @@ pub fn refresh_within(
     };
     Ok(match refresh_once(session, keys, whole)? {
         Refresh::Done(second) => Refresh::Done(Box::new(second.after(*first))),
+        // What the first try has done is told, with the place that lacks the list.
+        Refresh::NeedsKey if !first.failed.is_empty() => Refresh::Done(first),
         Refresh::NeedsKey => Refresh::NeedsKey,
     })
 }

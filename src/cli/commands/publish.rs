@@ -1,7 +1,7 @@
 //! `pki publish`: brings the publication up to date, at the operator's word or a timer's.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -151,13 +151,21 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         ui.hint("hand in the half `server` that a server has fetched, too");
     }
     let mut unopened = None;
-    let mut unlock = || -> Result<Keyring, Failure> {
-        let (keyring, failed) = args.issuing.unlock_what_opens(&desk.home, ui)?;
-        unopened = failed;
-        Ok(keyring)
+    // Whatever is wrong with the key keeps nobody waiting who is locked out already.
+    let mut unlock = |policy: &mut ClockPolicy| -> Result<Keyring, Failure> {
+        match args.issuing.unlock_what_opens(&desk.home, ui) {
+            Ok((keyring, failed)) => {
+                unopened = failed;
+                Ok(keyring)
+            }
+            Err(failure) => {
+                bring_signed_before(context, &desk, policy, args.target.as_deref());
+                Err(failure)
+            }
+        }
     };
     let unlocked = if args.unlock {
-        let keyring = unlock()?;
+        let keyring = unlock(&mut policy)?;
         ui.say("the issuing key opens");
         Some(keyring)
     } else {
@@ -169,13 +177,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (published, told, clock) = match refresh(context, &desk, &mut policy, keys, scope()?)? {
         (Refresh::Done(published), told, clock) => (published, told, clock),
         (Refresh::NeedsKey, ..) => {
-            let keyring = match unlock() {
-                Ok(keyring) => keyring,
-                Err(failure) => {
-                    bring_what_stands(context, &desk, &mut policy, scope()?)?;
-                    return Err(failure);
-                }
-            };
+            let keyring = unlock(&mut policy)?;
             match refresh(context, &desk, &mut policy, keyring.keys(), scope()?)? {
                 (Refresh::Done(published), told, clock) => (published, told, clock),
                 (Refresh::NeedsKey, told, clock) => (Box::default(), told, clock),
@@ -262,25 +264,32 @@ fn keep(named: &[Named], context: &Context, desk: &Desk, policy: &mut ClockPolic
     Ok(())
 }
 
-/// Without the key: what was signed before goes to every place that lacks it, and what is owed is done. Only
-/// lists that are to be written whole wait for the key.
-fn bring_what_stands(
-    context: &Context,
-    desk: &Desk,
-    policy: &mut ClockPolicy,
-    scope: Scope<'_>,
-) -> Result<(), Failure> {
-    let changes = Scope {
-        extent: Extent::Changes,
-        ..scope
-    };
-    let mut session = context.session(desk, policy)?;
-    if let Refresh::Done(published) = ca::refresh_within(&mut session, Keys::default(), changes)? {
-        let clock = session.clock;
-        drop(session);
-        context.tell_published(&published, clock);
+/// Without the key: brings what was signed before to every place that lacks it, and has what is owed done.
+/// Where that fails it is told beside: the command ends with what is wrong with the key.
+fn bring_signed_before(context: &Context, desk: &Desk, policy: &mut ClockPolicy, only: Option<&Path>) {
+    let ui = &context.ui;
+    let brought = context.session(desk, policy).and_then(|mut session| {
+        let published = ca::bring_signed_before(&mut session, only)?;
+        Ok((published, session.clock))
+    });
+    match brought {
+        Ok((published, clock)) => {
+            for place in &published.changed {
+                let place = place.display();
+                ui.say(format!("{place} has what was signed before"));
+            }
+            context.tell_published(&published, clock);
+        }
+        Err(why) => {
+            ui.warn(format!(
+                "what was signed before was brought nowhere: {}",
+                why.message
+            ));
+            if let Some(hint) = why.hint {
+                ui.hint(hint);
+            }
+        }
     }
-    Ok(())
 }
 
 /// The devices whose certificates end, and whether they are told now.

@@ -39,6 +39,7 @@ pub fn place_remedy(error: &TargetError) -> &'static str {
             "run `pki publish`, which writes all lists whole"
         }
         TargetError::ServersRevoked => "run `pki publish`, which opens that key, too",
+        TargetError::AwaitsKey => "run `pki publish` with the passphrase of the issuing key",
         TargetError::UnknownPins => {
             "restore the newest ledger.jsonl and servers/; only if this older state is meant, remove pins/ from that place; then run `pki publish`"
         }

@@ -355,6 +355,7 @@ fn places() -> Vec<Line> {
         E::Bucket(B::Gone(_)) = E::Bucket(B::Gone(Gone("devices.json"))) => "target", Refused;
         E::UnknownPins = E::UnknownPins => "target", Refused;
         E::ServersRevoked = E::ServersRevoked => "target", Refused;
+        E::AwaitsKey = E::AwaitsKey => "target", Refused;
         E::Bucket(B::Credentials(_)) = E::Bucket(B::Credentials(CredentialsError::Disk(disk()))) => "target", Refused;
         E::Bucket(B::Store { .. }) = E::Bucket(B::Store { key: text(), why: Said::Network(text()) }) => "target", Refused;
         E::Bucket(B::Unreachable(_)) = E::Bucket(B::Unreachable(Said::Network(text()))) => "target", Refused;
