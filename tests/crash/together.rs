@@ -153,7 +153,7 @@ fn who_waits_is_served_as_soon_as_the_home_is_free() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     assert_eq!(
         child.try_wait().unwrap(),
         None,

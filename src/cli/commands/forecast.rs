@@ -9,13 +9,44 @@ use crate::home::Home;
 use crate::model::{Address, Time};
 use crate::store::Store;
 
-use super::issue_many::Origin;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::listing::Listing;
 use crate::cli::ui::Ui;
 
 /// How many refused requests an error names.
 const SHOWN: usize = 20;
+
+/// The source of the requests, as an error names it.
+pub enum Origin {
+    /// The rows of a list, in the lines where they stand, in the order of the requests.
+    List(Vec<u64>),
+    /// Devices that the ledger names.
+    Ledger,
+}
+
+impl Origin {
+    /// The words for the request of this number, with which an error begins.
+    pub fn place(&self, number: usize, request: &Request) -> String {
+        let address = &request.holder.address;
+        match self {
+            Self::List(lines) => match lines.get(number) {
+                Some(line) => format!("line {line}: {address}"),
+                None => address.to_string(),
+            },
+            Self::Ledger => address.to_string(),
+        }
+    }
+
+    /// The words for `count` of them that ask for something.
+    pub fn ask(&self, count: usize) -> String {
+        let what = match self {
+            Self::List(_) => "row",
+            Self::Ledger => "device",
+        };
+        let (plural, ask) = if count == 1 { ("", "asks") } else { ("s", "ask") };
+        format!("{count} {what}{plural} {ask}")
+    }
+}
 
 /// The forecast of many requests.
 #[derive(Default)]

@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::ca::{self, Asked, Intent, KeyRequest, Leavers, Old, PeopleError, Person, Request};
 use crate::disk;
 use crate::home::Home;
-use crate::model::{Address, Profile, Record, Status, Time};
+use crate::model::{Address, Form, Platform, Profile, Record, Status, Time};
 use crate::store::Store;
 
-use super::issue::Args;
-use super::issue_many::{Differing, Origin, Work};
-use super::renew::{Changes, like};
+use super::forecast::Origin;
+use super::issue_many::{Differing, Work};
+use super::renewal::{Changes, like};
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::Failure;
 
@@ -21,12 +21,26 @@ const LIST: u64 = 64 << 20;
 /// are no person's typing.
 const TYPED: usize = 50;
 
+/// What the command line says for every row that does not say it itself.
+pub struct Defaults {
+    /// The profile; none for that of pki.toml.
+    pub profile: Option<String>,
+    /// The life in days.
+    pub days: Option<i64>,
+    /// What the devices run.
+    pub platform: Option<Platform>,
+    /// The form of the bundles; none for that of the platform.
+    pub p12: Option<Form>,
+    /// Whether who has something otherwise in the list is renewed.
+    pub is_update: bool,
+}
+
 /// Reads the list at `path`, and returns the work that it asks for.
 ///
 /// # Errors
 /// Where it cannot be read, or one of its rows is no device. Nothing is done then.
 pub fn work(
-    args: &Args,
+    defaults: &Defaults,
     path: &Path,
     home: &Home,
     leavers: Leavers,
@@ -35,10 +49,15 @@ pub fn work(
     let people = read(path, home)?;
     let store = context.read(home)?;
     let mut rows = Rows {
-        args,
+        defaults,
         home,
         store: &store,
-        profile: home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?,
+        profile: home.profile(
+            defaults
+                .profile
+                .as_deref()
+                .unwrap_or(&home.config().default_profile),
+        )?,
         intent: Intent::List(leavers),
         now: system_clock().max(store.last_time()),
         work: Work {
@@ -88,7 +107,7 @@ fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {
 
 /// The rows so far, and what they are held against.
 struct Rows<'a> {
-    args: &'a Args,
+    defaults: &'a Defaults,
     home: &'a Home,
     store: &'a Store,
     profile: Profile,
@@ -109,12 +128,12 @@ impl Rows<'_> {
             platform,
             days,
         } = person;
-        let days = days.or(self.args.days);
+        let days = days.or(self.defaults.days);
         let asked = Asked {
             address: address.clone(),
             name,
             email,
-            platform: platform.or(self.args.platform),
+            platform: platform.or(self.defaults.platform),
         };
         let history = self.store.device(&address)?;
         let valid = history
@@ -137,7 +156,7 @@ impl Rows<'_> {
             self.work.remembered.insert(address, remembered);
         }
         let request = Request {
-            key: KeyRequest::Bundle(self.args.delivery.p12.unwrap_or(holder.platform.form())),
+            key: KeyRequest::Bundle(self.defaults.p12.unwrap_or(holder.platform.form())),
             holder,
             days,
             profile: self.profile.clone(),
@@ -166,11 +185,11 @@ impl Rows<'_> {
             email: asked.email.clone(),
             platform: asked.platform,
             days,
-            p12: self.args.delivery.p12,
+            p12: self.defaults.p12,
         };
         let request = like(&changes, self.store, self.home, valid)?.request;
         // A device that made its own key must ask for its certificate itself.
-        if self.args.update && matches!(request.key, KeyRequest::Bundle(_)) {
+        if self.defaults.is_update && matches!(request.key, KeyRequest::Bundle(_)) {
             return Ok(Some(request));
         }
         self.work.differing.push(Differing {

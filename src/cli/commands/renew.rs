@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::ca::{self, Asked, Difference, Intent, IssuanceError, KeyRequest, NotFound, Old, Request};
+use crate::ca::{self, Intent, IssuanceError, KeyRequest, NotFound, Old, Request};
 use crate::home::Home;
-use crate::model::draft::Holder;
-use crate::model::event::{Issued, KeySource};
-use crate::model::{
-    Address, Email, Form, KnownBy, PersonName, Platform, Profile, Record, Serial, Span, Time, counted,
-};
+use crate::model::{Address, Email, KnownBy, PersonName, Platform, Serial, Span, Time, counted};
 use crate::store::Store;
 
-use super::forecast::{First, Forecast};
-use super::issue::{Considered, KeyMade, Remark, one, read_request};
-use super::issue_many::{Origin, Work, many};
+use super::forecast::{First, Forecast, Origin};
+use super::issue_many::{Work, many};
+use super::issue_one::{Considered, KeyMade, Remark, one, read_request};
+use super::renewal::{Changes, Renewed, like};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, ahead, system_clock};
 use crate::cli::delivery_args::DeliveryArgs;
@@ -253,21 +250,6 @@ fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Resu
     Ok(own)
 }
 
-/// The changes of a renewal to the certificate that it renews.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// The holder's name.
-    pub name: Option<PersonName>,
-    /// Her e-mail address.
-    pub email: Option<Email>,
-    /// The platform of the device.
-    pub platform: Option<Platform>,
-    /// The validity in days.
-    pub days: Option<i64>,
-    /// The bundle's encryption.
-    pub p12: Option<Form>,
-}
-
 impl From<&Args> for Changes {
     fn from(args: &Args) -> Self {
         Self {
@@ -278,82 +260,6 @@ impl From<&Args> for Changes {
             p12: args.delivery.p12,
         }
     }
-}
-
-/// A request like the one that a certificate came from.
-pub struct Renewed {
-    /// The request.
-    pub request: Request,
-    /// Where it is good for less time.
-    shorter: Option<Shorter>,
-    /// What it has otherwise.
-    changed: Vec<Difference>,
-}
-
-/// A request like the one that a certificate came from, with changes.
-pub fn like(changes: &Changes, store: &Store, home: &Home, record: &Record) -> Result<Renewed, Failure> {
-    let Some(issued) = store.issued(record)? else {
-        return Err(IssuanceError::NotIssuedHere(record.address.clone()).into());
-    };
-    let platform = changes.platform.unwrap_or(issued.platform);
-    let key = match issued.key {
-        // What another kind of device opens.
-        KeySource::Bundle { .. } if platform != issued.platform => {
-            KeyRequest::Bundle(changes.p12.unwrap_or(platform.form()))
-        }
-        KeySource::Bundle { p12 } => KeyRequest::Bundle(changes.p12.unwrap_or(p12)),
-        KeySource::Request => {
-            let certificate = crate::x509::Certificate::from_der(&issued.certificate)
-                .map_err(crate::issuer::IssuerError::X509)?;
-            KeyRequest::Own(certificate.public_key().clone())
-        }
-    };
-    let profile = home.profile(&issued.profile)?;
-    let (days, shorter) = match changes.days {
-        Some(asked) => (Some(asked), None),
-        None => life(&issued, &profile),
-    };
-    let asked = Asked {
-        address: issued.address.clone(),
-        name: changes.name.clone(),
-        email: changes.email.clone(),
-        platform: changes.platform,
-    };
-    let changed = ca::differences(&issued, &asked);
-    let request = Request {
-        holder: Holder {
-            address: issued.address,
-            name: asked.name.or(issued.name),
-            email: asked.email.or(issued.email),
-            platform,
-        },
-        days,
-        profile,
-        key,
-    };
-    Ok(Renewed {
-        request,
-        shorter,
-        changed,
-    })
-}
-
-/// A renewal that is good for less time than what it renews, in days.
-struct Shorter {
-    had: i64,
-    gets: i64,
-}
-
-/// The life of a renewal: what was asked for when the last certificate was issued, as far as its profile
-/// still allows that. Where nothing was asked for, or the ledger is of a version that did not note it, the
-/// profile's.
-fn life(issued: &Issued, profile: &Profile) -> (Option<i64>, Option<Shorter>) {
-    let (days, had) = match issued.days {
-        Some(asked) => (Some(asked.min(profile.max_days())), asked),
-        None => (None, issued.validity.days()),
-    };
-    let gets = days.unwrap_or(profile.days());
-    (days, (gets < had).then_some(Shorter { had, gets }))
 }
 
 /// How many devices a warning names.
