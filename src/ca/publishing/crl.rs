@@ -93,7 +93,7 @@ pub(in crate::ca) fn current(
     let wanted = wanted(session, of)?;
     let number = of.standing.map(|terms| terms.number);
     Ok(own.and_then(|der| {
-        let revoked = entries_if_current(session, of.issuer, &der, &wanted, number)?;
+        let revoked = entries_if_current(session.now, of.issuer, &der, &wanted, number)?;
         Some(Current {
             der: der.into(),
             revoked,

@@ -44,7 +44,7 @@ pub(in crate::ca) fn look<'a>(
     failed: &[Failed],
     published: Vec<published::Standing>,
 ) -> Result<Look<'a>, CaError> {
-    let root_crl = root_crl(session, &published)?;
+    let root_crl = root_crl(&session.desk.home, session.now, &published)?;
     let of_servers = published
         .iter()
         .filter(|standing| standing.authority == Authority::Servers)

@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 
 use super::targets::{Place, destinations};
 use crate::ca::CaError;
-use crate::ca::session::Session;
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Authority, Clock, Revocation, Serial, Span, Time};
@@ -114,16 +113,16 @@ pub fn own_copy(home: &Home, authority: Authority) -> Option<Terms> {
 /// or the home's is damaged. The root need not be taken out of its safe for what it has signed already. One
 /// that has not begun takes no other's place.
 pub(in crate::ca) fn root_crl(
-    session: &Session<'_>,
+    home: &Home,
+    now: Time,
     published: &[Standing],
 ) -> Result<Arc<Vec<u8>>, CaError> {
-    let home = &session.desk.home;
     let own = disk::read(&home.root_crl_path(), LONGEST_CRL);
     let parsed = own.as_deref().ok().and_then(|der| Crl::parse(der).ok());
     let number = parsed
         .filter(|crl| crl.is_issued_by(home.chain().root()))
         .map(|crl| crl.terms())
-        .filter(|terms| terms.this_update <= session.now)
+        .filter(|terms| terms.this_update <= now)
         .map(|terms| terms.number);
     let newest = published
         .iter()
@@ -138,7 +137,7 @@ pub(in crate::ca) fn root_crl(
 /// The entries of a CRL, where it is the last one, revokes all that it should, and has more than half of its
 /// life before it. An entry that may leave does so when the next CRL is signed, and is no reason to sign one.
 pub(in crate::ca) fn entries_if_current(
-    session: &Session<'_>,
+    now: Time,
     issuer: &Certificate,
     der: &[u8],
     wanted: &[Revocation],
@@ -147,7 +146,7 @@ pub(in crate::ca) fn entries_if_current(
     let crl = Crl::parse(der).ok()?;
     let terms = crl.terms();
     let half = Span::seconds((terms.next_update - terms.this_update).as_seconds() / 2);
-    let fresh = terms.this_update <= session.now && session.now < terms.this_update + half;
+    let fresh = terms.this_update <= now && now < terms.this_update + half;
     if !fresh || Some(terms.number) != last || !crl.is_issued_by(issuer) {
         return None;
     }
