@@ -207,6 +207,32 @@ impl Staged {
     /// # Errors
     /// Where something is there, or the system refuses.
     pub fn place_new(mut self) -> Result<(), DiskError> {
+        self.move_to_new()
+    }
+
+    /// As [`Self::place_new`]; where something is there, it goes to this other place in the same directory.
+    /// Gives whether it is in its own.
+    ///
+    /// # Errors
+    /// Where something is there, too, or the system refuses.
+    pub fn place_new_or(mut self, other: &Path) -> Result<bool, DiskError> {
+        match self.move_to_new() {
+            Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => {
+                self.place = other.to_owned();
+                self.move_to_new().map(|()| false)
+            }
+            moved => moved.map(|()| true),
+        }
+    }
+
+    /// The same file, for another place in the same directory.
+    #[must_use]
+    pub fn meant_for(mut self, place: PathBuf) -> Self {
+        self.place = place;
+        self
+    }
+
+    fn move_to_new(&mut self) -> Result<(), DiskError> {
         use rustix::io::Errno;
         let (directory, beside, place) = self.names();
         match rename_new(directory, beside, place) {

@@ -16,8 +16,7 @@ pub(super) const TRIAL: &str = "pki";
 /// Removes what writes of `place` that were cut off left beside it, as [`sweep_all`]. For the holder of the
 /// lock only.
 pub fn sweep(place: &Path) {
-    let directory = place.parent().filter(|p| !p.as_os_str().is_empty());
-    sweep_all(directory.unwrap_or(Path::new(".")), [place]);
+    sweep_all(directory_of(place), [place]);
 }
 
 /// Removes what writes of these files of one directory that were cut off left there, reading it once. What
@@ -30,10 +29,11 @@ pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path
 }
 
 /// Announces work in a directory that other processes may write to as well, and removes files that
-/// interrupted writes left there, reading it once: those that were staged for a name that `is_own` accepts
-/// always, and those of a name that `is_left` accepts unless another process is at work in the directory by
-/// the same rule. Other processes are kept from such removal until the returned handle is dropped. None is
-/// returned where the file system has no locks: what others may be writing was not removed then.
+/// interrupted writes left there, reading it once: those that were staged for a name that `is_own` or
+/// `is_left` accepts, unless another process is at work in the directory by the same rule. What that one is
+/// writing looks the same, whosever the name is, and what was left is in nobody's way. Other processes are
+/// kept from such removal until the returned handle is dropped. None is returned where the file system has no
+/// locks: only what `is_own` accepts was removed then.
 pub fn at_work(
     directory: &Path,
     is_own: impl Fn(&str) -> bool,
@@ -43,10 +43,11 @@ pub fn at_work(
     const TRIES: u32 = 100;
     let directory = directory.canonicalize().ok()?;
     let alone = lock(&directory);
-    let is_alone = matches!(alone, Ok(Some(_)));
-    sweep_meant(&directory, |name| {
-        is_own(name) || is_alone && (is_left(name) || is_trial(name))
-    });
+    match &alone {
+        Ok(Some(_)) => sweep_meant(&directory, |name| is_own(name) || is_left(name) || is_trial(name)),
+        Ok(None) => {}
+        Err(_) => sweep_meant(&directory, is_own),
+    }
     let handle = match alone.ok()? {
         Some(handle) => handle,
         None => File::open(&directory).ok()?,
@@ -60,6 +61,19 @@ pub fn at_work(
         }
     }
     None
+}
+
+/// Announces work on one file, as [`at_work`] in its directory, and removes what writes of it that were cut
+/// off left beside it.
+pub fn at_work_on(place: &Path) -> Option<File> {
+    let name = place.file_name()?.to_string_lossy();
+    at_work(directory_of(place), |staged| staged == name, |_| false)
+}
+
+/// The directory that a file is in.
+fn directory_of(place: &Path) -> &Path {
+    let directory = place.parent().filter(|p| !p.as_os_str().is_empty());
+    directory.unwrap_or(Path::new("."))
 }
 
 /// Removes this account's files that were staged for a name that is meant.
@@ -120,6 +134,24 @@ mod tests {
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         sweep(&place);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_another_process_may_be_writing_is_not_swept_whosever_its_name_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().join("a.p12");
+        let staged = Staged::write(&place, 0o600, &[b"x"]).unwrap();
+        let other = File::open(directory.path()).unwrap();
+        other.lock_shared().unwrap();
+        let begin = || at_work(directory.path(), |name| name == "a.p12", |_| true);
+        drop((begin(), at_work_on(&place)));
+        staged.place_new().unwrap();
+        let left = Staged::write(&place, 0o600, &[b"y"]).unwrap();
+        std::mem::forget(left);
+        drop(other);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+        drop(begin());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

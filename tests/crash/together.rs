@@ -228,6 +228,35 @@ fn two_that_find_the_same_devices_due_renew_each_once() {
     }
 }
 
+#[test]
+fn what_another_home_is_writing_under_the_same_names_is_left_to_it() {
+    for out in ["out", "."] {
+        let home = Home::new();
+        let out_directory = home.path(out);
+        std::fs::create_dir_all(&out_directory).unwrap();
+        let staged = [
+            out_directory.join(".alice-phone.p12.0123456789ab.tmp"),
+            home.path(".secret.0123456789ab.tmp"),
+        ];
+        staged
+            .iter()
+            .for_each(|staged| std::fs::write(staged, "").unwrap());
+        let at_work = [&out_directory, &home.path(".")].map(|directory| {
+            let directory = File::open(directory).unwrap();
+            directory.lock_shared().unwrap();
+            directory
+        });
+        let arguments = ["alice", "--out", out, "--bundle-passphrase-out", "secret", "-q"];
+        home.run(&[&["issue"][..], &arguments].concat());
+        assert!(staged.iter().all(|staged| staged.exists()), "{out}: swept");
+        // What nobody is at work on was left by a kill.
+        drop(at_work);
+        std::fs::remove_file(home.path("secret")).unwrap();
+        home.run(&[&["renew"][..], &arguments].concat());
+        assert!(!staged.iter().any(|staged| staged.exists()), "{out}: left");
+    }
+}
+
 /// The program with mounts of its own, made by this script, that go when it ends.
 fn with_mounts(home: &Home, script: &str, arguments: &[&str]) -> Command {
     let inner = home.pki(arguments);

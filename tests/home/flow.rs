@@ -591,6 +591,60 @@ fn the_root_crl_is_signed_anew_with_a_higher_number() {
     assert_eq!(company.publish().root_crl_end, Some(terms.next_update));
 }
 
+/// Delivers bundles one name of which another home takes after the names were chosen.
+struct Overtaken<'a>(BundleDelivery<'a>, PathBuf);
+
+impl Delivery for Overtaken<'_> {
+    fn prepare(
+        &mut self,
+        session: &Session<'_>,
+        chain: &Chain,
+        batch: &[Uncommitted],
+    ) -> Result<(), CaError> {
+        self.0.prepare(session, chain, batch)?;
+        std::fs::write(&self.1, "another's").unwrap();
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        session: &Session<'_>,
+        chain: &Chain,
+        batch: Vec<Undelivered>,
+    ) -> Result<Vec<Receipt>, CaError> {
+        self.0.deliver(session, chain, batch)
+    }
+}
+
+#[test]
+fn a_bundle_whose_name_is_taken_meanwhile_is_delivered_with_the_serial_in_its_name() {
+    let company = Company::found();
+    let (desk, directory) = (company.desk(), company.directory.path().join("out"));
+    let mut output = OutputDir::open(&directory, &desk.home).unwrap();
+    let mut see = |_: &Address, _: &Passphrase| Ok(());
+    let shown = PassphraseDelivery::Shown(&mut see);
+    let bundles = BundleDelivery::new(&mut output, shown, Codes::None, RootInProfile::Omitted);
+    let anothers = directory.join("alice-phone.p12");
+    let mut delivery = Overtaken(bundles, anothers.clone());
+    let mut alice = company.request("alice/phone");
+    alice.holder.platform = pki::model::Platform::Ios;
+    let requests = [alice, company.request("bob/phone")];
+    let requests = requests.map(|request| (request, Intent::List(Leavers::LockedOut)));
+    let (policy, devices) = (ClockPolicy::Strict, &company.issuing);
+    let tally = ca::issue_all(&desk, policy, devices, &requests, &mut delivery, &mut |_| {});
+    assert!(tally.stopped.is_none(), "{tally:?}");
+    let [alice, bob] = tally.issued.as_slice() else {
+        panic!("{tally:?}")
+    };
+    let stem = format!("alice-phone-{}", alice.serial.short());
+    let names = ["p12", "mobileconfig"].map(|extension| directory.join(format!("{stem}.{extension}")));
+    assert_eq!(alice.files, names);
+    assert_eq!(bob.files, [directory.join("bob-phone.p12")]);
+    assert!(alice.files.iter().chain(&bob.files).all(|file| file.exists()));
+    assert_eq!(text(&anothers), "another's");
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 4);
+}
+
 /// Writes the passphrases of bundles, and delivers none of them: as where the disk is full by then.
 struct CutOff<'a>(BundleDelivery<'a>);
 

@@ -124,6 +124,11 @@ impl Delivery for BundleDelivery<'_> {
         if let Some(file) = self.passphrases.file() {
             self.output.demand_apart(file, &stems)?;
         }
+        if let PassphraseDelivery::File(file) = &self.passphrases {
+            // What was left of it is swept before this process is itself at work in its directory, which may
+            // be the same one.
+            drop(disk::at_work_on(file));
+        }
         let at_work = self.output.begin(&stems)?;
         let template = home.template("mobileconfig.plist", MobileConfig::TEMPLATE)?;
         let bundle_files = self.bundle_files(chain, template);
@@ -176,15 +181,22 @@ impl Delivery for BundleDelivery<'_> {
             })
             .unzip();
         let bundle_files = self.bundle_files(chain, template);
-        let ready: Vec<Ready> = batch
+        let mut ready: Vec<Ready> = batch
             .par_iter()
             .zip(keys)
             .zip(&stems)
-            .map(|((one, keys), stem)| bundle_files.assemble(one, keys, stem))
-            .collect::<Result<_, _>>()?;
+            .map(|((one, keys), stem)| {
+                let issued = one.committed.issued();
+                Ok(Ready {
+                    stem: stem.clone(),
+                    if_taken: self.output.numbered(&issued.address, issued.serial),
+                    files: bundle_files.assemble(one, keys)?,
+                })
+            })
+            .collect::<Result<_, CaError>>()?;
         // One core writes files and waits for the disk: the others go on meanwhile.
         self.secrets.begin(std::mem::take(&mut self.coming))?;
-        put_in_place(&self.output.directory, &ready, stored)?;
+        put_in_place(&self.output.directory, &mut ready, stored)?;
         if let PassphraseDelivery::Shown(show) = &mut self.passphrases {
             let generated = batch.iter().zip(&generated);
             for (one, passphrase) in generated.filter_map(|(one, generated)| Some((one, generated.as_ref()?)))
@@ -196,7 +208,7 @@ impl Delivery for BundleDelivery<'_> {
         }
         Ok(batch
             .iter()
-            .zip(ready)
+            .zip(&ready)
             .map(|(one, ready)| receipt(one, ready))
             .collect())
     }
@@ -208,13 +220,13 @@ impl Delivery for BundleDelivery<'_> {
     }
 }
 
-fn receipt(one: &Undelivered, ready: Ready) -> Receipt {
+fn receipt(one: &Undelivered, ready: &Ready) -> Receipt {
     let bundle = match &one.plan.key {
         KeyRequest::Bundle(_) => ready.files.first(),
         KeyRequest::Own(_) | KeyRequest::InMemory => None,
     };
     Receipt {
         bundle_sha256: bundle.map(|(_, octets)| Sha256::digest(octets).into()),
-        files: ready.files.into_iter().map(|(path, _)| path).collect(),
+        files: ready.places().collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! Makes the files of one device: its bundle with Apple's profile and QR codes where these are wanted, or its
 //! certificate alone. They are rehearsed before the commit and assembled after it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use data_encoding::HEXLOWER;
 
@@ -33,9 +33,28 @@ pub enum RootInProfile {
     Included,
 }
 
-/// A file of a device, ready to be written.
+/// The files of a device, ready to be written. The name of each is the stem with its extension.
 pub(in crate::ca) struct Ready {
-    pub files: Vec<(PathBuf, Vec<u8>)>,
+    pub stem: PathBuf,
+    /// The stem for all of them where the first one's name has been taken since it was chosen.
+    pub if_taken: PathBuf,
+    /// The extension and the octets of each.
+    pub files: Vec<File>,
+}
+
+type File = (&'static str, Vec<u8>);
+
+impl Ready {
+    /// The path of each file.
+    pub fn places(&self) -> impl Iterator<Item = PathBuf> {
+        let extensions = self.files.iter().map(|(extension, _)| extension);
+        extensions.map(|extension| with_extension(&self.stem, extension))
+    }
+
+    /// The octets of each.
+    pub fn contents(&self) -> impl Iterator<Item = &[u8]> {
+        self.files.iter().map(|(_, octets)| octets.as_slice())
+    }
 }
 
 /// The most octets that a PKCS#12 has beside certificates and names: the key, salts, identifiers and padding.
@@ -72,22 +91,15 @@ impl BundleFiles<'_> {
 
     /// The files to hand out for one device. If its key was made here and `keys` are given: the PKCS#12
     /// bundle, and the Apple profile and the QR codes where these are wanted. Otherwise: the certificate and
-    /// the issuing CA's, in PEM. Each file name is `stem` with an extension.
+    /// the issuing CA's, in PEM. Each with the extension of its name.
     ///
     /// # Errors
     /// Where the key cannot be encoded, or the bundle, the profile or a QR code cannot be made.
-    pub fn assemble(
-        &self,
-        one: &Undelivered,
-        keys: Option<BundleKeys>,
-        stem: &Path,
-    ) -> Result<Ready, CaError> {
+    pub fn assemble(&self, one: &Undelivered, keys: Option<BundleKeys>) -> Result<Vec<File>, CaError> {
         let issued = one.committed.issued();
         let (Some(key), Some(keys)) = (&one.key, keys) else {
             let text = self.chain.fullchain(&issued.certificate);
-            return Ok(Ready {
-                files: vec![(with_extension(stem, "crt"), text.into_bytes())],
-            });
+            return Ok(vec![("crt", text.into_bytes())]);
         };
         let unencodable = |why: KeyError| CaError::Key {
             path: Shown("the device's key".into()),
@@ -104,18 +116,15 @@ impl BundleFiles<'_> {
         let p12 = bundle::encode(&contents, keys, &mut os_rng())?;
         let mut files = Vec::new();
         if issued.platform.takes_mobileconfig() {
-            files.push((
-                with_extension(stem, "mobileconfig"),
-                self.profile(issued, &label, &p12)?.into_bytes(),
-            ));
+            files.push(("mobileconfig", self.profile(issued, &label, &p12)?.into_bytes()));
         }
         if self.codes == Codes::Drawn {
             let code = Code::new(&bundle::credential(&p12))?;
-            files.push((with_extension(stem, "qr.png"), code.to_png()?));
-            files.push((with_extension(stem, "qr.svg"), code.to_svg().into_bytes()));
+            files.push(("qr.png", code.to_png()?));
+            files.push(("qr.svg", code.to_svg().into_bytes()));
         }
-        files.insert(0, (with_extension(stem, "p12"), p12));
-        Ok(Ready { files })
+        files.insert(0, ("p12", p12));
+        Ok(files)
     }
 
     /// Apple's configuration profile with this bundle.

@@ -75,10 +75,10 @@ impl OutputDir {
     }
 
     /// Announces work on the files of these devices, before anything is signed, and makes sure that they can
-    /// be written there. What writes of them that were cut off left behind is removed (in a directory that
-    /// others write to, anything may lie under such a name), and so is what issuing of whatever device has
-    /// left there that was cut off. Others are kept from the latter while what is given back is held: what is
-    /// being written looks like what was left.
+    /// be written there. What issuing of whatever device has left there that was cut off is removed, unless
+    /// another process is at work there: what is being written looks like what was left. Others are kept from
+    /// it while what is given back is held. Where there are no locks, what was left of these devices' files is
+    /// removed.
     ///
     /// # Errors
     /// Where files cannot be written there.
@@ -129,14 +129,19 @@ impl OutputDir {
     /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is
     /// taken.
     pub(in crate::ca) fn stem(&mut self, address: &Address, serial: Serial) -> Result<PathBuf, CaError> {
-        let plain = address.file_stem();
-        for name in [plain.clone(), format!("{plain}-{}", serial.short())] {
-            let stem = self.directory.join(name);
+        let plain = self.directory.join(address.file_stem());
+        for stem in [plain.clone(), self.numbered(address, serial)] {
             let taken = names(&stem).any(|name| disk::is_taken(&name));
             if !taken && self.claimed.insert(stem.clone()) {
                 return Ok(stem);
             }
         }
-        Err(CaError::Exists(Shown(self.directory.join(plain))))
+        Err(CaError::Exists(Shown(plain)))
+    }
+
+    /// The stem of a device's files with the serial's first digits.
+    pub(in crate::ca) fn numbered(&self, address: &Address, serial: Serial) -> PathBuf {
+        let name = format!("{}-{}", address.file_stem(), serial.short());
+        self.directory.join(name)
     }
 }

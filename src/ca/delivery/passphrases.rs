@@ -56,6 +56,8 @@ pub(in crate::ca) struct Stored {
     /// The new name of a file that an earlier try left under the final name, for a certificate that was never
     /// delivered. It is not overwritten: it may be another bundle's.
     aside: Option<PathBuf>,
+    /// Others leave the file alone while this is held.
+    _at_work: Option<File>,
 }
 
 /// The generated passphrases of a batch.
@@ -92,12 +94,13 @@ pub(in crate::ca) fn store_passphrases(
                 text.push_str(passphrase.expose());
                 text.push('\n');
             }
-            disk::sweep(path);
+            let at_work = disk::at_work_on(path);
             let staged = Staged::write(path, disk::PRIVATE_FILE, &[text.as_bytes()])?;
             staged.sync()?;
             Ok(Some(Stored {
                 staged,
                 aside: disk::is_taken(path).then(|| aside(path, batch.first)),
+                _at_work: at_work,
             }))
         }
         PassphraseDelivery::List(path) => {
