@@ -88,6 +88,9 @@ pub enum CaError {
         /// The error of the disk.
         why: DiskError,
     },
+    /// The system starts no threads.
+    #[error("the system starts no more threads for this account: {0}")]
+    NoThreads(String),
     /// The file that was written is not what is on disk.
     #[error("{0} does not read back as it was written")]
     ReadBack(Shown),
@@ -114,6 +117,7 @@ impl Fault for CaError {
             Self::Rejected(error) => error.kind_and_code(),
             Self::Refused(error) => error.kind_and_code(),
             Self::Exists(_) => (Kind::Conflict, "exists"),
+            Self::NoThreads(_) => (Kind::Busy, "threads"),
             Self::NotRecorded { .. } | Self::ReadBack(_) => (Kind::Storage, "disk"),
         }
     }

@@ -19,6 +19,7 @@ mod revocation;
 mod servers;
 mod session;
 mod setup;
+mod threads;
 mod timer;
 mod not_found;
 

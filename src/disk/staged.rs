@@ -236,7 +236,7 @@ impl Staged {
         use rustix::io::Errno;
         let (directory, beside, place) = self.names();
         match rename_new(directory, beside, place) {
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            Err(errno) if has_none(errno) => {}
             Err(errno) => return Err(failed("put in place", &self.place)(errno.into())),
             Ok(()) => {
                 self.moved = true;
@@ -246,7 +246,8 @@ impl Staged {
         // link(2) fails where the name exists, too; dropping removes the other name.
         match rustix::fs::linkat(directory, beside, directory, place, AtFlags::empty()) {
             // FAT and exFAT have no links.
-            Err(Errno::PERM | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::MLINK) => {}
+            Err(Errno::PERM | Errno::MLINK) => {}
+            Err(errno) if has_none(errno) => {}
             linked => return linked.map_err(|errno| failed("put in place", &self.place)(errno.into())),
         }
         claim(directory, place).map_err(|errno| failed("put in place", &self.place)(errno.into()))?;
@@ -271,18 +272,26 @@ impl Staged {
 fn set_aside(staged: &Staged, octets: u64) -> io::Result<bool> {
     use rustix::fs::FallocateFlags;
     use rustix::io::Errno;
-    staged.by_handle(
-        |file| match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, octets) {
+    staged.by_handle(|file| {
+        let allocate = || rustix::fs::fallocate(file, FallocateFlags::empty(), 0, octets);
+        match rustix::io::retry_on_intr(allocate) {
             Ok(()) => Ok(true),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => Ok(false),
+            Err(errno) if has_none(errno) || errno == Errno::NODEV => Ok(false),
             Err(errno) => Err(errno.into()),
-        },
-    )
+        }
+    })
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 fn set_aside(_staged: &Staged, _octets: u64) -> io::Result<bool> {
     Ok(false)
+}
+
+/// Whether the system or the file system says by this that it has no such call. ENOTSUP and EOPNOTSUPP are
+/// one number on Linux, and two on Apple's systems.
+fn has_none(errno: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].contains(&errno)
 }
 
 /// What a path is called from where it is looked for: in a directory that is held by its handle only the last

@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 use std::process::Stdio;
 
-use crate::ground::{at_some_steps, refused_at_every_step, strace_of};
+use crate::ground::{at_some_steps, refused_at_every_step, strace_of, under_strace};
 use crate::state::{certificates, demand_one_valid, events, is_sound, is_whole, ledger, recorded};
 use crate::support::{Finished, Home, finish, need};
 
@@ -217,6 +217,23 @@ fn files_that_may_not_be_written() {
         },
     );
     assert!(codes.contains(&1) && codes.contains(&5), "{codes:?}");
+}
+
+#[test]
+fn a_system_that_starts_no_threads_is_named_and_nothing_is_recorded() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::new();
+    let before = ledger(&home);
+    let arguments = ["issue", "alice", "--bundle-passphrase-out", "secret"];
+    let threads = "clone,clone3";
+    let refused = format!("{threads}:error=EAGAIN");
+    let said = under_strace(&home.pki(&arguments), threads, &refused).exits(1);
+    assert!(said.stderr.contains("starts no more threads"), "{said}");
+    assert!(said.stderr.contains("ulimit -u"), "{said}");
+    assert_eq!(ledger(&home), before, "{said}");
+    home.run(&arguments);
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //! there. They are made ahead, where that is possible on cores that would have nothing to do meanwhile.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use crate::bundle::{BundleKeys, Stretch};
 use crate::ca::CaError;
+use crate::ca::threads::demand_threads;
 use crate::key::{Passphrase, os_rng};
 use crate::model::Form;
 
@@ -53,7 +55,8 @@ pub(in crate::ca) struct Secrets {
 /// Secrets that were made together in the background, for bundles of one form.
 struct Made {
     form: Form,
-    secrets: Result<Vec<Secret>, CaError>,
+    /// A panic goes on where they are waited for: in the background it would end the process.
+    secrets: std::thread::Result<Result<Vec<Secret>, CaError>>,
 }
 
 impl Secrets {
@@ -69,9 +72,10 @@ impl Secrets {
     /// Begins to make secrets for bundles of these forms in the background, beside those that are there.
     ///
     /// # Errors
-    /// Of what was begun before, which is waited for.
+    /// Of what was begun before, which is waited for; and where the system starts no threads.
     pub fn begin(&mut self, forms: impl IntoIterator<Item = Form>) -> Result<(), CaError> {
         self.gather()?;
+        demand_threads()?;
         let mut counts: HashMap<Form, usize> = HashMap::new();
         for form in forms {
             *counts.entry(form).or_default() += 1;
@@ -82,7 +86,8 @@ impl Secrets {
                 let together = TOGETHER.min(count - first);
                 let (sender, chosen) = (sender.clone(), self.chosen.clone());
                 rayon::spawn(move || {
-                    let secrets = Secret::make(chosen.as_deref(), form, together);
+                    let make = || Secret::make(chosen.as_deref(), form, together);
+                    let secrets = catch_unwind(AssertUnwindSafe(make));
                     // Where the work has stopped meanwhile, nobody takes them, and they are wiped.
                     let _ = sender.send(Made { form, secrets });
                 });
@@ -120,7 +125,8 @@ impl Secrets {
     /// Waits for what was begun.
     fn gather(&mut self) -> Result<(), CaError> {
         for made in self.begun.take().into_iter().flatten() {
-            self.made.entry(made.form).or_default().extend(made.secrets?);
+            let secrets = made.secrets.unwrap_or_else(|panic| resume_unwind(panic));
+            self.made.entry(made.form).or_default().extend(secrets?);
         }
         Ok(())
     }
@@ -156,6 +162,21 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 2 * FORMS.len(), "a passphrase serves twice");
+    }
+
+    #[test]
+    fn a_panic_in_the_background_goes_on_where_the_secrets_are_waited_for() {
+        let mut secrets = Secrets::new(None);
+        let (sender, begun) = channel();
+        let made = Made {
+            form: Form::Modern,
+            secrets: Err(Box::new("broken")),
+        };
+        sender.send(made).unwrap();
+        drop(sender);
+        secrets.begun = Some(begun);
+        let panic = catch_unwind(AssertUnwindSafe(|| secrets.make([]))).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"broken"));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use rayon::prelude::*;
 
 use super::delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 use super::session::Session;
+use super::threads::demand_threads;
 use super::{CaError, DeliveryError, recording};
 use crate::issuer::{Devices, Order};
 use crate::key::{SoftwareKey, os_rng};
@@ -67,6 +68,7 @@ pub fn issue(
     if plans.is_empty() {
         return Ok(Vec::new());
     }
+    demand_threads()?;
     let signed: Vec<Uncommitted> = plans
         .into_par_iter()
         .map(|plan| sign(devices, plan))

@@ -33,6 +33,9 @@ impl Advice for CaError {
             Self::Refused(refusal) => return refusal.advice(),
             Self::Key { .. } | Self::Bundle(_) => return None,
             Self::Exists(_) => "choose another name, or move it away",
+            Self::NoThreads(_) => {
+                "raise the limit (`ulimit -u`, or TasksMax= of the unit), or end other processes of this account"
+            }
             Self::NotRecorded { .. } => ROOM,
             Self::ReadBack(_) => "check the disk, then run the same command again",
         };

@@ -141,6 +141,7 @@ fn changes() -> Vec<Line> {
         E::NotRecorded { .. } = E::NotRecorded { what: "it", why: disk() } => "disk", Refused;
         E::ReadBack(_) = E::ReadBack(shown()) => "disk", Refused;
         E::Exists(_) = E::Exists(shown()) => "exists", Refused;
+        E::NoThreads(_) = E::NoThreads(text()) => "threads", Refused;
     })
 }
 
