@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{DiskError, Staged, failed, lock, random_name, remove_if_there, staged_for};
+use super::{DiskError, Staged, failed, lock, random_name, remove_if_there, room, staged_for};
 
 /// The name that trials are staged for.
 pub(super) const TRIAL: &str = "pki";
@@ -103,16 +104,25 @@ fn is_trial(name: &str) -> bool {
 /// Where they cannot.
 pub fn try_out(directory: &Path, octets: usize) -> Result<(), DiskError> {
     let _at_work = at_work(directory, |_| false, |_| false);
-    demand_room(directory, octets)
+    demand_room(directory, octets, 1)
 }
 
-/// Makes sure that new files of this many octets together can be put into a directory, by having the file
-/// system set aside as much. For whoever is [`at_work`] there.
+/// Makes sure that so many new files of this many octets together can be put into a directory, by having the
+/// file system set aside as much. For whoever is [`at_work`] there.
 ///
 /// # Errors
 /// Where they cannot.
-pub fn demand_room(directory: &Path, octets: usize) -> Result<(), DiskError> {
+pub fn demand_room(directory: &Path, octets: usize, files: usize) -> Result<(), DiskError> {
     let trial = directory.join(TRIAL);
+    // What the system does not say, the trial does.
+    let left = room(directory).ok().and_then(|room| room.files);
+    if let Some(left) = left.filter(|left| *left < files as u64) {
+        let why = format!("its file system has room for {left} more files, and {files} are to be written");
+        return Err(failed("written", &trial)(io::Error::new(
+            io::ErrorKind::StorageFull,
+            why,
+        )));
+    }
     // What a kill leaves of it is removed by the next one.
     let random = random_name().map_err(failed("named", &trial))?;
     let place = directory.join(format!(".{TRIAL}.{random}.tmp"));

@@ -311,6 +311,54 @@ fn a_home_on_a_read_only_disk_can_be_read() {
     assert!(!home.path("bob").exists());
 }
 
+/// What would not fit is refused before a certificate is signed that nobody gets: by octets, and by files.
+#[test]
+fn bundles_that_have_no_room_are_refused_before_anything_is_recorded() {
+    if !need(&["unshare", "mount"]) {
+        return;
+    }
+    let home = Home::new();
+    let mut list = "employee,device,for\n".to_owned();
+    (0..12).for_each(|i| list.push_str(&format!("employee{i:02},phone,ios\n")));
+    home.write_private("people.csv", &list);
+    let out = home.path("out");
+    std::fs::create_dir(&out).unwrap();
+    let issued = |options: &str, more: &[&str]| {
+        let script = format!(
+            "mount -t tmpfs -o {options} tmpfs '{}' && exec \"$@\"",
+            out.display()
+        );
+        let list = [
+            "issue",
+            "--from",
+            "people.csv",
+            "--out",
+            "out",
+            "--bundle-passphrase-out",
+            "list",
+        ];
+        mounts_are_allowed(&home, &script)
+            .then(|| finish(&mut with_mounts(&home, &script, &[&list[..], more].concat()), b""))
+    };
+    for (options, more) in [
+        ("size=128k", &[][..]),
+        ("size=64m,nr_inodes=20", &[]),
+        ("size=1m", &["--qr", "bundle"]),
+    ] {
+        let Some(told) = issued(options, more) else {
+            return;
+        };
+        let told = told.exits(1);
+        assert!(
+            told.stderr.contains("no file can be put into"),
+            "{options}: {told}"
+        );
+        let ledger = std::fs::read_to_string(home.home().join("ledger.jsonl")).unwrap();
+        assert!(!ledger.contains("\"issued\""), "{options}");
+    }
+    issued("size=64m,nr_inodes=200", &[]).unwrap().ok();
+}
+
 #[test]
 fn a_disk_that_is_full_is_named_before_a_revocation_finds_no_room() {
     if !need(&["openssl", "unshare", "mount"]) {

@@ -129,12 +129,14 @@ impl Delivery for BundleDelivery<'_> {
             // be the same one.
             drop(disk::at_work_on(file));
         }
-        let at_work = self.output.begin(&stems)?;
+        let at_work = self.output.begin(&stems);
         let template = home.template("mobileconfig.plist", MobileConfig::TEMPLATE)?;
         let bundle_files = self.bundle_files(chain, template);
-        batch
+        let lengths: Vec<Vec<usize>> = batch
             .par_iter()
-            .try_for_each(|one| bundle_files.rehearse(one.signed.issued()))?;
+            .map(|one| bundle_files.rehearse(one.signed.issued()))
+            .collect::<Result<_, _>>()?;
+        self.output.demand_room(&lengths.concat())?;
         let forms: Vec<Option<Form>> = batch.iter().map(|one| one.plan.form()).collect();
         self.secrets.make(forms.iter().copied().flatten())?;
         let take = |form: &Option<Form>| form.and_then(|form| self.secrets.take(form));

@@ -72,21 +72,23 @@ pub(in crate::ca) struct BundleFiles<'a> {
 impl BundleFiles<'_> {
     /// Makes what comes with a bundle from octets of about its length, before anything is recorded: a
     /// template that does not work, or a bundle too long for a code, would fail after the commit, and again
-    /// with every try.
-    pub fn rehearse(&self, issued: &Issued) -> Result<(), CaError> {
+    /// with every try. Returns the lengths of the files, or a little more.
+    pub fn rehearse(&self, issued: &Issued) -> Result<Vec<usize>, CaError> {
         if matches!(issued.key, KeySource::Request) {
-            return Ok(());
+            return Ok(vec![self.chain.fullchain(&issued.certificate).len()]);
         }
         let label = friendly_name(issued);
         let lengths = issued.certificate.len() + self.chain.ca().der().len() + 4 * label.len();
         let p12 = vec![0; lengths + OVERHEAD];
+        let mut lengths = vec![p12.len()];
         if issued.platform.takes_mobileconfig() {
-            self.profile(issued, &label, &p12)?;
+            lengths.push(self.profile(issued, &label, &p12)?.len());
         }
         if self.codes == Codes::Drawn {
-            Code::new(&bundle::credential(&p12))?;
+            let code = Code::new(&bundle::credential(&p12))?;
+            lengths.extend([code.to_png()?.len(), code.to_svg().len()]);
         }
-        Ok(())
+        Ok(lengths)
     }
 
     /// The files to hand out for one device. If its key was made here and `keys` are given: the PKCS#12

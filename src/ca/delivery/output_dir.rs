@@ -12,8 +12,8 @@ use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
 use crate::model::{Address, Serial};
 
-/// Room for the files of one device, in octets: what must be free before anything is signed.
-const ROOM: usize = 4096;
+/// The block of a file system: a file takes whole ones.
+const BLOCK: usize = 4096;
 
 /// The directory that bundles go to, and the names that are taken.
 #[derive(Debug)]
@@ -71,18 +71,14 @@ impl OutputDir {
 
     /// Makes sure that the files of one server or device can be written there before anything is signed.
     pub(in crate::ca) fn prove(&self) -> Result<(), DeliveryError> {
-        disk::try_out(&self.directory, ROOM).map_err(|error| self.useless(error))
+        disk::try_out(&self.directory, BLOCK).map_err(|error| self.useless(error))
     }
 
-    /// Announces work on the files of these devices, before anything is signed, and makes sure that they can
-    /// be written there. What issuing of whatever device has left there that was cut off is removed, unless
+    /// Announces work on the files of these devices, before anything is recorded. What issuing of whatever device has left there that was cut off is removed, unless
     /// another process is at work there: what is being written looks like what was left. Others are kept from
     /// it while what is given back is held. Where there are no locks, what was left of these devices' files is
     /// removed.
-    ///
-    /// # Errors
-    /// Where files cannot be written there.
-    pub(in crate::ca) fn begin(&self, stems: &[PathBuf]) -> Result<Option<File>, DeliveryError> {
+    pub(in crate::ca) fn begin(&self, stems: &[PathBuf]) -> Option<File> {
         let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();
         let own: HashSet<_> = places
             .iter()
@@ -94,9 +90,16 @@ impl OutputDir {
                     .is_some_and(|stem| stem.ends_with('.'))
             })
         };
-        let at_work = disk::at_work(&self.directory, |name| own.contains(name), is_left);
-        disk::demand_room(&self.directory, stems.len() * ROOM).map_err(|error| self.useless(error))?;
-        Ok(at_work)
+        disk::at_work(&self.directory, |name| own.contains(name), is_left)
+    }
+
+    /// Makes sure that files of these lengths can be written there, before anything is recorded.
+    ///
+    /// # Errors
+    /// Where they cannot.
+    pub(in crate::ca) fn demand_room(&self, lengths: &[usize]) -> Result<(), DeliveryError> {
+        let octets = lengths.iter().map(|length| length.next_multiple_of(BLOCK)).sum();
+        disk::demand_room(&self.directory, octets, lengths.len()).map_err(|error| self.useless(error))
     }
 
     /// Makes sure that the file for passphrases is none of these devices' own, in whatever spelling: it would
