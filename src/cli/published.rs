@@ -154,7 +154,7 @@ impl Context {
         if let Some(unfit) = &published.root_crl_unfit {
             exit = Exit::Incomplete;
             self.ui.warn(format!("{unfit}: servers let nobody in"));
-            self.ui.hint("run `pki root crl`, then `pki publish`");
+            self.ui.hint("run `pki root crl`, which publishes it");
         } else if let Some(end) = published.root_crl_end.filter(|end| *end - now < Span::days(120)) {
             self.ui.warn(format!("the root's CRL ends in {}", end - now));
             self.ui
