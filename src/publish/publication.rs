@@ -354,6 +354,7 @@ fn check_entries(authority: Authority, der: &[u8], revoked: &[Revocation]) -> Re
 #[cfg(test)]
 mod tests {
     use super::super::accepted::Accepted;
+    use super::super::half::ALL_FILES;
     use super::*;
     use crate::issuer::{Devices, Root};
     use crate::key::{SoftwareKey, os_rng};
@@ -460,6 +461,11 @@ mod tests {
             public.iter().rposition(|p| p.starts_with("crl/"))
                 < public.iter().position(|p| p.starts_with("ca/"))
         );
+        // A half that is brought as it stands is written in the same order.
+        for paths in [paths(Area::Server), public] {
+            let known = ALL_FILES.into_iter().filter(|path| paths.contains(path));
+            assert_eq!(known.collect::<Vec<_>>(), paths);
+        }
         assert_eq!(publication.valid_until(), terms(7).next_update);
         assert!(publication.root_crl_unfit().is_none());
     }

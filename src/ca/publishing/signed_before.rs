@@ -46,8 +46,8 @@ use crate::x509::crl::Crl;
 /// place waiting.
 ///
 /// # Errors
-/// Where the ledger or the home's own places cannot be read, what was done cannot be written down, or pki.toml
-/// does not name the place.
+/// Where the ledger or the home's own places cannot be read, what was done cannot be written down, or
+/// pki.toml does not name the place.
 pub fn bring_signed_before(session: &mut Session<'_>, only: Option<&Path>) -> Result<Published, CaError> {
     let home = &session.desk.home;
     if let Some(only) = only {
@@ -64,7 +64,6 @@ pub fn bring_signed_before(session: &mut Session<'_>, only: Option<&Path>) -> Re
     }
     let is_meant = |place: &Path| only.is_none_or(|only| only == place);
     let (places, failed) = own_places(home, &Extent::Whole.hashes(session)?)?;
-    let standing_pins = StandingPins::read(&places, &failed)?;
     done.failed = failed;
     done.failed.extend(forgotten(home, &session.store)?);
     done.failed.retain(|(Shown(place), _)| is_meant(place));
@@ -77,9 +76,10 @@ pub fn bring_signed_before(session: &mut Session<'_>, only: Option<&Path>) -> Re
         for own in own {
             match own.to.half() {
                 Ok(Some(half)) => {
+                    let pins = (area == Area::Public).then(|| StandingPins::read(&places, &done.failed));
                     let bringing = Bringing {
                         session,
-                        standing_pins: &standing_pins,
+                        standing_pins: pins.transpose()?,
                         half,
                     };
                     let meant = others.iter().copied().filter(|place| is_meant(&place.to.path));
@@ -119,8 +119,8 @@ fn record(session: &mut Session<'_>, having: &[&Place]) -> Result<(), CaError> {
 /// One half of the home's own on its way to the places.
 struct Bringing<'a> {
     session: &'a Session<'a>,
-    /// The pin sets of all places.
-    standing_pins: &'a StandingPins,
+    /// The pin sets of all places, where it is the public half, which alone has some.
+    standing_pins: Option<StandingPins>,
     half: Half,
 }
 
@@ -159,11 +159,10 @@ impl Bringing<'_> {
                 Err(why) => done.failed.push((Shown(path), why)),
             }
         }
-        // The public half alone has pin sets.
-        if let Some(pins) = self.half.pins() {
+        if let Some((standing_pins, pins)) = self.standing_pins.as_ref().zip(self.half.pins()) {
             let has_them = |path: &Path| having.iter().any(|place| place.to.path == path);
             let (pins, now) = (pins_in(&pins), self.session.now);
-            done.unnoted = Reached::note(home, &pins, has_them, self.standing_pins, now).err();
+            done.unnoted = Reached::note(home, &pins, has_them, standing_pins, now).err();
         }
         Ok(having)
     }
@@ -180,20 +179,19 @@ impl Bringing<'_> {
         let there = place.to.manifest()?;
         let ours = &self.half.manifest;
         let is_before = there.is_some_and(|there| there.number < ours.number || there == *ours);
-        if !is_before || self.knows_more(place)? {
+        let crls = published_crls(&self.session.desk.home, slice::from_ref(place))?;
+        if !is_before || self.knows_more(place, &crls)? {
             return Err(TargetError::AwaitsKey.into());
         }
         let keeps_more_out = match place.to.area {
             Area::Server => self.lists_keep_more_out(place)?,
-            Area::Public => self.crls_keep_more_out(place)? || self.has_later_pins(place)?,
+            Area::Public => self.crls_keep_more_out(&crls)? || self.has_later_pins(place)?,
         };
         if keeps_more_out {
             return Err(TargetError::AwaitsKey.into());
         }
-        if place.to.area == Area::Public {
-            let losers = self
-                .standing_pins
-                .losers(self.session, self.half.pins().as_ref())?;
+        if let Some(standing_pins) = &self.standing_pins {
+            let losers = standing_pins.losers(self.session, self.half.pins().as_ref())?;
             if losers.contains(&place.to.path) {
                 return Err(TargetError::UnknownPins.into());
             }
@@ -201,12 +199,10 @@ impl Bringing<'_> {
         Ok(false)
     }
 
-    /// Whether the place knows a certificate or a revocation that the ledger does not: it is to be taken in
-    /// before anything is written there.
-    fn knows_more(&self, place: &Place) -> Result<bool, CaError> {
-        let place = slice::from_ref(place);
-        let crls = published_crls(&self.session.desk.home, place)?;
-        let unknown = Unknown::find(self.session, &crls, place)?;
+    /// Whether the place, which has these CRLs, knows a certificate or a revocation that the ledger does not:
+    /// that is to be taken in before anything is written there.
+    fn knows_more(&self, place: &Place, crls: &[Standing]) -> Result<bool, CaError> {
+        let unknown = Unknown::find(self.session, crls, slice::from_ref(place))?;
         Ok(!unknown.revocations.is_empty() || !unknown.certificates.is_empty())
     }
 
@@ -243,10 +239,11 @@ impl Bringing<'_> {
         Ok(!revoked_since.is_empty() && lets_in.any(|serial| revoked_since.contains(&serial)))
     }
 
-    /// Whether a CRL in the place is later than the one of the half, or revokes what that one does not.
-    fn crls_keep_more_out(&self, place: &Place) -> Result<bool, CaError> {
+    /// Whether one of these CRLs of a place is later than the one of the half, or revokes what that one does
+    /// not.
+    fn crls_keep_more_out(&self, crls: &[Standing]) -> Result<bool, CaError> {
         let home = &self.session.desk.home;
-        for there in published_crls(home, slice::from_ref(place))? {
+        for there in crls {
             let issuer = authorities(home).find(|(authority, _)| *authority == there.authority);
             let ours = self.half.octets(crl_path(there.authority));
             let ours = issuer
@@ -256,7 +253,7 @@ impl Bringing<'_> {
                 return Ok(true);
             };
             let later = there.terms.number > ours.terms.number;
-            if later || self.is_any_missing(&entries(&there), &entries(&ours))? {
+            if later || self.is_any_missing(&entries(there), &entries(&ours))? {
                 return Ok(true);
             }
         }
