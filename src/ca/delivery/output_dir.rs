@@ -76,7 +76,7 @@ impl OutputDir {
 
     /// Announces work on the files of these devices, before anything is recorded. What issuing of whatever device has left there that was cut off is removed, unless
     /// another process is at work there: what is being written looks like what was left. Others are kept from
-    /// it while what is given back is held. Where there are no locks, what was left of these devices' files is
+    /// it while what is given back is held. Where there are no locks, only what was left of these devices is
     /// removed.
     pub(in crate::ca) fn begin(&self, stems: &[PathBuf]) -> Option<File> {
         let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();

@@ -41,8 +41,8 @@ pub(in crate::ca) fn put_in_place(
 }
 
 /// Moves the files of one device in. Where the name of the first has been taken since it was chosen (another
-/// home may issue to a device of the same name), all of them get the other stem: the files of one stem are one
-/// device's.
+/// home may issue to a device of the same name), all of them get the other stem: the files of one stem are of
+/// one device.
 fn place(one: &mut Ready, staged: &mut impl Iterator<Item = Staged>) -> Result<(), DiskError> {
     let mut files = one.files.iter().map(|(extension, _)| extension).zip(staged);
     if let Some((extension, first)) = files.next()

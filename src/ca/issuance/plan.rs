@@ -48,8 +48,8 @@ pub enum Intent {
     List(Leavers),
     /// A newer certificate for a device that has one, named by the operator.
     Renewal(Old),
-    /// A newer certificate for one of many devices, in the place of this one: it was [`in_use`] when they were
-    /// chosen, without the lock. A device that another has renewed meanwhile is not renewed twice.
+    /// A newer certificate for one of many devices, in the place of this one: it was [`in_use`] when they
+    /// were chosen, without the lock. A device that another has renewed meanwhile is not renewed twice.
     RenewalOf(Serial, Old),
 }
 
