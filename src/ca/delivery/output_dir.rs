@@ -74,10 +74,10 @@ impl OutputDir {
         disk::try_out(&self.directory, BLOCK).map_err(|error| self.useless(error))
     }
 
-    /// Announces work on the files of these devices, before anything is recorded. What issuing of whatever device has left there that was cut off is removed, unless
-    /// another process is at work there: what is being written looks like what was left. Others are kept from
-    /// it while what is given back is held. Where there are no locks, only what was left of these devices is
-    /// removed.
+    /// Announces work on the files of these devices, before anything is recorded. What issuing of whatever
+    /// device has left there that was cut off is removed, unless another process is at work there: what is
+    /// being written looks like what was left. Others are kept from it while what is given back is held.
+    /// Where there are no locks, only what was left of these devices is removed.
     pub(in crate::ca) fn begin(&self, stems: &[PathBuf]) -> Option<File> {
         let places: Vec<PathBuf> = stems.iter().flat_map(|stem| names(stem)).collect();
         let own: HashSet<_> = places

@@ -1,5 +1,5 @@
-//! Issues to one device, for `pki issue` and `pki renew`: the request is looked at before a passphrase is asked
-//! for, and decided under the lock.
+//! Issues to one device, for `pki issue` and `pki renew`: the request is looked at before a passphrase is
+//! asked for, and decided under the lock.
 
 use std::fmt;
 
