@@ -402,9 +402,9 @@ fn a_device_that_was_renewed_since_it_was_found_due_is_not_renewed_again() {
     let company = Company::found();
     // How old their certificates are by then (carol's have ended), and what becomes of them.
     for (employee, days, old) in [
-        ("alice", 300, Old::Revoked),
-        ("bob", 300, Old::Kept),
-        ("carol", 1000, Old::Revoked),
+        ("alice", 40, Old::Revoked),
+        ("bob", 40, Old::Kept),
+        ("carol", 500, Old::Revoked),
     ] {
         let [phone, tablet] = ["phone", "tablet"].map(|device| format!("{employee}/{device}"));
         let was = [&phone, &tablet].map(|address| company.issue(address).unwrap());
