@@ -21,8 +21,8 @@ const DEAR: [(&str, usize); 5] = [
     ("renameat2", 1),
     ("fdatasync", 1),
     ("renameat", 4),
-    ("fsync", 7),
-    ("write", 8),
+    ("fsync", 9),
+    ("write", 9),
 ];
 /// How many of those are of what is recorded and of new names, where every step counts.
 const RECORDED: usize = 2;
