@@ -346,6 +346,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fuzz;
     use crate::issuer::Root;
     use crate::key::{SoftwareKey, os_rng};
     use crate::model::{NameConstraints, Span};
@@ -432,6 +433,34 @@ mod tests {
                 assert_eq!(read.reason.crl_reason(), written.reason.crl_reason());
             }
         }
+    }
+
+    #[test]
+    fn an_entry_of_the_usual_form_reads_as_any_other_does() {
+        let entries: Vec<Vec<u8>> = [
+            revocation(1, Reason::Lost),
+            revocation(2, Reason::Unspecified),
+            Revocation {
+                at: Time::from_unix(GENERALIZED + 7),
+                ..revocation(3, Reason::Left)
+            },
+        ]
+        .iter()
+        .map(|entry| {
+            let mut written = Vec::new();
+            write_entry(&mut written, entry);
+            assert!(plain_entry(&written).is_some_and(|(rest, read)| rest.is_empty() && read.at == entry.at));
+            written
+        })
+        .collect();
+        fuzz::damaged(&entries, |octets| {
+            let Some((rest, entry)) = plain_entry(octets) else {
+                return false;
+            };
+            let (after, any) = RevokedCertificate::from_der(octets).expect("any parser reads it");
+            assert_eq!((rest, entry), (after, super::revocation(&any).unwrap()));
+            true
+        });
     }
 
     #[test]
