@@ -530,6 +530,9 @@ def versus(other):
     homes("csv", cheap=False)
     compare("1,000 devices from CSV, full scrypt cost", 21,
             lambda program, label, i: bulk(f"csv{label}", 1000, f"c{label}x{i + 1}", program))
+    homes("told", publish=True, cheap=False)
+    compare("the same with publication", 11,
+            lambda program, label, i: bulk(f"told{label}", 1000, f"t{label}x{i + 1}", program))
     for count, kind, commands in [
         (30_000, "valid", (["list", "--json"], ["audit", "--json"], ["doctor"])),
         (100_000, "revoked", ()),
