@@ -187,8 +187,7 @@ pub fn refresh_within(
     };
     Ok(match refresh_once(session, keys, whole)? {
         Refresh::Done(second) => Refresh::Done(Box::new(second.after(*first))),
-        // What the first try has done is told, with the place that lacks the list.
-        Refresh::NeedsKey if !first.failed.is_empty() => Refresh::Done(first),
+        // What the first try has written is owed by now: whoever comes with the key, or without, runs it.
         Refresh::NeedsKey => Refresh::NeedsKey,
     })
 }
