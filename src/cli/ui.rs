@@ -409,7 +409,7 @@ impl Ui {
             .and_then(|read| Ok((read, terminal.try_clone()?)));
         let (read, write) = both.map_err(prompt_failed)?;
         let term = Term::read_write_pair(read, write);
-        let asking = prompt::Asking::begin();
+        let _asking = prompt::Asking::begin();
         let choice = dialoguer::Select::new()
             .with_prompt(question)
             .items(choices)
@@ -420,8 +420,9 @@ impl Ui {
             // hidden; where it cannot be shown, there is no terminal left to show it on.
             let _ = term.show_cursor();
             if error.kind() == io::ErrorKind::Interrupted {
-                // The signal comes after the key. Until then, and to the end, nothing was begun.
-                std::mem::forget(asking);
+                // The signal comes after the key, in a thread of its own, which says so and ends the program.
+                // Until then nothing is begun; where it does not come, the failure says the same.
+                std::thread::sleep(SIGNAL_AFTER_KEY);
             }
             prompt_failed(error)
         })
@@ -455,9 +456,13 @@ fn passphrase(typed: Zeroizing<Vec<u8>>, what: &str) -> Result<Passphrase, Failu
     Passphrase::from_octets(typed).map_err(|e| Failure::secret(format!("the passphrase of the {what} {e}")))
 }
 
+/// How long the signal of an interrupt that was read as a key is waited for.
+const SIGNAL_AFTER_KEY: std::time::Duration = std::time::Duration::from_secs(1);
+
 fn prompt_failed(error: io::Error) -> Failure {
     if error.kind() == io::ErrorKind::Interrupted {
-        return Failure::new(Exit::Interrupted, "interrupted", "interrupted");
+        let message = "interrupted; the same command asks again";
+        return Failure::new(Exit::Interrupted, "interrupted", message);
     }
     Failure::secret(format!("nothing could be read from the terminal: {error}"))
 }
