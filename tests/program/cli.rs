@@ -493,7 +493,7 @@ fn what_happened_is_told_of_one_person_or_device_alone() {
 
 /// Every command, each by the words that lead to it, with its examples.
 fn all_help(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<String>, String)>) {
-    for verb in command.get_subcommands() {
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
         let words = [words, &[verb.get_name().to_owned()]].concat();
         let examples = verb.get_after_help().map(ToString::to_string);
         found.push((words.clone(), examples.unwrap_or_default()));
@@ -503,8 +503,10 @@ fn all_help(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<Stri
 
 #[test]
 fn what_is_pasted_stays_in_one_piece_however_narrow_the_terminal() {
+    let mut command = pki::cli::command();
+    command.build();
     let mut all = Vec::new();
-    all_help(&pki::cli::command(), &[], &mut all);
+    all_help(&command, &[], &mut all);
     assert!(all.len() > 25, "{all:?}");
     for (words, examples) in all {
         let mut command = std::process::Command::new(PKI);
@@ -520,6 +522,22 @@ fn what_is_pasted_stays_in_one_piece_however_narrow_the_terminal() {
             );
         }
         assert!(!told.stdout.contains('\u{a0}'), "{told}");
+    }
+}
+
+#[test]
+fn the_options_of_every_command_stand_behind_its_own() {
+    let mut command = pki::cli::command();
+    command.build();
+    let mut all = Vec::new();
+    all_help(&command, &[], &mut all);
+    for (words, examples) in all {
+        for help in ["-h", "--help"] {
+            let told = finish(std::process::Command::new(PKI).args(&words).arg(help), b"").text();
+            let (_, behind) = told.split_once("\nGlobal options:\n").expect(&told);
+            let next = behind.lines().find(|line| line.starts_with(char::is_alphabetic));
+            assert_eq!(next, examples.lines().next(), "{told}");
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::cli::secrets::IssuingSecret;
 
 /// The CAs that the root makes
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 #[command(after_help = "\
 Examples:
   pki ca install servers-ca.crt      the servers' CA, as the root has signed it elsewhere")]

@@ -1,6 +1,5 @@
 //! `pki completions`: prints the script by which a shell completes commands and names.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::cli::complete;
@@ -35,8 +34,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// The script that clap makes of the commands and flags, with the code that asks `pki` for the rest.
 fn script(shell: Shell) -> String {
+    let mut command = crate::cli::command();
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut crate::cli::command(), "pki", &mut script);
+    clap_complete::generate(shell, &mut command, "pki", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match shell {
         // A file's name that bash is given this way it puts into the line as it is, `$(…)` and all.
@@ -44,7 +44,7 @@ fn script(shell: Shell) -> String {
         Shell::Bash => script.replace("COMPREPLY=($(compgen -f \"${cur}\"))", "COMPREPLY=()") + BASH,
         // The function that zsh calls has the name of its file.
         Shell::Zsh => script.replacen("\n_pki() {\n", &format!("\n{ZSH}\n_pki_static() {{\n"), 1),
-        Shell::Fish => script + FISH + &fish_flags(&crate::cli::Cli::command()),
+        Shell::Fish => script + FISH + &fish_flags(&command),
         Shell::Elvish | Shell::PowerShell | _ => script,
     }
 }

@@ -22,6 +22,7 @@ use crate::cli::words::Words;
 
 /// The pin sets that apps hold the servers to
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 #[command(after_help = "\
 Examples:
   pki pins show                                 what is published

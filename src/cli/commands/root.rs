@@ -20,6 +20,7 @@ use crate::cli::secrets::{IssuingSecret, RootSecret};
 
 /// The root: what needs its key
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 #[command(after_help = "\
 Examples:
   pki root crl                                           its CRL signed anew, about once a year

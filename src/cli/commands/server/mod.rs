@@ -31,6 +31,7 @@ use removal::{RemoveArgs, VerifyArgs, remove, verify};
 
 /// The company's servers: their keys, in use and in reserve, and their certificates
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 #[command(after_help = "\
 Examples:
   pki server add api.acme.example --out /etc/nginx/tls      its key, and one in reserve; both are pinned
