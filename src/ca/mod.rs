@@ -72,6 +72,7 @@ pub use servers::{
 pub use session::{ClockPolicy, Desk, Session, SessionError};
 pub use setup::error::SetupError;
 pub use setup::{Founded, Founding, Passphrases, examine, found};
+pub use threads::get_ready_to_sign;
 pub use timer::{EndingAuthority, EndingServer, Ends, ending_authorities, last_timer, note_timer};
 
 use error::recording;

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use rayon::ThreadPoolBuilder;
 
 use super::CaError;
+use crate::key::SoftwareKey;
 
 /// Makes sure that there are threads, before anything is spread over them: a system that starts no more is no
 /// fault of the program.
@@ -22,5 +23,13 @@ pub(super) fn demand_threads() -> Result<(), CaError> {
     match refused {
         Some(why) => Err(CaError::NoThreads(why.clone())),
         None => Ok(()),
+    }
+}
+
+/// Begins to get ready for signing, beside whatever comes first: it takes about as long as a home is opened.
+/// A system that starts no threads is told of where they are needed.
+pub fn get_ready_to_sign() {
+    if demand_threads().is_ok() {
+        rayon::spawn(SoftwareKey::prepare);
     }
 }

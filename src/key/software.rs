@@ -5,7 +5,7 @@ use der::asn1::OctetStringRef;
 use p256::NistP256;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::Signer as _;
-use p256::elliptic_curve::{self, Generate};
+use p256::elliptic_curve::{self, Generate, Group as _};
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{AssociatedOid, DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, SecretDocument};
 use rand_core::CryptoRng;
@@ -32,6 +32,11 @@ impl SoftwareKey {
     fn new(secret: SigningKey) -> Self {
         let public = PublicKey::new(*secret.verifying_key());
         Self { secret, public }
+    }
+
+    /// Does ahead of time what the first key of a process waits for: a table of the base point's multiples.
+    pub fn prepare() {
+        std::hint::black_box(p256::ProjectivePoint::mul_by_generator(&p256::Scalar::ONE));
     }
 
     /// Generates a new key.

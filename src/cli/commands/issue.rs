@@ -68,6 +68,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    ca::get_ready_to_sign();
     let home = context.open()?;
     let leavers = if args.reissue {
         Leavers::Reissue

@@ -67,6 +67,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    ca::get_ready_to_sign();
     let home = context.open()?;
     let old = if args.revoke_old { Old::Revoked } else { Old::Kept };
     if args.expiring.is_none() && !args.expired {
