@@ -27,6 +27,9 @@ pub fn certificate(
     issuer: &Certificate,
     key: &dyn Signer,
 ) -> Result<Certificate, X509Error> {
+    if key.public_key() != issuer.public_key() {
+        return Err(X509Error::NotSignedBy("the new certificate", "its issuing CA"));
+    }
     let params = params(template)?;
     let issuer_params = issuer_params(issuer)?;
     let expected = Expected {
@@ -38,11 +41,7 @@ pub fn certificate(
         &Subject(template.public_key),
         &rcgen::Issuer::from_params(&issuer_params, &gate),
     );
-    let certificate = gate.outcome(signed)?;
-    if !certificate.is_issued_by(issuer) {
-        return Err(X509Error::NotSignedBy("the new certificate", "its issuing CA"));
-    }
-    Ok(certificate)
+    gate.outcome(signed)
 }
 
 /// Signs the root's `template` with its own key.
@@ -215,11 +214,18 @@ impl PublicKeyData for Subject<'_> {
     }
 }
 
-/// The only way to a key: what rcgen hands over for signing is read by the lint first.
+/// The only way to a key: what rcgen hands over for signing is read by the lint first, and what it makes of
+/// that and the signature is compared with both.
 struct Gate<'a> {
     key: &'a dyn Signer,
     expected: &'a Expected<'a>,
-    refused: RefCell<Option<X509Error>>,
+    signed: RefCell<Option<Result<Signed, X509Error>>>,
+}
+
+/// What the key has signed, and its signature over that, which was verified.
+struct Signed {
+    to_be_signed: Vec<u8>,
+    signature: Vec<u8>,
 }
 
 impl<'a> Gate<'a> {
@@ -227,17 +233,29 @@ impl<'a> Gate<'a> {
         Self {
             key,
             expected,
-            refused: RefCell::new(None),
+            signed: RefCell::new(None),
         }
     }
 
-    /// rcgen's answer, or why there is no signature: the lint or the key refused.
-    fn outcome(&self, signed: Result<rcgen::Certificate, rcgen::Error>) -> Result<Certificate, X509Error> {
-        match (signed, self.refused.take()) {
-            (_, Some(refusal)) => Err(refusal),
-            (Err(error), None) => Err(X509Error::Build(error.to_string())),
-            (Ok(certificate), None) => Certificate::from_der(certificate.der()),
+    fn sign(&self, to_be_signed: &[u8]) -> Result<Signed, X509Error> {
+        lint::certificate(to_be_signed, self.expected)?;
+        Ok(Signed {
+            to_be_signed: to_be_signed.to_vec(),
+            signature: key::sign(self.key, to_be_signed)?.to_der(),
+        })
+    }
+
+    /// rcgen's answer, which must be what was signed and nothing else; or why there is no signature: the lint
+    /// or the key refused.
+    fn outcome(&self, built: Result<rcgen::Certificate, rcgen::Error>) -> Result<Certificate, X509Error> {
+        let signed = self.signed.take().transpose()?;
+        let built = built.map_err(|error| X509Error::Build(error.to_string()))?;
+        let certificate = Certificate::from_der(built.der())?;
+        let is_that = |signed: &Signed| certificate.is_made_of(&signed.to_be_signed, &signed.signature);
+        if !signed.as_ref().is_some_and(is_that) {
+            return Err(X509Error::NotSignedBy("the new certificate", "its issuing CA"));
         }
+        Ok(certificate)
     }
 }
 
@@ -253,15 +271,11 @@ impl PublicKeyData for Gate<'_> {
 
 impl SigningKey for Gate<'_> {
     fn sign(&self, to_be_signed: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        let signature = lint::certificate(to_be_signed, self.expected)
-            .and_then(|()| Ok(key::sign(self.key, to_be_signed)?));
-        match signature {
-            Ok(signature) => Ok(signature.to_der()),
-            Err(refusal) => {
-                self.refused.replace(Some(refusal));
-                Err(rcgen::Error::RemoteKeyError)
-            }
-        }
+        let signed = self.sign(to_be_signed);
+        let signature = signed.as_ref().map(|signed| signed.signature.clone());
+        let signature = signature.map_err(|_| rcgen::Error::RemoteKeyError);
+        self.signed.replace(Some(signed));
+        signature
     }
 }
 

@@ -264,6 +264,11 @@ impl Certificate {
         Sha256::digest(&self.der).into()
     }
 
+    /// Whether it is these octets, which were signed, and this signature (ECDSA-Sig-Value, DER).
+    pub(super) fn is_made_of(&self, to_be_signed: &[u8], signature: &[u8]) -> bool {
+        self.der[self.tbs.clone()] == *to_be_signed && self.signature == signature
+    }
+
     /// Whether `issuer` is named as its issuer and signed it (RFC 5280 §6.1.3 a).
     pub fn is_issued_by(&self, issuer: &Self) -> bool {
         self.issuer == issuer.subject

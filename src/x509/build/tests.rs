@@ -369,3 +369,44 @@ fn no_certificate_outlives_its_issuer_whatever_was_drafted() {
         Err(X509Error::Lint(_))
     ));
 }
+
+#[test]
+fn a_certificate_is_what_was_signed_and_nothing_else() {
+    let (ca, other_key) = (ca(), SoftwareKey::generate(&mut os_rng()));
+    let draft = draft(&ca);
+    let template = Template {
+        serial: serial(7),
+        public_key: other_key.public_key(),
+        pointers: None,
+        kind: Kind::Device(&draft),
+    };
+    let refused = |outcome| matches!(outcome, Err(X509Error::NotSignedBy(..)));
+    assert!(refused(certificate(&template, &ca.certificate, &other_key)));
+    let expected = Expected {
+        template: &template,
+        issuer: Some(&ca.certificate),
+    };
+    let issuer_params = issuer_params(&ca.certificate).unwrap();
+    let build = |gate: &Gate<'_>| {
+        let issuer = rcgen::Issuer::from_params(&issuer_params, gate);
+        params(&template)
+            .unwrap()
+            .signed_by(&Subject(template.public_key), &issuer)
+    };
+    let gate = Gate::new(&ca.key, &expected);
+    let alterations: [fn(&mut Signed); 2] = [
+        |signed| signed.to_be_signed[9] ^= 1,
+        |signed| signed.signature[9] ^= 1,
+    ];
+    for alter in alterations {
+        let built = build(&gate);
+        alter(gate.signed.borrow_mut().as_mut().unwrap().as_mut().unwrap());
+        assert!(refused(gate.outcome(built)));
+    }
+    // Nothing was signed at all.
+    let built = build(&gate);
+    gate.signed.take();
+    assert!(refused(gate.outcome(built)));
+    let built = build(&gate);
+    assert!(gate.outcome(built).unwrap().is_issued_by(&ca.certificate));
+}
