@@ -19,7 +19,6 @@ mod revocation;
 mod servers;
 mod session;
 mod setup;
-mod threads;
 mod timer;
 mod not_found;
 
@@ -72,7 +71,6 @@ pub use servers::{
 pub use session::{ClockPolicy, Desk, Session, SessionError};
 pub use setup::error::SetupError;
 pub use setup::{Founded, Founding, Passphrases, examine, found};
-pub use threads::get_ready_to_sign;
 pub use timer::{EndingAuthority, EndingServer, Ends, ending_authorities, last_timer, note_timer};
 
 use error::recording;

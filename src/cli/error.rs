@@ -20,6 +20,10 @@ use crate::model::fault::{Fault, Kind};
 
 pub use place::place_remedy;
 
+/// What to do where the system starts no more threads.
+const THREADS: &str =
+    "raise the limit (`ulimit -u`, or TasksMax= of the unit), or end other processes of this account";
+
 /// The advice on a home that may be a copy.
 pub const GOES_ON_HERE: &str = "if the PKI goes on in this home and the other is not used any more: `pki publish --confirm HOME`; \
                                 in a copy to try things with, reading and revoking need no such word";

@@ -3,12 +3,12 @@
 
 use rayon::prelude::*;
 
-use super::ledger::unreadable;
+use super::ledger::{MORE_THREADS, unreadable};
 use super::servers::is_here;
 use super::{Finding, Severity};
 use crate::ca;
 use crate::home::{Home, private};
-use crate::key::{Passphrase, SoftwareKey};
+use crate::key::{Passphrase, SoftwareKey, demand_threads};
 use crate::model::{Authority, Pin};
 
 /// A key, and what it must be the key of.
@@ -26,6 +26,10 @@ pub fn unopened(home: &Home, passphrase: &Passphrase) -> Vec<Finding> {
         Ok(wanted) => wanted,
         Err(finding) => return vec![finding],
     };
+    if let Err(why) = demand_threads() {
+        let message = format!("no key was tried: the system starts no more threads for this account: {why}");
+        return vec![Finding::new("threads", Severity::Error, message, MORE_THREADS)];
+    }
     let findings = wanted.par_iter().filter_map(|key| {
         let pem = private(&key.path).ok()?;
         SoftwareKey::examine(&pem).ok()?;

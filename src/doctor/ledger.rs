@@ -58,6 +58,9 @@ fn chain(store: &Store, findings: &mut Vec<Finding>) {
     }
 }
 
+/// What to do where the system starts no threads.
+pub(super) const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or end other processes of this account";
+
 /// The finding for a ledger or index that cannot be read.
 pub(super) fn unreadable(error: &StoreError) -> Finding {
     let (code, remedy) = match error {
@@ -69,6 +72,7 @@ pub(super) fn unreadable(error: &StoreError) -> Finding {
             "restore the newest ledger.jsonl: acknowledged events are gone",
         ),
         StoreError::IndexBusy => ("busy", "run doctor again"),
+        StoreError::NoThreads(_) => ("threads", MORE_THREADS),
         StoreError::Index(_) => (
             "index",
             "remove the directory index/ in the home: it is made anew",

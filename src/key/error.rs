@@ -23,12 +23,16 @@ pub enum KeyError {
     /// The library refused to encrypt.
     #[error("the key could not be encrypted: {0}")]
     Encryption(String),
+    /// scrypt is spread over threads, and the system starts none.
+    #[error("needs threads, and the system starts no more threads for this account: {0}")]
+    NoThreads(String),
 }
 
 impl Fault for KeyError {
     fn kind_and_code(&self) -> (Kind, &'static str) {
         match self {
             Self::WrongPassphrase => (Kind::SecretWrong, "wrong-passphrase"),
+            Self::NoThreads(_) => (Kind::Busy, "threads"),
             Self::NotEncryptedPkcs8
             | Self::Unsupported(_)
             | Self::NotP256

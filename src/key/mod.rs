@@ -7,12 +7,14 @@ mod passphrase;
 mod public;
 mod signer;
 mod software;
+mod threads;
 
 pub use error::KeyError;
 pub use passphrase::{Passphrase, UnfitPassphrase};
 pub use public::PublicKey;
 pub use signer::{Signature, Signer, SigningError, Unverified, sign};
 pub use software::SoftwareKey;
+pub use threads::demand_threads;
 
 #[cfg(test)]
 pub(crate) use signer::tests::{Broken, Gone};

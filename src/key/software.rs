@@ -15,6 +15,7 @@ use super::error::KeyError;
 use super::passphrase::Passphrase;
 use super::public::PublicKey;
 use super::signer::{Signer, SigningError, Unverified};
+use super::threads::demand_threads;
 
 /// A P-256 private key, wiped when dropped.
 pub struct SoftwareKey {
@@ -34,9 +35,12 @@ impl SoftwareKey {
         Self { secret, public }
     }
 
-    /// Does ahead of time what the first key of a process waits for: a table of the base point's multiples.
+    /// Begins what the first key of a process waits for, a table of the base point's multiples, beside
+    /// whatever the program does first: it takes about as long as to open a home.
     pub fn prepare() {
-        std::hint::black_box(p256::ProjectivePoint::mul_by_generator(&p256::Scalar::ONE));
+        let table = || p256::ProjectivePoint::mul_by_generator(&p256::Scalar::ONE);
+        // Where the system starts no threads, the first key makes it.
+        let _ = std::thread::Builder::new().spawn(move || std::hint::black_box(table()));
     }
 
     /// Generates a new key.
@@ -52,6 +56,7 @@ impl SoftwareKey {
     pub fn decrypt(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
         let document = sealed(pem)?;
         let sealed = encryption(&document)?;
+        demand_threads().map_err(KeyError::NoThreads)?;
         let opened = sealed.decrypt(passphrase.expose());
         let opened = match (opened, passphrase.expose_marked()) {
             (Err(_), Some(marked)) => sealed.decrypt(marked),
@@ -78,6 +83,7 @@ impl SoftwareKey {
     /// # Errors
     /// Should the library refuse the parameters.
     pub fn encrypt(&self, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<String, KeyError> {
+        demand_threads().map_err(KeyError::NoThreads)?;
         let failed = |e: &dyn std::fmt::Display| KeyError::Encryption(e.to_string());
         let (mut salt, mut iv) = ([0; 16], [0; 16]);
         rng.fill_bytes(&mut salt);

@@ -55,6 +55,9 @@ pub enum StoreError {
     /// The index is in use by another process for longer than one is willing to wait.
     #[error("the index is in use by another process")]
     IndexBusy,
+    /// The index works in threads, and the system starts none.
+    #[error("the index needs threads, and the system starts no more threads for this account: {0}")]
+    NoThreads(String),
     /// The index cannot be read; it can be made anew.
     #[error("the index is damaged: {0}")]
     Index(String),
@@ -71,6 +74,7 @@ impl Fault for StoreError {
             Self::Ahead { .. } => (Kind::Damaged, "events-missing"),
             Self::Index(_) => (Kind::Damaged, "index"),
             Self::Moved { .. } | Self::IndexBusy => (Kind::Busy, "busy"),
+            Self::NoThreads(_) => (Kind::Busy, "threads"),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::ground::{at_some_steps, refused_at_every_step, strace_of, under_strace};
 use crate::state::{certificates, demand_one_valid, events, is_sound, is_whole, ledger, recorded};
-use crate::support::{Finished, Home, finish, need};
+use crate::support::{Finished, Home, fill, finish, need};
 
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 
@@ -234,6 +234,26 @@ fn a_system_that_starts_no_threads_is_named_and_nothing_is_recorded() {
     assert!(said.stderr.contains("ulimit -u"), "{said}");
     assert_eq!(ledger(&home), before, "{said}");
     home.run(&arguments);
+    // So does whatever opens a key, and whatever opens an index: of a ledger that is read whole there is none.
+    let add = ["server", "add", "api.acme.example", "--out", "server"];
+    let before = ledger(&home);
+    for arguments in [&["revoke", "alice", "--yes"][..], &add] {
+        let said = under_strace(&home.pki(arguments), threads, &refused).exits(1);
+        assert!(said.stderr.contains("starts no more threads"), "{said}");
+        assert!(said.stderr.contains("ulimit -u"), "{said}");
+        assert_eq!(ledger(&home), before, "{said}");
+    }
+    let said = under_strace(&home.pki(&["doctor", "--unlock"]), threads, &refused).exits(3);
+    assert!(said.stdout.contains("starts no more threads"), "{said}");
+    let crowded = Home::new();
+    fill(&crowded.home(), 1_500, false).unwrap();
+    let revoke = ["revoke", "fleet0000001", "--yes"];
+    let said = under_strace(&crowded.pki(&revoke), threads, &refused).exits(1);
+    assert!(said.stderr.contains("starts no more threads"), "{said}");
+    // Whoever only reads needs no index.
+    let said = under_strace(&crowded.pki(&["list"]), threads, &refused).exits(0);
+    assert!(said.stdout.contains("fleet0000001/phone"), "{said}");
+    crowded.run(&revoke);
 }
 
 #[test]

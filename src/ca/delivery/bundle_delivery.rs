@@ -141,6 +141,8 @@ impl Delivery for BundleDelivery<'_> {
         self.secrets.make(forms.iter().copied().flatten())?;
         let take = |form: &Option<Form>| form.and_then(|form| self.secrets.take(form));
         let secrets: Vec<Option<Secret>> = forms.iter().map(take).collect();
+        // One core records the batch and writes its files: the others go on with the next one meanwhile.
+        self.secrets.begin(std::mem::take(&mut self.coming))?;
         let lines = Lines {
             passphrases: batch
                 .iter()
@@ -196,8 +198,6 @@ impl Delivery for BundleDelivery<'_> {
                 })
             })
             .collect::<Result<_, CaError>>()?;
-        // One core writes files and waits for the disk: the others go on meanwhile.
-        self.secrets.begin(std::mem::take(&mut self.coming))?;
         put_in_place(&self.output.directory, &mut ready, stored)?;
         if let PassphraseDelivery::Shown(show) = &mut self.passphrases {
             let generated = batch.iter().zip(&generated);

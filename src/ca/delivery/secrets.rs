@@ -2,13 +2,14 @@
 //! there. They are made ahead, where that is possible on cores that would have nothing to do meanwhile.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 
 use crate::bundle::{BundleKeys, Stretch};
 use crate::ca::CaError;
-use crate::ca::threads::demand_threads;
 use crate::key::{Passphrase, os_rng};
 use crate::model::Form;
 
@@ -49,14 +50,44 @@ impl Secret {
 pub(in crate::ca) struct Secrets {
     chosen: Option<Arc<Passphrase>>,
     made: HashMap<Form, Vec<Secret>>,
-    begun: Option<Receiver<Made>>,
+    begun: Option<Begun>,
 }
 
-/// Secrets that were made together in the background, for bundles of one form.
+/// Secrets that are made in the background, and whoever waits for them helps.
+struct Begun {
+    work: Arc<Work>,
+    sender: Sender<Made>,
+    made: Receiver<Made>,
+}
+
+/// What is left to be made.
+struct Work {
+    chosen: Option<Arc<Passphrase>>,
+    /// So many together, for bundles of one form.
+    left: Mutex<Vec<(Form, usize)>>,
+}
+
+/// Secrets that were made together, for bundles of one form.
 struct Made {
     form: Form,
-    /// A panic goes on where they are waited for: in the background it would end the process.
+    /// A panic goes on where they are waited for, not in a thread that nobody looks at.
     secrets: std::thread::Result<Result<Vec<Secret>, CaError>>,
+}
+
+impl Work {
+    /// Makes what nobody else has begun, until nothing is left.
+    fn carry_out(&self, made: &Sender<Made>) {
+        while let Some((form, together)) = self.next() {
+            let make = || Secret::make(self.chosen.as_deref(), form, together);
+            let secrets = catch_unwind(AssertUnwindSafe(make));
+            // Where the work has stopped meanwhile, nobody takes them, and they are wiped.
+            let _ = made.send(Made { form, secrets });
+        }
+    }
+
+    fn next(&self) -> Option<(Form, usize)> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
 }
 
 impl Secrets {
@@ -72,28 +103,33 @@ impl Secrets {
     /// Begins to make secrets for bundles of these forms in the background, beside those that are there.
     ///
     /// # Errors
-    /// Of what was begun before, which is waited for; and where the system starts no threads.
+    /// Of what was begun before, which is waited for.
     pub fn begin(&mut self, forms: impl IntoIterator<Item = Form>) -> Result<(), CaError> {
         self.gather()?;
-        demand_threads()?;
         let mut counts: HashMap<Form, usize> = HashMap::new();
         for form in forms {
             *counts.entry(form).or_default() += 1;
         }
-        let (sender, begun) = channel();
+        let mut left = Vec::new();
         for (form, count) in counts {
-            for first in (0..count).step_by(TOGETHER) {
-                let together = TOGETHER.min(count - first);
-                let (sender, chosen) = (sender.clone(), self.chosen.clone());
-                rayon::spawn(move || {
-                    let make = || Secret::make(chosen.as_deref(), form, together);
-                    let secrets = catch_unwind(AssertUnwindSafe(make));
-                    // Where the work has stopped meanwhile, nobody takes them, and they are wiped.
-                    let _ = sender.send(Made { form, secrets });
-                });
-            }
+            let first = (0..count).step_by(TOGETHER);
+            left.extend(first.map(|first| (form, TOGETHER.min(count - first))));
         }
-        self.begun = Some(begun);
+        let threads = available_parallelism().map_or(1, NonZero::get).min(left.len());
+        let (sender, made) = channel();
+        let work = Arc::new(Work {
+            chosen: self.chosen.clone(),
+            left: Mutex::new(left),
+        });
+        for _ in 0..threads {
+            let (work, sender) = (work.clone(), sender.clone());
+            // Where the system starts no more of them, whoever waits makes what is left.
+            let _ = std::thread::Builder::new().spawn(move || {
+                step_back();
+                work.carry_out(&sender);
+            });
+        }
+        self.begun = Some(Begun { work, sender, made });
         Ok(())
     }
 
@@ -113,7 +149,11 @@ impl Secrets {
             }
             Some(0) | None => true,
         };
-        self.begin(forms.into_iter().filter(is_missing).collect::<Vec<_>>())?;
+        let missing: Vec<Form> = forms.into_iter().filter(is_missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.begin(missing)?;
         self.gather()
     }
 
@@ -122,14 +162,26 @@ impl Secrets {
         self.made.get_mut(&form)?.pop()
     }
 
-    /// Waits for what was begun.
+    /// Waits for what was begun, and helps.
     fn gather(&mut self) -> Result<(), CaError> {
-        for made in self.begun.take().into_iter().flatten() {
+        let Some(Begun { work, sender, made }) = self.begun.take() else {
+            return Ok(());
+        };
+        work.carry_out(&sender);
+        drop(sender);
+        for made in made {
             let secrets = made.secrets.unwrap_or_else(|panic| resume_unwind(panic));
             self.made.entry(made.form).or_default().extend(secrets?);
         }
         Ok(())
     }
+}
+
+/// Lets this thread have what the others leave of the cores: what the program does meanwhile, somebody waits
+/// for. On Linux nice(2) is about the thread, elsewhere about the whole process.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(10);
 }
 
 #[cfg(test)]
@@ -173,8 +225,15 @@ mod tests {
             secrets: Err(Box::new("broken")),
         };
         sender.send(made).unwrap();
-        drop(sender);
-        secrets.begun = Some(begun);
+        let work = Arc::new(Work {
+            chosen: None,
+            left: Mutex::default(),
+        });
+        secrets.begun = Some(Begun {
+            work,
+            sender,
+            made: begun,
+        });
         let panic = catch_unwind(AssertUnwindSafe(|| secrets.make([]))).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"broken"));
     }

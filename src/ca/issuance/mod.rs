@@ -21,10 +21,9 @@ use rayon::prelude::*;
 
 use super::delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 use super::session::Session;
-use super::threads::demand_threads;
 use super::{CaError, DeliveryError, recording};
 use crate::issuer::{Devices, Order};
-use crate::key::{SoftwareKey, os_rng};
+use crate::key::{SoftwareKey, demand_threads, os_rng};
 use crate::model::draft::Remark;
 use crate::model::event::{Issued, KeySource};
 use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Validity};
@@ -68,7 +67,7 @@ pub fn issue(
     if plans.is_empty() {
         return Ok(Vec::new());
     }
-    demand_threads()?;
+    demand_threads().map_err(CaError::NoThreads)?;
     let signed: Vec<Uncommitted> = plans
         .into_par_iter()
         .map(|plan| sign(devices, plan))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::ca::{self, Asked, Intent, KeyRequest, Leavers, Request};
 use crate::home::Home;
+use crate::key::SoftwareKey;
 use crate::model::{Address, Email, Form, PersonName, Platform, Profile};
 use crate::store::Store;
 
@@ -68,7 +69,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    ca::get_ready_to_sign();
+    SoftwareKey::prepare();
     let home = context.open()?;
     let leavers = if args.reissue {
         Leavers::Reissue

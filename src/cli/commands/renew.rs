@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::ca::{self, Intent, IssuanceError, KeyRequest, NotFound, Old, Request};
 use crate::home::Home;
+use crate::key::SoftwareKey;
 use crate::model::{Address, Email, KnownBy, PersonName, Platform, Serial, Span, Time, counted};
 use crate::store::Store;
 
@@ -67,7 +68,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    ca::get_ready_to_sign();
+    SoftwareKey::prepare();
     let home = context.open()?;
     let old = if args.revoke_old { Old::Revoked } else { Old::Kept };
     if args.expiring.is_none() && !args.expired {

@@ -9,9 +9,10 @@ mod session;
 mod setup;
 mod not_found;
 
-use super::Advice;
 use super::disk::ROOM;
+use super::{Advice, THREADS};
 use crate::ca::CaError;
+use crate::key::KeyError;
 
 impl Advice for CaError {
     fn advice(&self) -> Option<String> {
@@ -31,11 +32,13 @@ impl Advice for CaError {
             Self::Target(error) => return error.advice(),
             Self::Rejected(error) => return error.advice(),
             Self::Refused(refusal) => return refusal.advice(),
+            Self::Key {
+                why: KeyError::NoThreads(_),
+                ..
+            } => THREADS,
             Self::Key { .. } | Self::Bundle(_) => return None,
             Self::Exists(_) => "choose another name, or move it away",
-            Self::NoThreads(_) => {
-                "raise the limit (`ulimit -u`, or TasksMax= of the unit), or end other processes of this account"
-            }
+            Self::NoThreads(_) => THREADS,
             Self::NotRecorded { .. } => ROOM,
             Self::ReadBack(_) => "check the disk, then run the same command again",
         };

@@ -1,7 +1,7 @@
 //! Advice on ledgers and indexes that cannot be used.
 
-use super::Advice;
 use super::disk::ROOM;
+use super::{Advice, THREADS};
 use crate::store::StoreError;
 
 impl Advice for StoreError {
@@ -20,6 +20,7 @@ impl Advice for StoreError {
                 "restore the newest ledger.jsonl; only if the older one is meant, remove the directory index/"
             }
             Self::Moved { .. } | Self::IndexBusy => "run the command again",
+            Self::NoThreads(_) => THREADS,
             Self::Empty => "restore ledger.jsonl from a backup",
             Self::Index(_) => "remove the directory index/ in the home: it is made anew",
         };

@@ -138,6 +138,7 @@ fn changes() -> Vec<Line> {
         E::Key { why: KeyError::NotP256, .. } = E::Key { path: shown(), why: KeyError::NotP256 } => "key", Refused;
         E::Key { why: KeyError::PublicKey, .. } = E::Key { path: shown(), why: KeyError::PublicKey } => "key", Refused;
         E::Key { why: KeyError::Encryption(_), .. } = E::Key { path: shown(), why: KeyError::Encryption(text()) } => "key", Refused;
+        E::Key { why: KeyError::NoThreads(_), .. } = E::Key { path: shown(), why: KeyError::NoThreads(text()) } => "threads", Refused;
         E::NotRecorded { .. } = E::NotRecorded { what: "it", why: disk() } => "disk", Refused;
         E::ReadBack(_) = E::ReadBack(shown()) => "disk", Refused;
         E::Exists(_) = E::Exists(shown()) => "exists", Refused;
@@ -307,6 +308,7 @@ fn ledgers() -> Vec<Line> {
         E::Moved { .. } = E::Moved { expected: 1, found: 2 } => "busy", Refused;
         E::Empty = E::Empty => "ledger-damaged", Refused;
         E::IndexBusy = E::IndexBusy => "busy", Refused;
+        E::NoThreads(_) = E::NoThreads(text()) => "threads", Refused;
         E::Index(_) = E::Index(text()) => "index", Refused;
     })
 }

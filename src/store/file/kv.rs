@@ -61,6 +61,8 @@ pub(in crate::store) struct Sled(sled::Db);
 pub(in crate::store) enum NotOpened {
     /// Another process has it.
     Busy,
+    /// It works in threads, and the system starts none. sled would wait for them for ever.
+    NoThreads(String),
     /// Its files are damaged, or cannot be written.
     Unusable(String),
 }
@@ -79,6 +81,8 @@ const LOOK: usize = 1024;
 impl Sled {
     /// Opens or makes the database in `directory`, which the caller has made private.
     pub(in crate::store) fn open(directory: &Path) -> Result<Self, NotOpened> {
+        let trial = std::thread::Builder::new().spawn(|| ());
+        trial.map_err(|error| NotOpened::NoThreads(error.to_string()))?;
         mend_cut_off_snapshot(directory);
         let config = sled::Config::new()
             .path(directory)

@@ -98,7 +98,7 @@ pub(in crate::store) fn current_index(paths: &Paths, ledger: &Ledger) -> Result<
     let index = match Sled::open(&paths.index) {
         Ok(sled) => Index::new(Box::new(sled)),
         Err(NotOpened::Busy) => return Err("in use".into()),
-        Err(NotOpened::Unusable(why)) => return Err(why),
+        Err(NotOpened::NoThreads(why) | NotOpened::Unusable(why)) => return Err(why),
     };
     let position = index.position().map_err(|e| e.to_string())?;
     if !index.is_of_this_version().map_err(|e| e.to_string())? {
@@ -145,6 +145,7 @@ fn open_index(
             Ok(sled) => break Index::new(Box::new(sled)),
             Err(NotOpened::Busy) if begun.elapsed() < patience => std::thread::sleep(RETRY),
             Err(NotOpened::Busy) => return Err(StoreError::IndexBusy),
+            Err(NotOpened::NoThreads(why)) => return Err(StoreError::NoThreads(why)),
             Err(NotOpened::Unusable(why)) => {
                 return Ok((new_index(paths, &mut notices, &why)?, notices));
             }
@@ -191,6 +192,7 @@ fn new_index(paths: &Paths, notices: &mut Vec<Notice>, why: &str) -> Result<Inde
     match Sled::open(&paths.index) {
         Ok(sled) => Ok(Index::new(Box::new(sled))),
         Err(NotOpened::Busy) => Err(StoreError::IndexBusy),
+        Err(NotOpened::NoThreads(why)) => Err(StoreError::NoThreads(why)),
         Err(NotOpened::Unusable(why)) => Err(StoreError::Index(why)),
     }
 }
