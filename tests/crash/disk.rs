@@ -234,7 +234,7 @@ fn a_system_that_starts_no_threads_is_named_and_nothing_is_recorded() {
     assert!(said.stderr.contains("ulimit -u"), "{said}");
     assert_eq!(ledger(&home), before, "{said}");
     home.run(&arguments);
-    // So does whatever opens a key, and whatever opens an index: of a ledger that is read whole there is none.
+    // So does whatever opens a key, and whatever needs an index: a ledger that is read whole needs none.
     let add = ["server", "add", "api.acme.example", "--out", "server"];
     let before = ledger(&home);
     for arguments in [&["revoke", "alice", "--yes"][..], &add] {
