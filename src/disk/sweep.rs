@@ -1,7 +1,6 @@
 //! Removes the temporary files that interrupted writes left behind, before the next write; and tests whether
 //! a directory takes new files.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -14,19 +13,12 @@ use super::{DiskError, Staged, failed, lock, random_name, remove_if_there, room,
 /// The name that trials are staged for.
 pub(super) const TRIAL: &str = "pki";
 
-/// Removes what writes of `place` that were cut off left beside it, as [`sweep_all`]. For the holder of the
-/// lock only.
+/// Removes what writes of `place` that were cut off left beside it. What cannot be read or removed (another
+/// account's file, a directory of that name) stays, and is in nobody's way: no write takes the same name
+/// again. For the holder of the lock only.
 pub fn sweep(place: &Path) {
-    sweep_all(directory_of(place), [place]);
-}
-
-/// Removes what writes of these files of one directory that were cut off left there, reading it once. What
-/// cannot be read or removed (another account's file, a directory of that name) stays, and is in nobody's
-/// way: no write takes the same name again.
-pub fn sweep_all<'a>(directory: &Path, places: impl IntoIterator<Item = &'a Path>) {
-    let names = places.into_iter().filter_map(Path::file_name);
-    let begun: HashSet<_> = names.map(OsStr::to_string_lossy).collect();
-    sweep_meant(directory, |name| begun.contains(name));
+    let own = place.file_name();
+    sweep_meant(directory_of(place), |name| own == Some(OsStr::new(name)));
 }
 
 /// Announces work in a directory that other processes may write to as well, and removes files that
@@ -175,7 +167,8 @@ mod tests {
             std::mem::forget(Staged::write(&other, 0o600, &[b"x"]).unwrap());
             fs::create_dir(directory.path().join(format!(".a.p12.{number:012}.tmp"))).unwrap();
         }
-        sweep_all(directory.path(), [place.as_path(), other.as_path()]);
+        sweep(&place);
+        sweep(&other);
         replace(&place, 0o600, b"y").unwrap();
         assert_eq!(fs::read(&place).unwrap(), b"y");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), MANY + 1);

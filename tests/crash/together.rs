@@ -257,6 +257,30 @@ fn what_another_home_is_writing_under_the_same_names_is_left_to_it() {
     }
 }
 
+#[test]
+fn what_another_home_is_writing_for_the_same_server_is_left_to_it() {
+    let home = Home::new();
+    let out = home.path("tls");
+    std::fs::create_dir_all(&out).unwrap();
+    let staged =
+        ["key", "crt", "csr"].map(|file| out.join(format!(".api.acme.example.{file}.0123456789ab.tmp")));
+    let stage = || {
+        staged
+            .iter()
+            .for_each(|staged| std::fs::write(staged, "").unwrap())
+    };
+    let host = ["api.acme.example", "--out", "tls", "-q"];
+    for verb in ["add", "issue", "csr"] {
+        stage();
+        let directory = File::open(&out).unwrap();
+        directory.lock_shared().unwrap();
+        home.run(&[&["server", verb][..], &host].concat());
+        assert!(staged.iter().all(|staged| staged.exists()), "{verb}: swept");
+    }
+    home.run(&[&["server", "csr"][..], &host].concat());
+    assert!(!staged.iter().any(|staged| staged.exists()), "left");
+}
+
 /// The program with mounts of its own, made by this script, that go when it ends.
 fn with_mounts(home: &Home, script: &str, arguments: &[&str]) -> Command {
     let inner = home.pki(arguments);

@@ -51,7 +51,7 @@ pub fn write_request(
 ) -> Result<Delivered, CaError> {
     let host = &server.host;
     let text = request::create(Some(host), key).map_err(IssuerError::X509)?;
-    let stem = stem(output, host, key)?;
+    let (stem, _at_work) = stem(output, host, key)?;
     let place = with_extension(&stem, "csr");
     let there = disk::read_if_there(&place)?;
     let is_request = |there: &[u8]| request::Request::parse(there).is_ok();
@@ -99,9 +99,9 @@ pub fn certify(
     demand_active(&server, pin)?;
     demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(host))?;
     let draft = ServerDraft::new(host, days, servers.chain().issuer(), session.now)?;
-    let stem = match key {
+    let (stem, _at_work) = match key {
         CertifiedKey::Ours(key) => stem(output, host, key)?,
-        CertifiedKey::Theirs(_) => output.directory.join(host.file_stem()),
+        CertifiedKey::Theirs(_) => (output.directory.join(host.file_stem()), None),
     };
     let place = with_extension(&stem, "crt");
     let there = disk::read_if_there(&place)?;

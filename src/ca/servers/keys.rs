@@ -1,6 +1,8 @@
 //! Makes and opens the keys of servers. The home keeps them encrypted; the file that is handed to the server
 //! has its key in the clear.
 
+use std::ffi::OsStr;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -82,8 +84,13 @@ pub fn open_key(home: &Home, host: &Host, pin: Pin, passphrase: &Passphrase) -> 
 
 /// The stem of a server's files in `output`: `HOST`, or `HOST-` and the first digits of the key's hash where
 /// another key has that name. So that a certificate never stands beside a key that is not its own. What
-/// writes of these files that were cut off left is removed: it may be the key, in the clear.
-pub(in crate::ca) fn stem(output: &OutputDir, host: &Host, key: &SoftwareKey) -> Result<PathBuf, CaError> {
+/// writes of these files that were cut off left is removed, for it may be the key in the clear, unless others
+/// are at work there: they are kept from the same while the handle is held.
+pub(in crate::ca) fn stem(
+    output: &OutputDir,
+    host: &Host,
+    key: &SoftwareKey,
+) -> Result<(PathBuf, Option<File>), CaError> {
     let pem = key.pkcs8_pem().map_err(unencodable)?;
     let digits = HEXLOWER.encode(&key.public_key().spki_sha256()[..4]);
     let plain = host.file_stem();
@@ -96,8 +103,10 @@ pub(in crate::ca) fn stem(output: &OutputDir, host: &Host, key: &SoftwareKey) ->
             None | Some(_) => continue,
         }
         let places = ["key", "crt", "csr"].map(|extension| with_extension(&stem, extension));
-        disk::sweep_all(&output.directory, places.iter().map(PathBuf::as_path));
-        return Ok(stem);
+        let own = places.each_ref().map(|place| place.file_name());
+        let is_own = |name: &str| own.contains(&Some(OsStr::new(name)));
+        let at_work = disk::at_work(&output.directory, is_own, |_| false);
+        return Ok((stem, at_work));
     }
     Err(CaError::Exists(Shown(output.directory.join(plain))))
 }

@@ -56,7 +56,7 @@ pub fn add(
         return Err(ServersError::Exists(host.clone()).into());
     }
     demand_known_pins(session)?;
-    let stem = stem(output, host, &active.key)?;
+    let (stem, _at_work) = stem(output, host, &active.key)?;
     output.prove()?;
     for key in [active, backup] {
         key.keep(&session.desk.home, host)?;
@@ -216,7 +216,7 @@ pub fn rotate(
     }
     demand_known_pins(session)?;
     demand_overlap(&session.desk.home, &server, haste, session.now)?;
-    let stem = stem(output, host, backup)?;
+    let (stem, _at_work) = stem(output, host, backup)?;
     output.prove()?;
     next.keep(&session.desk.home, host)?;
     let rotated = Fact::ServerRotated {
