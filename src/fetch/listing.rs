@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::publish::{
-    ALLOWED, Area, DEVICES, LONGEST_CRL, Manifest, RECENT_ALLOWED, RECENT_DEVICES, REVOKED,
+    ALLOWED, Area, DEVICES, LONGEST_CRL, LONGEST_LIST, Manifest, RECENT_ALLOWED, RECENT_DEVICES, REVOKED,
 };
 
 use super::error::Unfit;
@@ -34,7 +34,6 @@ const LONGEST_TOTAL: u64 = 512 << 20;
 const CERTIFICATE: u64 = 64 << 10;
 /// PEM is a third longer than DER, and has line ends.
 const CRL_PEM: u64 = LONGEST_CRL / 2 * 3;
-const LIST: u64 = 256 << 20;
 const PINS: u64 = 4 << 20;
 
 /// The files in the order of download. A publication is installed only once all of its files are there, so
@@ -58,15 +57,15 @@ const PUBLIC: [Known; 16] = [
     known("pins/pins.jws", Part::Pins, PINS * 2),
 ];
 const SERVER: [Known; 3] = [
-    known(REVOKED, Part::Core, LIST),
-    known(ALLOWED, Part::Core, LIST),
-    known(DEVICES, Part::Core, LIST),
+    known(REVOKED, Part::Core, LONGEST_LIST),
+    known(ALLOWED, Part::Core, LONGEST_LIST),
+    known(DEVICES, Part::Core, LONGEST_LIST),
 ];
 
 /// What a manifest lists apart from the others, in `recent`.
 const RECENT: [Known; 2] = [
-    known(RECENT_ALLOWED, Part::Recent, LIST),
-    known(RECENT_DEVICES, Part::Recent, LIST),
+    known(RECENT_ALLOWED, Part::Recent, LONGEST_LIST),
+    known(RECENT_DEVICES, Part::Recent, LONGEST_LIST),
 ];
 
 const fn known(path: &'static str, part: Part, longest: u64) -> Known {

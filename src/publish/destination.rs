@@ -35,8 +35,8 @@ pub type BothForms = (Vec<u8>, Vec<u8>);
 /// The longest CRL that is taken for ours: 1.6 million entries. Whoever may write to a place must not make us
 /// read until our memory is full.
 pub const LONGEST_CRL: u64 = 64 << 20;
-/// The longest list of devices that is read again: some 250,000 of them.
-const LONGEST_LIST: u64 = 64 << 20;
+/// The longest list of devices that is read again, here or by a server: some 1,000,000 of them.
+pub const LONGEST_LIST: u64 = 256 << 20;
 /// The certificate of the servers' CA.
 pub(super) const SERVERS_CA: &str = "ca/servers.der";
 

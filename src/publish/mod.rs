@@ -23,7 +23,7 @@ pub use accepted::{
     Told, allowed, revoked_serial,
 };
 pub use bucket::{Access, BucketError, CredentialsError, StoreError, is_endpoint};
-pub use destination::{BothForms, Destination, LONGEST_CRL};
+pub use destination::{BothForms, Destination, LONGEST_CRL, LONGEST_LIST};
 pub use error::TargetError;
 pub use file::{Body, File, Gone};
 pub use half::Half;
