@@ -11,38 +11,30 @@ pub mod pin_sets;
 pub mod published;
 pub mod reached;
 pub mod reconcile;
+mod refresh;
 pub mod root_crl;
 pub mod signed_before;
 pub mod targets;
 
-use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-
-use data_encoding::HEXLOWER;
 
 use super::ends::Near;
 use super::residence::Copied;
 use super::session::Session;
-use super::{CaError, PublishingError, recording};
+use super::{CaError, PublishingError};
 use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
 use crate::issuer::{self, Devices};
-use crate::model::{Authority, Fact, Serial, Time};
-use crate::publish::{Area, Hashes, Publication, Rejected, ServersPart, TargetError, Told};
-use areas::{Key, Rounds};
-use crl::{SignedCrl, sign_anew, wanted};
+use crate::model::Time;
+use crate::publish::{Area, Hashes, Rejected, TargetError, Told};
+use crl::SignedCrl;
 use doubt::Doubts;
-use error::PUBLISHED;
-use lists::{Extent, Purpose, accepted, remember, staging_has_short_lists};
+use lists::Extent;
 use owed::{Following, Owed};
-use pending::{Servers, look, material};
-use pin_sets::{Standing, pins_in};
-use published::{crl_path, published_crls};
-use reached::Reached;
-use reconcile::{Sources, Unknown, forgotten};
-use targets::{Failed, Place, Role, destinations};
+use reconcile::Sources;
+use refresh::refresh_once;
+use targets::{Failed, Place, destinations};
 
 /// The outcome of a refresh.
 #[derive(Debug)]
@@ -190,245 +182,6 @@ pub fn refresh_within(
         // What the first try has written is owed by now: whoever comes with the key, or without, runs it.
         Refresh::NeedsKey => Refresh::NeedsKey,
     })
-}
-
-fn refresh_once(session: &mut Session<'_>, keys: Keys<'_>, scope: Scope<'_>) -> Result<Refresh, CaError> {
-    let Keys { issuing, servers } = keys;
-    let Scope {
-        only,
-        sources,
-        is_current,
-        extent,
-    } = scope;
-    if let Some(only) = only {
-        demand_target(session.desk.home.config(), only)?;
-    }
-    if issuing.is_none() && session.store.revoked_since_crl()? {
-        return Ok(Refresh::NeedsKey);
-    }
-    let home = &session.desk.home;
-    let hashes = extent.hashes(session)?;
-    let (mut places, mut failed) = own_places(home, &hashes)?;
-    failed.extend(forgotten(home, &session.store)?);
-    let withheld = session.copied.clone();
-    // A copy of a home looks at what the other has published, and writes nothing there.
-    let is_meant = |directory: &Path| withheld.is_none() && only.is_none_or(|only| only == directory);
-    let numbers = session.store.last_publication()?;
-    places.extend(sources.places);
-    let mut published = published_crls(home, &places)?;
-    published.extend(sources.crls);
-    let unknown = Unknown::find(session, &published, &places)?;
-    let (adopted, recovered) = (unknown.revocations.len(), unknown.accepted());
-    let leavers = unknown.leavers(session)?;
-    let facts = unknown.facts(session)?;
-    // What is taken in changes the lists, and so needs a signature.
-    if issuing.is_none() && !facts.is_empty() {
-        return Ok(Refresh::NeedsKey);
-    }
-    let before = Doubts::by(home);
-    let mut doubts = before.clone();
-    doubts.note(&places, |place| is_meant(&place.to.path), &numbers);
-    doubts.left(leavers);
-    // Before anything is recorded or written that would show no more what was there.
-    if doubts != before && !is_current {
-        doubts.save(home)?;
-    }
-    session
-        .commit(facts)
-        .map_err(recording("what was published elsewhere"))?;
-    let noted = doubts.clone();
-    let targets = places.iter().filter(|place| place.role == Role::Target);
-    doubts.claims(session, targets.filter(|place| is_meant(&place.to.path)))?;
-    if is_current {
-        Doubts::default().save(home)?;
-    } else if doubts != noted {
-        doubts.save(home)?;
-    }
-    let seen = look(session, &places, &failed, published)?;
-    failed.retain(|(Shown(directory), _)| is_meant(directory));
-    let mut done = Published {
-        adopted,
-        recovered,
-        doubts,
-        is_confirmed: is_current,
-        failed,
-        pins_ahead: seen.standing_pins.are_ahead(session)?,
-        withheld: withheld.clone(),
-        ..Published::default()
-    };
-
-    let of_devices = seen.remembered.of_issuing(home.chain().ca());
-    let previous = of_devices.standing.map(|terms| terms.this_update);
-    let mut devices = match (seen.devices, issuing) {
-        (Some(current), _) => current,
-        (None, None) => return Ok(Refresh::NeedsKey),
-        (None, Some(issuing)) => {
-            let of = seen.remembered.of_issuing(home.chain().ca());
-            sign_anew(session, of, |terms, list| issuing.sign_crl(terms, list))?
-        }
-    };
-    let mut unrevoking = Vec::new();
-    let servers = match (seen.servers, servers, issuing) {
-        (Servers::Absent, ..) => None,
-        (Servers::Current(part), ..) => Some(part),
-        (Servers::Due(_), None, None) => return Ok(Refresh::NeedsKey),
-        (Servers::Due(part), None, Some(_)) => {
-            let of = home.servers().map(|chain| seen.remembered.of_servers(chain.ca()));
-            unrevoking = unrevoked_by(session, &places, of, part.as_ref())?;
-            part
-        }
-        (Servers::Due(_), Some(servers), _) => {
-            let of = seen.remembered.of_servers(servers.chain().ca());
-            let signed = sign_anew(session, of, |terms, list| servers.sign_crl(terms, list))?;
-            home.servers().map(|chain| ServersPart {
-                chain,
-                crl: signed.der,
-                revoked: signed.revoked,
-            })
-        }
-    };
-    let pins = match (seen.pins, issuing) {
-        (Standing::None, _) => None,
-        (Standing::Stands(statement), _) => Some(statement),
-        (Standing::Due, None) => return Ok(Refresh::NeedsKey),
-        (Standing::Due, Some(issuing)) => {
-            let (number, statement) = seen.standing_pins.sign(session, issuing)?;
-            done.pins = Some(number);
-            Some(statement)
-        }
-    };
-    done.crl = devices.signed.take();
-    let losers = seen.standing_pins.losers(session, pins.as_ref())?;
-    let is_loser = |place: &Place| {
-        let path = &place.to.path;
-        place.role == Role::Target && (losers.contains(path) || unrevoking.contains(path))
-    };
-    let refused = places
-        .iter()
-        .filter(|place| is_loser(place) && is_meant(&place.to.path));
-    let refused = refused.map(|place| {
-        let path = place.to.path.clone();
-        let why = match losers.contains(&path) {
-            true => TargetError::UnknownPins,
-            false => TargetError::ServersRevoked,
-        };
-        (Shown(path), why)
-    });
-    done.failed.extend(refused);
-    let published_pins = seen.standing_pins.number();
-    let pins_in_it = pins.as_ref().map(pins_in);
-    let meant = |place: &&Place| place.role != Role::Target || is_meant(&place.to.path);
-    let (accepted, near) = accepted(session, places.iter().filter(meant), extent, Purpose::Write)?;
-    done.near = near;
-    let is_long = accepted.is_long();
-    done.leaves_long_lists = is_long.is_none();
-    done.has_long_lists_now = is_long == Some(true) && !staging_has_short_lists(&places)?;
-    let material = material(
-        session,
-        seen.root_crl,
-        devices,
-        servers,
-        pins,
-        published_pins,
-        accepted,
-    );
-    let publication = Publication::build(material, &seen.remembered.published)?;
-    done.root_crl_unfit = publication.root_crl_unfit();
-    done.issuing_crl = Some(publication.issuing_crl());
-    done.root_crl_end = Some(publication.root_crl_end());
-    done.owed = Owed::by(&session.desk.home);
-    let mut rounds = Rounds {
-        session,
-        publication: &publication,
-        issuing,
-        numbers,
-        previous,
-        ended: OnceCell::new(),
-    };
-    for area in [Area::Server, Area::Public] {
-        let places: Vec<&Place> = places
-            .iter()
-            .filter(|place| place.to.area == area)
-            .filter(|place| place.role != Role::Target || is_meant(&place.to.path))
-            .filter(|place| !is_loser(place))
-            .collect();
-        match rounds.bring(area, &places, &mut done)? {
-            Key::Missing => return Ok(Refresh::NeedsKey),
-            Key::Enough => {}
-        }
-    }
-    let numbers = rounds.numbers;
-    if !done.written.is_empty() {
-        let noted = done.doubts.clone();
-        done.doubts.wrote(numbers.server);
-        if done.doubts != noted && !is_current {
-            done.doubts.save(&session.desk.home)?;
-        }
-        let targets = places
-            .iter()
-            .filter(|place| place.role == Role::Target && is_meant(&place.to.path))
-            .map(|place| place.to.path.display().to_string())
-            .filter(|target| {
-                !done
-                    .failed
-                    .iter()
-                    .any(|(failed, _)| failed.to_string() == *target)
-            })
-            .collect();
-        let fact = Fact::Published {
-            public: numbers.public,
-            server: numbers.server,
-            targets,
-            server_manifest: numbers.server_manifest.map(|sha256| HEXLOWER.encode(&sha256)),
-        };
-        session.commit(vec![fact]).map_err(recording(PUBLISHED))?;
-    }
-    remember(session, &publication, is_long, &hashes);
-    let is_behind = |place: &Path| done.failed.iter().any(|(Shown(failed), _)| failed == place);
-    if let (Some(pins), None) = (&pins_in_it, &withheld) {
-        let has_them = |place: &Path| is_meant(place) && !is_behind(place);
-        done.unnoted = Reached::note(
-            &session.desk.home,
-            pins,
-            has_them,
-            &seen.standing_pins,
-            session.now,
-        )
-        .err();
-    }
-    done.commands = done.owed.commands(session.desk.home.config(), |place| {
-        is_meant(place) && !is_behind(place)
-    });
-    Ok(Refresh::Done(Box::new(done)))
-}
-
-/// The places where a server's certificate is taken back that this older CRL of the servers' CA lets in: one
-/// that does not waits for that CA's key, and until then what stands there stays.
-fn unrevoked_by(
-    session: &Session<'_>,
-    places: &[Place],
-    of: Option<crl::Published<'_>>,
-    part: Option<&ServersPart<'_>>,
-) -> Result<Vec<PathBuf>, CaError> {
-    let (Some(of), Some(part)) = (of, part) else {
-        return Ok(Vec::new());
-    };
-    let mut missing: HashSet<Serial> = wanted(session, of)?.iter().map(|one| one.serial).collect();
-    for revocation in &part.revoked {
-        missing.remove(&revocation.serial);
-    }
-    if missing.is_empty() {
-        return Ok(Vec::new());
-    }
-    let takes_back = |place: &&Place| {
-        // A place that cannot be read is told when it cannot be written.
-        let there = place.to.crl(crl_path(Authority::Servers), &[]).ok().flatten();
-        let there = there.and_then(|der| published::Standing::of(Authority::Servers, of.issuer, der));
-        there.is_some_and(|standing| standing.revokes_any(&missing))
-    };
-    let public = |place: &&Place| place.role == Role::Target && place.to.area == Area::Public;
-    let places = places.iter().filter(public).filter(takes_back);
-    Ok(places.map(|place| place.to.path.clone()).collect())
 }
 
 /// The places of the publication. A place where another CA of the root has published is not one of this

@@ -24,13 +24,19 @@ pub(in crate::ca) struct Look<'a> {
     pub root_crl: Arc<Vec<u8>>,
     /// The CRLs that are installed.
     pub remembered: Remembered,
+    /// The pin sets that are published.
+    pub standing_pins: StandingPins,
+    /// What is signed, as far as it is not due.
+    pub signed: SignedParts<'a>,
+}
+
+/// The parts of a publication that are signed, as far as they can be published as they are.
+pub(in crate::ca) struct SignedParts<'a> {
     /// The devices' CRL; none where a new one must be signed.
     pub devices: Option<Current>,
     /// The publication's part of the servers' CA.
     pub servers: Servers<'a>,
-    /// The pin sets that are published.
-    pub standing_pins: StandingPins,
-    /// Whether they can be published as they are.
+    /// The pin sets.
     pub pins: Standing,
 }
 
@@ -55,9 +61,11 @@ pub(in crate::ca) fn look<'a>(
     let standing_pins = StandingPins::read(places, failed)?;
     Ok(Look {
         root_crl,
-        devices: current(session, devices, own_crl(places, Authority::Issuing)?)?,
-        servers: servers_part(session, places, &remembered, of_servers)?,
-        pins: standing_pins.current(session)?,
+        signed: SignedParts {
+            devices: current(session, devices, own_crl(places, Authority::Issuing)?)?,
+            servers: servers_part(session, places, &remembered, of_servers)?,
+            pins: standing_pins.current(session)?,
+        },
         standing_pins,
         remembered,
     })
@@ -127,15 +135,15 @@ pub fn behind_within(
         std::mem::take(&mut reasons)
     };
     let seen = look(session, &places, &failed, published)?;
-    let Some(devices) = seen.devices else {
+    let Some(devices) = seen.signed.devices else {
         return Ok(and("a new CRL is due"));
     };
-    let servers = match seen.servers {
+    let servers = match seen.signed.servers {
         Servers::Absent => None,
         Servers::Current(part) => Some(part),
         Servers::Due(_) => return Ok(and("a new CRL of the servers' CA is due")),
     };
-    let pins = match seen.pins {
+    let pins = match seen.signed.pins {
         Standing::None => None,
         Standing::Stands(statement) => Some(statement),
         Standing::Due => return Ok(and("new pin sets are due")),
