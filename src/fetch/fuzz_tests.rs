@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use ureq::http::{HeaderMap, HeaderValue, header};
+
+use super::https::{Base, validator};
 use super::source::SourceName;
 use super::state::State;
 use super::{continuity, listing};
@@ -114,5 +117,66 @@ fn sources() {
             assert!(!why.to_string().is_empty());
             false
         }
+    });
+}
+
+#[test]
+fn redirects() {
+    let base = Base("https://pki.acme.example:8443/pub/".parse().unwrap());
+    let from = "https://pki.acme.example:8443/pub/manifest.jws".parse().unwrap();
+    let leads = |location: &[u8]| {
+        let Ok(location) = HeaderValue::from_bytes(location) else {
+            return false;
+        };
+        let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+        base.redirected(&from, &headers).is_ok_and(|to| {
+            let authority = to.authority().unwrap();
+            assert!(
+                authority.as_str().eq_ignore_ascii_case("pki.acme.example:8443"),
+                "{to}"
+            );
+            assert_eq!(to.scheme_str(), Some("https"), "{to}");
+            true
+        })
+    };
+    let good = [
+        "/elsewhere/manifest.jws?x=1",
+        "manifest.jws",
+        "https://PKI.acme.example:8443/x",
+    ];
+    fuzz::damaged(&good, leads);
+    for astray in [
+        "//evil.example/x",
+        "http://pki.acme.example:8443/x",
+        "https://pki.acme.example/x",
+        "https://pki.acme.example:8443@evil.example/",
+    ] {
+        assert!(!leads(astray.as_bytes()), "{astray}");
+    }
+}
+
+#[test]
+fn validators() {
+    let seen = [
+        "\"6925b7e0-cb4\"",
+        "Sun, 22 Nov 2026 13:00:10 GMT",
+        "Sun Nov 22 13:00:10 2026",
+    ];
+    fuzz::damaged(&seen, |value| {
+        let Ok(value) = HeaderValue::from_bytes(value) else {
+            return false;
+        };
+        let date = HeaderValue::from_static("Sun, 22 Nov 2026 14:00:00 GMT");
+        let with = |name| HeaderMap::from_iter([(name, value.clone()), (header::DATE, date.clone())]);
+        let by_time = validator(&with(header::LAST_MODIFIED));
+        let kept = validator(&with(header::ETAG)).and_then(|kept| kept.etag);
+        let texts = [kept, by_time.and_then(|kept| kept.last_modified)];
+        for text in texts.iter().flatten() {
+            assert!(
+                text.len() <= 256 && text.as_bytes() == value.as_bytes(),
+                "{text:?}"
+            );
+        }
+        texts.iter().any(Option::is_some)
     });
 }

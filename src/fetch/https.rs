@@ -14,7 +14,7 @@ const REDIRECTS: usize = 3;
 
 pub(super) struct Https {
     client: Client,
-    base: Uri,
+    base: Base,
     deadline: Instant,
 }
 
@@ -28,7 +28,7 @@ impl Https {
     ) -> Result<Self, SourceError> {
         Ok(Self {
             client: Client::new(ca, resolve)?,
-            base,
+            base: Base(base),
             deadline,
         })
     }
@@ -39,12 +39,12 @@ impl Https {
         known: Option<&Validator>,
         longest: u64,
     ) -> Result<Answer, SourceError> {
-        let mut uri = self.below(&format!("{}{path}", self.base.path()))?;
+        let mut uri = self.base.below(&format!("{}{path}", self.base.0.path()))?;
         for _ in 0..=REDIRECTS {
             let response = self.get(&uri, known)?;
             let status = response.status();
             if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
-                uri = self.redirected(&uri, response.headers())?;
+                uri = self.base.redirected(&uri, response.headers())?;
                 continue;
             }
             return match status {
@@ -99,9 +99,14 @@ impl Https {
             }
         })
     }
+}
 
+/// The URL of a publication: everything is read from its server.
+pub(super) struct Base(pub(super) Uri);
+
+impl Base {
     /// Where a redirect leads: to the same server by https, or nowhere.
-    fn redirected(&self, from: &Uri, headers: &HeaderMap) -> Result<Uri, SourceError> {
+    pub(super) fn redirected(&self, from: &Uri, headers: &HeaderMap) -> Result<Uri, SourceError> {
         let location = headers
             .get(header::LOCATION)
             .and_then(|value| value.to_str().ok());
@@ -133,7 +138,7 @@ impl Https {
                 uri.port_u16().unwrap_or(443),
             )
         };
-        if of(&to) != of(&self.base) || to.authority().is_some_and(|a| a.as_str().contains('@')) {
+        if of(&to) != of(&self.0) || to.authority().is_some_and(|a| a.as_str().contains('@')) {
             return Err(refused("another server"));
         }
         Ok(to)
@@ -141,7 +146,7 @@ impl Https {
 
     /// A path, perhaps with a query, on the server.
     fn below(&self, path: &str) -> Result<Uri, SourceError> {
-        let authority = self.base.authority().map_or("", |authority| authority.as_str());
+        let authority = self.0.authority().map_or("", |authority| authority.as_str());
         let uri = Uri::builder()
             .scheme("https")
             .authority(authority)
@@ -168,7 +173,7 @@ impl From<NoTrust> for SourceError {
 /// A date, and an ETag that is made of one as nginx's is, says nothing of a second change in the same second
 /// (RFC 9110 §8.8.2.2). So what was young when it was sent is read again the next time: a revocation must not
 /// be missed until the one after it.
-fn validator(headers: &HeaderMap) -> Option<Validator> {
+pub(super) fn validator(headers: &HeaderMap) -> Option<Validator> {
     const LONGEST: usize = 256;
     /// Seconds, of the server's own clock.
     const YOUNG: i64 = 2;
