@@ -59,7 +59,8 @@ fn chain(store: &Store, findings: &mut Vec<Finding>) {
 }
 
 /// What to do where the system starts no threads.
-pub(super) const MORE_THREADS: &str = "raise the limit (`ulimit -u`), or end other processes of this account";
+pub(super) const MORE_THREADS: &str =
+    "raise the limit (`ulimit -u`, or TasksMax= of the unit), or end other processes of this account";
 
 /// The finding for a ledger or index that cannot be read.
 pub(super) fn unreadable(error: &StoreError) -> Finding {

@@ -116,6 +116,8 @@ impl Secrets {
             left.extend(first.map(|first| (form, TOGETHER.min(count - first))));
         }
         let threads = available_parallelism().map_or(1, NonZero::get).min(left.len());
+        // What is made for one bundle is waited for at once.
+        let is_ahead = left.len() > 1;
         let (sender, made) = channel();
         let work = Arc::new(Work {
             chosen: self.chosen.clone(),
@@ -125,7 +127,9 @@ impl Secrets {
             let (work, sender) = (work.clone(), sender.clone());
             // Where the system starts no more of them, whoever waits makes what is left.
             let _ = std::thread::Builder::new().spawn(move || {
-                step_back();
+                if is_ahead {
+                    step_back();
+                }
                 work.carry_out(&sender);
             });
         }

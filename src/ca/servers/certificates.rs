@@ -101,7 +101,11 @@ pub fn certify(
     let draft = ServerDraft::new(host, days, servers.chain().issuer(), session.now)?;
     let (stem, _at_work) = match key {
         CertifiedKey::Ours(key) => stem(output, host, key)?,
-        CertifiedKey::Theirs(_) => (output.directory.join(host.file_stem()), None),
+        CertifiedKey::Theirs(_) => {
+            let stem = output.directory.join(host.file_stem());
+            let place = with_extension(&stem, "crt");
+            (stem, disk::at_work_on(&place))
+        }
     };
     let place = with_extension(&stem, "crt");
     let there = disk::read_if_there(&place)?;

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
+use zeroize::Zeroizing;
 
 use crate::ca::delivery::file_names::with_extension;
 use crate::ca::delivery::output_dir::OutputDir;
@@ -118,17 +119,20 @@ fn fits(certificate: &Path, key: &SoftwareKey) -> Result<bool, CaError> {
     Ok(there.is_none_or(|there| there.pin == Pin(key.public_key().spki_sha256())))
 }
 
-/// Writes a key for its server, mode 0600, unless it is there.
+/// Writes a key for its server, mode 0600, unless it is there. Nothing else is taken for it.
 pub(in crate::ca) fn deliver(stem: &Path, key: &SoftwareKey) -> Result<PathBuf, CaError> {
     let place = with_extension(stem, "key");
-    if disk::is_taken(&place) {
-        let mode = disk::mode(&place)?;
-        if mode & 0o077 != 0 {
-            return Err(HomeError::Exposed(Exposed::new(&place, mode)).into());
+    let pem = key.pkcs8_pem().map_err(unencodable)?;
+    match disk::read_if_there(&place)?.map(Zeroizing::new) {
+        // Another home may have a key for a server of this name, and may have come first.
+        Some(there) if *there != pem.as_bytes() => return Err(CaError::Exists(Shown(place))),
+        Some(_) => {
+            let mode = disk::mode(&place)?;
+            if mode & 0o077 != 0 {
+                return Err(HomeError::Exposed(Exposed::new(&place, mode)).into());
+            }
         }
-    } else {
-        let pem = key.pkcs8_pem().map_err(unencodable)?;
-        disk::create_private(&place, pem.as_bytes())?;
+        None => disk::create_private(&place, pem.as_bytes())?,
     }
     Ok(place)
 }
@@ -137,5 +141,22 @@ fn unencodable(why: crate::key::KeyError) -> CaError {
     CaError::Key {
         path: Shown("the server's key".into()),
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_other_key_is_taken_for_the_one_that_is_delivered() {
+        let directory = tempfile::tempdir().unwrap();
+        let [key, other] = [(); 2].map(|()| SoftwareKey::generate(&mut os_rng()));
+        let stem = directory.path().join("api.acme.example");
+        let place = deliver(&stem, &other).unwrap();
+        let there = std::fs::read(&place).unwrap();
+        assert!(matches!(deliver(&stem, &key), Err(CaError::Exists(_))));
+        assert_eq!(deliver(&stem, &other).unwrap(), place);
+        assert_eq!(std::fs::read(&place).unwrap(), there);
     }
 }

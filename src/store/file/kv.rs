@@ -82,7 +82,9 @@ impl Sled {
     /// Opens or makes the database in `directory`, which the caller has made private.
     pub(in crate::store) fn open(directory: &Path) -> Result<Self, NotOpened> {
         let trial = std::thread::Builder::new().spawn(|| ());
-        trial.map_err(|error| NotOpened::NoThreads(error.to_string()))?;
+        let trial = trial.map_err(|error| NotOpened::NoThreads(error.to_string()))?;
+        // What it takes of a limit is free again before sled starts its own.
+        let _ = trial.join();
         mend_cut_off_snapshot(directory);
         let config = sled::Config::new()
             .path(directory)
