@@ -279,6 +279,12 @@ fn what_another_home_is_writing_for_the_same_server_is_left_to_it() {
     }
     home.run(&[&["server", "csr"][..], &host].concat());
     assert!(!staged.iter().any(|staged| staged.exists()), "left");
+    // A server that made its own key gets a certificate alone, and whoever writes that is at work there too.
+    stage();
+    let request = ["--csr", "tls/api.acme.example.csr"];
+    home.run(&[&["server", "issue"][..], &host, &request].concat());
+    let left = staged.each_ref().map(|staged| staged.exists());
+    assert_eq!(left, [true, false, true], "key, certificate, request");
 }
 
 /// The program with mounts of its own, made by this script, that go when it ends.

@@ -491,22 +491,28 @@ fn what_happened_is_told_of_one_person_or_device_alone() {
     home.run(&["audit", "verify"]);
 }
 
-/// Every command, each by the words that lead to it, with its examples.
-fn all_help(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<String>, String)>) {
+/// Adds the commands below this one, each by the words that lead to it.
+fn visit(command: &clap::Command, words: &[String], found: &mut Vec<(Vec<String>, String)>) {
     for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
         let words = [words, &[verb.get_name().to_owned()]].concat();
         let examples = verb.get_after_help().map(ToString::to_string);
         found.push((words.clone(), examples.unwrap_or_default()));
-        all_help(verb, &words, found);
+        visit(verb, &words, found);
     }
+}
+
+/// Every command, by its words, with the examples of its help.
+fn all_help() -> Vec<(Vec<String>, String)> {
+    let mut command = pki::cli::command();
+    command.build();
+    let mut all = Vec::new();
+    visit(&command, &[], &mut all);
+    all
 }
 
 #[test]
 fn what_is_pasted_stays_in_one_piece_however_narrow_the_terminal() {
-    let mut command = pki::cli::command();
-    command.build();
-    let mut all = Vec::new();
-    all_help(&command, &[], &mut all);
+    let all = all_help();
     assert!(all.len() > 25, "{all:?}");
     for (words, examples) in all {
         let mut command = std::process::Command::new(PKI);
@@ -527,10 +533,7 @@ fn what_is_pasted_stays_in_one_piece_however_narrow_the_terminal() {
 
 #[test]
 fn the_options_of_every_command_stand_behind_its_own() {
-    let mut command = pki::cli::command();
-    command.build();
-    let mut all = Vec::new();
-    all_help(&command, &[], &mut all);
+    let all = all_help();
     for (words, examples) in all {
         for help in ["-h", "--help"] {
             let told = finish(std::process::Command::new(PKI).args(&words).arg(help), b"").text();
