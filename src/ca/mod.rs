@@ -32,7 +32,7 @@ pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 pub use ends::{RenewalDue, renewal_due};
 pub use error::CaError;
 pub use issuance::again::hand_out_again;
-pub use issuance::batch::{Tally, issue_all};
+pub use issuance::batch::{BATCH, Tally, issue_all};
 pub use issuance::canary::{Canaries, Canary, Ending, issue_canaries};
 pub use issuance::error::IssuanceError;
 pub use issuance::plan::{Intent, KeyRequest, Leavers, Old, Plan, Request, in_use, plan};

@@ -1157,6 +1157,7 @@ fn a_delivery_prepares_before_the_commit_and_delivers_after_it() {
 struct Foresight {
     warmed_up: Vec<usize>,
     expected: Vec<usize>,
+    prepared: usize,
 }
 
 impl Delivery for Foresight {
@@ -1165,12 +1166,19 @@ impl Delivery for Foresight {
         Ok(())
     }
 
-    fn expect(&mut self, forms: Vec<Form>) {
+    fn expect(&mut self, forms: &[Form]) -> Result<(), CaError> {
         assert_eq!(self.expected.len() + 1, self.warmed_up.len(), "one batch ahead");
+        assert_eq!(
+            self.prepared,
+            self.expected.len(),
+            "before the batch before it is signed"
+        );
         self.expected.push(forms.len());
+        Ok(())
     }
 
     fn prepare(&mut self, _: &Session<'_>, _: &Chain, _: &[Uncommitted]) -> Result<(), CaError> {
+        self.prepared += 1;
         Ok(())
     }
 
@@ -1203,11 +1211,14 @@ fn the_bundles_of_the_batch_after_this_one_are_foreseen() {
         assert!(tally.stopped.is_none() && tally.failed.is_empty(), "{tally:?}");
         (tally.issued.len(), tally.already.len(), delivery)
     };
-    let (issued, already, seen) = issue(0..300);
-    assert_eq!((issued, already), (300, 0));
-    assert_eq!((seen.warmed_up, seen.expected), (vec![256, 44], vec![44]));
+    let (issued, already, seen) = issue(0..600);
+    assert_eq!((issued, already), (600, 0));
+    assert_eq!(
+        (seen.warmed_up, seen.expected),
+        (vec![256, 256, 88], vec![256, 88])
+    );
     // Who has a valid certificate gets no passphrase made; where a whole batch has, nothing is begun for it.
-    let (issued, already, seen) = issue(0..310);
-    assert_eq!((issued, already), (10, 300));
+    let (issued, already, seen) = issue(0..610);
+    assert_eq!((issued, already), (10, 600));
     assert_eq!((seen.warmed_up, seen.expected), (vec![10], vec![]));
 }

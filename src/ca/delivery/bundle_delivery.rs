@@ -31,8 +31,6 @@ pub struct BundleDelivery<'a> {
     codes: Codes,
     root: RootInProfile,
     secrets: Secrets,
-    /// The forms of the bundles that come after the batch that is delivered next.
-    coming: Vec<Form>,
     prepared: Option<Prepared>,
 }
 
@@ -63,17 +61,8 @@ impl<'a> BundleDelivery<'a> {
             codes,
             root,
             secrets,
-            coming: Vec::new(),
             prepared: None,
         }
-    }
-
-    /// Begins to make passphrases for bundles of these forms and to stretch them, in the background.
-    ///
-    /// # Errors
-    /// Where what was begun before cannot be made.
-    pub fn begin(&mut self, forms: impl IntoIterator<Item = Form>) -> Result<(), CaError> {
-        self.secrets.begin(forms)
     }
 
     /// The directory that the bundles are written to.
@@ -102,8 +91,8 @@ impl Delivery for BundleDelivery<'_> {
         self.secrets.make(forms.iter().copied())
     }
 
-    fn expect(&mut self, forms: Vec<Form>) {
-        self.coming = forms;
+    fn expect(&mut self, forms: &[Form]) -> Result<(), CaError> {
+        self.secrets.begin(forms.iter().copied())
     }
 
     fn prepare(
@@ -141,8 +130,6 @@ impl Delivery for BundleDelivery<'_> {
         self.secrets.make(forms.iter().copied().flatten())?;
         let take = |form: &Option<Form>| form.and_then(|form| self.secrets.take(form));
         let secrets: Vec<Option<Secret>> = forms.iter().map(take).collect();
-        // One core records the batch and writes its files: the others go on with the next one meanwhile.
-        self.secrets.begin(std::mem::take(&mut self.coming))?;
         let lines = Lines {
             passphrases: batch
                 .iter()

@@ -56,9 +56,10 @@ pub struct Receipt {
 
 /// Hands certificates, and the keys that were made with them, over to the people they are for.
 ///
-/// For each batch the methods are called in the order in which they stand here. The certificates are recorded
-/// between `prepare` and `deliver`. If the process is killed after that, and before the ledger has recorded
-/// the delivery, they stay undelivered; the same command, run again, issues new ones in their place.
+/// For each batch the methods are called in the order in which they stand here, but for `expect`, which is
+/// about a later one. The certificates are recorded between `prepare` and `deliver`. If the process is killed
+/// after that, and before the ledger has recorded the delivery, they stay undelivered; the same command, run
+/// again, issues new ones in their place.
 pub trait Delivery {
     /// Does what takes long and needs neither the home nor what will be signed, for bundles of these forms:
     /// before the lock is taken.
@@ -69,9 +70,13 @@ pub trait Delivery {
         Ok(())
     }
 
-    /// Notes the forms of the bundles that come after the next batch: what takes long of them may be begun
-    /// while that one is written.
-    fn expect(&mut self, _forms: Vec<Form>) {}
+    /// Begins in the background what takes long of bundles of these forms, which are asked for later.
+    ///
+    /// # Errors
+    /// Where what was begun before cannot be made.
+    fn expect(&mut self, _forms: &[Form]) -> Result<(), CaError> {
+        Ok(())
+    }
 
     /// Does whatever can fail without harm, before anything is recorded. `chain` is the issuing CA's.
     ///

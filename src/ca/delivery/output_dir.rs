@@ -49,7 +49,7 @@ impl OutputDir {
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub(in crate::ca) fn make(&self) -> Result<(), DeliveryError> {
+    pub fn make(&self) -> Result<(), DeliveryError> {
         disk::ensure_directory(&self.directory, disk::PRIVATE_DIRECTORY).map_err(|error| self.useless(error))
     }
 

@@ -137,28 +137,32 @@ impl Secrets {
         Ok(())
     }
 
-    /// Makes sure that there are secrets for bundles of these forms: waits for those that were begun, and
-    /// makes what is missing then.
+    /// Makes sure that there are secrets for bundles of these forms. Where some are missing it waits for those
+    /// that were begun, and makes what is missing then.
     ///
     /// # Errors
     /// Where one cannot be made.
     pub fn make(&mut self, forms: impl IntoIterator<Item = Form>) -> Result<(), CaError> {
+        let forms: Vec<Form> = forms.into_iter().collect();
+        if self.missing(&forms).is_empty() {
+            return Ok(());
+        }
         self.gather()?;
+        self.begin(self.missing(&forms))?;
+        self.gather()
+    }
+
+    fn missing(&self, forms: &[Form]) -> Vec<Form> {
         let mut there: HashMap<Form, usize> = HashMap::new();
         there.extend(self.made.iter().map(|(form, made)| (*form, made.len())));
-        let is_missing = |form: &Form| match there.get_mut(form) {
+        let is_missing = |form: &&Form| match there.get_mut(form) {
             Some(left @ 1..) => {
                 *left -= 1;
                 false
             }
             Some(0) | None => true,
         };
-        let missing: Vec<Form> = forms.into_iter().filter(is_missing).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        self.begin(missing)?;
-        self.gather()
+        forms.iter().filter(is_missing).copied().collect()
     }
 
     /// A secret that [`Self::make`] has made for a bundle of this form.
@@ -238,7 +242,7 @@ mod tests {
             sender,
             made: begun,
         });
-        let panic = catch_unwind(AssertUnwindSafe(|| secrets.make([]))).unwrap_err();
+        let panic = catch_unwind(AssertUnwindSafe(|| secrets.make([Form::Modern]))).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"broken"));
     }
 

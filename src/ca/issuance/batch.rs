@@ -1,6 +1,9 @@
 //! Issues certificates for a list of devices. All requests are checked before the first is carried out, and
 //! some hundred share one commit; after a kill, the same command finishes the rest.
 
+use std::collections::VecDeque;
+use std::slice::Chunks;
+
 use super::plan::{Intent, Plan, Request, plan};
 use super::{Issuance, issue};
 use crate::ca::delivery::Delivery;
@@ -10,7 +13,7 @@ use crate::issuer::Devices;
 use crate::model::{Address, Form};
 
 /// The number of devices that share one commit.
-const BATCH: usize = 256;
+pub const BATCH: usize = 256;
 
 /// The outcome of issuing a list.
 #[derive(Debug, Default)]
@@ -50,32 +53,30 @@ fn issue_batches<'a>(
     tally: &mut Tally,
     progress: &mut dyn FnMut(usize),
 ) -> Result<(), CaError> {
-    let mut chunks = requests.chunks(BATCH).peekable();
-    let first = chunks.peek();
-    let mut look = first.map(|first| first_look(&session()?, first)).transpose()?;
-    while let (Some(chunk), Some(found)) = (chunks.next(), look) {
-        let next = chunks.peek();
-        look = match found {
-            FirstLook::Nothing(outcome) => {
-                tally.already.extend(outcome.already);
-                tally.failed.extend(outcome.failed);
-                next.map(|next| first_look(&session()?, next)).transpose()?
-            }
-            FirstLook::Bundles(forms) => {
-                delivery.warm_up(&forms)?;
-                let mut session = session()?;
-                let plans = look_at(&session, chunk, tally)?;
-                let ahead = next.map(|next| first_look(&session, next)).transpose()?;
-                if let Some(FirstLook::Bundles(forms)) = &ahead {
-                    delivery.expect(forms.clone());
+    let mut ahead = Ahead::of(requests);
+    while !ahead.is_done() {
+        ahead.look(&session()?)?;
+        while let Some((chunk, found)) = ahead.seen.pop_front() {
+            match found {
+                FirstLook::Nothing(outcome) => {
+                    tally.already.extend(outcome.already);
+                    tally.failed.extend(outcome.failed);
                 }
-                tally
-                    .issued
-                    .extend(issue(&mut session, devices, plans, delivery)?);
-                ahead
+                FirstLook::Bundles(forms) => {
+                    delivery.warm_up(&forms)?;
+                    if let Some((_, FirstLook::Bundles(next))) = ahead.seen.front() {
+                        delivery.expect(next)?;
+                    }
+                    let mut session = session()?;
+                    let plans = look_at(&session, chunk, tally)?;
+                    ahead.look(&session)?;
+                    tally
+                        .issued
+                        .extend(issue(&mut session, devices, plans, delivery)?);
+                }
             }
-        };
-        progress(chunk.len());
+            progress(chunk.len());
+        }
     }
     Ok(())
 }
@@ -88,9 +89,42 @@ enum FirstLook {
     Bundles(Vec<Form>),
 }
 
+/// How many batches are looked at before the first of them is carried out: while one is signed and written,
+/// the passphrases of the next are stretched.
+const AHEAD: usize = 2;
+
 /// The first look at the requests of a batch says which bundles there will be, the second decides: nobody
 /// waits for the lock while passphrases are stretched. Where the first finds nothing to issue it has decided.
-/// It comes one batch ahead, so that passphrases are stretched while files are written.
+struct Ahead<'r> {
+    chunks: Chunks<'r, (Request, Intent)>,
+    /// The batches that were looked at and not carried out yet.
+    seen: VecDeque<(&'r [(Request, Intent)], FirstLook)>,
+}
+
+impl<'r> Ahead<'r> {
+    fn of(requests: &'r [(Request, Intent)]) -> Self {
+        Self {
+            chunks: requests.chunks(BATCH),
+            seen: VecDeque::new(),
+        }
+    }
+
+    /// Whether every batch was carried out.
+    fn is_done(&self) -> bool {
+        self.chunks.len() == 0 && self.seen.is_empty()
+    }
+
+    /// Looks at batches until enough of them wait.
+    fn look(&mut self, session: &Session<'_>) -> Result<(), CaError> {
+        while self.seen.len() < AHEAD
+            && let Some(chunk) = self.chunks.next()
+        {
+            self.seen.push_back((chunk, first_look(session, chunk)?));
+        }
+        Ok(())
+    }
+}
+
 fn first_look(session: &Session<'_>, requests: &[(Request, Intent)]) -> Result<FirstLook, CaError> {
     let mut outcome = Tally::default();
     let plans = look_at(session, requests, &mut outcome)?;

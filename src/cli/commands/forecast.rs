@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Write};
 
 use crate::ca::{self, CaError, Intent, IssuanceError, Request};
 use crate::home::Home;
-use crate::model::{Address, Time};
+use crate::model::{Address, Form, Time};
 use crate::store::Store;
 
 use crate::cli::error::{Exit, Failure};
@@ -53,6 +53,7 @@ impl Origin {
 pub struct Forecast {
     seen: usize,
     wanted: Lines,
+    first_batch: Vec<Form>,
     already: usize,
     failing: Lines,
     refused: First<SHOWN>,
@@ -74,7 +75,12 @@ impl Forecast {
     ) -> Result<(), Failure> {
         let told = |why: &dyn Display| format!("{}: {why}", origin.place(self.seen, request));
         match ca::plan(store, home, request, intent, now) {
-            Ok(_) => self.wanted.add(&request.holder.address),
+            Ok(plan) => {
+                self.wanted.add(&request.holder.address);
+                if self.wanted.count <= ca::BATCH {
+                    self.first_batch.extend(plan.form());
+                }
+            }
             Err(CaError::Issuance(IssuanceError::AlreadyValid { .. })) => self.already += 1,
             Err(CaError::Refused(why)) => self.refused.add(format!("  {}", told(&why))),
             Err(error @ (CaError::Store(_) | CaError::Home(_))) => return Err(error.into()),
@@ -93,6 +99,11 @@ impl Forecast {
     /// The number of certificates that will be issued.
     pub fn wanted(&self) -> usize {
         self.wanted.count
+    }
+
+    /// The forms of the bundles that will be made first, as far as one batch goes.
+    pub fn first_batch(&self) -> &[Form] {
+        &self.first_batch
     }
 
     /// The devices that certificates will be issued to.

@@ -9,7 +9,7 @@ use crate::home::Home;
 use crate::model::{Address, Form, Platform, Profile, Record, Status, Time};
 use crate::store::Store;
 
-use super::forecast::Origin;
+use super::forecast::{Forecast, Origin};
 use super::issue_many::{Differing, Work};
 use super::renewal::{Changes, like};
 use crate::cli::context::{Context, system_clock};
@@ -63,6 +63,7 @@ pub fn work(
         work: Work {
             requests: Vec::with_capacity(people.len()),
             origin: Origin::List(people.iter().map(|person| person.line).collect()),
+            forecast: Forecast::default(),
             differing: Vec::new(),
             remembered: BTreeMap::new(),
         },
@@ -72,7 +73,12 @@ pub fn work(
         rows.add(person)?;
     }
     rows.warn_of_slips(context)?;
-    Ok(rows.work)
+    let Rows { mut work, now, .. } = rows;
+    for (request, intent) in &work.requests {
+        work.forecast
+            .see(request, *intent, &work.origin, home, &store, now)?;
+    }
+    Ok(work)
 }
 
 fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {

@@ -1,5 +1,5 @@
-//! Issues certificates for many devices at once, for `issue --from` and `renew --expiring`: all are checked
-//! before the first is issued, and reported as a whole.
+//! Issues certificates for many devices at once, for `issue --from` and `renew --expiring`, and reports them
+//! as a whole.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::ca::{
-    self, BundleDelivery, Difference, Intent, Old, OutputDir, PassphraseDelivery, Request, Tally,
+    self, BundleDelivery, Delivery, Difference, Intent, Old, OutputDir, PassphraseDelivery, Request, Tally,
 };
 use crate::home::Home;
 use crate::key::Passphrase;
@@ -17,7 +17,7 @@ use crate::model::{Address, counted};
 use super::forecast::{Forecast, Origin};
 use super::issue_one::publish;
 use crate::cli::clock::clock_policy;
-use crate::cli::context::{Context, system_clock};
+use crate::cli::context::Context;
 use crate::cli::delivery_args::{DeliveryArgs, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::report::{IssuedReport, table};
@@ -116,6 +116,8 @@ pub struct Work {
     pub requests: Vec<(Request, Intent)>,
     /// The source of the requests.
     pub origin: Origin,
+    /// What is to be expected of them.
+    pub forecast: Forecast,
     /// The devices whose certificates stay although they differ from the list.
     pub differing: Vec<Differing>,
     /// The values that nobody gave and that devices get because they or their holders had them before.
@@ -125,12 +127,13 @@ pub struct Work {
 /// So many bundles a person hands out without a list of their passphrases.
 const HANDFUL: usize = 5;
 
-/// Issues to many devices: all are checked before the first.
+/// Issues to many devices, unless policy refuses one of them.
 pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let Work {
         requests,
         origin,
+        forecast,
         differing,
         remembered,
     } = work;
@@ -159,7 +162,6 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         handover(args, &mut show, true, ui)?
     };
     let are_shown = matches!(passphrases, PassphraseDelivery::Shown(_));
-    let forecast = check_all(&requests, &origin, &desk.home, context)?;
     forecast.demand_policy(&origin)?;
     if args.dry_run {
         forecast.tell(ui);
@@ -171,6 +173,11 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     if are_shown && forecast.wanted() > HANDFUL {
         demand_patience(args, forecast.wanted(), context)?;
     }
+    let mut output = OutputDir::at(&args.out, &desk.home)?;
+    let root = root(args.with_root, &desk.home, ui);
+    let mut delivery = BundleDelivery::new(&mut output, passphrases, codes(args.qr), root);
+    // They are stretched while the key is unlocked.
+    delivery.expect(forecast.first_batch())?;
     // A clock in doubt is asked about before the passphrase is.
     drop(context.session(&desk, &mut policy)?);
     if args.issuing.is_typed(&desk.home) {
@@ -178,9 +185,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         OutputDir::try_out(&args.out, &desk.home)?;
     }
     let issuing = args.issuing.unlock(&desk.home, ui)?;
-    let mut output = OutputDir::open(&args.out, &desk.home)?;
-    let root = root(args.with_root, &desk.home, ui);
-    let mut delivery = BundleDelivery::new(&mut output, passphrases, codes(args.qr), root);
+    delivery.output().make()?;
     let mut tally = ca::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
         bar.inc(count as u64);
     });
@@ -300,19 +305,3 @@ fn demand_patience(args: &DeliveryArgs, count: usize, context: &Context) -> Resu
 
 /// How many devices are told one by one.
 const SHOWN: usize = 20;
-
-/// Checks every request against policy and history, before the first is carried out.
-fn check_all(
-    requests: &[(Request, Intent)],
-    origin: &Origin,
-    home: &Home,
-    context: &Context,
-) -> Result<Forecast, Failure> {
-    let store = context.read(home)?;
-    let now = system_clock().max(store.last_time());
-    let mut forecast = Forecast::default();
-    for (request, intent) in requests {
-        forecast.see(request, *intent, origin, home, &store, now)?;
-    }
-    Ok(forecast)
-}

@@ -12,7 +12,7 @@ use crate::ca::{
 };
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::{Address, Platform, Record, counted};
+use crate::model::{Address, Form, Platform, Record, counted};
 use crate::store::Store;
 
 use crate::cli::clock::clock_policy;
@@ -149,7 +149,8 @@ pub fn one(
     let mut delivery = BundleDelivery::new(&mut output, passphrases, codes(args.qr), root);
     // What a script asks for is known under the lock alone, and is of this form as a rule.
     let usual = (key == KeyMade::Here && forms.is_empty()).then(|| args.p12.unwrap_or(Platform::Any.form()));
-    delivery.begin(forms.iter().copied().chain(usual))?;
+    let expected: Vec<Form> = forms.iter().copied().chain(usual).collect();
+    delivery.expect(&expected)?;
     let (issuing, issuing_passphrase) = args.issuing.open_issuing(&desk.home, ui)?;
     if let Some(chosen) = delivery.chosen()
         && chosen.same_as(&issuing_passphrase)
@@ -161,7 +162,7 @@ pub fn one(
         );
     }
     drop(issuing_passphrase);
-    delivery.warm_up(&forms)?;
+    delivery.warm_up(&expected)?;
     let mut session = context.session(&desk, &mut policy)?;
     // Somebody else may have changed something while a passphrase was typed.
     let mut considered = consider(&desk.home, &session.store)?;

@@ -92,10 +92,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let (mut requests, mut forecast) = (Vec::new(), Forecast::default());
     let own = due(&args, &home, context, &mut |request, serial, store, now| {
         let intent = Intent::RenewalOf(serial, old);
-        if args.delivery.dry_run {
-            return forecast.see(&request, intent, &Origin::Ledger, &home, store, now);
+        forecast.see(&request, intent, &Origin::Ledger, &home, store, now)?;
+        if !args.delivery.dry_run {
+            requests.push((request, intent));
         }
-        requests.push((request, intent));
         Ok(())
     })?;
     for address in &own {
@@ -103,7 +103,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             "{address} made its own key: renew it with `pki renew {address} --csr FILE`"
         ));
     }
-    let exit = if requests.is_empty() && forecast.seen() == 0 {
+    let exit = if forecast.seen() == 0 {
         context.ui.say(match args.expiring {
             Some(within) => format!("no certificate ends within {within}, and none has ended"),
             None => "no device is without a certificate".to_owned(),
@@ -119,6 +119,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let work = Work {
             requests,
             origin: Origin::Ledger,
+            forecast,
             differing: Vec::new(),
             remembered: BTreeMap::new(),
         };
