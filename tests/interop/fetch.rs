@@ -159,7 +159,7 @@ impl Nginx {
                     .then_some(port)
             };
             if let Some(server) = Server::start(&mut nginx(&home.path(name)), ready) {
-                return Self(server, name);
+                return Self(server.with_workers(), name);
             }
             let log = std::fs::read_to_string(home.path(name).join("error.log")).unwrap_or_default();
             assert!(

@@ -199,7 +199,7 @@ impl Nginx {
                     .then_some(port)
             };
             if let Some(server) = Server::start(&mut nginx(home), ready) {
-                return Self(server);
+                return Self(server.with_workers());
             }
             let log = log(home);
             assert!(

@@ -106,6 +106,17 @@ impl Server {
         Self::start(command, told)
     }
 
+    /// Waits until it has started a process of its own. nginx takes signals before that, and follows them only
+    /// with the next one.
+    pub fn with_workers(self) -> Self {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        wait_until("a worker", || {
+            let children = std::fs::read_to_string(&children).unwrap();
+            (!children.is_empty()).then_some(())
+        });
+        self
+    }
+
     /// The number of its process.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -57,6 +57,7 @@ impl Nginx {
                     .then_some(port)
             };
             if let Some(server) = Server::start(&mut command, ready) {
+                let server = server.with_workers();
                 return Self { server, place };
             }
             let log = std::fs::read_to_string(prefix.join("error.log")).unwrap_or_default();

@@ -431,7 +431,11 @@ pub fn run(kind: Kind, home: &Home, port: u16) -> Option<Server> {
         let open = std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
         open.then_some(port)
     };
-    Server::start(&mut command, ready)
+    let server = Server::start(&mut command, ready)?;
+    Some(match kind {
+        Kind::Nginx => server.with_workers(),
+        Kind::Apache | Kind::Haproxy | Kind::Envoy | Kind::Node | Kind::Caddy => server,
+    })
 }
 
 fn caddy(home: &Home, verb: &str) -> Command {
