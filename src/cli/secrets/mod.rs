@@ -1,0 +1,236 @@
+//! The passphrases that commands take, and what each opens: they come from a descriptor, a file, a command or
+//! the terminal, and never from argv or the value of a variable.
+
+mod keyring;
+mod wanted;
+
+pub use keyring::Keyring;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::error::Failure;
+use super::ui::Ui;
+use crate::home::Home;
+use crate::issuer::{Devices, Root};
+use crate::key::Passphrase;
+use crate::model::Authority;
+use crate::x509::Certificate;
+use keyring::open_servers;
+use wanted::{Given, Wanted};
+
+/// The issuing key's passphrase: the everyday one.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Passphrase of the issuing key")]
+pub struct IssuingSecret {
+    /// Read it from this descriptor
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<u32>,
+    /// Read it from this file (mode 0600)
+    #[arg(long, value_name = "PATH")]
+    passphrase_file: Option<PathBuf>,
+    /// Accept secrets under /run/secrets that others can read, as container hosts mount them
+    #[arg(long)]
+    allow_mounted_secrets: bool,
+}
+
+/// The root key's passphrase.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Passphrase of the root key")]
+pub struct RootSecret {
+    /// Read it from this descriptor
+    #[arg(long, value_name = "N")]
+    root_passphrase_fd: Option<u32>,
+    /// Read it from this file (mode 0600)
+    #[arg(long, value_name = "PATH")]
+    root_passphrase_file: Option<PathBuf>,
+}
+
+/// A bundle's passphrase, where it shall not be generated.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Passphrase of the bundle")]
+pub struct BundleSecret {
+    /// Read it from this descriptor instead of generating one
+    #[arg(long, value_name = "N")]
+    bundle_passphrase_fd: Option<u32>,
+    /// Read it from this file (mode 0600) instead of generating one
+    #[arg(long, value_name = "PATH")]
+    bundle_passphrase_file: Option<PathBuf>,
+}
+
+impl IssuingSecret {
+    fn wanted<'a>(&'a self, command: Option<&'a [String]>) -> Wanted<'a> {
+        Wanted {
+            prefix: "",
+            what: "issuing key",
+            fd: self.passphrase_fd,
+            file: self.passphrase_file.as_deref(),
+            command,
+            mounted: self.allow_mounted_secrets,
+        }
+    }
+
+    /// Whether the passphrase will have to be typed.
+    pub fn is_typed(&self, home: &Home) -> bool {
+        self.wanted(home.config().passphrase_command.as_deref())
+            .is_typed()
+    }
+
+    /// A new passphrase, strong enough and not the root's.
+    ///
+    /// # Errors
+    /// Where none is given, it is weak, or the root's.
+    pub fn new_passphrase(&self, root: &Passphrase, ui: &Ui) -> Result<Passphrase, Failure> {
+        self.wanted(None).new_passphrase(Some(root), ui)
+    }
+
+    /// Opens the issuing CA. Takes as long as the key's scrypt.
+    ///
+    /// # Errors
+    /// Where the passphrase is missing or wrong, or the key is damaged.
+    pub fn unlock(&self, home: &Home, ui: &Ui) -> Result<Devices, Failure> {
+        Ok(self.open_issuing(home, ui)?.0)
+    }
+
+    /// The everyday passphrase, without opening anything with it.
+    ///
+    /// # Errors
+    /// Where it is missing, or cannot be read.
+    pub fn passphrase(&self, home: &Home, ui: &Ui) -> Result<Passphrase, Failure> {
+        let wanted = self.wanted(own_command(home, home.config().passphrase_command.as_deref())?);
+        match wanted.given()? {
+            Some(given) => Ok(given.passphrase),
+            None if ui.can_ask() => ui.ask_passphrase(wanted.what),
+            None => Err(wanted.missing()),
+        }
+    }
+
+    /// Opens everything that the everyday passphrase opens: the issuing CA and, once there is one, the
+    /// servers' CA.
+    ///
+    /// # Errors
+    /// Where the passphrase is missing or wrong, or a key is damaged.
+    pub fn unlock_all(&self, home: &Home, ui: &Ui) -> Result<Keyring, Failure> {
+        match self.unlock_what_opens(home, ui)? {
+            (keyring, None) => Ok(keyring),
+            (_, Some(failed)) => Err(failed),
+        }
+    }
+
+    /// As [`Self::unlock_all`], for a publication, which goes out without the servers' part where that CA's
+    /// key does not open: why that is so is told as well.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`].
+    pub fn unlock_what_opens(&self, home: &Home, ui: &Ui) -> Result<(Keyring, Option<Failure>), Failure> {
+        let (issuing, passphrase) = self.open_issuing(home, ui)?;
+        let chain = home.servers().cloned();
+        let (servers, failed) = match chain.map(|chain| open_servers(home, chain, &passphrase)) {
+            None => (None, None),
+            Some(Ok(servers)) => (Some(servers), None),
+            Some(Err(failed)) => (None, Some(failed)),
+        };
+        let keyring = Keyring {
+            issuing,
+            servers,
+            passphrase,
+        };
+        Ok((keyring, failed))
+    }
+
+    /// Opens the issuing CA, and hands on the passphrase that opens servers' keys as well.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`].
+    pub fn open_issuing(&self, home: &Home, ui: &Ui) -> Result<(Devices, Passphrase), Failure> {
+        let wanted = self.wanted(own_command(home, home.config().passphrase_command.as_deref())?);
+        let (key, passphrase) = wanted.unlock(home, Authority::Issuing, ui)?;
+        let base_url = home.config().base_url.clone();
+        Ok((Devices::open(home.chain().clone(), key, base_url)?, passphrase))
+    }
+}
+
+impl RootSecret {
+    fn wanted<'a>(&'a self, command: Option<&'a [String]>) -> Wanted<'a> {
+        Wanted {
+            prefix: "root-",
+            what: "root key",
+            fd: self.root_passphrase_fd,
+            file: self.root_passphrase_file.as_deref(),
+            command,
+            mounted: false,
+        }
+    }
+
+    /// A new passphrase, strong enough.
+    ///
+    /// # Errors
+    /// Where none is given, or it is weak.
+    pub fn new_passphrase(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+        self.wanted(None).new_passphrase(None, ui)
+    }
+
+    /// Opens the root. Takes as long as the key's scrypt.
+    ///
+    /// # Errors
+    /// Where the key is away, the passphrase is missing or wrong, or the key is damaged.
+    pub fn unlock(&self, home: &Home, ui: &Ui) -> Result<Root, Failure> {
+        let place = home.key_path(Authority::Root);
+        if !place.exists() {
+            return Err(
+                Failure::refused(format!("the root's key is not at {}", place.display()))
+                    .hint("attach the medium that it is on, or correct root_key in pki.toml"),
+            );
+        }
+        let wanted = self.wanted(own_command(
+            home,
+            home.config().root_passphrase_command.as_deref(),
+        )?);
+        let (key, _) = wanted.unlock(home, Authority::Root, ui)?;
+        Ok(Root::open(home.chain().root().clone(), key)?)
+    }
+
+    /// Opens the root of this certificate with the key at `place`: there is no home.
+    ///
+    /// # Errors
+    /// As [`Self::unlock`], and where others can read the key.
+    pub fn unlock_at(&self, place: &Path, certificate: Certificate, ui: &Ui) -> Result<Root, Failure> {
+        let pem = crate::home::private(place)?;
+        let (key, _) = self.wanted(None).open(&pem, place, ui)?;
+        Ok(Root::open(certificate, key)?)
+    }
+}
+
+impl BundleSecret {
+    /// The passphrase that somebody chose for the bundle, if any.
+    ///
+    /// # Errors
+    /// Where it cannot be read, is weak, or not ASCII.
+    pub fn chosen(&self) -> Result<Option<Passphrase>, Failure> {
+        let wanted = Wanted {
+            prefix: "bundle-",
+            what: "bundle",
+            fd: self.bundle_passphrase_fd,
+            file: self.bundle_passphrase_file.as_deref(),
+            command: None,
+            mounted: false,
+        };
+        let Some(Given { passphrase, .. }) = wanted.given()? else {
+            return Ok(None);
+        };
+        let fits = passphrase
+            .demand_strength()
+            .and_then(|()| passphrase.demand_ascii());
+        fits.map_err(|why| Failure::refused(format!("the passphrase of the bundle {why}")))?;
+        Ok(Some(passphrase))
+    }
+}
+
+/// A command of pki.toml, of a home of this account's: another's would run what that other likes.
+fn own_command<'a>(home: &Home, command: Option<&'a [String]>) -> Result<Option<&'a [String]>, Failure> {
+    if command.is_some() {
+        home.demand_own()?;
+    }
+    Ok(command)
+}
