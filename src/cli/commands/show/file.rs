@@ -21,7 +21,8 @@ use super::statement;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::form;
-use crate::cli::{escaped, in_shell};
+use crate::cli::in_shell;
+use crate::cli::usage::escaped;
 
 /// The largest file that is read.
 const FILE: u64 = 256 << 20;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::Failure;
-use crate::cli::escaped;
+use crate::cli::usage::escaped;
 use crate::disk;
 use crate::home::Home;
 use crate::model::text::quoted;
