@@ -10,11 +10,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, SignatureScheme, StreamOwned};
 
-use super::client_hello::Version;
 use super::http::{self, Extent, Kept, Sample};
 use super::http2;
 use super::request::Request;
 use super::session::AnyNames;
+use super::version::Version;
 use super::ways::{Inside, Name, Way};
 use super::wire::{Server, Wire};
 use super::witness::{Shown, Signatures, Witness};
@@ -106,7 +106,7 @@ impl Outcome {
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(rustls::Error::AlertReceived(description)) = tls {
-            let alert = super::server_hello::alert(u8::from(*description));
+            let alert = super::alert::meaning(u8::from(*description));
             return Self::Refused(Refusal::Alert(alert.into()));
         }
         let closed = [

@@ -2,8 +2,8 @@
 //! and from those of which nothing can be said.
 
 use super::client::{Outcome, Refusal};
-use super::client_hello::Version;
 use super::question::{Asked, verdict};
+use super::version::Version;
 use super::ways::{Inside, Name, Way, regions};
 use super::who::Who;
 use super::{Met, Question, Verdict, findings};

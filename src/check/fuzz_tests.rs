@@ -3,11 +3,11 @@
 use std::io::{self, Read, Write};
 
 use super::chain::{self, Trust};
-use super::client_hello::Version;
 use super::http::{Extent, Kept, SAMPLE};
 use super::request::Request;
 use super::server_hello::{self, Answer};
 use super::url::Url;
+use super::version::Version;
 use super::witness::Shown;
 use super::{certificate, http, http2, likeness};
 use crate::fuzz::{self, seeds};

@@ -6,6 +6,7 @@
 //! phone that is revoked meanwhile, and as one that is not; the caller issues and revokes their certificates.
 //! All that a server says is read with bounds in length and time.
 
+mod alert;
 mod certificate;
 mod chain;
 mod client;
@@ -38,6 +39,7 @@ mod standing;
 mod suites;
 mod trial;
 mod url;
+mod version;
 mod ways;
 mod wire;
 mod who;

@@ -1,10 +1,10 @@
 //! Writes what a server offers into the report: TLS versions, weak cipher suites, and remnants of old
 //! versions.
 
-use super::client_hello::Version;
 use super::groups;
 use super::offers::Offers;
 use super::suites::Weakness;
+use super::version::Version;
 use super::{Question, Report, Verdict, findings};
 
 /// Adds everything that the server offers to the report.

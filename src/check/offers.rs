@@ -5,11 +5,12 @@ use std::io;
 
 use super::CheckError;
 use super::client::Refusal;
-use super::client_hello::{ClientHello, UNCOMPRESSED, Version};
+use super::client_hello::{ClientHello, UNCOMPRESSED};
 use super::groups;
 use super::parallel;
 use super::server_hello::{self, Accepted, Answer, Extent, Group};
 use super::suites::{self, Suite, Weakness};
+use super::version::Version;
 use super::ways::Name;
 use super::wire::Server;
 
@@ -218,7 +219,7 @@ fn versions(server: &Server, random: [u8; 32], offers: &mut Offers) -> Result<()
     }
     let alert = refusals.into_iter().flatten().next();
     let how = alert.map_or(Refusal::Closed, |alert| {
-        Refusal::Alert(server_hello::alert(alert).into())
+        Refusal::Alert(super::alert::meaning(alert).into())
     });
     match failed {
         Some(why) if alert.is_none() => Err(CheckError::Silent { address, why }),

@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use super::client::{Client, Identity, Outcome, Sessions};
-use super::client_hello::Version;
 use super::question::verdict;
 use super::standing::{self, Patience, STEP, Standing};
+use super::version::Version;
 use super::{Met, Question, Verdict, findings};
 
 /// The sessions and connections that it holds of one protocol version.

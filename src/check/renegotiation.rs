@@ -14,7 +14,8 @@ use rustls::{
 };
 
 use super::client::{Client, Identity, Sessions};
-use super::client_hello::{ClientHello, UNCOMPRESSED, Version};
+use super::client_hello::{ClientHello, UNCOMPRESSED};
+use super::version::Version;
 use super::wire::{Server, Wire};
 use super::{groups, suites};
 

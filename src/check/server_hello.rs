@@ -3,8 +3,8 @@
 
 use std::io::Read;
 
-use super::client_hello::Version;
 use super::suites;
+use super::version::Version;
 
 /// The answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -259,32 +259,6 @@ impl<'a> Octets<'a> {
     }
 }
 
-/// The meaning of an alert, in the words of RFC 8446 §6.
-pub fn alert(description: u8) -> &'static str {
-    match description {
-        40 => "handshake_failure",
-        42 => "bad_certificate",
-        43 => "unsupported_certificate",
-        44 => "certificate_revoked",
-        45 => "certificate_expired",
-        46 => "certificate_unknown",
-        47 => "illegal_parameter",
-        48 => "unknown_ca",
-        49 => "access_denied",
-        50 => "decode_error",
-        51 => "decrypt_error",
-        70 => "protocol_version",
-        71 => "insufficient_security",
-        80 => "internal_error",
-        86 => "inappropriate_fallback",
-        100 => "no_renegotiation",
-        112 => "unrecognized_name",
-        116 => "certificate_required",
-        120 => "no_application_protocol",
-        _ => "an alert",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,7 +306,6 @@ mod tests {
             read(&mut &alert[..], Extent::Flight).unwrap(),
             Answer::Refused(Some(70))
         );
-        assert_eq!(super::alert(70), "protocol_version");
         assert_eq!(
             read(&mut &alert[..3], Extent::Flight).unwrap(),
             Answer::Refused(None)

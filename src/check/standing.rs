@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::{Client, Connection, Identity, Outcome, Refusal, Sessions};
-use super::client_hello::Version;
 use super::http::Kept;
 use super::parallel;
 use super::question::verdict;
+use super::version::Version;
 use super::ways::{Inside, Name, Way};
 use super::{Met, Question, Verdict, findings};
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::client_hello::Version;
+use super::version::Version;
 
 /// One way into a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
