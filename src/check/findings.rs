@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::client::Outcome;
+use super::client::version::Version;
+use super::offers::suites::{self, Weakness};
 use super::remedies;
-use super::suites::{self, Weakness};
-use super::version::Version;
 use crate::doctor::{Finding, Severity};
 use crate::model::{Span, Time};
 

@@ -2,14 +2,17 @@
 
 use std::io::{self, Read, Write};
 
-use super::chain::{self, Trust};
-use super::http::{Extent, Kept, SAMPLE};
-use super::request::Request;
-use super::server_hello::{self, Answer};
-use super::url::Url;
-use super::version::Version;
-use super::witness::Shown;
-use super::{certificate, http, http2, likeness};
+use super::client::certificate;
+use super::client::http;
+use super::client::http::{Extent, Kept, SAMPLE};
+use super::client::http2;
+use super::client::request::Request;
+use super::client::url::Url;
+use super::client::version::Version;
+use super::client::witness::Shown;
+use super::meet::chain::{self, Trust};
+use super::offers::server_hello::{self, Answer};
+use super::question::likeness;
 use crate::fuzz::{self, seeds};
 
 /// Says this, whatever is said to it.

@@ -6,56 +6,27 @@
 //! phone that is revoked meanwhile, and as one that is not; the caller issues and revokes their certificates.
 //! All that a server says is read with bounds in length and time.
 
-mod alert;
-mod certificate;
-mod chain;
 mod client;
-mod client_hello;
-mod conclude;
 #[cfg(test)]
 mod fuzz_tests;
 mod findings;
-mod forgery;
-mod further;
-mod groups;
-mod http;
-mod http2;
-mod insist;
-mod likeness;
-mod manner;
 mod meet;
-mod offered;
 mod offers;
-mod parallel;
-mod phone;
-mod pins;
 mod question;
 mod remedies;
-mod renegotiation;
-mod request;
-mod server_hello;
-mod session;
-mod standing;
-mod suites;
 mod trial;
-mod url;
-mod version;
-mod ways;
-mod wire;
-mod who;
-mod witness;
 
-pub use chain::Trust;
+pub use client::url::{InvalidUrl, Url};
+pub use client::wire::{Server, Unreachable};
 pub use client::{Identity, Outcome, Refusal};
 pub use findings::{Acted, NewestCrl};
-pub use forgery::{Forged, ForgeryError, below_device, copy_of_device, forge, identity};
+pub use meet::chain::Trust;
+pub use meet::pins::Published;
 pub use meet::{Expected, Met, meet};
-pub use pins::Published;
+pub use question::forgery::{Forged, ForgeryError, below_device, copy_of_device, forge, identity};
+pub use question::who::Who;
 pub use question::{ask_once, come_as, question};
 pub use trial::{Depth, Identities, Interrupted, Trial, Watch};
-pub use url::{InvalidUrl, Url};
-pub use who::Who;
-pub use wire::{Server, Unreachable};
 
 use std::net::SocketAddr;
 

@@ -138,7 +138,10 @@ fn certificates_for_devices_come_by_one_path() {
         .collect();
     assert_eq!(
         callers,
-        [Path::new("ca/issuance/mod.rs"), Path::new("check/forgery.rs")]
+        [
+            Path::new("ca/issuance/mod.rs"),
+            Path::new("check/question/forgery.rs")
+        ]
     );
 }
 

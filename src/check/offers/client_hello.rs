@@ -1,7 +1,7 @@
 //! Encodes the ClientHello, the first message of a handshake, by hand: TLS libraries of today cannot offer
 //! what a server should refuse.
 
-use super::version::Version;
+use crate::check::client::version::Version;
 
 /// The offer that is made to a server.
 #[derive(Debug, Clone)]

@@ -3,11 +3,11 @@
 
 use std::time::Instant;
 
-use super::client::{Client, Identity, Outcome, Sessions};
-use super::question::verdict;
 use super::standing::{self, Patience, STEP, Standing};
-use super::version::Version;
-use super::{Met, Question, Verdict, findings};
+use crate::check::client::version::Version;
+use crate::check::client::{Client, Identity, Outcome, Sessions};
+use crate::check::question::verdict;
+use crate::check::{Met, Question, Verdict, findings};
 
 /// The sessions and connections that it holds of one protocol version.
 #[derive(Debug)]

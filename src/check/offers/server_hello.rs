@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use super::suites;
-use super::version::Version;
+use crate::check::client::version::Version;
 
 /// The answer of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

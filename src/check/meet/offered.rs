@@ -1,11 +1,11 @@
 //! Writes what a server offers into the report: TLS versions, weak cipher suites, and remnants of old
 //! versions.
 
-use super::groups;
-use super::offers::Offers;
-use super::suites::Weakness;
-use super::version::Version;
-use super::{Question, Report, Verdict, findings};
+use crate::check::client::version::Version;
+use crate::check::offers::Offers;
+use crate::check::offers::groups;
+use crate::check::offers::suites::Weakness;
+use crate::check::{Question, Report, Verdict, findings};
 
 /// Adds everything that the server offers to the report.
 pub fn tell(offers: &Offers, report: &mut Report) {

@@ -2,13 +2,13 @@
 //! spelling of the host). Reports in which forms, and by which ways (see [`Way`]: TLS version, SNI, ALPN),
 //! the client got further than with its usual request.
 
-use super::client::Outcome;
 use super::conclude::{elsewhere, let_in};
 use super::insist::{Insisted, is_tried};
 use super::manner::Manner;
-use super::ways::{Way, regions};
 use super::who::Who;
-use super::{Met, Question, Verdict, findings};
+use crate::check::client::Outcome;
+use crate::check::client::ways::{Way, regions};
+use crate::check::{Met, Question, Verdict, findings};
 
 /// The meaning of an answer that is no refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,11 +13,12 @@ use rustls::{
     Tls12CipherSuite,
 };
 
-use super::client::{Client, Identity, Sessions};
 use super::client_hello::{ClientHello, UNCOMPRESSED};
-use super::version::Version;
-use super::wire::{Server, Wire};
-use super::{groups, suites};
+use super::groups;
+use super::suites;
+use crate::check::client::version::Version;
+use crate::check::client::wire::{Server, Wire};
+use crate::check::client::{Client, Identity, Sessions};
 
 /// How long a server is waited for that says nothing to it: it has answered the first handshake within that
 /// time.

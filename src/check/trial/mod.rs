@@ -1,17 +1,21 @@
 //! The trial of a revocation: one device is revoked while it is in use, and another one stays good. A server
 //! that refuses both has not acted on the revocation.
 
+pub mod phone;
+pub mod standing;
+
 use std::time::{Duration, Instant};
 
 use rand_core::CryptoRng;
 
-use super::client::{Client, Identity, Outcome, Refusal, Sessions};
-use super::findings::{Acted, NewestCrl};
-use super::phone::{Phone, settled};
-use super::question::{come_as, learn, tell_valid};
-use super::standing::{Patience, STEP};
-use super::who::Who;
-use super::{Met, Question, Verdict, findings, insist};
+use crate::check::client::{Client, Identity, Outcome, Refusal, Sessions};
+use crate::check::findings::{Acted, NewestCrl};
+use crate::check::question::insist;
+use crate::check::question::who::Who;
+use crate::check::question::{come_as, learn, tell_valid};
+use crate::check::{Met, Question, Verdict, findings};
+use phone::{Phone, settled};
+use standing::{Patience, STEP};
 
 /// The caller's side of waiting: it is told what is waited for, and can interrupt.
 pub struct Watch<'a> {

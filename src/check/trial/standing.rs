@@ -5,13 +5,13 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Connection, Identity, Outcome, Refusal, Sessions};
-use super::http::Kept;
-use super::parallel;
-use super::question::verdict;
-use super::version::Version;
-use super::ways::{Inside, Name, Way};
-use super::{Met, Question, Verdict, findings};
+use crate::check::client::http::Kept;
+use crate::check::client::parallel;
+use crate::check::client::version::Version;
+use crate::check::client::ways::{Inside, Name, Way};
+use crate::check::client::{Client, Connection, Identity, Outcome, Refusal, Sessions};
+use crate::check::question::verdict;
+use crate::check::{Met, Question, Verdict, findings};
 
 /// The pause between two tries.
 pub const STEP: Duration = Duration::from_millis(100);

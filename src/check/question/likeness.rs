@@ -6,8 +6,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::OID_X509_ORGANIZATION_NAME;
 use x509_parser::prelude::FromDer;
 
-use super::http::Sample;
 use super::manner::Manner;
+use crate::check::client::http::Sample;
 
 /// The answers that a device gets that is permitted to come.
 #[derive(Debug)]

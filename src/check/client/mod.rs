@@ -1,6 +1,19 @@
 //! A TLS client that acts as a phone: it connects with a certificate or without one, sends a request, and
 //! reports whether it was let in.
 
+pub mod alert;
+pub mod certificate;
+pub mod http;
+pub mod http2;
+pub mod parallel;
+pub mod request;
+pub mod session;
+pub mod url;
+pub mod version;
+pub mod ways;
+pub mod wire;
+pub mod witness;
+
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -10,14 +23,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, SignatureScheme, StreamOwned};
 
-use super::http::{self, Extent, Kept, Sample};
-use super::http2;
-use super::request::Request;
-use super::session::AnyNames;
-use super::version::Version;
-use super::ways::{Inside, Name, Way};
-use super::wire::{Server, Wire};
-use super::witness::{Shown, Signatures, Witness};
+use http::{Extent, Kept, Sample};
+use request::Request;
+use session::AnyNames;
+use version::Version;
+use ways::{Inside, Name, Way};
+use wire::{Server, Wire};
+use witness::{Shown, Signatures, Witness};
 
 /// The credentials of a client: its certificate, the certificates above it, and its key.
 #[derive(Debug, Clone)]
@@ -106,7 +118,7 @@ impl Outcome {
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(rustls::Error::AlertReceived(description)) = tls {
-            let alert = super::alert::meaning(u8::from(*description));
+            let alert = alert::meaning(u8::from(*description));
             return Self::Refused(Refusal::Alert(alert.into()));
         }
         let closed = [

@@ -1,6 +1,6 @@
 //! The clients that a server must refuse, and the question of the report that each of them answers.
 
-use super::Question;
+use crate::check::Question;
 
 /// A client that must be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

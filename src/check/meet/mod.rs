@@ -1,29 +1,32 @@
 //! Makes the first contact with a server: finds out what it offers, and whether it is the server that phones
 //! expect.
 
+pub mod chain;
+pub mod offered;
+pub mod pins;
+
 use std::io;
 use std::time::{Duration, Instant};
 
 use rand_core::CryptoRng;
 
-use super::certificate;
-use super::chain::{self, Judged, Trust};
-use super::client::{Client, Identity, Outcome};
-use super::insist::Insisted;
-use super::likeness::DeviceGets;
-use super::offered;
-use super::offers::{self, Offers};
-use super::parallel;
-use super::pins::{self, Published, Verdict as Pins};
-use super::question::Asked;
-use super::renegotiation;
-use super::version::Version;
-use super::ways::{Inside, Name, Way};
-use super::wire::Server;
-use super::witness::{Shown, Signatures};
-use super::{CheckError, Question, Report, Verdict, findings};
+use crate::check::client::certificate;
+use crate::check::client::parallel;
+use crate::check::client::version::Version;
+use crate::check::client::ways::{Inside, Name, Way};
+use crate::check::client::wire::Server;
+use crate::check::client::witness::{Shown, Signatures};
+use crate::check::client::{Client, Identity, Outcome};
+use crate::check::offers::renegotiation;
+use crate::check::offers::{self, Offers};
+use crate::check::question::Asked;
+use crate::check::question::insist::Insisted;
+use crate::check::question::likeness::DeviceGets;
+use crate::check::{CheckError, Question, Report, Verdict, findings};
 use crate::model::Time;
 use crate::model::pin::Role;
+use chain::{Judged, Trust};
+use pins::{Published, Verdict as Pins};
 
 /// The expectations of a server.
 #[derive(Debug, Default)]

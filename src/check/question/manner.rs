@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::request::{Method, Request};
-use super::url::Url;
+use crate::check::client::request::{Method, Request};
+use crate::check::client::url::Url;
 
 /// Another manner than the usual one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,21 +1,28 @@
 //! Connects as each of the clients that must be refused, by every way that a server may configure apart, and
 //! as one that must be let in.
 
+pub mod conclude;
+pub mod forgery;
+pub mod further;
+pub mod insist;
+pub mod likeness;
+pub mod manner;
+pub mod who;
+
 use std::io;
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::client::{Client, Identity, Outcome, Refusal, Sessions};
-use super::findings;
-use super::forgery::Forged;
-use super::http::Sample;
-use super::likeness::{self, DeviceGets};
-use super::ways::{Inside, Name, Way};
-use super::who::Who;
-use super::{Met, Question, Verdict};
-use super::{insist, parallel};
+use crate::check::client::http::Sample;
+use crate::check::client::parallel;
+use crate::check::client::ways::{Inside, Name, Way};
+use crate::check::client::{Client, Identity, Outcome, Refusal, Sessions};
+use crate::check::{Met, Question, Verdict, findings};
 use crate::model::Time;
+use forgery::Forged;
+use likeness::DeviceGets;
+use who::Who;
 
 /// A client that came, and how it was met.
 #[derive(Debug)]

@@ -3,14 +3,15 @@
 
 use std::io;
 
-use super::client::{Client, Connection, Identity, Outcome, Refusal};
-use super::http::{Extent, Kept, Sample};
 use super::manner::Manner;
-use super::request::Request;
-use super::ways::{Inside, Way};
 use super::who::Who;
-use super::wire::Server;
-use super::{Met, parallel};
+use crate::check::Met;
+use crate::check::client::http::{Extent, Kept, Sample};
+use crate::check::client::parallel;
+use crate::check::client::request::Request;
+use crate::check::client::ways::{Inside, Way};
+use crate::check::client::wire::Server;
+use crate::check::client::{Client, Connection, Identity, Outcome, Refusal};
 
 /// A request that was repeated in another manner, and its outcome.
 #[derive(Debug)]

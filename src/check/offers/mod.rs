@@ -1,18 +1,23 @@
 //! Finds out what a server offers, from its answers to ClientHello messages that no TLS library of today can
 //! write.
 
+pub mod client_hello;
+pub mod groups;
+pub mod renegotiation;
+pub mod server_hello;
+pub mod suites;
+
 use std::io;
 
-use super::CheckError;
-use super::client::Refusal;
-use super::client_hello::{ClientHello, UNCOMPRESSED};
-use super::groups;
-use super::parallel;
-use super::server_hello::{self, Accepted, Answer, Extent, Group};
-use super::suites::{self, Suite, Weakness};
-use super::version::Version;
-use super::ways::Name;
-use super::wire::Server;
+use crate::check::CheckError;
+use crate::check::client::Refusal;
+use crate::check::client::parallel;
+use crate::check::client::version::Version;
+use crate::check::client::ways::Name;
+use crate::check::client::wire::Server;
+use client_hello::{ClientHello, UNCOMPRESSED};
+use server_hello::{Accepted, Answer, Extent, Group};
+use suites::{Suite, Weakness};
 
 /// The offers of a server.
 #[derive(Debug, Default)]
@@ -219,7 +224,7 @@ fn versions(server: &Server, random: [u8; 32], offers: &mut Offers) -> Result<()
     }
     let alert = refusals.into_iter().flatten().next();
     let how = alert.map_or(Refusal::Closed, |alert| {
-        Refusal::Alert(super::alert::meaning(alert).into())
+        Refusal::Alert(crate::check::client::alert::meaning(alert).into())
     });
     match failed {
         Some(why) if alert.is_none() => Err(CheckError::Silent { address, why }),

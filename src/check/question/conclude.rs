@@ -1,12 +1,12 @@
 //! Draws conclusions about clients that must be refused: findings from the ways by which they were let in,
 //! and from those of which nothing can be said.
 
-use super::client::{Outcome, Refusal};
-use super::question::{Asked, verdict};
-use super::version::Version;
-use super::ways::{Inside, Name, Way, regions};
 use super::who::Who;
-use super::{Met, Question, Verdict, findings};
+use super::{Asked, verdict};
+use crate::check::client::version::Version;
+use crate::check::client::ways::{Inside, Name, Way, regions};
+use crate::check::client::{Outcome, Refusal};
+use crate::check::{Met, Question, Verdict, findings};
 use crate::doctor::Finding;
 
 impl Met {

@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::certificate::{self, Examined};
-use super::url::Url;
-use super::witness::Shown;
+use crate::check::client::certificate::{self, Examined};
+use crate::check::client::url::Url;
+use crate::check::client::witness::Shown;
 use crate::model::{Pin, Time, Validity};
 
 /// The CAs and certificates that are trusted to vouch for servers.

@@ -6,7 +6,7 @@ use der::{Decode, Encode, Tag, Tagged};
 use rand_core::CryptoRng;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
-use super::client::Identity;
+use crate::check::client::Identity;
 use crate::issuer::{Chain, Devices, IssuerError, Order, Root};
 use crate::key::{self, SoftwareKey};
 use crate::model::event::KeySource;

@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_nearest_set_holds_for_a_host_and_no_other() {
         let table: serde_json::Value =
-            serde_json::from_str(include_str!("../../tests/data/nearest-pins.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/data/nearest-pins.json")).unwrap();
         let sets: Vec<PinSet> = table["sets"]
             .as_array()
             .unwrap()
