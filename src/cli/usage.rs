@@ -8,8 +8,8 @@ use super::error::{Exit, Failure};
 use super::{foreign_words, pager, streams, tips};
 use crate::model::text::printable;
 
-/// Shows what clap has instead of a command: help and version, which are no errors, or wrong usage, in the form
-/// that was asked for.
+/// Shows what clap has instead of a command: help and version, which are no errors, or wrong usage, in the
+/// form that was asked for.
 pub fn usage_error(error: &clap::Error, arguments: &[OsString], json: bool) -> Exit {
     if !error.use_stderr() {
         let text = help(error);

@@ -130,11 +130,8 @@ fn redirects() {
         };
         let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
         base.redirected(&from, &headers).is_ok_and(|to| {
-            let authority = to.authority().unwrap();
-            assert!(
-                authority.as_str().eq_ignore_ascii_case("pki.acme.example:8443"),
-                "{to}"
-            );
+            let authority = to.authority().unwrap().as_str();
+            assert_eq!(authority, "pki.acme.example:8443", "{to}");
             assert_eq!(to.scheme_str(), Some("https"), "{to}");
             true
         })
@@ -150,8 +147,37 @@ fn redirects() {
         "http://pki.acme.example:8443/x",
         "https://pki.acme.example/x",
         "https://pki.acme.example:8443@evil.example/",
+        "https://pki.acme.example:+8443/x",
+        "https://pki.acme.example:08443/x",
+        "https://alice@pki.acme.example:8443/x",
     ] {
         assert!(!leads(astray.as_bytes()), "{astray}");
+    }
+    // A server at the usual port is itself with and without it, and no other.
+    for (base, to, is_same) in [
+        (
+            "https://pki.acme.example/",
+            "https://pki.acme.example:443/x",
+            true,
+        ),
+        (
+            "https://pki.acme.example:443/",
+            "https://pki.acme.example/x",
+            true,
+        ),
+        (
+            "https://pki.acme.example/",
+            "https://pki.acme.example:99999/x",
+            false,
+        ),
+        ("https://pki.acme.example/", "https://pki.acme.example:/x", false),
+        ("https://[2001:db8::443]/", "https://[2001:db8::443]:443/x", true),
+        ("https://[2001:db8::443]/", "https://[2001:db8::]/x", false),
+    ] {
+        let location = HeaderValue::from_str(to).unwrap();
+        let headers = HeaderMap::from_iter([(header::LOCATION, location)]);
+        let base = Base(base.parse().unwrap());
+        assert_eq!(base.redirected(&base.0, &headers).is_ok(), is_same, "{to}");
     }
 }
 

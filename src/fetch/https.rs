@@ -132,16 +132,15 @@ impl Base {
         if to.scheme_str() != Some("https") {
             return Err(refused("not https"));
         }
-        let of = |uri: &Uri| {
-            (
-                uri.host().map(str::to_ascii_lowercase),
-                uri.port_u16().unwrap_or(443),
-            )
+        let server = |uri: &Uri| {
+            let authority = uri.authority()?.as_str().to_ascii_lowercase();
+            let usual = authority.strip_suffix(":443").map(str::to_owned);
+            Some(usual.unwrap_or(authority))
         };
-        if of(&to) != of(&self.0) || to.authority().is_some_and(|a| a.as_str().contains('@')) {
+        if server(&to) != server(&self.0) {
             return Err(refused("another server"));
         }
-        Ok(to)
+        self.below(to.path_and_query().map_or("/", |path| path.as_str()))
     }
 
     /// A path, perhaps with a query, on the server.

@@ -503,11 +503,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_cut_list_is_taken_for_a_whole_one(cut in 0..400_usize) {
+        fn no_cut_list_is_taken_for_a_whole_one(cut: prop::sample::Index) {
             let root = root();
             let der = root.sign_crl(terms(9), &[revocation(1, Reason::Left)]).unwrap();
-            prop_assume!(cut < der.len());
-            prop_assert!(Crl::parse(&der[..cut]).is_err());
+            prop_assert!(Crl::parse(&der[..cut.index(der.len())]).is_err());
         }
     }
 }

@@ -106,8 +106,8 @@ impl Server {
         Self::start(command, told)
     }
 
-    /// Waits until it has started a process of its own. nginx takes signals before that, and follows them only
-    /// with the next one.
+    /// Waits until it has started a process of its own. nginx takes signals before that, and follows them
+    /// only with the next one.
     pub fn with_workers(self) -> Self {
         let children = format!("/proc/{0}/task/{0}/children", self.pid());
         wait_until("a worker", || {

@@ -137,8 +137,8 @@ impl Secrets {
         Ok(())
     }
 
-    /// Makes sure that there are secrets for bundles of these forms. Where some are missing it waits for those
-    /// that were begun, and makes what is missing then.
+    /// Makes sure that there are secrets for bundles of these forms. Where some are missing it waits for
+    /// those that were begun, and makes what is missing then.
     ///
     /// # Errors
     /// Where one cannot be made.

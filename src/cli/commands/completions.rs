@@ -1,5 +1,6 @@
 //! `pki completions`: prints the script by which a shell completes commands and names.
 
+use clap::Command;
 use clap_complete::Shell;
 
 use crate::cli::complete;
@@ -35,6 +36,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 /// The script that clap makes of the commands and flags, with the code that asks `pki` for the rest.
 fn script(shell: Shell) -> String {
     let mut command = crate::cli::command();
+    command.build();
+    let mut command = helping_with_all(command, "pki");
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "pki", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
@@ -47,6 +50,53 @@ fn script(shell: Shell) -> String {
         Shell::Fish => script + FISH + &fish_flags(&command),
         Shell::Elvish | Shell::PowerShell | _ => script,
     }
+}
+
+/// The command at this path whose `help`, and that of those below it, knows all that stands below: clap makes
+/// it before it has made the commands themselves, and so knows nothing of them but their names.
+fn helping_with_all(command: Command, path: &str) -> Command {
+    let command = command.mut_subcommands(|verb| match verb.get_name() {
+        HELP => verb,
+        name => {
+            let path = format!("{path} {name}");
+            helping_with_all(verb, &path)
+        }
+    });
+    if command.find_subcommand(HELP).is_none() {
+        return command;
+    }
+    let told = told_of(&command, &format!("{path} {HELP}"));
+    command.mut_subcommand(HELP, |help| {
+        let whole = told.into_iter().fold(help, |help, verb| {
+            let name = verb.get_name().to_owned();
+            match help.find_subcommand(&name) {
+                Some(_) => help.mut_subcommand(name, |_| verb),
+                None => help.subcommand(verb),
+            }
+        });
+        // Where it was: behind the others.
+        whole.mut_subcommand(HELP, |help| help)
+    })
+}
+
+const HELP: &str = "help";
+
+/// What stands below a command, as `help` is asked for it by what is typed `above`.
+fn told_of(command: &Command, above: &str) -> Vec<Command> {
+    let verbs = command.get_subcommands().filter(|verb| verb.get_name() != HELP);
+    verbs.map(|verb| told(verb, above)).collect()
+}
+
+fn told(verb: &Command, above: &str) -> Command {
+    // clap wants names that stay: they are a few, and the process ends with them.
+    let name: &'static str = verb.get_name().to_owned().leak();
+    let path = format!("{above} {name}");
+    Command::new(name)
+        .about(verb.get_about().cloned().unwrap_or_default())
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .subcommands(told_of(verb, &path))
+        .bin_name(path)
 }
 
 /// Readline completes files where it is offered nothing; there is none of a device's name.
@@ -87,7 +137,7 @@ complete -c pki -n '__pki_known >/dev/null' -f -a '(__pki_known)'
 ";
 
 /// fish asks for the values of a flag only where the flag says so.
-fn fish_flags(command: &clap::Command) -> String {
+fn fish_flags(command: &Command) -> String {
     let mut flags = std::collections::BTreeSet::new();
     collect(command, &mut flags);
     let lines = flags
@@ -96,8 +146,38 @@ fn fish_flags(command: &clap::Command) -> String {
     lines.collect()
 }
 
-fn collect(command: &clap::Command, flags: &mut std::collections::BTreeSet<String>) {
+fn collect(command: &Command, flags: &mut std::collections::BTreeSet<String>) {
     let known = command.get_arguments().filter(|arg| complete::is_known(arg));
     flags.extend(known.filter_map(|arg| arg.get_long().map(str::to_owned)));
     command.get_subcommands().for_each(|verb| collect(verb, flags));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_is_completed_for_every_command_and_says_what_it_does() {
+        let mut command = crate::cli::command();
+        command.build();
+        let script = script(Shell::Fish);
+        let said = |behind: &str, name: &str| {
+            let begins = format!("complete -c pki -n \"__fish_pki_using_subcommand help; and {behind}");
+            let told = format!("-a \"{name}\" -d '");
+            script
+                .lines()
+                .any(|line| line.starts_with(&begins) && line.contains(&told))
+        };
+        let verbs: Vec<&Command> = command.get_subcommands().collect();
+        assert!(verbs.iter().any(|verb| verb.get_name() == "server"));
+        for verb in verbs {
+            let name = verb.get_name();
+            assert!(said("not ", name), "{name}");
+            let parts = verb.get_subcommands().filter(|_| name != HELP);
+            for part in parts.filter(|part| part.get_name() != HELP) {
+                let behind = format!("__fish_seen_subcommand_from {name}\"");
+                assert!(said(&behind, part.get_name()), "{name} {}", part.get_name());
+            }
+        }
+    }
 }
