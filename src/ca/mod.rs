@@ -61,9 +61,9 @@ pub use servers::authority::{
     found_servers, install_servers, open_servers, published_servers_ca, servers_chain, servers_key,
     servers_request,
 };
-pub use servers::certificates::{CertifiedKey, Delivered, certify, revoke_server, write_request};
+pub use servers::certificates::{Delivered, certify, revoke_server, write_request};
 pub use servers::error::ServersError;
-pub use servers::keys::{NewKey, key_path, open_key};
+pub use servers::keys::{CertifiedKey, NewKey, key_path, open_key};
 pub use servers::{
     Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap,
     demand_taken_by_apps, import, removable, remove, reserve_known, rotate,

@@ -68,6 +68,12 @@ impl SoftwareKey {
             .map_err(|_| KeyError::NotP256)
     }
 
+    /// The key in a PEM file with plain PKCS#8; none where it is something else.
+    pub fn from_pem(pem: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(pem).ok()?;
+        SigningKey::from_pkcs8_pem(text).ok().map(Self::new)
+    }
+
     /// Whether a file holds an encrypted key that [`Self::decrypt`] can open, as far as can be said without
     /// its passphrase.
     ///

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::accepted::REVOKED;
 use super::error::TargetError;
 use super::file::File;
 use super::hashes::Hashes;
@@ -207,11 +208,12 @@ impl Folder {
     }
 
     /// Writes the files that differ from what is there, in their order, and then the manifest in both forms.
-    /// Every file is written and synced before the first is put in place.
+    /// Every file is written and synced before the first is put in place. Where there is no room for all of
+    /// them, those that lock out go in alone: less is accepted then, never more.
     ///
     /// # Errors
-    /// Where one cannot be written: no published file is replaced before all are written and synced, but
-    /// directories may have been made.
+    /// Where one cannot be written: no other published file is replaced then, but directories may have been
+    /// made.
     pub fn write(
         &self,
         files: &[File],
@@ -249,20 +251,61 @@ impl Folder {
             let here = names.iter().filter(|(directory, _)| directory == below);
             directory.sweep(&here.map(|(_, name)| *name).collect::<Vec<_>>())?;
         }
+        let staged = self.stage_all(&directories, files, manifests).inspect_err(|_| {
+            let locking_out = files.iter().filter(|file| locks_out(file));
+            // What fails here, too, is told by the first error.
+            let _ = self.put_each(&directories, locking_out);
+        })?;
+        staged.into_iter().try_for_each(Staged::replace)?;
+        directories.values().try_for_each(Directory::sync)?;
+        Ok(())
+    }
+
+    /// Writes and syncs all that differs from what is there, and puts nothing in place.
+    fn stage_all(
+        &self,
+        directories: &BTreeMap<&str, Directory>,
+        files: &[File],
+        manifests: [(&str, &[u8]); 2],
+    ) -> Result<Vec<Staged>, TargetError> {
         let mut staged = Vec::new();
         for file in files {
-            let (below, name) = split(file.path);
-            if !self.holds_file(&directories[below], name, file)? {
-                staged.push(self.stage(&directories[below], name, file.body()?.pieces())?);
-            }
+            staged.extend(self.stage_file(directories, file)?);
         }
         for (name, octets) in manifests {
             staged.push(self.stage(&directories[""], name, [octets])?);
         }
         staged.iter().try_for_each(Staged::sync)?;
-        staged.into_iter().try_for_each(Staged::replace)?;
-        directories.values().try_for_each(Directory::sync)?;
-        Ok(())
+        Ok(staged)
+    }
+
+    /// Puts these files in place one by one.
+    fn put_each<'f>(
+        &self,
+        directories: &BTreeMap<&str, Directory>,
+        files: impl Iterator<Item = &'f File>,
+    ) -> Result<(), TargetError> {
+        for file in files {
+            if let Some(staged) = self.stage_file(directories, file)? {
+                staged.sync()?;
+                staged.replace()?;
+            }
+        }
+        Ok(directories.values().try_for_each(Directory::sync)?)
+    }
+
+    /// Writes a file beside its place, unless it is there already.
+    fn stage_file(
+        &self,
+        directories: &BTreeMap<&str, Directory>,
+        file: &File,
+    ) -> Result<Option<Staged>, TargetError> {
+        let (below, name) = split(file.path);
+        let directory = &directories[below];
+        if self.holds_file(directory, name, file)? {
+            return Ok(None);
+        }
+        self.stage(directory, name, file.body()?.pieces()).map(Some)
     }
 
     fn stage(
@@ -277,6 +320,11 @@ impl Folder {
         }
         Ok(staged)
     }
+}
+
+/// Whether servers that have this file accept fewer certificates than before, and never more.
+fn locks_out(file: &File) -> bool {
+    file.path == REVOKED || file.path.starts_with("crl/")
 }
 
 /// The directory in an area in which a file is, or nothing where that is the area's own, and its name there.

@@ -305,3 +305,72 @@ fn files_of_a_server_that_were_not_written_are_named_until_they_are() {
     );
     assert!(undelivered > 0);
 }
+
+/// Whatever is wrong with the home's own copy, or with the note of what is owed: a full disk there keeps no
+/// lost phone in.
+#[test]
+fn a_revocation_reaches_servers_where_the_homes_own_copy_cannot_be_written() {
+    for broken in [
+        "server/devices.json",
+        "server/revoked.map",
+        "server/manifest.jws",
+        "server",
+        "public/crl/issuing.crl",
+        "public/crl",
+        "public/manifest.json",
+        "public",
+        "owed.json",
+    ] {
+        let home = publishing(Home::staffed(), &[("public", "echo >> ran")]);
+        let place = home.path("web/server").display().to_string();
+        home.configure_table(&format!(
+            "[[publish]]\nserver = \"{place}\"\ncommand = [\"sh\", \"-c\", 'echo >> ran']\n"
+        ));
+        home.run(&["publish"]);
+        let alice = home.serial_of("alice/phone").to_uppercase();
+        let was = ran(&home);
+        let own = home.home().join(broken);
+        let aside = home.path("aside");
+        if own.exists() {
+            std::fs::rename(&own, &aside).unwrap();
+        }
+        // A directory where a file belongs, and a file where a directory does: no permission keeps root out.
+        if aside.is_dir() {
+            std::fs::write(&own, "").unwrap();
+        } else {
+            std::fs::create_dir_all(own.join("in the way")).unwrap();
+        }
+        let said = run(&home, &["revoke", "alice", "--yes"]).exits(5);
+        assert!(
+            said.stderr.contains(broken) && said.stderr.contains('→'),
+            "{broken}: {said}"
+        );
+        let [web_public, web_server] = ["web/public", "web/server"].map(|place| home.path(place));
+        let map = std::fs::read_to_string(web_server.join("revoked.map")).unwrap();
+        assert!(map.to_uppercase().contains(&alice), "{broken}: {said}");
+        let crl = web_public.join("crl/issuing.crl").display().to_string();
+        let listed = home.foreign(
+            "openssl",
+            &["crl", "-in", &crl, "-inform", "DER", "-noout", "-text"],
+        );
+        assert!(listed.ok().stdout.contains(&alice), "{broken}: {said}");
+        assert!(ran(&home) >= was + 2, "{broken}: {said}");
+
+        // Once it is mended all of it is as it should be.
+        if own.is_dir() {
+            std::fs::remove_dir_all(&own).unwrap();
+        } else {
+            std::fs::remove_file(&own).unwrap();
+        }
+        home.run(&["publish"]);
+        for (half, web) in [("server", &web_server), ("public", &web_public)] {
+            for file in files_below(web) {
+                let [own, there] =
+                    [home.home().join(half), web.clone()].map(|place| std::fs::read(place.join(&file)));
+                assert_eq!(own.unwrap(), there.unwrap(), "{broken}: {half}/{file}");
+            }
+        }
+        let said = run(&home, &["publish"]).ok();
+        assert!(said.stderr.contains("nothing has changed"), "{broken}: {said}");
+    }
+}

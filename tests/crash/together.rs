@@ -474,3 +474,37 @@ fn a_list_that_nobody_reads_on_keeps_nobody_out() {
     drop(list.stdout.take());
     list.wait().unwrap();
 }
+
+/// Less is accepted then, and never more: the long lists wait for room.
+#[test]
+fn a_place_without_room_for_all_of_a_publication_gets_what_locks_out() {
+    if !need(&["openssl", "unshare", "mount"]) {
+        return;
+    }
+    let home = Home::staffed();
+    let place = home.path("web");
+    std::fs::create_dir(&place).unwrap();
+    home.configure_table(&format!("[[publish]]\nserver = {:?}\n", place.join("server")));
+    let alice = home.serial_of("alice/phone").to_uppercase();
+    // Two files of a page have room beside what is published, which is five of them.
+    let script = format!(
+        "mount -t tmpfs -o size=96k tmpfs '{0}' && \"$1\" publish -q; head -c 1m /dev/zero > '{0}/rest' 2> /dev/null; \
+         truncate -s -8k '{0}/rest'; \"$@\"; echo \"ended $?\"; cat '{0}/server/revoked.map'; rm '{0}/rest'; \
+         \"$1\" publish -q; echo \"then $?\"; ls -A '{0}/server'",
+        place.display()
+    );
+    if !mounts_are_allowed(&home, "exec \"$@\"") {
+        return;
+    }
+    let said = finish(
+        &mut with_mounts(&home, &script, &["revoke", "alice", "--yes"]),
+        b"",
+    )
+    .ok();
+    assert!(said.stderr.contains("No space left on device"), "{said}");
+    assert!(said.stdout.contains("ended 5"), "{said}");
+    let (_, map) = said.stdout.split_once("ended 5").unwrap();
+    assert!(map.to_uppercase().contains(&alice), "{said}");
+    assert!(map.contains("then 0"), "{said}");
+    assert!(!map.contains(".tmp"), "{said}");
+}

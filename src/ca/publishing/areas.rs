@@ -38,10 +38,11 @@ pub(in crate::ca) enum Key {
 }
 
 impl Rounds<'_> {
-    /// Writes one area to each of its places that does not have it, and notes in `done` which they are.
+    /// Writes one area to each of its places that does not have it, and notes in `done` which they are, and
+    /// which of them cannot be written.
     ///
     /// # Errors
-    /// Where the home's own place cannot be written. Another one that cannot is noted.
+    /// Where the manifest cannot be signed, or the ledger cannot be read.
     pub fn bring(&mut self, area: Area, places: &[&Place], done: &mut Published) -> Result<Key, CaError> {
         let files = self.publication.files(area);
         let mut looked = Vec::new();
@@ -51,11 +52,8 @@ impl Rounds<'_> {
                 .to
                 .holds(files)
                 .and_then(|holds| Ok((holds, place.to.manifest()?, place.to.statement()?)));
-            let (holds, manifest, statement) = match state {
-                Ok(state) => state,
-                Err(error) if place.is_staging() => return Err(error.into()),
-                Err(_) => (false, None, None),
-            };
+            // One that cannot be read is told when it cannot be written.
+            let (holds, manifest, statement) = state.unwrap_or_default();
             let number = manifest.as_ref().map_or(0, |manifest| manifest.number);
             highest = highest.max(number);
             // The servers' half has no CRL in it: where only that was renewed, its files stay and the end
@@ -88,14 +86,23 @@ impl Rounds<'_> {
         };
         let readers = behind.iter().filter(|place| !place.is_staging());
         let readers = readers.map(|place| place.to.path.as_path());
-        done.owed.begin(&self.session.desk.home, readers)?;
+        // A disk that is full here keeps no revocation from servers that have room for it.
+        if let Err(error) = done.owed.begin(&self.session.desk.home, readers) {
+            done.failed.push((error.path.clone(), error.into()));
+        }
+        let mut is_written = false;
         for place in behind {
             match place.to.write(files, &manifest, &jws) {
-                Ok(()) if place.is_staging() => {}
-                Ok(()) => done.changed.push(place.to.path.clone()),
-                Err(error) if place.is_staging() => return Err(error.into()),
+                Ok(()) => {
+                    is_written = true;
+                    let target = Some(place).filter(|place| !place.is_staging());
+                    done.changed.extend(target.map(|place| place.to.path.clone()));
+                }
                 Err(error) => done.failed.push((Shown(place.to.path.clone()), error)),
             }
+        }
+        if !is_written {
+            return Ok(Key::Enough);
         }
         done.written.push((area, *self.last(area)));
         if area == Area::Server {

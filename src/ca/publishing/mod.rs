@@ -192,7 +192,6 @@ pub(super) fn own_places(home: &Home, hashes: &Hashes) -> Result<(Vec<Place>, Ve
     for place in places {
         match place.to.demand_own() {
             Ok(()) => own.push(place),
-            Err(error) if place.is_staging() => return Err(error.into()),
             Err(error) => failed.push((Shown(place.to.path), error)),
         }
     }

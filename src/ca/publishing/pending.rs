@@ -58,11 +58,11 @@ pub(in crate::ca) fn look<'a>(
         .map(|standing| standing.der.clone());
     let remembered = Remembered::of(published);
     let devices = remembered.of_issuing(session.desk.home.chain().ca());
-    let standing_pins = StandingPins::read(places, failed)?;
+    let standing_pins = StandingPins::read(places, failed);
     Ok(Look {
         root_crl,
         signed: SignedParts {
-            devices: current(session, devices, own_crl(places, Authority::Issuing)?)?,
+            devices: current(session, devices, own_crl(places, Authority::Issuing))?,
             servers: servers_part(session, places, &remembered, of_servers)?,
             pins: standing_pins.current(session)?,
         },
@@ -194,7 +194,7 @@ pub fn behind_within(
 /// cannot be read.
 pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), CaError> {
     let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
-    let standing = StandingPins::read(&places, &failed)?;
+    let standing = StandingPins::read(&places, &failed);
     if standing.are_ahead(session)? {
         return Err(PublishingError::PinsAhead.into());
     }
@@ -207,7 +207,7 @@ pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), CaEr
 /// Where the home's own places cannot be read.
 pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, CaError> {
     let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
-    StandingPins::read(&places, &failed)?.are_ahead(session)
+    StandingPins::read(&places, &failed).are_ahead(session)
 }
 
 /// The published certificates and revocations that the ledger does not know, in words.
@@ -277,7 +277,7 @@ fn servers_part<'a>(
     let Some(chain) = session.desk.home.servers() else {
         return Ok(Servers::Absent);
     };
-    let own = own_crl(places, Authority::Servers)?;
+    let own = own_crl(places, Authority::Servers);
     let of = remembered.of_servers(chain.ca());
     if let Some(Current {
         der: crl, revoked, ..
@@ -296,13 +296,11 @@ fn servers_part<'a>(
     Ok(Servers::Due(standing))
 }
 
-/// An authority's CRL in the home's own public half.
-fn own_crl(places: &[Place], authority: Authority) -> Result<Option<Vec<u8>>, CaError> {
+/// An authority's CRL in the home's own public half. What cannot be read is not there: it is signed anew, and
+/// told where it cannot be written.
+fn own_crl(places: &[Place], authority: Authority) -> Option<Vec<u8>> {
     let own = places
         .iter()
         .find(|place| place.is_staging() && place.to.area == Area::Public);
-    match own {
-        Some(place) => Ok(place.to.crl(crl_path(authority), &[])?),
-        None => Ok(None),
-    }
+    own.and_then(|place| place.to.crl(crl_path(authority), &[]).ok().flatten())
 }

@@ -27,19 +27,18 @@ pub(in crate::ca) struct StandingPins {
 
 impl StandingPins {
     /// Reads them in every place. What cannot be read as pin sets of ours is replaced.
-    pub fn read(places: &[Place], failed: &[Failed]) -> Result<Self, CaError> {
+    pub fn read(places: &[Place], failed: &[Failed]) -> Self {
         let mut newest: Option<(Pins, BothForms)> = None;
         let mut all = Vec::new();
         let mut unread = failed.first().map(|(place, _)| Shown(place.0.clone()));
         for place in places.iter().filter(|place| place.to.area == Area::Public) {
             let there = match place.to.pins() {
                 Ok(there) => there,
-                // A target that cannot be read is told when it cannot be written.
-                Err(_) if !place.is_staging() => {
+                // A place that cannot be read is told when it cannot be written.
+                Err(_) => {
                     unread.get_or_insert_with(|| Shown(place.to.path.clone()));
                     None
                 }
-                Err(error) => return Err(error.into()),
             };
             let there = there.and_then(|statement| Some((Pins::read(&statement.0)?, statement)));
             all.extend(
@@ -55,7 +54,7 @@ impl StandingPins {
                 newest = Some((pins, statement));
             }
         }
-        Ok(Self { newest, all, unread })
+        Self { newest, all, unread }
     }
 
     /// The pins that are published in this place.
@@ -169,9 +168,12 @@ impl StandingPins {
 /// # Errors
 /// Where the home's own places cannot be read.
 pub fn published_pins(home: &Home) -> Result<Option<Pins>, CaError> {
-    let (mut places, _) = destinations(home, &Hashes::default())?;
-    places.retain(|place| place.is_staging());
-    Ok(StandingPins::read(&places, &[])?.newest.map(|(pins, _)| pins))
+    let (places, mut failed) = destinations(home, &Hashes::default())?;
+    let mut own = places.iter().filter(|place| place.is_staging());
+    let Some(own) = own.find(|place| place.to.area == Area::Public) else {
+        return failed.pop().map_or(Ok(None), |(_, why)| Err(why.into()));
+    };
+    Ok(own.to.pins()?.and_then(|(text, _)| Pins::read(&text)))
 }
 
 /// Whether pin sets can be published as they are.

@@ -85,12 +85,8 @@ pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec
                 .iter()
                 .map(|known| Sha256::digest(&known.der).into())
                 .collect();
-            let there = match place.to.crl(crl_path(authority), &known) {
-                Ok(there) => there,
-                // A target that cannot be read is told when it cannot be written.
-                Err(_) if !place.is_staging() => None,
-                Err(error) => return Err(error.into()),
-            };
+            // A place that cannot be read is told when it cannot be written.
+            let there = place.to.crl(crl_path(authority), &known).unwrap_or_default();
             let Some(der) = there.filter(|der| !found.iter().any(|known| known.der == *der)) else {
                 continue;
             };

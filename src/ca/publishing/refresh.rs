@@ -119,7 +119,8 @@ pub(super) fn refresh_once(
     done.near = near;
     let is_long = accepted.is_long();
     done.leaves_long_lists = is_long.is_none();
-    done.has_long_lists_now = is_long == Some(true) && !staging_has_short_lists(&places)?;
+    let had = staging_has_short_lists(&places);
+    done.has_long_lists_now = is_long == Some(true) && had.is_ok_and(|had| !had);
     let pins_in_it = parts.pins.as_ref().map(pins_in);
     let material = material(
         session,

@@ -79,7 +79,7 @@ pub fn bring_signed_before(session: &mut Session<'_>, only: Option<&Path>) -> Re
                     let pins = (area == Area::Public).then(|| StandingPins::read(&places, &done.failed));
                     let bringing = Bringing {
                         session,
-                        standing_pins: pins.transpose()?,
+                        standing_pins: pins,
                         half,
                     };
                     let meant = others.iter().copied().filter(|place| is_meant(&place.to.path));

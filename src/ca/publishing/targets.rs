@@ -38,7 +38,7 @@ pub(in crate::ca) type Failed = (Shown, TargetError);
 /// there are read unless their `hashes` are trusted.
 ///
 /// # Errors
-/// Where the home's own directories cannot be opened.
+/// Where the home itself cannot be opened.
 pub(in crate::ca) fn destinations(
     home: &Home,
     hashes: &Hashes,
@@ -52,12 +52,14 @@ pub(in crate::ca) fn destinations(
         .path()
         .canonicalize()
         .map_err(disk::failed("located", home.path()))?;
-    let mut places = Vec::new();
+    let (mut places, mut failed) = (Vec::new(), Vec::new());
     for area in [Area::Server, Area::Public] {
         let own = Location::Directory(path.join(area.word()));
-        places.push(open(area, &own, &Access::default(), None, Role::Staging)?);
+        match open(area, &own, &Access::default(), None, Role::Staging) {
+            Ok(place) => places.push(place),
+            Err(error) => failed.push((Shown(own.name()), error)),
+        }
     }
-    let mut failed = Vec::new();
     if let Some(why) = home.unread() {
         let why = TargetError::Unconfigured(why.to_string());
         failed.push((Shown(home.config_path()), why));

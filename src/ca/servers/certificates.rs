@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::authority::record_servers;
 use super::demand_active;
-use super::keys::{deliver, stem};
+use super::keys::{CertifiedKey, deliver, stem};
 use crate::ca::delivery::file_names::with_extension;
 use crate::ca::delivery::output_dir::OutputDir;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
@@ -14,20 +14,11 @@ use crate::ca::session::{Desk, Session};
 use crate::ca::{CaError, NotFound};
 use crate::disk::{self, Shown};
 use crate::issuer::{IssuerError, Servers};
-use crate::key::{PublicKey, SoftwareKey, os_rng};
+use crate::key::{SoftwareKey, os_rng};
 use crate::model::server::{Certified, Certifier, ServerCertificate, ServerDraft};
-use crate::model::{Fact, Host, Pin, Reason, Role, Serial, Server};
+use crate::model::{Fact, Host, Reason, Role, Serial, Server};
 use crate::x509::foreign::ForeignCertificate;
 use crate::x509::request;
-
-/// The key that is certified.
-#[derive(Debug)]
-pub enum CertifiedKey<'a> {
-    /// A key that was made here: the server gets it with the certificate.
-    Ours(&'a SoftwareKey),
-    /// A key that the server made, and has proved that it holds.
-    Theirs(&'a PublicKey),
-}
 
 /// The files of a server that were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +42,7 @@ pub fn write_request(
 ) -> Result<Delivered, CaError> {
     let host = &server.host;
     let text = request::create(Some(host), key).map_err(IssuerError::X509)?;
-    let (stem, _at_work) = stem(output, host, key)?;
+    let (stem, _at_work) = stem(output, host, &CertifiedKey::Ours(key))?;
     let place = with_extension(&stem, "csr");
     let there = disk::read_if_there(&place)?;
     let is_request = |there: &[u8]| request::Request::parse(there).is_ok();
@@ -91,22 +82,11 @@ pub fn certify(
         .store
         .server(host)?
         .ok_or_else(|| NotFound::Server(host.clone()))?;
-    let public_key = match key {
-        CertifiedKey::Ours(key) => key.public_key(),
-        CertifiedKey::Theirs(key) => key,
-    };
-    let pin = Pin(public_key.spki_sha256());
+    let pin = key.pin();
     demand_active(&server, pin)?;
     demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(host))?;
     let draft = ServerDraft::new(host, days, servers.chain().issuer(), session.now)?;
-    let (stem, _at_work) = match key {
-        CertifiedKey::Ours(key) => stem(output, host, key)?,
-        CertifiedKey::Theirs(_) => {
-            let stem = output.directory.join(host.file_stem());
-            let place = with_extension(&stem, "crt");
-            (stem, disk::at_work_on(&place))
-        }
-    };
+    let (stem, _at_work) = stem(output, host, key)?;
     let place = with_extension(&stem, "crt");
     let there = disk::read_if_there(&place)?;
     if there.is_some_and(|there| !is_of(&there, host)) {
@@ -114,7 +94,7 @@ pub fn certify(
     }
     output.prove()?;
     record_servers(session, servers.chain())?;
-    let signed = servers.sign(&draft, public_key, &mut os_rng())?;
+    let signed = servers.sign(&draft, key.public_key(), &mut os_rng())?;
     let record = |session: &mut Session<'_>| session.commit_server(signed);
     let (certified, key) = record_and_deliver(session, host, record, |certified| {
         let key = match key {

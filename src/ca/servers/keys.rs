@@ -14,7 +14,7 @@ use crate::ca::key_file::seal;
 use crate::ca::{CaError, ServersError};
 use crate::disk::{self, Exposed, Shown};
 use crate::home::{Home, HomeError};
-use crate::key::{Passphrase, SoftwareKey, os_rng};
+use crate::key::{Passphrase, PublicKey, SoftwareKey, os_rng};
 use crate::model::{Host, Pin};
 use crate::x509::foreign::ForeignCertificate;
 
@@ -83,6 +83,30 @@ pub fn open_key(home: &Home, host: &Host, pin: Pin, passphrase: &Passphrase) -> 
     }
 }
 
+/// The key that a server's files are for.
+#[derive(Debug)]
+pub enum CertifiedKey<'a> {
+    /// A key that was made here: the server gets it with the certificate.
+    Ours(&'a SoftwareKey),
+    /// A key that the server made, and has proved that it holds.
+    Theirs(&'a PublicKey),
+}
+
+impl CertifiedKey<'_> {
+    /// The public key.
+    pub fn public_key(&self) -> &PublicKey {
+        match self {
+            Self::Ours(key) => key.public_key(),
+            Self::Theirs(key) => key,
+        }
+    }
+
+    /// The pin of the key.
+    pub fn pin(&self) -> Pin {
+        Pin(self.public_key().spki_sha256())
+    }
+}
+
 /// The stem of a server's files in `output`: `HOST`, or `HOST-` and the first digits of the key's hash where
 /// another key has that name. So that a certificate never stands beside a key that is not its own. What
 /// writes of these files that were cut off left is removed, for it may be the key in the clear, unless others
@@ -90,18 +114,19 @@ pub fn open_key(home: &Home, host: &Host, pin: Pin, passphrase: &Passphrase) -> 
 pub(in crate::ca) fn stem(
     output: &OutputDir,
     host: &Host,
-    key: &SoftwareKey,
+    key: &CertifiedKey<'_>,
 ) -> Result<(PathBuf, Option<File>), CaError> {
-    let pem = key.pkcs8_pem().map_err(unencodable)?;
-    let digits = HEXLOWER.encode(&key.public_key().spki_sha256()[..4]);
+    let digits = HEXLOWER.encode(&key.pin().0[..4]);
     let plain = host.file_stem();
     for name in [plain.clone(), format!("{plain}-{digits}")] {
         let stem = output.directory.join(name);
-        let place = with_extension(&stem, "key");
-        match disk::read_if_there(&place)? {
-            None if !disk::is_taken(&place) && fits(&with_extension(&stem, "crt"), key)? => {}
-            Some(there) if there == pem.as_bytes() => {}
-            None | Some(_) => continue,
+        let fits = match beside(&with_extension(&stem, "key"), key)? {
+            Beside::Own => true,
+            Beside::Other => false,
+            Beside::Nothing => is_of(&with_extension(&stem, "crt"), key.pin())?,
+        };
+        if !fits {
+            continue;
         }
         let places = ["key", "crt", "csr"].map(|extension| with_extension(&stem, extension));
         let own = places.each_ref().map(|place| place.file_name());
@@ -112,11 +137,42 @@ pub(in crate::ca) fn stem(
     Err(CaError::Exists(Shown(output.directory.join(plain))))
 }
 
-/// Whether no certificate of another key has that name.
-fn fits(certificate: &Path, key: &SoftwareKey) -> Result<bool, CaError> {
+/// What stands where the key of a certificate would.
+enum Beside {
+    /// No key, or none that can be told from the certificate's.
+    Nothing,
+    /// The certificate's key.
+    Own,
+    /// Another.
+    Other,
+}
+
+/// What stands at `place`, where the file of this key would be. A server that made its key may keep it there
+/// in whatever form: what is no key in PKCS#8 is not judged.
+fn beside(place: &Path, key: &CertifiedKey<'_>) -> Result<Beside, CaError> {
+    let there = disk::read_if_there(place)?.map(Zeroizing::new);
+    Ok(match (there, key) {
+        (None, CertifiedKey::Ours(_)) if disk::is_taken(place) => Beside::Other,
+        (None, _) => Beside::Nothing,
+        (Some(there), CertifiedKey::Ours(key)) => {
+            match *there == key.pkcs8_pem().map_err(unencodable)?.as_bytes() {
+                true => Beside::Own,
+                false => Beside::Other,
+            }
+        }
+        (Some(there), CertifiedKey::Theirs(key)) => match SoftwareKey::from_pem(&there) {
+            Some(there) if there.public_key() == *key => Beside::Own,
+            Some(_) => Beside::Other,
+            None => Beside::Nothing,
+        },
+    })
+}
+
+/// Whether no certificate of another key stands there.
+fn is_of(certificate: &Path, pin: Pin) -> Result<bool, CaError> {
     let there = disk::read_if_there(certificate)?;
     let there = there.and_then(|text| ForeignCertificate::first_in(&text).ok());
-    Ok(there.is_none_or(|there| there.pin == Pin(key.public_key().spki_sha256())))
+    Ok(there.is_none_or(|there| there.pin == pin))
 }
 
 /// Writes a key for its server, mode 0600, unless it is there. Nothing else is taken for it.

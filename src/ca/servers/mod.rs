@@ -21,7 +21,7 @@ use crate::model::server::{Certifier, OldPin, Origin, ServerCertificate};
 use crate::model::{Fact, Host, Pin, Server, Span, Time};
 use crate::store::Store;
 use crate::x509::foreign::ForeignCertificate;
-use keys::{NewKey, deliver, stem};
+use keys::{CertifiedKey, NewKey, deliver, stem};
 
 /// Whether the pins of a server hold for the hosts below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn add(
         return Err(ServersError::Exists(host.clone()).into());
     }
     demand_known_pins(session)?;
-    let (stem, _at_work) = stem(output, host, &active.key)?;
+    let (stem, _at_work) = stem(output, host, &CertifiedKey::Ours(&active.key))?;
     output.prove()?;
     for key in [active, backup] {
         key.keep(&session.desk.home, host)?;
@@ -216,7 +216,7 @@ pub fn rotate(
     }
     demand_known_pins(session)?;
     demand_overlap(&session.desk.home, &server, haste, session.now)?;
-    let (stem, _at_work) = stem(output, host, backup)?;
+    let (stem, _at_work) = stem(output, host, &CertifiedKey::Ours(backup))?;
     output.prove()?;
     next.keep(&session.desk.home, host)?;
     let rotated = Fact::ServerRotated {
@@ -334,6 +334,17 @@ pub fn reserve_known(home: &Home, server: &Server) -> Result<Option<Time>, Serve
     Ok(signed.map(|signed| reached.map_or(signed, |reached| signed.max(reached))))
 }
 
+/// Whether the pin sets that the home publishes have the pin of the key in reserve. Sets that cannot be read
+/// have none.
+fn is_published(home: &Home, server: &Server) -> bool {
+    let sets = published_pins(home)
+        .ok()
+        .flatten()
+        .map_or(Vec::new(), |pins| pins.sets);
+    let mut own = sets.iter().filter(|set| set.host == server.host);
+    own.any(|set| set.pins.iter().any(|pinned| pinned.pin == server.backup.pin))
+}
+
 /// Demands that every app has had the time to learn the pin of the key in reserve.
 ///
 /// # Errors
@@ -343,10 +354,10 @@ pub fn demand_overlap(home: &Home, server: &Server, haste: Haste, now: Time) -> 
     let host = server.host.clone();
     let known = match haste {
         Haste::None => reserve_known(home, server)?,
-        Haste::Confirmed => server.backup.published,
+        // A rotation that was cut off before its pins were published: once more, and no app would know the
+        // key in use.
+        Haste::Confirmed => server.backup.published.filter(|_| is_published(home, server)),
     };
-    // A rotation that was cut off before its pins were published: once more, and no app would know the key in
-    // use.
     let from = known.ok_or(ServersError::PinUnpublished(host.clone()))? + home.config().pin_overlap;
     if haste == Haste::Confirmed || from <= now {
         Ok(())
