@@ -1216,3 +1216,59 @@ fn what_cannot_be_noted_of_pins_keeps_no_server_waiting() {
     );
     assert!(std::fs::read(&count).unwrap().len() > before, "{said}");
 }
+
+/// A server that reads both would not start, and nobody looks twice at what ended well.
+#[test]
+fn a_certificate_stands_beside_no_key_of_another_and_in_the_place_of_no_other_certificate() {
+    let [home, other] = [home_with_server(), home_with_server()];
+    let shared = home.path("shared").display().to_string();
+    let issue = ["server", "issue", HOST, "--out", &shared];
+    home.run(&issue);
+    let files = |extension: &str| home.path(format!("shared/{HOST}.{extension}"));
+    let before = ["key", "crt"].map(|extension| std::fs::read(files(extension)).unwrap());
+    let [_, not_this_one] = before.each_ref();
+    // Another home's server of the same name, whose key is not at hand here.
+    other.run(&["server", "csr", HOST, "--out", "tls"]);
+    let request = other.path(format!("tls/{HOST}.csr")).display().to_string();
+    let told = other.run(&["server", "issue", HOST, "--csr", &request, "--out", &shared]);
+    let certificate = told.stdout.trim().to_owned();
+    assert!(certificate.starts_with(&format!("{shared}/{HOST}-")), "{told}");
+    assert_eq!(
+        before,
+        ["key", "crt"].map(|extension| std::fs::read(files(extension)).unwrap())
+    );
+    assert_ne!(&std::fs::read(&certificate).unwrap(), not_this_one);
+    // With the certificate alone in the way, too, and each home renews its own.
+    std::fs::remove_file(files("key")).unwrap();
+    let told = other.run(&["server", "issue", HOST, "--csr", &request, "--out", &shared]);
+    assert_eq!(told.stdout.trim(), certificate, "{told}");
+    home.run(&issue);
+    assert_eq!(std::fs::read(files("key")).unwrap(), before[0]);
+    assert_eq!(
+        counted(&home, &files("crt").display().to_string()),
+        pin(&home, "active")
+    );
+
+    // In one home: a rotation has left the key before under the plain name.
+    home.run(&["server", "rotate", HOST, "--confirm", HOST, "--out", &shared]);
+    home.run(&["server", "csr", HOST, "--out", "tls"]);
+    let request = home.path("tls").join(
+        files_below(&home.path("tls"))
+            .into_iter()
+            .find(|file| file.ends_with(".csr"))
+            .unwrap(),
+    );
+    let rotated = [
+        "server",
+        "issue",
+        HOST,
+        "--csr",
+        request.to_str().unwrap(),
+        "--out",
+        &shared,
+    ];
+    let told = home.run(&rotated);
+    assert!(told.stdout.starts_with(&format!("{shared}/{HOST}-")), "{told}");
+    assert_eq!(counted(&home, told.stdout.trim()), pin(&home, "active"));
+    assert_eq!(std::fs::read(files("key")).unwrap(), before[0]);
+}
