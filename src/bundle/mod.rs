@@ -1,7 +1,7 @@
 //! Makes the files that a device gets: its key and certificates as PKCS#12, in a configuration profile, or as
 //! a QR code.
 //!
-//! Everything here is pure: octets in, octets out, randomness as an argument. Nothing reads a bundle; that is
+//! Everything here is pure: octets in, octets out, randomness as an argument. Nothing opens a bundle; that is
 //! done by the systems that install it, and by the tests.
 
 mod mobileconfig;
@@ -12,7 +12,7 @@ mod stretch;
 mod tlv;
 
 pub use mobileconfig::{MobileConfig, RootCertificate};
-pub use pkcs12::{BundleKeys, Contents, Stretch, encode};
+pub use pkcs12::{BundleKeys, Contents, Stretch, encode, is_of};
 pub use qr::{Code, base45, credential};
 
 use crate::key::UnfitPassphrase;

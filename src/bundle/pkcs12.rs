@@ -141,6 +141,16 @@ pub fn encode(
     Ok(sequence(&[&integer(3)?, &data(&safe)?, &mac])?)
 }
 
+/// Whether a file is a bundle of ours for this certificate (DER): the localKeyID of the key, which is not
+/// encrypted, says whose it is.
+pub fn is_of(bundle: &[u8], leaf: &[u8]) -> bool {
+    local_key_id(leaf).is_ok_and(|id| bundle.windows(id.len()).any(|part| part == id))
+}
+
+fn local_key_id(leaf: &[u8]) -> der::Result<Vec<u8>> {
+    attribute(LOCAL_KEY_ID, octets(&Sha1::digest(leaf))?)
+}
+
 /// ContentInfo of type data (RFC 5652 §3).
 fn data(content: &[u8]) -> der::Result<Vec<u8>> {
     sequence(&[&oid(DATA)?, &explicit(&octets(content)?)?])
@@ -188,10 +198,9 @@ fn attributes(contents: &Contents<'_>) -> der::Result<Vec<u8>> {
         .flat_map(u16::to_be_bytes)
         .collect();
     let name = wrap(Tag::BmpString, &[&name])?;
-    let id = octets(&Sha1::digest(contents.leaf))?;
     set(vec![
         attribute(FRIENDLY_NAME, name)?,
-        attribute(LOCAL_KEY_ID, id)?,
+        local_key_id(contents.leaf)?,
     ])
 }
 

@@ -301,6 +301,27 @@ pub fn demand_opens(home: &Home, bundle: &Path, passphrase: &str, serial: &str, 
     );
 }
 
+/// Every bundle of a device was delivered: what was cut off before it counted lies there no more.
+#[track_caller]
+fn demand_none_void(home: &Home, all: &[&Certificate], address: &str, step: &str) {
+    let begins = format!("{}-", address.replace('/', "-"));
+    let files = files_below(&home.path(""));
+    let of_device = |file: &&String| {
+        let name = file.rsplit('/').next().unwrap();
+        name.strip_suffix(".p12")
+            .is_some_and(|stem| format!("{stem}-").starts_with(&begins))
+    };
+    let bundles: Vec<&String> = files.iter().filter(of_device).collect();
+    let delivered = events(home)
+        .iter()
+        .filter(|event| event["event"] == "delivered" && all.iter().any(|one| event["serial"] == *one.serial))
+        .count();
+    assert!(
+        bundles.len() <= delivered,
+        "{step}: {delivered} delivered: {bundles:?}"
+    );
+}
+
 /// Of this device exactly one certificate is valid, its bundle is there and opens; every other that servers
 /// accept has its bundle as well; none is undelivered.
 #[track_caller]
@@ -332,6 +353,7 @@ pub fn demand_one_valid(
             status => assert_eq!(status, "revoked", "{step}: {all:?}"),
         }
     }
+    demand_none_void(home, &all, address, step);
     let serial = valid[0].serial.clone();
     demand_opens(
         home,

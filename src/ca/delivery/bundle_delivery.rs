@@ -36,6 +36,8 @@ pub struct BundleDelivery<'a> {
 
 /// A batch that is prepared for delivery before it is recorded.
 struct Prepared {
+    /// The stems of files whose certificates are revoked by the batch: they never counted as delivered.
+    void: Vec<PathBuf>,
     stems: Vec<PathBuf>,
     secrets: Vec<Option<Secret>>,
     stored: Option<Stored>,
@@ -106,9 +108,16 @@ impl Delivery for BundleDelivery<'_> {
             demand_elsewhere(file, home)?;
         }
         self.output.make()?;
+        let mut void = Vec::new();
+        for lost in batch.iter().flat_map(|one| one.plan.lost()) {
+            if let Some(issued) = session.store.issued(lost)? {
+                let (address, serial) = (&issued.address, issued.serial);
+                void.extend(self.output.stems_of(address, serial, &issued.certificate)?);
+            }
+        }
         let mut stems = Vec::with_capacity(batch.len());
         for one in batch {
-            stems.push(self.output.stem(one.plan.address(), one.signed.serial())?);
+            stems.push(self.output.stem(one.plan.address(), one.signed.serial(), &void)?);
         }
         if let Some(file) = self.passphrases.file() {
             self.output.demand_apart(file, &stems)?;
@@ -141,6 +150,7 @@ impl Delivery for BundleDelivery<'_> {
         };
         let stored = store_passphrases(session, &self.passphrases, &lines)?;
         self.prepared = Some(Prepared {
+            void,
             stems,
             secrets,
             stored,
@@ -158,6 +168,7 @@ impl Delivery for BundleDelivery<'_> {
     ) -> Result<Vec<Receipt>, CaError> {
         let prepared = self.prepared.take();
         let Prepared {
+            void,
             stems,
             secrets,
             stored,
@@ -185,6 +196,7 @@ impl Delivery for BundleDelivery<'_> {
                 })
             })
             .collect::<Result<_, CaError>>()?;
+        void.iter().for_each(|stem| OutputDir::remove(stem));
         put_in_place(&self.output.directory, &mut ready, stored)?;
         if let PassphraseDelivery::Shown(show) = &mut self.passphrases {
             let generated = batch.iter().zip(&generated);

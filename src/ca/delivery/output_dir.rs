@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::file_names::{WITH_KEY, names};
+use super::file_names::{WITH_KEY, names, with_extension};
 use super::path_policy::{demand_elsewhere, real};
+use crate::bundle;
 use crate::ca::{CaError, DeliveryError};
 use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
@@ -130,16 +131,48 @@ impl OutputDir {
     }
 
     /// The stem of a device's files: `alice-phone`, or with the serial's first digits where any such name is
-    /// taken.
-    pub(in crate::ca) fn stem(&mut self, address: &Address, serial: Serial) -> Result<PathBuf, CaError> {
+    /// taken, and not by what is `void`.
+    pub(in crate::ca) fn stem(
+        &mut self,
+        address: &Address,
+        serial: Serial,
+        void: &[PathBuf],
+    ) -> Result<PathBuf, CaError> {
         let plain = self.directory.join(address.file_stem());
         for stem in [plain.clone(), self.numbered(address, serial)] {
-            let taken = names(&stem).any(|name| disk::is_taken(&name));
+            let taken = !void.contains(&stem) && names(&stem).any(|name| disk::is_taken(&name));
             if !taken && self.claimed.insert(stem.clone()) {
                 return Ok(stem);
             }
         }
         Err(CaError::Exists(Shown(plain)))
+    }
+
+    /// The stems of the files that a certificate (DER) was delivered in, as far as its bundle is among them.
+    pub(in crate::ca) fn stems_of(
+        &self,
+        address: &Address,
+        serial: Serial,
+        certificate: &[u8],
+    ) -> Result<Vec<PathBuf>, CaError> {
+        let mut found = Vec::new();
+        for stem in [
+            self.directory.join(address.file_stem()),
+            self.numbered(address, serial),
+        ] {
+            let there = disk::read_if_there(&with_extension(&stem, "p12"))?;
+            if there.is_some_and(|there| bundle::is_of(&there, certificate)) {
+                found.push(stem);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes the files of such a stem. What cannot be removed keeps its name.
+    pub(in crate::ca) fn remove(stem: &Path) {
+        for extension in WITH_KEY {
+            let _ = disk::remove_if_there(&with_extension(stem, extension));
+        }
     }
 
     /// The stem of a device's files with the serial's first digits.

@@ -33,7 +33,7 @@ pub fn hand_out_again(
     let chain = session.desk.home.chain();
     let text = chain.fullchain(&issued.certificate);
     output.make()?;
-    let place = with_extension(&output.stem(&record.address, record.serial)?, "crt");
+    let place = with_extension(&output.stem(&record.address, record.serial, &[])?, "crt");
     disk::create_private(&place, text.as_bytes())?;
     Ok(Some(Issuance {
         address: issued.address,
