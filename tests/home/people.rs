@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Bundle, Finished, Home, finish};
+use crate::support::{Bundle, Finished, Home, ISSUING_PASSPHRASE, finish};
 
 fn run(home: &Home, arguments: &[&str]) -> Finished {
     finish(&mut home.pki(arguments), b"")
@@ -466,4 +466,53 @@ fn a_slip_of_the_finger_is_answered_by_who_is_meant() {
     assert!(said.stderr.contains("is anna meant?"), "{said}");
     let said = finish(&mut home.pki(&["revoke", "zeb/phone", "--yes"]), b"").exits(1);
     assert!(!said.stderr.contains("meant?"), "{said}");
+}
+
+/// `--reissue` is about what whoever gives it can know: who is locked out while she types a passphrase stays so.
+#[test]
+fn who_is_locked_out_while_a_passphrase_is_typed_is_not_let_in_again() {
+    let home = Home::staffed();
+    home.run(&["offboard", "alice", "--confirm", "alice"]);
+    let fifo = home.path("typed");
+    home.foreign("mkfifo", &["-m", "600", "typed"]).ok();
+    home.write_private(
+        "people.csv",
+        "employee,device\nalice,phone\nbob,phone\nbob,laptop\n",
+    );
+    let mut arguments = vec!["issue", "--from", "people.csv", "--reissue", "--out", "out"];
+    arguments.extend([
+        "--bundle-passphrase-out",
+        "list",
+        "--passphrase-file",
+        "typed",
+        "--json",
+    ]);
+    let mut command = home.pki(&arguments);
+    command.stdin(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    // It is opened once the list was read.
+    let mut typed = std::fs::File::options().write(true).open(fifo).unwrap();
+    home.run(&["offboard", "bob", "--confirm", "bob"]);
+    std::io::Write::write_all(&mut typed, ISSUING_PASSPHRASE.as_bytes()).unwrap();
+    drop(typed);
+    let output = child.wait_with_output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let issued: Vec<&str> = told["issued"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["address"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (output.status.code(), issued),
+        (Some(5), vec!["alice/phone"]),
+        "{told}"
+    );
+    assert_eq!(told["failed"].as_array().unwrap().len(), 2, "{told}");
+    assert_eq!(shown(&home, "bob/phone")["status"], "revoked");
+    // Who asks again knows it.
+    list(&home, "bob,phone,,,\n", &["--reissue"]).ok();
+    assert_eq!(shown(&home, "bob/phone")["status"], "valid");
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::ca::{self, Asked, Intent, KeyRequest, Leavers, Old, PeopleError, Person, Request};
+use crate::ca::{
+    self, Asked, CaError, Intent, IssuanceError, KeyRequest, Leavers, Old, PeopleError, Person, Request,
+};
 use crate::disk;
 use crate::home::Home;
 use crate::model::{Address, Form, Platform, Profile, Record, Status, Time};
@@ -58,7 +60,7 @@ pub fn work(
                 .as_deref()
                 .unwrap_or(&home.config().default_profile),
         )?,
-        intent: Intent::List(leavers),
+        leavers,
         now: system_clock().max(store.last_time()),
         work: Work {
             requests: Vec::with_capacity(people.len()),
@@ -117,7 +119,7 @@ struct Rows<'a> {
     home: &'a Home,
     store: &'a Store,
     profile: Profile,
-    intent: Intent,
+    leavers: Leavers,
     now: Time,
     work: Work,
     /// Devices that the ledger does not know, each with its line.
@@ -167,8 +169,25 @@ impl Rows<'_> {
             days,
             profile: self.profile.clone(),
         };
-        self.work.requests.push((request, self.intent));
+        let intent = Intent::List(self.let_in(&request)?);
+        self.work.requests.push((request, intent));
         Ok(())
+    }
+
+    /// Whether a locked-out device is let in again: only where it is locked out now, and not by what somebody
+    /// does while a passphrase is typed.
+    fn let_in(&self, request: &Request) -> Result<Leavers, Failure> {
+        if self.leavers == Leavers::LockedOut {
+            return Ok(Leavers::LockedOut);
+        }
+        let locked_out = Intent::List(Leavers::LockedOut);
+        match ca::plan(self.store, self.home, request, locked_out, self.now) {
+            Err(CaError::Issuance(IssuanceError::AlreadyValid { .. })) => Ok(Leavers::LockedOut),
+            Err(CaError::Issuance(_)) => Ok(Leavers::Reissue),
+            Err(error @ (CaError::Store(_) | CaError::Home(_))) => Err(error.into()),
+            // What policy refuses is told with all others.
+            Ok(_) | Err(_) => Ok(Leavers::LockedOut),
+        }
     }
 
     /// What a device with a valid certificate gets where the row has something otherwise and `--update` is
