@@ -468,7 +468,8 @@ fn a_slip_of_the_finger_is_answered_by_who_is_meant() {
     assert!(!said.stderr.contains("meant?"), "{said}");
 }
 
-/// `--reissue` is about what whoever gives it can know: who is locked out while she types a passphrase stays so.
+/// `--reissue` is about what whoever gives it can know: who is locked out while she types a passphrase stays
+/// so.
 #[test]
 fn who_is_locked_out_while_a_passphrase_is_typed_is_not_let_in_again() {
     let home = Home::staffed();

@@ -832,6 +832,8 @@ fn with_server() -> Option<(Home, Home)> {
     std::fs::copy(home.home().join("root/root.crt"), home.path("root.crt")).unwrap();
     home.run(&["server", "add", "api.acme.example", "--out", "tls", "-q"]);
     let backup = copy_of(&home);
+    // Times are told in whole seconds: what comes next comes after that.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     Some((home, backup))
 }
 

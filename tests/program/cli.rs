@@ -174,16 +174,25 @@ fn a_renewal_tells_what_becomes_of_the_old_certificate() {
         first.serial
     );
     assert!(told.stderr.contains(&kept), "{told}");
-    let serial = home.run(&["show", "alice", "--json"]).json()["serial"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let serial = || {
+        let said = home.run(&["show", "alice", "--json"]).json();
+        said["serial"].as_str().unwrap().to_owned()
+    };
+    // Whoever had one of them before is let in with it, and not with the last one alone.
+    let second = serial();
+    let told = renewed(&[], "kept");
+    for old in [&first.serial, &second] {
+        let kept = format!("unless it is revoked: pki revoke {old}\n");
+        assert!(told.stderr.contains(&kept), "{told}");
+    }
+    let third = serial();
     let told = renewed(&["--revoke-old"], "third");
-    assert!(
-        told.stderr
-            .contains(&format!("     the old certificate {serial} is revoked\n")),
-        "{told}"
-    );
+    for old in [&first.serial, &second, &third] {
+        let revoked = format!("     the old certificate {old} is revoked\n");
+        assert!(told.stderr.contains(&revoked), "{told}");
+    }
+    let told = renewed(&[], "last");
+    assert_eq!(told.stderr.matches("the old certificate").count(), 1, "{told}");
 
     let many = |more: &[&str], out: &str| {
         home.run(

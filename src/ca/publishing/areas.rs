@@ -90,7 +90,7 @@ impl Rounds<'_> {
         if let Err(error) = done.owed.begin(&self.session.desk.home, readers) {
             done.failed.push((error.path.clone(), error.into()));
         }
-        let mut is_written = false;
+        let mut is_written = !behind.iter().any(|place| place.is_staging());
         for place in behind {
             match place.to.write(files, &manifest, &jws) {
                 Ok(()) => {

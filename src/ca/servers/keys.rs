@@ -128,9 +128,15 @@ pub(in crate::ca) fn stem(
         if !fits {
             continue;
         }
-        let places = ["key", "crt", "csr"].map(|extension| with_extension(&stem, extension));
-        let own = places.each_ref().map(|place| place.file_name());
-        let is_own = |name: &str| own.contains(&Some(OsStr::new(name)));
+        let written: &[&str] = match key {
+            CertifiedKey::Ours(_) => &["key", "crt", "csr"],
+            CertifiedKey::Theirs(_) => &["crt"],
+        };
+        let places: Vec<PathBuf> = written.iter().map(|end| with_extension(&stem, end)).collect();
+        let is_own = |name: &str| {
+            let mut own = places.iter().filter_map(|place| place.file_name());
+            own.any(|own| own == OsStr::new(name))
+        };
         let at_work = disk::at_work(&output.directory, is_own, |_| false);
         return Ok((stem, at_work));
     }

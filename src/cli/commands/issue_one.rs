@@ -12,7 +12,7 @@ use crate::ca::{
 };
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::{Address, Form, Platform, Record, counted};
+use crate::model::{Address, Form, Platform, Record, Status, Time, counted};
 use crate::store::Store;
 
 use crate::cli::clock::clock_policy;
@@ -176,6 +176,9 @@ pub fn one(
         intent,
         session.now,
     );
+    // All of them, and not the last one alone.
+    let mut let_in = session.store.device(&considered.request.holder.address)?;
+    let_in.retain(|old| matches!(old.status(session.now), Status::Valid | Status::Superseded));
     let issuance = match plan {
         Ok(plan) => {
             considered.tell(false, ui)?;
@@ -199,11 +202,10 @@ pub fn one(
         Err(error) => return Err(error.into()),
     };
     let issuance = issuance.ok_or_else(|| Failure::new(Exit::Bug, "bug", "nothing was issued"))?;
-    // It is issued whether or not the old one can be looked at.
-    let replaced: Vec<Record> = issuance
-        .supersedes
+    // It is issued whether or not the old ones can be looked at.
+    let replaced: Vec<Record> = let_in
         .iter()
-        .filter_map(|serial| session.store.record(serial).ok()?)
+        .filter_map(|old| session.store.record(&old.serial).ok()?)
         .collect();
     tell_issued(&issuance, &replaced, args, context);
     let published = publish(args, &mut session, &issuing, context);
@@ -265,8 +267,8 @@ fn tell_plan(plan: &ca::Plan, context: &Context) -> Result<Exit, Failure> {
 #[derive(Debug, Serialize)]
 struct Planned {
     address: Address,
-    not_before: crate::model::Time,
-    not_after: crate::model::Time,
+    not_before: Time,
+    not_after: Time,
     dry_run: bool,
 }
 
