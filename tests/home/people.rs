@@ -517,3 +517,14 @@ fn who_is_locked_out_while_a_passphrase_is_typed_is_not_let_in_again() {
     list(&home, "bob,phone,,,\n", &["--reissue"]).ok();
     assert_eq!(shown(&home, "bob/phone")["status"], "valid");
 }
+
+#[test]
+fn a_dry_run_of_a_list_tells_what_would_be_left_out_of_certificates() {
+    let home = Home::new();
+    let row = "laura,phone,Laura Palmer,laura@acme.exmaple,\n";
+    for more in [&["--dry-run"][..], &[]] {
+        let said = list(&home, row, more).ok();
+        let left_out = "laura/phone: laura@acme.exmaple is outside the domains";
+        assert!(said.stderr.contains(left_out), "{said}");
+    }
+}

@@ -1077,7 +1077,7 @@ fn a_wrong_passphrase_is_told_by_where_it_came_from() {
     let told = finish(&mut command, b"").exits(4);
     assert!(
         told.stderr
-            .contains("which is not the root's; the same with --no-publish"),
+            .contains("which is not the root's; nothing is recorded yet: the same with --no-publish"),
         "{told}"
     );
 }

@@ -185,6 +185,11 @@ fn a_renewal_tells_what_becomes_of_the_old_certificate() {
         let kept = format!("unless it is revoked: pki revoke {old}\n");
         assert!(told.stderr.contains(&kept), "{told}");
     }
+    let dry = home.run(&["renew", "alice", "--revoke-old", "--dry-run"]);
+    for old in [&first.serial, &second, &serial()] {
+        let would = format!("would revoke {old}, which it replaces\n");
+        assert!(dry.stderr.contains(&would), "{dry}");
+    }
     let third = serial();
     let told = renewed(&["--revoke-old"], "third");
     for old in [&first.serial, &second, &third] {

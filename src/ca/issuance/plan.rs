@@ -120,6 +120,11 @@ impl Plan {
         &self.lost
     }
 
+    /// The certificates that are revoked once the new one is delivered.
+    pub fn retires(&self) -> &[Serial] {
+        &self.retires
+    }
+
     /// The certificates that it will replace.
     pub fn supersedes(&self) -> &[Serial] {
         &self.supersedes

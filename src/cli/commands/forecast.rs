@@ -53,6 +53,7 @@ impl Origin {
 pub struct Forecast {
     seen: usize,
     wanted: Lines,
+    remarks: Lines,
     first_batch: Vec<Form>,
     already: usize,
     failing: Lines,
@@ -76,7 +77,11 @@ impl Forecast {
         let told = |why: &dyn Display| format!("{}: {why}", origin.place(self.seen, request));
         match ca::plan(store, home, request, intent, now) {
             Ok(plan) => {
-                self.wanted.add(&request.holder.address);
+                let address = &request.holder.address;
+                self.wanted.add(address);
+                for remark in plan.draft().remarks() {
+                    self.remarks.add(&format_args!("{address}: {remark}"));
+                }
                 if self.wanted.count <= ca::BATCH {
                     self.first_batch.extend(plan.form());
                 }
@@ -152,6 +157,7 @@ impl Forecast {
         self.wanted
             .iter()
             .for_each(|address| ui.more(format!("issue {address}")));
+        self.remarks.iter().for_each(|remark| ui.warn(remark));
     }
 
     /// Tells scripts what would be done.

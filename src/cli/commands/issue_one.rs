@@ -255,6 +255,9 @@ fn tell_plan(plan: &ca::Plan, context: &Context) -> Result<Exit, Failure> {
     plan.lost()
         .iter()
         .for_each(|lost| ui.more(format!("would revoke {}: its bundle was lost", lost.serial)));
+    plan.retires()
+        .iter()
+        .for_each(|old| ui.more(format!("would revoke {old}, which it replaces")));
     ui.report(&Planned {
         address: plan.address().clone(),
         not_before: draft.validity().not_before,

@@ -487,7 +487,7 @@ fn unlock<T>(
     }
     open(secret, home, ui).map(Some).map_err(|failure| match failure.exit {
         Exit::Secret | Exit::Refused => {
-            let record = "the same with --no-publish records it without the key; servers act on it after `pki publish`";
+            let record = "nothing is recorded yet: the same with --no-publish records it without the key, and servers act on it after `pki publish`";
             let hint = match &failure.hint {
                 Some(hint) => format!("{hint}; {record}"),
                 None => record.to_owned(),
