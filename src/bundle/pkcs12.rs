@@ -39,16 +39,16 @@ pub struct Contents<'a> {
     pub key: &'a [u8],
     /// The device's certificate, DER.
     pub leaf: &'a [u8],
-    /// The certificates that a server needs to build the chain, DER: the issuing CA's, for TLS fails without
-    /// it.
+    /// The certificates that a server needs to build the chain, DER: the issuing CA's, without which TLS
+    /// fails.
     pub authorities: &'a [&'a [u8]],
 }
 
 /// The amount by which a passphrase is stretched, which is the price of one guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stretch {
-    /// 2,048 iterations: a generated passphrase of 100 bits is out of reach without any, and so a thousand
-    /// bundles take half a second.
+    /// 2,048 iterations. A generated passphrase of 100 bits cannot be guessed even without stretching, and
+    /// with so few a thousand bundles take half a second.
     Generated,
     /// 600,000 iterations, for a passphrase that a person chose. (The JDK refuses more than 5,000,000.)
     Chosen,
@@ -112,7 +112,7 @@ impl BundleKeys {
 /// friendlyName: NSS refuses an import without the first, Java finds no chain without either. The authorities
 /// carry neither, or Java would take them for the chain's end entity. SHA-1 names here, it protects nothing.
 ///
-/// `keys` are of this bundle alone: with keys of another the two would have a salt in common.
+/// `keys` must not be used for another bundle: the two would share a salt.
 ///
 /// # Errors
 /// Where a part is too long for DER.

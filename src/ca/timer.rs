@@ -24,7 +24,7 @@ const AGAIN: Span = Span::days(7);
 /// do so when a third of its life is left.
 const OTHERS: Span = Span::days(14);
 
-/// The certificates that the reader of a timer's output is to be told of.
+/// The certificates that have ended or end soon, as a timer reports them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ends {
     /// The time before their expiry from which on they are reported.

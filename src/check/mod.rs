@@ -2,9 +2,9 @@
 //! expect, which clients it lets in, and whether it stops letting in those that are revoked.
 //!
 //! [`meet`] finds the server and judges it. [`question`] connects as each of those who must be refused, over
-//! every TLS version, server name and protocol that a server may configure apart. [`Trial`] connects as a
-//! phone that is revoked meanwhile, and as one that is not; the caller issues and revokes their certificates.
-//! All that a server says is read with bounds in length and time.
+//! every TLS version, server name and protocol that a server can configure separately. [`Trial`] connects as
+//! a phone that is revoked meanwhile, and as one that is not; the caller issues and revokes their
+//! certificates. All that a server says is read with bounds in length and time.
 
 mod client;
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::model::fault::{Fault, Kind};
 
 pub use place::place_remedy;
 
-/// What to do where the system starts no more threads.
+/// What to do when the system refuses to start more threads.
 const THREADS: &str =
     "raise the limit (`ulimit -u`, or TasksMax= of the unit), or end other processes of this account";
 

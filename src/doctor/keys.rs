@@ -19,8 +19,9 @@ struct Wanted {
 }
 
 /// Opens every key that the everyday passphrase is for: those of the devices' and the servers' CA, and of
-/// servers. That takes about a third of a second for each. Missing files, and files that are not encrypted
-/// keys, are reported without a passphrase.
+/// servers. That takes about a third of a second for each. Each that does not open is a finding. Missing
+/// files, and files that are not encrypted keys, are passed over: the findings that need no passphrase name
+/// them.
 pub fn unopened(home: &Home, passphrase: &Passphrase) -> Vec<Finding> {
     let wanted = match wanted(home) {
         Ok(wanted) => wanted,

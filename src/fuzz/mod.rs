@@ -1,6 +1,6 @@
-//! Foreign octets for whatever reads them: valid ones that were damaged, the same in every run.
+//! Malformed input for every parser: valid input that was damaged, in the same way in each run.
 //!
-//! The damage is done by a generator of bolero. What drives it here is a count and no luck, so that a fault
+//! The damage is done by a generator of bolero. It is driven by a counter and not by chance, so that a fault
 //! that one run finds is found by the next.
 
 use std::convert::Infallible;

@@ -10,7 +10,7 @@ pub trait Signer: Send + Sync + fmt::Debug {
     /// The public key that belongs to it.
     fn public_key(&self) -> &PublicKey;
 
-    /// ECDSA with SHA-256 over `message`. [`sign`] is the way to a signature that is of any use.
+    /// ECDSA with SHA-256 over `message`. Call [`sign`] instead: only a verified signature can be used.
     ///
     /// # Errors
     /// Where the key cannot be used.

@@ -201,7 +201,7 @@ pub struct NameConstraints {
     /// E-mail addresses of these domains and below them, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub email_domains: Vec<Domain>,
-    /// IP addresses in these ranges; none at all where this is empty.
+    /// IP addresses in these ranges; none at all if this is empty, unless `any_address` is set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip_ranges: Vec<IpRange>,
     /// Any IP address is permitted, because nothing is stated about them: verifiers exist that cannot read

@@ -22,8 +22,8 @@ pub struct Event {
     pub seq: u64,
     /// The time when it was committed, by the clock of the machine that did.
     pub time: Time,
-    /// The account that ran the command, and the account behind it. Told by the system and by sudo, proved by
-    /// nothing.
+    /// The account that ran the command, and the account behind it. As the system and sudo report it; nothing
+    /// proves it.
     pub by: String,
     /// The fact that it records.
     #[serde(flatten)]
@@ -212,7 +212,7 @@ pub struct Issued {
     pub platform: Platform,
     /// The profile's name.
     pub profile: String,
-    /// The life that was asked for, in days, where it was not left to the profile: a renewal keeps it.
+    /// The validity in days, if one was asked for explicitly: a renewal asks for the same.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub days: Option<i64>,
     /// The origin of the device's key.

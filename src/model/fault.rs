@@ -47,7 +47,7 @@ pub trait Fault: std::error::Error {
         self.kind_and_code().0
     }
 
-    /// The word that programs know it by: finer than the kind.
+    /// The stable word for scripts; more specific than the kind.
     fn code(&self) -> &'static str {
         self.kind_and_code().1
     }

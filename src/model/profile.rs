@@ -112,7 +112,8 @@ impl Issuer {
     /// The shortest life that is worth handing out where the CA's end cuts it.
     const WORTHWHILE: Span = Span::days(7);
 
-    /// The validity of a certificate that is made at `now` to live for `life`: cut to the CA's own end.
+    /// The validity of a certificate that is issued at `now` for `life`, but not beyond the end of the CA's
+    /// own.
     ///
     /// # Errors
     /// Where the CA has too little left, or has not begun.

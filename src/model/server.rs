@@ -185,7 +185,7 @@ impl Server {
         keys.collect()
     }
 
-    /// Takes a pin set into account that was published with these pins.
+    /// Records `at` as the time of the first publication of each key whose pin is among `pins`.
     pub fn note_published(&mut self, pins: &[Pin], at: Time) {
         let keys = [&mut self.active, &mut self.backup];
         for key in keys.into_iter().chain(&mut self.retiring) {

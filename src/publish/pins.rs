@@ -21,7 +21,7 @@ pub struct Pins {
     pub sets: Vec<PinSet>,
 }
 
-/// The rules for pin sets: a variant for each way to break one, for which they are not published.
+/// The reasons for which pin sets are not published: one variant for each rule that they can break.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnfitPins {
     /// A set has fewer than two different pins: with one key, losing it would lock the apps out for good.

@@ -29,8 +29,8 @@ pub enum StrayKind {
     Other,
 }
 
-/// Finds what is in `directory`, whose name for messages is `path`, and is none of the `known` files. The
-/// contents of a directory that is none of ours are searched for keys alone.
+/// Finds everything in `directory` (called `path` in messages) that is not one of the `known` files. A
+/// directory that is not ours is searched for private keys only.
 pub(super) fn find(
     directory: &Directory,
     path: &Path,

@@ -471,8 +471,8 @@ impl Store {
         self.ledger.event_at(self.index.offset(&record.serial)?)
     }
 
-    /// Every acknowledged event after a place, in order. Reads the ledger from there, and checks each event
-    /// and its link to the one before.
+    /// Every acknowledged event after the cursor, in order. Reads the ledger from there, and checks each
+    /// event and its link to the one before.
     ///
     /// # Errors
     /// Damage, events that were read before and are gone, or an error of `visit`.

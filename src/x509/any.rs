@@ -1,4 +1,4 @@
-//! Any certificate, of whatever CA, version and key: the fields that are shown of it. Nothing is decided by
+//! Any certificate, of whatever CA, version and key: the fields that are displayed. No decision depends on
 //! them.
 
 use sha2::{Digest, Sha256};

@@ -85,8 +85,8 @@ pub trait Delivery {
     fn prepare(&mut self, session: &Session<'_>, chain: &Chain, batch: &[Uncommitted])
     -> Result<(), CaError>;
 
-    /// Delivers the batch that was prepared, and makes sure that it is there: a receipt for each, in their
-    /// order.
+    /// Delivers the batch that was prepared and verifies that it arrived. Returns one receipt for each
+    /// certificate, in the order of the batch.
     ///
     /// # Errors
     /// Where any of it is not there: none of it counts as delivered then.

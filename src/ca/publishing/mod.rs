@@ -129,7 +129,7 @@ impl<'a> From<&'a Devices> for Keys<'a> {
 
 /// Brings every place of the publication up to date. Signs a new CRL where an entry was added or removed or
 /// half of the last one's life is over, and only then; what has not changed is not written. A CRL of the
-/// servers' CA that is due waits for its key: it revokes nothing new.
+/// servers' CA that is due waits until that CA's key is at hand: until then its last one stands.
 ///
 /// # Errors
 /// Where the publication cannot be made or does not pass its checks. A place that cannot be written is
@@ -152,12 +152,11 @@ pub struct Scope<'a> {
     pub extent: Extent,
 }
 
-/// As [`refresh`], within a scope. The places that are not written are read all the same: a number that is
-/// published anywhere is not used again.
+/// Like [`refresh`], limited to `scope`. Places outside of it are still read, so that no number that is
+/// published anywhere is used again.
 ///
-/// # Errors
-/// Where the publication cannot be made or does not pass its checks, and where pki.toml does not name the
-/// place.
+/// # Errors Where the publication cannot be made or does not pass its checks, and where pki.toml does not
+/// name the place of `scope.only`.
 pub fn refresh_within(
     session: &mut Session<'_>,
     keys: Keys<'_>,
@@ -184,8 +183,8 @@ pub fn refresh_within(
     })
 }
 
-/// The places of the publication. A place where another CA of the root has published is not one of this
-/// home's.
+/// The places of the publication. One that holds the publication of another devices' CA, or the other area of
+/// this one, is not among them.
 pub(super) fn own_places(home: &Home, hashes: &Hashes) -> Result<(Vec<Place>, Vec<Failed>), CaError> {
     let (places, mut failed) = destinations(home, hashes)?;
     let mut own = Vec::new();

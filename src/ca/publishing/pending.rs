@@ -227,7 +227,8 @@ fn lost(unknown: &Unknown) -> Vec<Behind> {
     revoked.into_iter().chain(accepted).map(Behind::Content).collect()
 }
 
-/// The places where another CA of the root has published, each with who that is.
+/// The places that hold the publication of another devices' CA, or the other area of this one, each with what
+/// is there.
 pub fn foreign(session: &Session<'_>) -> Vec<(Shown, TargetError)> {
     let (places, _) = destinations(&session.desk.home, &Hashes::default()).unwrap_or_default();
     let foreign = places

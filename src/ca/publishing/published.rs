@@ -106,8 +106,8 @@ pub fn own_copy(home: &Home, authority: Authority) -> Option<Terms> {
 }
 
 /// The newest CRL of the root: the home's own, unless a newer one is published (a home from an older backup)
-/// or the home's is damaged. The root need not be taken out of its safe for what it has signed already. One
-/// that has not begun takes no other's place.
+/// or the home's is damaged. So a CRL that the root has signed already is no reason to take its key out of
+/// the safe. One of the home's own that is not valid yet does not displace a published one.
 pub(in crate::ca) fn root_crl(
     home: &Home,
     now: Time,

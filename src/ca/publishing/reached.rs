@@ -1,6 +1,6 @@
-//! Records since when the pins of servers are published in each place, which says what an app that reads
-//! there can know. The apps of a place that could not be written for a month know nothing of a key whose pin
-//! was signed a month ago.
+//! Records how long each server's pins have been published in each place, and so what an app that reads there
+//! can know. The apps of a place that could not be written for a month know nothing of a key whose pin was
+//! signed a month ago.
 //!
 //! The file is no part of the ledger, which says when a pin was signed. Where the file is lost, that time
 //! counts.

@@ -117,8 +117,8 @@ impl Unknown {
         Ok(leavers)
     }
 
-    /// The events that take it in. Nobody gets back in by it: what a person had who is offboarded is revoked
-    /// with her.
+    /// The events that record what was found. They restore nobody's access: certificates of a person who is
+    /// offboarded are revoked.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
@@ -167,7 +167,7 @@ impl Unknown {
 
 /// The details of the installed CRLs that must be remembered, without their octets.
 pub(in crate::ca) struct Remembered {
-    /// The number of each CRL.
+    /// The CA, number and hash of each CRL.
     pub published: Vec<PublishedCrl>,
     terms: Vec<(Authority, Terms)>,
 }
@@ -244,8 +244,8 @@ pub fn recover(session: &mut Session<'_>) -> Result<Vec<Told>, CaError> {
     Ok(accepted)
 }
 
-/// Notes that recovered certificates are to stay: a device's, or exactly one. Returns those that it was said
-/// of.
+/// Records the decision to keep recovered certificates: all of a device's, or one. Returns those that are
+/// meant, also where they were kept before.
 ///
 /// # Errors
 /// Where there is none of that name, or it cannot be recorded.

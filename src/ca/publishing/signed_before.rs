@@ -41,9 +41,9 @@ use crate::publish::{
 use crate::x509::crl::Crl;
 
 /// Brings both halves, as they were signed last, to every place that has an older one, or to the one place
-/// `only`; and tells which commands are owed. A half of the home's own that is not whole goes nowhere, and a
-/// place that waits or cannot be written is named in the outcome: none of it keeps the other half or another
-/// place waiting.
+/// `only`; and returns the commands that are still to be run. A half of the home's own that is not whole is
+/// brought nowhere. A place that has to wait for a signature, or cannot be written, is named in the outcome,
+/// and does not hold up the other half or other places.
 ///
 /// # Errors
 /// Where the ledger or the home's own places cannot be read, what was done cannot be written down, or

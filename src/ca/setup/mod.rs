@@ -184,8 +184,8 @@ fn free_place(home: &Path) -> Result<PathBuf, CaError> {
     Ok(place)
 }
 
-/// Whether a file system is mounted there. Where the system does not say so itself, a device of its own
-/// tells.
+/// Whether `place` is a mount point. If statx(2) does not say, a device number other than that of the
+/// directory above does.
 fn is_mount_point(place: &Path) -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {

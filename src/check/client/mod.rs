@@ -36,7 +36,7 @@ use witness::{Shown, Signatures, Witness};
 pub struct Identity(Arc<CertifiedKey>);
 
 impl Identity {
-    /// Makes an identity of a chain in DER, the client's own certificate first, and its key.
+    /// Makes an identity from a chain in DER, the client's own certificate first, and the client's key.
     ///
     /// # Errors
     /// A key that cannot be used, or is not the certificate's.

@@ -1,5 +1,5 @@
-//! A store of TLS sessions that lets a client resume under one name of a server a session that it got under
-//! another.
+//! A store of TLS sessions that lets a client resume a session under another name of the server than the one
+//! under which it began.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

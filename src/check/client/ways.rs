@@ -1,5 +1,5 @@
-//! The ways into a server that it may configure apart: the TLS version, the name that a client asks for in
-//! the handshake (SNI), and the protocol that is spoken inside.
+//! The ways into a server that it can configure separately: the TLS version, the name that a client asks for
+//! in the handshake (SNI), and the protocol that is spoken inside.
 
 use std::fmt;
 

@@ -49,7 +49,7 @@ pub struct Met {
     pub(super) leaves: Vec<Vec<u8>>,
     /// One chain for each different certificate that the server sent, that certificate first.
     pub(super) chains: Vec<Vec<Vec<u8>>>,
-    /// The ways in that it may configure apart.
+    /// The ways in that it can configure separately.
     pub(super) ways: Vec<Way>,
     /// The clients that came, by which way, and with which outcome.
     pub(super) asked: Vec<Asked>,

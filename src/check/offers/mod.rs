@@ -1,5 +1,5 @@
-//! Finds out what a server offers, from its answers to ClientHello messages that no TLS library of today can
-//! write.
+//! Finds out what a server offers, from its answers to ClientHello messages that no current TLS library can
+//! produce.
 
 pub mod client_hello;
 pub mod groups;

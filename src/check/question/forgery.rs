@@ -48,7 +48,7 @@ pub enum ForgeryError {
     Tls(#[from] rustls::Error),
 }
 
-/// Forges certificates with the names of `ours`, or of some CA where there is none.
+/// Forges certificates with the names of `ours`, or of an invented CA where there is none.
 ///
 /// # Errors
 /// Where the library refuses.

@@ -1,5 +1,5 @@
-//! Connects as each of the clients that must be refused, by every way that a server may configure apart, and
-//! as one that must be let in.
+//! Connects as each of the clients that must be refused, by every way that a server can configure separately,
+//! and as one that must be let in.
 
 pub mod conclude;
 pub mod forgery;

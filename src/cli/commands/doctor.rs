@@ -15,8 +15,8 @@ use crate::cli::streams;
 
 /// Find what is wrong or soon will be, with the command that mends it
 ///
-/// Exit code 3 with warnings or errors; notes alone are 0. It asks for no passphrase, and cannot tell whether
-/// the keys open with the one that they should; with --unlock it can.
+/// Ends with exit code 3 if there are warnings or errors, and with 0 if there are only notes. It asks for no
+/// passphrase, so it cannot tell whether the keys open with the right one; with --unlock it can.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,8 +24,8 @@ Examples:
   pki doctor --unlock                    do all keys open with the passphrase of the issuing key?
   pki doctor --json | jq -r '.findings[] | \"\\(.severity) \\(.code)\"'")]
 pub struct Args {
-    /// Open every key that the issuing key's passphrase is for, too: those of the CAs (without the root's)
-    /// and of servers
+    /// Open every key that the issuing key's passphrase is for, too: those of the CAs (except the root's) and
+    /// of servers
     #[arg(long)]
     unlock: bool,
     #[command(flatten)]

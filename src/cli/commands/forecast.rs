@@ -1,5 +1,5 @@
-//! A forecast of many requests for certificates, before the first is carried out: each is looked at by itself
-//! and forgotten, and what is reported of them all is counted.
+//! A forecast of many requests for certificates, before the first is carried out: each is checked on its own
+//! and discarded, and the report has the devices and the counts.
 
 use std::borrow::Borrow;
 use std::fmt::{self, Display, Write};

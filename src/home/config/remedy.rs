@@ -1,4 +1,4 @@
-//! What helps whoever made a slip in `pki.toml` that a reader of TOML has only its own words for.
+//! Advice on mistakes in `pki.toml` that the TOML parser explains only in its own terms.
 
 /// Every key, by its place in the file.
 const PLACES: [(&str, &[&str]); 4] = [

@@ -421,7 +421,8 @@ impl Ledger {
     }
 }
 
-/// The next line with its newline; without one at the end of the file, or where it is too long to be a line.
+/// Reads the next line with its newline, which is missing at the end of the file, or where the line is longer
+/// than `LONGEST`.
 fn read_line(reader: &mut BufReader<File>, line: &mut Vec<u8>) -> io::Result<()> {
     line.clear();
     reader.by_ref().take(LONGEST).read_until(b'\n', line)?;
