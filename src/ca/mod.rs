@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod fuzz_tests;
 mod delivery;
-mod ends;
+mod expiry;
 mod error;
 mod issuance;
 mod key_file;
@@ -29,8 +29,8 @@ pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
-pub use ends::{RenewalDue, renewal_due};
 pub use error::CaError;
+pub use expiry::{RenewalDue, renewal_due};
 pub use issuance::again::hand_out_again;
 pub use issuance::batch::{BATCH, Tally, issue_all};
 pub use issuance::canary::{Canaries, Canary, Ending, issue_canaries};

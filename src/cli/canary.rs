@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::context::{Context, system_clock};
 use super::error::{Exit, Failure};
-use super::form;
+use super::handed_in;
 use super::in_shell;
 use super::ui::Ui;
 use crate::ca::{self, Canaries, Canary, ClockPolicy, Desk, Ending, Session, Whom};
@@ -98,7 +98,7 @@ impl ServerArgs {
         if let Some(path) = &self.ca {
             let contents = Contents::of(&disk::read_given(path, LONGEST)?);
             let named = contents.all(Kind::Certificate);
-            let named = named.map_err(|why| form::no_certificate(path, &contents, &why))?;
+            let named = named.map_err(|why| handed_in::no_certificate(path, &contents, &why))?;
             named
                 .into_iter()
                 .for_each(|certificate| trust.name(certificate.to_vec()));

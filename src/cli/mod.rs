@@ -17,7 +17,7 @@ mod descriptor;
 mod directory;
 mod error;
 mod foreign_words;
-mod form;
+mod handed_in;
 mod interrupts;
 mod listing;
 mod named;

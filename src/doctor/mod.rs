@@ -8,7 +8,7 @@ mod keys;
 mod ledger;
 mod publication;
 mod ownership;
-mod room;
+mod free_space;
 mod servers;
 mod timer;
 
@@ -62,7 +62,7 @@ pub fn examine(path: &Path, desk: impl FnOnce(Home) -> Desk, now: Time) -> Vec<F
     };
     authorities::keys(&home, &mut findings);
     authorities::certificates(&home, now, &mut findings);
-    room::examine(&home, &mut findings);
+    free_space::examine(&home, &mut findings);
     let desk = desk(home);
     contents(&desk, now, &mut findings);
     let is_first = |finding: &Finding| UNDECIDED.iter().any(|(code, _)| *code == finding.code);

@@ -9,7 +9,7 @@ mod content;
 mod continuity;
 #[cfg(test)]
 mod fuzz_tests;
-mod ends;
+mod expiry;
 mod error;
 mod https;
 mod listing;
@@ -25,8 +25,8 @@ mod terms;
 
 pub use answer::SourceError;
 pub use continuity::{Confirmation, Unproven};
-pub use ends::{End, Ending};
 pub use error::{FetchError, Serials, Unfit};
+pub use expiry::{End, Ending};
 pub use order::{Command, Fetched, Order, Stopped};
 pub use run::fetch;
 pub use source::{SourceName, UnknownSource};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::continuity::{Confirmation, Unproven};
-use super::ends::{self, Ending};
 use super::error::FetchError;
+use super::expiry::{self, Ending};
 use super::source::SourceName;
 use super::state::State;
 use crate::https::Resolve;
@@ -73,10 +73,10 @@ impl Fetched {
             },
             area: state.area,
             number: state.manifest.number,
-            valid_until: ends::first(state),
+            valid_until: expiry::first(state),
             changed,
             command,
-            endings: ends::near(state, now),
+            endings: expiry::near(state, now),
         }
     }
 }

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{Answer, SourceError, Validator};
 use super::continuity::still_lost;
-use super::ends;
 use super::error::{Attempt, FetchError, Unfit};
+use super::expiry;
 use super::order::{Command, Fetched, Order, Stopped};
 use super::place::{Place, Version};
 use super::receive::{Announced, Received, whole};
@@ -48,7 +48,7 @@ pub fn fetch(order: &Order<'_>) -> Result<Fetched, Stopped> {
         deadline: Instant::now() + order.timeout,
     };
     let outcome = run.bring();
-    let endings = run.state.as_ref().map(|state| ends::near(state, order.now));
+    let endings = run.state.as_ref().map(|state| expiry::near(state, order.now));
     if let (Err(_), Some(mut state)) = (&outcome, run.state.clone().filter(|_| !order.is_trial))
         && run.is_settled(&state)
     {
@@ -245,7 +245,7 @@ impl Run<'_> {
         validator: Option<Validator>,
     ) -> Result<Fetched, FetchError> {
         self.demand_signer(current)?;
-        let end = ends::first(&state);
+        let end = expiry::first(&state);
         if end < self.order.now {
             return Err(self.refused(Manifest::JWS, Unfit::Ended(end)));
         }

@@ -8,7 +8,7 @@
 
 use super::targets::{Place, Role, destinations};
 use crate::ca::CaError;
-use crate::ca::ends::Near;
+use crate::ca::expiry::Near;
 use crate::ca::session::Session;
 use crate::home::Home;
 use crate::model::Time;

@@ -18,7 +18,7 @@ pub mod targets;
 
 use std::path::{Path, PathBuf};
 
-use super::ends::Near;
+use super::expiry::Near;
 use super::residence::Copied;
 use super::session::Session;
 use super::{CaError, PublishingError};

@@ -2,7 +2,7 @@
 //! that refuses both has not acted on the revocation.
 
 pub mod phone;
-pub mod standing;
+pub mod open_connections;
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use crate::check::question::insist;
 use crate::check::question::who::Who;
 use crate::check::question::{come_as, learn, tell_valid};
 use crate::check::{Met, Question, Verdict, findings};
+use open_connections::{Patience, STEP};
 use phone::{Phone, settled};
-use standing::{Patience, STEP};
 
 /// The caller's side of waiting: it is told what is waited for, and can interrupt.
 pub struct Watch<'a> {

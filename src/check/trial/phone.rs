@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::standing::{self, Patience, STEP, Standing};
+use super::open_connections::{self, Patience, STEP, Standing};
 use crate::check::client::version::Version;
 use crate::check::client::{Client, Identity, Outcome, Sessions};
 use crate::check::question::verdict;
@@ -47,7 +47,7 @@ impl Phone {
         } else {
             Default::default()
         };
-        let (standing, not_standing) = standing::prepare(met, identity, version);
+        let (standing, not_standing) = open_connections::prepare(met, identity, version);
         let keeps = standing.iter().any(Standing::is_open);
         // Who has nothing to come back with, because he could not get it, has proved nothing.
         if let Some(why) = not_standing.or(unlearnt.filter(|_| !resumes || !keeps)) {
@@ -73,7 +73,7 @@ impl Phone {
 
     /// Sends one more request on each of the open connections.
     pub fn ask_kept(&mut self, met: &Met) {
-        standing::ask_all(&mut self.standing, met);
+        open_connections::ask_all(&mut self.standing, met);
     }
 
     /// Tries to get in with every session and connection that it has.
@@ -94,7 +94,7 @@ impl Phone {
             Outcome::Refused(_) => {}
         }
         self.resume(met, until);
-        standing::revoked(&mut self.standing, met, self.version, patience);
+        open_connections::revoked(&mut self.standing, met, self.version, patience);
     }
 
     fn resume(&self, met: &mut Met, until: Instant) {

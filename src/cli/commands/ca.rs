@@ -15,7 +15,7 @@ use crate::x509::{Certificate, X509Error};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
-use crate::cli::form;
+use crate::cli::handed_in;
 use crate::cli::secrets::IssuingSecret;
 
 /// The CAs that the root makes
@@ -134,7 +134,7 @@ fn install(args: InstallArgs, context: &Context) -> Result<Exit, Failure> {
     let text = disk::read_given(&args.file, 1 << 20)?;
     let certificate = Certificate::only_in(&text).map_err(|why| {
         if let X509Error::Unwanted(why) = &why {
-            return form::no_certificate(&args.file, &Contents::of(&text), why);
+            return handed_in::no_certificate(&args.file, &Contents::of(&text), why);
         }
         unfit(&desk.home, why.to_string())
     })?;

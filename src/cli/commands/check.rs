@@ -15,7 +15,7 @@ use crate::check::{self, Depth, Identity, Met, Report, Url, Verdict};
 use crate::cli::canary::{ServerArgs, fly};
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::form;
+use crate::cli::handed_in;
 use crate::cli::report::{lines, table};
 use crate::cli::secrets::IssuingSecret;
 use crate::disk::{self, Exposed};
@@ -192,7 +192,7 @@ fn crls(context: &Context, home: &Home) -> Result<Vec<Finding>, Failure> {
 fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
     let contents = Contents::of(&Zeroizing::new(disk::read_given(cert, LONGEST)?));
     let chain = contents.all(Kind::Certificate);
-    let chain = chain.map_err(|why| form::no_certificate(cert, &contents, &why))?;
+    let chain = chain.map_err(|why| handed_in::no_certificate(cert, &contents, &why))?;
     let chain = chain.into_iter().map(<[u8]>::to_vec).collect();
     let mode = std::fs::metadata(key).map_err(disk::failed("read", key))?.mode();
     if mode & 0o077 != 0 {
@@ -200,7 +200,7 @@ fn read_identity(cert: &Path, key: &Path) -> Result<Identity, Failure> {
         return Err(Failure::secret(format!("the key {exposed}")).hint(exposed.remedy()));
     }
     let octets = Zeroizing::new(disk::read_given(key, LONGEST)?);
-    let secret = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| form::no_key(key, &octets))?;
+    let secret = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| handed_in::no_key(key, &octets))?;
     Identity::new(chain, secret).map_err(|why| {
         let [key, cert] = [key, cert].map(Path::display);
         Failure::refused(format!("{key} is not the key of {cert}: {why}"))

@@ -19,7 +19,7 @@ use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::delivery_args::{DeliveryArgs, Qr, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::form;
+use crate::cli::handed_in;
 use crate::cli::report::IssuedReport;
 use crate::cli::ui::Ui;
 
@@ -75,7 +75,7 @@ pub enum KeyMade {
 
 /// The key of a certificate signing request.
 pub fn read_request(path: &std::path::Path) -> Result<KeyRequest, Failure> {
-    let request = form::request(
+    let request = handed_in::request(
         path,
         Some("device"),
         "make one with `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -subj /CN=device -keyout device.key -out device.csr`",

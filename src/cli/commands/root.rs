@@ -14,7 +14,7 @@ use crate::x509::Certificate;
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::form;
+use crate::cli::handed_in;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, RootSecret};
 
@@ -99,7 +99,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
 
 fn sign(args: SignArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
-    let request = form::request(
+    let request = handed_in::request(
         &args.request,
         None,
         "`pki server issue` writes the request that is meant",

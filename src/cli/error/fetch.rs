@@ -1,7 +1,7 @@
 //! Advice on fetches that failed.
 
 use super::Advice;
-use crate::cli::form;
+use crate::cli::handed_in;
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::https::{NoTrust, Trouble};
 use crate::publish::InvalidStatement;
@@ -49,7 +49,7 @@ impl Advice for SourceError {
             Self::Redirect { .. } => "name the address that it leads to, if it is the right one",
             Self::Slow(_) => "try again, or give it longer with --timeout 5m",
             Self::NoTrust(NoTrust::File { path, contents, .. }) => {
-                return Some(form::to_certificate(&path.0, contents));
+                return Some(handed_in::to_certificate(&path.0, contents));
             }
             Self::NoTrust(NoTrust::System(_) | NoTrust::Disk(_)) => {
                 "name the certificates to trust with --ca FILE"

@@ -18,7 +18,7 @@ use crate::cli::commands::ca::{confirmed, demand_first, permitted};
 use crate::cli::context::Context;
 use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};
-use crate::cli::form;
+use crate::cli::handed_in;
 use crate::cli::secrets::{IssuingSecret, Keyring, RootSecret};
 
 /// Write a request for a certificate of a public CA
@@ -218,7 +218,7 @@ pub fn issue(args: IssueArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn read_request(path: &Path, host: &Host) -> Result<PublicKey, Failure> {
-    let request = form::request(
+    let request = handed_in::request(
         path,
         Some(&host.file_stem()),
         "this PKI's own CA certifies keys of P-256; a server with another key has it certified by a public CA",

@@ -20,7 +20,7 @@ use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};
-use crate::cli::form;
+use crate::cli::handed_in;
 use crate::cli::in_shell;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::IssuingSecret;
@@ -400,7 +400,7 @@ pub fn read_certificate(path: &Path) -> Result<ForeignCertificate, Failure> {
     let text = disk::read_given(path, LONGEST)?;
     ForeignCertificate::first_in(&text).map_err(|why| {
         if let X509Error::Unwanted(why) = &why {
-            return form::no_certificate(path, &Contents::of(&text), why);
+            return handed_in::no_certificate(path, &Contents::of(&text), why);
         }
         Failure::refused(format!("{}: {why}", path.display()))
             .hint("give the server's certificate in PEM, as in fullchain.pem")

@@ -20,7 +20,7 @@ use super::Pem;
 use super::statement;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::form;
+use crate::cli::handed_in;
 use crate::cli::in_shell;
 use crate::cli::usage::escaped;
 
@@ -126,7 +126,7 @@ fn nothing_to_show(path: &Path, contents: &Contents, items: &[Item]) -> Failure 
         Some(Kind::Certificate) => failure.hint(format!("`openssl x509{form} -in {file} -noout -text` may tell more")),
         Some(Kind::Crl) => failure.hint(format!("`openssl crl{form} -in {file} -noout -text` shows it")),
         Some(Kind::Request) => failure.hint(format!("`openssl req{form} -in {file} -noout -text` may tell more")),
-        Some(Kind::Pkcs7 | Kind::Keystore) => failure.hint(form::to_certificate(path, contents)),
+        Some(Kind::Pkcs7 | Kind::Keystore) => failure.hint(handed_in::to_certificate(path, contents)),
         Some(Kind::Parameters | Kind::WebPage | Kind::Other) | None => failure
             .hint("give the whole of it, from -----BEGIN … to -----END …, or what is in binary as it came"),
     }
