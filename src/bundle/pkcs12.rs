@@ -216,6 +216,18 @@ mod tests {
     use super::*;
     use crate::key::{UnfitPassphrase, os_rng};
 
+    #[test]
+    fn a_bundle_says_whose_it_is_without_being_opened() {
+        for form in [Form::Modern, Form::Legacy] {
+            let bundle = bundle("orbit-velvet-canyon-17", form).unwrap();
+            assert!(is_of(&bundle, CONTENTS.leaf), "{form:?}");
+            assert!(
+                !is_of(&bundle, b"another leaf") && !is_of(b"", CONTENTS.leaf),
+                "{form:?}"
+            );
+        }
+    }
+
     const CONTENTS: Contents<'static> = Contents {
         friendly_name: "alice/phone",
         key: b"0123456789abcdef",

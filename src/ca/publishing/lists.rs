@@ -49,7 +49,7 @@ pub(super) enum Purpose {
 /// them that expire soon.
 ///
 /// # Errors
-/// Where the ledger or the home's own places cannot be read.
+/// Where the ledger or the home cannot be read.
 pub(super) fn accepted<'p>(
     session: &Session<'_>,
     places: impl IntoIterator<Item = &'p Place>,

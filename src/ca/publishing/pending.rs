@@ -43,7 +43,7 @@ pub(in crate::ca) struct SignedParts<'a> {
 /// Looks at the CRLs that were found `published`, and at the pin sets.
 ///
 /// # Errors
-/// Where the ledger or the home's own places cannot be read.
+/// Where the ledger or the root's CRL cannot be read.
 pub(in crate::ca) fn look<'a>(
     session: &Session<'a>,
     places: &[Place],
@@ -109,7 +109,7 @@ pub enum Behind {
 /// changed.
 ///
 /// # Errors
-/// Where the ledger or the home's own places cannot be read.
+/// Where the ledger or the home cannot be read.
 pub fn behind(session: &Session<'_>) -> Result<Vec<Behind>, CaError> {
     behind_within(session, Sources::default(), Extent::Changes)
 }
@@ -117,7 +117,7 @@ pub fn behind(session: &Session<'_>) -> Result<Vec<Behind>, CaError> {
 /// As [`behind`], taking into account what is handed in, and lists of this extent.
 ///
 /// # Errors
-/// Where the ledger or the home's own places cannot be read.
+/// Where the ledger or the home cannot be read.
 pub fn behind_within(
     session: &Session<'_>,
     sources: Sources,
@@ -126,7 +126,7 @@ pub fn behind_within(
     let home = &session.desk.home;
     let (mut places, failed) = own_places(home, &Extent::Whole.hashes(session)?)?;
     places.extend(sources.places);
-    let mut published = published_crls(home, &places)?;
+    let mut published = published_crls(home, &places);
     published.extend(sources.crls);
     let unknown = Unknown::find(session, &published, &places)?;
     let mut reasons = lost(&unknown);
@@ -204,7 +204,7 @@ pub(in crate::ca) fn demand_known_pins(session: &Session<'_>) -> Result<(), CaEr
 /// Whether pin sets are installed anywhere that are later than what the ledger knows.
 ///
 /// # Errors
-/// Where the home's own places cannot be read.
+/// Where the home cannot be read.
 pub fn pins_are_ahead(session: &Session<'_>) -> Result<bool, CaError> {
     let (places, failed) = destinations(&session.desk.home, &Hashes::default())?;
     StandingPins::read(&places, &failed).are_ahead(session)

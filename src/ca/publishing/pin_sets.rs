@@ -168,10 +168,12 @@ impl StandingPins {
 /// # Errors
 /// Where the home's own places cannot be read.
 pub fn published_pins(home: &Home) -> Result<Option<Pins>, CaError> {
-    let (places, mut failed) = destinations(home, &Hashes::default())?;
+    let (places, failed) = destinations(home, &Hashes::default())?;
     let mut own = places.iter().filter(|place| place.is_staging());
     let Some(own) = own.find(|place| place.to.area == Area::Public) else {
-        return failed.pop().map_or(Ok(None), |(_, why)| Err(why.into()));
+        // The home's own come first.
+        let mut failed = failed.into_iter();
+        return failed.next().map_or(Ok(None), |(_, why)| Err(why.into()));
     };
     Ok(own.to.pins()?.and_then(|(text, _)| Pins::read(&text)))
 }

@@ -64,7 +64,7 @@ pub(in crate::ca) fn authorities(home: &Home) -> impl Iterator<Item = (Authority
 /// that are published, so that the time at which such a CRL begins has passed.
 pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock, CaError> {
     let (places, _) = destinations(home, &Hashes::default())?;
-    let standing = published_crls(home, &places)?;
+    let standing = published_crls(home, &places);
     // One that begins after the clock proves nothing for it.
     let begun = || standing.iter().filter(|crl| crl.terms.this_update <= clock);
     let last = begun().map(|crl| crl.terms.this_update).fold(last, Time::max);
@@ -77,7 +77,7 @@ pub(in crate::ca) fn judge(home: &Home, clock: Time, last: Time) -> Result<Clock
 
 /// Every different CRL of our CAs that is installed in any place. A file that cannot be read as one is
 /// replaced.
-pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec<Standing>, CaError> {
+pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Vec<Standing> {
     let mut found: Vec<Standing> = Vec::new();
     for place in places.iter().filter(|place| place.to.area == Area::Public) {
         for (authority, issuer) in authorities(home) {
@@ -93,7 +93,7 @@ pub(in crate::ca) fn published_crls(home: &Home, places: &[Place]) -> Result<Vec
             found.extend(Standing::of(authority, issuer, der));
         }
     }
-    Ok(found)
+    found
 }
 
 /// The terms of the CRL of an authority in the home's own copy of the publication. After a restore the root's

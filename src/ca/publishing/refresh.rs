@@ -56,7 +56,7 @@ pub(super) fn refresh_once(
     let is_meant = |directory: &Path| withheld.is_none() && only.is_none_or(|only| only == directory);
     let numbers = session.store.last_publication()?;
     places.extend(sources.places);
-    let mut published = published_crls(home, &places)?;
+    let mut published = published_crls(home, &places);
     published.extend(sources.crls);
     let unknown = Unknown::find(session, &published, &places)?;
     let around = Around {
