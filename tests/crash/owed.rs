@@ -278,9 +278,7 @@ fn files_of_a_server_that_were_not_written_are_named_until_they_are() {
         return;
     }
     let issue = ["server", "issue", HOST, "--out", "tls", "-q", "--json"];
-    let before = Home::new();
-    before.run(&["server", "add", HOST, "--out", "tls", "-q"]);
-    before.run(&issue);
+    let before = Home::with_certified_server();
     let servers = before.home().join("servers");
     for file in files_below(&servers).iter().filter(|file| file.ends_with(".key")) {
         reseal(&before, &servers.join(file), ISSUING_PASSPHRASE);

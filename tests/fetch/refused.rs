@@ -36,7 +36,7 @@ fn refused_with(forge: &Forge, more: &[&str], why: &str) -> Finished {
         b"",
     )
     .exits(1);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{said}");
     assert!(said.stderr.contains(why), "{why}: {said}");
     assert!(said.stderr.lines().count() >= 2, "no hint: {said}");
     assert_eq!(forge.traces(), before, "{said}");
@@ -413,7 +413,7 @@ fn two_gigabytes_in_the_place_of_any_file() {
             .args(pki.get_args());
         limited.current_dir(forge.path(""));
         let said = finish(&mut limited, b"").exits(1);
-        assert!(begun.elapsed() < Duration::from_secs(5), "{said}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{said}");
         assert!(
             said.stderr.contains("it has more than") || said.stderr.contains("has more than the"),
             "{said}"

@@ -193,7 +193,7 @@ fn answered(stream: &mut Stream, asked: &Asked, answer: Answer, source: &std::pa
             None
         }
         Answer::Drip => {
-            say(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")?;
+            say(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
             while say(b"x").is_some() {
                 std::thread::sleep(Duration::from_millis(200));
             }

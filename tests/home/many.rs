@@ -48,9 +48,9 @@ fn peak_of(home: &Home, arguments: &[&str], elements: u64) -> u64 {
 
 #[test]
 fn ten_times_as_many_devices_are_listed_in_the_same_memory_and_in_their_order() {
-    const FEW: u64 = 2500;
+    const FEW: u64 = 1500;
     const MANY: u64 = 10 * FEW;
-    /// In KiB. Where all are collected, it is five times as much.
+    /// In KiB. Where all are collected, it is three times as much.
     const HARDLY: u64 = 12 << 10;
     let (few, many) = (crowded(FEW), crowded(MANY));
     for (verb, each) in [("list", 1), ("audit", 2)] {

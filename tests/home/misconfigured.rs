@@ -147,9 +147,7 @@ fn recording_alone_needs_no_configuration_either() {
 
 #[test]
 fn a_server_is_locked_out_whatever_the_configuration_says() {
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
-    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let home = Home::with_certified_server();
     let said = run(&home, &["server", "list", "--json"]).json();
     let serial = said["servers"][0]["certificate"]["serial"]
         .as_str()

@@ -4,9 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
-use crate::support::{Finished, Home, copy_of, files_below, finish, need};
+use crate::support::{Finished, HOST, Home, copy_of, files_below, finish, need};
 
-const HOST: &str = "api.acme.example";
 const ADD: [&str; 5] = ["server", "add", HOST, "--out", "tls"];
 const ISSUE: [&str; 5] = ["server", "issue", HOST, "--out", "tls"];
 const ROTATE: [&str; 5] = ["server", "rotate", HOST, "--out", "tls"];
@@ -15,23 +14,23 @@ fn at(home: &Home, offset: &str, arguments: &[&str]) -> Finished {
     finish(&mut home.pki_at(offset, arguments), b"")
 }
 
+/// As [`Home::with_server`], with keys that no other home has.
+fn with_a_server_of_its_own() -> Home {
+    let home = Home::new();
+    home.run(&ADD);
+    home
+}
+
 /// What a refusal says.
 #[track_caller]
 fn refusal(home: &Home, arguments: &[&str]) -> String {
     finish(&mut home.pki(arguments), b"").exits(1).stderr
 }
 
-/// A home with a server whose files are in `tls`.
-fn home_with_server() -> Home {
-    let home = Home::new();
-    home.run(&ADD);
-    home
-}
-
 #[test]
 fn who_renews_a_certificate_is_told_that_a_reload_may_not_do() {
     // FreeRADIUS, OpenVPN and Envoy go on with the old one.
-    let home = home_with_server();
+    let home = Home::with_server();
     for _renewed in [false, true] {
         let said = home.run(&ISSUE).stderr;
         let hint = "→ have the server read it: most do at a reload, all at a restart; ";
@@ -89,7 +88,7 @@ fn a_server_gets_a_key_of_its_own_and_one_in_reserve_stays_encrypted_in_the_home
     if !need(&["openssl"]) {
         return;
     }
-    let home = home_with_server();
+    let home = Home::with_server();
     let key = home.path(format!("tls/{HOST}.key"));
     assert_eq!(
         std::fs::metadata(&key).unwrap().permissions().mode() & 0o777,
@@ -120,7 +119,7 @@ fn the_servers_ca_certifies_servers_and_no_devices_and_a_renewal_keeps_the_key()
     if !need(&["openssl", "faketime"]) {
         return;
     }
-    let home = home_with_server();
+    let home = Home::with_server();
     let root_crl = std::fs::read(home.public("crl/root.crl")).unwrap();
     home.run(&ISSUE);
     let certificate = format!("tls/{HOST}.crt");
@@ -151,8 +150,7 @@ fn neither_ca_makes_what_the_other_makes() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = home_with_server();
-    home.run(&ISSUE);
+    let home = Home::with_certified_server();
     let text = |ca: &str| {
         let file = format!("home/public/ca/{ca}.crt");
         let said = home
@@ -185,8 +183,7 @@ fn nobody_elses_key_is_taken_for_a_servers_and_no_servers_for_a_devices() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = home_with_server();
-    home.run(&ISSUE);
+    let home = Home::with_certified_server();
     let made = r#"
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout ca.key -out ca.crt -subj /CN=ca 2>/dev/null
         openssl req -new -key ca.key -subj /CN=x -out x.csr
@@ -323,7 +320,7 @@ fn a_key_takes_over_when_its_pin_was_published_for_long_enough_and_the_old_one_r
     if !need(&["openssl", "faketime"]) {
         return;
     }
-    let home = home_with_server();
+    let home = Home::with_server();
     let (active, backup) = (pin(&home, "active"), pin(&home, "backup"));
     let mut retiring = vec![
         "req",
@@ -396,7 +393,7 @@ fn a_key_takes_over_when_its_pin_was_published_for_long_enough_and_the_old_one_r
 
 #[test]
 fn the_pin_of_a_compromised_key_leaves_at_once() {
-    let home = home_with_server();
+    let home = Home::with_server();
     let (active, backup) = (pin(&home, "active"), pin(&home, "backup"));
     let wrong = [&ROTATE[..], &["--confirm", "www.acme.example"]].concat();
     finish(&mut home.pki(&wrong), b"").exits(2);
@@ -411,7 +408,7 @@ fn a_certificate_of_a_public_ca_keeps_the_key_and_another_key_is_not_taken_for_i
     if !need(&["openssl"]) {
         return;
     }
-    let home = home_with_server();
+    let home = Home::with_server();
     home.run(&["server", "csr", HOST, "--out", "tls"]);
     let san = format!("subjectAltName=DNS:{HOST}");
     let sign = |request: &str, out: &str, extension: &str, days: &str| {
@@ -594,7 +591,7 @@ fn a_root_that_is_away_signs_the_servers_ca_for_a_request() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = home_with_server();
+    let home = Home::with_server();
     let root = home.path("safe");
     std::fs::create_dir(&root).unwrap();
     std::fs::copy(home.home().join("root/root.crt"), root.join("root.crt")).unwrap();
@@ -649,8 +646,7 @@ fn a_servers_certificate_is_taken_back_on_the_crl_of_its_own_ca() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = home_with_server();
-    home.run(&ISSUE);
+    let home = Home::with_certified_server();
     let listed = home.run(&["server", "list", "--json"]).json();
     let serial = listed["servers"][0]["certificate"]["serial"]
         .as_str()
@@ -682,8 +678,7 @@ fn a_home_from_an_older_backup_withdraws_no_pin_and_takes_no_revocation_back() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = home_with_server();
-    home.run(&ISSUE);
+    let home = Home::with_certified_server();
     let backup = copy_of(&home);
     home.run(&[&ROTATE[..], &["--confirm", HOST]].concat());
     let listed = home.run(&["server", "list", "--json"]).json();
@@ -730,7 +725,7 @@ fn a_home_from_an_older_backup_withdraws_no_pin_and_takes_no_revocation_back() {
 /// The place was out of pki.toml when the older home signed its pins, with a number above those of the place.
 #[test]
 fn a_home_from_an_older_backup_withdraws_no_pin_from_a_place_that_comes_back() {
-    let home = home_with_server();
+    let home = Home::with_server();
     let backup = copy_of(&home);
     let table = format!("[[publish]]\npublic = '{}'\n", home.path("web").display());
     home.configure_table(&table);
@@ -766,7 +761,7 @@ fn the_pin_sets_are_signed_anew_when_half_of_their_life_is_over_and_never_with_a
     if !need(&["faketime"]) {
         return;
     }
-    let home = home_with_server();
+    let home = Home::with_server();
     let number = || {
         let text = std::fs::read(home.public("pins/pins.json")).unwrap();
         let pins: Value = serde_json::from_slice(&text).unwrap();
@@ -783,7 +778,7 @@ fn the_pin_sets_are_signed_anew_when_half_of_their_life_is_over_and_never_with_a
 
 #[test]
 fn what_a_server_has_is_told_to_people_and_scripts() {
-    let home = home_with_server();
+    let home = Home::with_server();
     let listed = home.run(&["server", "list"]);
     assert!(listed.stdout.contains(&pin(&home, "backup")), "{listed}");
     let plan = home.run(&["pins", "plan"]);
@@ -811,7 +806,7 @@ fn what_a_server_has_is_told_to_people_and_scripts() {
 
 #[test]
 fn a_signed_statement_is_shown_with_whose_signature_it_has() {
-    let home = home_with_server();
+    let home = Home::with_server();
     let jws = home.public("pins/pins.jws").display().to_string();
     let said = home.run(&["show", &jws]).stdout;
     let line = |text: &str| assert!(said.lines().any(|line| line == text), "{text}: {said}");
@@ -886,8 +881,7 @@ fn doctor_misses_a_key_in_reserve_and_a_certificate_that_ends() {
     if !need(&["faketime"]) {
         return;
     }
-    let home = home_with_server();
-    home.run(&ISSUE);
+    let home = Home::with_certified_server();
     let codes = |said: &Finished| -> Vec<(String, String)> {
         let found = said.json();
         let found = found["findings"].as_array().unwrap();
@@ -954,8 +948,7 @@ fn no_pin_is_signed_while_a_place_that_may_know_more_cannot_be_read() {
 
 #[test]
 fn a_lost_certificate_of_the_servers_ca_is_put_back_from_the_ledger_and_locks_nobody_in() {
-    let home = home_with_server();
-    home.run(&ISSUE);
+    let home = Home::with_certified_server();
     let file = home.home().join("servers/servers.crt");
     let there = std::fs::read(&file).unwrap();
     for damage in [None, Some("")] {
@@ -970,7 +963,7 @@ fn a_lost_certificate_of_the_servers_ca_is_put_back_from_the_ledger_and_locks_no
         home.run(&["publish"]);
     }
     // Another CA's in its place is told, and not replaced.
-    let other = home_with_server();
+    let other = Home::with_server();
     other.run(&ISSUE);
     std::fs::copy(
         other.home().join("servers/servers.crt"),
@@ -982,7 +975,7 @@ fn a_lost_certificate_of_the_servers_ca_is_put_back_from_the_ledger_and_locks_no
 
 #[test]
 fn a_key_that_others_could_read_is_not_taken_for_delivered() {
-    let home = home_with_server();
+    let home = Home::with_server();
     let key = home.path(format!("tls/{HOST}.key"));
     let open = PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&key, open).unwrap();
@@ -1220,7 +1213,7 @@ fn what_cannot_be_noted_of_pins_keeps_no_server_waiting() {
 /// A server that reads both would not start, and nobody looks twice at what ended well.
 #[test]
 fn a_certificate_stands_beside_no_key_of_another_and_in_the_place_of_no_other_certificate() {
-    let [home, other] = [home_with_server(), home_with_server()];
+    let [home, other] = [Home::with_server(), with_a_server_of_its_own()];
     let shared = home.path("shared").display().to_string();
     let issue = ["server", "issue", HOST, "--out", &shared];
     home.run(&issue);

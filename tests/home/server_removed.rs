@@ -58,9 +58,7 @@ fn pins_that_apps_may_go_by_stay_for_the_overlap_and_leave_by_themselves() {
     if !need(&["faketime"]) {
         return;
     }
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
-    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let home = Home::with_certified_server();
     let before = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
     let said = run(&home, &["server", "remove", HOST, "--yes"]).exits(4);
     assert!(
@@ -120,8 +118,7 @@ fn pins_that_apps_may_go_by_stay_for_the_overlap_and_leave_by_themselves() {
 
 #[test]
 fn pins_that_no_app_goes_by_leave_at_once_and_those_who_fetch_take_it() {
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
+    let home = Home::with_server();
     home.run(&["server", "add", "shop.acme.example", "--out", "tls"]);
     let fetch = [
         "fetch",
@@ -153,8 +150,7 @@ fn pins_that_no_app_goes_by_leave_at_once_and_those_who_fetch_take_it() {
 
 #[test]
 fn pins_of_a_removed_server_are_told_for_what_they_are_and_can_leave_at_once_later() {
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
+    let home = Home::with_server();
     let now = ["server", "remove", HOST, "--now", "--confirm", HOST];
     home.run(&["server", "remove", HOST, "--confirm", HOST]);
     let shown = home.run(&["pins", "show"]).stdout;

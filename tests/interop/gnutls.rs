@@ -54,9 +54,7 @@ fn gnutls_takes_a_server_for_what_it_is_until_its_certificate_is_revoked() {
     if !need(&["certtool"]) {
         return;
     }
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
-    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let home = Home::with_certified_server();
     let chain = std::fs::read(home.path(format!("tls/{HOST}.crt"))).unwrap();
     let verified = |purpose: &str, host: &str| {
         let crls =

@@ -40,9 +40,7 @@ fn java_reads_a_servers_chain_and_takes_it_in_below_the_root() {
     if !need(&["keytool"]) {
         return;
     }
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
-    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let home = Home::with_certified_server();
     let file = format!("tls/{HOST}.crt");
     let said = home.foreign("keytool", &["-printcert", "-file", &file]).ok();
     for line in [

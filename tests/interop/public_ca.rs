@@ -125,8 +125,7 @@ fn a_public_ca_certifies_the_pinned_key_renews_it_and_has_certified_the_next_one
     if !need(&["pebble", "certbot", "curl", "openssl"]) {
         return;
     }
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
+    let home = Home::with_server();
     home.run(&["server", "csr", HOST, "--out", "tls"]);
     let (active, backup) = (published(&home, "active"), published(&home, "backup"));
     let request = format!("tls/{HOST}.csr");

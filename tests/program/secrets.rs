@@ -161,9 +161,7 @@ fn a_servers_key_that_does_not_open_keeps_no_revocation_in() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = Home::new();
-    home.run(&["server", "add", "api.acme.example", "--out", "tls"]);
-    home.run(&["server", "issue", "api.acme.example", "--out", "tls"]);
+    let home = Home::with_certified_server();
     // Its own passphrase is another one.
     let key = home.home().join("servers/servers.key");
     let key = key.to_str().unwrap();

@@ -13,9 +13,10 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::copy::reseal;
+use super::copy::{files_below, reseal};
 use super::fleet::fill;
 use super::program::{Finished, finish, found, program};
+use super::server::HOST;
 
 /// The program under test.
 pub const PKI: &str = env!("CARGO_BIN_EXE_pki");
@@ -69,6 +70,10 @@ enum Model {
     Crowded,
     /// `Served`, with a phone revoked for each of [`REASONS`], of an employee of that name.
     Leavers,
+    /// `Served`, with the server [`HOST`], whose key is in `tls`.
+    WithServer,
+    /// `WithServer`, with a certificate of the servers' CA beside the key.
+    Certified,
 }
 
 impl Home {
@@ -103,6 +108,16 @@ impl Home {
         Self::copy_of(Model::Leavers)
     }
 
+    /// A home that has taken in the server [`HOST`], with its key in `tls`.
+    pub fn with_server() -> Self {
+        Self::copy_of(Model::WithServer)
+    }
+
+    /// As [`Self::with_server`], with a certificate of the servers' CA beside that key.
+    pub fn with_certified_server() -> Self {
+        Self::copy_of(Model::Certified)
+    }
+
     /// A directory with the passphrase files and no home in it yet.
     pub fn unfounded() -> Self {
         let home = Self {
@@ -135,6 +150,22 @@ impl Home {
         copy(&place, home.directory.path());
         home.settle();
         home
+    }
+
+    /// With its keys encrypted anew, so that they open at once, where there is OpenSSL to do it.
+    pub fn opening_at_once(self) -> Self {
+        if found("openssl").is_some() {
+            let all = files_below(&self.home());
+            for key in all.iter().filter(|file| file.ends_with(".key")) {
+                let passphrase = if key.starts_with("root/") {
+                    ROOT_PASSPHRASE
+                } else {
+                    ISSUING_PASSPHRASE
+                };
+                reseal(&self, &self.home().join(key), passphrase);
+            }
+        }
+        self
     }
 
     /// Has the home know that it is here, and has been all along: otherwise the first command writes it down,
@@ -409,13 +440,15 @@ impl Model {
             Self::Staffed => "home-staffed",
             Self::Crowded => "home-crowded",
             Self::Leavers => "home-leavers",
+            Self::WithServer => "home-with-server",
+            Self::Certified => "home-certified",
         }
     }
 
     fn make(self) -> Home {
         match self {
-            Self::Served => opening_at_once(founded(&["--base-url", "http://pki.acme.example"])),
-            Self::Bare => opening_at_once(founded(&[])),
+            Self::Served => founded(&["--base-url", "http://pki.acme.example"]).opening_at_once(),
+            Self::Bare => founded(&[]).opening_at_once(),
             Self::Staffed => {
                 let home = Home::new();
                 let alice = home.issue("alice", &["--name", "Alice Doe", "--email", "alice@acme.example"]);
@@ -451,6 +484,16 @@ impl Model {
                 }
                 home
             }
+            Self::WithServer => {
+                let home = Home::new();
+                home.run(&["server", "add", HOST, "--out", "tls"]);
+                home.opening_at_once()
+            }
+            Self::Certified => {
+                let home = Home::with_server();
+                home.run(&["server", "issue", HOST, "--out", "tls"]);
+                home.opening_at_once()
+            }
         }
     }
 }
@@ -468,19 +511,6 @@ fn founded(more: &[&str]) -> Home {
     ]);
     arguments.extend(more);
     home.run(&arguments);
-    home
-}
-
-/// With its keys encrypted anew, so that they open at once, where there is OpenSSL to do it.
-fn opening_at_once(home: Home) -> Home {
-    if found("openssl").is_some() {
-        for (key, passphrase) in [
-            ("issuing/issuing.key", ISSUING_PASSPHRASE),
-            ("root/root.key", ROOT_PASSPHRASE),
-        ] {
-            reseal(&home, &home.home().join(key), passphrase);
-        }
-    }
     home
 }
 

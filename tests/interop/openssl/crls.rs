@@ -10,9 +10,7 @@ fn every_crl_holds_number_and_key_identifier_and_no_distribution_point() {
     if !need(&["openssl"]) {
         return;
     }
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
-    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let home = Home::with_certified_server();
     for (authority, name) in [
         ("root", "Acme Ltd Root CA"),
         ("issuing", "Acme Ltd Issuing CA"),

@@ -21,9 +21,7 @@ fn what_the_page_gives_a_device_connects() {
     if !may_have_a_network() {
         return;
     }
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
-    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let home = Home::with_certified_server();
     let bundle = home.issue("alice", &[]);
     let public = home.home().join("public").display().to_string();
     let text = printed(&home, "openvpn", &["--public", &public]);
@@ -53,9 +51,7 @@ fn who_is_connected_when_he_is_revoked_is_out_when_his_keys_end() {
     if !may_have_a_network() || !need(&["ping", "ip"]) {
         return;
     }
-    let home = Home::new();
-    home.run(&["server", "add", HOST, "--out", "tls"]);
-    home.run(&["server", "issue", HOST, "--out", "tls"]);
+    let home = Home::with_certified_server();
     let alice = Identity::of(&home, &home.issue("alice", &[]));
     // An hour and a minute are a few seconds here.
     let public = home.home().join("public").display().to_string();
