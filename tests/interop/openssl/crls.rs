@@ -1,7 +1,7 @@
 //! Every field of the CRLs.
 
 use super::{BACKDATED_AT_MOST, DAY, Uncritical, crl, extensions, line, now, unix, x509};
-use crate::support::{HOST, Home, REASONS, need};
+use crate::support::{Home, REASONS, need};
 
 const HEADING: &str = "CRL extensions:";
 
