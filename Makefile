@@ -11,14 +11,14 @@ build:
 tools:
 	sh tests/install-tools
 
-# Tests wait for servers as much as they compute: three at a time keep two cores busy.
-THREADS := $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+# Three a core: .config/nextest.toml says how many of them a test takes.
+THREADS := $(shell echo $$(( $$(nproc) * 3 )))
 
 # The doc tests first: the last lines of the output are those of the whole suite.
 test: tools
 	cargo test --locked --quiet --doc
 	@if cargo nextest --version >/dev/null 2>&1; then \
-		set -x; cargo nextest run --locked --test-threads $(THREADS) $(if $(CI),--profile ci); \
+		set -x; cargo nextest run --locked --profile whole --test-threads $(THREADS) $(if $(CI),--no-fail-fast); \
 	else \
 		set -x; cargo test --locked --lib --bins --tests; \
 	fi
