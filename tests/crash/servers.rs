@@ -128,7 +128,7 @@ fn demand_finished(home: &Home, step: &str) {
 #[test]
 fn a_server_is_taken_in_by_the_same_command_or_is_there_already() {
     let (steps, recorded) = a_server_is_taken_in(RECORDED);
-    assert!(recorded > 0 && steps > recorded, "{recorded} of {steps} steps");
+    assert!(recorded > 1, "{recorded} of {steps} steps");
 }
 
 #[test]
