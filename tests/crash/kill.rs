@@ -137,8 +137,8 @@ const OFFLINE: [&str; 9] = [
 const OFFLINE_NAMES: [(&str, usize, &str); 2] = [("rename", 1, "EBUSY"), ("renameat2", 2, "EIO")];
 const OFFLINE_SYNCS: [(&str, usize, &str); 1] = [("fsync", 4, "EIO")];
 
-/// Founds a home whose root lies on a medium once for each of these last steps, in which the medium's files and
-/// the home get their names, and each time lets a kill or an error befall it there.
+/// Founds a home whose root lies on a medium once for each of these last steps, in which the medium's files
+/// and the home get their names, and each time lets a kill or an error befall it there.
 fn at_the_last_steps_of_an_offline_root(
     calls: &[(&str, usize, &str)],
     kill: bool,
