@@ -19,6 +19,7 @@ pub mod fetch;
 pub mod ca;
 pub mod doctor;
 pub mod check;
+pub mod serve;
 pub mod cli;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The error type of all operations on a home: [`CaError`] joins the error enums of the single subjects.
 
 use super::delivery::error::DeliveryError;
+use super::enrollment::error::EnrollmentError;
 use super::issuance::error::IssuanceError;
 use super::key_owner::UnfitKey;
 use super::not_found::NotFound;
@@ -30,6 +31,9 @@ pub enum CaError {
     /// A certificate is not issued, or not renewed.
     #[error(transparent)]
     Issuance(#[from] IssuanceError),
+    /// A device is not invited, or an invite cannot be changed so.
+    #[error(transparent)]
+    Enrollment(#[from] EnrollmentError),
     /// A key that was handed in is not taken.
     #[error(transparent)]
     UnfitKey(#[from] UnfitKey),
@@ -102,6 +106,7 @@ impl Fault for CaError {
             Self::Session(error) => error.kind_and_code(),
             Self::NotFound(error) => error.kind_and_code(),
             Self::Issuance(error) => error.kind_and_code(),
+            Self::Enrollment(error) => error.kind_and_code(),
             Self::UnfitKey(error) => error.kind_and_code(),
             Self::Delivery(error) => error.kind_and_code(),
             Self::Publishing(error) => error.kind_and_code(),

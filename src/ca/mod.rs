@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod fuzz_tests;
 mod delivery;
+mod enrollment;
 mod expiry;
 mod error;
 mod issuance;
@@ -29,13 +30,16 @@ pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
+pub use enrollment::error::EnrollmentError;
+pub use enrollment::redeem::{Attempt, Denial, Redeemed, redeem};
+pub use enrollment::{Asking, Invitation, cancel_invite, invite, open_invites};
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};
 pub use issuance::again::hand_out_again;
 pub use issuance::batch::{BATCH, Tally, issue_all};
 pub use issuance::canary::{Canaries, Canary, Ending, issue_canaries};
 pub use issuance::error::IssuanceError;
-pub use issuance::plan::{Intent, KeyRequest, Leavers, Old, Plan, Request, in_use, plan};
+pub use issuance::plan::{Intent, KeyRequest, Leavers, Old, Plan, Replaces, Request, in_use, plan};
 pub use issuance::remembered::{Asked, Difference, differences, holder, mistakable, mistakable_person};
 pub use issuance::roster::{PeopleError, Person, read_people};
 pub use issuance::{Issuance, issue};

@@ -1,7 +1,7 @@
 //! The error for an employee, device, certificate or server that was named and is not in the ledger.
 
 use crate::model::fault::{Fault, Kind};
-use crate::model::{Address, Employee, Host, Serial};
+use crate::model::{Address, Employee, Host, InviteId, Serial};
 
 /// The employee, device, certificate or server that was named is not in the ledger.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum NotFound {
     /// There is no such server.
     #[error("there is no server {0}")]
     Server(Host),
+    /// There is no such invite.
+    #[error("there is no invite {0}")]
+    Invite(InviteId),
 }
 
 impl Fault for NotFound {

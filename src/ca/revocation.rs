@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::enrollment::open_invites;
 use super::session::Session;
 use super::{CaError, NotFound};
 use crate::model::{Address, Employee, Fact, Reason, Record, Serial, Status, Time};
@@ -118,23 +119,28 @@ pub fn revoke_unrecorded(
     })
 }
 
-/// Revokes all certificates of one employee, and blocks the issuance of new ones to her from now on.
+/// Revokes all certificates of one employee, cancels her invites, and blocks the issuance of new ones to her
+/// from now on.
 ///
 /// # Errors
 /// Where there is no such person, or it cannot be recorded.
 pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoked, CaError> {
     let records = session.store.employee(employee)?;
     let since = session.store.offboarded(employee)?;
-    if records.is_empty() && since.is_none() {
+    // By the later of the two clocks an invite may have ended; it is cancelled all the same.
+    let is_hers = |address: &Address| address.employee == *employee;
+    let invites = open_invites(&session.store, session.clock.earliest(), is_hers)?;
+    if records.is_empty() && since.is_none() && invites.is_empty() {
         return Err(NotFound::Employee(employee.clone()).into());
     }
-    let fact = match since {
+    let mut facts = match since {
         Some(_) => Vec::new(),
         None => vec![Fact::Offboarded {
             employee: employee.clone(),
         }],
     };
-    let mut revoked = take_back(session, employee.clone(), records, Reason::Left, fact)?;
+    facts.extend(invites.into_iter().map(|id| Fact::InviteCancelled { id }));
+    let mut revoked = take_back(session, employee.clone(), records, Reason::Left, facts)?;
     revoked.already = since.filter(|_| revoked.certificates.is_empty());
     Ok(revoked)
 }

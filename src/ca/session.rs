@@ -80,12 +80,40 @@ impl Fault for SessionError {
     }
 }
 
+/// The store of a session: opened for it, or lent by a process that keeps it.
+pub enum Held<'a> {
+    /// Opened for this session.
+    Own(Box<Store>),
+    /// Kept by the process, and up to date for this session.
+    Lent(&'a mut Store),
+}
+
+impl std::ops::Deref for Held<'_> {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        match self {
+            Self::Own(store) => store,
+            Self::Lent(store) => store,
+        }
+    }
+}
+
+impl std::ops::DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Store {
+        match self {
+            Self::Own(store) => store,
+            Self::Lent(store) => store,
+        }
+    }
+}
+
 /// One change of a home, under its lock.
 pub struct Session<'a> {
     /// The operator's desk.
     pub desk: &'a Desk,
     /// The ledger and its index.
-    pub store: Store,
+    pub store: Held<'a>,
     /// The time that holds for this change.
     pub now: Time,
     /// The judgement of the machine's clock.
@@ -109,6 +137,28 @@ impl Desk {
         let lock = self.home.lock(self.patience, &self.holder)?;
         let says = (self.clock)();
         let store = self.home.store(&lock, self.patience, says)?;
+        self.begin(lock, says, Held::Own(Box::new(store)), policy)
+    }
+
+    /// As [`Self::session`], with a resident store that this process keeps: it takes in what others have
+    /// committed since.
+    ///
+    /// # Errors
+    /// As [`Self::session`].
+    pub fn turn<'a>(&'a self, store: &'a mut Store, policy: ClockPolicy) -> Result<Session<'a>, CaError> {
+        let lock = self.home.lock(self.patience, &self.holder)?;
+        let says = (self.clock)();
+        store.take_turn(says)?;
+        self.begin(lock, says, Held::Lent(store), policy)
+    }
+
+    fn begin<'a>(
+        &'a self,
+        lock: Lock,
+        says: Time,
+        store: Held<'a>,
+        policy: ClockPolicy,
+    ) -> Result<Session<'a>, CaError> {
         let copied = residence::judge(&self.home, self.goes_on_here);
         match (&copied, policy) {
             (Some(copied), ClockPolicy::Strict | ClockPolicy::Confirmed) => {

@@ -124,6 +124,20 @@ pub fn home_path(named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
 }
 
 impl Context {
+    /// The same for another thread, which asks nothing.
+    pub fn apart(&self) -> Self {
+        Self {
+            ui: self.ui.apart(),
+            home: self.home.clone(),
+            wait: self.wait,
+            command: self.command.clone(),
+            crl_told: Cell::new(false),
+            is_publishing: Cell::new(true),
+            clock_told: Cell::new(false),
+            following: RefCell::default(),
+        }
+    }
+
     /// The path of the home.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod fetch;
 mod home;
 mod issuer;
 mod place;
+mod serve;
 mod store;
 
 use serde::Serialize;

@@ -48,8 +48,8 @@ use crate::disk;
 use crate::model::Span;
 use crate::model::text::{in_shell, printable};
 use commands::{
-    audit, ca, check, completions, config, doctor, fetch, init, issue, list, pins, publish, renew, revoke,
-    root, server, show,
+    audit, ca, check, completions, config, doctor, fetch, init, invite, issue, list, pins, publish, renew,
+    revoke, root, serve, server, show,
 };
 use context::Context;
 use error::{Exit, Failure};
@@ -64,8 +64,8 @@ Usage: pki COMMAND [OPTIONS]          `pki help COMMAND`: all of one
 
 Begin     init         make root, issuing CA and first publication
           completions  a script that completes commands and names at TAB
-Devices   issue        a certificate for a device: pki issue alice
-          renew        a newer one for a device that has one
+Devices   issue renew  a certificate for a device: pki issue alice; a newer one
+          invite serve devices that make their keys: a code to scan; the service
           revoke       the phone is lost: locked out at once
           offboard     the person leaves: all her devices
           list  show   who has what; one certificate, or what a file says
@@ -158,6 +158,8 @@ struct Global {
 enum Verb {
     Init(init::Args),
     Issue(Box<issue::Args>),
+    #[command(subcommand)]
+    Invite(invite::Verb),
     Renew(Box<renew::Args>),
     Revoke(revoke::Args),
     Offboard(revoke::OffboardArgs),
@@ -176,6 +178,7 @@ enum Verb {
     Root(root::Verb),
     #[command(subcommand)]
     Ca(ca::Verb),
+    Serve(serve::Args),
     Fetch(Box<fetch::Args>),
     Completions(completions::Args),
 }
@@ -283,6 +286,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
         Verb::Init(args) => init::run(args, context),
         Verb::Issue(args) => issue::run(*args, context),
+        Verb::Invite(verb) => invite::run(verb, context),
         Verb::Renew(args) => renew::run(*args, context),
         Verb::Revoke(args) => revoke::run(args, context),
         Verb::Offboard(args) => revoke::run_offboard(args, context),
@@ -297,6 +301,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Pins(verb) => pins::run(verb, context),
         Verb::Root(verb) => root::run(verb, context),
         Verb::Ca(verb) => ca::run(verb, context),
+        Verb::Serve(args) => serve::run(args, context),
         Verb::Fetch(args) => fetch::run(*args, context),
         Verb::Completions(args) => completions::run(args, context),
     }

@@ -94,6 +94,21 @@ impl Ui {
         }
     }
 
+    /// The same for another thread, without a terminal to ask at.
+    pub fn apart(&self) -> Self {
+        Self {
+            json: self.json,
+            quiet: self.quiet,
+            verbose: self.verbose,
+            yes: self.yes,
+            program: self.program.clone(),
+            color: self.color,
+            terminal: None,
+            warned: Cell::new(false),
+            long: RefCell::default(),
+        }
+    }
+
     /// Whether something may be asked.
     pub fn can_ask(&self) -> bool {
         self.terminal.is_some()

@@ -89,6 +89,7 @@ impl Company {
             public_key: key.public_key(),
             source: KeySource::Request,
             supersedes: Vec::new(),
+            enrolled_by: None,
         };
         let signed = self.devices.sign(order, &mut self.rng).unwrap();
         signed.into_issued()

@@ -302,6 +302,14 @@ impl Home {
         self.checked(Store::read(&store::Paths::in_home(&self.path))?)
     }
 
+    /// Reads the whole ledger into memory, for a process that goes on for long.
+    ///
+    /// # Errors
+    /// Where it is damaged or another home's.
+    pub fn resident(&self) -> Result<Store, HomeError> {
+        self.checked(Store::resident(&store::Paths::in_home(&self.path))?)
+    }
+
     /// The events of its ledger after a place, without opening the rest of the store.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use super::subordinate::Subordinate;
 use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
 use crate::model::event::{Issued, KeySource};
+use crate::model::invite::EnrolledBy;
 use crate::model::{Authority, Draft, Revocation, Serial};
 use crate::x509::crl;
 use crate::x509::template::Kind;
@@ -26,6 +27,8 @@ pub struct Order<'a> {
     pub source: KeySource,
     /// The certificates that it will replace.
     pub supersedes: Vec<Serial>,
+    /// How the device comes to it, where no operator issues it.
+    pub enrolled_by: Option<EnrolledBy>,
 }
 
 /// A certificate that the devices' CA has signed and nobody has seen. Only this file can make one, and only
@@ -79,6 +82,7 @@ impl Devices {
             public_key,
             source,
             supersedes,
+            enrolled_by,
         } = order;
         let (serial, certificate) = self.0.certify(Kind::Device(&draft), public_key, rng)?;
         let holder = draft.holder();
@@ -92,6 +96,7 @@ impl Devices {
             days: draft.days(),
             key: source,
             supersedes,
+            enrolled_by,
             validity: draft.validity(),
             spki_sha256: public_key.spki_sha256(),
             certificate,

@@ -65,6 +65,7 @@ mod tests {
             public_key: device.public_key(),
             source: KeySource::Request,
             supersedes: Vec::new(),
+            enrolled_by: None,
         };
         let terms = crl::Terms {
             number: 1,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::authority::Authority;
 use super::constraints::NameConstraints;
 use super::host::Host;
+use super::invite::{EnrolledBy, Invite, InviteId, RefusedKey};
 use super::pin::Pin;
 use super::platform::{Form, Platform};
 use super::revocation::Reason;
@@ -185,6 +186,59 @@ pub enum Fact {
         /// SHA-256 of `pins.json`, hexadecimal.
         sha256: String,
     },
+    /// An invite was made: a device may enroll itself.
+    InviteCreated(Box<InviteCreated>),
+    /// A key was shown with the secret of an invite, and waits for an operator.
+    InviteAsked {
+        /// The invite.
+        id: InviteId,
+        /// SHA-256 of the key's SubjectPublicKeyInfo.
+        #[serde(with = "hex32")]
+        spki: [u8; 32],
+    },
+    /// An operator approved the key that was shown.
+    InviteApproved {
+        /// The invite.
+        id: InviteId,
+        /// SHA-256 of the key's SubjectPublicKeyInfo.
+        #[serde(with = "hex32")]
+        spki: [u8; 32],
+        /// The same, signed by the issuing CA: a JWS in compact form.
+        statement: String,
+    },
+    /// A key redeemed an invite: its certificate is in the same batch.
+    InviteRedeemed {
+        /// The invite.
+        id: InviteId,
+        /// The serial number of the certificate.
+        serial: Serial,
+        /// SHA-256 of the key's SubjectPublicKeyInfo.
+        #[serde(with = "hex32")]
+        spki: [u8; 32],
+    },
+    /// A key was refused that came with the secret of an invite.
+    InviteRefused {
+        /// The invite.
+        id: InviteId,
+        /// SHA-256 of the key's SubjectPublicKeyInfo.
+        #[serde(with = "hex32")]
+        spki: [u8; 32],
+        /// The reason of the refusal.
+        why: RefusedKey,
+        /// The network that it came from: the first 24 bits of an IPv4 address, the first 48 of an IPv6
+        /// address.
+        from: String,
+    },
+    /// Too many keys or codes were refused: nobody redeems the invite after that.
+    InviteSuspended {
+        /// The invite.
+        id: InviteId,
+    },
+    /// An operator took an invite back.
+    InviteCancelled {
+        /// The invite.
+        id: InviteId,
+    },
     /// The operator went on although the clock was before the last event, or far after it.
     ClockConfirmed {
         /// The time by the clock.
@@ -192,6 +246,17 @@ pub enum Fact {
         /// The last event's time.
         last: Time,
     },
+}
+
+/// An invite, and that the issuing CA stands by it: whoever can write to the home and has no key invites
+/// nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteCreated {
+    /// The invite.
+    #[serde(flatten)]
+    pub invite: Invite,
+    /// The same, signed by the issuing CA: a JWS in compact form.
+    pub statement: String,
 }
 
 /// A certificate and everything that was asked for with it.
@@ -221,6 +286,9 @@ pub struct Issued {
     /// The certificates that it replaces once it is delivered.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub supersedes: Vec<Serial>,
+    /// How the device came to it, where no operator issued it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub enrolled_by: Option<EnrolledBy>,
     /// The validity period of the certificate.
     #[serde(flatten)]
     pub validity: Validity,
@@ -288,6 +356,7 @@ mod tests {
                 days: Some(365),
                 key: KeySource::Bundle { p12: Form::Modern },
                 supersedes: vec![],
+                enrolled_by: None,
                 validity: Validity {
                     not_before: Time::from_unix(1_800_000_000),
                     not_after: Time::from_unix(1_800_000_999),

@@ -182,6 +182,7 @@ fn issued(octet: u8, pin: u8) -> Fact {
         days: None,
         key: KeySource::Bundle { p12: Form::Legacy },
         supersedes: Vec::new(),
+        enrolled_by: None,
         validity: Validity {
             not_before: now(),
             not_after: now() + Span::days(90),

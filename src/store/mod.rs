@@ -11,6 +11,7 @@
 mod by_device;
 mod error;
 mod file;
+mod invites;
 mod published;
 mod resident;
 

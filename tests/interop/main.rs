@@ -13,6 +13,7 @@ mod bundle_formats;
 mod check;
 mod configured;
 mod constraints;
+mod enrollment;
 mod fetch;
 mod gnutls;
 mod keytool;

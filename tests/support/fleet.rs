@@ -51,6 +51,7 @@ pub fn fill(home: &Path, count: u64, is_revoked: bool) -> Result<(), Box<dyn std
                 days: None,
                 key: KeySource::Bundle { p12: Form::Legacy },
                 supersedes: Vec::new(),
+                enrolled_by: None,
                 validity: Validity {
                     not_before: now,
                     not_after: now + Span::days(90),

@@ -26,6 +26,7 @@ use crate::issuer::{Devices, Order};
 use crate::key::{SoftwareKey, demand_threads, os_rng};
 use crate::model::draft::Remark;
 use crate::model::event::{Issued, KeySource};
+use crate::model::invite::EnrolledBy;
 use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Validity};
 use plan::{KeyRequest, Plan};
 
@@ -113,6 +114,7 @@ fn sign(devices: &Devices, plan: Plan) -> Result<Uncommitted, CaError> {
         public_key,
         source,
         supersedes: plan.supersedes.clone(),
+        enrolled_by: plan.enrolled_by,
     };
     let signed = devices.sign(order, rng)?;
     Ok(Uncommitted { plan, signed, key })
@@ -120,7 +122,10 @@ fn sign(devices: &Devices, plan: Plan) -> Result<Uncommitted, CaError> {
 
 /// Records all of it at once: only now may anybody see a certificate.
 fn commit(session: &mut Session<'_>, batch: Vec<Uncommitted>) -> Result<Vec<Undelivered>, CaError> {
-    let facts = batch.iter().flat_map(|one| one.plan.facts()).collect();
+    let facts = batch
+        .iter()
+        .flat_map(|one| one.plan.facts().into_iter().chain(redeemed(one)))
+        .collect();
     let mut signed = Vec::with_capacity(batch.len());
     let mut rest = Vec::with_capacity(batch.len());
     for one in batch {
@@ -134,6 +139,19 @@ fn commit(session: &mut Session<'_>, batch: Vec<Uncommitted>) -> Result<Vec<Unde
         .collect())
 }
 
+/// The event that an invite is redeemed, where the certificate comes of one: in the same batch, so that no
+/// kill leaves one of them alone.
+fn redeemed(one: &Uncommitted) -> Option<Fact> {
+    match one.plan.enrolled_by? {
+        EnrolledBy::Invite(id) => Some(Fact::InviteRedeemed {
+            id,
+            serial: one.signed.serial(),
+            spki: one.signed.issued().spki_sha256,
+        }),
+        EnrolledBy::Renewal(_) => None,
+    }
+}
+
 /// The events that are recorded once the certificate is delivered.
 fn delivered(issued: &Issued, plan: &Plan, receipt: &Receipt) -> Vec<Fact> {
     let mut facts = Vec::new();
@@ -143,6 +161,9 @@ fn delivered(issued: &Issued, plan: &Plan, receipt: &Receipt) -> Vec<Fact> {
             sha256: HEXLOWER.encode(&sha256),
             supersedes: issued.supersedes.clone(),
         });
+    }
+    if plan.enrolled_by.is_some() {
+        return facts;
     }
     facts.extend(plan.retires.iter().map(|serial| Fact::Revoked {
         serial: *serial,

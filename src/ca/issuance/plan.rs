@@ -8,6 +8,7 @@ use crate::ca::{CaError, IssuanceError, NotFound};
 use crate::home::Home;
 use crate::key::PublicKey;
 use crate::model::draft::Holder;
+use crate::model::invite::EnrolledBy;
 use crate::model::profile::Names;
 use crate::model::{
     Address, Draft, Employee, Form, KnownBy, Pin, Profile, Reason, Record, Serial, Status, Time,
@@ -51,6 +52,17 @@ pub enum Intent {
     /// A newer certificate for one of many devices, in the place of this one: it was [`in_use`] when they
     /// were chosen, without the lock. A device that another has renewed meanwhile is not renewed twice.
     RenewalOf(Serial, Old),
+    /// A device that an operator has invited.
+    Invited(Replaces),
+}
+
+/// Whether an invite is for a device that has a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// The device has none.
+    Nothing,
+    /// `--replace`: the one that it has is revoked.
+    Any,
 }
 
 /// The policy for an employee who was offboarded, or a listed device whose certificate was revoked.
@@ -82,6 +94,8 @@ pub struct Plan {
     /// The certificates that are revoked once it is delivered, those that an earlier renewal superseded
     /// included.
     pub(in crate::ca) retires: Vec<Serial>,
+    /// How the device comes to it, where no operator issues it.
+    pub(in crate::ca) enrolled_by: Option<EnrolledBy>,
 }
 
 impl Plan {
@@ -94,6 +108,7 @@ impl Plan {
             supersedes: Vec::new(),
             reinstates: None,
             retires: Vec::new(),
+            enrolled_by: None,
         }
     }
 
@@ -141,7 +156,19 @@ impl Plan {
         let back = self.reinstates.iter().map(|employee| Fact::Reinstated {
             employee: employee.clone(),
         });
-        lost.chain(back).collect()
+        lost.chain(back).chain(self.replaced()).collect()
+    }
+
+    /// The revocations of what a device had that enrolls itself. It has the new certificate as soon as that
+    /// is recorded: it can ask for it again.
+    fn replaced(&self) -> impl Iterator<Item = Fact> {
+        let retires = self.enrolled_by.iter().flat_map(|_| &self.retires);
+        retires.map(|serial| Fact::Revoked {
+            serial: *serial,
+            address: Some(self.address().clone()),
+            reason: Reason::Replaced,
+            since: None,
+        })
     }
 }
 
@@ -165,7 +192,8 @@ pub fn plan(
     let reinstates = reinstates(store, address, intent)?;
     demand_no_leaver(home, &address.employee, intent)?;
     match intent {
-        Intent::Single(_) | Intent::List(_) => {
+        Intent::Invited(Replaces::Any) => {}
+        Intent::Single(_) | Intent::List(_) | Intent::Invited(Replaces::Nothing) => {
             // One that was recovered from a list cannot be renewed: what a device shall have in its place is
             // issued.
             let stands = |record: &&Record| matches!(intent, Intent::List(_)) || is_issued_here(record);
@@ -222,15 +250,19 @@ pub fn plan(
         supersedes: with(Status::Valid).map(|record| record.serial).collect(),
         reinstates,
         retires: match intent {
-            Intent::Renewal(Old::Revoked) | Intent::RenewalOf(_, Old::Revoked) => with(Status::Superseded)
+            Intent::Renewal(Old::Revoked)
+            | Intent::RenewalOf(_, Old::Revoked)
+            | Intent::Invited(Replaces::Any) => with(Status::Superseded)
                 .chain(with(Status::Valid))
                 .map(|record| record.serial)
                 .collect(),
             Intent::Renewal(Old::Kept)
             | Intent::RenewalOf(_, Old::Kept)
             | Intent::Single(_)
-            | Intent::List(_) => Vec::new(),
+            | Intent::List(_)
+            | Intent::Invited(Replaces::Nothing) => Vec::new(),
         },
+        enrolled_by: None,
     })
 }
 
@@ -261,7 +293,8 @@ fn demand_no_leaver(home: &Home, employee: &Employee, intent: Intent) -> Result<
         Intent::Single(Leavers::LockedOut)
         | Intent::List(Leavers::LockedOut)
         | Intent::Renewal(_)
-        | Intent::RenewalOf(..) => {
+        | Intent::RenewalOf(..)
+        | Intent::Invited(_) => {
             if Doubts::by(home).leavers().any(|leaver| leaver == employee) {
                 return Err(IssuanceError::Leaver(employee.clone()));
             }
@@ -281,7 +314,8 @@ fn reinstates(store: &Store, address: &Address, intent: Intent) -> Result<Option
         Intent::Single(Leavers::LockedOut)
         | Intent::List(Leavers::LockedOut)
         | Intent::Renewal(_)
-        | Intent::RenewalOf(..) => Err(IssuanceError::Offboarded {
+        | Intent::RenewalOf(..)
+        | Intent::Invited(_) => Err(IssuanceError::Offboarded {
             employee: employee.clone(),
             since,
         }

@@ -75,6 +75,7 @@ pub fn forge(ours: Option<&Chain>, now: Time, rng: &mut impl CryptoRng) -> Resul
         public_key: key.public_key(),
         source: KeySource::Request,
         supersedes: Vec::new(),
+        enrolled_by: None,
     };
     let leaf = issuing.sign(order, rng)?.into_issued().certificate;
     let chain = issuing.chain();

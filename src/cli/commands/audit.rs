@@ -8,7 +8,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::model::server::OldPin;
-use crate::model::{Address, Employee, Event, Fact, Serial, counted};
+use crate::model::{Address, Employee, Event, Fact, InviteId, Serial, counted};
 use crate::store::{Cursor, Reached, StoreError};
 
 use crate::cli::context::Context;
@@ -64,6 +64,8 @@ struct Seen {
     whom: Option<Addressee>,
     /// The certificates of these that have been issued so far.
     serials: BTreeSet<Serial>,
+    /// Their invites.
+    invites: BTreeSet<InviteId>,
 }
 
 impl Seen {
@@ -71,6 +73,7 @@ impl Seen {
         Self {
             whom,
             serials: BTreeSet::new(),
+            invites: BTreeSet::new(),
         }
     }
 
@@ -95,9 +98,19 @@ impl Seen {
                 self.serials.contains(serial)
             }
             Fact::Offboarded { employee } | Fact::Reinstated { employee } => is_hers(employee),
+            Fact::InviteCreated(created) if of(&created.invite.address) => {
+                self.invites.insert(created.invite.id)
+            }
+            Fact::InviteAsked { id, .. }
+            | Fact::InviteApproved { id, .. }
+            | Fact::InviteRedeemed { id, .. }
+            | Fact::InviteRefused { id, .. }
+            | Fact::InviteSuspended { id }
+            | Fact::InviteCancelled { id } => self.invites.contains(id),
             Fact::Initialized { .. }
             | Fact::Issued(_)
             | Fact::Recovered(_)
+            | Fact::InviteCreated(_)
             | Fact::CrlSigned { .. }
             | Fact::Published { .. }
             | Fact::ServersCa { .. }
@@ -315,6 +328,19 @@ fn line(event: &Event) -> String {
             counted(pins.len(), "pin"),
             expires.date()
         ),
+        Fact::InviteCreated(created) => {
+            let invite = &created.invite;
+            format!(
+                "invited      {} by {} until {}",
+                invite.address, invite.id, invite.until
+            )
+        }
+        Fact::InviteAsked { id, .. } => format!("invite       {id}: a key waits for approval"),
+        Fact::InviteApproved { id, .. } => format!("invite       {id}: its key is approved"),
+        Fact::InviteRedeemed { id, serial, .. } => format!("enrolled     {serial} by {id}"),
+        Fact::InviteRefused { id, why, from, .. } => format!("invite       {id}: {why} refused, from {from}"),
+        Fact::InviteSuspended { id } => format!("invite       {id} suspended"),
+        Fact::InviteCancelled { id } => format!("invite       {id} cancelled"),
         Fact::ClockConfirmed { clock, last } => format!("clock        {clock} confirmed, after {last}"),
     };
     format!("{:>6}  {}  {what}  by {}", event.seq, event.time, event.by)

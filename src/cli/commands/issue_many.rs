@@ -199,7 +199,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     ));
     let old = requests.iter().find_map(|(_, intent)| match intent {
         Intent::Renewal(old) | Intent::RenewalOf(_, old) => Some(*old),
-        Intent::Single(_) | Intent::List(_) => None,
+        Intent::Single(_) | Intent::List(_) | Intent::Invited(_) => None,
     });
     if !tally.issued.is_empty() {
         match old {

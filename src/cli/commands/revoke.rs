@@ -282,7 +282,8 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         let store = context.read(&desk.home)?;
         let now = earliest(&store)?;
         let records = store.employee(&employee)?;
-        if records.is_empty() && store.offboarded(&employee)?.is_none() {
+        let is_invited = !ca::open_invites(&store, now, |of| of.employee == employee)?.is_empty();
+        if records.is_empty() && store.offboarded(&employee)?.is_none() && !is_invited {
             return Err(context.nobody(&store, &employee, employee.as_str()));
         }
         let since = store.offboarded(&employee)?;

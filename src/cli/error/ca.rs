@@ -1,6 +1,7 @@
 //! Advice on changes of a home that were refused or failed: a file for each subject.
 
 mod delivery;
+mod enrollment;
 mod issuance;
 mod key_owner;
 mod publishing;
@@ -20,6 +21,7 @@ impl Advice for CaError {
             Self::Session(error) => return error.advice(),
             Self::NotFound(error) => return error.advice(),
             Self::Issuance(error) => return error.advice(),
+            Self::Enrollment(error) => return error.advice(),
             Self::UnfitKey(error) => return error.advice(),
             Self::Delivery(error) => return error.advice(),
             Self::Publishing(error) => return error.advice(),

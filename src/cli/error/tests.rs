@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Exit, Failure};
 use crate::bundle::BundleError;
 use crate::ca::{
-    CaError, Copied, DeliveryError, IssuanceError, NotFound, PublishingError, ServersError, SessionError,
-    SetupError, UnfitKey, Whom,
+    CaError, Copied, DeliveryError, EnrollmentError, IssuanceError, NotFound, PublishingError, ServersError,
+    SessionError, SetupError, UnfitKey, Whom,
 };
 use crate::check::{self, CheckError, ForgeryError, Unreachable};
 use crate::consumer::{ConsumerError, Language};
@@ -22,7 +22,8 @@ use crate::key::{KeyError, SigningError, UnfitPassphrase};
 use crate::model::contents::NotUtf8;
 use crate::model::profile::{InvalidProfile, Refusal};
 use crate::model::{
-    Address, Authority, Contents, Employee, Host, Pin, Pinned, Reason, Role, Serial, Span, Time,
+    Address, Authority, Contents, Employee, Host, InviteId, InviteState, Pin, Pinned, Reason, Role, Serial,
+    Span, Time,
 };
 use crate::publish::{
     Area, BucketError, CredentialsError, Gone, InvalidStatement, Rejected, StoreError as Said, TargetError,
@@ -73,6 +74,10 @@ fn host() -> Host {
     "api.example.com".parse().unwrap()
 }
 
+fn invite() -> InviteId {
+    InviteId::from_random([7; InviteId::LENGTH])
+}
+
 fn address() -> Address {
     "alice/phone".parse().unwrap()
 }
@@ -119,6 +124,8 @@ fn changes() -> Vec<Line> {
         E::Session(_) = E::Session(SessionError::ClockAhead { clock: time(), last: time() }) => "clock-ahead", Secret;
         E::NotFound(_) = E::NotFound(NotFound::Server(host())) => "unknown", Refused;
         E::Issuance(_) = E::Issuance(IssuanceError::Reserved(address())) => "reserved", Refused;
+        E::Enrollment(_) = E::Enrollment(EnrollmentError::TooLong) => "too-long", Refused;
+        E::Enrollment(_) = E::Enrollment(EnrollmentError::Ended { id: invite(), state: InviteState::Expired }) => "invite-ended", Refused;
         E::UnfitKey(_) = E::UnfitKey(UnfitKey::OfCa) => "key-in-use", Refused;
         E::Delivery(_) = E::Delivery(DeliveryError::InHome(shown())) => "place", Refused;
         E::Publishing(_) = E::Publishing(PublishingError::PinsAhead) => "pins-ahead", Refused;
@@ -165,6 +172,7 @@ fn names() -> Vec<Line> {
         E::Employee(_) = E::Employee("0102030405060708090a0b0c0d0e0f1".parse().unwrap()) => "unknown", Refused;
         E::Certificate(_) = E::Certificate(serial()) => "unknown", Refused;
         E::Server(_) = E::Server(host()) => "unknown", Refused;
+        E::Invite(_) = E::Invite(invite()) => "unknown", Refused;
     })
 }
 

@@ -2,8 +2,10 @@
 
 mod publish_to;
 mod remedy;
+mod serve;
 
 pub use publish_to::{PublishTo, Reload};
+pub use serve::{Authority, SecondTry, Serve};
 
 use std::path::PathBuf;
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub pin_overlap: Span,
     /// The validity of pin sets: for this long apps use the ones that they have.
     pub pin_life: Span,
+    /// The `[serve]` table: where `pki serve` listens, and what it is called.
+    pub serve: Serve,
     /// The `[[publish]]` tables: the places that publications go to, beside the home.
     pub publish: Vec<PublishTo>,
     /// Whether the file says where they go, even if that is nowhere else (`publish = []`).
@@ -111,6 +115,8 @@ struct File {
     lifetimes: Lifetimes,
     #[serde(default)]
     pins: Pins,
+    #[serde(default)]
+    serve: serve::Table,
     publish: Option<Vec<PublishTo>>,
 }
 
@@ -229,6 +235,7 @@ impl Config {
             pin_overlap,
             pin_life,
             root_crl_life: days("root_crl_days", file.lifetimes.root_crl_days, 400, 30..=800)?,
+            serve: file.serve.check()?,
             publish,
             says_places,
         })

@@ -1,7 +1,7 @@
 //! Advice on mistakes in `pki.toml` that the TOML parser explains only in its own terms.
 
 /// Every key, by its place in the file.
-const PLACES: [(&str, &[&str]); 4] = [
+const PLACES: [(&str, &[&str]); 5] = [
     (
         "above the first table",
         &[
@@ -22,6 +22,22 @@ const PLACES: [(&str, &[&str]); 4] = [
         &["days", "spread", "warn_days", "issuing_crl_days", "root_crl_days"],
     ),
     ("under [pins]", &["overlap_days", "life_days"]),
+    (
+        "under [serve]",
+        &[
+            "host",
+            "device_host",
+            "api",
+            "page",
+            "device",
+            "status",
+            "page_certificate",
+            "page_key",
+            "on_second_try",
+            "proxies",
+            "metrics_from",
+        ],
+    ),
     (
         "under [[publish]]",
         &[

@@ -24,6 +24,7 @@
 //! | `k` serial | a server's certificate: its end and its host |
 //! | `w` serial | the revocation of a server's certificate |
 //! | `y` | the number and the end of the last pin sets |
+//! | `j` invite | the invite, JSON |
 //! | `l` | the long lists that were published: their lengths and hashes; nothing where there are none now |
 //! | `u` serial | changed since those lists: 1 where they name it |
 //! | `m` | files that were hashed, by what the file system says of them |
@@ -53,8 +54,8 @@ const HOME: &[u8] = b"h";
 /// The version of the format, and the number of the last event that was applied by it. A program of another
 /// version applies events without saying so here, and may leave out what only this one keeps.
 const FORMAT: &[u8] = b"f";
-/// 3: certificates are found by their keys, and lists by what has changed since them.
-pub(in crate::store) const VERSION: u8 = 3;
+/// 4: invites.
+pub(in crate::store) const VERSION: u8 = 4;
 const UNREVOKED: u8 = b'r';
 const REVOKED: u8 = b'z';
 const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
@@ -480,6 +481,13 @@ impl Pending<'_> {
             | Fact::ServerRemoved { .. }
             | Fact::ServerRevoked { .. }
             | Fact::PinsSigned { .. } => self.take_server(event)?,
+            Fact::InviteCreated(_)
+            | Fact::InviteAsked { .. }
+            | Fact::InviteApproved { .. }
+            | Fact::InviteRedeemed { .. }
+            | Fact::InviteRefused { .. }
+            | Fact::InviteSuspended { .. }
+            | Fact::InviteCancelled { .. } => self.take_invite(event, *offset)?,
             Fact::ClockConfirmed { .. } => {}
         }
         let position = [

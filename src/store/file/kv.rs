@@ -11,7 +11,7 @@ use crate::store::StoreError;
 pub(in crate::store) const POSITION: &[u8] = b"p";
 
 /// Octets by octets, in the order of the keys.
-pub(in crate::store) trait Map {
+pub(in crate::store) trait Map: Send {
     /// The value of a key.
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     /// Every key that begins so, with its value, in order, until `visit` has enough.

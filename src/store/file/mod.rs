@@ -7,6 +7,7 @@ mod fuzz_tests;
 pub mod head;
 pub mod holders;
 pub mod index;
+pub mod invites;
 pub mod kv;
 pub mod last;
 pub mod ledger;

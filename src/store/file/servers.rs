@@ -176,6 +176,13 @@ impl Pending<'_> {
             | Fact::Reinstated { .. }
             | Fact::CrlSigned { .. }
             | Fact::Published { .. }
+            | Fact::InviteCreated(_)
+            | Fact::InviteAsked { .. }
+            | Fact::InviteApproved { .. }
+            | Fact::InviteRedeemed { .. }
+            | Fact::InviteRefused { .. }
+            | Fact::InviteSuspended { .. }
+            | Fact::InviteCancelled { .. }
             | Fact::ClockConfirmed { .. } => {}
         }
         Ok(())

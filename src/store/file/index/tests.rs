@@ -20,6 +20,7 @@ fn lives() -> Vec<Entry> {
             days: None,
             key: KeySource::Bundle { p12: Form::Legacy },
             supersedes: supersedes.iter().map(|number| serial(*number)).collect(),
+            enrolled_by: None,
             validity: Validity {
                 not_before: now,
                 not_after: now + Span::days(90),

@@ -1,0 +1,29 @@
+//! The reasons for which a device is not invited, or an invite cannot be changed so.
+
+use crate::model::fault::{Fault, Kind};
+use crate::model::{InviteId, InviteState};
+
+/// The reason for which a device is not invited, or an invite cannot be changed so. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollmentError {
+    /// The invite would be open for too long.
+    #[error("an invite is open for 30 days at most")]
+    TooLong,
+    /// The invite has ended already.
+    #[error("the invite {id} is {} already", .state.word())]
+    Ended {
+        /// The invite.
+        id: InviteId,
+        /// Its state.
+        state: InviteState,
+    },
+}
+
+impl Fault for EnrollmentError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::TooLong => (Kind::PolicyRefused, "too-long"),
+            Self::Ended { .. } => (Kind::Conflict, "invite-ended"),
+        }
+    }
+}

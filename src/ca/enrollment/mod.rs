@@ -1,0 +1,197 @@
+//! Enrollment: an operator invites a device, and the device redeems the invite with a key of its own.
+//!
+//! What an operator says of an invite is signed by the issuing CA before it is recorded, and nothing else is
+//! redeemed: whoever can write to the home and has no key gets no certificate.
+
+pub mod error;
+pub mod redeem;
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::issuance::plan::{Intent, KeyRequest, Replaces, Request, plan};
+use super::session::Session;
+use super::{CaError, NotFound};
+use crate::issuer::Devices;
+use crate::key::os_rng;
+use crate::model::draft::Holder;
+use crate::model::event::InviteCreated;
+use crate::model::invite::Invite;
+use crate::model::{Address, Fact, InviteId, InviteSecret, Profile, Span, Time};
+use crate::store::Store;
+use error::EnrollmentError;
+
+/// The type of the statements by which the issuing CA stands by an invite (`typ` of the JWS).
+const STATEMENT: &str = "pki-invite+jws";
+/// The longest time for which an invite is open.
+const LONGEST: Span = Span::days(30);
+
+/// A device that is to be invited.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    /// The person and the device.
+    pub holder: Holder,
+    /// The life of the certificate in days; none for the profile's default.
+    pub days: Option<i64>,
+    /// The profile that bounds it.
+    pub profile: Profile,
+    /// The time for which the invite is open.
+    pub open_for: Span,
+    /// Whether a code travels apart from the secret.
+    pub with_code: bool,
+    /// Whether the certificate that the device has is to be revoked when the invite is redeemed.
+    pub replaces: Replaces,
+}
+
+/// An invite that is recorded, with what only the invited person may learn.
+#[derive(Debug)]
+pub struct Invitation {
+    /// The invite.
+    pub invite: Invite,
+    /// Its secret, which is kept nowhere.
+    pub secret: InviteSecret,
+    /// Six digits that travel apart from the secret, where that was asked for; kept nowhere either.
+    pub code: Option<Zeroizing<String>>,
+    /// The device's invites that were open until now, and are cancelled.
+    pub cancels: Vec<InviteId>,
+}
+
+/// Invites devices, all of them in one batch. Of a device that is invited already the invite before is
+/// cancelled: its secret may have gone astray.
+///
+/// # Errors
+/// Where policy would refuse one of the certificates, or nothing can be recorded.
+pub fn invite(
+    session: &mut Session<'_>,
+    devices: &Devices,
+    askings: Vec<Asking>,
+) -> Result<Vec<Invitation>, CaError> {
+    let rng = &mut os_rng();
+    let mut invitations = Vec::with_capacity(askings.len());
+    let mut facts = Vec::new();
+    for asking in askings {
+        let (invitation, created) = one(session, devices, asking, rng)?;
+        facts.extend(
+            invitation
+                .cancels
+                .iter()
+                .map(|id| Fact::InviteCancelled { id: *id }),
+        );
+        facts.push(Fact::InviteCreated(Box::new(created)));
+        invitations.push(invitation);
+    }
+    session.commit(facts)?;
+    Ok(invitations)
+}
+
+/// Makes an invite, and has the issuing CA sign it.
+fn one(
+    session: &Session<'_>,
+    devices: &Devices,
+    asking: Asking,
+    rng: &mut impl CryptoRng,
+) -> Result<(Invitation, InviteCreated), CaError> {
+    if asking.open_for > LONGEST {
+        return Err(EnrollmentError::TooLong.into());
+    }
+    let Holder {
+        address,
+        name,
+        email,
+        platform,
+    } = asking.holder.clone();
+    let request = Request {
+        holder: asking.holder,
+        days: asking.days,
+        profile: asking.profile,
+        key: KeyRequest::InMemory,
+    };
+    // What would be refused to the phone is refused here.
+    let intent = Intent::Invited(asking.replaces);
+    let home = &session.desk.home;
+    let planned = plan(&session.store, home, &request, intent, session.now)?;
+    let secret = InviteSecret::from_random(random(rng));
+    let code = asking.with_code.then(|| six_digits(rng));
+    let invite = Invite {
+        id: InviteId::from_random(random(rng)),
+        address,
+        name,
+        email,
+        platform,
+        profile: planned.draft().profile().to_owned(),
+        days: asking.days,
+        until: session.now + asking.open_for,
+        token: secret.token(),
+        code: code.as_ref().map(|code| secret.token_with(code)),
+        approve: false,
+        replace: asking.replaces == Replaces::Any,
+    };
+    let created = InviteCreated {
+        statement: devices.sign_statement(STATEMENT, &payload(&invite))?,
+        invite: invite.clone(),
+    };
+    let invitation = Invitation {
+        cancels: open_invites(&session.store, session.now, |of| *of == invite.address)?,
+        invite,
+        secret,
+        code,
+    };
+    Ok((invitation, created))
+}
+
+/// The octets that the issuing CA signs of an invite.
+fn payload(invite: &Invite) -> Vec<u8> {
+    serde_json::to_vec(invite).expect("an invite is plain data")
+}
+
+fn random<const LENGTH: usize>(rng: &mut impl CryptoRng) -> [u8; LENGTH] {
+    let mut octets = [0; LENGTH];
+    rng.fill_bytes(&mut octets);
+    octets
+}
+
+/// Six decimal digits, each combination as likely as any other.
+fn six_digits(rng: &mut impl CryptoRng) -> Zeroizing<String> {
+    const CODES: u32 = 1_000_000;
+    // The rest of the range would make some of them likelier.
+    const FAIR: u32 = u32::MAX - u32::MAX % CODES;
+    loop {
+        let number = u32::from_be_bytes(random(rng));
+        if number < FAIR {
+            return Zeroizing::new(format!("{:06}", number % CODES));
+        }
+    }
+}
+
+/// The invites that can still be redeemed at `now`, of these devices.
+///
+/// # Errors
+/// A damaged index.
+pub fn open_invites(
+    store: &Store,
+    now: Time,
+    of: impl Fn(&Address) -> bool,
+) -> Result<Vec<InviteId>, CaError> {
+    let mut open = Vec::new();
+    store.invites(&mut |invited| {
+        if of(&invited.invite.address) && invited.state(now).is_open() {
+            open.push(invited.invite.id);
+        }
+        Ok(())
+    })?;
+    Ok(open)
+}
+
+/// Takes an invite back.
+///
+/// # Errors
+/// Where there is none of that name, it has ended, or it cannot be recorded.
+pub fn cancel_invite(session: &mut Session<'_>, id: &InviteId) -> Result<Invite, CaError> {
+    let invited = session.store.invite(id)?.ok_or(NotFound::Invite(*id))?;
+    let state = invited.state(session.now);
+    if !state.is_open() {
+        return Err(EnrollmentError::Ended { id: *id, state }.into());
+    }
+    session.commit(vec![Fact::InviteCancelled { id: *id }])?;
+    Ok(invited.invite)
+}

@@ -1,0 +1,155 @@
+//! `pki invite list` and `pki invite show`.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::ca::NotFound;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::error::{Exit, Failure};
+use crate::cli::report::{lines, table};
+use crate::model::{Address, InviteId, InviteState, Invited, Platform, Serial, Time, counted};
+
+/// List the invites that are open, and what has become of the others
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki invite list
+  pki invite list --open")]
+pub struct ListArgs {
+    /// Only those that can still be redeemed
+    #[arg(long)]
+    open: bool,
+}
+
+/// Show one invite
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki invite show 7K2M9XQ4")]
+pub struct ShowArgs {
+    /// The invite, as `pki invite list` names it
+    #[arg(value_name = "ID")]
+    id: InviteId,
+}
+
+/// An invite, for people and scripts.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    id: InviteId,
+    address: Address,
+    state: InviteState,
+    created: Time,
+    until: Time,
+    #[serde(rename = "for")]
+    platform: Platform,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<Serial>,
+    /// Other keys that came with the right secret.
+    refused: u32,
+    /// Wrong codes that came with the right secret.
+    wrong_codes: u32,
+}
+
+impl Row {
+    /// An invite as it stands at `now`.
+    pub fn new(invited: &Invited, now: Time) -> Self {
+        let invite = &invited.invite;
+        Self {
+            id: invite.id,
+            address: invite.address.clone(),
+            state: invited.state(now),
+            created: invited.created,
+            until: invite.until,
+            platform: invite.platform,
+            serial: invited.serial(),
+            refused: invited.refused,
+            wrong_codes: invited.wrong_codes,
+        }
+    }
+
+    /// What an operator should look into.
+    fn remark(&self) -> String {
+        match (self.refused, self.wrong_codes) {
+            (0, 0) => String::new(),
+            (0, wrong) => counted(wrong, "wrong code"),
+            (refused, _) => format!("{} refused", counted(refused, "other key")),
+        }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "invite    {}", self.id)?;
+        writeln!(f, "device    {} (for {})", self.address, self.platform.word())?;
+        writeln!(f, "state     {}", self.state.word())?;
+        writeln!(f, "created   {}", self.created)?;
+        writeln!(f, "until     {}", self.until)?;
+        if let Some(serial) = self.serial {
+            writeln!(f, "serial    {serial}")?;
+        }
+        match self.remark() {
+            remark if remark.is_empty() => Ok(()),
+            remark => writeln!(f, "refused   {remark}"),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct List {
+    invites: Vec<Row>,
+}
+
+impl fmt::Display for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.invites.is_empty() {
+            return Ok(());
+        }
+        let mut shown = table(&["INVITE", "DEVICE", "STATE", "UNTIL", ""]);
+        for row in &self.invites {
+            shown.add_row([
+                row.id.to_string(),
+                row.address.to_string(),
+                row.state.word().to_owned(),
+                row.until.to_string(),
+                row.remark(),
+            ]);
+        }
+        f.write_str(&lines(&shown))
+    }
+}
+
+pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let store = context.read(&home)?;
+    let now = system_clock();
+    let mut invites = Vec::new();
+    store.invites(&mut |invited| {
+        if !args.open || invited.state(now).is_open() {
+            invites.push(Row::new(&invited, now));
+        }
+        Ok(())
+    })?;
+    drop(store);
+    invites.sort_by_key(|row| (row.created, row.id));
+    context.ui.say(counted(invites.len(), "invite"));
+    if invites.iter().any(|row| row.refused > 0) {
+        context
+            .ui
+            .warn("a key was refused that came with the right secret: somebody else has seen the code");
+        context
+            .ui
+            .hint("ask whose phone it is; if it is not hers, `pki revoke` what she has and invite her anew");
+    }
+    context.ui.report(&List { invites })?;
+    Ok(Exit::Done)
+}
+
+pub fn show(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let store = context.read(&home)?;
+    let invited = store.invite(&args.id)?.ok_or(NotFound::Invite(args.id))?;
+    drop(store);
+    context.ui.report(&Row::new(&invited, system_clock()))?;
+    Ok(Exit::Done)
+}

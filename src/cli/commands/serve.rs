@@ -1,0 +1,65 @@
+//! `pki serve`: the service by which devices enroll themselves.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::ca::{CaError, Published};
+use crate::cli::context::Context;
+use crate::cli::error::{Exit, Failure};
+use crate::cli::secrets::IssuingSecret;
+use crate::model::Clock;
+use crate::serve::{Aftermath, Service};
+
+/// How long the service waits for another pki on the same home: a phone waits for it meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serve the page by which devices enroll themselves
+///
+/// Goes on until it is told to end (SIGTERM), with the issuing key open. Where it listens and what it is
+/// called stands under [serve] in pki.toml.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki serve
+  pki serve --page 127.0.0.1:8443 --passphrase-file /etc/pki/passphrase")]
+pub struct Args {
+    /// Where the page listens [default: `page` under [serve] in pki.toml]
+    #[arg(long, value_name = "ADDR")]
+    page: Option<SocketAddr>,
+    #[command(flatten)]
+    issuing: IssuingSecret,
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let home = context.open()?;
+    let mut serve = home.config().serve.clone();
+    serve.page = args.page.or(serve.page);
+    let devices = args.issuing.unlock(&home, &context.ui)?;
+    let mut desk = context.desk_of(home);
+    desk.patience = PATIENCE;
+    let service = Service { desk, devices, serve };
+    let listens = |face: &str, address: SocketAddr| eprintln!("pki: the {face} listens on {address}");
+    let context = context.apart();
+    service.run(&listens, Box::new(Telling { context }))?;
+    Ok(Exit::Done)
+}
+
+/// Tells as every other command does, and runs the commands of `pki.toml`.
+struct Telling {
+    context: Context,
+}
+
+impl Aftermath for Telling {
+    fn published(&mut self, published: &Published, clock: Clock) {
+        self.context.tell_published(published, clock);
+        self.context.run_commands();
+    }
+
+    fn failed(&mut self, what: &str, why: CaError) {
+        let failure = Failure::from(why);
+        self.context.ui.warn(format!("{what}: {}", failure.message));
+        if let Some(hint) = failure.hint {
+            self.context.ui.hint(hint);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Advice on invites that are not made, or cannot be changed so.
+
+use crate::ca::EnrollmentError;
+use crate::cli::error::Advice;
+use crate::model::InviteState;
+
+impl Advice for EnrollmentError {
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::TooLong => "invite again when it is over; whoever comes later needs no longer one".into(),
+            Self::Ended {
+                state: InviteState::Redeemed,
+                ..
+            } => "`pki revoke` takes back the certificate that it brought".into(),
+            Self::Ended { .. } => "`pki invite list --open` shows those that can still be used".into(),
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! Bodies of requests: bounded in length and time, and of the type that is asked for.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, StatusCode, header};
+
+/// The longest body of a request, in octets: a request for a certificate has less than one thousand.
+const LONGEST: usize = 16 << 10;
+/// How long a body may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads the body of a request of this media type.
+///
+/// # Errors
+/// The status by which it is refused: 415, 413, 408, or 400 where it breaks off.
+pub async fn read(headers: &HeaderMap, body: Body, media_type: &str) -> Result<Vec<u8>, StatusCode> {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.split(';').next()).map(str::trim);
+    if !given.is_some_and(|given| given.eq_ignore_ascii_case(media_type)) {
+        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > LONGEST as u64) {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    match tokio::time::timeout(PATIENCE, to_bytes(body, LONGEST)).await {
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+        Ok(Ok(octets)) => Ok(octets.into()),
+        Ok(Err(why)) if is_too_long(&why) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn is_too_long(why: &axum::Error) -> bool {
+    let mut source: Option<&dyn std::error::Error> = Some(why);
+    while let Some(error) = source {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}

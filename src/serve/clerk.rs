@@ -1,0 +1,182 @@
+//! The clerk: the one thread that changes the home. He takes what waits, takes the home's lock, decides, has
+//! it signed and recorded at once, and answers. So a hundred phones cost one wait for the disk, and no two of
+//! them are decided about at the same time.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::{Aftermath, ServeError};
+use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Keys, Redeemed, Refresh};
+use crate::issuer::Devices;
+use crate::store::Store;
+
+/// How many may wait at once; more are told to come again.
+const WAITING: usize = 1024;
+/// How many are taken at once.
+const BATCH: usize = 64;
+/// How long new certificates wait for their publication, so that one publication does for many.
+const GATHERING: Duration = Duration::from_secs(2);
+/// How long until a publication that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(30);
+/// How long a clerk with nothing to do sleeps.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The answer to an attempt: a certificate, or why there is none.
+pub type Answer = Result<Redeemed, Refusal>;
+
+/// The reason for which there is no certificate.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Whoever asks may not have one.
+    Denied(Denial),
+    /// The service cannot do it now: come again.
+    Unavailable,
+}
+
+struct Waiting {
+    attempt: Attempt,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// The clerk at work.
+pub struct Clerk {
+    thread: JoinHandle<()>,
+    sender: SyncSender<Waiting>,
+}
+
+/// A way to the clerk, for a door.
+#[derive(Clone)]
+pub struct Counter(SyncSender<Waiting>);
+
+impl Counter {
+    /// Hands in an attempt to redeem an invite, and waits for the answer.
+    pub async fn redeem(&self, attempt: Attempt) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        match self.0.try_send(Waiting { attempt, answer }) {
+            Ok(()) => answered.await.unwrap_or(Err(Refusal::Unavailable)),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Refusal::Unavailable),
+        }
+    }
+}
+
+impl Clerk {
+    /// Reads the whole ledger, and begins.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read, or there is no thread to be had.
+    pub fn start(desk: Desk, devices: Devices, aftermath: Box<dyn Aftermath>) -> Result<Self, ServeError> {
+        let store = desk.home.resident().map_err(CaError::from)?;
+        let (sender, receiver) = sync_channel(WAITING);
+        let work = Work {
+            desk,
+            devices,
+            store,
+            aftermath,
+            due: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("clerk".into())
+            .spawn(move || work.until_all_is_done(&receiver))
+            .map_err(ServeError::Runtime)?;
+        Ok(Self { thread, sender })
+    }
+
+    /// A way to him, for a door.
+    pub fn counter(&self) -> Counter {
+        Counter(self.sender.clone())
+    }
+
+    /// Waits until he has answered everybody who can still ask, and published what he issued.
+    pub fn finish(self) {
+        drop(self.sender);
+        // A panic of his has been told by then.
+        let _ = self.thread.join();
+    }
+}
+
+struct Work {
+    desk: Desk,
+    devices: Devices,
+    store: Store,
+    aftermath: Box<dyn Aftermath>,
+    /// When new certificates are to be published, where there are any.
+    due: Option<Instant>,
+}
+
+impl Work {
+    fn until_all_is_done(mut self, receiver: &Receiver<Waiting>) {
+        loop {
+            let patience = self
+                .due
+                .map_or(IDLE, |due| due.saturating_duration_since(Instant::now()));
+            match receiver.recv_timeout(patience) {
+                Ok(first) => {
+                    let rest = std::iter::from_fn(|| receiver.try_recv().ok());
+                    let batch = std::iter::once(first).chain(rest.take(BATCH - 1)).collect();
+                    self.serve(batch);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.due.is_some_and(|due| due <= Instant::now()) {
+                self.publish();
+            }
+        }
+        if self.due.is_some() {
+            self.publish();
+        }
+    }
+
+    /// Decides about all of them in one session, and answers.
+    fn serve(&mut self, batch: Vec<Waiting>) {
+        let (attempts, ways): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|waiting| (waiting.attempt, waiting.answer))
+            .unzip();
+        let answered = self
+            .desk
+            .turn(&mut self.store, ClockPolicy::Strict)
+            .and_then(|mut session| ca::redeem(&mut session, &self.devices, &attempts));
+        match answered {
+            Ok(answers) => {
+                let is_new = |answer: &Result<Redeemed, Denial>| answer.as_ref().is_ok_and(|one| one.is_new);
+                if answers.iter().any(is_new) && self.desk.home.config().publish_on_issue {
+                    self.due.get_or_insert_with(|| Instant::now() + GATHERING);
+                }
+                for (way, answer) in ways.into_iter().zip(answers) {
+                    // Who has hung up asks again, and gets the same.
+                    let _ = way.send(answer.map_err(Refusal::Denied));
+                }
+            }
+            Err(why) => {
+                self.aftermath.failed("nobody was enrolled", why);
+                for way in ways {
+                    let _ = way.send(Err(Refusal::Unavailable));
+                }
+            }
+        }
+    }
+
+    /// Brings what was issued to the servers.
+    fn publish(&mut self) {
+        self.due = None;
+        let refreshed = self
+            .desk
+            .turn(&mut self.store, ClockPolicy::Strict)
+            .and_then(|mut session| {
+                let clock = session.clock;
+                ca::refresh(&mut session, Keys::from(&self.devices)).map(|refreshed| (refreshed, clock))
+            });
+        match refreshed {
+            Ok((Refresh::Done(published), clock)) => self.aftermath.published(&published, clock),
+            Ok((Refresh::NeedsKey, _)) => {}
+            Err(why) => {
+                self.aftermath.failed("what was issued is not published", why);
+                self.due = Some(Instant::now() + AGAIN);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The reasons for which the service cannot begin.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::ca::CaError;
+use crate::disk::Shown;
+use crate::model::fault::{Fault, Kind};
+
+/// The reason for which the service cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// No face has an address.
+    #[error("nothing is to be served: no face has an address")]
+    NoFace,
+    /// `pki.toml` does not say by which name phones reach the page.
+    #[error("pki.toml does not say where phones reach the page")]
+    NoHost,
+    /// The page has no certificate.
+    #[error("the page has no certificate")]
+    NoPageCertificate,
+    /// The certificate or key of the page cannot be used.
+    #[error("{path}: {why}")]
+    PageCertificate {
+        /// The file.
+        path: Shown,
+        /// The reason.
+        why: String,
+    },
+    /// An address cannot be listened on.
+    #[error("the {face} cannot listen on {address}: {why}")]
+    Listen {
+        /// The face.
+        face: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        why: io::Error,
+    },
+    /// The system starts no threads, or hands on no signals.
+    #[error("the service cannot start: {0}")]
+    Runtime(io::Error),
+    /// The home cannot be read.
+    #[error(transparent)]
+    Home(#[from] CaError),
+}
+
+impl Fault for ServeError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::NoFace | Self::NoHost | Self::NoPageCertificate => (Kind::BadRequest, "not-configured"),
+            Self::PageCertificate { .. } => (Kind::Storage, "page-certificate"),
+            Self::Listen { .. } => (Kind::Conflict, "address"),
+            Self::Runtime(_) => (Kind::Busy, "threads"),
+            Self::Home(error) => error.kind_and_code(),
+        }
+    }
+}

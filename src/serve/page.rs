@@ -1,0 +1,195 @@
+//! The page: what a phone opens that has scanned a code. Looking at it changes nothing; a request for a
+//! certificate with the secret redeems the invite.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response_with_state;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use data_encoding::BASE64;
+use minijinja::{Environment, context};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::ServeError;
+use super::answer::Told;
+use super::body;
+use super::clerk::{Counter, Refusal};
+use super::connection::Peer;
+use super::limits::{Failures, recorded};
+use crate::ca::{Attempt, Denial};
+use crate::home::config::Serve;
+use crate::issuer::Chain;
+use crate::key::PublicKey;
+use crate::model::text::of_base64;
+use crate::x509::request::Request;
+
+/// The page, one file for all texts.
+const PAGE: &str = include_str!("../../templates/serve/page.html");
+const SCRIPT: &str = include_str!("../../templates/serve/page.js");
+const STYLE: &str = include_str!("../../templates/serve/page.css");
+
+/// What the page says, made once.
+pub struct Page {
+    html: String,
+    /// For apps: where EST is, and the API.
+    addresses: String,
+    /// What a browser may do on the page: run the script that is in it, which may ask the same server.
+    policy: HeaderValue,
+}
+
+impl Page {
+    /// The page of this organization.
+    ///
+    /// # Errors
+    /// Where `pki.toml` does not say by which name it is reached.
+    pub fn new(serve: &Serve, organization: &str) -> Result<Self, ServeError> {
+        let host = serve.host.as_ref().ok_or(ServeError::NoHost)?;
+        let device_host = serve.device_host.as_ref().unwrap_or(host);
+        let addresses = serde_json::json!({
+            "est": format!("https://{device_host}/.well-known/est"),
+            "api": serve.api,
+        });
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
+        let page = environment.template_from_named_str("page.html", PAGE);
+        let page = page.and_then(|page| {
+            page.render(context! { organization, api => &serve.api, script => SCRIPT, style => STYLE })
+        });
+        let policy = format!(
+            "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; form-action 'none'; \
+             base-uri 'none'; frame-ancestors 'none'",
+            hash_of(SCRIPT),
+            hash_of(STYLE)
+        );
+        Ok(Self {
+            html: page.expect("the page's template is ours, and tested"),
+            addresses: addresses.to_string(),
+            policy: HeaderValue::try_from(policy).expect("base64 and words are visible ASCII"),
+        })
+    }
+}
+
+/// The hash by which a policy lets in what stands in a page (CSP 3 §2.3.1).
+fn hash_of(text: &str) -> String {
+    format!("sha256-{}", BASE64.encode(&Sha256::digest(text)))
+}
+
+/// What the handlers of the page share.
+pub struct Shared {
+    /// What it says.
+    pub page: Page,
+    /// The issuing CA's chain.
+    pub chain: Chain,
+    /// The way to the clerk.
+    pub counter: Counter,
+    /// Who has shown wrong secrets.
+    pub failures: Failures,
+}
+
+/// The routes of the page.
+pub fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/i/{id}", get(show).post(redeem))
+        .route("/healthz", get(async || "ok\n"))
+        .fallback(async || Told::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here"))
+        .layer(map_response_with_state(shared.clone(), guarded))
+        .with_state(shared)
+}
+
+/// Nothing of it is kept by browsers, told to other sites, or shown inside of one.
+async fn guarded(State(shared): State<Arc<Shared>>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, shared.page.policy.clone());
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The same for every invite, and for none.
+async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("application/json")) {
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        return (json, shared.page.addresses.clone()).into_response();
+    }
+    Html(shared.page.html.clone()).into_response()
+}
+
+/// A request to redeem an invite.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Redeeming {
+    secret: Zeroizing<String>,
+    csr: String,
+    #[serde(default)]
+    code: Option<Zeroizing<String>>,
+}
+
+async fn redeem(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Told> {
+    let address = peer.ip();
+    if shared.failures.are_too_many(address) {
+        return Err(Told::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many",
+            "too many wrong codes came from this address: wait ten minutes",
+        ));
+    }
+    let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);
+    let unreadable = |why: String| Told::new(StatusCode::BAD_REQUEST, "request", why);
+    let asked: Redeeming =
+        serde_json::from_slice(&octets).map_err(|_| unreadable("no JSON with `secret` and `csr`".into()))?;
+    let key = requested_key(&asked.csr).map_err(unreadable)?;
+    let attempt = Attempt {
+        id,
+        secret: asked.secret,
+        code: asked.code,
+        key,
+        from: recorded(address),
+    };
+    match shared.counter.redeem(attempt).await {
+        Ok(redeemed) => {
+            let chain = shared.chain.fullchain(&redeemed.certificate);
+            let pem = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
+            Ok((pem, chain).into_response())
+        }
+        Err(refusal) => {
+            if let Refusal::Denied(Denial::NoRight) = refusal {
+                shared.failures.count(address);
+            }
+            Err(refusal.into())
+        }
+    }
+}
+
+/// The key of a request for a certificate, which is PEM, or the base64 of DER; its holder has proved to have
+/// it.
+fn requested_key(csr: &str) -> Result<PublicKey, String> {
+    let bare: String = csr.split_ascii_whitespace().collect();
+    let request = match of_base64(&bare) {
+        Some(der) => Request::parse(&der),
+        None => Request::parse(csr.as_bytes()),
+    };
+    match request {
+        Ok(request) => Ok(request.public_key().clone()),
+        Err(why) => Err(format!("the request for a certificate {why}")),
+    }
+}

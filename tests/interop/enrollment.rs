@@ -1,0 +1,475 @@
+//! Devices that enroll themselves by an invite: curl in the place of the phone, and OpenSSL's keys.
+
+use std::process::{Child, Stdio};
+
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::support::{Finished, HOST, Home, Server, ServerCertificate, finish, free_port, need, wait_until};
+
+const TOOLS: [&str; 2] = ["curl", "openssl"];
+
+/// A home with a service that runs until it is dropped.
+struct Serving {
+    home: Home,
+    server: Server,
+}
+
+/// An invite as `pki invite create --json` tells it.
+struct Invite(Value);
+
+impl Invite {
+    fn word(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap()
+    }
+}
+
+impl Serving {
+    fn start() -> Option<Self> {
+        Self::of(Home::with_server())
+    }
+
+    fn of(home: Home) -> Option<Self> {
+        if !need(&TOOLS) {
+            return None;
+        }
+        let page = ServerCertificate::make(&home);
+        let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
+        home.configure("page_certificate", &quoted(&page.certificate));
+        home.configure("page_key", &quoted(&page.key));
+        home.configure("device_host", &format!("\"{HOST}\""));
+        let server = Server::on_free_port(|port| {
+            home.configure("host", &format!("\"{HOST}:{port}\""));
+            let mut command = home.pki(&["serve", "--page", &format!("127.0.0.1:{port}")]);
+            command.stdin(Stdio::null());
+            command
+        });
+        Some(Self {
+            server: server.expect("the service ended at once"),
+            home,
+        })
+    }
+
+    fn invite(&self, arguments: &[&str]) -> Invite {
+        let all = [&["invite", "create", "--json"], arguments].concat();
+        Invite(self.home.run(&all).json())
+    }
+
+    /// A new key in NAME.key, and a request for it: PEM.
+    fn request(&self, name: &str) -> String {
+        let (key, csr) = (format!("{name}.key"), format!("{name}.csr"));
+        let mut arguments = vec!["req", "-new", "-noenc", "-subj", "/CN=phone", "-keyout", &key];
+        arguments.extend(crate::support::EC);
+        arguments.extend(["-out", &csr]);
+        self.home.foreign("openssl", &arguments).ok();
+        std::fs::read_to_string(self.home.path(csr)).unwrap()
+    }
+
+    /// What is answered to a request for this invite: the status, and the body.
+    fn redeem(&self, id: &str, body: &Value) -> (u16, String) {
+        self.post(id, &body.to_string(), "")
+    }
+
+    fn post(&self, id: &str, body: &str, more: &str) -> (u16, String) {
+        let file = self.home.write_private("request.json", body);
+        let config = format!(
+            "header = \"Content-Type: application/json\"\ndata-binary = \"@{}\"\n{more}",
+            file.display()
+        );
+        self.ask(&format!("/i/{id}"), &config)
+    }
+
+    fn ask(&self, path: &str, config: &str) -> (u16, String) {
+        let (status, said) = self.server.curl_with(&self.home, None, path, config);
+        let body = said.stdout.rsplit_once('\n').unwrap().0.to_owned();
+        (status.unwrap_or_else(|| panic!("{said}")), body)
+    }
+
+    fn ledger(&self) -> String {
+        std::fs::read_to_string(self.home.home().join("ledger.jsonl")).unwrap()
+    }
+
+    fn invites(&self) -> Vec<Value> {
+        let said = self.home.run(&["invite", "list", "--json"]).json();
+        said["invites"].as_array().unwrap().clone()
+    }
+
+    /// Whether servers are told to let this certificate in.
+    fn is_published(&self, serial: &str) -> bool {
+        let list = std::fs::read_to_string(self.home.server("allowed.map"));
+        list.is_ok_and(|list| list.contains(serial))
+    }
+}
+
+fn kind_of(body: &str) -> String {
+    let said: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{body}"));
+    said["error"]["kind"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_invited_device_gets_a_certificate_for_a_key_of_its_own_and_as_often_as_it_asks() {
+    let Some(serving) = Serving::start() else { return };
+    let invite = serving.invite(&["alice", "--name", "Alice Doe", "--for", "android"]);
+    assert_eq!(
+        invite.word("link"),
+        format!(
+            "https://{HOST}:{}/i/{}#{}.{}",
+            serving.server.port,
+            invite.word("id"),
+            invite.word("secret"),
+            invite.word("pin")
+        )
+    );
+    let csr = serving.request("alice");
+    let body = json!({ "secret": invite.word("secret"), "csr": csr });
+    let (status, chain) = serving.redeem(invite.word("id"), &body);
+    assert_eq!(status, 200, "{chain}");
+    std::fs::write(serving.home.path("alice.pem"), &chain).unwrap();
+    let mut verify = vec!["verify", "-x509_strict", "-purpose", "sslclient", "-CAfile"];
+    verify.extend(["home/public/ca/root.crt", "-untrusted", "alice.pem", "alice.pem"]);
+    serving.home.foreign("openssl", &verify).ok();
+    let of = |what: &[&str]| serving.home.foreign("openssl", what).ok().stdout;
+    assert_eq!(
+        of(&["x509", "-in", "alice.pem", "-noout", "-pubkey"]),
+        of(&["pkey", "-in", "alice.key", "-pubout"])
+    );
+    // The answer was lost, and the phone asks again, in the other form of a request and in other letters.
+    let bare: String = csr.lines().filter(|line| !line.starts_with('-')).collect();
+    let again = json!({ "secret": invite.word("secret").to_lowercase(), "csr": bare });
+    let ledger = serving.ledger();
+    assert_eq!(
+        serving.redeem(&invite.word("id").to_lowercase(), &again),
+        (200, chain)
+    );
+    assert_eq!(serving.ledger(), ledger);
+    let serial = serving.home.serial_of("alice/phone");
+    let listed = &serving.invites()[0];
+    assert_eq!(
+        (&listed["state"], &listed["serial"]),
+        (&json!("redeemed"), &json!(serial))
+    );
+    wait_until("the servers' lists", || {
+        serving.is_published(&serial).then_some(())
+    });
+    let said = serving.home.run(&["audit", "verify", "--json"]);
+    assert!(said.stderr.is_empty(), "{said}");
+}
+
+#[test]
+fn another_key_is_refused_recorded_and_told_and_suspends_nobody_who_was_first() {
+    let Some(serving) = Serving::start() else { return };
+    let invite = serving.invite(&["alice"]);
+    let (id, secret) = (invite.word("id"), invite.word("secret"));
+    let first = json!({ "secret": secret, "csr": serving.request("first") });
+    assert_eq!(serving.redeem(id, &first).0, 200);
+    for n in 0..5 {
+        let other = json!({ "secret": secret, "csr": serving.request(&format!("other{n}")) });
+        let (status, told) = serving.redeem(id, &other);
+        assert_eq!((status, kind_of(&told).as_str()), (409, "another-key"), "{told}");
+    }
+    assert_eq!(serving.invites()[0]["refused"], 3);
+    assert_eq!(serving.ledger().matches("invite_refused").count(), 3);
+    assert_eq!(serving.ledger().matches("invite_suspended").count(), 1);
+    let said = serving.home.run(&["invite", "list"]);
+    assert!(said.stderr.contains("somebody else has seen the code"), "{said}");
+    assert_eq!(serving.redeem(id, &first).0, 200);
+}
+
+#[test]
+fn whoever_lacks_the_secret_learns_nothing_and_changes_nothing() {
+    let Some(serving) = Serving::start() else { return };
+    let [open, used, cancelled] = ["alice", "bob", "carol"].map(|name| serving.invite(&[name]));
+    let csr = serving.request("phone");
+    let body = json!({ "secret": used.word("secret"), "csr": serving.request("bob") });
+    assert_eq!(serving.redeem(used.word("id"), &body).0, 200);
+    serving.home.run(&["invite", "cancel", cancelled.word("id")]);
+    let ledger = serving.ledger();
+    let mut answers = Vec::new();
+    for id in [
+        open.word("id"),
+        used.word("id"),
+        cancelled.word("id"),
+        "ZZZZZZZZ",
+        "nobody",
+        "%00",
+    ] {
+        for secret in [used.word("secret").replace(['0', '1'], "2").as_str(), "", "short"] {
+            answers.push(serving.redeem(id, &json!({ "secret": secret, "csr": csr })));
+        }
+    }
+    assert_eq!(answers[0].0, 403);
+    assert!(answers.iter().all(|answer| answer == &answers[0]), "{answers:?}");
+    // Looking at the page is no use of it, for whoever looks.
+    for id in [open.word("id"), "ZZZZZZZZ"] {
+        for more in ["", "head\n", "header = \"Accept: application/json\"\n"] {
+            assert_eq!(serving.ask(&format!("/i/{id}"), more).0, 200);
+        }
+    }
+    assert_eq!(serving.ledger(), ledger);
+    // Whoever has it is told in words.
+    let body = json!({ "secret": cancelled.word("secret"), "csr": csr });
+    let (status, told) = serving.redeem(cancelled.word("id"), &body);
+    assert_eq!((status, kind_of(&told).as_str()), (410, "invite-ended"));
+}
+
+#[test]
+fn a_code_that_travels_apart_is_asked_for_and_five_wrong_ones_are_enough() {
+    let Some(serving) = Serving::start() else { return };
+    let invite = serving.invite(&["alice", "--code"]);
+    let code = invite.word("code");
+    assert!(
+        code.len() == 6 && code.bytes().all(|digit| digit.is_ascii_digit()),
+        "{code}"
+    );
+    let csr = serving.request("phone");
+    let wrong = if code == "000000" { "111111" } else { "000000" };
+    let mut body = json!({ "secret": invite.word("secret"), "csr": csr });
+    assert_eq!(kind_of(&serving.redeem(invite.word("id"), &body).1), "wrong-code");
+    body["code"] = wrong.into();
+    for _ in 0..4 {
+        assert_eq!(serving.redeem(invite.word("id"), &body).0, 403);
+    }
+    body["code"] = code.into();
+    assert_eq!(serving.redeem(invite.word("id"), &body).0, 410);
+    let other = serving.invite(&["bob", "--code"]);
+    let body = json!({ "secret": other.word("secret"), "csr": csr, "code": other.word("code") });
+    assert_eq!(serving.redeem(other.word("id"), &body).0, 200);
+}
+
+#[test]
+fn a_refused_request_spends_nothing() {
+    let Some(serving) = Serving::start() else { return };
+    let invite = serving.invite(&["alice"]);
+    let (id, secret) = (invite.word("id"), invite.word("secret"));
+    let csr = serving.request("phone");
+    let ledger = serving.ledger();
+    let cut = &csr[..csr.len() / 2];
+    for (body, more, status) in [
+        (json!({ "secret": secret, "csr": "" }).to_string(), "", 400),
+        (json!({ "secret": secret, "csr": cut }).to_string(), "", 400),
+        (
+            json!({ "secret": secret, "csr": csr, "colour": "red" }).to_string(),
+            "",
+            400,
+        ),
+        ("{}".into(), "", 400),
+        ("\u{0}".into(), "", 400),
+        (
+            json!({ "secret": secret, "csr": "A".repeat(20_000) }).to_string(),
+            "",
+            413,
+        ),
+        (
+            json!({ "secret": secret, "csr": csr }).to_string(),
+            "header = \"Content-Type: text/plain\"\n",
+            415,
+        ),
+    ] {
+        let (told, said) = match more {
+            "" => serving.post(id, &body, ""),
+            more => {
+                let file = serving.home.write_private("request.txt", &body);
+                let config = format!("{more}data-binary = \"@{}\"\n", file.display());
+                serving.ask(&format!("/i/{id}"), &config)
+            }
+        };
+        assert_eq!(told, status, "{body}: {said}");
+    }
+    assert_eq!(serving.ledger(), ledger);
+    assert_eq!(
+        serving.redeem(id, &json!({ "secret": secret, "csr": csr })).0,
+        200
+    );
+}
+
+#[test]
+fn a_line_written_into_the_ledger_by_hand_redeems_nothing() {
+    let Some(serving) = Serving::start() else { return };
+    let invite = serving.invite(&["alice"]);
+    let (id, secret) = (invite.word("id"), invite.word("secret"));
+    // Whoever can write the home says that the invite was mallory's: the chain and all that follows from it
+    // are right, and only the issuing CA has not said so.
+    let Serving { home, mut server } = serving;
+    server.end();
+    let place = home.home().join("ledger.jsonl");
+    let text = std::fs::read_to_string(&place).unwrap();
+    let line = text.lines().last().unwrap();
+    let (said, _) = line.rsplit_once(",\"sha\":").unwrap();
+    let forged = said.replace("alice/phone", "mallory/phone");
+    assert!(said.contains("invite_created") && said != forged, "{line}");
+    let sha = HEXLOWER.encode(&Sha256::digest(&forged));
+    std::fs::write(
+        &place,
+        text.replace(line, &format!("{forged},\"sha\":\"{sha}\"}}")),
+    )
+    .unwrap();
+    std::fs::remove_dir_all(home.home().join("index")).unwrap();
+    let listed = home.run(&["invite", "list", "--json"]).json();
+    assert_eq!(listed["invites"][0]["address"], "mallory/phone");
+    assert_eq!(listed["invites"][0]["state"], "open");
+    let Some(serving) = Serving::of(home) else { return };
+    let (status, told) = serving.redeem(id, &json!({ "secret": secret, "csr": serving.request("phone") }));
+    assert_eq!(status, 403, "{told}");
+    assert!(!serving.ledger().contains("\"event\":\"issued\""));
+}
+
+#[test]
+fn many_keys_at_once_get_one_certificate_and_one_key_gets_the_same_one_many_times() {
+    const MANY: usize = 24;
+    let Some(serving) = Serving::start() else { return };
+    let invites: Vec<Invite> = (0..3).map(|n| serving.invite(&[&format!("e{n}")])).collect();
+    let mut started = Vec::new();
+    for n in 0..MANY {
+        let csr = serving.request(&format!("key{n}"));
+        for invite in &invites {
+            let body = json!({ "secret": invite.word("secret"), "csr": csr }).to_string();
+            let file = serving
+                .home
+                .write_private(format!("{}-{n}.json", invite.word("id")), &body);
+            started.push((
+                invite.word("id").to_owned(),
+                curl(&serving, invite.word("id"), &file),
+            ));
+        }
+    }
+    let mut won = std::collections::BTreeMap::<String, usize>::new();
+    for (id, child) in started {
+        let said = child.wait_with_output().unwrap();
+        let status = String::from_utf8(said.stdout).unwrap();
+        match status.lines().last().unwrap() {
+            "200" => *won.entry(id).or_default() += 1,
+            "409" => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(won.values().copied().collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(serving.ledger().matches("\"event\":\"issued\"").count(), 3);
+    // One key for each of them now.
+    let invite = serving.invite(&["same"]);
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("same") }).to_string();
+    let file = serving.home.write_private("same.json", &body);
+    let started: Vec<Child> = (0..MANY)
+        .map(|_| curl(&serving, invite.word("id"), &file))
+        .collect();
+    let answers: Vec<String> = started
+        .into_iter()
+        .map(|child| String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap())
+        .collect();
+    assert!(answers[0].ends_with("200"), "{}", answers[0]);
+    assert!(answers.iter().all(|answer| answer == &answers[0]));
+    assert_eq!(serving.ledger().matches("\"event\":\"issued\"").count(), 4);
+}
+
+/// A phone that asks, and does not wait for the others.
+fn curl(serving: &Serving, id: &str, body: &std::path::Path) -> Child {
+    let port = serving.server.port;
+    let mut command = crate::support::program("curl");
+    command.args([
+        "--disable",
+        "--silent",
+        "--cacert",
+        "server.crt",
+        "--noproxy",
+        "*",
+    ]);
+    command.args(["--resolve", &format!("{HOST}:{port}:127.0.0.1")]);
+    command.args([
+        "--header",
+        "Content-Type: application/json",
+        "--write-out",
+        "\n%{http_code}",
+    ]);
+    command.args(["--data-binary", &format!("@{}", body.display())]);
+    command.arg(format!("https://{HOST}:{port}/i/{id}"));
+    command.current_dir(serving.home.path(""));
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+#[test]
+fn what_the_operator_does_beside_the_service_holds_at_once() {
+    let Some(serving) = Serving::start() else { return };
+    let invites = ["alice", "bob", "carol"].map(|name| serving.invite(&[name]));
+    let csr = |name: &str| serving.request(name);
+    // She leaves before she has used it.
+    serving.home.run(&["offboard", "alice", "--confirm", "alice"]);
+    let body = json!({ "secret": invites[0].word("secret"), "csr": csr("alice") });
+    assert_eq!(serving.redeem(invites[0].word("id"), &body).0, 410);
+    // Somebody issued her phone a bundle meanwhile.
+    serving.home.issue("bob", &[]);
+    let body = json!({ "secret": invites[1].word("secret"), "csr": csr("bob") });
+    let (status, told) = serving.redeem(invites[1].word("id"), &body);
+    assert_eq!(
+        (status, kind_of(&told).as_str()),
+        (409, "already-valid"),
+        "{told}"
+    );
+    // What was enrolled is revoked as everything is, and not handed out again.
+    let body = json!({ "secret": invites[2].word("secret"), "csr": csr("carol") });
+    assert_eq!(serving.redeem(invites[2].word("id"), &body).0, 200);
+    serving.home.run(&["revoke", "carol", "--yes"]);
+    let (status, told) = serving.redeem(invites[2].word("id"), &body);
+    assert_eq!((status, kind_of(&told).as_str()), (410, "revoked"), "{told}");
+}
+
+#[test]
+fn a_new_phone_takes_the_place_of_the_old_one_in_one_step() {
+    let Some(serving) = Serving::start() else { return };
+    serving.home.issue("alice", &[]);
+    let old = serving.home.serial_of("alice/phone");
+    let mut create = serving.home.pki(&["invite", "create", "alice", "--json"]);
+    let refused = finish(&mut create, b"").exits(1);
+    assert!(refused.stderr.contains("already-valid"), "{refused}");
+    let invite = serving.invite(&["alice", "--replace"]);
+    let accepted = || {
+        let said: Finished = serving.home.run(&["list", "alice", "--json"]);
+        let devices = said.json()["devices"].as_array().unwrap().clone();
+        let valid = devices.iter().filter(|one| one["status"] == "valid");
+        valid
+            .map(|one| one["serial"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(accepted(), std::slice::from_ref(&old));
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("new") });
+    assert_eq!(serving.redeem(invite.word("id"), &body).0, 200);
+    let now = accepted();
+    assert!(now.len() == 1 && now[0] != old, "{now:?}");
+    // In one batch: no kill leaves her with both, or with none.
+    let ledger = serving.ledger();
+    let revoked = ledger
+        .lines()
+        .position(|line| line.contains("\"event\":\"revoked\""))
+        .unwrap();
+    let lines: Vec<&str> = ledger.lines().collect();
+    assert!(lines[revoked + 1].contains("invite_redeemed") && lines[revoked + 2].contains("\"issued\""));
+}
+
+#[test]
+fn an_invite_before_is_cancelled_by_the_next_for_the_same_device() {
+    let Some(serving) = Serving::start() else { return };
+    let lost = serving.invite(&["alice"]);
+    let next = serving.invite(&["alice"]);
+    let csr = serving.request("phone");
+    let body = |invite: &Invite| json!({ "secret": invite.word("secret"), "csr": csr });
+    assert_eq!(serving.redeem(lost.word("id"), &body(&lost)).0, 410);
+    assert_eq!(serving.redeem(next.word("id"), &body(&next)).0, 200);
+}
+
+#[test]
+fn an_invite_is_open_as_long_as_was_said_and_a_month_at_most() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}:{}\"", free_port()));
+    let long = home.pki(&["invite", "create", "alice", "--expires", "31d", "--json"]);
+    let refused = finish(&mut { long }, b"").exits(1);
+    assert!(refused.stderr.contains("30 days at most"), "{refused}");
+    home.run(&["invite", "create", "alice", "--expires", "30d", "--json"]);
+    let state = |offset: &str| {
+        let said = finish(&mut home.pki_at(offset, &["invite", "list", "--json"]), b"").ok();
+        said.json()["invites"][0]["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((state("+29d"), state("+31d")), ("open".into(), "expired".into()));
+}
