@@ -30,8 +30,11 @@ pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
+pub use enrollment::batch::{Attempt, Enrolled, enroll};
+pub use enrollment::denial::Denial;
 pub use enrollment::error::EnrollmentError;
-pub use enrollment::redeem::{Attempt, Denial, Redeemed, redeem};
+pub use enrollment::redeem::Redeeming;
+pub use enrollment::renew::Renewing;
 pub use enrollment::{Asking, Invitation, cancel_invite, invite, open_invites};
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};
@@ -68,6 +71,7 @@ pub use servers::authority::{
 pub use servers::certificates::{Delivered, certify, revoke_server, write_request};
 pub use servers::error::ServersError;
 pub use servers::keys::{CertifiedKey, NewKey, key_path, open_key};
+pub use servers::serving::serving_certificate;
 pub use servers::{
     Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap,
     demand_taken_by_apps, import, removable, remove, reserve_known, rotate,

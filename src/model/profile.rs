@@ -18,6 +18,8 @@ pub struct Profile {
     days: i64,
     max_days: i64,
     spread: Span,
+    renewals: u32,
+    grace: Span,
 }
 
 /// Whether people's names go into certificates (`names_in_certificates` in `pki.toml`).
@@ -51,6 +53,16 @@ pub enum InvalidProfile {
         days: i64,
         /// The longest life that it permits, in days.
         max_days: i64,
+    },
+    /// More renewals or more grace than make sense.
+    #[error(
+        "renewals = {renewals} and grace_days = {grace_days}: at most 1000 renewals, and 30 days of grace"
+    )]
+    Renewals {
+        /// How often a device renews by itself.
+        renewals: u32,
+        /// For how many days after its end a certificate is renewed.
+        grace_days: u32,
     },
     /// The name is not a file name of ours.
     #[error("{0} is not a profile's name: use a-z, 0-9 and hyphen")]
@@ -106,6 +118,15 @@ impl Fault for Refusal {
 struct File {
     days: i64,
     max_days: i64,
+    #[serde(default = "renewals")]
+    renewals: u32,
+    #[serde(default)]
+    grace_days: u32,
+}
+
+/// How often a device renews by itself where its profile does not say it.
+fn renewals() -> u32 {
+    8
 }
 
 impl Issuer {
@@ -142,16 +163,27 @@ impl Profile {
     /// Where the text is not a profile's, or its bounds make no sense.
     pub fn parse(name: &str, text: &str) -> Result<Self, InvalidProfile> {
         Self::check_name(name)?;
-        let File { days, max_days } =
+        let file: File =
             toml::from_str(text).map_err(|e| InvalidProfile::Syntax(e.to_string().trim_end().to_owned()))?;
+        let File {
+            days,
+            max_days,
+            renewals,
+            grace_days,
+        } = file;
         if days < 1 || days > max_days || max_days > Self::LIMIT {
             return Err(InvalidProfile::Lifetimes { days, max_days });
+        }
+        if renewals > 1000 || grace_days > 30 {
+            return Err(InvalidProfile::Renewals { renewals, grace_days });
         }
         Ok(Self {
             name: name.to_owned(),
             days,
             max_days,
             spread: Span::days(0),
+            renewals,
+            grace: Span::days(i64::from(grace_days)),
         })
     }
 
@@ -196,6 +228,16 @@ impl Profile {
     /// The longest life that may be asked for, in days.
     pub fn max_days(&self) -> i64 {
         self.max_days
+    }
+
+    /// How often a device may renew by itself until an operator has a hand in it again.
+    pub fn renewals(&self) -> u32 {
+        self.renewals
+    }
+
+    /// For how long after its end a certificate may be renewed by its device.
+    pub fn grace(&self) -> Span {
+        self.grace
     }
 
     /// Whether `name` is fit to name a profile, and so a file among the templates.

@@ -63,6 +63,14 @@ impl From<Refusal> for Told {
                     Denial::AnotherKey => Self::new(StatusCode::CONFLICT, "another-key", message),
                     Denial::Ended(_) => Self::new(StatusCode::GONE, "invite-ended", message),
                     Denial::Revoked => Self::new(StatusCode::GONE, "revoked", message),
+                    Denial::ShownRevoked => Self::new(StatusCode::FORBIDDEN, "revoked", message),
+                    Denial::Unknown => Self::new(StatusCode::FORBIDDEN, "unknown", message),
+                    Denial::Superseded => Self::new(StatusCode::FORBIDDEN, "superseded", message),
+                    Denial::RenewedOtherwise => Self::new(StatusCode::FORBIDDEN, "another-key", message),
+                    Denial::TooEarly(_) => Self::new(StatusCode::FORBIDDEN, "too-early", message),
+                    Denial::NotYet(_) => Self::new(StatusCode::FORBIDDEN, "not-yet-valid", message),
+                    Denial::Expired(_) => Self::new(StatusCode::FORBIDDEN, "expired", message),
+                    Denial::TooOften(_) => Self::new(StatusCode::FORBIDDEN, "too-often", message),
                     Denial::Refused(why) => Self::new(status(why.kind()), why.code(), message),
                 }
             }

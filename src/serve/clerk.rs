@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::{Aftermath, ServeError};
-use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Keys, Redeemed, Refresh};
+use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Enrolled, Keys, Refresh};
 use crate::issuer::Devices;
 use crate::store::Store;
 
@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// The answer to an attempt: a certificate, or why there is none.
-pub type Answer = Result<Redeemed, Refusal>;
+pub type Answer = Result<Enrolled, Refusal>;
 
 /// The reason for which there is no certificate.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ pub struct Clerk {
 pub struct Counter(SyncSender<Waiting>);
 
 impl Counter {
-    /// Hands in an attempt to redeem an invite, and waits for the answer.
-    pub async fn redeem(&self, attempt: Attempt) -> Answer {
+    /// Hands in what a device asks for, and waits for the answer.
+    pub async fn enroll(&self, attempt: Attempt) -> Answer {
         let (answer, answered) = oneshot::channel();
         match self.0.try_send(Waiting { attempt, answer }) {
             Ok(()) => answered.await.unwrap_or(Err(Refusal::Unavailable)),
@@ -139,10 +139,10 @@ impl Work {
         let answered = self
             .desk
             .turn(&mut self.store, ClockPolicy::Strict)
-            .and_then(|mut session| ca::redeem(&mut session, &self.devices, &attempts));
+            .and_then(|mut session| ca::enroll(&mut session, &self.devices, &attempts));
         match answered {
             Ok(answers) => {
-                let is_new = |answer: &Result<Redeemed, Denial>| answer.as_ref().is_ok_and(|one| one.is_new);
+                let is_new = |answer: &Result<Enrolled, Denial>| answer.as_ref().is_ok_and(|one| one.is_new);
                 if answers.iter().any(is_new) && self.desk.home.config().publish_on_issue {
                     self.due.get_or_insert_with(|| Instant::now() + GATHERING);
                 }

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -13,12 +12,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
+
+use super::presented::Presented;
+use super::tls::Current;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ pub struct Face {
     /// The socket.
     pub listener: TcpListener,
     /// How connections are encrypted; none where they are not. It may be another one tomorrow.
-    pub tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    pub tls: Option<Current>,
     /// What answers.
     pub router: Router,
     /// Turns true when the service ends.
@@ -88,17 +89,18 @@ async fn take(
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
-    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    tls: Option<Current>,
     router: Router,
     ended: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     match tls {
-        None => requests(stream, peer, router, ended).await,
+        None => requests(stream, peer, None, router, ended).await,
         Some(config) => {
             let handshake = TlsAcceptor::from(config.load_full()).accept(stream);
             let stream = tokio::time::timeout(HANDSHAKE, handshake).await??;
-            requests(stream, peer, router, ended).await
+            let presented = Presented::in_handshake(stream.get_ref().1);
+            requests(stream, peer, presented, router, ended).await
         }
     }
 }
@@ -107,11 +109,15 @@ async fn connection(
 async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
+    presented: Option<Presented>,
     router: Router,
     mut ended: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        if let Some(presented) = &presented {
+            request.extensions_mut().insert(presented.clone());
+        }
         router.clone().oneshot(request.map(Body::new))
     });
     let mut builder = http1::Builder::new();

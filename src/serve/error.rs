@@ -19,6 +19,9 @@ pub enum ServeError {
     /// The page has no certificate.
     #[error("the page has no certificate")]
     NoPageCertificate,
+    /// The face of devices has no key.
+    #[error("the face of devices has no key: its host is not known, or the servers' CA is not founded")]
+    NoOwnKey,
     /// The certificate or key of the page cannot be used.
     #[error("{path}: {why}")]
     PageCertificate {
@@ -48,7 +51,9 @@ pub enum ServeError {
 impl Fault for ServeError {
     fn kind_and_code(&self) -> (Kind, &'static str) {
         match self {
-            Self::NoFace | Self::NoHost | Self::NoPageCertificate => (Kind::BadRequest, "not-configured"),
+            Self::NoFace | Self::NoHost | Self::NoPageCertificate | Self::NoOwnKey => {
+                (Kind::BadRequest, "not-configured")
+            }
             Self::PageCertificate { .. } => (Kind::Storage, "page-certificate"),
             Self::Listen { .. } => (Kind::Conflict, "address"),
             Self::Runtime(_) => (Kind::Busy, "threads"),

@@ -5,6 +5,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
+
+use super::answer::Told;
+
 /// How many wrong secrets an address may show in a [`WINDOW`].
 const MOST: u32 = 60;
 /// How long a wrong secret counts.
@@ -19,10 +23,25 @@ pub struct Failures(Mutex<HashMap<IpAddr, (u32, Instant)>>);
 
 impl Failures {
     /// Whether this address has failed too often.
-    pub fn are_too_many(&self, address: IpAddr) -> bool {
+    fn are_too_many(&self, address: IpAddr) -> bool {
         let counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let count = counts.get(&network(address));
         count.is_some_and(|(count, since)| *count >= MOST && since.elapsed() < WINDOW)
+    }
+
+    /// Refuses an address that has failed too often.
+    ///
+    /// # Errors
+    /// What it is told.
+    pub fn demand_few(&self, address: IpAddr) -> Result<(), Told> {
+        match self.are_too_many(address) {
+            true => Err(Told::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too-many",
+                "too many wrong codes came from this address: wait ten minutes",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Counts a failure.

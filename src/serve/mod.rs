@@ -1,34 +1,42 @@
-//! The service: doors by which devices enroll themselves over the network.
+//! The service: doors by which devices enroll themselves over the network, and renew what they have.
 //!
-//! Each door (`page`) reads what comes, checks it, and hands it to the one clerk, who alone changes the home:
-//! he takes what waits, decides, signs and records it at once, and answers. Nothing here decides who may have
-//! a certificate.
+//! Each door (`page`, `est`) reads what comes, checks it, and hands it to the one clerk, who alone changes
+//! the home: he takes what waits, decides, signs and records it at once, and answers. Nothing here decides
+//! who may have a certificate.
 
 mod answer;
 mod body;
 mod clerk;
 mod connection;
 mod error;
+mod est;
 mod limits;
 mod page;
+mod presented;
+mod request;
 mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use error::ServeError;
 
-use crate::ca::{CaError, Desk, Published};
+use crate::ca::{self, CaError, Desk, Published};
 use crate::home::config::Serve;
-use crate::issuer::Devices;
-use crate::model::Clock;
+use crate::issuer::{Chain, Devices, Servers};
+use crate::key::{Signer, SoftwareKey};
+use crate::model::{Clock, Host};
 use clerk::Clerk;
+use connection::Face;
 use limits::Failures;
 use page::Page;
+use tls::Current;
 
 /// How long connections that are busy at the end may go on.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -39,8 +47,20 @@ pub struct Service {
     pub desk: Desk,
     /// The issuing CA, unlocked.
     pub devices: Devices,
+    /// What the face of devices needs, where there is to be one.
+    pub own: Option<OwnKey>,
     /// What `pki.toml` says, with what the command line says otherwise.
     pub serve: Serve,
+}
+
+/// The key by which devices know the service, and the CA that certifies it.
+pub struct OwnKey {
+    /// The host, which is a server of this PKI.
+    pub host: Host,
+    /// Its active key.
+    pub key: Arc<SoftwareKey>,
+    /// The servers' CA, unlocked.
+    pub servers: Servers,
 }
 
 /// What follows in the place where the service was started: telling, and running the commands of `pki.toml`.
@@ -50,6 +70,14 @@ pub trait Aftermath: Send {
     fn published(&mut self, published: &Published, clock: Clock);
     /// Something could not be done: what that means, and why.
     fn failed(&mut self, what: &str, why: CaError);
+}
+
+/// A face that is to be served: its name, its address, how it is encrypted, and what answers.
+struct Planned {
+    name: &'static str,
+    address: SocketAddr,
+    tls: Current,
+    router: Router,
 }
 
 impl Service {
@@ -68,44 +96,98 @@ impl Service {
             .build()
             .map_err(ServeError::Runtime)?;
         let chain = self.desk.home.chain().clone();
-        let site = Page::new(&self.serve, &chain.issuer().organization)?;
-        let config = tls::of_files(&self.serve)?;
+        let device_tls = match (&self.own, self.serve.device) {
+            (Some(own), Some(_)) => Some(own.config(&self.desk)?),
+            (_, None) => None,
+            (None, Some(_)) => return Err(ServeError::NoOwnKey),
+        };
+        let page_tls = tls::of_page(&self.serve)?;
         let clerk = Clerk::start(self.desk, self.devices, aftermath)?;
-        let told = runtime.block_on(async {
-            let (end, ended) = watch::channel(false);
-            let mut faces = Vec::new();
-            if let Some(address) = self.serve.page {
-                let listener = listen("page", address, listens).await?;
-                let config = config.ok_or(ServeError::NoPageCertificate)?;
-                let router = page::router(Arc::new(page::Shared {
-                    page: site,
-                    chain,
-                    counter: clerk.counter(),
-                    failures: Failures::default(),
-                }));
-                let face = connection::Face {
-                    listener,
-                    tls: Some(config),
-                    router,
-                    ended: ended.clone(),
-                };
-                faces.push(tokio::spawn(face.serve()));
-            }
-            if faces.is_empty() {
-                return Err(ServeError::NoFace);
-            }
-            asked_to_end().await.map_err(ServeError::Runtime)?;
-            // Whoever is served is answered; nobody else is let in.
-            let _ = end.send(true);
-            for face in faces {
-                let _ = tokio::time::timeout(DRAIN, face).await;
-            }
-            Ok(())
-        });
+        let faces = planned(&self.serve, chain, &clerk, page_tls, device_tls);
+        let told = match faces {
+            Ok(faces) => runtime.block_on(serve(faces, listens)),
+            Err(error) => Err(error),
+        };
         runtime.shutdown_timeout(Duration::from_secs(1));
         clerk.finish();
         told
     }
+}
+
+impl OwnKey {
+    /// The configuration of the face of devices, with a certificate that there is or a new one.
+    fn config(&self, desk: &Desk) -> Result<Current, ServeError> {
+        let Self { host, key, servers } = self;
+        let certified = ca::serving_certificate(desk, servers, host, key.public_key())?;
+        let chain = vec![certified.certificate, servers.chain().ca().der().to_vec()];
+        let signer: Arc<dyn Signer> = key.clone();
+        let config = tls::of_devices(signer, chain, desk.home.chain().ca());
+        Ok(Arc::new(ArcSwap::from_pointee(config)))
+    }
+}
+
+/// The faces that have an address.
+fn planned(
+    serve: &Serve,
+    chain: Chain,
+    clerk: &Clerk,
+    page_tls: Option<Current>,
+    device_tls: Option<Current>,
+) -> Result<Vec<Planned>, ServeError> {
+    let organization = chain.issuer().organization.clone();
+    let failures = Arc::new(Failures::default());
+    let mut faces = Vec::new();
+    if let Some(address) = serve.page {
+        faces.push(Planned {
+            name: "page",
+            address,
+            tls: page_tls.ok_or(ServeError::NoPageCertificate)?,
+            router: page::router(Arc::new(page::Shared {
+                page: Page::new(serve, &organization)?,
+                chain: chain.clone(),
+                counter: clerk.counter(),
+                failures: failures.clone(),
+            })),
+        });
+    }
+    if let (Some(address), Some(tls)) = (serve.device, device_tls) {
+        faces.push(Planned {
+            name: "device face",
+            address,
+            tls,
+            router: est::router(Arc::new(est::Shared {
+                chain,
+                organization,
+                counter: clerk.counter(),
+                failures,
+            })),
+        });
+    }
+    match faces.is_empty() {
+        true => Err(ServeError::NoFace),
+        false => Ok(faces),
+    }
+}
+
+/// Listens, and serves until the process is told to end. Whoever is served then is answered.
+async fn serve(faces: Vec<Planned>, listens: &dyn Fn(&str, SocketAddr)) -> Result<(), ServeError> {
+    let (end, ended) = watch::channel(false);
+    let mut served = Vec::new();
+    for planned in faces {
+        let face = Face {
+            listener: listen(planned.name, planned.address, listens).await?,
+            tls: Some(planned.tls),
+            router: planned.router,
+            ended: ended.clone(),
+        };
+        served.push(tokio::spawn(face.serve()));
+    }
+    asked_to_end().await.map_err(ServeError::Runtime)?;
+    let _ = end.send(true);
+    for face in served {
+        let _ = tokio::time::timeout(DRAIN, face).await;
+    }
+    Ok(())
 }
 
 async fn listen(

@@ -23,12 +23,10 @@ use super::body;
 use super::clerk::{Counter, Refusal};
 use super::connection::Peer;
 use super::limits::{Failures, recorded};
-use crate::ca::{Attempt, Denial};
+use super::request::requested_key;
+use crate::ca::{Attempt, Denial, Redeeming};
 use crate::home::config::Serve;
 use crate::issuer::Chain;
-use crate::key::PublicKey;
-use crate::model::text::of_base64;
-use crate::x509::request::Request;
 
 /// The page, one file for all texts.
 const PAGE: &str = include_str!("../../templates/serve/page.html");
@@ -90,7 +88,7 @@ pub struct Shared {
     /// The way to the clerk.
     pub counter: Counter,
     /// Who has shown wrong secrets.
-    pub failures: Failures,
+    pub failures: Arc<Failures>,
 }
 
 /// The routes of the page.
@@ -128,10 +126,10 @@ async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response
     Html(shared.page.html.clone()).into_response()
 }
 
-/// A request to redeem an invite.
+/// A request to redeem an invite, in JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Redeeming {
+struct Asked {
     secret: Zeroizing<String>,
     csr: String,
     #[serde(default)]
@@ -146,28 +144,22 @@ async fn redeem(
     body: Body,
 ) -> Result<Response, Told> {
     let address = peer.ip();
-    if shared.failures.are_too_many(address) {
-        return Err(Told::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too-many",
-            "too many wrong codes came from this address: wait ten minutes",
-        ));
-    }
+    shared.failures.demand_few(address)?;
     let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);
     let unreadable = |why: String| Told::new(StatusCode::BAD_REQUEST, "request", why);
-    let asked: Redeeming =
+    let asked: Asked =
         serde_json::from_slice(&octets).map_err(|_| unreadable("no JSON with `secret` and `csr`".into()))?;
-    let key = requested_key(&asked.csr).map_err(unreadable)?;
-    let attempt = Attempt {
+    let key = requested_key(asked.csr.as_bytes()).map_err(unreadable)?;
+    let attempt = Attempt::Redeem(Redeeming {
         id,
         secret: asked.secret,
         code: asked.code,
         key,
         from: recorded(address),
-    };
-    match shared.counter.redeem(attempt).await {
-        Ok(redeemed) => {
-            let chain = shared.chain.fullchain(&redeemed.certificate);
+    });
+    match shared.counter.enroll(attempt).await {
+        Ok(enrolled) => {
+            let chain = shared.chain.fullchain(&enrolled.certificate);
             let pem = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
             Ok((pem, chain).into_response())
         }
@@ -177,19 +169,5 @@ async fn redeem(
             }
             Err(refusal.into())
         }
-    }
-}
-
-/// The key of a request for a certificate, which is PEM, or the base64 of DER; its holder has proved to have
-/// it.
-fn requested_key(csr: &str) -> Result<PublicKey, String> {
-    let bare: String = csr.split_ascii_whitespace().collect();
-    let request = match of_base64(&bare) {
-        Some(der) => Request::parse(&der),
-        None => Request::parse(csr.as_bytes()),
-    };
-    match request {
-        Ok(request) => Ok(request.public_key().clone()),
-        Err(why) => Err(format!("the request for a certificate {why}")),
     }
 }

@@ -1,4 +1,5 @@
-//! How connections are encrypted: the page by a certificate that browsers trust, from files.
+//! How connections are encrypted: the page by a certificate that browsers trust, from files; the face of
+//! devices by a key of the home, whose pin is in every invite.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,20 +7,29 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::{SignatureAlgorithm, SignatureScheme};
 
 use super::ServeError;
+use super::presented::Anchor;
 use crate::disk::{self, Shown};
 use crate::home::config::Serve;
+use crate::key::{self, Signer};
+use crate::x509::Certificate;
 
 /// The longest file of certificates, or key, in octets.
 const LONGEST: u64 = 1 << 20;
+
+/// A configuration that may be another one for the next connection.
+pub type Current = Arc<ArcSwap<ServerConfig>>;
 
 /// The configuration of the page by the files that `pki.toml` names; none where it names none.
 ///
 /// # Errors
 /// Where they cannot be read, or do not belong together.
-pub fn of_files(serve: &Serve) -> Result<Option<Arc<ArcSwap<ServerConfig>>>, ServeError> {
+pub fn of_page(serve: &Serve) -> Result<Option<Current>, ServeError> {
     let (Some(certificate), Some(key)) = (&serve.page_certificate, &serve.page_key) else {
         return Ok(None);
     };
@@ -41,9 +51,9 @@ fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ServeError> {
     let secret = zeroize::Zeroizing::new(octets(key)?);
     let secret = PrivateKeyDer::from_pem_slice(&secret)
         .map_err(|why| unfit(key, format!("it has no private key in PEM: {why}")))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
+    let mut config = builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
         .map_err(|why| {
             unfit(
                 key,
@@ -52,4 +62,55 @@ fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ServeError> {
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The configuration of the face of devices: it asks for a certificate of the issuing CA, and demands none.
+/// No session is resumed: each connection shows its certificate anew.
+pub fn of_devices(key: Arc<dyn Signer>, chain: Vec<Vec<u8>>, issuing: &Certificate) -> ServerConfig {
+    let chain = chain.into_iter().map(CertificateDer::from).collect();
+    let key = CertifiedKey::new(chain, Arc::new(Own(key)));
+    let mut config = builder()
+        .with_client_cert_verifier(Arc::new(Anchor::new(issuing.clone())))
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}
+
+fn builder() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has the suites of the versions that rustls takes")
+}
+
+/// A key of the home, as rustls uses it: it stays where it is.
+#[derive(Debug)]
+struct Own(Arc<dyn Signer>);
+
+impl SigningKey for Own {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn rustls::sign::Signer>> {
+        let is_offered = offered.contains(&SignatureScheme::ECDSA_NISTP256_SHA256);
+        is_offered.then(|| Box::new(Self(self.0.clone())) as Box<dyn rustls::sign::Signer>)
+    }
+
+    fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        Some(self.0.public_key().spki().into())
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ECDSA
+    }
+}
+
+impl rustls::sign::Signer for Own {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        let signature = key::sign(&*self.0, message);
+        let signature = signature.map_err(|why| rustls::Error::General(why.to_string()))?;
+        Ok(signature.to_der())
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        SignatureScheme::ECDSA_NISTP256_SHA256
+    }
 }

@@ -12,6 +12,7 @@ mod fuzz_tests;
 pub mod any;
 pub mod build;
 pub mod certificate;
+pub mod cms;
 pub mod crl;
 pub mod extension;
 pub mod foreign;

@@ -14,6 +14,8 @@ const TOOLS: [&str; 2] = ["curl", "openssl"];
 struct Serving {
     home: Home,
     server: Server,
+    /// By how much its clock, and that of whoever asks, is ahead.
+    ahead: &'static str,
 }
 
 /// An invite as `pki invite create --json` tells it.
@@ -31,6 +33,11 @@ impl Serving {
     }
 
     fn of(home: Home) -> Option<Self> {
+        Self::ahead(home, "+0d")
+    }
+
+    /// As [`Self::of`], at another time.
+    fn ahead(home: Home, ahead: &'static str) -> Option<Self> {
         if !need(&TOOLS) {
             return None;
         }
@@ -41,13 +48,23 @@ impl Serving {
         home.configure("device_host", &format!("\"{HOST}\""));
         let server = Server::on_free_port(|port| {
             home.configure("host", &format!("\"{HOST}:{port}\""));
-            let mut command = home.pki(&["serve", "--page", &format!("127.0.0.1:{port}")]);
+            let arguments = ["serve", "--page", &format!("127.0.0.1:{port}")];
+            let mut command = home.pki(&arguments);
+            if ahead != "+0d" {
+                // As faketime does, which would stand between a signal and the service.
+                command
+                    .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
+                    .env("FAKETIME", ahead)
+                    .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+                    .env("DONT_FAKE_MONOTONIC", "1");
+            }
             command.stdin(Stdio::null());
             command
         });
         Some(Self {
             server: server.expect("the service ended at once"),
             home,
+            ahead,
         })
     }
 
@@ -194,7 +211,7 @@ fn whoever_lacks_the_secret_learns_nothing_and_changes_nothing() {
         "nobody",
         "%00",
     ] {
-        for secret in [used.word("secret").replace(['0', '1'], "2").as_str(), "", "short"] {
+        for secret in ["0".repeat(26).as_str(), "", "short"] {
             answers.push(serving.redeem(id, &json!({ "secret": secret, "csr": csr })));
         }
     }
@@ -290,7 +307,7 @@ fn a_line_written_into_the_ledger_by_hand_redeems_nothing() {
     let (id, secret) = (invite.word("id"), invite.word("secret"));
     // Whoever can write the home says that the invite was mallory's: the chain and all that follows from it
     // are right, and only the issuing CA has not said so.
-    let Serving { home, mut server } = serving;
+    let Serving { home, mut server, .. } = serving;
     server.end();
     let place = home.home().join("ledger.jsonl");
     let text = std::fs::read_to_string(&place).unwrap();
@@ -472,4 +489,322 @@ fn an_invite_is_open_as_long_as_was_said_and_a_month_at_most() {
         said.json()["invites"][0]["state"].as_str().unwrap().to_owned()
     };
     assert_eq!((state("+29d"), state("+31d")), ("open".into(), "expired".into()));
+}
+
+/// A home whose service serves devices by EST as well, at this port.
+fn with_est() -> Option<(Serving, u16)> {
+    if !need(&TOOLS) {
+        return None;
+    }
+    with_est_of(Home::with_certified_server(), "+0d")
+}
+
+fn with_est_of(home: Home, ahead: &'static str) -> Option<(Serving, u16)> {
+    let port = free_port();
+    home.configure("device", &format!("\"127.0.0.1:{port}\""));
+    let serving = Serving::ahead(home, ahead)?;
+    wait_until("the device face", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    });
+    Some((serving, port))
+}
+
+impl Serving {
+    /// What EST answers: status and body.
+    fn est(&self, port: u16, operation: &str, config: &str) -> (u16, String) {
+        let url = format!(
+            "url = \"https://{HOST}:{port}/.well-known/est/{operation}\"\nresolve = \"{HOST}:{port}:127.0.0.1\"\n\
+             noproxy = \"*\"\ncacert = \"home/public/ca/root.crt\"\nsilent\nshow-error\nmax-time = 30\n\
+             write-out = \"\\n%{{http_code}}\"\n{config}"
+        );
+        let curl = ["curl", "--disable", "--config", "-"];
+        let said = match self.ahead {
+            "+0d" => self.home.foreign_given(curl[0], &curl[1..], url.as_bytes()),
+            ahead => {
+                let at = [&["-f", ahead], &curl[..]].concat();
+                self.home.foreign_given("faketime", &at, url.as_bytes())
+            }
+        };
+        let (body, status) = said.stdout.rsplit_once('\n').unwrap_or_else(|| panic!("{said}"));
+        (status.parse().unwrap(), body.to_owned())
+    }
+
+    /// Writes the certificate of an answer of EST as PEM, and says its serial number.
+    fn unpacked(&self, body: &str, file: &str) -> String {
+        assert_eq!(body.lines().count(), 1, "{body}");
+        std::fs::write(
+            self.home.path("answer.p7"),
+            data_encoding::BASE64.decode(body.as_bytes()).unwrap(),
+        )
+        .unwrap();
+        let out = [
+            "pkcs7",
+            "-inform",
+            "DER",
+            "-in",
+            "answer.p7",
+            "-print_certs",
+            "-out",
+            file,
+        ];
+        self.home.foreign("openssl", &out).ok();
+        let serial = self
+            .home
+            .foreign("openssl", &["x509", "-in", file, "-noout", "-serial"])
+            .ok();
+        serial.stdout.trim().trim_start_matches("serial=").to_owned()
+    }
+
+    /// Asks for a new certificate by this one.
+    fn reenroll(&self, port: u16, by: &str, csr: &str) -> (u16, String) {
+        let body = self.home.write_private("request.csr", csr);
+        let config = format!(
+            "header = \"Content-Type: application/pkcs10\"\ndata-binary = \"@{}\"\ncert = \"{by}.pem\"\nkey = \"{by}.key\"\n",
+            body.display()
+        );
+        self.est(port, "simplereenroll", &config)
+    }
+
+    fn simple_enroll(&self, port: u16, credentials: &str, csr: &str) -> (u16, String) {
+        let body = self.home.write_private("request.csr", csr);
+        let config = format!(
+            "header = \"Content-Type: application/pkcs10\"\ndata-binary = \"@{}\"\n{credentials}",
+            body.display()
+        );
+        self.est(port, "simpleenroll", &config)
+    }
+}
+
+#[test]
+fn est_hands_out_what_to_trust_and_enrolls_by_an_invite() {
+    let Some((serving, port)) = with_est() else { return };
+    let (status, body) = serving.est(port, "cacerts", "");
+    assert_eq!((status, body.lines().count()), (200, 1), "{body}");
+    std::fs::write(
+        serving.home.path("ca.p7"),
+        data_encoding::BASE64.decode(body.as_bytes()).unwrap(),
+    )
+    .unwrap();
+    let printed = ["pkcs7", "-inform", "DER", "-in", "ca.p7", "-print_certs"];
+    let printed = serving.home.foreign("openssl", &printed).ok().stdout;
+    assert_eq!(printed.matches("BEGIN CERTIFICATE").count(), 2);
+    let (status, body) = serving.est(port, "some-label/csrattrs", "");
+    assert_eq!(status, 200);
+    std::fs::write(
+        serving.home.path("attrs"),
+        data_encoding::BASE64.decode(body.as_bytes()).unwrap(),
+    )
+    .unwrap();
+    let parsed = serving
+        .home
+        .foreign("openssl", &["asn1parse", "-inform", "DER", "-in", "attrs"])
+        .ok()
+        .stdout;
+    assert!(
+        parsed.contains("prime256v1") && parsed.contains("ecdsa-with-SHA256"),
+        "{parsed}"
+    );
+
+    let invite = serving.invite(&["alice"]);
+    let csr = serving.request("alice");
+    let (status, told) = serving.simple_enroll(port, "", &csr);
+    assert_eq!(status, 401, "{told}");
+    let wrong = format!("user = \"{}:{}\"\n", invite.word("id"), "0".repeat(26));
+    assert_eq!(serving.simple_enroll(port, &wrong, &csr).0, 403);
+    let right = format!("user = \"{}:{}\"\n", invite.word("id"), invite.word("secret"));
+    let (status, body) = serving.simple_enroll(port, &right, &csr);
+    assert_eq!(status, 200, "{body}");
+    let serial = serving.unpacked(&body, "alice.pem");
+    assert_eq!(serial, serving.home.serial_of("alice/phone"));
+    let token = format!(
+        "oauth2-bearer = \"{}.{}\"\n",
+        invite.word("id"),
+        invite.word("secret")
+    );
+    let bare: String = csr.lines().filter(|line| !line.starts_with('-')).collect();
+    assert_eq!(serving.simple_enroll(port, &token, &bare), (200, body));
+}
+
+/// The home at that time, with its timer having run.
+fn later(serving: Serving, ahead: &'static str) -> Option<(Serving, u16)> {
+    let Serving { home, mut server, .. } = serving;
+    server.end();
+    finish(
+        &mut home.pki_at(ahead, &["publish", "--confirm", "CLOCK", "-q"]),
+        b"",
+    )
+    .ok();
+    with_est_of(home, ahead)
+}
+
+#[test]
+fn a_device_renews_by_its_certificate_once_and_in_the_last_third_of_its_life_alone() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let Some((serving, port)) = with_est() else { return };
+    let enroll = |serving: &Serving, port, name: &str, file: &str| {
+        let invite = serving.invite(&[name, "--days", "90"]);
+        let right = format!("user = \"{}:{}\"\n", invite.word("id"), invite.word("secret"));
+        let (status, body) = serving.simple_enroll(port, &right, &serving.request(file));
+        assert_eq!(status, 200, "{body}");
+        serving.unpacked(&body, &format!("{file}.pem"))
+    };
+    let first = enroll(&serving, port, "alice", "first");
+    enroll(&serving, port, "bob", "bob");
+    enroll(&serving, port, "carol", "carol");
+    let (status, told) = serving.reenroll(port, "first", &serving.request("second"));
+    assert_eq!(status, 403, "{told}");
+    assert!(
+        told.starts_with("this certificate can be renewed from ") && told.lines().count() == 1,
+        "{told}"
+    );
+    let no_certificate = format!(
+        "data-binary = \"@{}\"\n",
+        serving.home.path("second.csr").display()
+    );
+    let no_certificate = format!("header = \"Content-Type: application/pkcs10\"\n{no_certificate}");
+    assert_eq!(serving.est(port, "simplereenroll", &no_certificate).0, 403);
+
+    let Some((serving, port)) = later(serving, "+65d") else {
+        return;
+    };
+    let csr = |name: &str| std::fs::read_to_string(serving.home.path(format!("{name}.csr"))).unwrap();
+    let refused = |by: &str, csr: &str, why: &str| {
+        let (status, told) = serving.reenroll(port, by, csr);
+        assert_eq!((status, told.trim_end()), (403, why), "{by}");
+    };
+    let (status, body) = serving.reenroll(port, "first", &csr("second"));
+    assert_eq!(status, 200, "{body}");
+    let second = serving.unpacked(&body, "second.pem");
+    assert_ne!(first, second);
+    assert_eq!(serving.reenroll(port, "first", &csr("second")), (200, body));
+    let third = serving.request("third");
+    refused(
+        "first",
+        &third,
+        "this certificate was renewed already, for another key",
+    );
+    // Its key is another device's.
+    let (status, told) = serving.reenroll(port, "bob", &csr("carol"));
+    assert_eq!(status, 409, "{told}");
+    // What came before stays good until it ends.
+    let said = finish(
+        &mut serving.home.pki_at("+65d", &["list", "alice", "--json"]),
+        b"",
+    )
+    .ok();
+    let states: Vec<Value> = said.json()["devices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["status"].clone())
+        .collect();
+    assert_eq!(states, ["superseded", "valid"]);
+    finish(
+        &mut serving.home.pki_at("+65d", &["revoke", "alice", "--yes"]),
+        b"",
+    )
+    .ok();
+    refused("second", &third, "this certificate is revoked");
+    finish(
+        &mut serving
+            .home
+            .pki_at("+65d", &["offboard", "carol", "--confirm", "carol"]),
+        b"",
+    )
+    .ok();
+    refused("carol", &third, "this certificate is revoked");
+
+    let Some((serving, port)) = later(serving, "+95d") else {
+        return;
+    };
+    let (status, told) = serving.reenroll(port, "bob", &third);
+    assert!(
+        status == 403 && told.starts_with("this certificate ended on "),
+        "{told}"
+    );
+}
+
+#[test]
+fn nobody_renews_by_a_certificate_that_is_no_devices_of_this_pki() {
+    let Some((serving, port)) = with_est() else { return };
+    let csr = serving.request("new");
+    // Whoever holds the key of an authority, or another PKI's certificate, does not get as far as a request.
+    let made = r#"
+        openssl pkey -in home/issuing/issuing.key -passin file:issuing-passphrase -out issuing.key
+        cp home/public/ca/issuing.crt issuing.pem
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=alice -keyout own.key -out own.pem
+        printf 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth\n' > ext
+        openssl x509 -req -in new.csr -days 9 -extfile ext -CA home/public/ca/issuing.crt -CAkey issuing.key -out new.pem
+    "#;
+    serving.home.foreign("sh", &["-e", "-c", made]).ok();
+    let ledger = serving.ledger();
+    for by in ["issuing", "own"] {
+        let config = format!(
+            "header = \"Content-Type: application/pkcs10\"\ndata-binary = \"@new.csr\"\ncert = \"{by}.pem\"\nkey = \"{by}.key\"\n"
+        );
+        let (status, _) = serving.est(port, "simplereenroll", &config);
+        assert_eq!(status, 0, "{by}");
+    }
+    // Signed by the issuing CA, and in no ledger.
+    let (status, told) = serving.reenroll(port, "new", &csr);
+    assert_eq!(
+        (status, told.trim_end()),
+        (403, "this certificate is none that was issued here")
+    );
+    assert_eq!(serving.ledger(), ledger);
+}
+
+#[test]
+fn strongswan_enrolls_by_est() {
+    // It has the name of ours.
+    const STRONGSWAN: &str = "/usr/bin/pki";
+    if !need(&["haproxy", STRONGSWAN]) {
+        return;
+    }
+    let Some((serving, port)) = with_est() else { return };
+    let home = &serving.home;
+    // It cannot read a CA with name constraints, which it would have to for the service's own certificate: so
+    // somebody it can trust stands before it, and hands on what both say.
+    crate::support::self_signed(home, "front", "IP:127.0.0.1", 9, &crate::support::EC);
+    let pem = ["front.crt", "front.key"].map(|file| std::fs::read_to_string(home.path(file)).unwrap());
+    let pem = home.write_private("front.pem", &pem.concat());
+    let front = Server::on_free_port(|front| {
+        let config = format!(
+            "defaults\n mode http\n timeout connect 5s\n timeout client 20s\n timeout server 20s\nfrontend f\n \
+             bind 127.0.0.1:{front} ssl crt {}\n default_backend b\nbackend b\n server s 127.0.0.1:{port} ssl verify none\n",
+            pem.display()
+        );
+        let file = home.write_private("haproxy.cfg", &config);
+        let mut haproxy = crate::support::program("haproxy");
+        haproxy.arg("-db").arg("-f").arg(file);
+        haproxy
+    });
+    let front = front.expect("haproxy ended at once");
+    let invite = serving.invite(&["alice"]);
+    serving.request("alice");
+    let der = ["req", "-in", "alice.csr", "-outform", "DER", "-out", "alice.der"];
+    home.foreign("openssl", &der).ok();
+    let user = format!("{}:{}", invite.word("id"), invite.word("secret"));
+    let url = format!("https://127.0.0.1:{}", front.port);
+    let mut arguments = vec![
+        "--est",
+        "--url",
+        &url,
+        "--in",
+        "alice.der",
+        "--cacert",
+        "front.crt",
+    ];
+    arguments.extend(["--userpass", &user, "--outform", "pem"]);
+    let said = home.foreign(STRONGSWAN, &arguments).ok();
+    std::fs::write(home.path("alice.pem"), &said.stdout).unwrap();
+    let serial = home
+        .foreign("openssl", &["x509", "-in", "alice.pem", "-noout", "-serial"])
+        .ok();
+    assert_eq!(
+        serial.stdout.trim(),
+        format!("serial={}", home.serial_of("alice/phone"))
+    );
 }

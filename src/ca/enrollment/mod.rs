@@ -3,8 +3,11 @@
 //! What an operator says of an invite is signed by the issuing CA before it is recorded, and nothing else is
 //! redeemed: whoever can write to the home and has no key gets no certificate.
 
+pub mod batch;
+pub mod denial;
 pub mod error;
 pub mod redeem;
+pub mod renew;
 
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod certificates;
 pub mod error;
 pub mod keys;
+pub mod serving;
 
 use std::path::PathBuf;
 

@@ -1,19 +1,24 @@
 //! `pki serve`: the service by which devices enroll themselves.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ca::{CaError, Published};
+use crate::ca::{self, CaError, NotFound, Published};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
-use crate::cli::secrets::IssuingSecret;
+use crate::cli::secrets::{IssuingSecret, Keyring};
+use crate::home::Home;
+use crate::home::config::Serve;
+use crate::issuer::Servers;
+use crate::key::Passphrase;
 use crate::model::Clock;
-use crate::serve::{Aftermath, Service};
+use crate::serve::{Aftermath, OwnKey, Service};
 
 /// How long the service waits for another pki on the same home: a phone waits for it meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serve the page by which devices enroll themselves
+/// Serve the page by which devices enroll themselves, and EST by which they renew
 ///
 /// Goes on until it is told to end (SIGTERM), with the issuing key open. Where it listens and what it is
 /// called stands under [serve] in pki.toml.
@@ -21,11 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[command(after_help = "\
 Examples:
   pki serve
-  pki serve --page 127.0.0.1:8443 --passphrase-file /etc/pki/passphrase")]
+  pki serve --page 127.0.0.1:8443 --device 0.0.0.0:8444 --passphrase-file /etc/pki/passphrase")]
 pub struct Args {
     /// Where the page listens [default: `page` under [serve] in pki.toml]
     #[arg(long, value_name = "ADDR")]
     page: Option<SocketAddr>,
+    /// Where devices enroll and renew by EST [default: `device` under [serve] in pki.toml]
+    #[arg(long, value_name = "ADDR")]
+    device: Option<SocketAddr>,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -34,14 +42,50 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
     let mut serve = home.config().serve.clone();
     serve.page = args.page.or(serve.page);
-    let devices = args.issuing.unlock(&home, &context.ui)?;
+    serve.device = args.device.or(serve.device);
+    let Keyring {
+        issuing: devices,
+        servers,
+        passphrase,
+    } = args.issuing.unlock_all(&home, &context.ui)?;
+    let own = match (serve.device, servers) {
+        (Some(_), Some(servers)) => own_key(&home, &serve, servers, &passphrase)?,
+        (_, _) => None,
+    };
     let mut desk = context.desk_of(home);
     desk.patience = PATIENCE;
-    let service = Service { desk, devices, serve };
+    let service = Service {
+        desk,
+        devices,
+        own,
+        serve,
+    };
     let listens = |face: &str, address: SocketAddr| eprintln!("pki: the {face} listens on {address}");
     let context = context.apart();
     service.run(&listens, Box::new(Telling { context }))?;
     Ok(Exit::Done)
+}
+
+/// The active key of the host that devices know the service by.
+fn own_key(
+    home: &Home,
+    serve: &Serve,
+    servers: Servers,
+    passphrase: &Passphrase,
+) -> Result<Option<OwnKey>, Failure> {
+    let Some(authority) = serve.device_host.as_ref().or(serve.host.as_ref()) else {
+        return Ok(None);
+    };
+    let host = authority.host.clone();
+    let Some(server) = home.read()?.server(&host)? else {
+        return Err(NotFound::Server(host).into());
+    };
+    let key = ca::open_key(home, &host, server.active.pin, passphrase)?;
+    Ok(Some(OwnKey {
+        host,
+        key: Arc::new(key),
+        servers,
+    }))
 }
 
 /// Tells as every other command does, and runs the commands of `pki.toml`.

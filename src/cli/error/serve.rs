@@ -12,6 +12,10 @@ impl Advice for ServeError {
                 "set `page_certificate` and `page_key` under [serve]: browsers must trust it, so it is a public CA's"
                     .into()
             }
+            Self::NoOwnKey => {
+                "set `host` or `device_host` under [serve] to a server of `pki server list`, and run `pki server issue` for it once"
+                    .into()
+            }
             Self::PageCertificate { .. } => {
                 "it must be PEM: the certificate with those above it, and its key".into()
             }

@@ -1,0 +1,193 @@
+//! Carries out what devices ask for by themselves: what waits is decided about and recorded together, in as
+//! few batches as there can be.
+
+use super::denial::Denial;
+use super::redeem::{self, Redeeming};
+use super::renew::{self, Renewing};
+use crate::ca::CaError;
+use crate::ca::delivery::in_memory::InMemory;
+use crate::ca::issuance::issue;
+use crate::ca::issuance::plan::Plan;
+use crate::ca::session::Session;
+use crate::issuer::Devices;
+use crate::model::fault::{Fault, Kind};
+use crate::model::{Fact, InviteId, Serial};
+
+/// What a device asks for by itself.
+pub enum Attempt {
+    /// A certificate for an invite.
+    Redeem(Redeeming),
+    /// A newer certificate in the place of the one that it showed.
+    Renew(Renewing),
+}
+
+impl Attempt {
+    /// The invite that it may change.
+    fn invite(&self) -> Option<InviteId> {
+        match self {
+            Self::Redeem(redeeming) => redeeming.id.parse().ok(),
+            Self::Renew(_) => None,
+        }
+    }
+}
+
+/// The certificate that a device got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Its serial number.
+    pub serial: Serial,
+    /// Whether it was issued just now, and not handed out again.
+    pub is_new: bool,
+}
+
+/// What to do about an attempt.
+pub(super) enum Decision {
+    /// Nothing changes.
+    Now(Result<Enrolled, Denial>),
+    /// This is recorded, and then refused.
+    Record(Vec<Fact>, Denial),
+    Issue(Box<Plan>),
+}
+
+/// Decides about attempts, and carries out what can be, as few batches as there can be: an invite, and a
+/// person, changes once in each. Answers in the order of the attempts.
+///
+/// # Errors
+/// Where nothing more could be recorded. What was recorded before is answered when the same is asked again.
+pub fn enroll(
+    session: &mut Session<'_>,
+    devices: &Devices,
+    attempts: &[Attempt],
+) -> Result<Vec<Result<Enrolled, Denial>>, CaError> {
+    let mut answers: Vec<Option<Result<Enrolled, Denial>>> = attempts.iter().map(|_| None).collect();
+    while answers.iter().any(Option::is_none) {
+        let mut round = Round::default();
+        let waiting = attempts.iter().zip(&mut answers).enumerate();
+        for (place, (attempt, answer)) in waiting.filter(|(_, (_, answer))| answer.is_none()) {
+            *answer = round.take(session, place, attempt)?;
+        }
+        session.commit(round.facts)?;
+        let mut delivery = InMemory::default();
+        issue(session, devices, round.plans, &mut delivery)?;
+        for (place, (issued, _)) in round.places.into_iter().zip(delivery.taken) {
+            answers[place] = Some(Ok(Enrolled {
+                serial: issued.serial,
+                certificate: issued.certificate,
+                is_new: true,
+            }));
+        }
+    }
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// What is recorded at once.
+#[derive(Default)]
+struct Round {
+    facts: Vec<Fact>,
+    plans: Vec<Plan>,
+    /// The places of the attempts that have the plans.
+    places: Vec<usize>,
+    /// The invites that change.
+    invites: Vec<InviteId>,
+}
+
+impl Round {
+    /// The answer to an attempt, where there is one already; none where it waits for this round, or for the
+    /// next.
+    fn take(
+        &mut self,
+        session: &Session<'_>,
+        place: usize,
+        attempt: &Attempt,
+    ) -> Result<Option<Result<Enrolled, Denial>>, CaError> {
+        let id = attempt.invite();
+        if id.is_some_and(|id| self.invites.contains(&id)) {
+            return Ok(None);
+        }
+        let decision = match attempt {
+            Attempt::Redeem(redeeming) => redeem::decide(session, redeeming)?,
+            Attempt::Renew(renewing) => renew::decide(session, renewing)?,
+        };
+        match decision {
+            Decision::Now(answer) => Ok(Some(answer)),
+            Decision::Record(facts, denial) => {
+                self.facts.extend(facts);
+                self.invites.extend(id);
+                Ok(Some(Err(denial)))
+            }
+            Decision::Issue(plan) => {
+                // What one batch issues is not in the ledger yet when the next plan is made.
+                if self.plans.iter().any(|other| concerns(other, &plan)) {
+                    return Ok(None);
+                }
+                self.invites.extend(id);
+                self.places.push(place);
+                self.plans.push(*plan);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Whether one plan would be made otherwise if the other had been carried out: they are for the same person
+/// or the same key, or one of them is called as the other.
+fn concerns(one: &Plan, other: &Plan) -> bool {
+    let names = |plan: &Plan, of: &Plan| {
+        let name = plan.draft().holder().name.as_ref();
+        name.is_some_and(|name| {
+            let name = name.as_str().to_lowercase();
+            name.split('/').next() == Some(of.address().employee.as_str())
+        })
+    };
+    one.address().employee == other.address().employee
+        || one.key == other.key
+        || names(one, other)
+        || names(other, one)
+}
+
+/// Hands out once more what a device got.
+pub(super) fn again(session: &Session<'_>, serial: &Serial) -> Result<Result<Enrolled, Denial>, CaError> {
+    let Some(record) = session.store.record(serial)? else {
+        return Ok(Err(Denial::Revoked));
+    };
+    if record.revocation().is_some() {
+        return Ok(Err(Denial::Revoked));
+    }
+    Ok(match session.store.issued(&record)? {
+        Some(issued) => Ok(Enrolled {
+            serial: issued.serial,
+            certificate: issued.certificate,
+            is_new: false,
+        }),
+        None => Err(Denial::Revoked),
+    })
+}
+
+/// A plan, or the refusal that whoever asks is told. A fault of this machine is nobody's refusal.
+///
+/// # Errors
+/// A fault of this machine.
+pub(super) fn planned(plan: Result<Plan, CaError>) -> Result<Decision, CaError> {
+    match plan {
+        Ok(plan) => Ok(Decision::Issue(Box::new(plan))),
+        Err(why) if is_of_this_machine(&why) => Err(why),
+        Err(why) => Ok(Decision::Now(Err(Denial::Refused(why)))),
+    }
+}
+
+/// Whether the fault is this machine's, and not of whoever asks.
+fn is_of_this_machine(why: &CaError) -> bool {
+    match why.kind() {
+        Kind::Storage | Kind::Damaged | Kind::Busy | Kind::ClockDoubt | Kind::Incomplete | Kind::Bug => true,
+        Kind::NotFound
+        | Kind::Conflict
+        | Kind::PolicyRefused
+        | Kind::KeyRefused
+        | Kind::BadRequest
+        | Kind::SecretWrong
+        | Kind::ConfirmationNeeded
+        | Kind::Elsewhere => false,
+    }
+}

@@ -1,0 +1,52 @@
+//! The reasons for which a device that asks by itself gets no certificate.
+
+use crate::ca::CaError;
+use crate::model::{InviteState, Time};
+
+/// The reason for which a device that asks by itself gets no certificate. Nothing of it helps whoever lacks
+/// the right secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Denial {
+    /// Whoever asks lacks the right secret, or there is no such invite. Nothing else may be told.
+    #[error("there is no such invite, or this is not its secret")]
+    NoRight,
+    /// The code that travels apart is missing or wrong.
+    #[error("the six digits that came apart from the code are missing or wrong")]
+    WrongCode,
+    /// The invite belongs to another key.
+    #[error("this invite was used by another device")]
+    AnotherKey,
+    /// The invite has ended.
+    #[error("this invite is {}", .0.word())]
+    Ended(InviteState),
+    /// The certificate that the invite brought is revoked.
+    #[error("the certificate that this invite brought is revoked")]
+    Revoked,
+    /// The certificate that was shown is revoked.
+    #[error("this certificate is revoked")]
+    ShownRevoked,
+    /// The certificate that was shown is none that was issued here.
+    #[error("this certificate is none that was issued here")]
+    Unknown,
+    /// The certificate that was shown is not the latest of its device.
+    #[error("a later certificate has taken the place of this one")]
+    Superseded,
+    /// The certificate that was shown was renewed for another key.
+    #[error("this certificate was renewed already, for another key")]
+    RenewedOtherwise,
+    /// It is too early to renew the certificate.
+    #[error("this certificate can be renewed from {0} on")]
+    TooEarly(Time),
+    /// The certificate that was shown is not valid yet.
+    #[error("this certificate is valid from {0} on")]
+    NotYet(Time),
+    /// The certificate that was shown has expired.
+    #[error("this certificate ended on {0}")]
+    Expired(Time),
+    /// The device has renewed as often as it may without an operator.
+    #[error("this device has renewed {0} times by itself: ask for an invite")]
+    TooOften(u32),
+    /// Policy, or what has become of the device meanwhile, does not let it have a certificate.
+    #[error(transparent)]
+    Refused(CaError),
+}

@@ -1,0 +1,142 @@
+//! Renews what a device has, for the device itself: whoever shows its latest certificate, and has its key,
+//! gets the next one for a new key. A certificate renews once: the same new key gets the same certificate as
+//! often as it asks, and no other key gets one.
+
+use super::batch::{Decision, again, planned};
+use super::denial::Denial;
+use crate::ca::CaError;
+use crate::ca::issuance::plan::{Intent, KeyRequest, Old, Plan, Request, in_use, plan};
+use crate::ca::session::Session;
+use crate::key::PublicKey;
+use crate::model::draft::Holder;
+use crate::model::event::Issued;
+use crate::model::invite::EnrolledBy;
+use crate::model::{KnownBy, Profile, Record, Serial, Span, State, Time};
+use crate::x509::Certificate;
+
+/// A device that shows its certificate, and asks for the next one.
+pub struct Renewing {
+    /// The certificate, DER, whose key it has proved to have.
+    pub certificate: Vec<u8>,
+    /// The key that is to be certified, whose holder proved to have it.
+    pub key: PublicKey,
+}
+
+/// The time from which a certificate of this validity can be renewed by its device: in the last third.
+fn renewable_from(record: &Record) -> Time {
+    let life = record.validity.not_after - record.validity.not_before;
+    record.validity.not_after - Span::seconds(life.as_seconds() / 3)
+}
+
+pub(super) fn decide(session: &Session<'_>, renewing: &Renewing) -> Result<Decision, CaError> {
+    let refused = |denial| Ok(Decision::Now(Err(denial)));
+    let Some((record, issued)) = shown(session, &renewing.certificate)? else {
+        return refused(Denial::Unknown);
+    };
+    match record.state {
+        State::Revoked { .. } => return refused(Denial::ShownRevoked),
+        State::Undelivered | State::Active | State::Superseded => {}
+    }
+    let now = session.now;
+    if now < record.validity.not_before {
+        return refused(Denial::NotYet(record.validity.not_before));
+    }
+    let history = session.store.device(&record.address)?;
+    if let Some(next) = renewal_of(session, &history, record.serial)? {
+        return match next.spki_sha256 == renewing.key.spki_sha256() {
+            true => again(session, &next.serial).map(Decision::Now),
+            false => refused(Denial::RenewedOtherwise),
+        };
+    }
+    if in_use(&history).is_none_or(|latest| latest.serial != record.serial) {
+        return refused(Denial::Superseded);
+    }
+    let profile = session.desk.home.profile(&issued.profile)?;
+    if now < renewable_from(&record) {
+        return refused(Denial::TooEarly(renewable_from(&record)));
+    }
+    if record.validity.not_after + profile.grace() < now {
+        return refused(Denial::Expired(record.validity.not_after));
+    }
+    if renewals_before(session, &history, &issued, profile.renewals())? >= profile.renewals() {
+        return refused(Denial::TooOften(profile.renewals()));
+    }
+    planned(plan_of(session, issued, profile, renewing.key.clone()))
+}
+
+/// The record of a certificate that was shown, octet by octet the one that was issued here.
+fn shown(session: &Session<'_>, der: &[u8]) -> Result<Option<(Record, Issued)>, CaError> {
+    let Ok(certificate) = Certificate::from_der(der) else {
+        return Ok(None);
+    };
+    let Some(serial) = Serial::from_octets(certificate.serial()) else {
+        return Ok(None);
+    };
+    let record = session.store.record(&serial)?;
+    let same = |record: &Record| {
+        record.certificate_sha256 == certificate.sha256() && record.known_by == KnownBy::Issuance
+    };
+    let Some(record) = record.filter(same) else {
+        return Ok(None);
+    };
+    // No canary renews itself.
+    if record.address.is_reserved() {
+        return Ok(None);
+    }
+    Ok(session.store.issued(&record)?.map(|issued| (record, issued)))
+}
+
+/// The certificate that this one was renewed to, by the device itself.
+fn renewal_of(session: &Session<'_>, history: &[Record], serial: Serial) -> Result<Option<Record>, CaError> {
+    for record in history.iter().rev() {
+        if record.serial == serial {
+            break;
+        }
+        let issued = session.store.issued(record)?;
+        if issued.is_some_and(|issued| issued.enrolled_by == Some(EnrolledBy::Renewal(serial))) {
+            return Ok(Some(record.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// How often the device has renewed by itself since an operator had a hand in it, counted up to `most`.
+fn renewals_before(
+    session: &Session<'_>,
+    history: &[Record],
+    latest: &Issued,
+    most: u32,
+) -> Result<u32, CaError> {
+    let mut count = 0;
+    let mut issued = latest.clone();
+    while let Some(EnrolledBy::Renewal(before)) = issued.enrolled_by {
+        count += 1;
+        let Some(record) = history.iter().find(|record| record.serial == before) else {
+            break;
+        };
+        match session.store.issued(record)? {
+            Some(earlier) if count < most => issued = earlier,
+            Some(_) | None => break,
+        }
+    }
+    Ok(count)
+}
+
+/// The plan for the next certificate: all that the last one was issued with, and a new key.
+fn plan_of(session: &Session<'_>, last: Issued, profile: Profile, key: PublicKey) -> Result<Plan, CaError> {
+    let request = Request {
+        holder: Holder {
+            address: last.address,
+            name: last.name,
+            email: last.email,
+            platform: last.platform,
+        },
+        days: last.days,
+        profile,
+        key: KeyRequest::Own(key),
+    };
+    let intent = Intent::RenewalOf(last.serial, Old::Kept);
+    let mut plan = plan(&session.store, &session.desk.home, &request, intent, session.now)?;
+    plan.enrolled_by = Some(EnrolledBy::Renewal(last.serial));
+    Ok(plan)
+}

@@ -1,0 +1,250 @@
+//! Enrollment over Secure Transport (RFC 7030, as clarified by RFC 8951): the door for programs. An invite is
+//! redeemed by its name and secret in the Authorization header; what a device has is renewed by the
+//! certificate that it shows in the handshake.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
+use data_encoding::BASE64;
+use zeroize::Zeroizing;
+
+use super::answer::Told;
+use super::body;
+use super::clerk::{Counter, Refusal};
+use super::connection::Peer;
+use super::limits::{Failures, recorded};
+use super::presented::Presented;
+use super::request::requested_key;
+use crate::ca::{Attempt, Denial, Redeeming};
+use crate::issuer::Chain;
+use crate::key::PublicKey;
+use crate::x509::cms;
+
+/// Where EST is, whatever stands before it: strongSwan puts the path of its URL there (RFC 7030 §3.2.2).
+const WELL_KNOWN: &str = "/.well-known/est/";
+
+/// What requests should have (RFC 7030 §4.5.2, in the form of RFC 9908 §3): a key of P-256
+/// (id-ecPublicKey with secp256r1) and a signature by ecdsa-with-SHA256.
+const ATTRIBUTES: &[u8] = &[
+    0x30, 0x21, // CsrAttrs
+    0x30, 0x15, // Attribute
+    6, 7, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 2, 1, // id-ecPublicKey
+    0x31, 0x0A, // its values
+    6, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7, // secp256r1
+    6, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3, 2, // ecdsa-with-SHA256
+];
+
+/// What the handlers of EST share.
+pub struct Shared {
+    /// The issuing CA's chain.
+    pub chain: Chain,
+    /// The organization, for the realm that is asked for.
+    pub organization: String,
+    /// The way to the clerk.
+    pub counter: Counter,
+    /// Who has shown wrong secrets.
+    pub failures: Arc<Failures>,
+}
+
+/// The routes of the face of devices.
+pub fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/healthz", axum::routing::get(async || "ok\n"))
+        .fallback(answer)
+        .with_state(shared)
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    presented: Option<Extension<Presented>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let nothing = || Told::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here");
+    let told = match (operation(uri.path()), method.as_str()) {
+        (Some("cacerts"), "GET" | "HEAD") => Ok(cacerts(&shared)),
+        (Some("csrattrs"), "GET" | "HEAD") => Ok(encoded("application/csrattrs", ATTRIBUTES)),
+        (Some("simpleenroll"), "POST") => match key(&headers, body).await {
+            Ok(key) => enroll(&shared, peer.ip(), &headers, key).await,
+            Err(told) => Err(told),
+        },
+        (Some("simplereenroll"), "POST") => match (presented, key(&headers, body).await) {
+            (_, Err(told)) => Err(told),
+            (None, Ok(_)) => Err(Told::new(
+                StatusCode::FORBIDDEN,
+                "no-certificate",
+                "show the certificate that is to be renewed",
+            )),
+            (Some(Extension(presented)), Ok(key)) => certified(
+                shared
+                    .counter
+                    .enroll(Attempt::Renew(presented.renewing(key)))
+                    .await,
+            ),
+        },
+        (Some("cacerts" | "csrattrs" | "simpleenroll" | "simplereenroll"), _) => Err(Told::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method",
+            "this is asked for otherwise",
+        )),
+        (_, _) => Err(nothing()),
+    };
+    told.unwrap_or_else(|told| in_a_line(&shared, told))
+}
+
+/// The operation that a path names, with or without a label before it.
+fn operation(path: &str) -> Option<&str> {
+    let (_, rest) = path.rsplit_once(WELL_KNOWN)?;
+    let mut words = rest.split('/');
+    match (words.next(), words.next(), words.next()) {
+        (Some(operation), None, None) => Some(operation),
+        (Some(_label), Some(operation), None) => Some(operation),
+        (_, _, _) => None,
+    }
+}
+
+/// Whom to trust: the issuing CA and the root.
+fn cacerts(shared: &Shared) -> Response {
+    let chain = &shared.chain;
+    encoded(
+        "application/pkcs7-mime",
+        &cms::certs_only(&[chain.ca().der(), chain.root().der()]),
+    )
+}
+
+/// The key of the request in a body: base64 with or without breaks, PEM, or DER.
+async fn key(headers: &HeaderMap, body: Body) -> Result<PublicKey, Told> {
+    let octets = body::read(headers, body, "application/pkcs10").await?;
+    requested_key(&octets).map_err(|why| Told::new(StatusCode::BAD_REQUEST, "request", why))
+}
+
+async fn enroll(
+    shared: &Shared,
+    address: std::net::IpAddr,
+    headers: &HeaderMap,
+    key: PublicKey,
+) -> Result<Response, Told> {
+    let Some((id, secret)) = credentials(headers) else {
+        return Err(Told::new(
+            StatusCode::UNAUTHORIZED,
+            "no-credentials",
+            "give the name of the invite and its secret, as user and password",
+        ));
+    };
+    shared.failures.demand_few(address)?;
+    let attempt = Attempt::Redeem(Redeeming {
+        id,
+        secret,
+        code: None,
+        key,
+        from: recorded(address),
+    });
+    let answer = shared.counter.enroll(attempt).await;
+    if let Err(Refusal::Denied(Denial::NoRight)) = answer {
+        shared.failures.count(address);
+    }
+    certified(answer)
+}
+
+/// Name and secret of an invite: user and password (RFC 7617), or both in a token (RFC 6750), a dot or colon
+/// between them.
+fn credentials(headers: &HeaderMap) -> Option<(String, Zeroizing<String>)> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = given.split_once(' ')?;
+    let text = match scheme.to_ascii_lowercase().as_str() {
+        "basic" => {
+            let octets = Zeroizing::new(BASE64.decode(rest.trim().as_bytes()).ok()?);
+            Zeroizing::new(std::str::from_utf8(&octets).ok()?.to_owned())
+        }
+        "bearer" => Zeroizing::new(rest.trim().to_owned()),
+        _ => return None,
+    };
+    let (id, secret) = text.split_once([':', '.'])?;
+    Some((id.to_owned(), Zeroizing::new(secret.to_owned())))
+}
+
+fn certified(answer: super::clerk::Answer) -> Result<Response, Told> {
+    let enrolled = answer?;
+    // The certificate alone: what stands above it is for `cacerts`.
+    let cms = cms::certs_only(&[&enrolled.certificate]);
+    Ok(encoded("application/pkcs7-mime; smime-type=certs-only", &cms))
+}
+
+/// Base64 in one line: strongSwan takes no breaks.
+fn encoded(media_type: &'static str, octets: &[u8]) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, media_type),
+        (
+            header::HeaderName::from_static("content-transfer-encoding"),
+            "base64",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, BASE64.encode(octets)).into_response()
+}
+
+/// A refusal as programs print it: one line of text.
+fn in_a_line(shared: &Shared, told: Told) -> Response {
+    let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+    let mut response = (told.status, text, format!("{}\n", told.message)).into_response();
+    if told.status == StatusCode::UNAUTHORIZED {
+        let realm: String = shared
+            .organization
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == ' ')
+            .collect();
+        let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
+        if let Ok(challenge) = challenge.try_into() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_has_a_label_or_none_and_anything_before_it() {
+        for (path, named) in [
+            ("/.well-known/est/cacerts", Some("cacerts")),
+            ("/.well-known/est/phones/cacerts", Some("cacerts")),
+            ("/pki/.well-known/est/simpleenroll", Some("simpleenroll")),
+            ("/.well-known/est/a/b/cacerts", None),
+            ("/.well-known/est", None),
+            ("/cacerts", None),
+        ] {
+            assert_eq!(operation(path), named, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_invite_is_named_in_either_scheme() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+            credentials(&headers).map(|(id, secret)| (id, secret.to_string()))
+        };
+        let both = Some(("ID".to_owned(), "SECRET".to_owned()));
+        assert_eq!(of("Basic SUQ6U0VDUkVU"), both);
+        assert_eq!(of("bearer ID.SECRET"), both);
+        for wrong in ["Basic", "Basic !", "Digest SUQ6U0VDUkVU", "Bearer IDSECRET", ""] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_attributes_that_are_asked_for_are_der() {
+        let (rest, parsed) = x509_parser::der_parser::parse_der(ATTRIBUTES).unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(parsed.as_sequence().unwrap().len(), 2);
+    }
+}
