@@ -310,6 +310,16 @@ impl Home {
         self.checked(Store::resident(&store::Paths::in_home(&self.path))?)
     }
 
+    /// The length of the ledger in octets: it only grows.
+    ///
+    /// # Errors
+    /// Where it cannot be examined.
+    pub fn ledger_length(&self) -> Result<u64, HomeError> {
+        let ledger = store::Paths::in_home(&self.path).ledger;
+        let metadata = std::fs::metadata(&ledger).map_err(disk::failed("examined", &ledger))?;
+        Ok(metadata.len())
+    }
+
     /// The events of its ledger after a place, without opening the rest of the store.
     ///
     /// # Errors

@@ -8,8 +8,9 @@ use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
 use crate::model::event::{Issued, KeySource};
 use crate::model::invite::EnrolledBy;
-use crate::model::{Authority, Draft, Revocation, Serial};
+use crate::model::{Authority, Draft, Revocation, Serial, Time};
 use crate::x509::crl;
+use crate::x509::ocsp::{self, CertId, CertStatus};
 use crate::x509::template::Kind;
 
 /// The issuing CA's chain and its key, unlocked.
@@ -67,6 +68,13 @@ impl Devices {
         Subordinate::open(Authority::Issuing, chain, key, base_url).map(Self)
     }
 
+    /// The same, with the URL of an OCSP responder in the certificates that it signs. It stands beside the
+    /// others of `base_url`, without which there is none.
+    #[must_use]
+    pub fn asked_at(self, ocsp_url: Option<String>) -> Self {
+        Self(self.0.asked_at(ocsp_url))
+    }
+
     /// The chain of the root and this CA.
     pub fn chain(&self) -> &Chain {
         self.0.chain()
@@ -109,6 +117,23 @@ impl Devices {
     /// Where the CA's certificate is not valid at that time, or the terms are not valid.
     pub fn sign_crl(&self, terms: crl::Terms, entries: &[Revocation]) -> Result<Vec<u8>, IssuerError> {
         self.0.sign_crl(terms, entries)
+    }
+
+    /// Signs an OCSP response: the status of some of its certificates, produced now and good until then
+    /// (RFC 6960 §4.2). The responder is the CA itself.
+    ///
+    /// # Errors
+    /// Where the key does not sign.
+    pub fn sign_ocsp(
+        &self,
+        answers: &[(&CertId, CertStatus)],
+        nonce: Option<&[u8]>,
+        produced: Time,
+        next_update: Time,
+    ) -> Result<Vec<u8>, IssuerError> {
+        let data = ocsp::response_data(self.chain().ca(), answers, nonce, produced, next_update);
+        let signature = self.0.sign_octets(&data)?.to_der();
+        Ok(ocsp::response(&data, &signature))
     }
 
     /// Signs a statement for the consumers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256,

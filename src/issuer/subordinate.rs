@@ -18,6 +18,7 @@ pub(super) struct Subordinate {
     chain: Chain,
     key: Box<dyn Signer>,
     base_url: Option<String>,
+    ocsp_url: Option<String>,
 }
 
 impl Subordinate {
@@ -35,7 +36,14 @@ impl Subordinate {
             chain,
             key: Box::new(key),
             base_url,
+            ocsp_url: None,
         })
+    }
+
+    /// The same, with the URL of an OCSP responder in what it certifies.
+    pub fn asked_at(mut self, ocsp_url: Option<String>) -> Self {
+        self.ocsp_url = ocsp_url;
+        self
     }
 
     pub fn chain(&self) -> &Chain {
@@ -53,7 +61,8 @@ impl Subordinate {
         let template = Template {
             serial: random_serial(rng),
             public_key,
-            pointers: base_url.map(|url| Pointers::new(url, self.authority)),
+            pointers: base_url
+                .map(|url| Pointers::new(url, self.authority).asked_at(self.ocsp_url.as_deref())),
             kind,
         };
         let certificate = build::certificate(&template, self.chain.ca(), &*self.key)?;

@@ -2,6 +2,7 @@
 //! it signed and recorded at once, and answers. So a hundred phones cost one wait for the disk, and no two of
 //! them are decided about at the same time.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -67,7 +68,11 @@ impl Clerk {
     ///
     /// # Errors
     /// Where the ledger cannot be read, or there is no thread to be had.
-    pub fn start(desk: Desk, devices: Devices, aftermath: Box<dyn Aftermath>) -> Result<Self, ServeError> {
+    pub fn start(
+        desk: Arc<Desk>,
+        devices: Arc<Devices>,
+        aftermath: Box<dyn Aftermath>,
+    ) -> Result<Self, ServeError> {
         let store = desk.home.resident().map_err(CaError::from)?;
         let (sender, receiver) = sync_channel(WAITING);
         let work = Work {
@@ -98,8 +103,8 @@ impl Clerk {
 }
 
 struct Work {
-    desk: Desk,
-    devices: Devices,
+    desk: Arc<Desk>,
+    devices: Arc<Devices>,
     store: Store,
     aftermath: Box<dyn Aftermath>,
     /// When new certificates are to be published, where there are any.
@@ -168,7 +173,7 @@ impl Work {
             .turn(&mut self.store, ClockPolicy::Strict)
             .and_then(|mut session| {
                 let clock = session.clock;
-                ca::refresh(&mut session, Keys::from(&self.devices)).map(|refreshed| (refreshed, clock))
+                ca::refresh(&mut session, Keys::from(&*self.devices)).map(|refreshed| (refreshed, clock))
             });
         match refreshed {
             Ok((Refresh::Done(published), clock)) => self.aftermath.published(&published, clock),

@@ -10,10 +10,13 @@ mod clerk;
 mod connection;
 mod error;
 mod est;
+mod inventory;
 mod limits;
+mod ocsp;
 mod page;
 mod presented;
 mod request;
+mod status;
 mod tls;
 
 use std::net::SocketAddr;
@@ -34,7 +37,9 @@ use crate::key::{Signer, SoftwareKey};
 use crate::model::{Clock, Host};
 use clerk::Clerk;
 use connection::Face;
+use inventory::Inventory;
 use limits::Failures;
+use ocsp::Responder;
 use page::Page;
 use tls::Current;
 
@@ -76,7 +81,7 @@ pub trait Aftermath: Send {
 struct Planned {
     name: &'static str,
     address: SocketAddr,
-    tls: Current,
+    tls: Option<Current>,
     router: Router,
 }
 
@@ -102,9 +107,15 @@ impl Service {
             (None, Some(_)) => return Err(ServeError::NoOwnKey),
         };
         let page_tls = tls::of_page(&self.serve)?;
-        let clerk = Clerk::start(self.desk, self.devices, aftermath)?;
+        let (desk, devices) = (Arc::new(self.desk), Arc::new(self.devices));
+        let status = match self.serve.status {
+            Some(address) => Some(status_face(address, desk.clone(), devices.clone())?),
+            None => None,
+        };
+        let clerk = Clerk::start(desk, devices, aftermath)?;
         let faces = planned(&self.serve, chain, &clerk, page_tls, device_tls);
-        let told = match faces {
+        let told = match faces.map(|faces| faces.into_iter().chain(status).collect::<Vec<_>>()) {
+            Ok(faces) if faces.is_empty() => Err(ServeError::NoFace),
             Ok(faces) => runtime.block_on(serve(faces, listens)),
             Err(error) => Err(error),
         };
@@ -126,7 +137,20 @@ impl OwnKey {
     }
 }
 
-/// The faces that have an address.
+/// The face for status, which follows the ledger by itself.
+fn status_face(address: SocketAddr, desk: Arc<Desk>, devices: Arc<Devices>) -> Result<Planned, ServeError> {
+    let public = desk.home.path().join("public");
+    let clock = desk.clock;
+    let responder = Responder::new(devices, Inventory::of(desk)?, clock);
+    Ok(Planned {
+        name: "status",
+        address,
+        tls: None,
+        router: status::router(Arc::new(status::Shared { public, responder })),
+    })
+}
+
+/// The faces that have the clerk behind them, as far as they have an address.
 fn planned(
     serve: &Serve,
     chain: Chain,
@@ -141,7 +165,7 @@ fn planned(
         faces.push(Planned {
             name: "page",
             address,
-            tls: page_tls.ok_or(ServeError::NoPageCertificate)?,
+            tls: Some(page_tls.ok_or(ServeError::NoPageCertificate)?),
             router: page::router(Arc::new(page::Shared {
                 page: Page::new(serve, &organization)?,
                 chain: chain.clone(),
@@ -154,7 +178,7 @@ fn planned(
         faces.push(Planned {
             name: "device face",
             address,
-            tls,
+            tls: Some(tls),
             router: est::router(Arc::new(est::Shared {
                 chain,
                 organization,
@@ -163,10 +187,7 @@ fn planned(
             })),
         });
     }
-    match faces.is_empty() {
-        true => Err(ServeError::NoFace),
-        false => Ok(faces),
-    }
+    Ok(faces)
 }
 
 /// Listens, and serves until the process is told to end. Whoever is served then is answered.
@@ -176,7 +197,7 @@ async fn serve(faces: Vec<Planned>, listens: &dyn Fn(&str, SocketAddr)) -> Resul
     for planned in faces {
         let face = Face {
             listener: listen(planned.name, planned.address, listens).await?,
-            tls: Some(planned.tls),
+            tls: planned.tls,
             router: planned.router,
             ended: ended.clone(),
         };

@@ -73,9 +73,10 @@ fn params(template: &Template<'_>) -> Result<CertificateParams, X509Error> {
         params.crl_distribution_points = vec![CrlDistributionPoint {
             uris: vec![pointers.crl.clone()],
         }];
-        params
-            .custom_extensions
-            .push(extension::ca_issuers(&pointers.ca)?);
+        params.custom_extensions.push(extension::authority_information(
+            &pointers.ca,
+            pointers.ocsp.as_deref(),
+        )?);
     }
     let validity = match &template.kind {
         Kind::Authority(ca) => {

@@ -26,6 +26,8 @@ const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
 const SUBJECT_ALT_NAME: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("2.5.29.17");
 /// id-pe-authorityInfoAccess.
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+/// id-ad-ocsp (RFC 5280 §4.2.2.1).
+const OCSP: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
 /// id-ad-caIssuers (RFC 5280 §4.2.2.1).
 const CA_ISSUERS: der::asn1::ObjectIdentifier = der::asn1::ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");
 
@@ -172,14 +174,23 @@ fn ip_range(octets: &[u8]) -> Option<IpRange> {
     (range.octets() == octets).then_some(range)
 }
 
-/// authorityInfoAccess with one caIssuers URL (RFC 5280 §4.2.2.1).
-pub(super) fn ca_issuers(url: &str) -> Result<rcgen::CustomExtension, X509Error> {
-    let access_location = GeneralName::UniformResourceIdentifier(ia5(url)?);
-    let syntax = AuthorityInfoAccessSyntax(vec![AccessDescription {
-        access_method: CA_ISSUERS,
-        access_location,
-    }]);
-    let content = syntax.to_der().map_err(build_error)?;
+/// authorityInfoAccess with the URL of an OCSP responder, where there is one, and one caIssuers URL (RFC 5280
+/// §4.2.2.1).
+pub(super) fn authority_information(
+    ca: &str,
+    ocsp: Option<&str>,
+) -> Result<rcgen::CustomExtension, X509Error> {
+    let described = |(access_method, url): (_, &str)| {
+        Ok(AccessDescription {
+            access_method,
+            access_location: GeneralName::UniformResourceIdentifier(ia5(url)?),
+        })
+    };
+    let urls = ocsp.map(|url| (OCSP, url)).into_iter().chain([(CA_ISSUERS, ca)]);
+    let descriptions: Result<Vec<_>, X509Error> = urls.map(described).collect();
+    let content = AuthorityInfoAccessSyntax(descriptions?)
+        .to_der()
+        .map_err(build_error)?;
     Ok(rcgen::CustomExtension::from_oid_content(
         AUTHORITY_INFO_ACCESS,
         content,

@@ -10,7 +10,7 @@ use super::key_kind::KeyKind;
 use super::lint::{self, Expected};
 use super::request::{self, Request};
 use super::template::{AuthorityKind, Kind, Pointers, Template};
-use super::{Certificate, key_value, pem};
+use super::{Certificate, key_value, ocsp, pem};
 use crate::fuzz::{self, seeds};
 use crate::key::PublicKey;
 use crate::model::{Authority, Serial};
@@ -285,4 +285,47 @@ fn what_stands_around_signed_octets_has_one_form() {
         let unused = [&[3, length, 1], &bits[1..]].concat();
         assert!(!is_taken(&around(&usual, [signed, algorithm, &unused])));
     }
+}
+
+/// What a client may ask of OCSP: by SHA-1 and SHA-256, with a nonce and without.
+fn status_requests() -> Vec<Vec<u8>> {
+    let name = |algorithm: &[u8], length: u8| {
+        let hash = [vec![4, length], vec![7; length.into()]].concat();
+        let content = [algorithm, &hash, &hash, &[2, 3, 1, 2, 3]].concat();
+        [vec![0x30, u8::try_from(content.len()).unwrap()], content].concat()
+    };
+    let wrapped =
+        |tag: u8, content: Vec<u8>| [vec![tag, u8::try_from(content.len()).unwrap()], content].concat();
+    let sha1 = [0x30, 9, 6, 5, 0x2B, 14, 3, 2, 26, 5, 0];
+    let sha256 = [0x30, 13, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0];
+    let nonce = [
+        0xA2, 0x11, 0x30, 15, 0x30, 13, 6, 9, 0x2B, 6, 1, 5, 5, 7, 0x30, 1, 2, 4, 0,
+    ];
+    let mut nonce = nonce.to_vec();
+    nonce.splice(17.., [4, 4, 4, 2, 9, 9]);
+    (nonce[1], nonce[3], nonce[5]) = (0x15, 0x13, 0x11);
+    let mut all = Vec::new();
+    for (algorithm, length) in [(&sha1[..], 20), (&sha256, 32)] {
+        for extensions in [Vec::new(), nonce.clone()] {
+            let list = wrapped(0x30, wrapped(0x30, name(algorithm, length)));
+            all.push(wrapped(0x30, wrapped(0x30, [list, extensions].concat())));
+        }
+    }
+    all
+}
+
+#[test]
+fn requests_for_the_status_of_certificates() {
+    let requests = status_requests();
+    fuzz::damaged(&requests, |der| match ocsp::OcspRequest::parse(der) {
+        Ok(request) => {
+            assert!((1..=16).contains(&request.asked.len()));
+            assert!(request.nonce.is_none_or(|nonce| (1..=128).contains(&nonce.len())));
+            true
+        }
+        Err(unanswered) => {
+            assert_eq!(unanswered, ocsp::Unanswered::Malformed);
+            false
+        }
+    });
 }

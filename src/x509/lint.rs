@@ -213,17 +213,16 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
                 !critical && full && point.reasons.is_none() && point.crl_issuer.is_none()
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
-                let url = template.pointers.as_ref().map(|p| GeneralName::URI(&p.ca));
+                let pointers = template.pointers.iter();
+                let wanted = pointers.flat_map(|pointers| {
+                    let ocsp = pointers.ocsp.iter().map(|url| ("1.3.6.1.5.5.7.48.1", url));
+                    ocsp.chain([("1.3.6.1.5.5.7.48.2", &pointers.ca)])
+                });
+                let found = access.accessdescs.iter();
                 !critical
-                    && access
-                        .accessdescs
-                        .iter()
-                        .map(|d| &d.access_location)
-                        .eq(url.iter())
-                    && access
-                        .accessdescs
-                        .iter()
-                        .all(|d| d.access_method.to_id_string() == "1.3.6.1.5.5.7.48.2")
+                    && found
+                        .map(|d| (d.access_method.to_id_string(), d.access_location.clone()))
+                        .eq(wanted.map(|(method, url)| (method.to_owned(), GeneralName::URI(url))))
             }
             _ => false,
         };

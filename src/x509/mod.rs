@@ -19,6 +19,7 @@ pub mod foreign;
 pub mod key_kind;
 pub mod key_value;
 pub mod lint;
+pub mod ocsp;
 pub mod pem;
 pub mod request;
 pub mod template;

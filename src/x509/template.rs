@@ -50,6 +50,8 @@ pub struct Pointers {
     pub crl: String,
     /// The CA certificate's URL.
     pub ca: String,
+    /// The URL of its OCSP responder (RFC 6960 §3.1).
+    pub ocsp: Option<String>,
 }
 
 impl Pointers {
@@ -59,7 +61,15 @@ impl Pointers {
         Self {
             crl: format!("{base}/crl/{authority}.crl"),
             ca: format!("{base}/ca/{authority}.der"),
+            ocsp: None,
         }
+    }
+
+    /// The same with the URL of an OCSP responder.
+    #[must_use]
+    pub fn asked_at(mut self, ocsp: Option<&str>) -> Self {
+        self.ocsp = ocsp.map(str::to_owned);
+        self
     }
 }
 

@@ -1166,7 +1166,7 @@ const CONFIGURATIONS: [(&str, &str); 17] = [
     ),
     (
         "unknown-key.toml",
-        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `backup`, `allowed_networks`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `pins`, `serve`, `publish`",
+        "TOML parse error at line 1, column 1\n  |\n1 | base_ulr = \"http://pki.acme.example\"\n  | ^^^^^^^^\nunknown field `base_ulr`, expected one of `base_url`, `ocsp_url`, `default_device`, `default_profile`, `names_in_certificates`, `publish_on_issue`, `backup`, `allowed_networks`, `passphrase_command`, `root_passphrase_command`, `root_key`, `lifetimes`, `pins`, `serve`, `publish`",
     ),
     (
         "unknown-lifetime.toml",

@@ -34,6 +34,9 @@ pub struct Args {
     /// Where devices enroll and renew by EST [default: `device` under [serve] in pki.toml]
     #[arg(long, value_name = "ADDR")]
     device: Option<SocketAddr>,
+    /// Where CRLs, CA certificates, pins and OCSP are served, plain http [default: `status` under [serve]]
+    #[arg(long, value_name = "ADDR")]
+    status: Option<SocketAddr>,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
@@ -43,6 +46,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut serve = home.config().serve.clone();
     serve.page = args.page.or(serve.page);
     serve.device = args.device.or(serve.device);
+    serve.status = args.status.or(serve.status);
     let Keyring {
         issuing: devices,
         servers,

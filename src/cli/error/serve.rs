@@ -6,7 +6,7 @@ use crate::serve::ServeError;
 impl Advice for ServeError {
     fn advice(&self) -> Option<String> {
         Some(match self {
-            Self::NoFace => "set `page` under [serve] in pki.toml, or give --page ADDR".into(),
+            Self::NoFace => "set `page`, `device` or `status` under [serve] in pki.toml, or give --page ADDR, --device ADDR or --status ADDR".into(),
             Self::NoHost => "set `host` under [serve]: it stands in every invite".into(),
             Self::NoPageCertificate => {
                 "set `page_certificate` and `page_key` under [serve]: browsers must trust it, so it is a public CA's"

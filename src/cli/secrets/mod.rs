@@ -146,8 +146,9 @@ impl IssuingSecret {
     pub fn open_issuing(&self, home: &Home, ui: &Ui) -> Result<(Devices, Passphrase), Failure> {
         let wanted = self.wanted(own_command(home, home.config().passphrase_command.as_deref())?);
         let (key, passphrase) = wanted.unlock(home, Authority::Issuing, ui)?;
-        let base_url = home.config().base_url.clone();
-        Ok((Devices::open(home.chain().clone(), key, base_url)?, passphrase))
+        let (base_url, ocsp_url) = (home.config().base_url.clone(), home.config().ocsp_url.clone());
+        let devices = Devices::open(home.chain().clone(), key, base_url)?;
+        Ok((devices.asked_at(ocsp_url), passphrase))
     }
 }
 

@@ -23,6 +23,8 @@ use crate::model::{Device, IpRange, Profile, Span};
 pub struct Config {
     /// The URL at which the public half of the publication is served.
     pub base_url: Option<String>,
+    /// The URL of the OCSP responder that certificates are issued with.
+    pub ocsp_url: Option<String>,
     /// The name of the device that is used where none is given.
     pub default_device: Device,
     /// The profile that is used where none is given.
@@ -101,6 +103,7 @@ pub enum InvalidConfig {
 #[serde(deny_unknown_fields)]
 struct File {
     base_url: Option<String>,
+    ocsp_url: Option<String>,
     default_device: Option<String>,
     default_profile: Option<String>,
     names_in_certificates: Option<Names>,
@@ -164,6 +167,12 @@ impl Config {
         if let Some(url) = &file.base_url {
             check_base_url(url)?;
         }
+        if let Some(url) = &file.ocsp_url {
+            check_url("ocsp_url", url)?;
+            if file.base_url.is_none() {
+                return Err(value("ocsp_url", url, "it needs base_url beside it"));
+            }
+        }
         let device = file.default_device.unwrap_or_else(|| "phone".into());
         let default_profile = file.default_profile.unwrap_or_else(|| "device".into());
         Profile::check_name(&default_profile).map_err(|e| value("default_profile", &default_profile, e))?;
@@ -222,6 +231,7 @@ impl Config {
             spread: spread(file.lifetimes.spread.as_deref(), life)?,
             warn_before: days("warn_days", file.lifetimes.warn_days, 30, 0..=180)?,
             base_url: file.base_url,
+            ocsp_url: file.ocsp_url,
             default_device: device.parse().map_err(|e| value("default_device", &device, e))?,
             default_profile,
             names: file.names_in_certificates.unwrap_or(Names::Shown),
@@ -289,12 +299,16 @@ fn network(text: &str) -> Result<IpRange, InvalidConfig> {
 /// # Errors
 /// Anything else.
 pub fn check_base_url(url: &str) -> Result<(), InvalidConfig> {
+    check_url("base_url", url)
+}
+
+fn check_url(key: &'static str, url: &str) -> Result<(), InvalidConfig> {
     let rest = url.strip_prefix("http://").unwrap_or_default();
     let host = rest.split(['/', ':']).next().unwrap_or_default();
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~' | b'/' | b':');
     if host.is_empty() || url.len() > 200 || !rest.bytes().all(plain) {
         let rule = "it must be an http:// URL of a host, perhaps with a path (not https: checking its certificate would need the very CRL)";
-        return Err(value("base_url", url, rule));
+        return Err(value(key, url, rule));
     }
     Ok(())
 }
@@ -319,6 +333,8 @@ mod tests {
             ("publish_on_issue = \"yes\"", "publish_on_issue"),
             ("base_url = \"https://pki.acme.example\"", "base_url"),
             ("base_url = \"http://\"", "base_url"),
+            ("ocsp_url = \"http://pki.acme.example/ocsp\"", "base_url"),
+            ("ocsp_url = \"https://pki.acme.example/ocsp\"", "ocsp_url"),
             ("default_device = \"My Phone\"", "default_device"),
             ("[lifetimes]\nissuing_crl_days = 0", "issuing_crl_days"),
             ("[lifetimes]\nroot_crl_days = 5000", "root_crl_days"),

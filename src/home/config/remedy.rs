@@ -6,6 +6,7 @@ const PLACES: [(&str, &[&str]); 5] = [
         "above the first table",
         &[
             "base_url",
+            "ocsp_url",
             "default_device",
             "default_profile",
             "names_in_certificates",
@@ -85,12 +86,14 @@ mod tests {
     use super::PLACES;
     use crate::home::config::Config;
 
+    /// The tables, in the order of [`PLACES`].
+    const TABLES: [&str; 5] = ["", "[lifetimes]", "[pins]", "[serve]", "[[publish]]"];
+
     #[test]
     fn a_key_in_another_table_is_told_where_it_belongs() {
-        let tables = ["", "[lifetimes]", "[pins]", "[[publish]]"];
         for (number, (place, keys)) in PLACES.iter().enumerate() {
             for key in *keys {
-                for (at, table) in tables.iter().enumerate() {
+                for (at, table) in TABLES.iter().enumerate() {
                     let said = Config::parse(&format!("{table}\n{key} = {{}}\n"))
                         .unwrap_err()
                         .to_string();
@@ -103,13 +106,13 @@ mod tests {
 
     #[test]
     fn every_key_that_a_table_takes_has_its_place() {
-        for (table, (place, keys)) in ["", "[lifetimes]", "[pins]", "[[publish]]"].iter().zip(PLACES) {
+        for (table, (place, keys)) in TABLES.iter().zip(PLACES) {
             let said = Config::parse(&format!("{table}\nno_such_key = 1\n"));
             let said = said.unwrap_err().to_string();
             let (_, taken) = said.split_once("expected ").unwrap();
             let mut taken: Vec<&str> = taken.split('`').skip(1).step_by(2).collect();
             // Tables are no keys of their own.
-            taken.retain(|key| !["lifetimes", "pins", "publish"].contains(key));
+            taken.retain(|key| !["lifetimes", "pins", "serve", "publish"].contains(key));
             assert_eq!(taken, keys, "{place}");
         }
     }

@@ -1,0 +1,141 @@
+//! The face for status, plain http as everything on it is signed or public: what is published for everybody,
+//! and OCSP.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::ocsp::Responder;
+
+/// How long others may keep what is published.
+const KEPT: &str = "public, max-age=60";
+/// The directories of a publication's public half.
+const DIRECTORIES: [&str; 3] = ["ca", "crl", "pins"];
+
+/// What the handlers of status share.
+pub struct Shared {
+    /// The home's own copy of the publication's public half.
+    pub public: PathBuf,
+    /// The OCSP responder.
+    pub responder: Responder,
+}
+
+/// The routes of the face for status.
+pub fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .fallback(answer)
+        .with_state(shared)
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let path = uri.path();
+    let is_read = method == Method::GET || method == Method::HEAD;
+    if path == "/ocsp" && method == Method::POST {
+        return shared.responder.post(&headers, body).await;
+    }
+    if path.starts_with("/ocsp/") && is_read {
+        return shared.responder.get(&uri);
+    }
+    match place(&shared.public, path) {
+        Some(place) if is_read => published(&place, &headers).await,
+        Some(_) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The file that a path names: one of a publication's directories, and a plain name.
+fn place(public: &Path, path: &str) -> Option<PathBuf> {
+    let (directory, name) = path.strip_prefix('/')?.split_once('/')?;
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_');
+    let is_file = !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain);
+    (DIRECTORIES.contains(&directory) && is_file).then(|| public.join(directory).join(name))
+}
+
+/// A published file with an ETag: each is replaced as a whole, so that it is known by its inode.
+async fn published(place: &Path, headers: &HeaderMap) -> Response {
+    let path = place.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        let file = std::fs::File::open(&path)?;
+        let metadata = file.metadata()?;
+        let tag = format!(
+            "\"{:x}-{:x}-{:x}.{:x}\"",
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime(),
+            metadata.mtime_nsec()
+        );
+        let mut octets = Vec::new();
+        std::io::Read::read_to_end(&mut { file }, &mut octets)?;
+        Ok::<_, std::io::Error>((tag, octets))
+    });
+    let Ok(Ok((tag, octets))) = read.await else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let is_known = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let mut response = match is_known {
+        true => StatusCode::NOT_MODIFIED.into_response(),
+        false => ([(header::CONTENT_TYPE, media_type(place))], octets).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(KEPT));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn media_type(place: &Path) -> &'static str {
+    match place.extension().and_then(|extension| extension.to_str()) {
+        Some("crl") => "application/pkix-crl",
+        Some("der") => "application/pkix-cert",
+        Some("json") => "application/json",
+        Some("jws") => "application/jose",
+        Some("pem" | "crt") => "application/x-pem-file",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_what_is_published_is_named_by_a_path() {
+        let public = Path::new("/home/public");
+        assert_eq!(
+            place(public, "/crl/issuing.crl"),
+            Some("/home/public/crl/issuing.crl".into())
+        );
+        for path in [
+            "/",
+            "/crl",
+            "/crl/",
+            "/crl/..",
+            "/crl/../../issuing/issuing.key",
+            "/crl/.hidden",
+            "/server/devices.json",
+            "/manifest.jws",
+            "/crl/a/b",
+            "/crl/a%2Fb",
+            "//crl/issuing.crl",
+        ] {
+            assert_eq!(place(public, path), None, "{path}");
+        }
+    }
+}
