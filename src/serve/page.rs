@@ -54,16 +54,17 @@ impl Page {
             "est": format!("https://{device_host}/.well-known/est"),
             "api": serve.api,
         });
+        let script = sent(SCRIPT);
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
         let page = environment.template_from_named_str("page.html", PAGE);
         let page = page.and_then(|page| {
-            page.render(context! { organization, api => &serve.api, script => SCRIPT, style => STYLE })
+            page.render(context! { organization, api => &serve.api, script => &script, style => STYLE })
         });
         let policy = format!(
             "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; form-action 'none'; \
              base-uri 'none'; frame-ancestors 'none'",
-            hash_of(SCRIPT),
+            hash_of(&script),
             hash_of(STYLE)
         );
         Ok(Self {
@@ -72,6 +73,15 @@ impl Page {
             policy: HeaderValue::try_from(policy).expect("base64 and words are visible ASCII"),
         })
     }
+}
+
+/// A script without what is for its readers: comments and indentation.
+fn sent(script: &str) -> String {
+    let lines = script
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The hash by which a policy lets in what stands in a page (CSP 3 §2.3.1).
@@ -169,5 +179,42 @@ async fn redeem(
             }
             Err(refusal.into())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::config::Config;
+
+    fn page(organization: &str) -> Page {
+        let config =
+            Config::parse("[serve]\nhost = \"enroll.acme.example\"\napi = \"https://api.acme.example/\"");
+        Page::new(&config.unwrap().serve, organization).unwrap()
+    }
+
+    #[test]
+    fn the_page_is_small_and_its_policy_lets_in_what_it_has_and_nothing_else() {
+        let page = page("Acme Ltd");
+        assert!(sent(SCRIPT).len() < 8 << 10, "{} octets", sent(SCRIPT).len());
+        assert!(page.html.len() < 40 << 10);
+        let policy = page.policy.to_str().unwrap();
+        assert!(policy.contains(&hash_of(&sent(SCRIPT))) && policy.contains(&hash_of(STYLE)));
+        assert!(page.html.contains(&format!("<script>{}</script>", sent(SCRIPT))));
+        assert!(page.html.contains(&format!("<style>{STYLE}</style>")));
+        assert!(!policy.contains("unsafe") && !policy.contains("http"));
+    }
+
+    #[test]
+    fn what_the_company_is_called_is_text_on_the_page() {
+        let page = page("<script>alert(1)</script> & \"Sons\"");
+        assert!(!page.html.contains("<script>alert"));
+    }
+
+    #[test]
+    fn apps_are_told_where_est_is() {
+        let told: serde_json::Value = serde_json::from_str(&page("Acme Ltd").addresses).unwrap();
+        assert_eq!(told["est"], "https://enroll.acme.example/.well-known/est");
+        assert_eq!(told["api"], "https://api.acme.example/");
     }
 }

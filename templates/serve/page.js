@@ -131,8 +131,9 @@
     const answer = await post(location.pathname, { secret, csr: await request(keys), ...(code && { code }) });
     if (!answer.ok) {
       const { error } = await answer.json();
+      tell(error.message);
       if (error.kind === 'wrong-code') { show('digits'); at('code').focus(); }
-      return tell(error.message);
+      return;
     }
     const chain = (await answer.text()).match(/-----BEGIN[^-]+-----[^-]+/g)
       .map((pem) => bytesOf(pem.replace(/-----[^-]+-----|\s/g, '')));

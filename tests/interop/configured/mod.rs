@@ -47,7 +47,7 @@ use std::time::{Duration, Instant};
 
 use crate::session::Client;
 use crate::support::{Bundle, HOST, Home, Server, need_hypercorn, python, wait_until};
-use servers::{Kind, Running};
+pub use servers::{Kind, Running, publish_outside};
 
 macro_rules! the_same_story {
     ($($server:ident: $kind:expr),+ $(,)?) => {$(
@@ -131,7 +131,7 @@ fn with(kind: Kind, story: impl FnOnce(Kind, &Home)) {
         return;
     }
     let home = Home::staffed();
-    servers::publish_outside(kind, &home);
+    publish_outside(kind, &home);
     story(kind, &home);
 }
 

@@ -1,5 +1,7 @@
 //! Devices that enroll themselves by an invite: curl in the place of the phone, and OpenSSL's keys.
 
+mod browser;
+
 use std::process::{Child, Stdio};
 
 use data_encoding::HEXLOWER;
