@@ -24,7 +24,7 @@ mod timer;
 mod not_found;
 
 pub use delivery::bundle_delivery::BundleDelivery;
-pub use delivery::bundle_files::{Codes, RootInProfile};
+pub use delivery::bundle_files::{Codes, RootInProfile, apple_profile};
 pub use delivery::error::DeliveryError;
 pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
@@ -33,7 +33,7 @@ pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 pub use enrollment::batch::{Attempt, Enrolled, enroll};
 pub use enrollment::denial::Denial;
 pub use enrollment::error::EnrollmentError;
-pub use enrollment::redeem::Redeeming;
+pub use enrollment::redeem::{Redeeming, Showing};
 pub use enrollment::renew::Renewing;
 pub use enrollment::{Asking, Invitation, cancel_invite, invite, open_invites};
 pub use error::CaError;

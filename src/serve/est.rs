@@ -173,7 +173,7 @@ fn credentials(headers: &HeaderMap) -> Option<(String, Zeroizing<String>)> {
 fn certified(answer: super::clerk::Answer) -> Result<Response, Told> {
     let enrolled = answer?;
     // The certificate alone: what stands above it is for `cacerts`.
-    let cms = cms::certs_only(&[&enrolled.certificate]);
+    let cms = cms::certs_only(&[&enrolled.issued.certificate]);
     Ok(encoded("application/pkcs7-mime; smime-type=certs-only", &cms))
 }
 

@@ -15,6 +15,7 @@ mod limits;
 mod ocsp;
 mod page;
 mod presented;
+mod profile;
 mod request;
 mod status;
 mod tls;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 pub use error::ServeError;
 
+use crate::bundle::MobileConfig;
 use crate::ca::{self, CaError, Desk, Published};
 use crate::home::config::Serve;
 use crate::issuer::{Chain, Devices, Servers};
@@ -41,6 +43,7 @@ use inventory::Inventory;
 use limits::Failures;
 use ocsp::Responder;
 use page::Page;
+use profile::Slots;
 use tls::Current;
 
 /// How long connections that are busy at the end may go on.
@@ -107,13 +110,18 @@ impl Service {
             (None, Some(_)) => return Err(ServeError::NoOwnKey),
         };
         let page_tls = tls::of_page(&self.serve)?;
+        let profile = self
+            .desk
+            .home
+            .template("mobileconfig.plist", MobileConfig::TEMPLATE)
+            .map_err(CaError::from)?;
         let (desk, devices) = (Arc::new(self.desk), Arc::new(self.devices));
         let status = match self.serve.status {
             Some(address) => Some(status_face(address, desk.clone(), devices.clone())?),
             None => None,
         };
         let clerk = Clerk::start(desk, devices, aftermath)?;
-        let faces = planned(&self.serve, chain, &clerk, page_tls, device_tls);
+        let faces = planned(&self.serve, chain, &clerk, page_tls, device_tls, profile);
         let told = match faces.map(|faces| faces.into_iter().chain(status).collect::<Vec<_>>()) {
             Ok(faces) if faces.is_empty() => Err(ServeError::NoFace),
             Ok(faces) => runtime.block_on(serve(faces, listens)),
@@ -157,6 +165,7 @@ fn planned(
     clerk: &Clerk,
     page_tls: Option<Current>,
     device_tls: Option<Current>,
+    profile: String,
 ) -> Result<Vec<Planned>, ServeError> {
     let organization = chain.issuer().organization.clone();
     let failures = Arc::new(Failures::default());
@@ -171,6 +180,8 @@ fn planned(
                 chain: chain.clone(),
                 counter: clerk.counter(),
                 failures: failures.clone(),
+                profile,
+                slots: Slots::default(),
             })),
         });
     }

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response_with_state;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use data_encoding::BASE64;
 use minijinja::{Environment, context};
 use serde::Deserialize;
@@ -23,6 +23,7 @@ use super::body;
 use super::clerk::{Counter, Refusal};
 use super::connection::Peer;
 use super::limits::{Failures, recorded};
+use super::profile::{self, Slots};
 use super::request::requested_key;
 use crate::ca::{Attempt, Denial, Redeeming};
 use crate::home::config::Serve;
@@ -99,12 +100,18 @@ pub struct Shared {
     pub counter: Counter,
     /// Who has shown wrong secrets.
     pub failures: Arc<Failures>,
+    /// The template of Apple's profiles.
+    pub profile: String,
+    /// The profiles that wait for their devices.
+    pub slots: Slots,
 }
 
 /// The routes of the page.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/i/{id}", get(show).post(redeem))
+        .route("/i/{id}/profile", post(profile::hand_in))
+        .route("/i/{id}/profile/{slot}", get(profile::fetch))
         .route("/healthz", get(async || "ok\n"))
         .fallback(async || Told::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here"))
         .layer(map_response_with_state(shared.clone(), guarded))
@@ -169,7 +176,7 @@ async fn redeem(
     });
     match shared.counter.enroll(attempt).await {
         Ok(enrolled) => {
-            let chain = shared.chain.fullchain(&enrolled.certificate);
+            let chain = shared.chain.fullchain(&enrolled.issued.certificate);
             let pem = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
             Ok((pem, chain).into_response())
         }

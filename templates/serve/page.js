@@ -140,8 +140,16 @@
     const word = passphrase();
     const file = await bundle(keys, chain, at('name').textContent, word);
     const save = at('save');
-    save.href = URL.createObjectURL(new Blob([file], { type: 'application/x-pkcs12' }));
-    save.download = 'device.p12';
+    if (system === 'iphone' || system === 'mac') {
+      const handed = await post(location.pathname + '/profile',
+        { secret, p12: base64(file), signature: base64(await signed(keys.privateKey, file)) });
+      const said = await handed.json();
+      if (!handed.ok) return tell(said.error.message);
+      save.href = said.address;
+    } else {
+      save.href = URL.createObjectURL(new Blob([file], { type: 'application/x-pkcs12' }));
+      save.download = 'device.p12';
+    }
     at('word').textContent = word;
     show('begin', false);
     show('done');
@@ -149,7 +157,16 @@
     history.replaceState(null, '', location.pathname);
   };
 
+  // Each system has its own next steps.
+  const agent = navigator.userAgent;
+  const system = /iPhone|iPad|iPod/.test(agent) ? 'iphone' : /Android/.test(agent) ? 'android'
+    : /Macintosh/.test(agent) ? (navigator.maxTouchPoints > 1 ? 'iphone' : 'mac')
+      : /Windows/.test(agent) ? 'windows' : 'linux';
+  show(system);
   show('script');
+  if (/FBA[NV]|Instagram|Line\/|MicroMessenger|Twitter|LinkedInApp|Snapchat|; wv\)/.test(agent)) {
+    show('begin', false); show('inside'); return;
+  }
   if (!subtle || secret.length !== 26) { show('begin', false); show(subtle ? 'incomplete' : 'old'); return; }
   at('form').addEventListener('submit', (event) => {
     event.preventDefault();

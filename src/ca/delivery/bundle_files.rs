@@ -82,7 +82,7 @@ impl BundleFiles<'_> {
         let p12 = vec![0; lengths + OVERHEAD];
         let mut lengths = vec![p12.len()];
         if issued.platform.takes_mobileconfig() {
-            lengths.push(self.profile(issued, &label, &p12)?.len());
+            lengths.push(self.profile(issued, &p12)?.len());
         }
         if self.codes == Codes::Drawn {
             let code = Code::new(&bundle::credential(&p12))?;
@@ -118,7 +118,7 @@ impl BundleFiles<'_> {
         let p12 = bundle::encode(&contents, keys, &mut os_rng())?;
         let mut files = Vec::new();
         if issued.platform.takes_mobileconfig() {
-            files.push(("mobileconfig", self.profile(issued, &label, &p12)?.into_bytes()));
+            files.push(("mobileconfig", self.profile(issued, &p12)?.into_bytes()));
         }
         if self.codes == Codes::Drawn {
             let code = Code::new(&bundle::credential(&p12))?;
@@ -130,22 +130,36 @@ impl BundleFiles<'_> {
     }
 
     /// Apple's configuration profile with this bundle.
-    fn profile(&self, issued: &Issued, label: &str, p12: &[u8]) -> Result<String, CaError> {
-        let root = self.chain.root();
-        let fingerprint = HEXLOWER.encode(&root.sha256()[..8]);
-        let profile = MobileConfig {
-            identifier: &format!("pki.{fingerprint}.{}", labels(&issued.address)),
-            display_name: label,
-            organization: &self.chain.issuer().organization,
-            p12,
-            issuing: self.chain.ca().der(),
-            root: match self.root {
-                RootInProfile::Omitted => RootCertificate::Omitted,
-                RootInProfile::Included => RootCertificate::Included(root.der()),
-            },
-        };
-        Ok(profile.render(&self.template, &mut os_rng())?)
+    fn profile(&self, issued: &Issued, p12: &[u8]) -> Result<String, CaError> {
+        apple_profile(self.chain, &self.template, issued, self.root, p12)
     }
+}
+
+/// Apple's configuration profile with a bundle, from this template.
+///
+/// # Errors
+/// Where the template is faulty, or a name has what XML cannot say.
+pub fn apple_profile(
+    chain: &Chain,
+    template: &str,
+    issued: &Issued,
+    root_in_it: RootInProfile,
+    p12: &[u8],
+) -> Result<String, CaError> {
+    let root = chain.root();
+    let fingerprint = HEXLOWER.encode(&root.sha256()[..8]);
+    let profile = MobileConfig {
+        identifier: &format!("pki.{fingerprint}.{}", labels(&issued.address)),
+        display_name: &friendly_name(issued),
+        organization: &chain.issuer().organization,
+        p12,
+        issuing: chain.ca().der(),
+        root: match root_in_it {
+            RootInProfile::Omitted => RootCertificate::Omitted,
+            RootInProfile::Included => RootCertificate::Included(root.der()),
+        },
+    };
+    Ok(profile.render(template, &mut os_rng())?)
 }
 
 /// The name of the identity that systems show.

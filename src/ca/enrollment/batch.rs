@@ -2,7 +2,7 @@
 //! few batches as there can be.
 
 use super::denial::Denial;
-use super::redeem::{self, Redeeming};
+use super::redeem::{self, Redeeming, Showing};
 use super::renew::{self, Renewing};
 use crate::ca::CaError;
 use crate::ca::delivery::in_memory::InMemory;
@@ -10,6 +10,7 @@ use crate::ca::issuance::issue;
 use crate::ca::issuance::plan::Plan;
 use crate::ca::session::Session;
 use crate::issuer::Devices;
+use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Fact, InviteId, Serial};
 
@@ -19,6 +20,8 @@ pub enum Attempt {
     Redeem(Redeeming),
     /// A newer certificate in the place of the one that it showed.
     Renew(Renewing),
+    /// The certificate that an invite has brought.
+    Show(Showing),
 }
 
 impl Attempt {
@@ -26,7 +29,7 @@ impl Attempt {
     fn invite(&self) -> Option<InviteId> {
         match self {
             Self::Redeem(redeeming) => redeeming.id.parse().ok(),
-            Self::Renew(_) => None,
+            Self::Renew(_) | Self::Show(_) => None,
         }
     }
 }
@@ -34,10 +37,8 @@ impl Attempt {
 /// The certificate that a device got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrolled {
-    /// The certificate, DER.
-    pub certificate: Vec<u8>,
-    /// Its serial number.
-    pub serial: Serial,
+    /// What the ledger records of it.
+    pub issued: Issued,
     /// Whether it was issued just now, and not handed out again.
     pub is_new: bool,
 }
@@ -72,11 +73,7 @@ pub fn enroll(
         let mut delivery = InMemory::default();
         issue(session, devices, round.plans, &mut delivery)?;
         for (place, (issued, _)) in round.places.into_iter().zip(delivery.taken) {
-            answers[place] = Some(Ok(Enrolled {
-                serial: issued.serial,
-                certificate: issued.certificate,
-                is_new: true,
-            }));
+            answers[place] = Some(Ok(Enrolled { issued, is_new: true }));
         }
     }
     Ok(answers.into_iter().flatten().collect())
@@ -109,6 +106,7 @@ impl Round {
         let decision = match attempt {
             Attempt::Redeem(redeeming) => redeem::decide(session, redeeming)?,
             Attempt::Renew(renewing) => renew::decide(session, renewing)?,
+            Attempt::Show(showing) => redeem::show(session, showing)?,
         };
         match decision {
             Decision::Now(answer) => Ok(Some(answer)),
@@ -157,8 +155,7 @@ pub(super) fn again(session: &Session<'_>, serial: &Serial) -> Result<Result<Enr
     }
     Ok(match session.store.issued(&record)? {
         Some(issued) => Ok(Enrolled {
-            serial: issued.serial,
-            certificate: issued.certificate,
+            issued,
             is_new: false,
         }),
         None => Err(Denial::Revoked),

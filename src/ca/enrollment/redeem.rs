@@ -37,9 +37,31 @@ pub struct Redeeming {
     pub from: String,
 }
 
+/// Somebody's question for the certificate that an invite has brought.
+pub struct Showing {
+    /// The name of the invite, as it came.
+    pub id: String,
+    /// The secret, as it came.
+    pub secret: Zeroizing<String>,
+}
+
+/// Answers with the certificate of whoever has the secret. Nothing changes.
+pub(super) fn show(session: &Session<'_>, showing: &Showing) -> Result<Decision, CaError> {
+    let answer = match known(session, &showing.id, &showing.secret)? {
+        None => Err(Denial::NoRight),
+        Some((invited, _)) => match invited.fate {
+            Fate::Redeemed { serial, .. } => again(session, &serial)?,
+            Fate::Open | Fate::Asked { .. } | Fate::Approved { .. } | Fate::Cancelled { .. } => {
+                Err(Denial::Ended(invited.state(session.now)))
+            }
+        },
+    };
+    Ok(Decision::Now(answer))
+}
+
 pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decision, CaError> {
     let refused = |denial| Ok(Decision::Now(Err(denial)));
-    let Some((invited, secret)) = known(session, attempt)? else {
+    let Some((invited, secret)) = known(session, &attempt.id, &attempt.secret)? else {
         return refused(Denial::NoRight);
     };
     let key = attempt.key.spki_sha256();
@@ -66,14 +88,14 @@ pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decis
 
 /// The invite, where whoever tries has its secret, and the issuing CA has signed it. The secret is compared
 /// once, whatever there is.
-fn known(session: &Session<'_>, attempt: &Redeeming) -> Result<Option<(Invited, InviteSecret)>, CaError> {
-    let id: Option<InviteId> = attempt.id.parse().ok();
+fn known(session: &Session<'_>, id: &str, secret: &str) -> Result<Option<(Invited, InviteSecret)>, CaError> {
+    let id: Option<InviteId> = id.parse().ok();
     let invited = match &id {
         Some(id) => session.store.invite(id)?,
         None => None,
     };
     let nobodys = InviteSecret::from_random([0; InviteSecret::LENGTH]);
-    let given = InviteSecret::read(&attempt.secret);
+    let given = InviteSecret::read(secret);
     let is_well_formed = given.is_some();
     let secret = given.unwrap_or(nobodys);
     let shown = secret.token();

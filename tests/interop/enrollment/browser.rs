@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::Serving;
@@ -257,6 +258,38 @@ fn an_iphone_is_asked_for_the_six_digits_and_a_second_one_is_told_that_it_came_s
     }
     browser.press(ENTER);
     wait_until("the certificate", || browser.is_shown("done").then_some(()));
+    // Safari installs a profile from an address: the file is there, encrypted as it was made, and stays a
+    // while.
+    assert!(browser.is_shown("iphone") && !browser.is_shown("android"));
+    let address = browser.run("return document.getElementById('save').getAttribute('href')");
+    let address = address.as_str().unwrap();
+    for _ in 0..2 {
+        let (status, profile) = serving.ask(address, "include\n");
+        assert!(
+            status == 200 && profile.contains("content-type: application/x-apple-aspen-config"),
+            "{profile}"
+        );
+        let (_, data) = profile.split_once("<data>").unwrap();
+        let data = data.split_once("</data>").unwrap().0.replace("&#x2f;", "/");
+        std::fs::write(home.path("device.p12"), BASE64.decode(data.as_bytes()).unwrap()).unwrap();
+    }
+    let word = home.write_private("word", &format!("{}\n", browser.text("word")));
+    let opened = [
+        "pkcs12",
+        "-in",
+        "device.p12",
+        "-passin",
+        &format!("file:{}", word.display()),
+        "-noenc",
+    ];
+    assert!(
+        home.foreign("openssl", &opened)
+            .ok()
+            .stdout
+            .contains("PRIVATE KEY")
+    );
+    let (status, _) = serving.ask(&format!("{address}x"), "");
+    assert_eq!(status, 404);
     // Another tab has another key.
     browser.run("sessionStorage.clear()");
     browser.open("about:blank");

@@ -1063,3 +1063,53 @@ fn certificates_point_to_the_responder_where_the_configuration_names_it() {
         "{said}"
     );
 }
+
+#[test]
+fn a_profile_is_made_of_what_the_redeemed_key_has_signed_and_of_nothing_else() {
+    let Some(serving) = Serving::start() else { return };
+    let home = &serving.home;
+    let invite = serving.invite(&["alice"]);
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("alice") });
+    let (_, chain) = serving.redeem(invite.word("id"), &body);
+    std::fs::write(home.path("alice.pem"), chain).unwrap();
+    serving.request("mallory");
+    let made = r#"
+        openssl pkcs12 -export -in alice.pem -inkey alice.key -passout pass:secret -out own.p12
+        head -c 9000 /dev/urandom > long.p12
+        for file in own long; do for key in alice mallory; do
+            openssl dgst -sha256 -sign $key.key -out $file.$key.der $file.p12
+        done; done
+    "#;
+    home.foreign("sh", &["-e", "-c", made]).ok();
+    let encoded = |file: &str| {
+        let octets = std::fs::read(home.path(file)).unwrap();
+        let fixed = match p256::ecdsa::Signature::from_der(&octets) {
+            Ok(signature) => signature.to_bytes().to_vec(),
+            Err(_) => octets,
+        };
+        data_encoding::BASE64.encode(&fixed)
+    };
+    let ask = |secret: &str, p12: &str, signature: &str| {
+        let body = json!({ "secret": secret, "p12": p12, "signature": signature });
+        serving.post(&format!("{}/profile", invite.word("id")), &body.to_string(), "")
+    };
+    let (secret, own) = (invite.word("secret"), encoded("own.p12"));
+    let wrong = "0".repeat(26);
+    for (told, status) in [
+        (ask(&wrong, &own, &encoded("own.alice.der")), 403),
+        (ask(secret, &own, &encoded("own.mallory.der")), 403),
+        (ask(secret, &own, ""), 403),
+        (ask(secret, &encoded("long.p12"), &encoded("long.alice.der")), 413),
+        (ask(secret, "!", ""), 400),
+    ] {
+        assert_eq!(told.0, status, "{}", told.1);
+    }
+    let (status, told) = ask(secret, &own, &encoded("own.alice.der"));
+    assert_eq!(status, 200, "{told}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let (status, profile) = serving.ask(told["address"].as_str().unwrap(), "");
+    assert!(
+        status == 200 && profile.contains("com.apple.security.pkcs12"),
+        "{profile}"
+    );
+}

@@ -1,0 +1,169 @@
+//! The way back for Apple's devices. Safari installs a profile from an address and not out of a page: the
+//! page sends the encrypted file that it made, and gets an address for it, for ten minutes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use rand_core::Rng;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::answer::Told;
+use super::body;
+use super::clerk::Refusal;
+use super::connection::Peer;
+use super::page::Shared;
+use crate::bundle;
+use crate::ca::{self, Attempt, Denial, RootInProfile, Showing};
+use crate::key::os_rng;
+use crate::x509::Certificate;
+
+/// How long a file is kept.
+const KEPT: Duration = Duration::from_secs(600);
+/// How many files are kept at once.
+const MOST: usize = 256;
+/// The longest PKCS#12 file that is taken, in octets.
+const LONGEST: usize = 8 << 10;
+const MEDIA_TYPE: &str = "application/x-apple-aspen-config";
+
+/// The files that wait for their devices, in memory alone.
+#[derive(Default)]
+pub struct Slots(Mutex<HashMap<String, (Instant, Bytes)>>);
+
+impl Slots {
+    /// Keeps a file, and says under which name: 128 random bits.
+    fn keep(&self, file: Bytes) -> Option<String> {
+        let mut random = [0; 16];
+        os_rng().fill_bytes(&mut random);
+        let name = BASE64URL_NOPAD.encode(&random);
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, (since, _)| since.elapsed() < KEPT);
+        (slots.len() < MOST).then(|| {
+            slots.insert(name.clone(), (Instant::now(), file));
+            name
+        })
+    }
+
+    /// The file of this name. It stays: a browser may ask twice.
+    fn file(&self, name: &str) -> Option<Bytes> {
+        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, file) = slots.get(name)?;
+        (since.elapsed() < KEPT).then(|| file.clone())
+    }
+}
+
+/// A file that is to come back as a profile.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    secret: Zeroizing<String>,
+    /// The PKCS#12 file, DER in base64.
+    p12: String,
+    /// A signature over it by the key that redeemed the invite: r and s, 32 octets each, in base64.
+    signature: String,
+}
+
+/// Takes a file of whoever has the secret and the redeemed key, and says where its profile is.
+pub async fn hand_in(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Told> {
+    shared.failures.demand_few(peer.ip())?;
+    let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);
+    let refused = |why: &str| Told::new(StatusCode::BAD_REQUEST, "request", why);
+    let asked: Asked = serde_json::from_slice(&octets)
+        .map_err(|_| refused("no JSON with `secret`, `p12` and `signature`"))?;
+    let [p12, signature] = [&asked.p12, &asked.signature].map(|text| BASE64.decode(text.as_bytes()));
+    let (Ok(p12), Ok(signature)) = (p12, signature) else {
+        return Err(refused("`p12` and `signature` are base64"));
+    };
+    if p12.len() > LONGEST {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE.into());
+    }
+    let showing = Showing {
+        id: id.clone(),
+        secret: asked.secret,
+    };
+    let enrolled = match shared.counter.enroll(Attempt::Show(showing)).await {
+        Ok(enrolled) => enrolled,
+        Err(refusal) => {
+            if let Refusal::Denied(Denial::NoRight) = refusal {
+                shared.failures.count(peer.ip());
+            }
+            return Err(refusal.into());
+        }
+    };
+    let issued = &enrolled.issued;
+    let certificate = Certificate::from_der(&issued.certificate).map_err(|_| Told::unavailable())?;
+    if !certificate.public_key().verifies_es256(&p12, &signature) {
+        return Err(Told::new(
+            StatusCode::FORBIDDEN,
+            "signature",
+            "the file is not signed by the key that used this invite",
+        ));
+    }
+    if !bundle::is_of(&p12, &issued.certificate) {
+        return Err(refused("the file is no PKCS#12 of this certificate"));
+    }
+    let profile = ca::apple_profile(
+        &shared.chain,
+        &shared.profile,
+        issued,
+        RootInProfile::Omitted,
+        &p12,
+    )
+    .map_err(|_| Told::unavailable())?;
+    let slot = shared.slots.keep(profile.into()).ok_or_else(Told::unavailable)?;
+    let address = serde_json::json!({ "address": format!("/i/{id}/profile/{slot}") });
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok((json, address.to_string()).into_response())
+}
+
+/// Gives a profile to whoever knows its address.
+pub async fn fetch(
+    State(shared): State<Arc<Shared>>,
+    Path((_, slot)): Path<(String, String)>,
+) -> Result<Response, Told> {
+    let Some(file) = shared.slots.file(&slot) else {
+        return Err(Told::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "there is nothing here, or not any more: go back to the page",
+        ));
+    };
+    let headers = [
+        (header::CONTENT_TYPE, MEDIA_TYPE),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"device.mobileconfig\"",
+        ),
+    ];
+    Ok((headers, file).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_kept_under_a_name_that_nobody_guesses_and_no_more_than_so_many() {
+        let slots = Slots::default();
+        let names: Vec<String> = (0..MOST)
+            .map(|n| slots.keep(Bytes::from(n.to_string())).unwrap())
+            .collect();
+        assert_eq!(slots.file(&names[7]).unwrap(), "7");
+        assert_eq!(slots.file(&names[7]).unwrap(), "7");
+        assert!(slots.file("").is_none() && slots.keep(Bytes::new()).is_none());
+        assert!(names.iter().all(|name| name.len() == 22));
+    }
+}
