@@ -71,7 +71,7 @@ pub use servers::authority::{
 pub use servers::certificates::{Delivered, certify, revoke_server, write_request};
 pub use servers::error::ServersError;
 pub use servers::keys::{CertifiedKey, NewKey, key_path, open_key};
-pub use servers::serving::serving_certificate;
+pub use servers::serving::{newest_certificate, serving_certificate};
 pub use servers::{
     Haste, Imported, Subdomains, add, demand_active, demand_for, demand_nobody_elses, demand_overlap,
     demand_taken_by_apps, import, removable, remove, reserve_known, rotate,

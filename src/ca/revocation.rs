@@ -128,8 +128,7 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
     let records = session.store.employee(employee)?;
     let since = session.store.offboarded(employee)?;
     // By the later of the two clocks an invite may have ended; it is cancelled all the same.
-    let is_hers = |address: &Address| address.employee == *employee;
-    let invites = open_invites(&session.store, session.clock.earliest(), is_hers)?;
+    let invites = open_invites(&session.store, employee, session.clock.earliest())?;
     if records.is_empty() && since.is_none() && invites.is_empty() {
         return Err(NotFound::Employee(employee.clone()).into());
     }

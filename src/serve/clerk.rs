@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::own::{Own, OwnHost};
+use super::tls::Current;
 use super::{Aftermath, ServeError};
 use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Enrolled, Keys, Refresh};
 use crate::issuer::Devices;
@@ -22,8 +24,11 @@ const BATCH: usize = 64;
 const GATHERING: Duration = Duration::from_secs(2);
 /// How long until a publication that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
-/// How long a clerk with nothing to do sleeps.
-const IDLE: Duration = Duration::from_secs(60);
+/// How often it is looked whether something follows from the time alone.
+const UPKEEP: Duration = Duration::from_secs(60);
+/// For how long the home is not left to others, and for how long it is then.
+const AT_A_TIME: Duration = Duration::from_millis(100);
+const GAP: Duration = Duration::from_millis(15);
 
 /// The answer to an attempt: a certificate, or why there is none.
 pub type Answer = Result<Enrolled, Refusal>;
@@ -46,6 +51,7 @@ struct Waiting {
 pub struct Clerk {
     thread: JoinHandle<()>,
     sender: SyncSender<Waiting>,
+    device_tls: Option<Current>,
 }
 
 /// A way to the clerk, for a door.
@@ -71,22 +77,37 @@ impl Clerk {
     pub fn start(
         desk: Arc<Desk>,
         devices: Arc<Devices>,
+        own: Option<OwnHost>,
         aftermath: Box<dyn Aftermath>,
     ) -> Result<Self, ServeError> {
         let store = desk.home.resident().map_err(CaError::from)?;
+        let own = own.map(|own| Own::open(own, &desk, &store)).transpose()?;
         let (sender, receiver) = sync_channel(WAITING);
-        let work = Work {
+        let mut work = Work {
             desk,
             devices,
             store,
+            own,
             aftermath,
             due: None,
+            tended: Instant::now(),
+            left: Instant::now(),
         };
+        let device_tls = work.certify()?;
         let thread = std::thread::Builder::new()
             .name("clerk".into())
             .spawn(move || work.until_all_is_done(&receiver))
             .map_err(ServeError::Runtime)?;
-        Ok(Self { thread, sender })
+        Ok(Self {
+            thread,
+            sender,
+            device_tls,
+        })
+    }
+
+    /// How the face of devices is encrypted, where there is to be one. He keeps it up to date.
+    pub fn device_tls(&self) -> Option<Current> {
+        self.device_tls.clone()
     }
 
     /// A way to him, for a door.
@@ -106,18 +127,27 @@ struct Work {
     desk: Arc<Desk>,
     devices: Arc<Devices>,
     store: Store,
+    own: Option<Own>,
     aftermath: Box<dyn Aftermath>,
     /// When new certificates are to be published, where there are any.
     due: Option<Instant>,
+    /// When it was last looked whether something follows from the time alone.
+    tended: Instant,
+    /// When the home was last left to others for long enough.
+    left: Instant,
 }
 
 impl Work {
     fn until_all_is_done(mut self, receiver: &Receiver<Waiting>) {
         loop {
-            let patience = self
-                .due
-                .map_or(IDLE, |due| due.saturating_duration_since(Instant::now()));
-            match receiver.recv_timeout(patience) {
+            let soon = self.due.unwrap_or_else(|| self.tended + UPKEEP);
+            let patience = soon.saturating_duration_since(Instant::now());
+            let idle = Instant::now();
+            let received = receiver.recv_timeout(patience);
+            if idle.elapsed() >= GAP {
+                self.left = Instant::now();
+            }
+            match received {
                 Ok(first) => {
                     let rest = std::iter::from_fn(|| receiver.try_recv().ok());
                     let batch = std::iter::once(first).chain(rest.take(BATCH - 1)).collect();
@@ -129,6 +159,10 @@ impl Work {
             if self.due.is_some_and(|due| due <= Instant::now()) {
                 self.publish();
             }
+            if self.tended.elapsed() >= UPKEEP {
+                self.tend();
+            }
+            self.leave_to_others();
         }
         if self.due.is_some() {
             self.publish();
@@ -165,6 +199,37 @@ impl Work {
         }
     }
 
+    /// Leaves the home to others from time to time, also where he has more to do: whoever waits for it looks
+    /// every ten milliseconds.
+    fn leave_to_others(&mut self) {
+        if self.left.elapsed() >= AT_A_TIME {
+            std::thread::sleep(GAP);
+            self.left = Instant::now();
+        }
+    }
+
+    /// Does what follows from the time alone: a CRL that is due, the service's own certificate, a key that an
+    /// operator has taken into use.
+    fn tend(&mut self) {
+        self.tended = Instant::now();
+        if let Err(why) = self.certify() {
+            self.aftermath
+                .failed("the service goes on with the certificate that it has", why);
+        }
+        self.publish();
+    }
+
+    /// Sees to it that the service's own key, where it has one, has a certificate that is good for long.
+    fn certify(&mut self) -> Result<Option<Current>, CaError> {
+        let Some(own) = &mut self.own else {
+            return Ok(None);
+        };
+        self.store.catch_up()?;
+        own.follow(&self.desk, &self.store)?;
+        let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
+        own.certify(&mut session).map(Some)
+    }
+
     /// Brings what was issued to the servers.
     fn publish(&mut self) {
         self.due = None;
@@ -173,7 +238,11 @@ impl Work {
             .turn(&mut self.store, ClockPolicy::Strict)
             .and_then(|mut session| {
                 let clock = session.clock;
-                ca::refresh(&mut session, Keys::from(&*self.devices)).map(|refreshed| (refreshed, clock))
+                let keys = Keys {
+                    issuing: Some(&self.devices),
+                    servers: self.own.as_ref().map(Own::servers),
+                };
+                ca::refresh(&mut session, keys).map(|refreshed| (refreshed, clock))
             });
         match refreshed {
             Ok((Refresh::Done(published), clock)) => self.aftermath.published(&published, clock),

@@ -13,6 +13,7 @@ mod est;
 mod inventory;
 mod limits;
 mod ocsp;
+mod own;
 mod page;
 mod presented;
 mod profile;
@@ -24,19 +25,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use error::ServeError;
+pub use own::OwnHost;
 
 use crate::bundle::MobileConfig;
-use crate::ca::{self, CaError, Desk, Published};
+use crate::ca::{CaError, Desk, Published};
 use crate::home::config::Serve;
-use crate::issuer::{Chain, Devices, Servers};
-use crate::key::{Signer, SoftwareKey};
-use crate::model::{Clock, Host};
+use crate::issuer::{Chain, Devices};
+use crate::model::Clock;
 use clerk::Clerk;
 use connection::Face;
 use inventory::Inventory;
@@ -56,19 +56,9 @@ pub struct Service {
     /// The issuing CA, unlocked.
     pub devices: Devices,
     /// What the face of devices needs, where there is to be one.
-    pub own: Option<OwnKey>,
+    pub own: Option<OwnHost>,
     /// What `pki.toml` says, with what the command line says otherwise.
     pub serve: Serve,
-}
-
-/// The key by which devices know the service, and the CA that certifies it.
-pub struct OwnKey {
-    /// The host, which is a server of this PKI.
-    pub host: Host,
-    /// Its active key.
-    pub key: Arc<SoftwareKey>,
-    /// The servers' CA, unlocked.
-    pub servers: Servers,
 }
 
 /// What follows in the place where the service was started: telling, and running the commands of `pki.toml`.
@@ -96,6 +86,7 @@ impl Service {
     pub fn run(
         self,
         listens: &dyn Fn(&str, SocketAddr),
+        is_ready: &dyn Fn(),
         aftermath: Box<dyn Aftermath>,
     ) -> Result<(), ServeError> {
         connection::raise_limit_of_files();
@@ -104,11 +95,9 @@ impl Service {
             .build()
             .map_err(ServeError::Runtime)?;
         let chain = self.desk.home.chain().clone();
-        let device_tls = match (&self.own, self.serve.device) {
-            (Some(own), Some(_)) => Some(own.config(&self.desk)?),
-            (_, None) => None,
-            (None, Some(_)) => return Err(ServeError::NoOwnKey),
-        };
+        if self.serve.device.is_some() && self.own.is_none() {
+            return Err(ServeError::NoOwnKey);
+        }
         let page_tls = tls::of_page(&self.serve)?;
         let profile = self
             .desk
@@ -120,28 +109,16 @@ impl Service {
             Some(address) => Some(status_face(address, desk.clone(), devices.clone())?),
             None => None,
         };
-        let clerk = Clerk::start(desk, devices, aftermath)?;
-        let faces = planned(&self.serve, chain, &clerk, page_tls, device_tls, profile);
+        let clerk = Clerk::start(desk, devices, self.own, aftermath)?;
+        let faces = planned(&self.serve, chain, &clerk, page_tls, profile);
         let told = match faces.map(|faces| faces.into_iter().chain(status).collect::<Vec<_>>()) {
             Ok(faces) if faces.is_empty() => Err(ServeError::NoFace),
-            Ok(faces) => runtime.block_on(serve(faces, listens)),
+            Ok(faces) => runtime.block_on(serve(faces, listens, is_ready)),
             Err(error) => Err(error),
         };
         runtime.shutdown_timeout(Duration::from_secs(1));
         clerk.finish();
         told
-    }
-}
-
-impl OwnKey {
-    /// The configuration of the face of devices, with a certificate that there is or a new one.
-    fn config(&self, desk: &Desk) -> Result<Current, ServeError> {
-        let Self { host, key, servers } = self;
-        let certified = ca::serving_certificate(desk, servers, host, key.public_key())?;
-        let chain = vec![certified.certificate, servers.chain().ca().der().to_vec()];
-        let signer: Arc<dyn Signer> = key.clone();
-        let config = tls::of_devices(signer, chain, desk.home.chain().ca());
-        Ok(Arc::new(ArcSwap::from_pointee(config)))
     }
 }
 
@@ -164,7 +141,6 @@ fn planned(
     chain: Chain,
     clerk: &Clerk,
     page_tls: Option<Current>,
-    device_tls: Option<Current>,
     profile: String,
 ) -> Result<Vec<Planned>, ServeError> {
     let organization = chain.issuer().organization.clone();
@@ -185,7 +161,7 @@ fn planned(
             })),
         });
     }
-    if let (Some(address), Some(tls)) = (serve.device, device_tls) {
+    if let (Some(address), Some(tls)) = (serve.device, clerk.device_tls()) {
         faces.push(Planned {
             name: "device face",
             address,
@@ -202,7 +178,11 @@ fn planned(
 }
 
 /// Listens, and serves until the process is told to end. Whoever is served then is answered.
-async fn serve(faces: Vec<Planned>, listens: &dyn Fn(&str, SocketAddr)) -> Result<(), ServeError> {
+async fn serve(
+    faces: Vec<Planned>,
+    listens: &dyn Fn(&str, SocketAddr),
+    is_ready: &dyn Fn(),
+) -> Result<(), ServeError> {
     let (end, ended) = watch::channel(false);
     let mut served = Vec::new();
     for planned in faces {
@@ -214,6 +194,7 @@ async fn serve(faces: Vec<Planned>, listens: &dyn Fn(&str, SocketAddr)) -> Resul
         };
         served.push(tokio::spawn(face.serve()));
     }
+    is_ready();
     asked_to_end().await.map_err(ServeError::Runtime)?;
     let _ = end.send(true);
     for face in served {

@@ -2,7 +2,7 @@
 
 use super::{Store, StoreError};
 use crate::model::event::InviteCreated;
-use crate::model::{Fact, InviteId, Invited};
+use crate::model::{Address, Employee, Fact, InviteId, Invited};
 
 impl Store {
     /// The invite of this name, with what has become of it.
@@ -11,6 +11,22 @@ impl Store {
     /// A damaged index.
     pub fn invite(&self, id: &InviteId) -> Result<Option<Invited>, StoreError> {
         Ok(self.index.invite(id)?.map(|placed| placed.invited))
+    }
+
+    /// The invites of one device.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn invites_of_device(&self, address: &Address) -> Result<Vec<Invited>, StoreError> {
+        self.index.invites_beginning(&format!("{address}\0"))
+    }
+
+    /// The invites of all devices of one person.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn invites_of_employee(&self, employee: &Employee) -> Result<Vec<Invited>, StoreError> {
+        self.index.invites_beginning(&format!("{employee}/"))
     }
 
     /// Every invite, in no order that means anything.

@@ -20,7 +20,7 @@ use crate::key::os_rng;
 use crate::model::draft::Holder;
 use crate::model::event::InviteCreated;
 use crate::model::invite::Invite;
-use crate::model::{Address, Fact, InviteId, InviteSecret, Profile, Span, Time};
+use crate::model::{Employee, Fact, InviteId, InviteSecret, Invited, Profile, Span, Time};
 use crate::store::Store;
 use error::EnrollmentError;
 
@@ -134,7 +134,7 @@ fn one(
         invite: invite.clone(),
     };
     let invitation = Invitation {
-        cancels: open_invites(&session.store, session.now, |of| *of == invite.address)?,
+        cancels: open_of(session.store.invites_of_device(&invite.address)?, session.now),
         invite,
         secret,
         code,
@@ -166,23 +166,17 @@ fn six_digits(rng: &mut impl CryptoRng) -> Zeroizing<String> {
     }
 }
 
-/// The invites that can still be redeemed at `now`, of these devices.
+/// The invites of a person that can still be redeemed at `now`.
 ///
 /// # Errors
 /// A damaged index.
-pub fn open_invites(
-    store: &Store,
-    now: Time,
-    of: impl Fn(&Address) -> bool,
-) -> Result<Vec<InviteId>, CaError> {
-    let mut open = Vec::new();
-    store.invites(&mut |invited| {
-        if of(&invited.invite.address) && invited.state(now).is_open() {
-            open.push(invited.invite.id);
-        }
-        Ok(())
-    })?;
-    Ok(open)
+pub fn open_invites(store: &Store, employee: &Employee, now: Time) -> Result<Vec<InviteId>, CaError> {
+    Ok(open_of(store.invites_of_employee(employee)?, now))
+}
+
+fn open_of(invites: Vec<Invited>, now: Time) -> Vec<InviteId> {
+    let open = invites.iter().filter(|invited| invited.state(now).is_open());
+    open.map(|invited| invited.invite.id).collect()
 }
 
 /// Takes an invite back.

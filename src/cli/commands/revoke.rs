@@ -282,7 +282,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         let store = context.read(&desk.home)?;
         let now = earliest(&store)?;
         let records = store.employee(&employee)?;
-        let is_invited = !ca::open_invites(&store, now, |of| of.employee == employee)?.is_empty();
+        let is_invited = !ca::open_invites(&store, &employee, now)?.is_empty();
         if records.is_empty() && store.offboarded(&employee)?.is_none() && !is_invited {
             return Err(context.nobody(&store, &employee, employee.as_str()));
         }

@@ -1,19 +1,20 @@
 //! `pki serve`: the service by which devices enroll themselves.
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{self, UnixDatagram};
 use std::time::Duration;
 
-use crate::ca::{self, CaError, NotFound, Published};
+use crate::ca::{CaError, Published};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::{IssuingSecret, Keyring};
-use crate::home::Home;
 use crate::home::config::Serve;
 use crate::issuer::Servers;
 use crate::key::Passphrase;
 use crate::model::Clock;
-use crate::serve::{Aftermath, OwnKey, Service};
+use crate::serve::{Aftermath, OwnHost, Service};
 
 /// How long the service waits for another pki on the same home: a phone waits for it meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         passphrase,
     } = args.issuing.unlock_all(&home, &context.ui)?;
     let own = match (serve.device, servers) {
-        (Some(_), Some(servers)) => own_key(&home, &serve, servers, &passphrase)?,
+        (Some(_), Some(servers)) => own_host(&serve, servers, passphrase),
         (_, _) => None,
     };
     let mut desk = context.desk_of(home);
@@ -66,30 +67,44 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let listens = |face: &str, address: SocketAddr| eprintln!("pki: the {face} listens on {address}");
     let context = context.apart();
-    service.run(&listens, Box::new(Telling { context }))?;
+    service.run(&listens, &notify, Box::new(Telling { context }))?;
     Ok(Exit::Done)
 }
 
-/// The active key of the host that devices know the service by.
-fn own_key(
-    home: &Home,
-    serve: &Serve,
-    servers: Servers,
-    passphrase: &Passphrase,
-) -> Result<Option<OwnKey>, Failure> {
-    let Some(authority) = serve.device_host.as_ref().or(serve.host.as_ref()) else {
-        return Ok(None);
-    };
-    let host = authority.host.clone();
-    let Some(server) = home.read()?.server(&host)? else {
-        return Err(NotFound::Server(host).into());
-    };
-    let key = ca::open_key(home, &host, server.active.pin, passphrase)?;
-    Ok(Some(OwnKey {
-        host,
-        key: Arc::new(key),
+/// The host that devices know the service by.
+fn own_host(serve: &Serve, servers: Servers, passphrase: Passphrase) -> Option<OwnHost> {
+    let authority = serve.device_host.as_ref().or(serve.host.as_ref())?;
+    Some(OwnHost {
+        host: authority.host.clone(),
         servers,
-    }))
+        passphrase,
+    })
+}
+
+/// Tells systemd that the service is there (sd_notify(3)), where systemd asks for it.
+fn notify() {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    let told = notify_socket(socket.as_bytes()).and_then(|address| {
+        let ours = UnixDatagram::unbound()?;
+        ours.send_to_addr(b"READY=1", &address)
+    });
+    if let Err(error) = told {
+        eprintln!("pki: systemd could not be told that the service is ready: {error}");
+    }
+}
+
+/// An address of the file system, or, behind an `@`, an abstract one.
+fn notify_socket(text: &[u8]) -> io::Result<net::SocketAddr> {
+    match text.split_first() {
+        #[cfg(target_os = "linux")]
+        Some((b'@', name)) => {
+            use std::os::linux::net::SocketAddrExt;
+            net::SocketAddr::from_abstract_name(name)
+        }
+        Some(_) | None => net::SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(text)),
+    }
 }
 
 /// Tells as every other command does, and runs the commands of `pki.toml`.

@@ -25,6 +25,7 @@
 //! | `w` serial | the revocation of a server's certificate |
 //! | `y` | the number and the end of the last pin sets |
 //! | `j` invite | the invite, JSON |
+//! | `e` address 00 invite | nothing: the invites of a device are found by it |
 //! | `l` | the long lists that were published: their lengths and hashes; nothing where there are none now |
 //! | `u` serial | changed since those lists: 1 where they name it |
 //! | `m` | files that were hashed, by what the file system says of them |

@@ -9,6 +9,7 @@ use crate::model::{Event, Fact, InviteId};
 use crate::store::StoreError;
 
 const INVITE: u8 = b'j';
+const OF_DEVICE: u8 = b'e';
 
 /// An invite as the index has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +25,27 @@ impl Index {
     pub(in crate::store) fn invite(&self, id: &InviteId) -> Result<Option<Placed>, StoreError> {
         let value = self.map.value(&place_of(id))?;
         value.map(|value| read(&value)).transpose()
+    }
+
+    /// The invites of the devices whose addresses begin so, a NUL behind a whole one.
+    pub(in crate::store) fn invites_beginning(&self, prefix: &str) -> Result<Vec<Invited>, StoreError> {
+        let mut ids = Vec::new();
+        self.map.scan(&key(OF_DEVICE, prefix.as_bytes()), &mut |key, _| {
+            let id = key
+                .iter()
+                .rposition(|octet| *octet == 0)
+                .map(|nul| &key[nul + 1..]);
+            let id = id.and_then(|id| std::str::from_utf8(id).ok()?.parse().ok());
+            ids.push(id.ok_or_else(|| corrupt("an invite of a device"))?);
+            Ok(true)
+        })?;
+        let found = ids.iter().map(|id: &InviteId| {
+            let placed = self.invite(id)?;
+            placed
+                .map(|placed| placed.invited)
+                .ok_or_else(|| corrupt("an invite"))
+        });
+        found.collect()
     }
 
     /// Every invite, in no order that means anything.
@@ -48,6 +70,8 @@ impl Pending<'_> {
                 if self.value(&place_of(&id))?.is_some() {
                     return Ok(());
                 }
+                let of_device = format!("{}\0{id}", created.invite.address);
+                self.put(key(OF_DEVICE, of_device.as_bytes()), Vec::new());
                 let invited = Invited {
                     invite: created.invite.clone(),
                     created: event.time,
