@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::enrollment::open_invites;
 use super::session::Session;
 use super::{CaError, NotFound};
-use crate::model::{Address, Employee, Fact, Reason, Record, Serial, Status, Time};
+use crate::model::{Address, Employee, Fact, InviteId, Reason, Record, Serial, Status, Time};
 
 /// The certificates that are to be revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Revoked {
     /// Certificates of the same device that servers still accept and that have the key of a certificate which
     /// was revoked because somebody else may have that key: a renewal by CSR may keep the key.
     pub same_key: Vec<Serial>,
+    /// The invites that were open for what is revoked, and are cancelled.
+    pub invites: Vec<InviteId>,
 }
 
 /// Revokes the certificates of a device, or one certificate.
@@ -66,7 +68,15 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         .iter()
         .map(|record| (record.address.clone(), record.spki_sha256))
         .collect();
-    let mut revoked = take_back(session, employee, records, reason, Vec::new())?;
+    // Whoever has the sheet of a device that is taken back must not bring it in again.
+    let mut ends = Vec::new();
+    let mut devices: Vec<&Address> = records.iter().map(|record| &record.address).collect();
+    devices.dedup();
+    for address in devices {
+        ends.extend(open_invites_of(session, address)?);
+    }
+    let mut revoked = take_back(session, employee, records, reason, cancelling(&ends))?;
+    revoked.invites = ends;
     if matches!(reason, Reason::Lost | Reason::Stolen | Reason::Compromised) {
         let now = session.clock.earliest();
         for (address, key) in keys {
@@ -116,6 +126,7 @@ pub fn revoke_unrecorded(
         employee: None,
         devices_left: 0,
         same_key: Vec::new(),
+        invites: Vec::new(),
     })
 }
 
@@ -138,10 +149,25 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
             employee: employee.clone(),
         }],
     };
-    facts.extend(invites.into_iter().map(|id| Fact::InviteCancelled { id }));
+    facts.extend(cancelling(&invites));
     let mut revoked = take_back(session, employee.clone(), records, Reason::Left, facts)?;
+    revoked.invites = invites;
     revoked.already = since.filter(|_| revoked.certificates.is_empty());
     Ok(revoked)
+}
+
+fn open_invites_of(session: &Session<'_>, address: &Address) -> Result<Vec<InviteId>, CaError> {
+    let invites = session.store.invites_of_device(address)?;
+    let now = session.clock.earliest();
+    let open = invites.iter().filter(|invited| invited.state(now).is_open());
+    Ok(open.map(|invited| invited.invite.id).collect())
+}
+
+fn cancelling(invites: &[InviteId]) -> Vec<Fact> {
+    invites
+        .iter()
+        .map(|id| Fact::InviteCancelled { id: *id })
+        .collect()
 }
 
 fn take_back(
@@ -170,6 +196,7 @@ fn take_back(
         employee: Some(employee),
         devices_left,
         same_key: Vec::new(),
+        invites: Vec::new(),
     })
 }
 

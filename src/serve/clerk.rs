@@ -24,6 +24,10 @@ const BATCH: usize = 64;
 const GATHERING: Duration = Duration::from_secs(2);
 /// How long until a publication that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
+/// How long he is waited for in the end.
+const ENDED: Duration = Duration::from_secs(10);
+/// How long anybody waits for an answer.
+const ANSWERED: Duration = Duration::from_secs(30);
 /// How often it is looked whether something follows from the time alone.
 const UPKEEP: Duration = Duration::from_secs(60);
 /// For how long the home is not left to others, and for how long it is then.
@@ -52,6 +56,7 @@ pub struct Clerk {
     thread: JoinHandle<()>,
     sender: SyncSender<Waiting>,
     device_tls: Option<Current>,
+    gone: Option<oneshot::Receiver<()>>,
 }
 
 /// A way to the clerk, for a door.
@@ -63,7 +68,10 @@ impl Counter {
     pub async fn enroll(&self, attempt: Attempt) -> Answer {
         let (answer, answered) = oneshot::channel();
         match self.0.try_send(Waiting { attempt, answer }) {
-            Ok(()) => answered.await.unwrap_or(Err(Refusal::Unavailable)),
+            Ok(()) => match tokio::time::timeout(ANSWERED, answered).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) | Err(_) => Err(Refusal::Unavailable),
+            },
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Refusal::Unavailable),
         }
     }
@@ -93,16 +101,38 @@ impl Clerk {
             tended: Instant::now(),
             left: Instant::now(),
         };
+        // What servers know and this ledger has lost is taken in before anybody is answered, and a home that
+        // may be a copy, or a clock in doubt, is refused here.
+        work.refresh()?;
         let device_tls = work.certify()?;
+        let (here, gone) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("clerk".into())
-            .spawn(move || work.until_all_is_done(&receiver))
+            .spawn(move || {
+                // Dropped when he ends, however that comes.
+                let _here: oneshot::Sender<()> = here;
+                work.until_all_is_done(&receiver);
+            })
             .map_err(ServeError::Runtime)?;
         Ok(Self {
             thread,
             sender,
             device_tls,
+            gone: Some(gone),
         })
+    }
+
+    /// Resolves when he has ended, which he does before the service only by a fault of ours.
+    pub fn gone(&mut self) -> impl Future<Output = ()> + use<> {
+        let gone = self.gone.take();
+        async move {
+            match gone {
+                Some(gone) => {
+                    let _ = gone.await;
+                }
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// How the face of devices is encrypted, where there is to be one. He keeps it up to date.
@@ -118,8 +148,10 @@ impl Clerk {
     /// Waits until he has answered everybody who can still ask, and published what he issued.
     pub fn finish(self) {
         drop(self.sender);
-        // A panic of his has been told by then.
-        let _ = self.thread.join();
+        let begun = Instant::now();
+        while !self.thread.is_finished() && begun.elapsed() < ENDED {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -175,28 +207,45 @@ impl Work {
             .into_iter()
             .map(|waiting| (waiting.attempt, waiting.answer))
             .unzip();
-        let answered = self
-            .desk
-            .turn(&mut self.store, ClockPolicy::Strict)
-            .and_then(|mut session| ca::enroll(&mut session, &self.devices, &attempts));
-        match answered {
-            Ok(answers) => {
-                let is_new = |answer: &Result<Enrolled, Denial>| answer.as_ref().is_ok_and(|one| one.is_new);
-                if answers.iter().any(is_new) && self.desk.home.config().publish_on_issue {
-                    self.due.get_or_insert_with(|| Instant::now() + GATHERING);
-                }
-                for (way, answer) in ways.into_iter().zip(answers) {
-                    // Who has hung up asks again, and gets the same.
-                    let _ = way.send(answer.map_err(Refusal::Denied));
-                }
-            }
-            Err(why) => {
-                self.aftermath.failed("nobody was enrolled", why);
-                for way in ways {
-                    let _ = way.send(Err(Refusal::Unavailable));
-                }
-            }
+        let answers = match self.decide(&attempts) {
+            Ok(answers) => answers
+                .into_iter()
+                .map(|answer| answer.map_err(Refusal::Denied))
+                .collect(),
+            // What one of them asks for may be what cannot be done; the others are not to pay for it.
+            Err(_) if attempts.len() > 1 => attempts.iter().map(|one| self.decide_one(one)).collect(),
+            Err(why) => vec![self.unable(why)],
+        };
+        for (way, answer) in ways.into_iter().zip(answers) {
+            // Who has hung up asks again, and gets the same.
+            let _ = way.send(answer);
         }
+    }
+
+    fn decide_one(&mut self, attempt: &Attempt) -> Answer {
+        match self
+            .decide(std::slice::from_ref(attempt))
+            .map(|mut answers| answers.pop())
+        {
+            Ok(Some(answer)) => answer.map_err(Refusal::Denied),
+            Ok(None) => Err(Refusal::Unavailable),
+            Err(why) => self.unable(why),
+        }
+    }
+
+    fn unable(&mut self, why: CaError) -> Answer {
+        self.aftermath.failed("nobody was enrolled", why);
+        Err(Refusal::Unavailable)
+    }
+
+    fn decide(&mut self, attempts: &[Attempt]) -> Result<Vec<Result<Enrolled, Denial>>, CaError> {
+        let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
+        let before = session.store.seq();
+        let answers = ca::enroll(&mut session, &self.devices, attempts);
+        if session.store.seq() != before && self.desk.home.config().publish_on_issue {
+            self.due.get_or_insert_with(|| Instant::now() + GATHERING);
+        }
+        answers
     }
 
     /// Leaves the home to others from time to time, also where he has more to do: whoever waits for it looks
@@ -233,24 +282,32 @@ impl Work {
     /// Brings what was issued to the servers.
     fn publish(&mut self) {
         self.due = None;
-        let refreshed = self
-            .desk
-            .turn(&mut self.store, ClockPolicy::Strict)
-            .and_then(|mut session| {
-                let clock = session.clock;
-                let keys = Keys {
-                    issuing: Some(&self.devices),
-                    servers: self.own.as_ref().map(Own::servers),
-                };
-                ca::refresh(&mut session, keys).map(|refreshed| (refreshed, clock))
-            });
-        match refreshed {
-            Ok((Refresh::Done(published), clock)) => self.aftermath.published(&published, clock),
-            Ok((Refresh::NeedsKey, _)) => {}
+        match self.refresh() {
+            Ok(true) => {}
+            // A place that could not be written is tried again before long.
+            Ok(false) => self.due = Some(Instant::now() + AGAIN),
             Err(why) => {
                 self.aftermath.failed("what was issued is not published", why);
                 self.due = Some(Instant::now() + AGAIN);
             }
         }
+    }
+
+    /// Publishes what has changed, and says whether all of it went out.
+    fn refresh(&mut self) -> Result<bool, CaError> {
+        let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
+        let clock = session.clock;
+        let keys = Keys {
+            issuing: Some(&self.devices),
+            servers: self.own.as_ref().map(Own::servers),
+        };
+        let refreshed = ca::refresh(&mut session, keys)?;
+        drop(session);
+        let Refresh::Done(published) = refreshed else {
+            return Ok(true);
+        };
+        let is_whole = published.failed.is_empty();
+        self.aftermath.published(published, clock);
+        Ok(is_whole)
     }
 }

@@ -27,6 +27,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(20);
 /// The longest head of a request, in octets.
 const LONGEST_HEAD: usize = 16 << 10;
+/// How long a connection lives at most: whoever does not read what was asked for is not waited for.
+const LIFE: Duration = Duration::from_secs(300);
 /// How many connections a face has at once; more wait.
 const MOST: usize = 8192;
 
@@ -62,7 +64,7 @@ impl Face {
             let (tls, router, ended) = (self.tls.clone(), self.router.clone(), self.ended.clone());
             tokio::spawn(async move {
                 // The answer to a failed handshake is the alert that was sent.
-                let _ = connection(stream, peer, tls, router, ended).await;
+                let _ = tokio::time::timeout(LIFE, connection(stream, peer, tls, router, ended)).await;
                 drop(permit);
             });
         }

@@ -43,6 +43,9 @@ pub enum ServeError {
     /// The system starts no threads, or hands on no signals.
     #[error("the service cannot start: {0}")]
     Runtime(io::Error),
+    /// The thread that changes the home has stopped.
+    #[error("the service stopped: what it said before is a bug")]
+    Stopped,
     /// The home cannot be read.
     #[error(transparent)]
     Home(#[from] CaError),
@@ -57,6 +60,7 @@ impl Fault for ServeError {
             Self::PageCertificate { .. } => (Kind::Storage, "page-certificate"),
             Self::Listen { .. } => (Kind::Conflict, "address"),
             Self::Runtime(_) => (Kind::Busy, "threads"),
+            Self::Stopped => (Kind::Bug, "stopped"),
             Self::Home(error) => error.kind_and_code(),
         }
     }

@@ -71,24 +71,8 @@ async fn answer(
     let told = match (operation(uri.path()), method.as_str()) {
         (Some("cacerts"), "GET" | "HEAD") => Ok(cacerts(&shared)),
         (Some("csrattrs"), "GET" | "HEAD") => Ok(encoded("application/csrattrs", ATTRIBUTES)),
-        (Some("simpleenroll"), "POST") => match key(&headers, body).await {
-            Ok(key) => enroll(&shared, peer.ip(), &headers, key).await,
-            Err(told) => Err(told),
-        },
-        (Some("simplereenroll"), "POST") => match (presented, key(&headers, body).await) {
-            (_, Err(told)) => Err(told),
-            (None, Ok(_)) => Err(Told::new(
-                StatusCode::FORBIDDEN,
-                "no-certificate",
-                "show the certificate that is to be renewed",
-            )),
-            (Some(Extension(presented)), Ok(key)) => certified(
-                shared
-                    .counter
-                    .enroll(Attempt::Renew(presented.renewing(key)))
-                    .await,
-            ),
-        },
+        (Some("simpleenroll"), "POST") => enroll(&shared, peer.ip(), &headers, body).await,
+        (Some("simplereenroll"), "POST") => renew(&shared, peer.ip(), presented, &headers, body).await,
         (Some("cacerts" | "csrattrs" | "simpleenroll" | "simplereenroll"), _) => Err(Told::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method",
@@ -129,9 +113,9 @@ async fn enroll(
     shared: &Shared,
     address: std::net::IpAddr,
     headers: &HeaderMap,
-    key: PublicKey,
+    body: Body,
 ) -> Result<Response, Told> {
-    let Some((id, secret)) = credentials(headers) else {
+    let Some((id, secret, code)) = credentials(headers) else {
         return Err(Told::new(
             StatusCode::UNAUTHORIZED,
             "no-credentials",
@@ -139,10 +123,11 @@ async fn enroll(
         ));
     };
     shared.failures.demand_few(address)?;
+    let key = key(headers, body).await?;
     let attempt = Attempt::Redeem(Redeeming {
         id,
         secret,
-        code: None,
+        code,
         key,
         from: recorded(address),
     });
@@ -153,9 +138,38 @@ async fn enroll(
     certified(answer)
 }
 
-/// Name and secret of an invite: user and password (RFC 7617), or both in a token (RFC 6750), a dot or colon
-/// between them.
-fn credentials(headers: &HeaderMap) -> Option<(String, Zeroizing<String>)> {
+async fn renew(
+    shared: &Shared,
+    address: std::net::IpAddr,
+    presented: Option<Extension<Presented>>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Told> {
+    shared.failures.demand_few(address)?;
+    let Some(Extension(presented)) = presented else {
+        return Err(Told::new(
+            StatusCode::FORBIDDEN,
+            "no-certificate",
+            "show the certificate that is to be renewed",
+        ));
+    };
+    let key = key(headers, body).await?;
+    let answer = shared
+        .counter
+        .enroll(Attempt::Renew(presented.renewing(key)))
+        .await;
+    // Whose certificate is good for nothing any more asks in vain, as often as it asks.
+    if let Err(Refusal::Denied(Denial::ShownRevoked | Denial::Unknown | Denial::RenewedOtherwise)) = answer {
+        shared.failures.count(address);
+    }
+    certified(answer)
+}
+
+type Secret = Zeroizing<String>;
+
+/// Name and secret of an invite, and the code where one travels apart: user and password (RFC 7617), or all
+/// in a token (RFC 6750), a dot or colon between them.
+fn credentials(headers: &HeaderMap) -> Option<(String, Secret, Option<Secret>)> {
     let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = given.split_once(' ')?;
     let text = match scheme.to_ascii_lowercase().as_str() {
@@ -167,7 +181,11 @@ fn credentials(headers: &HeaderMap) -> Option<(String, Zeroizing<String>)> {
         _ => return None,
     };
     let (id, secret) = text.split_once([':', '.'])?;
-    Some((id.to_owned(), Zeroizing::new(secret.to_owned())))
+    let (secret, code) = match secret.split_once([':', '.']) {
+        Some((secret, code)) => (secret, Some(Zeroizing::new(code.to_owned()))),
+        None => (secret, None),
+    };
+    Some((id.to_owned(), Zeroizing::new(secret.to_owned()), code))
 }
 
 fn certified(answer: super::clerk::Answer) -> Result<Response, Told> {
@@ -231,7 +249,7 @@ mod tests {
         let of = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-            credentials(&headers).map(|(id, secret)| (id, secret.to_string()))
+            credentials(&headers).map(|(id, secret, _)| (id, secret.to_string()))
         };
         let both = Some(("ID".to_owned(), "SECRET".to_owned()));
         assert_eq!(of("Basic SUQ6U0VDUkVU"), both);

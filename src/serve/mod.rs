@@ -64,8 +64,8 @@ pub struct Service {
 /// What follows in the place where the service was started: telling, and running the commands of `pki.toml`.
 /// The clerk calls it without holding the home's lock.
 pub trait Aftermath: Send {
-    /// A publication was written.
-    fn published(&mut self, published: &Published, clock: Clock);
+    /// A publication was written. The clerk waits for it: what takes long is for another thread.
+    fn published(&mut self, published: Box<Published>, clock: Clock);
     /// Something could not be done: what that means, and why.
     fn failed(&mut self, what: &str, why: CaError);
 }
@@ -109,11 +109,20 @@ impl Service {
             Some(address) => Some(status_face(address, desk.clone(), devices.clone())?),
             None => None,
         };
-        let clerk = Clerk::start(desk, devices, self.own, aftermath)?;
+        let mut clerk = Clerk::start(desk, devices, self.own, aftermath)?;
+        let gone = clerk.gone();
+        let renewed = page_tls
+            .clone()
+            .map(|current| tls::renewed(current, self.serve.clone()));
         let faces = planned(&self.serve, chain, &clerk, page_tls, profile);
         let told = match faces.map(|faces| faces.into_iter().chain(status).collect::<Vec<_>>()) {
             Ok(faces) if faces.is_empty() => Err(ServeError::NoFace),
-            Ok(faces) => runtime.block_on(serve(faces, listens, is_ready)),
+            Ok(faces) => runtime.block_on(async {
+                if let Some(renewed) = renewed {
+                    tokio::spawn(renewed);
+                }
+                serve(faces, listens, is_ready, gone).await
+            }),
             Err(error) => Err(error),
         };
         runtime.shutdown_timeout(Duration::from_secs(1));
@@ -182,6 +191,7 @@ async fn serve(
     faces: Vec<Planned>,
     listens: &dyn Fn(&str, SocketAddr),
     is_ready: &dyn Fn(),
+    gone: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (end, ended) = watch::channel(false);
     let mut served = Vec::new();
@@ -195,12 +205,15 @@ async fn serve(
         served.push(tokio::spawn(face.serve()));
     }
     is_ready();
-    asked_to_end().await.map_err(ServeError::Runtime)?;
+    let told = tokio::select! {
+        asked = asked_to_end() => asked.map_err(ServeError::Runtime),
+        () = gone => Err(ServeError::Stopped),
+    };
     let _ = end.send(true);
     for face in served {
         let _ = tokio::time::timeout(DRAIN, face).await;
     }
-    Ok(())
+    told
 }
 
 async fn listen(

@@ -31,12 +31,12 @@ pub struct Responder {
     devices: Arc<Devices>,
     inventory: Inventory,
     clock: fn() -> Time,
-    answers: Mutex<HashMap<Vec<u8>, Kept>>,
+    answers: Mutex<HashMap<CertId, Kept>>,
 }
 
 /// An answer without a nonce, as long as the status is this.
 struct Kept {
-    statuses: Vec<CertStatus>,
+    status: CertStatus,
     since: Instant,
     response: Bytes,
 }
@@ -55,7 +55,7 @@ impl Responder {
     /// The answer to a request by POST (RFC 6960 appendix A.1).
     pub async fn post(&self, headers: &HeaderMap, body: Body) -> Response {
         match body::read(headers, body, "application/ocsp-request").await {
-            Ok(der) => answered(self.answer(&der), "no-store"),
+            Ok(der) => self.answer(&der, "no-store"),
             Err(status) => status.into_response(),
         }
     }
@@ -65,15 +65,15 @@ impl Responder {
     pub fn get(&self, uri: &Uri) -> Response {
         let text = uri.path().split_once("/ocsp/").map_or("", |(_, text)| text);
         let Some(der) = percent_decoded(text).and_then(|text| BASE64.decode(&text).ok()) else {
-            return answered(Bytes::from(Unanswered::Malformed.response()), "no-store");
+            return unsigned(Unanswered::Malformed);
         };
-        answered(self.answer(&der), KEPT)
+        self.answer(&der, KEPT)
     }
 
-    fn answer(&self, der: &[u8]) -> Bytes {
+    fn answer(&self, der: &[u8], kept: &'static str) -> Response {
         match self.signed(der) {
-            Ok(response) => response,
-            Err(unanswered) => Bytes::from(unanswered.response()),
+            Ok(response) => answered(response, kept),
+            Err(unanswered) => unsigned(unanswered),
         }
     }
 
@@ -88,9 +88,12 @@ impl Responder {
             .inventory
             .statuses(&serials)
             .map_err(|_| Unanswered::TryLater)?;
-        if request.nonce.is_none()
-            && let Some(kept) = self.kept(der, &statuses)
-        {
+        // What is asked for again and again names one certificate, and has no nonce.
+        let usual = match (request.asked.as_slice(), statuses.as_slice(), &request.nonce) {
+            ([id], [status], None) => Some((id, *status)),
+            (_, _, _) => None,
+        };
+        if let Some(kept) = usual.and_then(|(id, status)| self.kept(id, status)) {
             return Ok(kept);
         }
         let now = (self.clock)();
@@ -100,31 +103,36 @@ impl Responder {
             .sign_ocsp(&answers, request.nonce.as_deref(), now, now + HOLDS)
             .map_err(|_| Unanswered::TryLater)?;
         let response = Bytes::from(response);
-        if request.nonce.is_none() {
-            self.keep(der, statuses, &response);
+        if let Some((id, status)) = usual {
+            self.keep(id.clone(), status, &response);
         }
         Ok(response)
     }
 
-    fn kept(&self, der: &[u8], statuses: &[CertStatus]) -> Option<Bytes> {
+    fn kept(&self, id: &CertId, status: CertStatus) -> Option<Bytes> {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = answers.get(der)?;
-        (kept.statuses == statuses && kept.since.elapsed() < GIVEN_AGAIN).then(|| kept.response.clone())
+        let kept = answers.get(id)?;
+        (kept.status == status && kept.since.elapsed() < GIVEN_AGAIN).then(|| kept.response.clone())
     }
 
-    fn keep(&self, der: &[u8], statuses: Vec<CertStatus>, response: &Bytes) {
+    fn keep(&self, id: CertId, status: CertStatus, response: &Bytes) {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.len() >= ANSWERS {
             // They are made again in less time than it takes to look for the oldest.
             answers.clear();
         }
         let kept = Kept {
-            statuses,
+            status,
             since: Instant::now(),
             response: response.clone(),
         };
-        answers.insert(der.to_vec(), kept);
+        answers.insert(id, kept);
     }
+}
+
+/// An answer that nobody signs is of this moment.
+fn unsigned(unanswered: Unanswered) -> Response {
+    answered(Bytes::from(unanswered.response()), "no-store")
 }
 
 fn answered(response: Bytes, kept: &'static str) -> Response {

@@ -68,6 +68,7 @@ fn place(public: &Path, path: &str) -> Option<PathBuf> {
 /// A published file with an ETag: each is replaced as a whole, so that it is known by its inode.
 async fn published(place: &Path, headers: &HeaderMap) -> Response {
     let path = place.to_owned();
+    let known = headers.get(header::IF_NONE_MATCH).cloned();
     let read = tokio::task::spawn_blocking(move || {
         let file = std::fs::File::open(&path)?;
         let metadata = file.metadata()?;
@@ -78,19 +79,19 @@ async fn published(place: &Path, headers: &HeaderMap) -> Response {
             metadata.mtime(),
             metadata.mtime_nsec()
         );
+        if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+            return Ok((tag, None));
+        }
         let mut octets = Vec::new();
         std::io::Read::read_to_end(&mut { file }, &mut octets)?;
-        Ok::<_, std::io::Error>((tag, octets))
+        Ok::<_, std::io::Error>((tag, Some(octets)))
     });
     let Ok(Ok((tag, octets))) = read.await else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let is_known = headers
-        .get(header::IF_NONE_MATCH)
-        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response = match is_known {
-        true => StatusCode::NOT_MODIFIED.into_response(),
-        false => ([(header::CONTENT_TYPE, media_type(place))], octets).into_response(),
+    let mut response = match octets {
+        None => StatusCode::NOT_MODIFIED.into_response(),
+        Some(octets) => ([(header::CONTENT_TYPE, media_type(place))], octets).into_response(),
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(KEPT));

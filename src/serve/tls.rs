@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -22,6 +23,9 @@ use crate::x509::Certificate;
 /// The longest file of certificates, or key, in octets.
 const LONGEST: u64 = 1 << 20;
 
+/// How often the files of the page are looked at.
+const LOOKED_AT: Duration = Duration::from_secs(10);
+
 /// A configuration that may be another one for the next connection.
 pub type Current = Arc<ArcSwap<ServerConfig>>;
 
@@ -35,6 +39,28 @@ pub fn of_page(serve: &Serve) -> Result<Option<Current>, ServeError> {
     };
     let config = read(certificate, key)?;
     Ok(Some(Arc::new(ArcSwap::from_pointee(config))))
+}
+
+/// Looks from time to time whether the files of the page are others by now, as after a renewal, and uses them
+/// from the next connection on. Files that do not belong together, while they are written, are looked at
+/// again.
+pub async fn renewed(current: Current, serve: Serve) {
+    let (Some(certificate), Some(key)) = (&serve.page_certificate, &serve.page_key) else {
+        return;
+    };
+    let seen =
+        || [certificate, key].map(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok());
+    let mut before = seen();
+    loop {
+        tokio::time::sleep(LOOKED_AT).await;
+        let now = seen();
+        if now != before
+            && let Ok(config) = read(certificate, key)
+        {
+            current.store(Arc::new(config));
+            before = now;
+        }
+    }
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ServeError> {

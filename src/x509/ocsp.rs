@@ -14,6 +14,9 @@ use crate::model::{Reason, Serial, Time};
 const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 /// id-sha256 (RFC 8017 §B.1).
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
+/// The same, encoded.
+const SHA1_OID: &[u8] = &[6, 5, 0x2B, 14, 3, 2, 26];
+const SHA256_OID: &[u8] = &[6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
 /// id-pkix-ocsp-nonce (RFC 9654 §2.1).
 const NONCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.2");
 /// id-pkix-ocsp-basic, encoded (RFC 6960 §4.2.1).
@@ -61,23 +64,31 @@ pub struct OcspRequest {
     pub nonce: Option<Vec<u8>>,
 }
 
-/// How a client names a certificate: its CertID, as it came, and what it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a client names a certificate (CertID): by hashes of its issuer's name and key, and its serial number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CertId {
-    der: Vec<u8>,
-    names: Named,
+    hash: Hashed,
+    /// Whether the algorithm has NULL for parameters: the answer names the certificate in the same way.
+    has_null: bool,
+    name_hash: Vec<u8>,
+    key_hash: Vec<u8>,
     /// The content octets of the serial number.
     serial: Vec<u8>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Named {
-    algorithm: ObjectIdentifier,
-    name_hash: Vec<u8>,
-    key_hash: Vec<u8>,
+/// The hash functions by which a client may name an issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Hashed {
+    Sha1,
+    Sha256,
+    /// One that nobody here knows: its certificates are none of ours.
+    Other,
 }
 
 impl CertId {
+    /// The longest serial number, in octets (RFC 5280 §4.1.2.2).
+    const LONGEST_SERIAL: usize = 21;
+
     /// The serial number, where this program makes such.
     pub fn serial(&self) -> Option<Serial> {
         Serial::from_octets(&self.serial)
@@ -86,16 +97,30 @@ impl CertId {
     /// Whether it names a certificate of this issuer.
     pub fn is_of(&self, issuer: &Certificate) -> bool {
         let (name, key) = (issuer.subject(), issuer.public_key().point());
-        let Named {
-            algorithm,
-            name_hash,
-            key_hash,
-        } = &self.names;
-        match *algorithm {
-            SHA1 => name_hash[..] == Sha1::digest(name)[..] && key_hash[..] == Sha1::digest(key)[..],
-            SHA256 => name_hash[..] == Sha256::digest(name)[..] && key_hash[..] == Sha256::digest(key)[..],
-            _ => false,
-        }
+        let (name, key) = match self.hash {
+            Hashed::Sha1 => (Sha1::digest(name).to_vec(), Sha1::digest(key).to_vec()),
+            Hashed::Sha256 => (Sha256::digest(name).to_vec(), Sha256::digest(key).to_vec()),
+            Hashed::Other => return false,
+        };
+        self.name_hash == name && self.key_hash == key
+    }
+
+    /// The CertID in DER, made anew: nothing that a client wrote is signed as it came.
+    fn to_der(&self) -> Vec<u8> {
+        let oid = match self.hash {
+            Hashed::Sha1 => SHA1_OID,
+            Hashed::Sha256 | Hashed::Other => SHA256_OID,
+        };
+        let null: &[u8] = if self.has_null { &[5, 0] } else { &[] };
+        tlv(
+            0x30,
+            &[
+                &tlv(0x30, &[oid, null]),
+                &tlv(4, &[&self.name_hash]),
+                &tlv(4, &[&self.key_hash]),
+                &tlv(2, &[&self.serial]),
+            ],
+        )
     }
 }
 
@@ -135,8 +160,11 @@ fn sequence(element: AnyRef<'_>) -> der::Result<&[u8]> {
 
 fn read(der: &[u8]) -> der::Result<Option<OcspRequest>> {
     let whole = elements(sequence(AnyRef::from_der(der)?)?)?;
-    let Some(tbs) = whole.first() else {
-        return Ok(None);
+    // A signature may follow, and nothing else.
+    let tbs = match whole.as_slice() {
+        [tbs] => tbs,
+        [tbs, signature] if signature.tag() == context(0) => tbs,
+        _ => return Ok(None),
     };
     let mut fields = elements(sequence(*tbs)?)?.into_iter().peekable();
     // version, requestorName
@@ -150,7 +178,13 @@ fn read(der: &[u8]) -> der::Result<Option<OcspRequest>> {
     if list.is_empty() || list.len() > MOST {
         return Ok(None);
     }
-    let asked: der::Result<Vec<CertId>> = list.into_iter().map(cert_id).collect();
+    let mut asked = Vec::with_capacity(list.len());
+    for request in list {
+        match cert_id(request)? {
+            Some(id) => asked.push(id),
+            None => return Ok(None),
+        }
+    }
     let nonce = match fields.next_if(|field| field.tag() == context(2)) {
         None => None,
         Some(extensions) => match nonce(extensions.value())? {
@@ -158,52 +192,88 @@ fn read(der: &[u8]) -> der::Result<Option<OcspRequest>> {
             Err(()) => return Ok(None),
         },
     };
-    Ok(fields
-        .next()
-        .is_none()
-        .then_some(OcspRequest { asked: asked?, nonce }))
+    Ok(fields.next().is_none().then_some(OcspRequest { asked, nonce }))
 }
 
-/// The CertID of a Request.
-fn cert_id(request: AnyRef<'_>) -> der::Result<CertId> {
-    let mut reader = SliceReader::new(sequence(request)?)?;
-    let der = reader.tlv_bytes()?.to_vec();
-    let mut fields = SliceReader::new(AnyRef::from_der(&der)?.value())?;
-    let algorithm = fields.decode::<AnyRef<'_>>()?;
-    let algorithm = SliceReader::new(sequence(algorithm)?)?.decode::<ObjectIdentifier>()?;
-    let name_hash = fields.decode::<&OctetStringRef>()?.as_bytes().to_vec();
-    let key_hash = fields.decode::<&OctetStringRef>()?.as_bytes().to_vec();
-    let serial = fields.decode::<AnyRef<'_>>()?;
-    serial.tag().assert_eq(Tag::Integer)?;
-    Ok(CertId {
-        names: Named {
-            algorithm,
-            name_hash,
-            key_hash,
-        },
+/// The CertID of a Request; none where it is not of its form, or something critical is asked with it.
+fn cert_id(request: AnyRef<'_>) -> der::Result<Option<CertId>> {
+    let fields = elements(sequence(request)?)?;
+    let id = match fields.as_slice() {
+        [id] => id,
+        [id, extensions] if extensions.tag() == context(0) && !has_critical(extensions.value())? => id,
+        _ => return Ok(None),
+    };
+    let id = elements(sequence(*id)?)?;
+    let [algorithm, name_hash, key_hash, serial] = id.as_slice() else {
+        return Ok(None);
+    };
+    let algorithm = elements(sequence(*algorithm)?)?;
+    let (oid, has_null) = match algorithm.as_slice() {
+        [oid] => (oid, false),
+        [oid, null] if null.tag() == Tag::Null && null.value().is_empty() => (oid, true),
+        _ => return Ok(None),
+    };
+    let hash = match oid.decode_as::<ObjectIdentifier>()? {
+        SHA1 => Hashed::Sha1,
+        SHA256 => Hashed::Sha256,
+        _ => Hashed::Other,
+    };
+    let is_serial =
+        serial.tag() == Tag::Integer && (1..=CertId::LONGEST_SERIAL).contains(&serial.value().len());
+    let are_hashes = [name_hash, key_hash]
+        .iter()
+        .all(|hash| hash.tag() == Tag::OctetString);
+    Ok((is_serial && are_hashes).then(|| CertId {
+        hash,
+        has_null,
+        name_hash: name_hash.value().to_vec(),
+        key_hash: key_hash.value().to_vec(),
         serial: serial.value().to_vec(),
-        der: der.clone(),
-    })
+    }))
 }
 
-/// The nonce among the extensions, if there is one; an error where it is of no length that may be.
-fn nonce(extensions: &[u8]) -> der::Result<Result<Option<Vec<u8>>, ()>> {
-    for extension in elements(sequence(AnyRef::from_der(extensions)?)?)? {
-        let fields = elements(sequence(extension)?)?;
-        let Some(name) = fields.first() else { continue };
-        if name.decode_as::<ObjectIdentifier>()? != NONCE {
-            continue;
-        }
-        let Some(value) = fields.last().filter(|value| value.tag() == Tag::OctetString) else {
+/// The fields of the Extensions in a context-specific element.
+fn extensions(value: &[u8]) -> der::Result<Vec<Vec<AnyRef<'_>>>> {
+    let all = elements(sequence(AnyRef::from_der(value)?)?)?;
+    all.into_iter().map(|one| elements(sequence(one)?)).collect()
+}
+
+/// Whether one of these extensions is critical.
+fn has_critical(value: &[u8]) -> der::Result<bool> {
+    let all = extensions(value)?;
+    Ok(all
+        .iter()
+        .flatten()
+        .any(|field| field.tag() == Tag::Boolean && field.value() != [0]))
+}
+
+/// The nonce among the extensions of a request, if there is one; an error where it is of no length that may
+/// be, there are two, or something critical is asked that nobody here knows.
+fn nonce(value: &[u8]) -> der::Result<Result<Option<Vec<u8>>, ()>> {
+    let mut found = None;
+    for fields in extensions(value)? {
+        let (Some(name), Some(content)) = (fields.first(), fields.last()) else {
             return Ok(Err(()));
         };
-        let nonce = <&OctetStringRef>::from_der(value.value())?.as_bytes();
-        return Ok(match nonce.len() {
-            1..=LONGEST_NONCE => Ok(Some(nonce.to_vec())),
-            _ => Err(()),
-        });
+        if name.decode_as::<ObjectIdentifier>()? != NONCE {
+            if fields
+                .iter()
+                .any(|field| field.tag() == Tag::Boolean && field.value() != [0])
+            {
+                return Ok(Err(()));
+            }
+            continue;
+        }
+        if found.is_some() || content.tag() != Tag::OctetString {
+            return Ok(Err(()));
+        }
+        let nonce = <&OctetStringRef>::from_der(content.value())?.as_bytes();
+        if !(1..=LONGEST_NONCE).contains(&nonce.len()) {
+            return Ok(Err(()));
+        }
+        found = Some(nonce.to_vec());
     }
-    Ok(Ok(None))
+    Ok(Ok(found))
 }
 
 /// What the responder knows of a certificate.
@@ -274,7 +344,7 @@ fn single(id: &CertId, status: CertStatus, this_update: Time, next_update: Time)
     tlv(
         0x30,
         &[
-            &id.der,
+            &id.to_der(),
             &status,
             &generalized(this_update),
             &tlv(0xA0, &[&generalized(next_update)]),

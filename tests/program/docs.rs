@@ -54,6 +54,11 @@ fn the_how_to_of_wifi_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_phones_that_enroll_themselves_runs_as_written() {
+    run_page("docs/how-to/enroll.md");
+}
+
+#[test]
 fn the_how_to_of_check_runs_as_written() {
     run_page("docs/how-to/check.md");
 }
@@ -438,6 +443,7 @@ fn forms(text: &str) -> Vec<String> {
         (r"[A-Za-z0-9_-]{43}\b", "THUMBPRINT"),
         (r"-[0-9a-f]{8}\.", "-SERIAL."),
         (r"\b\d{10}\b", "NUMBER"),
+        (r"\b[0-9A-HJKMNP-TV-Z]{8}\b", "INVITE"),
         (
             r"by \S+ \(uid \d+(, (sudo by|doas by|login of) \S+)*\)",
             "by SOMEBODY",

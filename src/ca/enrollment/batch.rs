@@ -145,20 +145,22 @@ fn concerns(one: &Plan, other: &Plan) -> bool {
         || names(other, one)
 }
 
-/// Hands out once more what a device got.
-pub(super) fn again(session: &Session<'_>, serial: &Serial) -> Result<Result<Enrolled, Denial>, CaError> {
-    let Some(record) = session.store.record(serial)? else {
-        return Ok(Err(Denial::Revoked));
+/// Hands out once more what a device got, unless it is revoked.
+pub(super) fn again(
+    session: &Session<'_>,
+    serial: &Serial,
+    revoked: Denial,
+) -> Result<Result<Enrolled, Denial>, CaError> {
+    let record = session.store.record(serial)?;
+    let Some(record) = record.filter(|record| record.revocation().is_none()) else {
+        return Ok(Err(revoked));
     };
-    if record.revocation().is_some() {
-        return Ok(Err(Denial::Revoked));
-    }
     Ok(match session.store.issued(&record)? {
         Some(issued) => Ok(Enrolled {
             issued,
             is_new: false,
         }),
-        None => Err(Denial::Revoked),
+        None => Err(revoked),
     })
 }
 

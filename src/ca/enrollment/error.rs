@@ -9,6 +9,9 @@ pub enum EnrollmentError {
     /// The invite would be open for too long.
     #[error("an invite is open for 30 days at most")]
     TooLong,
+    /// The invite would be over at once.
+    #[error("an invite is open for a minute at least")]
+    TooShort,
     /// The invite has ended already.
     #[error("the invite {id} is {} already", .state.word())]
     Ended {
@@ -23,6 +26,7 @@ impl Fault for EnrollmentError {
     fn kind_and_code(&self) -> (Kind, &'static str) {
         match self {
             Self::TooLong => (Kind::PolicyRefused, "too-long"),
+            Self::TooShort => (Kind::PolicyRefused, "too-short"),
             Self::Ended { .. } => (Kind::Conflict, "invite-ended"),
         }
     }

@@ -26,6 +26,8 @@ use error::EnrollmentError;
 
 /// The type of the statements by which the issuing CA stands by an invite (`typ` of the JWS).
 const STATEMENT: &str = "pki-invite+jws";
+/// The shortest time for which an invite is open.
+const SHORTEST: Span = Span::seconds(60);
 /// The longest time for which an invite is open.
 const LONGEST: Span = Span::days(30);
 
@@ -57,6 +59,20 @@ pub struct Invitation {
     pub code: Option<Zeroizing<String>>,
     /// The device's invites that were open until now, and are cancelled.
     pub cancels: Vec<InviteId>,
+}
+
+/// Demands a time for which an invite can be open.
+///
+/// # Errors
+/// Where it is too short or too long.
+pub fn demand_open_for(open_for: Span) -> Result<(), EnrollmentError> {
+    if open_for > LONGEST {
+        return Err(EnrollmentError::TooLong);
+    }
+    if open_for < SHORTEST {
+        return Err(EnrollmentError::TooShort);
+    }
+    Ok(())
 }
 
 /// Invites devices, all of them in one batch. Of a device that is invited already the invite before is
@@ -94,9 +110,7 @@ fn one(
     asking: Asking,
     rng: &mut impl CryptoRng,
 ) -> Result<(Invitation, InviteCreated), CaError> {
-    if asking.open_for > LONGEST {
-        return Err(EnrollmentError::TooLong.into());
-    }
+    demand_open_for(asking.open_for)?;
     let Holder {
         address,
         name,

@@ -12,10 +12,11 @@ use super::{STATEMENT, payload};
 use crate::ca::CaError;
 use crate::ca::issuance::plan::{Intent, KeyRequest, Plan, Replaces, Request, plan};
 use crate::ca::session::Session;
+use crate::home::config::SecondTry;
 use crate::key::PublicKey;
 use crate::model::draft::Holder;
 use crate::model::invite::{EnrolledBy, Fate, Invite, Invited, RefusedKey};
-use crate::model::{Fact, InviteId, InviteSecret, InviteState};
+use crate::model::{Fact, InviteId, InviteSecret, InviteState, Profile, Reason, Serial};
 use crate::publish::Statement;
 
 /// How many other keys are recorded before an invite is suspended.
@@ -50,7 +51,7 @@ pub(super) fn show(session: &Session<'_>, showing: &Showing) -> Result<Decision,
     let answer = match known(session, &showing.id, &showing.secret)? {
         None => Err(Denial::NoRight),
         Some((invited, _)) => match invited.fate {
-            Fate::Redeemed { serial, .. } => again(session, &serial)?,
+            Fate::Redeemed { serial, .. } => again(session, &serial, Denial::Revoked)?,
             Fate::Open | Fate::Asked { .. } | Fate::Approved { .. } | Fate::Cancelled { .. } => {
                 Err(Denial::Ended(invited.state(session.now)))
             }
@@ -68,22 +69,52 @@ pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decis
     let state = invited.state(session.now);
     match (&invited.fate, state) {
         (Fate::Redeemed { serial, spki, .. }, _) if *spki == key => {
-            return again(session, serial).map(Decision::Now);
+            return again(session, serial, Denial::Revoked).map(Decision::Now);
         }
-        (Fate::Redeemed { .. }, _) => {
+        (Fate::Redeemed { serial, .. }, _) => {
             let is_recorded = invited.suspended.is_none();
-            return Ok(refuse(&invited, attempt, RefusedKey::AnotherKey, is_recorded));
+            let mut decision = refuse(&invited, attempt, RefusedKey::AnotherKey, is_recorded);
+            if let Decision::Record(facts, _) = &mut decision {
+                facts.extend(second_try(session, &invited, serial)?);
+            }
+            return Ok(decision);
         }
         (_, InviteState::Open | InviteState::Asked | InviteState::Approved) => {}
         (_, ended) => return refused(Denial::Ended(ended)),
     }
     let invite = &invited.invite;
-    if let Some(code) = &invite.code
-        && *code != secret.token_with(attempt.code.as_ref().map_or("", |code| code.trim()))
-    {
-        return Ok(refuse(&invited, attempt, RefusedKey::WrongCode, true));
+    if let Some(code) = &invite.code {
+        let given = attempt.code.as_ref().map_or("", |code| code.trim());
+        if given.is_empty() {
+            // Whoever has not been asked for it yet has not tried.
+            return refused(Denial::WrongCode);
+        }
+        if *code != secret.token_with(given) {
+            return Ok(refuse(&invited, attempt, RefusedKey::WrongCode, true));
+        }
     }
-    planned(plan_of(session, invite, attempt.key.clone()))
+    match session.desk.home.profile(&invite.profile) {
+        Ok(profile) => planned(plan_of(session, invite, profile, attempt.key.clone())),
+        Err(why) => refused(Denial::Refused(why.into())),
+    }
+}
+
+/// What the operator wants to follow from a second key: that the certificate of the first is revoked, or
+/// nothing but that it is told.
+fn second_try(session: &Session<'_>, invited: &Invited, serial: &Serial) -> Result<Option<Fact>, CaError> {
+    match session.desk.home.config().serve.on_second_try {
+        SecondTry::Tell => Ok(None),
+        SecondTry::Revoke => {
+            let record = session.store.record(serial)?;
+            let is_good = record.is_some_and(|record| record.revocation().is_none());
+            Ok(is_good.then(|| Fact::Revoked {
+                serial: *serial,
+                address: Some(invited.invite.address.clone()),
+                reason: Reason::Compromised,
+                since: None,
+            }))
+        }
+    }
 }
 
 /// The invite, where whoever tries has its secret, and the issuing CA has signed it. The secret is compared
@@ -141,7 +172,12 @@ fn refuse(invited: &Invited, attempt: &Redeeming, why: RefusedKey, is_recorded: 
 }
 
 /// The plan for the certificate, or why there can be none any more.
-fn plan_of(session: &Session<'_>, invite: &Invite, key: PublicKey) -> Result<Plan, CaError> {
+fn plan_of(
+    session: &Session<'_>,
+    invite: &Invite,
+    profile: Profile,
+    key: PublicKey,
+) -> Result<Plan, CaError> {
     let home = &session.desk.home;
     let request = Request {
         holder: Holder {
@@ -151,7 +187,7 @@ fn plan_of(session: &Session<'_>, invite: &Invite, key: PublicKey) -> Result<Pla
             platform: invite.platform,
         },
         days: invite.days,
-        profile: home.profile(&invite.profile)?,
+        profile,
         key: KeyRequest::Own(key),
     };
     let replaces = match invite.replace {

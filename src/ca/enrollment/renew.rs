@@ -44,14 +44,17 @@ pub(super) fn decide(session: &Session<'_>, renewing: &Renewing) -> Result<Decis
     let history = session.store.device(&record.address)?;
     if let Some(next) = renewal_of(session, &history, record.serial)? {
         return match next.spki_sha256 == renewing.key.spki_sha256() {
-            true => again(session, &next.serial).map(Decision::Now),
+            true => again(session, &next.serial, Denial::ShownRevoked).map(Decision::Now),
             false => refused(Denial::RenewedOtherwise),
         };
     }
     if in_use(&history).is_none_or(|latest| latest.serial != record.serial) {
         return refused(Denial::Superseded);
     }
-    let profile = session.desk.home.profile(&issued.profile)?;
+    let profile = match session.desk.home.profile(&issued.profile) {
+        Ok(profile) => profile,
+        Err(why) => return refused(Denial::Refused(why.into())),
+    };
     if now < renewable_from(&record) {
         return refused(Denial::TooEarly(renewable_from(&record)));
     }

@@ -196,7 +196,10 @@ pub fn plan(
         Intent::Single(_) | Intent::List(_) | Intent::Invited(Replaces::Nothing) => {
             // One that was recovered from a list cannot be renewed: what a device shall have in its place is
             // issued.
-            let stands = |record: &&Record| matches!(intent, Intent::List(_)) || is_issued_here(record);
+            let stands = |record: &&Record| match intent {
+                Intent::List(_) | Intent::Invited(_) => true,
+                Intent::Single(_) | Intent::Renewal(_) | Intent::RenewalOf(..) => is_issued_here(record),
+            };
             if let Some(valid) = with(Status::Valid).rfind(stands) {
                 return Err(IssuanceError::AlreadyValid {
                     address: address.clone(),

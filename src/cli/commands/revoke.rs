@@ -373,6 +373,9 @@ fn finish(
             counted(revoked.devices_left, "active device")
         ));
     }
+    for id in &revoked.invites {
+        ui.say(format!("the invite {id} is cancelled with it"));
+    }
     for serial in &revoked.same_key {
         ui.warn(format!(
             "certificate {serial} of the same device has the same key, and is still good"

@@ -4,17 +4,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{self, UnixDatagram};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use crate::ca::{CaError, Published};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::{IssuingSecret, Keyring};
+use crate::cli::streams::line;
 use crate::home::config::Serve;
 use crate::issuer::Servers;
 use crate::key::Passphrase;
 use crate::model::Clock;
-use crate::serve::{Aftermath, OwnHost, Service};
+use crate::serve::{Aftermath, OwnHost, ServeError, Service};
 
 /// How long the service waits for another pki on the same home: a phone waits for it meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,9 +67,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         own,
         serve,
     };
-    let listens = |face: &str, address: SocketAddr| eprintln!("pki: the {face} listens on {address}");
-    let context = context.apart();
-    service.run(&listens, &notify, Box::new(Telling { context }))?;
+    let listens = |face: &str, address: SocketAddr| line(&format!("pki: the {face} listens on {address}"));
+    let telling = Telling::start(context.apart()).map_err(ServeError::Runtime)?;
+    service.run(&listens, &notify, Box::new(telling))?;
     Ok(Exit::Done)
 }
 
@@ -91,7 +93,9 @@ fn notify() {
         ours.send_to_addr(b"READY=1", &address)
     });
     if let Err(error) = told {
-        eprintln!("pki: systemd could not be told that the service is ready: {error}");
+        line(&format!(
+            "pki: systemd could not be told that the service is ready: {error}"
+        ));
     }
 }
 
@@ -107,22 +111,49 @@ fn notify_socket(text: &[u8]) -> io::Result<net::SocketAddr> {
     }
 }
 
-/// Tells as every other command does, and runs the commands of `pki.toml`.
-struct Telling {
-    context: Context,
+/// Tells as every other command does, and runs the commands of `pki.toml`, which may take their time: in a
+/// thread of its own.
+struct Telling(Sender<Told>);
+
+/// What is to be told.
+enum Told {
+    Published(Box<Published>, Clock),
+    Failed(String, CaError),
+}
+
+impl Telling {
+    fn start(context: Context) -> io::Result<Self> {
+        let (sender, receiver) = channel();
+        std::thread::Builder::new()
+            .name("telling".into())
+            .spawn(move || {
+                for told in receiver {
+                    match told {
+                        Told::Published(published, clock) => {
+                            context.tell_published(&published, clock);
+                            context.run_commands();
+                        }
+                        Told::Failed(what, why) => {
+                            let failure = Failure::from(why);
+                            context.ui.warn(format!("{what}: {}", failure.message));
+                            if let Some(hint) = failure.hint {
+                                context.ui.hint(hint);
+                            }
+                        }
+                    }
+                }
+            })?;
+        Ok(Self(sender))
+    }
 }
 
 impl Aftermath for Telling {
-    fn published(&mut self, published: &Published, clock: Clock) {
-        self.context.tell_published(published, clock);
-        self.context.run_commands();
+    fn published(&mut self, published: Box<Published>, clock: Clock) {
+        // Where that thread has ended there is nobody to tell.
+        let _ = self.0.send(Told::Published(published, clock));
     }
 
     fn failed(&mut self, what: &str, why: CaError) {
-        let failure = Failure::from(why);
-        self.context.ui.warn(format!("{what}: {}", failure.message));
-        if let Some(hint) = failure.hint {
-            self.context.ui.hint(hint);
-        }
+        let _ = self.0.send(Told::Failed(what.to_owned(), why));
     }
 }

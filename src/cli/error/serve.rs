@@ -23,6 +23,7 @@ impl Advice for ServeError {
                 "another program may have it; a port below 1024 needs the capability CAP_NET_BIND_SERVICE".into()
             }
             Self::Runtime(_) => super::THREADS.into(),
+            Self::Stopped => "start it again, and report what it said".into(),
             Self::Home(error) => return error.advice(),
         })
     }

@@ -35,8 +35,6 @@ const PLACES: [(&str, &[&str]); 5] = [
             "page_certificate",
             "page_key",
             "on_second_try",
-            "proxies",
-            "metrics_from",
         ],
     ),
     (

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::{InvalidConfig, value};
 use crate::disk;
+use crate::model::Host;
 use crate::model::text::quoted;
-use crate::model::{Host, IpRange};
 
 /// The `[serve]` table, checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,10 +33,6 @@ pub struct Serve {
     pub page_key: Option<PathBuf>,
     /// What follows when a second key comes with the right secret.
     pub on_second_try: SecondTry,
-    /// The proxies that are believed when they say from where a connection comes.
-    pub proxies: Vec<IpRange>,
-    /// The networks that may read metrics and readiness, beside this machine.
-    pub metrics_from: Vec<IpRange>,
 }
 
 /// What follows when a second key comes with the right secret of a redeemed invite.
@@ -106,10 +102,6 @@ pub(super) struct Table {
     page_key: Option<PathBuf>,
     #[serde(default)]
     on_second_try: SecondTry,
-    #[serde(default)]
-    proxies: Vec<String>,
-    #[serde(default)]
-    metrics_from: Vec<String>,
 }
 
 impl Table {
@@ -128,8 +120,6 @@ impl Table {
             page_certificate: whole("page_certificate", self.page_certificate)?,
             page_key: whole("page_key", self.page_key)?,
             on_second_try: self.on_second_try,
-            proxies: networks("proxies", &self.proxies)?,
-            metrics_from: networks("metrics_from", &self.metrics_from)?,
         };
         if serve.page_certificate.is_some() != serve.page_key.is_some() {
             let (key, other) = match serve.page_key {
@@ -151,19 +141,6 @@ fn address(key: &'static str, text: Option<&str>) -> Result<Option<SocketAddr>, 
     let rule = "it must be an address and a port, such as \"0.0.0.0:8443\" or \"[::]:8443\"";
     text.map(|text| text.parse().map_err(|_| value(key, text, rule)))
         .transpose()
-}
-
-fn networks(key: &'static str, texts: &[String]) -> Result<Vec<IpRange>, InvalidConfig> {
-    let network = |text: &String| {
-        let rule = "it must be an address or a network, such as 10.0.0.7 or 10.0.0.0/24";
-        let single = text.parse::<IpAddr>().map(|address| match address {
-            IpAddr::V4(_) => format!("{text}/32"),
-            IpAddr::V6(_) => format!("{text}/128"),
-        });
-        let text = single.as_ref().unwrap_or(text);
-        text.parse().map_err(|_| value(key, text, rule))
-    };
-    texts.iter().map(network).collect()
 }
 
 fn whole(key: &'static str, path: Option<PathBuf>) -> Result<Option<PathBuf>, InvalidConfig> {
@@ -229,8 +206,6 @@ mod tests {
             ("page_key = \"/etc/page.key\"", "page_certificate"),
             ("page_certificate = \"page.crt\"\npage_key = \"/k\"", "absolute"),
             ("on_second_try = \"burn\"", "on_second_try"),
-            ("proxies = [\"proxy.acme.example\"]", "proxies"),
-            ("metrics_from = [\"10.0.0.1/24\"]", "metrics_from"),
             ("api = \"http://api.acme.example\"", "api"),
             ("listen = \"0.0.0.0:1\"", "listen"),
         ] {

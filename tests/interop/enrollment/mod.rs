@@ -244,9 +244,13 @@ fn a_code_that_travels_apart_is_asked_for_and_five_wrong_ones_are_enough() {
     let csr = serving.request("phone");
     let wrong = if code == "000000" { "111111" } else { "000000" };
     let mut body = json!({ "secret": invite.word("secret"), "csr": csr });
+    // Whoever has not been asked for it has not tried.
+    for _ in 0..9 {
+        assert_eq!(serving.redeem(invite.word("id"), &body).0, 403);
+    }
     assert_eq!(kind_of(&serving.redeem(invite.word("id"), &body).1), "wrong-code");
     body["code"] = wrong.into();
-    for _ in 0..4 {
+    for _ in 0..5 {
         assert_eq!(serving.redeem(invite.word("id"), &body).0, 403);
     }
     body["code"] = code.into();
@@ -1112,4 +1116,160 @@ fn a_profile_is_made_of_what_the_redeemed_key_has_signed_and_of_nothing_else() {
         status == 200 && profile.contains("com.apple.security.pkcs12"),
         "{profile}"
     );
+}
+
+#[test]
+fn a_device_that_is_taken_back_is_brought_in_by_no_invite_that_was_open() {
+    let Some(serving) = Serving::start() else { return };
+    let invite = serving.invite(&["carol"]);
+    serving.home.issue("carol", &[]);
+    let said = serving
+        .home
+        .run(&["revoke", "carol", "--reason", "stolen", "--yes"]);
+    assert!(said.stderr.contains("is cancelled with it"), "{said}");
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("thief") });
+    assert_eq!(serving.redeem(invite.word("id"), &body).0, 410);
+}
+
+#[test]
+fn what_was_issued_is_published_by_a_service_that_was_killed_meanwhile() {
+    let Some(mut serving) = Serving::start() else {
+        return;
+    };
+    let invite = serving.invite(&["alice"]);
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("alice") });
+    assert_eq!(serving.redeem(invite.word("id"), &body).0, 200);
+    serving.server.signal(rustix::process::Signal::KILL);
+    serving.server.end();
+    let serial = serving.home.serial_of("alice/phone");
+    assert!(!serving.is_published(&serial));
+    let Some(serving) = Serving::of(serving.home) else {
+        return;
+    };
+    assert!(
+        serving.is_published(&serial),
+        "it is there before anybody is answered"
+    );
+}
+
+#[test]
+fn a_home_from_an_older_backup_knows_what_was_published_before_it_answers() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    let web = home.path("web").display().to_string();
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{web}/public\"\nserver = \"{web}/server\"\n"
+    ));
+    let port = free_port();
+    home.configure("status", &format!("\"127.0.0.1:{port}\""));
+    home.issue("bob", &[]);
+    let bob = home.serial_of("bob/phone");
+    let Some(serving) = Serving::of(home) else { return };
+    let invite = serving.invite(&["alice"]);
+    let backup = crate::support::copy_of(&serving.home);
+    let body = |name: &str| json!({ "secret": invite.word("secret"), "csr": serving.request(name) });
+    let (first, second) = (body("first"), body("second"));
+    assert_eq!(serving.redeem(invite.word("id"), &first).0, 200);
+    let alice = serving.home.serial_of("alice/phone");
+    serving.home.run(&["revoke", "bob", "--yes"]);
+    wait_until("the servers' lists", || {
+        let list = std::fs::read_to_string(serving.home.path("web/server/allowed.map"));
+        list.is_ok_and(|list| list.contains(&alice)).then_some(())
+    });
+    // The home of yesterday in its place, and what servers have as it is.
+    let Serving { home, mut server, .. } = serving;
+    server.end();
+    for file in ["ledger.jsonl", "index"] {
+        let place = home.home().join(file);
+        let _ = std::fs::remove_dir_all(&place);
+        let from = backup.home().join(file).display().to_string();
+        home.foreign("cp", &["-a", &from, place.to_str().unwrap()]).ok();
+    }
+    let Some(serving) = Serving::of(home) else { return };
+    assert!(ocsp(&serving.home, port, &bob, &[]).contains(": revoked"));
+    let (status, told) = serving.redeem(invite.word("id"), &second);
+    assert_eq!(status, 409, "{told}");
+}
+
+#[test]
+fn a_second_key_takes_the_first_out_where_the_operator_wants_it_so() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("on_second_try", "\"revoke\"");
+    let Some(serving) = Serving::of(home) else { return };
+    let invite = serving.invite(&["alice"]);
+    let body = |name: &str| json!({ "secret": invite.word("secret"), "csr": serving.request(name) });
+    assert_eq!(serving.redeem(invite.word("id"), &body("first")).0, 200);
+    assert_eq!(serving.redeem(invite.word("id"), &body("second")).0, 409);
+    let said = serving.home.run(&["list", "alice", "--json"]).json();
+    assert_eq!(said["devices"][0]["status"], "revoked");
+}
+
+#[test]
+fn an_invite_that_cannot_be_handed_over_is_none() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    let open = |home: &Home| {
+        let said = home.run(&["invite", "list", "--open", "--json"]).json();
+        said["invites"].as_array().unwrap().len()
+    };
+    // A directory that there is not yet is made; a file that cannot be is told before anything is recorded.
+    let said = home.run(&["invite", "create", "alice", "--out", "new/sheets"]);
+    assert_eq!(said.stdout.lines().count(), 3, "{said}");
+    for file in said.stdout.lines() {
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(home.path(file)).unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    assert_eq!(open(&home), 1);
+    let nowhere = [
+        "invite",
+        "create",
+        "bob",
+        "--out",
+        "sheets",
+        "--code",
+        "--code-out",
+        "nowhere/digits",
+    ];
+    finish(&mut home.pki(&nowhere), b"").exits(1);
+    assert_eq!(open(&home), 1);
+    for expires in ["0s", "31d"] {
+        let asked = [
+            "invite",
+            "create",
+            "bob",
+            "--json",
+            "--dry-run",
+            "--expires",
+            expires,
+        ];
+        finish(&mut home.pki(&asked), b"").exits(1);
+    }
+    let digits = [
+        "invite",
+        "create",
+        "bob",
+        "--out",
+        "sheets",
+        "--code",
+        "--code-out",
+        "digits",
+    ];
+    home.run(&digits);
+    let text = std::fs::read_to_string(home.path("digits")).unwrap();
+    assert!(
+        text.len() == 7 && text.trim_end().bytes().all(|digit| digit.is_ascii_digit()),
+        "{text}"
+    );
+    let sheet = std::fs::read_to_string(home.path("sheets/bob-phone.invite.html")).unwrap();
+    assert!(sheet.contains("six digits") && !sheet.contains(text.trim_end()));
 }

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 use super::files::{Sheet, write};
 use crate::bundle::Code;
 use crate::ca::{
-    self, Asked, Asking, CaError, Intent, Invitation, KeyRequest, NotFound, OutputDir, Replaces, Request,
+    self, Asked, Asking, CaError, ClockPolicy, Desk, Intent, Invitation, KeyRequest, NotFound, OutputDir,
+    Replaces, Request,
 };
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
@@ -21,6 +22,7 @@ use crate::cli::words::Words;
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::home::config::Serve;
+use crate::issuer::Devices;
 use crate::model::invite::short_pin;
 use crate::model::{Address, Email, InviteId, PersonName, Pin, Platform, Span, Time};
 use crate::store::Store;
@@ -142,6 +144,7 @@ pub fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
         ca::plan(&store, &home, &request, intent, system_clock())?;
         Link::of(&home, &store)?
     };
+    ca::demand_open_for(args.expires).map_err(CaError::from)?;
     if let Some(out) = &args.out {
         OutputDir::try_out(out, &home)?;
     }
@@ -154,19 +157,46 @@ pub fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let devices = args.issuing.unlock(&home, ui)?;
+    if let Some(out) = &args.out {
+        OutputDir::at(out, &home)?.make()?;
+    }
+    // Its place is taken before there is anything to lose.
+    if let Some(file) = &args.code_out {
+        disk::create_private(file, b"").map_err(CaError::from)?;
+    }
     let desk = context.desk_of(home);
-    let mut session = context.session(&desk, &mut clock_policy(args.confirm.as_deref())?)?;
-    let asking = asking(&session.store)?;
-    let mut invitations = ca::invite(&mut session, &devices, vec![asking])?;
+    let made = make(&args, &desk, &devices, &asking, context);
+    if let (Err(_), Some(file)) = (&made, &args.code_out) {
+        let _ = disk::remove_if_there(file);
+    }
+    let invitation = made?;
     let organization = desk.home.chain().issuer().organization.clone();
-    drop(session);
-    let Some(invitation) = invitations.pop() else {
-        return Err(Failure::refused("nothing was invited"));
-    };
     for id in &invitation.cancels {
         ui.say(format!("the invite {id} before is cancelled"));
     }
-    hand_over(&invitation, &link, &organization, &args, context)
+    hand_over(&invitation, &link, &organization, &args, context).or_else(|failure| {
+        // Nobody has the secret, or somebody who was to get all of it has a part.
+        let mut session = context.session(&desk, &mut ClockPolicy::Lenient)?;
+        ca::cancel_invite(&mut session, &invitation.invite.id)?;
+        Err(failure
+            .hint("nothing is open: the invite is cancelled; mend that, and run the same command again"))
+    })
+}
+
+/// Makes the invite.
+fn make(
+    args: &CreateArgs,
+    desk: &Desk,
+    devices: &Devices,
+    asking: &dyn Fn(&Store) -> Result<Asking, Failure>,
+    context: &Context,
+) -> Result<Invitation, Failure> {
+    let mut session = context.session(desk, &mut clock_policy(args.confirm.as_deref())?)?;
+    let asking = asking(&session.store)?;
+    let mut invitations = ca::invite(&mut session, devices, vec![asking])?;
+    invitations
+        .pop()
+        .ok_or_else(|| Failure::refused("nothing was invited"))
 }
 
 /// There must be a place where the secret can go before there is one.
@@ -241,18 +271,8 @@ fn hand_over(
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let invite = &invitation.invite;
-    let lost = |failure: Failure| {
-        let exit = Exit::Incomplete;
-        Failure { exit, ..failure }.hint(format!(
-            "the invite {} is recorded, and nobody has its secret: the same command again makes another in its place",
-            invite.id
-        ))
-    };
     let text = link.to(invitation);
-    let code = Code::new(&text)
-        .map_err(CaError::from)
-        .map_err(Failure::from)
-        .map_err(lost)?;
+    let code = Code::new(&text).map_err(CaError::from)?;
     let mut files = Vec::new();
     if let Some(out) = &args.out {
         let sheet = Sheet {
@@ -262,17 +282,14 @@ fn hand_over(
             code: &code,
             asks_for_digits: invitation.code.is_some(),
         };
-        files = write(out, &sheet).map_err(lost)?;
+        files = write(out, &sheet)?;
     }
     if let (Some(file), Some(digits)) = (&args.code_out, &invitation.code) {
-        disk::create_private(file, format!("{}\n", digits.as_str()).as_bytes())
-            .map_err(CaError::from)
-            .map_err(Failure::from)
-            .map_err(lost)?;
+        disk::replace(file, 0o600, format!("{}\n", digits.as_str()).as_bytes()).map_err(CaError::from)?;
         files.push(file.clone());
     }
     if !ui.json && args.out.is_none() {
-        show(&text, &code, context).map_err(lost)?;
+        show(&text, &code, context)?;
     }
     let until = invite.until;
     ui.say(format!(
@@ -288,11 +305,7 @@ fn hand_over(
             invite.address,
             digits.as_str()
         ))
-        .map_err(|error| {
-            lost(Failure::secret(format!(
-                "the six digits could not be shown: {error}"
-            )))
-        })?;
+        .map_err(|error| Failure::secret(format!("the six digits could not be shown: {error}")))?;
     }
     ui.report_done(
         &Report {
