@@ -35,7 +35,9 @@ pub use enrollment::denial::Denial;
 pub use enrollment::error::EnrollmentError;
 pub use enrollment::redeem::{Redeeming, Showing};
 pub use enrollment::renew::Renewing;
-pub use enrollment::{Asking, Invitation, cancel_invite, demand_open_for, invite, open_invites};
+pub use enrollment::{
+    Asking, Invitation, approve_invite, cancel_invite, demand_open_for, invite, open_invites,
+};
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};
 pub use issuance::again::hand_out_again;

@@ -164,6 +164,37 @@ pub fn short_pin(pin: &Pin) -> String {
     CROCKFORD.encode(&pin.0[..16])
 }
 
+/// Four words of a key, which an operator compares with what a phone shows: the first 64 bits of the SHA-256
+/// of its SubjectPublicKeyInfo as proquints (Wilkerson, "A Proposal for Proquints", 2009), which can be read
+/// aloud.
+pub fn words_of(spki: &[u8; 32]) -> String {
+    const CONSONANTS: &[u8; 16] = b"bdfghjklmnprstvz";
+    const VOWELS: &[u8; 4] = b"aiou";
+    let word = |pair: &[u8]| {
+        let bits = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+        let letters = [
+            CONSONANTS[bits >> 12],
+            VOWELS[bits >> 10 & 3],
+            CONSONANTS[bits >> 6 & 15],
+            VOWELS[bits >> 4 & 3],
+            CONSONANTS[bits & 15],
+        ];
+        String::from_utf8_lossy(&letters).into_owned()
+    };
+    let words: Vec<String> = spki[..8].chunks_exact(2).map(word).collect();
+    words.join(" ")
+}
+
+/// An operator's approval of the key that was shown for an invite, as the issuing CA signs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The invite.
+    pub approves: InviteId,
+    /// SHA-256 of the key's SubjectPublicKeyInfo.
+    #[serde(with = "hex32")]
+    pub spki: [u8; 32],
+}
+
 /// An invite as the operator made it, and as the issuing CA signs it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invite {
@@ -317,6 +348,14 @@ impl Invited {
         }
     }
 
+    /// The words of the key that waits for approval.
+    pub fn words(&self) -> Option<String> {
+        match &self.fate {
+            Fate::Asked { spki } => Some(words_of(spki)),
+            Fate::Open | Fate::Approved { .. } | Fate::Redeemed { .. } | Fate::Cancelled { .. } => None,
+        }
+    }
+
     /// The serial number of the certificate that it brought.
     pub fn serial(&self) -> Option<Serial> {
         match self.fate {
@@ -374,6 +413,16 @@ mod tests {
         let odd = format!("{}{}", &text[..25], "Z");
         assert!(InviteSecret::read(&odd).is_none());
         assert_eq!(format!("{secret:?}"), "InviteSecret");
+    }
+
+    #[test]
+    fn the_words_of_a_key_are_the_proquints_of_its_hash() {
+        // The examples of the proposal: 127.0.0.1 and 63.84.220.193.
+        let hash = |first: [u8; 8]| std::array::from_fn(|n| *first.get(n).unwrap_or(&0));
+        assert_eq!(
+            words_of(&hash([127, 0, 0, 1, 63, 84, 220, 193])),
+            "lusab babad gutih tugad"
+        );
     }
 
     #[test]

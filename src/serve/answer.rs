@@ -1,6 +1,6 @@
 //! Refusals as HTTP: the one place where a kind of error becomes a status.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::clerk::Refusal;
@@ -25,6 +25,17 @@ impl Told {
             status,
             code,
             message: message.into(),
+        }
+    }
+
+    /// Says when to come again, where that helps.
+    pub fn say_when(&self, response: &mut Response) {
+        if matches!(
+            self.status,
+            StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            let soon = HeaderValue::from_static("10");
+            response.headers_mut().insert(header::RETRY_AFTER, soon);
         }
     }
 
@@ -61,6 +72,7 @@ impl From<Refusal> for Told {
                     Denial::NoRight => Self::new(StatusCode::FORBIDDEN, "no-right", message),
                     Denial::WrongCode => Self::new(StatusCode::FORBIDDEN, "wrong-code", message),
                     Denial::AnotherKey => Self::new(StatusCode::CONFLICT, "another-key", message),
+                    Denial::Waits(_) => Self::new(StatusCode::ACCEPTED, "waits", message),
                     Denial::Ended(_) => Self::new(StatusCode::GONE, "invite-ended", message),
                     Denial::Revoked => Self::new(StatusCode::GONE, "revoked", message),
                     Denial::ShownRevoked => Self::new(StatusCode::FORBIDDEN, "revoked", message),
@@ -97,6 +109,8 @@ impl IntoResponse for Told {
     fn into_response(self) -> Response {
         let body = serde_json::json!({ "error": { "kind": self.code, "message": self.message } });
         let json = [(header::CONTENT_TYPE, "application/json")];
-        (self.status, json, body.to_string()).into_response()
+        let mut response = (self.status, json, body.to_string()).into_response();
+        self.say_when(&mut response);
+        response
     }
 }

@@ -212,6 +212,7 @@ fn encoded(media_type: &'static str, octets: &[u8]) -> Response {
 fn in_a_line(shared: &Shared, told: Told) -> Response {
     let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
     let mut response = (told.status, text, format!("{}\n", told.message)).into_response();
+    told.say_when(&mut response);
     if told.status == StatusCode::UNAUTHORIZED {
         let realm: String = shared
             .organization

@@ -55,4 +55,24 @@ impl Store {
         }
         Err(StoreError::Index(format!("it places the invite {id} wrongly")))
     }
+
+    /// What the issuing CA signed when an operator approved the key of an invite: a JWS in compact form.
+    ///
+    /// # Errors
+    /// Where the ledger does not have it where the index says.
+    pub fn invite_approval(&self, id: &InviteId) -> Result<Option<String>, StoreError> {
+        let Some(offset) = self.index.invite(id)?.and_then(|placed| placed.approval) else {
+            return Ok(None);
+        };
+        if let Fact::InviteApproved {
+            id: of, statement, ..
+        } = self.ledger.event_at(offset)?.fact
+            && of == *id
+        {
+            return Ok(Some(statement));
+        }
+        Err(StoreError::Index(format!(
+            "it places the approval of the invite {id} wrongly"
+        )))
+    }
 }

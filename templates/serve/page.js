@@ -129,6 +129,11 @@
     const keys = await ownKeys();
     const code = at('code').value.trim();
     const answer = await post(location.pathname, { secret, csr: await request(keys), ...(code && { code }) });
+    if (answer.status === 202) {
+      tell((await answer.json()).error.message);
+      await new Promise((resolve) => { setTimeout(resolve, 3000); });
+      return enroll();
+    }
     if (!answer.ok) {
       const { error } = await answer.json();
       tell(error.message);

@@ -54,6 +54,7 @@ fn requests(home: &str, passphrase: &str, count: usize) -> Vec<(String, String)>
         profile: profile.clone(),
         open_for: Span::days(1),
         with_code: false,
+        with_approval: false,
         replaces: Replaces::Nothing,
     });
     let mut session = desk.session(ClockPolicy::Strict).unwrap();

@@ -16,6 +16,9 @@ pub enum Denial {
     /// The invite belongs to another key.
     #[error("this invite was used by another device")]
     AnotherKey,
+    /// The key waits for an operator, who is to see these words of it.
+    #[error("an administrator is to approve this device: {0}")]
+    Waits(String),
     /// The invite has ended.
     #[error("this invite is {}", .0.word())]
     Ended(InviteState),

@@ -12,6 +12,9 @@ pub enum EnrollmentError {
     /// The invite would be over at once.
     #[error("an invite is open for a minute at least")]
     TooShort,
+    /// No key waits for approval.
+    #[error("no device has asked by the invite {0} yet, or its key is approved already")]
+    NothingToApprove(InviteId),
     /// The invite has ended already.
     #[error("the invite {id} is {} already", .state.word())]
     Ended {
@@ -27,6 +30,7 @@ impl Fault for EnrollmentError {
         match self {
             Self::TooLong => (Kind::PolicyRefused, "too-long"),
             Self::TooShort => (Kind::PolicyRefused, "too-short"),
+            Self::NothingToApprove(_) => (Kind::Conflict, "nothing-to-approve"),
             Self::Ended { .. } => (Kind::Conflict, "invite-ended"),
         }
     }

@@ -19,7 +19,7 @@ use crate::issuer::Devices;
 use crate::key::os_rng;
 use crate::model::draft::Holder;
 use crate::model::event::InviteCreated;
-use crate::model::invite::Invite;
+use crate::model::invite::{Approval, Fate, Invite, words_of};
 use crate::model::{Employee, Fact, InviteId, InviteSecret, Invited, Profile, Span, Time};
 use crate::store::Store;
 use error::EnrollmentError;
@@ -44,6 +44,8 @@ pub struct Asking {
     pub open_for: Span,
     /// Whether a code travels apart from the secret.
     pub with_code: bool,
+    /// Whether an operator compares the key with what the phone shows before it is certified.
+    pub with_approval: bool,
     /// Whether the certificate that the device has is to be revoked when the invite is redeemed.
     pub replaces: Replaces,
 }
@@ -140,7 +142,7 @@ fn one(
         until: session.now + asking.open_for,
         token: secret.token(),
         code: code.as_ref().map(|code| secret.token_with(code)),
-        approve: false,
+        approve: asking.with_approval,
         replace: asking.replaces == Replaces::Any,
     };
     let created = InviteCreated {
@@ -205,4 +207,43 @@ pub fn cancel_invite(session: &mut Session<'_>, id: &InviteId) -> Result<Invite,
     }
     session.commit(vec![Fact::InviteCancelled { id: *id }])?;
     Ok(invited.invite)
+}
+
+/// Approves the key that was shown for an invite, and no other: the operator has compared its words with what
+/// the phone shows.
+///
+/// # Errors
+/// Where there is no such invite, another key waits than the one that was compared, or it cannot be recorded.
+pub fn approve_invite(
+    session: &mut Session<'_>,
+    devices: &Devices,
+    id: &InviteId,
+    words: &str,
+) -> Result<Invite, CaError> {
+    let invited = session.store.invite(id)?.ok_or(NotFound::Invite(*id))?;
+    let state = invited.state(session.now);
+    if !state.is_open() {
+        return Err(EnrollmentError::Ended { id: *id, state }.into());
+    }
+    let spki = match invited.fate {
+        Fate::Asked { spki } if words_of(&spki) == words => spki,
+        Fate::Open
+        | Fate::Asked { .. }
+        | Fate::Approved { .. }
+        | Fate::Redeemed { .. }
+        | Fate::Cancelled { .. } => return Err(EnrollmentError::NothingToApprove(*id).into()),
+    };
+    let approval = Approval { approves: *id, spki };
+    let statement = devices.sign_statement(STATEMENT, &approved(&approval))?;
+    session.commit(vec![Fact::InviteApproved {
+        id: *id,
+        spki,
+        statement,
+    }])?;
+    Ok(invited.invite)
+}
+
+/// The octets that the issuing CA signs of an approval.
+fn approved(approval: &Approval) -> Vec<u8> {
+    serde_json::to_vec(approval).expect("an approval is plain data")
 }

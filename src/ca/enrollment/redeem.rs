@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 
 use super::batch::{Decision, again, planned};
 use super::denial::Denial;
-use super::{STATEMENT, payload};
+use super::{STATEMENT, approved, payload};
 use crate::ca::CaError;
 use crate::ca::issuance::plan::{Intent, KeyRequest, Plan, Replaces, Request, plan};
 use crate::ca::session::Session;
 use crate::home::config::SecondTry;
 use crate::key::PublicKey;
 use crate::model::draft::Holder;
-use crate::model::invite::{EnrolledBy, Fate, Invite, Invited, RefusedKey};
+use crate::model::invite::{Approval, EnrolledBy, Fate, Invite, Invited, RefusedKey, words_of};
 use crate::model::{Fact, InviteId, InviteSecret, InviteState, Profile, Reason, Serial};
 use crate::publish::Statement;
 
@@ -93,10 +93,51 @@ pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decis
             return Ok(refuse(&invited, attempt, RefusedKey::WrongCode, true));
         }
     }
+    if invite.approve
+        && let Some(decision) = unapproved(session, &invited, attempt)?
+    {
+        return Ok(decision);
+    }
     match session.desk.home.profile(&invite.profile) {
         Ok(profile) => planned(plan_of(session, invite, profile, attempt.key.clone())),
         Err(why) => refused(Denial::Refused(why.into())),
     }
+}
+
+/// What is decided of a key that no operator has approved; none of one that is approved.
+fn unapproved(
+    session: &Session<'_>,
+    invited: &Invited,
+    attempt: &Redeeming,
+) -> Result<Option<Decision>, CaError> {
+    let (id, key) = (invited.invite.id, attempt.key.spki_sha256());
+    let waits = || Denial::Waits(words_of(&key));
+    Ok(match &invited.fate {
+        Fate::Open => Some(Decision::Record(
+            vec![Fact::InviteAsked { id, spki: key }],
+            waits(),
+        )),
+        Fate::Asked { spki } if *spki == key => Some(Decision::Now(Err(waits()))),
+        Fate::Approved { spki } if *spki == key => {
+            let wanted = approved(&Approval {
+                approves: id,
+                spki: key,
+            });
+            let statement = session.store.invite_approval(&id)?.unwrap_or_default();
+            let root = session.desk.home.chain().root();
+            let statement = Statement::of_root(STATEMENT, statement.as_bytes(), root);
+            let is_signed = statement.is_ok_and(|statement| statement.payload() == wanted);
+            (!is_signed).then(|| Decision::Now(Err(Denial::NoRight)))
+        }
+        Fate::Asked { .. } | Fate::Approved { .. } | Fate::Redeemed { .. } | Fate::Cancelled { .. } => {
+            Some(refuse(
+                invited,
+                attempt,
+                RefusedKey::AnotherKey,
+                invited.suspended.is_none(),
+            ))
+        }
+    })
 }
 
 /// What the operator wants to follow from a second key: that the certificate of the first is revoked, or

@@ -18,6 +18,8 @@ pub(in crate::store) struct Placed {
     pub(in crate::store) invited: Invited,
     /// The offset of the event that created it.
     pub(in crate::store) offset: u64,
+    /// The offset of the event that approved a key.
+    pub(in crate::store) approval: Option<u64>,
 }
 
 impl Index {
@@ -80,13 +82,18 @@ impl Pending<'_> {
                     wrong_codes: 0,
                     suspended: None,
                 };
-                self.put_invite(&Placed { invited, offset })
+                self.put_invite(&Placed {
+                    invited,
+                    offset,
+                    approval: None,
+                })
             }
             Fact::InviteAsked { id, spki } => self.change_invite(id, |placed| {
                 placed.invited.fate = Fate::Asked { spki: *spki };
             }),
             Fact::InviteApproved { id, spki, .. } => self.change_invite(id, |placed| {
                 placed.invited.fate = Fate::Approved { spki: *spki };
+                placed.approval = Some(offset);
             }),
             Fact::InviteRedeemed { id, serial, spki } => self.change_invite(id, |placed| {
                 placed.invited.fate = Fate::Redeemed {

@@ -1273,3 +1273,42 @@ fn an_invite_that_cannot_be_handed_over_is_none() {
     let sheet = std::fs::read_to_string(home.path("sheets/bob-phone.invite.html")).unwrap();
     assert!(sheet.contains("six digits") && !sheet.contains(text.trim_end()));
 }
+
+#[test]
+fn an_operator_compares_four_words_and_approves_that_phone_and_no_other() {
+    let Some(serving) = Serving::start() else { return };
+    let home = &serving.home;
+    let invite = serving.invite(&["alice", "--approve"]);
+    let id = invite.word("id");
+    let body = |name: &str| json!({ "secret": invite.word("secret"), "csr": serving.request(name) });
+    let (first, other) = (body("first"), body("other"));
+    let none = finish(
+        &mut home.pki(&["invite", "approve", id, "--words", "lusab babad gutih tugad"]),
+        b"",
+    );
+    assert!(none.exits(1).stderr.contains("no device has asked"));
+    let (status, told) = serving.redeem(id, &first);
+    assert_eq!((status, kind_of(&told).as_str()), (202, "waits"), "{told}");
+    assert_eq!(serving.redeem(id, &first), (status, told.clone()));
+    assert_eq!(serving.redeem(id, &other).0, 409);
+    let shown = home.run(&["invite", "show", id, "--json"]).json();
+    let words = shown["words"].as_str().unwrap();
+    assert!(
+        words.split(' ').count() == 4 && told.contains(words),
+        "{told}: {words}"
+    );
+    assert_eq!(shown["state"], "asked");
+    // Without somebody who compares, nothing is approved.
+    finish(&mut home.pki(&["invite", "approve", id]), b"").exits(4);
+    finish(
+        &mut home.pki(&["invite", "approve", id, "--words", "lusab babad gutih tugad"]),
+        b"",
+    )
+    .exits(1);
+    assert_eq!(serving.redeem(id, &first).0, 202);
+    home.run(&["invite", "approve", id, "--words", &words.to_uppercase()]);
+    assert_eq!(serving.redeem(id, &other).0, 409);
+    assert_eq!(serving.redeem(id, &first).0, 200);
+    assert_eq!(serving.redeem(id, &first).0, 200);
+    assert_eq!(serving.ledger().matches("\"event\":\"issued\"").count(), 1);
+}

@@ -63,6 +63,9 @@ pub struct CreateArgs {
     /// Ask for six digits as well, which travel apart: they are shown once, or written to --code-out
     #[arg(long)]
     code: bool,
+    /// Compare four words with what the phone shows, and approve it: `pki invite approve`
+    #[arg(long)]
+    approve: bool,
     /// Write the six digits to this new file (0600)
     #[arg(long, value_name = "FILE", requires = "code")]
     code_out: Option<PathBuf>,
@@ -123,6 +126,7 @@ pub fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
             profile: profile.clone(),
             open_for: args.expires,
             with_code: args.code,
+            with_approval: args.approve,
             replaces: if args.replace {
                 Replaces::Any
             } else {

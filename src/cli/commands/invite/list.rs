@@ -45,6 +45,9 @@ pub struct Row {
     platform: Platform,
     #[serde(skip_serializing_if = "Option::is_none")]
     serial: Option<Serial>,
+    /// The words of the key that waits for approval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    words: Option<String>,
     /// Other keys that came with the right secret.
     refused: u32,
     /// Wrong codes that came with the right secret.
@@ -63,6 +66,7 @@ impl Row {
             until: invite.until,
             platform: invite.platform,
             serial: invited.serial(),
+            words: invited.words(),
             refused: invited.refused,
             wrong_codes: invited.wrong_codes,
         }
@@ -85,6 +89,9 @@ impl fmt::Display for Row {
         writeln!(f, "state     {}", self.state.word())?;
         writeln!(f, "created   {}", self.created)?;
         writeln!(f, "until     {}", self.until)?;
+        if let Some(words) = &self.words {
+            writeln!(f, "words     {words}")?;
+        }
         if let Some(serial) = self.serial {
             writeln!(f, "serial    {serial}")?;
         }

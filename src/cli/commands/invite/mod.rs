@@ -6,9 +6,11 @@ mod list;
 
 use clap::Subcommand;
 
-use crate::ca;
+use crate::ca::{self, CaError, EnrollmentError, NotFound};
+use crate::cli::clock::clock_policy;
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
+use crate::cli::secrets::IssuingSecret;
 use crate::model::InviteId;
 
 use create::{CreateArgs, create};
@@ -22,12 +24,34 @@ Examples:
   pki invite create alice                 a code on the screen for alice's phone to scan
   pki invite create alice --out sheets    a sheet to print, and the code as a picture
   pki invite list                         who has used hers, and whose are open
+  pki invite approve 7K2M9XQ4             the phone of an invite with --approve asks
   pki invite cancel 7K2M9XQ4              the sheet was lost")]
 pub enum Verb {
     Create(Box<CreateArgs>),
     List(ListArgs),
     Show(ShowArgs),
     Cancel(CancelArgs),
+    Approve(ApproveArgs),
+}
+
+/// Approve the phone that asks by an invite of `--approve`, once its four words are the same
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki invite approve 7K2M9XQ4
+  pki invite approve 7K2M9XQ4 --words 'lusab babad gutih tugad'     in a script: what the phone showed")]
+pub struct ApproveArgs {
+    /// The invite, as `pki invite list` names it
+    #[arg(value_name = "ID")]
+    id: InviteId,
+    /// The words that the phone shows: approve that phone, and ask nothing
+    #[arg(long, value_name = "WORDS")]
+    words: Option<String>,
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    #[command(flatten)]
+    issuing: IssuingSecret,
 }
 
 /// Take an invite back: nobody enrolls by it any more
@@ -49,6 +73,51 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::List(args) => list(args, context),
         Verb::Show(args) => show(&args, context),
         Verb::Cancel(args) => cancel(&args, context),
+        Verb::Approve(args) => approve(&args, context),
+    }
+}
+
+fn approve(args: &ApproveArgs, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let home = context.open()?;
+    let waiting = {
+        let store = context.read(&home)?;
+        let invited = store.invite(&args.id)?.ok_or(NotFound::Invite(args.id))?;
+        invited
+            .words()
+            .ok_or_else(|| CaError::from(EnrollmentError::NothingToApprove(args.id)))?
+    };
+    let words = match &args.words {
+        Some(words) => words
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .to_lowercase(),
+        None => {
+            ui.say(format!("the phone that asks must show: {waiting}"));
+            ui.confirm("Does it show exactly these words?")?;
+            waiting
+        }
+    };
+    let devices = args.issuing.unlock(&home, ui)?;
+    let desk = context.desk_of(home);
+    let mut session = context.session(&desk, &mut clock_policy(args.confirm.as_deref())?)?;
+    let invite = ca::approve_invite(&mut session, &devices, &args.id, &words)?;
+    ui.say(format!(
+        "{} is approved: it gets its certificate when it asks again",
+        invite.address
+    ));
+    told(&args.id, session, context)
+}
+
+/// Shows what has become of an invite.
+fn told(id: &InviteId, session: ca::Session<'_>, context: &Context) -> Result<Exit, Failure> {
+    let invited = session.store.invite(id)?;
+    let row = invited.map(|one| Row::new(&one, session.now));
+    drop(session);
+    match row {
+        Some(row) => context.ui.report_done(&row, Ok(Exit::Done)),
+        None => Ok(Exit::Done),
     }
 }
 
@@ -61,11 +130,5 @@ fn cancel(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
         "the invite {} for {} is cancelled",
         invite.id, invite.address
     ));
-    let invited = session.store.invite(&args.id)?;
-    let rows: Vec<Row> = invited.iter().map(|one| Row::new(one, session.now)).collect();
-    drop(session);
-    match rows.first() {
-        Some(row) => context.ui.report_done(row, Ok(Exit::Done)),
-        None => Ok(Exit::Done),
-    }
+    told(&args.id, session, context)
 }

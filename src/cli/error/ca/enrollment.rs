@@ -8,6 +8,7 @@ impl Advice for EnrollmentError {
     fn advice(&self) -> Option<String> {
         Some(match self {
             Self::TooLong => "invite again when it is over; whoever comes later needs no longer one".into(),
+            Self::NothingToApprove(id) => format!("`pki invite show {id}` tells what has become of it"),
             Self::TooShort => "give it longer: --expires 24h".into(),
             Self::Ended {
                 state: InviteState::Redeemed,
