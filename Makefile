@@ -39,7 +39,7 @@ fmt:
 
 # Figures for docs/benchmarks.md. `make bench BENCH=--million`: a CRL of a million entries.
 bench:
-	cargo build --release --locked --bins --example fleet
+	cargo build --release --locked --bins --example fleet --example enroll
 	python3 tests/bench/bench.py $(BENCH)
 
 # A CA in ./demo, a device and its QR code, and a real nginx that lets the device in and locks it out.

@@ -2,12 +2,13 @@
 
 Every figure is the median of several runs, on whatever machine this is; compare figures of one run only.
 `bench.py --fetch` measures `pki fetch` alone, `bench.py --check` the examination of a server, `bench.py --lock` how
-long commands hold the home's lock, `bench.py --many` a home of 400,000 devices (1 GB of disk), and
+long commands hold the home's lock, `bench.py --enroll` the service, `bench.py --many` a home of 400,000 devices (1 GB of disk), and
 `bench.py --million` the publication of a million revocations alone, which takes some minutes and 5 GB of disk.
 `bench.py --versus PKI` runs another version of the program and this one in turn, and gives ratios.
 """
 
 import ctypes
+import json
 import os
 import pathlib
 import re
@@ -26,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 PKI = TARGET / "pki"
 FLEET = TARGET / "examples" / "fleet"
+ENROLL = TARGET / "examples" / "enroll"
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="pki-bench-"))
 os.umask(0o077)
 
@@ -444,6 +446,50 @@ def many():
         f"{ms(lots)}, {lots / few:.2f} × an empty home", "1.2 ×")
 
 
+def enrolling():
+    """How many devices enroll themselves in a second by 64 connections, and what an operator waits beside that."""
+    for name, filled in [("enrolled", 0), ("enrolled-many", 100_000)]:
+        home(name, publish=True, cheap=False)
+        if filled:
+            run(FLEET, WORK / name, str(filled), "valid")
+            run(*pki(name, "publish", "--passphrase-file", SECRET))
+        run(*pki(name, "server", "add", "api.acme.example", "--passphrase-file", SECRET))
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+            "-subj", "/CN=api.acme.example", "-addext", "subjectAltName=DNS:api.acme.example",
+            "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "page.key", "-out", "page.crt")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        configuration = WORK / name / "pki.toml"
+        own = f'[serve]\nhost = "api.acme.example"\npage_certificate = "{WORK}/page.crt"\npage_key = "{WORK}/page.key"\n'
+        configuration.write_text(configuration.read_text().replace("[serve]\n", own, 1))
+        service = subprocess.Popen(pki(name, "serve", "--page", f"127.0.0.1:{port}", "--passphrase-file", SECRET),
+                                   stderr=subprocess.PIPE)
+        service.stderr.readline()
+
+        def load(count):
+            return subprocess.Popen([str(c) for c in (ENROLL, WORK / name, SECRET, port, WORK / "page.crt", count, 64)],
+                                    stdout=subprocess.PIPE)
+
+        told = [json.loads(load(6000).communicate()[0]) for _ in range(5)]
+        rates = sorted(told, key=lambda one: one["per_second"])
+        row(f"devices that enroll by 64 connections, at {filled:,} records", f"{rates[2]['per_second']:,} a second, "
+            f"p99 {statistics.median(one['p99_ms'] for one in told):.0f} ms", "1,000, 150 ms")
+        with open(f"/proc/{service.pid}/status") as status:
+            memory = next(line.split()[1] for line in status if line.startswith("VmRSS:"))
+        row("memory of the service after that", f"{int(memory) / 1024:.0f} MB", "")
+        for number in range(20):
+            run(*pki(name, "issue", f"beside{number}", "--out", WORK / "out", "--passphrase-file", SECRET,
+                     "--bundle-passphrase-out", WORK / "out" / f"beside{number}", "--no-publish"))
+        loading = load(20_000)
+        time.sleep(5)
+        waited = [run(*pki(name, "revoke", f"beside{number}", "--yes", "--no-publish"))[0] for number in range(20)]
+        row("`pki revoke` beside that load, twenty times: at most", ms(max(waited)), "300 ms")
+        loading.communicate()
+        service.terminate()
+        service.wait()
+
+
 def beside():
     """What commands take at 50,000 devices while another process holds a resident store open."""
     name = fleet_home("beside", 50_000)
@@ -574,6 +620,9 @@ def main():
         return
     if "--lock" in sys.argv:
         locking()
+        return
+    if "--enroll" in sys.argv:
+        enrolling()
         return
     if "--beside" in sys.argv:
         beside()
