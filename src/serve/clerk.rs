@@ -265,7 +265,10 @@ impl Work {
             self.aftermath
                 .failed("the service goes on with the certificate that it has", why);
         }
-        self.publish();
+        // Who leaves publishing to `pki publish` has it run by a timer.
+        if self.desk.home.config().publish_on_issue {
+            self.publish();
+        }
     }
 
     /// Sees to it that the service's own key, where it has one, has a certificate that is good for long.

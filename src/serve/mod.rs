@@ -227,14 +227,17 @@ async fn listen(
     Ok(listener)
 }
 
-/// Waits for a signal to end.
+/// Waits for a signal to end. SIGHUP is none: it has the files of the page read again (`tls::renewed`).
 async fn asked_to_end() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => {}
+        }
     }
-    Ok(())
 }

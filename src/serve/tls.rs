@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::ServeError;
 use super::presented::Anchor;
@@ -41,9 +42,9 @@ pub fn of_page(serve: &Serve) -> Result<Option<Current>, ServeError> {
     Ok(Some(Arc::new(ArcSwap::from_pointee(config))))
 }
 
-/// Looks from time to time whether the files of the page are others by now, as after a renewal, and uses them
-/// from the next connection on. Files that do not belong together, while they are written, are looked at
-/// again.
+/// Looks from time to time, and at SIGHUP, whether the files of the page are others by now, as after a
+/// renewal, and uses them from the next connection on. Files that do not belong together, while they are
+/// written, are looked at again.
 pub async fn renewed(current: Current, serve: Serve) {
     let (Some(certificate), Some(key)) = (&serve.page_certificate, &serve.page_key) else {
         return;
@@ -51,8 +52,14 @@ pub async fn renewed(current: Current, serve: Serve) {
     let seen =
         || [certificate, key].map(|path| std::fs::metadata(path).and_then(|file| file.modified()).ok());
     let mut before = seen();
+    let Ok(mut hang_up) = signal(SignalKind::hangup()) else {
+        return;
+    };
     loop {
-        tokio::time::sleep(LOOKED_AT).await;
+        tokio::select! {
+            () = tokio::time::sleep(LOOKED_AT) => {}
+            _ = hang_up.recv() => {}
+        }
         let now = seen();
         if now != before
             && let Ok(config) = read(certificate, key)

@@ -1312,3 +1312,67 @@ fn an_operator_compares_four_words_and_approves_that_phone_and_no_other() {
     assert_eq!(serving.redeem(id, &first).0, 200);
     assert_eq!(serving.ledger().matches("\"event\":\"issued\"").count(), 1);
 }
+
+#[test]
+fn a_new_certificate_of_the_page_is_used_without_a_dropped_connection() {
+    let Some(serving) = Serving::start() else { return };
+    let home = &serving.home;
+    let shown = || {
+        let address = format!("127.0.0.1:{}", serving.server.port);
+        let asked = ["s_client", "-connect", &address, "-servername", HOST];
+        let said = home.foreign("openssl", &asked);
+        std::fs::write(home.path("shown.pem"), &said.stdout).unwrap();
+        home.foreign("openssl", &["x509", "-in", "shown.pem", "-noout", "-fingerprint"])
+            .ok()
+            .stdout
+    };
+    let before = shown();
+    // Half of a renewal is none: the key is another's for a moment.
+    let key = std::fs::read(home.path("server.key")).unwrap();
+    ServerCertificate::make(home);
+    let new = std::fs::read(home.path("server.key")).unwrap();
+    std::fs::write(home.path("server.key"), key).unwrap();
+    serving.server.hang_up();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(shown(), before);
+    std::fs::write(home.path("server.key"), new).unwrap();
+    serving.server.hang_up();
+    wait_until("the new certificate", || (shown() != before).then_some(()));
+    let invite = serving.invite(&["alice"]);
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("alice") });
+    assert_eq!(serving.redeem(invite.word("id"), &body).0, 200);
+}
+
+#[test]
+fn systemd_is_told_when_everything_listens_and_the_service_ends_when_it_is_asked() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    let page = ServerCertificate::make(&home);
+    for (key, file) in [("page_certificate", &page.certificate), ("page_key", &page.key)] {
+        home.configure(key, &format!("\"{}\"", file.display()));
+    }
+    let port = free_port();
+    home.configure("host", &format!("\"{HOST}:{port}\""));
+    let socket = std::os::unix::net::UnixDatagram::bind(home.path("notify")).unwrap();
+    socket
+        .set_read_timeout(Some(std::time::Duration::from_secs(30)))
+        .unwrap();
+    let mut command = home.pki(&["serve", "--page", &format!("127.0.0.1:{port}")]);
+    let mut child = command
+        .env("NOTIFY_SOCKET", home.path("notify"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut told = [0; 64];
+    let length = socket.recv(&mut told).unwrap();
+    assert_eq!(&told[..length], b"READY=1");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&child),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
