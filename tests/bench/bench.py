@@ -468,8 +468,11 @@ def enrolling():
         service.stderr.readline()
 
         def load(count):
-            return subprocess.Popen([str(c) for c in (ENROLL, WORK / name, SECRET, port, WORK / "page.crt", count, 64)],
-                                    stdout=subprocess.PIPE)
+            # The invites are made before it begins, which holds the home for some seconds.
+            loading = subprocess.Popen([str(c) for c in (ENROLL, WORK / name, SECRET, port, WORK / "page.crt", count, 64)],
+                                       stdout=subprocess.PIPE)
+            loading.stdout.readline()
+            return loading
 
         told = [json.loads(load(6000).communicate()[0]) for _ in range(5)]
         rates = sorted(told, key=lambda one: one["per_second"])
@@ -480,9 +483,8 @@ def enrolling():
         row("memory of the service after that", f"{int(memory) / 1024:.0f} MB", "")
         for number in range(20):
             run(*pki(name, "issue", f"beside{number}", "--out", WORK / "out", "--passphrase-file", SECRET,
-                     "--bundle-passphrase-out", WORK / "out" / f"beside{number}", "--no-publish"))
+                     "--bundle-passphrase-out", WORK / "out" / f"{name}{number}", "--no-publish"))
         loading = load(20_000)
-        time.sleep(5)
         waited = [run(*pki(name, "revoke", f"beside{number}", "--yes", "--no-publish"))[0] for number in range(20)]
         row("`pki revoke` beside that load, twenty times: at most", ms(max(waited)), "300 ms")
         loading.communicate()

@@ -114,6 +114,7 @@ fn main() {
         .with_root_certificates(trusted)
         .with_no_client_auth();
     let (config, next) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
+    println!("begun");
     let begun = Instant::now();
     let workers: Vec<_> = (0..connections)
         .map(|_| {
