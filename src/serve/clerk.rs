@@ -14,6 +14,7 @@ use super::tls::Current;
 use super::{Aftermath, ServeError};
 use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Enrolled, Keys, Refresh};
 use crate::issuer::Devices;
+use crate::model::fault::{Fault, Kind};
 use crate::store::Store;
 
 /// How many may wait at once; more are told to come again.
@@ -207,14 +208,20 @@ impl Work {
             .into_iter()
             .map(|waiting| (waiting.attempt, waiting.answer))
             .unzip();
-        let answers = match self.decide(&attempts) {
+        let answers: Vec<Answer> = match self.decide(&attempts) {
             Ok(answers) => answers
                 .into_iter()
                 .map(|answer| answer.map_err(Refusal::Denied))
                 .collect(),
             // What one of them asks for may be what cannot be done; the others are not to pay for it.
-            Err(_) if attempts.len() > 1 => attempts.iter().map(|one| self.decide_one(one)).collect(),
-            Err(why) => vec![self.unable(why)],
+            // A home that is busy is busy for each of them.
+            Err(why) if attempts.len() > 1 && why.kind() != Kind::Busy => {
+                attempts.iter().map(|one| self.decide_one(one)).collect()
+            }
+            Err(why) => {
+                self.aftermath.failed("nobody was enrolled", why);
+                attempts.iter().map(|_| Err(Refusal::Unavailable)).collect()
+            }
         };
         for (way, answer) in ways.into_iter().zip(answers) {
             // Who has hung up asks again, and gets the same.
