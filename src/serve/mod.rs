@@ -204,9 +204,11 @@ async fn serve(
         };
         served.push(tokio::spawn(face.serve()));
     }
+    // The signals are caught before anybody is told that the service may be asked to end.
+    let asked = asked_to_end().map_err(ServeError::Runtime)?;
     is_ready();
     let told = tokio::select! {
-        asked = asked_to_end() => asked.map_err(ServeError::Runtime),
+        () = asked => Ok(()),
         () = gone => Err(ServeError::Stopped),
     };
     let _ = end.send(true);
@@ -228,16 +230,18 @@ async fn listen(
 }
 
 /// Waits for a signal to end. SIGHUP is none: it has the files of the page read again (`tls::renewed`).
-async fn asked_to_end() -> std::io::Result<()> {
+fn asked_to_end() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => {}
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = hang_up.recv() => {}
+            }
         }
-    }
+    })
 }
