@@ -30,14 +30,12 @@ pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
-pub use enrollment::batch::{Attempt, Enrolled, enroll};
+pub use enrollment::batch::{Attempt, enroll};
 pub use enrollment::denial::Denial;
 pub use enrollment::error::EnrollmentError;
 pub use enrollment::redeem::{Redeeming, Showing};
 pub use enrollment::renew::Renewing;
-pub use enrollment::{
-    Asking, Invitation, approve_invite, cancel_invite, demand_open_for, invite, open_invites,
-};
+pub use enrollment::{Asking, Invitation, approve_invite, cancel_invite, invite, open_invites, plan_invite};
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};
 pub use issuance::again::hand_out_again;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::enrollment::open_invites;
+use super::enrollment::{cancelling, open_invites, open_of};
 use super::session::Session;
 use super::{CaError, NotFound};
 use crate::model::{Address, Employee, Fact, InviteId, Reason, Record, Serial, Status, Time};
@@ -73,9 +73,10 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
     let mut devices: Vec<&Address> = records.iter().map(|record| &record.address).collect();
     devices.dedup();
     for address in devices {
-        ends.extend(open_invites_of(session, address)?);
+        let invites = session.store.invites_of_device(address)?;
+        ends.extend(open_of(invites, session.clock.earliest()));
     }
-    let mut revoked = take_back(session, employee, records, reason, cancelling(&ends))?;
+    let mut revoked = take_back(session, employee, records, reason, cancelling(&ends).collect())?;
     revoked.invites = ends;
     if matches!(reason, Reason::Lost | Reason::Stolen | Reason::Compromised) {
         let now = session.clock.earliest();
@@ -154,20 +155,6 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
     revoked.invites = invites;
     revoked.already = since.filter(|_| revoked.certificates.is_empty());
     Ok(revoked)
-}
-
-fn open_invites_of(session: &Session<'_>, address: &Address) -> Result<Vec<InviteId>, CaError> {
-    let invites = session.store.invites_of_device(address)?;
-    let now = session.clock.earliest();
-    let open = invites.iter().filter(|invited| invited.state(now).is_open());
-    Ok(open.map(|invited| invited.invite.id).collect())
-}
-
-fn cancelling(invites: &[InviteId]) -> Vec<Fact> {
-    invites
-        .iter()
-        .map(|id| Fact::InviteCancelled { id: *id })
-        .collect()
 }
 
 fn take_back(

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use super::own::{Own, OwnHost};
 use super::tls::Current;
 use super::{Aftermath, ServeError};
-use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Enrolled, Keys, Refresh};
+use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Keys, Refresh};
 use crate::issuer::Devices;
+use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
 use crate::store::Store;
 
@@ -36,7 +37,7 @@ const AT_A_TIME: Duration = Duration::from_millis(100);
 const GAP: Duration = Duration::from_millis(15);
 
 /// The answer to an attempt: a certificate, or why there is none.
-pub type Answer = Result<Enrolled, Refusal>;
+pub type Answer = Result<Issued, Refusal>;
 
 /// The reason for which there is no certificate.
 #[derive(Debug)]
@@ -245,7 +246,7 @@ impl Work {
         Err(Refusal::Unavailable)
     }
 
-    fn decide(&mut self, attempts: &[Attempt]) -> Result<Vec<Result<Enrolled, Denial>>, CaError> {
+    fn decide(&mut self, attempts: &[Attempt]) -> Result<Vec<Result<Issued, Denial>>, CaError> {
         let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
         let before = session.store.seq();
         let answers = ca::enroll(&mut session, &self.devices, attempts);

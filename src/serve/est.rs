@@ -189,9 +189,9 @@ fn credentials(headers: &HeaderMap) -> Option<(String, Secret, Option<Secret>)> 
 }
 
 fn certified(answer: super::clerk::Answer) -> Result<Response, Told> {
-    let enrolled = answer?;
+    let issued = answer?;
     // The certificate alone: what stands above it is for `cacerts`.
-    let cms = cms::certs_only(&[&enrolled.issued.certificate]);
+    let cms = cms::certs_only(&[&issued.certificate]);
     Ok(encoded("application/pkcs7-mime; smime-type=certs-only", &cms))
 }
 

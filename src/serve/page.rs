@@ -175,8 +175,8 @@ async fn redeem(
         from: recorded(address),
     });
     match shared.counter.enroll(attempt).await {
-        Ok(enrolled) => {
-            let chain = shared.chain.fullchain(&enrolled.issued.certificate);
+        Ok(issued) => {
+            let chain = shared.chain.fullchain(&issued.certificate);
             let pem = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
             Ok((pem, chain).into_response())
         }

@@ -94,8 +94,8 @@ pub async fn hand_in(
         id: id.clone(),
         secret: asked.secret,
     };
-    let enrolled = match shared.counter.enroll(Attempt::Show(showing)).await {
-        Ok(enrolled) => enrolled,
+    let issued = &match shared.counter.enroll(Attempt::Show(showing)).await {
+        Ok(issued) => issued,
         Err(refusal) => {
             if let Refusal::Denied(Denial::NoRight) = refusal {
                 shared.failures.count(peer.ip());
@@ -103,7 +103,6 @@ pub async fn hand_in(
             return Err(refusal.into());
         }
     };
-    let issued = &enrolled.issued;
     let certificate = Certificate::from_der(&issued.certificate).map_err(|_| Told::unavailable())?;
     if !certificate.public_key().verifies_es256(&p12, &signature) {
         return Err(Told::new(

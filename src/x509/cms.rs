@@ -1,7 +1,7 @@
 //! Certificates in the envelope that EST hands them out in: a CMS SignedData that nobody signed (RFC 5652
 //! §5.1, "certs-only" in RFC 8951).
 
-use super::envelope::header;
+use super::envelope::tlv;
 
 /// signedData, 1.2.840.113549.1.7.2, encoded (RFC 5652 §5.1).
 const SIGNED_DATA: &[u8] = &[6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 7, 2];
@@ -18,17 +18,12 @@ pub fn certs_only(certificates: &[&[u8]]) -> Vec<u8> {
     let mut sorted = certificates.to_vec();
     // A SET OF in DER is sorted (X.690 §11.6).
     sorted.sort_unstable();
-    let content = wrap(SEQUENCE, &[DATA]);
-    let certificates = wrap(FIRST, &sorted);
-    let (no_digests, no_signers) = (wrap(SET, &[]), wrap(SET, &[]));
-    let signed = wrap(
+    let content = tlv(SEQUENCE, &[DATA]);
+    let certificates = tlv(FIRST, &sorted);
+    let (no_digests, no_signers) = (tlv(SET, &[]), tlv(SET, &[]));
+    let signed = tlv(
         SEQUENCE,
         &[VERSION_1, &no_digests, &content, &certificates, &no_signers],
     );
-    wrap(SEQUENCE, &[SIGNED_DATA, &wrap(FIRST, &[&signed])])
-}
-
-fn wrap(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    [header(tag, content.len()), content].concat()
+    tlv(SEQUENCE, &[SIGNED_DATA, &tlv(FIRST, &[&signed])])
 }

@@ -28,6 +28,12 @@ pub(super) fn named_algorithm(tbs: &[u8]) -> der::Result<&[u8]> {
     fields.tlv_bytes()
 }
 
+/// An element in DER: its tag, its length, and these parts for its content.
+pub(super) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    [header(tag, content.len()), content].concat()
+}
+
 /// Identifier and length octets (X.690 §8.1.2 and §8.1.3).
 pub(super) fn header(tag: u8, length: usize) -> Vec<u8> {
     let octets = length.to_be_bytes();

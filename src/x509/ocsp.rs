@@ -7,7 +7,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::Certificate;
-use super::envelope::header;
+use super::envelope::tlv;
 use crate::model::{Reason, Serial, Time};
 
 /// id-sha1 (RFC 8017 §B.1).
@@ -358,11 +358,6 @@ pub fn response(signed: &[u8], signature: &[u8]) -> Vec<u8> {
     let basic = tlv(0x30, &[signed, ECDSA_WITH_SHA256, &bits]);
     let bytes = tlv(0x30, &[BASIC, &tlv(4, &[&basic])]);
     tlv(0x30, &[&[0x0A, 1, 0], &tlv(0xA0, &[&bytes])])
-}
-
-fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    [header(tag, content.len()), content].concat()
 }
 
 /// A GeneralizedTime.

@@ -34,19 +34,10 @@ impl Attempt {
     }
 }
 
-/// The certificate that a device got.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Enrolled {
-    /// What the ledger records of it.
-    pub issued: Issued,
-    /// Whether it was issued just now, and not handed out again.
-    pub is_new: bool,
-}
-
 /// What to do about an attempt.
 pub(super) enum Decision {
     /// Nothing changes.
-    Now(Result<Enrolled, Denial>),
+    Now(Result<Issued, Denial>),
     /// This is recorded, and then refused.
     Record(Vec<Fact>, Denial),
     Issue(Box<Plan>),
@@ -61,8 +52,8 @@ pub fn enroll(
     session: &mut Session<'_>,
     devices: &Devices,
     attempts: &[Attempt],
-) -> Result<Vec<Result<Enrolled, Denial>>, CaError> {
-    let mut answers: Vec<Option<Result<Enrolled, Denial>>> = attempts.iter().map(|_| None).collect();
+) -> Result<Vec<Result<Issued, Denial>>, CaError> {
+    let mut answers: Vec<Option<Result<Issued, Denial>>> = attempts.iter().map(|_| None).collect();
     while answers.iter().any(Option::is_none) {
         let mut round = Round::default();
         let waiting = attempts.iter().zip(&mut answers).enumerate();
@@ -73,7 +64,7 @@ pub fn enroll(
         let mut delivery = InMemory::default();
         issue(session, devices, round.plans, &mut delivery)?;
         for (place, (issued, _)) in round.places.into_iter().zip(delivery.taken) {
-            answers[place] = Some(Ok(Enrolled { issued, is_new: true }));
+            answers[place] = Some(Ok(issued));
         }
     }
     Ok(answers.into_iter().flatten().collect())
@@ -98,7 +89,7 @@ impl Round {
         session: &Session<'_>,
         place: usize,
         attempt: &Attempt,
-    ) -> Result<Option<Result<Enrolled, Denial>>, CaError> {
+    ) -> Result<Option<Result<Issued, Denial>>, CaError> {
         let id = attempt.invite();
         if id.is_some_and(|id| self.invites.contains(&id)) {
             return Ok(None);
@@ -150,16 +141,13 @@ pub(super) fn again(
     session: &Session<'_>,
     serial: &Serial,
     revoked: Denial,
-) -> Result<Result<Enrolled, Denial>, CaError> {
+) -> Result<Result<Issued, Denial>, CaError> {
     let record = session.store.record(serial)?;
     let Some(record) = record.filter(|record| record.revocation().is_none()) else {
         return Ok(Err(revoked));
     };
     Ok(match session.store.issued(&record)? {
-        Some(issued) => Ok(Enrolled {
-            issued,
-            is_new: false,
-        }),
+        Some(issued) => Ok(issued),
         None => Err(revoked),
     })
 }

@@ -12,9 +12,10 @@ pub mod renew;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::issuance::plan::{Intent, KeyRequest, Replaces, Request, plan};
+use super::issuance::plan::{Intent, KeyRequest, Plan, Replaces, Request, plan};
 use super::session::Session;
 use super::{CaError, NotFound};
+use crate::home::Home;
 use crate::issuer::Devices;
 use crate::key::os_rng;
 use crate::model::draft::Holder;
@@ -63,18 +64,25 @@ pub struct Invitation {
     pub cancels: Vec<InviteId>,
 }
 
-/// Demands a time for which an invite can be open.
+/// Decides whether a device can be invited at `now`: what would be refused to the phone is refused to the
+/// operator.
 ///
 /// # Errors
-/// Where it is too short or too long.
-pub fn demand_open_for(open_for: Span) -> Result<(), EnrollmentError> {
-    if open_for > LONGEST {
-        return Err(EnrollmentError::TooLong);
+/// Where the invite would be open for too long or too short, or policy would refuse the certificate.
+pub fn plan_invite(store: &Store, home: &Home, asking: &Asking, now: Time) -> Result<Plan, CaError> {
+    if asking.open_for > LONGEST {
+        return Err(EnrollmentError::TooLong.into());
     }
-    if open_for < SHORTEST {
-        return Err(EnrollmentError::TooShort);
+    if asking.open_for < SHORTEST {
+        return Err(EnrollmentError::TooShort.into());
     }
-    Ok(())
+    let request = Request {
+        holder: asking.holder.clone(),
+        days: asking.days,
+        profile: asking.profile.clone(),
+        key: KeyRequest::InMemory,
+    };
+    plan(store, home, &request, Intent::Invited(asking.replaces), now)
 }
 
 /// Invites devices, all of them in one batch. Of a device that is invited already the invite before is
@@ -92,12 +100,7 @@ pub fn invite(
     let mut facts = Vec::new();
     for asking in askings {
         let (invitation, created) = one(session, devices, asking, rng)?;
-        facts.extend(
-            invitation
-                .cancels
-                .iter()
-                .map(|id| Fact::InviteCancelled { id: *id }),
-        );
+        facts.extend(cancelling(&invitation.cancels));
         facts.push(Fact::InviteCreated(Box::new(created)));
         invitations.push(invitation);
     }
@@ -112,23 +115,13 @@ fn one(
     asking: Asking,
     rng: &mut impl CryptoRng,
 ) -> Result<(Invitation, InviteCreated), CaError> {
-    demand_open_for(asking.open_for)?;
+    let planned = plan_invite(&session.store, &session.desk.home, &asking, session.now)?;
     let Holder {
         address,
         name,
         email,
         platform,
-    } = asking.holder.clone();
-    let request = Request {
-        holder: asking.holder,
-        days: asking.days,
-        profile: asking.profile,
-        key: KeyRequest::InMemory,
-    };
-    // What would be refused to the phone is refused here.
-    let intent = Intent::Invited(asking.replaces);
-    let home = &session.desk.home;
-    let planned = plan(&session.store, home, &request, intent, session.now)?;
+    } = asking.holder;
     let secret = InviteSecret::from_random(random(rng));
     let code = asking.with_code.then(|| six_digits(rng));
     let invite = Invite {
@@ -190,9 +183,15 @@ pub fn open_invites(store: &Store, employee: &Employee, now: Time) -> Result<Vec
     Ok(open_of(store.invites_of_employee(employee)?, now))
 }
 
-fn open_of(invites: Vec<Invited>, now: Time) -> Vec<InviteId> {
+/// Those of these invites that can still be redeemed at `now`.
+pub(super) fn open_of(invites: Vec<Invited>, now: Time) -> Vec<InviteId> {
     let open = invites.iter().filter(|invited| invited.state(now).is_open());
     open.map(|invited| invited.invite.id).collect()
+}
+
+/// The events by which invites end.
+pub(super) fn cancelling(invites: &[InviteId]) -> impl Iterator<Item = Fact> {
+    invites.iter().map(|id| Fact::InviteCancelled { id: *id })
 }
 
 /// Takes an invite back.

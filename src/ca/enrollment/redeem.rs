@@ -124,10 +124,7 @@ fn unapproved(
                 spki: key,
             });
             let statement = session.store.invite_approval(&id)?.unwrap_or_default();
-            let root = session.desk.home.chain().root();
-            let statement = Statement::of_root(STATEMENT, statement.as_bytes(), root);
-            let is_signed = statement.is_ok_and(|statement| statement.payload() == wanted);
-            (!is_signed).then(|| Decision::Now(Err(Denial::NoRight)))
+            (!is_said(session, &statement, &wanted)).then(|| Decision::Now(Err(Denial::NoRight)))
         }
         Fate::Asked { .. } | Fate::Approved { .. } | Fate::Redeemed { .. } | Fate::Cancelled { .. } => {
             Some(refuse(
@@ -184,9 +181,14 @@ fn is_signed(session: &Session<'_>, invite: &Invite) -> Result<bool, CaError> {
     let Some(created) = session.store.invite_created(&invite.id)? else {
         return Ok(false);
     };
+    Ok(is_said(session, &created.statement, &payload(invite)))
+}
+
+/// Whether a statement of the issuing CA says exactly that.
+fn is_said(session: &Session<'_>, statement: &str, payload: &[u8]) -> bool {
     let root = session.desk.home.chain().root();
-    let statement = Statement::of_root(STATEMENT, created.statement.as_bytes(), root);
-    Ok(statement.is_ok_and(|statement| statement.payload() == payload(invite)))
+    let statement = Statement::of_root(STATEMENT, statement.as_bytes(), root);
+    statement.is_ok_and(|statement| statement.payload() == payload)
 }
 
 /// Refuses a key, and records it unless nothing more of this invite is recorded. The last that is recorded

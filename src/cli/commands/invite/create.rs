@@ -8,15 +8,13 @@ use zeroize::Zeroizing;
 
 use super::files::{Sheet, write};
 use crate::bundle::Code;
-use crate::ca::{
-    self, Asked, Asking, CaError, ClockPolicy, Desk, Intent, Invitation, KeyRequest, NotFound, OutputDir,
-    Replaces, Request,
-};
+use crate::ca::{self, Asked, Asking, CaError, ClockPolicy, Desk, Invitation, NotFound, OutputDir, Replaces};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::named::Addressee;
+use crate::cli::report::DryRun;
 use crate::cli::secrets::IssuingSecret;
 use crate::cli::words::Words;
 use crate::disk::{self, Shown};
@@ -137,27 +135,15 @@ pub fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
     // Looked at once before anybody types a passphrase for what will be refused.
     let link = {
         let store = context.read(&home)?;
-        let asking = asking(&store)?;
-        let request = Request {
-            holder: asking.holder,
-            days: asking.days,
-            profile: asking.profile,
-            key: KeyRequest::InMemory,
-        };
-        let intent = Intent::Invited(asking.replaces);
-        ca::plan(&store, &home, &request, intent, system_clock())?;
+        ca::plan_invite(&store, &home, &asking(&store)?, system_clock())?;
         Link::of(&home, &store)?
     };
-    ca::demand_open_for(args.expires).map_err(CaError::from)?;
     if let Some(out) = &args.out {
         OutputDir::try_out(out, &home)?;
     }
     if args.dry_run {
         ui.say(format!("would invite {}, for {}", asked.address, args.expires));
-        ui.report(&crate::cli::report::DryRun::new(vec![format!(
-            "invite {}",
-            asked.address
-        )]))?;
+        ui.report(&DryRun::new(vec![format!("invite {}", asked.address)]))?;
         return Ok(Exit::Done);
     }
     let devices = args.issuing.unlock(&home, ui)?;
@@ -289,7 +275,12 @@ fn hand_over(
         files = write(out, &sheet)?;
     }
     if let (Some(file), Some(digits)) = (&args.code_out, &invitation.code) {
-        disk::replace(file, 0o600, format!("{}\n", digits.as_str()).as_bytes()).map_err(CaError::from)?;
+        disk::replace(
+            file,
+            disk::PRIVATE_FILE,
+            format!("{}\n", digits.as_str()).as_bytes(),
+        )
+        .map_err(CaError::from)?;
         files.push(file.clone());
     }
     if !ui.json && args.out.is_none() {

@@ -12,8 +12,6 @@ use crate::model::invite::Invite;
 
 /// The sheet: one page, A4 or Letter.
 const SHEET: &str = include_str!("../../../../templates/invite/sheet.html");
-/// Readable by the operator alone.
-const PRIVATE: u32 = 0o600;
 
 /// What stands on a sheet.
 pub struct Sheet<'a> {
@@ -45,7 +43,7 @@ pub fn write(directory: &Path, sheet: &Sheet<'_>) -> Result<Vec<PathBuf>, Failur
         ("svg", sheet.code.to_svg().into_bytes()),
     ] {
         let place = directory.join(format!("{stem}.{extension}"));
-        disk::replace(&place, PRIVATE, &octets).map_err(CaError::from)?;
+        disk::replace(&place, disk::PRIVATE_FILE, &octets).map_err(CaError::from)?;
         written.push(place);
     }
     Ok(written)
