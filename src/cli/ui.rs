@@ -379,9 +379,17 @@ impl Ui {
         if self.yes {
             return Ok(());
         }
+        self.confirm_seen(question, "repeat with --yes, or at a terminal")
+    }
+
+    /// Asks whether somebody has seen for themselves what the question is about. `--yes` does not answer it;
+    /// `otherwise` says what does.
+    ///
+    /// # Errors
+    /// Where the answer is no, or there is nobody to ask.
+    pub fn confirm_seen(&self, question: &str, otherwise: &str) -> Result<(), Failure> {
         if !self.can_ask() {
-            return Err(Failure::secret(format!("a confirmation is missing: {question}"))
-                .hint("repeat with --yes, or at a terminal"));
+            return Err(Failure::secret(format!("a confirmation is missing: {question}")).hint(otherwise));
         }
         // A whole line: a stray y among other letters must not revoke anything.
         let typed = prompt::line(self.terminal()?, &format!("{question} [y/N]")).map_err(prompt_failed)?;

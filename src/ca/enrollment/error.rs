@@ -15,6 +15,9 @@ pub enum EnrollmentError {
     /// No key waits for approval.
     #[error("no device has asked by the invite {0} yet, or its key is approved already")]
     NothingToApprove(InviteId),
+    /// Another key waits than the one whose words were compared.
+    #[error("these are not the words of the phone that asks by the invite {0}; nothing was approved")]
+    OtherWords(InviteId),
     /// The invite has ended already.
     #[error("the invite {id} is {} already", .state.word())]
     Ended {
@@ -31,6 +34,7 @@ impl Fault for EnrollmentError {
             Self::TooLong => (Kind::PolicyRefused, "too-long"),
             Self::TooShort => (Kind::PolicyRefused, "too-short"),
             Self::NothingToApprove(_) => (Kind::Conflict, "nothing-to-approve"),
+            Self::OtherWords(_) => (Kind::Conflict, "other-words"),
             Self::Ended { .. } => (Kind::Conflict, "invite-ended"),
         }
     }

@@ -226,11 +226,10 @@ pub fn approve_invite(
     }
     let spki = match invited.fate {
         Fate::Asked { spki } if words_of(&spki) == words => spki,
-        Fate::Open
-        | Fate::Asked { .. }
-        | Fate::Approved { .. }
-        | Fate::Redeemed { .. }
-        | Fate::Cancelled { .. } => return Err(EnrollmentError::NothingToApprove(*id).into()),
+        Fate::Asked { .. } => return Err(EnrollmentError::OtherWords(*id).into()),
+        Fate::Open | Fate::Approved { .. } | Fate::Redeemed { .. } | Fate::Cancelled { .. } => {
+            return Err(EnrollmentError::NothingToApprove(*id).into());
+        }
     };
     let approval = Approval { approves: *id, spki };
     let statement = devices.sign_statement(STATEMENT, &approved(&approval))?;

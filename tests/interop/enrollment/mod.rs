@@ -1299,12 +1299,18 @@ fn an_operator_compares_four_words_and_approves_that_phone_and_no_other() {
     );
     assert_eq!(shown["state"], "asked");
     // Without somebody who compares, nothing is approved.
-    finish(&mut home.pki(&["invite", "approve", id]), b"").exits(4);
-    finish(
+    for unseen in [
+        &["invite", "approve", id][..],
+        &["invite", "approve", id, "--yes"],
+    ] {
+        let refused = finish(&mut home.pki(unseen), b"");
+        assert!(refused.exits(4).stderr.contains("--words"));
+    }
+    let others = finish(
         &mut home.pki(&["invite", "approve", id, "--words", "lusab babad gutih tugad"]),
         b"",
-    )
-    .exits(1);
+    );
+    assert!(others.exits(1).stderr.contains("not the words of the phone"));
     assert_eq!(serving.redeem(id, &first).0, 202);
     home.run(&["invite", "approve", id, "--words", &words.to_uppercase()]);
     assert_eq!(serving.redeem(id, &other).0, 409);

@@ -95,7 +95,10 @@ fn approve(args: &ApproveArgs, context: &Context) -> Result<Exit, Failure> {
             .to_lowercase(),
         None => {
             ui.say(format!("the phone that asks must show: {waiting}"));
-            ui.confirm("Does it show exactly these words?")?;
+            ui.confirm_seen(
+                "Does it show exactly these words?",
+                "repeat with --words '...', what the phone shows, or at a terminal",
+            )?;
             waiting
         }
     };

@@ -9,6 +9,9 @@ impl Advice for EnrollmentError {
         Some(match self {
             Self::TooLong => "invite again when it is over; whoever comes later needs no longer one".into(),
             Self::NothingToApprove(id) => format!("`pki invite show {id}` tells what has become of it"),
+            Self::OtherWords(id) => format!(
+                "read them again from the phone; where they stay others, somebody else has the code: `pki invite cancel {id}`, and invite anew"
+            ),
             Self::TooShort => "give it longer: --expires 24h".into(),
             Self::Ended {
                 state: InviteState::Redeemed,
