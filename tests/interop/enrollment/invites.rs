@@ -1,0 +1,216 @@
+//! What an operator does with invites, and what holds of them beside the service.
+
+use serde_json::json;
+
+use super::{Invite, Serving, TOOLS, kind_of};
+use crate::support::{Finished, HOST, Home, finish, free_port, need};
+
+#[test]
+fn what_the_operator_does_beside_the_service_holds_at_once() {
+    let Some(serving) = Serving::start() else { return };
+    let invites = ["alice", "bob", "carol"].map(|name| serving.invite(&[name]));
+    let csr = |name: &str| serving.request(name);
+    // She leaves before she has used it.
+    serving.home.run(&["offboard", "alice", "--confirm", "alice"]);
+    let body = json!({ "secret": invites[0].word("secret"), "csr": csr("alice") });
+    assert_eq!(serving.redeem(invites[0].word("id"), &body).0, 410);
+    // Somebody issued her phone a bundle meanwhile.
+    serving.home.issue("bob", &[]);
+    let body = json!({ "secret": invites[1].word("secret"), "csr": csr("bob") });
+    let (status, told) = serving.redeem(invites[1].word("id"), &body);
+    assert_eq!(
+        (status, kind_of(&told).as_str()),
+        (409, "already-valid"),
+        "{told}"
+    );
+    // What was enrolled is revoked as everything is, and not handed out again.
+    let body = json!({ "secret": invites[2].word("secret"), "csr": csr("carol") });
+    assert_eq!(serving.redeem(invites[2].word("id"), &body).0, 200);
+    serving.home.run(&["revoke", "carol", "--yes"]);
+    let (status, told) = serving.redeem(invites[2].word("id"), &body);
+    assert_eq!((status, kind_of(&told).as_str()), (410, "revoked"), "{told}");
+}
+
+#[test]
+fn a_new_phone_takes_the_place_of_the_old_one_in_one_step() {
+    let Some(serving) = Serving::start() else { return };
+    serving.home.issue("alice", &[]);
+    let old = serving.home.serial_of("alice/phone");
+    let mut create = serving.home.pki(&["invite", "create", "alice", "--json"]);
+    let refused = finish(&mut create, b"").exits(1);
+    assert!(refused.stderr.contains("already-valid"), "{refused}");
+    let invite = serving.invite(&["alice", "--replace"]);
+    let accepted = || {
+        let said: Finished = serving.home.run(&["list", "alice", "--json"]);
+        let devices = said.json()["devices"].as_array().unwrap().clone();
+        let valid = devices.iter().filter(|one| one["status"] == "valid");
+        valid
+            .map(|one| one["serial"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(accepted(), std::slice::from_ref(&old));
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("new") });
+    assert_eq!(serving.redeem(invite.word("id"), &body).0, 200);
+    let now = accepted();
+    assert!(now.len() == 1 && now[0] != old, "{now:?}");
+    // In one batch: no kill leaves her with both, or with none.
+    let ledger = serving.ledger();
+    let revoked = ledger
+        .lines()
+        .position(|line| line.contains("\"event\":\"revoked\""))
+        .unwrap();
+    let lines: Vec<&str> = ledger.lines().collect();
+    assert!(lines[revoked + 1].contains("invite_redeemed") && lines[revoked + 2].contains("\"issued\""));
+}
+
+#[test]
+fn an_invite_before_is_cancelled_by_the_next_for_the_same_device() {
+    let Some(serving) = Serving::start() else { return };
+    let lost = serving.invite(&["alice"]);
+    let next = serving.invite(&["alice"]);
+    let csr = serving.request("phone");
+    let body = |invite: &Invite| json!({ "secret": invite.word("secret"), "csr": csr });
+    assert_eq!(serving.redeem(lost.word("id"), &body(&lost)).0, 410);
+    assert_eq!(serving.redeem(next.word("id"), &body(&next)).0, 200);
+}
+
+#[test]
+fn an_invite_is_open_as_long_as_was_said_and_a_month_at_most() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}:{}\"", free_port()));
+    let long = home.pki(&["invite", "create", "alice", "--expires", "31d", "--json"]);
+    let refused = finish(&mut { long }, b"").exits(1);
+    assert!(refused.stderr.contains("30 days at most"), "{refused}");
+    home.run(&["invite", "create", "alice", "--expires", "30d", "--json"]);
+    let state = |offset: &str| {
+        let said = finish(&mut home.pki_at(offset, &["invite", "list", "--json"]), b"").ok();
+        said.json()["invites"][0]["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((state("+29d"), state("+31d")), ("open".into(), "expired".into()));
+}
+
+#[test]
+fn a_device_that_is_taken_back_is_brought_in_by_no_invite_that_was_open() {
+    let Some(serving) = Serving::start() else { return };
+    let invite = serving.invite(&["carol"]);
+    serving.home.issue("carol", &[]);
+    let said = serving
+        .home
+        .run(&["revoke", "carol", "--reason", "stolen", "--yes"]);
+    assert!(said.stderr.contains("is cancelled with it"), "{said}");
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("thief") });
+    assert_eq!(serving.redeem(invite.word("id"), &body).0, 410);
+}
+
+#[test]
+fn an_invite_that_cannot_be_handed_over_is_none() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    let open = |home: &Home| {
+        let said = home.run(&["invite", "list", "--open", "--json"]).json();
+        said["invites"].as_array().unwrap().len()
+    };
+    // A directory that there is not yet is made; a file that cannot be is told before anything is recorded.
+    let said = home.run(&["invite", "create", "alice", "--out", "new/sheets"]);
+    assert_eq!(said.stdout.lines().count(), 3, "{said}");
+    for file in said.stdout.lines() {
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(home.path(file)).unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    assert_eq!(open(&home), 1);
+    let nowhere = [
+        "invite",
+        "create",
+        "bob",
+        "--out",
+        "sheets",
+        "--code",
+        "--code-out",
+        "nowhere/digits",
+    ];
+    finish(&mut home.pki(&nowhere), b"").exits(1);
+    assert_eq!(open(&home), 1);
+    for expires in ["0s", "31d"] {
+        let asked = [
+            "invite",
+            "create",
+            "bob",
+            "--json",
+            "--dry-run",
+            "--expires",
+            expires,
+        ];
+        finish(&mut home.pki(&asked), b"").exits(1);
+    }
+    let digits = [
+        "invite",
+        "create",
+        "bob",
+        "--out",
+        "sheets",
+        "--code",
+        "--code-out",
+        "digits",
+    ];
+    home.run(&digits);
+    let text = std::fs::read_to_string(home.path("digits")).unwrap();
+    assert!(
+        text.len() == 7 && text.trim_end().bytes().all(|digit| digit.is_ascii_digit()),
+        "{text}"
+    );
+    let sheet = std::fs::read_to_string(home.path("sheets/bob-phone.invite.html")).unwrap();
+    assert!(sheet.contains("six digits") && !sheet.contains(text.trim_end()));
+}
+
+#[test]
+fn an_operator_compares_four_words_and_approves_that_phone_and_no_other() {
+    let Some(serving) = Serving::start() else { return };
+    let home = &serving.home;
+    let invite = serving.invite(&["alice", "--approve"]);
+    let id = invite.word("id");
+    let body = |name: &str| json!({ "secret": invite.word("secret"), "csr": serving.request(name) });
+    let (first, other) = (body("first"), body("other"));
+    let none = finish(
+        &mut home.pki(&["invite", "approve", id, "--words", "lusab babad gutih tugad"]),
+        b"",
+    );
+    assert!(none.exits(1).stderr.contains("no device has asked"));
+    let (status, told) = serving.redeem(id, &first);
+    assert_eq!((status, kind_of(&told).as_str()), (202, "waits"), "{told}");
+    assert_eq!(serving.redeem(id, &first), (status, told.clone()));
+    assert_eq!(serving.redeem(id, &other).0, 409);
+    let shown = home.run(&["invite", "show", id, "--json"]).json();
+    let words = shown["words"].as_str().unwrap();
+    assert!(
+        words.split(' ').count() == 4 && told.contains(words),
+        "{told}: {words}"
+    );
+    assert_eq!(shown["state"], "asked");
+    // Without somebody who compares, nothing is approved.
+    for unseen in [
+        &["invite", "approve", id][..],
+        &["invite", "approve", id, "--yes"],
+    ] {
+        let refused = finish(&mut home.pki(unseen), b"");
+        assert!(refused.exits(4).stderr.contains("--words"));
+    }
+    let others = finish(
+        &mut home.pki(&["invite", "approve", id, "--words", "lusab babad gutih tugad"]),
+        b"",
+    );
+    assert!(others.exits(1).stderr.contains("not the words of the phone"));
+    assert_eq!(serving.redeem(id, &first).0, 202);
+    home.run(&["invite", "approve", id, "--words", &words.to_uppercase()]);
+    assert_eq!(serving.redeem(id, &other).0, 409);
+    assert_eq!(serving.redeem(id, &first).0, 200);
+    assert_eq!(serving.redeem(id, &first).0, 200);
+    assert_eq!(serving.ledger().matches("\"event\":\"issued\"").count(), 1);
+}
