@@ -18,6 +18,9 @@ pub enum NotFound {
     /// There is no such server.
     #[error("there is no server {0}")]
     Server(Host),
+    /// The server has no certificate of the servers' CA.
+    #[error("the server {0} has no certificate that was issued here")]
+    ServerCertificate(Host),
     /// There is no such invite.
     #[error("there is no invite {0}")]
     Invite(InviteId),

@@ -2,7 +2,11 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
+
+use super::context::system_clock;
 use super::wrap::wrapped;
+use crate::model::Time;
 
 /// A reader of stdout that has gone away (`pki --help | head`) is no reason to fail.
 ///
@@ -71,4 +75,38 @@ pub(super) fn fitted(text: &str, indent: usize) -> String {
 /// there are passed over.
 pub(super) fn line(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// How much a line of a log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be.
+    Info,
+    /// Somebody should look into it.
+    Warning,
+}
+
+/// A line of a log for programs.
+#[derive(Serialize)]
+struct Entry<'a, T> {
+    time: Time,
+    level: Level,
+    event: &'a str,
+    #[serde(flatten)]
+    more: T,
+}
+
+/// Writes a line of JSON to stderr: when, how much it matters, what, and more of it.
+pub(super) fn entry(level: Level, event: &str, more: impl Serialize) {
+    let time = system_clock();
+    let entry = Entry {
+        time,
+        level,
+        event,
+        more,
+    };
+    if let Ok(text) = serde_json::to_string(&entry) {
+        line(&text);
+    }
 }

@@ -16,7 +16,7 @@ use super::error::{Exit, Failure};
 use super::interrupts::{Uninterrupted, mind_interrupts};
 use super::pager;
 use super::prompt;
-use super::streams::{INDENT, line, message, unwritten, write_out};
+use super::streams::{INDENT, Level, entry, line, message, unwritten, write_out};
 use crate::key::Passphrase;
 
 /// When to colour.
@@ -52,6 +52,8 @@ pub struct Ui {
     /// The words by which the program is called for this home: commands in hints can be pasted.
     pub program: String,
     color: bool,
+    /// Whether what happens is told to programs, a line of JSON for each message.
+    is_log: bool,
     terminal: Option<File>,
     /// Whether the last thing that was said is a warning: what belongs to it is told with it, also where only
     /// warnings are.
@@ -88,13 +90,15 @@ impl Ui {
             yes,
             program: "pki".into(),
             color,
+            is_log: false,
             terminal,
             warned: Cell::new(false),
             long: RefCell::default(),
         }
     }
 
-    /// The same for another thread, without a terminal to ask at.
+    /// The same for a thread that goes on for long, without a terminal to ask at. With `--json` its messages
+    /// are a log.
     pub fn apart(&self) -> Self {
         Self {
             json: self.json,
@@ -103,6 +107,7 @@ impl Ui {
             yes: self.yes,
             program: self.program.clone(),
             color: self.color,
+            is_log: self.json,
             terminal: None,
             warned: Cell::new(false),
             long: RefCell::default(),
@@ -128,7 +133,7 @@ impl Ui {
     pub fn say(&self, text: impl Display) {
         self.warned.set(false);
         if !self.quiet {
-            self.error_line("", &text);
+            self.error_line(Level::Info, &text);
         }
     }
 
@@ -140,14 +145,14 @@ impl Ui {
     /// Prints a step, for `-v`.
     pub fn detail(&self, text: impl Display) {
         if self.verbose {
-            self.error_line("", &text);
+            self.error_line(Level::Info, &text);
         }
     }
 
     /// Prints a warning.
     pub fn warn(&self, text: impl Display) {
         self.warned.set(true);
-        self.error_line(&self.paint("33", "warning: "), &text);
+        self.error_line(Level::Warning, &text);
     }
 
     /// Prints a hint what to do next.
@@ -159,14 +164,14 @@ impl Ui {
 
     /// Prints lines that belong to the last message.
     pub fn more(&self, text: impl Display) {
-        if self.tells_more() {
+        if self.tells_more() && !self.logged(Level::Info, "more", &text) {
             message(&format!("     {text}"), INDENT);
         }
     }
 
     /// Prints a line that belongs to the last message and will be copied: it stays in one piece.
     pub fn verbatim(&self, text: impl Display) {
-        if !self.quiet {
+        if !self.quiet && !self.logged(Level::Info, "more", &text) {
             line(&format!("     {text}"));
         }
     }
@@ -178,14 +183,30 @@ impl Ui {
             line(&error.to_string());
             return;
         }
-        self.error_line("", &self.paint("31", &failure.message));
+        message(&format!("pki: {}", self.paint("31", &failure.message)), INDENT);
         if let Some(hint) = &failure.hint {
             self.arrow(hint);
         }
     }
 
-    fn error_line(&self, prefix: &str, text: &dyn Display) {
+    fn error_line(&self, level: Level, text: &dyn Display) {
+        if self.logged(level, "message", text) {
+            return;
+        }
+        let prefix = match level {
+            Level::Info => String::new(),
+            Level::Warning => self.paint("33", "warning: "),
+        };
         message(&format!("pki: {prefix}{text}"), INDENT);
+    }
+
+    /// Writes a message into the log, where there is one.
+    fn logged(&self, level: Level, event: &str, text: &dyn Display) -> bool {
+        if self.is_log {
+            let message = self.pasteable(&text.to_string());
+            entry(level, event, serde_json::json!({ "message": message }));
+        }
+        self.is_log
     }
 
     /// The text, with its commands naming the home in the way that this command line did.
@@ -209,6 +230,9 @@ impl Ui {
     }
 
     fn arrow(&self, text: &dyn Display) {
+        if self.logged(Level::Info, "hint", text) {
+            return;
+        }
         let text = self.pasteable(&text.to_string());
         message(&format!("     {}{text}", self.paint("2", "→ ")), INDENT + 2);
     }

@@ -65,7 +65,7 @@ pub struct IpRange {
 
 impl IpRange {
     /// Whether this address lies in it.
-    pub(super) fn covers(&self, address: IpAddr) -> bool {
+    pub fn covers(&self, address: IpAddr) -> bool {
         let octets = self.octets();
         let (network, mask) = octets.split_at(octets.len() / 2);
         let address = match address {

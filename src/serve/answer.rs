@@ -16,6 +16,8 @@ pub struct Told {
     pub code: &'static str,
     /// One line for people.
     pub message: String,
+    /// The words of the key, where an operator is to compare them.
+    pub words: Option<String>,
 }
 
 impl Told {
@@ -25,6 +27,7 @@ impl Told {
             status,
             code,
             message: message.into(),
+            words: None,
         }
     }
 
@@ -66,27 +69,37 @@ impl From<Refusal> for Told {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unavailable => Self::unavailable(),
-            Refusal::Denied(denial) => {
-                let message = denial.to_string();
-                match denial {
-                    Denial::NoRight => Self::new(StatusCode::FORBIDDEN, "no-right", message),
-                    Denial::WrongCode => Self::new(StatusCode::FORBIDDEN, "wrong-code", message),
-                    Denial::AnotherKey => Self::new(StatusCode::CONFLICT, "another-key", message),
-                    Denial::Waits(_) => Self::new(StatusCode::ACCEPTED, "waits", message),
-                    Denial::Ended(_) => Self::new(StatusCode::GONE, "invite-ended", message),
-                    Denial::Revoked => Self::new(StatusCode::GONE, "revoked", message),
-                    Denial::ShownRevoked => Self::new(StatusCode::FORBIDDEN, "revoked", message),
-                    Denial::Unknown => Self::new(StatusCode::FORBIDDEN, "unknown", message),
-                    Denial::Superseded => Self::new(StatusCode::FORBIDDEN, "superseded", message),
-                    Denial::RenewedOtherwise => Self::new(StatusCode::FORBIDDEN, "another-key", message),
-                    Denial::TooEarly(_) => Self::new(StatusCode::FORBIDDEN, "too-early", message),
-                    Denial::NotYet(_) => Self::new(StatusCode::FORBIDDEN, "not-yet-valid", message),
-                    Denial::Expired(_) => Self::new(StatusCode::FORBIDDEN, "expired", message),
-                    Denial::TooOften(_) => Self::new(StatusCode::FORBIDDEN, "too-often", message),
-                    Denial::Refused(why) => Self::new(status(why.kind()), why.code(), message),
-                }
-            }
+            Refusal::Elsewhere => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "elsewhere",
+                "nothing is issued on this machine",
+            ),
+            Refusal::Denied(denial) => Self {
+                status: status_of(&denial),
+                code: denial.code(),
+                message: denial.to_string(),
+                words: denial.words().map(str::to_owned),
+            },
         }
+    }
+}
+
+fn status_of(denial: &Denial) -> StatusCode {
+    match denial {
+        Denial::Waits(_) => StatusCode::ACCEPTED,
+        Denial::AnotherKey => StatusCode::CONFLICT,
+        Denial::Ended(_) | Denial::Revoked => StatusCode::GONE,
+        Denial::NoRight
+        | Denial::WrongCode
+        | Denial::ShownRevoked
+        | Denial::Unknown
+        | Denial::Superseded
+        | Denial::RenewedOtherwise
+        | Denial::TooEarly(_)
+        | Denial::NotYet(_)
+        | Denial::Expired(_)
+        | Denial::TooOften(_) => StatusCode::FORBIDDEN,
+        Denial::Refused(why) => status(why.kind()),
     }
 }
 
@@ -107,7 +120,10 @@ fn status(kind: Kind) -> StatusCode {
 
 impl IntoResponse for Told {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({ "error": { "kind": self.code, "message": self.message } });
+        let mut body = serde_json::json!({ "error": { "kind": self.code, "message": self.message } });
+        if let Some(words) = &self.words {
+            body["words"] = words.as_str().into();
+        }
         let json = [(header::CONTENT_TYPE, "application/json")];
         let mut response = (self.status, json, body.to_string()).into_response();
         self.say_when(&mut response);

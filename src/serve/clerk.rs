@@ -9,10 +9,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::health::Part;
+use super::metrics::Counted;
+use super::monitor::Monitor;
+use super::outcome::Outcome;
 use super::own::{Own, OwnHost};
 use super::tls::Current;
 use super::{Aftermath, ServeError};
-use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Keys, Refresh};
+use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Granted, Keys, Refresh};
 use crate::issuer::Devices;
 use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
@@ -46,6 +50,8 @@ pub enum Refusal {
     Denied(Denial),
     /// The service cannot do it now: come again.
     Unavailable,
+    /// Nothing is issued on this machine.
+    Elsewhere,
 }
 
 struct Waiting {
@@ -56,20 +62,24 @@ struct Waiting {
 /// The clerk at work.
 pub struct Clerk {
     thread: JoinHandle<()>,
-    sender: SyncSender<Waiting>,
+    counter: Counter,
     device_tls: Option<Current>,
     gone: Option<oneshot::Receiver<()>>,
 }
 
 /// A way to the clerk, for a door.
 #[derive(Clone)]
-pub struct Counter(SyncSender<Waiting>);
+pub struct Counter {
+    sender: SyncSender<Waiting>,
+    monitor: Arc<Monitor>,
+}
 
 impl Counter {
     /// Hands in what a device asks for, and waits for the answer.
     pub async fn enroll(&self, attempt: Attempt) -> Answer {
+        let _inside = self.monitor.metrics.waiting.enter();
         let (answer, answered) = oneshot::channel();
-        match self.0.try_send(Waiting { attempt, answer }) {
+        match self.sender.try_send(Waiting { attempt, answer }) {
             Ok(()) => match tokio::time::timeout(ANSWERED, answered).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) | Err(_) => Err(Refusal::Unavailable),
@@ -86,8 +96,9 @@ impl Clerk {
     /// Where the ledger cannot be read, or there is no thread to be had.
     pub fn start(
         desk: Arc<Desk>,
-        devices: Arc<Devices>,
+        devices: Option<Arc<Devices>>,
         own: Option<OwnHost>,
+        monitor: Arc<Monitor>,
         aftermath: Box<dyn Aftermath>,
     ) -> Result<Self, ServeError> {
         let store = desk.home.resident().map_err(CaError::from)?;
@@ -98,6 +109,7 @@ impl Clerk {
             devices,
             store,
             own,
+            monitor: monitor.clone(),
             aftermath,
             due: None,
             tended: Instant::now(),
@@ -107,6 +119,7 @@ impl Clerk {
         // may be a copy, or a clock in doubt, is refused here.
         work.refresh()?;
         let device_tls = work.certify()?;
+        work.tell_what_ends();
         let (here, gone) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("clerk".into())
@@ -118,7 +131,7 @@ impl Clerk {
             .map_err(ServeError::Runtime)?;
         Ok(Self {
             thread,
-            sender,
+            counter: Counter { sender, monitor },
             device_tls,
             gone: Some(gone),
         })
@@ -144,12 +157,12 @@ impl Clerk {
 
     /// A way to him, for a door.
     pub fn counter(&self) -> Counter {
-        Counter(self.sender.clone())
+        self.counter.clone()
     }
 
     /// Waits until he has answered everybody who can still ask, and published what he issued.
     pub fn finish(self) {
-        drop(self.sender);
+        drop(self.counter);
         let begun = Instant::now();
         while !self.thread.is_finished() && begun.elapsed() < ENDED {
             std::thread::sleep(Duration::from_millis(10));
@@ -159,9 +172,11 @@ impl Clerk {
 
 struct Work {
     desk: Arc<Desk>,
-    devices: Arc<Devices>,
+    /// What signs; none where nothing is issued on this machine.
+    devices: Option<Arc<Devices>>,
     store: Store,
     own: Option<Own>,
+    monitor: Arc<Monitor>,
     aftermath: Box<dyn Aftermath>,
     /// When new certificates are to be published, where there are any.
     due: Option<Instant>,
@@ -209,20 +224,9 @@ impl Work {
             .into_iter()
             .map(|waiting| (waiting.attempt, waiting.answer))
             .unzip();
-        let answers: Vec<Answer> = match self.decide(&attempts) {
-            Ok(answers) => answers
-                .into_iter()
-                .map(|answer| answer.map_err(Refusal::Denied))
-                .collect(),
-            // What one of them asks for may be what cannot be done; the others are not to pay for it.
-            // A home that is busy is busy for each of them.
-            Err(why) if attempts.len() > 1 && why.kind() != Kind::Busy => {
-                attempts.iter().map(|one| self.decide_one(one)).collect()
-            }
-            Err(why) => {
-                self.aftermath.failed("nobody was enrolled", why);
-                attempts.iter().map(|_| Err(Refusal::Unavailable)).collect()
-            }
+        let answers = match self.devices.clone() {
+            Some(devices) => self.decide_all(&devices, &attempts),
+            None => attempts.iter().map(|_| Err(Refusal::Elsewhere)).collect(),
         };
         for (way, answer) in ways.into_iter().zip(answers) {
             // Who has hung up asks again, and gets the same.
@@ -230,30 +234,50 @@ impl Work {
         }
     }
 
-    fn decide_one(&mut self, attempt: &Attempt) -> Answer {
-        match self
-            .decide(std::slice::from_ref(attempt))
-            .map(|mut answers| answers.pop())
-        {
-            Ok(Some(answer)) => answer.map_err(Refusal::Denied),
-            Ok(None) => Err(Refusal::Unavailable),
-            Err(why) => self.unable(why),
+    fn decide_all(&mut self, devices: &Devices, attempts: &[Attempt]) -> Vec<Answer> {
+        match self.decide(devices, attempts) {
+            Ok(answers) => answers,
+            // What one of them asks for may be what cannot be done; the others are not to pay for it.
+            // A home that is busy is busy for each of them.
+            Err(why) if attempts.len() > 1 && why.kind() != Kind::Busy => {
+                let each = attempts.iter().map(std::slice::from_ref);
+                each.flat_map(|one| match self.decide(devices, one) {
+                    Ok(answers) => answers,
+                    Err(why) => self.unable(why, one),
+                })
+                .collect()
+            }
+            Err(why) => self.unable(why, attempts),
         }
     }
 
-    fn unable(&mut self, why: CaError) -> Answer {
+    fn unable(&mut self, why: CaError, attempts: &[Attempt]) -> Vec<Answer> {
+        self.monitor
+            .health
+            .troubled(Part::Enrolling, true, why.to_string());
         self.aftermath.failed("nobody was enrolled", why);
-        Err(Refusal::Unavailable)
+        attempts.iter().map(|_| Err(Refusal::Unavailable)).collect()
     }
 
-    fn decide(&mut self, attempts: &[Attempt]) -> Result<Vec<Result<Issued, Denial>>, CaError> {
+    fn decide(&mut self, devices: &Devices, attempts: &[Attempt]) -> Result<Vec<Answer>, CaError> {
         let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
         let before = session.store.seq();
-        let answers = ca::enroll(&mut session, &self.devices, attempts);
+        let answers = ca::enroll(&mut session, devices, attempts);
         if session.store.seq() != before && self.desk.home.config().publish_on_issue {
             self.due.get_or_insert_with(|| Instant::now() + GATHERING);
         }
-        answers
+        drop(session);
+        let answers = answers?;
+        self.monitor.health.well(Part::Enrolling);
+        for (attempt, answer) in attempts.iter().zip(&answers) {
+            let outcome = Outcome::of(attempt, answer);
+            self.monitor.metrics.count(Counted::Attempt(outcome.event));
+            self.aftermath.happened(outcome);
+        }
+        let answers = answers.into_iter();
+        Ok(answers
+            .map(|answer| answer.map(Granted::issued).map_err(Refusal::Denied))
+            .collect())
     }
 
     /// Leaves the home to others from time to time, also where he has more to do: whoever waits for it looks
@@ -273,10 +297,32 @@ impl Work {
             self.aftermath
                 .failed("the service goes on with the certificate that it has", why);
         }
+        if self.devices.is_some() {
+            match self.look() {
+                Ok(()) => self.monitor.health.well(Part::Enrolling),
+                Err(why) => self
+                    .monitor
+                    .health
+                    .troubled(Part::Enrolling, true, why.to_string()),
+            }
+        }
         // Who leaves publishing to `pki publish` has it run by a timer.
         if self.desk.home.config().publish_on_issue {
             self.publish();
         }
+        self.tell_what_ends();
+    }
+
+    /// Tells of certificates that end before long.
+    fn tell_what_ends(&mut self) {
+        for message in self.monitor.health.to_tell(self.monitor.now()) {
+            self.aftermath.warned(&message);
+        }
+    }
+
+    /// Looks whether the home could be changed now.
+    fn look(&mut self) -> Result<(), CaError> {
+        self.desk.turn(&mut self.store, ClockPolicy::Strict).map(drop)
     }
 
     /// Sees to it that the service's own key, where it has one, has a certificate that is good for long.
@@ -286,31 +332,43 @@ impl Work {
         };
         self.store.catch_up()?;
         own.follow(&self.desk, &self.store)?;
-        let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
-        own.certify(&mut session).map(Some)
+        let current = own.certify(&self.desk, &mut self.store)?;
+        if let Some(validity) = own.validity() {
+            self.monitor.health.shows(Part::DeviceCertificate, validity);
+        }
+        Ok(Some(current))
     }
 
     /// Brings what was issued to the servers.
     fn publish(&mut self) {
         self.due = None;
-        match self.refresh() {
-            Ok(true) => {}
-            // A place that could not be written is tried again before long.
-            Ok(false) => self.due = Some(Instant::now() + AGAIN),
-            Err(why) => {
-                self.aftermath.failed("what was issued is not published", why);
-                self.due = Some(Instant::now() + AGAIN);
+        let trouble = match self.refresh() {
+            Ok(true) => {
+                self.monitor.health.well(Part::Publishing);
+                return;
             }
-        }
+            Ok(false) => "a place of the publication could not be written".to_owned(),
+            Err(why) => {
+                let message = why.to_string();
+                self.aftermath.failed("what was issued is not published", why);
+                message
+            }
+        };
+        self.monitor.health.troubled(Part::Publishing, false, trouble);
+        // It is tried again before long.
+        self.due = Some(Instant::now() + AGAIN);
     }
 
     /// Publishes what has changed, and says whether all of it went out.
     fn refresh(&mut self) -> Result<bool, CaError> {
+        let Some(devices) = &self.devices else {
+            return Ok(true);
+        };
         let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
         let clock = session.clock;
         let keys = Keys {
-            issuing: Some(&self.devices),
-            servers: self.own.as_ref().map(Own::servers),
+            issuing: Some(devices),
+            servers: self.own.as_ref().and_then(Own::servers),
         };
         let refreshed = ca::refresh(&mut session, keys)?;
         drop(session);

@@ -1,6 +1,7 @@
 //! Connections: taken in, encrypted where the face has a certificate, bounded in number and time, and closed
 //! in peace when the service ends.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +15,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::metrics::Counted;
+use super::monitor::Monitor;
 use super::presented::Presented;
+use super::proxy::{Origin, Proxies};
 use super::tls::Current;
 
 /// How long a handshake may take.
@@ -32,43 +36,102 @@ const LIFE: Duration = Duration::from_secs(300);
 /// How many connections a face has at once; more wait.
 const MOST: usize = 8192;
 
-/// Where a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
-
 /// One of the addresses that is served.
 pub struct Face {
+    /// The name by which it is counted.
+    pub name: &'static str,
     /// The socket.
     pub listener: TcpListener,
     /// How connections are encrypted; none where they are not. It may be another one tomorrow.
     pub tls: Option<Current>,
     /// What answers.
     pub router: Router,
+    /// The proxies that are believed.
+    pub proxies: Arc<Proxies>,
+    /// What counts connections and requests.
+    pub monitor: Arc<Monitor>,
     /// Turns true when the service ends.
     pub ended: watch::Receiver<bool>,
 }
 
 impl Face {
     /// Takes connections until the service ends, and then waits for those that are open.
-    pub async fn serve(mut self) {
+    pub async fn serve(self) {
         let open = Arc::new(Semaphore::new(MOST));
         let all = u32::try_from(MOST).unwrap_or(u32::MAX);
+        let mut ended = self.ended.clone();
+        let face = Arc::new(self);
         loop {
             let taken = tokio::select! {
-                _ = self.ended.changed() => break,
-                taken = take(&self.listener, &open) => taken,
+                _ = ended.changed() => break,
+                taken = take(&face.listener, &open) => taken,
             };
             let Some((stream, peer, permit)) = taken else {
                 continue;
             };
-            let (tls, router, ended) = (self.tls.clone(), self.router.clone(), self.ended.clone());
+            let face = face.clone();
             tokio::spawn(async move {
+                let _inside = face.monitor.metrics.connections.enter();
                 // The answer to a failed handshake is the alert that was sent.
-                let _ = tokio::time::timeout(LIFE, connection(stream, peer, tls, router, ended)).await;
+                let _ = tokio::time::timeout(LIFE, face.connection(stream, peer)).await;
                 drop(permit);
             });
         }
         let _ = open.acquire_many(all).await;
+    }
+
+    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let preface = self.proxies.origin(&mut stream, peer);
+        let origin = tokio::time::timeout(HANDSHAKE, preface).await??;
+        match &self.tls {
+            None => self.requests(stream, origin, None).await,
+            Some(config) => {
+                let handshake = TlsAcceptor::from(config.load_full()).accept(stream);
+                let stream = tokio::time::timeout(HANDSHAKE, handshake).await??;
+                let presented = Presented::in_handshake(stream.get_ref().1);
+                self.requests(stream, origin, presented).await
+            }
+        }
+    }
+
+    /// Answers the requests of one connection.
+    async fn requests(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        origin: Origin,
+        presented: Option<Presented>,
+    ) -> io::Result<()> {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            let client = self.proxies.client(origin, request.headers());
+            request.extensions_mut().insert(client);
+            if let Some(presented) = &presented {
+                request.extensions_mut().insert(presented.clone());
+            }
+            let answered = self.router.clone().oneshot(request);
+            async {
+                let answer = answered.await;
+                if let Ok(answer) = &answer {
+                    let status = answer.status().as_u16();
+                    self.monitor.metrics.count(Counted::Request(self.name, status));
+                }
+                answer
+            }
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(LONGEST_HEAD);
+        let mut ended = self.ended.clone();
+        let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        loop {
+            tokio::select! {
+                done = connection.as_mut() => return done.map_err(io::Error::other),
+                _ = ended.changed() => connection.as_mut().graceful_shutdown(),
+            }
+        }
     }
 }
 
@@ -77,61 +140,13 @@ impl Face {
 async fn take(
     listener: &TcpListener,
     open: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let permit = open.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, permit)),
         Err(_) => {
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
-        }
-    }
-}
-
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<Current>,
-    router: Router,
-    ended: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    match tls {
-        None => requests(stream, peer, None, router, ended).await,
-        Some(config) => {
-            let handshake = TlsAcceptor::from(config.load_full()).accept(stream);
-            let stream = tokio::time::timeout(HANDSHAKE, handshake).await??;
-            let presented = Presented::in_handshake(stream.get_ref().1);
-            requests(stream, peer, presented, router, ended).await
-        }
-    }
-}
-
-/// Answers the requests of one connection.
-async fn requests(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
-    presented: Option<Presented>,
-    router: Router,
-    mut ended: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        if let Some(presented) = &presented {
-            request.extensions_mut().insert(presented.clone());
-        }
-        router.clone().oneshot(request.map(Body::new))
-    });
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(LONGEST_HEAD);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    loop {
-        tokio::select! {
-            done = connection.as_mut() => return done.map_err(std::io::Error::other),
-            _ = ended.changed() => connection.as_mut().graceful_shutdown(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use crate::ca::CaError;
 use crate::disk::Shown;
+use crate::model::Host;
 use crate::model::fault::{Fault, Kind};
 
 /// The reason for which the service cannot begin.
@@ -19,9 +20,30 @@ pub enum ServeError {
     /// The page has no certificate.
     #[error("the page has no certificate")]
     NoPageCertificate,
-    /// The face of devices has no key.
-    #[error("the face of devices has no key: its host is not known, or the servers' CA is not founded")]
-    NoOwnKey,
+    /// `pki.toml` does not say by which name devices reach the service.
+    #[error("pki.toml does not say by which name devices reach the service")]
+    NoDeviceHost,
+    /// The service has no certificate for devices, because no server of this PKI has one.
+    #[error(
+        "the service has no certificate to show to devices as {host}: the servers' CA is not founded yet"
+    )]
+    NoServersCa {
+        /// The name by which devices reach it.
+        host: Host,
+        /// Whether it is a server of the home.
+        is_known: bool,
+    },
+    /// A socket that was handed over is for no face.
+    #[error("the socket {0} that the service was started with is for none of its faces")]
+    ForeignSocket(String),
+    /// A socket cannot be used.
+    #[error("the {face} cannot use its socket: {why}")]
+    Socket {
+        /// The face.
+        face: &'static str,
+        /// What the system says.
+        why: io::Error,
+    },
     /// The certificate or key of the page cannot be used.
     #[error("{path}: {why}")]
     PageCertificate {
@@ -54,9 +76,12 @@ pub enum ServeError {
 impl Fault for ServeError {
     fn kind_and_code(&self) -> (Kind, &'static str) {
         match self {
-            Self::NoFace | Self::NoHost | Self::NoPageCertificate | Self::NoOwnKey => {
-                (Kind::BadRequest, "not-configured")
-            }
+            Self::NoFace
+            | Self::NoHost
+            | Self::NoPageCertificate
+            | Self::NoDeviceHost
+            | Self::NoServersCa { .. } => (Kind::BadRequest, "not-configured"),
+            Self::ForeignSocket(_) | Self::Socket { .. } => (Kind::BadRequest, "socket"),
             Self::PageCertificate { .. } => (Kind::Storage, "page-certificate"),
             Self::Listen { .. } => (Kind::Conflict, "address"),
             Self::Runtime(_) => (Kind::Busy, "threads"),

@@ -15,9 +15,10 @@ use zeroize::Zeroizing;
 use super::answer::Told;
 use super::body;
 use super::clerk::{Counter, Refusal};
-use super::connection::Peer;
 use super::limits::{Failures, recorded};
+use super::monitor;
 use super::presented::Presented;
+use super::proxy::Client;
 use super::request::requested_key;
 use crate::ca::{Attempt, Denial, Redeeming};
 use crate::issuer::Chain;
@@ -53,14 +54,14 @@ pub struct Shared {
 /// The routes of the face of devices.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/healthz", axum::routing::get(async || "ok\n"))
+        .merge(monitor::alive())
         .fallback(answer)
         .with_state(shared)
 }
 
 async fn answer(
     State(shared): State<Arc<Shared>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(client): Extension<Client>,
     presented: Option<Extension<Presented>>,
     method: Method,
     uri: Uri,
@@ -71,8 +72,10 @@ async fn answer(
     let told = match (operation(uri.path()), method.as_str()) {
         (Some("cacerts"), "GET" | "HEAD") => Ok(cacerts(&shared)),
         (Some("csrattrs"), "GET" | "HEAD") => Ok(encoded("application/csrattrs", ATTRIBUTES)),
-        (Some("simpleenroll"), "POST") => enroll(&shared, peer.ip(), &headers, body).await,
-        (Some("simplereenroll"), "POST") => renew(&shared, peer.ip(), presented, &headers, body).await,
+        (Some("simpleenroll"), "POST") => enroll(&shared, client.address.ip(), &headers, body).await,
+        (Some("simplereenroll"), "POST") => {
+            renew(&shared, client.address.ip(), presented, &headers, body).await
+        }
         (Some("cacerts" | "csrattrs" | "simpleenroll" | "simplereenroll"), _) => Err(Told::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method",
@@ -156,7 +159,7 @@ async fn renew(
     let key = key(headers, body).await?;
     let answer = shared
         .counter
-        .enroll(Attempt::Renew(presented.renewing(key)))
+        .enroll(Attempt::Renew(presented.renewing(key, recorded(address))))
         .await;
     // Whose certificate is good for nothing any more asks in vain, as often as it asks.
     if let Err(Refusal::Denied(Denial::ShownRevoked | Denial::Unknown | Denial::RenewedOtherwise)) = answer {

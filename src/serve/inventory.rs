@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::ca::{CaError, Desk, Doubts};
 use crate::model::{Fact, Serial, Time};
 use crate::store::{Cursor, StoreError};
+use crate::x509::Certificate;
 use crate::x509::ocsp::CertStatus;
 
 /// The certificates of a home.
@@ -39,6 +40,11 @@ impl Inventory {
         };
         inventory.statuses(&[])?;
         Ok(inventory)
+    }
+
+    /// The CA that has issued them.
+    pub fn issuer(&self) -> &Certificate {
+        self.desk.home.chain().ca()
     }
 
     /// The status of certificates, by their serial numbers; none where this program makes no such number.

@@ -10,18 +10,23 @@ mod clerk;
 mod connection;
 mod error;
 mod est;
+mod health;
 mod inventory;
 mod limits;
+mod metrics;
+mod monitor;
 mod ocsp;
+mod outcome;
 mod own;
 mod page;
 mod presented;
 mod profile;
+mod proxy;
 mod request;
 mod status;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,20 +35,22 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use error::ServeError;
+pub use outcome::Outcome;
 pub use own::OwnHost;
 
 use crate::bundle::MobileConfig;
 use crate::ca::{CaError, Desk, Published};
-use crate::home::config::Serve;
-use crate::issuer::{Chain, Devices};
+use crate::issuer::Devices;
 use crate::model::Clock;
 use clerk::Clerk;
 use connection::Face;
 use inventory::Inventory;
 use limits::Failures;
+use monitor::Monitor;
 use ocsp::Responder;
 use page::Page;
 use profile::Slots;
+use proxy::Proxies;
 use tls::Current;
 
 /// How long connections that are busy at the end may go on.
@@ -53,12 +60,32 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub struct Service {
     /// The home, and who works on it.
     pub desk: Desk,
-    /// The issuing CA, unlocked.
-    pub devices: Devices,
+    /// The issuing CA, unlocked; none where nothing is issued on this machine.
+    pub devices: Option<Devices>,
     /// What the face of devices needs, where there is to be one.
     pub own: Option<OwnHost>,
-    /// What `pki.toml` says, with what the command line says otherwise.
-    pub serve: Serve,
+    /// Where each face is served.
+    pub places: Places,
+}
+
+/// Where each face is served; one without a place is not.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// The page.
+    pub page: Option<Place>,
+    /// The face of devices.
+    pub device: Option<Place>,
+    /// Status.
+    pub status: Option<Place>,
+}
+
+/// Where a face is served.
+#[derive(Debug)]
+pub enum Place {
+    /// On an address that is free.
+    Address(SocketAddr),
+    /// On a socket that somebody else listens on already, for this process.
+    Socket(net::TcpListener),
 }
 
 /// What follows in the place where the service was started: telling, and running the commands of `pki.toml`.
@@ -66,14 +93,40 @@ pub struct Service {
 pub trait Aftermath: Send {
     /// A publication was written. The clerk waits for it: what takes long is for another thread.
     fn published(&mut self, published: Box<Published>, clock: Clock);
+    /// A device asked for a certificate.
+    fn happened(&mut self, outcome: Outcome);
     /// Something could not be done: what that means, and why.
     fn failed(&mut self, what: &str, why: CaError);
+    /// Something will not work before long.
+    fn warned(&mut self, message: &str);
 }
 
-/// A face that is to be served: its name, its address, how it is encrypted, and what answers.
+/// The names of a face.
+#[derive(Debug, Clone, Copy)]
+struct FaceName {
+    /// For people.
+    told: &'static str,
+    /// For programs.
+    counted: &'static str,
+}
+
+const PAGE: FaceName = FaceName {
+    told: "page",
+    counted: "page",
+};
+const DEVICE: FaceName = FaceName {
+    told: "device face",
+    counted: "device",
+};
+const STATUS: FaceName = FaceName {
+    told: "status",
+    counted: "status",
+};
+
+/// A face that is to be served: where, how it is encrypted, and what answers.
 struct Planned {
-    name: &'static str,
-    address: SocketAddr,
+    name: FaceName,
+    place: Place,
     tls: Option<Current>,
     router: Router,
 }
@@ -94,36 +147,37 @@ impl Service {
             .enable_all()
             .build()
             .map_err(ServeError::Runtime)?;
-        let chain = self.desk.home.chain().clone();
-        if self.serve.device.is_some() && self.own.is_none() {
-            return Err(ServeError::NoOwnKey);
-        }
-        let page_tls = tls::of_page(&self.serve)?;
-        let profile = self
-            .desk
-            .home
-            .template("mobileconfig.plist", MobileConfig::TEMPLATE)
-            .map_err(CaError::from)?;
-        let (desk, devices) = (Arc::new(self.desk), Arc::new(self.devices));
-        let status = match self.serve.status {
-            Some(address) => Some(status_face(address, desk.clone(), devices.clone())?),
-            None => None,
+        let (desk, devices) = (Arc::new(self.desk), self.devices.map(Arc::new));
+        let serve = desk.home.config().serve.clone();
+        let monitor = Arc::new(Monitor::new(serve.metrics_from.clone(), desk.clock));
+        let page_tls = tls::of_page(&serve, &monitor.health)?;
+        let faces = Faces {
+            desk: desk.clone(),
+            monitor: monitor.clone(),
+            failures: Arc::default(),
         };
-        let mut clerk = Clerk::start(desk, devices, self.own, aftermath)?;
+        let mut planned = Vec::new();
+        if let Some(place) = self.places.status {
+            planned.push(faces.status(place, devices.clone())?);
+        }
+        let mut clerk = Clerk::start(desk.clone(), devices, self.own, monitor.clone(), aftermath)?;
         let gone = clerk.gone();
-        let renewed = page_tls
-            .clone()
-            .map(|current| tls::renewed(current, self.serve.clone()));
-        let faces = planned(&self.serve, chain, &clerk, page_tls, profile);
-        let told = match faces.map(|faces| faces.into_iter().chain(status).collect::<Vec<_>>()) {
-            Ok(faces) if faces.is_empty() => Err(ServeError::NoFace),
-            Ok(faces) => runtime.block_on(async {
-                if let Some(renewed) = renewed {
-                    tokio::spawn(renewed);
+        if let Some(place) = self.places.page {
+            planned.insert(0, faces.page(place, &clerk, page_tls.clone())?);
+        }
+        if let (Some(place), Some(tls)) = (self.places.device, clerk.device_tls()) {
+            planned.push(faces.device(place, &clerk, tls));
+        }
+        let told = if planned.is_empty() {
+            Err(ServeError::NoFace)
+        } else {
+            let proxies = Arc::new(Proxies::new(serve.proxies.clone()));
+            runtime.block_on(async {
+                if let Some(current) = page_tls {
+                    tokio::spawn(tls::renewed(current, serve, monitor.clone()));
                 }
-                serve(faces, listens, is_ready, gone).await
-            }),
-            Err(error) => Err(error),
+                self::serve(planned, proxies, monitor, listens, is_ready, gone).await
+            })
         };
         runtime.shutdown_timeout(Duration::from_secs(1));
         clerk.finish();
@@ -131,64 +185,72 @@ impl Service {
     }
 }
 
-/// The face for status, which follows the ledger by itself.
-fn status_face(address: SocketAddr, desk: Arc<Desk>, devices: Arc<Devices>) -> Result<Planned, ServeError> {
-    let public = desk.home.path().join("public");
-    let clock = desk.clock;
-    let responder = Responder::new(devices, Inventory::of(desk)?, clock);
-    Ok(Planned {
-        name: "status",
-        address,
-        tls: None,
-        router: status::router(Arc::new(status::Shared { public, responder })),
-    })
+/// What the faces have in common.
+struct Faces {
+    desk: Arc<Desk>,
+    monitor: Arc<Monitor>,
+    failures: Arc<Failures>,
 }
 
-/// The faces that have the clerk behind them, as far as they have an address.
-fn planned(
-    serve: &Serve,
-    chain: Chain,
-    clerk: &Clerk,
-    page_tls: Option<Current>,
-    profile: String,
-) -> Result<Vec<Planned>, ServeError> {
-    let organization = chain.issuer().organization.clone();
-    let failures = Arc::new(Failures::default());
-    let mut faces = Vec::new();
-    if let Some(address) = serve.page {
-        faces.push(Planned {
-            name: "page",
-            address,
-            tls: Some(page_tls.ok_or(ServeError::NoPageCertificate)?),
+impl Faces {
+    /// The face for status, which follows the ledger by itself.
+    fn status(&self, place: Place, devices: Option<Arc<Devices>>) -> Result<Planned, ServeError> {
+        let desk = &self.desk;
+        let monitor = self.monitor.clone();
+        let inventory = Inventory::of(desk.clone())?;
+        Ok(Planned {
+            name: STATUS,
+            place,
+            tls: None,
+            router: status::router(Arc::new(status::Shared {
+                public: desk.home.path().join("public"),
+                responder: Responder::new(devices, inventory, desk.clock, monitor.clone()),
+                monitor,
+            })),
+        })
+    }
+
+    fn page(&self, place: Place, clerk: &Clerk, tls: Option<Current>) -> Result<Planned, ServeError> {
+        let home = &self.desk.home;
+        let chain = home.chain().clone();
+        let profile = home.template("mobileconfig.plist", MobileConfig::TEMPLATE);
+        Ok(Planned {
+            name: PAGE,
+            place,
+            tls: Some(tls.ok_or(ServeError::NoPageCertificate)?),
             router: page::router(Arc::new(page::Shared {
-                page: Page::new(serve, &organization)?,
-                chain: chain.clone(),
+                page: Page::new(&home.config().serve, &chain.issuer().organization)?,
+                chain,
                 counter: clerk.counter(),
-                failures: failures.clone(),
-                profile,
+                monitor: self.monitor.clone(),
+                failures: self.failures.clone(),
+                profile: profile.map_err(CaError::from)?,
                 slots: Slots::default(),
             })),
-        });
+        })
     }
-    if let (Some(address), Some(tls)) = (serve.device, clerk.device_tls()) {
-        faces.push(Planned {
-            name: "device face",
-            address,
+
+    fn device(&self, place: Place, clerk: &Clerk, tls: Current) -> Planned {
+        let chain = self.desk.home.chain().clone();
+        Planned {
+            name: DEVICE,
+            place,
             tls: Some(tls),
             router: est::router(Arc::new(est::Shared {
+                organization: chain.issuer().organization.clone(),
                 chain,
-                organization,
                 counter: clerk.counter(),
-                failures,
+                failures: self.failures.clone(),
             })),
-        });
+        }
     }
-    Ok(faces)
 }
 
 /// Listens, and serves until the process is told to end. Whoever is served then is answered.
 async fn serve(
     faces: Vec<Planned>,
+    proxies: Arc<Proxies>,
+    monitor: Arc<Monitor>,
     listens: &dyn Fn(&str, SocketAddr),
     is_ready: &dyn Fn(),
     gone: impl Future<Output = ()>,
@@ -197,9 +259,12 @@ async fn serve(
     let mut served = Vec::new();
     for planned in faces {
         let face = Face {
-            listener: listen(planned.name, planned.address, listens).await?,
+            name: planned.name.counted,
+            listener: listen(planned.name.told, planned.place, listens).await?,
             tls: planned.tls,
             router: planned.router,
+            proxies: proxies.clone(),
+            monitor: monitor.clone(),
             ended: ended.clone(),
         };
         served.push(tokio::spawn(face.serve()));
@@ -220,12 +285,21 @@ async fn serve(
 
 async fn listen(
     face: &'static str,
-    address: SocketAddr,
+    place: Place,
     listens: &dyn Fn(&str, SocketAddr),
 ) -> Result<TcpListener, ServeError> {
-    let failed = |why| ServeError::Listen { face, address, why };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    listens(face, listener.local_addr().map_err(failed)?);
+    let unusable = |why| ServeError::Socket { face, why };
+    let listener = match place {
+        Place::Address(address) => {
+            let bound = TcpListener::bind(address).await;
+            bound.map_err(|why| ServeError::Listen { face, address, why })?
+        }
+        Place::Socket(socket) => {
+            socket.set_nonblocking(true).map_err(unusable)?;
+            TcpListener::from_std(socket).map_err(unusable)?
+        }
+    };
+    listens(face, listener.local_addr().map_err(unusable)?);
     Ok(listener)
 }
 

@@ -12,6 +12,8 @@ use data_encoding::BASE64;
 
 use super::body;
 use super::inventory::Inventory;
+use super::metrics::Counted;
+use super::monitor::Monitor;
 use crate::issuer::Devices;
 use crate::model::{Span, Time};
 use crate::x509::ocsp::{CertId, CertStatus, OcspRequest, Unanswered};
@@ -28,9 +30,11 @@ const MEDIA_TYPE: &str = "application/ocsp-response";
 
 /// The responder.
 pub struct Responder {
-    devices: Arc<Devices>,
+    /// What signs; none where this machine has no issuing key.
+    devices: Option<Arc<Devices>>,
     inventory: Inventory,
     clock: fn() -> Time,
+    monitor: Arc<Monitor>,
     answers: Mutex<HashMap<CertId, Kept>>,
 }
 
@@ -43,11 +47,17 @@ struct Kept {
 
 impl Responder {
     /// A responder for the issuing CA.
-    pub fn new(devices: Arc<Devices>, inventory: Inventory, clock: fn() -> Time) -> Self {
+    pub fn new(
+        devices: Option<Arc<Devices>>,
+        inventory: Inventory,
+        clock: fn() -> Time,
+        monitor: Arc<Monitor>,
+    ) -> Self {
         Self {
             devices,
             inventory,
             clock,
+            monitor,
             answers: Mutex::default(),
         }
     }
@@ -65,6 +75,9 @@ impl Responder {
     pub fn get(&self, uri: &Uri) -> Response {
         let text = uri.path().split_once("/ocsp/").map_or("", |(_, text)| text);
         let Some(der) = percent_decoded(text).and_then(|text| BASE64.decode(&text).ok()) else {
+            self.monitor
+                .metrics
+                .count(Counted::Ocsp(Unanswered::Malformed.word()));
             return unsigned(Unanswered::Malformed);
         };
         self.answer(&der, KEPT)
@@ -73,21 +86,27 @@ impl Responder {
     fn answer(&self, der: &[u8], kept: &'static str) -> Response {
         match self.signed(der) {
             Ok(response) => answered(response, kept),
-            Err(unanswered) => unsigned(unanswered),
+            Err(unanswered) => {
+                self.monitor.metrics.count(Counted::Ocsp(unanswered.word()));
+                unsigned(unanswered)
+            }
         }
     }
 
     fn signed(&self, der: &[u8]) -> Result<Bytes, Unanswered> {
         let request = OcspRequest::parse(der)?;
-        let issuer = self.devices.chain().ca();
-        if !request.asked.iter().all(|id| id.is_of(issuer)) {
+        if !request.asked.iter().all(|id| id.is_of(self.inventory.issuer())) {
             return Err(Unanswered::Unauthorized);
         }
+        let devices = self.devices.as_ref().ok_or(Unanswered::TryLater)?;
         let serials: Vec<_> = request.asked.iter().map(CertId::serial).collect();
         let statuses = self
             .inventory
             .statuses(&serials)
             .map_err(|_| Unanswered::TryLater)?;
+        for status in &statuses {
+            self.monitor.metrics.count(Counted::Ocsp(status.word()));
+        }
         // What is asked for again and again names one certificate, and has no nonce.
         let usual = match (request.asked.as_slice(), statuses.as_slice(), &request.nonce) {
             ([id], [status], None) => Some((id, *status)),
@@ -98,8 +117,7 @@ impl Responder {
         }
         let now = (self.clock)();
         let answers: Vec<_> = request.asked.iter().zip(statuses.iter().copied()).collect();
-        let response = self
-            .devices
+        let response = devices
             .sign_ocsp(&answers, request.nonce.as_deref(), now, now + HOLDS)
             .map_err(|_| Unanswered::TryLater)?;
         let response = Bytes::from(response);

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::tls::{self, Current};
-use crate::ca::{self, CaError, Desk, Session};
+use crate::ca::{self, CaError, ClockPolicy, Desk};
 use crate::issuer::Servers;
 use crate::key::{Passphrase, Signer, SoftwareKey};
 use crate::model::server::Certified;
-use crate::model::{Host, Pin};
+use crate::model::{Host, Pin, Validity};
 use crate::store::Store;
 
 /// A host of the home, which the service is to be for its devices.
 pub struct OwnHost {
     /// The host, which is a server of this PKI.
     pub host: Host,
-    /// The servers' CA, unlocked.
-    pub servers: Servers,
+    /// The servers' CA, unlocked; none where the certificate that there is must do.
+    pub servers: Option<Servers>,
     /// The passphrase that opens the host's keys, the next one as well.
     pub passphrase: Passphrase,
 }
@@ -48,8 +48,13 @@ impl Own {
     }
 
     /// The servers' CA.
-    pub(super) fn servers(&self) -> &Servers {
-        &self.of.servers
+    pub(super) fn servers(&self) -> Option<&Servers> {
+        self.of.servers.as_ref()
+    }
+
+    /// When the certificate in use is good.
+    pub(super) fn validity(&self) -> Option<Validity> {
+        self.certified.as_ref().map(|certified| certified.validity)
     }
 
     /// Opens the key that is in use by now, where that is another one. Not under the lock: it takes its time.
@@ -70,36 +75,38 @@ impl Own {
     }
 
     /// Sees to it that the key has a certificate that is good for long, and uses it from the next connection
-    /// on.
+    /// on. Where the servers' CA is not at hand, that is the newest one that anybody had signed.
     ///
     /// # Errors
-    /// Where a new one cannot be signed or recorded.
-    pub(super) fn certify(&mut self, session: &mut Session<'_>) -> Result<Current, CaError> {
+    /// Where a new one cannot be signed or recorded, or there is none.
+    pub(super) fn certify(&mut self, desk: &Desk, store: &mut Store) -> Result<Current, CaError> {
+        let (host, key) = (&self.of.host, self.key.public_key());
         let before = self.certified.clone();
         let serial = before.as_ref().map(|before| before.serial);
-        let public_key = self.key.public_key();
-        let certified =
-            ca::serving_certificate(session, &self.of.servers, &self.of.host, public_key, before)?;
+        let certified = match &self.of.servers {
+            Some(servers) => {
+                let mut session = desk.turn(store, ClockPolicy::Strict)?;
+                ca::serving_certificate(&mut session, servers, host, key, before)?
+            }
+            None => ca::newest_certificate(&desk.home, host, key)?
+                .ok_or_else(|| ca::NotFound::ServerCertificate(host.clone()))?,
+        };
         let is_same = serial == Some(certified.serial);
+        let certified = self.certified.insert(certified);
         if let (Some(config), true) = (&self.config, is_same) {
-            self.certified = Some(certified);
             return Ok(config.clone());
         }
-        let chain = vec![
-            certified.certificate.clone(),
-            self.of.servers.chain().ca().der().to_vec(),
-        ];
+        let issuer = desk.home.servers().map(|chain| chain.ca().der().to_vec());
+        let chain = std::iter::once(certified.certificate.clone()).chain(issuer);
         let signer: Arc<dyn Signer> = self.key.clone();
-        let made = tls::of_devices(signer, chain, session.desk.home.chain().ca());
-        self.certified = Some(certified);
-        let config = match &self.config {
+        let made = tls::of_devices(signer, chain.collect(), desk.home.chain().ca());
+        Ok(match &self.config {
             Some(config) => {
                 config.store(Arc::new(made));
                 config.clone()
             }
             None => self.config.insert(Arc::new(ArcSwap::from_pointee(made))).clone(),
-        };
-        Ok(config)
+        })
     }
 }
 

@@ -21,9 +21,10 @@ use super::ServeError;
 use super::answer::Told;
 use super::body;
 use super::clerk::{Counter, Refusal};
-use super::connection::Peer;
 use super::limits::{Failures, recorded};
+use super::monitor::{self, Monitor};
 use super::profile::{self, Slots};
+use super::proxy::Client;
 use super::request::requested_key;
 use crate::ca::{Attempt, Denial, Redeeming};
 use crate::home::config::Serve;
@@ -98,6 +99,8 @@ pub struct Shared {
     pub chain: Chain,
     /// The way to the clerk.
     pub counter: Counter,
+    /// Whether the service is ready.
+    pub monitor: Arc<Monitor>,
     /// Who has shown wrong secrets.
     pub failures: Arc<Failures>,
     /// The template of Apple's profiles.
@@ -112,7 +115,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/i/{id}", get(show).post(redeem))
         .route("/i/{id}/profile", post(profile::hand_in))
         .route("/i/{id}/profile/{slot}", get(profile::fetch))
-        .route("/healthz", get(async || "ok\n"))
+        .merge(monitor::alive())
+        .merge(monitor::ready(shared.monitor.clone()))
         .fallback(async || Told::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here"))
         .layer(map_response_with_state(shared.clone(), guarded))
         .with_state(shared)
@@ -156,11 +160,11 @@ struct Asked {
 async fn redeem(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Told> {
-    let address = peer.ip();
+    let address = client.address.ip();
     shared.failures.demand_few(address)?;
     let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);
     let unreadable = |why: String| Told::new(StatusCode::BAD_REQUEST, "request", why);

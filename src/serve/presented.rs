@@ -24,11 +24,12 @@ impl Presented {
         Some(Self(shown.to_vec()))
     }
 
-    /// An attempt to renew it for this key.
-    pub fn renewing(self, key: PublicKey) -> Renewing {
+    /// An attempt to renew it for this key, from this network.
+    pub fn renewing(self, key: PublicKey, from: String) -> Renewing {
         Renewing {
             certificate: self.0,
             key,
+            from,
         }
     }
 }

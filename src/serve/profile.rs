@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 use super::answer::Told;
 use super::body;
 use super::clerk::Refusal;
-use super::connection::Peer;
 use super::page::Shared;
+use super::proxy::Client;
 use crate::bundle;
 use crate::ca::{self, Attempt, Denial, RootInProfile, Showing};
 use crate::key::os_rng;
@@ -74,11 +74,11 @@ struct Asked {
 pub async fn hand_in(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Told> {
-    shared.failures.demand_few(peer.ip())?;
+    shared.failures.demand_few(client.address.ip())?;
     let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);
     let refused = |why: &str| Told::new(StatusCode::BAD_REQUEST, "request", why);
     let asked: Asked = serde_json::from_slice(&octets)
@@ -98,7 +98,7 @@ pub async fn hand_in(
         Ok(issued) => issued,
         Err(refusal) => {
             if let Refusal::Denied(Denial::NoRight) = refusal {
-                shared.failures.count(peer.ip());
+                shared.failures.count(client.address.ip());
             }
             return Err(refusal.into());
         }

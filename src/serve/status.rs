@@ -10,8 +10,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
+use super::monitor::{self, Monitor};
 use super::ocsp::Responder;
 
 /// How long others may keep what is published.
@@ -25,12 +25,16 @@ pub struct Shared {
     pub public: PathBuf,
     /// The OCSP responder.
     pub responder: Responder,
+    /// What it counts, and whether the service is ready.
+    pub monitor: Arc<Monitor>,
 }
 
 /// The routes of the face for status.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .merge(monitor::alive())
+        .merge(monitor::ready(shared.monitor.clone()))
+        .merge(monitor::counted(shared.monitor.clone()))
         .fallback(answer)
         .with_state(shared)
 }

@@ -15,11 +15,15 @@ use rustls::{SignatureAlgorithm, SignatureScheme};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ServeError;
+use super::health::{Health, Part};
+use super::monitor::Monitor;
 use super::presented::Anchor;
 use crate::disk::{self, Shown};
 use crate::home::config::Serve;
 use crate::key::{self, Signer};
+use crate::model::Validity;
 use crate::x509::Certificate;
+use crate::x509::foreign::ForeignCertificate;
 
 /// The longest file of certificates, or key, in octets.
 const LONGEST: u64 = 1 << 20;
@@ -34,18 +38,19 @@ pub type Current = Arc<ArcSwap<ServerConfig>>;
 ///
 /// # Errors
 /// Where they cannot be read, or do not belong together.
-pub fn of_page(serve: &Serve) -> Result<Option<Current>, ServeError> {
+pub fn of_page(serve: &Serve, health: &Health) -> Result<Option<Current>, ServeError> {
     let (Some(certificate), Some(key)) = (&serve.page_certificate, &serve.page_key) else {
         return Ok(None);
     };
-    let config = read(certificate, key)?;
+    let (config, validity) = read(certificate, key)?;
+    health.shows(Part::PageCertificate, validity);
     Ok(Some(Arc::new(ArcSwap::from_pointee(config))))
 }
 
 /// Looks from time to time, and at SIGHUP, whether the files of the page are others by now, as after a
 /// renewal, and uses them from the next connection on. Files that do not belong together, while they are
 /// written, are looked at again.
-pub async fn renewed(current: Current, serve: Serve) {
+pub async fn renewed(current: Current, serve: Serve, monitor: Arc<Monitor>) {
     let (Some(certificate), Some(key)) = (&serve.page_certificate, &serve.page_key) else {
         return;
     };
@@ -62,15 +67,17 @@ pub async fn renewed(current: Current, serve: Serve) {
         }
         let now = seen();
         if now != before
-            && let Ok(config) = read(certificate, key)
+            && let Ok((config, validity)) = read(certificate, key)
         {
+            monitor.health.shows(Part::PageCertificate, validity);
             current.store(Arc::new(config));
             before = now;
         }
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ServeError> {
+/// The configuration, and the time for which the certificate is good.
+fn read(certificate: &Path, key: &Path) -> Result<(ServerConfig, Validity), ServeError> {
     let unfit = |path: &Path, why: String| ServeError::PageCertificate {
         path: Shown(path.to_owned()),
         why,
@@ -78,9 +85,12 @@ fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ServeError> {
     let octets = |path: &Path| disk::read(path, LONGEST).map_err(|why| unfit(path, why.to_string()));
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets(certificate)?).collect();
     let chain = chain.map_err(|why| unfit(certificate, format!("it is no PEM: {why}")))?;
-    if chain.is_empty() {
+    let Some(first) = chain.first() else {
         return Err(unfit(certificate, "it has no certificate".into()));
-    }
+    };
+    let validity = ForeignCertificate::from_der(first)
+        .map_err(|why| unfit(certificate, why.to_string()))?
+        .validity;
     let secret = zeroize::Zeroizing::new(octets(key)?);
     let secret = PrivateKeyDer::from_pem_slice(&secret)
         .map_err(|why| unfit(key, format!("it has no private key in PEM: {why}")))?;
@@ -94,7 +104,7 @@ fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, ServeError> {
             )
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, validity))
 }
 
 /// The configuration of the face of devices: it asks for a certificate of the issuing CA, and demands none.

@@ -53,6 +53,15 @@ impl Unanswered {
         };
         vec![0x30, 3, 0x0A, 1, status]
     }
+
+    /// Its name in RFC 6960 §4.2.1.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformedRequest",
+            Self::Unauthorized => "unauthorized",
+            Self::TryLater => "tryLater",
+        }
+    }
 }
 
 /// What a client asks.
@@ -292,6 +301,17 @@ pub enum CertStatus {
     NeverIssued,
     /// Nobody knows: a restored home has not been reconciled.
     Unknown,
+}
+
+impl CertStatus {
+    /// Its name in RFC 6960 §4.2.1, by which clients take it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Revoked { .. } | Self::NeverIssued => "revoked",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// What is to be signed: a ResponseData that answers these in their order, produced now.

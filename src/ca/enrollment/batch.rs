@@ -25,11 +25,39 @@ pub enum Attempt {
 }
 
 impl Attempt {
-    /// The invite that it may change.
-    fn invite(&self) -> Option<InviteId> {
+    /// The invite that it names.
+    pub fn invite(&self) -> Option<InviteId> {
         match self {
             Self::Redeem(redeeming) => redeeming.id.parse().ok(),
-            Self::Renew(_) | Self::Show(_) => None,
+            Self::Show(showing) => showing.id.parse().ok(),
+            Self::Renew(_) => None,
+        }
+    }
+
+    /// The network that it came from, where that is known.
+    pub fn from(&self) -> Option<&str> {
+        match self {
+            Self::Redeem(redeeming) => Some(&redeeming.from),
+            Self::Renew(renewing) => Some(&renewing.from),
+            Self::Show(_) => None,
+        }
+    }
+}
+
+/// The certificate that a device gets for an attempt.
+#[derive(Debug)]
+pub enum Granted {
+    /// Issued for this attempt.
+    New(Issued),
+    /// Issued for an attempt before, and handed out once more: nothing has changed.
+    Again(Issued),
+}
+
+impl Granted {
+    /// The certificate.
+    pub fn issued(self) -> Issued {
+        match self {
+            Self::New(issued) | Self::Again(issued) => issued,
         }
     }
 }
@@ -52,8 +80,8 @@ pub fn enroll(
     session: &mut Session<'_>,
     devices: &Devices,
     attempts: &[Attempt],
-) -> Result<Vec<Result<Issued, Denial>>, CaError> {
-    let mut answers: Vec<Option<Result<Issued, Denial>>> = attempts.iter().map(|_| None).collect();
+) -> Result<Vec<Result<Granted, Denial>>, CaError> {
+    let mut answers: Vec<Option<Result<Granted, Denial>>> = attempts.iter().map(|_| None).collect();
     while answers.iter().any(Option::is_none) {
         let mut round = Round::default();
         let waiting = attempts.iter().zip(&mut answers).enumerate();
@@ -64,7 +92,7 @@ pub fn enroll(
         let mut delivery = InMemory::default();
         issue(session, devices, round.plans, &mut delivery)?;
         for (place, (issued, _)) in round.places.into_iter().zip(delivery.taken) {
-            answers[place] = Some(Ok(issued));
+            answers[place] = Some(Ok(Granted::New(issued)));
         }
     }
     Ok(answers.into_iter().flatten().collect())
@@ -89,7 +117,7 @@ impl Round {
         session: &Session<'_>,
         place: usize,
         attempt: &Attempt,
-    ) -> Result<Option<Result<Issued, Denial>>, CaError> {
+    ) -> Result<Option<Result<Granted, Denial>>, CaError> {
         let id = attempt.invite();
         if id.is_some_and(|id| self.invites.contains(&id)) {
             return Ok(None);
@@ -100,7 +128,7 @@ impl Round {
             Attempt::Show(showing) => redeem::show(session, showing)?,
         };
         match decision {
-            Decision::Now(answer) => Ok(Some(answer)),
+            Decision::Now(answer) => Ok(Some(answer.map(Granted::Again))),
             Decision::Record(facts, denial) => {
                 self.facts.extend(facts);
                 self.invites.extend(id);

@@ -1,6 +1,7 @@
 //! The reasons for which a device that asks by itself gets no certificate.
 
 use crate::ca::CaError;
+use crate::model::fault::Fault;
 use crate::model::{InviteState, Time};
 
 /// The reason for which a device that asks by itself gets no certificate. Nothing of it helps whoever lacks
@@ -16,7 +17,7 @@ pub enum Denial {
     /// The invite belongs to another key.
     #[error("this invite was used by another device")]
     AnotherKey,
-    /// The key waits for an operator, who is to see these words of it.
+    /// The key waits for an operator, who compares these words of it with what the phone shows.
     #[error("an administrator is to approve this device: {0}")]
     Waits(String),
     /// The invite has ended.
@@ -52,4 +53,34 @@ pub enum Denial {
     /// Policy, or what has become of the device meanwhile, does not let it have a certificate.
     #[error(transparent)]
     Refused(CaError),
+}
+
+impl Denial {
+    /// The word by which programs, logs and figures know it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoRight => "no-right",
+            Self::WrongCode => "wrong-code",
+            Self::AnotherKey | Self::RenewedOtherwise => "another-key",
+            Self::Waits(_) => "waits",
+            Self::Ended(_) => "invite-ended",
+            Self::Revoked | Self::ShownRevoked => "revoked",
+            Self::Unknown => "unknown",
+            Self::Superseded => "superseded",
+            Self::TooEarly(_) => "too-early",
+            Self::NotYet(_) => "not-yet-valid",
+            Self::Expired(_) => "expired",
+            Self::TooOften(_) => "too-often",
+            Self::Refused(why) => why.code(),
+        }
+    }
+
+    /// The words of the key that an operator is to compare, where it waits for that.
+    pub fn words(&self) -> Option<&str> {
+        if let Self::Waits(words) = self {
+            Some(words)
+        } else {
+            None
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub struct Renewing {
     pub certificate: Vec<u8>,
     /// The key that is to be certified, whose holder proved to have it.
     pub key: PublicKey,
+    /// The network that it asked from, as the ledger records it.
+    pub from: String,
 }
 
 /// The time from which a certificate of this validity can be renewed by its device: in the last third.

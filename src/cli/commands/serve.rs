@@ -1,22 +1,20 @@
 //! `pki serve`: the service by which devices enroll themselves.
 
-use std::io;
+mod log;
+mod systemd;
+
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{self, UnixDatagram};
-use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use crate::ca::{CaError, Published};
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::{IssuingSecret, Keyring};
-use crate::cli::streams::line;
+use crate::home::Home;
 use crate::home::config::Serve;
-use crate::issuer::Servers;
-use crate::key::Passphrase;
-use crate::model::Clock;
-use crate::serve::{Aftermath, OwnHost, ServeError, Service};
+use crate::issuer::Devices;
+use crate::model::Host;
+use crate::serve::{OwnHost, Place, Places, ServeError, Service};
+use log::Log;
 
 /// How long the service waits for another pki on the same home: a phone waits for it meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,12 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Serve the page by which devices enroll themselves, and EST by which they renew
 ///
 /// Goes on until it is told to end (SIGTERM), with the issuing key open. Where it listens and what it is
-/// called stands under [serve] in pki.toml.
+/// called stands under [serve] in pki.toml. Sockets of systemd are taken by their names: page, device,
+/// status.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   pki serve
-  pki serve --page 127.0.0.1:8443 --device 0.0.0.0:8444 --passphrase-file /etc/pki/passphrase")]
+  pki serve --json                              a log for programs, a line of JSON for each event
+  pki serve --page 127.0.0.1:8443 --device 0.0.0.0:8444 --passphrase-file /etc/pki/passphrase
+  pki serve --no-issue --status 0.0.0.0:8080    on a machine that has no issuing key")]
 pub struct Args {
     /// Where the page listens [default: `page` under [serve] in pki.toml]
     #[arg(long, value_name = "ADDR")]
@@ -40,120 +41,95 @@ pub struct Args {
     /// Where CRLs, CA certificates, pins and OCSP are served, plain http [default: `status` under [serve]]
     #[arg(long, value_name = "ADDR")]
     status: Option<SocketAddr>,
+    /// Open no CA's key and sign nothing: what would need one is answered with 503, OCSP with tryLater
+    #[arg(long)]
+    no_issue: bool,
     #[command(flatten)]
     issuing: IssuingSecret,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
-    let mut serve = home.config().serve.clone();
-    serve.page = args.page.or(serve.page);
-    serve.device = args.device.or(serve.device);
-    serve.status = args.status.or(serve.status);
-    let Keyring {
-        issuing: devices,
-        servers,
-        passphrase,
-    } = args.issuing.unlock_all(&home, &context.ui)?;
-    let own = match (serve.device, servers) {
-        (Some(_), Some(servers)) => own_host(&serve, servers, passphrase),
-        (_, _) => None,
+    let places = places(&args, &home.config().serve)?;
+    // Looked at before anybody types a passphrase for what cannot be served.
+    let host = match &places.device {
+        Some(_) => Some(device_host(&home, &args, context)?),
+        None => None,
     };
+    let (devices, own) = unlock(&args, host, &home, context)?;
+    let log = Log::start(context, home.config().serve.log_names).map_err(ServeError::Runtime)?;
     let mut desk = context.desk_of(home);
     desk.patience = PATIENCE;
     let service = Service {
         desk,
         devices,
         own,
-        serve,
+        places,
     };
-    let listens = |face: &str, address: SocketAddr| line(&format!("pki: the {face} listens on {address}"));
-    let telling = Telling::start(context.apart()).map_err(ServeError::Runtime)?;
-    service.run(&listens, &notify, Box::new(telling))?;
+    let listens = |face: &str, address: SocketAddr| log.listens(face, address);
+    let is_ready = || log.tell_systemd(systemd::ready());
+    service.run(&listens, &is_ready, Box::new(log.clone()))?;
     Ok(Exit::Done)
 }
 
-/// The host that devices know the service by.
-fn own_host(serve: &Serve, servers: Servers, passphrase: Passphrase) -> Option<OwnHost> {
-    let authority = serve.device_host.as_ref().or(serve.host.as_ref())?;
-    Some(OwnHost {
-        host: authority.host.clone(),
-        servers,
-        passphrase,
-    })
-}
-
-/// Tells systemd that the service is there (sd_notify(3)), where systemd asks for it.
-fn notify() {
-    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else {
-        return;
+/// Where each face is served: on the socket that systemd has handed over, or where it is said.
+fn places(args: &Args, serve: &Serve) -> Result<Places, ServeError> {
+    let mut sockets = systemd::sockets()?;
+    let mut place = |face: &str, given: Option<SocketAddr>, configured: Option<SocketAddr>| {
+        let socket = sockets.remove(face).map(Place::Socket);
+        socket.or(given.or(configured).map(Place::Address))
     };
-    let told = notify_socket(socket.as_bytes()).and_then(|address| {
-        let ours = UnixDatagram::unbound()?;
-        ours.send_to_addr(b"READY=1", &address)
-    });
-    if let Err(error) = told {
-        line(&format!(
-            "pki: systemd could not be told that the service is ready: {error}"
-        ));
+    let places = Places {
+        page: place("page", args.page, serve.page),
+        device: place("device", args.device, serve.device),
+        status: place("status", args.status, serve.status),
+    };
+    match sockets.into_keys().next() {
+        Some(name) => Err(ServeError::ForeignSocket(name)),
+        None => Ok(places),
     }
 }
 
-/// An address of the file system, or, behind an `@`, an abstract one.
-fn notify_socket(text: &[u8]) -> io::Result<net::SocketAddr> {
-    match text.split_first() {
-        #[cfg(target_os = "linux")]
-        Some((b'@', name)) => {
-            use std::os::linux::net::SocketAddrExt;
-            net::SocketAddr::from_abstract_name(name)
-        }
-        Some(_) | None => net::SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(text)),
+/// The host that devices know the service by: a server of the home that has, or can get, a certificate.
+fn device_host(home: &Home, args: &Args, context: &Context) -> Result<Host, Failure> {
+    let serve = &home.config().serve;
+    let authority = serve.device_host.as_ref().or(serve.host.as_ref());
+    let host = authority.ok_or(ServeError::NoDeviceHost)?.host.clone();
+    if home.servers().is_none() && !args.no_issue {
+        let is_known = context.read(home)?.server(&host)?.is_some();
+        return Err(ServeError::NoServersCa { host, is_known }.into());
     }
+    Ok(host)
 }
 
-/// Tells as every other command does, and runs the commands of `pki.toml`, which may take their time: in a
-/// thread of its own.
-struct Telling(Sender<Told>);
-
-/// What is to be told.
-enum Told {
-    Published(Box<Published>, Clock),
-    Failed(String, CaError),
-}
-
-impl Telling {
-    fn start(context: Context) -> io::Result<Self> {
-        let (sender, receiver) = channel();
-        std::thread::Builder::new()
-            .name("telling".into())
-            .spawn(move || {
-                for told in receiver {
-                    match told {
-                        Told::Published(published, clock) => {
-                            context.tell_published(&published, clock);
-                            context.run_commands();
-                        }
-                        Told::Failed(what, why) => {
-                            let failure = Failure::from(why);
-                            context.ui.warn(format!("{what}: {}", failure.message));
-                            if let Some(hint) = failure.hint {
-                                context.ui.hint(hint);
-                            }
-                        }
-                    }
-                }
-            })?;
-        Ok(Self(sender))
+/// Opens what is served with.
+fn unlock(
+    args: &Args,
+    host: Option<Host>,
+    home: &Home,
+    context: &Context,
+) -> Result<(Option<Devices>, Option<OwnHost>), Failure> {
+    if !args.no_issue {
+        let Keyring {
+            issuing,
+            servers,
+            passphrase,
+        } = args.issuing.unlock_all(home, &context.ui)?;
+        let own = host.map(|host| OwnHost {
+            host,
+            servers,
+            passphrase,
+        });
+        return Ok((Some(issuing), own));
     }
-}
-
-impl Aftermath for Telling {
-    fn published(&mut self, published: Box<Published>, clock: Clock) {
-        // Where that thread has ended there is nobody to tell.
-        let _ = self.0.send(Told::Published(published, clock));
-    }
-
-    fn failed(&mut self, what: &str, why: CaError) {
-        let _ = self.0.send(Told::Failed(what.to_owned(), why));
-    }
+    let own = match host {
+        None => None,
+        // The key of the face of devices is the home's, as all keys of servers.
+        Some(host) => Some(OwnHost {
+            host,
+            servers: None,
+            passphrase: args.issuing.passphrase(home, &context.ui)?,
+        }),
+    };
+    Ok((None, own))
 }

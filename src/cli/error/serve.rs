@@ -12,10 +12,15 @@ impl Advice for ServeError {
                 "set `page_certificate` and `page_key` under [serve]: browsers must trust it, so it is a public CA's"
                     .into()
             }
-            Self::NoOwnKey => {
-                "set `host` or `device_host` under [serve] to a server of `pki server list`, and run `pki server issue` for it once"
-                    .into()
+            Self::NoDeviceHost => "set `device_host` under [serve] to a server of `pki server list`".into(),
+            Self::NoServersCa { host, is_known: true } => {
+                format!("run `pki server issue {host} --out DIR` once: it founds that CA, and the service renews by itself then")
             }
+            Self::NoServersCa { host, is_known: false } => {
+                format!("run `pki server add {host}`, then `pki server issue {host} --out DIR` once: it founds that CA, and the service renews by itself then")
+            }
+            Self::ForeignSocket(_) => "say `FileDescriptorName=page`, `device` or `status` in its .socket unit".into(),
+            Self::Socket { .. } => "it must be a listening stream socket of TCP".into(),
             Self::PageCertificate { .. } => {
                 "it must be PEM: the certificate with those above it, and its key".into()
             }

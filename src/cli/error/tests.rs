@@ -29,6 +29,7 @@ use crate::publish::{
     Area, BucketError, CredentialsError, Gone, InvalidStatement, Rejected, StoreError as Said, TargetError,
     UnfitPins,
 };
+use crate::serve::ServeError;
 use crate::store::StoreError;
 use crate::x509::X509Error;
 
@@ -175,6 +176,7 @@ fn names() -> Vec<Line> {
         E::Employee(_) = E::Employee("0102030405060708090a0b0c0d0e0f1".parse().unwrap()) => "unknown", Refused;
         E::Certificate(_) = E::Certificate(serial()) => "unknown", Refused;
         E::Server(_) = E::Server(host()) => "unknown", Refused;
+        E::ServerCertificate(_) = E::ServerCertificate(host()) => "unknown", Refused;
         E::Invite(_) = E::Invite(invite()) => "unknown", Refused;
     })
 }
@@ -505,6 +507,27 @@ fn fetches() -> Vec<Line> {
     })
 }
 
+fn services() -> Vec<Line> {
+    use ServeError as E;
+    let address = || "127.0.0.1:1".parse().unwrap();
+    let io = || io::Error::from(io::ErrorKind::InvalidInput);
+    table!(ServeError {
+        E::NoFace = E::NoFace => "not-configured", Refused;
+        E::NoHost = E::NoHost => "not-configured", Refused;
+        E::NoPageCertificate = E::NoPageCertificate => "not-configured", Refused;
+        E::NoDeviceHost = E::NoDeviceHost => "not-configured", Refused;
+        E::NoServersCa { .. } = E::NoServersCa { host: host(), is_known: true } => "not-configured", Refused;
+        E::NoServersCa { .. } = E::NoServersCa { host: host(), is_known: false } => "not-configured", Refused;
+        E::PageCertificate { .. } = E::PageCertificate { path: shown(), why: text() } => "page-certificate", Refused;
+        E::ForeignSocket(_) = E::ForeignSocket(text()) => "socket", Refused;
+        E::Socket { .. } = E::Socket { face: "page", why: io() } => "socket", Refused;
+        E::Listen { .. } = E::Listen { face: "page", address: address(), why: io() } => "address", Refused;
+        E::Runtime(_) = E::Runtime(io()) => "threads", Refused;
+        E::Stopped = E::Stopped => "stopped", Bug;
+        E::Home(_) = E::Home(CaError::from(disk())) => "disk", Refused;
+    })
+}
+
 #[test]
 fn every_error_has_the_word_and_the_exit_code_that_scripts_go_by() {
     let tables = [
@@ -528,6 +551,7 @@ fn every_error_has_the_word_and_the_exit_code_that_scripts_go_by() {
         configurations(),
         servers_looked_at(),
         fetches(),
+        services(),
     ];
     for Line {
         error,

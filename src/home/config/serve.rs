@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::{InvalidConfig, value};
 use crate::disk;
-use crate::model::Host;
 use crate::model::text::quoted;
+use crate::model::{Host, IpRange};
 
 /// The `[serve]` table, checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +33,12 @@ pub struct Serve {
     pub page_key: Option<PathBuf>,
     /// What follows when a second key comes with the right secret.
     pub on_second_try: SecondTry,
+    /// The proxies that may say whose connections and requests they pass on.
+    pub proxies: Vec<IpRange>,
+    /// Who may read metrics and readiness.
+    pub metrics_from: Vec<IpRange>,
+    /// Whether the log has the names of people and devices.
+    pub log_names: bool,
 }
 
 /// What follows when a second key comes with the right secret of a redeemed invite.
@@ -102,7 +108,15 @@ pub(super) struct Table {
     page_key: Option<PathBuf>,
     #[serde(default)]
     on_second_try: SecondTry,
+    #[serde(default)]
+    proxies: Vec<String>,
+    metrics_from: Option<Vec<String>>,
+    #[serde(default)]
+    log_names: bool,
 }
+
+/// The addresses that are this machine.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 impl Table {
     /// Checks what the table says.
@@ -120,6 +134,12 @@ impl Table {
             page_certificate: whole("page_certificate", self.page_certificate)?,
             page_key: whole("page_key", self.page_key)?,
             on_second_try: self.on_second_try,
+            proxies: ranges("proxies", &self.proxies)?,
+            metrics_from: match self.metrics_from {
+                Some(given) => ranges("metrics_from", &given)?,
+                None => ranges("metrics_from", &LOOPBACK)?,
+            },
+            log_names: self.log_names,
         };
         if serve.page_certificate.is_some() != serve.page_key.is_some() {
             let (key, other) = match serve.page_key {
@@ -141,6 +161,14 @@ fn address(key: &'static str, text: Option<&str>) -> Result<Option<SocketAddr>, 
     let rule = "it must be an address and a port, such as \"0.0.0.0:8443\" or \"[::]:8443\"";
     text.map(|text| text.parse().map_err(|_| value(key, text, rule)))
         .transpose()
+}
+
+fn ranges(key: &'static str, texts: &[impl AsRef<str>]) -> Result<Vec<IpRange>, InvalidConfig> {
+    let rule = "it must be a range of addresses, such as \"192.0.2.0/24\" or \"192.0.2.7/32\"";
+    let texts = texts.iter().map(AsRef::as_ref);
+    texts
+        .map(|text| text.parse().map_err(|_| value(key, text, rule)))
+        .collect()
 }
 
 fn whole(key: &'static str, path: Option<PathBuf>) -> Result<Option<PathBuf>, InvalidConfig> {
@@ -208,6 +236,8 @@ mod tests {
             ("on_second_try = \"burn\"", "on_second_try"),
             ("api = \"http://api.acme.example\"", "api"),
             ("listen = \"0.0.0.0:1\"", "listen"),
+            ("proxies = [\"10.0.0.1\"]", "proxies"),
+            ("metrics_from = [\"10.0.0.1/8\"]", "metrics_from"),
         ] {
             let why = Config::parse(&format!("[serve]\n{line}"))
                 .unwrap_err()

@@ -4,6 +4,7 @@
 mod browser;
 mod est;
 mod invites;
+mod operations;
 mod redeeming;
 mod service;
 mod status;
@@ -15,6 +16,13 @@ use serde_json::Value;
 use crate::support::{HOST, Home, Server, ServerCertificate, free_port, need, wait_until};
 
 const TOOLS: [&str; 2] = ["curl", "openssl"];
+/// Where the service writes what it tells.
+const LOG: &str = "serve.log";
+
+/// What the service of a home has told.
+fn log_of(home: &Home) -> String {
+    std::fs::read_to_string(home.path(LOG)).unwrap()
+}
 
 /// A home with a service that runs until it is dropped.
 struct Serving {
@@ -44,6 +52,11 @@ impl Serving {
 
     /// As [`Self::of`], at another time.
     fn ahead(home: Home, ahead: &'static str) -> Option<Self> {
+        Self::told(home, ahead, &[])
+    }
+
+    /// As [`Self::ahead`], and told this as well.
+    fn told(home: Home, ahead: &'static str, more: &[&str]) -> Option<Self> {
         if !need(&TOOLS) {
             return None;
         }
@@ -51,11 +64,17 @@ impl Serving {
         let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
         home.configure("page_certificate", &quoted(&page.certificate));
         home.configure("page_key", &quoted(&page.key));
+        Self::with_page(home, ahead, more)
+    }
+
+    /// As [`Self::told`], with the page's certificate that there is.
+    fn with_page(home: Home, ahead: &'static str, more: &[&str]) -> Option<Self> {
         home.configure("device_host", &format!("\"{HOST}\""));
         let server = Server::on_free_port(|port| {
             home.configure("host", &format!("\"{HOST}:{port}\""));
-            let arguments = ["serve", "--page", &format!("127.0.0.1:{port}")];
-            let mut command = home.pki(&arguments);
+            let page = format!("127.0.0.1:{port}");
+            let mut command = home.pki(&[&["serve", "--page", &page], more].concat());
+            command.stderr(std::fs::File::create(home.path(LOG)).unwrap());
             if ahead != "+0d" {
                 // As faketime does, which would stand between a signal and the service.
                 command
@@ -68,7 +87,7 @@ impl Serving {
             command
         });
         Some(Self {
-            server: server.expect("the service ended at once"),
+            server: server.unwrap_or_else(|| panic!("the service ended at once: {}", log_of(&home))),
             home,
             ahead,
         })

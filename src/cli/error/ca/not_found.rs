@@ -28,6 +28,7 @@ impl Advice for NotFound {
             Self::Server(host) => {
                 format!("`pki server list` shows those that there are; `pki server add {host}` takes it in")
             }
+            Self::ServerCertificate(host) => format!("`pki server issue {host} --out DIR` makes one"),
             Self::Invite(_) => "`pki invite list` shows those that there are".into(),
         })
     }

@@ -1,0 +1,158 @@
+//! The log of the service, on stderr: a line for each event, in words or, with `--json`, in JSON. No secret
+//! is in it, and no name of a person or device unless pki.toml asks for that.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Sender, channel};
+
+use serde_json::json;
+
+use crate::ca::{CaError, Published};
+use crate::cli::context::Context;
+use crate::cli::error::Failure;
+use crate::cli::streams::{Level, entry, line};
+use crate::model::Clock;
+use crate::serve::{Aftermath, Outcome};
+
+/// The log: what is told is written by a thread of its own, which runs the commands of `pki.toml` as well.
+/// These may take their time.
+#[derive(Clone)]
+pub struct Log {
+    sender: Sender<Told>,
+    is_json: bool,
+}
+
+/// What is to be told.
+enum Told {
+    Published(Box<Published>, Clock),
+    Happened(Outcome),
+    Failed(String, CaError),
+    Warned(String),
+}
+
+impl Log {
+    /// Begins.
+    ///
+    /// # Errors
+    /// Where there is no thread to be had.
+    pub fn start(context: &Context, has_names: bool) -> io::Result<Self> {
+        let (sender, receiver) = channel();
+        let is_json = context.ui.json;
+        let writer = Writer {
+            context: context.apart(),
+            has_names,
+        };
+        std::thread::Builder::new().name("log".into()).spawn(move || {
+            for told in receiver {
+                writer.tell(told);
+            }
+        })?;
+        Ok(Self { sender, is_json })
+    }
+
+    /// A face is there.
+    pub fn listens(&self, face: &str, address: SocketAddr) {
+        match self.is_json {
+            true => entry(
+                Level::Info,
+                "listens",
+                json!({ "face": face, "address": address.to_string() }),
+            ),
+            false => line(&format!("pki: the {face} listens on {address}")),
+        }
+    }
+
+    /// What came of telling systemd that the service is ready.
+    pub fn tell_systemd(&self, told: io::Result<()>) {
+        if let Err(why) = told {
+            let message = format!("systemd could not be told that the service is ready: {why}");
+            match self.is_json {
+                true => entry(Level::Warning, "systemd", json!({ "message": message })),
+                false => line(&format!("pki: {message}")),
+            }
+        }
+    }
+}
+
+impl Aftermath for Log {
+    fn published(&mut self, published: Box<Published>, clock: Clock) {
+        // Where that thread has ended there is nobody to tell; so below.
+        let _ = self.sender.send(Told::Published(published, clock));
+    }
+
+    fn happened(&mut self, outcome: Outcome) {
+        let _ = self.sender.send(Told::Happened(outcome));
+    }
+
+    fn failed(&mut self, what: &str, why: CaError) {
+        let _ = self.sender.send(Told::Failed(what.to_owned(), why));
+    }
+
+    fn warned(&mut self, message: &str) {
+        let _ = self.sender.send(Told::Warned(message.to_owned()));
+    }
+}
+
+struct Writer {
+    context: Context,
+    has_names: bool,
+}
+
+impl Writer {
+    fn tell(&self, told: Told) {
+        let ui = &self.context.ui;
+        match told {
+            Told::Published(published, clock) => {
+                if ui.json {
+                    entry(Level::Info, "published", json!({}));
+                }
+                self.context.tell_published(&published, clock);
+                self.context.run_commands();
+            }
+            Told::Happened(mut outcome) => {
+                if !self.has_names {
+                    outcome.device = None;
+                }
+                match ui.json {
+                    true => entry(level_of(&outcome), outcome.event, &outcome),
+                    false => ui.say(in_words(&outcome)),
+                }
+            }
+            Told::Failed(what, why) => {
+                let failure = Failure::from(why);
+                ui.warn(format!("{what}: {}", failure.message));
+                if let Some(hint) = failure.hint {
+                    ui.hint(hint);
+                }
+            }
+            Told::Warned(message) => ui.warn(message),
+        }
+    }
+}
+
+/// A second key for what was used may be a thief's.
+fn level_of(outcome: &Outcome) -> Level {
+    match outcome.event {
+        "another-key" | "wrong-code" => Level::Warning,
+        _ => Level::Info,
+    }
+}
+
+fn in_words(outcome: &Outcome) -> String {
+    let who = match (&outcome.device, &outcome.invite) {
+        (Some(device), _) => device.to_string(),
+        (None, Some(invite)) => format!("the device of the invite {invite}"),
+        (None, None) => "a device".to_owned(),
+    };
+    let from = outcome
+        .from
+        .as_ref()
+        .map(|from| format!(" from {from}"))
+        .unwrap_or_default();
+    match (&outcome.serial, &outcome.message) {
+        (Some(serial), _) if outcome.is_new() => format!("{who}{from} {}: {serial}", outcome.event),
+        (Some(serial), _) => format!("{who}{from} got what it had got before: {serial}"),
+        (None, Some(message)) => format!("{who}{from} got no certificate: {message}"),
+        (None, None) => format!("{who}{from}: {}", outcome.event),
+    }
+}

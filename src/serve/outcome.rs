@@ -1,0 +1,72 @@
+//! What has become of a device that asked for a certificate, as the log tells it: no secret is in it.
+
+use serde::Serialize;
+
+use crate::ca::{Attempt, Denial, Granted};
+use crate::model::{Address, InviteId, Serial};
+
+/// What has become of a device that asked for a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// `enrolled`, `renewed`, `again` where it got what it had got before, or the word of the denial.
+    #[serde(skip)]
+    pub event: &'static str,
+    /// The invite, of whoever has its secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invite: Option<InviteId>,
+    /// The device that has a certificate now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Address>,
+    /// The certificate's serial number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<Serial>,
+    /// The network that it asked from, as the ledger records it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Why there is no certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Outcome {
+    /// What has become of an attempt.
+    pub fn of(attempt: &Attempt, answer: &Result<Granted, Denial>) -> Self {
+        let is_stranger = matches!(answer, Err(Denial::NoRight));
+        let none = Self {
+            event: "",
+            // Whoever lacks the secret may name any invite.
+            invite: attempt.invite().filter(|_| !is_stranger),
+            device: None,
+            serial: None,
+            from: attempt.from().map(str::to_owned),
+            message: None,
+        };
+        match answer {
+            Ok(Granted::New(issued)) => Self {
+                event: match attempt {
+                    Attempt::Redeem(_) | Attempt::Show(_) => "enrolled",
+                    Attempt::Renew(_) => "renewed",
+                },
+                device: Some(issued.address.clone()),
+                serial: Some(issued.serial),
+                ..none
+            },
+            Ok(Granted::Again(issued)) => Self {
+                event: "again",
+                device: Some(issued.address.clone()),
+                serial: Some(issued.serial),
+                ..none
+            },
+            Err(denial) => Self {
+                event: denial.code(),
+                message: Some(denial.to_string()),
+                ..none
+            },
+        }
+    }
+
+    /// Whether a device has a certificate now that it did not have before.
+    pub fn is_new(&self) -> bool {
+        matches!(self.event, "enrolled" | "renewed")
+    }
+}
