@@ -1,5 +1,6 @@
-//! Proxies: whose connections and requests they pass on. That is said by a header of the PROXY protocol before
-//! anything else, or by X-Forwarded-For in each request, and is believed of the addresses in `pki.toml` alone.
+//! Proxies: whose connections and requests they pass on. That is said by a header of the PROXY protocol
+//! before anything else, or by X-Forwarded-For in each request, and is believed of the addresses in
+//! `pki.toml` alone.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

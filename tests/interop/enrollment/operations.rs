@@ -1,5 +1,5 @@
-//! The service as those who run it see it: readiness, metrics, its log, proxies before it, sockets of systemd,
-//! and a machine that issues nothing.
+//! The service as those who run it see it: readiness, metrics, its log, proxies before it, sockets of
+//! systemd, and a machine that issues nothing.
 
 use serde_json::{Value, json};
 
