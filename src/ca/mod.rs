@@ -35,7 +35,9 @@ pub use enrollment::denial::Denial;
 pub use enrollment::error::EnrollmentError;
 pub use enrollment::redeem::{Redeeming, Showing};
 pub use enrollment::renew::Renewing;
-pub use enrollment::{Asking, Invitation, approve_invite, cancel_invite, invite, open_invites, plan_invite};
+pub use enrollment::{
+    Asking, Invitation, approve_invite, cancel_invite, invite, open_invites, plan_invite, seen_by_others,
+};
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};
 pub use issuance::again::hand_out_again;

@@ -4,6 +4,7 @@ mod authorities;
 mod backup;
 mod certificates;
 mod crls;
+mod enrollment;
 mod keys;
 mod ledger;
 mod publication;
@@ -191,6 +192,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     crls(&desk.home, store, now, findings);
     certificates::examine(store, now, findings);
     servers::examine(&session, now, findings);
+    enrollment::examine(&desk.home, store, now, findings);
     timer::examine(&session, now, findings);
     backup::examine(&session, now, findings);
     publication::examine(&session, findings);

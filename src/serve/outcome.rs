@@ -1,9 +1,11 @@
 //! What has become of a device that asked for a certificate, as the log tells it: no secret is in it.
 
+use data_encoding::HEXUPPER;
 use serde::Serialize;
 
 use crate::ca::{Attempt, Denial, Granted};
 use crate::model::{Address, InviteId, Serial};
+use crate::x509::Certificate;
 
 /// What has become of a device that asked for a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,6 +22,9 @@ pub struct Outcome {
     /// The certificate's serial number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<Serial>,
+    /// The serial number of the certificate that it showed, as it says itself, where it got no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shown: Option<String>,
     /// The network that it asked from, as the ledger records it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -38,6 +43,7 @@ impl Outcome {
             invite: attempt.invite().filter(|_| !is_stranger),
             device: None,
             serial: None,
+            shown: None,
             from: attempt.from().map(str::to_owned),
             message: None,
         };
@@ -59,6 +65,10 @@ impl Outcome {
             },
             Err(denial) => Self {
                 event: denial.code(),
+                shown: match attempt {
+                    Attempt::Renew(renewing) => shown(&renewing.certificate),
+                    Attempt::Redeem(_) | Attempt::Show(_) => None,
+                },
                 message: Some(denial.to_string()),
                 ..none
             },
@@ -69,4 +79,9 @@ impl Outcome {
     pub fn is_new(&self) -> bool {
         matches!(self.event, "enrolled" | "renewed")
     }
+}
+
+fn shown(der: &[u8]) -> Option<String> {
+    let certificate = Certificate::from_der(der).ok()?;
+    Some(HEXUPPER.encode(certificate.serial()))
 }

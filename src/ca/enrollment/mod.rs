@@ -21,8 +21,10 @@ use crate::key::os_rng;
 use crate::model::draft::Holder;
 use crate::model::event::InviteCreated;
 use crate::model::invite::{Approval, Fate, Invite, words_of};
-use crate::model::{Employee, Fact, InviteId, InviteSecret, Invited, Profile, Span, Time};
-use crate::store::Store;
+use crate::model::{
+    Employee, Fact, InviteId, InviteSecret, InviteState, Invited, Profile, Span, Status, Time,
+};
+use crate::store::{Store, StoreError};
 use error::EnrollmentError;
 
 /// The type of the statements by which the issuing CA stands by an invite (`typ` of the JWS).
@@ -187,6 +189,35 @@ pub fn open_invites(store: &Store, employee: &Employee, now: Time) -> Result<Vec
 pub(super) fn open_of(invites: Vec<Invited>, now: Time) -> Vec<InviteId> {
     let open = invites.iter().filter(|invited| invited.state(now).is_open());
     open.map(|invited| invited.invite.id).collect()
+}
+
+/// The invites of which the secret came with a second key, as long as it matters: the certificate that they
+/// brought is in use, or none has come of them yet. In the order in which they were made.
+///
+/// # Errors
+/// A damaged index.
+pub fn seen_by_others(store: &Store, now: Time) -> Result<Vec<Invited>, StoreError> {
+    let mut all = Vec::new();
+    store.invites(&mut |invited| {
+        if invited.refused > 0 {
+            all.push(invited);
+        }
+        Ok(())
+    })?;
+    let mut matter = Vec::new();
+    for invited in all {
+        let is_in_use = match invited.serial() {
+            Some(serial) => store
+                .record(&serial)?
+                .is_some_and(|record| record.status(now) == Status::Valid),
+            None => !matches!(invited.state(now), InviteState::Cancelled | InviteState::Expired),
+        };
+        if is_in_use {
+            matter.push(invited);
+        }
+    }
+    matter.sort_by_key(|invited| (invited.created, invited.invite.id));
+    Ok(matter)
 }
 
 /// The events by which invites end.

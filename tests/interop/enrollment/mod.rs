@@ -128,8 +128,13 @@ impl Serving {
         (status.unwrap_or_else(|| panic!("{said}")), body)
     }
 
+    /// The events of the ledger but for publications, which follow some time after what they are for.
     fn ledger(&self) -> String {
-        std::fs::read_to_string(self.home.home().join("ledger.jsonl")).unwrap()
+        let text = std::fs::read_to_string(self.home.home().join("ledger.jsonl")).unwrap();
+        let lines = text.split_inclusive('\n');
+        lines
+            .filter(|line| !line.contains("\"event\":\"published\""))
+            .collect()
     }
 
     fn invites(&self) -> Vec<Value> {

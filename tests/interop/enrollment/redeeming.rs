@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Invite, Serving, TOOLS, kind_of};
-use crate::support::{HOST, Home, need, wait_until};
+use crate::support::{HOST, Home, finish, need, wait_until};
 
 #[test]
 fn an_invited_device_gets_a_certificate_for_a_key_of_its_own_and_as_often_as_it_asks() {
@@ -73,9 +73,28 @@ fn another_key_is_refused_recorded_and_told_and_suspends_nobody_who_was_first() 
     assert_eq!(serving.invites()[0]["refused"], 3);
     assert_eq!(serving.ledger().matches("invite_refused").count(), 3);
     assert_eq!(serving.ledger().matches("invite_suspended").count(), 1);
-    let said = serving.home.run(&["invite", "list"]);
-    assert!(said.stderr.contains("somebody else has seen the code"), "{said}");
     assert_eq!(serving.redeem(id, &first).0, 200);
+    // It is told with its name, by those who are asked, until the certificate that it brought is taken back.
+    let told = |home: &Home| {
+        let listed = home.run(&["invite", "list"]).stderr;
+        let found = finish(&mut home.pki(&["doctor", "--json"]), b"").json();
+        let found = found["findings"].as_array().unwrap().clone();
+        let found = found
+            .into_iter()
+            .filter(|finding| finding["code"] == "second-key");
+        let found: Vec<String> = found.map(|finding| finding["message"].to_string()).collect();
+        (
+            listed.contains(&format!("alice/phone's invite {id} came with another key")),
+            found,
+        )
+    };
+    let (is_listed, found) = told(&serving.home);
+    assert!(
+        is_listed && found.len() == 1 && found[0].contains(id),
+        "{found:?}"
+    );
+    serving.home.run(&["revoke", "alice", "--yes"]);
+    assert_eq!(told(&serving.home), (false, Vec::new()));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::ca::NotFound;
+use crate::ca::{self, NotFound};
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::report::{lines, table};
@@ -137,16 +137,18 @@ pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
         }
         Ok(())
     })?;
+    let seen = ca::seen_by_others(&store, now)?;
     drop(store);
     invites.sort_by_key(|row| (row.created, row.id));
     context.ui.say(counted(invites.len(), "invite"));
-    if invites.iter().any(|row| row.refused > 0) {
-        context
-            .ui
-            .warn("a key was refused that came with the right secret: somebody else has seen the code");
-        context
-            .ui
-            .hint("ask whose phone it is; if it is not hers, `pki revoke` what she has and invite her anew");
+    for invited in seen {
+        let (id, address) = (invited.invite.id, invited.invite.address);
+        context.ui.warn(format!(
+            "the secret of {address}'s invite {id} came with another key: somebody else has seen the code"
+        ));
+        context.ui.hint(format!(
+            "ask whether the phone works; if not, a thief has its certificate: `pki revoke {address}`, and invite it anew"
+        ));
     }
     context.ui.report(&List { invites })?;
     Ok(Exit::Done)

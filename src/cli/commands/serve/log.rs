@@ -139,10 +139,11 @@ fn level_of(outcome: &Outcome) -> Level {
 }
 
 fn in_words(outcome: &Outcome) -> String {
-    let who = match (&outcome.device, &outcome.invite) {
-        (Some(device), _) => device.to_string(),
-        (None, Some(invite)) => format!("the device of the invite {invite}"),
-        (None, None) => "a device".to_owned(),
+    let who = match (&outcome.device, &outcome.invite, &outcome.shown) {
+        (Some(device), _, _) => device.to_string(),
+        (None, Some(invite), _) => format!("the device of the invite {invite}"),
+        (None, None, Some(serial)) => format!("the device of the certificate {serial}"),
+        (None, None, None) => "a device".to_owned(),
     };
     let from = outcome
         .from

@@ -1,0 +1,98 @@
+//! Checks what devices enroll by: their invites, and the certificate of the page.
+
+use super::ledger::unreadable;
+use super::{Finding, Severity};
+use crate::ca;
+use crate::disk;
+use crate::home::Home;
+use crate::model::{InviteState, Span, Time};
+use crate::store::Store;
+use crate::x509::foreign::ForeignCertificate;
+
+/// The time before the end of the page's certificate from which on it is a warning: certbot renews a month
+/// ahead.
+const PAGE: Span = Span::days(21);
+/// The longest file of certificates, in octets.
+const LONGEST: u64 = 1 << 20;
+
+pub(super) fn examine(home: &Home, store: &Store, now: Time, findings: &mut Vec<Finding>) {
+    findings.extend(page(home, now));
+    invites(store, now, findings);
+}
+
+fn invites(store: &Store, now: Time, findings: &mut Vec<Finding>) {
+    let seen = match ca::seen_by_others(store, now) {
+        Ok(seen) => seen,
+        Err(error) => {
+            findings.push(unreadable(&error));
+            return;
+        }
+    };
+    findings.extend(seen.into_iter().map(|invited| {
+        let (id, address) = (invited.invite.id, invited.invite.address);
+        Finding::new(
+            "second-key",
+            Severity::Warning,
+            format!("the secret of {address}'s invite {id} came with another key: somebody else has seen the code"),
+            format!("ask whether the phone works; if not, a thief has its certificate: `pki revoke {address}`, and invite it anew"),
+        )
+    }));
+    let mut waiting = Vec::new();
+    let looked = store.invites(&mut |invited| {
+        if invited.state(now) == InviteState::Asked {
+            waiting.push((invited.invite.id, invited.invite.address));
+        }
+        Ok(())
+    });
+    if let Err(error) = looked {
+        findings.push(unreadable(&error));
+        return;
+    }
+    waiting.sort();
+    findings.extend(waiting.into_iter().map(|(id, address)| {
+        Finding::new(
+            "invite-waits",
+            Severity::Note,
+            format!("{address} waits for approval by the invite {id}"),
+            format!("compare its words with the phone's: pki invite approve {id}"),
+        )
+    }));
+}
+
+/// The certificate of the page, where pki.toml names one.
+fn page(home: &Home, now: Time) -> Option<Finding> {
+    let path = home.config().serve.page_certificate.as_ref()?;
+    let remedy =
+        "renew it where it comes from (certbot, your host's panel); `pki serve` takes the new file by itself";
+    let found = |severity, message: String| Some(Finding::new("page-certificate", severity, message, remedy));
+    let shown = path.display();
+    let read = disk::read(path, LONGEST).map_err(|why| why.to_string());
+    let read = read
+        .and_then(|octets| ForeignCertificate::first_in(&octets).map_err(|why| format!("{shown}: {why}")));
+    let validity = match read {
+        Ok(certificate) => certificate.validity,
+        Err(why) => {
+            return found(
+                Severity::Error,
+                format!("the certificate of the page cannot be read: {why}"),
+            );
+        }
+    };
+    let life = validity.not_after - validity.not_before;
+    // Who gets certificates for six days does not renew them three weeks ahead.
+    let soon = PAGE.min(Span::seconds(life.as_seconds() / 4));
+    let ends = validity.not_after;
+    if validity.ended(now) {
+        found(
+            Severity::Error,
+            format!("the certificate of the page, {shown}, ended on {ends}: browsers refuse it"),
+        )
+    } else if ends - now < soon {
+        found(
+            Severity::Warning,
+            format!("the certificate of the page, {shown}, ends on {ends}"),
+        )
+    } else {
+        None
+    }
+}
