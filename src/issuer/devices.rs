@@ -131,9 +131,10 @@ impl Devices {
         produced: Time,
         next_update: Time,
     ) -> Result<Vec<u8>, IssuerError> {
-        let data = ocsp::response_data(self.chain().ca(), answers, nonce, produced, next_update);
+        let ca = self.chain().ca();
+        let data = ocsp::response_data(ca, answers, nonce, produced, next_update);
         let signature = self.0.sign_octets(&data)?.to_der();
-        Ok(ocsp::response(&data, &signature))
+        Ok(ocsp::response(ca, &data, &signature))
     }
 
     /// Signs a statement for the consumers of a publication: a JWS in compact form (RFC 7515 §7.1) by ES256,

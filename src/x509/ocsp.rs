@@ -373,9 +373,13 @@ fn single(id: &CertId, status: CertStatus, this_update: Time, next_update: Time)
 }
 
 /// The whole response, successful, of what was signed and its signature (ECDSA-Sig-Value, DER).
-pub fn response(signed: &[u8], signature: &[u8]) -> Vec<u8> {
+///
+/// The CA's certificate goes along. Whoever asks has it, so that it might be left out (RFC 6960 §4.2.1); but
+/// Apache, and GnuTLS and OpenSSL when they are told no more than whom to trust, look for it here alone.
+pub fn response(responder: &Certificate, signed: &[u8], signature: &[u8]) -> Vec<u8> {
     let bits = tlv(3, &[&[0], signature]);
-    let basic = tlv(0x30, &[signed, ECDSA_WITH_SHA256, &bits]);
+    let certs = tlv(0xA0, &[&tlv(0x30, &[responder.der()])]);
+    let basic = tlv(0x30, &[signed, ECDSA_WITH_SHA256, &bits, &certs]);
     let bytes = tlv(0x30, &[BASIC, &tlv(4, &[&basic])]);
     tlv(0x30, &[&[0x0A, 1, 0], &tlv(0xA0, &[&bytes])])
 }
