@@ -211,23 +211,28 @@ fn encoded(media_type: &'static str, octets: &[u8]) -> Response {
     (headers, BASE64.encode(octets)).into_response()
 }
 
-/// A refusal as programs print it: one line of text.
+/// A refusal as programs print it: one line of text. A challenge has none: Bouncy Castle's client does not
+/// read it, and gives up over what is left instead of showing what it has (`org.bouncycastle.est.HttpAuth`).
 fn in_a_line(shared: &Shared, told: Told) -> Response {
-    let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
-    let mut response = (told.status, text, format!("{}\n", told.message)).into_response();
+    let mut response = if told.status == StatusCode::UNAUTHORIZED {
+        (told.status, challenge(shared)).into_response()
+    } else {
+        let text = [(header::CONTENT_TYPE, "text/plain; charset=utf-8")];
+        (told.status, text, format!("{}\n", told.message)).into_response()
+    };
     told.say_when(&mut response);
-    if told.status == StatusCode::UNAUTHORIZED {
-        let realm: String = shared
-            .organization
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric() || *c == ' ')
-            .collect();
-        let challenge = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
-        if let Ok(challenge) = challenge.try_into() {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        }
-    }
     response
+}
+
+/// What is asked for: an invite's name and secret, as user and password (RFC 7617 §2).
+fn challenge(shared: &Shared) -> [(header::HeaderName, String); 1] {
+    let realm: String = shared
+        .organization
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == ' ')
+        .collect();
+    let basic = format!("Basic realm=\"{realm}\", charset=\"UTF-8\"");
+    [(header::WWW_AUTHENTICATE, basic)]
 }
 
 #[cfg(test)]
