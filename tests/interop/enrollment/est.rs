@@ -56,7 +56,7 @@ fn est_hands_out_what_to_trust_and_enrolls_by_an_invite() {
 }
 
 /// The home at that time, with its timer having run.
-fn later(serving: Serving, ahead: &'static str) -> Option<(Serving, u16)> {
+pub fn later(serving: Serving, ahead: &'static str) -> Option<(Serving, u16)> {
     let Serving { home, mut server, .. } = serving;
     server.end();
     finish(

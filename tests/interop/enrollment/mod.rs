@@ -4,6 +4,7 @@
 mod browser;
 mod est;
 mod invites;
+mod judges;
 mod operations;
 mod redeeming;
 mod service;
@@ -30,6 +31,14 @@ struct Serving {
     server: Server,
     /// By how much its clock, and that of whoever asks, is ahead.
     ahead: &'static str,
+}
+
+/// A new certificate for the page.
+fn certify_page(home: &Home) {
+    let page = ServerCertificate::make(home);
+    for (key, path) in [("page_certificate", page.certificate), ("page_key", page.key)] {
+        home.configure(key, &format!("\"{}\"", path.display()));
+    }
 }
 
 /// An invite as `pki invite create --json` tells it.
@@ -60,16 +69,23 @@ impl Serving {
         if !need(&TOOLS) {
             return None;
         }
-        let page = ServerCertificate::make(&home);
-        let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
-        home.configure("page_certificate", &quoted(&page.certificate));
-        home.configure("page_key", &quoted(&page.key));
+        certify_page(&home);
+        home.configure("device_host", &format!("\"{HOST}\""));
         Self::with_page(home, ahead, more)
     }
 
-    /// As [`Self::told`], with the page's certificate that there is.
+    /// As [`Self::ahead`], where apps are told to reach the device face by this name.
+    fn reached_at(home: Home, device_host: &str, ahead: &'static str) -> Option<Self> {
+        if !need(&TOOLS) {
+            return None;
+        }
+        certify_page(&home);
+        home.configure("device_host", &format!("\"{device_host}\""));
+        Self::with_page(home, ahead, &[])
+    }
+
+    /// As [`Self::told`], with the certificate of the page that there is, and the name for devices.
     fn with_page(home: Home, ahead: &'static str, more: &[&str]) -> Option<Self> {
-        home.configure("device_host", &format!("\"{HOST}\""));
         let server = Server::on_free_port(|port| {
             home.configure("host", &format!("\"{HOST}:{port}\""));
             let page = format!("127.0.0.1:{port}");
@@ -165,7 +181,7 @@ fn with_est() -> Option<(Serving, u16)> {
 fn with_est_of(home: Home, ahead: &'static str) -> Option<(Serving, u16)> {
     let port = free_port();
     home.configure("device", &format!("\"127.0.0.1:{port}\""));
-    let serving = Serving::ahead(home, ahead)?;
+    let serving = Serving::reached_at(home, &format!("{HOST}:{port}"), ahead)?;
     wait_until("the device face", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     });
