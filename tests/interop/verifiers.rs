@@ -328,7 +328,7 @@ fn the_verifier_in_swift_is_swift() {
 }
 
 /// Prints where a text is no Swift.
-const PARSE: &str = r#"
+pub const PARSE: &str = r#"
 import sys, tree_sitter, tree_sitter_swift
 def errors(node):
     if node.type == "ERROR" or node.is_missing:
