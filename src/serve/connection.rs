@@ -23,6 +23,7 @@ use super::metrics::Counted;
 use super::monitor::Monitor;
 use super::presented::Presented;
 use super::proxy::{Origin, Proxies};
+use super::seats::{Seat, Seats};
 use super::tls::Current;
 
 /// How long a handshake may take.
@@ -33,8 +34,10 @@ const HEAD: Duration = Duration::from_secs(20);
 const LONGEST_HEAD: usize = 16 << 10;
 /// How long a connection lives at most: whoever does not read what was asked for is not waited for.
 const LIFE: Duration = Duration::from_secs(300);
-/// How many connections a face has at once; more wait.
+/// How many connections a face has at once.
 const MOST: usize = 8192;
+/// How many of them one address has: a company behind one address is many.
+const SHARE: usize = MOST / 8;
 
 /// One of the addresses that is served.
 pub struct Face {
@@ -57,6 +60,7 @@ pub struct Face {
 impl Face {
     /// Takes connections until the service ends, and then waits for those that are open.
     pub async fn serve(self) {
+        let seats = Seats::new(MOST, SHARE);
         let open = Arc::new(Semaphore::new(MOST));
         let all = u32::try_from(MOST).unwrap_or(u32::MAX);
         let mut ended = self.ended.clone();
@@ -64,33 +68,62 @@ impl Face {
         loop {
             let taken = tokio::select! {
                 _ = ended.changed() => break,
-                taken = take(&face.listener, &open) => taken,
+                taken = face.take(&seats, &open) => taken,
             };
-            let Some((stream, peer, permit)) = taken else {
+            let Some((stream, peer, seat, permit)) = taken else {
                 continue;
             };
             let face = face.clone();
             tokio::spawn(async move {
                 let _inside = face.monitor.metrics.connections.enter();
-                // The answer to a failed handshake is the alert that was sent.
-                let _ = tokio::time::timeout(LIFE, face.connection(stream, peer)).await;
+                tokio::select! {
+                    // The answer to a failed handshake is the alert that was sent.
+                    _ = tokio::time::timeout(LIFE, face.connection(stream, peer, &seat)) => {}
+                    () = seat.lost() => {}
+                }
                 drop(permit);
             });
         }
         let _ = open.acquire_many(all).await;
     }
 
-    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+    /// The next connection, with a place, which another one may lose for it. None where the system had none
+    /// for us: a client that has gone again, or no descriptor left.
+    async fn take(
+        &self,
+        seats: &Arc<Seats>,
+        open: &Arc<Semaphore>,
+    ) -> Option<(TcpStream, SocketAddr, Seat, OwnedSemaphorePermit)> {
+        match self.listener.accept().await {
+            Ok((stream, peer)) => {
+                let address = peer.ip();
+                let seat = match self.proxies.have(address) {
+                    true => seats.take_for_others(address),
+                    false => seats.take(address),
+                };
+                // Whoever has lost a place for it is gone in a moment.
+                let permit = open.clone().acquire_owned().await.ok()?;
+                Some((stream, peer, seat, permit))
+            }
+            Err(_) => {
+                seats.give_way();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                None
+            }
+        }
+    }
+
+    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr, seat: &Seat) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let preface = self.proxies.origin(&mut stream, peer);
         let origin = tokio::time::timeout(HANDSHAKE, preface).await??;
         match &self.tls {
-            None => self.requests(stream, origin, None).await,
+            None => self.requests(stream, origin, seat, None).await,
             Some(config) => {
                 let handshake = TlsAcceptor::from(config.load_full()).accept(stream);
                 let stream = tokio::time::timeout(HANDSHAKE, handshake).await??;
                 let presented = Presented::in_handshake(stream.get_ref().1);
-                self.requests(stream, origin, presented).await
+                self.requests(stream, origin, seat, presented).await
             }
         }
     }
@@ -100,6 +133,7 @@ impl Face {
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         origin: Origin,
+        seat: &Seat,
         presented: Option<Presented>,
     ) -> io::Result<()> {
         let service = service_fn(move |request: Request<Incoming>| {
@@ -116,6 +150,7 @@ impl Face {
                     let status = answer.status().as_u16();
                     self.monitor.metrics.count(Counted::Request(self.name, status));
                 }
+                seat.answered();
                 answer
             }
         });
@@ -131,22 +166,6 @@ impl Face {
                 done = connection.as_mut() => return done.map_err(io::Error::other),
                 _ = ended.changed() => connection.as_mut().graceful_shutdown(),
             }
-        }
-    }
-}
-
-/// The next connection, once there may be one more. None where the system had none for us: a client that has
-/// gone again, or no descriptor left.
-async fn take(
-    listener: &TcpListener,
-    open: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = open.clone().acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, permit)),
-        Err(_) => {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            None
         }
     }
 }

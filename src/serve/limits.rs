@@ -62,7 +62,7 @@ impl Failures {
 }
 
 /// What one subscriber has: an IPv4 address, or the 64 bits of an IPv6 network.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

@@ -23,6 +23,7 @@ mod presented;
 mod profile;
 mod proxy;
 mod request;
+mod seats;
 mod status;
 mod tls;
 

@@ -53,7 +53,8 @@ impl Proxies {
         Self(ranges)
     }
 
-    fn have(&self, address: IpAddr) -> bool {
+    /// Whether this is the address of one of them.
+    pub fn have(&self, address: IpAddr) -> bool {
         self.0.iter().any(|range| range.covers(address.to_canonical()))
     }
 

@@ -3,13 +3,18 @@
 
 mod android;
 mod browser;
+mod crowd;
 mod est;
 mod invites;
 mod judges;
+mod leaks;
 mod operations;
+mod phone;
+mod race;
 mod redeeming;
 mod service;
 mod status;
+mod strangers;
 
 use std::process::Stdio;
 
@@ -21,24 +26,43 @@ const TOOLS: [&str; 2] = ["curl", "openssl"];
 /// Where the service writes what it tells.
 const LOG: &str = "serve.log";
 
-/// What the service of a home has told.
-fn log_of(home: &Home) -> String {
-    std::fs::read_to_string(home.path(LOG)).unwrap()
-}
-
 /// A home with a service that runs until it is dropped.
 struct Serving {
+    log: Log,
     home: Home,
     server: Server,
     /// By how much its clock, and that of whoever asks, is ahead.
     ahead: &'static str,
 }
 
-/// A new certificate for the page.
-fn certify_page(home: &Home) {
+/// Gives the page of a home a new certificate, and says by which name devices are served.
+fn prepare(home: &Home, device_host: &str) {
     let page = ServerCertificate::make(home);
+    home.configure("device_host", &format!("\"{device_host}\""));
     for (key, path) in [("page_certificate", page.certificate), ("page_key", page.key)] {
         home.configure(key, &format!("\"{}\"", path.display()));
+    }
+}
+
+/// What the service writes to stderr; shown where the test fails.
+struct Log(std::path::PathBuf);
+
+impl Log {
+    fn of(home: &Home) -> Self {
+        Self(home.path(LOG))
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.0).unwrap()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = std::fs::read_to_string(&self.0).unwrap_or_default();
+            eprintln!("--- the service said\n{said}");
+        }
     }
 }
 
@@ -66,13 +90,21 @@ impl Serving {
     }
 
     /// As [`Self::ahead`], and told this as well.
-    fn told(home: Home, ahead: &'static str, more: &[&str]) -> Option<Self> {
+    fn told(home: Home, ahead: &'static str, arguments: &[&str]) -> Option<Self> {
         if !need(&TOOLS) {
             return None;
         }
-        certify_page(&home);
-        home.configure("device_host", &format!("\"{HOST}\""));
-        Self::with_page(home, ahead, more)
+        prepare(&home, HOST);
+        Self::prepared(home, ahead, arguments, &[])
+    }
+
+    /// As [`Self::ahead`], with more for its environment.
+    fn by_clock(home: Home, ahead: &'static str, environment: &[(&str, &str)]) -> Option<Self> {
+        if !need(&TOOLS) {
+            return None;
+        }
+        prepare(&home, HOST);
+        Self::prepared(home, ahead, &[], environment)
     }
 
     /// As [`Self::ahead`], where apps are told to reach the device face by this name.
@@ -80,31 +112,40 @@ impl Serving {
         if !need(&TOOLS) {
             return None;
         }
-        certify_page(&home);
-        home.configure("device_host", &format!("\"{device_host}\""));
-        Self::with_page(home, ahead, &[])
+        prepare(&home, device_host);
+        Self::prepared(home, ahead, &[], &[])
     }
 
-    /// As [`Self::told`], with the certificate of the page that there is, and the name for devices.
-    fn with_page(home: Home, ahead: &'static str, more: &[&str]) -> Option<Self> {
+    /// The service of a home that is prepared for it.
+    fn prepared(
+        home: Home,
+        ahead: &'static str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Option<Self> {
+        let log = Log::of(&home);
         let server = Server::on_free_port(|port| {
             home.configure("host", &format!("\"{HOST}:{port}\""));
             let page = format!("127.0.0.1:{port}");
-            let mut command = home.pki(&[&["serve", "--page", &page], more].concat());
-            command.stderr(std::fs::File::create(home.path(LOG)).unwrap());
-            if ahead != "+0d" {
+            let mut command = home.pki(&[&["serve", "--page", &page], arguments].concat());
+            if ahead != "+0d" || !environment.is_empty() {
                 // As faketime does, which would stand between a signal and the service.
                 command
                     .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
-                    .env("FAKETIME", ahead)
                     .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-                    .env("DONT_FAKE_MONOTONIC", "1");
+                    .env("DONT_FAKE_MONOTONIC", "1")
+                    .envs(environment.iter().copied());
             }
-            command.stdin(Stdio::null());
+            if ahead != "+0d" {
+                command.env("FAKETIME", ahead);
+            }
+            let log = std::fs::File::create(home.path(LOG)).unwrap();
+            command.stdin(Stdio::null()).stderr(log);
             command
         });
         Some(Self {
-            server: server.unwrap_or_else(|| panic!("the service ended at once: {}", log_of(&home))),
+            log,
+            server: server.expect("the service ended at once"),
             home,
             ahead,
         })

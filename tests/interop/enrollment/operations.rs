@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Serving, TOOLS, kind_of, log_of, with_status};
+use super::{Log, Serving, TOOLS, kind_of, with_status};
 use crate::support::{HOST, Home, Server, free_port, need, program, self_signed, wait_until};
 
 /// What the face for status answers at this path: the status, and the body.
@@ -21,7 +21,7 @@ fn ask_status(home: &Home, port: u16, path: &str, more: &[&str]) -> (u16, String
 /// The entries of the service's log, once there is one of this event.
 fn logged(home: &Home, event: &str) -> Vec<Value> {
     wait_until(&format!("{event} in the log"), || {
-        let log = log_of(home);
+        let log = Log::of(home).text();
         let entries: Vec<Value> = log
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|why| panic!("{line}: {why}")))
@@ -120,7 +120,7 @@ fn a_certificate_that_nothing_renewed_is_told_before_it_ends_and_after_it_the_se
     }
     let mut home = Some(home);
     for (ahead, status, word) in [("+17d", 200, "ends on"), ("+21d", 503, "ended on")] {
-        let Some(serving) = Serving::with_page(home.take().unwrap(), ahead, &["--json"]) else {
+        let Some(serving) = Serving::prepared(home.take().unwrap(), ahead, &["--json"], &[]) else {
             return;
         };
         let (told, body) = ask_status(&serving.home, port, "/readyz", &[]);
@@ -191,7 +191,7 @@ fn the_log_has_a_line_of_json_for_each_event_and_neither_secrets_nor_names() {
         // Whoever lacks the secret may name any invite.
         assert!(of("no-right").get("invite").is_none());
         assert_eq!(of("listens")["face"], "page");
-        let log = log_of(&serving.home);
+        let log = serving.log.text();
         assert!(!log.contains(secret) && !log.contains(code), "{log}");
         assert_eq!(log.contains("alice"), has_names, "{log}");
         assert!(

@@ -1,0 +1,103 @@
+//! Many keys and one invite: one certificate, whoever comes at the same moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use super::Serving;
+use super::phone::{Answer, Phone};
+use crate::support::{ISSUING_PASSPHRASE, Invited, invite_many, requests, soak};
+
+/// How many ask at the same moment.
+const CONNECTIONS: usize = 50;
+const KEYS: usize = 100;
+
+/// Sends all of these by many connections at once, and says what came of each: a path and a body.
+fn ask_all(serving: &Serving, asked: Vec<(String, String)>) -> Vec<Answer> {
+    let (config, port) = (serving.at_page(), serving.server.port);
+    let (asked, next) = (Arc::new(asked), Arc::new(AtomicUsize::new(0)));
+    let workers: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let (config, asked, next) = (config.clone(), asked.clone(), next.clone());
+            std::thread::spawn(move || {
+                let mut phone = Phone::connect(&config, port).unwrap();
+                let mut answers = Vec::new();
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((path, body)) = asked.get(place) else {
+                        return answers;
+                    };
+                    answers.push((place, phone.post(path, "application/json", body).unwrap()));
+                }
+            })
+        })
+        .collect();
+    let answers: BTreeMap<usize, Answer> = workers
+        .into_iter()
+        .flat_map(|worker| worker.join().unwrap())
+        .collect();
+    answers.into_values().collect()
+}
+
+fn body(invite: &Invited, csr: &str) -> (String, String) {
+    let body = json!({ "secret": invite.secret, "csr": csr });
+    (format!("/i/{}", invite.id), body.to_string())
+}
+
+/// The events of this kind.
+fn events(serving: &Serving, kind: &str) -> Vec<Value> {
+    let events = serving.ledger();
+    let events = events.lines().map(|line| serde_json::from_str(line).unwrap());
+    events.filter(|event: &Value| event["event"] == kind).collect()
+}
+
+#[test]
+fn a_hundred_keys_at_once_for_each_of_many_invites_get_one_certificate_each() {
+    let Some(serving) = Serving::start() else { return };
+    let many = if soak() { KEYS } else { 30 };
+    let invites = invite_many(&serving.home.home(), ISSUING_PASSPHRASE, many, false);
+    let requests = requests(KEYS);
+    // A key that has a certificate gets no other: each invite is left one that has none, whoever was faster.
+    let asked = invites
+        .iter()
+        .flat_map(|invite| requests.iter().map(|csr| body(invite, csr)))
+        .collect();
+    let answers = ask_all(&serving, asked);
+    for (invite, answers) in invites.iter().zip(answers.chunks(KEYS)) {
+        let told: BTreeSet<u16> = answers.iter().map(|answer| answer.status).collect();
+        let won = answers.iter().filter(|answer| answer.status == 200).count();
+        assert_eq!((won, told), (1, BTreeSet::from([200, 409])), "{}", invite.id);
+    }
+    let issued = events(&serving, "issued");
+    let of = |key: &str| -> BTreeSet<String> { issued.iter().map(|event| event[key].to_string()).collect() };
+    assert_eq!(issued.len(), many);
+    assert_eq!(
+        (of("serial").len(), of("address").len(), of("enrolled_by").len()),
+        (many, many, many)
+    );
+    assert!(events(&serving, "invite_refused").len() <= 3 * many);
+    let said = serving.home.run(&["audit", "verify", "--json"]).json();
+    assert_eq!(said["good"], true);
+    assert!(!serving.log.text().contains("panicked"));
+}
+
+#[test]
+fn one_key_that_asks_a_hundred_times_at_once_gets_the_same_certificate() {
+    let Some(serving) = Serving::start() else { return };
+    let many = if soak() { 100 } else { 5 };
+    let invites = invite_many(&serving.home.home(), ISSUING_PASSPHRASE, many, false);
+    let requests = requests(many);
+    let each = invites.iter().zip(&requests);
+    let asked = each
+        .flat_map(|(invite, csr)| vec![body(invite, csr); 100])
+        .collect();
+    let answers = ask_all(&serving, asked);
+    for answers in answers.chunks(100) {
+        assert_eq!(answers[0].status, 200, "{}", answers[0].body);
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+    }
+    assert_eq!(events(&serving, "issued").len(), many);
+    assert!(events(&serving, "invite_refused").is_empty());
+}
