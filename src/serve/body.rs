@@ -35,6 +35,18 @@ pub async fn read(headers: &HeaderMap, body: Body, media_type: &str) -> Result<V
     }
 }
 
+/// Whether a request says in one way alone where its body ends: by its length, or by chunks and no other
+/// coding. RFC 9112 §6.3 lets a server read what says both, and whoever stands before it may read it otherwise.
+pub fn has_one_end(headers: &HeaderMap) -> bool {
+    let has_length = headers.contains_key(header::CONTENT_LENGTH);
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => !has_length && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
 fn is_too_long(why: &axum::Error) -> bool {
     let mut source: Option<&dyn std::error::Error> = Some(why);
     while let Some(error) = source {

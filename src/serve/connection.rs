@@ -1,6 +1,7 @@
 //! Connections: taken in, encrypted where the face has a certificate, bounded in number and time, and closed
 //! in peace when the service ends.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,6 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::answer::Told;
+use super::body;
 use super::metrics::Counted;
 use super::monitor::Monitor;
 use super::presented::Presented;
@@ -143,15 +147,15 @@ impl Face {
             if let Some(presented) = &presented {
                 request.extensions_mut().insert(presented.clone());
             }
-            let answered = self.router.clone().oneshot(request);
             async {
-                let answer = answered.await;
-                if let Ok(answer) = &answer {
-                    let status = answer.status().as_u16();
-                    self.monitor.metrics.count(Counted::Request(self.name, status));
-                }
+                let answer = match body::has_one_end(request.headers()) {
+                    true => self.router.clone().oneshot(request).await,
+                    false => Ok(ambiguous()),
+                }?;
+                let status = answer.status().as_u16();
+                self.monitor.metrics.count(Counted::Request(self.name, status));
                 seat.answered();
-                answer
+                Ok::<Response, Infallible>(answer)
             }
         });
         let mut builder = http1::Builder::new();
@@ -168,6 +172,13 @@ impl Face {
             }
         }
     }
+}
+
+/// What whoever says twice how long a request is is told. What follows may be a part of it, and is not read.
+fn ambiguous() -> Response {
+    let told = Told::from(StatusCode::BAD_REQUEST);
+    let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+    (close, told).into_response()
 }
 
 /// Lets the process have as many descriptors as the system lets it: a service has one for each connection.

@@ -8,6 +8,7 @@ mod est;
 mod invites;
 mod judges;
 mod leaks;
+mod octets;
 mod operations;
 mod phone;
 mod race;
