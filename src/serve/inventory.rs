@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ca::{CaError, Desk, Doubts};
-use crate::model::{Fact, Serial, Time};
+use crate::model::{Authority, Clock, Fact, Serial, Time};
 use crate::store::{Cursor, StoreError};
 use crate::x509::Certificate;
 use crate::x509::ocsp::CertStatus;
@@ -20,6 +20,10 @@ pub struct Inventory {
 #[derive(Default)]
 struct Known {
     certificates: HashMap<Serial, CertStatus>,
+    /// The time of the last event.
+    last: Option<Time>,
+    /// The end (nextUpdate) of the last CRL.
+    crl_end: Option<Time>,
     /// Whether the ledger may lack certificates, because the home is from an older backup.
     is_in_doubt: bool,
     /// The place in the ledger behind what was read, once something was.
@@ -56,6 +60,16 @@ impl Inventory {
         known.catch_up(&self.desk)?;
         Ok(serials.iter().map(|serial| known.status(*serial)).collect())
     }
+
+    /// Judges the machine's clock by what the ledger had when a status was asked last, as each change of the
+    /// home does.
+    pub fn judge(&self, clock: Time) -> Clock {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.last {
+            Some(last) => Clock::judge(clock, last, known.crl_end),
+            None => Clock::Good(clock),
+        }
+    }
 }
 
 impl Known {
@@ -73,9 +87,18 @@ impl Known {
         if self.after.is_some() && length == self.length {
             return Ok(());
         }
-        let certificates = &mut self.certificates;
+        let (certificates, last, crl_end) = (&mut self.certificates, &mut self.last, &mut self.crl_end);
         let after = self.after.unwrap_or(Cursor::START);
         let reached = desk.home.follow(after, &mut |event| {
+            *last = Some(event.time);
+            if let Fact::CrlSigned {
+                authority: Authority::Issuing,
+                next_update,
+                ..
+            } = &event.fact
+            {
+                *crl_end = Some(*next_update);
+            }
             if let Some((serial, status)) = news_of(&event.fact, event.time) {
                 let is_revoked = matches!(certificates.get(&serial), Some(CertStatus::Revoked { .. }));
                 // From there is no way back.

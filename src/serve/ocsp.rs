@@ -15,7 +15,7 @@ use super::inventory::Inventory;
 use super::metrics::Counted;
 use super::monitor::Monitor;
 use crate::issuer::Devices;
-use crate::model::{Span, Time};
+use crate::model::{Clock, Span, Time};
 use crate::x509::ocsp::{CertId, CertStatus, OcspRequest, Unanswered};
 
 /// How long an answer holds.
@@ -104,6 +104,11 @@ impl Responder {
             .inventory
             .statuses(&serials)
             .map_err(|_| Unanswered::TryLater)?;
+        // What begins in the future, or has ended, is no answer to anybody whose clock is right.
+        let now = match self.inventory.judge((self.clock)()) {
+            Clock::Good(now) => now,
+            Clock::Behind { .. } | Clock::FarAhead { .. } => return Err(Unanswered::TryLater),
+        };
         for status in &statuses {
             self.monitor.metrics.count(Counted::Ocsp(status.word()));
         }
@@ -115,7 +120,6 @@ impl Responder {
         if let Some(kept) = usual.and_then(|(id, status)| self.kept(id, status)) {
             return Ok(kept);
         }
-        let now = (self.clock)();
         let answers: Vec<_> = request.asked.iter().zip(statuses.iter().copied()).collect();
         let response = devices
             .sign_ocsp(&answers, request.nonce.as_deref(), now, now + HOLDS)

@@ -4,6 +4,7 @@
 mod android;
 mod browser;
 mod crowd;
+mod doubt;
 mod est;
 mod invites;
 mod judges;
