@@ -205,6 +205,7 @@ impl Faces {
             tls: None,
             router: status::router(Arc::new(status::Shared {
                 public: desk.home.path().join("public"),
+                files: status::Files::default(),
                 responder: Responder::new(devices, inventory, desk.clock, monitor.clone()),
                 monitor,
             })),

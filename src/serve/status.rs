@@ -1,12 +1,14 @@
 //! The face for status, plain http as everything on it is signed or public: what is published for everybody,
 //! and OCSP.
 
+use std::collections::HashMap;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +25,8 @@ const DIRECTORIES: [&str; 3] = ["ca", "crl", "pins"];
 pub struct Shared {
     /// The home's own copy of the publication's public half.
     pub public: PathBuf,
+    /// What was read of it.
+    pub files: Files,
     /// The OCSP responder.
     pub responder: Responder,
     /// What it counts, and whether the service is ready.
@@ -55,7 +59,7 @@ async fn answer(
         return shared.responder.get(&uri);
     }
     match place(&shared.public, path) {
-        Some(place) if is_read => published(&place, &headers).await,
+        Some(place) if is_read => published(shared, place, &headers).await,
         Some(_) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
@@ -69,12 +73,16 @@ fn place(public: &Path, path: &str) -> Option<PathBuf> {
     (DIRECTORIES.contains(&directory) && is_file).then(|| public.join(directory).join(name))
 }
 
-/// A published file with an ETag: each is replaced as a whole, so that it is known by its inode.
-async fn published(place: &Path, headers: &HeaderMap) -> Response {
-    let path = place.to_owned();
-    let known = headers.get(header::IF_NONE_MATCH).cloned();
-    let read = tokio::task::spawn_blocking(move || {
-        let file = std::fs::File::open(&path)?;
+/// What was read of published files, once for all who ask: whoever does not read what he has asked for has no
+/// copy of his own.
+#[derive(Default)]
+pub struct Files(Mutex<HashMap<PathBuf, (String, Bytes)>>);
+
+impl Files {
+    /// The ETag of a file, and what is in it; not that where it is `known` by its tag. Each file is replaced as
+    /// a whole, so that it is known by its inode.
+    fn read(&self, place: &Path, known: Option<&HeaderValue>) -> io::Result<(String, Option<Bytes>)> {
+        let mut file = std::fs::File::open(place)?;
         let metadata = file.metadata()?;
         let tag = format!(
             "\"{:x}-{:x}-{:x}.{:x}\"",
@@ -86,16 +94,32 @@ async fn published(place: &Path, headers: &HeaderMap) -> Response {
         if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
             return Ok((tag, None));
         }
+        // Whoever comes meanwhile waits for what is being read.
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((read, octets)) = files.get(place)
+            && *read == tag
+        {
+            return Ok((tag, Some(octets.clone())));
+        }
         let mut octets = Vec::new();
-        std::io::Read::read_to_end(&mut { file }, &mut octets)?;
-        Ok::<_, std::io::Error>((tag, Some(octets)))
-    });
+        io::Read::read_to_end(&mut file, &mut octets)?;
+        let octets = Bytes::from(octets);
+        files.insert(place.to_owned(), (tag.clone(), octets.clone()));
+        Ok((tag, Some(octets)))
+    }
+}
+
+/// A published file with its ETag.
+async fn published(shared: Arc<Shared>, place: PathBuf, headers: &HeaderMap) -> Response {
+    let media_type = media_type(&place);
+    let known = headers.get(header::IF_NONE_MATCH).cloned();
+    let read = tokio::task::spawn_blocking(move || shared.files.read(&place, known.as_ref()));
     let Ok(Ok((tag, octets))) = read.await else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let mut response = match octets {
         None => StatusCode::NOT_MODIFIED.into_response(),
-        Some(octets) => ([(header::CONTENT_TYPE, media_type(place))], octets).into_response(),
+        Some(octets) => ([(header::CONTENT_TYPE, media_type)], octets).into_response(),
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(KEPT));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::phone::Phone;
-use super::{Serving, with_est};
+use super::{Serving, with_est, with_status};
 use crate::support::{HOST, wait_until};
 
 /// How many connections of one address a face keeps.
@@ -135,4 +135,40 @@ fn who_guesses_too_often_waits_and_keeps_nobody_else_out() {
     let elsewhere = format!("{user}interface = \"127.0.0.2\"\n");
     let (status, told) = serving.simple_enroll(device, &elsewhere, &csr);
     assert_eq!(status, 200, "{told}");
+}
+
+#[test]
+fn who_asks_for_a_long_list_and_does_not_read_it_costs_the_service_no_copy_of_it() {
+    const LIST: usize = 4 << 20;
+    raise_limit_of_files();
+    let Some((serving, status)) = with_status() else {
+        return;
+    };
+    let list = serving.home.public("crl/issuing.crl");
+    std::fs::write(list, vec![7; LIST]).unwrap();
+    let memory = || {
+        let told = std::fs::read_to_string(format!("/proc/{}/status", serving.server.pid())).unwrap();
+        let line = told.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+    };
+    let before = memory();
+    let asked: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", status)).unwrap();
+            let request = format!("GET /crl/issuing.crl HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    for mut stream in asked.iter() {
+        // The answer has begun: what it takes is taken.
+        stream.read_exact(&mut [0; 64]).unwrap();
+    }
+    let grown = memory().saturating_sub(before);
+    assert!(
+        grown < 20 * LIST,
+        "{} MiB for one list of {} MiB",
+        grown >> 20,
+        LIST >> 20
+    );
 }
