@@ -23,30 +23,47 @@ use super::proxy::Client;
 use crate::bundle;
 use crate::ca::{self, Attempt, Denial, RootInProfile, Showing};
 use crate::key::os_rng;
+use crate::model::InviteId;
 use crate::x509::Certificate;
 
 /// How long a file is kept.
 const KEPT: Duration = Duration::from_secs(600);
 /// How many files are kept at once.
 const MOST: usize = 256;
+/// How many of them one invite has: whoever hands in more replaces his own.
+const SHARE: usize = 3;
 /// The longest PKCS#12 file that is taken, in octets.
 const LONGEST: usize = 8 << 10;
 const MEDIA_TYPE: &str = "application/x-apple-aspen-config";
 
 /// The files that wait for their devices, in memory alone.
 #[derive(Default)]
-pub struct Slots(Mutex<HashMap<String, (Instant, Bytes)>>);
+pub struct Slots(Mutex<HashMap<String, Slot>>);
+
+struct Slot {
+    invite: InviteId,
+    since: Instant,
+    file: Bytes,
+}
 
 impl Slots {
-    /// Keeps a file, and says under which name: 128 random bits.
-    fn keep(&self, file: Bytes) -> Option<String> {
+    /// Keeps a file of this invite, and says under which name: 128 random bits.
+    fn keep(&self, invite: InviteId, file: Bytes) -> Option<String> {
         let mut random = [0; 16];
         os_rng().fill_bytes(&mut random);
         let name = BASE64URL_NOPAD.encode(&random);
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|_, (since, _)| since.elapsed() < KEPT);
+        slots.retain(|_, slot| slot.since.elapsed() < KEPT);
+        let of_invite = || slots.iter().filter(|(_, slot)| slot.invite == invite);
+        if of_invite().count() >= SHARE
+            && let Some(oldest) = of_invite().min_by_key(|(_, slot)| slot.since)
+        {
+            let oldest = oldest.0.clone();
+            slots.remove(&oldest);
+        }
         (slots.len() < MOST).then(|| {
-            slots.insert(name.clone(), (Instant::now(), file));
+            let since = Instant::now();
+            slots.insert(name.clone(), Slot { invite, since, file });
             name
         })
     }
@@ -54,8 +71,8 @@ impl Slots {
     /// The file of this name. It stays: a browser may ask twice.
     fn file(&self, name: &str) -> Option<Bytes> {
         let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, file) = slots.get(name)?;
-        (since.elapsed() < KEPT).then(|| file.clone())
+        let slot = slots.get(name)?;
+        (slot.since.elapsed() < KEPT).then(|| slot.file.clone())
     }
 }
 
@@ -122,7 +139,9 @@ pub async fn hand_in(
         &p12,
     )
     .map_err(|_| Told::unavailable())?;
-    let slot = shared.slots.keep(profile.into()).ok_or_else(Told::unavailable)?;
+    let invite = id.parse().map_err(|_| Told::unavailable())?;
+    let slot = shared.slots.keep(invite, profile.into());
+    let slot = slot.ok_or_else(Told::unavailable)?;
     let address = serde_json::json!({ "address": format!("/i/{id}/profile/{slot}") });
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok((json, address.to_string()).into_response())
@@ -157,12 +176,27 @@ mod tests {
     #[test]
     fn a_file_is_kept_under_a_name_that_nobody_guesses_and_no_more_than_so_many() {
         let slots = Slots::default();
+        let invite = |n: usize| InviteId::from_random([0, 0, 0, (n >> 8) as u8, n as u8]);
         let names: Vec<String> = (0..MOST)
-            .map(|n| slots.keep(Bytes::from(n.to_string())).unwrap())
+            .map(|n| slots.keep(invite(n), Bytes::from(n.to_string())).unwrap())
             .collect();
         assert_eq!(slots.file(&names[7]).unwrap(), "7");
         assert_eq!(slots.file(&names[7]).unwrap(), "7");
-        assert!(slots.file("").is_none() && slots.keep(Bytes::new()).is_none());
+        assert!(slots.file("").is_none() && slots.keep(invite(MOST), Bytes::new()).is_none());
         assert!(names.iter().all(|name| name.len() == 22));
+    }
+
+    #[test]
+    fn an_invite_that_hands_in_one_file_after_the_other_takes_no_place_of_others() {
+        let slots = Slots::default();
+        let [one, other] = [1, 2].map(|octet| InviteId::from_random([octet; 5]));
+        let first = slots.keep(other, Bytes::new()).unwrap();
+        let names: Vec<String> = (0..2 * MOST)
+            .map(|_| slots.keep(one, Bytes::new()).unwrap())
+            .collect();
+        let kept: Vec<bool> = names.iter().map(|name| slots.file(name).is_some()).collect();
+        assert!(kept[kept.len() - SHARE..].iter().all(|is_kept| *is_kept));
+        assert_eq!(kept.iter().filter(|is_kept| **is_kept).count(), SHARE);
+        assert!(slots.file(&first).is_some());
     }
 }
