@@ -9,12 +9,13 @@ use super::steady_rng;
 use crate::issuer::{Devices, Order, Root, Servers};
 use crate::key::{self, SoftwareKey};
 use crate::model::draft::Holder;
-use crate::model::event::{Issued, KeySource, Recovered};
+use crate::model::event::{InviteCreated, Issued, KeySource, Recovered};
+use crate::model::invite::{Approval, Invite, RefusedKey};
 use crate::model::profile::Names;
 use crate::model::server::{Certified, Certifier, OldPin, Origin, ServerCertificate, ServerDraft};
 use crate::model::{
-    Authority, Draft, Fact, Host, NameConstraints, Pin, Platform, Profile, Reason, Revocation, Serial, Span,
-    Time,
+    Authority, Draft, Fact, Host, InviteId, InviteSecret, NameConstraints, Pin, Platform, Profile, Reason,
+    Revocation, Serial, Span, Time,
 };
 use crate::x509::crl::Terms;
 
@@ -132,6 +133,8 @@ impl Company {
         let issued = self.issued();
         let (first, address) = (issued.serial, issued.address.clone());
         let certified = self.certified();
+        let [created, approved] = self.invited();
+        let id = InviteId::from_random([7; 5]);
         let employee = address.employee.clone();
         let imported = ServerCertificate {
             issuer: Certifier::Other,
@@ -226,6 +229,55 @@ impl Company {
             Fact::ClockConfirmed {
                 clock: now(),
                 last: now() + Span::days(1),
+            },
+            created,
+            Fact::InviteAsked { id, spki: [5; 32] },
+            approved,
+            Fact::InviteRefused {
+                id,
+                spki: [6; 32],
+                why: RefusedKey::WrongCode,
+                from: "192.0.2.0/24".into(),
+            },
+            Fact::InviteRedeemed {
+                id,
+                serial: first,
+                spki: [5; 32],
+            },
+            Fact::InviteSuspended { id },
+            Fact::InviteCancelled { id },
+        ]
+    }
+
+    /// The events by which a device is invited, and its key approved.
+    fn invited(&self) -> [Fact; 2] {
+        let secret = InviteSecret::from_random([7; 16]);
+        let invite = Invite {
+            id: InviteId::from_random([7; 5]),
+            address: "alice/phone".parse().unwrap(),
+            name: Some("Zoë Doe".parse().unwrap()),
+            email: Some("alice@mail.example".parse().unwrap()),
+            platform: Platform::Any,
+            profile: "device".into(),
+            days: Some(30),
+            until: now() + Span::days(1),
+            token: secret.token(),
+            code: Some(secret.token_with("123456")),
+            approve: true,
+            replace: true,
+        };
+        let (id, spki) = (invite.id, [5; 32]);
+        let signed = |payload: Vec<u8>| self.devices.sign_statement("pki-invite+jws", &payload).unwrap();
+        let approval = Approval { approves: id, spki };
+        [
+            Fact::InviteCreated(Box::new(InviteCreated {
+                statement: signed(serde_json::to_vec(&invite).unwrap()),
+                invite,
+            })),
+            Fact::InviteApproved {
+                id,
+                spki,
+                statement: signed(serde_json::to_vec(&approval).unwrap()),
             },
         ]
     }

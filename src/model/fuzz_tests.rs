@@ -6,8 +6,8 @@ use std::str::FromStr;
 use super::near::near;
 use super::text::{in_shell, printable, quoted};
 use super::{
-    Address, Contents, Device, Domain, Email, Employee, Event, Fact, Form, Host, IpRange, Kind, PersonName,
-    Pin, Platform, Profile, Reason, Serial, Span, Status, Time,
+    Address, Contents, Device, Domain, Email, Employee, Event, Fact, Form, Host, InviteId, InviteSecret,
+    IpRange, Kind, PersonName, Pin, Platform, Profile, Reason, Serial, Span, Status, Time,
 };
 use crate::fuzz::{self, seeds};
 
@@ -113,6 +113,22 @@ fn words() {
     fuzz::damaged_texts(&["modern", "legacy"], reads_back::<Form>);
     fuzz::damaged_texts(&["lost", "stolen"], reads_back::<Reason>);
     fuzz::damaged_texts(&["valid", "superseded"], reads_back::<Status>);
+}
+
+/// As people type them, and as codes of theirs are read.
+#[test]
+fn names_and_secrets_of_invites() {
+    fuzz::damaged_texts(&["2WCX1Z1Q", "2wcxlzoq"], reads_back::<InviteId>);
+    let secret = InviteSecret::from_random([7; 16]).expose();
+    let typed = secret.to_lowercase();
+    fuzz::damaged_texts(&[secret, typed], |text| {
+        let read = InviteSecret::read(text);
+        if let Some(read) = &read {
+            let again = InviteSecret::read(&read.expose());
+            assert_eq!(again.map(|again| again.token()), Some(read.token()));
+        }
+        read.is_some()
+    });
 }
 
 #[test]

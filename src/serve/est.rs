@@ -87,7 +87,7 @@ async fn answer(
 }
 
 /// The operation that a path names, with or without a label before it.
-fn operation(path: &str) -> Option<&str> {
+pub(super) fn operation(path: &str) -> Option<&str> {
     let (_, rest) = path.rsplit_once(WELL_KNOWN)?;
     let mut words = rest.split('/');
     match (words.next(), words.next(), words.next()) {
@@ -168,11 +168,11 @@ async fn renew(
     certified(answer)
 }
 
-type Secret = Zeroizing<String>;
+pub(super) type Secret = Zeroizing<String>;
 
 /// Name and secret of an invite, and the code where one travels apart: user and password (RFC 7617), or all
 /// in a token (RFC 6750), a dot or colon between them.
-fn credentials(headers: &HeaderMap) -> Option<(String, Secret, Option<Secret>)> {
+pub(super) fn credentials(headers: &HeaderMap) -> Option<(String, Secret, Option<Secret>)> {
     let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = given.split_once(' ')?;
     let text = match scheme.to_ascii_lowercase().as_str() {

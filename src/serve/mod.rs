@@ -10,6 +10,8 @@ mod clerk;
 mod connection;
 mod error;
 mod est;
+#[cfg(test)]
+mod fuzz_tests;
 mod health;
 mod inventory;
 mod limits;

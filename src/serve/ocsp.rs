@@ -163,7 +163,7 @@ fn answered(response: Bytes, kept: &'static str) -> Response {
 }
 
 /// The octets of a text in percent-encoding (RFC 3986 §2.1).
-fn percent_decoded(text: &str) -> Option<Vec<u8>> {
+pub(super) fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

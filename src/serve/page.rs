@@ -150,7 +150,7 @@ async fn show(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response
 /// A request to redeem an invite, in JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+pub(super) struct Asked {
     secret: Zeroizing<String>,
     csr: String,
     #[serde(default)]

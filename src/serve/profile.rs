@@ -79,7 +79,7 @@ impl Slots {
 /// A file that is to come back as a profile.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+pub(super) struct Asked {
     secret: Zeroizing<String>,
     /// The PKCS#12 file, DER in base64.
     p12: String,

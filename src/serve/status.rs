@@ -66,7 +66,7 @@ async fn answer(
 }
 
 /// The file that a path names: one of a publication's directories, and a plain name.
-fn place(public: &Path, path: &str) -> Option<PathBuf> {
+pub(super) fn place(public: &Path, path: &str) -> Option<PathBuf> {
     let (directory, name) = path.strip_prefix('/')?.split_once('/')?;
     let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_');
     let is_file = !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain);

@@ -92,8 +92,8 @@ fn sealed_lines() {
 fn histories() {
     let facts = seeds::Company::new().facts();
     let order = |numbers: std::ops::Range<u8>| numbers.collect::<Vec<u8>>();
-    let orders = [order(0..10), order(10..19)];
-    assert_eq!(facts.len(), 19);
+    let orders = [order(0..10), order(10..19), order(19..26)];
+    assert_eq!(facts.len(), 26);
     fuzz::damaged(&orders, |order| {
         let mut index = Index::new(Box::new(BTreeMap::new()));
         let entry = |(number, seq): (&u8, u64)| Entry {
@@ -121,7 +121,14 @@ fn histories() {
         let revoked = index.revocations(Authority::Issuing, &mut |_, _| {});
         let _ = (index.servers_ca(), index.last_pins(), index.last_publication());
         assert!(told <= order.len());
-        applied.is_ok() && read.is_ok() && revoked.is_ok()
+        let mut invited = 0;
+        let invites = index.invites(&mut |_| {
+            invited += 1;
+            Ok(())
+        });
+        assert!(invited <= 1);
+        let of_device = index.invites_beginning("alice/phone\0");
+        applied.is_ok() && read.is_ok() && revoked.is_ok() && invites.is_ok() && of_device.is_ok()
     });
 }
 
