@@ -143,7 +143,7 @@ pub fn strace_of(home: &Home, calls: &str, arguments: &[&str]) -> String {
 }
 
 /// Lets one program run another's command, in its directory and environment.
-fn carry_over(command: &Command, runner: &mut Command) {
+pub fn carry_over(command: &Command, runner: &mut Command) {
     runner.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {

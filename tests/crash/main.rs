@@ -20,5 +20,6 @@ mod many;
 mod order;
 mod owed;
 mod servers;
+mod service;
 mod state;
 mod together;
