@@ -36,7 +36,7 @@ pub async fn read(headers: &HeaderMap, body: Body, media_type: &str) -> Result<V
 }
 
 /// Whether a request says in one way alone where its body ends: by its length, or by chunks and no other
-/// coding. RFC 9112 §6.3 lets a server read what says both, and whoever stands before it may read it otherwise.
+/// coding. RFC 9112 §6.3 lets a server read what says both; whoever stands before it may read it otherwise.
 pub fn has_one_end(headers: &HeaderMap) -> bool {
     let has_length = headers.contains_key(header::CONTENT_LENGTH);
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();

@@ -1,6 +1,6 @@
-//! Who has a place: so many connections a face has at once, and one address so many of them. Whoever comes gets
-//! a place; where none is left, the connection that has been longest without an answer loses its own. So nobody
-//! keeps others out by holding on.
+//! Who has a place: so many connections a face has at once, and one address so many of them. Whoever comes
+//! gets a place; where none is left, the connection that has been longest without an answer loses its own. So
+//! nobody keeps others out by holding on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -79,8 +79,8 @@ pub(super) fn place(public: &Path, path: &str) -> Option<PathBuf> {
 pub struct Files(Mutex<HashMap<PathBuf, (String, Bytes)>>);
 
 impl Files {
-    /// The ETag of a file, and what is in it; not that where it is `known` by its tag. Each file is replaced as
-    /// a whole, so that it is known by its inode.
+    /// The ETag of a file, and what is in it; not that where it is `known` by its tag. Each file is replaced
+    /// as a whole, so that it is known by its inode.
     fn read(&self, place: &Path, known: Option<&HeaderValue>) -> io::Result<(String, Option<Bytes>)> {
         let mut file = std::fs::File::open(place)?;
         let metadata = file.metadata()?;

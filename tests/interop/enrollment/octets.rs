@@ -1,5 +1,5 @@
-//! Whoever sends what no phone would send: each request is answered once and as a whole or not at all, no other
-//! request is read out of its inside, and the service goes on.
+//! Whoever sends what no phone would send: each request is answered once and as a whole or not at all, no
+//! other request is read out of its inside, and the service goes on.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
