@@ -11,6 +11,7 @@ mod judges;
 mod leaks;
 mod octets;
 mod operations;
+mod page;
 mod phone;
 mod race;
 mod redeeming;
