@@ -36,6 +36,11 @@ impl Time {
         self.to_string().chars().take(10).collect()
     }
 
+    /// As it is written for people: `Tuesday, 1 December 2026, 08:48 UTC`. The seconds are left out.
+    pub fn in_words(self) -> String {
+        self.timestamp().strftime("%A, %-d %B %Y, %H:%M UTC").to_string()
+    }
+
     /// Year, month, day, hour, minute and second in UTC, two digits each and four of the year: what the times
     /// of ASN.1 are made of.
     pub fn digits(self) -> [u8; 14] {
@@ -195,6 +200,7 @@ mod tests {
         let time: Time = "2026-11-22T14:00:00+01:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-22T13:00:00Z");
         assert_eq!(time.date(), "2026-11-22");
+        assert_eq!(time.in_words(), "Sunday, 22 November 2026, 13:00 UTC");
         assert!("yesterday".parse::<Time>().is_err());
     }
 

@@ -40,6 +40,12 @@ pub fn need_hypercorn() -> bool {
     there_or_skipped(site_package("hypercorn/__init__.py").is_some(), "hypercorn")
 }
 
+/// As [`need`], for ZXing, a reader of codes, which comes in a package of Python's, and the library that it
+/// opens pictures with.
+pub fn need_zxing() -> bool {
+    there_or_skipped(site_package("PIL/__init__.py").is_some(), "zxing-cpp")
+}
+
 /// A command of Python: the one of the virtual environment of this package, which has hypercorn, or the one
 /// on the path.
 pub fn python() -> Command {

@@ -137,6 +137,16 @@ impl<'a> Browser<'a> {
     }
 }
 
+/// Keeps a picture for people to look at, where they have asked for it: `SCREENSHOTS=DIR`.
+pub fn keep_picture(name: &str, png: &[u8]) {
+    let Some(directory) = std::env::var_os("SCREENSHOTS").filter(|value| !value.is_empty()) else {
+        return;
+    };
+    let directory = std::path::PathBuf::from(directory);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join(format!("{name}.png")), png).unwrap();
+}
+
 impl Drop for Browser<'_> {
     fn drop(&mut self) {
         self.send("DELETE", &self.session, &Value::Null);

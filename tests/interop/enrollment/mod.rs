@@ -16,6 +16,7 @@ mod phone;
 mod race;
 mod redeeming;
 mod service;
+mod sheet;
 mod status;
 mod strangers;
 

@@ -59,7 +59,7 @@ fn rendered(sheet: &Sheet<'_>) -> String {
             organization => sheet.organization,
             address => sheet.invite.address.to_string(),
             name => sheet.invite.name.as_ref().map(|name| name.as_str()),
-            until => sheet.invite.until.to_string(),
+            until => sheet.invite.until.in_words(),
             link => sheet.link,
             svg => sheet.code.to_svg(),
             asks_for_digits => sheet.asks_for_digits,
