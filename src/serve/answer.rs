@@ -122,7 +122,7 @@ impl IntoResponse for Told {
     fn into_response(self) -> Response {
         let mut body = serde_json::json!({ "error": { "kind": self.code, "message": self.message } });
         if let Some(words) = &self.words {
-            body["words"] = words.as_str().into();
+            body["error"]["words"] = words.as_str().into();
         }
         let json = [(header::CONTENT_TYPE, "application/json")];
         let mut response = (self.status, json, body.to_string()).into_response();

@@ -77,13 +77,15 @@ impl Page {
     }
 }
 
-/// A script without what is for its readers: comments and indentation.
+/// A script without what is for its readers: comments, indentation and spaces around signs. No text that it
+/// has in quotes has such signs.
 fn sent(script: &str) -> String {
     let lines = script
         .lines()
         .map(str::trim)
         .filter(|line| !line.starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
+    let bare = |line: &str| line.replace(" => ", "=>").replace(" = ", "=").replace(", ", ",");
+    lines.map(bare).collect::<Vec<_>>().join("\n")
 }
 
 /// The hash by which a policy lets in what stands in a page (CSP 3 §2.3.1).

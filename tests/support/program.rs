@@ -46,6 +46,12 @@ pub fn need_zxing() -> bool {
     there_or_skipped(site_package("PIL/__init__.py").is_some(), "zxing-cpp")
 }
 
+/// As [`need`], for axe-core, a script that examines pages and comes in a package of npm's: where it is.
+pub fn need_axe() -> Option<PathBuf> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/npm/node_modules/axe-core/axe.min.js");
+    there_or_skipped(script.is_file(), "axe-core").then_some(script)
+}
+
 /// A command of Python: the one of the virtual environment of this package, which has hypercorn, or the one
 /// on the path.
 pub fn python() -> Command {

@@ -1,7 +1,9 @@
 //! A real browser, driven by WebDriver (W3C) as somebody would who has a keyboard and no mouse.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use crate::support::{HOST, Home, Server, program};
@@ -12,6 +14,34 @@ pub const TOOLS: [&str; 4] = ["curl", "openssl", "chromium", "chromedriver"];
 pub const TAB: &str = "\u{E004}";
 /// The key that presses a button.
 pub const ENTER: &str = "\u{E007}";
+
+/// How browsers call themselves (User-Agent), by the system that the page takes them for.
+pub const AGENTS: [(&str, &str); 5] = [
+    (
+        "iphone",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+         Version/18.1 Mobile/15E148 Safari/604.1",
+    ),
+    (
+        "android",
+        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile \
+         Safari/537.36",
+    ),
+    (
+        "mac",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+         Version/18.1 Safari/605.1.15",
+    ),
+    (
+        "windows",
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 \
+         Safari/537.36",
+    ),
+    (
+        "linux",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
+    ),
+];
 
 /// A browser that is gone when it is dropped.
 pub struct Browser<'a> {
@@ -102,6 +132,40 @@ impl<'a> Browser<'a> {
         self.ask("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
+    /// A command of Chromium's own (the DevTools protocol).
+    pub fn chromium(&self, command: &str, parameters: Value) -> Value {
+        self.ask(
+            "goog/cdp/execute",
+            &json!({ "cmd": command, "params": parameters }),
+        )
+    }
+
+    /// Says from now on that it is this one (User-Agent).
+    pub fn is_called(&self, agent: &str) {
+        self.chromium("Emulation.setUserAgentOverride", json!({ "userAgent": agent }));
+    }
+
+    /// Has from now on a screen of this width, and this scheme of colours: `light` or `dark`.
+    pub fn has_screen(&self, width: u32, scheme: &str) {
+        let screen = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false });
+        self.chromium("Emulation.setDeviceMetricsOverride", screen);
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.chromium("Emulation.setEmulatedMedia", json!({ "features": features }));
+    }
+
+    /// A picture of the whole page, kept as [`keep_picture`] does.
+    pub fn keep_screenshot(&self, name: &str) {
+        if wants_pictures().is_none() {
+            return;
+        }
+        let whole = json!({ "captureBeyondViewport": true });
+        let said = self.chromium("Page.captureScreenshot", whole);
+        keep_picture(
+            name,
+            &BASE64.decode(said["data"].as_str().unwrap().as_bytes()).unwrap(),
+        );
+    }
+
     /// Presses a key.
     pub fn press(&self, key: &str) {
         let actions = [
@@ -137,14 +201,18 @@ impl<'a> Browser<'a> {
     }
 }
 
-/// Keeps a picture for people to look at, where they have asked for it: `SCREENSHOTS=DIR`.
+/// Where pictures go that people have asked for: `SCREENSHOTS=DIR`.
+fn wants_pictures() -> Option<PathBuf> {
+    let directory = std::env::var_os("SCREENSHOTS").filter(|value| !value.is_empty());
+    directory.map(PathBuf::from)
+}
+
+/// Keeps a picture for people to look at, where they have asked for it.
 pub fn keep_picture(name: &str, png: &[u8]) {
-    let Some(directory) = std::env::var_os("SCREENSHOTS").filter(|value| !value.is_empty()) else {
-        return;
-    };
-    let directory = std::path::PathBuf::from(directory);
-    std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join(format!("{name}.png")), png).unwrap();
+    if let Some(directory) = wants_pictures() {
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(format!("{name}.png")), png).unwrap();
+    }
 }
 
 impl Drop for Browser<'_> {

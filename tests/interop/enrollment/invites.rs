@@ -192,7 +192,7 @@ fn an_operator_compares_four_words_and_approves_that_phone_and_no_other() {
     let words = shown["words"].as_str().unwrap();
     assert!(words.split(' ').count() == 4, "{words}");
     // For people, and for an app in a field of its own.
-    assert_eq!(told["words"], words);
+    assert_eq!(told["error"]["words"], words);
     assert!(told["error"]["message"].as_str().unwrap().contains(words));
     assert_eq!(shown["state"], "asked");
     // Without somebody who compares, nothing is approved.

@@ -1,6 +1,7 @@
 //! Devices that enroll themselves: a service that runs, and what its faces are asked by curl in the place of
 //! the phone, with OpenSSL's keys.
 
+mod accessible;
 mod android;
 mod browser;
 mod crowd;

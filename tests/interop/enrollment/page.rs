@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use data_encoding::BASE64;
 
 use super::Serving;
-use super::browser::{Browser, ENTER, TOOLS};
+use super::browser::{AGENTS, Browser, ENTER, TAB, TOOLS};
 use crate::configured::{Kind, Running, publish_outside};
 use crate::support::{Bundle, Home, need, wait_until};
-
-const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
-                      Version/18.1 Mobile/15E148 Safari/604.1";
 
 /// The file that was saved, with the passphrase that was shown.
 fn saved(browser: &Browser<'_>, home: &Home, serial: String) -> Bundle {
@@ -117,7 +114,7 @@ fn an_iphone_is_asked_for_the_six_digits_and_a_second_one_is_told_that_it_came_s
     let Some(serving) = Serving::start() else { return };
     let home = &serving.home;
     let invite = serving.invite(&["alice", "--for", "ios", "--code"]);
-    let browser = Browser::start(home, 390, &[format!("--user-agent={IPHONE}")]);
+    let browser = Browser::start(home, 390, &[format!("--user-agent={}", AGENTS[0].1)]);
     browser.open(invite.word("link"));
     browser.tab_to("go");
     browser.press(ENTER);
@@ -167,10 +164,7 @@ fn an_iphone_is_asked_for_the_six_digits_and_a_second_one_is_told_that_it_came_s
     browser.tab_to("go");
     browser.press(ENTER);
     wait_until("what is told", || {
-        browser
-            .text("told")
-            .contains("used by another device")
-            .then_some(())
+        browser.text("told").contains("has used this code").then_some(())
     });
     assert_eq!(serving.invites()[0]["refused"], 1);
 }
@@ -214,4 +208,95 @@ fn a_link_that_is_cut_off_and_a_browser_without_scripts_are_told_what_to_do() {
     assert!(page.len() < 40 << 10, "{} octets", page.len());
     // What it runs is what its policy lets it run, and it asks nobody else.
     assert!(!page.contains("http://") && !page.contains("//cdn"), "{page}");
+}
+
+#[test]
+fn each_system_has_its_own_next_steps_with_pictures_and_they_end_with_the_api() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("api", "\"https://api.acme.example/v1\"");
+    let Some(serving) = Serving::of(home) else { return };
+    let home = &serving.home;
+    let browser = Browser::start(home, 1280, &[]);
+    for (system, agent) in AGENTS {
+        let invite = serving.invite(&[&format!("alice/{system}")]);
+        browser.is_called(agent);
+        browser.has_screen(390, "light");
+        browser.open(invite.word("link"));
+        browser.tab_to("go");
+        browser.press(ENTER);
+        wait_until("the certificate", || browser.is_shown("done").then_some(()));
+        for (other, _) in AGENTS {
+            assert_eq!(browser.is_shown(other), other == system, "{other} as {system}");
+        }
+        // Apple's systems install a profile from an address, the others open a file.
+        let save = browser.run("return document.getElementById('save').href");
+        let is_profile = save.as_str().unwrap().contains("/profile/");
+        assert_eq!(
+            is_profile,
+            ["iphone", "mac"].contains(&system),
+            "{system}: {save}"
+        );
+        let steps = format!(
+            "return [...document.querySelectorAll('#{system} li')].map(step => step.innerText && \
+             step.querySelector('svg').getBoundingClientRect().height > 40)"
+        );
+        assert_eq!(
+            browser.run(&steps),
+            serde_json::json!([true, true, true]),
+            "{system}"
+        );
+        let last = browser.run("return [...document.querySelectorAll('#done a')].pop().href");
+        assert_eq!(last, "https://api.acme.example/v1");
+        // Whoever is taken for somebody else finds her own steps, too.
+        browser.tab_to("save");
+        browser.press(TAB);
+        browser.press(ENTER);
+        for (other, _) in AGENTS {
+            assert!(browser.is_shown(other), "{other} as {system}");
+        }
+        let asked = browser.run(
+            "return performance.getEntriesByType('resource').map(one => new URL(one.name).origin)\
+             .filter(origin => origin !== location.origin)",
+        );
+        assert_eq!(asked, serde_json::json!([]), "{system}");
+        browser.run("document.getElementById('others').open = false");
+        for (width, scheme) in [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")] {
+            browser.has_screen(width, scheme);
+            browser.keep_screenshot(&format!("done-{system}-{width}-{scheme}"));
+        }
+    }
+}
+
+#[test]
+fn all_that_the_script_says_stands_in_the_template() {
+    let file = |name: &str| {
+        let place = format!("{}/templates/serve/page.{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(place).unwrap()
+    };
+    let script = file("js");
+    let quoted = regex::Regex::new(r"'((?:[^'\\\n]|\\.)*)'").unwrap();
+    let prose = regex::Regex::new(r"[A-Za-z]{2,} [A-Za-z]{2,}").unwrap();
+    let code = script.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let words: Vec<&str> = code
+        .flat_map(|line| {
+            quoted
+                .captures_iter(line)
+                .map(|found| found.get(1).unwrap().as_str())
+        })
+        .filter(|text| prose.is_match(text) && *text != "use strict")
+        .collect();
+    assert!(words.is_empty(), "the script says by itself {words:?}");
+    let page = file("html");
+    let told = regex::Regex::new(r"(?:tell|text)\('([a-z-]+)'").unwrap();
+    let kinds: Vec<&str> = told
+        .captures_iter(&script)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    assert!(kinds.len() > 1, "{kinds:?}");
+    for kind in kinds {
+        assert!(page.contains(&format!("id=\"say-{kind}\"")), "{kind}");
+    }
 }
