@@ -1,5 +1,6 @@
 //! Refusals as HTTP: the one place where a kind of error becomes a status.
 
+use axum::extract::rejection::PathRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -42,6 +43,20 @@ impl Told {
         }
     }
 
+    /// What whoever asks for something that is not there is told.
+    pub fn nothing_here() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here")
+    }
+
+    /// What whoever asks by another method is told. Which ones there are says the header `Allow`.
+    pub fn wrong_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method",
+            "this is asked for by another method",
+        )
+    }
+
     /// What whoever is told to come again is told.
     pub fn unavailable() -> Self {
         Self::new(
@@ -49,6 +64,13 @@ impl Told {
             "busy",
             "the service cannot do this now: try again in a minute",
         )
+    }
+}
+
+impl From<PathRejection> for Told {
+    /// A path that is no text names nothing.
+    fn from(_: PathRejection) -> Self {
+        Self::nothing_here()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response_with_state;
@@ -119,7 +120,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/i/{id}/profile/{slot}", get(profile::fetch))
         .merge(monitor::alive())
         .merge(monitor::ready(shared.monitor.clone()))
-        .fallback(async || Told::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here"))
+        .method_not_allowed_fallback(async || Told::wrong_method())
+        .fallback(async || Told::nothing_here())
         .layer(map_response_with_state(shared.clone(), guarded))
         .with_state(shared)
 }
@@ -161,11 +163,12 @@ pub(super) struct Asked {
 
 async fn redeem(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Told> {
+    let Path(id) = path?;
     let address = client.address.ip();
     shared.failures.demand_few(address)?;
     let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -90,11 +91,12 @@ pub(super) struct Asked {
 /// Takes a file of whoever has the secret and the redeemed key, and says where its profile is.
 pub async fn hand_in(
     State(shared): State<Arc<Shared>>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Told> {
+    let Path(id) = path?;
     shared.failures.demand_few(client.address.ip())?;
     let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);
     let refused = |why: &str| Told::new(StatusCode::BAD_REQUEST, "request", why);
@@ -150,8 +152,9 @@ pub async fn hand_in(
 /// Gives a profile to whoever knows its address.
 pub async fn fetch(
     State(shared): State<Arc<Shared>>,
-    Path((_, slot)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Told> {
+    let Path((_, slot)) = path?;
     let Some(file) = shared.slots.file(&slot) else {
         return Err(Told::new(
             StatusCode::NOT_FOUND,

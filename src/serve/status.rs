@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
+use super::answer::Told;
 use super::monitor::{self, Monitor};
 use super::ocsp::Responder;
 
@@ -39,6 +40,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .merge(monitor::alive())
         .merge(monitor::ready(shared.monitor.clone()))
         .merge(monitor::counted(shared.monitor.clone()))
+        .method_not_allowed_fallback(async || Told::wrong_method())
         .fallback(answer)
         .with_state(shared)
 }
@@ -52,16 +54,19 @@ async fn answer(
 ) -> Response {
     let path = uri.path();
     let is_read = method == Method::GET || method == Method::HEAD;
-    if path == "/ocsp" && method == Method::POST {
-        return shared.responder.post(&headers, body).await;
+    let refused = |allow| ([(header::ALLOW, allow)], Told::wrong_method()).into_response();
+    if path == "/ocsp" {
+        return match method {
+            Method::POST => shared.responder.post(&headers, body).await,
+            _ => refused("POST"),
+        };
     }
-    if path.starts_with("/ocsp/") && is_read {
-        return shared.responder.get(&uri);
-    }
+    let is_question = path.starts_with("/ocsp/");
     match place(&shared.public, path) {
+        _ if is_question && is_read => shared.responder.get(&uri),
         Some(place) if is_read => published(shared, place, &headers).await,
-        Some(_) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None if !is_question => Told::nothing_here().into_response(),
+        Some(_) | None => refused("GET, HEAD"),
     }
 }
 
@@ -115,7 +120,7 @@ async fn published(shared: Arc<Shared>, place: PathBuf, headers: &HeaderMap) -> 
     let known = headers.get(header::IF_NONE_MATCH).cloned();
     let read = tokio::task::spawn_blocking(move || shared.files.read(&place, known.as_ref()));
     let Ok(Ok((tag, octets))) = read.await else {
-        return StatusCode::NOT_FOUND.into_response();
+        return Told::nothing_here().into_response();
     };
     let mut response = match octets {
         None => StatusCode::NOT_MODIFIED.into_response(),

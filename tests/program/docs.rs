@@ -59,6 +59,11 @@ fn the_how_to_of_phones_that_enroll_themselves_runs_as_written() {
 }
 
 #[test]
+fn the_page_on_the_protocol_runs_as_written() {
+    run_page("docs/protocol.md");
+}
+
+#[test]
 fn the_how_to_of_check_runs_as_written() {
     run_page("docs/how-to/check.md");
 }
@@ -220,6 +225,23 @@ fn the_page_on_files_has_every_code_of_check_and_no_other() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     assert_eq!(codes, firsts.collect());
+}
+
+#[test]
+fn the_page_on_the_protocol_has_every_kind_that_the_service_answers() {
+    let parts = std::fs::read_dir(root().join("src/serve")).unwrap();
+    let files = parts.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let source: String = files.collect();
+    let told = Regex::new(r#"(?:Told|Self)::new\(\s*StatusCode::[A-Z_]+,\s*"([a-z-]+)""#).unwrap();
+    let kinds: BTreeSet<&str> = told
+        .captures_iter(&source)
+        .map(|found| found.get(1).unwrap().as_str())
+        .collect();
+    assert!(kinds.len() > 15, "{kinds:?}");
+    let page = read("docs/protocol.md");
+    for kind in kinds {
+        assert!(page.contains(&format!("`{kind}`")), "{kind}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod accessible;
 mod android;
 mod browser;
 mod crowd;
+mod documented;
 mod doubt;
 mod est;
 mod invites;
