@@ -42,7 +42,7 @@ bench:
 	cargo build --release --locked --bins --example fleet --example enroll
 	python3 tests/bench/bench.py $(BENCH)
 
-# A CA in ./demo, a device and its QR code, and a real nginx that lets the device in and locks it out.
+# A CA in ./demo, a device and its QR code, a phone that enrolls itself, and a real nginx that lets them in and locks them out.
 demo:
 	sh docs/demo.sh
 

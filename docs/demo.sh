@@ -1,6 +1,8 @@
 #!/bin/sh
 # A private PKI in ./demo, shown: a CA, a device, its QR code, and, where nginx and curl are installed, the device let in and
-# locked out. Run it with `make demo`, as often as you like: it begins anew each time.
+# locked out, and a phone that enrolls itself by the page of `pki serve`, in a browser where there is one. Run it with
+# `make demo`, as often as you like: it begins anew each time. DEMO_DIR is another place, DEMO_PKI a program that is built,
+# and DEMO_BROWSER=no does without a browser.
 set -eu
 umask 077
 
@@ -20,9 +22,12 @@ show() {
     "$pki" "$@"
 }
 
-step "Building"
-(cd "$top" && cargo build --release --quiet)
-pki=${CARGO_TARGET_DIR:-$top/target}/release/pki
+pki=${DEMO_PKI:-}
+if [ -z "$pki" ]; then
+    step "Building"
+    (cd "$top" && cargo build --release --quiet)
+    pki=${CARGO_TARGET_DIR:-$top/target}/release/pki
+fi
 [ -x "$pki" ] || { echo "there is no $pki" >&2; exit 1; }
 
 # Only what an earlier demo made is removed.
@@ -30,7 +35,12 @@ if [ -e "$demo" ] && [ ! -e "$demo/.made-by-make-demo" ]; then
     echo "$demo is there and was not made by this demo: move it away" >&2
     exit 1
 fi
-stop() { [ ! -s "$demo/nginx.pid" ] || kill "$(cat "$demo/nginx.pid")" 2>/dev/null || true; }
+service= driver=
+stop() {
+    # shellcheck disable=SC2086
+    [ -z "$service$driver" ] || kill $service $driver 2>/dev/null || true
+    [ ! -s "$demo/nginx.pid" ] || kill "$(cat "$demo/nginx.pid")" 2>/dev/null || true
+}
 stop
 rm -rf "$demo"
 mkdir "$demo"
@@ -101,14 +111,125 @@ EOF
     expect "Bob's phone" 200 bob
     step "Alice's phone is lost"
     show revoke alice --yes
-    nginx -p "$demo/" -c nginx.conf -e error.log -s reload 2>> nginx.log
-    # nginx reloads in the background.
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
-        sleep 1
-        case $(status alice) in 400 | 403) break ;; esac
-    done
-    expect "Alice's phone" "400 or 403" alice
+    locked_out "Alice's phone" alice
     expect "Bob's phone" 200 bob
+    enroll
+    expect "Carol's phone" 200 carol
+    step "Carol's phone is stolen"
+    show revoke carol --reason stolen --yes
+    locked_out "Carol's phone" carol
+    expect "Bob's phone" 200 bob
+}
+
+reload() { nginx -p "$demo/" -c nginx.conf -e error.log -s reload 2>> nginx.log; }
+
+is_out() { case $(status "$1") in 400 | 403) ;; *) false ;; esac; }
+
+# Tries for so many seconds until it succeeds; whether it did is seen by what comes next.
+wait_for() {
+    tries=$(($1 * 5))
+    shift
+    until "$@" || [ "$tries" = 0 ]; do
+        tries=$((tries - 1))
+        sleep 0.2
+    done
+}
+
+locked_out() {
+    reload
+    # nginx reloads in the background.
+    wait_for 20 is_out "$2"
+    expect "$1" "400 or 403" "$2"
+}
+
+# Carol's phone makes its key itself, and gets a certificate for the secret of an invite.
+enroll() {
+    step "A service by which phones enroll themselves, and an invite for Carol's"
+    show server add enroll.acme.example --out tls --quiet
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=enroll.acme.example \
+        -addext subjectAltName=DNS:enroll.acme.example -addext basicConstraints=critical,CA:FALSE \
+        -keyout page.key -out page.crt 2>/dev/null
+    sed -i "s|^\[serve\]|[serve]\\
+host = \"enroll.acme.example\"\\
+api = \"https://localhost:$port/\"\\
+page_certificate = \"$demo/page.crt\"\\
+page_key = \"$demo/page.key\"|" home/pki.toml
+    page=9443
+    while :; do
+        sed -i "s|^host = .*|host = \"enroll.acme.example:$page\"|" home/pki.toml
+        "$pki" serve --page "127.0.0.1:$page" 2> serve.log &
+        service=$!
+        until grep -q 'page listens' serve.log; do
+            kill -0 $service 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -0 $service 2>/dev/null && break
+        [ "$page" -lt 9463 ] || { cat serve.log >&2; return 1; }
+        page=$((page + 1))
+    done
+    echo "\$ pki serve --page 127.0.0.1:$page &"
+    echo "\$ pki invite create carol --name \"Carol Doe\" --out invites --json > invite.json"
+    "$pki" invite create carol --name "Carol Doe" --out invites --json > invite.json
+    link=$(said link < invite.json)
+    note "whoever scans the code of invites/carol-phone.invite.html opens ${link%%#*}#..."
+    if [ -n "$browser" ]; then
+        step "Carol opens the page, here in a headless Chromium, and presses the button"
+        by_browser
+    else
+        step "Carol's phone, here curl, as chromium and chromedriver are not installed"
+        by_curl
+    fi
+    note "its key was made there, and it has the certificate"
+    wait_for 20 grep -q carol/phone home/server/allowed.map
+    reload
+    wait_for 20 is_called carol carol/phone
+}
+
+# Whether nginx knows somebody by this name: it says it in its answer.
+is_called() { status "$1" > /dev/null && grep -q "$2" answer; }
+
+# A value of a JSON document, which is on one line.
+said() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
+
+# WebDriver: a method, a path, and what is asked, which goes by stdin because it may hold a secret.
+drive() {
+    printf '%s' "$3" | curl -s -X "$1" --noproxy '*' -H 'Content-Type: application/json' --data-binary @- \
+        "http://127.0.0.1:$driver_port/$2"
+}
+
+by_browser() {
+    chromedriver --port=0 > driver.log 2>&1 &
+    driver=$!
+    until driver_port=$(sed -n 's/.*started successfully on port \([0-9]*\).*/\1/p' driver.log) && [ -n "$driver_port" ]; do
+        kill -0 $driver 2>/dev/null || { cat driver.log >&2; return 1; }
+        sleep 0.1
+    done
+    sandbox=
+    [ "$(id -u)" != 0 ] || sandbox='"--no-sandbox", '
+    session=session/$(drive POST session '{"capabilities": {"alwaysMatch": {"browserName": "chrome", "acceptInsecureCerts": true,
+        "goog:chromeOptions": {"args": ["--headless=new", '"$sandbox"'"--disable-gpu", "--disable-dev-shm-usage",
+            "--host-resolver-rules=MAP enroll.acme.example 127.0.0.1", "--user-data-dir='"$demo"'/browser"],
+        "prefs": {"download.default_directory": "'"$demo"'/phones", "download.prompt_for_download": false}}}}}' | said sessionId)
+    runs() { drive POST "$session/execute/sync" '{"args": [], "script": "'"$1"'"}'; }
+    is_done() { case $(runs "return document.getElementById('done').hidden") in *false*) ;; *) false ;; esac; }
+    drive POST "$session/url" '{"url": "'"$link"'"}' > /dev/null
+    runs "document.getElementById('go').click()" > /dev/null
+    wait_for 20 is_done
+    runs "return document.getElementById('word').textContent" | said value > carol.passphrase
+    runs "document.getElementById('save').click()" > /dev/null
+    wait_for 20 [ -e phones/device.p12 ]
+    drive DELETE "$session" '' > /dev/null
+    mv phones/device.p12 phones/carol-phone.p12
+}
+
+by_curl() {
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=phone \
+        -keyout carol.key -outform DER 2>/dev/null | openssl base64 -A > carol.csr
+    printf '{"secret": "%s", "csr": "%s"}' "$(said secret < invite.json)" "$(cat carol.csr)" > request.json
+    curl -s --fail --noproxy '*' --cacert page.crt --resolve "enroll.acme.example:$page:127.0.0.1" \
+        -H 'Content-Type: application/json' --data-binary @request.json "${link%%#*}" > carol.crt
+    random > carol.passphrase
+    openssl pkcs12 -export -inkey carol.key -in carol.crt -passout file:carol.passphrase -out phones/carol-phone.p12
 }
 
 status() {
@@ -136,6 +257,10 @@ missing=
 for program in nginx curl openssl; do
     command -v "$program" > /dev/null || missing="$missing $program"
 done
+browser=
+if [ "${DEMO_BROWSER:-yes}" = yes ] && command -v chromedriver > /dev/null && { command -v chromium || command -v google-chrome; } > /dev/null; then
+    browser=yes
+fi
 if [ -z "$missing" ]; then
     step "A real nginx"
     prove
@@ -154,5 +279,6 @@ note "demo/phones                      bundles and QR code (alice-phone.qr.png)"
 note "demo/home/pki.toml               the configuration, every key explained"
 note "demo/home/public, demo/home/server    what servers read"
 [ -n "$missing" ] || note "demo/nginx.conf                  the server that was just used"
+[ -n "$missing" ] || note "demo/invites                     the invite: a sheet to print, and its code"
 note "PKI_HOME=$demo/home $pki show alice"
 note "docs/tutorial.md                 the same by hand"

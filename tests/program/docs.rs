@@ -149,6 +149,52 @@ fn the_page_on_files_runs_as_written() {
 }
 
 #[test]
+fn the_demo_shows_a_phone_that_enrolls_itself_in_a_browser() {
+    if ["chromium", "chromedriver"].into_iter().all(is_installed) {
+        demo("yes", "a headless Chromium");
+    }
+}
+
+#[test]
+fn the_demo_shows_a_phone_that_enrolls_itself_where_there_is_no_browser() {
+    demo("no", "here curl");
+}
+
+/// Runs the demo, which ends where somebody is let in or locked out who must not be.
+fn demo(browser: &str, by: &str) {
+    if !["nginx", "curl", "openssl"].into_iter().all(is_installed) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new("sh")
+        .arg(root().join("docs/demo.sh"))
+        .env("DEMO_DIR", directory.path().join("demo"))
+        .env("DEMO_PKI", env!("CARGO_BIN_EXE_pki"))
+        .env("DEMO_BROWSER", browser)
+        .output()
+        .unwrap();
+    let said = format!(
+        "{}\n--- stderr\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{said}");
+    let mut rest = said.as_str();
+    for shown in [
+        "Alice's phone: 200",
+        "Alice's phone: 40",
+        by,
+        "Carol's phone: 200",
+        "Carol's phone: 40",
+        "Bob's phone: 200",
+        "every link holds",
+    ] {
+        let at = rest.find(shown).unwrap_or_else(|| panic!("no {shown:?}: {said}"));
+        rest = &rest[at..];
+    }
+}
+
+#[test]
 fn every_page_with_commands_is_run() {
     let this = std::fs::read_to_string(root().join("tests/program/docs.rs")).unwrap();
     for page in pages() {
