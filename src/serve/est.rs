@@ -68,7 +68,10 @@ async fn answer(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let nothing = || Told::new(StatusCode::NOT_FOUND, "not-found", "there is nothing here");
+    let wrong_method = |allow| {
+        let told = in_a_line(&shared, Told::wrong_method());
+        Ok(([(header::ALLOW, allow)], told).into_response())
+    };
     let told = match (operation(uri.path()), method.as_str()) {
         (Some("cacerts"), "GET" | "HEAD") => Ok(cacerts(&shared)),
         (Some("csrattrs"), "GET" | "HEAD") => Ok(encoded("application/csrattrs", ATTRIBUTES)),
@@ -76,12 +79,9 @@ async fn answer(
         (Some("simplereenroll"), "POST") => {
             renew(&shared, client.address.ip(), presented, &headers, body).await
         }
-        (Some("cacerts" | "csrattrs" | "simpleenroll" | "simplereenroll"), _) => Err(Told::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method",
-            "this is asked for otherwise",
-        )),
-        (_, _) => Err(nothing()),
+        (Some("cacerts" | "csrattrs"), _) => wrong_method("GET, HEAD"),
+        (Some("simpleenroll" | "simplereenroll"), _) => wrong_method("POST"),
+        (_, _) => Err(Told::nothing_here()),
     };
     told.unwrap_or_else(|told| in_a_line(&shared, told))
 }

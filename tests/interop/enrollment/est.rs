@@ -238,3 +238,22 @@ fn strongswan_enrolls_by_est() {
         format!("serial={}", home.serial_of("alice/phone"))
     );
 }
+
+#[test]
+fn whoever_asks_by_another_method_is_told_the_right_one() {
+    let Some((serving, port)) = with_est() else { return };
+    for (operation, method, allowed) in [
+        ("cacerts", "POST", "GET, HEAD"),
+        ("csrattrs", "PUT", "GET, HEAD"),
+        ("simpleenroll", "GET", "POST"),
+        ("simplereenroll", "DELETE", "POST"),
+    ] {
+        let (status, said) = serving.est(port, operation, &format!("include\nrequest = \"{method}\"\n"));
+        assert_eq!(status, 405, "{said}");
+        assert!(
+            said.contains(&format!("allow: {allowed}\r\n")),
+            "{operation}: {said}"
+        );
+    }
+    assert_eq!(serving.est(port, "fullcmc", "").0, 404);
+}
