@@ -21,7 +21,7 @@ use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::home::config::Serve;
 use crate::issuer::Devices;
-use crate::model::invite::short_pin;
+use crate::model::invite_link::short_pin;
 use crate::model::{Address, Email, InviteId, PersonName, Pin, Platform, Span, Time};
 use crate::store::Store;
 
