@@ -1,7 +1,8 @@
 //! The certificates for a key: looks them up in the index by the pin of their key.
 
 use super::codec::corrupt;
-use super::index::{Index, Pending, key};
+use super::index::{Index, key};
+use super::pending::Pending;
 use crate::model::{Record, Serial};
 use crate::store::StoreError;
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec::corrupt;
-use super::index::{Index, Pending, key};
+use super::index::{Index, key};
+use super::pending::Pending;
 use crate::model::invite::{Fate, Invited, RefusedKey};
 use crate::model::{Event, Fact, InviteId};
 use crate::store::StoreError;

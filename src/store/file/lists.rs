@@ -6,8 +6,9 @@
 //! writes them whole.
 
 use super::codec::{Fields, corrupt};
-use super::index::{Index, Pending, key};
+use super::index::{Index, key};
 use super::kv::Writes;
+use super::pending::Pending;
 use crate::disk::Identity;
 use crate::model::{Record, Serial, State};
 use crate::store::StoreError;

@@ -13,4 +13,5 @@ pub mod last;
 pub mod ledger;
 pub mod lists;
 pub mod open;
+pub mod pending;
 pub mod servers;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::codec::{Fields, corrupt, reason_octet, seconds};
-use super::index::{Index, Pending, SERVERS_REVOKED, key};
+use super::index::{Index, SERVERS_REVOKED, key};
+use super::pending::Pending;
 use crate::model::server::{Certifier, Origin, ServerCertificate};
 use crate::model::{Event, Fact, Host, Revocation, Serial, Server, ServerKey, Time};
 use crate::store::StoreError;

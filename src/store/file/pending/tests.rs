@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::ledger::Position;
 use super::*;
 use crate::model::{Form, Platform, Reason, Span, Validity};
 
