@@ -22,6 +22,7 @@ mod interrupts;
 mod listing;
 mod named;
 mod pager;
+mod people;
 mod prompt;
 mod published;
 mod report;

@@ -1,12 +1,9 @@
-//! Reads the list of people of `pki issue --from`: checks its requests row by row against the ledger.
+//! The work that a list of people of `pki issue --from` asks for: its rows, held against the ledger.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::ca::{
-    self, Asked, CaError, Intent, IssuanceError, KeyRequest, Leavers, Old, PeopleError, Person, Request,
-};
-use crate::disk;
+use crate::ca::{self, Asked, CaError, Intent, IssuanceError, KeyRequest, Leavers, Old, Person, Request};
 use crate::home::Home;
 use crate::model::{Address, Form, Platform, Profile, Record, Status, Time};
 use crate::store::Store;
@@ -16,12 +13,7 @@ use super::issue_many::{Differing, Work};
 use super::renewal::{Changes, like};
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::Failure;
-
-/// The largest list that is read, in octets.
-const LIST: u64 = 64 << 20;
-/// How many people may be new in a list for each of them to be held against those that are known: longer ones
-/// are no person's typing.
-const TYPED: usize = 50;
+use crate::cli::people;
 
 /// What the command line says for every row that does not say it itself.
 pub struct Defaults {
@@ -48,7 +40,7 @@ pub fn work(
     leavers: Leavers,
     context: &Context,
 ) -> Result<Work, Failure> {
-    let people = read(path, home)?;
+    let people = people::read(path, home, "nothing was issued")?;
     let store = context.read(home)?;
     let mut rows = Rows {
         defaults,
@@ -74,43 +66,13 @@ pub fn work(
     for person in people {
         rows.add(person)?;
     }
-    rows.warn_of_slips(context)?;
+    people::warn_of_slips(&rows.new, &store, context)?;
     let Rows { mut work, now, .. } = rows;
     for (request, intent) in &work.requests {
         work.forecast
             .see(request, *intent, &work.origin, home, &store, now)?;
     }
     Ok(work)
-}
-
-fn read(path: &Path, home: &Home) -> Result<Vec<Person>, Failure> {
-    let octets = disk::read_given(path, LIST).map_err(|error| {
-        let is_missing = error.source.kind() == std::io::ErrorKind::NotFound;
-        let failure = Failure::from(error);
-        if !is_missing {
-            return failure;
-        }
-        failure.hint(format!(
-            "there is no {} here: name the list, or write one: a line employee,device[,name,email,for,days], then one for each device (bob,phone)",
-            path.display()
-        ))
-    })?;
-    ca::read_people(&octets, &home.config().default_device).map_err(|why| {
-        let form =
-            "nothing was issued; the list is UTF-8 CSV with a header: employee,device[,name,email,for,days]";
-        let other = [(PeopleError::Semicolons, "';'"), (PeopleError::Tabs, "'\\t'")];
-        let separator = other.into_iter().find(|(error, _)| *error == why);
-        let list = crate::cli::in_shell(&path.display().to_string());
-        // A file of another name: a shell empties the one that is written before it is read.
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let commas = crate::cli::in_shell(&format!("{stem}-commas.csv"));
-        Failure::refused(format!("{}: {why}", path.display())).hint(match separator {
-            Some((_, separator)) => {
-                format!("{form}; where no cell has a comma: tr {separator} , < {list} > {commas}")
-            }
-            None => form.to_owned(),
-        })
-    })
 }
 
 /// The rows so far, and what they are held against.
@@ -222,21 +184,5 @@ impl Rows<'_> {
             differences,
         });
         Ok(None)
-    }
-
-    fn warn_of_slips(&self, context: &Context) -> Result<(), Failure> {
-        if self.new.len() > TYPED {
-            return Ok(());
-        }
-        for (line, address) in &self.new {
-            let known = ca::mistakable(self.store, address)?;
-            if !known.is_empty() {
-                let known = known.join(", ");
-                context.ui.warn(format!(
-                    "line {line}: {address} is new here, and one slip away from {known}"
-                ));
-            }
-        }
-        Ok(())
     }
 }
