@@ -37,6 +37,7 @@ pub use enrollment::redeem::{Redeeming, Showing};
 pub use enrollment::renew::Renewing;
 pub use enrollment::{
     Asking, Invitation, approve_invite, cancel_invite, invite, open_invites, plan_invite, seen_by_others,
+    withdraw_invites,
 };
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};

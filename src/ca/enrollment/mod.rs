@@ -10,6 +10,7 @@ pub mod redeem;
 pub mod renew;
 
 use rand_core::CryptoRng;
+use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::issuance::plan::{Intent, KeyRequest, Plan, Replaces, Request, plan};
@@ -17,7 +18,7 @@ use super::session::Session;
 use super::{CaError, NotFound};
 use crate::home::Home;
 use crate::issuer::Devices;
-use crate::key::os_rng;
+use crate::key::{demand_threads, os_rng};
 use crate::model::draft::Holder;
 use crate::model::event::InviteCreated;
 use crate::model::invite::{Approval, Fate, Invite, words_of};
@@ -97,26 +98,28 @@ pub fn invite(
     devices: &Devices,
     askings: Vec<Asking>,
 ) -> Result<Vec<Invitation>, CaError> {
-    let rng = &mut os_rng();
-    let mut invitations = Vec::with_capacity(askings.len());
+    demand_threads().map_err(CaError::NoThreads)?;
+    let made = askings.into_iter().map(|asking| one(session, asking));
+    let invitations: Vec<Invitation> = made.collect::<Result<_, _>>()?;
+    let statements: Vec<String> = invitations
+        .par_iter()
+        .map(|one| devices.sign_statement(STATEMENT, &payload(&one.invite)))
+        .collect::<Result<_, _>>()?;
     let mut facts = Vec::new();
-    for asking in askings {
-        let (invitation, created) = one(session, devices, asking, rng)?;
+    for (invitation, statement) in invitations.iter().zip(statements) {
         facts.extend(cancelling(&invitation.cancels));
-        facts.push(Fact::InviteCreated(Box::new(created)));
-        invitations.push(invitation);
+        facts.push(Fact::InviteCreated(Box::new(InviteCreated {
+            statement,
+            invite: invitation.invite.clone(),
+        })));
     }
     session.commit(facts)?;
     Ok(invitations)
 }
 
-/// Makes an invite, and has the issuing CA sign it.
-fn one(
-    session: &Session<'_>,
-    devices: &Devices,
-    asking: Asking,
-    rng: &mut impl CryptoRng,
-) -> Result<(Invitation, InviteCreated), CaError> {
+/// Makes an invite, which the issuing CA has not signed yet.
+fn one(session: &Session<'_>, asking: Asking) -> Result<Invitation, CaError> {
+    let rng = &mut os_rng();
     let planned = plan_invite(&session.store, &session.desk.home, &asking, session.now)?;
     let Holder {
         address,
@@ -140,17 +143,12 @@ fn one(
         approve: asking.with_approval,
         replace: asking.replaces == Replaces::Any,
     };
-    let created = InviteCreated {
-        statement: devices.sign_statement(STATEMENT, &payload(&invite))?,
-        invite: invite.clone(),
-    };
-    let invitation = Invitation {
+    Ok(Invitation {
         cancels: open_of(session.store.invites_of_device(&invite.address)?, session.now),
         invite,
         secret,
         code,
-    };
-    Ok((invitation, created))
+    })
 }
 
 /// The octets that the issuing CA signs of an invite.
@@ -223,6 +221,16 @@ pub fn seen_by_others(store: &Store, now: Time) -> Result<Vec<Invited>, StoreErr
 /// The events by which invites end.
 pub(super) fn cancelling(invites: &[InviteId]) -> impl Iterator<Item = Fact> {
     invites.iter().map(|id| Fact::InviteCancelled { id: *id })
+}
+
+/// Takes invites back that were made and not handed over, all of them in one batch: nobody has the secret of
+/// one, or somebody who was to get all of it has a part.
+///
+/// # Errors
+/// Where it cannot be recorded.
+pub fn withdraw_invites(session: &mut Session<'_>, invitations: &[Invitation]) -> Result<(), CaError> {
+    let ids: Vec<InviteId> = invitations.iter().map(|one| one.invite.id).collect();
+    session.commit(cancelling(&ids).collect())
 }
 
 /// Takes an invite back.

@@ -11,6 +11,7 @@ mod est;
 mod invites;
 mod judges;
 mod leaks;
+mod lists;
 mod octets;
 mod operations;
 mod page;

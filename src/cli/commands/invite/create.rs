@@ -1,14 +1,15 @@
 //! `pki invite create`: an invite for one device, with its secret in a code to scan.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::files::{Sheet, write};
+use super::link::Link;
 use crate::bundle::Code;
-use crate::ca::{self, Asked, Asking, CaError, ClockPolicy, Desk, Invitation, NotFound, OutputDir, Replaces};
+use crate::ca::{self, Asked, Asking, CaError, ClockPolicy, Desk, Invitation, OutputDir, Replaces};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;
@@ -19,10 +20,8 @@ use crate::cli::secrets::IssuingSecret;
 use crate::cli::words::Words;
 use crate::disk::{self, Shown};
 use crate::home::Home;
-use crate::home::config::Serve;
 use crate::issuer::Devices;
-use crate::model::invite_link::short_pin;
-use crate::model::{Address, Email, InviteId, PersonName, Pin, Platform, Span, Time};
+use crate::model::{Address, Email, Invite, InviteId, PersonName, Platform, Profile, Span, Time};
 use crate::store::Store;
 
 /// Invite a device: it makes its key itself, and gets its certificate for the code
@@ -35,14 +34,18 @@ Examples:
   pki invite create alice                          a code on the screen, good for a day
   pki invite create alice/laptop --for windows --expires 3d --out sheets
   pki invite create alice --code                   six digits that you tell her another way
-  pki invite create alice --replace                a new phone: the old one's certificate ends with it")]
+  pki invite create alice --replace                a new phone: the old one's certificate ends with it
+  pki invite create --from people.csv --out sheets a sheet for each device of a list")]
 pub struct CreateArgs {
     /// EMPLOYEE or EMPLOYEE/DEVICE
-    #[arg(value_name = "ADDRESS", value_hint = clap::ValueHint::Other)]
-    address: Addressee,
+    #[arg(value_name = "ADDRESS", required_unless_present = "from", value_hint = clap::ValueHint::Other)]
+    address: Option<Addressee>,
+    /// Invite each device of a CSV file: employee,device[,name,email,for,days]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["address", "name", "email"])]
+    pub from: Option<PathBuf>,
     /// What the device runs [default: any]
     #[arg(long = "for", value_name = "TARGET", value_parser = Words::new(&Platform::ALL, Platform::word))]
-    platform: Option<Platform>,
+    pub platform: Option<Platform>,
     /// What the person is called
     #[arg(long)]
     name: Option<PersonName>,
@@ -51,41 +54,41 @@ pub struct CreateArgs {
     email: Option<Email>,
     /// How many days the certificate is good [default: the profile's; `days` in pki.toml]
     #[arg(long, value_name = "N")]
-    days: Option<i64>,
+    pub days: Option<i64>,
     /// The profile [default: default_profile of pki.toml]
     #[arg(long, value_name = "PROFILE")]
     profile: Option<String>,
     /// How long the invite is open: 30d at most
     #[arg(long, value_name = "DURATION", default_value = "24h")]
-    expires: Span,
+    pub expires: Span,
     /// Ask for six digits as well, which travel apart: they are shown once, or written to --code-out
     #[arg(long)]
-    code: bool,
+    pub code: bool,
     /// Compare four words with what the phone shows, and approve it: `pki invite approve`
     #[arg(long)]
     approve: bool,
     /// Write the six digits to this new file (0600)
     #[arg(long, value_name = "FILE", requires = "code")]
-    code_out: Option<PathBuf>,
+    pub code_out: Option<PathBuf>,
     /// The device has a certificate: it is revoked when the invite is redeemed
     #[arg(long)]
-    replace: bool,
+    pub replace: bool,
     /// Write a sheet to print and the code as pictures into this directory (0600), and show nothing
     #[arg(long, value_name = "DIR", value_parser = directory())]
-    out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
     /// Check everything, say what would be done, and do nothing
     #[arg(long)]
-    dry_run: bool,
+    pub dry_run: bool,
     /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
     #[arg(long, value_name = "NAME")]
-    confirm: Option<String>,
+    pub confirm: Option<String>,
     #[command(flatten)]
-    issuing: IssuingSecret,
+    pub issuing: IssuingSecret,
 }
 
 /// The invite, for scripts.
 #[derive(Serialize)]
-struct Report<'a> {
+pub struct Report<'a> {
     id: InviteId,
     address: &'a Address,
     link: &'a str,
@@ -97,6 +100,29 @@ struct Report<'a> {
     files: Vec<String>,
 }
 
+impl<'a> Report<'a> {
+    /// An invite with its link, its secret, and the files that it is in. Six digits that travel apart are
+    /// not in it.
+    pub fn new(invite: &'a Invite, text: &'a str, secret: &'a str, link: &Link, files: &[PathBuf]) -> Self {
+        Self {
+            id: invite.id,
+            address: &invite.address,
+            link: text,
+            secret,
+            pin: link.pin(),
+            until: invite.until,
+            code: None,
+            files: files.iter().map(|file| file.display().to_string()).collect(),
+        }
+    }
+
+    /// What a row of a table says of it: the device, the name of the invite, and its first file.
+    pub fn row(&self) -> [String; 3] {
+        let file = self.files.first().cloned().unwrap_or_default();
+        [self.address.to_string(), self.id.to_string(), file]
+    }
+}
+
 impl fmt::Display for Report<'_> {
     /// The paths of the files, a line each: the secret is in them, or was shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,11 +130,62 @@ impl fmt::Display for Report<'_> {
     }
 }
 
-pub fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
+impl CreateArgs {
+    /// The profile of the certificates.
+    ///
+    /// # Errors
+    /// Where there is none of that name.
+    pub fn profile_of(&self, home: &Home) -> Result<Profile, Failure> {
+        Ok(home.profile(self.profile.as_deref().unwrap_or(&home.config().default_profile))?)
+    }
+
+    /// An invite for this device, on the terms of the command line.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn asking(
+        &self,
+        asked: Asked,
+        days: Option<i64>,
+        profile: &Profile,
+        store: &Store,
+    ) -> Result<Asking, Failure> {
+        Ok(Asking {
+            holder: ca::holder(store, asked)?.0,
+            days,
+            profile: profile.clone(),
+            open_for: self.expires,
+            with_code: self.code,
+            with_approval: self.approve,
+            replaces: match self.replace {
+                true => Replaces::Any,
+                false => Replaces::Nothing,
+            },
+        })
+    }
+
+    /// The six digits must not lie beside those of an invite before.
+    ///
+    /// # Errors
+    /// Where the file for them is there.
+    pub fn demand_new_code_file(&self) -> Result<(), Failure> {
+        match &self.code_out {
+            Some(file) if disk::is_taken(file) => Err(CaError::Exists(Shown(file.clone())).into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Invites one device.
+pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let home = context.open()?;
-    demand_place(&args, context)?;
-    let address = context.to_issue(&home, &args.address);
+    demand_place(args, context)?;
+    let addressee = args
+        .address
+        .as_ref()
+        .ok_or_else(|| Failure::usage("an address is missing"))?;
+    let address = context.to_issue(&home, addressee);
     address.demand_no_serial().map_err(Failure::usage)?;
     let asked = Asked {
         address,
@@ -116,22 +193,8 @@ pub fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
         email: args.email.clone(),
         platform: args.platform,
     };
-    let profile = home.profile(args.profile.as_deref().unwrap_or(&home.config().default_profile))?;
-    let asking = |store: &Store| -> Result<Asking, Failure> {
-        Ok(Asking {
-            holder: ca::holder(store, asked.clone())?.0,
-            days: args.days,
-            profile: profile.clone(),
-            open_for: args.expires,
-            with_code: args.code,
-            with_approval: args.approve,
-            replaces: if args.replace {
-                Replaces::Any
-            } else {
-                Replaces::Nothing
-            },
-        })
-    };
+    let profile = args.profile_of(&home)?;
+    let asking = |store: &Store| args.asking(asked.clone(), args.days, &profile, store);
     // Looked at once before anybody types a passphrase for what will be refused.
     let link = {
         let store = context.read(&home)?;
@@ -146,7 +209,29 @@ pub fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
         ui.report(&DryRun::new(vec![format!("invite {}", asked.address)]))?;
         return Ok(Exit::Done);
     }
-    let devices = args.issuing.unlock(&home, ui)?;
+    let (desk, invitations) = make(args, home, &|store| Ok(vec![asking(store)?]), context)?;
+    let [invitation] = invitations.as_slice() else {
+        return Err(Failure::refused("nothing was invited"));
+    };
+    let organization = &desk.home.chain().issuer().organization;
+    for id in &invitation.cancels {
+        ui.say(format!("the invite {id} before is cancelled"));
+    }
+    hand_over(invitation, &link, organization, args, context)
+        .or_else(|failure| withdraw(&desk, &invitations, failure, context))
+}
+
+/// Makes the invites: all of them, or none. Their places are there then, and the file for the six digits.
+///
+/// # Errors
+/// Where one of them is refused, or nothing can be recorded.
+pub fn make(
+    args: &CreateArgs,
+    home: Home,
+    askings: &dyn Fn(&Store) -> Result<Vec<Asking>, Failure>,
+    context: &Context,
+) -> Result<(Desk, Vec<Invitation>), Failure> {
+    let devices = args.issuing.unlock(&home, &context.ui)?;
     if let Some(out) = &args.out {
         OutputDir::at(out, &home)?.make()?;
     }
@@ -155,38 +240,42 @@ pub fn create(args: CreateArgs, context: &Context) -> Result<Exit, Failure> {
         disk::create_private(file, b"").map_err(CaError::from)?;
     }
     let desk = context.desk_of(home);
-    let made = make(&args, &desk, &devices, &asking, context);
-    if let (Err(_), Some(file)) = (&made, &args.code_out) {
+    let recorded = record(args, &desk, &devices, askings, context);
+    if let (Err(_), Some(file)) = (&recorded, &args.code_out) {
         let _ = disk::remove_if_there(file);
     }
-    let invitation = made?;
-    let organization = desk.home.chain().issuer().organization.clone();
-    for id in &invitation.cancels {
-        ui.say(format!("the invite {id} before is cancelled"));
-    }
-    hand_over(&invitation, &link, &organization, &args, context).or_else(|failure| {
-        // Nobody has the secret, or somebody who was to get all of it has a part.
-        let mut session = context.session(&desk, &mut ClockPolicy::Lenient)?;
-        ca::cancel_invite(&mut session, &invitation.invite.id)?;
-        Err(failure
-            .hint("nothing is open: the invite is cancelled; mend that, and run the same command again"))
-    })
+    recorded.map(|invitations| (desk, invitations))
 }
 
-/// Makes the invite.
-fn make(
+fn record(
     args: &CreateArgs,
     desk: &Desk,
     devices: &Devices,
-    asking: &dyn Fn(&Store) -> Result<Asking, Failure>,
+    askings: &dyn Fn(&Store) -> Result<Vec<Asking>, Failure>,
     context: &Context,
-) -> Result<Invitation, Failure> {
+) -> Result<Vec<Invitation>, Failure> {
     let mut session = context.session(desk, &mut clock_policy(args.confirm.as_deref())?)?;
-    let asking = asking(&session.store)?;
-    let mut invitations = ca::invite(&mut session, devices, vec![asking])?;
-    invitations
-        .pop()
-        .ok_or_else(|| Failure::refused("nothing was invited"))
+    let askings = askings(&session.store)?;
+    Ok(ca::invite(&mut session, devices, askings)?)
+}
+
+/// Takes back what could not be handed over: nobody has the secrets, or somebody who was to get all of one
+/// has a part.
+pub fn withdraw(
+    desk: &Desk,
+    invitations: &[Invitation],
+    failure: Failure,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
+    ca::withdraw_invites(&mut session, invitations)?;
+    let cancelled = match invitations {
+        [_] => "the invite is cancelled",
+        _ => "the invites are cancelled",
+    };
+    Err(failure.hint(format!(
+        "nothing is open: {cancelled}; mend that, and run the same command again"
+    )))
 }
 
 /// There must be a place where the secret can go before there is one.
@@ -196,59 +285,12 @@ fn demand_place(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
         return Err(Failure::secret("there is no terminal to show the code on")
             .hint("write it to files with --out DIR, or print the link with --json"));
     }
-    if let Some(file) = &args.code_out
-        && disk::is_taken(file)
-    {
-        return Err(CaError::Exists(Shown(file.clone())).into());
-    }
+    args.demand_new_code_file()?;
     if args.code && args.code_out.is_none() && !is_document && !context.ui.can_ask() {
         return Err(Failure::secret("there is no terminal to show the six digits on")
             .hint("write them to a file with --code-out FILE"));
     }
     Ok(())
-}
-
-/// What all links of a home have in common.
-struct Link {
-    host: String,
-    pin: Pin,
-}
-
-impl Link {
-    fn of(home: &Home, store: &Store) -> Result<Self, Failure> {
-        let Serve {
-            host, device_host, ..
-        } = &home.config().serve;
-        let Some(host) = host else {
-            return Err(
-                Failure::refused("pki.toml does not say where phones reach `pki serve`")
-                    .hint("set `host` under [serve], and `device_host` to a server of `pki server list`"),
-            );
-        };
-        let device = &device_host.as_ref().unwrap_or(host).host;
-        let Some(server) = store.server(device)? else {
-            let known = NotFound::Server(device.clone());
-            return Err(Failure::from(CaError::from(known)).hint(format!(
-                "devices are served with a key of the home, which is pinned in the invite: run `pki server add {device}`, or set `device_host` under [serve]"
-            )));
-        };
-        Ok(Self {
-            host: host.to_string(),
-            pin: server.active.pin,
-        })
-    }
-
-    /// The link of one invite: a browser sends nothing of what follows the `#`.
-    fn to(&self, invitation: &Invitation) -> Zeroizing<String> {
-        let secret = Zeroizing::new(invitation.secret.expose());
-        Zeroizing::new(format!(
-            "https://{}/i/{}#{}.{}",
-            self.host,
-            invitation.invite.id,
-            *secret,
-            short_pin(&self.pin)
-        ))
-    }
 }
 
 /// Gives the secret to whom it is for. It is kept nowhere: what fails here is a new invite's matter.
@@ -262,17 +304,15 @@ fn hand_over(
     let ui = &context.ui;
     let invite = &invitation.invite;
     let text = link.to(invitation);
-    let code = Code::new(&text).map_err(CaError::from)?;
     let mut files = Vec::new();
     if let Some(out) = &args.out {
         let sheet = Sheet {
             organization,
             invite,
             link: &text,
-            code: &code,
             asks_for_digits: invitation.code.is_some(),
         };
-        files = write(out, &sheet)?;
+        files = write(out, &[sheet], &|_| ())?.into_iter().flatten().collect();
     }
     if let (Some(file), Some(digits)) = (&args.code_out, &invitation.code) {
         disk::replace(
@@ -284,7 +324,7 @@ fn hand_over(
         files.push(file.clone());
     }
     if !ui.json && args.out.is_none() {
-        show(&text, &code, context)?;
+        show(&text, context)?;
     }
     let until = invite.until;
     ui.say(format!(
@@ -302,32 +342,20 @@ fn hand_over(
         ))
         .map_err(|error| Failure::secret(format!("the six digits could not be shown: {error}")))?;
     }
-    ui.report_done(
-        &Report {
-            id: invite.id,
-            address: &invite.address,
-            secret: &Zeroizing::new(invitation.secret.expose()),
-            link: &text,
-            pin: short_pin(&link.pin),
-            until,
-            code: invitation
-                .code
-                .as_ref()
-                .filter(|_| args.code_out.is_none())
-                .map(|digits| digits.as_str()),
-            files: files.iter().map(|file| shown(file)).collect(),
-        },
-        Ok(Exit::Done),
-    )
-}
-
-fn shown(file: &Path) -> String {
-    file.display().to_string()
+    let secret = Zeroizing::new(invitation.secret.expose());
+    let mut report = Report::new(invite, &text, &secret, link, &files);
+    report.code = invitation
+        .code
+        .as_ref()
+        .filter(|_| args.code_out.is_none())
+        .map(|digits| digits.as_str());
+    ui.report_done(&report, Ok(Exit::Done))
 }
 
 /// Shows the code on the terminal, and the link below it.
-fn show(link: &str, code: &Code, context: &Context) -> Result<(), Failure> {
+fn show(link: &str, context: &Context) -> Result<(), Failure> {
     let ui = &context.ui;
+    let code = Code::new(link).map_err(CaError::from)?;
     let fits = ui
         .size()
         .is_none_or(|(columns, rows)| code.columns() <= columns && code.rows() < rows);

@@ -1,17 +1,22 @@
-//! The files of an invite: a sheet to print, and its code as pictures. All of them are secret.
+//! The files of invites: for each a sheet to print, and its code as pictures. All of them are secret.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use minijinja::{Environment, context};
+use rayon::prelude::*;
 
-use crate::bundle::Code;
+use crate::bundle::{BundleError, Code};
 use crate::ca::CaError;
 use crate::cli::error::Failure;
-use crate::disk;
+use crate::disk::{self, DiskError, Staged};
 use crate::model::invite::Invite;
 
 /// The sheet: one page, A4 or Letter.
 const SHEET: &str = include_str!("../../../../templates/invite/sheet.html");
+
+/// How many invites have their files written together.
+const TOGETHER: usize = 64;
 
 /// What stands on a sheet.
 pub struct Sheet<'a> {
@@ -21,36 +26,86 @@ pub struct Sheet<'a> {
     pub invite: &'a Invite,
     /// The link, with the secret.
     pub link: &'a str,
-    /// The link as a QR code.
-    pub code: &'a Code,
     /// Whether whoever enrolls is asked for six digits.
     pub asks_for_digits: bool,
 }
 
-/// Writes the files into a directory that there is, in place of those of an invite before, and says where
-/// they are.
+/// Writes the files of invites into a directory that there is, in place of those of invites before, and says
+/// where they are. `progress` is told how many invites have theirs.
 ///
 /// # Errors
 /// Where one of them cannot be written.
-pub fn write(directory: &Path, sheet: &Sheet<'_>) -> Result<Vec<PathBuf>, Failure> {
-    let address = &sheet.invite.address;
-    let stem = format!("{}-{}.invite", address.employee, address.device);
-    let png = sheet.code.to_png().map_err(CaError::from)?;
-    let mut written = Vec::new();
-    for (extension, octets) in [
-        ("html", rendered(sheet).into_bytes()),
-        ("png", png),
-        ("svg", sheet.code.to_svg().into_bytes()),
-    ] {
-        let place = directory.join(format!("{stem}.{extension}"));
-        disk::replace(&place, disk::PRIVATE_FILE, &octets).map_err(CaError::from)?;
-        written.push(place);
+pub fn write(
+    directory: &Path,
+    sheets: &[Sheet<'_>],
+    progress: &dyn Fn(usize),
+) -> Result<Vec<Vec<PathBuf>>, Failure> {
+    let stems = stems(sheets);
+    let work: Vec<(&Sheet<'_>, PathBuf)> = sheets
+        .iter()
+        .zip(stems.iter().map(|stem| directory.join(stem)))
+        .collect();
+    let mut written = Vec::with_capacity(sheets.len());
+    for some in work.chunks(TOGETHER) {
+        let made: Vec<Vec<(PathBuf, Vec<u8>)>> = some
+            .par_iter()
+            .map(|(sheet, stem)| files(sheet, stem))
+            .collect::<Result<_, _>>()
+            .map_err(CaError::from)?;
+        let all = made.iter().flatten();
+        let all = all.map(|(place, octets)| (place.as_path(), octets.as_slice()));
+        put_in_place(directory, all).map_err(CaError::from)?;
+        written.extend(
+            made.into_iter()
+                .map(|files| files.into_iter().map(|(place, _)| place).collect()),
+        );
+        progress(some.len());
     }
     Ok(written)
 }
 
+/// How the files of each invite are called: for its device, and where two devices would have one name
+/// (`a-b/c` and `a/b-c`), for the invite as well.
+fn stems(sheets: &[Sheet<'_>]) -> Vec<String> {
+    let mut taken = HashSet::new();
+    let named = sheets.iter().map(|sheet| {
+        let stem = sheet.invite.address.file_stem();
+        match taken.insert(stem.clone()) {
+            true => format!("{stem}.invite"),
+            false => format!("{stem}-{}.invite", sheet.invite.id),
+        }
+    });
+    named.collect()
+}
+
+/// The files of an invite, with their places.
+fn files(sheet: &Sheet<'_>, stem: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, BundleError> {
+    let code = Code::new(sheet.link)?;
+    let svg = code.to_svg();
+    let place = |extension: &str| {
+        let mut name = stem.as_os_str().to_owned();
+        name.push(extension);
+        PathBuf::from(name)
+    };
+    Ok(vec![
+        (place(".html"), rendered(sheet, &svg).into_bytes()),
+        (place(".png"), code.to_png()?),
+        (place(".svg"), svg.into_bytes()),
+    ])
+}
+
+fn put_in_place<'a>(
+    directory: &Path,
+    files: impl Iterator<Item = (&'a Path, &'a [u8])>,
+) -> Result<(), DiskError> {
+    let staged = disk::stage_many(files)?;
+    disk::sync_many(directory, &staged)?;
+    staged.into_iter().try_for_each(Staged::replace)?;
+    disk::sync_directory(directory)
+}
+
 /// The sheet as HTML, every value escaped.
-fn rendered(sheet: &Sheet<'_>) -> String {
+fn rendered(sheet: &Sheet<'_>, svg: &str) -> String {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
     let page = environment.template_from_named_str("sheet.html", SHEET);
@@ -61,7 +116,7 @@ fn rendered(sheet: &Sheet<'_>) -> String {
             name => sheet.invite.name.as_ref().map(|name| name.as_str()),
             until => sheet.invite.until.in_words(),
             link => sheet.link,
-            svg => sheet.code.to_svg(),
+            svg,
             asks_for_digits => sheet.asks_for_digits,
         })
     });

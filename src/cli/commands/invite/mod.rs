@@ -2,7 +2,9 @@
 
 mod create;
 mod files;
+mod link;
 mod list;
+mod many;
 
 use clap::Subcommand;
 
@@ -15,6 +17,7 @@ use crate::model::InviteId;
 
 use create::{CreateArgs, create};
 use list::{ListArgs, Row, ShowArgs, list, show};
+use many::many;
 
 /// Invites: a device makes its key itself, and gets its certificate for a code that it scans
 #[derive(Debug, Subcommand)]
@@ -23,6 +26,7 @@ use list::{ListArgs, Row, ShowArgs, list, show};
 Examples:
   pki invite create alice                 a code on the screen for alice's phone to scan
   pki invite create alice --out sheets    a sheet to print, and the code as a picture
+  pki invite create --from people.csv --out sheets
   pki invite list                         who has used hers, and whose are open
   pki invite approve 7K2M9XQ4             the phone of an invite with --approve asks
   pki invite cancel 7K2M9XQ4              the sheet was lost")]
@@ -69,7 +73,10 @@ pub struct CancelArgs {
 
 pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
     match verb {
-        Verb::Create(args) => create(*args, context),
+        Verb::Create(args) => match &args.from {
+            Some(list) => many(&args, list, context),
+            None => create(&args, context),
+        },
         Verb::List(args) => list(args, context),
         Verb::Show(args) => show(&args, context),
         Verb::Cancel(args) => cancel(&args, context),
