@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -164,6 +164,21 @@ impl Staged {
     pub fn set_group(&self, group: u32) -> Result<(), DiskError> {
         self.by_handle(|file| std::os::unix::fs::fchown(file, None, Some(group)))
             .map_err(failed(TO_GROUP, &self.place))
+    }
+
+    /// Hands the file to an account and a group, where it is not theirs yet.
+    ///
+    /// # Errors
+    /// Where the system refuses (the caller is not root).
+    pub fn set_owner(&self, account: u32, group: u32) -> Result<(), DiskError> {
+        let given = self.by_handle(|file| {
+            let is = file.metadata()?;
+            match (is.uid(), is.gid()) == (account, group) {
+                true => Ok(()),
+                false => std::os::unix::fs::fchown(file, Some(account), Some(group)),
+            }
+        });
+        given.map_err(failed("given to its owner", &self.place))
     }
 
     /// Makes its content durable.

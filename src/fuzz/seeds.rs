@@ -7,7 +7,7 @@ use rcgen::PublicKeyData;
 
 use super::steady_rng;
 use crate::issuer::{Devices, Order, Root, Servers};
-use crate::key::{self, SoftwareKey};
+use crate::key::{self, PublicKey, SoftwareKey};
 use crate::model::draft::Holder;
 use crate::model::event::{InviteCreated, Issued, KeySource, Recovered};
 use crate::model::invite::{Approval, Invite, RefusedKey};
@@ -17,6 +17,7 @@ use crate::model::{
     Authority, Draft, Fact, Host, InviteId, InviteSecret, NameConstraints, Pin, Platform, Profile, Reason,
     Revocation, Serial, Span, Time,
 };
+use crate::x509::Certificate;
 use crate::x509::crl::Terms;
 
 /// Where CRLs and certificates of CAs are served.
@@ -70,10 +71,28 @@ impl Company {
         self.issued().certificate
     }
 
+    /// The certificate of the device at this address, with this key.
+    pub fn device_of(&mut self, address: &str, key: &PublicKey) -> Certificate {
+        let draft = self.draft_of(address);
+        let order = Order {
+            draft,
+            public_key: key,
+            source: KeySource::Request,
+            supersedes: Vec::new(),
+            enrolled_by: None,
+        };
+        let signed = self.devices.sign(order, &mut self.rng).unwrap();
+        Certificate::from_der(&signed.into_issued().certificate).unwrap()
+    }
+
     /// What the certificates of devices are drafted to say.
     pub fn draft(&self) -> Draft {
+        self.draft_of("alice/phone")
+    }
+
+    fn draft_of(&self, address: &str) -> Draft {
         let holder = Holder {
-            address: "alice/phone".parse().unwrap(),
+            address: address.parse().unwrap(),
             name: Some("Zoë Doe".parse().unwrap()),
             email: Some("alice@mail.example".parse().unwrap()),
             platform: Platform::Any,

@@ -9,6 +9,8 @@ use p256::elliptic_curve::{self, Generate, Group as _};
 use pkcs8::pkcs5::pbes2;
 use pkcs8::{AssociatedOid, DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, SecretDocument};
 use rand_core::CryptoRng;
+use rustls::pki_types::PrivateSec1KeyDer;
+use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use super::error::KeyError;
@@ -72,6 +74,14 @@ impl SoftwareKey {
     pub fn from_pem(pem: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(pem).ok()?;
         SigningKey::from_pkcs8_pem(text).ok().map(Self::new)
+    }
+
+    /// The key in a PEM file with SEC1 (RFC 5915), as `openssl ecparam -genkey` writes it, behind its
+    /// parameters or alone; none where there is no such key.
+    pub fn from_sec1_pem(pem: &[u8]) -> Option<Self> {
+        let der = Zeroizing::new(PrivateSec1KeyDer::from_pem_slice(pem).ok()?);
+        let secret = p256::SecretKey::from_sec1_der(der.secret_sec1_der()).ok()?;
+        Some(Self::new(secret.into()))
     }
 
     /// Whether a file holds an encrypted key that [`Self::decrypt`] can open, as far as can be said without

@@ -13,6 +13,9 @@ use super::{X509Error, envelope, extension, pem};
 use crate::key::PublicKey;
 use crate::model::{Authority, Contents, Kind, NameConstraints, Time, Validity};
 
+/// UID (RFC 4519 §2.39).
+const USER_ID: &str = "0.9.2342.19200300.100.1.1";
+
 /// A certificate with a P-256 key, parsed by x509-parser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -26,6 +29,7 @@ pub struct Certificate {
     issuer_text: String,
     organization: Option<String>,
     common_name: Option<String>,
+    user_id: Option<String>,
     validity: Validity,
     public_key: PublicKey,
     is_ca: bool,
@@ -102,6 +106,12 @@ impl Certificate {
                 .filter_map(|a| a.as_str().ok())
                 .map(str::to_owned),
         ));
+        let user_id = tbs
+            .subject
+            .iter_attributes()
+            .find(|attribute| attribute.attr_type().to_id_string() == USER_ID)
+            .and_then(|attribute| attribute.as_str().ok())
+            .map(str::to_owned);
         let mut subject_key_identifier = None;
         let mut name_constraints = None;
         let mut usage = Usage::default();
@@ -152,6 +162,7 @@ impl Certificate {
             issuer_text: text(&tbs.issuer),
             organization,
             common_name,
+            user_id,
             validity: Validity {
                 not_before: Time::from_unix(tbs.validity.not_before.timestamp()),
                 not_after: Time::from_unix(tbs.validity.not_after.timestamp()),
@@ -220,6 +231,11 @@ impl Certificate {
     /// CN of the subject.
     pub fn common_name(&self) -> Option<&str> {
         self.common_name.as_deref()
+    }
+
+    /// UID of the subject (RFC 4519 §2.39): the address of the device.
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
     }
 
     /// The validity period.

@@ -10,7 +10,7 @@ use super::key_kind::KeyKind;
 use super::lint::{self, Expected};
 use super::request::{self, Request};
 use super::template::{AuthorityKind, Kind, Pointers, Template};
-use super::{Certificate, key_value, ocsp, pem};
+use super::{Certificate, cms, key_value, ocsp, pem};
 use crate::fuzz::{self, seeds};
 use crate::key::PublicKey;
 use crate::model::{Authority, Serial};
@@ -35,6 +35,23 @@ fn certificates_of_ours() {
                 certificates.iter().any(|whole| whole == der),
                 "nobody has signed that"
             );
+        }
+        true
+    });
+}
+
+#[test]
+fn envelopes_of_certificates() {
+    let mut company = seeds::Company::new();
+    let certificates = company.certificates();
+    let all: Vec<&[u8]> = certificates.iter().map(|der| &der[..]).collect();
+    let whole = [cms::certs_only(&all), cms::certs_only(&all[..1])];
+    fuzz::damaged(&whole, |octets| {
+        let Ok(found) = cms::certificates(octets) else {
+            return false;
+        };
+        for der in found {
+            assert!(octets.windows(der.len()).any(|part| part == der));
         }
         true
     });

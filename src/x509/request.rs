@@ -5,12 +5,15 @@ use der::asn1::{Any, AnyRef, BitString, BitStringRef, ObjectIdentifier, SetOfVec
 use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use spki::{AlgorithmIdentifier, AlgorithmIdentifierRef};
 use x509_cert::attr::Attribute;
+use x509_cert::der::oid::AssociatedOid;
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::name::Name;
 use x509_cert::request::{CertReq, CertReqInfo, Version};
 use x509_cert::spki::SubjectPublicKeyInfo;
 
 use super::key_kind::KeyKind;
-use super::{X509Error, extension, pem};
+use super::{Certificate, X509Error, extension, pem};
 use crate::key::{self, PublicKey, Signer};
 use crate::model::{Contents, Host, Kind, Unwanted};
 
@@ -168,9 +171,31 @@ pub fn create(host: Option<&Host>, key: &dyn Signer) -> Result<String, X509Error
         Some(host) => format!("CN={host}").parse().map_err(failed)?,
         None => Name::default(),
     };
-    let attributes = match host {
-        Some(host) => {
-            let names = extension::subject_alt_name(host)?;
+    let names = host.map(extension::subject_alt_name).transpose()?;
+    write(subject, names, key)
+}
+
+/// Writes a request for the certificate that is to follow this one, for a new key: subject and names are the
+/// same (RFC 7030 §4.2.2). PEM.
+///
+/// # Errors
+/// As [`create`].
+pub fn renewal(certificate: &Certificate, key: &dyn Signer) -> Result<String, X509Error> {
+    let failed = |e: der::Error| X509Error::Build(e.to_string());
+    let before = x509_cert::Certificate::from_der(certificate.der()).map_err(failed)?;
+    let tbs = before.tbs_certificate();
+    let extensions = tbs.extensions().into_iter().flatten();
+    let names = extensions
+        .into_iter()
+        .find(|extension| extension.extn_id == SubjectAltName::OID);
+    write(tbs.subject().clone(), names.cloned(), key)
+}
+
+/// Writes a request for this subject and these alternative names.
+fn write(subject: Name, names: Option<Extension>, key: &dyn Signer) -> Result<String, X509Error> {
+    let failed = |e: der::Error| X509Error::Build(e.to_string());
+    let attributes = match names {
+        Some(names) => {
             let extensions = Any::encode_from(&vec![names]).map_err(failed)?;
             let mut values = SetOfVec::new();
             values.insert(extensions).map_err(failed)?;
