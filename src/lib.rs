@@ -16,6 +16,7 @@ pub mod consumer;
 pub mod publish;
 pub mod home;
 pub mod fetch;
+pub mod reenroll;
 pub mod ca;
 pub mod doctor;
 pub mod check;

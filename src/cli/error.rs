@@ -12,6 +12,7 @@ mod fetch;
 mod home;
 mod issuer;
 mod place;
+mod reenroll;
 mod serve;
 mod store;
 

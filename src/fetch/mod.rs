@@ -28,5 +28,5 @@ pub use continuity::{Confirmation, Unproven};
 pub use error::{FetchError, Serials, Unfit};
 pub use expiry::{End, Ending};
 pub use order::{Command, Fetched, Order, Stopped};
-pub use run::fetch;
+pub use run::{fetch, run_command};
 pub use source::{SourceName, UnknownSource};

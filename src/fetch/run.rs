@@ -273,7 +273,7 @@ impl Run<'_> {
         let Some(exec) = self.order.exec.filter(|_| state.exec_pending) else {
             return Command::NotRun;
         };
-        let done = run(exec).and_then(|()| {
+        let done = run_command(exec).and_then(|()| {
             state.exec_pending = false;
             self.place.save(state).map_err(|error| error.to_string())
         });
@@ -379,7 +379,10 @@ fn has(version: &Version, path: &str, octets: &[u8]) -> bool {
 }
 
 /// Has a shell run a command. What it says goes to stderr: stdout is for what was asked for.
-fn run(command: &str) -> Result<(), String> {
+///
+/// # Errors
+/// Where it cannot be started, or fails: in words.
+pub fn run_command(command: &str) -> Result<(), String> {
     let status = std::process::Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::null())

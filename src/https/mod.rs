@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::config::ConfigBuilder;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
@@ -56,6 +56,10 @@ pub enum NoTrust {
 /// # Errors
 /// Where there are no trusted certificates.
 pub fn client(ca: Option<&Path>) -> Result<ConfigBuilder<AgentScope>, NoTrust> {
+    configured(ca, None)
+}
+
+fn configured(ca: Option<&Path>, identity: Option<ClientCert>) -> Result<ConfigBuilder<AgentScope>, NoTrust> {
     let trusted = match ca {
         Some(path) => private(path)?,
         None => systems()?,
@@ -63,9 +67,24 @@ pub fn client(ca: Option<&Path>) -> Result<ConfigBuilder<AgentScope>, NoTrust> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::new_with_certs(&trusted))
+        .client_cert(identity)
         .unversioned_rustls_crypto_provider(provider)
         .build();
     Ok(plain_client().tls_config(tls))
+}
+
+/// A certificate with its key, by which a client is known to a server.
+#[derive(Debug)]
+pub struct Identity(ClientCert);
+
+impl Identity {
+    /// A chain, each certificate in DER and the client's own first, and its private key, PEM. None where
+    /// there is no key in the text. That both belong together is for the caller to know.
+    pub fn new(chain: &[&[u8]], key: &str) -> Option<Self> {
+        let own = chain.iter().map(|der| Certificate::from_der(der).to_owned());
+        let key = PrivateKey::from_pem(key.as_bytes()).ok()?;
+        Some(Self(ClientCert::new_with_certs(&own.collect::<Vec<_>>(), key)))
+    }
 }
 
 /// An https client that can explain why a server cannot be reached.
@@ -83,11 +102,23 @@ impl Client {
     /// # Errors
     /// Where there are no trusted certificates.
     pub fn new(ca: Option<&Path>, told: &[Resolve]) -> Result<Self, NoTrust> {
+        Self::showing(ca, told, None)
+    }
+
+    /// As [`Self::new`], for a server that is shown a certificate, once it is trusted.
+    ///
+    /// # Errors
+    /// Where there are no trusted certificates.
+    pub fn with_identity(ca: &Path, told: &[Resolve], identity: Identity) -> Result<Self, NoTrust> {
+        Self::showing(Some(ca), told, Some(identity.0))
+    }
+
+    fn showing(ca: Option<&Path>, told: &[Resolve], identity: Option<ClientCert>) -> Result<Self, NoTrust> {
         let names = resolve::Names {
             told: told.to_vec(),
             service: DefaultResolver::default(),
         };
-        let config = client(ca)?.https_only(true).build();
+        let config = configured(ca, identity)?.https_only(true).build();
         Ok(Self {
             agent: ureq::Agent::with_parts(config, DefaultConnector::default(), names),
             ca: ca.map(Path::to_owned),

@@ -62,6 +62,9 @@ pub enum Trouble {
     /// What answers is no https server.
     #[error("what answers at {0} speaks no TLS")]
     NotTls(String),
+    /// The server has broken the connection off, as it does with a client whose certificate it does not take.
+    #[error("the server broke the connection off: {0}")]
+    Alert(String),
     /// The connection could not be made, or broke.
     #[error("the connection broke: {0}")]
     Broken(String),
@@ -121,6 +124,7 @@ impl Client {
             }
             Some(rustls::Error::InvalidCertificate(why)) => unfit(why, host),
             Some(rustls::Error::InvalidMessage(_)) => Trouble::NotTls(at),
+            Some(rustls::Error::AlertReceived(alert)) => Trouble::Alert(format!("{alert:?}")),
             Some(other) => Trouble::Broken(other.to_string()),
             None => Trouble::Broken(error.to_string()),
         }

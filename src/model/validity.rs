@@ -32,6 +32,12 @@ impl Validity {
         seconds.div_euclid(86_400) + i64::from(seconds.rem_euclid(86_400) > 0)
     }
 
+    /// The start of its last third: from then on a device may renew its certificate by itself.
+    pub fn last_third(&self) -> Time {
+        let life = self.not_after - self.not_before;
+        self.not_after - Span::seconds(life.as_seconds() / 3)
+    }
+
     /// Whether the last second has passed.
     pub fn ended(&self, now: Time) -> bool {
         self.not_after < now

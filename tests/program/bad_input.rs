@@ -1389,6 +1389,60 @@ fn what_is_taken_in_and_kept() {
 }
 
 #[test]
+fn a_device_that_renews_itself_names_its_own_files_and_nothing_of_a_home() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::bare();
+    let made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=a -days 1 -keyout a.key -out a.pem
+        openssl genpkey -algorithm RSA -out rsa.key 2> /dev/null; chmod 600 rsa.key; cp a.key open.key; chmod 644 open.key
+        echo nonsense > text; chmod 600 text";
+    home.foreign("sh", &["-e", "-c", made]).ok();
+    let (url, own) = (
+        ["--est", "https://h.example"],
+        ["--cert", "a.pem", "--key", "a.key", "--root", "a.pem"],
+    );
+    let refused = |arguments: &[&str], code: i32, told: &str| {
+        let said = finish(&mut home.pki(&[&["renew"], arguments].concat()), b"").exits(code);
+        assert!(said.stderr.contains(told), "{told}: {said}");
+    };
+    refused(&own, 2, "--est <URL>");
+    refused(&[&url[..], &own[..4]].concat(), 2, "--root <FILE>");
+    for more in [
+        &["alice"][..],
+        &["--expiring", "30d"],
+        &["--out", "there"],
+        &["--p12", "modern"],
+    ] {
+        refused(&[&url[..], &own, more].concat(), 2, "cannot be used with");
+    }
+    for (url, told) in [
+        ("http://h.example", "certificates are renewed over https"),
+        ("https://h.example/ca", "its path is another"),
+        (
+            "https://h.example/.well-known/est/cacerts",
+            "what is asked there is not named",
+        ),
+    ] {
+        refused(&[&["--est", url], &own[..]].concat(), 2, told);
+    }
+    let files = |cert, key| [&url[..], &["--cert", cert, "--key", key, "--root", "a.pem"]].concat();
+    refused(&files("none", "a.key"), 1, "none could not be read");
+    refused(&files("a.pem", "none"), 1, "none could not be read");
+    refused(
+        &files("text", "a.key"),
+        1,
+        "text: it is nothing that this program knows, and no certificate",
+    );
+    refused(&files("a.pem", "open.key"), 1, "can be read or changed by others");
+    refused(
+        &files("a.key", "a.key"),
+        1,
+        "holds the key as well as the certificate",
+    );
+}
+
+#[test]
 fn e_mail_addresses_outside_the_name_constraints_stay_out_of_the_certificate() {
     if !need(&["openssl"]) {
         return;

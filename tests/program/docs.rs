@@ -23,6 +23,8 @@ use regex::Regex;
 use rexpect::reader::Options;
 use rexpect::session::spawn_with_options;
 
+use crate::support::{PKI, finish, need, program};
+
 #[test]
 fn the_commands_of_the_readme_do_what_it_shows() {
     run_page("README.md");
@@ -204,6 +206,29 @@ fn every_page_with_commands_is_run() {
             "{page} has commands and no test"
         );
     }
+}
+
+#[test]
+fn the_units_are_such_as_systemd_takes() {
+    if !need(&["systemd-analyze"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut arguments = vec!["verify".to_owned()];
+    for unit in std::fs::read_dir(root().join("docs/units")).unwrap() {
+        let name = unit.unwrap().file_name().into_string().unwrap();
+        let text = read(&format!("docs/units/{name}"));
+        // A template is verified as one that is made of it; the program must be where it says.
+        let place = directory.path().join(name.replace("@.", "@public."));
+        std::fs::write(&place, text.replace("/usr/local/bin/pki", PKI)).unwrap();
+        arguments.push(place.display().to_string());
+    }
+    assert!(arguments.len() > 8, "{arguments:?}");
+    let said = finish(program("systemd-analyze").args(&arguments), b"");
+    // A machine may have faults of its own, in units of its own.
+    let ours = |line: &&str| line.contains("pki-") || line.contains(&directory.path().display().to_string());
+    let faults: Vec<&str> = said.stderr.lines().filter(ours).collect();
+    assert_eq!(faults, [""; 0], "{said}");
 }
 
 #[test]

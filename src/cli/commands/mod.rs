@@ -21,6 +21,7 @@ pub mod list;
 pub mod pins;
 pub mod publish;
 pub mod renew;
+pub mod renew_own;
 pub mod renewal;
 pub mod revoke;
 pub mod root;

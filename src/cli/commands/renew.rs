@@ -12,6 +12,7 @@ use crate::store::Store;
 use super::forecast::{First, Forecast, Origin};
 use super::issue_many::{Work, many};
 use super::issue_one::{Considered, KeyMade, Remark, one, read_request};
+use super::renew_own;
 use super::renewal::{Changes, Renewed, like};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, ahead, system_clock};
@@ -25,6 +26,9 @@ use crate::cli::words::Words;
 /// Name, e-mail, target, profile and --days are remembered, unless others are given; the key is new. The old
 /// certificate stays good until it ends, so that the device can change over in its own time, unless
 /// --revoke-old.
+///
+/// With --est it is the other end: a device that renews its own certificate at `pki serve`, with no PKI here.
+/// Before the last third of the certificate's life there is nothing to do, so that a timer can run it daily.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -33,10 +37,11 @@ Examples:
   pki renew alice --name \"Alice Roe\" --email alice.roe@acme.example --for android
   pki renew alice/tablet --csr tablet.csr
   pki renew --expiring 30d --out bundles --bundle-passphrase-out passphrases.tsv
-  pki renew --expired --out bundles --bundle-passphrase-out passphrases.tsv")]
+  pki renew --expired --out bundles --bundle-passphrase-out passphrases.tsv
+  pki renew --est https://enroll.acme.example --root root.crt --cert laptop.crt --key laptop.key")]
 pub struct Args {
     /// EMPLOYEE or EMPLOYEE/DEVICE
-    #[arg(value_name = "ADDRESS", required_unless_present_any = ["expiring", "expired"], value_hint = clap::ValueHint::Other)]
+    #[arg(value_name = "ADDRESS", required_unless_present_any = ["expiring", "expired", "est"], value_hint = clap::ValueHint::Other)]
     address: Option<Addressee>,
     /// Every device whose certificate ends within this time, or whose last one has ended
     #[arg(long, value_name = "DURATION", value_parser = ahead, conflicts_with_all = ["address", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]
@@ -65,10 +70,15 @@ pub struct Args {
     revoke_old: bool,
     #[command(flatten)]
     delivery: DeliveryArgs,
+    #[command(flatten)]
+    own: renew_own::OwnArgs,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     SoftwareKey::prepare();
+    if let Some(own) = args.own.meant() {
+        return renew_own::run(&own, &args.delivery, context);
+    }
     let home = context.open()?;
     let old = if args.revoke_old { Old::Revoked } else { Old::Kept };
     if args.expiring.is_none() && !args.expired {

@@ -82,7 +82,29 @@ fn to_reach(trouble: &Trouble) -> &'static str {
         Trouble::NotYet(_) => "set the clocks of both machines",
         Trouble::Unfit(_) => "give the web server a certificate of its own, for servers",
         Trouble::NotTls(_) => "name the port where the server speaks https, as https://HOST:8443/",
+        Trouble::Alert(_) => "look at the server's log",
         Trouble::Broken(_) => "try again; if it stays, look at the server's log",
+    }
+}
+
+/// As [`to_reach`], for a service that devices renew their certificates at: it is certified below the root.
+pub(super) fn to_reach_device_face(trouble: &Trouble) -> &'static str {
+    match trouble {
+        Trouble::Untrusted { .. } => {
+            "--root takes the root of the PKI that the certificate is of; if it is that, the URL is not that of its \
+             service's face for devices (device_host in pki.toml), or somebody else answers there: nothing was sent"
+        }
+        Trouble::Alert(_) => {
+            "the service takes certificates of its own CA alone: name its device_host, and the certificate that it issued"
+        }
+        Trouble::Ended(_) => "whoever runs the service renews its certificate; is this clock right?",
+        Trouble::Unfit(_) => "the URL is that of the service's face for devices: device_host in pki.toml",
+        Trouble::NoAddress { .. }
+        | Trouble::NobodyListens(_)
+        | Trouble::OtherHost { .. }
+        | Trouble::NotYet(_)
+        | Trouble::NotTls(_)
+        | Trouble::Broken(_) => to_reach(trouble),
     }
 }
 

@@ -29,6 +29,7 @@ use crate::publish::{
     Area, BucketError, CredentialsError, Gone, InvalidStatement, Rejected, StoreError as Said, TargetError,
     UnfitPins,
 };
+use crate::reenroll::ReenrollError;
 use crate::serve::ServeError;
 use crate::store::StoreError;
 use crate::x509::X509Error;
@@ -482,6 +483,7 @@ fn fetches() -> Vec<Line> {
         E::Source { why: S::Network(_), .. } = source(S::Network(T::NotYet(time()))) => "source", Refused;
         E::Source { why: S::Network(_), .. } = source(S::Network(T::Unfit(text()))) => "source", Refused;
         E::Source { why: S::Network(_), .. } = source(S::Network(T::NotTls(text()))) => "source", Refused;
+        E::Source { why: S::Network(_), .. } = source(S::Network(T::Alert(text()))) => "source", Refused;
         E::Source { why: S::Network(_), .. } = source(S::Network(T::Broken(text()))) => "source", Refused;
         E::Refused { why: Unfit::Statement(_), .. } = unfit(Unfit::Statement(InvalidStatement::Form)) => "publication", Refused;
         E::Refused { why: Unfit::Statement(_), .. } = unfit(Unfit::Statement(InvalidStatement::OtherRoot { signer: text(), root: text() })) => "publication", Refused;
@@ -528,6 +530,57 @@ fn services() -> Vec<Line> {
     })
 }
 
+fn renewals() -> Vec<Line> {
+    use crate::reenroll::Unfit as U;
+    use ReenrollError as E;
+    let unfit = |why| E::Unfit { url: text(), why };
+    let key = |why| E::Key { path: shown(), why };
+    let file = || NoTrust::File {
+        path: shown(),
+        why: text(),
+        contents: Box::new(Contents::of(b"-----BEGIN CERTIFICATE-----")),
+    };
+    let network = |why| E::Network { url: text(), why };
+    let refused = |kept| E::Refused {
+        url: text(),
+        status: 403,
+        told: text(),
+        kept,
+    };
+    table!(ReenrollError {
+        E::Disk(_) = E::Disk(disk()) => "disk", Refused;
+        E::Exposed(_) = E::Exposed(Exposed::new("/there".as_ref(), 0o777)) => "exposed", Refused;
+        E::Key { .. } = key(KeyError::WrongPassphrase) => "wrong-passphrase", Secret;
+        E::Key { .. } = key(KeyError::NoThreads(text())) => "threads", Refused;
+        E::Key { .. } = key(KeyError::NotP256) => "key", Refused;
+        E::Certificate { .. } = E::Certificate { path: shown(), why: x509() } => "certificate", Refused;
+        E::Together(_) = E::Together(shown()) => "together", Refused;
+        E::Mismatch { .. } = E::Mismatch { key: shown(), certificate: shown() } => "mismatch", Refused;
+        E::Stray(_) = E::Stray(shown()) => "stray", Refused;
+        E::Root { .. } = E::Root { path: shown(), why: text() } => "root", Refused;
+        E::NoTrust(_) = E::NoTrust(file()) => "root", Refused;
+        E::Busy { .. } = E::Busy { directory: shown(), waited: Duration::ZERO } => "busy", Refused;
+        E::Network { .. } = network(Trouble::Untrusted { whose: text(), ca: Some(shown()) }) => "service", Refused;
+        E::Network { .. } = network(Trouble::Alert(text())) => "service", Refused;
+        E::Network { .. } = network(Trouble::Ended(time())) => "service", Refused;
+        E::Network { .. } = network(Trouble::Unfit(text())) => "service", Refused;
+        E::Network { .. } = network(Trouble::NobodyListens(text())) => "service", Refused;
+        E::Slow { .. } = E::Slow { url: text(), why: text() } => "service", Refused;
+        E::Unavailable { .. } = E::Unavailable { url: text(), status: 503, told: text() } => "service", Refused;
+        E::Refused { kept: None, .. } = refused(None) => "refused", Refused;
+        E::Refused { kept: Some(_), .. } = refused(Some(shown())) => "refused", Refused;
+        E::Unfit { why: U::NotBase64, .. } = unfit(U::NotBase64) => "answer", Refused;
+        E::Unfit { why: U::Unreadable(_), .. } = unfit(U::Unreadable(x509())) => "answer", Refused;
+        E::Unfit { why: U::OtherKey(_), .. } = unfit(U::OtherKey(1)) => "answer", Refused;
+        E::Unfit { why: U::OtherDevice { .. }, .. } = unfit(U::OtherDevice { is: text(), own: text() }) => "answer", Refused;
+        E::Unfit { why: U::NotForClients, .. } = unfit(U::NotForClients) => "answer", Refused;
+        E::Unfit { why: U::Issuer { .. }, .. } = unfit(U::Issuer { issuer: text() }) => "answer", Refused;
+        E::Unfit { why: U::Ended(_), .. } = unfit(U::Ended(time())) => "answer", Refused;
+        E::Unfit { why: U::NotYet(_), .. } = unfit(U::NotYet(time())) => "answer", Refused;
+        E::Request(_) = E::Request(x509()) => "request", Bug;
+    })
+}
+
 #[test]
 fn every_error_has_the_word_and_the_exit_code_that_scripts_go_by() {
     let tables = [
@@ -552,6 +605,7 @@ fn every_error_has_the_word_and_the_exit_code_that_scripts_go_by() {
         servers_looked_at(),
         fetches(),
         services(),
+        renewals(),
     ];
     for Line {
         error,

@@ -106,6 +106,22 @@ impl IssuingSecret {
         }
     }
 
+    /// The passphrase of a device's key, which lies in no home.
+    ///
+    /// # Errors
+    /// Where it is missing, or cannot be read.
+    pub fn of_device(&self, ui: &Ui) -> Result<Passphrase, Failure> {
+        let wanted = Wanted {
+            what: "key",
+            ..self.wanted(None)
+        };
+        match wanted.given()? {
+            Some(given) => Ok(given.passphrase),
+            None if ui.can_ask() => ui.ask_passphrase(wanted.what),
+            None => Err(wanted.missing()),
+        }
+    }
+
     /// Opens everything that the everyday passphrase opens: the issuing CA and, once there is one, the
     /// servers' CA.
     ///

@@ -1,9 +1,8 @@
 //! The samples for apps: the one in Kotlin enrolls and renews on a JVM, and tells nobody its secret but the
 //! service. The one in Swift is Swift.
 
-use super::est::later;
 use super::judges::{SHORT_LIVED, java, nginx};
-use super::{Serving, with_est};
+use super::{Serving, later, with_est};
 use crate::support::{HOST, Home, finish, need, need_swift_grammar, program};
 use crate::verifiers::PARSE;
 

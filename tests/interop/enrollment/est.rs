@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Serving, with_est, with_est_of};
+use super::{Serving, later, with_est};
 use crate::support::{Server, finish, need};
 
 #[test]
@@ -53,18 +53,6 @@ fn est_hands_out_what_to_trust_and_enrolls_by_an_invite() {
     );
     let bare: String = csr.lines().filter(|line| !line.starts_with('-')).collect();
     assert_eq!(serving.simple_enroll(port, &token, &bare), (200, body));
-}
-
-/// The home at that time, with its timer having run.
-pub fn later(serving: Serving, ahead: &'static str) -> Option<(Serving, u16)> {
-    let Serving { home, mut server, .. } = serving;
-    server.end();
-    finish(
-        &mut home.pki_at(ahead, &["publish", "--confirm", "CLOCK", "-q"]),
-        b"",
-    )
-    .ok();
-    with_est_of(home, ahead)
 }
 
 #[test]

@@ -4,8 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::est::later;
-use super::{Serving, with_est, with_status};
+use super::{Serving, later, with_est, with_status};
 use crate::session::Client;
 use crate::support::{Bundle, Finished, HOST, Home, Server, finish, need, program, wait_until};
 

@@ -18,16 +18,17 @@ mod page;
 mod phone;
 mod race;
 mod redeeming;
+mod renewing;
 mod service;
 mod sheet;
 mod status;
 mod strangers;
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{HOST, Home, Server, ServerCertificate, free_port, need, wait_until};
+use crate::support::{HOST, Home, Server, ServerCertificate, finish, free_port, need, wait_until};
 
 const TOOLS: [&str; 2] = ["curl", "openssl"];
 /// Where the service writes what it tells.
@@ -135,16 +136,9 @@ impl Serving {
             home.configure("host", &format!("\"{HOST}:{port}\""));
             let page = format!("127.0.0.1:{port}");
             let mut command = home.pki(&[&["serve", "--page", &page], arguments].concat());
-            if ahead != "+0d" || !environment.is_empty() {
-                // As faketime does, which would stand between a signal and the service.
-                command
-                    .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
-                    .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-                    .env("DONT_FAKE_MONOTONIC", "1")
-                    .envs(environment.iter().copied());
-            }
-            if ahead != "+0d" {
-                command.env("FAKETIME", ahead);
+            live_at(ahead, &mut command);
+            if !environment.is_empty() {
+                live_by_faketime(&mut command).envs(environment.iter().copied());
             }
             let log = std::fs::File::create(home.path(LOG)).unwrap();
             command.stdin(Stdio::null()).stderr(log);
@@ -214,6 +208,21 @@ impl Serving {
     }
 }
 
+/// Has a command run at another time.
+fn live_at(ahead: &str, command: &mut Command) {
+    if ahead != "+0d" {
+        live_by_faketime(command).env("FAKETIME", ahead);
+    }
+}
+
+/// Has a command ask faketime what time it is, without faketime between a signal and the command.
+fn live_by_faketime(command: &mut Command) -> &mut Command {
+    command
+        .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("DONT_FAKE_MONOTONIC", "1")
+}
+
 fn kind_of(body: &str) -> String {
     let said: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{body}"));
     said["error"]["kind"].as_str().unwrap().to_owned()
@@ -235,6 +244,18 @@ fn with_est_of(home: Home, ahead: &'static str) -> Option<(Serving, u16)> {
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     });
     Some((serving, port))
+}
+
+/// The home at that time, with its timer having run.
+fn later(serving: Serving, ahead: &'static str) -> Option<(Serving, u16)> {
+    let Serving { home, mut server, .. } = serving;
+    server.end();
+    finish(
+        &mut home.pki_at(ahead, &["publish", "--confirm", "CLOCK", "-q"]),
+        b"",
+    )
+    .ok();
+    with_est_of(home, ahead)
 }
 
 impl Serving {
