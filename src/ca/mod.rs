@@ -34,7 +34,7 @@ pub use enrollment::batch::{Attempt, Granted, enroll};
 pub use enrollment::denial::Denial;
 pub use enrollment::error::EnrollmentError;
 pub use enrollment::redeem::{Redeeming, Showing};
-pub use enrollment::renew::Renewing;
+pub use enrollment::renew::{Renewing, renews_itself};
 pub use enrollment::{
     Asking, Invitation, approve_invite, cancel_invite, invite, open_invites, plan_invite, seen_by_others,
     withdraw_invites,

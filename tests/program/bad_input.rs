@@ -1411,6 +1411,7 @@ fn a_device_that_renews_itself_names_its_own_files_and_nothing_of_a_home() {
     for more in [
         &["alice"][..],
         &["--expiring", "30d"],
+        &["--all"],
         &["--out", "there"],
         &["--p12", "modern"],
     ] {

@@ -7,11 +7,13 @@ use super::denial::Denial;
 use crate::ca::CaError;
 use crate::ca::issuance::plan::{Intent, KeyRequest, Old, Plan, Request, in_use, plan};
 use crate::ca::session::Session;
+use crate::home::Home;
 use crate::key::PublicKey;
 use crate::model::draft::Holder;
 use crate::model::event::Issued;
 use crate::model::invite::EnrolledBy;
-use crate::model::{KnownBy, Profile, Record, Serial, Span, State, Time};
+use crate::model::{KnownBy, Profile, Record, Serial, State, Time};
+use crate::store::Store;
 use crate::x509::Certificate;
 
 /// A device that shows its certificate, and asks for the next one.
@@ -24,10 +26,27 @@ pub struct Renewing {
     pub from: String,
 }
 
-/// The time from which a certificate of this validity can be renewed by its device: in the last third.
-fn renewable_from(record: &Record) -> Time {
-    let life = record.validity.not_after - record.validity.not_before;
-    record.validity.not_after - Span::seconds(life.as_seconds() / 3)
+/// Whether a device gets the certificate that follows this one, its latest, without an operator: it has come
+/// to it by itself, and has neither done so too often nor come too late.
+///
+/// # Errors
+/// A damaged index, or a profile that is gone or cannot be read.
+pub fn renews_itself(
+    store: &Store,
+    home: &Home,
+    history: &[Record],
+    latest: &Record,
+    now: Time,
+) -> Result<bool, CaError> {
+    let Some(issued) = store.issued(latest)? else {
+        return Ok(false);
+    };
+    if issued.enrolled_by.is_none() {
+        return Ok(false);
+    }
+    let profile = home.profile(&issued.profile)?;
+    let is_in_time = now <= latest.validity.not_after + profile.grace();
+    Ok(is_in_time && renewals_before(store, history, &issued, profile.renewals())? < profile.renewals())
 }
 
 pub(super) fn decide(session: &Session<'_>, renewing: &Renewing) -> Result<Decision, CaError> {
@@ -57,13 +76,13 @@ pub(super) fn decide(session: &Session<'_>, renewing: &Renewing) -> Result<Decis
         Ok(profile) => profile,
         Err(why) => return refused(Denial::Refused(why.into())),
     };
-    if now < renewable_from(&record) {
-        return refused(Denial::TooEarly(renewable_from(&record)));
+    if now < record.validity.last_third() {
+        return refused(Denial::TooEarly(record.validity.last_third()));
     }
     if record.validity.not_after + profile.grace() < now {
         return refused(Denial::Expired(record.validity.not_after));
     }
-    if renewals_before(session, &history, &issued, profile.renewals())? >= profile.renewals() {
+    if renewals_before(&session.store, &history, &issued, profile.renewals())? >= profile.renewals() {
         return refused(Denial::TooOften(profile.renewals()));
     }
     planned(plan_of(session, issued, profile, renewing.key.clone()))
@@ -106,12 +125,7 @@ fn renewal_of(session: &Session<'_>, history: &[Record], serial: Serial) -> Resu
 }
 
 /// How often the device has renewed by itself since an operator had a hand in it, counted up to `most`.
-fn renewals_before(
-    session: &Session<'_>,
-    history: &[Record],
-    latest: &Issued,
-    most: u32,
-) -> Result<u32, CaError> {
+fn renewals_before(store: &Store, history: &[Record], latest: &Issued, most: u32) -> Result<u32, CaError> {
     let mut count = 0;
     let mut issued = latest.clone();
     while let Some(EnrolledBy::Renewal(before)) = issued.enrolled_by {
@@ -119,7 +133,7 @@ fn renewals_before(
         let Some(record) = history.iter().find(|record| record.serial == before) else {
             break;
         };
-        match session.store.issued(record)? {
+        match store.issued(record)? {
             Some(earlier) if count < most => issued = earlier,
             Some(_) | None => break,
         }

@@ -19,6 +19,7 @@ use crate::cli::context::{Context, ahead, system_clock};
 use crate::cli::delivery_args::DeliveryArgs;
 use crate::cli::error::{Exit, Failure};
 use crate::cli::named::Addressee;
+use crate::cli::ui::Ui;
 use crate::cli::words::Words;
 
 /// Issue a newer certificate to a device that has one
@@ -49,6 +50,9 @@ pub struct Args {
     /// Every device whose last certificate has ended
     #[arg(long, conflicts_with_all = ["address", "expiring", "csr", "bundle_passphrase_fd", "bundle_passphrase_file"])]
     expired: bool,
+    /// Name those, too, that enrolled by an invite or renewed by themselves, and can do so again
+    #[arg(long, conflicts_with = "address")]
+    all: bool,
     /// The request of a device that made its own key
     #[arg(long, value_name = "FILE", conflicts_with_all = ["p12", "qr", "bundle_passphrase_out", "bundle_passphrase_fd", "bundle_passphrase_file"])]
     csr: Option<PathBuf>,
@@ -108,16 +112,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
         Ok(())
     })?;
-    for address in &own {
-        context.ui.warn(format!(
-            "{address} made its own key: renew it with `pki renew {address} --csr FILE`"
-        ));
-    }
+    own.tell(&context.ui);
     let exit = if forecast.seen() == 0 {
-        context.ui.say(match args.expiring {
-            Some(within) => format!("no certificate ends within {within}, and none has ended"),
-            None => "no device is without a certificate".to_owned(),
-        });
+        if own.passed_over == 0 && own.enrolled.is_empty() {
+            context.ui.say(match args.expiring {
+                Some(within) => format!("no certificate ends within {within}, and none has ended"),
+                None => "no device is without a certificate".to_owned(),
+            });
+        }
         Exit::Done
     } else if args.delivery.dry_run {
         clock_policy(args.delivery.confirm.as_deref())?;
@@ -135,7 +137,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         };
         many(&args.delivery, home, work, context)?
     };
-    Ok(if exit == Exit::Done && !own.is_empty() {
+    Ok(if exit == Exit::Done && own.is_left() {
         Exit::Incomplete
     } else {
         exit
@@ -180,12 +182,50 @@ fn single(
     Ok(Considered { request, remarks })
 }
 
+/// The devices that are due and made their own keys, which nothing can be issued to without them.
+#[derive(Debug, Default)]
+struct OwnKeys {
+    /// Those whose requests an operator certified.
+    certified: Vec<Address>,
+    /// Those that enrolled by themselves, and are meant as well or can do so no more.
+    enrolled: Vec<Address>,
+    /// How many can renew by themselves.
+    passed_over: usize,
+}
+
+impl OwnKeys {
+    /// Whether there is something left for the operator to do.
+    fn is_left(&self) -> bool {
+        !self.certified.is_empty() || !self.enrolled.is_empty()
+    }
+
+    fn tell(&self, ui: &Ui) {
+        for address in &self.certified {
+            ui.warn(format!(
+                "{address} made its own key: renew it with `pki renew {address} --csr FILE`"
+            ));
+        }
+        for address in &self.enrolled {
+            ui.warn(format!(
+                "{address} enrolled by itself: invite it anew with `pki invite create {address} --replace`"
+            ));
+        }
+        if self.passed_over > 0 {
+            let them = if self.passed_over == 1 { "it" } else { "them" };
+            ui.say(format!(
+                "passed over {}: enrolled by an invite or renewed without you, and can do so again; --all names {them}",
+                counted(self.passed_over, "device")
+            ));
+        }
+    }
+}
+
 /// Takes a request, and the serial number of what it renews, by the ledger at a time.
 type Take<'a> = dyn FnMut(Request, Serial, &Store, Time) -> Result<(), Failure> + 'a;
 
 /// Makes the request of every device that is meant by `--expiring` or `--expired`, by name, and says which
 /// devices must ask themselves.
-fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Result<Vec<Address>, Failure> {
+fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Result<OwnKeys, Failure> {
     let store = context.read(home)?;
     let now = system_clock().max(store.last_time());
     let within = args.expiring.unwrap_or(Span::days(0));
@@ -196,7 +236,7 @@ fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Resu
         }
         Ok(())
     })?;
-    let mut own = Vec::new();
+    let mut own = OwnKeys::default();
     let (mut shorter, mut limited) = (First::<SHOWN>::default(), First::<SHOWN>::default());
     let mut last: Option<Address> = None;
     for record in found.sorted()? {
@@ -219,6 +259,17 @@ fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Resu
             ));
             continue;
         };
+        if store
+            .issued(record)?
+            .is_some_and(|issued| issued.enrolled_by.is_some())
+        {
+            if !args.all && ca::renews_itself(&store, home, &history, record, now)? {
+                own.passed_over += 1;
+            } else {
+                own.enrolled.push(record.address.clone());
+            }
+            continue;
+        }
         let renews = ca::in_use(&history).unwrap_or(record).serial;
         let Renewed {
             request,
@@ -237,7 +288,7 @@ fn due(args: &Args, home: &Home, context: &Context, take: &mut Take<'_>) -> Resu
             ));
         }
         match request.key {
-            KeyRequest::Own(_) => own.push(record.address.clone()),
+            KeyRequest::Own(_) => own.certified.push(record.address.clone()),
             KeyRequest::Bundle(_) | KeyRequest::InMemory => take(request, renews, &store, now)?,
         }
     }

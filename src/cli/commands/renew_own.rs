@@ -25,7 +25,7 @@ pub struct OwnArgs {
     /// Renew the certificate of this machine at this service, where it is due: https://HOST[:PORT], or with
     /// the path of EST
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url, requires_all = ["cert", "key", "root"],
-        conflicts_with_all = ["address", "expiring", "expired", "csr", "name", "email", "platform", "days",
+        conflicts_with_all = ["address", "expiring", "expired", "all", "csr", "name", "email", "platform", "days",
             "revoke_old", "out", "bundle_passphrase_out", "p12", "qr", "with_root", "no_publish", "confirm",
             "bundle_passphrase_fd", "bundle_passphrase_file"])]
     est: Option<EstUrl>,

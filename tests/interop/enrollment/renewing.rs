@@ -398,3 +398,71 @@ fn a_renewal_that_is_killed_at_any_step_is_finished_by_the_next() {
         "killed only {exchanged} times after the exchange had begun"
     );
 }
+
+#[test]
+fn the_operator_passes_over_who_renews_itself() {
+    if !need(&["faketime"]) {
+        return;
+    }
+    let Some((serving, port)) = with_est() else { return };
+    for name in ["alice", "bob"] {
+        serving.enrolled(port, name);
+    }
+    let home = &serving.home;
+    serving.request("carol");
+    home.run(&["issue", "carol", "--csr", "carol.csr", "--days", "90"]);
+    home.run(&[
+        "issue",
+        "dave",
+        "--days",
+        "90",
+        "--bundle-passphrase-out",
+        "dave.passphrase",
+    ]);
+    let Some((serving, port)) = later(serving, DUE) else {
+        return;
+    };
+    finish(&mut serving.renew(port, "alice", &[]), b"").ok();
+    let Some((serving, _)) = later(serving, "+88d") else {
+        return;
+    };
+    let all = [
+        "renew",
+        "--expiring",
+        "60d",
+        "--dry-run",
+        "--bundle-passphrase-out",
+        "list",
+    ];
+    let at = |ahead: &'static str, more: &[&str]| {
+        finish(&mut serving.home.pki_at(ahead, &[&all[..], more].concat()), b"").exits(5)
+    };
+    let said = at("+88d", &[]).stderr;
+    let own = |name: &str| {
+        format!("{name}/phone made its own key: renew it with `pki renew {name}/phone --csr FILE`")
+    };
+    let enrolled = |name: &str| {
+        format!(
+            "{name}/phone enrolled by itself: invite it anew with `pki invite create {name}/phone --replace`"
+        )
+    };
+    assert!(said.contains(&own("carol")), "{said}");
+    assert!(
+        said.contains("passed over 1 device: enrolled by an invite or renewed without you"),
+        "{said}"
+    );
+    assert!(!said.contains("alice") && !said.contains("bob"), "{said}");
+    let said = at("+88d", &["--all"]).stderr;
+    assert!(
+        said.contains(&enrolled("bob")) && !said.contains("passed over"),
+        "{said}"
+    );
+    // Who has come too late renews no more.
+    let said = at("+120d", &["--confirm", "CLOCK"]).stderr;
+    assert!(
+        said.contains(&enrolled("bob")) && said.contains("passed over 1 device"),
+        "{said}"
+    );
+    let invite = ["invite", "create", "bob/phone", "--replace", "--json"];
+    finish(&mut serving.home.pki_at("+88d", &invite), b"").ok();
+}
