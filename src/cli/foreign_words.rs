@@ -25,6 +25,7 @@ pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         let word = text(ContextKind::InvalidSubcommand)?;
         return match words.iter().position(|one| *one == word) {
             Some(place) if words[..place].contains(&"server") => of_server(word).map(str::to_owned),
+            Some(place) if words[..place].contains(&"invite") => of_invite(word),
             _ => command(word).map(str::to_owned).or_else(|| swapped(word, &words)),
         };
     }
@@ -46,6 +47,23 @@ pub fn of(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         "it is a number of days: --days {}",
         number.checked_mul(days)?
     ))
+}
+
+/// The command of `pki invite` that is meant by a word that is none.
+fn of_invite(word: &str) -> Option<String> {
+    /// A slip of one of these is clap's to mend.
+    const VERBS: [&str; 5] = ["create", "list", "show", "cancel", "approve"];
+    Some(match word {
+        "delete" | "remove" | "rm" | "del" | "revoke" | "withdraw" => {
+            "`pki invite cancel ID` takes an invite back".into()
+        }
+        "new" | "add" | "make" => "`pki invite create ADDRESS` makes one".into(),
+        "ls" | "all" | "status" => "`pki invite list` lists them".into(),
+        "accept" | "confirm" | "allow" => "`pki invite approve ID` approves the phone that waits".into(),
+        _ if VERBS.iter().any(|verb| near(word).contains(*verb)) => return None,
+        _ if word.parse::<Addressee>().is_ok() => format!("`pki invite create {word}` invites a device"),
+        _ => return None,
+    })
 }
 
 /// The command for what easy-rsa, step-ca, cfssl, Vault, XCA and `openssl ca` call so.

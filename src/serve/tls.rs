@@ -18,6 +18,7 @@ use super::ServeError;
 use super::health::{Health, Part};
 use super::monitor::Monitor;
 use super::presented::Anchor;
+use crate::ca::CaError;
 use crate::disk::{self, Shown};
 use crate::home::config::Serve;
 use crate::key::{self, Signer};
@@ -82,7 +83,7 @@ fn read(certificate: &Path, key: &Path) -> Result<(ServerConfig, Validity), Serv
         path: Shown(path.to_owned()),
         why,
     };
-    let octets = |path: &Path| disk::read(path, LONGEST).map_err(|why| unfit(path, why.to_string()));
+    let octets = |path: &Path| disk::read(path, LONGEST).map_err(CaError::from);
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&octets(certificate)?).collect();
     let chain = chain.map_err(|why| unfit(certificate, format!("it is no PEM: {why}")))?;
     let Some(first) = chain.first() else {

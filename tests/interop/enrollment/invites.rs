@@ -116,9 +116,15 @@ fn an_invite_that_cannot_be_handed_over_is_none() {
         let said = home.run(&["invite", "list", "--open", "--json"]).json();
         said["invites"].as_array().unwrap().len()
     };
+    // What would be done is told where there is nothing to show a code on.
+    let said = home.run(&["invite", "create", "alice", "--dry-run"]);
+    assert!(said.stderr.contains("would invite alice/phone"), "{said}");
+    assert_eq!(open(&home), 0);
+    finish(&mut home.pki(&["invite", "create", "alice"]), b"").exits(4);
     // A directory that there is not yet is made; a file that cannot be is told before anything is recorded.
     let said = home.run(&["invite", "create", "alice", "--out", "new/sheets"]);
     assert_eq!(said.stdout.lines().count(), 3, "{said}");
+    assert!(said.stderr.contains("the page has no certificate yet"), "{said}");
     for file in said.stdout.lines() {
         let mode = std::os::unix::fs::PermissionsExt::mode(
             &std::fs::metadata(home.path(file)).unwrap().permissions(),

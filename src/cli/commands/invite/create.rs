@@ -7,7 +7,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::files::{Sheet, write};
-use super::link::Link;
+use super::link::{Link, warn_unserved};
 use crate::bundle::Code;
 use crate::ca::{self, Asked, Asking, CaError, ClockPolicy, Desk, Invitation, OutputDir, Replaces};
 use crate::cli::clock::clock_policy;
@@ -180,7 +180,6 @@ impl CreateArgs {
 pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let home = context.open()?;
-    demand_place(args, context)?;
     let addressee = args
         .address
         .as_ref()
@@ -201,6 +200,9 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
         ca::plan_invite(&store, &home, &asking(&store)?, system_clock())?;
         Link::of(&home, &store)?
     };
+    if !args.dry_run {
+        demand_place(args, context)?;
+    }
     if let Some(out) = &args.out {
         OutputDir::try_out(out, &home)?;
     }
@@ -231,6 +233,7 @@ pub fn make(
     askings: &dyn Fn(&Store) -> Result<Vec<Asking>, Failure>,
     context: &Context,
 ) -> Result<(Desk, Vec<Invitation>), Failure> {
+    warn_unserved(&home, context);
     let devices = args.issuing.unlock(&home, &context.ui)?;
     if let Some(out) = &args.out {
         OutputDir::at(out, &home)?.make()?;

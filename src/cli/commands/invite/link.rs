@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::ca::{CaError, Invitation, NotFound};
+use crate::cli::context::Context;
 use crate::cli::error::Failure;
 use crate::home::Home;
 use crate::home::config::Serve;
@@ -59,5 +60,26 @@ impl Link {
     /// The pin of the service's key, as it stands in links.
     pub fn pin(&self) -> String {
         short_pin(&self.pin)
+    }
+}
+
+/// Says what keeps `pki serve` from serving what an invite leads to: it can be made, and nobody can use it yet.
+pub fn warn_unserved(home: &Home, context: &Context) {
+    let ui = &context.ui;
+    let serve = &home.config().serve;
+    if serve.page_certificate.is_none() {
+        ui.warn("the page has no certificate yet, so `pki serve` cannot show it to whoever opens the invite");
+        ui.hint("set `page_certificate` and `page_key` under [serve] in pki.toml");
+    }
+    let host = serve.device_host.as_ref().or(serve.host.as_ref());
+    if serve.device.is_some()
+        && home.servers().is_none()
+        && let Some(authority) = host
+    {
+        let host = &authority.host;
+        ui.warn(format!(
+            "{host} has no certificate yet, so that apps cannot enroll at `pki serve`"
+        ));
+        ui.hint(format!("run `pki server issue {host} --out DIR` once"));
     }
 }
