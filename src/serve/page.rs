@@ -222,6 +222,18 @@ mod tests {
     }
 
     #[test]
+    fn no_text_in_the_script_has_signs_that_lose_their_spaces() {
+        let texts = SCRIPT
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| line.split('\'').skip(1).step_by(2));
+        assert!(texts.clone().count() > 50);
+        for text in texts {
+            assert_eq!(sent(text), text.trim());
+        }
+    }
+
+    #[test]
     fn what_the_company_is_called_is_text_on_the_page() {
         let page = page("<script>alert(1)</script> & \"Sons\"");
         assert!(!page.html.contains("<script>alert"));
