@@ -98,10 +98,9 @@ pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decis
     {
         return Ok(decision);
     }
-    match session.desk.home.profile(&invite.profile) {
-        Ok(profile) => planned(plan_of(session, invite, profile, attempt.key.clone())),
-        Err(why) => refused(Denial::Refused(why.into())),
-    }
+    // That it is not there, or cannot be read, is for whoever keeps the home.
+    let profile = session.desk.home.profile(&invite.profile)?;
+    planned(plan_of(session, invite, profile, attempt.key.clone()))
 }
 
 /// What is decided of a key that no operator has approved; none of one that is approved.

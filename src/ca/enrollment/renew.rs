@@ -72,10 +72,8 @@ pub(super) fn decide(session: &Session<'_>, renewing: &Renewing) -> Result<Decis
     if in_use(&history).is_none_or(|latest| latest.serial != record.serial) {
         return refused(Denial::Superseded);
     }
-    let profile = match session.desk.home.profile(&issued.profile) {
-        Ok(profile) => profile,
-        Err(why) => return refused(Denial::Refused(why.into())),
-    };
+    // That it is not there, or cannot be read, is for whoever keeps the home.
+    let profile = session.desk.home.profile(&issued.profile)?;
     if now < record.validity.last_third() {
         return refused(Denial::TooEarly(record.validity.last_third()));
     }

@@ -92,8 +92,8 @@ fn no_certificate_but_the_devices_own_with_its_key_gets_as_far_as_a_request() {
     enroll(&serving, device, "alice");
     enroll(&serving, device, "bob");
     let csr = serving.request("new");
-    // A CA whose name is the issuing CA's and whose key is not, and a phone of its making; alice's certificate
-    // with another octet in its signature; the servers' CA, and a server's certificate of it.
+    // A CA whose name is the issuing CA's and whose key is not, and a phone of its making; alice's
+    // certificate with another octet in its signature; the servers' CA, and a server's certificate of it.
     let made = r#"
         printf 'basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=clientAuth\n' > ext
         openssl x509 -in home/public/ca/issuing.crt -noout -subject -nameopt compat | sed 's/^subject=//' > subject
@@ -204,4 +204,31 @@ fn no_session_is_resumed_by_which_a_certificate_would_outlive_its_revocation() {
         );
         assert!(!first.contains("TLS session ticket:"), "{first}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_the_home_is_told_to_who_keeps_it_and_to_no_phone() {
+    let Some((serving, device)) = with_est() else {
+        return;
+    };
+    let home = &serving.home;
+    enroll(&serving, device, "alice");
+    let invite = serving.invite(&["bob"]);
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("bob") });
+    let place = home.home().join("templates/profiles");
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("device.toml"), "days = never\n").unwrap();
+    let (status, told) = serving.redeem(invite.word("id"), &body);
+    assert_eq!((status, super::kind_of(&told).as_str()), (503, "busy"), "{told}");
+    assert!(!told.contains("profile"), "{told}");
+    let config = serving.at_device_face(Some(("alice", "alice")));
+    let answer = renew(&config, device, &serving.request("new")).unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(
+        serving.log.text().contains("profile device"),
+        "{}",
+        serving.log.text()
+    );
+    std::fs::remove_file(place.join("device.toml")).unwrap();
+    assert_eq!(serving.redeem(invite.word("id"), &body).0, 200);
 }
