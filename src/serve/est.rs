@@ -49,6 +49,8 @@ pub struct Shared {
     pub counter: Counter,
     /// Who has shown wrong secrets.
     pub failures: Arc<Failures>,
+    /// Which certificates were shown in vain.
+    pub vain: Failures<[u8; 32]>,
 }
 
 /// The routes of the face of devices.
@@ -148,7 +150,6 @@ async fn renew(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Told> {
-    shared.failures.demand_few(address)?;
     let Some(Extension(presented)) = presented else {
         return Err(Told::new(
             StatusCode::FORBIDDEN,
@@ -156,6 +157,8 @@ async fn renew(
             "show the certificate that is to be renewed",
         ));
     };
+    let certificate = presented.sha256();
+    shared.vain.demand_few_by(&certificate)?;
     let key = key(headers, body).await?;
     let answer = shared
         .counter
@@ -163,7 +166,7 @@ async fn renew(
         .await;
     // Whose certificate is good for nothing any more asks in vain, as often as it asks.
     if let Err(Refusal::Denied(Denial::ShownRevoked | Denial::Unknown | Denial::RenewedOtherwise)) = answer {
-        shared.failures.count(address);
+        shared.vain.count_by(certificate);
     }
     certified(answer)
 }

@@ -1,6 +1,7 @@
-//! Limits: what an address may do that has shown wrong secrets.
+//! Limits: what an address may do that has shown wrong secrets, and whoever shows a certificate in vain.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -9,51 +10,85 @@ use axum::http::StatusCode;
 
 use super::answer::Told;
 
-/// How many wrong secrets an address may show in a [`WINDOW`].
+/// How often somebody may fail in a [`WINDOW`].
 const MOST: u32 = 60;
-/// How long a wrong secret counts.
+/// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(600);
-/// How many addresses are counted at once. A secret has 128 bits: not counting one more costs nothing.
-const ADDRESSES: usize = 65_536;
+/// How many are counted at once. A secret has 128 bits: not counting one more costs nothing.
+const KEPT: usize = 65_536;
 
-/// Counts failures by address, and never successes. What counts is that a secret was wrong: nobody can shut
-/// an invite to others by trying.
-#[derive(Default)]
-pub struct Failures(Mutex<HashMap<IpAddr, (u32, Instant)>>);
+/// Counts failures by who failed, and never successes.
+pub struct Failures<Who = IpAddr>(Mutex<HashMap<Who, (u32, Instant)>>);
 
-impl Failures {
-    /// Whether this address has failed too often.
-    fn are_too_many(&self, address: IpAddr) -> bool {
-        let counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let count = counts.get(&network(address));
-        count.is_some_and(|(count, since)| *count >= MOST && since.elapsed() < WINDOW)
+impl<Who> Default for Failures<Who> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
+}
 
+/// By address, who has shown wrong secrets. What counts is that a secret was wrong: nobody can shut an invite
+/// to others by trying.
+impl Failures<IpAddr> {
     /// Refuses an address that has failed too often.
     ///
     /// # Errors
     /// What it is told.
     pub fn demand_few(&self, address: IpAddr) -> Result<(), Told> {
-        match self.are_too_many(address) {
-            true => Err(Told::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too-many",
-                "too many wrong codes came from this address: wait ten minutes",
-            )),
-            false => Ok(()),
-        }
+        self.demand_few_of(
+            &network(address),
+            "too many wrong codes came from this address: wait ten minutes",
+        )
     }
 
     /// Counts a failure.
     pub fn count(&self, address: IpAddr) {
+        self.count_of(network(address));
+    }
+}
+
+/// By the SHA-256 of the certificate, who has shown one in vain. An address is not to pay for it: behind it
+/// may be a company, and one lost laptop that asks again and again.
+impl Failures<[u8; 32]> {
+    /// Refuses a certificate that was refused too often.
+    ///
+    /// # Errors
+    /// What its holder is told.
+    pub fn demand_few_by(&self, certificate: &[u8; 32]) -> Result<(), Told> {
+        self.demand_few_of(
+            certificate,
+            "this certificate was refused too often: wait ten minutes",
+        )
+    }
+
+    /// Counts a failure.
+    pub fn count_by(&self, certificate: [u8; 32]) {
+        self.count_of(certificate);
+    }
+}
+
+impl<Who: Eq + Hash> Failures<Who> {
+    fn are_too_many(&self, who: &Who) -> bool {
+        let counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let count = counts.get(who);
+        count.is_some_and(|(count, since)| *count >= MOST && since.elapsed() < WINDOW)
+    }
+
+    fn demand_few_of(&self, who: &Who, message: &str) -> Result<(), Told> {
+        match self.are_too_many(who) {
+            true => Err(Told::new(StatusCode::TOO_MANY_REQUESTS, "too-many", message)),
+            false => Ok(()),
+        }
+    }
+
+    fn count_of(&self, who: Who) {
         let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if counts.len() >= ADDRESSES {
+        if counts.len() >= KEPT {
             counts.retain(|_, (_, since)| since.elapsed() < WINDOW);
         }
-        if counts.len() >= ADDRESSES {
+        if counts.len() >= KEPT {
             return;
         }
-        let (count, since) = counts.entry(network(address)).or_insert((0, Instant::now()));
+        let (count, since) = counts.entry(who).or_insert((0, Instant::now()));
         if since.elapsed() >= WINDOW {
             (*count, *since) = (0, Instant::now());
         }
@@ -96,11 +131,11 @@ mod tests {
         let failures = Failures::default();
         let [one, other]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
         for _ in 0..MOST {
-            assert!(!failures.are_too_many(one));
+            assert!(failures.demand_few(one).is_ok());
             failures.count(one);
         }
-        assert!(failures.are_too_many(one) && !failures.are_too_many(other));
-        assert!(failures.are_too_many("::ffff:192.0.2.1".parse().unwrap()));
+        assert!(failures.demand_few(one).is_err() && failures.demand_few(other).is_ok());
+        assert!(failures.demand_few("::ffff:192.0.2.1".parse().unwrap()).is_err());
     }
 
     #[test]
@@ -109,8 +144,12 @@ mod tests {
         for n in 0..MOST {
             failures.count(format!("2001:db8:1:2::{n:x}").parse().unwrap());
         }
-        assert!(failures.are_too_many("2001:db8:1:2:ffff::1".parse().unwrap()));
-        assert!(!failures.are_too_many("2001:db8:1:3::1".parse().unwrap()));
+        assert!(
+            failures
+                .demand_few("2001:db8:1:2:ffff::1".parse().unwrap())
+                .is_err()
+        );
+        assert!(failures.demand_few("2001:db8:1:3::1".parse().unwrap()).is_ok());
     }
 
     #[test]

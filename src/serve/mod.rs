@@ -245,6 +245,7 @@ impl Faces {
                 chain,
                 counter: clerk.counter(),
                 failures: self.failures.clone(),
+                vain: Failures::default(),
             })),
         }
     }

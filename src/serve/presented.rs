@@ -7,6 +7,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use sha2::{Digest, Sha256};
 
 use crate::ca::Renewing;
 use crate::key::PublicKey;
@@ -22,6 +23,11 @@ impl Presented {
     pub fn in_handshake(connection: &rustls::ServerConnection) -> Option<Self> {
         let shown = connection.peer_certificates()?.first()?;
         Some(Self(shown.to_vec()))
+    }
+
+    /// Its SHA-256, by which it is known.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.0).into()
     }
 
     /// An attempt to renew it for this key, from this network.

@@ -207,6 +207,35 @@ fn no_session_is_resumed_by_which_a_certificate_would_outlive_its_revocation() {
 }
 
 #[test]
+fn a_lost_laptop_that_asks_again_and_again_shuts_out_nobody_behind_its_address() {
+    let Some((serving, device)) = with_est() else {
+        return;
+    };
+    enroll(&serving, device, "alice");
+    enroll(&serving, device, "bob");
+    serving.home.run(&["revoke", "alice", "--yes"]);
+    let csr = serving.request("new");
+    let mut lost = Phone::connect(&serving.at_device_face(Some(("alice", "alice"))), device).unwrap();
+    let told: Vec<u16> = (0..61)
+        .map(|_| {
+            let answer = lost.post("/.well-known/est/simplereenroll", "application/pkcs10", &csr);
+            answer.unwrap().status
+        })
+        .collect();
+    assert!(
+        told[..60].iter().all(|status| *status == 403) && told[60] == 429,
+        "{told:?}"
+    );
+    // Others behind the same address renew, and enroll.
+    let answer = renew(&serving.at_device_face(Some(("bob", "bob"))), device, &csr).unwrap();
+    assert!(
+        answer.body.starts_with("this certificate can be renewed from "),
+        "{answer:?}"
+    );
+    enroll(&serving, device, "carol");
+}
+
+#[test]
 fn what_is_wrong_with_the_home_is_told_to_who_keeps_it_and_to_no_phone() {
     let Some((serving, device)) = with_est() else {
         return;
