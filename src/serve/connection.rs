@@ -42,6 +42,10 @@ const LIFE: Duration = Duration::from_secs(300);
 const MOST: usize = 8192;
 /// How many of them one address has: a company behind one address is many.
 const SHARE: usize = MOST / 8;
+/// How many faces there are at most.
+const FACES: usize = 3;
+/// How many descriptors are left for what the service itself opens: files, sockets, the home.
+const OWN: usize = 128;
 
 /// One of the addresses that is served.
 pub struct Face {
@@ -64,9 +68,10 @@ pub struct Face {
 impl Face {
     /// Takes connections until the service ends, and then waits for those that are open.
     pub async fn serve(self) {
-        let seats = Seats::new(MOST, SHARE);
-        let open = Arc::new(Semaphore::new(MOST));
-        let all = u32::try_from(MOST).unwrap_or(u32::MAX);
+        let most = most();
+        let seats = Seats::new(most, SHARE.min(most / 2));
+        let open = Arc::new(Semaphore::new(most));
+        let all = u32::try_from(most).unwrap_or(u32::MAX);
         let mut ended = self.ended.clone();
         let face = Arc::new(self);
         loop {
@@ -179,6 +184,15 @@ fn ambiguous() -> Response {
     let told = Told::from(StatusCode::BAD_REQUEST);
     let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
     (close, told).into_response()
+}
+
+/// How many connections a face has at once, where the system gives a process few descriptors: they are not to
+/// take those by which the home is read and written.
+fn most() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    (descriptors.saturating_sub(OWN) / FACES).clamp(2, MOST)
 }
 
 /// Lets the process have as many descriptors as the system lets it: a service has one for each connection.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Finished, Home, copy_of, finish, program, soak};
+use crate::support::{Finished, Home, carry_over, copy_of, finish, program, soak};
 
 /// How many of [`DURABLE`] are writes.
 pub const WRITES: usize = 3;
@@ -140,18 +140,4 @@ pub fn strace_of(home: &Home, calls: &str, arguments: &[&str]) -> String {
     carry_over(&command, &mut strace);
     finish(&mut strace, b"").ok();
     std::fs::read_to_string(log).unwrap()
-}
-
-/// Lets one program run another's command, in its directory and environment.
-pub fn carry_over(command: &Command, runner: &mut Command) {
-    runner.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => runner.env(name, value),
-            None => runner.env_remove(name),
-        };
-    }
-    if let Some(directory) = command.get_current_dir() {
-        runner.current_dir(directory);
-    }
 }

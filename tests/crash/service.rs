@@ -5,9 +5,9 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::ground::{DURABLE, carry_over};
+use crate::ground::DURABLE;
 use crate::state::{events, is_sound};
-use crate::support::{HOST, Home, Server, ServerCertificate, copy_of, need, program, soak};
+use crate::support::{HOST, Home, Server, ServerCertificate, carry_over, copy_of, need, program, soak};
 
 const TOOLS: [&str; 3] = ["strace", "openssl", "curl"];
 const LEDGER: Option<&str> = Some("home/ledger.jsonl");

@@ -209,3 +209,17 @@ pub fn finish(command: &mut Command, input: &[u8]) -> Finished {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
+
+/// Lets one program run another's command, in its directory and environment.
+pub fn carry_over(command: &Command, runner: &mut Command) {
+    runner.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => runner.env(name, value),
+            None => runner.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        runner.current_dir(directory);
+    }
+}

@@ -2,14 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::phone::Phone;
-use super::{Serving, with_est, with_status};
-use crate::support::{HOST, wait_until};
+use super::{Serving, TOOLS, with_est, with_status};
+use crate::support::{HOST, Home, carry_over, need, wait_until};
 
 /// How many connections of one address a face keeps.
 const SHARE: usize = 1024;
@@ -171,4 +172,34 @@ fn who_asks_for_a_long_list_and_does_not_read_it_costs_the_service_no_copy_of_it
         grown >> 20,
         LIST >> 20
     );
+}
+
+#[test]
+fn where_there_are_few_descriptors_connections_leave_those_by_which_the_home_is_written() {
+    raise_limit_of_files();
+    if !need(&TOOLS) {
+        return;
+    }
+    let serving = Serving::run(Home::with_server(), "+0d", |command| {
+        let mut few = Command::new("sh");
+        few.args(["-c", "ulimit -n 300; exec \"$0\" \"$@\""]);
+        carry_over(&command, &mut few);
+        few
+    });
+    let Some(serving) = serving else { return };
+    let address = ("127.0.0.1", serving.server.port);
+    let held: Vec<TcpStream> = (0..600).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for name in ["alice", "bob"] {
+        enrolls(&serving, name, "interface = \"127.0.0.2\"\n");
+    }
+    let serial = serving.home.serial_of("bob/phone");
+    wait_until("the servers' lists", || {
+        serving.is_published(&serial).then_some(())
+    });
+    assert!(
+        !serving.log.text().contains("Too many open files"),
+        "{}",
+        serving.log.text()
+    );
+    drop(held);
 }

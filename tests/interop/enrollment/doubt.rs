@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::status::ocsp;
-use super::{Serving, TOOLS};
+use super::{Serving, TOOLS, by_faked_clock};
 use crate::support::{Home, free_port, need, wait_until};
 
 /// A home whose service goes by the clock that it reads from a file, and answers for status at this port.
@@ -16,11 +16,13 @@ fn with_clock() -> Option<(Serving, u16)> {
     home.configure("status", &format!("\"127.0.0.1:{port}\""));
     let file = home.path("clock");
     std::fs::write(&file, "+0").unwrap();
-    let clock = [
-        ("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap()),
-        ("FAKETIME_NO_CACHE", "1"),
-    ];
-    let serving = Serving::by_clock(home, "+0d", &clock)?;
+    let serving = Serving::run(home, "+0d", |command| {
+        let mut command = by_faked_clock(command);
+        command
+            .env("FAKETIME_TIMESTAMP_FILE", &file)
+            .env("FAKETIME_NO_CACHE", "1");
+        command
+    })?;
     wait_until("the status face", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     });

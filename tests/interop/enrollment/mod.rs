@@ -99,47 +99,41 @@ impl Serving {
 
     /// As [`Self::ahead`], and told this as well.
     fn told(home: Home, ahead: &'static str, arguments: &[&str]) -> Option<Self> {
-        if !need(&TOOLS) {
-            return None;
-        }
-        prepare(&home, HOST);
-        Self::prepared(home, ahead, arguments, &[])
+        Self::reached_at(home, HOST, ahead, arguments)
     }
 
-    /// As [`Self::ahead`], with more for its environment.
-    fn by_clock(home: Home, ahead: &'static str, environment: &[(&str, &str)]) -> Option<Self> {
-        if !need(&TOOLS) {
-            return None;
-        }
-        prepare(&home, HOST);
-        Self::prepared(home, ahead, &[], environment)
-    }
-
-    /// As [`Self::ahead`], where apps are told to reach the device face by this name.
-    fn reached_at(home: Home, device_host: &str, ahead: &'static str) -> Option<Self> {
+    /// As [`Self::told`], where apps are told to reach the device face by this name.
+    fn reached_at(home: Home, device_host: &str, ahead: &'static str, arguments: &[&str]) -> Option<Self> {
         if !need(&TOOLS) {
             return None;
         }
         prepare(&home, device_host);
-        Self::prepared(home, ahead, &[], &[])
+        Self::prepared(home, ahead, arguments)
     }
 
     /// The service of a home that is prepared for it.
-    fn prepared(
-        home: Home,
-        ahead: &'static str,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Option<Self> {
+    fn prepared(home: Home, ahead: &'static str, arguments: &[&str]) -> Option<Self> {
+        Self::changed(home, ahead, |mut command| {
+            live_at(ahead, &mut command);
+            command.args(arguments);
+            command
+        })
+    }
+
+    /// As [`Self::ahead`], its command changed.
+    fn run(home: Home, ahead: &'static str, change: impl Fn(Command) -> Command) -> Option<Self> {
+        if !need(&TOOLS) {
+            return None;
+        }
+        prepare(&home, HOST);
+        Self::changed(home, ahead, change)
+    }
+
+    fn changed(home: Home, ahead: &'static str, change: impl Fn(Command) -> Command) -> Option<Self> {
         let log = Log::of(&home);
         let server = Server::on_free_port(|port| {
             home.configure("host", &format!("\"{HOST}:{port}\""));
-            let page = format!("127.0.0.1:{port}");
-            let mut command = home.pki(&[&["serve", "--page", &page], arguments].concat());
-            live_at(ahead, &mut command);
-            if !environment.is_empty() {
-                live_by_faketime(&mut command).envs(environment.iter().copied());
-            }
+            let mut command = change(home.pki(&["serve", "--page", &format!("127.0.0.1:{port}")]));
             let log = std::fs::File::create(home.path(LOG)).unwrap();
             command.stdin(Stdio::null()).stderr(log);
             command
@@ -211,12 +205,18 @@ impl Serving {
 /// Has a command run at another time.
 fn live_at(ahead: &str, command: &mut Command) {
     if ahead != "+0d" {
-        live_by_faketime(command).env("FAKETIME", ahead);
+        fake_clock(command).env("FAKETIME", ahead);
     }
 }
 
-/// Has a command ask faketime what time it is, without faketime between a signal and the command.
-fn live_by_faketime(command: &mut Command) -> &mut Command {
+/// A command that asks faketime what time it is.
+fn by_faked_clock(mut command: Command) -> Command {
+    fake_clock(&mut command);
+    command
+}
+
+/// As faketime does, which would stand between a signal and the command.
+fn fake_clock(command: &mut Command) -> &mut Command {
     command
         .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
@@ -239,7 +239,7 @@ fn with_est() -> Option<(Serving, u16)> {
 fn with_est_of(home: Home, ahead: &'static str) -> Option<(Serving, u16)> {
     let port = free_port();
     home.configure("device", &format!("\"127.0.0.1:{port}\""));
-    let serving = Serving::reached_at(home, &format!("{HOST}:{port}"), ahead)?;
+    let serving = Serving::reached_at(home, &format!("{HOST}:{port}"), ahead, &[])?;
     wait_until("the device face", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     });

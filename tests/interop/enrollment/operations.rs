@@ -120,7 +120,7 @@ fn a_certificate_that_nothing_renewed_is_told_before_it_ends_and_after_it_the_se
     }
     let mut home = Some(home);
     for (ahead, status, word) in [("+17d", 200, "ends on"), ("+21d", 503, "ended on")] {
-        let Some(serving) = Serving::prepared(home.take().unwrap(), ahead, &["--json"], &[]) else {
+        let Some(serving) = Serving::prepared(home.take().unwrap(), ahead, &["--json"]) else {
             return;
         };
         let (told, body) = ask_status(&serving.home, port, "/readyz", &[]);
