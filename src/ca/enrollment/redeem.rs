@@ -154,25 +154,30 @@ fn second_try(session: &Session<'_>, invited: &Invited, serial: &Serial) -> Resu
     }
 }
 
-/// The invite, where whoever tries has its secret, and the issuing CA has signed it. The secret is compared
-/// once, whatever there is.
+/// The invite, where whoever tries has its secret, and the issuing CA has signed it.
 fn known(session: &Session<'_>, id: &str, secret: &str) -> Result<Option<(Invited, InviteSecret)>, CaError> {
     let id: Option<InviteId> = id.parse().ok();
     let invited = match &id {
         Some(id) => session.store.invite(id)?,
         None => None,
     };
-    let nobodys = InviteSecret::from_random([0; InviteSecret::LENGTH]);
-    let given = InviteSecret::read(secret);
-    let is_well_formed = given.is_some();
-    let secret = given.unwrap_or(nobodys);
-    let shown = secret.token();
-    let wanted = invited.as_ref().map_or(shown, |invited| invited.invite.token);
-    let is_right = shown == wanted && is_well_formed;
-    let Some(invited) = invited.filter(|_| is_right) else {
+    let secret = right_secret(invited.as_ref(), secret);
+    let Some((invited, secret)) = invited.zip(secret) else {
         return Ok(None);
     };
     Ok(is_signed(session, &invited.invite)?.then_some((invited, secret)))
+}
+
+/// The secret that came, where it is the invite's. One is hashed and compared once, whatever there is.
+fn right_secret(invited: Option<&Invited>, given: &str) -> Option<InviteSecret> {
+    let nobodys = InviteSecret::from_random([0; InviteSecret::LENGTH]);
+    let given = InviteSecret::read(given);
+    let is_well_formed = given.is_some();
+    let secret = given.unwrap_or(nobodys);
+    let shown = secret.token();
+    let wanted = invited.map_or(shown, |invited| invited.invite.token);
+    let is_right = shown == wanted && is_well_formed && invited.is_some();
+    is_right.then_some(secret)
 }
 
 /// Whether the issuing CA has signed this invite.
@@ -245,4 +250,71 @@ fn plan_of(
     )?;
     plan.enrolled_by = Some(EnrolledBy::Invite(invite.id));
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::invite_link::compared;
+    use crate::model::{Platform, Time};
+
+    fn invited(secret: &InviteSecret, fate: Fate, suspended: Option<Time>) -> Invited {
+        Invited {
+            invite: Invite {
+                id: InviteId::from_random([7; 5]),
+                address: "alice/phone".parse().unwrap(),
+                name: None,
+                email: None,
+                platform: Platform::Any,
+                profile: "device".into(),
+                days: None,
+                until: Time::from_unix(1_800_000_000),
+                token: secret.token(),
+                code: Some(secret.token_with("123456")),
+                approve: false,
+                replace: false,
+            },
+            created: Time::from_unix(1_800_000_000),
+            fate,
+            refused: 0,
+            wrong_codes: 0,
+            suspended,
+        }
+    }
+
+    #[test]
+    fn a_secret_is_compared_once_whatever_has_become_of_the_invite() {
+        let secret = InviteSecret::from_random([7; 16]);
+        let at = Time::from_unix(1_800_000_000);
+        let redeemed = Fate::Redeemed {
+            serial: Serial::from_random([1; 16]),
+            spki: [1; 32],
+            at,
+        };
+        let there = [
+            None,
+            Some(invited(&secret, Fate::Open, None)),
+            Some(invited(&secret, Fate::Open, Some(at))),
+            Some(invited(&secret, Fate::Asked { spki: [1; 32] }, None)),
+            Some(invited(&secret, redeemed, None)),
+            Some(invited(&secret, Fate::Cancelled { at }, None)),
+        ];
+        for invited in &there {
+            let right = secret.expose();
+            for given in [
+                &right,
+                &right.to_lowercase(),
+                "0123456789ABCDEFGHJKMNPQRR",
+                "",
+                "short",
+                &"0".repeat(26),
+            ] {
+                let before = compared();
+                let told = right_secret(invited.as_ref(), given);
+                assert_eq!(compared() - before, 1, "{invited:?} {given}");
+                let is_right = invited.is_some() && given.eq_ignore_ascii_case(&right);
+                assert_eq!(told.is_some(), is_right, "{invited:?} {given}");
+            }
+        }
+    }
 }
