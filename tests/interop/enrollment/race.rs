@@ -1,6 +1,7 @@
 //! Many keys and one invite: one certificate, whoever comes at the same moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,15 +9,15 @@ use serde_json::{Value, json};
 
 use super::Serving;
 use super::phone::{Answer, Phone};
-use crate::support::{ISSUING_PASSPHRASE, Invited, invite_many, requests, soak};
+use crate::support::{ISSUING_PASSPHRASE, Invited, Server, invite_many, requests, soak};
 
 /// How many ask at the same moment.
 const CONNECTIONS: usize = 50;
 const KEYS: usize = 100;
 
 /// Sends all of these by many connections at once, and says what came of each: a path and a body.
-fn ask_all(serving: &Serving, asked: Vec<(String, String)>) -> Vec<Answer> {
-    let (config, port) = (serving.at_page(), serving.server.port);
+fn ask_all(serving: &Serving, port: u16, asked: Vec<(String, String)>) -> Vec<Answer> {
+    let config = serving.at_page();
     let (asked, next) = (Arc::new(asked), Arc::new(AtomicUsize::new(0)));
     let workers: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
@@ -64,7 +65,7 @@ fn a_hundred_keys_at_once_for_each_of_many_invites_get_one_certificate_each() {
         .iter()
         .flat_map(|invite| requests.iter().map(|csr| body(invite, csr)))
         .collect();
-    let answers = ask_all(&serving, asked);
+    let answers = ask_all(&serving, serving.server.port, asked);
     for (invite, answers) in invites.iter().zip(answers.chunks(KEYS)) {
         let told: BTreeSet<u16> = answers.iter().map(|answer| answer.status).collect();
         let won = answers.iter().filter(|answer| answer.status == 200).count();
@@ -93,11 +94,56 @@ fn one_key_that_asks_a_hundred_times_at_once_gets_the_same_certificate() {
     let asked = each
         .flat_map(|(invite, csr)| vec![body(invite, csr); 100])
         .collect();
-    let answers = ask_all(&serving, asked);
+    let answers = ask_all(&serving, serving.server.port, asked);
     for answers in answers.chunks(100) {
         assert_eq!(answers[0].status, 200, "{}", answers[0].body);
         assert!(answers.iter().all(|answer| *answer == answers[0]));
     }
     assert_eq!(events(&serving, "issued").len(), many);
     assert!(events(&serving, "invite_refused").is_empty());
+}
+
+#[test]
+fn two_services_of_one_home_issue_one_certificate_an_invite() {
+    let Some(serving) = Serving::start() else { return };
+    let other = Server::on_free_port(|port| {
+        let mut command = serving
+            .home
+            .pki(&["serve", "--page", &format!("127.0.0.1:{port}")]);
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    });
+    let other = other.expect("the other service ended at once");
+    let invites = invite_many(&serving.home.home(), ISSUING_PASSPHRASE, 10, false);
+    let (ours, theirs) = (requests(20), requests(20));
+    let asked = |requests: &[String]| -> Vec<(String, String)> {
+        let each = invites
+            .iter()
+            .flat_map(|invite| requests.iter().map(|csr| body(invite, csr)));
+        each.collect()
+    };
+    let (ours, theirs) = std::thread::scope(|scope| {
+        let theirs = scope.spawn(|| ask_all(&serving, other.port, asked(&theirs)));
+        let ours = ask_all(&serving, serving.server.port, asked(&ours));
+        (ours, theirs.join().unwrap())
+    });
+    for (invite, (ours, theirs)) in invites.iter().zip(ours.chunks(20).zip(theirs.chunks(20))) {
+        let told: Vec<u16> = ours.iter().chain(theirs).map(|answer| answer.status).collect();
+        assert_eq!(
+            told.iter().filter(|status| **status == 200).count(),
+            1,
+            "{}: {told:?}",
+            invite.id
+        );
+        assert!(
+            told.iter().all(|status| [200, 409].contains(status)),
+            "{}: {told:?}",
+            invite.id
+        );
+    }
+    assert_eq!(events(&serving, "issued").len(), 10);
+    assert_eq!(
+        serving.home.run(&["audit", "verify", "--json"]).json()["good"],
+        true
+    );
 }
