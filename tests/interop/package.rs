@@ -162,7 +162,7 @@ fn has_these_files_and_no_scripts(package: &Package) {
     for unit in units {
         let text = package.read(&format!("usr/share/doc/pki-cli/examples/{unit}"));
         assert!(!text.contains("/usr/local"), "{unit}: {text}");
-        if text.contains("pki fetch") || text.contains("pki publish") {
+        if ["pki fetch", "pki publish", "pki renew"].iter().any(|verb| text.contains(verb)) {
             assert!(text.contains("\nExecStart=/usr/bin/pki "), "{unit}: {text}");
         }
     }

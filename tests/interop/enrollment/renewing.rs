@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 use super::{Serving, later, live_at, with_est};
-use crate::support::{HOST, finish, free_port, is_root, need};
+use crate::support::{Finished, HOST, finish, free_port, is_root, need, program};
 
 /// When certificates of 90 days are due.
 const DUE: &str = "+65d";
@@ -127,6 +127,13 @@ fn a_device_renews_itself_when_it_is_due_and_not_before() {
         assert!(said.stderr.contains("nothing to do"), "{said}");
     }
     assert_eq!(serving.text("runs").lines().count(), 2);
+    // A key that was left by a renewal which came to nothing waits.
+    serving.request("waiting");
+    let waiting = serving.text("waiting.key");
+    serving.home.write_private("alice.key.new", &waiting);
+    let said = finish(&mut serving.renew(free_port(), "alice", &[]), b"").ok();
+    assert!(said.stderr.contains("nothing to do"), "{said}");
+    assert_eq!(serving.left_beside("alice"), ["alice.key.new"]);
     // The service knows the new one.
     let (status, told) = serving.reenroll(port, "alice", &serving.request("other"));
     assert!(
@@ -306,6 +313,21 @@ fn what_is_refused_is_said_in_the_services_words_and_changes_nothing() {
     }
 }
 
+/// A command as strace runs it.
+fn under_strace(command: &Command, arguments: &[&str]) -> Finished {
+    let mut strace = program("strace");
+    strace.arg("-qq").args(arguments);
+    strace.arg(command.get_program()).args(command.get_args());
+    strace.current_dir(command.get_current_dir().unwrap());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    finish(&mut strace, b"")
+}
+
 /// Every call by which something gets to a disk, or away from it.
 const DURABLE: [&str; 6] = ["write", "fsync", "fdatasync", "rename", "renameat2", "unlinkat"];
 
@@ -333,19 +355,20 @@ fn a_renewal_that_is_killed_at_any_step_is_finished_by_the_next() {
     };
     // Whether there was such a step to be killed at.
     let killed = |call: &str, step: usize| {
+        let inject = format!("{call}:signal=SIGKILL:when={step}");
         let own = serving.renew(port, "alice", &[]);
-        let mut strace = Command::new("strace");
-        strace.args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
-        strace.arg(format!("inject={call}:signal=SIGKILL:when={step}"));
-        strace.arg(own.get_program()).args(own.get_args());
-        strace.current_dir(serving.home.path(""));
-        for (name, value) in own.get_envs() {
-            match value {
-                Some(value) => strace.env(name, value),
-                None => strace.env_remove(name),
-            };
-        }
-        finish(&mut strace, b"").code.is_none()
+        let killed = under_strace(
+            &own,
+            &[
+                "-o",
+                "/dev/null",
+                "-e",
+                &format!("trace={call}"),
+                "-e",
+                &format!("inject={inject}"),
+            ],
+        );
+        killed.code.is_none()
     };
     let plain = read();
     // Before the new key is on disk nothing is sent: the service would take no other one later.
@@ -396,6 +419,42 @@ fn a_renewal_that_is_killed_at_any_step_is_finished_by_the_next() {
     assert!(
         exchanged > 1,
         "killed only {exchanged} times after the exchange had begun"
+    );
+}
+
+/// A kill leaves what was written, and a power cut what was synced alone.
+#[test]
+fn the_new_key_is_synced_before_it_is_sent_and_both_files_before_they_are_exchanged() {
+    if !need(&["faketime", "strace"]) {
+        return;
+    }
+    let Some((serving, port)) = with_est() else { return };
+    serving.enrolled(port, "alice");
+    let Some((serving, port)) = later(serving, DUE) else {
+        return;
+    };
+    let trace = ["-y", "-o", "log", "-e", "trace=fsync,rename,renameat2,sendto"];
+    under_strace(&serving.renew(port, "alice", &[]), &trace).ok();
+    let log = serving.text("log");
+    let directory = format!("<{}>)", serving.home.path("").canonicalize().unwrap().display());
+    // The letters of what matters, in the order in which it happened.
+    let step = |line: &str| match line {
+        line if line.starts_with("sendto(") => Some('>'),
+        line if line.starts_with("fsync(") && line.contains(&directory) => Some('D'),
+        line if line.starts_with("fsync(") => Some('F'),
+        line if line.starts_with("renameat2(") && line.contains("alice.key.new\"") => Some('k'),
+        line if line.starts_with("renameat2(") && line.contains("alice.pem.new\"") => Some('c'),
+        line if line.starts_with("rename(") && line.contains("alice.key\"") => Some('K'),
+        line if line.starts_with("rename(") && line.contains("alice.pem\"") => Some('C'),
+        _ => None,
+    };
+    let mut steps: Vec<char> = log.lines().filter_map(step).collect();
+    // How often something is sent in a row is of no matter.
+    steps.dedup_by(|next, last| next == last && *next == '>');
+    let steps: String = steps.into_iter().collect();
+    assert!(
+        [">FkD>FcDKCDD", ">FkD>FcDKCDD>"].contains(&&*steps),
+        "{steps}\n{log}"
     );
 }
 
