@@ -85,6 +85,33 @@ impl Company {
         Certificate::from_der(&signed.into_issued().certificate).unwrap()
     }
 
+    /// What no CA for servers signs: a certificate for a client, with this address and key; and that CA.
+    pub fn client_by_servers_ca(&mut self, address: &str, key: &PublicKey) -> [Certificate; 2] {
+        const USER_ID: &[u64] = &[0, 9, 2342, 19_200_300, 100, 1, 1];
+        let own = SoftwareKey::generate(&mut self.rng);
+        let begun = now() - Span::days(1);
+        let chain = self
+            .root
+            .sign_servers(own.public_key(), None, Some(URL), begun, &mut self.rng)
+            .unwrap();
+        let mut ca = rcgen::CertificateParams::default();
+        ca.distinguished_name = rcgen::DistinguishedName::new();
+        ca.distinguished_name
+            .push(rcgen::DnType::OrganizationName, "Acme Ltd");
+        ca.distinguished_name
+            .push(rcgen::DnType::CommonName, "Acme Ltd Servers CA");
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        let user_id = rcgen::DnType::CustomDnType(USER_ID.to_vec());
+        params.distinguished_name.push(user_id, address);
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        params.serial_number = Some(vec![7].into());
+        params.not_before = time::OffsetDateTime::from_unix_timestamp(begun.unix()).unwrap();
+        let issuer = rcgen::Issuer::new(ca, Foreign(own));
+        let signed = params.signed_by(&Subject(key), &issuer).unwrap();
+        [Certificate::from_der(signed.der()).unwrap(), chain.ca().clone()]
+    }
+
     /// What the certificates of devices are drafted to say.
     pub fn draft(&self) -> Draft {
         self.draft_of("alice/phone")
@@ -336,6 +363,19 @@ impl PublicKeyData for Foreign {
 impl rcgen::SigningKey for Foreign {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         Ok(key::sign(&self.0, message).unwrap().to_der())
+    }
+}
+
+/// A public key, as rcgen wants it.
+struct Subject<'a>(&'a PublicKey);
+
+impl PublicKeyData for Subject<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.point()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
     }
 }
 

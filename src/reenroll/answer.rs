@@ -196,6 +196,15 @@ mod tests {
             now
         )));
         assert!(issuer(judged(&next, &cas, &devices, new, now)));
+        let [by_servers, servers] = company.client_by_servers_ca("alice/phone", new);
+        assert!(servers.is_issued_by(&root) && by_servers.is_issued_by(&servers));
+        assert!(issuer(judged(
+            &by_servers,
+            &[servers.der().to_vec()],
+            &root,
+            new,
+            now
+        )));
         let validity = next.validity();
         let late = validity.not_after + Span::seconds(1);
         assert_eq!(

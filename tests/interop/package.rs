@@ -162,7 +162,10 @@ fn has_these_files_and_no_scripts(package: &Package) {
     for unit in units {
         let text = package.read(&format!("usr/share/doc/pki-cli/examples/{unit}"));
         assert!(!text.contains("/usr/local"), "{unit}: {text}");
-        if ["pki fetch", "pki publish", "pki renew"].iter().any(|verb| text.contains(verb)) {
+        if ["pki fetch", "pki publish", "pki renew"]
+            .iter()
+            .any(|verb| text.contains(verb))
+        {
             assert!(text.contains("\nExecStart=/usr/bin/pki "), "{unit}: {text}");
         }
     }
