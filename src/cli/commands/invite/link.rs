@@ -63,7 +63,8 @@ impl Link {
     }
 }
 
-/// Says what keeps `pki serve` from serving what an invite leads to: it can be made, and nobody can use it yet.
+/// Says what keeps `pki serve` from serving what an invite leads to: it can be made, and nobody can use it
+/// yet.
 pub fn warn_unserved(home: &Home, context: &Context) {
     let ui = &context.ui;
     let serve = &home.config().serve;
