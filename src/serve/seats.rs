@@ -51,8 +51,8 @@ impl Seats {
         self.take_of(self.share, address)
     }
 
-    /// As [`Self::take`], for a connection that a proxy passes on: the address has no share, as it is nobody's
-    /// own.
+    /// As [`Self::take`], for a connection that a proxy passes on: the address is nobody's own, and has no
+    /// share.
     pub fn take_for_others(self: &Arc<Self>, address: IpAddr) -> Seat {
         self.take_of(self.most, address)
     }
