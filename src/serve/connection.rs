@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use super::answer::Told;
 use super::body;
-use super::metrics::Counted;
+use super::metrics::{Counted, Gauge};
 use super::monitor::Monitor;
 use super::presented::Presented;
 use super::proxy::{Origin, Proxies};
@@ -38,6 +38,8 @@ const HEAD: Duration = Duration::from_secs(20);
 const LONGEST_HEAD: usize = 16 << 10;
 /// How long a connection lives at most: whoever does not read what was asked for is not waited for.
 const LIFE: Duration = Duration::from_secs(300);
+/// How long what was answered may take to go out when the service ends.
+const LAST: Duration = Duration::from_secs(1);
 /// How many connections a face has at once.
 const MOST: usize = 8192;
 /// How many of them one address has: a company behind one address is many.
@@ -124,13 +126,21 @@ impl Face {
 
     async fn connection(&self, mut stream: TcpStream, peer: SocketAddr, seat: &Seat) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        let mut ended = self.ended.clone();
         let preface = self.proxies.origin(&mut stream, peer);
-        let origin = tokio::time::timeout(HANDSHAKE, preface).await??;
+        // Whoever has not asked for anything yet is not waited for; so below.
+        let origin = tokio::select! {
+            told = tokio::time::timeout(HANDSHAKE, preface) => told??,
+            _ = ended.changed() => return Ok(()),
+        };
         match &self.tls {
             None => self.requests(stream, origin, seat, None).await,
             Some(config) => {
                 let handshake = TlsAcceptor::from(config.load_full()).accept(stream);
-                let stream = tokio::time::timeout(HANDSHAKE, handshake).await??;
+                let stream = tokio::select! {
+                    shaken = tokio::time::timeout(HANDSHAKE, handshake) => shaken??,
+                    _ = ended.changed() => return Ok(()),
+                };
                 let presented = Presented::in_handshake(stream.get_ref().1);
                 self.requests(stream, origin, seat, presented).await
             }
@@ -145,14 +155,17 @@ impl Face {
         seat: &Seat,
         presented: Option<Presented>,
     ) -> io::Result<()> {
+        let under_way = Gauge::default();
+        let asked = &under_way;
         let service = service_fn(move |request: Request<Incoming>| {
+            let inside = asked.enter();
             let mut request = request.map(Body::new);
             let client = self.proxies.client(origin, request.headers());
             request.extensions_mut().insert(client);
             if let Some(presented) = &presented {
                 request.extensions_mut().insert(presented.clone());
             }
-            async {
+            async move {
                 let answer = match body::has_one_end(request.headers()) {
                     true => self.router.clone().oneshot(request).await,
                     false => Ok(ambiguous()),
@@ -160,6 +173,7 @@ impl Face {
                 let status = answer.status().as_u16();
                 self.monitor.metrics.count(Counted::Request(self.name, status));
                 seat.answered();
+                drop(inside);
                 Ok::<Response, Infallible>(answer)
             }
         });
@@ -170,10 +184,19 @@ impl Face {
             .max_buf_size(LONGEST_HEAD);
         let mut ended = self.ended.clone();
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::select! {
+            done = connection.as_mut() => return done.map_err(io::Error::other),
+            _ = ended.changed() => connection.as_mut().graceful_shutdown(),
+        }
+        // Whoever has asked is answered; whoever has got no further than a part of a head is not waited for.
         loop {
             tokio::select! {
                 done = connection.as_mut() => return done.map_err(io::Error::other),
-                _ = ended.changed() => connection.as_mut().graceful_shutdown(),
+                () = tokio::time::sleep(LAST) => {
+                    if under_way.is_empty() {
+                        return Ok(());
+                    }
+                }
             }
         }
     }

@@ -33,6 +33,11 @@ impl Gauge {
         self.0.fetch_add(1, Ordering::Relaxed);
         Inside(self)
     }
+
+    /// Whether nobody is counted in.
+    pub fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
 }
 
 /// One that is counted in a [`Gauge`].

@@ -282,9 +282,12 @@ async fn serve(
         () = gone => Err(ServeError::Stopped),
     };
     let _ = end.send(true);
-    for face in served {
-        let _ = tokio::time::timeout(DRAIN, face).await;
-    }
+    let drained = async {
+        for face in served {
+            let _ = face.await;
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN, drained).await;
     told
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::phone::Phone;
+use super::phone::{Phone, post};
 use super::{Serving, TOOLS, with_est, with_status};
 use crate::support::{HOST, Home, carry_over, need, wait_until};
 
@@ -202,4 +202,46 @@ fn where_there_are_few_descriptors_connections_leave_those_by_which_the_home_is_
         serving.log.text()
     );
     drop(held);
+}
+
+#[test]
+fn a_service_that_is_to_end_waits_for_nobody_who_has_not_asked() {
+    let Some((serving, device)) = with_est() else {
+        return;
+    };
+    let page = serving.server.port;
+    let mut held = Vec::new();
+    let mut begun = Vec::new();
+    for (config, port) in [(serving.at_page(), page), (serving.at_device_face(None), device)] {
+        // Nothing, a part of a handshake, and a part of a request.
+        held.push(TcpStream::connect(("127.0.0.1", port)).unwrap());
+        let mut shaking = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        shaking.write_all(&[0x16, 3, 1, 2, 0]).unwrap();
+        held.push(shaking);
+        let mut phone = Phone::connect(&config, port).unwrap();
+        phone.send(b"GET /healthz HTTP/1.1\r\nHo").unwrap();
+        begun.push(phone);
+    }
+    // Whoever has asked is answered: the rest of his request comes when the service is told to end already.
+    let invite = serving.invite(&["alice"]);
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("alice") }).to_string();
+    let request = post(&format!("/i/{}", invite.word("id")), "application/json", &body);
+    let (head, tail) = request.split_at(request.len() - 9);
+    let mut phone = Phone::connect(&serving.at_page(), page).unwrap();
+    phone.send(head.as_bytes()).unwrap();
+    let told = Instant::now();
+    serving.server.signal(rustix::process::Signal::TERM);
+    std::thread::sleep(Duration::from_secs(2));
+    phone.send(tail.as_bytes()).unwrap();
+    assert_eq!(phone.answer().unwrap().status, 200);
+    let stat = format!("/proc/{}/stat", serving.server.pid());
+    wait_until("the service to end", || {
+        std::fs::read_to_string(&stat)
+            .unwrap()
+            .contains(") Z ")
+            .then_some(())
+    });
+    // By themselves they would have been closed after ten and twenty seconds.
+    assert!(told.elapsed() < Duration::from_secs(9), "{:?}", told.elapsed());
+    drop((held, begun));
 }
