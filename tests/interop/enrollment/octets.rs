@@ -76,12 +76,19 @@ fn no_request_is_smuggled_in_another() {
         (" Transfer-Encoding: chunked".into(), &chunked),
         ("X: y\r\n folded".into(), &inner),
         ("X: y\rTransfer-Encoding: chunked".into(), &chunked),
+        // A line may end with LF alone (RFC 9112 §2.2), and is a line then.
+        (
+            "Content-Length: 5\r\nX: y\nTransfer-Encoding: chunked".into(),
+            &chunked,
+        ),
         ("X: \0".into(), &inner),
         ("X\0: y".into(), &inner),
         ("no colon".into(), &inner),
     ] {
         refused.push((format!("{begin}{headers}\r\n\r\n{body}"), 400));
     }
+    let old = begin.replace("HTTP/1.1", "HTTP/1.0");
+    refused.push((format!("{old}Transfer-Encoding: chunked\r\n\r\n{chunked}"), 400));
     // Chunks that are none.
     for size in [
         "FFFFFFFFFFFFFFFFF",
