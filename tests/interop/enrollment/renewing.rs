@@ -11,6 +11,8 @@ use crate::support::{Finished, HOST, finish, free_port, is_root, need, program};
 
 /// When certificates of 90 days are due.
 const DUE: &str = "+65d";
+/// The root that devices know.
+const ROOT: &str = "home/public/ca/root.crt";
 
 impl Serving {
     /// A device with a certificate of 90 days in NAME.pem, and its key in NAME.key.
@@ -22,12 +24,15 @@ impl Serving {
         self.unpacked(&body, &format!("{name}.pem"));
     }
 
-    /// The command by which the device renews itself.
+    /// The command by which the device renews itself, at the time of the service.
     fn renew(&self, port: u16, name: &str, more: &[&str]) -> Command {
-        self.renew_below("home/public/ca/root.crt", port, name, more)
+        let mut command = self.renewal(ROOT, port, name, more);
+        live_at(self.ahead, &mut command);
+        command
     }
 
-    fn renew_below(&self, root: &str, port: u16, name: &str, more: &[&str]) -> Command {
+    /// As [`Self::renew`], with this root, and at the time that it is.
+    fn renewal(&self, root: &str, port: u16, name: &str, more: &[&str]) -> Command {
         let (url, at) = (
             format!("https://{HOST}:{port}"),
             format!("{HOST}:{port}:127.0.0.1"),
@@ -36,9 +41,7 @@ impl Serving {
         let mut all = vec!["renew", "--est", &url, "--resolve", &at, "--cert", &certificate];
         all.extend(["--key", &key, "--root", root]);
         all.extend(more);
-        let mut command = self.home.pki(&all);
-        live_at(self.ahead, &mut command);
-        command
+        self.home.pki(&all)
     }
 
     fn text(&self, file: &str) -> String {
@@ -265,7 +268,8 @@ fn what_is_refused_is_said_in_the_services_words_and_changes_nothing() {
         .home
         .foreign("sh", &["-e", "-c", &foreign.replace('\n', " ")])
         .ok();
-    let mut stranger = serving.renew_below("other-root.pem", port, "alice", &[]);
+    let mut stranger = serving.renewal("other-root.pem", port, "alice", &[]);
+    live_at(DUE, &mut stranger);
     let said = finish(&mut stranger, b"").exits(1);
     assert!(
         said.stderr
@@ -313,19 +317,26 @@ fn what_is_refused_is_said_in_the_services_words_and_changes_nothing() {
     }
 }
 
-/// A command as strace runs it.
+/// A command as strace runs it, when it is due. Around it is faketime, which takes away what a program that
+/// is killed would leave in /dev/shm: a later faketime of the same number would not start.
 fn under_strace(command: &Command, arguments: &[&str]) -> Finished {
-    let mut strace = program("strace");
-    strace.arg("-qq").args(arguments);
-    strace.arg(command.get_program()).args(command.get_args());
-    strace.current_dir(command.get_current_dir().unwrap());
+    let mut faketime = program("faketime");
+    faketime
+        .args(["-f", DUE, "strace", "-qq"])
+        .args(arguments)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => strace.env(name, value),
-            None => strace.env_remove(name),
+            Some(value) => faketime.env(name, value),
+            None => faketime.env_remove(name),
         };
     }
-    finish(&mut strace, b"")
+    faketime
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("DONT_FAKE_MONOTONIC", "1");
+    finish(&mut faketime, b"")
 }
 
 /// Every call by which something gets to a disk, or away from it.
@@ -356,19 +367,12 @@ fn a_renewal_that_is_killed_at_any_step_is_finished_by_the_next() {
     // Whether there was such a step to be killed at.
     let killed = |call: &str, step: usize| {
         let inject = format!("{call}:signal=SIGKILL:when={step}");
-        let own = serving.renew(port, "alice", &[]);
-        let killed = under_strace(
-            &own,
-            &[
-                "-o",
-                "/dev/null",
-                "-e",
-                &format!("trace={call}"),
-                "-e",
-                &format!("inject={inject}"),
-            ],
-        );
-        killed.code.is_none()
+        let (trace, inject) = (format!("trace={call}"), format!("inject={inject}"));
+        let arguments = ["-o", "/dev/null", "-e", &trace, "-e", &inject];
+        let ended = under_strace(&serving.renewal(ROOT, port, "alice", &[]), &arguments);
+        let was_killed = ended.stderr.contains("Caught Killed");
+        assert!(was_killed || ended.code == Some(0), "{ended}");
+        was_killed
     };
     let plain = read();
     // Before the new key is on disk nothing is sent: the service would take no other one later.
@@ -434,7 +438,7 @@ fn the_new_key_is_synced_before_it_is_sent_and_both_files_before_they_are_exchan
         return;
     };
     let trace = ["-y", "-o", "log", "-e", "trace=fsync,rename,renameat2,sendto"];
-    under_strace(&serving.renew(port, "alice", &[]), &trace).ok();
+    under_strace(&serving.renewal(ROOT, port, "alice", &[]), &trace).ok();
     let log = serving.text("log");
     let directory = format!("<{}>)", serving.home.path("").canonicalize().unwrap().display());
     // The letters of what matters, in the order in which it happened.
