@@ -304,8 +304,11 @@ fn the_page_on_the_protocol_has_every_kind_that_the_service_answers() {
     let files = parts.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     let source: String = files.collect();
     let told = Regex::new(r#"(?:Told|Self)::new\(\s*StatusCode::[A-Z_]+,\s*"([a-z-]+)""#).unwrap();
+    let denials = read("src/ca/enrollment/denial.rs");
+    let denied = Regex::new(r#"Self::\w+(?:\(_\))?(?: \| Self::\w+)* => "([a-z-]+)""#).unwrap();
     let kinds: BTreeSet<&str> = told
         .captures_iter(&source)
+        .chain(denied.captures_iter(&denials))
         .map(|found| found.get(1).unwrap().as_str())
         .collect();
     assert!(kinds.len() > 15, "{kinds:?}");

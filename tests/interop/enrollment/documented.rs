@@ -99,8 +99,7 @@ fn live_document(serving: &Serving) -> String {
     let slot = told["address"].as_str().unwrap().rsplit('/').next().unwrap();
     let bare: String = csr.lines().filter(|line| !line.starts_with('-')).collect();
 
-    let place = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.yaml");
-    let mut document = std::fs::read_to_string(place).unwrap();
+    let mut document = document();
     for (example, live) in [
         ("2WCX1Z1Q", id),
         ("SECRET-OF-THE-INVITE-00000", secret),
@@ -115,23 +114,19 @@ fn live_document(serving: &Serving) -> String {
     document
 }
 
+fn document() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.yaml")).unwrap()
+}
+
 #[test]
-fn the_service_answers_as_its_document_says_and_refuses_in_json() {
+fn the_page_answers_as_its_document_says_and_refuses_in_json() {
     if !need(&["schemathesis"]) {
         return;
     }
-    let Some((serving, status_port)) = with_status() else {
-        return;
-    };
-    let document = live_document(&serving);
-    std::fs::write(serving.home.path("openapi.yaml"), &document).unwrap();
-    ask(
-        &serving,
-        "openapi.yaml",
-        "page",
-        &format!("https://127.0.0.1:{}", serving.server.port),
-    )
-    .ok();
+    let Some(serving) = Serving::start() else { return };
+    std::fs::write(serving.home.path("openapi.yaml"), live_document(&serving)).unwrap();
+    let page = format!("https://127.0.0.1:{}", serving.server.port);
+    ask(&serving, "openapi.yaml", "page", &page).ok();
     let came = answers(&serving, "page");
     for (method, parts, statuses) in [
         ("GET", 1, &[200][..]),
@@ -148,18 +143,28 @@ fn the_service_answers_as_its_document_says_and_refuses_in_json() {
             );
         }
     }
-    let status = format!("http://127.0.0.1:{status_port}");
+}
+
+#[test]
+fn the_face_for_status_answers_as_its_document_says_and_what_it_does_not_say_is_found() {
+    if !need(&["schemathesis"]) {
+        return;
+    }
+    let Some((serving, port)) = with_status() else {
+        return;
+    };
+    let status = format!("http://127.0.0.1:{port}");
+    std::fs::write(serving.home.path("openapi.yaml"), document()).unwrap();
     ask(&serving, "openapi.yaml", "status", &status).ok();
     let came = answers(&serving, "status");
-    for wanted in [200, 404] {
+    for (parts, status) in [(1, 200), (2, 200), (2, 404)] {
         assert!(
-            came.contains(&("GET".into(), 2, wanted)),
-            "no {wanted} in {came:?}"
+            came.contains(&("GET".into(), parts, status)),
+            "no {status} in {came:?}"
         );
     }
-    // What the document does not say is found.
-    let other = document.replace("required: [kind, message]", "required: [kind, message, colour]");
-    assert_ne!(other, document);
+    let other = document().replace("required: [kind, message]", "required: [kind, message, colour]");
+    assert_ne!(other, document());
     std::fs::write(serving.home.path("other.yaml"), other).unwrap();
     let found = ask(&serving, "other.yaml", "status", &status).exits(1);
     assert!(found.text().contains("colour"), "{found}");
