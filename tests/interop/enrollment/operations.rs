@@ -291,6 +291,59 @@ fn a_proxy_that_is_known_says_whose_connection_it_is_and_nobody_else_does() {
 }
 
 #[test]
+fn nginx_hands_on_connections_by_name_as_the_page_on_servers_says() {
+    if !need(&["nginx"]) {
+        return;
+    }
+    let home = Home::with_certified_server();
+    home.configure("proxies", "[\"127.0.0.1/32\"]");
+    let device = free_port();
+    home.configure("device", &format!("\"127.0.0.1:{device}\""));
+    let Some(serving) = Serving::told(home, "+0d", &["--json"]) else {
+        return;
+    };
+    let page = include_str!("../../../docs/how-to/serve.md");
+    let (_, rest) = page.split_once("```nginx\n").unwrap();
+    let (stream, _) = rest.split_once("```").unwrap();
+    assert!(stream.starts_with("stream {"), "{stream}");
+    let place = serving.home.path("stream.conf");
+    let proxy = Server::on_free_port(|port| {
+        // The names and ports of the page are those of this test.
+        let stream = stream
+            .replace("enroll.acme.example", "enroll.example")
+            .replace("devices.acme.example", HOST)
+            .replace("127.0.0.1:8443", "127.0.0.1:1")
+            .replace("127.0.0.1:8444", &format!("127.0.0.1:{device}"))
+            .replace("127.0.0.1:8445", &format!("127.0.0.1:{}", serving.server.port))
+            .replace("listen 443", &format!("listen 127.0.0.1:{port}"));
+        let dir = serving.home.path("").display().to_string();
+        let text = format!(
+            "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\npid {dir}/stream.pid;\n\
+             error_log {dir}/stream.log;\nevents {{}}\n{stream}"
+        );
+        std::fs::write(&place, text).unwrap();
+        let mut command = program("nginx");
+        command.arg("-c").arg(&place);
+        command
+    });
+    let proxy = proxy.expect("nginx ended at once");
+    // The device's own certificate reaches the service, and so does where it comes from.
+    let (status, told) = serving.est(proxy.port, "cacerts", "interface = \"127.0.40.1\"\n");
+    assert_eq!(status, 200, "{told}");
+    let csr = serving
+        .home
+        .write_private("request.csr", &serving.request("phone"));
+    let config = format!(
+        "interface = \"127.0.40.1\"\nheader = \"Content-Type: application/pkcs10\"\n\
+         data-binary = \"@{}\"\nuser = \"ZZZZZZZZ:{}\"\n",
+        csr.display(),
+        "0".repeat(26)
+    );
+    assert_eq!(serving.est(proxy.port, "simpleenroll", &config).0, 403);
+    assert_eq!(seen(&serving.home, 1), ["127.0.40.0/24"]);
+}
+
+#[test]
 fn no_header_names_a_certificate() {
     let Some((serving, port)) = super::with_est() else {
         return;
