@@ -250,6 +250,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_sec1_is_read_behind_its_parameters_or_alone() {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let alone = p256::SecretKey::from(&key.secret)
+            .to_sec1_pem(pkcs8::LineEnding::LF)
+            .unwrap();
+        // As `openssl ecparam -genkey -name prime256v1` begins.
+        let parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        for text in [alone.to_string(), format!("{parameters}{}", *alone)] {
+            let read = SoftwareKey::from_sec1_pem(text.as_bytes()).unwrap();
+            assert_eq!(read.public_key(), key.public_key());
+        }
+        for text in [parameters, &key.pkcs8_pem().unwrap(), ""] {
+            assert!(SoftwareKey::from_sec1_pem(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_signature_is_verified_by_the_public_key_alone() {
         let key = SoftwareKey::generate(&mut os_rng());
         let public = PublicKey::from_spki(key.public_key().spki()).unwrap();

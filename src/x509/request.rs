@@ -241,6 +241,26 @@ fn algorithm_name(oid: &ObjectIdentifier) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::seeds::Company;
+    use crate::key::{SoftwareKey, os_rng};
+
+    #[test]
+    fn a_request_for_a_renewal_has_subject_and_names_of_the_certificate_and_the_new_key() {
+        let [old, new] = std::array::from_fn(|_| SoftwareKey::generate(&mut os_rng()));
+        let before = Company::new().device_of("alice/phone", old.public_key());
+        let text = renewal(&before, &new).unwrap();
+        assert_eq!(
+            Request::parse(text.as_bytes()).unwrap().public_key(),
+            new.public_key()
+        );
+        let der = pem::decode(pem::REQUEST, text.as_bytes()).unwrap();
+        let request = CertReq::from_der(&der).unwrap();
+        assert_eq!(request.info.subject.to_der().unwrap(), before.subject());
+        let names: &[u8] = b"alice@mail.example";
+        for octets in [&der, before.der()] {
+            assert!(octets.windows(names.len()).any(|part| part == names));
+        }
+    }
 
     #[test]
     fn what_is_too_large_is_not_even_parsed() {
