@@ -31,8 +31,13 @@ pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 pub use enrollment::batch::{Attempt, Granted, enroll};
+pub use enrollment::by_bundle::{Handout, invite_by_bundle};
 pub use enrollment::denial::Denial;
 pub use enrollment::error::EnrollmentError;
+pub use enrollment::fetch::Fetching;
+pub use enrollment::handout::{
+    bundle as handed_out, end_handouts, outdated as outdated_handouts, waits as waits_to_be_fetched,
+};
 pub use enrollment::redeem::{Redeeming, Showing};
 pub use enrollment::renew::{Renewing, renews_itself};
 pub use enrollment::{

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::enrollment::{cancelling, open_invites, open_of};
+use super::enrollment::handout::{discard, ended};
+use super::enrollment::{open_invites, open_of};
 use super::session::Session;
 use super::{CaError, NotFound};
 use crate::model::{Address, Employee, Fact, InviteId, Reason, Record, Serial, Status, Time};
@@ -76,7 +77,10 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         let invites = session.store.invites_of_device(address)?;
         ends.extend(open_of(invites, session.clock.earliest()));
     }
-    let mut revoked = take_back(session, employee, records, reason, cancelling(&ends).collect())?;
+    // The certificate of a bundle that nobody has fetched yet goes with its invite.
+    let ended = ended(&session.store, &ends)?;
+    let mut revoked = take_back(session, employee, records, reason, ended)?;
+    discard(&session.desk.home, &ends);
     revoked.invites = ends;
     if matches!(reason, Reason::Lost | Reason::Stolen | Reason::Compromised) {
         let now = session.clock.earliest();
@@ -150,8 +154,9 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
             employee: employee.clone(),
         }],
     };
-    facts.extend(cancelling(&invites));
+    facts.extend(ended(&session.store, &invites)?);
     let mut revoked = take_back(session, employee.clone(), records, Reason::Left, facts)?;
+    discard(&session.desk.home, &invites);
     revoked.invites = invites;
     revoked.already = since.filter(|_| revoked.certificates.is_empty());
     Ok(revoked)
@@ -169,6 +174,12 @@ fn take_back(
         .filter_map(|record| record.revocation().map(|r| r.at))
         .max();
     let accepted = to_take_back(records, session.clock.earliest());
+    // For the reason that was given, and once.
+    let is_among = |fact: &Fact| {
+        let mut accepted = accepted.iter();
+        accepted.any(|record| matches!(fact, Fact::Revoked { serial, .. } if *serial == record.serial))
+    };
+    facts.retain(|fact| !is_among(fact));
     facts.extend(accepted.iter().map(|record| Fact::Revoked {
         serial: record.serial,
         address: Some(record.address.clone()),

@@ -25,6 +25,7 @@ pub(super) fn examine(store: &Store, now: Time, findings: &mut Vec<Finding>) {
         }
         match record.status(now) {
             Status::Valid if record.address.is_reserved() => findings.push(canary(&record)),
+            Status::Undelivered if ca::waits_to_be_fetched(store, &record, now)? => {}
             Status::Undelivered => {
                 undelivered.add(record.address.to_string());
                 last_undelivered = Some(record.clone());

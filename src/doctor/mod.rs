@@ -21,7 +21,7 @@ pub use publication::JOIN_GROUP;
 
 use std::path::Path;
 
-use crate::ca::{CaError, ClockPolicy, Copied, Desk, Session};
+use crate::ca::{self, CaError, ClockPolicy, Copied, Desk, Session};
 use crate::home::{self, Home, HomeError};
 use crate::model::{Clock, Span, Time};
 use crate::store::StoreError;
@@ -191,6 +191,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     copied(session.copied.as_ref(), findings);
     crls(&desk.home, store, now, findings);
     certificates::examine(store, now, findings);
+    handouts(&session, now, findings);
     servers::examine(&session, now, findings);
     enrollment::examine(&desk.home, store, now, findings);
     timer::examine(&session, now, findings);
@@ -205,6 +206,31 @@ fn by_age(session: &Session<'_>, now: Time, long: Span) -> Result<Severity, Stor
         true => Severity::Warning,
         false => Severity::Note,
     })
+}
+
+/// A bundle that nobody is to get any more has no business in the home.
+fn handouts(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {
+    match ca::outdated_handouts(&session.desk.home, &session.store, now) {
+        Ok(outdated) if outdated.is_empty() => {}
+        Ok(outdated) => findings.push(Finding::new(
+            "handout-ended",
+            Severity::Warning,
+            format!(
+                "{} kept in the home although their invites have ended, and their certificates may be good",
+                match outdated.len() {
+                    1 => "1 bundle is".to_owned(),
+                    more => format!("{more} bundles are"),
+                }
+            ),
+            "pki publish",
+        )),
+        Err(error) => findings.push(Finding::new(
+            "unreadable",
+            Severity::Error,
+            error,
+            "look at the directory's owner and mode",
+        )),
+    }
 }
 
 fn copied(copied: Option<&Copied>, findings: &mut Vec<Finding>) {

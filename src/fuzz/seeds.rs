@@ -289,6 +289,11 @@ impl Company {
                 id,
                 serial: first,
                 spki: [5; 32],
+                from: Some("192.0.2.0/24".into()),
+            },
+            Fact::InviteFetchedAgain {
+                id,
+                from: "198.51.100.0/24".into(),
             },
             Fact::InviteSuspended { id },
             Fact::InviteCancelled { id },
@@ -311,6 +316,7 @@ impl Company {
             code: Some(secret.token_with("123456")),
             approve: true,
             replace: true,
+            server_key: Some(Serial::from_octets(&[3; 16]).expect("a serial number")),
         };
         let (id, spki) = (invite.id, [5; 32]);
         let signed = |payload: Vec<u8>| self.devices.sign_statement("pki-invite+jws", &payload).unwrap();

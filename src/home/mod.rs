@@ -40,6 +40,8 @@ pub struct Lock {
 
 /// The file that makes a directory a home.
 pub const LEDGER: &str = "ledger.jsonl";
+/// The directory of the bundles that the service hands out.
+pub const HANDOUT: &str = "handout";
 /// The file of its configuration.
 const CONFIG: &str = "pki.toml";
 /// The longest configuration or certificate that is read.
@@ -496,6 +498,7 @@ pub fn exposed(home: &Path) -> Result<Vec<Exposed>, DiskError> {
         "root/root.key",
         "servers",
         "servers/servers.key",
+        HANDOUT,
     ];
     let mut found = Vec::new();
     for name in private {

@@ -207,7 +207,8 @@ pub enum Fact {
         /// The same, signed by the issuing CA: a JWS in compact form.
         statement: String,
     },
-    /// A key redeemed an invite: its certificate is in the same batch.
+    /// A key redeemed an invite. Its certificate is in the same batch, or was issued with the invite and is
+    /// delivered in the same batch.
     InviteRedeemed {
         /// The invite.
         id: InviteId,
@@ -216,6 +217,16 @@ pub enum Fact {
         /// SHA-256 of the key's SubjectPublicKeyInfo.
         #[serde(with = "hex32")]
         spki: [u8; 32],
+        /// The network that the bundle was handed out to, where the key was made with the invite.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<String>,
+    },
+    /// The bundle of an invite was handed out once more, to another network than before.
+    InviteFetchedAgain {
+        /// The invite.
+        id: InviteId,
+        /// The network, as for [`Self::InviteRefused`].
+        from: String,
     },
     /// A key was refused that came with the secret of an invite.
     InviteRefused {

@@ -77,6 +77,10 @@ pub struct Invite {
     /// Whether the certificate that the device has is revoked when the invite is redeemed.
     #[serde(skip_serializing_if = "is_false", default)]
     pub replace: bool,
+    /// The certificate whose key was made with the invite, for a device that cannot make one: the service
+    /// hands out the bundle of both.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub server_key: Option<Serial>,
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -133,6 +137,9 @@ pub struct Invited {
     pub wrong_codes: u32,
     /// The time when it was suspended for that: nobody redeems it after.
     pub suspended: Option<Time>,
+    /// The networks that the bundle of its certificate was handed out to, the first one first.
+    #[serde(default)]
+    pub fetched_from: Vec<String>,
 }
 
 /// The state of an invite at some point in time, as a person is told it.
@@ -194,6 +201,11 @@ impl Invited {
             Fate::Asked { .. } => InviteState::Asked,
             Fate::Approved { .. } => InviteState::Approved,
         }
+    }
+
+    /// How often the bundle was handed out once more, to another network than before.
+    pub fn fetched_again(&self) -> usize {
+        self.fetched_from.len().saturating_sub(1)
     }
 
     /// The words of the key that waits for approval.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::encoding::hex32;
 use super::pin::Pin;
@@ -115,6 +115,14 @@ impl InviteSecret {
     /// The text of the secret: for whom it is meant, and nobody else.
     pub fn expose(&self) -> String {
         CROCKFORD.encode(&self.0)
+    }
+
+    /// The same in groups, for a sheet from which a person types it.
+    pub fn expose_in_groups(&self) -> String {
+        let text = Zeroizing::new(self.expose());
+        let letters: Vec<char> = text.chars().collect();
+        let groups: Vec<String> = letters.chunks(4).map(|group| group.iter().collect()).collect();
+        groups.join("-")
     }
 
     /// The hash by which the ledger knows the secret. It has too many bits to be guessed from it.

@@ -14,7 +14,8 @@ use super::validity::Validity;
 /// The state of an acknowledged certificate, apart from time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// The bundle was never seen on disk: the key is lost with the process that made it.
+    /// The bundle was never seen on disk, and the key is lost with the process that made it; or it waits in
+    /// the home for the device to fetch it.
     Undelivered,
     /// The certificate is in use.
     Active,
@@ -37,7 +38,7 @@ pub enum Status {
     Valid,
     /// Replaced, still accepted.
     Superseded,
-    /// Signed, but its bundle was lost.
+    /// Signed, but its bundle was lost, or nobody has fetched it yet.
     Undelivered,
     /// The certificate is revoked.
     Revoked,

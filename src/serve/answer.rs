@@ -109,8 +109,8 @@ impl From<Refusal> for Told {
 fn status_of(denial: &Denial) -> StatusCode {
     match denial {
         Denial::Waits(_) => StatusCode::ACCEPTED,
-        Denial::AnotherKey => StatusCode::CONFLICT,
-        Denial::Ended(_) | Denial::Revoked => StatusCode::GONE,
+        Denial::AnotherKey | Denial::MakesItsKey | Denial::HandsOutFile => StatusCode::CONFLICT,
+        Denial::Ended(_) | Denial::Revoked | Denial::NoFile => StatusCode::GONE,
         Denial::NoRight
         | Denial::WrongCode
         | Denial::ShownRevoked

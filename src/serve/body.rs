@@ -15,11 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// The status by which it is refused: 415, 413, 408, or 400 where it breaks off.
 pub async fn read(headers: &HeaderMap, body: Body, media_type: &str) -> Result<Vec<u8>, StatusCode> {
-    let given = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| value.split(';').next()).map(str::trim);
-    if !given.is_some_and(|given| given.eq_ignore_ascii_case(media_type)) {
+    if !is_of(headers, media_type) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     let length = headers.get(header::CONTENT_LENGTH);
@@ -45,6 +41,15 @@ pub fn has_one_end(headers: &HeaderMap) -> bool {
         (Some(coding), None) => !has_length && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
         (Some(_), Some(_)) => false,
     }
+}
+
+/// Whether a request says that its body is of this media type.
+pub fn is_of(headers: &HeaderMap, media_type: &str) -> bool {
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| value.split(';').next()).map(str::trim);
+    given.is_some_and(|given| given.eq_ignore_ascii_case(media_type))
 }
 
 fn is_too_long(why: &axum::Error) -> bool {

@@ -297,6 +297,10 @@ impl Work {
             self.aftermath
                 .failed("the service goes on with the certificate that it has", why);
         }
+        if let Err(why) = self.end_handouts() {
+            self.aftermath
+                .failed("a bundle that nobody has fetched in time is not taken back", why);
+        }
         if self.devices.is_some() {
             match self.look() {
                 Ok(()) => self.monitor.health.well(Part::Enrolling),
@@ -337,6 +341,12 @@ impl Work {
             self.monitor.health.shows(Part::DeviceCertificate, validity);
         }
         Ok(Some(current))
+    }
+
+    /// Ends what nobody has fetched in time, also where somebody else publishes.
+    fn end_handouts(&mut self) -> Result<(), CaError> {
+        let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
+        ca::end_handouts(&mut session)
     }
 
     /// Brings what was issued to the servers.

@@ -10,6 +10,7 @@ mod clerk;
 mod connection;
 mod error;
 mod est;
+mod form;
 #[cfg(test)]
 mod fuzz_tests;
 mod health;
@@ -47,6 +48,7 @@ use crate::issuer::Devices;
 use crate::model::Clock;
 use clerk::Clerk;
 use connection::Face;
+use form::Form;
 use inventory::Inventory;
 use limits::Failures;
 use monitor::Monitor;
@@ -230,6 +232,7 @@ impl Faces {
                 failures: self.failures.clone(),
                 profile: profile.map_err(CaError::from)?,
                 slots: Slots::default(),
+                form: Form::new(self.desk.clone()),
             })),
         })
     }

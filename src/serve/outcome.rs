@@ -50,7 +50,7 @@ impl Outcome {
         match answer {
             Ok(Granted::New(issued)) => Self {
                 event: match attempt {
-                    Attempt::Redeem(_) | Attempt::Show(_) => "enrolled",
+                    Attempt::Redeem(_) | Attempt::Fetch(_) | Attempt::Show(_) => "enrolled",
                     Attempt::Renew(_) => "renewed",
                 },
                 device: Some(issued.address.clone()),
@@ -67,7 +67,7 @@ impl Outcome {
                 event: denial.code(),
                 shown: match attempt {
                     Attempt::Renew(renewing) => shown(&renewing.certificate),
-                    Attempt::Redeem(_) | Attempt::Show(_) => None,
+                    Attempt::Redeem(_) | Attempt::Fetch(_) | Attempt::Show(_) => None,
                 },
                 message: Some(denial.to_string()),
                 ..none

@@ -1,6 +1,7 @@
 //! The page: what a phone opens that has scanned a code. Looking at it changes nothing; a request for a
 //! certificate with the secret redeems the invite.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -22,6 +23,7 @@ use super::ServeError;
 use super::answer::Told;
 use super::body;
 use super::clerk::{Counter, Refusal};
+use super::form::{self, Form};
 use super::limits::{Failures, recorded};
 use super::monitor::{self, Monitor};
 use super::profile::{self, Slots};
@@ -34,7 +36,7 @@ use crate::issuer::Chain;
 /// The page, one file for all texts.
 const PAGE: &str = include_str!("../../templates/serve/page.html");
 const SCRIPT: &str = include_str!("../../templates/serve/page.js");
-const STYLE: &str = include_str!("../../templates/serve/page.css");
+pub const STYLE: &str = include_str!("../../templates/serve/page.css");
 
 /// What the page says, made once.
 pub struct Page {
@@ -62,10 +64,11 @@ impl Page {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
         let page = environment.template_from_named_str("page.html", PAGE);
         let page = page.and_then(|page| {
-            page.render(context! { organization, api => &serve.api, script => &script, style => STYLE })
+            let form = form::FIELDS;
+            page.render(context! { organization, api => &serve.api, script => &script, style => STYLE, form })
         });
         let policy = format!(
-            "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; form-action 'none'; \
+            "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; form-action 'self'; \
              base-uri 'none'; frame-ancestors 'none'",
             hash_of(&script),
             hash_of(STYLE)
@@ -106,6 +109,8 @@ pub struct Shared {
     pub monitor: Arc<Monitor>,
     /// Who has shown wrong secrets.
     pub failures: Arc<Failures>,
+    /// The form for browsers that cannot make a key.
+    pub form: Form,
     /// The template of Apple's profiles.
     pub profile: String,
     /// The profiles that wait for their devices.
@@ -115,7 +120,7 @@ pub struct Shared {
 /// The routes of the page.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/i/{id}", get(show).post(redeem))
+        .route("/i/{id}", get(show).post(posted))
         .route("/i/{id}/profile", post(profile::hand_in))
         .route("/i/{id}/profile/{slot}", get(profile::fetch))
         .merge(monitor::alive())
@@ -161,17 +166,34 @@ pub(super) struct Asked {
     code: Option<Zeroizing<String>>,
 }
 
-async fn redeem(
+/// What the page's script sends, or its form.
+async fn posted(
     State(shared): State<Arc<Shared>>,
     path: Result<Path<String>, PathRejection>,
     Extension(client): Extension<Client>,
     headers: HeaderMap,
     body: Body,
+) -> Response {
+    let (address, shared) = (client.address.ip(), &shared);
+    let id = match path {
+        Ok(Path(id)) => id,
+        Err(why) => return Told::from(why).into_response(),
+    };
+    match body::is_of(&headers, form::MEDIA_TYPE) {
+        true => form::fetch(shared, id, address, &headers, body).await,
+        false => redeem(shared, id, address, &headers, body).await.into_response(),
+    }
+}
+
+async fn redeem(
+    shared: &Shared,
+    id: String,
+    address: IpAddr,
+    headers: &HeaderMap,
+    body: Body,
 ) -> Result<Response, Told> {
-    let Path(id) = path?;
-    let address = client.address.ip();
     shared.failures.demand_few(address)?;
-    let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);
+    let octets = Zeroizing::new(body::read(headers, body, "application/json").await?);
     let unreadable = |why: String| Told::new(StatusCode::BAD_REQUEST, "request", why);
     let asked: Asked =
         serde_json::from_slice(&octets).map_err(|_| unreadable("no JSON with `secret` and `csr`".into()))?;
@@ -212,7 +234,7 @@ mod tests {
     #[test]
     fn the_page_is_small_and_its_policy_lets_in_what_it_has_and_nothing_else() {
         let page = page("Acme Ltd");
-        assert!(sent(SCRIPT).len() < 8 << 10, "{} octets", sent(SCRIPT).len());
+        assert!(sent(SCRIPT).len() < 8_500, "{} octets", sent(SCRIPT).len());
         assert!(page.html.len() < 40 << 10);
         let policy = page.policy.to_str().unwrap();
         assert!(policy.contains(&hash_of(&sent(SCRIPT))) && policy.contains(&hash_of(STYLE)));

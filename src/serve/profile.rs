@@ -35,7 +35,7 @@ const MOST: usize = 256;
 const SHARE: usize = 3;
 /// The longest PKCS#12 file that is taken, in octets.
 const LONGEST: usize = 8 << 10;
-const MEDIA_TYPE: &str = "application/x-apple-aspen-config";
+pub const MEDIA_TYPE: &str = "application/x-apple-aspen-config";
 
 /// The files that wait for their devices, in memory alone.
 #[derive(Default)]

@@ -141,7 +141,7 @@
     }
     const refused = ({ status, error: { kind, message } }) => {
       const asks = kind === 'wrong-code';
-      go(asks || !status || status > 428 ? 'begin' : 'failed');
+      go(asks || !status || status > 428 ? 'begin' : kind === 'hands-out-file' ? 'file' : 'failed');
       tell(asks && !code ? 'digits' : kind, message);
       if (asks) { at('digits').hidden = false; at('code').focus(); }
     };
@@ -182,7 +182,8 @@
   all('.how').forEach((how) => how.id === system || at('others').append(how));
   at('here').textContent = location.href;
   if (/FBA[NV]|Instagram|Line\/|MicroMessenger|Twitter|LinkedInApp|Snapchat|; wv\)/.test(agent)) return go('inside');
-  if (!subtle) return go('old');
+  at('typed').value = secret;
+  if (!subtle) { go('old'); at('file').hidden = false; return; }
   if (secret.length !== 26) return go('incomplete');
   go('begin');
   at('form').addEventListener('submit', (event) => {

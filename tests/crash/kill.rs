@@ -1,8 +1,8 @@
 //! Killed at every step that reaches the disk, then the same command again.
 
 use crate::ground::{DURABLE, WRITES, count_of, killed_at_every, killed_at_every_step, under_strace};
-use crate::state::{certificates, demand_one_valid, is_sound, is_whole, kind, recorded, status};
-use crate::support::{Finished, Home, copy_of, finish, need, soak};
+use crate::state::{Certificate, certificates, demand_one_valid, is_sound, is_whole, kind, recorded, status};
+use crate::support::{Finished, Home, copy_of, files_below, finish, need, soak};
 
 const TOOLS: [&str; 2] = ["strace", "openssl"];
 
@@ -99,7 +99,7 @@ fn init_leaves_nothing_or_a_whole_home(calls: &[&str]) -> usize {
 /// The root's key and certificate are on the medium, belong together, and are those of the home.
 #[track_caller]
 fn demand_offline_root(home: &Home, step: &str) {
-    let there = crate::support::files_below(&home.path("usb"));
+    let there = files_below(&home.path("usb"));
     assert_eq!(there, ["acme/root.crt", "acme/root.key"], "{step}");
     let key = [
         "pkey",
@@ -252,6 +252,44 @@ fn issue_ends_with_a_bundle_that_opens_and_no_certificate_that_nobody_has() {
     });
     assert!(cut_off > 3, "killed only {cut_off} times before it was published");
     assert!(steps > 30, "only {steps} steps");
+}
+
+/// The invite names the certificate, and the bundle is kept for it: the same command again leaves one of
+/// each.
+#[test]
+fn an_invite_with_a_bundle_is_whole_after_the_same_command_again() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let before = Home::with_server();
+    before.configure("host", "\"api.acme.example\"");
+    let arguments = ["invite", "create", "alice", "--server-key", "--json", "-q"];
+    let calls = ["write", "fdatasync", "renameat2", "renameat", "unlink", "mkdir"];
+    let steps = killed_at_every(&calls, &before, &arguments, |home, step| {
+        is_whole(home, step);
+        let told = again(home, &arguments).ok().json();
+        home.run(&["publish", "-q"]);
+        let all = is_sound(home, step);
+        let (last, others) = all.split_last().unwrap();
+        let waits = |one: &Certificate| one.status == "undelivered" && told["serial"] == one.serial.as_str();
+        assert!(all.iter().any(waits), "{step}: {all:?}");
+        let revoked = all.iter().filter(|one| one.status == "revoked").count();
+        assert_eq!(revoked, others.len(), "{step}: {last:?} {others:?}");
+        let kept: Vec<String> = files_below(&home.home().join("handout"));
+        assert_eq!(kept, [format!("{}.p12", told["id"].as_str().unwrap())], "{step}");
+        let word = home.write_private("word", told["passphrase"].as_str().unwrap());
+        let bundle = format!("home/handout/{}", kept[0]);
+        let open = [
+            "pkcs12",
+            "-in",
+            &bundle,
+            "-noout",
+            "-passin",
+            &format!("file:{}", word.display()),
+        ];
+        home.foreign("openssl", &open).ok();
+    });
+    assert!(steps > 10, "only {steps} steps");
 }
 
 #[test]

@@ -23,6 +23,7 @@ use super::session::Session;
 use crate::issuer::{Chain, Signed};
 use crate::key::SoftwareKey;
 use crate::model::Form;
+use crate::model::event::InviteCreated;
 use crate::store::Committed;
 
 /// A certificate that is signed, and that nobody has recorded or seen.
@@ -33,6 +34,8 @@ pub struct Uncommitted {
     pub signed: Signed,
     /// The device's key, where it was made here.
     pub key: Option<SoftwareKey>,
+    /// The invite that hands its bundle out, signed.
+    pub invited: Option<Box<InviteCreated>>,
 }
 
 /// A certificate that is in the ledger, with what it takes to hand it out.

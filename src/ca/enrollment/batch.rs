@@ -2,6 +2,7 @@
 //! few batches as there can be.
 
 use super::denial::Denial;
+use super::fetch::{self, Fetching};
 use super::redeem::{self, Redeeming, Showing};
 use super::renew::{self, Renewing};
 use crate::ca::CaError;
@@ -12,7 +13,7 @@ use crate::ca::session::Session;
 use crate::issuer::Devices;
 use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
-use crate::model::{Fact, InviteId, Serial};
+use crate::model::{Employee, Fact, InviteId, Serial};
 
 /// What a device asks for by itself.
 pub enum Attempt {
@@ -22,6 +23,8 @@ pub enum Attempt {
     Renew(Renewing),
     /// The certificate that an invite has brought.
     Show(Showing),
+    /// The bundle that was made with an invite.
+    Fetch(Fetching),
 }
 
 impl Attempt {
@@ -30,6 +33,7 @@ impl Attempt {
         match self {
             Self::Redeem(redeeming) => redeeming.id.parse().ok(),
             Self::Show(showing) => showing.id.parse().ok(),
+            Self::Fetch(fetching) => fetching.id.parse().ok(),
             Self::Renew(_) => None,
         }
     }
@@ -39,6 +43,7 @@ impl Attempt {
         match self {
             Self::Redeem(redeeming) => Some(&redeeming.from),
             Self::Renew(renewing) => Some(&renewing.from),
+            Self::Fetch(fetching) => Some(&fetching.from),
             Self::Show(_) => None,
         }
     }
@@ -68,6 +73,8 @@ pub(super) enum Decision {
     Now(Result<Issued, Denial>),
     /// This is recorded, and then refused.
     Record(Vec<Fact>, Denial),
+    /// This is recorded, and then the certificate, which is in the ledger already, is the answer.
+    Deliver(Vec<Fact>, Box<Issued>),
     Issue(Box<Plan>),
 }
 
@@ -107,6 +114,8 @@ struct Round {
     places: Vec<usize>,
     /// The invites that change.
     invites: Vec<InviteId>,
+    /// Whose bundles are delivered.
+    delivered: Vec<Employee>,
 }
 
 impl Round {
@@ -126,6 +135,7 @@ impl Round {
             Attempt::Redeem(redeeming) => redeem::decide(session, redeeming)?,
             Attempt::Renew(renewing) => renew::decide(session, renewing)?,
             Attempt::Show(showing) => redeem::show(session, showing)?,
+            Attempt::Fetch(fetching) => fetch::decide(session, fetching)?,
         };
         match decision {
             Decision::Now(answer) => Ok(Some(answer.map(Granted::Again))),
@@ -134,9 +144,24 @@ impl Round {
                 self.invites.extend(id);
                 Ok(Some(Err(denial)))
             }
+            Decision::Deliver(facts, issued) => {
+                let employee = &issued.address.employee;
+                if self
+                    .plans
+                    .iter()
+                    .any(|other| other.address().employee == *employee)
+                {
+                    return Ok(None);
+                }
+                self.facts.extend(facts);
+                self.invites.extend(id);
+                self.delivered.push(employee.clone());
+                Ok(Some(Ok(Granted::New(*issued))))
+            }
             Decision::Issue(plan) => {
                 // What one batch issues is not in the ledger yet when the next plan is made.
-                if self.plans.iter().any(|other| concerns(other, &plan)) {
+                let is_delivered = self.delivered.contains(&plan.address().employee);
+                if is_delivered || self.plans.iter().any(|other| concerns(other, &plan)) {
                     return Ok(None);
                 }
                 self.invites.extend(id);

@@ -17,6 +17,17 @@ pub enum Denial {
     /// The invite belongs to another key.
     #[error("this invite was used by another device")]
     AnotherKey,
+    /// The device is to make its key itself.
+    #[error(
+        "this invite is for a device that makes its key itself: open the address in Safari, Chrome or Firefox, with JavaScript switched on"
+    )]
+    MakesItsKey,
+    /// The invite hands out a bundle, and certifies no other key.
+    #[error("this invite hands out a file, and certifies no key of your own")]
+    HandsOutFile,
+    /// The bundle is not there any more.
+    #[error("the file of this invite is not there any more: ask for a new invite")]
+    NoFile,
     /// The key waits for an operator, who compares these words of it with what the phone shows.
     #[error("an administrator is to approve this device: {0}")]
     Waits(String),
@@ -62,6 +73,9 @@ impl Denial {
             Self::NoRight => "no-right",
             Self::WrongCode => "wrong-code",
             Self::AnotherKey | Self::RenewedOtherwise => "another-key",
+            Self::MakesItsKey => "makes-its-key",
+            Self::HandsOutFile => "hands-out-file",
+            Self::NoFile => "no-file",
             Self::Waits(_) => "waits",
             Self::Ended(_) => "invite-ended",
             Self::Revoked | Self::ShownRevoked => "revoked",

@@ -18,6 +18,9 @@ pub enum EnrollmentError {
     /// Another key waits than the one whose words were compared.
     #[error("these are not the words of the phone that asks by the invite {0}; nothing was approved")]
     OtherWords(InviteId),
+    /// Nothing is to be seen of a key that the device does not make.
+    #[error("there is nothing to compare where the device does not make its key")]
+    NothingToCompare,
     /// The invite has ended already.
     #[error("the invite {id} is {} already", .state.word())]
     Ended {
@@ -35,6 +38,7 @@ impl Fault for EnrollmentError {
             Self::TooShort => (Kind::PolicyRefused, "too-short"),
             Self::NothingToApprove(_) => (Kind::Conflict, "nothing-to-approve"),
             Self::OtherWords(_) => (Kind::Conflict, "other-words"),
+            Self::NothingToCompare => (Kind::BadRequest, "nothing-to-compare"),
             Self::Ended { .. } => (Kind::Conflict, "invite-ended"),
         }
     }

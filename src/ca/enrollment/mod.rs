@@ -4,10 +4,14 @@
 //! redeemed: whoever can write to the home and has no key gets no certificate.
 
 pub mod batch;
+pub mod by_bundle;
 pub mod denial;
 pub mod error;
+pub mod fetch;
+pub mod handout;
 pub mod redeem;
 pub mod renew;
+pub mod statement;
 
 use rand_core::CryptoRng;
 use rayon::prelude::*;
@@ -18,7 +22,7 @@ use super::session::Session;
 use super::{CaError, NotFound};
 use crate::home::Home;
 use crate::issuer::Devices;
-use crate::key::{demand_threads, os_rng};
+use crate::key::{Passphrase, demand_threads, os_rng};
 use crate::model::draft::Holder;
 use crate::model::event::InviteCreated;
 use crate::model::invite::{Approval, Fate, Invite, words_of};
@@ -27,9 +31,8 @@ use crate::model::{
 };
 use crate::store::{Store, StoreError};
 use error::EnrollmentError;
+use handout::ended;
 
-/// The type of the statements by which the issuing CA stands by an invite (`typ` of the JWS).
-const STATEMENT: &str = "pki-invite+jws";
 /// The shortest time for which an invite is open.
 const SHORTEST: Span = Span::seconds(60);
 /// The longest time for which an invite is open.
@@ -65,6 +68,8 @@ pub struct Invitation {
     pub code: Option<Zeroizing<String>>,
     /// The device's invites that were open until now, and are cancelled.
     pub cancels: Vec<InviteId>,
+    /// The passphrase of the bundle that it hands out, where it does; kept nowhere.
+    pub passphrase: Option<Passphrase>,
 }
 
 /// Decides whether a device can be invited at `now`: what would be refused to the phone is refused to the
@@ -101,19 +106,19 @@ pub fn invite(
     demand_threads().map_err(CaError::NoThreads)?;
     let made = askings.into_iter().map(|asking| one(session, asking));
     let invitations: Vec<Invitation> = made.collect::<Result<_, _>>()?;
-    let statements: Vec<String> = invitations
+    let created: Vec<InviteCreated> = invitations
         .par_iter()
-        .map(|one| devices.sign_statement(STATEMENT, &payload(&one.invite)))
+        .map(|one| statement::invite(devices, one.invite.clone()))
         .collect::<Result<_, _>>()?;
     let mut facts = Vec::new();
-    for (invitation, statement) in invitations.iter().zip(statements) {
-        facts.extend(cancelling(&invitation.cancels));
-        facts.push(Fact::InviteCreated(Box::new(InviteCreated {
-            statement,
-            invite: invitation.invite.clone(),
-        })));
+    for (invitation, created) in invitations.iter().zip(created) {
+        facts.extend(ended(&session.store, &invitation.cancels)?);
+        facts.push(Fact::InviteCreated(Box::new(created)));
     }
     session.commit(facts)?;
+    for invitation in &invitations {
+        handout::discard(&session.desk.home, &invitation.cancels);
+    }
     Ok(invitations)
 }
 
@@ -142,18 +147,15 @@ fn one(session: &Session<'_>, asking: Asking) -> Result<Invitation, CaError> {
         code: code.as_ref().map(|code| secret.token_with(code)),
         approve: asking.with_approval,
         replace: asking.replaces == Replaces::Any,
+        server_key: None,
     };
     Ok(Invitation {
         cancels: open_of(session.store.invites_of_device(&invite.address)?, session.now),
         invite,
         secret,
         code,
+        passphrase: None,
     })
-}
-
-/// The octets that the issuing CA signs of an invite.
-fn payload(invite: &Invite) -> Vec<u8> {
-    serde_json::to_vec(invite).expect("an invite is plain data")
 }
 
 fn random<const LENGTH: usize>(rng: &mut impl CryptoRng) -> [u8; LENGTH] {
@@ -218,11 +220,6 @@ pub fn seen_by_others(store: &Store, now: Time) -> Result<Vec<Invited>, StoreErr
     Ok(matter)
 }
 
-/// The events by which invites end.
-pub(super) fn cancelling(invites: &[InviteId]) -> impl Iterator<Item = Fact> {
-    invites.iter().map(|id| Fact::InviteCancelled { id: *id })
-}
-
 /// Takes invites back that were made and not handed over, all of them in one batch: nobody has the secret of
 /// one, or somebody who was to get all of it has a part.
 ///
@@ -230,10 +227,13 @@ pub(super) fn cancelling(invites: &[InviteId]) -> impl Iterator<Item = Fact> {
 /// Where it cannot be recorded.
 pub fn withdraw_invites(session: &mut Session<'_>, invitations: &[Invitation]) -> Result<(), CaError> {
     let ids: Vec<InviteId> = invitations.iter().map(|one| one.invite.id).collect();
-    session.commit(cancelling(&ids).collect())
+    let facts = ended(&session.store, &ids)?;
+    session.commit(facts)?;
+    handout::discard(&session.desk.home, &ids);
+    Ok(())
 }
 
-/// Takes an invite back.
+/// Takes an invite back. The certificate of a bundle that nobody has fetched is revoked with it.
 ///
 /// # Errors
 /// Where there is none of that name, it has ended, or it cannot be recorded.
@@ -243,7 +243,10 @@ pub fn cancel_invite(session: &mut Session<'_>, id: &InviteId) -> Result<Invite,
     if !state.is_open() {
         return Err(EnrollmentError::Ended { id: *id, state }.into());
     }
-    session.commit(vec![Fact::InviteCancelled { id: *id }])?;
+    let ids = [*id];
+    let facts = ended(&session.store, &ids)?;
+    session.commit(facts)?;
+    handout::discard(&session.desk.home, &ids);
     Ok(invited.invite)
 }
 
@@ -270,17 +273,11 @@ pub fn approve_invite(
             return Err(EnrollmentError::NothingToApprove(*id).into());
         }
     };
-    let approval = Approval { approves: *id, spki };
-    let statement = devices.sign_statement(STATEMENT, &approved(&approval))?;
+    let statement = statement::approval(devices, &Approval { approves: *id, spki })?;
     session.commit(vec![Fact::InviteApproved {
         id: *id,
         spki,
         statement,
     }])?;
     Ok(invited.invite)
-}
-
-/// The octets that the issuing CA signs of an approval.
-fn approved(approval: &Approval) -> Vec<u8> {
-    serde_json::to_vec(approval).expect("an approval is plain data")
 }

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::batch::{Decision, again, planned};
 use super::denial::Denial;
-use super::{STATEMENT, approved, payload};
+use super::statement;
 use crate::ca::CaError;
 use crate::ca::issuance::plan::{Intent, KeyRequest, Plan, Replaces, Request, plan};
 use crate::ca::session::Session;
@@ -17,10 +17,9 @@ use crate::key::PublicKey;
 use crate::model::draft::Holder;
 use crate::model::invite::{Approval, EnrolledBy, Fate, Invite, Invited, RefusedKey, words_of};
 use crate::model::{Fact, InviteId, InviteSecret, InviteState, Profile, Reason, Serial};
-use crate::publish::Statement;
 
 /// How many other keys are recorded before an invite is suspended.
-const OTHER_KEYS: u32 = 3;
+pub(super) const OTHER_KEYS: u32 = 3;
 /// How many wrong codes an invite takes.
 const WRONG_CODES: u32 = 5;
 
@@ -65,6 +64,9 @@ pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decis
     let Some((invited, secret)) = known(session, &attempt.id, &attempt.secret)? else {
         return refused(Denial::NoRight);
     };
+    if invited.invite.server_key.is_some() {
+        return refused(Denial::HandsOutFile);
+    }
     let key = attempt.key.spki_sha256();
     let state = invited.state(session.now);
     match (&invited.fate, state) {
@@ -72,8 +74,7 @@ pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decis
             return again(session, serial, Denial::Revoked).map(Decision::Now);
         }
         (Fate::Redeemed { serial, .. }, _) => {
-            let is_recorded = invited.suspended.is_none();
-            let mut decision = refuse(&invited, attempt, RefusedKey::AnotherKey, is_recorded);
+            let mut decision = refuse(&invited, key, &attempt.from, RefusedKey::AnotherKey);
             if let Decision::Record(facts, _) = &mut decision {
                 facts.extend(second_try(session, &invited, serial)?);
             }
@@ -83,15 +84,10 @@ pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decis
         (_, ended) => return refused(Denial::Ended(ended)),
     }
     let invite = &invited.invite;
-    if let Some(code) = &invite.code {
-        let given = attempt.code.as_ref().map_or("", |code| code.trim());
-        if given.is_empty() {
-            // Whoever has not been asked for it yet has not tried.
-            return refused(Denial::WrongCode);
-        }
-        if *code != secret.token_with(given) {
-            return Ok(refuse(&invited, attempt, RefusedKey::WrongCode, true));
-        }
+    match shown_code(&invited, &secret, attempt.code.as_deref().map(String::as_str)) {
+        ShownCode::Right => {}
+        ShownCode::Missing => return refused(Denial::WrongCode),
+        ShownCode::Wrong => return Ok(refuse(&invited, key, &attempt.from, RefusedKey::WrongCode)),
     }
     if invite.approve
         && let Some(decision) = unapproved(session, &invited, attempt)?
@@ -100,7 +96,8 @@ pub(super) fn decide(session: &Session<'_>, attempt: &Redeeming) -> Result<Decis
     }
     // That it is not there, or cannot be read, is for whoever keeps the home.
     let profile = session.desk.home.profile(&invite.profile)?;
-    planned(plan_of(session, invite, profile, attempt.key.clone()))
+    let key = KeyRequest::Own(attempt.key.clone());
+    planned(plan_of(session, invite, profile, key))
 }
 
 /// What is decided of a key that no operator has approved; none of one that is approved.
@@ -118,27 +115,26 @@ fn unapproved(
         )),
         Fate::Asked { spki } if *spki == key => Some(Decision::Now(Err(waits()))),
         Fate::Approved { spki } if *spki == key => {
-            let wanted = approved(&Approval {
+            let approval = Approval {
                 approves: id,
                 spki: key,
-            });
-            let statement = session.store.invite_approval(&id)?.unwrap_or_default();
-            (!is_said(session, &statement, &wanted)).then(|| Decision::Now(Err(Denial::NoRight)))
+            };
+            let is_approved = statement::is_approved(session, &approval)?;
+            (!is_approved).then(|| Decision::Now(Err(Denial::NoRight)))
         }
         Fate::Asked { .. } | Fate::Approved { .. } | Fate::Redeemed { .. } | Fate::Cancelled { .. } => {
-            Some(refuse(
-                invited,
-                attempt,
-                RefusedKey::AnotherKey,
-                invited.suspended.is_none(),
-            ))
+            Some(refuse(invited, key, &attempt.from, RefusedKey::AnotherKey))
         }
     })
 }
 
 /// What the operator wants to follow from a second key: that the certificate of the first is revoked, or
 /// nothing but that it is told.
-fn second_try(session: &Session<'_>, invited: &Invited, serial: &Serial) -> Result<Option<Fact>, CaError> {
+pub(super) fn second_try(
+    session: &Session<'_>,
+    invited: &Invited,
+    serial: &Serial,
+) -> Result<Option<Fact>, CaError> {
     match session.desk.home.config().serve.on_second_try {
         SecondTry::Tell => Ok(None),
         SecondTry::Revoke => {
@@ -155,7 +151,11 @@ fn second_try(session: &Session<'_>, invited: &Invited, serial: &Serial) -> Resu
 }
 
 /// The invite, where whoever tries has its secret, and the issuing CA has signed it.
-fn known(session: &Session<'_>, id: &str, secret: &str) -> Result<Option<(Invited, InviteSecret)>, CaError> {
+pub(super) fn known(
+    session: &Session<'_>,
+    id: &str,
+    secret: &str,
+) -> Result<Option<(Invited, InviteSecret)>, CaError> {
     let id: Option<InviteId> = id.parse().ok();
     let invited = match &id {
         Some(id) => session.store.invite(id)?,
@@ -165,7 +165,7 @@ fn known(session: &Session<'_>, id: &str, secret: &str) -> Result<Option<(Invite
     let Some((invited, secret)) = invited.zip(secret) else {
         return Ok(None);
     };
-    Ok(is_signed(session, &invited.invite)?.then_some((invited, secret)))
+    Ok(statement::is_signed(session, &invited.invite)?.then_some((invited, secret)))
 }
 
 /// The secret that came, where it is the invite's. One is hashed and compared once, whatever there is.
@@ -180,37 +180,41 @@ fn right_secret(invited: Option<&Invited>, given: &str) -> Option<InviteSecret> 
     is_right.then_some(secret)
 }
 
-/// Whether the issuing CA has signed this invite.
-fn is_signed(session: &Session<'_>, invite: &Invite) -> Result<bool, CaError> {
-    let Some(created) = session.store.invite_created(&invite.id)? else {
-        return Ok(false);
-    };
-    Ok(is_said(session, &created.statement, &payload(invite)))
+/// The code that came with a secret, held against the one that travelled apart.
+pub(super) enum ShownCode {
+    /// It is right, or none is asked for.
+    Right,
+    /// Whoever has not been asked for it yet has not tried.
+    Missing,
+    Wrong,
 }
 
-/// Whether a statement of the issuing CA says exactly that.
-fn is_said(session: &Session<'_>, statement: &str, payload: &[u8]) -> bool {
-    let root = session.desk.home.chain().root();
-    let statement = Statement::of_root(STATEMENT, statement.as_bytes(), root);
-    statement.is_ok_and(|statement| statement.payload() == payload)
+pub(super) fn shown_code(invited: &Invited, secret: &InviteSecret, code: Option<&str>) -> ShownCode {
+    let given = code.unwrap_or_default().trim();
+    match &invited.invite.code {
+        None => ShownCode::Right,
+        Some(_) if given.is_empty() => ShownCode::Missing,
+        Some(code) if *code == secret.token_with(given) => ShownCode::Right,
+        Some(_) => ShownCode::Wrong,
+    }
 }
 
-/// Refuses a key, and records it unless nothing more of this invite is recorded. The last that is recorded
-/// suspends it.
-fn refuse(invited: &Invited, attempt: &Redeeming, why: RefusedKey, is_recorded: bool) -> Decision {
+/// Refuses a key, by the hash of its SubjectPublicKeyInfo, and records it unless nothing more of this invite
+/// is recorded. The last that is recorded suspends it.
+pub(super) fn refuse(invited: &Invited, spki: [u8; 32], from: &str, why: RefusedKey) -> Decision {
     let (denial, before, most) = match why {
         RefusedKey::AnotherKey => (Denial::AnotherKey, invited.refused, OTHER_KEYS),
         RefusedKey::WrongCode => (Denial::WrongCode, invited.wrong_codes, WRONG_CODES),
     };
-    if !is_recorded {
+    if invited.suspended.is_some() {
         return Decision::Now(Err(denial));
     }
     let id = invited.invite.id;
     let mut facts = vec![Fact::InviteRefused {
         id,
-        spki: attempt.key.spki_sha256(),
+        spki,
         why,
-        from: attempt.from.clone(),
+        from: from.to_owned(),
     }];
     if before + 1 >= most {
         facts.push(Fact::InviteSuspended { id });
@@ -219,11 +223,11 @@ fn refuse(invited: &Invited, attempt: &Redeeming, why: RefusedKey, is_recorded: 
 }
 
 /// The plan for the certificate, or why there can be none any more.
-fn plan_of(
+pub(super) fn plan_of(
     session: &Session<'_>,
     invite: &Invite,
     profile: Profile,
-    key: PublicKey,
+    key: KeyRequest,
 ) -> Result<Plan, CaError> {
     let home = &session.desk.home;
     let request = Request {
@@ -235,7 +239,7 @@ fn plan_of(
         },
         days: invite.days,
         profile,
-        key: KeyRequest::Own(key),
+        key,
     };
     let replaces = match invite.replace {
         true => Replaces::Any,
@@ -273,9 +277,11 @@ mod tests {
                 code: Some(secret.token_with("123456")),
                 approve: false,
                 replace: false,
+                server_key: None,
             },
             created: Time::from_unix(1_800_000_000),
             fate,
+            fetched_from: Vec::new(),
             refused: 0,
             wrong_codes: 0,
             suspended,

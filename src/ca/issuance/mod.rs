@@ -20,6 +20,7 @@ use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 
 use super::delivery::{Delivery, Receipt, Uncommitted, Undelivered};
+use super::enrollment::statement;
 use super::session::Session;
 use super::{CaError, DeliveryError, recording};
 use crate::issuer::{Devices, Order};
@@ -117,14 +118,33 @@ fn sign(devices: &Devices, plan: Plan) -> Result<Uncommitted, CaError> {
         enrolled_by: plan.enrolled_by,
     };
     let signed = devices.sign(order, rng)?;
-    Ok(Uncommitted { plan, signed, key })
+    let invited = match &plan.handed_out {
+        Some(handed_out) => {
+            let mut invite = handed_out.invite.clone();
+            invite.server_key = Some(signed.serial());
+            Some(Box::new(statement::invite(devices, invite)?))
+        }
+        None => None,
+    };
+    Ok(Uncommitted {
+        plan,
+        signed,
+        key,
+        invited,
+    })
 }
 
 /// Records all of it at once: only now may anybody see a certificate.
 fn commit(session: &mut Session<'_>, batch: Vec<Uncommitted>) -> Result<Vec<Undelivered>, CaError> {
     let facts = batch
         .iter()
-        .flat_map(|one| one.plan.facts().into_iter().chain(redeemed(one)))
+        .flat_map(|one| {
+            one.plan
+                .facts()
+                .into_iter()
+                .chain(invited(one))
+                .chain(redeemed(one))
+        })
         .collect();
     let mut signed = Vec::with_capacity(batch.len());
     let mut rest = Vec::with_capacity(batch.len());
@@ -139,6 +159,12 @@ fn commit(session: &mut Session<'_>, batch: Vec<Uncommitted>) -> Result<Vec<Unde
         .collect())
 }
 
+/// The event that a device is invited to fetch the bundle, where it is: in the same batch, so that no kill
+/// leaves one of them alone.
+fn invited(one: &Uncommitted) -> Option<Fact> {
+    one.invited.clone().map(Fact::InviteCreated)
+}
+
 /// The event that an invite is redeemed, where the certificate comes of one: in the same batch, so that no
 /// kill leaves one of them alone.
 fn redeemed(one: &Uncommitted) -> Option<Fact> {
@@ -147,6 +173,7 @@ fn redeemed(one: &Uncommitted) -> Option<Fact> {
             id,
             serial: one.signed.serial(),
             spki: one.signed.issued().spki_sha256,
+            from: None,
         }),
         EnrolledBy::Renewal(_) => None,
     }
@@ -162,7 +189,8 @@ fn delivered(issued: &Issued, plan: &Plan, receipt: &Receipt) -> Vec<Fact> {
             supersedes: issued.supersedes.clone(),
         });
     }
-    if plan.enrolled_by.is_some() {
+    // What a bundle replaces that is handed out later stays until then.
+    if plan.enrolled_by.is_some() || plan.handed_out.is_some() {
         return facts;
     }
     facts.extend(plan.retires.iter().map(|serial| Fact::Revoked {

@@ -8,10 +8,10 @@ use crate::ca::{CaError, IssuanceError, NotFound};
 use crate::home::Home;
 use crate::key::PublicKey;
 use crate::model::draft::Holder;
-use crate::model::invite::EnrolledBy;
+use crate::model::invite::{EnrolledBy, Invite};
 use crate::model::profile::Names;
 use crate::model::{
-    Address, Draft, Employee, Form, KnownBy, Pin, Profile, Reason, Record, Serial, Status, Time,
+    Address, Draft, Employee, Form, InviteId, KnownBy, Pin, Profile, Reason, Record, Serial, Status, Time,
 };
 use crate::model::{Fact, State};
 use crate::store::Store;
@@ -96,6 +96,17 @@ pub struct Plan {
     pub(in crate::ca) retires: Vec<Serial>,
     /// How the device comes to it, where no operator issues it.
     pub(in crate::ca) enrolled_by: Option<EnrolledBy>,
+    /// The invite by which the service hands its bundle out, where it does.
+    pub(in crate::ca) handed_out: Option<Box<HandedOut>>,
+}
+
+/// An invite that is recorded with the certificate whose bundle it hands out.
+#[derive(Debug, Clone)]
+pub struct HandedOut {
+    /// The invite. The certificate is named in it once that is signed.
+    pub(in crate::ca) invite: Invite,
+    /// The device's invites that were open until now, and are cancelled.
+    pub(in crate::ca) cancels: Vec<InviteId>,
 }
 
 impl Plan {
@@ -109,6 +120,7 @@ impl Plan {
             reinstates: None,
             retires: Vec::new(),
             enrolled_by: None,
+            handed_out: None,
         }
     }
 
@@ -145,6 +157,11 @@ impl Plan {
         &self.supersedes
     }
 
+    /// The invite by which its bundle is handed out.
+    pub(in crate::ca) fn handed_out(&self) -> Option<InviteId> {
+        self.handed_out.as_ref().map(|handed_out| handed_out.invite.id)
+    }
+
     /// The events that are recorded before the certificate itself, in the same batch.
     pub(in crate::ca) fn facts(&self) -> Vec<Fact> {
         let lost = self.lost.iter().map(|record| Fact::Revoked {
@@ -156,7 +173,9 @@ impl Plan {
         let back = self.reinstates.iter().map(|employee| Fact::Reinstated {
             employee: employee.clone(),
         });
-        lost.chain(back).chain(self.replaced()).collect()
+        let cancels = self.handed_out.iter().flat_map(|handed_out| &handed_out.cancels);
+        let cancelled = cancels.map(|id| Fact::InviteCancelled { id: *id });
+        lost.chain(back).chain(self.replaced()).chain(cancelled).collect()
     }
 
     /// The revocations of what a device had that enrolls itself. It has the new certificate as soon as that
@@ -266,6 +285,7 @@ pub fn plan(
             | Intent::Invited(Replaces::Nothing) => Vec::new(),
         },
         enrolled_by: None,
+        handed_out: None,
     })
 }
 

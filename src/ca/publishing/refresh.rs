@@ -20,6 +20,7 @@ use super::reached::Reached;
 use super::reconcile::{Remembered, Unknown, forgotten};
 use super::targets::{Place, Role};
 use super::{Keys, Published, Refresh, Scope, demand_target, own_places};
+use crate::ca::enrollment::handout::end_handouts;
 use crate::ca::session::Session;
 use crate::ca::{CaError, recording};
 use crate::disk::Shown;
@@ -44,6 +45,8 @@ pub(super) fn refresh_once(
     if let Some(only) = only {
         demand_target(session.desk.home.config(), only)?;
     }
+    // What nobody has fetched in time goes onto the CRL that follows.
+    end_handouts(session)?;
     if keys.issuing.is_none() && session.store.revoked_since_crl()? {
         return Ok(Refresh::NeedsKey);
     }

@@ -104,6 +104,7 @@ impl Seen {
             Fact::InviteAsked { id, .. }
             | Fact::InviteApproved { id, .. }
             | Fact::InviteRedeemed { id, .. }
+            | Fact::InviteFetchedAgain { id, .. }
             | Fact::InviteRefused { id, .. }
             | Fact::InviteSuspended { id }
             | Fact::InviteCancelled { id } => self.invites.contains(id),
@@ -330,14 +331,27 @@ fn line(event: &Event) -> String {
         ),
         Fact::InviteCreated(created) => {
             let invite = &created.invite;
+            let bundle = invite
+                .server_key
+                .map(|serial| format!(", for the bundle of {serial}"));
             format!(
-                "invited      {} by {} until {}",
-                invite.address, invite.id, invite.until
+                "invited      {} by {} until {}{}",
+                invite.address,
+                invite.id,
+                invite.until,
+                bundle.unwrap_or_default()
             )
         }
         Fact::InviteAsked { id, .. } => format!("invite       {id}: a key waits for approval"),
         Fact::InviteApproved { id, .. } => format!("invite       {id}: its key is approved"),
+        Fact::InviteRedeemed {
+            id,
+            serial,
+            from: Some(from),
+            ..
+        } => format!("fetched      {serial} by {id}, from {from}"),
         Fact::InviteRedeemed { id, serial, .. } => format!("enrolled     {serial} by {id}"),
+        Fact::InviteFetchedAgain { id, from } => format!("invite       {id}: fetched again, from {from}"),
         Fact::InviteRefused { id, why, from, .. } => format!("invite       {id}: {why} refused, from {from}"),
         Fact::InviteSuspended { id } => format!("invite       {id} suspended"),
         Fact::InviteCancelled { id } => format!("invite       {id} cancelled"),

@@ -131,6 +131,7 @@ fn changes() -> Vec<Line> {
         E::Enrollment(_) = E::Enrollment(EnrollmentError::TooLong) => "too-long", Refused;
         E::Enrollment(_) = E::Enrollment(EnrollmentError::NothingToApprove(invite())) => "nothing-to-approve", Refused;
         E::Enrollment(_) = E::Enrollment(EnrollmentError::OtherWords(invite())) => "other-words", Refused;
+        E::Enrollment(_) = E::Enrollment(EnrollmentError::NothingToCompare) => "nothing-to-compare", Refused;
         E::Enrollment(_) = E::Enrollment(EnrollmentError::TooShort) => "too-short", Refused;
         E::Enrollment(_) = E::Enrollment(EnrollmentError::Ended { id: invite(), state: InviteState::Expired }) => "invite-ended", Refused;
         E::UnfitKey(_) = E::UnfitKey(UnfitKey::OfCa) => "key-in-use", Refused;

@@ -82,6 +82,7 @@ impl Pending<'_> {
                     refused: 0,
                     wrong_codes: 0,
                     suspended: None,
+                    fetched_from: Vec::new(),
                 };
                 self.put_invite(&Placed {
                     invited,
@@ -96,12 +97,21 @@ impl Pending<'_> {
                 placed.invited.fate = Fate::Approved { spki: *spki };
                 placed.approval = Some(offset);
             }),
-            Fact::InviteRedeemed { id, serial, spki } => self.change_invite(id, |placed| {
+            Fact::InviteRedeemed {
+                id,
+                serial,
+                spki,
+                from,
+            } => self.change_invite(id, |placed| {
                 placed.invited.fate = Fate::Redeemed {
                     serial: *serial,
                     spki: *spki,
                     at: event.time,
                 };
+                placed.invited.fetched_from.extend(from.clone());
+            }),
+            Fact::InviteFetchedAgain { id, from } => self.change_invite(id, |placed| {
+                placed.invited.fetched_from.push(from.clone());
             }),
             Fact::InviteRefused { id, why, .. } => self.change_invite(id, |placed| match why {
                 RefusedKey::AnotherKey => placed.invited.refused += 1,

@@ -216,6 +216,7 @@ impl Pending<'_> {
             | Fact::InviteAsked { .. }
             | Fact::InviteApproved { .. }
             | Fact::InviteRedeemed { .. }
+            | Fact::InviteFetchedAgain { .. }
             | Fact::InviteRefused { .. }
             | Fact::InviteSuspended { .. }
             | Fact::InviteCancelled { .. } => self.take_invite(event, *offset)?,

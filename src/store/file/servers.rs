@@ -181,6 +181,7 @@ impl Pending<'_> {
             | Fact::InviteAsked { .. }
             | Fact::InviteApproved { .. }
             | Fact::InviteRedeemed { .. }
+            | Fact::InviteFetchedAgain { .. }
             | Fact::InviteRefused { .. }
             | Fact::InviteSuspended { .. }
             | Fact::InviteCancelled { .. }

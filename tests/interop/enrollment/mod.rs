@@ -8,6 +8,7 @@ mod crowd;
 mod documented;
 mod doubt;
 mod est;
+mod handout;
 mod invites;
 mod judges;
 mod leaks;

@@ -300,3 +300,52 @@ fn all_that_the_script_says_stands_in_the_template() {
         assert!(page.contains(&format!("id=\"say-{kind}\"")), "{kind}");
     }
 }
+
+/// The file of an invite with a key of the service's, once it is saved.
+fn handed_out(home: &Home) -> Vec<u8> {
+    let saved = home.path("downloads/device.p12");
+    wait_until("the download", || saved.exists().then_some(()));
+    std::fs::read(saved).unwrap()
+}
+
+#[test]
+fn a_browser_without_scripts_sends_the_secret_that_is_typed_and_saves_the_file() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let Some(serving) = Serving::start() else { return };
+    let home = &serving.home;
+    let invite = serving.invite(&["alice", "--server-key"]);
+    let browser = Browser::start(home, 320, &["--blink-settings=scriptEnabled=false".into()]);
+    browser.open(invite.word("link"));
+    // The field is the first that the keyboard reaches.
+    browser.press(TAB);
+    for letter in invite.word("secret").chars() {
+        browser.press(&letter.to_string());
+    }
+    browser.press(ENTER);
+    let kept = home.home().join(format!("handout/{}.p12", invite.word("id")));
+    assert_eq!(handed_out(home), std::fs::read(kept).unwrap());
+    assert_eq!(serving.invites()[0]["state"], "redeemed");
+}
+
+#[test]
+fn a_browser_with_scripts_is_led_to_the_form_where_the_invite_hands_out_a_file() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let Some(serving) = Serving::start() else { return };
+    let home = &serving.home;
+    let invite = serving.invite(&["alice", "--server-key"]);
+    let browser = Browser::start(home, 320, &[]);
+    browser.open(invite.word("link"));
+    assert!(!browser.is_shown("file"));
+    browser.tab_to("go");
+    browser.press(ENTER);
+    wait_until("the form", || browser.is_shown("file").then_some(()));
+    // The secret that the link has need not be typed.
+    browser.tab_to("typed");
+    browser.press(ENTER);
+    handed_out(home);
+    assert_eq!(serving.invites()[0]["state"], "redeemed");
+}

@@ -9,7 +9,10 @@ use zeroize::Zeroizing;
 use super::files::{Sheet, write};
 use super::link::{Link, warn_unserved};
 use crate::bundle::Code;
-use crate::ca::{self, Asked, Asking, CaError, ClockPolicy, Desk, Invitation, OutputDir, Replaces};
+use crate::ca::{
+    self, Asked, Asking, CaError, ClockPolicy, Desk, EnrollmentError, Handout, Invitation, OutputDir,
+    Replaces,
+};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;
@@ -21,7 +24,8 @@ use crate::cli::words::Words;
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::issuer::Devices;
-use crate::model::{Address, Email, Invite, InviteId, PersonName, Platform, Profile, Span, Time};
+use crate::key::Passphrase;
+use crate::model::{Address, Email, Invite, InviteId, PersonName, Platform, Profile, Serial, Span, Time};
 use crate::store::Store;
 
 /// Invite a device: it makes its key itself, and gets its certificate for the code
@@ -35,7 +39,8 @@ Examples:
   pki invite create alice/laptop --for windows --expires 3d --out sheets
   pki invite create alice --code                   six digits that you tell her another way
   pki invite create alice --replace                a new phone: the old one's certificate ends with it
-  pki invite create --from people.csv --out sheets a sheet for each device of a list")]
+  pki invite create --from people.csv --out sheets a sheet for each device of a list
+  pki invite create alice --server-key --out sheets --bundle-passphrase-out alice.passphrase")]
 pub struct CreateArgs {
     /// EMPLOYEE or EMPLOYEE/DEVICE
     #[arg(value_name = "ADDRESS", required_unless_present = "from", value_hint = clap::ValueHint::Other)]
@@ -67,6 +72,13 @@ pub struct CreateArgs {
     /// Compare four words with what the phone shows, and approve it: `pki invite approve`
     #[arg(long)]
     approve: bool,
+    /// Make the key here, for old systems and browsers without JavaScript: the page hands out a file, whose
+    /// passphrase is shown once, or written to --bundle-passphrase-out
+    #[arg(long, conflicts_with = "from")]
+    server_key: bool,
+    /// Write the passphrase of that file to this new file (0600)
+    #[arg(long, value_name = "FILE", requires = "server_key")]
+    bundle_passphrase_out: Option<PathBuf>,
     /// Write the six digits to this new file (0600)
     #[arg(long, value_name = "FILE", requires = "code")]
     pub code_out: Option<PathBuf>,
@@ -97,12 +109,18 @@ pub struct Report<'a> {
     until: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'a str>,
+    /// The certificate whose bundle it hands out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<Serial>,
+    /// The passphrase of that bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passphrase: Option<&'a str>,
     files: Vec<String>,
 }
 
 impl<'a> Report<'a> {
-    /// An invite with its link, its secret, and the files that it is in. Six digits that travel apart are
-    /// not in it.
+    /// An invite with its link, its secret, and the files that it is in. What travels apart is not
+    /// in it.
     pub fn new(invite: &'a Invite, text: &'a str, secret: &'a str, link: &Link, files: &[PathBuf]) -> Self {
         Self {
             id: invite.id,
@@ -112,6 +130,8 @@ impl<'a> Report<'a> {
             pin: link.pin(),
             until: invite.until,
             code: None,
+            serial: invite.server_key,
+            passphrase: None,
             files: files.iter().map(|file| file.display().to_string()).collect(),
         }
     }
@@ -164,15 +184,20 @@ impl CreateArgs {
         })
     }
 
-    /// The six digits must not lie beside those of an invite before.
+    /// What travels apart must not lie beside what an invite before has left.
     ///
     /// # Errors
-    /// Where the file for them is there.
-    pub fn demand_new_code_file(&self) -> Result<(), Failure> {
-        match &self.code_out {
-            Some(file) if disk::is_taken(file) => Err(CaError::Exists(Shown(file.clone())).into()),
-            Some(_) | None => Ok(()),
+    /// Where a file for it is there.
+    pub fn demand_new_files(&self) -> Result<(), Failure> {
+        match self.apart().find(|file| disk::is_taken(file)) {
+            Some(file) => Err(CaError::Exists(Shown(file.clone())).into()),
+            None => Ok(()),
         }
+    }
+
+    /// The files for what travels apart.
+    fn apart(&self) -> impl Iterator<Item = &PathBuf> {
+        self.code_out.iter().chain(&self.bundle_passphrase_out)
     }
 }
 
@@ -238,16 +263,42 @@ pub fn make(
     if let Some(out) = &args.out {
         OutputDir::at(out, &home)?.make()?;
     }
-    // Its place is taken before there is anything to lose.
-    if let Some(file) = &args.code_out {
+    // Their places are taken before there is anything to lose.
+    for file in args.apart() {
         disk::create_private(file, b"").map_err(CaError::from)?;
     }
     let desk = context.desk_of(home);
-    let recorded = record(args, &desk, &devices, askings, context);
-    if let (Err(_), Some(file)) = (&recorded, &args.code_out) {
-        let _ = disk::remove_if_there(file);
+    let recorded = match args.server_key {
+        true => record_with_key(args, &desk, &devices, askings, context),
+        false => record(args, &desk, &devices, askings, context),
+    };
+    if recorded.is_err() {
+        for file in args.apart() {
+            let _ = disk::remove_if_there(file);
+        }
     }
     recorded.map(|invitations| (desk, invitations))
+}
+
+/// Records an invite with the certificate whose bundle it hands out.
+fn record_with_key(
+    args: &CreateArgs,
+    desk: &Desk,
+    devices: &Devices,
+    askings: &dyn Fn(&Store) -> Result<Vec<Asking>, Failure>,
+    context: &Context,
+) -> Result<Vec<Invitation>, Failure> {
+    let first = |store: &Store| -> Result<Asking, Failure> {
+        let asking = askings(store)?.pop();
+        asking.ok_or_else(|| Failure::refused("nothing was invited"))
+    };
+    // The passphrase is stretched while nobody waits for the home.
+    let form = first(&context.read(&desk.home)?)?.holder.platform.form();
+    let handout = Handout::prepare(form)?;
+    let mut session = context.session(desk, &mut clock_policy(args.confirm.as_deref())?)?;
+    let asking = first(&session.store)?;
+    let invitation = ca::invite_by_bundle(&mut session, devices, asking, handout)?;
+    Ok(vec![invitation])
 }
 
 fn record(
@@ -288,7 +339,16 @@ fn demand_place(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
         return Err(Failure::secret("there is no terminal to show the code on")
             .hint("write it to files with --out DIR, or print the link with --json"));
     }
-    args.demand_new_code_file()?;
+    args.demand_new_files()?;
+    if args.server_key && args.approve {
+        return Err(CaError::from(EnrollmentError::NothingToCompare).into());
+    }
+    if args.server_key && args.bundle_passphrase_out.is_none() && !is_document && !context.ui.can_ask() {
+        return Err(
+            Failure::secret("there is no terminal to show the bundle's passphrase on")
+                .hint("write it to a file with --bundle-passphrase-out FILE"),
+        );
+    }
     if args.code && args.code_out.is_none() && !is_document && !context.ui.can_ask() {
         return Err(Failure::secret("there is no terminal to show the six digits on")
             .hint("write them to a file with --code-out FILE"));
@@ -314,44 +374,54 @@ fn hand_over(
             invite,
             link: &text,
             asks_for_digits: invitation.code.is_some(),
+            typed: invite.server_key.map(|_| invitation.secret.expose_in_groups()),
         };
         files = write(out, &[sheet], &|_| ())?.into_iter().flatten().collect();
     }
-    if let (Some(file), Some(digits)) = (&args.code_out, &invitation.code) {
-        disk::replace(
-            file,
-            disk::PRIVATE_FILE,
-            format!("{}\n", digits.as_str()).as_bytes(),
-        )
-        .map_err(CaError::from)?;
-        files.push(file.clone());
+    let digits = invitation.code.as_ref().map(|digits| digits.as_str());
+    let passphrase = invitation.passphrase.as_ref().map(Passphrase::expose);
+    for (file, word) in [
+        (&args.code_out, digits),
+        (&args.bundle_passphrase_out, passphrase),
+    ] {
+        if let (Some(file), Some(word)) = (file, word) {
+            let line = Zeroizing::new(format!("{word}\n"));
+            disk::replace(file, disk::PRIVATE_FILE, line.as_bytes()).map_err(CaError::from)?;
+            files.push(file.clone());
+        }
     }
     if !ui.json && args.out.is_none() {
         show(&text, context)?;
+        if invite.server_key.is_some() {
+            let secret = Zeroizing::new(invitation.secret.expose_in_groups());
+            let page = text.split('#').next().unwrap_or_default();
+            ui.show_secret(format_args!(
+                "\n  Without a camera: open {page} and type\n\n      {}\n",
+                *secret
+            ))
+            .map_err(|error| Failure::secret(format!("the secret could not be shown: {error}")))?;
+        }
     }
     let until = invite.until;
     ui.say(format!(
         "{} is invited until {until}, by the invite {}",
         invite.address, invite.id
     ));
-    if let Some(digits) = &invitation.code
-        && args.code_out.is_none()
-        && !ui.json
-    {
-        ui.show_secret(format_args!(
-            "\n  The six digits for {}, to be told another way, shown only now:\n\n      {}\n",
-            invite.address,
-            digits.as_str()
-        ))
-        .map_err(|error| Failure::secret(format!("the six digits could not be shown: {error}")))?;
+    let digits = digits.filter(|_| args.code_out.is_none());
+    let passphrase = passphrase.filter(|_| args.bundle_passphrase_out.is_none());
+    for (what, word) in [("six digits", digits), ("passphrase of the file", passphrase)] {
+        if let (Some(word), false) = (word, ui.json) {
+            ui.show_secret(format_args!(
+                "\n  The {what} for {}, to be told another way, shown only now:\n\n      {word}\n",
+                invite.address,
+            ))
+            .map_err(|error| Failure::secret(format!("the {what} could not be shown: {error}")))?;
+        }
     }
     let secret = Zeroizing::new(invitation.secret.expose());
     let mut report = Report::new(invite, &text, &secret, link, &files);
-    report.code = invitation
-        .code
-        .as_ref()
-        .filter(|_| args.code_out.is_none())
-        .map(|digits| digits.as_str());
+    report.code = digits;
+    report.passphrase = passphrase;
     ui.report_done(&report, Ok(Exit::Done))
 }
 

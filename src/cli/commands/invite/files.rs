@@ -28,6 +28,8 @@ pub struct Sheet<'a> {
     pub link: &'a str,
     /// Whether whoever enrolls is asked for six digits.
     pub asks_for_digits: bool,
+    /// The secret as it is typed, where the page hands out a file for it.
+    pub typed: Option<String>,
 }
 
 /// Writes the files of invites into a directory that there is, in place of those of invites before, and says
@@ -118,6 +120,8 @@ fn rendered(sheet: &Sheet<'_>, svg: &str) -> String {
             link => sheet.link,
             svg,
             asks_for_digits => sheet.asks_for_digits,
+            page => sheet.link.split('#').next(),
+            typed => &sheet.typed,
         })
     });
     page.expect("the sheet's template is ours, and tested")

@@ -45,6 +45,12 @@ pub struct Row {
     platform: Platform,
     #[serde(skip_serializing_if = "Option::is_none")]
     serial: Option<Serial>,
+    /// The certificate whose bundle it hands out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_key: Option<Serial>,
+    /// How often that was handed out once more, to another network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fetched_again: Option<usize>,
     /// The words of the key that waits for approval.
     #[serde(skip_serializing_if = "Option::is_none")]
     words: Option<String>,
@@ -66,6 +72,8 @@ impl Row {
             until: invite.until,
             platform: invite.platform,
             serial: invited.serial(),
+            server_key: invite.server_key,
+            fetched_again: invite.server_key.map(|_| invited.fetched_again()),
             words: invited.words(),
             refused: invited.refused,
             wrong_codes: invited.wrong_codes,
@@ -74,10 +82,15 @@ impl Row {
 
     /// What an operator should look into.
     fn remark(&self) -> String {
-        match (self.refused, self.wrong_codes) {
-            (0, 0) => String::new(),
-            (0, wrong) => counted(wrong, "wrong code"),
-            (refused, _) => format!("{} refused", counted(refused, "other key")),
+        match (
+            self.refused,
+            self.fetched_again.unwrap_or_default(),
+            self.wrong_codes,
+        ) {
+            (0, 0, 0) => String::new(),
+            (0, 0, wrong) => counted(wrong, "wrong code"),
+            (0, again, _) => format!("fetched again from {}", counted(again, "other network")),
+            (refused, ..) => format!("{} refused", counted(refused, "other key")),
         }
     }
 }
@@ -92,12 +105,15 @@ impl fmt::Display for Row {
         if let Some(words) = &self.words {
             writeln!(f, "words     {words}")?;
         }
-        if let Some(serial) = self.serial {
+        if let Some(serial) = self.serial.or(self.server_key) {
             writeln!(f, "serial    {serial}")?;
+        }
+        if self.server_key.is_some() {
+            writeln!(f, "hands out a file, whose key was made with the invite")?;
         }
         match self.remark() {
             remark if remark.is_empty() => Ok(()),
-            remark => writeln!(f, "refused   {remark}"),
+            remark => writeln!(f, "remark    {remark}"),
         }
     }
 }
@@ -149,6 +165,17 @@ pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
         context.ui.hint(format!(
             "ask whether the phone works; if not, a thief has its certificate: `pki revoke {address}`, and invite it anew"
         ));
+    }
+    if invites
+        .iter()
+        .any(|row| row.fetched_again.is_some_and(|again| again > 0))
+    {
+        context
+            .ui
+            .warn("a file was fetched once more from another network: somebody else may have seen the sheet");
+        context.ui.hint(
+            "ask her whether that was her phone; if not, `pki revoke` what she has and invite her anew: without the passphrase nobody opens the file",
+        );
     }
     context.ui.report(&List { invites })?;
     Ok(Exit::Done)

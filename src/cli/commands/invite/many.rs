@@ -93,7 +93,7 @@ fn demand_places(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
             ),
         );
     }
-    args.demand_new_code_file()
+    args.demand_new_files()
 }
 
 fn asked(person: &Person, args: &CreateArgs) -> Asked {
@@ -225,6 +225,7 @@ fn write_sheets(
             invite: &one.invite,
             link,
             asks_for_digits: one.code.is_some(),
+            typed: None,
         })
         .collect();
     let bar = context.ui.progress("writing sheets", sheets.len());

@@ -12,6 +12,9 @@ impl Advice for EnrollmentError {
             Self::OtherWords(id) => format!(
                 "read them again from the phone; where they stay others, somebody else has the code: `pki invite cancel {id}`, and invite anew"
             ),
+            Self::NothingToCompare => {
+                "leave out --approve; --code asks for six digits that travel apart".into()
+            }
             Self::TooShort => "give it longer: --expires 24h".into(),
             Self::Ended {
                 state: InviteState::Redeemed,
