@@ -28,7 +28,7 @@ impl Handout {
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub fn prepare(form: Form) -> Result<Self, CaError> {
+    pub fn of(form: Form) -> Result<Self, CaError> {
         let mut secrets = Secrets::new(None);
         secrets.make([form])?;
         Ok(Self {

@@ -482,6 +482,45 @@ fn what_is_not_fetched_in_time_is_taken_back_by_whoever_publishes_next_or_by_the
     assert!(!serving.kept(&invite).exists());
 }
 
+/// A minute of the service takes two seconds. What the kernel waits for is no quicker: whoever asks for
+/// something wakes the clerk.
+#[test]
+fn the_service_takes_back_what_is_not_fetched_while_it_runs() {
+    if !need(&["faketime"]) || !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    home.configure("publish_on_issue", "false");
+    let arguments = [
+        "invite",
+        "create",
+        "alice",
+        "--server-key",
+        "--json",
+        "--expires",
+        "2m",
+    ];
+    let invite = Invite(home.run(&arguments).json());
+    let other = Invite(home.run(&["invite", "create", "bob", "--json"]).json());
+    let Some(serving) = Serving::ahead(home, "+0 x30") else {
+        return;
+    };
+    assert!(
+        serving.kept(&invite).exists(),
+        "it was ended when the service began"
+    );
+    wait_until("the end of the invite", || {
+        // In so little time an answer may fail; that she asked is enough.
+        let form = format!("data-urlencode = \"secret={}\"\n", other.word("secret"));
+        let path = format!("/i/{}", other.word("id"));
+        serving.server.curl_with(&serving.home, None, &path, &form);
+        (!serving.kept(&invite).exists()).then_some(())
+    });
+    let revoked = format!("\"event\":\"revoked\",\"serial\":\"{}\"", invite.word("serial"));
+    assert!(serving.ledger().contains(&revoked));
+}
+
 #[test]
 fn an_invite_with_a_file_needs_a_place_for_the_passphrase_and_nothing_to_compare() {
     let home = Home::with_server();
@@ -490,6 +529,12 @@ fn an_invite_with_a_file_needs_a_place_for_the_passphrase_and_nothing_to_compare
         let all = [&["invite", "create", "alice", "--server-key"], more].concat();
         finish(&mut home.pki(&all), b"")
     };
+    // Where the bundle cannot be kept, nothing is recorded.
+    let before = std::fs::read(home.home().join("ledger.jsonl")).unwrap();
+    home.write_private("home/handout", "");
+    assert_ne!(create(&["--json"]).code, Some(0));
+    assert_eq!(std::fs::read(home.home().join("ledger.jsonl")).unwrap(), before);
+    std::fs::remove_file(home.home().join("handout")).unwrap();
     assert!(
         create(&["--approve", "--json"])
             .exits(1)

@@ -294,7 +294,7 @@ fn record_with_key(
     };
     // The passphrase is stretched while nobody waits for the home.
     let form = first(&context.read(&desk.home)?)?.holder.platform.form();
-    let handout = Handout::prepare(form)?;
+    let handout = Handout::of(form)?;
     let mut session = context.session(desk, &mut clock_policy(args.confirm.as_deref())?)?;
     let asking = first(&session.store)?;
     let invitation = ca::invite_by_bundle(&mut session, devices, asking, handout)?;
