@@ -8,7 +8,9 @@ use rexpect::reader::Options;
 use rexpect::session::{PtySession, spawn_with_options};
 use rustix::termios::{LocalModes, tcgetattr};
 
-use crate::support::{Bundle, Home, ISSUING_PASSPHRASE, PKI, ROOT_PASSPHRASE, copy_of, files_below, need};
+use crate::support::{
+    Bundle, HOST, Home, ISSUING_PASSPHRASE, PKI, ROOT_PASSPHRASE, copy_of, files_below, need,
+};
 
 /// How long a terminal may be silent, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -222,6 +224,38 @@ fn a_generated_passphrase_is_shown_once_on_the_terminal_and_nowhere_else() {
     assert_eq!(elsewhere, [""; 0], "the passphrase lies in files");
     let passphrase = home.write_private("passphrase", &shown[0]);
     let p12 = home.path("alice-phone.p12");
+    home.opened(&Bundle {
+        files: vec![p12.clone()],
+        p12,
+        passphrase,
+        serial: String::new(),
+    });
+}
+
+/// The secret that is typed into the page, and the passphrase of the file: once, and on the terminal alone.
+#[test]
+fn an_invite_with_a_bundle_shows_what_is_typed_and_what_opens_it() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    let script = "pki invite create alice --server-key >out.txt 2>err";
+    let mut terminal = Terminal::start(&home, "xterm", script);
+    terminal.secret("Passphrase of the issuing key", ISSUING_PASSPHRASE);
+    let seen = terminal.ends(0);
+    let [passphrase] = generated(&seen).try_into().unwrap_or_else(|_| panic!("{seen}"));
+    let mut typed = seen.lines().map(str::trim);
+    let typed = typed.find(|line| line.split('-').count() == 7 && line.len() == 32);
+    let secret = typed.unwrap_or_else(|| panic!("{seen}")).replace('-', "");
+    assert!(seen.contains(&format!("#{secret}.")), "{seen}");
+    for file in ["out.txt", "err"] {
+        let told = read(&home, file);
+        assert!(!told.contains(&secret) && !told.contains(&passphrase), "{told}");
+    }
+    let [kept] = <[String; 1]>::try_from(files_below(&home.home().join("handout"))).unwrap();
+    let p12 = home.home().join("handout").join(kept);
+    let passphrase = home.write_private("word", &passphrase);
     home.opened(&Bundle {
         files: vec![p12.clone()],
         p12,
