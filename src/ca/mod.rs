@@ -41,8 +41,8 @@ pub use enrollment::handout::{
 pub use enrollment::redeem::{Redeeming, Showing};
 pub use enrollment::renew::{Renewing, renews_itself};
 pub use enrollment::{
-    Asking, Invitation, approve_invite, cancel_invite, invite, open_invites, plan_invite, seen_by_others,
-    withdraw_invites,
+    Asking, Invitation, all_open_invites, approve_invite, cancel_invite, invite, open_invites, plan_invite,
+    seen_by_others, withdraw_invites,
 };
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};

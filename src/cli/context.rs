@@ -2,11 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::account::account;
 use super::error::Failure;
 use super::named::Addressee;
+pub use super::now::system_clock;
 use super::tips;
 use super::ui::Ui;
 use crate::ca::{self, CaError, ClockPolicy, Desk, Following, NotFound, Session, SessionError};
@@ -54,15 +55,6 @@ pub enum Sought {
     One(Address),
     /// All devices of an employee that are in use.
     Several(Employee, Vec<Address>),
-}
-
-/// The current time by the machine's clock.
-pub fn system_clock() -> Time {
-    let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
-    };
-    Time::from_unix(seconds)
 }
 
 /// The earliest that the current time may be, by this machine's clock and the last event: a certificate that

@@ -21,6 +21,7 @@ mod handed_in;
 mod interrupts;
 mod listing;
 mod named;
+mod now;
 mod pager;
 mod people;
 mod prompt;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::context::system_clock;
+use super::now::system_clock;
 use super::wrap::wrapped;
 use crate::model::Time;
 

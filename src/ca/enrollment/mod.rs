@@ -191,6 +191,22 @@ pub(super) fn open_of(invites: Vec<Invited>, now: Time) -> Vec<InviteId> {
     open.map(|invited| invited.invite.id).collect()
 }
 
+/// All invites that can still be redeemed at `now`, in the order of their devices.
+///
+/// # Errors
+/// A damaged index.
+pub fn all_open_invites(store: &Store, now: Time) -> Result<Vec<Invite>, StoreError> {
+    let mut open = Vec::new();
+    store.invites(&mut |invited| {
+        if invited.state(now).is_open() {
+            open.push(invited.invite);
+        }
+        Ok(())
+    })?;
+    open.sort_by(|one, other| (&one.address, one.id).cmp(&(&other.address, other.id)));
+    Ok(open)
+}
+
 /// The invites of which the secret came with a second key, as long as it matters: the certificate that they
 /// brought is in use, or none has come of them yet. In the order in which they were made.
 ///

@@ -2,6 +2,7 @@
 //! the phone, with OpenSSL's keys.
 
 mod accessible;
+mod aging;
 mod android;
 mod browser;
 mod crowd;

@@ -1,6 +1,7 @@
 //! `pki server`: the register of servers, their keys and their certificates.
 
 pub mod certificate;
+mod pinned;
 pub mod list;
 pub mod removal;
 use std::fmt;
@@ -27,6 +28,7 @@ use crate::cli::secrets::IssuingSecret;
 use crate::cli::tips;
 use certificate::{CsrArgs, IssueArgs, csr, issue};
 use list::{ListArgs, list};
+use pinned::{is_of_the_service, tell_old_pins};
 use removal::{RemoveArgs, VerifyArgs, remove, verify};
 
 /// The company's servers: their keys, in use and in reserve, and their certificates
@@ -346,9 +348,14 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
         OldPin::Dropped => ui.more("the old key's pin is in no pin set any more"),
     }
     let exit = context.publish_change(&mut session, keyring.keys());
-    ui.hint(format!(
-        "get a certificate for the new key (`pki server issue {host}{beside}`, or `pki server csr {host}{beside}`), then give both to the server"
-    ));
+    if is_of_the_service(&desk.home, &host) {
+        tell_old_pins(&session.store, session.now, context)?;
+        ui.hint("`pki serve` takes the new key within a minute, and gets itself a certificate for it");
+    } else {
+        ui.hint(format!(
+            "get a certificate for the new key (`pki server issue {host}{beside}`, or `pki server csr {host}{beside}`), then give both to the server"
+        ));
+    }
     let done = Done {
         host,
         active: server.backup.pin,
