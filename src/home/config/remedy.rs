@@ -35,6 +35,9 @@ const PLACES: [(&str, &[&str]); 5] = [
             "page_certificate",
             "page_key",
             "on_second_try",
+            "proxies",
+            "metrics_from",
+            "log_names",
         ],
     ),
     (

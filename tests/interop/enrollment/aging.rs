@@ -1,10 +1,11 @@
-//! A service that goes on for long: what it shows to devices is renewed and rotated while it runs, and the pin
-//! by which they know it holds.
+//! A service that goes on for long: what it shows to devices is renewed and rotated while it runs, and the
+//! pin by which they know it holds.
 
 use super::{Invite, Serving, TOOLS, by_faked_clock};
 use crate::support::{HOST, Home, free_port, need, wait_until};
 
-/// A service for devices whose clock is set by a file, and what waits with it; with an invite that it wakes by.
+/// A service for devices whose clock is set by a file, and what waits with it; with an invite that it wakes
+/// by.
 struct Aging {
     serving: Serving,
     port: u16,
