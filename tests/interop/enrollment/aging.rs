@@ -42,8 +42,8 @@ impl Aging {
         })
     }
 
-    /// Sets the clock of the service. What the kernel waits for is no quicker: whoever asks for something wakes
-    /// the clerk, who then sees how late it is.
+    /// Sets the clock of the service. What the kernel waits for is no quicker: whoever asks for something
+    /// wakes the clerk, who then sees how late it is.
     fn set(&self, clock: &str) {
         std::fs::write(self.serving.home.path("clock"), clock).unwrap();
         self.wake();
