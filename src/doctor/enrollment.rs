@@ -5,13 +5,10 @@ use super::{Finding, Severity};
 use crate::ca;
 use crate::disk;
 use crate::home::Home;
-use crate::model::{InviteState, Span, Time};
+use crate::model::{InviteState, Time};
 use crate::store::Store;
 use crate::x509::foreign::ForeignCertificate;
 
-/// The time before the end of the page's certificate from which on it is a warning: certbot renews a month
-/// ahead.
-const PAGE: Span = Span::days(21);
 /// The longest file of certificates, in octets.
 const LONGEST: u64 = 1 << 20;
 
@@ -78,16 +75,13 @@ fn page(home: &Home, now: Time) -> Option<Finding> {
             );
         }
     };
-    let life = validity.not_after - validity.not_before;
-    // Who gets certificates for six days does not renew them three weeks ahead.
-    let soon = PAGE.min(Span::seconds(life.as_seconds() / 4));
     let ends = validity.not_after;
     if validity.ended(now) {
         found(
             Severity::Error,
             format!("the certificate of the page, {shown}, ended on {ends}: browsers refuse it"),
         )
-    } else if ends - now < soon {
+    } else if validity.overdue() <= now {
         found(
             Severity::Warning,
             format!("the certificate of the page, {shown}, ends on {ends}"),

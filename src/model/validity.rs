@@ -17,6 +17,9 @@ impl Validity {
     /// The time by which a validity period is backdated, for devices whose clock is slow.
     pub const BACKDATED: Span = Span::minutes(5);
 
+    /// How long before its end a certificate is renewed at the latest, where something does it by itself.
+    const RENEWED_AHEAD: Span = Span::days(21);
+
     /// `life` from five minutes before `now`, never before `floor`.
     pub fn starting(now: Time, floor: Time, life: Span) -> Self {
         let not_before = (now - Self::BACKDATED).max(floor);
@@ -36,6 +39,13 @@ impl Validity {
     pub fn last_third(&self) -> Time {
         let life = self.not_after - self.not_before;
         self.not_after - Span::seconds(life.as_seconds() / 3)
+    }
+
+    /// The time from which on it should have been renewed: three weeks before its end, or a quarter of its
+    /// life where that is short.
+    pub fn overdue(&self) -> Time {
+        let life = self.not_after - self.not_before;
+        self.not_after - Self::RENEWED_AHEAD.min(Span::seconds(life.as_seconds() / 4))
     }
 
     /// Whether the last second has passed.

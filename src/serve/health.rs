@@ -6,10 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::model::{Span, Time, Validity};
+use crate::model::{Time, Validity};
 
-/// The time before the end of a certificate from which on it should have been renewed.
-const SOON: Span = Span::days(21);
 /// How often the log tells the same.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
@@ -123,25 +121,21 @@ impl Known {
     fn judge_certificates(&mut self, now: Time) {
         for (part, validity) in &self.certificates {
             let Some(face) = part.face() else { continue };
-            let ends = validity.not_after;
-            let life = (ends - validity.not_before).as_seconds();
-            // Who gets certificates for six days does not renew them three weeks ahead.
-            let soon = SOON.as_seconds().min(life / 4);
-            let left = (ends - now).as_seconds();
-            let message = match left {
-                ..0 => format!("the certificate of the face `{face}` ended on {ends}: phones refuse it"),
-                left if left <= soon => {
+            if now < validity.overdue() {
+                self.troubles.remove(part);
+                continue;
+            }
+            let (ends, stops) = (validity.not_after, validity.ended(now));
+            let message = match stops {
+                true => format!("the certificate of the face `{face}` ended on {ends}: phones refuse it"),
+                false => {
                     format!("the certificate of the face `{face}` ends on {ends}, and nothing has renewed it")
-                }
-                _ => {
-                    self.troubles.remove(part);
-                    continue;
                 }
             };
             let told = self.troubles.get(part).and_then(|(_, told)| *told);
             let trouble = Trouble {
                 part: *part,
-                stops: left < 0,
+                stops,
                 message,
             };
             self.troubles.insert(*part, (trouble, told));
