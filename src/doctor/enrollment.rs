@@ -2,7 +2,7 @@
 
 use super::ledger::unreadable;
 use super::{Finding, Severity};
-use crate::ca;
+use crate::ca::{self, Other, SecondUse};
 use crate::disk;
 use crate::home::Home;
 use crate::model::{InviteState, Time};
@@ -17,23 +17,33 @@ pub(super) fn examine(home: &Home, store: &Store, now: Time, findings: &mut Vec<
     invites(store, now, findings);
 }
 
+/// What to do about a second use of an invite.
+pub fn whose_is_it(second: &SecondUse) -> String {
+    let address = &second.address;
+    match second.by {
+        Other::Key => format!(
+            "ask whether the phone works; if not, a thief has its certificate: `pki revoke {address}`, and invite it anew"
+        ),
+        Other::Network => format!(
+            "ask whether that was the device; if not, `pki revoke {address}`, and invite it anew: without the passphrase nobody opens the file"
+        ),
+    }
+}
+
 fn invites(store: &Store, now: Time, findings: &mut Vec<Finding>) {
-    let seen = match ca::seen_by_others(store, now) {
-        Ok(seen) => seen,
+    match ca::second_uses(store, now) {
+        Ok(uses) => findings.extend(uses.iter().map(|second| {
+            let code = match second.by {
+                Other::Key => "second-key",
+                Other::Network => "second-network",
+            };
+            Finding::new(code, Severity::Warning, second, whose_is_it(second))
+        })),
         Err(error) => {
             findings.push(unreadable(&error));
             return;
         }
-    };
-    findings.extend(seen.into_iter().map(|invited| {
-        let (id, address) = (invited.invite.id, invited.invite.address);
-        Finding::new(
-            "second-key",
-            Severity::Warning,
-            format!("the secret of {address}'s invite {id} came with another key: somebody else has seen the code"),
-            format!("ask whether the phone works; if not, a thief has its certificate: `pki revoke {address}`, and invite it anew"),
-        )
-    }));
+    }
     let mut waiting = Vec::new();
     let looked = store.invites(&mut |invited| {
         if invited.state(now) == InviteState::Asked {

@@ -16,6 +16,7 @@ mod timer;
 pub use crate::model::finding::{Finding, Severity};
 pub use authorities::ROTATE;
 pub use crls::crls;
+pub use enrollment::whose_is_it;
 pub use keys::unopened;
 pub use publication::JOIN_GROUP;
 

@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod handout;
 pub mod redeem;
 pub mod renew;
+pub mod second_use;
 pub mod statement;
 
 use rand_core::CryptoRng;
@@ -26,9 +27,7 @@ use crate::key::{Passphrase, demand_threads, os_rng};
 use crate::model::draft::Holder;
 use crate::model::event::InviteCreated;
 use crate::model::invite::{Approval, Fate, Invite, words_of};
-use crate::model::{
-    Employee, Fact, InviteId, InviteSecret, InviteState, Invited, Profile, Span, Status, Time,
-};
+use crate::model::{Employee, Fact, InviteId, InviteSecret, Invited, Profile, Span, Time};
 use crate::store::{Store, StoreError};
 use error::EnrollmentError;
 use handout::ended;
@@ -205,35 +204,6 @@ pub fn all_open_invites(store: &Store, now: Time) -> Result<Vec<Invite>, StoreEr
     })?;
     open.sort_by(|one, other| (&one.address, one.id).cmp(&(&other.address, other.id)));
     Ok(open)
-}
-
-/// The invites of which the secret came with a second key, as long as it matters: the certificate that they
-/// brought is in use, or none has come of them yet. In the order in which they were made.
-///
-/// # Errors
-/// A damaged index.
-pub fn seen_by_others(store: &Store, now: Time) -> Result<Vec<Invited>, StoreError> {
-    let mut all = Vec::new();
-    store.invites(&mut |invited| {
-        if invited.refused > 0 {
-            all.push(invited);
-        }
-        Ok(())
-    })?;
-    let mut matter = Vec::new();
-    for invited in all {
-        let is_in_use = match invited.serial() {
-            Some(serial) => store
-                .record(&serial)?
-                .is_some_and(|record| record.status(now) == Status::Valid),
-            None => !matches!(invited.state(now), InviteState::Cancelled | InviteState::Expired),
-        };
-        if is_in_use {
-            matter.push(invited);
-        }
-    }
-    matter.sort_by_key(|invited| (invited.created, invited.invite.id));
-    Ok(matter)
 }
 
 /// Takes invites back that were made and not handed over, all of them in one batch: nobody has the secret of

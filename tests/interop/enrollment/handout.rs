@@ -338,7 +338,7 @@ fn a_fetch_from_another_network_is_recorded_and_told() {
     assert_eq!(serving.ledger().matches("invite_fetched_again").count(), 1);
     assert_eq!(serving.invites()[0]["fetched_again"], 1);
     let said = home.run(&["invite", "list"]);
-    assert!(said.stderr.contains("once more from another network"), "{said}");
+    assert!(said.stderr.contains("fetched once more, from another network"), "{said}");
     assert!(
         said.stdout.contains("fetched again from 1 other network"),
         "{said}"

@@ -8,6 +8,7 @@ use crate::ca::{self, NotFound};
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::report::{lines, table};
+use crate::doctor;
 use crate::model::{Address, InviteId, InviteState, Invited, Platform, Serial, Time, counted};
 
 /// List the invites that are open, and what has become of the others
@@ -153,29 +154,13 @@ pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
         }
         Ok(())
     })?;
-    let seen = ca::seen_by_others(&store, now)?;
+    let uses = ca::second_uses(&store, now)?;
     drop(store);
     invites.sort_by_key(|row| (row.created, row.id));
     context.ui.say(counted(invites.len(), "invite"));
-    for invited in seen {
-        let (id, address) = (invited.invite.id, invited.invite.address);
-        context.ui.warn(format!(
-            "the secret of {address}'s invite {id} came with another key: somebody else has seen the code"
-        ));
-        context.ui.hint(format!(
-            "ask whether the phone works; if not, a thief has its certificate: `pki revoke {address}`, and invite it anew"
-        ));
-    }
-    if invites
-        .iter()
-        .any(|row| row.fetched_again.is_some_and(|again| again > 0))
-    {
-        context
-            .ui
-            .warn("a file was fetched once more from another network: somebody else may have seen the sheet");
-        context.ui.hint(
-            "ask her whether that was her phone; if not, `pki revoke` what she has and invite her anew: without the passphrase nobody opens the file",
-        );
+    for second in uses {
+        context.ui.warn(&second);
+        context.ui.hint(doctor::whose_is_it(&second));
     }
     context.ui.report(&List { invites })?;
     Ok(Exit::Done)
