@@ -52,7 +52,7 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
     let (employee, records) = match whom {
         Whom::Device(address) => {
             let records = session.store.device(address)?;
-            if records.is_empty() {
+            if records.is_empty() && !is_invited(session, address)? {
                 return Err(NotFound::Device(address.clone()).into());
             }
             (address.employee.clone(), records)
@@ -72,6 +72,9 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
     // Whoever has the sheet of a device that is taken back must not bring it in again.
     let mut ends = Vec::new();
     let mut devices: Vec<&Address> = records.iter().map(|record| &record.address).collect();
+    if let Whom::Device(address) = whom {
+        devices.push(address);
+    }
     devices.dedup();
     for address in devices {
         let invites = session.store.invites_of_device(address)?;
@@ -93,6 +96,12 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         }
     }
     Ok(revoked)
+}
+
+/// Whether a device has an invite that is open: its sheet may have been lost.
+fn is_invited(session: &Session<'_>, address: &Address) -> Result<bool, CaError> {
+    let invites = session.store.invites_of_device(address)?;
+    Ok(!open_of(invites, session.clock.earliest()).is_empty())
 }
 
 /// Revokes a certificate of which the ledger knows nothing, because a home from an older backup has lost it.

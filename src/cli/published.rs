@@ -81,6 +81,16 @@ impl Context {
             .map(|told| format!("{} of {}", told.serial, told.address))
             .collect();
         self.tell_recovered(&recovered);
+        if !published.invites.is_empty() {
+            let ids: Vec<String> = published.invites.iter().map(ToString::to_string).collect();
+            self.ui.warn(format!(
+                "cancelled {} that may have been used in what the ledger has lost: {}",
+                counted(ids.len(), "open invite"),
+                ids.join(", ")
+            ));
+            self.ui
+                .hint("invite anew whoever has not enrolled: `pki invite create ADDRESS`");
+        }
         self.tell_doubts(&published.doubts, published.is_confirmed);
         if let Some(number) = published.pins {
             self.ui.detail(format!("pin sets {number} signed"));

@@ -76,8 +76,8 @@ fn page(home: &Home, now: Time) -> Option<Finding> {
     let read = disk::read(path, LONGEST).map_err(|why| why.to_string());
     let read = read
         .and_then(|octets| ForeignCertificate::first_in(&octets).map_err(|why| format!("{shown}: {why}")));
-    let validity = match read {
-        Ok(certificate) => certificate.validity,
+    let certificate = match read {
+        Ok(certificate) => certificate,
         Err(why) => {
             return found(
                 Severity::Error,
@@ -85,6 +85,17 @@ fn page(home: &Home, now: Time) -> Option<Finding> {
             );
         }
     };
+    let validity = certificate.validity;
+    let serve = &home.config().serve;
+    if let Some(authority) = serve.host.as_ref().filter(|one| !certificate.names(&one.host)) {
+        return found(
+            Severity::Error,
+            format!(
+                "the certificate of the page, {shown}, is not for {}: browsers warn of it",
+                authority.host
+            ),
+        );
+    }
     let ends = validity.not_after;
     if validity.ended(now) {
         found(

@@ -16,13 +16,19 @@ use crate::x509::{Certificate, pem, request};
 /// The longest root certificate, in octets.
 const LONGEST_ROOT: u64 = 64 << 10;
 
-/// Looks whether a certificate is due, without connecting anywhere.
+/// Looks whether a certificate is due, without connecting anywhere. That its key is another one's, or the
+/// root is none, is told now, and not on the day on which it is due.
 ///
 /// # Errors
-/// Where certificate or key cannot be read.
+/// Where certificate, key or root cannot be read, or the key is another one's.
 pub fn look(order: &Order<'_>) -> Result<Look, ReenrollError> {
     let pair = Pair::at(order.certificate, order.key)?;
     let validity = pair.chain()?.own.validity();
+    root(order)?;
+    // One that is encrypted is opened once it is needed.
+    if !pair.is_encrypted()? {
+        pair.standing(None)?;
+    }
     Ok(Look {
         is_due: validity.last_third() <= order.now || pair.is_begun(),
         is_encrypted: pair.is_encrypted()?,

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::clerk::Refusal;
-use crate::ca::Denial;
+use crate::ca::{CaError, Denial};
 use crate::model::fault::{Fault, Kind};
 
 /// A refusal as whoever asked is told it.
@@ -36,9 +36,12 @@ impl Told {
     pub fn say_when(&self, response: &mut Response) {
         if matches!(
             self.status,
-            StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE
+            StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
         ) {
-            let soon = HeaderValue::from_static("10");
+            let soon = HeaderValue::from_static(match self.status {
+                StatusCode::TOO_MANY_REQUESTS => "600",
+                _ => "10",
+            });
             response.headers_mut().insert(header::RETRY_AFTER, soon);
         }
     }
@@ -99,7 +102,11 @@ impl From<Refusal> for Told {
             Refusal::Denied(denial) => Self {
                 status: status_of(&denial),
                 code: denial.code(),
-                message: denial.to_string(),
+                message: match matches!(denial, Denial::Refused(CaError::UnfitKey(_))) {
+                    // Whose it is, is nothing for whoever asks.
+                    true => "this key is another's, or was given up: make a new one".to_owned(),
+                    false => denial.to_string(),
+                },
                 words: denial.words().map(str::to_owned),
             },
         }

@@ -14,6 +14,7 @@ use super::metrics::Counted;
 use super::monitor::Monitor;
 use super::outcome::Outcome;
 use super::own::{Own, OwnHost};
+use super::pace::Pace;
 use super::tls::Current;
 use super::{Aftermath, ServeError};
 use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Granted, Keys, Refresh};
@@ -113,6 +114,7 @@ impl Clerk {
             aftermath,
             due: None,
             tended: Instant::now(),
+            pace: Pace::begin(monitor.now()),
             left: Instant::now(),
         };
         // What servers know and this ledger has lost is taken in before anybody is answered, and a home that
@@ -182,6 +184,8 @@ struct Work {
     due: Option<Instant>,
     /// When it was last looked whether something follows from the time alone.
     tended: Instant,
+    /// Whether the clock can be believed for that.
+    pace: Pace,
     /// When the home was last left to others for long enough.
     left: Instant,
 }
@@ -293,28 +297,39 @@ impl Work {
     /// operator has taken into use.
     fn tend(&mut self) {
         self.tended = Instant::now();
+        if !self.pace.is_steady(self.monitor.now()) {
+            let message = "the clock was moved by more than ten minutes: what follows from the time alone waits for an hour";
+            self.monitor.health.troubled(Part::Clock, false, message);
+            return self.tell_what_ends();
+        }
+        self.monitor.health.well(Part::Clock);
         if let Err(why) = self.certify() {
             self.aftermath
                 .failed("the service goes on with the certificate that it has", why);
+        }
+        if self.devices.is_some() {
+            self.tend_home();
+        }
+        self.tell_what_ends();
+    }
+
+    /// Does what the issuing CA's key is needed for.
+    fn tend_home(&mut self) {
+        match self.look() {
+            Ok(()) => self.monitor.health.well(Part::Enrolling),
+            Err(why) => self
+                .monitor
+                .health
+                .troubled(Part::Enrolling, true, why.to_string()),
         }
         if let Err(why) = self.end_handouts() {
             self.aftermath
                 .failed("a bundle that nobody has fetched in time is not taken back", why);
         }
-        if self.devices.is_some() {
-            match self.look() {
-                Ok(()) => self.monitor.health.well(Part::Enrolling),
-                Err(why) => self
-                    .monitor
-                    .health
-                    .troubled(Part::Enrolling, true, why.to_string()),
-            }
-        }
         // Who leaves publishing to `pki publish` has it run by a timer.
         if self.desk.home.config().publish_on_issue {
             self.publish();
         }
-        self.tell_what_ends();
     }
 
     /// Tells of certificates that end before long.

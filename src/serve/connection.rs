@@ -23,6 +23,7 @@ use tower::ServiceExt;
 
 use super::answer::Told;
 use super::body;
+use super::health::Part;
 use super::metrics::{Counted, Gauge};
 use super::monitor::Monitor;
 use super::presented::Presented;
@@ -133,6 +134,18 @@ impl Face {
             told = tokio::time::timeout(HANDSHAKE, preface) => told??,
             _ = ended.changed() => return Ok(()),
         };
+        let is_unnamed = tokio::select! {
+            told = tokio::time::timeout(HANDSHAKE, self.proxies.is_unnamed(&stream, origin)) => told?,
+            _ = ended.changed() => return Ok(()),
+        };
+        if is_unnamed {
+            let message = format!(
+                "connections from {} begin with a header of the PROXY protocol, and `proxies` does not name that address: nobody is served through it",
+                peer.ip()
+            );
+            self.monitor.health.troubled(Part::Proxies, false, message);
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         match &self.tls {
             None => self.requests(stream, origin, seat, None).await,
             Some(config) => {

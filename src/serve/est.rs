@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::answer::Told;
 use super::body;
 use super::clerk::{Counter, Refusal};
-use super::limits::{Failures, recorded};
+use super::limits::{Failures, Guesses, recorded};
 use super::monitor;
 use super::presented::Presented;
 use super::proxy::Client;
@@ -48,7 +48,7 @@ pub struct Shared {
     /// The way to the clerk.
     pub counter: Counter,
     /// Who has shown wrong secrets.
-    pub failures: Arc<Failures>,
+    pub failures: Arc<Guesses>,
     /// Which certificates were shown in vain.
     pub vain: Failures<[u8; 32]>,
 }
@@ -164,8 +164,8 @@ async fn renew(
         .counter
         .enroll(Attempt::Renew(presented.renewing(key, recorded(address))))
         .await;
-    // Whose certificate is good for nothing any more asks in vain, as often as it asks.
-    if let Err(Refusal::Denied(Denial::ShownRevoked | Denial::Unknown | Denial::RenewedOtherwise)) = answer {
+    // Whoever asks in vain does so as often as it asks.
+    if let Err(Refusal::Denied(_)) = answer {
         shared.vain.count_by(certificate);
     }
     certified(answer)

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::model::{Time, Validity};
 
+/// For how long something is trouble that nobody takes back.
+const PASSES: Duration = Duration::from_mins(10);
 /// How often the log tells the same.
 const TOLD_AGAIN: Duration = Duration::from_hours(24);
 
@@ -21,6 +23,16 @@ pub enum Part {
     Publishing,
     /// The certificate of the page.
     PageCertificate,
+    /// The name in that certificate.
+    PageName,
+    /// The files of that certificate.
+    PageFiles,
+    /// The clock, for what follows from the time alone.
+    Clock,
+    /// The connections that proxies pass on.
+    Proxies,
+    /// The addresses that have shown too many wrong secrets.
+    Guesses,
     /// The certificate of the face of devices.
     DeviceCertificate,
 }
@@ -31,8 +43,26 @@ impl Part {
         match self {
             Self::PageCertificate => Some("page"),
             Self::DeviceCertificate => Some("device"),
-            Self::Enrolling | Self::Publishing => None,
+            Self::Enrolling
+            | Self::Publishing
+            | Self::PageName
+            | Self::PageFiles
+            | Self::Clock
+            | Self::Proxies
+            | Self::Guesses => None,
         }
+    }
+}
+
+impl Part {
+    /// Whether it is over unless somebody finds it again: nobody takes it back.
+    fn passes(self) -> bool {
+        matches!(self, Self::Proxies | Self::Guesses)
+    }
+
+    /// Whether nobody but [`Health`] tells the log of it.
+    fn is_told_here(self) -> bool {
+        !matches!(self, Self::Enrolling | Self::Publishing)
     }
 }
 
@@ -47,13 +77,20 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// A trouble, when it was found, and when the log was told of it.
+struct Found {
+    trouble: Trouble,
+    since: Instant,
+    told: Option<Instant>,
+}
+
 /// What is known of all parts. Whoever finds a trouble says so here, and takes it back.
 #[derive(Default)]
 pub struct Health(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    troubles: BTreeMap<Part, (Trouble, Option<Instant>)>,
+    troubles: BTreeMap<Part, Found>,
     certificates: BTreeMap<Part, Validity>,
 }
 
@@ -66,9 +103,7 @@ impl Health {
     pub fn troubled(&self, part: Part, stops: bool, message: impl Into<String>) {
         let message = message.into();
         let mut known = self.known();
-        let told = known.troubles.get(&part).and_then(|(_, told)| *told);
-        let trouble = Trouble { part, stops, message };
-        known.troubles.insert(part, (trouble, told));
+        known.find(Trouble { part, stops, message });
     }
 
     /// A part does what it is there for.
@@ -97,29 +132,41 @@ impl Health {
         known
             .troubles
             .values()
-            .map(|(trouble, _)| trouble.clone())
+            .map(|found| found.trouble.clone())
             .collect()
     }
 
-    /// The certificates that end before long at `now`, each once a day: for the log.
+    /// What the log tells by itself at `now`, each once a day: not what whoever finds it tells at once.
     pub fn to_tell(&self, now: Time) -> Vec<String> {
         let mut known = self.known();
         known.judge_certificates(now);
-        let certificates = known.troubles.values_mut().filter(|(trouble, told)| {
-            trouble.part.face().is_some() && told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN)
+        let untold = known.troubles.values_mut().filter(|found| {
+            found.trouble.part.is_told_here() && found.told.is_none_or(|told| told.elapsed() >= TOLD_AGAIN)
         });
-        certificates
-            .map(|(trouble, told)| {
-                *told = Some(Instant::now());
-                trouble.message.clone()
+        untold
+            .map(|found| {
+                found.told = Some(Instant::now());
+                found.trouble.message.clone()
             })
             .collect()
     }
 }
 
 impl Known {
+    fn find(&mut self, trouble: Trouble) {
+        let told = self.troubles.get(&trouble.part).and_then(|found| found.told);
+        let found = Found {
+            trouble,
+            since: Instant::now(),
+            told,
+        };
+        self.troubles.insert(found.trouble.part, found);
+    }
+
     fn judge_certificates(&mut self, now: Time) {
-        for (part, validity) in &self.certificates {
+        self.troubles
+            .retain(|part, found| !part.passes() || found.since.elapsed() < PASSES);
+        for (part, validity) in &self.certificates.clone() {
             let Some(face) = part.face() else { continue };
             if now < validity.overdue() {
                 self.troubles.remove(part);
@@ -132,13 +179,11 @@ impl Known {
                     format!("the certificate of the face `{face}` ends on {ends}, and nothing has renewed it")
                 }
             };
-            let told = self.troubles.get(part).and_then(|(_, told)| *told);
-            let trouble = Trouble {
+            self.find(Trouble {
                 part: *part,
                 stops,
                 message,
-            };
-            self.troubles.insert(*part, (trouble, told));
+            });
         }
     }
 }

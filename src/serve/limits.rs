@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 
 use super::answer::Told;
+use super::health::Part;
+use super::metrics::Counted;
+use super::monitor::Monitor;
 
 /// How often somebody may fail in a [`WINDOW`].
 const MOST: u32 = 60;
@@ -40,9 +43,48 @@ impl Failures<IpAddr> {
         )
     }
 
-    /// Counts a failure.
+    /// Counts a failure, and says whether it is the last that is let pass.
+    pub fn count(&self, address: IpAddr) -> bool {
+        self.count_of(network(address)) == MOST
+    }
+}
+
+/// Wrong secrets by address, with whoever looks after the service told of those that are too many.
+pub struct Guesses {
+    failures: Failures,
+    monitor: Arc<Monitor>,
+}
+
+impl Guesses {
+    /// Nobody has guessed yet.
+    pub fn new(monitor: Arc<Monitor>) -> Self {
+        Self {
+            failures: Failures::default(),
+            monitor,
+        }
+    }
+
+    /// Refuses an address that has shown too many wrong secrets.
+    ///
+    /// # Errors
+    /// What it is told.
+    pub fn demand_few(&self, address: IpAddr) -> Result<(), Told> {
+        let demanded = self.failures.demand_few(address);
+        if demanded.is_err() {
+            self.monitor.metrics.count(Counted::Attempt("too-many"));
+        }
+        demanded
+    }
+
+    /// Counts a wrong secret.
     pub fn count(&self, address: IpAddr) {
-        self.count_of(network(address));
+        if self.failures.count(address) {
+            let from = recorded(address);
+            let message = format!(
+                "an address in {from} has shown {MOST} wrong secrets: nobody enrolls from that address for ten minutes"
+            );
+            self.monitor.health.troubled(Part::Guesses, false, message);
+        }
     }
 }
 
@@ -80,19 +122,21 @@ impl<Who: Eq + Hash> Failures<Who> {
         }
     }
 
-    fn count_of(&self, who: Who) {
+    /// Counts a failure, and says how many it is.
+    fn count_of(&self, who: Who) -> u32 {
         let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if counts.len() >= KEPT {
             counts.retain(|_, (_, since)| since.elapsed() < WINDOW);
         }
         if counts.len() >= KEPT {
-            return;
+            return 0;
         }
         let (count, since) = counts.entry(who).or_insert((0, Instant::now()));
         if since.elapsed() >= WINDOW {
             (*count, *since) = (0, Instant::now());
         }
         *count += 1;
+        *count
     }
 }
 

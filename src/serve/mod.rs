@@ -21,6 +21,7 @@ mod monitor;
 mod ocsp;
 mod outcome;
 mod own;
+mod pace;
 mod page;
 mod presented;
 mod profile;
@@ -50,7 +51,7 @@ use clerk::Clerk;
 use connection::Face;
 use form::Form;
 use inventory::Inventory;
-use limits::Failures;
+use limits::{Failures, Guesses};
 use monitor::Monitor;
 use ocsp::Responder;
 use page::Page;
@@ -159,7 +160,7 @@ impl Service {
         let faces = Faces {
             desk: desk.clone(),
             monitor: monitor.clone(),
-            failures: Arc::default(),
+            failures: Arc::new(Guesses::new(monitor.clone())),
         };
         let mut planned = Vec::new();
         if let Some(place) = self.places.status {
@@ -194,7 +195,7 @@ impl Service {
 struct Faces {
     desk: Arc<Desk>,
     monitor: Arc<Monitor>,
-    failures: Arc<Failures>,
+    failures: Arc<Guesses>,
 }
 
 impl Faces {

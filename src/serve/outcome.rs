@@ -10,7 +10,8 @@ use crate::x509::Certificate;
 /// What has become of a device that asked for a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// `enrolled`, `renewed`, `again` where it got what it had got before, or the word of the denial.
+    /// `enrolled`, `renewed`, `again` where it got what it had got before, `asks-code` where digits are still
+    /// to come, or the word of the denial.
     #[serde(skip)]
     pub event: &'static str,
     /// The invite, of whoever has its secret.
@@ -31,6 +32,9 @@ pub struct Outcome {
     /// Why there is no certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Whether the message may name devices.
+    #[serde(skip)]
+    pub has_names: bool,
 }
 
 impl Outcome {
@@ -46,6 +50,7 @@ impl Outcome {
             shown: None,
             from: attempt.from().map(str::to_owned),
             message: None,
+            has_names: false,
         };
         match answer {
             Ok(Granted::New(issued)) => Self {
@@ -64,12 +69,17 @@ impl Outcome {
                 ..none
             },
             Err(denial) => Self {
-                event: denial.code(),
+                // The page asks for the digits by this.
+                event: match matches!(denial, Denial::WrongCode) && !has_code(attempt) {
+                    true => "asks-code",
+                    false => denial.code(),
+                },
                 shown: match attempt {
                     Attempt::Renew(renewing) => shown(&renewing.certificate),
                     Attempt::Redeem(_) | Attempt::Fetch(_) | Attempt::Show(_) => None,
                 },
                 message: Some(denial.to_string()),
+                has_names: matches!(denial, Denial::Refused(_)),
                 ..none
             },
         }
@@ -84,4 +94,14 @@ impl Outcome {
 fn shown(der: &[u8]) -> Option<String> {
     let certificate = Certificate::from_der(der).ok()?;
     Some(HEXUPPER.encode(certificate.serial()))
+}
+
+/// Whether digits came with an attempt.
+fn has_code(attempt: &Attempt) -> bool {
+    let code = match attempt {
+        Attempt::Redeem(redeeming) => redeeming.code.as_ref(),
+        Attempt::Fetch(fetching) => fetching.code.as_ref(),
+        Attempt::Renew(_) | Attempt::Show(_) => None,
+    };
+    code.is_some_and(|code| !code.trim().is_empty())
 }

@@ -24,7 +24,7 @@ use super::answer::Told;
 use super::body;
 use super::clerk::{Counter, Refusal};
 use super::form::{self, Form};
-use super::limits::{Failures, recorded};
+use super::limits::{Guesses, recorded};
 use super::monitor::{self, Monitor};
 use super::profile::{self, Slots};
 use super::proxy::Client;
@@ -108,7 +108,7 @@ pub struct Shared {
     /// Whether the service is ready.
     pub monitor: Arc<Monitor>,
     /// Who has shown wrong secrets.
-    pub failures: Arc<Failures>,
+    pub failures: Arc<Guesses>,
     /// The form for browsers that cannot make a key.
     pub form: Form,
     /// The template of Apple's profiles.
@@ -179,10 +179,26 @@ async fn posted(
         Ok(Path(id)) => id,
         Err(why) => return Told::from(why).into_response(),
     };
+    if is_of_another_site(&headers) {
+        let told = Told::new(
+            StatusCode::FORBIDDEN,
+            "another-site",
+            "another site has sent this",
+        );
+        return told.into_response();
+    }
     match body::is_of(&headers, form::MEDIA_TYPE) {
         true => form::fetch(shared, id, address, &headers, body).await,
         false => redeem(shared, id, address, &headers, body).await.into_response(),
     }
+}
+
+/// Whether a browser says that a page of another site has it send this (Fetch Metadata §2.3): such a page
+/// could fail in the name of everybody behind an address, or have a browser save a file that is not its
+/// owner's.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    site.is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 async fn redeem(

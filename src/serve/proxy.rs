@@ -91,6 +91,21 @@ impl Proxies {
         }
     }
 
+    /// Whether a connection of whoever is not believed begins with a header of the PROXY protocol all the
+    /// same: then `pki.toml` does not name the proxy, and nobody is served through it.
+    pub async fn is_unnamed(&self, stream: &TcpStream, origin: Origin) -> bool {
+        let Origin::Peer(peer) = origin else {
+            return false;
+        };
+        let mut octets = [0; LONGEST_LINE];
+        if self.have(peer.ip()) {
+            return false;
+        }
+        let length = stream.peek(&mut octets).await.unwrap_or(0);
+        let begun = octets.get(..length).unwrap_or_default();
+        matches!(Preface::read(begun), Preface::Whole(..))
+    }
+
     /// Whose request it is that came on a connection.
     pub fn client(&self, origin: Origin, headers: &HeaderMap) -> Client {
         match origin {
@@ -103,15 +118,17 @@ impl Proxies {
                 is_certain: !TELLTALES.iter().any(|name| headers.contains_key(*name)),
             },
             Origin::Proxy(proxy) => {
-                let forwarded = headers.get_all("x-forwarded-for").iter();
-                let values: Option<Vec<&str>> = forwarded.map(|value| value.to_str().ok()).collect();
-                let said = values.unwrap_or_default().join(",");
                 // Each proxy adds whom it has it from: behind the last that is believed stands the client.
-                let mut hops = said.rsplit(',').map(str::trim).map_while(address_of);
-                let client = hops.find(|hop| !self.have(*hop));
+                // What nobody can read ends that, and so does what stands before it.
+                let forwarded = headers.get_all("x-forwarded-for").iter();
+                let hops: Vec<&[u8]> = forwarded
+                    .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+                    .collect();
+                let mut named = hops.iter().rev().map_while(|hop| address_of(hop));
+                let client = named.find(|hop| !self.have(*hop));
                 Client {
                     address: client.map_or(proxy, |client| SocketAddr::new(client, 0)),
-                    is_certain: client.is_some() || said.is_empty(),
+                    is_certain: client.is_some() || !TELLTALES.iter().any(|name| headers.contains_key(*name)),
                 }
             }
         }
@@ -119,7 +136,8 @@ impl Proxies {
 }
 
 /// The address that a proxy names, with or without a port.
-fn address_of(text: &str) -> Option<IpAddr> {
+fn address_of(octets: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(octets).ok()?.trim();
     let with_port = text.parse::<SocketAddr>().map(|address| address.ip());
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     with_port.ok().or_else(|| bare.parse().ok())
@@ -182,6 +200,8 @@ impl Preface {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn socket(text: &str) -> SocketAddr {
@@ -273,6 +293,27 @@ mod tests {
             assert_eq!(client.address, socket("127.0.0.1:5"), "{said}");
             assert!(!client.is_certain, "{said}");
         }
+        // Nor does it erase what stands behind it, in one header or two.
+        for before in [&b"\xff, 192.0.2.7"[..], b"\xff"] {
+            let mut both = HeaderMap::new();
+            both.append("x-forwarded-for", HeaderValue::from_bytes(before).unwrap());
+            let told = proxies.client(proxy, &both);
+            assert_eq!(told.is_certain, before.len() > 1, "{before:?}");
+            both.append("x-forwarded-for", "192.0.2.9".parse().unwrap());
+            assert_eq!(proxies.client(proxy, &both).address, socket("192.0.2.9:0"));
+        }
+        // A proxy that says otherwise that it passed something on, or nothing of use, speaks for nobody.
+        for (name, value) in [
+            ("x-forwarded-for", ""),
+            ("x-real-ip", "192.0.2.7"),
+            ("via", "1.1 proxy"),
+        ] {
+            assert!(
+                !proxies.client(proxy, &headers(&[(name, value)])).is_certain,
+                "{name}"
+            );
+        }
+        assert!(proxies.client(proxy, &HeaderMap::new()).is_certain);
         let twice = headers(&[
             ("x-forwarded-for", "198.51.100.1"),
             ("x-forwarded-for", "192.0.2.7"),

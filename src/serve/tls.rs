@@ -22,7 +22,6 @@ use crate::ca::CaError;
 use crate::disk::{self, Shown};
 use crate::home::config::Serve;
 use crate::key::{self, Signer};
-use crate::model::Validity;
 use crate::x509::Certificate;
 use crate::x509::foreign::ForeignCertificate;
 
@@ -43,8 +42,8 @@ pub fn of_page(serve: &Serve, health: &Health) -> Result<Option<Current>, ServeE
     let (Some(certificate), Some(key)) = (&serve.page_certificate, &serve.page_key) else {
         return Ok(None);
     };
-    let (config, validity) = read(certificate, key)?;
-    health.shows(Part::PageCertificate, validity);
+    let (config, own) = read(certificate, key)?;
+    tell(&own, serve, health);
     Ok(Some(Arc::new(ArcSwap::from_pointee(config))))
 }
 
@@ -67,18 +66,42 @@ pub async fn renewed(current: Current, serve: Serve, monitor: Arc<Monitor>) {
             _ = hang_up.recv() => {}
         }
         let now = seen();
-        if now != before
-            && let Ok((config, validity)) = read(certificate, key)
-        {
-            monitor.health.shows(Part::PageCertificate, validity);
-            current.store(Arc::new(config));
-            before = now;
+        if now != before {
+            match read(certificate, key) {
+                Ok((config, own)) => {
+                    tell(&own, &serve, &monitor.health);
+                    monitor.health.well(Part::PageFiles);
+                    current.store(Arc::new(config));
+                    before = now;
+                }
+                Err(why) => monitor.health.troubled(
+                    Part::PageFiles,
+                    false,
+                    format!("the page goes on with the certificate that it has: {why}"),
+                ),
+            }
         }
     }
 }
 
-/// The configuration, and the time for which the certificate is good.
-fn read(certificate: &Path, key: &Path) -> Result<(ServerConfig, Validity), ServeError> {
+/// Says what the page shows, and whether browsers that come by its name will take it for the page's.
+fn tell(own: &ForeignCertificate, serve: &Serve, health: &Health) {
+    health.shows(Part::PageCertificate, own.validity);
+    match &serve.host {
+        Some(authority) if !own.names(&authority.host) => health.troubled(
+            Part::PageName,
+            false,
+            format!(
+                "the certificate of the page is not for {}: browsers warn of it",
+                authority.host
+            ),
+        ),
+        Some(_) | None => health.well(Part::PageName),
+    }
+}
+
+/// The configuration, and the certificate.
+fn read(certificate: &Path, key: &Path) -> Result<(ServerConfig, ForeignCertificate), ServeError> {
     let unfit = |path: &Path, why: String| ServeError::PageCertificate {
         path: Shown(path.to_owned()),
         why,
@@ -89,9 +112,7 @@ fn read(certificate: &Path, key: &Path) -> Result<(ServerConfig, Validity), Serv
     let Some(first) = chain.first() else {
         return Err(unfit(certificate, "it has no certificate".into()));
     };
-    let validity = ForeignCertificate::from_der(first)
-        .map_err(|why| unfit(certificate, why.to_string()))?
-        .validity;
+    let own = ForeignCertificate::from_der(first).map_err(|why| unfit(certificate, why.to_string()))?;
     let secret = zeroize::Zeroizing::new(octets(key)?);
     let secret = PrivateKeyDer::from_pem_slice(&secret)
         .map_err(|why| unfit(key, format!("it has no private key in PEM: {why}")))?;
@@ -99,13 +120,18 @@ fn read(certificate: &Path, key: &Path) -> Result<(ServerConfig, Validity), Serv
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .map_err(|why| {
-            unfit(
-                key,
-                format!("it does not go with {}: {why}", certificate.display()),
-            )
+            let is_another = matches!(why, rustls::Error::InconsistentKeys(_));
+            let why = match is_another {
+                true => format!(
+                    "it is not the key of the certificate in {}",
+                    certificate.display()
+                ),
+                false => format!("it cannot be used: {why}"),
+            };
+            unfit(key, why)
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((config, validity))
+    Ok((config, own))
 }
 
 /// The configuration of the face of devices: it asks for a certificate of the issuing CA, and demands none.

@@ -2,6 +2,7 @@
 //! or a refusal, and nothing is changed yet.
 
 use super::remembered::demand_own_name;
+use crate::ca::enrollment::handout::waits;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::doubt::Doubts;
 use crate::ca::{CaError, IssuanceError, NotFound};
@@ -265,10 +266,19 @@ pub fn plan(
         home.chain().issuer(),
         now,
     )?;
+    // A bundle that waits for its device is not lost: it goes when it is fetched, or with its invite, which a
+    // new invite cancels.
+    let is_invited = matches!(intent, Intent::Invited(_));
+    let mut lost = Vec::new();
+    for record in with(Status::Undelivered) {
+        if is_invited || !waits(store, record, now)? {
+            lost.push(record.clone());
+        }
+    }
     Ok(Plan {
         draft,
         key: request.key.clone(),
-        lost: with(Status::Undelivered).cloned().collect(),
+        lost,
         supersedes: with(Status::Valid).map(|record| record.serial).collect(),
         reinstates,
         retires: match intent {

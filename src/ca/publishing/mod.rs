@@ -26,7 +26,7 @@ use crate::disk::{DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::{Config, PublishTo};
 use crate::issuer::{self, Devices};
-use crate::model::Time;
+use crate::model::{InviteId, Time};
 use crate::publish::{Area, Hashes, Rejected, TargetError, Told};
 use crl::SignedCrl;
 use doubt::Doubts;
@@ -56,6 +56,8 @@ pub struct Published {
     pub adopted: usize,
     /// Certificates that only a published list knew, and that are recorded now.
     pub recovered: Vec<Told>,
+    /// The invites that were open, and are cancelled because the ledger has lost what has become of them.
+    pub invites: Vec<InviteId>,
     /// The information that places had and the ledger may not have. It is reported until the operator says
     /// what it means.
     pub doubts: Doubts,
@@ -102,6 +104,7 @@ impl Published {
             crl: first.crl.or(self.crl),
             adopted: first.adopted + self.adopted,
             recovered: [first.recovered, self.recovered].concat(),
+            invites: [first.invites, self.invites].concat(),
             changed: [first.changed, self.changed].concat(),
             pins: first.pins.or(self.pins),
             ..self

@@ -20,12 +20,13 @@ use super::reached::Reached;
 use super::reconcile::{Remembered, Unknown, forgotten};
 use super::targets::{Place, Role};
 use super::{Keys, Published, Refresh, Scope, demand_target, own_places};
-use crate::ca::enrollment::handout::end_handouts;
+use crate::ca::enrollment::all_open_invites;
+use crate::ca::enrollment::handout::{discard, end_handouts, ended};
 use crate::ca::session::Session;
 use crate::ca::{CaError, recording};
 use crate::disk::Shown;
 use crate::home::Home;
-use crate::model::{Authority, Fact, Serial};
+use crate::model::{Authority, Fact, InviteId, Serial};
 use crate::publish::{Area, BothForms, Publication, ServersPart, TargetError, Told};
 use crate::store::LastPublication;
 
@@ -76,6 +77,7 @@ pub(super) fn refresh_once(
     let mut done = Published {
         adopted: taken.adopted,
         recovered: taken.recovered,
+        invites: taken.invites,
         doubts: taken.doubts,
         is_confirmed: is_current,
         failed,
@@ -190,6 +192,8 @@ struct Taken {
     adopted: usize,
     /// Certificates that only a published list knew.
     recovered: Vec<Told>,
+    /// The invites that were open, and may have been used or taken back in what was lost: they are cancelled.
+    invites: Vec<InviteId>,
     doubts: Doubts,
 }
 
@@ -216,7 +220,14 @@ impl Around<'_> {
         let home = &session.desk.home;
         let (adopted, recovered) = (unknown.revocations.len(), unknown.accepted());
         let leavers = unknown.leavers(session)?;
-        let facts = unknown.facts(session)?;
+        let mut facts = unknown.facts(session)?;
+        let mut invites = Vec::new();
+        if !facts.is_empty() {
+            // A ledger that lacks certificates lacks what has become of invites as well.
+            let open = all_open_invites(&session.store, session.clock.earliest())?;
+            invites = open.into_iter().map(|invite| invite.id).collect();
+            facts.extend(ended(&session.store, &invites)?);
+        }
         if keys.issuing.is_none() && !facts.is_empty() {
             return Ok(None);
         }
@@ -231,6 +242,7 @@ impl Around<'_> {
         session
             .commit(facts)
             .map_err(recording("what was published elsewhere"))?;
+        discard(home, &invites);
         let noted = doubts.clone();
         doubts.claims(session, self.targets())?;
         if self.is_current {
@@ -241,6 +253,7 @@ impl Around<'_> {
         Ok(Some(Taken {
             adopted,
             recovered,
+            invites,
             doubts,
         }))
     }

@@ -8,12 +8,13 @@ use crate::ca::{self, CaError, ClockPolicy, Desk, Keys, NotFound, Revoked, Sessi
 use crate::check::Url;
 use crate::home::Home;
 use crate::issuer::Devices;
-use crate::model::{Employee, Host, Reason, Serial, Time, counted};
+use crate::model::{Address, Employee, Host, Reason, Serial, Time, counted};
+use crate::store::Store;
 
 use crate::cli::canary::ServerArgs;
 use crate::cli::context::{Context, earliest};
 use crate::cli::error::{Exit, Failure};
-use crate::cli::named::Named;
+use crate::cli::named::{Addressee, Named};
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, Keyring};
 use crate::cli::ui::Ui;
@@ -109,7 +110,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let whom = match &args.whom {
         Named::Serial(serial) => Whom::Certificate(*serial),
-        Named::Addressee(addressee) => Whom::Device(context.existing(&desk.home, addressee)?),
+        Named::Addressee(addressee) => Whom::Device(match only_invited(&desk, addressee)? {
+            Some(address) => address,
+            None => context.existing(&desk.home, addressee)?,
+        }),
     };
     let (label, accepted) = match outlook(&whom, context, &desk)? {
         Outlook::Recorded { label, accepted } => (label, accepted),
@@ -174,10 +178,42 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
                 already: store.revocation(serial)?.is_some(),
             });
         }
+        (Whom::Device(address), None) if has_open_invite(&store, address)? => address.to_string(),
         (Whom::Device(address), None) => return Err(NotFound::Device(address.clone()).into()),
     };
     let accepted = ca::to_take_back(records, earliest(&store)?).len();
     Ok(Outlook::Recorded { label, accepted })
+}
+
+/// The device that is meant, where it has never had a certificate, and has an invite that is open: its sheet
+/// was lost. None where nothing or more than one is meant.
+fn only_invited(desk: &Desk, addressee: &Addressee) -> Result<Option<Address>, Failure> {
+    let store = desk.home.read()?;
+    let employee = match addressee {
+        Addressee::Device(address) => &address.employee,
+        Addressee::Employee(employee) => employee,
+    };
+    if !store.employee(employee)?.is_empty() {
+        return Ok(None);
+    }
+    let now = earliest(&store)?;
+    let invites = store.invites_of_employee(employee)?.into_iter();
+    let open = invites.filter(|invited| invited.state(now).is_open());
+    let mut devices: Vec<Address> = open.map(|invited| invited.invite.address).collect();
+    if let Addressee::Device(address) = addressee {
+        devices.retain(|device| device == address);
+    }
+    devices.dedup();
+    Ok(match devices.len() {
+        1 => devices.pop(),
+        _ => None,
+    })
+}
+
+fn has_open_invite(store: &Store, address: &Address) -> Result<bool, Failure> {
+    let now = earliest(store)?;
+    let invites = store.invites_of_device(address)?;
+    Ok(invites.iter().any(|invited| invited.state(now).is_open()))
 }
 
 /// A number that the ledger does not know may be mistyped, and may be a certificate that a restored backup

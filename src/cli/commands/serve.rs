@@ -69,6 +69,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let listens = |face: &str, address: SocketAddr| log.listens(face, address);
     let is_ready = || log.tell_systemd(systemd::ready());
     service.run(&listens, &is_ready, Box::new(log.clone()))?;
+    log.ended();
     Ok(Exit::Done)
 }
 

@@ -1,5 +1,7 @@
 //! Advice on a service that cannot begin.
 
+use std::io;
+
 use super::Advice;
 use crate::serve::ServeError;
 
@@ -24,9 +26,13 @@ impl Advice for ServeError {
             Self::PageCertificate { .. } => {
                 "it must be PEM: the certificate with those above it, and its key".into()
             }
-            Self::Listen { .. } => {
-                "another program may have it; a port below 1024 needs the capability CAP_NET_BIND_SERVICE".into()
+            Self::Listen { why, .. } if why.kind() == io::ErrorKind::AddrInUse => {
+                "another program has it: `ss -ltnp` shows which".into()
             }
+            Self::Listen { why, .. } if why.kind() == io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: 0.0.0.0 or [::] is all that it has".into()
+            }
+            Self::Listen { .. } => "a port below 1024 needs the capability CAP_NET_BIND_SERVICE".into(),
             Self::Runtime(_) => super::THREADS.into(),
             Self::Stopped => "start it again, and report what it said".into(),
             Self::Home(error) => return error.advice(),

@@ -231,7 +231,7 @@ fn whoever_lacks_the_secret_gets_one_answer_and_whoever_has_it_is_told_what_is_w
     let nothing = refused("ZZZZZZZZ", &[("secret", wrong)]);
     assert_eq!(nothing.0, 403);
     assert!(
-        nothing.1.contains("there is no such invite") && nothing.1.contains("<form"),
+        nothing.1.contains("There is no such invite") && nothing.1.contains("<form"),
         "{}",
         nothing.1
     );
@@ -338,7 +338,10 @@ fn a_fetch_from_another_network_is_recorded_and_told() {
     assert_eq!(serving.ledger().matches("invite_fetched_again").count(), 1);
     assert_eq!(serving.invites()[0]["fetched_again"], 1);
     let said = home.run(&["invite", "list"]);
-    assert!(said.stderr.contains("fetched once more, from another network"), "{said}");
+    assert!(
+        said.stderr.contains("fetched once more, from another network"),
+        "{said}"
+    );
     assert!(
         said.stdout.contains("fetched again from 1 other network"),
         "{said}"

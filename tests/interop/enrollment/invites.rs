@@ -64,6 +64,30 @@ fn a_new_phone_takes_the_place_of_the_old_one_in_one_step() {
 }
 
 #[test]
+fn a_device_that_has_nothing_but_an_invite_is_taken_back_by_its_name() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    for whom in ["jon", "kim/laptop"] {
+        home.run(&["invite", "create", whom, "--json"]);
+        let said = home.run(&["revoke", whom, "--yes"]);
+        assert!(said.stderr.contains("is cancelled with it"), "{said}");
+        let open = home.run(&["invite", "list", "--open", "--json"]).json();
+        assert_eq!(open["invites"], json!([]), "{whom}");
+        finish(&mut home.pki(&["revoke", whom, "--yes"]), b"").exits(1);
+    }
+    // Whoever has a certificate is told how a new phone gets one in its place.
+    home.issue("alice", &[]);
+    let said = finish(&mut home.pki(&["invite", "create", "alice", "--json"]), b"").exits(1);
+    assert!(
+        said.text().contains("pki invite create alice/phone --replace"),
+        "{said}"
+    );
+}
+
+#[test]
 fn an_invite_before_is_cancelled_by_the_next_for_the_same_device() {
     let Some(serving) = Serving::start() else { return };
     let lost = serving.invite(&["alice"]);

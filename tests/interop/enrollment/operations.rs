@@ -290,6 +290,62 @@ fn a_proxy_that_is_known_says_whose_connection_it_is_and_nobody_else_does() {
     assert_eq!(of("203.0.113.8"), 403);
 }
 
+/// The messages of the troubles that the face for status tells.
+fn troubles(home: &Home, port: u16) -> Vec<String> {
+    let (_, body) = ask_status(home, port, "/readyz", &[]);
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let troubles = body["troubles"].as_array().unwrap().iter();
+    troubles
+        .map(|trouble| trouble["message"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_keeps_all_phones_out_although_the_service_works_is_told() {
+    let Some((serving, port)) = with_status() else {
+        return;
+    };
+    let home = &serving.home;
+    // A proxy that nobody has named.
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", serving.server.port)).unwrap();
+    std::io::Write::write_all(&mut stream, b"PROXY TCP4 192.0.2.7 10.0.0.1 4 443\r\n").unwrap();
+    wait_until("what is told of the proxy", || {
+        let told = troubles(home, port);
+        told.iter().any(|one| one.contains("`proxies`")).then_some(())
+    });
+    // Somebody who guesses from an address that others have, too.
+    let asked = (0..61).map(|_| stranger(&serving, serving.server.port, "127.0.50.1", &[]));
+    assert_eq!(asked.collect::<Vec<_>>().last(), Some(&429));
+    let told = troubles(home, port);
+    assert!(told.iter().any(|one| one.contains("127.0.50.0/24")), "{told:?}");
+    let (_, text) = ask_status(home, port, "/metrics", &[]);
+    assert!(
+        text.contains("pki_attempts_total{outcome=\"too-many\"} 1"),
+        "{text}"
+    );
+    // A certificate for another name.
+    let Serving { home, mut server, .. } = serving;
+    server.end();
+    self_signed(&home, "other", "DNS:other.example", 80, &crate::support::EC);
+    for ending in ["crt", "key"] {
+        std::fs::copy(
+            home.path(format!("other.{ending}")),
+            home.path(format!("server.{ending}")),
+        )
+        .unwrap();
+    }
+    let Some(serving) = Serving::prepared(home, "+0d", &[]) else {
+        return;
+    };
+    let told = troubles(&serving.home, port);
+    assert!(
+        told.iter().any(|one| one.contains(&format!("is not for {HOST}"))),
+        "{told:?}"
+    );
+    let found = serving.home.pki(&["doctor", "--json"]).output().unwrap().stdout;
+    assert!(String::from_utf8(found).unwrap().contains("page-certificate"));
+}
+
 #[test]
 fn nginx_hands_on_connections_by_name_as_the_page_on_servers_says() {
     if !need(&["nginx"]) {

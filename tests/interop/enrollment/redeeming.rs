@@ -163,6 +163,20 @@ fn a_code_that_travels_apart_is_asked_for_and_five_wrong_ones_are_enough() {
 }
 
 #[test]
+fn a_page_of_another_site_cannot_ask_in_a_browser_of_ours() {
+    let Some(serving) = Serving::start() else { return };
+    let invite = serving.invite(&["alice"]);
+    let body = json!({ "secret": invite.word("secret"), "csr": serving.request("phone") }).to_string();
+    for site in ["cross-site", "same-site"] {
+        let header = format!("header = \"Sec-Fetch-Site: {site}\"\n");
+        let (status, told) = serving.post(invite.word("id"), &body, &header);
+        assert_eq!((status, kind_of(&told).as_str()), (403, "another-site"), "{told}");
+    }
+    let header = "header = \"Sec-Fetch-Site: same-origin\"\n";
+    assert_eq!(serving.post(invite.word("id"), &body, header).0, 200);
+}
+
+#[test]
 fn a_refused_request_spends_nothing() {
     let Some(serving) = Serving::start() else { return };
     let invite = serving.invite(&["alice"]);

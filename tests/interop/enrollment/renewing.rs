@@ -100,6 +100,14 @@ fn a_device_renews_itself_when_it_is_due_and_not_before() {
         (before, 0)
     );
 
+    // What would fail on the day on which it is due is told now.
+    serving.request("other");
+    std::fs::copy(serving.home.path("alice.pem"), serving.home.path("other.pem")).unwrap();
+    let said = finish(&mut serving.renew(free_port(), "other", &[]), b"").exits(1);
+    assert!(said.stderr.contains("other.key"), "{said}");
+    let said = finish(&mut serving.renewal("server.crt", free_port(), "alice", &[]), b"").exits(1);
+    assert!(said.stderr.contains("server.crt"), "{said}");
+
     let Some((serving, port)) = later(serving, DUE) else {
         return;
     };

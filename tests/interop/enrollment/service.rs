@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use super::status::ocsp;
-use super::{Serving, TOOLS};
+use super::{Serving, TOOLS, kind_of};
 use crate::support::{HOST, Home, ServerCertificate, free_port, need, wait_until};
 
 #[test]
@@ -66,8 +66,14 @@ fn a_home_from_an_older_backup_knows_what_was_published_before_it_answers() {
     }
     let Some(serving) = Serving::of(home) else { return };
     assert!(ocsp(&serving.home, port, &bob, &[]).contains(": revoked"));
+    // Nor is an invite open again that was used in what is lost.
     let (status, told) = serving.redeem(invite.word("id"), &second);
-    assert_eq!(status, 409, "{told}");
+    assert_eq!((status, kind_of(&told).as_str()), (410, "invite-ended"), "{told}");
+    let told = serving.log.text();
+    assert!(
+        told.contains("cancelled 1 open invite") && told.contains(invite.word("id")),
+        "{told}"
+    );
 }
 
 #[test]

@@ -10,8 +10,8 @@ use super::files::{Sheet, write};
 use super::link::{Link, warn_unserved};
 use crate::bundle::Code;
 use crate::ca::{
-    self, Asked, Asking, CaError, ClockPolicy, Desk, EnrollmentError, Handout, Invitation, OutputDir,
-    Replaces,
+    self, Asked, Asking, CaError, ClockPolicy, Desk, EnrollmentError, Handout, Invitation, IssuanceError,
+    OutputDir, Replaces,
 };
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
@@ -222,7 +222,8 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
     // Looked at once before anybody types a passphrase for what will be refused.
     let link = {
         let store = context.read(&home)?;
-        ca::plan_invite(&store, &home, &asking(&store)?, system_clock())?;
+        let plan = ca::plan_invite(&store, &home, &asking(&store)?, system_clock());
+        plan.map_err(|why| no_invite(why, &asked.address))?;
         Link::of(&home, &store)?
     };
     if !args.dry_run {
@@ -246,6 +247,18 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
     }
     hand_over(invitation, &link, organization, args, context)
         .or_else(|failure| withdraw(&desk, &invitations, failure, context))
+}
+
+/// The failure where a device cannot be invited: one that has a certificate can be, in its place.
+fn no_invite(why: CaError, address: &Address) -> Failure {
+    let has_one = matches!(&why, CaError::Issuance(IssuanceError::AlreadyValid { .. }));
+    let failure = Failure::from(why);
+    match has_one {
+        true => failure.hint(format!(
+            "for a new phone, or to have it enroll anew: `pki invite create {address} --replace`, which revokes this one once the invite is used"
+        )),
+        false => failure,
+    }
 }
 
 /// Makes the invites: all of them, or none. Their places are there then, and the file for the six digits.

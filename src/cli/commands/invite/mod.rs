@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 use crate::ca::{self, CaError, EnrollmentError, NotFound};
 use crate::cli::clock::clock_policy;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::IssuingSecret;
 use crate::model::InviteId;
@@ -90,6 +90,10 @@ fn approve(args: &ApproveArgs, context: &Context) -> Result<Exit, Failure> {
     let waiting = {
         let store = context.read(&home)?;
         let invited = store.invite(&args.id)?.ok_or(NotFound::Invite(args.id))?;
+        let (id, state) = (args.id, invited.state(system_clock()));
+        if !state.is_open() {
+            return Err(CaError::from(EnrollmentError::Ended { id, state }).into());
+        }
         invited
             .words()
             .ok_or_else(|| CaError::from(EnrollmentError::NothingToApprove(args.id)))?
@@ -105,7 +109,14 @@ fn approve(args: &ApproveArgs, context: &Context) -> Result<Exit, Failure> {
             ui.confirm_seen(
                 "Does it show exactly these words?",
                 "repeat with --words '...', what the phone shows, or at a terminal",
-            )?;
+            )
+            .map_err(|refused| match ui.can_ask() {
+                true => refused.hint(format!(
+                    "if it shows others, somebody else has the code: `pki invite cancel {}`, and invite anew",
+                    args.id
+                )),
+                false => refused,
+            })?;
             waiting
         }
     };

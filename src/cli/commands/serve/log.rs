@@ -62,6 +62,14 @@ impl Log {
         }
     }
 
+    /// The service has ended, as it was told to.
+    pub fn ended(&self) {
+        match self.is_json {
+            true => entry(Level::Info, "ended", json!({})),
+            false => line("pki: the service has ended, as it was told to"),
+        }
+    }
+
     /// What came of telling systemd that the service is ready.
     pub fn tell_systemd(&self, told: io::Result<()>) {
         if let Err(why) = told {
@@ -112,6 +120,7 @@ impl Writer {
             Told::Happened(mut outcome) => {
                 if !self.has_names {
                     outcome.device = None;
+                    outcome.message = outcome.message.filter(|_| !outcome.has_names);
                 }
                 match ui.json {
                     true => entry(level_of(&outcome), outcome.event, &outcome),

@@ -7,7 +7,10 @@ use crate::model::InviteState;
 impl Advice for EnrollmentError {
     fn advice(&self) -> Option<String> {
         Some(match self {
-            Self::TooLong => "invite again when it is over; whoever comes later needs no longer one".into(),
+            Self::TooLong => {
+                "give it 30 days or less (--expires 30d), and invite again whoever has not come by then"
+                    .into()
+            }
             Self::NothingToApprove(id) => format!("`pki invite show {id}` tells what has become of it"),
             Self::OtherWords(id) => format!(
                 "read them again from the phone; where they stay others, somebody else has the code: `pki invite cancel {id}`, and invite anew"

@@ -28,7 +28,9 @@ impl Advice for IssuanceError {
                  `pki publish --keep {address}` lets it stay until it ends"
             ),
             Self::NeedsRequest(address) => {
-                format!("repeat as `pki renew {address} --csr FILE`")
+                format!(
+                    "a request of the device: `pki renew {address} --csr FILE`; or invite it anew: `pki invite create {address} --replace`"
+                )
             }
         })
     }
