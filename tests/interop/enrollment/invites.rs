@@ -64,6 +64,49 @@ fn a_new_phone_takes_the_place_of_the_old_one_in_one_step() {
 }
 
 #[test]
+fn what_a_run_that_was_killed_has_left_is_in_nobodys_way_and_no_sheet_takes_anothers_place() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    let create = |arguments: &[&str]| {
+        let all = [&["invite", "create", "--out", "sheets"], arguments].concat();
+        home.run(&all)
+            .stdout
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    create(&["alice"]);
+    let left = "sheets/.bob-phone.invite.html.0123456789ab.tmp";
+    home.write_private(left, "a secret");
+    home.write_private("digits", "");
+    create(&["bob", "--code", "--code-out", "digits"]);
+    assert!(!home.path(left).exists());
+    assert_eq!(std::fs::read(home.path("digits")).unwrap().len(), 7);
+    // The digits of an invite before are not written over.
+    let again = [
+        "invite",
+        "create",
+        "bob",
+        "--out",
+        "sheets",
+        "--code",
+        "--code-out",
+        "digits",
+    ];
+    finish(&mut home.pki(&again), b"").exits(1);
+    // Two devices whose files would be called the same, one after the other; and one of them anew.
+    let first = create(&["a-b/c"]);
+    let second = create(&["a/b-c"]);
+    assert_ne!(first[0], second[0]);
+    assert_eq!(create(&["a-b/c"])[0], first[0]);
+    let text = std::fs::read_to_string(home.path(&second[0])).unwrap();
+    assert!(text.contains("<strong>a&#x2f;b-c</strong>"), "{text}");
+}
+
+#[test]
 fn a_device_that_has_nothing_but_an_invite_is_taken_back_by_its_name() {
     if !need(&TOOLS) {
         return;

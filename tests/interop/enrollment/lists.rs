@@ -149,7 +149,7 @@ fn a_list_needs_places_for_its_secrets() {
     // The digits never lie in the document that has the links.
     let refused = invite(&home, list, &["--json", "--code"]).exits(2);
     assert!(refused.stderr.contains("--code-out"), "{refused}");
-    home.write_private("codes.csv", "");
+    home.write_private("codes.csv", "alice/phone,123456\n");
     let taken = ["--json", "--code", "--code-out", "codes.csv"];
     assert!(invite(&home, list, &taken).exits(1).stderr.contains("codes.csv"));
     for one in [["alice", "--json"], ["--name", "Alice"]] {

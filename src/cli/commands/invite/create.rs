@@ -1,7 +1,8 @@
 //! `pki invite create`: an invite for one device, with its secret in a code to scan.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -189,7 +190,7 @@ impl CreateArgs {
     /// # Errors
     /// Where a file for it is there.
     pub fn demand_new_files(&self) -> Result<(), Failure> {
-        match self.apart().find(|file| disk::is_taken(file)) {
+        match self.apart().find(|file| disk::is_taken(file) && !is_ours(file)) {
             Some(file) => Err(CaError::Exists(Shown(file.clone())).into()),
             None => Ok(()),
         }
@@ -199,6 +200,15 @@ impl CreateArgs {
     fn apart(&self) -> impl Iterator<Item = &PathBuf> {
         self.code_out.iter().chain(&self.bundle_passphrase_out)
     }
+}
+
+/// Whether a file is the place that a run which was killed had taken: nothing is in it, and nobody else may
+/// read it.
+fn is_ours(file: &Path) -> bool {
+    let metadata = std::fs::symlink_metadata(file);
+    metadata.is_ok_and(|metadata| {
+        metadata.is_file() && metadata.len() == 0 && metadata.mode() & 0o7777 == disk::PRIVATE_FILE
+    })
 }
 
 /// Invites one device.
@@ -278,6 +288,9 @@ pub fn make(
     }
     // Their places are taken before there is anything to lose.
     for file in args.apart() {
+        if is_ours(file) {
+            disk::remove_if_there(file).map_err(CaError::from)?;
+        }
         disk::create_private(file, b"").map_err(CaError::from)?;
     }
     let desk = context.desk_of(home);

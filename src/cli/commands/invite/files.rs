@@ -10,6 +10,7 @@ use crate::bundle::{BundleError, Code};
 use crate::ca::CaError;
 use crate::cli::error::Failure;
 use crate::disk::{self, DiskError, Staged};
+use crate::model::Address;
 use crate::model::invite::Invite;
 
 /// The sheet: one page, A4 or Letter.
@@ -32,6 +33,11 @@ pub struct Sheet<'a> {
     pub typed: Option<String>,
 }
 
+/// What the names of an invite's files end with.
+const ENDINGS: [&str; 3] = [".html", ".png", ".svg"];
+/// The longest sheet, in octets.
+const LONGEST: u64 = 1 << 20;
+
 /// Writes the files of invites into a directory that there is, in place of those of invites before, and says
 /// where they are. `progress` is told how many invites have theirs.
 ///
@@ -42,7 +48,13 @@ pub fn write(
     sheets: &[Sheet<'_>],
     progress: &dyn Fn(usize),
 ) -> Result<Vec<Vec<PathBuf>>, Failure> {
-    let stems = stems(sheets);
+    let stems = stems(directory, sheets);
+    let own: HashSet<String> = stems
+        .iter()
+        .flat_map(|stem| ENDINGS.map(|ending| format!("{stem}{ending}")))
+        .collect();
+    // What a run that was killed has left has secrets in it.
+    let _at_work = disk::at_work(directory, |name| own.contains(name), is_of_an_invite);
     let work: Vec<(&Sheet<'_>, PathBuf)> = sheets
         .iter()
         .zip(stems.iter().map(|stem| directory.join(stem)))
@@ -67,17 +79,31 @@ pub fn write(
 }
 
 /// How the files of each invite are called: for its device, and where two devices would have one name
-/// (`a-b/c` and `a/b-c`), for the invite as well.
-fn stems(sheets: &[Sheet<'_>]) -> Vec<String> {
+/// (`a-b/c` and `a/b-c`), also that of a sheet that is there, for the invite as well.
+fn stems(directory: &Path, sheets: &[Sheet<'_>]) -> Vec<String> {
     let mut taken = HashSet::new();
     let named = sheets.iter().map(|sheet| {
-        let stem = sheet.invite.address.file_stem();
-        match taken.insert(stem.clone()) {
+        let address = &sheet.invite.address;
+        let stem = address.file_stem();
+        let there = directory.join(format!("{stem}.invite.html"));
+        match taken.insert(stem.clone()) && !is_of_another(&there, address) {
             true => format!("{stem}.invite"),
             false => format!("{stem}-{}.invite", sheet.invite.id),
         }
     });
     named.collect()
+}
+
+/// Whether a sheet is there, and is for another device.
+fn is_of_another(there: &Path, address: &Address) -> bool {
+    // As the sheet's template escapes it.
+    let own = format!("<strong>{}</strong>", address.to_string().replace('/', "&#x2f;"));
+    disk::read(there, LONGEST).is_ok_and(|sheet| !String::from_utf8_lossy(&sheet).contains(&own))
+}
+
+/// Whether a file of this name is one that is written here.
+fn is_of_an_invite(name: &str) -> bool {
+    name.contains(".invite.") && ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// The files of an invite, with their places.
