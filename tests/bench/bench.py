@@ -2,15 +2,14 @@
 
 Every figure is the median of several runs, on whatever machine this is; compare figures of one run only.
 `bench.py --fetch` measures `pki fetch` alone, `bench.py --check` the examination of a server, `bench.py --lock` how
-long commands hold the home's lock, `bench.py --enroll` the service, `bench.py --many` a home of 400,000 devices (1 GB of disk), and
-`bench.py --million` the publication of a million revocations alone, which takes some minutes and 5 GB of disk.
+long commands hold the home's lock, `bench.py --enroll` the service (`--enroll status` its OCSP alone, and so on; see
+`PARTS` in `service.py`), `bench.py --many` a home of 400,000 devices (1 GB of disk), and `bench.py --million` the
+publication of a million revocations alone, which takes some minutes and 5 GB of disk.
 `bench.py --versus PKI` runs another version of the program and this one in turn, and gives ratios.
 """
 
 import ctypes
-import json
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -19,109 +18,12 @@ import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-PKI = TARGET / "pki"
-FLEET = TARGET / "examples" / "fleet"
-ENROLL = TARGET / "examples" / "enroll"
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="pki-bench-"))
-os.umask(0o077)
-
-
-def run(*command, cwd=WORK):
-    """Runs a command that must succeed: seconds of wall clock, and peak memory in MB."""
-    begun = time.perf_counter()
-    process = subprocess.Popen([str(c) for c in command], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    error = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begun
-    if status != 0:
-        sys.exit(f"{command}: status {status}: {error.decode()}")
-    return seconds, usage.ru_maxrss / 1024
-
-
-def median(runs, command):
-    """The median of runs of what `command(i)` gives: seconds, and the greatest memory."""
-    measured = [run(*command(i)) for i in range(runs)]
-    return statistics.median(m[0] for m in measured), max(m[1] for m in measured)
-
-
-def quick(command, runs=30):
-    """The median seconds of a command that takes some milliseconds, after three that do not count."""
-    taken = [run(*command.split())[0] for _ in range(runs + 3)]
-    return statistics.median(taken[3:])
-
-
-def row(what, measured, limit):
-    print(f"| {what} | {measured} | {limit} |", flush=True)
-
-
-def ms(seconds):
-    return f"{seconds * 1000:.1f} ms"
-
-
-def secret(name, text):
-    path = WORK / name
-    path.write_text(text + "\n")
-    return path
-
-
-ROOT_SECRET = secret("root.txt", "a passphrase of the root")
-SECRET = secret("issuing.txt", "a passphrase of the issuing CA")
-
-
-def pki(home, *arguments, program=PKI):
-    return [program, "--home", WORK / home, "--no-input", "-q", *arguments]
-
-
-def home(name, publish=False, cheap=True, program=PKI):
-    """A new home; with a key of almost no scrypt cost where the rest is what is measured."""
-    run(*pki(name, "init", "--org", "Acme Ltd", "--domain", "acme.example",
-             "--root-passphrase-file", ROOT_SECRET, "--passphrase-file", SECRET, program=program))
-    configuration = WORK / name / "pki.toml"
-    if not publish:
-        configuration.write_text(configuration.read_text().replace("publish_on_issue = true", "publish_on_issue = false"))
-    if cheap:
-        key = WORK / name / "issuing" / "issuing.key"
-        again = secret("again.txt", "a passphrase of the issuing CA")
-        run("openssl", "pkcs8", "-topk8", "-in", key, "-passin", f"file:{SECRET}", "-scrypt", "-scrypt_N", "16",
-            "-scrypt_r", "1", "-scrypt_p", "1", "-v2", "aes-256-cbc", "-passout", f"file:{again}", "-out", "key")
-        shutil.move(WORK / "key", key)
-    return name
-
-
-COUNT = iter(range(1_000_000))
-
-
-def issue(name, program=PKI):
-    number = next(COUNT)
-    return pki(name, "issue", f"bench{number}", "--out", WORK / "out", "--passphrase-file", SECRET,
-               "--bundle-passphrase-out", WORK / "out" / f"{number}.txt", program=program)
-
-
-def issue_for_request(name, program=PKI):
-    """`issue --csr`, for a request that is made here."""
-    number, request = next(COUNT), WORK / "device.csr"
-    run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=device",
-        "-keyout", "device.key", "-out", request)
-    return pki(name, "issue", f"bench{number}", "--csr", request, "--out", WORK / "out", "--passphrase-file", SECRET,
-               program=program)
-
-
-def people(count, name):
-    path = WORK / f"{name}.csv"
-    rows = (f"{name}{i:06},phone,Person {i},p{i}@acme.example" for i in range(count))
-    path.write_text("employee,device,name,email\n" + "\n".join(rows) + "\n")
-    return path
-
-
-def bulk(name, count, label, program=PKI):
-    return pki(name, "issue", "--from", people(count, label), "--out", WORK / f"out-{label}", "--passphrase-file", SECRET,
-               "--bundle-passphrase-out", WORK / f"{label}.tsv", program=program)
+import service
+from ground import FLEET, PKI, SECRET, WORK, bulk, fleet_home, home, issue, issue_for_request, median, ms, people, pki
+from ground import quick, row, run
 
 
 def openssl_ca():
@@ -399,14 +301,6 @@ def locking():
         row(f"{what}, at most", ms(statistics.median(longest)), "")
 
 
-def fleet_home(name, count):
-    """A published home of so many devices, with a key of full scrypt cost."""
-    home(name, publish=True, cheap=False)
-    run(FLEET, WORK / name, str(count), "valid")
-    run(*pki(name, "publish", "--passphrase-file", SECRET))
-    return name
-
-
 def many():
     """What an everyday change costs where there are many devices, with publication, and what memory lists take."""
     small, large = fleet_home("small", 100), fleet_home("large", 400_000)
@@ -444,52 +338,6 @@ def many():
     few, lots = (statistics.median(taken[name]) for name in (empty, many))
     row("`pki issue --csr` with publication at 100,000 devices, full scrypt cost",
         f"{ms(lots)}, {lots / few:.2f} × an empty home", "1.2 ×")
-
-
-def enrolling():
-    """How many devices enroll themselves in a second by 64 connections, and what an operator waits beside that."""
-    for name, filled in [("enrolled", 0), ("enrolled-many", 100_000)]:
-        home(name, publish=True, cheap=False)
-        if filled:
-            run(FLEET, WORK / name, str(filled), "valid")
-            run(*pki(name, "publish", "--passphrase-file", SECRET))
-        run(*pki(name, "server", "add", "api.acme.example", "--passphrase-file", SECRET))
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
-            "-subj", "/CN=api.acme.example", "-addext", "subjectAltName=DNS:api.acme.example",
-            "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "page.key", "-out", "page.crt")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        configuration = WORK / name / "pki.toml"
-        own = f'[serve]\nhost = "api.acme.example"\npage_certificate = "{WORK}/page.crt"\npage_key = "{WORK}/page.key"\n'
-        configuration.write_text(configuration.read_text().replace("[serve]\n", own, 1))
-        service = subprocess.Popen(pki(name, "serve", "--page", f"127.0.0.1:{port}", "--passphrase-file", SECRET),
-                                   stderr=subprocess.PIPE)
-        service.stderr.readline()
-
-        def load(count):
-            # The invites are made before it begins, which holds the home for some seconds.
-            loading = subprocess.Popen([str(c) for c in (ENROLL, WORK / name, SECRET, port, WORK / "page.crt", count, 64)],
-                                       stdout=subprocess.PIPE)
-            loading.stdout.readline()
-            return loading
-
-        told = [json.loads(load(6000).communicate()[0]) for _ in range(5)]
-        rates = sorted(told, key=lambda one: one["per_second"])
-        row(f"devices that enroll by 64 connections, at {filled:,} records", f"{rates[2]['per_second']:,} a second, "
-            f"p99 {statistics.median(one['p99_ms'] for one in told):.0f} ms", "1,000, 150 ms")
-        with open(f"/proc/{service.pid}/status") as status:
-            memory = next(line.split()[1] for line in status if line.startswith("VmRSS:"))
-        row("memory of the service after that", f"{int(memory) / 1024:.0f} MB", "")
-        for number in range(20):
-            run(*pki(name, "issue", f"beside{number}", "--out", WORK / "out", "--passphrase-file", SECRET,
-                     "--bundle-passphrase-out", WORK / "out" / f"{name}{number}", "--no-publish"))
-        loading = load(20_000)
-        waited = [run(*pki(name, "revoke", f"beside{number}", "--yes", "--no-publish"))[0] for number in range(20)]
-        row("`pki revoke` beside that load, twenty times: at most", ms(max(waited)), "300 ms")
-        loading.communicate()
-        service.terminate()
-        service.wait()
 
 
 def beside():
@@ -624,7 +472,7 @@ def main():
         locking()
         return
     if "--enroll" in sys.argv:
-        enrolling()
+        service.measure(sys.argv[sys.argv.index("--enroll") + 1:])
         return
     if "--beside" in sys.argv:
         beside()

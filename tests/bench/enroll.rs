@@ -1,150 +1,165 @@
-//! Enrolls many devices by many connections at once, and says how fast that went.
+//! Invites many devices, has them all enroll at once, and says how fast that went: by connections to the page
+//! of a service, or, for what a service could do at most, as its clerk does it, so many at a time.
 //!
-//! Usage: enroll HOME PASSPHRASE_FILE PORT CERTIFICATE COUNT CONNECTIONS
+//! Usage: enroll HOME PASSPHRASE_FILE COUNT page PORT CERTIFICATE CONNECTIONS
+//!        enroll HOME PASSPHRASE_FILE COUNT clerk BATCH
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pki::ca::{Asking, ClockPolicy, Desk, Replaces};
+use pki::ca::{Asking, Attempt, ClockPolicy, Desk, Redeeming, Replaces};
 use pki::home::Home;
 use pki::issuer::Devices;
 use pki::key::{Passphrase, SoftwareKey, os_rng};
 use pki::model::draft::Holder;
 use pki::model::{Authority, Platform, Span, Time};
-use pki::x509::request;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use pki::x509::request::{self, Request};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
+mod http;
+mod trusting;
 
 fn clock() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Time::from_unix(i64::try_from(since.as_secs()).unwrap())
 }
 
-/// Invites so many devices, and gives the address and body of a request for each.
-fn requests(home: &str, passphrase: &str, count: usize) -> Vec<(String, String)> {
-    let home = Home::open(home.as_ref()).unwrap();
-    let secret = std::fs::read(passphrase).unwrap();
-    let passphrase = Passphrase::from_octets(secret.into()).unwrap();
-    let key = SoftwareKey::decrypt(&home.key(Authority::Issuing).unwrap(), &passphrase).unwrap();
-    let devices = Devices::open(home.chain().clone(), key, home.config().base_url.clone()).unwrap();
-    let profile = home.profile("device").unwrap();
-    let desk = Desk {
-        home,
-        by: "bench".into(),
-        holder: "bench".into(),
-        patience: Duration::from_secs(30),
-        clock,
-        goes_on_here: false,
-    };
-    let begun = std::process::id();
-    let askings = (0..count).map(|n| Asking {
-        holder: Holder {
-            address: format!("load{begun}-{n}/phone").parse().unwrap(),
-            name: None,
-            email: None,
-            platform: Platform::Any,
-        },
-        days: None,
-        profile: profile.clone(),
-        open_for: Span::days(1),
-        with_code: false,
-        with_approval: false,
-        replaces: Replaces::Nothing,
-    });
-    let mut session = desk.session(ClockPolicy::Strict).unwrap();
-    let invitations = pki::ca::invite(&mut session, &devices, askings.collect()).unwrap();
-    drop(session);
-    let one = |invitation: pki::ca::Invitation| {
-        let csr = request::create(None, &SoftwareKey::generate(&mut os_rng())).unwrap();
-        let body = serde_json::json!({ "secret": invitation.secret.expose(), "csr": csr });
-        (invitation.invite.id.to_string(), body.to_string())
-    };
-    invitations.into_iter().map(one).collect()
+/// A device that may enroll: its invite, the secret of it, and a request for its key.
+struct Device {
+    id: String,
+    secret: String,
+    csr: String,
 }
 
-/// One request on a connection that stays open; the status of the answer.
-fn ask(stream: &mut StreamOwned<ClientConnection, TcpStream>, id: &str, body: &str) -> u16 {
-    let head = format!(
-        "POST /i/{id} HTTP/1.1\r\nHost: api.acme.example\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
-    let (mut answer, mut piece) = (Vec::new(), [0; 8192]);
-    loop {
-        let count = stream.read(&mut piece).unwrap();
-        assert!(count > 0, "the connection was closed");
-        answer.extend_from_slice(&piece[..count]);
-        let Some(end) = answer.windows(4).position(|part| part == b"\r\n\r\n") else {
-            continue;
+/// A home, and what its CA signs with.
+struct Office {
+    desk: Desk,
+    devices: Devices,
+}
+
+impl Office {
+    fn open(home: &str, passphrase: &str) -> Self {
+        let home = Home::open(home.as_ref()).unwrap();
+        let secret = std::fs::read(passphrase).unwrap();
+        let passphrase = Passphrase::from_octets(secret.into()).unwrap();
+        let key = SoftwareKey::decrypt(&home.key(Authority::Issuing).unwrap(), &passphrase).unwrap();
+        let devices = Devices::open(home.chain().clone(), key, home.config().base_url.clone()).unwrap();
+        let desk = Desk {
+            home,
+            by: "bench".into(),
+            holder: "bench".into(),
+            patience: Duration::from_secs(30),
+            clock,
+            goes_on_here: false,
         };
-        let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
-        let length: usize = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .unwrap()
-            .parse()
-            .unwrap();
-        if answer.len() >= end + 4 + length {
-            return head.split(' ').nth(1).unwrap().parse().unwrap();
-        }
+        Self { desk, devices }
     }
+
+    fn invite(&self, count: usize) -> Vec<Device> {
+        let profile = self.desk.home.profile("device").unwrap();
+        let begun = std::process::id();
+        let askings = (0..count).map(|n| Asking {
+            holder: Holder {
+                address: format!("load{begun}-{n}/phone").parse().unwrap(),
+                name: None,
+                email: None,
+                platform: Platform::Any,
+            },
+            days: None,
+            profile: profile.clone(),
+            open_for: Span::days(1),
+            with_code: false,
+            with_approval: false,
+            replaces: Replaces::Nothing,
+        });
+        let mut session = self.desk.session(ClockPolicy::Strict).unwrap();
+        let invitations = pki::ca::invite(&mut session, &self.devices, askings.collect()).unwrap();
+        drop(session);
+        let one = |invitation: pki::ca::Invitation| Device {
+            id: invitation.invite.id.to_string(),
+            secret: invitation.secret.expose().to_owned(),
+            csr: request::create(None, &SoftwareKey::generate(&mut os_rng())).unwrap(),
+        };
+        invitations.into_iter().map(one).collect()
+    }
+
+    /// Enrolls devices without a service: so many in a session, with one sync. Nothing is published.
+    fn enroll(self, devices: Vec<Device>, batch: usize) {
+        let one = |device: Device| {
+            let key = Request::parse(device.csr.as_bytes())
+                .unwrap()
+                .public_key()
+                .clone();
+            Attempt::Redeem(Redeeming {
+                id: device.id,
+                secret: device.secret.into(),
+                code: None,
+                key,
+                from: "127.0.0.0/24".into(),
+            })
+        };
+        let attempts: Vec<Attempt> = devices.into_iter().map(one).collect();
+        let mut store = self.desk.home.resident().unwrap();
+        let begun = std::time::Instant::now();
+        for some in attempts.chunks(batch) {
+            let mut session = self.desk.turn(&mut store, ClockPolicy::Strict).unwrap();
+            let answers = pki::ca::enroll(&mut session, &self.devices, some).unwrap();
+            assert!(answers.iter().all(Result::is_ok));
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        let per_second = (attempts.len() as f64 / seconds).round();
+        println!("{}", serde_json::json!({ "per_second": per_second }));
+    }
+}
+
+/// Has devices enroll by the page at this port.
+fn enroll_by_page(devices: &[Device], port: u16, certificate: &str, connections: usize) {
+    let config = trusting::config(&[certificate]);
+    let worker = || {
+        let name = ServerName::try_from(trusting::HOST).unwrap();
+        let tls = ClientConnection::new(config.clone(), name).unwrap();
+        let mut stream = StreamOwned::new(tls, TcpStream::connect(("127.0.0.1", port)).unwrap());
+        move |number: usize| {
+            let device = &devices[number];
+            let body = serde_json::json!({ "secret": device.secret, "csr": device.csr }).to_string();
+            let request = format!(
+                "POST /i/{} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                device.id,
+                trusting::HOST,
+                body.len()
+            );
+            let answer = http::ask(&mut stream, request.as_bytes()).unwrap();
+            let is_granted = answer.status == 200 && answer.body.starts_with(b"-----BEGIN CERTIFICATE");
+            assert!(
+                is_granted && answer.stays_open,
+                "{}: {}",
+                device.id,
+                answer.status
+            );
+        }
+    };
+    println!("begun");
+    http::measure(devices.len(), connections, worker, Vec::new);
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [home, passphrase, port, certificate, count, connections] = arguments.as_slice() else {
-        panic!("HOME PASSPHRASE_FILE PORT CERTIFICATE COUNT CONNECTIONS");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let [home, passphrase, count, by @ ..] = arguments.as_slice() else {
+        panic!("usage: enroll HOME PASSPHRASE_FILE COUNT page|clerk ...");
     };
-    let (port, connections): (u16, usize) = (port.parse().unwrap(), connections.parse().unwrap());
-    let requests = Arc::new(requests(home, passphrase, count.parse().unwrap()));
-    let mut trusted = RootCertStore::empty();
-    trusted
-        .add(CertificateDer::from_pem_file(certificate).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(trusted)
-        .with_no_client_auth();
-    let (config, next) = (Arc::new(config), Arc::new(AtomicUsize::new(0)));
-    println!("begun");
-    let begun = Instant::now();
-    let workers: Vec<_> = (0..connections)
-        .map(|_| {
-            let (requests, config, next) = (requests.clone(), config.clone(), next.clone());
-            std::thread::spawn(move || {
-                let name = ServerName::try_from("api.acme.example").unwrap();
-                let tls = ClientConnection::new(config, name).unwrap();
-                let mut stream = StreamOwned::new(tls, TcpStream::connect(("127.0.0.1", port)).unwrap());
-                let mut took = Vec::new();
-                while let Some((id, body)) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let sent = Instant::now();
-                    assert_eq!(ask(&mut stream, id, body), 200, "{id}");
-                    took.push(sent.elapsed());
-                }
-                took
-            })
-        })
-        .collect();
-    let mut took: Vec<Duration> = workers
-        .into_iter()
-        .flat_map(|worker| worker.join().unwrap())
-        .collect();
-    let seconds = begun.elapsed().as_secs_f64();
-    took.sort_unstable();
-    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    println!(
-        "{{\"enrolled\":{},\"per_second\":{:.0},\"p50_ms\":{:.1},\"p99_ms\":{:.1}}}",
-        took.len(),
-        took.len() as f64 / seconds,
-        at(0.5),
-        at(0.99)
-    );
+    let office = Office::open(home, passphrase);
+    let devices = office.invite(count.parse().unwrap());
+    match by {
+        ["page", port, certificate, connections] => {
+            drop(office);
+            let (port, connections) = (port.parse().unwrap(), connections.parse().unwrap());
+            enroll_by_page(&devices, port, certificate, connections);
+        }
+        ["clerk", batch] => office.enroll(devices, batch.parse().unwrap()),
+        _ => panic!("usage: page PORT CERTIFICATE CONNECTIONS, or clerk BATCH"),
+    }
 }
