@@ -47,8 +47,8 @@ pub fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<Answe
     }
 }
 
-/// Has so many requests made by so many threads. `worker` makes what a thread does for the request of a number;
-/// printed is how fast that went, with what `more` adds, as one line of JSON.
+/// Has so many requests made by so many threads. `worker` makes what a thread does for the request of a
+/// number; printed is how fast that went, with what `more` adds, as one line of JSON.
 pub fn measure<W: FnMut(usize)>(
     count: usize,
     threads: usize,

@@ -4,7 +4,8 @@
 //! Usage: load ocsp PORT COUNT CONNECTIONS ISSUER SERIALS get|post|nonce
 //!        load get PORT COUNT CONNECTIONS PATH [CERTIFICATE...]
 //!
-//! SERIALS has a serial number a line, which are asked for in turn; with `nonce` each request (a POST) has one.
+//! SERIALS has a serial number a line, which are asked for in turn; with `nonce` each request (a POST) has
+//! one.
 //! With certificates, PATH is that of a page by TLS. A connection serves for ten requests to a path, and for
 //! as many as it takes for the status.
 
