@@ -226,9 +226,13 @@ fn a_service_that_is_to_end_waits_for_nobody_who_has_not_asked() {
     let invite = serving.invite(&["alice"]);
     let body = json!({ "secret": invite.word("secret"), "csr": serving.request("alice") }).to_string();
     let request = post(&format!("/i/{}", invite.word("id")), "application/json", &body);
-    let (head, tail) = request.split_at(request.len() - 9);
+    let (head, tail) = request.split_once("\r\n\r\n").unwrap();
     let mut phone = Phone::connect(&serving.at_page(), page).unwrap();
-    phone.send(head.as_bytes()).unwrap();
+    phone
+        .send(format!("{head}\r\nExpect: 100-continue\r\n\r\n").as_bytes())
+        .unwrap();
+    // Told to go on: the service has taken the request, and waits for the rest.
+    assert_eq!(phone.answer().unwrap().status, 100);
     let told = Instant::now();
     serving.server.signal(rustix::process::Signal::TERM);
     std::thread::sleep(Duration::from_secs(2));
