@@ -15,12 +15,13 @@ use zeroize::Zeroizing;
 use super::answer::Told;
 use super::body;
 use super::clerk::{Counter, Refusal};
-use super::limits::{Failures, Guesses, recorded};
+use super::door::Door;
+use super::limits::{Failures, recorded};
 use super::monitor;
 use super::presented::Presented;
 use super::proxy::Client;
 use super::request::requested_key;
-use crate::ca::{Attempt, Denial, Redeeming};
+use crate::ca::{Attempt, Redeeming};
 use crate::issuer::Chain;
 use crate::key::PublicKey;
 use crate::x509::cms;
@@ -45,10 +46,10 @@ pub struct Shared {
     pub chain: Chain,
     /// The organization, for the realm that is asked for.
     pub organization: String,
-    /// The way to the clerk.
+    /// The way to the clerk, for whoever shows a secret.
+    pub door: Arc<Door>,
+    /// And for whoever shows a certificate.
     pub counter: Counter,
-    /// Who has shown wrong secrets.
-    pub failures: Arc<Guesses>,
     /// Which certificates were shown in vain.
     pub vain: Failures<[u8; 32]>,
 }
@@ -127,7 +128,7 @@ async fn enroll(
             "give the name of the invite and its secret, as user and password",
         ));
     };
-    shared.failures.demand_few(address)?;
+    shared.door.demand_few(address)?;
     let key = key(headers, body).await?;
     let attempt = Attempt::Redeem(Redeeming {
         id,
@@ -136,11 +137,7 @@ async fn enroll(
         key,
         from: recorded(address),
     });
-    let answer = shared.counter.enroll(attempt).await;
-    if let Err(Refusal::Denied(Denial::NoRight)) = answer {
-        shared.failures.count(address);
-    }
-    certified(answer)
+    certified(shared.door.ask(address, attempt).await)
 }
 
 async fn renew(
@@ -158,7 +155,8 @@ async fn renew(
         ));
     };
     let certificate = presented.sha256();
-    shared.vain.demand_few_by(&certificate)?;
+    let message = "this certificate was refused too often: wait ten minutes";
+    shared.vain.demand_few(&certificate, message)?;
     let key = key(headers, body).await?;
     let answer = shared
         .counter
@@ -166,7 +164,7 @@ async fn renew(
         .await;
     // Whoever asks in vain does so as often as it asks.
     if let Err(Refusal::Denied(_)) = answer {
-        shared.vain.count_by(certificate);
+        shared.vain.count(certificate);
     }
     certified(answer)
 }

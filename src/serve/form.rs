@@ -13,11 +13,10 @@ use zeroize::Zeroizing;
 
 use super::answer::Told;
 use super::body;
-use super::clerk::Refusal;
 use super::limits::recorded;
 use super::page::{STYLE, Shared};
 use super::profile;
-use crate::ca::{self, Attempt, Denial, Desk, Fetching, RootInProfile};
+use crate::ca::{self, Attempt, Desk, Fetching, RootInProfile};
 use crate::model::InviteId;
 use crate::model::event::Issued;
 
@@ -79,7 +78,7 @@ async fn handed(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Told> {
-    shared.failures.demand_few(address)?;
+    shared.door.demand_few(address)?;
     let octets = Zeroizing::new(body::read(headers, body, MEDIA_TYPE).await?);
     let typed = Typed::read(&octets);
     let attempt = Attempt::Fetch(Fetching {
@@ -88,15 +87,7 @@ async fn handed(
         code: Some(typed.code),
         from: recorded(address),
     });
-    let issued = match shared.counter.enroll(attempt).await {
-        Ok(issued) => issued,
-        Err(refusal) => {
-            if let Refusal::Denied(Denial::NoRight) = refusal {
-                shared.failures.count(address);
-            }
-            return Err(refusal.into());
-        }
-    };
+    let issued = shared.door.ask(address, attempt).await?;
     let id: InviteId = id.parse().map_err(|_| Told::unavailable())?;
     let bundle = ca::handed_out(&shared.form.desk.home, &id);
     let bundle = bundle.ok().flatten().ok_or_else(Told::unavailable)?;

@@ -3,25 +3,22 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 
 use super::answer::Told;
-use super::health::Part;
-use super::metrics::Counted;
-use super::monitor::Monitor;
 
 /// How often somebody may fail in a [`WINDOW`].
-const MOST: u32 = 60;
+pub const MOST: u32 = 60;
 /// How long a failure counts.
 const WINDOW: Duration = Duration::from_secs(600);
 /// How many are counted at once. A secret has 128 bits: not counting one more costs nothing.
 const KEPT: usize = 65_536;
 
 /// Counts failures by who failed, and never successes.
-pub struct Failures<Who = IpAddr>(Mutex<HashMap<Who, (u32, Instant)>>);
+pub struct Failures<Who>(Mutex<HashMap<Who, (u32, Instant)>>);
 
 impl<Who> Default for Failures<Who> {
     fn default() -> Self {
@@ -29,102 +26,24 @@ impl<Who> Default for Failures<Who> {
     }
 }
 
-/// By address, who has shown wrong secrets. What counts is that a secret was wrong: nobody can shut an invite
-/// to others by trying.
-impl Failures<IpAddr> {
-    /// Refuses an address that has failed too often.
-    ///
-    /// # Errors
-    /// What it is told.
-    pub fn demand_few(&self, address: IpAddr) -> Result<(), Told> {
-        self.demand_few_of(
-            &network(address),
-            "too many wrong codes came from this address: wait ten minutes",
-        )
-    }
-
-    /// Counts a failure, and says whether it is the last that is let pass.
-    pub fn count(&self, address: IpAddr) -> bool {
-        self.count_of(network(address)) == MOST
-    }
-}
-
-/// Wrong secrets by address, with whoever looks after the service told of those that are too many.
-pub struct Guesses {
-    failures: Failures,
-    monitor: Arc<Monitor>,
-}
-
-impl Guesses {
-    /// Nobody has guessed yet.
-    pub fn new(monitor: Arc<Monitor>) -> Self {
-        Self {
-            failures: Failures::default(),
-            monitor,
-        }
-    }
-
-    /// Refuses an address that has shown too many wrong secrets.
-    ///
-    /// # Errors
-    /// What it is told.
-    pub fn demand_few(&self, address: IpAddr) -> Result<(), Told> {
-        let demanded = self.failures.demand_few(address);
-        if demanded.is_err() {
-            self.monitor.metrics.count(Counted::Attempt("too-many"));
-        }
-        demanded
-    }
-
-    /// Counts a wrong secret.
-    pub fn count(&self, address: IpAddr) {
-        if self.failures.count(address) {
-            let from = recorded(address);
-            let message = format!(
-                "an address in {from} has shown {MOST} wrong secrets: nobody enrolls from that address for ten minutes"
-            );
-            self.monitor.health.troubled(Part::Guesses, false, message);
-        }
-    }
-}
-
-/// By the SHA-256 of the certificate, who has shown one in vain. An address is not to pay for it: behind it
-/// may be a company, and one lost laptop that asks again and again.
-impl Failures<[u8; 32]> {
-    /// Refuses a certificate that was refused too often.
-    ///
-    /// # Errors
-    /// What its holder is told.
-    pub fn demand_few_by(&self, certificate: &[u8; 32]) -> Result<(), Told> {
-        self.demand_few_of(
-            certificate,
-            "this certificate was refused too often: wait ten minutes",
-        )
-    }
-
-    /// Counts a failure.
-    pub fn count_by(&self, certificate: [u8; 32]) {
-        self.count_of(certificate);
-    }
-}
-
 impl<Who: Eq + Hash> Failures<Who> {
-    fn are_too_many(&self, who: &Who) -> bool {
-        let counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let count = counts.get(who);
-        count.is_some_and(|(count, since)| *count >= MOST && since.elapsed() < WINDOW)
-    }
-
-    fn demand_few_of(&self, who: &Who, message: &str) -> Result<(), Told> {
-        match self.are_too_many(who) {
-            true => Err(Told::new(StatusCode::TOO_MANY_REQUESTS, "too-many", message)),
-            false => Ok(()),
+    /// Refuses whoever has failed too often.
+    ///
+    /// # Errors
+    /// What they are told.
+    pub fn demand_few(&self, who: &Who, message: &str) -> Result<(), Told> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match counts.get(who) {
+            Some((count, since)) if *count >= MOST && since.elapsed() < WINDOW => {
+                Err(Told::new(StatusCode::TOO_MANY_REQUESTS, "too-many", message))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
-    /// Counts a failure, and says how many it is.
-    fn count_of(&self, who: Who) -> u32 {
-        let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    /// Counts a failure, and says how many it is; 0 where no more are counted.
+    pub fn count(&self, who: Who) -> u32 {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= KEPT {
             counts.retain(|_, (_, since)| since.elapsed() < WINDOW);
         }
@@ -170,30 +89,31 @@ pub fn recorded(address: IpAddr) -> String {
 mod tests {
     use super::*;
 
+    fn of(address: &str) -> IpAddr {
+        network(address.parse().unwrap())
+    }
+
     #[test]
     fn an_address_that_fails_too_often_waits_and_no_other_does() {
         let failures = Failures::default();
-        let [one, other]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
+        let is_let = |address: &str| failures.demand_few(&of(address), "").is_ok();
         for _ in 0..MOST {
-            assert!(failures.demand_few(one).is_ok());
-            failures.count(one);
+            assert!(is_let("192.0.2.1"));
+            failures.count(of("192.0.2.1"));
         }
-        assert!(failures.demand_few(one).is_err() && failures.demand_few(other).is_ok());
-        assert!(failures.demand_few("::ffff:192.0.2.1".parse().unwrap()).is_err());
+        assert!(!is_let("192.0.2.1") && is_let("192.0.2.2"));
+        assert!(!is_let("::ffff:192.0.2.1"));
     }
 
     #[test]
     fn a_subscriber_of_ipv6_is_one_whatever_address_she_takes() {
         let failures = Failures::default();
+        let is_let = |address: &str| failures.demand_few(&of(address), "").is_ok();
         for n in 0..MOST {
-            failures.count(format!("2001:db8:1:2::{n:x}").parse().unwrap());
+            failures.count(of(&format!("2001:db8:1:2::{n:x}")));
         }
-        assert!(
-            failures
-                .demand_few("2001:db8:1:2:ffff::1".parse().unwrap())
-                .is_err()
-        );
-        assert!(failures.demand_few("2001:db8:1:3::1".parse().unwrap()).is_ok());
+        assert!(!is_let("2001:db8:1:2:ffff::1"));
+        assert!(is_let("2001:db8:1:3::1"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod clerk;
 mod connection;
+mod door;
 mod error;
 mod est;
 mod form;
@@ -47,11 +48,12 @@ use crate::bundle::MobileConfig;
 use crate::ca::{CaError, Desk, Published};
 use crate::issuer::Devices;
 use crate::model::Clock;
-use clerk::Clerk;
+use clerk::{Clerk, Counter};
 use connection::Face;
+use door::Door;
 use form::Form;
 use inventory::Inventory;
-use limits::{Failures, Guesses};
+use limits::Failures;
 use monitor::Monitor;
 use ocsp::Responder;
 use page::Page;
@@ -83,6 +85,13 @@ pub struct Places {
     pub device: Option<Place>,
     /// Status.
     pub status: Option<Place>,
+}
+
+impl Places {
+    /// Whether nothing is to be served.
+    pub fn are_none(&self) -> bool {
+        self.page.is_none() && self.device.is_none() && self.status.is_none()
+    }
 }
 
 /// Where a face is served.
@@ -160,7 +169,6 @@ impl Service {
         let faces = Faces {
             desk: desk.clone(),
             monitor: monitor.clone(),
-            failures: Arc::new(Guesses::new(monitor.clone())),
         };
         let mut planned = Vec::new();
         if let Some(place) = self.places.status {
@@ -168,23 +176,22 @@ impl Service {
         }
         let mut clerk = Clerk::start(desk.clone(), devices, self.own, monitor.clone(), aftermath)?;
         let gone = clerk.gone();
+        // One for both faces: who has failed at one of them has failed. The clerk ends when it is gone.
+        let door = Arc::new(Door::new(clerk.counter(), monitor.clone()));
         if let Some(place) = self.places.page {
-            planned.insert(0, faces.page(place, &clerk, page_tls.clone())?);
+            planned.insert(0, faces.page(place, door.clone(), page_tls.clone())?);
         }
         if let (Some(place), Some(tls)) = (self.places.device, clerk.device_tls()) {
-            planned.push(faces.device(place, &clerk, tls));
+            planned.push(faces.device(place, door.clone(), clerk.counter(), tls));
         }
-        let told = if planned.is_empty() {
-            Err(ServeError::NoFace)
-        } else {
-            let proxies = Arc::new(Proxies::new(serve.proxies.clone()));
-            runtime.block_on(async {
-                if let Some(current) = page_tls {
-                    tokio::spawn(tls::renewed(current, serve, monitor.clone()));
-                }
-                self::serve(planned, proxies, monitor, listens, is_ready, gone).await
-            })
-        };
+        drop(door);
+        let proxies = Arc::new(Proxies::new(serve.proxies.clone()));
+        let told = runtime.block_on(async {
+            if let Some(current) = page_tls {
+                tokio::spawn(tls::renewed(current, serve, monitor.clone()));
+            }
+            self::serve(planned, proxies, monitor, listens, is_ready, gone).await
+        });
         runtime.shutdown_timeout(Duration::from_secs(1));
         clerk.finish();
         told
@@ -195,7 +202,6 @@ impl Service {
 struct Faces {
     desk: Arc<Desk>,
     monitor: Arc<Monitor>,
-    failures: Arc<Guesses>,
 }
 
 impl Faces {
@@ -217,7 +223,7 @@ impl Faces {
         })
     }
 
-    fn page(&self, place: Place, clerk: &Clerk, tls: Option<Current>) -> Result<Planned, ServeError> {
+    fn page(&self, place: Place, door: Arc<Door>, tls: Option<Current>) -> Result<Planned, ServeError> {
         let home = &self.desk.home;
         let chain = home.chain().clone();
         let profile = home.template("mobileconfig.plist", MobileConfig::TEMPLATE);
@@ -228,9 +234,8 @@ impl Faces {
             router: page::router(Arc::new(page::Shared {
                 page: Page::new(&home.config().serve, &chain.issuer().organization)?,
                 chain,
-                counter: clerk.counter(),
+                door,
                 monitor: self.monitor.clone(),
-                failures: self.failures.clone(),
                 profile: profile.map_err(CaError::from)?,
                 slots: Slots::default(),
                 form: Form::new(self.desk.clone()),
@@ -238,7 +243,7 @@ impl Faces {
         })
     }
 
-    fn device(&self, place: Place, clerk: &Clerk, tls: Current) -> Planned {
+    fn device(&self, place: Place, door: Arc<Door>, counter: Counter, tls: Current) -> Planned {
         let chain = self.desk.home.chain().clone();
         Planned {
             name: DEVICE,
@@ -247,8 +252,8 @@ impl Faces {
             router: est::router(Arc::new(est::Shared {
                 organization: chain.issuer().organization.clone(),
                 chain,
-                counter: clerk.counter(),
-                failures: self.failures.clone(),
+                door,
+                counter,
                 vain: Failures::default(),
             })),
         }

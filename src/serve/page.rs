@@ -22,14 +22,14 @@ use zeroize::Zeroizing;
 use super::ServeError;
 use super::answer::Told;
 use super::body;
-use super::clerk::{Counter, Refusal};
+use super::door::Door;
 use super::form::{self, Form};
-use super::limits::{Guesses, recorded};
+use super::limits::recorded;
 use super::monitor::{self, Monitor};
 use super::profile::{self, Slots};
 use super::proxy::Client;
 use super::request::requested_key;
-use crate::ca::{Attempt, Denial, Redeeming};
+use crate::ca::{Attempt, Redeeming};
 use crate::home::config::Serve;
 use crate::issuer::Chain;
 
@@ -103,12 +103,10 @@ pub struct Shared {
     pub page: Page,
     /// The issuing CA's chain.
     pub chain: Chain,
-    /// The way to the clerk.
-    pub counter: Counter,
+    /// The way to the clerk, for whoever shows a secret.
+    pub door: Arc<Door>,
     /// Whether the service is ready.
     pub monitor: Arc<Monitor>,
-    /// Who has shown wrong secrets.
-    pub failures: Arc<Guesses>,
     /// The form for browsers that cannot make a key.
     pub form: Form,
     /// The template of Apple's profiles.
@@ -208,7 +206,7 @@ async fn redeem(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Told> {
-    shared.failures.demand_few(address)?;
+    shared.door.demand_few(address)?;
     let octets = Zeroizing::new(body::read(headers, body, "application/json").await?);
     let unreadable = |why: String| Told::new(StatusCode::BAD_REQUEST, "request", why);
     let asked: Asked =
@@ -221,19 +219,10 @@ async fn redeem(
         key,
         from: recorded(address),
     });
-    match shared.counter.enroll(attempt).await {
-        Ok(issued) => {
-            let chain = shared.chain.fullchain(&issued.certificate);
-            let pem = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
-            Ok((pem, chain).into_response())
-        }
-        Err(refusal) => {
-            if let Refusal::Denied(Denial::NoRight) = refusal {
-                shared.failures.count(address);
-            }
-            Err(refusal.into())
-        }
-    }
+    let issued = shared.door.ask(address, attempt).await?;
+    let chain = shared.chain.fullchain(&issued.certificate);
+    let pem = [(header::CONTENT_TYPE, "application/pem-certificate-chain")];
+    Ok((pem, chain).into_response())
 }
 
 #[cfg(test)]

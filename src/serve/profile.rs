@@ -18,11 +18,10 @@ use zeroize::Zeroizing;
 
 use super::answer::Told;
 use super::body;
-use super::clerk::Refusal;
 use super::page::Shared;
 use super::proxy::Client;
 use crate::bundle;
-use crate::ca::{self, Attempt, Denial, RootInProfile, Showing};
+use crate::ca::{self, Attempt, RootInProfile, Showing};
 use crate::key::os_rng;
 use crate::model::InviteId;
 use crate::x509::Certificate;
@@ -97,7 +96,8 @@ pub async fn hand_in(
     body: Body,
 ) -> Result<Response, Told> {
     let Path(id) = path?;
-    shared.failures.demand_few(client.address.ip())?;
+    let address = client.address.ip();
+    shared.door.demand_few(address)?;
     let octets = Zeroizing::new(body::read(&headers, body, "application/json").await?);
     let refused = |why: &str| Told::new(StatusCode::BAD_REQUEST, "request", why);
     let asked: Asked = serde_json::from_slice(&octets)
@@ -113,15 +113,7 @@ pub async fn hand_in(
         id: id.clone(),
         secret: asked.secret,
     };
-    let issued = &match shared.counter.enroll(Attempt::Show(showing)).await {
-        Ok(issued) => issued,
-        Err(refusal) => {
-            if let Refusal::Denied(Denial::NoRight) = refusal {
-                shared.failures.count(client.address.ip());
-            }
-            return Err(refusal.into());
-        }
-    };
+    let issued = &shared.door.ask(address, Attempt::Show(showing)).await?;
     let certificate = Certificate::from_der(&issued.certificate).map_err(|_| Told::unavailable())?;
     if !certificate.public_key().verifies_es256(&p12, &signature) {
         return Err(Told::new(

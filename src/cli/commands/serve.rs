@@ -87,6 +87,7 @@ fn places(args: &Args, serve: &Serve) -> Result<Places, ServeError> {
     };
     match sockets.into_keys().next() {
         Some(name) => Err(ServeError::ForeignSocket(name)),
+        None if places.are_none() => Err(ServeError::NoFace),
         None => Ok(places),
     }
 }
