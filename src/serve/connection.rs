@@ -134,14 +134,10 @@ impl Face {
             told = tokio::time::timeout(HANDSHAKE, preface) => told??,
             _ = ended.changed() => return Ok(()),
         };
-        let is_unnamed = tokio::select! {
-            told = tokio::time::timeout(HANDSHAKE, self.proxies.is_unnamed(&stream, origin)) => told?,
-            _ = ended.changed() => return Ok(()),
-        };
-        if is_unnamed {
+        if let Origin::Unnamed(proxy) = origin {
             let message = format!(
                 "connections from {} begin with a header of the PROXY protocol, and `proxies` does not name that address: nobody is served through it",
-                peer.ip()
+                proxy.ip()
             );
             self.monitor.health.troubled(Part::Proxies, false, message);
             return Err(io::ErrorKind::InvalidData.into());

@@ -35,6 +35,9 @@ pub enum Origin {
     Proxied(SocketAddr),
     /// From a proxy that is believed: each request may say whose it is.
     Proxy(SocketAddr),
+    /// From a proxy that `pki.toml` does not name: it has sent a header of the PROXY protocol all the same,
+    /// and nobody is served through it.
+    Unnamed(SocketAddr),
 }
 
 /// Whose request it is.
@@ -59,15 +62,20 @@ impl Proxies {
     }
 
     /// Where a connection comes from: takes the header of the PROXY protocol off it, where a proxy that is
-    /// believed has sent one.
+    /// believed has sent one. Waits until something has come.
     ///
     /// # Errors
     /// Where the header is malformed, or the connection ends within it.
     pub async fn origin(&self, stream: &mut TcpStream, peer: SocketAddr) -> io::Result<Origin> {
-        if !self.have(peer.ip()) {
-            return Ok(Origin::Peer(peer));
-        }
         let mut octets = [0; LONGEST];
+        if !self.have(peer.ip()) {
+            let length = stream.peek(&mut octets).await?;
+            let begun = octets.get(..length).unwrap_or_default();
+            return Ok(match Preface::read(begun) {
+                Preface::Whole(..) => Origin::Unnamed(peer),
+                Preface::None | Preface::Begun | Preface::Malformed => Origin::Peer(peer),
+            });
+        }
         loop {
             let length = stream.peek(&mut octets).await?;
             let begun = octets.get(..length).unwrap_or_default();
@@ -91,21 +99,6 @@ impl Proxies {
         }
     }
 
-    /// Whether a connection of whoever is not believed begins with a header of the PROXY protocol all the
-    /// same: then `pki.toml` does not name the proxy, and nobody is served through it.
-    pub async fn is_unnamed(&self, stream: &TcpStream, origin: Origin) -> bool {
-        let Origin::Peer(peer) = origin else {
-            return false;
-        };
-        let mut octets = [0; LONGEST_LINE];
-        if self.have(peer.ip()) {
-            return false;
-        }
-        let length = stream.peek(&mut octets).await.unwrap_or(0);
-        let begun = octets.get(..length).unwrap_or_default();
-        matches!(Preface::read(begun), Preface::Whole(..))
-    }
-
     /// Whose request it is that came on a connection.
     pub fn client(&self, origin: Origin, headers: &HeaderMap) -> Client {
         match origin {
@@ -113,7 +106,7 @@ impl Proxies {
                 address,
                 is_certain: true,
             },
-            Origin::Peer(address) => Client {
+            Origin::Peer(address) | Origin::Unnamed(address) => Client {
                 address,
                 is_certain: !TELLTALES.iter().any(|name| headers.contains_key(*name)),
             },
