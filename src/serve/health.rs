@@ -16,6 +16,7 @@ const TOLD_AGAIN: Duration = Duration::from_hours(24);
 /// A part of the service that may be in trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(serde::Deserialize))]
 pub enum Part {
     /// Deciding, signing and recording.
     Enrolling,
@@ -52,9 +53,7 @@ impl Part {
             | Self::Guesses => None,
         }
     }
-}
 
-impl Part {
     /// Whether it is over unless somebody finds it again: nobody takes it back.
     fn passes(self) -> bool {
         matches!(self, Self::Proxies | Self::Guesses)
@@ -249,5 +248,19 @@ mod tests {
         let [trouble] = health.troubles(at(0)).try_into().unwrap();
         assert_eq!((trouble.part, trouble.stops), (Part::Publishing, false));
         assert_eq!(health.to_tell(at(0)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_document_of_the_service_lists_every_part_that_may_be_in_trouble() {
+        let unknown = serde_json::from_str::<Part>("\"\"").unwrap_err().to_string();
+        let parts: Vec<_> = unknown.split('`').skip(3).step_by(2).collect();
+        assert!(parts.contains(&"enrolling"), "{unknown}");
+        let document = include_str!("../../docs/openapi.yaml");
+        let listed = document.split_once("part:\n                enum:\n").unwrap().1;
+        let listed: Vec<_> = listed
+            .lines()
+            .map_while(|line| line.trim().strip_prefix("- "))
+            .collect();
+        assert_eq!(listed, parts);
     }
 }
