@@ -184,7 +184,7 @@ struct Work {
     due: Option<Instant>,
     /// When it was last looked whether something follows from the time alone.
     tended: Instant,
-    /// Whether the clock can be believed for that.
+    /// How the clock goes.
     pace: Pace,
     /// When the home was last left to others for long enough.
     left: Instant,
@@ -210,16 +210,33 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.due.is_some_and(|due| due <= Instant::now()) {
-                self.publish();
+                match self.is_steady() {
+                    true => self.publish(),
+                    false => self.due = Some(Instant::now() + AGAIN),
+                }
             }
             if self.tended.elapsed() >= UPKEEP {
                 self.tend();
             }
             self.leave_to_others();
         }
-        if self.due.is_some() {
+        if self.due.is_some() && self.is_steady() {
             self.publish();
         }
+    }
+
+    /// Whether the clock can be believed. Nobody is here who would notice that it was moved, and what is
+    /// signed or recorded by a wrong one stands in the way of the right time.
+    fn is_steady(&mut self) -> bool {
+        let is_steady = self.pace.is_steady(self.monitor.now());
+        match is_steady {
+            true => self.monitor.health.well(Part::Clock),
+            false => {
+                let message = "the clock was moved by more than ten minutes: nothing is signed until it is right again, or has gone on for an hour, or the service is started anew";
+                self.monitor.health.troubled(Part::Clock, true, message);
+            }
+        }
+        is_steady
     }
 
     /// Decides about all of them in one session, and answers.
@@ -229,7 +246,8 @@ impl Work {
             .map(|waiting| (waiting.attempt, waiting.answer))
             .unzip();
         let answers = match self.devices.clone() {
-            Some(devices) => self.decide_all(&devices, &attempts),
+            Some(devices) if self.is_steady() => self.decide_all(&devices, &attempts),
+            Some(_) => attempts.iter().map(|_| Err(Refusal::Unavailable)).collect(),
             None => attempts.iter().map(|_| Err(Refusal::Elsewhere)).collect(),
         };
         for (way, answer) in ways.into_iter().zip(answers) {
@@ -297,12 +315,9 @@ impl Work {
     /// operator has taken into use.
     fn tend(&mut self) {
         self.tended = Instant::now();
-        if !self.pace.is_steady(self.monitor.now()) {
-            let message = "the clock was moved by more than ten minutes: what follows from the time alone waits for an hour";
-            self.monitor.health.troubled(Part::Clock, false, message);
+        if !self.is_steady() {
             return self.tell_what_ends();
         }
-        self.monitor.health.well(Part::Clock);
         if let Err(why) = self.certify() {
             self.aftermath
                 .failed("the service goes on with the certificate that it has", why);
