@@ -68,8 +68,8 @@ impl Pace {
     }
 }
 
-/// How much time has passed, from a beginning that stays the same. The sleep of a machine is in it, so that one
-/// that wakes up is not taken for one whose clock was moved.
+/// How much time has passed, from a beginning that stays the same. The sleep of a machine is in it, so that
+/// one that wakes up is not taken for one whose clock was moved.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn passed() -> Duration {
     let passed = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME);
