@@ -30,7 +30,7 @@ pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
-pub use enrollment::batch::{Attempt, Granted, enroll};
+pub use enrollment::batch::{Attempt, Granted, How, enroll};
 pub use enrollment::by_bundle::{Handout, invite_by_bundle};
 pub use enrollment::denial::Denial;
 pub use enrollment::error::EnrollmentError;

@@ -117,7 +117,7 @@ fn status_of(denial: &Denial) -> StatusCode {
     match denial {
         Denial::Waits(_) => StatusCode::ACCEPTED,
         Denial::AnotherKey | Denial::MakesItsKey | Denial::HandsOutFile => StatusCode::CONFLICT,
-        Denial::Ended(_) | Denial::Revoked | Denial::NoFile => StatusCode::GONE,
+        Denial::Ended(_) | Denial::Revoked | Denial::AnotherNetwork | Denial::NoFile => StatusCode::GONE,
         Denial::NoRight
         | Denial::WrongCode
         | Denial::ShownRevoked

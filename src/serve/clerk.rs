@@ -17,7 +17,7 @@ use super::own::{Own, OwnHost};
 use super::pace::Pace;
 use super::tls::Current;
 use super::{Aftermath, ServeError};
-use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Granted, Keys, Refresh};
+use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Keys, Refresh};
 use crate::issuer::Devices;
 use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
@@ -298,7 +298,7 @@ impl Work {
         }
         let answers = answers.into_iter();
         Ok(answers
-            .map(|answer| answer.map(Granted::issued).map_err(Refusal::Denied))
+            .map(|answer| answer.map(|granted| granted.issued).map_err(Refusal::Denied))
             .collect())
     }
 

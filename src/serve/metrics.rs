@@ -96,7 +96,7 @@ impl Metrics {
         text.family(
             "pki_attempts_total",
             "counter",
-            "Devices that asked for a certificate, by what has become of it; another-key is a second key for a used invite or a renewed certificate.",
+            "Devices that asked for a certificate, by what has become of it; another-key is a second key for a used invite or a renewed certificate, another-network a second network that a file went to.",
         );
         text.all(
             "pki_attempts_total",
@@ -137,7 +137,7 @@ impl Metrics {
         let is_ready = health.troubles(now).iter().all(|trouble| !trouble.stops);
         text.one(
             "pki_ready",
-            "Whether phones can enroll and renew.",
+            "Whether phones can enroll and renew, or the service was started to issue nothing.",
             is_ready.into(),
         );
         text.family("pki_build_info", "gauge", "The version of pki.");

@@ -3,15 +3,16 @@
 use data_encoding::HEXUPPER;
 use serde::Serialize;
 
-use crate::ca::{Attempt, Denial, Granted};
+use crate::ca::{Attempt, Denial, Granted, How};
 use crate::model::{Address, InviteId, Serial};
 use crate::x509::Certificate;
 
 /// What has become of a device that asked for a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// `enrolled`, `renewed`, `again` where it got what it had got before, `asks-code` where digits are still
-    /// to come, or the word of the denial.
+    /// `enrolled`, `renewed`, `again` where it got what it had got before, `another-network` where the file
+    /// that one network had got went to another, `asks-code` where digits are still to come, or the word of
+    /// the denial.
     #[serde(skip)]
     pub event: &'static str,
     /// The invite, of whoever has its secret.
@@ -53,17 +54,13 @@ impl Outcome {
             has_names: false,
         };
         match answer {
-            Ok(Granted::New(issued)) => Self {
-                event: match attempt {
-                    Attempt::Redeem(_) | Attempt::Fetch(_) | Attempt::Show(_) => "enrolled",
-                    Attempt::Renew(_) => "renewed",
+            Ok(Granted { issued, how }) => Self {
+                event: match (how, attempt) {
+                    (How::New, Attempt::Redeem(_) | Attempt::Fetch(_) | Attempt::Show(_)) => "enrolled",
+                    (How::New, Attempt::Renew(_)) => "renewed",
+                    (How::Again, _) => "again",
+                    (How::Elsewhere, _) => "another-network",
                 },
-                device: Some(issued.address.clone()),
-                serial: Some(issued.serial),
-                ..none
-            },
-            Ok(Granted::Again(issued)) => Self {
-                event: "again",
                 device: Some(issued.address.clone()),
                 serial: Some(issued.serial),
                 ..none

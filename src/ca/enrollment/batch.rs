@@ -51,20 +51,22 @@ impl Attempt {
 
 /// The certificate that a device gets for an attempt.
 #[derive(Debug)]
-pub enum Granted {
-    /// Issued for this attempt.
-    New(Issued),
-    /// Issued for an attempt before, and handed out once more: nothing has changed.
-    Again(Issued),
+pub struct Granted {
+    /// The certificate.
+    pub issued: Issued,
+    /// How it came to it.
+    pub how: How,
 }
 
-impl Granted {
-    /// The certificate.
-    pub fn issued(self) -> Issued {
-        match self {
-            Self::New(issued) | Self::Again(issued) => issued,
-        }
-    }
+/// How a device came to its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Nobody had got it before.
+    New,
+    /// It was handed out once more to whoever had it: nothing has changed.
+    Again,
+    /// Its bundle was handed out once more, to another network than before.
+    Elsewhere,
 }
 
 /// What to do about an attempt.
@@ -74,7 +76,7 @@ pub(super) enum Decision {
     /// This is recorded, and then refused.
     Record(Vec<Fact>, Denial),
     /// This is recorded, and then the certificate, which is in the ledger already, is the answer.
-    Deliver(Vec<Fact>, Box<Issued>),
+    Deliver(Vec<Fact>, Box<Granted>),
     Issue(Box<Plan>),
 }
 
@@ -99,7 +101,10 @@ pub fn enroll(
         let mut delivery = InMemory::default();
         issue(session, devices, round.plans, &mut delivery)?;
         for (place, (issued, _)) in round.places.into_iter().zip(delivery.taken) {
-            answers[place] = Some(Ok(Granted::New(issued)));
+            answers[place] = Some(Ok(Granted {
+                issued,
+                how: How::New,
+            }));
         }
     }
     Ok(answers.into_iter().flatten().collect())
@@ -138,14 +143,17 @@ impl Round {
             Attempt::Fetch(fetching) => fetch::decide(session, fetching)?,
         };
         match decision {
-            Decision::Now(answer) => Ok(Some(answer.map(Granted::Again))),
+            Decision::Now(answer) => Ok(Some(answer.map(|issued| Granted {
+                issued,
+                how: How::Again,
+            }))),
             Decision::Record(facts, denial) => {
                 self.facts.extend(facts);
                 self.invites.extend(id);
                 Ok(Some(Err(denial)))
             }
-            Decision::Deliver(facts, issued) => {
-                let employee = &issued.address.employee;
+            Decision::Deliver(facts, granted) => {
+                let employee = &granted.issued.address.employee;
                 if self
                     .plans
                     .iter()
@@ -156,7 +164,7 @@ impl Round {
                 self.facts.extend(facts);
                 self.invites.extend(id);
                 self.delivered.push(employee.clone());
-                Ok(Some(Ok(Granted::New(*issued))))
+                Ok(Some(Ok(*granted)))
             }
             Decision::Issue(plan) => {
                 // What one batch issues is not in the ledger yet when the next plan is made.

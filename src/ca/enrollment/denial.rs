@@ -37,6 +37,12 @@ pub enum Denial {
     /// The certificate that the invite brought is revoked.
     #[error("the certificate that this invite brought is revoked")]
     Revoked,
+    /// The bundle of the invite was asked for from another network than before, and its certificate was
+    /// revoked for that.
+    #[error(
+        "the file of this invite was fetched from another network before: its certificate is revoked now"
+    )]
+    AnotherNetwork,
     /// The certificate that was shown is revoked.
     #[error("this certificate is revoked")]
     ShownRevoked,
@@ -73,6 +79,7 @@ impl Denial {
             Self::NoRight => "no-right",
             Self::WrongCode => "wrong-code",
             Self::AnotherKey | Self::RenewedOtherwise => "another-key",
+            Self::AnotherNetwork => "another-network",
             Self::MakesItsKey => "makes-its-key",
             Self::HandsOutFile => "hands-out-file",
             Self::NoFile => "no-file",

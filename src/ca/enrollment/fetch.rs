@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::batch::{Decision, planned};
+use super::batch::{Decision, Granted, How, planned};
 use super::denial::Denial;
 use super::handout;
 use super::redeem::{OTHER_KEYS, ShownCode, known, plan_of, refuse, second_try, shown_code};
@@ -108,7 +108,8 @@ fn first(
         sha256: HEXLOWER.encode(&Sha256::digest(bundle)),
         supersedes: plan.supersedes().to_vec(),
     });
-    Ok(Decision::Deliver(facts, Box::new(issued)))
+    let how = How::New;
+    Ok(Decision::Deliver(facts, Box::new(Granted { issued, how })))
 }
 
 /// The revocations of what the device has beside this certificate: what was never delivered, and what the new
@@ -143,7 +144,8 @@ fn again(session: &Session<'_>, invited: &Invited, issued: Issued, from: &str) -
     }
     if let Some(revoked) = second_try(session, invited, &issued.serial)? {
         facts.push(revoked);
-        return Ok(Decision::Record(facts, Denial::Revoked));
+        return Ok(Decision::Record(facts, Denial::AnotherNetwork));
     }
-    Ok(Decision::Deliver(facts, Box::new(issued)))
+    let how = How::Elsewhere;
+    Ok(Decision::Deliver(facts, Box::new(Granted { issued, how })))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::operations::logged;
 use super::{Invite, Serving, TOOLS, kind_of};
 use crate::support::{Bundle, Finished, HOST, Home, finish, need, wait_until};
 
@@ -351,9 +352,42 @@ fn a_fetch_from_another_network_is_recorded_and_told() {
     // The third is the last.
     assert_eq!([fetch("127.0.2.1").status, fetch("127.0.3.1").status], [200, 200]);
     assert_eq!([fetch("127.0.4.1").status, fetch("127.0.0.1").status], [410, 410]);
+    let said = home.run(&["invite", "list"]);
+    assert!(
+        said.stdout.contains("3 other networks, and handed out no more"),
+        "{said}"
+    );
     home.run(&["publish"]);
     assert!(!serving.kept(&invite).exists());
     assert_eq!(status_of(home, invite.word("serial")), "valid");
+}
+
+#[test]
+fn the_log_tells_a_fetch_from_another_network_from_the_first() {
+    for (second_try, told) in [("tell", 200), ("revoke", 410)] {
+        let home = Home::with_server();
+        home.configure("on_second_try", &format!("\"{second_try}\""));
+        let Some(serving) = Serving::told(home, "+0d", &["--json"]) else {
+            return;
+        };
+        let invite = serving.with_key(&[]);
+        let fetch =
+            |from: &str| serving.fetch_from(from, invite.word("id"), &[("secret", invite.word("secret"))]);
+        let statuses = ["127.0.0.1", "127.0.0.1", "127.0.1.1"].map(|from| fetch(from).status);
+        assert_eq!(statuses, [200, 200, told]);
+        let entries = logged(&serving.home, "another-network");
+        let told: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry["invite"] == invite.word("id"))
+            .map(|entry| json!([entry["event"], entry["level"], entry["from"]]))
+            .collect();
+        let expected = [
+            json!(["enrolled", "info", "127.0.0.0/24"]),
+            json!(["again", "info", "127.0.0.0/24"]),
+            json!(["another-network", "warning", "127.0.1.0/24"]),
+        ];
+        assert_eq!(told, expected, "{entries:?}");
+    }
 }
 
 #[test]

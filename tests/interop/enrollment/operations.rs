@@ -19,7 +19,7 @@ fn ask_status(home: &Home, port: u16, path: &str, more: &[&str]) -> (u16, String
 }
 
 /// The entries of the service's log, once there is one of this event.
-fn logged(home: &Home, event: &str) -> Vec<Value> {
+pub(super) fn logged(home: &Home, event: &str) -> Vec<Value> {
     wait_until(&format!("{event} in the log"), || {
         let log = Log::of(home).text();
         let entries: Vec<Value> = log

@@ -59,6 +59,9 @@ pub struct Row {
     refused: u32,
     /// Wrong codes that came with the right secret.
     wrong_codes: u32,
+    /// Whether what was fetched is not handed out any more before its time is over.
+    #[serde(skip)]
+    is_suspended: bool,
 }
 
 impl Row {
@@ -78,6 +81,7 @@ impl Row {
             words: invited.words(),
             refused: invited.refused,
             wrong_codes: invited.wrong_codes,
+            is_suspended: invited.suspended.is_some(),
         }
     }
 
@@ -90,7 +94,13 @@ impl Row {
         ) {
             (0, 0, 0) => String::new(),
             (0, 0, wrong) => counted(wrong, "wrong code"),
-            (0, again, _) => format!("fetched again from {}", counted(again, "other network")),
+            (0, again, _) => {
+                let networks = counted(again, "other network");
+                match self.is_suspended {
+                    true => format!("fetched again from {networks}, and handed out no more"),
+                    false => format!("fetched again from {networks}"),
+                }
+            }
             (refused, ..) => format!("{} refused", counted(refused, "other key")),
         }
     }

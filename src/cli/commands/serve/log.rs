@@ -139,10 +139,10 @@ impl Writer {
     }
 }
 
-/// A second key for what was used may be a thief's.
+/// A second key for what was used may be a thief's, and so may be a second network.
 fn level_of(outcome: &Outcome) -> Level {
     match outcome.event {
-        "another-key" | "wrong-code" => Level::Warning,
+        "another-key" | "another-network" | "wrong-code" => Level::Warning,
         _ => Level::Info,
     }
 }
@@ -161,6 +161,9 @@ fn in_words(outcome: &Outcome) -> String {
         .unwrap_or_default();
     match (&outcome.serial, &outcome.message) {
         (Some(serial), _) if outcome.is_new() => format!("{who}{from} {}: {serial}", outcome.event),
+        (Some(serial), _) if outcome.event == "another-network" => {
+            format!("{who}{from} got the file that another network had got before: {serial}")
+        }
         (Some(serial), _) => format!("{who}{from} got what it had got before: {serial}"),
         (None, Some(message)) => format!("{who}{from} got no certificate: {message}"),
         (None, None) => format!("{who}{from}: {}", outcome.event),
