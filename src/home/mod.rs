@@ -2,14 +2,14 @@
 
 pub mod config;
 mod error;
+mod lock;
 
 pub use error::HomeError;
+pub use lock::Lock;
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use self::config::{Config, InvalidConfig, PublishTo};
 use crate::disk::{self, DiskError, Exposed, Shown};
@@ -29,13 +29,6 @@ pub struct Home {
     unread: Option<Box<HomeError>>,
     chain: Chain,
     servers: Option<Chain>,
-}
-
-/// The exclusive right to change a home: for one commit or one publication. Given back when dropped, or when
-/// its holder dies.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
 }
 
 /// The file that makes a directory a home.
@@ -235,44 +228,12 @@ impl Home {
     /// Where somebody else has it for longer than that.
     pub fn lock(&self, patience: Duration, holder: &str) -> Result<Lock, HomeError> {
         self.demand_own()?;
-        let path = self.path.join("lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(disk::PRIVATE_FILE)
-            .open(&path)
-            .map_err(disk::failed("opened", &path))?;
-        let begun = Instant::now();
-        loop {
-            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < patience => {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    let mut text = String::new();
-                    // Whoever holds it may just be writing its name: the name is a courtesy.
-                    let _ = file.read_to_string(&mut text);
-                    let holder = match text.trim() {
-                        "" => "another process".to_owned(),
-                        name => name.to_owned(),
-                    };
-                    return Err(HomeError::Busy {
-                        holder,
-                        waited: patience,
-                    });
-                }
-                Err(errno) => return Err(disk::failed("locked", &path)(errno.into()).into()),
-            }
-        }
-        let named = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "process {} ({holder})", std::process::id()));
-        named.map_err(disk::failed("written", &path))?;
-        Ok(Lock { _file: file })
+        lock::take(&self.path, patience, holder)
+    }
+
+    /// Leaves the lock to whoever waits for it: for those who could take it again and again.
+    pub fn give_way(&self) {
+        lock::give_way(&self.path);
     }
 
     /// Opens the ledger for changes. The lock proves that nobody else does.
@@ -411,10 +372,12 @@ fn recorded(home: &Path, root: &Certificate) -> Result<Option<NameConstraints>, 
 
 /// The files and directories of a home, beside its notes (`*.json`). Anything else there (the `lost+found` of
 /// a disk) is not this program's.
-pub const FILES: [&str; 10] = [
-    "pki.toml",
-    "ledger.jsonl",
-    "lock",
+pub const FILES: [&str; 12] = [
+    CONFIG,
+    LEDGER,
+    lock::LOCK,
+    lock::WAITING,
+    HANDOUT,
     "index",
     "root",
     "issuing",
@@ -493,7 +456,8 @@ pub fn exposed(home: &Path) -> Result<Vec<Exposed>, DiskError> {
         "issuing",
         "index",
         LEDGER,
-        "lock",
+        lock::LOCK,
+        lock::WAITING,
         "issuing/issuing.key",
         "root/root.key",
         "servers",

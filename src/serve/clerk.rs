@@ -1,6 +1,6 @@
 //! The clerk: the one thread that changes the home. He takes what waits, takes the home's lock, decides, has
-//! it signed and recorded at once, and answers. So a hundred phones cost one wait for the disk, and no two of
-//! them are decided about at the same time.
+//! it signed and recorded at once, and answers. So many phones cost one wait for the disk, and nothing is
+//! decided by what another is about to change.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -25,8 +25,9 @@ use crate::store::Store;
 
 /// How many may wait at once; more are told to come again.
 const WAITING: usize = 1024;
-/// How many are taken at once.
-const BATCH: usize = 64;
+/// How many are taken at once: not all that 64 connections can bring, so that the doors read and verify the
+/// next ones while these are signed.
+const BATCH: usize = 32;
 /// How long new certificates wait for their publication, so that one publication does for many.
 const GATHERING: Duration = Duration::from_secs(2);
 /// How long until a publication that failed is tried again.
@@ -37,9 +38,6 @@ const ENDED: Duration = Duration::from_secs(10);
 const ANSWERED: Duration = Duration::from_secs(30);
 /// How often it is looked whether something follows from the time alone.
 const UPKEEP: Duration = Duration::from_secs(60);
-/// For how long the home is not left to others, and for how long it is then.
-const AT_A_TIME: Duration = Duration::from_millis(100);
-const GAP: Duration = Duration::from_millis(15);
 
 /// The answer to an attempt: a certificate, or why there is none.
 pub type Answer = Result<Issued, Refusal>;
@@ -115,7 +113,6 @@ impl Clerk {
             due: None,
             tended: Instant::now(),
             pace: Pace::begin(monitor.now()),
-            left: Instant::now(),
         };
         // What servers know and this ledger has lost is taken in before anybody is answered, and a home that
         // may be a copy, or a clock in doubt, is refused here.
@@ -186,8 +183,6 @@ struct Work {
     tended: Instant,
     /// How the clock goes.
     pace: Pace,
-    /// When the home was last left to others for long enough.
-    left: Instant,
 }
 
 impl Work {
@@ -195,12 +190,7 @@ impl Work {
         loop {
             let soon = self.due.unwrap_or_else(|| self.tended + UPKEEP);
             let patience = soon.saturating_duration_since(Instant::now());
-            let idle = Instant::now();
-            let received = receiver.recv_timeout(patience);
-            if idle.elapsed() >= GAP {
-                self.left = Instant::now();
-            }
-            match received {
+            match receiver.recv_timeout(patience) {
                 Ok(first) => {
                     let rest = std::iter::from_fn(|| receiver.try_recv().ok());
                     let batch = std::iter::once(first).chain(rest.take(BATCH - 1)).collect();
@@ -218,7 +208,7 @@ impl Work {
             if self.tended.elapsed() >= UPKEEP {
                 self.tend();
             }
-            self.leave_to_others();
+            self.desk.home.give_way();
         }
         if self.due.is_some() && self.is_steady() {
             self.publish();
@@ -300,15 +290,6 @@ impl Work {
         Ok(answers
             .map(|answer| answer.map(|granted| granted.issued).map_err(Refusal::Denied))
             .collect())
-    }
-
-    /// Leaves the home to others from time to time, also where he has more to do: whoever waits for it looks
-    /// every ten milliseconds.
-    fn leave_to_others(&mut self) {
-        if self.left.elapsed() >= AT_A_TIME {
-            std::thread::sleep(GAP);
-            self.left = Instant::now();
-        }
     }
 
     /// Does what follows from the time alone: a CRL that is due, the service's own certificate, a key that an

@@ -366,11 +366,17 @@ fn a_file_of_the_home_that_is_another_accounts_is_to_be_given_back_and_not_resto
         "issuing/issuing.key",
         "root/root.crl",
         "index",
+        "handout",
+        "waiting",
         "templates/profiles/device.toml",
     ] {
         let path = place.join(file);
-        let _ = std::fs::create_dir(place.join("index"));
-        let _ = std::fs::write(place.join("index/head"), "");
+        for directory in ["index", "handout"] {
+            let _ = std::fs::create_dir(place.join(directory));
+        }
+        for file in ["index/head", "waiting"] {
+            let _ = std::fs::write(place.join(file), "");
+        }
         home.foreign("chown", &["-R", "0:0", path.to_str().unwrap()]).ok();
         let mode = if path.is_dir() { 0o700 } else { 0o600 };
         std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();

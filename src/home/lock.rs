@@ -1,0 +1,163 @@
+//! The lock of a home: one process at a time changes it. Whoever waits says so, because a service that could
+//! take it again and again would otherwise keep everybody else out.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::HomeError;
+use crate::disk;
+
+/// The file that is locked, in which its holder writes who it is.
+pub(super) const LOCK: &str = "lock";
+/// The file whose lock those share who wait for the other.
+pub(super) const WAITING: &str = "waiting";
+/// How often it is looked whether the lock is free.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long way is given at most: whoever waits and does not look, because it was stopped, is not waited for.
+const WAY: Duration = Duration::from_millis(30);
+
+/// The exclusive right to change a home: for one commit or one publication. Given back when dropped, or when
+/// its holder dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes the lock of `home`, waiting for it until `patience` is over.
+pub(super) fn take(home: &Path, patience: Duration, holder: &str) -> Result<Lock, HomeError> {
+    let path = home.join(LOCK);
+    let mut file = open(&path).map_err(disk::failed("opened", &path))?;
+    let begun = Instant::now();
+    let mut announced = None;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < patience => {
+                announced = announced.or_else(|| announce(home));
+                std::thread::sleep(LOOK);
+            }
+            Err(Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                // Whoever holds it may just be writing its name: the name is a courtesy.
+                let _ = file.read_to_string(&mut text);
+                let holder = match text.trim() {
+                    "" => "another process".to_owned(),
+                    name => name.to_owned(),
+                };
+                return Err(HomeError::Busy {
+                    holder,
+                    waited: patience,
+                });
+            }
+            Err(errno) => return Err(disk::failed("locked", &path)(errno.into()).into()),
+        }
+    }
+    let named = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "process {} ({holder})", std::process::id()));
+    named.map_err(disk::failed("written", &path))?;
+    Ok(Lock { _file: file })
+}
+
+/// Leaves the lock of `home` to whoever waits for it, until one of them has it.
+pub(super) fn give_way(home: &Path) {
+    let begun = Instant::now();
+    while is_awaited(home) && begun.elapsed() < WAY {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether somebody waits for the lock of `home`.
+fn is_awaited(home: &Path) -> bool {
+    // Where nobody has waited yet there is no such file.
+    let waiting = File::open(home.join(WAITING));
+    waiting.is_ok_and(|waiting| {
+        flock(&waiting, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+    })
+}
+
+/// Says that somebody waits, until it is dropped. Where that cannot be said just now, it is tried again at
+/// the next look: whoever looks whether somebody waits is in the way for a moment.
+fn announce(home: &Path) -> Option<File> {
+    let waiting = open(&home.join(WAITING)).ok()?;
+    flock(&waiting, FlockOperation::NonBlockingLockShared)
+        .is_ok()
+        .then_some(waiting)
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(disk::PRIVATE_FILE)
+        .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn whoever_waits_is_known_until_he_has_the_lock() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        let held = take(home, PATIENCE, "pki serve").unwrap();
+        assert!(!is_awaited(home));
+        // Two wait; who asks in between is in nobody's way.
+        let waiting = [(); 2].map(|()| {
+            let home = home.to_owned();
+            std::thread::spawn(move || drop(take(&home, PATIENCE, "pki revoke").unwrap()))
+        });
+        while !is_awaited(home) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(held);
+        for one in waiting {
+            one.join().unwrap();
+        }
+        assert!(!is_awaited(home));
+    }
+
+    #[test]
+    fn who_takes_it_again_and_again_keeps_nobody_out() {
+        let home = tempfile::tempdir().unwrap();
+        let held = take(home.path(), PATIENCE, "pki serve").unwrap();
+        let waiting = {
+            let home = home.path().to_owned();
+            std::thread::spawn(move || take(&home, PATIENCE, "pki revoke").map(drop))
+        };
+        while !is_awaited(home.path()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(held);
+        let mut turns = 0;
+        while !waiting.is_finished() {
+            give_way(home.path());
+            let _held = take(home.path(), PATIENCE, "pki serve").unwrap();
+            std::thread::sleep(LOOK * 2);
+            turns += 1;
+            assert!(turns < 100, "nobody else gets it");
+        }
+        waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn whoever_gives_up_does_not_wait_any_more() {
+        let home = tempfile::tempdir().unwrap();
+        let _held = take(home.path(), PATIENCE, "pki serve").unwrap();
+        let busy = take(home.path(), LOOK * 3, "pki revoke").unwrap_err();
+        assert!(matches!(busy, HomeError::Busy { holder, .. } if holder.contains("(pki serve)")));
+        assert!(!is_awaited(home.path()));
+    }
+}
