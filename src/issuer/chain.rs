@@ -90,6 +90,12 @@ impl Chain {
         &self.ca
     }
 
+    /// Whether the root issued this certificate. That of the chain's own CA was verified when the chain was
+    /// made.
+    pub fn has_issued(&self, ca: &Certificate) -> bool {
+        *ca == self.ca || ca.is_issued_by(&self.root)
+    }
+
     /// The PEM text that a TLS server reads: `certificate` (DER), which this CA issued, and the CA's own
     /// certificate after it.
     pub fn fullchain(&self, certificate: &[u8]) -> String {

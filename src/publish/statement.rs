@@ -9,6 +9,7 @@
 use data_encoding::{BASE64URL_NOPAD, HEXUPPER};
 use serde::Deserialize;
 
+use crate::issuer::Chain;
 use crate::key::PublicKey;
 use crate::model::text::{of_base64, quoted};
 use crate::model::{Authority, Time};
@@ -89,12 +90,28 @@ impl Statement {
     /// # Errors
     /// The first rule that it breaks.
     pub fn of_root(typ: &str, jws: &[u8], root: &Certificate) -> Result<Self, InvalidStatement> {
-        let statement = Self::of_anyone(typ, jws)?;
-        if statement.signer.is_issued_by(root) {
-            Ok(statement)
+        Self::of_anyone(typ, jws)?.vouched_for(root, |signer| signer.is_issued_by(root))
+    }
+
+    /// As [`Self::of_root`], for the root of this chain. One that the chain's own CA signed costs half of
+    /// that: whose the CA is was verified with the chain.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn of_chain(typ: &str, jws: &[u8], chain: &Chain) -> Result<Self, InvalidStatement> {
+        Self::of_anyone(typ, jws)?.vouched_for(chain.root(), |signer| chain.has_issued(signer))
+    }
+
+    fn vouched_for(
+        self,
+        root: &Certificate,
+        has_issued: impl FnOnce(&Certificate) -> bool,
+    ) -> Result<Self, InvalidStatement> {
+        if has_issued(&self.signer) {
+            Ok(self)
         } else {
             Err(InvalidStatement::OtherRoot {
-                signer: quoted(statement.signer.subject_text()),
+                signer: quoted(self.signer.subject_text()),
                 root: HEXUPPER.encode(&root.sha256()),
             })
         }
@@ -264,17 +281,28 @@ mod tests {
         Time::from_unix(1_800_000_000)
     }
 
-    fn cas() -> (Root, Devices) {
-        let constraints = NameConstraints {
+    fn begun() -> Time {
+        now() - Span::days(1)
+    }
+
+    fn constraints() -> NameConstraints {
+        NameConstraints {
             domains: vec!["acme.example".parse().unwrap()],
             ..NameConstraints::default()
-        };
-        let begun = now() - Span::days(1);
-        let [root_key, key] = std::array::from_fn(|_| SoftwareKey::generate(&mut os_rng()));
-        let root = Root::create(root_key, "Acme Ltd", Some(&constraints), begun, &mut os_rng()).unwrap();
-        let chain = root.sign_issuing(key.public_key(), &constraints, None, begun, &mut os_rng());
-        let issuing = Devices::open(chain.unwrap(), key, None).unwrap();
+        }
+    }
+
+    fn cas() -> (Root, Devices) {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let root = Root::create(key, "Acme Ltd", Some(&constraints()), begun(), &mut os_rng()).unwrap();
+        let issuing = devices(&root);
         (root, issuing)
+    }
+
+    fn devices(root: &Root) -> Devices {
+        let key = SoftwareKey::generate(&mut os_rng());
+        let chain = root.sign_issuing(key.public_key(), &constraints(), None, begun(), &mut os_rng());
+        Devices::open(chain.unwrap(), key, None).unwrap()
     }
 
     /// A key that the root has and the test, too.
@@ -311,12 +339,17 @@ mod tests {
 
     #[test]
     fn another_root_another_type_or_another_time_is_refused() {
-        let ((root, issuing), (other, _)) = (cas(), cas());
+        let ((root, issuing), (other, others)) = (cas(), cas());
         let jws = issuing.sign_statement(TYPE, b"{}").unwrap();
         assert!(matches!(
             verify(&jws, &other),
             Err(InvalidStatement::OtherRoot { .. })
         ));
+        let of = |devices: &Devices| Statement::of_chain(TYPE, jws.as_bytes(), devices.chain());
+        assert_eq!(of(&issuing), Ok(verify(&jws, &root).unwrap()));
+        assert!(matches!(of(&others), Err(InvalidStatement::OtherRoot { .. })));
+        // The CA before of the same root is as good, and so is the one after.
+        assert!(of(&devices(&root)).is_ok());
         assert!(matches!(
             verify(&issuing.sign_statement("pki-pins+jws", b"{}").unwrap(), &root),
             Err(InvalidStatement::Header(_))

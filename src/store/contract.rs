@@ -2,6 +2,7 @@
 //! and the proof that the suite finds a store that breaks it.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::file::kv::{Map, Visit, Writes};
@@ -38,7 +39,7 @@ enum Fault {
 struct Faulty {
     map: Box<dyn Map>,
     fault: Fault,
-    said: std::cell::RefCell<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+    said: Mutex<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
 }
 
 impl Map for Faulty {
@@ -46,11 +47,12 @@ impl Map for Faulty {
         if self.fault != Fault::Stale {
             return self.map.value(key);
         }
-        if let Some(said) = self.said.borrow().get(key) {
+        let mut said = self.said.lock().unwrap();
+        if let Some(said) = said.get(key) {
             return Ok(said.clone());
         }
         let value = self.map.value(key)?;
-        self.said.borrow_mut().insert(key.to_vec(), value.clone());
+        said.insert(key.to_vec(), value.clone());
         Ok(value)
     }
 
@@ -95,7 +97,7 @@ impl Subject {
         store.index.map = Box::new(Faulty {
             map,
             fault: self.fault,
-            said: std::cell::RefCell::default(),
+            said: Mutex::default(),
         });
         store
     }

@@ -1,6 +1,8 @@
 //! Carries out what devices ask for by themselves: what waits is decided about and recorded together, in as
 //! few batches as there can be.
 
+use rayon::prelude::*;
+
 use super::denial::Denial;
 use super::fetch::{self, Fetching};
 use super::redeem::{self, Redeeming, Showing};
@@ -11,6 +13,7 @@ use crate::ca::issuance::issue;
 use crate::ca::issuance::plan::Plan;
 use crate::ca::session::Session;
 use crate::issuer::Devices;
+use crate::key::demand_threads;
 use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
 use crate::model::{Employee, Fact, InviteId, Serial};
@@ -90,12 +93,12 @@ pub fn enroll(
     devices: &Devices,
     attempts: &[Attempt],
 ) -> Result<Vec<Result<Granted, Denial>>, CaError> {
+    demand_threads().map_err(CaError::NoThreads)?;
     let mut answers: Vec<Option<Result<Granted, Denial>>> = attempts.iter().map(|_| None).collect();
     while answers.iter().any(Option::is_none) {
         let mut round = Round::default();
-        let waiting = attempts.iter().zip(&mut answers).enumerate();
-        for (place, (attempt, answer)) in waiting.filter(|(_, (_, answer))| answer.is_none()) {
-            *answer = round.take(session, place, attempt)?;
+        for (place, decision) in decisions(session, attempts, &answers)? {
+            answers[place] = round.take(place, &attempts[place], decision);
         }
         session.commit(round.facts)?;
         let mut delivery = InMemory::default();
@@ -108,6 +111,30 @@ pub fn enroll(
         }
     }
     Ok(answers.into_iter().flatten().collect())
+}
+
+/// What to do about those that have no answer yet, with their places. They are decided about side by side:
+/// most of it is to verify what the CA has signed.
+fn decisions(
+    session: &Session<'_>,
+    attempts: &[Attempt],
+    answers: &[Option<Result<Granted, Denial>>],
+) -> Result<Vec<(usize, Decision)>, CaError> {
+    let waiting = (0..attempts.len()).filter(|place| answers[*place].is_none());
+    let waiting: Vec<usize> = waiting.collect();
+    waiting
+        .into_par_iter()
+        .map(|place| Ok((place, decide(session, &attempts[place])?)))
+        .collect()
+}
+
+fn decide(session: &Session<'_>, attempt: &Attempt) -> Result<Decision, CaError> {
+    match attempt {
+        Attempt::Redeem(redeeming) => redeem::decide(session, redeeming),
+        Attempt::Renew(renewing) => renew::decide(session, renewing),
+        Attempt::Show(showing) => redeem::show(session, showing),
+        Attempt::Fetch(fetching) => fetch::decide(session, fetching),
+    }
 }
 
 /// What is recorded at once.
@@ -128,29 +155,23 @@ impl Round {
     /// next.
     fn take(
         &mut self,
-        session: &Session<'_>,
         place: usize,
         attempt: &Attempt,
-    ) -> Result<Option<Result<Granted, Denial>>, CaError> {
+        decision: Decision,
+    ) -> Option<Result<Granted, Denial>> {
         let id = attempt.invite();
         if id.is_some_and(|id| self.invites.contains(&id)) {
-            return Ok(None);
+            return None;
         }
-        let decision = match attempt {
-            Attempt::Redeem(redeeming) => redeem::decide(session, redeeming)?,
-            Attempt::Renew(renewing) => renew::decide(session, renewing)?,
-            Attempt::Show(showing) => redeem::show(session, showing)?,
-            Attempt::Fetch(fetching) => fetch::decide(session, fetching)?,
-        };
         match decision {
-            Decision::Now(answer) => Ok(Some(answer.map(|issued| Granted {
+            Decision::Now(answer) => Some(answer.map(|issued| Granted {
                 issued,
                 how: How::Again,
-            }))),
+            })),
             Decision::Record(facts, denial) => {
                 self.facts.extend(facts);
                 self.invites.extend(id);
-                Ok(Some(Err(denial)))
+                Some(Err(denial))
             }
             Decision::Deliver(facts, granted) => {
                 let employee = &granted.issued.address.employee;
@@ -159,23 +180,23 @@ impl Round {
                     .iter()
                     .any(|other| other.address().employee == *employee)
                 {
-                    return Ok(None);
+                    return None;
                 }
                 self.facts.extend(facts);
                 self.invites.extend(id);
                 self.delivered.push(employee.clone());
-                Ok(Some(Ok(*granted)))
+                Some(Ok(*granted))
             }
             Decision::Issue(plan) => {
                 // What one batch issues is not in the ledger yet when the next plan is made.
                 let is_delivered = self.delivered.contains(&plan.address().employee);
                 if is_delivered || self.plans.iter().any(|other| concerns(other, &plan)) {
-                    return Ok(None);
+                    return None;
                 }
                 self.invites.extend(id);
                 self.places.push(place);
                 self.plans.push(*plan);
-                Ok(None)
+                None
             }
         }
     }

@@ -40,8 +40,8 @@ pub fn is_approved(session: &Session<'_>, approval: &Approval) -> Result<bool, C
 
 /// Whether a statement of the issuing CA says exactly that.
 fn is_said(session: &Session<'_>, statement: &str, payload: &[u8]) -> bool {
-    let root = session.desk.home.chain().root();
-    let statement = Statement::of_root(TYPE, statement.as_bytes(), root);
+    let chain = session.desk.home.chain();
+    let statement = Statement::of_chain(TYPE, statement.as_bytes(), chain);
     statement.is_ok_and(|statement| statement.payload() == payload)
 }
 

@@ -10,8 +10,8 @@ use crate::store::StoreError;
 /// The key of the position: written after everything else.
 pub(in crate::store) const POSITION: &[u8] = b"p";
 
-/// Octets by octets, in the order of the keys.
-pub(in crate::store) trait Map: Send {
+/// Octets by octets, in the order of the keys. Several threads may read it at a time.
+pub(in crate::store) trait Map: Send + Sync {
     /// The value of a key.
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     /// Every key that begins so, with its value, in order, until `visit` has enough.
