@@ -360,7 +360,13 @@ fn a_file_of_the_home_that_is_another_accounts_is_to_be_given_back_and_not_resto
     let said = doctor();
     assert!(!codes(&said).contains(&"other-owner".to_owned()), "{said}");
     std::fs::create_dir_all(place.join("templates/profiles")).unwrap();
-    std::fs::write(place.join("templates/profiles/device.toml"), "").unwrap();
+    for directory in ["index", "handout"] {
+        std::fs::create_dir_all(place.join(directory)).unwrap();
+    }
+    for file in ["templates/profiles/device.toml", "index/head", "waiting"] {
+        std::fs::write(place.join(file), "").unwrap();
+    }
+    home.foreign("chown", &["-R", "65534:65534", "home"]).ok();
     for file in [
         "pki.toml",
         "issuing/issuing.key",
@@ -371,12 +377,6 @@ fn a_file_of_the_home_that_is_another_accounts_is_to_be_given_back_and_not_resto
         "templates/profiles/device.toml",
     ] {
         let path = place.join(file);
-        for directory in ["index", "handout"] {
-            let _ = std::fs::create_dir(place.join(directory));
-        }
-        for file in ["index/head", "waiting"] {
-            let _ = std::fs::write(place.join(file), "");
-        }
         home.foreign("chown", &["-R", "0:0", path.to_str().unwrap()]).ok();
         let mode = if path.is_dir() { 0o700 } else { 0o600 };
         std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
