@@ -1,21 +1,20 @@
-//! Invites many devices, has them all enroll at once, and says how fast that went: by connections to the page
-//! of a service, or, for what a service could do at most, as its clerk does it, so many at a time.
+//! Invites many devices, has them all enroll at once by connections to the page of a service, and says how
+//! fast that went.
 //!
-//! Usage: enroll HOME PASSPHRASE_FILE COUNT page PORT CERTIFICATE CONNECTIONS
-//!        enroll HOME PASSPHRASE_FILE COUNT clerk BATCH
+//! Usage: enroll HOME PASSPHRASE_FILE COUNT PORT CERTIFICATE CONNECTIONS
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pki::ca::{Asking, Attempt, ClockPolicy, Desk, Redeeming, Replaces};
+use pki::ca::{Asking, ClockPolicy, Desk, Replaces};
 use pki::home::Home;
 use pki::issuer::Devices;
 use pki::key::{Passphrase, SoftwareKey, os_rng};
 use pki::model::draft::Holder;
 use pki::model::{Authority, Platform, Span, Time};
-use pki::x509::request::{self, Request};
+use pki::x509::request;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
@@ -85,34 +84,6 @@ impl Office {
         };
         invitations.into_iter().map(one).collect()
     }
-
-    /// Enrolls devices without a service: so many in a session, with one sync. Nothing is published.
-    fn enroll(self, devices: Vec<Device>, batch: usize) {
-        let one = |device: Device| {
-            let key = Request::parse(device.csr.as_bytes())
-                .unwrap()
-                .public_key()
-                .clone();
-            Attempt::Redeem(Redeeming {
-                id: device.id,
-                secret: device.secret.into(),
-                code: None,
-                key,
-                from: "127.0.0.0/24".into(),
-            })
-        };
-        let attempts: Vec<Attempt> = devices.into_iter().map(one).collect();
-        let mut store = self.desk.home.resident().unwrap();
-        let begun = std::time::Instant::now();
-        for some in attempts.chunks(batch) {
-            let mut session = self.desk.turn(&mut store, ClockPolicy::Strict).unwrap();
-            let answers = pki::ca::enroll(&mut session, &self.devices, some).unwrap();
-            assert!(answers.iter().all(Result::is_ok));
-        }
-        let seconds = begun.elapsed().as_secs_f64();
-        let per_second = (attempts.len() as f64 / seconds).round();
-        println!("{}", serde_json::json!({ "per_second": per_second }));
-    }
 }
 
 /// Has devices enroll by the page at this port.
@@ -147,19 +118,10 @@ fn enroll_by_page(devices: &[Device], port: u16, certificate: &str, connections:
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let [home, passphrase, count, by @ ..] = arguments.as_slice() else {
-        panic!("usage: enroll HOME PASSPHRASE_FILE COUNT page|clerk ...");
+    let [home, passphrase, count, port, certificate, connections] = arguments.as_slice() else {
+        panic!("usage: enroll HOME PASSPHRASE_FILE COUNT PORT CERTIFICATE CONNECTIONS");
     };
-    let office = Office::open(home, passphrase);
-    let devices = office.invite(count.parse().unwrap());
-    match by {
-        ["page", port, certificate, connections] => {
-            drop(office);
-            let (port, connections) = (port.parse().unwrap(), connections.parse().unwrap());
-            enroll_by_page(&devices, port, certificate, connections);
-        }
-        ["clerk", batch] => office.enroll(devices, batch.parse().unwrap()),
-        _ => panic!("usage: page PORT CERTIFICATE CONNECTIONS, or clerk BATCH"),
-    }
+    let devices = Office::open(home, passphrase).invite(count.parse().unwrap());
+    let (port, connections) = (port.parse().unwrap(), connections.parse().unwrap());
+    enroll_by_page(&devices, port, certificate, connections);
 }

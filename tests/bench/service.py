@@ -11,8 +11,9 @@ import statistics
 import subprocess
 import sys
 import time
+from unittest import mock
 
-from ground import ROOT_SECRET, SECRET, TARGET, WORK, bulk, fleet_home, home, ms, pki, row, run
+from ground import PKI, ROOT, ROOT_SECRET, SECRET, TARGET, WORK, bulk, fleet_home, home, ms, pki, row, run
 
 ENROLL = TARGET / "examples" / "enroll"
 LOAD = TARGET / "examples" / "load"
@@ -67,7 +68,7 @@ class Service:
 
     def enrolling(self, count, connections):
         """Devices that enroll, from now on: their invites are made, which holds the home for some seconds."""
-        loading = subprocess.Popen([str(c) for c in (ENROLL, WORK / self.name, SECRET, count, "page", self.ports["page"],
+        loading = subprocess.Popen([str(c) for c in (ENROLL, WORK / self.name, SECRET, count, self.ports["page"],
                                                      WORK / "page.crt", connections)], stdout=subprocess.PIPE)
         loading.stdout.readline()
         return loading
@@ -78,15 +79,16 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(name, *more):
-    """The service of a home, with the page, what is published, and `more` faces."""
+def serving(name, *more, program=PKI, under=()):
+    """The service of a home, with the page, what is published, and `more` faces; run `under` another command."""
     configuration = WORK / name / "pki.toml"
     own = f'[serve]\nhost = "api.acme.example"\npage_certificate = "{WORK}/page.crt"\npage_key = "{WORK}/page.key"\n'
-    configuration.write_text(configuration.read_text().replace("[serve]\n", own, 1))
+    if own not in configuration.read_text():
+        configuration.write_text(configuration.read_text().replace("[serve]\n", own, 1))
     faces = ["page", "status", *more]
     ports = dict(zip(faces, free_ports(len(faces))))
     listening = [word for face, port in ports.items() for word in (f"--{face}", f"127.0.0.1:{port}")]
-    command = pki(name, "serve", *listening, "--passphrase-file", SECRET)
+    command = [*under, *pki(name, "serve", *listening, "--passphrase-file", SECRET, program=program)]
     with running(command, f"{name}.log", lambda _: all(map(is_listening, ports.values()))) as process:
         yield Service(name, process, ports)
 
@@ -97,37 +99,52 @@ def of_server(name):
     return name
 
 
+def that_syncs_each():
+    """The same program with batches of one: it waits for the disk once for each device. Built anew, apart."""
+    source = WORK / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns("target", ".git"))
+    clerk = source / "src" / "serve" / "clerk.rs"
+    text, changed = re.subn(r"(?m)^const BATCH: usize = \d+;", "const BATCH: usize = 1;", clerk.read_text())
+    if changed != 1:
+        sys.exit(f"{clerk}: there is no one BATCH")
+    clerk.write_text(text)
+    target = TARGET.parent / "that-syncs-each"
+    build = ["cargo", "build", "--quiet", "--release", "--locked", "--bin", "pki", "--target-dir", target]
+    subprocess.run([str(c) for c in build], cwd=source, check=True)
+    return target / "release" / "pki"
+
+
+def in_turn(services, count, runs):
+    """How many devices enroll in a second, and the p99 in ms, by each service: medians of runs in turn."""
+    told = [[] for _ in services]
+    for _ in range(runs):
+        for service, of_it in zip(services, told):
+            of_it.append(service.enroll(count))
+    return [[statistics.median(one[what] for one in of_it) for what in ("per_second", "p99_ms")] for of_it in told]
+
+
 def enrollment():
-    empty = of_server(home("enrolled", publish=True, cheap=False))
+    who = f"devices that enroll by {CONNECTIONS} connections"
+    empty, each = (of_server(home(name, publish=True, cheap=False)) for name in ("enrolled", "enrolled-each"))
     many = of_server(fleet_home("enrolled-many", 100_000))
-    with serving(empty) as at_none, serving(many) as at_many:
-        told = {at_none: [], at_many: []}
-        for _ in range(5):
-            for service, runs in told.items():
-                runs.append(service.enroll(6000))
-        rates = {}
-        for service, runs in told.items():
-            rates[service] = statistics.median(one["per_second"] for one in runs)
-            slowest = statistics.median(one["p99_ms"] for one in runs)
-            filled = "100,000 records" if service is at_many else "an empty home"
-            compared = f", {rates[at_none] / rates[service]:.2f} × the time of an empty one" if service is at_many else ""
-            row(f"devices that enroll by {CONNECTIONS} connections, at {filled}",
-                f"{rates[service]:,.0f} a second, p99 {slowest:.0f} ms{compared}",
-                "1,000, 150 ms" + (", 1.2 ×" if compared else ""))
-            row("memory of the service after 30,000 of them", f"{service.memory():.0f} MB", "")
+    single = that_syncs_each()
+    with serving(empty) as at_none, serving(many) as at_many, serving(each, program=single) as singly:
+        (none, none_p99), (filled, filled_p99), (one, one_p99) = in_turn([at_none, at_many, singly], 6000, 5)
+        row(f"{who}, at an empty home", f"{none:,.0f} a second, p99 {none_p99:.0f} ms", "1,000, 150 ms")
+        row(f"{who}, at 100,000 records", f"{filled:,.0f} a second, p99 {filled_p99:.0f} ms, {none / filled:.2f} × the "
+            "time of an empty home", "1,000, 150 ms, 1.2 ×")
+        row(f"{who}, by a build that syncs each", f"{one:,.0f} a second, p99 {one_p99:.0f} ms: the service does "
+            f"{none / one:.1f} × that", "4 ×")
+        for service, where in ((at_none, "at an empty home"), (at_many, "at 100,000 records")):
+            row(f"memory of the service after 30,000 of them, {where}", f"{service.memory():.0f} MB", "")
         alone = statistics.median(at_none.enroll(1500, 1)["per_second"] for _ in range(3))
     row("devices that enroll by one connection, one after another, at an empty home", f"{alone:,.0f} a second", "")
-    clerk = of_server(home("clerk", publish=True, cheap=False))
-    clerks = {1: [], 64: []}
-    for _ in range(3):
-        for batch, taken in clerks.items():
-            done = subprocess.run([ENROLL, WORK / clerk, SECRET, "2000", "clerk", str(batch)],
-                                  stdout=subprocess.PIPE, check=True)
-            taken.append(json.loads(done.stdout)["per_second"])
-    single, whole = (statistics.median(taken) for taken in clerks.values())
-    row("the clerk without a service, 64 to a sync", f"{whole:,.0f} a second", "")
-    row("the clerk without a service, a sync for each", f"{single:,.0f} a second: the service does "
-        f"{rates[at_none] / single:.1f} × that", "")
+    slow = ["strace", "-D", "-f", "--seccomp-bpf", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_exit=1000",
+            "-o", "/dev/null"]
+    with serving(empty, under=slow) as service, serving(each, program=single, under=slow) as singly:
+        (grouped, _), (one, _) = in_turn([service, singly], 3000, 3)
+    row(f"{who}, each sync a millisecond longer", f"{grouped:,.0f} a second, {grouped / one:.1f} × a build that syncs each",
+        "4 ×")
 
 
 def waiting(command):
@@ -212,6 +229,12 @@ def status():
             row(f"`openssl ocsp -port`, one process, {what}: signed", told(rate(port, 30_000, 16, "serials", way)), "")
 
 
+def by_unit():
+    """The environment of the allocator, as the unit of the service sets it."""
+    unit = (ROOT / "docs" / "units" / "pki-serve.service").read_text()
+    return dict(re.findall(r"^Environment=(MALLOC_[^=]*)=(.*)$", unit, re.MULTILINE))
+
+
 def page_and_memory():
     """What a phone loads, and what the service takes that waits with 1,000 devices."""
     name = home("idle", publish=True, cheap=False)
@@ -219,9 +242,12 @@ def page_and_memory():
     run(*pki(name, "server", "add", "api.acme.example", *tls))
     run(*pki(name, "server", "issue", "api.acme.example", *tls, "--root-passphrase-file", ROOT_SECRET))
     run(*bulk(name, 1000, "idle"))
+    for set_by_unit, what in ((by_unit(), "as the unit runs it"), ({}, "without MALLOC_MMAP_THRESHOLD_")):
+        with mock.patch.dict(os.environ, set_by_unit), serving(name, "device") as service:
+            time.sleep(10)
+            row(f"memory of the service that waits, with 1,000 devices, on all three faces, {what}",
+                f"{service.memory():.0f} MB", "40 MB" if set_by_unit else "")
     with serving(name, "device") as service:
-        time.sleep(10)
-        row("memory of the service that waits, with 1,000 devices, on all three faces", f"{service.memory():.0f} MB", "")
         page = ["curl", "--silent", "--fail", "--cacert", WORK / "page.crt", "--connect-to",
                 f"::127.0.0.1:{service.ports['page']}", "--write-out", "%{size_header} %{size_download}", "--output",
                 WORK / "page.html", "https://api.acme.example/i/00000000"]
