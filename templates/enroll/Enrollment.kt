@@ -1,5 +1,5 @@
-// Enrolls a device by an invite of a PKI of `pki`, and renews its certificate. Android 8.0 (API 26) or later; on a JVM with
-// org.json:json.
+// Enrolls a device by an invite of a PKI of `pki`, and renews its certificate. OkHttp 4 or later; Android 8.0 (API 26) or later, or a
+// JVM with org.json:json.
 //
 // What is scanned is a link, https://HOST/i/ID#SECRET.PIN. The page at HOST says where devices enroll, and is believed in nothing
 // else: the key there must have the PIN, and only then is anything sent. The key of the device is made by `Keys`, which on Android is
@@ -8,7 +8,6 @@
 import java.io.ByteArrayInputStream
 import java.io.IOException
 import java.net.Socket
-import java.net.URL
 import java.security.KeyPair
 import java.security.MessageDigest
 import java.security.Principal
@@ -21,10 +20,15 @@ import java.security.cert.X509Certificate
 import java.time.Instant
 import java.util.Base64
 import java.util.Date
-import javax.net.ssl.HttpsURLConnection
+import java.util.concurrent.TimeUnit
 import javax.net.ssl.SSLContext
 import javax.net.ssl.X509KeyManager
 import javax.net.ssl.X509TrustManager
+import okhttp3.MediaType
+import okhttp3.OkHttpClient
+import okhttp3.Request
+import okhttp3.RequestBody
+import okio.BufferedSink
 import org.json.JSONArray
 import org.json.JSONObject
 
@@ -115,24 +119,25 @@ class Enrolled(val est: String, val pins: List<Pin>, val keyName: String, val ce
     }
 }
 
-class Enrollment(private val keys: Keys) {
+class Enrollment(private val keys: Keys, client: OkHttpClient = OkHttpClient()) {
+    /** No server sends us elsewhere. */
+    private val client = client.newBuilder().followRedirects(false).followSslRedirects(false)
+        .connectTimeout(30, TimeUnit.SECONDS).readTimeout(30, TimeUnit.SECONDS).build()
+
     /**
      * Redeems an invite; [code] are the six digits, where some were told. Where no answer came, the same call asks again with the same
      * key, and gets the same certificate. All that can fail is an IOException: [EnrollmentRefused], or there was no answer, or not from
      * the pinned server, or none that makes sense.
      */
     fun enroll(invite: Invite, code: String? = null): Enrolled {
-        val page = connection(invite.page)
-        page.setRequestProperty("Accept", "application/json")
-        val said = answer(page)
+        val said = client.answer(Request.Builder().url(invite.page).header("Accept", "application/json").build())
         val est = understood { JSONObject(String(said, Charsets.UTF_8)).getString("est").also { require(it.startsWith("https://")) } }
         val name = "pki-${invite.id}"
         val password = listOfNotNull(invite.secret, code).joinToString(":")
         val credentials = Base64.getEncoder().encodeToString("${invite.id}:$password".toByteArray())
         val pins = listOf(invite.pin)
-        return Enrolled(est, pins, name, certified("$est/simpleenroll", pins, name) {
-            it.setRequestProperty("Authorization", "Basic $credentials")
-        })
+        val certificate = certified("$est/simpleenroll", pins, name, null) { it.header("Authorization", "Basic $credentials") }
+        return Enrolled(est, pins, name, certificate)
     }
 
     /**
@@ -141,11 +146,14 @@ class Enrollment(private val keys: Keys) {
      */
     fun renew(enrolled: Enrolled): Enrolled {
         val name = "pki-after-${enrolled.certificate.serialNumber.toString(16)}"
-        val renewed = certified("${enrolled.est}/simplereenroll", enrolled.pins, name, keyManager(enrolled)) {}
+        val renewed = certified("${enrolled.est}/simplereenroll", enrolled.pins, name, keyManager(enrolled)) { it }
         return Enrolled(enrolled.est, enrolled.pins, name, renewed)
     }
 
-    /** Shows the certificate to servers, in an SSLContext of the app's own: `init(arrayOf(keyManager), null, null)`. */
+    /**
+     * Shows the certificate to servers, in an SSLContext of the app's own: `init(arrayOf(keyManager), null, null)`. Its socketFactory is
+     * for an OkHttpClient.Builder, with the trust manager that the app has.
+     */
     fun keyManager(enrolled: Enrolled): X509KeyManager {
         val key = keys.key(enrolled.keyName).private
         return object : X509KeyManager {
@@ -160,41 +168,39 @@ class Enrollment(private val keys: Keys) {
 
     /** A certificate for the key of this name, by EST (RFC 7030 §4.2). */
     private fun certified(
-        url: String, pins: List<Pin>, name: String, shown: X509KeyManager? = null, prepare: (HttpsURLConnection) -> Unit
+        url: String, pins: List<Pin>, name: String, shown: X509KeyManager?, prepare: (Request.Builder) -> Request.Builder
     ): X509Certificate {
         val pair = keys.key(name)
-        val connection = connection(url, pins, shown)
-        connection.doOutput = true
-        connection.setRequestProperty("Content-Type", "application/pkcs10")
-        prepare(connection)
-        // Only here is the server met; whoever has another key than the pinned one is sent nothing.
-        connection.outputStream.use { it.write(Base64.getEncoder().encode(certificationRequest(pair))) }
-        val said = answer(connection)
+        val body = Base64.getEncoder().encode(certificationRequest(pair))
+        val request = understood { Request.Builder().url(url).header("Content-Type", "application/pkcs10").post(Octets(body)) }
+        // Whoever has another key than the pinned one is sent nothing.
+        val said = client.pinned(pins, shown).answer(prepare(request).build())
         val certificate = understood { certificates(Base64.getMimeDecoder().decode(said)).single() }
         if (!certificate.publicKey.encoded.contentEquals(pair.public.encoded)) throw IOException("the certificate is for another key")
         return certificate
     }
 }
 
-private fun connection(url: String, pins: List<Pin>, shown: X509KeyManager?): HttpsURLConnection {
-    val context = SSLContext.getInstance("TLS")
-    context.init(shown?.let { arrayOf(it) }, arrayOf(Pinned(pins)), null)
-    return connection(url).apply { sslSocketFactory = context.socketFactory }
+/** A client for the server with one of these keys, and for no other. */
+private fun OkHttpClient.pinned(pins: List<Pin>, shown: X509KeyManager?): OkHttpClient {
+    val (context, server) = Pair(SSLContext.getInstance("TLS"), Pinned(pins))
+    context.init(shown?.let { arrayOf(it) }, arrayOf(server), null)
+    return newBuilder().sslSocketFactory(context.socketFactory, server).build()
 }
 
-/** No server sends us elsewhere. */
-private fun connection(url: String) = (URL(url).openConnection() as HttpsURLConnection).apply {
-    instanceFollowRedirects = false
-    connectTimeout = 30_000
-    readTimeout = 30_000
+private fun OkHttpClient.answer(request: Request): ByteArray = newCall(request).execute().use { response ->
+    val body = response.body?.bytes() ?: ByteArray(0)
+    if (response.code != 200) throw EnrollmentRefused(response.code, String(body, Charsets.UTF_8).trim())
+    body
 }
 
-private fun answer(connection: HttpsURLConnection): ByteArray {
-    val status = connection.responseCode
-    val stream = if (status < 400) connection.inputStream else connection.errorStream
-    val body = stream?.use { it.readBytes() } ?: ByteArray(0)
-    if (status != 200) throw EnrollmentRefused(status, String(body, Charsets.UTF_8).trim())
-    return body
+/** What is sent, whose type is in the header. */
+private class Octets(private val octets: ByteArray) : RequestBody() {
+    override fun contentType(): MediaType? = null
+    override fun contentLength() = octets.size.toLong()
+    override fun writeTo(sink: BufferedSink) {
+        sink.write(octets)
+    }
 }
 
 private inline fun <T> understood(read: () -> T): T = try {
@@ -203,7 +209,7 @@ private inline fun <T> understood(read: () -> T): T = try {
     throw IOException("the answer makes no sense", error)
 }
 
-/** Takes a server for the right one by its key alone: no CA is asked. The name is compared by HttpsURLConnection. */
+/** Takes a server for the right one by its key alone: no CA is asked. The name is compared by OkHttp. */
 private class Pinned(private val pins: List<Pin>) : X509TrustManager {
     override fun checkServerTrusted(chain: Array<X509Certificate>, type: String) {
         if (pins.none { it.isOf(chain[0].publicKey) }) throw CertificateException("the server has another key than the pinned one")

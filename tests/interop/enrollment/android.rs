@@ -6,11 +6,16 @@ use super::{Serving, later, with_est};
 use crate::support::{HOST, Home, finish, need, need_swift_grammar, program};
 use crate::verifiers::PARSE;
 
-const JSON: &str = "/usr/share/java/json-android.jar";
+/// What the sample is compiled and run with.
+const JARS: [&str; 3] = [
+    "/usr/share/java/json-android.jar",
+    "/usr/share/java/okhttp.jar",
+    "/usr/share/java/okio.jar",
+];
 
 #[test]
 fn the_app_in_kotlin_enrolls_and_renews_by_the_pinned_service_alone() {
-    if !need(&["kotlinc", "java", "keytool", "nginx", "faketime", JSON]) {
+    if !need(&["kotlinc", "java", "keytool", "nginx", "faketime"]) || !need(&JARS) {
         return;
     }
     let Some((serving, before)) = with_est() else {
@@ -141,10 +146,11 @@ fn compile(home: &Home) {
             "templates/enroll/AndroidKeys.kt",
             "tests/data/kotlin/AndroidKeystore.kt",
             "tests/data/kotlin/Main.kt",
+            "tests/data/kotlin/OkHttp3.kt",
         ]
         .map(source),
     );
-    kotlinc.args(["-cp", JSON, "-include-runtime", "-d", "app.jar"]);
+    kotlinc.args(["-cp", &JARS.join(":"), "-include-runtime", "-d", "app.jar"]);
     finish(kotlinc.current_dir(home.path("")), b"").ok();
 }
 
@@ -171,7 +177,7 @@ fn trust_the_page(home: &Home) {
 
 /// What the app says to these lines. Its clock stays where it is.
 fn app(home: &Home, does: &str, lines: &str) -> String {
-    let path = format!("app.jar:{JSON}");
+    let path = format!("app.jar:{}", JARS.join(":"));
     let mut java = java(home);
     java.args([
         "-Djavax.net.ssl.trustStore=system.p12",
