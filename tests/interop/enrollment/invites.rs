@@ -244,6 +244,43 @@ fn an_invite_that_cannot_be_handed_over_is_none() {
 }
 
 #[test]
+fn what_an_invite_would_be_refused_for_a_dry_run_says_too() {
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    home.run(&["invite", "create", "alice", "--out", "sheets"]);
+    home.write_private("taken", "kept\n");
+    std::fs::write(home.path("file"), "").unwrap();
+    let to = ["--out", "more"];
+    let key = "--bundle-passphrase-out";
+    let refused: [&[&str]; 7] = [
+        &["--server-key", "--approve", key, "new"],
+        &["--server-key", key, "taken"],
+        &["--server-key", key, "nowhere/new"],
+        &["--code", "--code-out", "taken"],
+        &["--code", "--code-out", "nowhere/new"],
+        &["--code", "--code-out", "file/new"],
+        &["--expires", "31d"],
+    ];
+    for case in refused {
+        let create: Vec<&str> = ["invite", "create", "bob"]
+            .into_iter()
+            .chain(to)
+            .chain(case.iter().copied())
+            .collect();
+        let dry = finish(&mut home.pki(&[&create[..], &["--dry-run"]].concat()), b"").exits(1);
+        let real = finish(&mut home.pki(&create), b"").exits(1);
+        assert_eq!(dry.stderr, real.stderr);
+        assert!(
+            !home.path("more").exists() && !home.path("new").exists(),
+            "{case:?}"
+        );
+    }
+    assert_eq!(std::fs::read_to_string(home.path("taken")).unwrap(), "kept\n");
+    let list = home.run(&["invite", "list", "--json"]).json();
+    assert_eq!(list["invites"].as_array().unwrap().len(), 1, "{list}");
+}
+
+#[test]
 fn an_operator_compares_four_words_and_approves_that_phone_and_no_other() {
     let Some(serving) = Serving::start() else { return };
     let home = &serving.home;

@@ -1,15 +1,10 @@
 //! `pki invite create`: an invite for one device, with its secret in a code to scan.
 
-use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use zeroize::Zeroizing;
-
-use super::files::{Sheet, write};
+use super::hand_over::{Places, hand_over};
 use super::link::{Link, warn_unserved};
-use crate::bundle::Code;
 use crate::ca::{
     self, Asked, Asking, CaError, ClockPolicy, Desk, EnrollmentError, Handout, Invitation, IssuanceError,
     OutputDir, Replaces,
@@ -25,9 +20,11 @@ use crate::cli::words::Words;
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::issuer::Devices;
-use crate::key::Passphrase;
-use crate::model::{Address, Email, Invite, InviteId, PersonName, Platform, Profile, Serial, Span, Time};
+use crate::model::{Address, Email, PersonName, Platform, Profile, Span};
 use crate::store::Store;
+
+/// The length of what travels apart, in octets, at most.
+const LONGEST: usize = 256;
 
 /// Invite a device: it makes its key itself, and gets its certificate for the code
 ///
@@ -99,58 +96,6 @@ pub struct CreateArgs {
     pub issuing: IssuingSecret,
 }
 
-/// The invite, for scripts.
-#[derive(Serialize)]
-pub struct Report<'a> {
-    id: InviteId,
-    address: &'a Address,
-    link: &'a str,
-    secret: &'a str,
-    pin: String,
-    until: Time,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
-    /// The certificate whose bundle it hands out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    serial: Option<Serial>,
-    /// The passphrase of that bundle.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    passphrase: Option<&'a str>,
-    files: Vec<String>,
-}
-
-impl<'a> Report<'a> {
-    /// An invite with its link, its secret, and the files that it is in. What travels apart is not
-    /// in it.
-    pub fn new(invite: &'a Invite, text: &'a str, secret: &'a str, link: &Link, files: &[PathBuf]) -> Self {
-        Self {
-            id: invite.id,
-            address: &invite.address,
-            link: text,
-            secret,
-            pin: link.pin(),
-            until: invite.until,
-            code: None,
-            serial: invite.server_key,
-            passphrase: None,
-            files: files.iter().map(|file| file.display().to_string()).collect(),
-        }
-    }
-
-    /// What a row of a table says of it: the device, the name of the invite, and its first file.
-    pub fn row(&self) -> [String; 3] {
-        let file = self.files.first().cloned().unwrap_or_default();
-        [self.address.to_string(), self.id.to_string(), file]
-    }
-}
-
-impl fmt::Display for Report<'_> {
-    /// The paths of the files, a line each: the secret is in them, or was shown.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.files.iter().try_for_each(|file| writeln!(f, "{file}"))
-    }
-}
-
 impl CreateArgs {
     /// The profile of the certificates.
     ///
@@ -188,12 +133,17 @@ impl CreateArgs {
     /// What travels apart must not lie beside what an invite before has left.
     ///
     /// # Errors
-    /// Where a file for it is there.
+    /// Where a file for it is there, or none can be made.
     pub fn demand_new_files(&self) -> Result<(), Failure> {
-        match self.apart().find(|file| disk::is_taken(file) && !is_ours(file)) {
-            Some(file) => Err(CaError::Exists(Shown(file.clone())).into()),
-            None => Ok(()),
+        for file in self.apart() {
+            if disk::is_taken(file) && !is_ours(file) {
+                return Err(CaError::Exists(Shown(file.clone())).into());
+            }
+            let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+            disk::try_out(directory.unwrap_or(Path::new(".")), LONGEST)
+                .map_err(|error| CaError::from(disk::failed("created", file)(error.source)))?;
         }
+        Ok(())
     }
 
     /// The files for what travels apart.
@@ -236,6 +186,7 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
         plan.map_err(|why| no_invite(why, &asked.address))?;
         Link::of(&home, &store)?
     };
+    demand_what_is_told(args)?;
     if !args.dry_run {
         demand_place(args, context)?;
     }
@@ -255,7 +206,12 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
     for id in &invitation.cancels {
         ui.say(format!("the invite {id} before is cancelled"));
     }
-    hand_over(invitation, &link, organization, args, context)
+    let places = Places {
+        out: args.out.as_deref(),
+        code: args.code_out.as_deref(),
+        passphrase: args.bundle_passphrase_out.as_deref(),
+    };
+    hand_over(invitation, &link, organization, &places, context)
         .or_else(|failure| withdraw(&desk, &invitations, failure, context))
 }
 
@@ -358,119 +314,34 @@ pub fn withdraw(
     )))
 }
 
-/// There must be a place where the secret can go before there is one.
-fn demand_place(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
-    let is_document = context.ui.json;
-    if args.out.is_none() && !is_document && !context.ui.can_ask() {
-        return Err(Failure::secret("there is no terminal to show the code on")
-            .hint("write it to files with --out DIR, or print the link with --json"));
-    }
-    args.demand_new_files()?;
+/// What is told of the invite must make sense, and have places of its own.
+fn demand_what_is_told(args: &CreateArgs) -> Result<(), Failure> {
     if args.server_key && args.approve {
         return Err(CaError::from(EnrollmentError::NothingToCompare).into());
     }
-    if args.server_key && args.bundle_passphrase_out.is_none() && !is_document && !context.ui.can_ask() {
-        return Err(
-            Failure::secret("there is no terminal to show the bundle's passphrase on")
-                .hint("write it to a file with --bundle-passphrase-out FILE"),
-        );
-    }
-    if args.code && args.code_out.is_none() && !is_document && !context.ui.can_ask() {
-        return Err(Failure::secret("there is no terminal to show the six digits on")
-            .hint("write them to a file with --code-out FILE"));
-    }
-    Ok(())
+    args.demand_new_files()
 }
 
-/// Gives the secret to whom it is for. It is kept nowhere: what fails here is a new invite's matter.
-fn hand_over(
-    invitation: &Invitation,
-    link: &Link,
-    organization: &str,
-    args: &CreateArgs,
-    context: &Context,
-) -> Result<Exit, Failure> {
-    let ui = &context.ui;
-    let invite = &invitation.invite;
-    let text = link.to(invitation);
-    let mut files = Vec::new();
-    if let Some(out) = &args.out {
-        let sheet = Sheet {
-            organization,
-            invite,
-            link: &text,
-            asks_for_digits: invitation.code.is_some(),
-            typed: invite.server_key.map(|_| invitation.secret.expose_in_groups()),
-        };
-        files = write(out, &[sheet], &|_| ())?.into_iter().flatten().collect();
+/// There must be a place where each secret can go before there is one.
+fn demand_place(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
+    if context.ui.json || context.ui.can_ask() {
+        return Ok(());
     }
-    let digits = invitation.code.as_ref().map(|digits| digits.as_str());
-    let passphrase = invitation.passphrase.as_ref().map(Passphrase::expose);
-    for (file, word) in [
-        (&args.code_out, digits),
-        (&args.bundle_passphrase_out, passphrase),
-    ] {
-        if let (Some(file), Some(word)) = (file, word) {
-            let line = Zeroizing::new(format!("{word}\n"));
-            disk::replace(file, disk::PRIVATE_FILE, line.as_bytes()).map_err(CaError::from)?;
-            files.push(file.clone());
-        }
-    }
-    if !ui.json && args.out.is_none() {
-        show(&text, context)?;
-        if invite.server_key.is_some() {
-            let secret = Zeroizing::new(invitation.secret.expose_in_groups());
-            let page = text.split('#').next().unwrap_or_default();
-            ui.show_secret(format_args!(
-                "\n  Without a camera: open {page} and type\n\n      {}\n",
-                *secret
-            ))
-            .map_err(|error| Failure::secret(format!("the secret could not be shown: {error}")))?;
-        }
-    }
-    let until = invite.until;
-    ui.say(format!(
-        "{} is invited until {until}, by the invite {}",
-        invite.address, invite.id
-    ));
-    let digits = digits.filter(|_| args.code_out.is_none());
-    let passphrase = passphrase.filter(|_| args.bundle_passphrase_out.is_none());
-    for (what, word) in [("six digits", digits), ("passphrase of the file", passphrase)] {
-        if let (Some(word), false) = (word, ui.json) {
-            ui.show_secret(format_args!(
-                "\n  The {what} for {}, to be told another way, shown only now:\n\n      {word}\n",
-                invite.address,
-            ))
-            .map_err(|error| Failure::secret(format!("the {what} could not be shown: {error}")))?;
-        }
-    }
-    let secret = Zeroizing::new(invitation.secret.expose());
-    let mut report = Report::new(invite, &text, &secret, link, &files);
-    report.code = digits;
-    report.passphrase = passphrase;
-    ui.report_done(&report, Ok(Exit::Done))
-}
-
-/// Shows the code on the terminal, and the link below it.
-fn show(link: &str, context: &Context) -> Result<(), Failure> {
-    let ui = &context.ui;
-    let code = Code::new(link).map_err(CaError::from)?;
-    let fits = ui
-        .size()
-        .is_none_or(|(columns, rows)| code.columns() <= columns && code.rows() < rows);
-    let drawn = match (fits, ui.colored()) {
-        (false, _) => String::new(),
-        (true, true) => code.to_terminal(),
-        (true, false) => code.to_plain(),
+    let is_untold = |is_asked: bool, file: &Option<PathBuf>| is_asked && file.is_none();
+    let (what, instead) = if args.out.is_none() {
+        (
+            "the code",
+            "write it to files with --out DIR, or print the link with --json",
+        )
+    } else if is_untold(args.server_key, &args.bundle_passphrase_out) {
+        (
+            "the bundle's passphrase",
+            "write it to a file with --bundle-passphrase-out FILE",
+        )
+    } else if is_untold(args.code, &args.code_out) {
+        ("the six digits", "write them to a file with --code-out FILE")
+    } else {
+        return Ok(());
     };
-    ui.show_secret(format_args!("\n{drawn}\n{link}\n"))
-        .map_err(|error| Failure::secret(format!("the code could not be shown: {error}")))?;
-    if !fits {
-        ui.warn(format!(
-            "the code needs a terminal of {} × {}: write it to files with --out DIR",
-            code.columns(),
-            code.rows() + 1
-        ));
-    }
-    Ok(())
+    Err(Failure::secret(format!("there is no terminal to show {what} on")).hint(instead))
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::create::{CreateArgs, Report, make, withdraw};
+use super::create::{CreateArgs, make, withdraw};
 use super::files::{Sheet, write};
+use super::hand_over::Report;
 use super::link::Link;
 use crate::ca::{self, Asked, Asking, CaError, Invitation, OutputDir, Person};
 use crate::cli::commands::forecast::First;

@@ -2,6 +2,7 @@
 
 mod create;
 mod files;
+mod hand_over;
 mod link;
 mod list;
 mod many;
