@@ -42,8 +42,8 @@ pub use enrollment::redeem::{Redeeming, Showing};
 pub use enrollment::renew::{Renewing, renews_itself};
 pub use enrollment::second_use::{Other, SecondUse, second_uses};
 pub use enrollment::{
-    Asking, Invitation, all_open_invites, approve_invite, cancel_invite, invite, open_invites, plan_invite,
-    withdraw_invites,
+    Asking, Invitation, all_open_invites, approve_invite, cancel_invite, invite, open_of_device,
+    open_of_employee, plan_invite, withdraw_invites,
 };
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};

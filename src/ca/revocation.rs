@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::enrollment::handout::{discard, ended};
-use super::enrollment::{open_invites, open_of};
+use super::enrollment::{ids, open_of_device, open_of_employee};
 use super::session::Session;
 use super::{CaError, NotFound};
 use crate::model::{Address, Employee, Fact, InviteId, Reason, Record, Serial, Status, Time};
@@ -52,7 +52,9 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
     let (employee, records) = match whom {
         Whom::Device(address) => {
             let records = session.store.device(address)?;
-            if records.is_empty() && !is_invited(session, address)? {
+            // Its sheet may have been lost.
+            let invites = open_of_device(&session.store, address, session.clock.earliest())?;
+            if records.is_empty() && invites.is_empty() {
                 return Err(NotFound::Device(address.clone()).into());
             }
             (address.employee.clone(), records)
@@ -77,8 +79,8 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
     }
     devices.dedup();
     for address in devices {
-        let invites = session.store.invites_of_device(address)?;
-        ends.extend(open_of(invites, session.clock.earliest()));
+        let invites = open_of_device(&session.store, address, session.clock.earliest())?;
+        ends.extend(ids(&invites));
     }
     // The certificate of a bundle that nobody has fetched yet goes with its invite.
     let ended = ended(&session.store, &ends)?;
@@ -96,12 +98,6 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         }
     }
     Ok(revoked)
-}
-
-/// Whether a device has an invite that is open: its sheet may have been lost.
-fn is_invited(session: &Session<'_>, address: &Address) -> Result<bool, CaError> {
-    let invites = session.store.invites_of_device(address)?;
-    Ok(!open_of(invites, session.clock.earliest()).is_empty())
 }
 
 /// Revokes a certificate of which the ledger knows nothing, because a home from an older backup has lost it.
@@ -153,7 +149,11 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
     let records = session.store.employee(employee)?;
     let since = session.store.offboarded(employee)?;
     // By the later of the two clocks an invite may have ended; it is cancelled all the same.
-    let invites = open_invites(&session.store, employee, session.clock.earliest())?;
+    let invites = ids(&open_of_employee(
+        &session.store,
+        employee,
+        session.clock.earliest(),
+    )?);
     if records.is_empty() && since.is_none() && invites.is_empty() {
         return Err(NotFound::Employee(employee.clone()).into());
     }

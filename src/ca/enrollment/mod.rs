@@ -27,7 +27,7 @@ use crate::key::{Passphrase, demand_threads, os_rng};
 use crate::model::draft::Holder;
 use crate::model::event::InviteCreated;
 use crate::model::invite::{Approval, Fate, Invite, words_of};
-use crate::model::{Employee, Fact, InviteId, InviteSecret, Invited, Profile, Span, Time};
+use crate::model::{Address, Employee, Fact, InviteId, InviteSecret, Invited, Profile, Span, Time};
 use crate::store::{Store, StoreError};
 use error::EnrollmentError;
 use handout::ended;
@@ -149,7 +149,7 @@ fn one(session: &Session<'_>, asking: Asking) -> Result<Invitation, CaError> {
         server_key: None,
     };
     Ok(Invitation {
-        cancels: open_of(session.store.invites_of_device(&invite.address)?, session.now),
+        cancels: ids(&open_of_device(&session.store, &invite.address, session.now)?),
         invite,
         secret,
         code,
@@ -180,14 +180,26 @@ fn six_digits(rng: &mut impl CryptoRng) -> Zeroizing<String> {
 ///
 /// # Errors
 /// A damaged index.
-pub fn open_invites(store: &Store, employee: &Employee, now: Time) -> Result<Vec<InviteId>, CaError> {
-    Ok(open_of(store.invites_of_employee(employee)?, now))
+pub fn open_of_employee(store: &Store, employee: &Employee, now: Time) -> Result<Vec<Invite>, CaError> {
+    Ok(open(store.invites_of_employee(employee)?, now))
 }
 
-/// Those of these invites that can still be redeemed at `now`.
-pub(super) fn open_of(invites: Vec<Invited>, now: Time) -> Vec<InviteId> {
-    let open = invites.iter().filter(|invited| invited.state(now).is_open());
-    open.map(|invited| invited.invite.id).collect()
+/// The invites of a device that can still be redeemed at `now`.
+///
+/// # Errors
+/// A damaged index.
+pub fn open_of_device(store: &Store, device: &Address, now: Time) -> Result<Vec<Invite>, CaError> {
+    Ok(open(store.invites_of_device(device)?, now))
+}
+
+fn open(mut invites: Vec<Invited>, now: Time) -> Vec<Invite> {
+    invites.retain(|invited| invited.state(now).is_open());
+    invites.into_iter().map(|invited| invited.invite).collect()
+}
+
+/// The names of invites.
+pub(super) fn ids(invites: &[Invite]) -> Vec<InviteId> {
+    invites.iter().map(|invite| invite.id).collect()
 }
 
 /// All invites that can still be redeemed at `now`, in the order of their devices.

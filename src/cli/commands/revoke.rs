@@ -9,7 +9,6 @@ use crate::check::Url;
 use crate::home::Home;
 use crate::issuer::Devices;
 use crate::model::{Address, Employee, Host, Reason, Serial, Time, counted};
-use crate::store::Store;
 
 use crate::cli::canary::ServerArgs;
 use crate::cli::context::{Context, earliest};
@@ -178,7 +177,11 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
                 already: store.revocation(serial)?.is_some(),
             });
         }
-        (Whom::Device(address), None) if has_open_invite(&store, address)? => address.to_string(),
+        (Whom::Device(address), None)
+            if !ca::open_of_device(&store, address, earliest(&store)?)?.is_empty() =>
+        {
+            address.to_string()
+        }
         (Whom::Device(address), None) => return Err(NotFound::Device(address.clone()).into()),
     };
     let accepted = ca::to_take_back(records, earliest(&store)?).len();
@@ -196,10 +199,8 @@ fn only_invited(desk: &Desk, addressee: &Addressee) -> Result<Option<Address>, F
     if !store.employee(employee)?.is_empty() {
         return Ok(None);
     }
-    let now = earliest(&store)?;
-    let invites = store.invites_of_employee(employee)?.into_iter();
-    let open = invites.filter(|invited| invited.state(now).is_open());
-    let mut devices: Vec<Address> = open.map(|invited| invited.invite.address).collect();
+    let open = ca::open_of_employee(&store, employee, earliest(&store)?)?;
+    let mut devices: Vec<Address> = open.into_iter().map(|invite| invite.address).collect();
     if let Addressee::Device(address) = addressee {
         devices.retain(|device| device == address);
     }
@@ -208,12 +209,6 @@ fn only_invited(desk: &Desk, addressee: &Addressee) -> Result<Option<Address>, F
         1 => devices.pop(),
         _ => None,
     })
-}
-
-fn has_open_invite(store: &Store, address: &Address) -> Result<bool, Failure> {
-    let now = earliest(store)?;
-    let invites = store.invites_of_device(address)?;
-    Ok(invites.iter().any(|invited| invited.state(now).is_open()))
 }
 
 /// A number that the ledger does not know may be mistyped, and may be a certificate that a restored backup
@@ -318,7 +313,7 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         let store = context.read(&desk.home)?;
         let now = earliest(&store)?;
         let records = store.employee(&employee)?;
-        let is_invited = !ca::open_invites(&store, &employee, now)?.is_empty();
+        let is_invited = !ca::open_of_employee(&store, &employee, now)?.is_empty();
         if records.is_empty() && store.offboarded(&employee)?.is_none() && !is_invited {
             return Err(context.nobody(&store, &employee, employee.as_str()));
         }
