@@ -57,7 +57,8 @@ pub enum Qr {
     None,
 }
 
-/// Decides where passphrases will come from and go, before anything is done.
+/// Decides where passphrases will come from and go, before anything is done. What would be done needs no
+/// terminal to be told.
 pub fn handover<'a>(
     args: &DeliveryArgs,
     show: &'a mut dyn FnMut(&Address, &Passphrase) -> std::io::Result<()>,
@@ -74,7 +75,7 @@ pub fn handover<'a>(
         (Some(chosen), None) => Ok(PassphraseDelivery::Chosen(Arc::new(chosen))),
         (None, Some(path)) if several => Ok(PassphraseDelivery::List(path.clone())),
         (None, Some(path)) => Ok(PassphraseDelivery::File(path.clone())),
-        (None, None) if ui.can_ask() => Ok(PassphraseDelivery::Shown(show)),
+        (None, None) if ui.can_ask() || args.dry_run => Ok(PassphraseDelivery::Shown(show)),
         (None, None) => Err(
             Failure::secret("there is no terminal to show the bundle's passphrase on")
                 .hint("give --bundle-passphrase-out FILE (or --bundle-passphrase-file for one of your own)"),

@@ -22,7 +22,7 @@ pub use identity::Identity;
 pub use reading::{open_given, open_regular, read, read_given, read_if_there};
 pub use sorted::{Sorted, Sorter};
 pub use staged::{Staged, is_random_name, random_name, stage_many, staged_for, sync_many};
-pub use sweep::{at_work, at_work_on, demand_room, sweep, try_out};
+pub use sweep::{at_work, at_work_on, demand_room, sweep, try_out, try_out_place};
 
 use std::fs::{self, DirBuilder, File};
 use std::io;

@@ -99,6 +99,16 @@ pub fn try_out(directory: &Path, octets: usize) -> Result<(), DiskError> {
     demand_room(directory, octets, 1)
 }
 
+/// Makes sure that a new file of this many octets can be put at `place`.
+///
+/// # Errors
+/// Where it cannot.
+pub fn try_out_place(place: &Path, octets: usize) -> Result<(), DiskError> {
+    let directory = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+    try_out(directory.unwrap_or(Path::new(".")), octets)
+        .map_err(|error| failed("created", place)(error.source))
+}
+
 /// Makes sure that so many new files of this many octets together can be put into a directory, by having the
 /// file system set aside as much. For whoever is [`at_work`] there.
 ///

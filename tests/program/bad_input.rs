@@ -1654,6 +1654,7 @@ fn places_where_no_bundle_and_no_passphrase_may_lie() {
             ]
             .concat();
             fails_at_work(&home, &arguments, place(&message));
+            fails_at_work(&home, &[&arguments[..], &["--dry-run"]].concat(), place(&message));
         }
     }
     // Where a passphrase is typed, before it is.
@@ -1667,6 +1668,29 @@ fn places_where_no_bundle_and_no_passphrase_may_lie() {
     ]);
     let told = finish(command.env_remove("PKI_PASSPHRASE_FILE"), b"").exits(1);
     assert!(told.stderr.contains(&in_home("home")), "{told}");
+}
+
+#[test]
+fn a_dry_run_is_refused_where_the_passphrases_could_not_be_written() {
+    let home = Home::new();
+    for (name, mode) in [("open", 0o644), ("other", 0o600)] {
+        home.write_private(name, "no list\n");
+        std::fs::set_permissions(home.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+    home.write_private("list", "employee,device\nzed,phone\n");
+    for who in [&["alice"][..], &["--from", "list"]] {
+        for secrets in ["open", "other", "nowhere/new", "list/new"] {
+            let issue = [&["issue", "--bundle-passphrase-out", secrets], who].concat();
+            let real = finish(&mut home.pki(&issue), b"").exits(1);
+            let dry = finish(&mut home.pki(&[&issue[..], &["--dry-run"]].concat()), b"").exits(1);
+            assert!(!dry.stderr.contains("would issue"), "{dry}");
+            let exists = [&dry, &real].map(|said| said.stderr.contains("exists already"));
+            assert_eq!(exists[0], exists[1], "{dry}{real}");
+        }
+        let may = [&["issue", "--dry-run", "--bundle-passphrase-out", "new"], who].concat();
+        home.run(&may);
+        assert!(!home.path("new").exists());
+    }
 }
 
 #[test]

@@ -12,13 +12,17 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::file_names::with_extension;
+use super::path_policy::demand_elsewhere;
 use crate::ca::publishing::owed::{BegunList, begin_list, list_begun};
 use crate::ca::session::Session;
 use crate::ca::{CaError, DeliveryError};
 use crate::disk::{self, DiskError, Exposed, Shown, Staged};
-use crate::home::HomeError;
+use crate::home::{Home, HomeError};
 use crate::key::Passphrase;
 use crate::model::{Address, Record, Serial, State};
+
+/// The length of a passphrase in its file, in octets, at most.
+const LONGEST: usize = 256;
 
 /// The source of the passphrases of bundles, and their destination.
 pub enum PassphraseDelivery<'a> {
@@ -38,6 +42,30 @@ impl PassphraseDelivery<'_> {
         match self {
             Self::Chosen(passphrase) => Some(passphrase),
             Self::Shown(_) | Self::File(_) | Self::List(_) => None,
+        }
+    }
+
+    /// Makes sure that generated passphrases could be put where they are to go, as far as can be said without
+    /// doing so. `are_made_again` where a certificate would replace one that was never delivered.
+    ///
+    /// # Errors
+    /// Where they could not.
+    pub fn try_out(&self, home: &Home, are_made_again: bool) -> Result<(), CaError> {
+        if let Some(file) = self.file() {
+            demand_elsewhere(file, home)?;
+        }
+        match self {
+            Self::Chosen(_) | Self::Shown(_) => Ok(()),
+            Self::File(path) if disk::is_taken(path) && are_made_again => Ok(()),
+            Self::List(path) if path.exists() => {
+                let mut list = disk::open_regular(path).map_err(disk::failed("opened", path))?;
+                demand_own(&list, path)?;
+                demand_list(&mut list, path)
+            }
+            Self::File(path) | Self::List(path) if disk::is_taken(path) => {
+                Err(CaError::Exists(Shown(path.clone())))
+            }
+            Self::File(path) | Self::List(path) => Ok(disk::try_out_place(path, LONGEST)?),
         }
     }
 
@@ -229,16 +257,11 @@ fn append_private(
         .open(path)
         .map_err(disk::failed("opened", path))?;
     // Looked at by its handle: what is written to is what was looked at.
-    let there = file.metadata().map_err(disk::failed("examined", path))?;
-    if there.mode() & 0o077 != 0 {
-        if new {
-            let _ = std::fs::remove_file(path);
-        }
-        return Err(HomeError::Exposed(Exposed::new(path, there.mode() & 0o7777)).into());
+    let own = demand_own(&file, path);
+    if new && own.is_err() {
+        let _ = std::fs::remove_file(path);
     }
-    if !there.is_file() || there.uid() != rustix::process::geteuid().as_raw() {
-        return Err(DeliveryError::NotOwn(Shown(path.to_owned())).into());
-    }
+    own?;
     let is_locked = lock(&file, path, patience)?;
     let length = file.metadata().map_err(disk::failed("examined", path))?.len();
     let mut list = List {
@@ -247,9 +270,7 @@ fn append_private(
         length,
         is_locked,
     };
-    if !is_list(&mut list.file, length).map_err(disk::failed("read", path))? {
-        return Err(DeliveryError::NoList(Shown(path.to_owned())).into());
-    }
+    demand_list(&mut list.file, path)?;
     begin(&mut list)?;
     let written = list.file.write_all(octets).and_then(|()| list.file.sync_all());
     if written.is_err() && list.is_locked {
@@ -285,6 +306,27 @@ fn lock(file: &File, path: &Path, patience: Duration) -> Result<bool, DeliveryEr
 /// How much of a list is looked at from each end. A line is an address of 97 characters at most and a
 /// passphrase.
 const ENDS: u64 = 4096;
+
+/// Makes sure that a file is this account's alone.
+fn demand_own(file: &File, path: &Path) -> Result<(), CaError> {
+    let there = file.metadata().map_err(disk::failed("examined", path))?;
+    if there.mode() & 0o077 != 0 {
+        return Err(HomeError::Exposed(Exposed::new(path, there.mode() & 0o7777)).into());
+    }
+    if !there.is_file() || there.uid() != rustix::process::geteuid().as_raw() {
+        return Err(DeliveryError::NotOwn(Shown(path.to_owned())).into());
+    }
+    Ok(())
+}
+
+/// Makes sure that a file is a list of passphrases.
+fn demand_list(file: &mut File, path: &Path) -> Result<(), CaError> {
+    let length = file.metadata().map_err(disk::failed("examined", path))?.len();
+    match is_list(file, length).map_err(disk::failed("read", path))? {
+        true => Ok(()),
+        false => Err(DeliveryError::NoList(Shown(path.to_owned())).into()),
+    }
+}
 
 /// Whether passphrases may be appended to a file: it is empty, or begins and ends with a line of them. A key,
 /// a ledger or a passphrase with something behind it is one no more. The middle is not read: a list of a

@@ -35,7 +35,7 @@ pub(in crate::ca) fn real(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Where the path lies in the home or in a directory that `pki.toml` publishes to, or is one of them.
-pub(in crate::ca) fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), DeliveryError> {
+pub fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), DeliveryError> {
     let lies = real(path);
     let within = |place: &Path| lies.starts_with(real(place));
     let shown = || Shown(path.to_owned());

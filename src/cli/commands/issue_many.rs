@@ -156,14 +156,12 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
             ui.show_secret(format_args!("{address:width$}  {}", passphrase.expose()))
         })
     };
-    let passphrases = if args.dry_run {
-        PassphraseDelivery::Shown(&mut show)
-    } else {
-        handover(args, &mut show, true, ui)?
-    };
+    let passphrases = handover(args, &mut show, true, ui)?;
     let are_shown = matches!(passphrases, PassphraseDelivery::Shown(_));
     forecast.demand_policy(&origin)?;
     if args.dry_run {
+        OutputDir::try_out(&args.out, &desk.home)?;
+        passphrases.try_out(&desk.home, false)?;
         forecast.tell(ui);
         tell_differing(&differing, context);
         tell_remembered(&remembered, forecast.addresses(), context);

@@ -106,17 +106,19 @@ pub fn one(
             passphrase.expose()
         ))
     };
+    let passphrases = match key {
+        KeyMade::Here => handover(args, &mut show, false, ui)?,
+        KeyMade::Elsewhere => PassphraseDelivery::Shown(&mut show),
+    };
     if args.dry_run {
         let store = context.read(&desk.home)?;
         let mut considered = consider(&desk.home, &store)?;
         let plan = ca::plan(&store, &desk.home, &considered.request, intent, system_clock())?;
         considered.tell(true, ui)?;
+        OutputDir::try_out(&args.out, &desk.home)?;
+        passphrases.try_out(&desk.home, !plan.lost().is_empty())?;
         return tell_plan(&plan, context);
     }
-    let passphrases = match key {
-        KeyMade::Here => handover(args, &mut show, false, ui)?,
-        KeyMade::Elsewhere => PassphraseDelivery::Shown(&mut show),
-    };
     let is_typed = args.issuing.is_typed(&desk.home);
     let is_chosen = matches!(passphrases, PassphraseDelivery::Chosen(_));
     let mut is_told = false;

@@ -252,7 +252,15 @@ fn what_an_invite_would_be_refused_for_a_dry_run_says_too() {
     std::fs::write(home.path("file"), "").unwrap();
     let to = ["--out", "more"];
     let key = "--bundle-passphrase-out";
-    let refused: [&[&str]; 7] = [
+    let served = home.path("www").display().to_string();
+    home.configure_table(&format!(
+        "[[publish]]\npublic = \"{served}/public\"\nserver = \"{served}/server\"\n"
+    ));
+    let refused: [&[&str]; 11] = [
+        &["--code", "--code-out", "home/new"],
+        &["--code", "--code-out", "www/public/new"],
+        &["--server-key", key, "home/new"],
+        &["--server-key", key, "www/server/new"],
         &["--server-key", "--approve", key, "new"],
         &["--server-key", key, "taken"],
         &["--server-key", key, "nowhere/new"],

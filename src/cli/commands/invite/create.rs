@@ -130,18 +130,17 @@ impl CreateArgs {
         })
     }
 
-    /// What travels apart must not lie beside what an invite before has left.
+    /// What travels apart must not lie beside what an invite before has left, and not where others read.
     ///
     /// # Errors
     /// Where a file for it is there, or none can be made.
-    pub fn demand_new_files(&self) -> Result<(), Failure> {
+    pub fn demand_new_files(&self, home: &Home) -> Result<(), Failure> {
         for file in self.apart() {
+            ca::demand_elsewhere(file, home).map_err(CaError::from)?;
             if disk::is_taken(file) && !is_ours(file) {
                 return Err(CaError::Exists(Shown(file.clone())).into());
             }
-            let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-            disk::try_out(directory.unwrap_or(Path::new(".")), LONGEST)
-                .map_err(|error| CaError::from(disk::failed("created", file)(error.source)))?;
+            disk::try_out_place(file, LONGEST).map_err(CaError::from)?;
         }
         Ok(())
     }
@@ -186,7 +185,7 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
         plan.map_err(|why| no_invite(why, &asked.address))?;
         Link::of(&home, &store)?
     };
-    demand_what_is_told(args)?;
+    demand_what_is_told(args, &home)?;
     if !args.dry_run {
         demand_place(args, context)?;
     }
@@ -315,11 +314,11 @@ pub fn withdraw(
 }
 
 /// What is told of the invite must make sense, and have places of its own.
-fn demand_what_is_told(args: &CreateArgs) -> Result<(), Failure> {
+fn demand_what_is_told(args: &CreateArgs, home: &Home) -> Result<(), Failure> {
     if args.server_key && args.approve {
         return Err(CaError::from(EnrollmentError::NothingToCompare).into());
     }
-    args.demand_new_files()
+    args.demand_new_files(home)
 }
 
 /// There must be a place where each secret can go before there is one.

@@ -46,8 +46,8 @@ impl fmt::Display for ManyReport<'_> {
 
 /// Invites each device of the list.
 pub fn many(args: &CreateArgs, list: &Path, context: &Context) -> Result<Exit, Failure> {
-    demand_places(args, context)?;
     let home = context.open()?;
+    demand_places(args, &home, context)?;
     let people = people::read(list, &home, "nobody was invited")?;
     let profile = args.profile_of(&home)?;
     let askings = |store: &Store| -> Result<Vec<Asking>, Failure> {
@@ -79,7 +79,7 @@ pub fn many(args: &CreateArgs, list: &Path, context: &Context) -> Result<Exit, F
 
 /// There must be a place for all the secrets before there are any: nobody scans so many codes from a
 /// terminal.
-fn demand_places(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
+fn demand_places(args: &CreateArgs, home: &Home, context: &Context) -> Result<(), Failure> {
     if args.out.is_none() && !context.ui.json {
         return Err(
             Failure::usage("a terminal cannot show the codes of a whole list").hint(
@@ -94,7 +94,7 @@ fn demand_places(args: &CreateArgs, context: &Context) -> Result<(), Failure> {
             ),
         );
     }
-    args.demand_new_files()
+    args.demand_new_files(home)
 }
 
 fn asked(person: &Person, args: &CreateArgs) -> Asked {
