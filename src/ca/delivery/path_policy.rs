@@ -11,7 +11,7 @@ use crate::publish::Location;
 
 /// The path without links, dots and relative beginnings, as far as it is there; what is not there yet will be
 /// plain directories.
-pub(in crate::ca) fn real(path: &Path) -> PathBuf {
+pub fn real(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let there = absolute.ancestors().find_map(|above| {
         let real = above.canonicalize().ok()?;

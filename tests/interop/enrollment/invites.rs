@@ -256,7 +256,9 @@ fn what_an_invite_would_be_refused_for_a_dry_run_says_too() {
     home.configure_table(&format!(
         "[[publish]]\npublic = \"{served}/public\"\nserver = \"{served}/server\"\n"
     ));
-    let refused: [&[&str]; 11] = [
+    let refused: [&[&str]; 13] = [
+        &["--code", "--code-out", "new", "--server-key", key, "./new"],
+        &["--code", "--code-out", "more/bob-phone.invite.png"],
         &["--code", "--code-out", "home/new"],
         &["--code", "--code-out", "www/public/new"],
         &["--server-key", key, "home/new"],
@@ -275,9 +277,10 @@ fn what_an_invite_would_be_refused_for_a_dry_run_says_too() {
             .chain(to)
             .chain(case.iter().copied())
             .collect();
-        let dry = finish(&mut home.pki(&[&create[..], &["--dry-run"]].concat()), b"").exits(1);
-        let real = finish(&mut home.pki(&create), b"").exits(1);
-        assert_eq!(dry.stderr, real.stderr);
+        let dry = finish(&mut home.pki(&[&create[..], &["--dry-run"]].concat()), b"");
+        let real = finish(&mut home.pki(&create), b"");
+        assert!([1, 2].contains(&real.code.unwrap()), "{real}");
+        assert_eq!((dry.code, &dry.stderr), (real.code, &real.stderr));
         assert!(
             !home.path("more").exists() && !home.path("new").exists(),
             "{case:?}"

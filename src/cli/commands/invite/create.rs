@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::files::is_of_an_invite;
 use super::hand_over::{Places, hand_over};
 use super::link::{Link, warn_unserved};
 use crate::ca::{
@@ -130,12 +131,22 @@ impl CreateArgs {
         })
     }
 
-    /// What travels apart must not lie beside what an invite before has left, and not where others read.
+    /// What travels apart has new files of its own, where nobody else reads.
     ///
     /// # Errors
-    /// Where a file for it is there, or none can be made.
+    /// Where a file for it is there, is to be another one of the invite, or cannot be made.
     pub fn demand_new_files(&self, home: &Home) -> Result<(), Failure> {
+        let mut places = Vec::new();
         for file in self.apart() {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let place = ca::real(file);
+            if is_of_an_invite(&name) || places.contains(&place) {
+                return Err(
+                    Failure::usage(format!("{} would be two files of the invite", file.display()))
+                        .hint("what travels apart needs a file with a name of its own"),
+                );
+            }
+            places.push(place);
             ca::demand_elsewhere(file, home).map_err(CaError::from)?;
             if disk::is_taken(file) && !is_ours(file) {
                 return Err(CaError::Exists(Shown(file.clone())).into());

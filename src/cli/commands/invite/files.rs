@@ -102,7 +102,7 @@ fn is_of_another(there: &Path, address: &Address) -> bool {
 }
 
 /// Whether a file of this name is one that is written here.
-fn is_of_an_invite(name: &str) -> bool {
+pub fn is_of_an_invite(name: &str) -> bool {
     name.contains(".invite.") && ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
