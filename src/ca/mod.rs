@@ -29,7 +29,7 @@ pub use delivery::error::DeliveryError;
 pub use delivery::in_memory::InMemory;
 pub use delivery::output_dir::OutputDir;
 pub use delivery::passphrases::PassphraseDelivery;
-pub use delivery::path_policy::{demand_elsewhere, real};
+pub use delivery::path_policy::{demand_new_file, real};
 pub use delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 pub use enrollment::batch::{Attempt, Granted, How, enroll};
 pub use enrollment::by_bundle::{Handout, invite_by_bundle};

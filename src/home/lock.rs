@@ -76,8 +76,8 @@ pub(super) fn give_way(home: &Path) {
 
 /// Whether somebody waits for the lock of `home`.
 fn is_awaited(home: &Path) -> bool {
-    // Where nobody has waited yet there is no such file.
-    let waiting = File::open(home.join(WAITING));
+    // Made here as well: a disk that is full later keeps nobody from saying that he waits.
+    let waiting = open(&home.join(WAITING));
     waiting.is_ok_and(|waiting| {
         flock(&waiting, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
     })
@@ -92,6 +92,8 @@ fn announce(home: &Path) -> Option<File> {
         .then_some(waiting)
 }
 
+/// Opens it for reading and writing: a file system of the network has no exclusive locks otherwise, and a pipe
+/// of that name would keep whoever opens it waiting.
 fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .read(true)

@@ -253,9 +253,12 @@ impl Work {
             // A home that is busy is busy for each of them.
             Err(why) if attempts.len() > 1 && why.kind() != Kind::Busy => {
                 let each = attempts.iter().map(std::slice::from_ref);
-                each.flat_map(|one| match self.decide(devices, one) {
-                    Ok(answers) => answers,
-                    Err(why) => self.unable(why, one),
+                each.flat_map(|one| {
+                    self.desk.home.give_way();
+                    match self.decide(devices, one) {
+                        Ok(answers) => answers,
+                        Err(why) => self.unable(why, one),
+                    }
                 })
                 .collect()
             }

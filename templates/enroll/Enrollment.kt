@@ -85,6 +85,11 @@ class Invite(link: String) {
     internal val secret = parts[3]
     val pin = Pin.ofInvite(parts[4])
 
+    init {
+        // What can be no address is no invite either.
+        Request.Builder().url(page)
+    }
+
     private companion object {
         val LINK = Regex("(https://[^/?#@]+/i/([0-9A-Z]{8}))#([0-9A-Z]{26})\\.([0-9A-Z]{26})")
     }
@@ -119,10 +124,10 @@ class Enrolled(val est: String, val pins: List<Pin>, val keyName: String, val ce
     }
 }
 
-class Enrollment(private val keys: Keys, client: OkHttpClient = OkHttpClient()) {
-    /** No server sends us elsewhere. */
-    private val client = client.newBuilder().followRedirects(false).followSslRedirects(false)
-        .connectTimeout(30, TimeUnit.SECONDS).readTimeout(30, TimeUnit.SECONDS).build()
+class Enrollment(private val keys: Keys) {
+    /** None of the app's: its interceptors and authenticators are for its own servers. And no server sends us elsewhere. */
+    private val client = OkHttpClient.Builder().followRedirects(false).followSslRedirects(false)
+        .connectTimeout(30, TimeUnit.SECONDS).callTimeout(90, TimeUnit.SECONDS).build()
 
     /**
      * Redeems an invite; [code] are the six digits, where some were told. Where no answer came, the same call asks again with the same

@@ -1679,7 +1679,7 @@ fn a_dry_run_is_refused_where_the_passphrases_could_not_be_written() {
     }
     home.write_private("list", "employee,device\nzed,phone\n");
     for who in [&["alice"][..], &["--from", "list"]] {
-        for secrets in ["open", "other", "nowhere/new", "list/new"] {
+        for secrets in ["open", "other", "nowhere/new", "list/new", "new/"] {
             let issue = [&["issue", "--bundle-passphrase-out", secrets], who].concat();
             let real = finish(&mut home.pki(&issue), b"").exits(1);
             let dry = finish(&mut home.pki(&[&issue[..], &["--dry-run"]].concat()), b"").exits(1);
@@ -1687,9 +1687,18 @@ fn a_dry_run_is_refused_where_the_passphrases_could_not_be_written() {
             let exists = [&dry, &real].map(|said| said.stderr.contains("exists already"));
             assert_eq!(exists[0], exists[1], "{dry}{real}");
         }
-        let may = [&["issue", "--dry-run", "--bundle-passphrase-out", "new"], who].concat();
-        home.run(&may);
-        assert!(!home.path("new").exists());
+        for secrets in ["new", "out/new"] {
+            let may = [
+                "issue",
+                "--dry-run",
+                "--out",
+                "out",
+                "--bundle-passphrase-out",
+                secrets,
+            ];
+            home.run(&[&may, who].concat());
+            assert!(!home.path(secrets).exists());
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::bundle_files::{BundleFiles, Codes, Ready, RootInProfile};
 use super::output_dir::OutputDir;
 use super::passphrases::{Lines, PassphraseDelivery, Stored, store_passphrases};
-use super::path_policy::demand_elsewhere;
+use super::path_policy::{demand_elsewhere, demand_no_directory};
 use super::secrets::{Secret, Secrets};
 use super::write::put_in_place;
 use super::{Delivery, Receipt, Uncommitted, Undelivered};
@@ -106,6 +106,7 @@ impl Delivery for BundleDelivery<'_> {
         let home = &session.desk.home;
         if let Some(file) = self.passphrases.file() {
             demand_elsewhere(file, home)?;
+            demand_no_directory(file)?;
         }
         self.output.make()?;
         let mut void = Vec::new();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::file_names::with_extension;
-use super::path_policy::demand_elsewhere;
+use super::path_policy::{demand_elsewhere, demand_new_file};
 use crate::ca::publishing::owed::{BegunList, begin_list, list_begun};
 use crate::ca::session::Session;
 use crate::ca::{CaError, DeliveryError};
@@ -20,9 +20,6 @@ use crate::disk::{self, DiskError, Exposed, Shown, Staged};
 use crate::home::{Home, HomeError};
 use crate::key::Passphrase;
 use crate::model::{Address, Record, Serial, State};
-
-/// The length of a passphrase in its file, in octets, at most.
-const LONGEST: usize = 256;
 
 /// The source of the passphrases of bundles, and their destination.
 pub enum PassphraseDelivery<'a> {
@@ -46,26 +43,28 @@ impl PassphraseDelivery<'_> {
     }
 
     /// Makes sure that generated passphrases could be put where they are to go, as far as can be said without
-    /// doing so. `are_made_again` where a certificate would replace one that was never delivered.
+    /// doing so; bundles go to `out`. `are_made_again` where a certificate would replace one that was never
+    /// delivered.
     ///
     /// # Errors
     /// Where they could not.
-    pub fn try_out(&self, home: &Home, are_made_again: bool) -> Result<(), CaError> {
-        if let Some(file) = self.file() {
-            demand_elsewhere(file, home)?;
-        }
+    pub fn try_out(&self, home: &Home, out: &Path, are_made_again: bool) -> Result<(), CaError> {
         match self {
             Self::Chosen(_) | Self::Shown(_) => Ok(()),
             Self::File(path) if disk::is_taken(path) && are_made_again => Ok(()),
             Self::List(path) if path.exists() => {
+                demand_elsewhere(path, home)?;
                 let mut list = disk::open_regular(path).map_err(disk::failed("opened", path))?;
                 demand_own(&list, path)?;
                 demand_list(&mut list, path)
             }
-            Self::File(path) | Self::List(path) if disk::is_taken(path) => {
-                Err(CaError::Exists(Shown(path.clone())))
+            Self::File(path) | Self::List(path) => {
+                demand_new_file(path, Some(out), home)?;
+                match disk::is_taken(path) {
+                    true => Err(CaError::Exists(Shown(path.clone()))),
+                    false => Ok(()),
+                }
             }
-            Self::File(path) | Self::List(path) => Ok(disk::try_out_place(path, LONGEST)?),
         }
     }
 

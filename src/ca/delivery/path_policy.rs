@@ -3,11 +3,14 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::ca::DeliveryError;
-use crate::disk::Shown;
+use crate::ca::{CaError, DeliveryError};
+use crate::disk::{self, DiskError, Shown};
 use crate::home::Home;
 use crate::home::config::PublishTo;
 use crate::publish::Location;
+
+/// The length of a secret in a file of its own, in octets, at most.
+const LONGEST: usize = 256;
 
 /// The path without links, dots and relative beginnings, as far as it is there; what is not there yet will be
 /// plain directories.
@@ -48,6 +51,37 @@ pub fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), DeliveryError> {
         Some(_) => Err(DeliveryError::InPublication(shown())),
         None => Ok(()),
     }
+}
+
+/// As [`demand_elsewhere`], for a new file; `out` is the directory that other files go to, which may still have
+/// to be made.
+///
+/// # Errors
+/// Where it lies there, is a directory by its name, or cannot be made.
+pub fn demand_new_file(file: &Path, out: Option<&Path>, home: &Home) -> Result<(), CaError> {
+    demand_elsewhere(file, home)?;
+    demand_no_directory(file)?;
+    let (place, out) = (real(file), out.map(real));
+    if out.as_ref() == Some(&place) {
+        return Err(is_directory(file).into());
+    }
+    // Whether files can be put there is found out for all of them.
+    if out.is_some_and(|out| place.parent() == Some(&out)) {
+        return Ok(());
+    }
+    Ok(disk::try_out_place(file, LONGEST)?)
+}
+
+/// Makes sure that a path names no directory.
+pub(in crate::ca) fn demand_no_directory(file: &Path) -> Result<(), DiskError> {
+    match file.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        true => Err(is_directory(file)),
+        false => Ok(()),
+    }
+}
+
+fn is_directory(file: &Path) -> DiskError {
+    disk::failed("created", file)(std::io::ErrorKind::IsADirectory.into())
 }
 
 #[cfg(test)]

@@ -148,6 +148,8 @@ struct Round {
     invites: Vec<InviteId>,
     /// Whose bundles are delivered.
     delivered: Vec<Employee>,
+    /// Whose certificates are revoked, because somebody tried to use an invite again.
+    revoked: Vec<Employee>,
 }
 
 impl Round {
@@ -169,17 +171,25 @@ impl Round {
                 how: How::Again,
             })),
             Decision::Record(facts, denial) => {
+                let revoked = facts.iter().find_map(|fact| {
+                    let Fact::Revoked { address, .. } = fact else {
+                        return None;
+                    };
+                    Some(&address.as_ref()?.employee)
+                });
+                if revoked
+                    .is_some_and(|employee| self.is_planned(employee) || self.delivered.contains(employee))
+                {
+                    return None;
+                }
+                self.revoked.extend(revoked.cloned());
                 self.facts.extend(facts);
                 self.invites.extend(id);
                 Some(Err(denial))
             }
             Decision::Deliver(facts, granted) => {
                 let employee = &granted.issued.address.employee;
-                if self
-                    .plans
-                    .iter()
-                    .any(|other| other.address().employee == *employee)
-                {
+                if self.is_planned(employee) || self.revoked.contains(employee) {
                     return None;
                 }
                 self.facts.extend(facts);
@@ -189,8 +199,9 @@ impl Round {
             }
             Decision::Issue(plan) => {
                 // What one batch issues is not in the ledger yet when the next plan is made.
-                let is_delivered = self.delivered.contains(&plan.address().employee);
-                if is_delivered || self.plans.iter().any(|other| concerns(other, &plan)) {
+                let employee = &plan.address().employee;
+                let is_changed = self.delivered.contains(employee) || self.revoked.contains(employee);
+                if is_changed || self.plans.iter().any(|other| concerns(other, &plan)) {
                     return None;
                 }
                 self.invites.extend(id);
@@ -199,6 +210,14 @@ impl Round {
                 None
             }
         }
+    }
+}
+
+impl Round {
+    /// Whether something is issued to this person.
+    fn is_planned(&self, employee: &Employee) -> bool {
+        let mut plans = self.plans.iter();
+        plans.any(|plan| plan.address().employee == *employee)
     }
 }
 

@@ -161,7 +161,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     forecast.demand_policy(&origin)?;
     if args.dry_run {
         OutputDir::try_out(&args.out, &desk.home)?;
-        passphrases.try_out(&desk.home, false)?;
+        passphrases.try_out(&desk.home, &args.out, false)?;
         forecast.tell(ui);
         tell_differing(&differing, context);
         tell_remembered(&remembered, forecast.addresses(), context);

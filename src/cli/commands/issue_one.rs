@@ -116,7 +116,7 @@ pub fn one(
         let plan = ca::plan(&store, &desk.home, &considered.request, intent, system_clock())?;
         considered.tell(true, ui)?;
         OutputDir::try_out(&args.out, &desk.home)?;
-        passphrases.try_out(&desk.home, !plan.lost().is_empty())?;
+        passphrases.try_out(&desk.home, &args.out, !plan.lost().is_empty())?;
         return tell_plan(&plan, context);
     }
     let is_typed = args.issuing.is_typed(&desk.home);

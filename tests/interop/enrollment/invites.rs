@@ -256,7 +256,10 @@ fn what_an_invite_would_be_refused_for_a_dry_run_says_too() {
     home.configure_table(&format!(
         "[[publish]]\npublic = \"{served}/public\"\nserver = \"{served}/server\"\n"
     ));
-    let refused: [&[&str]; 13] = [
+    let refused: [&[&str]; 16] = [
+        &["--code", "--code-out", "new/"],
+        &["--code", "--code-out", "more"],
+        &["--code", "--code-out", "more/BOB-PHONE.INVITE.HTML"],
         &["--code", "--code-out", "new", "--server-key", key, "./new"],
         &["--code", "--code-out", "more/bob-phone.invite.png"],
         &["--code", "--code-out", "home/new"],
@@ -289,6 +292,20 @@ fn what_an_invite_would_be_refused_for_a_dry_run_says_too() {
     assert_eq!(std::fs::read_to_string(home.path("taken")).unwrap(), "kept\n");
     let list = home.run(&["invite", "list", "--json"]).json();
     assert_eq!(list["invites"].as_array().unwrap().len(), 1, "{list}");
+    // What the command makes is good for a dry run as well.
+    let create = [
+        "invite",
+        "create",
+        "bob",
+        "--out",
+        "new",
+        "--code",
+        "--code-out",
+        "new/digits",
+    ];
+    home.run(&[&create[..], &["--dry-run"]].concat());
+    assert!(!home.path("new").exists());
+    home.run(&create);
 }
 
 #[test]

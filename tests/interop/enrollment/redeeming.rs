@@ -343,6 +343,58 @@ fn a_second_key_takes_the_first_out_where_the_operator_wants_it_so() {
 }
 
 #[test]
+fn a_second_key_and_a_new_phone_that_come_at_once_take_the_first_one_out_once() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("on_second_try", "\"revoke\"");
+    let Some(serving) = Serving::of(home) else { return };
+    let ask = |invite: &Invite, name: &str| {
+        let body = json!({ "secret": invite.word("secret"), "csr": serving.request(name) });
+        let file = serving
+            .home
+            .write_private(format!("{name}.json"), &body.to_string());
+        (invite.word("id").to_owned(), file)
+    };
+    let first = serving.invite(&["alice"]);
+    let (id, file) = ask(&first, "first");
+    let status = |child: Child| {
+        let told = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        told.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(status(curl(&serving, &id, &file)), "200");
+    let second = serving.invite(&["alice", "--replace"]);
+    let [thief, new] = [(&first, "thief"), (&second, "new")].map(|(of, name)| ask(of, name));
+    let nobodys = json!({ "secret": "0".repeat(26), "csr": serving.request("nobody") });
+    let nobodys = serving.home.write_private("nobodys.json", &nobodys.to_string());
+    // While another has the home, whoever asks waits, and all of them are decided about at once.
+    let lock = std::fs::File::options()
+        .write(true)
+        .open(serving.home.home().join("lock"))
+        .unwrap();
+    lock.lock().unwrap();
+    let nobody = curl(&serving, first.word("id"), &nobodys);
+    let waiting = serving.home.home().join("waiting");
+    wait_until("the service that waits", || {
+        let waiting = std::fs::File::open(&waiting).ok()?;
+        waiting.try_lock().is_err().then_some(())
+    });
+    let thief = curl(&serving, &thief.0, &thief.1);
+    let new = curl(&serving, &new.0, &new.1);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    drop(lock);
+    assert_eq!([nobody, thief, new].map(status), ["403", "409", "200"]);
+    let ledger = serving.ledger();
+    let revoked: Vec<&str> = ledger
+        .lines()
+        .filter(|line| line.contains("\"event\":\"revoked\""))
+        .collect();
+    // Whichever of the two came first.
+    assert_eq!(revoked.len(), 1, "{revoked:?}");
+}
+
+#[test]
 fn a_profile_is_made_of_what_the_redeemed_key_has_signed_and_of_nothing_else() {
     let Some(serving) = Serving::start() else { return };
     let home = &serving.home;

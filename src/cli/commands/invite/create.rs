@@ -24,9 +24,6 @@ use crate::issuer::Devices;
 use crate::model::{Address, Email, PersonName, Platform, Profile, Span};
 use crate::store::Store;
 
-/// The length of what travels apart, in octets, at most.
-const LONGEST: usize = 256;
-
 /// Invite a device: it makes its key itself, and gets its certificate for the code
 ///
 /// The code is an address of `pki serve` with a secret that is kept nowhere. Whoever scans it first enrolls,
@@ -136,22 +133,23 @@ impl CreateArgs {
     /// # Errors
     /// Where a file for it is there, is to be another one of the invite, or cannot be made.
     pub fn demand_new_files(&self, home: &Home) -> Result<(), Failure> {
+        let out = self.out.as_deref().map(ca::real);
         let mut places = Vec::new();
         for file in self.apart() {
-            let name = file.file_name().unwrap_or_default().to_string_lossy();
             let place = ca::real(file);
-            if is_of_an_invite(&name) || places.contains(&place) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let is_sheet = place.parent() == out.as_deref() && is_of_an_invite(&name.to_ascii_lowercase());
+            if is_sheet || places.contains(&place) {
+                let message = format!("{} would be two files of the invite", file.display());
                 return Err(
-                    Failure::usage(format!("{} would be two files of the invite", file.display()))
-                        .hint("what travels apart needs a file with a name of its own"),
+                    Failure::usage(message).hint("what travels apart needs a file with a name of its own")
                 );
             }
             places.push(place);
-            ca::demand_elsewhere(file, home).map_err(CaError::from)?;
             if disk::is_taken(file) && !is_ours(file) {
                 return Err(CaError::Exists(Shown(file.clone())).into());
             }
-            disk::try_out_place(file, LONGEST).map_err(CaError::from)?;
+            ca::demand_new_file(file, self.out.as_deref(), home)?;
         }
         Ok(())
     }
@@ -252,13 +250,7 @@ pub fn make(
     if let Some(out) = &args.out {
         OutputDir::at(out, &home)?.make()?;
     }
-    // Their places are taken before there is anything to lose.
-    for file in args.apart() {
-        if is_ours(file) {
-            disk::remove_if_there(file).map_err(CaError::from)?;
-        }
-        disk::create_private(file, b"").map_err(CaError::from)?;
-    }
+    take_places(args)?;
     let desk = context.desk_of(home);
     let recorded = match args.server_key {
         true => record_with_key(args, &desk, &devices, askings, context),
@@ -270,6 +262,24 @@ pub fn make(
         }
     }
     recorded.map(|invitations| (desk, invitations))
+}
+
+/// Takes the places of what travels apart, before there is anything to lose: all of them, or none.
+fn take_places(args: &CreateArgs) -> Result<(), CaError> {
+    for file in args.apart().filter(|file| is_ours(file)) {
+        disk::remove_if_there(file)?;
+    }
+    let mut taken = Vec::new();
+    for file in args.apart() {
+        if let Err(why) = disk::create_private(file, b"") {
+            for file in taken {
+                let _ = disk::remove_if_there(file);
+            }
+            return Err(why.into());
+        }
+        taken.push(file);
+    }
+    Ok(())
 }
 
 /// Records an invite with the certificate whose bundle it hands out.
