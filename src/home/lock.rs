@@ -92,8 +92,8 @@ fn announce(home: &Path) -> Option<File> {
         .then_some(waiting)
 }
 
-/// Opens it for reading and writing: a file system of the network has no exclusive locks otherwise, and a pipe
-/// of that name would keep whoever opens it waiting.
+/// Opens it for reading and writing: a file system of the network has no exclusive locks otherwise, and a
+/// pipe of that name would keep whoever opens it waiting.
 fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -152,6 +152,24 @@ mod tests {
             assert!(turns < 100, "nobody else gets it");
         }
         waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_pipe_in_its_place_keeps_nobody_waiting() {
+        let home = tempfile::tempdir().unwrap();
+        let pipe = home.path().join(WAITING);
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let path = home.path().to_owned();
+        let asking = std::thread::spawn(move || give_way(&path));
+        let begun = Instant::now();
+        while !asking.is_finished() {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "it waits for somebody at the other end"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     #[test]

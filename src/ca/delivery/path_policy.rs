@@ -53,8 +53,8 @@ pub fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), DeliveryError> {
     }
 }
 
-/// As [`demand_elsewhere`], for a new file; `out` is the directory that other files go to, which may still have
-/// to be made.
+/// As [`demand_elsewhere`], for a new file; `out` is the directory that other files go to, which may still
+/// have to be made.
 ///
 /// # Errors
 /// Where it lies there, is a directory by its name, or cannot be made.
