@@ -38,7 +38,7 @@ pub fn real(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// Where the path lies in the home or in a directory that `pki.toml` publishes to, or is one of them.
-pub fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), DeliveryError> {
+pub(in crate::ca) fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), DeliveryError> {
     let lies = real(path);
     let within = |place: &Path| lies.starts_with(real(place));
     let shown = || Shown(path.to_owned());
@@ -53,11 +53,11 @@ pub fn demand_elsewhere(path: &Path, home: &Home) -> Result<(), DeliveryError> {
     }
 }
 
-/// As [`demand_elsewhere`], for a new file; `out` is the directory that other files go to, which may still
-/// have to be made.
+/// Makes sure that a new file with a secret can be put at `file`, where nobody else reads. `out` is the
+/// directory that other files go to, which may still have to be made.
 ///
 /// # Errors
-/// Where it lies there, is a directory by its name, or cannot be made.
+/// Where it lies in the home or is published, is a directory by its name, or cannot be made.
 pub fn demand_new_file(file: &Path, out: Option<&Path>, home: &Home) -> Result<(), CaError> {
     demand_elsewhere(file, home)?;
     demand_no_directory(file)?;
