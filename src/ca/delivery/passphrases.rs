@@ -51,7 +51,7 @@ impl PassphraseDelivery<'_> {
     pub fn try_out(&self, home: &Home, out: &Path, are_made_again: bool) -> Result<(), CaError> {
         match self {
             Self::Chosen(_) | Self::Shown(_) => Ok(()),
-            Self::File(path) if disk::is_taken(path) && are_made_again => Ok(()),
+            Self::File(path) if disk::is_taken(path) && are_made_again => Ok(demand_elsewhere(path, home)?),
             Self::List(path) if path.exists() => {
                 demand_elsewhere(path, home)?;
                 let mut list = disk::open_regular(path).map_err(disk::failed("opened", path))?;
@@ -302,10 +302,6 @@ fn lock(file: &File, path: &Path, patience: Duration) -> Result<bool, DeliveryEr
     }
 }
 
-/// How much of a list is looked at from each end. A line is an address of 97 characters at most and a
-/// passphrase.
-const ENDS: u64 = 4096;
-
 /// Makes sure that a file is this account's alone.
 fn demand_own(file: &File, path: &Path) -> Result<(), CaError> {
     let there = file.metadata().map_err(disk::failed("examined", path))?;
@@ -326,6 +322,10 @@ fn demand_list(file: &mut File, path: &Path) -> Result<(), CaError> {
         false => Err(DeliveryError::NoList(Shown(path.to_owned())).into()),
     }
 }
+
+/// How much of a list is looked at from each end. A line is an address of 97 characters at most and a
+/// passphrase.
+const ENDS: u64 = 4096;
 
 /// Whether passphrases may be appended to a file: it is empty, or begins and ends with a line of them. A key,
 /// a ledger or a passphrase with something behind it is one no more. The middle is not read: a list of a

@@ -146,10 +146,9 @@ struct Round {
     places: Vec<usize>,
     /// The invites that change.
     invites: Vec<InviteId>,
-    /// Whose bundles are delivered.
-    delivered: Vec<Employee>,
-    /// Whose certificates are revoked, because somebody tried to use an invite again.
-    revoked: Vec<Employee>,
+    /// Whose certificates change: a bundle is delivered, or one is revoked because somebody tried to use an
+    /// invite again.
+    changed: Vec<Employee>,
 }
 
 impl Round {
@@ -177,30 +176,27 @@ impl Round {
                     };
                     Some(&address.as_ref()?.employee)
                 });
-                if revoked
-                    .is_some_and(|employee| self.is_planned(employee) || self.delivered.contains(employee))
-                {
+                if revoked.is_some_and(|employee| self.concerns(employee)) {
                     return None;
                 }
-                self.revoked.extend(revoked.cloned());
+                self.changed.extend(revoked.cloned());
                 self.facts.extend(facts);
                 self.invites.extend(id);
                 Some(Err(denial))
             }
             Decision::Deliver(facts, granted) => {
                 let employee = &granted.issued.address.employee;
-                if self.is_planned(employee) || self.revoked.contains(employee) {
+                if self.concerns(employee) {
                     return None;
                 }
+                self.changed.push(employee.clone());
                 self.facts.extend(facts);
                 self.invites.extend(id);
-                self.delivered.push(employee.clone());
                 Some(Ok(*granted))
             }
             Decision::Issue(plan) => {
                 // What one batch issues is not in the ledger yet when the next plan is made.
-                let employee = &plan.address().employee;
-                let is_changed = self.delivered.contains(employee) || self.revoked.contains(employee);
+                let is_changed = self.changed.contains(&plan.address().employee);
                 if is_changed || self.plans.iter().any(|other| concerns(other, &plan)) {
                     return None;
                 }
@@ -211,13 +207,11 @@ impl Round {
             }
         }
     }
-}
 
-impl Round {
-    /// Whether something is issued to this person.
-    fn is_planned(&self, employee: &Employee) -> bool {
+    /// Whether something of this person changes.
+    fn concerns(&self, employee: &Employee) -> bool {
         let mut plans = self.plans.iter();
-        plans.any(|plan| plan.address().employee == *employee)
+        self.changed.contains(employee) || plans.any(|plan| plan.address().employee == *employee)
     }
 }
 
