@@ -192,11 +192,11 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
 /// was lost. None where nothing or more than one is meant.
 fn only_invited(desk: &Desk, addressee: &Addressee) -> Result<Option<Address>, Failure> {
     let store = desk.home.read()?;
-    let employee = match addressee {
-        Addressee::Device(address) => &address.employee,
-        Addressee::Employee(employee) => employee,
+    let (employee, records) = match addressee {
+        Addressee::Device(address) => (&address.employee, store.device(address)?),
+        Addressee::Employee(employee) => (employee, store.employee(employee)?),
     };
-    if !store.employee(employee)?.is_empty() {
+    if !records.is_empty() {
         return Ok(None);
     }
     let open = ca::open_of_employee(&store, employee, earliest(&store)?)?;

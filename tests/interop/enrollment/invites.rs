@@ -113,7 +113,9 @@ fn a_device_that_has_nothing_but_an_invite_is_taken_back_by_its_name() {
     }
     let home = Home::with_server();
     home.configure("host", &format!("\"{HOST}\""));
-    for whom in ["jon", "kim/laptop"] {
+    // What somebody has besides is not touched.
+    home.issue("liz", &[]);
+    for whom in ["jon", "kim/laptop", "liz/tablet"] {
         home.run(&["invite", "create", whom, "--json"]);
         let said = home.run(&["revoke", whom, "--yes"]);
         assert!(said.stderr.contains("is cancelled with it"), "{said}");
@@ -121,6 +123,13 @@ fn a_device_that_has_nothing_but_an_invite_is_taken_back_by_its_name() {
         assert_eq!(open["invites"], json!([]), "{whom}");
         finish(&mut home.pki(&["revoke", whom, "--yes"]), b"").exits(1);
     }
+    assert_eq!(
+        home.run(&["list", "liz", "--json"]).json()["devices"][0]["status"],
+        "valid"
+    );
+    home.run(&["offboard", "liz", "--confirm", "liz"]);
+    let back = finish(&mut home.pki(&["invite", "create", "liz", "--json"]), b"").exits(1);
+    assert!(back.text().contains("pki issue liz/phone --reissue"), "{back}");
     // Whoever has a certificate is told how a new phone gets one in its place.
     home.issue("alice", &[]);
     let said = finish(&mut home.pki(&["invite", "create", "alice", "--json"]), b"").exits(1);

@@ -223,16 +223,19 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
         .or_else(|failure| withdraw(&desk, &invitations, failure, context))
 }
 
-/// The failure where a device cannot be invited: one that has a certificate can be, in its place.
+/// The failure where a device cannot be invited: one that has a certificate can be, in its place, and whoever
+/// has left comes back by `pki issue`.
 fn no_invite(why: CaError, address: &Address) -> Failure {
-    let has_one = matches!(&why, CaError::Issuance(IssuanceError::AlreadyValid { .. }));
-    let failure = Failure::from(why);
-    match has_one {
-        true => failure.hint(format!(
+    let hint = if let CaError::Issuance(IssuanceError::AlreadyValid { .. }) = &why {
+        format!(
             "for a new phone, or to have it enroll anew: `pki invite create {address} --replace`, which revokes this one once the invite is used"
-        )),
-        false => failure,
-    }
+        )
+    } else if let CaError::Issuance(IssuanceError::Offboarded { employee, .. }) = &why {
+        format!("if {employee} is back: `pki issue {address} --reissue`; an invite lets nobody back in")
+    } else {
+        return why.into();
+    };
+    Failure::from(why).hint(hint)
 }
 
 /// Makes the invites: all of them, or none. Their places are there then, and the file for the six digits.
