@@ -58,12 +58,23 @@ pub(super) fn take(home: &Path, patience: Duration, holder: &str) -> Result<Lock
             Err(errno) => return Err(disk::failed("locked", &path)(errno.into()).into()),
         }
     }
-    let named = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "process {} ({holder})", std::process::id()));
-    named.map_err(disk::failed("written", &path))?;
+    name(&mut file, holder).map_err(disk::failed("written", &path))?;
     Ok(Lock { _file: file })
+}
+
+/// Writes who holds the lock, unless it stands there. The file is never cut to nothing first: what was, some
+/// file systems bring to the disk as soon as it is closed (ext4's auto_da_alloc), and a service would have
+/// that done once for each batch.
+fn name(file: &mut File, holder: &str) -> std::io::Result<()> {
+    let name = format!("process {} ({holder})\n", std::process::id());
+    let mut before = Vec::new();
+    file.read_to_end(&mut before)?;
+    if before == name.as_bytes() {
+        return Ok(());
+    }
+    file.rewind()?;
+    file.write_all(name.as_bytes())?;
+    file.set_len(name.len() as u64)
 }
 
 /// Leaves the lock of `home` to whoever waits for it, until one of them has it.
@@ -152,6 +163,27 @@ mod tests {
             assert!(turns < 100, "nobody else gets it");
         }
         waiting.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn it_names_its_holder_and_is_written_only_where_that_is_another() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(LOCK);
+        let held_by = |holder| drop(take(home.path(), PATIENCE, holder).unwrap());
+        let pid = std::process::id();
+        for holder in ["pki publish, from a timer", "pki serve"] {
+            held_by(holder);
+            let named = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(named, format!("process {pid} ({holder})\n"));
+        }
+        // Whatever is written is new, and so is the time of it.
+        let long_ago = std::time::SystemTime::UNIX_EPOCH;
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(long_ago).unwrap();
+        held_by("pki serve");
+        assert_eq!(file.metadata().unwrap().modified().unwrap(), long_ago);
+        held_by("pki publish");
+        assert_ne!(file.metadata().unwrap().modified().unwrap(), long_ago);
     }
 
     #[test]
