@@ -93,13 +93,17 @@ impl Statement {
         Self::of_anyone(typ, jws)?.vouched_for(root, |signer| signer.is_issued_by(root))
     }
 
-    /// As [`Self::of_root`], for the root of this chain. One that the chain's own CA signed costs half of
-    /// that: whose the CA is was verified with the chain.
+    /// As [`Self::of_root`], for the root of this chain. One that the chain's own CA signed costs less than
+    /// half of that: its certificate was read, and whose it is was verified, with the chain.
     ///
     /// # Errors
     /// The first rule that it breaks.
     pub fn of_chain(typ: &str, jws: &[u8], chain: &Chain) -> Result<Self, InvalidStatement> {
-        Self::of_anyone(typ, jws)?.vouched_for(chain.root(), |signer| chain.has_issued(signer))
+        let statement = Self::read(typ, jws, |der| match der == chain.ca().der() {
+            true => Ok(chain.ca().clone()),
+            false => Certificate::from_der(der),
+        })?;
+        statement.vouched_for(chain.root(), |signer| chain.has_issued(signer))
     }
 
     fn vouched_for(
@@ -119,8 +123,16 @@ impl Statement {
 
     /// As [`Self::of_root`], whoever vouches for the signer.
     fn of_anyone(typ: &str, jws: &[u8]) -> Result<Self, InvalidStatement> {
+        Self::read(typ, jws, Certificate::from_der)
+    }
+
+    fn read(
+        typ: &str,
+        jws: &[u8],
+        certificate: impl FnOnce(&[u8]) -> Result<Certificate, X509Error>,
+    ) -> Result<Self, InvalidStatement> {
         let jws = Jws::read(jws).ok_or(InvalidStatement::Form)?;
-        let signer = signer(typ, &jws.header)?;
+        let signer = certificate(&signer(typ, &jws.header)?).map_err(InvalidStatement::Certificate)?;
         if !signer.is_ca_like(Authority::Issuing) {
             return Err(InvalidStatement::NotDevicesCa(quoted(signer.subject_text())));
         }
@@ -236,8 +248,8 @@ impl<'a> Jws<'a> {
     }
 }
 
-/// The certificate in a header that says nothing but what it must.
-fn signer(typ: &str, header: &[u8]) -> Result<Certificate, InvalidStatement> {
+/// The certificate in a header that says nothing but what it must, DER.
+fn signer(typ: &str, header: &[u8]) -> Result<Vec<u8>, InvalidStatement> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Header {
@@ -259,8 +271,7 @@ fn signer(typ: &str, header: &[u8]) -> Result<Certificate, InvalidStatement> {
             header.x5c.len()
         )));
     };
-    let der = of_base64(certificate).ok_or_else(|| refused("x5c is no base64".into()))?;
-    Certificate::from_der(&der).map_err(InvalidStatement::Certificate)
+    of_base64(certificate).ok_or_else(|| refused("x5c is no base64".into()))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! PEM: base64 between two lines (RFC 7468).
 
+use std::sync::LazyLock;
+
 use data_encoding::{BASE64, Encoding, Specification};
 
 use super::X509Error;
@@ -12,7 +14,7 @@ pub const CRL: &str = "X509 CRL";
 pub const REQUEST: &str = "CERTIFICATE REQUEST";
 
 /// Base64 in lines of 64 characters.
-fn wrapped() -> Encoding {
+static WRAPPED: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
     specification
         .symbols
@@ -23,7 +25,7 @@ fn wrapped() -> Encoding {
     specification
         .encoding()
         .expect("64 distinct symbols, padding and a separator make an encoding")
-}
+});
 
 /// Encodes octets as one PEM block.
 pub fn encode(label: &str, der: &[u8]) -> String {
@@ -38,9 +40,8 @@ const PIECE: usize = LINE << 10;
 /// Encodes octets as one PEM block, in pieces of whole lines: the text of a list of a million entries is not
 /// held as a whole.
 pub fn pieces<'a>(label: &str, der: &'a [u8]) -> impl Iterator<Item = String> + use<'a> {
-    let base64 = wrapped();
     std::iter::once(boundary("BEGIN", label))
-        .chain(der.chunks(PIECE).map(move |octets| base64.encode(octets)))
+        .chain(der.chunks(PIECE).map(|octets| WRAPPED.encode(octets)))
         .chain(std::iter::once(boundary("END", label)))
 }
 
