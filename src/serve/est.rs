@@ -112,7 +112,7 @@ fn cacerts(shared: &Shared) -> Response {
 /// The key of the request in a body: base64 with or without breaks, PEM, or DER.
 async fn key(headers: &HeaderMap, body: Body) -> Result<PublicKey, Told> {
     let octets = body::read(headers, body, "application/pkcs10").await?;
-    requested_key(&octets).map_err(|why| Told::new(StatusCode::BAD_REQUEST, "request", why))
+    requested_key(octets).await
 }
 
 async fn enroll(

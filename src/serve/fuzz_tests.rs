@@ -76,7 +76,7 @@ fn requests_for_certificates_in_every_form() {
     let lines: Vec<&str> = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let broken = lines.join("\r\n");
     let valid = [pem.into_bytes(), der, base64.into_bytes(), broken.into_bytes()];
-    fuzz::damaged(&valid, |octets| match request::requested_key(octets) {
+    fuzz::damaged(&valid, |octets| match request::key_of(octets) {
         Ok(read) => {
             assert_eq!(&read, key.public_key(), "nobody has signed for that key");
             true

@@ -208,10 +208,14 @@ async fn redeem(
 ) -> Result<Response, Told> {
     shared.door.demand_few(address)?;
     let octets = Zeroizing::new(body::read(headers, body, "application/json").await?);
-    let unreadable = |why: String| Told::new(StatusCode::BAD_REQUEST, "request", why);
-    let asked: Asked =
-        serde_json::from_slice(&octets).map_err(|_| unreadable("no JSON with `secret` and `csr`".into()))?;
-    let key = requested_key(asked.csr.as_bytes()).map_err(unreadable)?;
+    let asked: Asked = serde_json::from_slice(&octets).map_err(|_| {
+        Told::new(
+            StatusCode::BAD_REQUEST,
+            "request",
+            "no JSON with `secret` and `csr`",
+        )
+    })?;
+    let key = requested_key(asked.csr.into_bytes()).await?;
     let attempt = Attempt::Redeem(Redeeming {
         id,
         secret: asked.secret,
