@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::ca::Issuance;
 use crate::model::draft::Remark;
-use crate::model::{Address, Form, Pin, Platform, Reason, Record, Role, Serial, Status, Time};
+use crate::model::{Address, Form, InviteId, Pin, Platform, Reason, Record, Role, Serial, Status, Time};
 
 use super::columns::Columns;
 use super::streams;
@@ -107,6 +107,8 @@ pub struct IssuedReport {
     p12: Option<Form>,
     files: Vec<String>,
     supersedes: Vec<Serial>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cancelled: Vec<InviteId>,
     remarks: Vec<Remark>,
 }
 
@@ -125,6 +127,7 @@ impl From<&Issuance> for IssuedReport {
                 .map(|path| path.display().to_string())
                 .collect(),
             supersedes: issuance.supersedes.clone(),
+            cancelled: issuance.cancelled.clone(),
             remarks: issuance.remarks.clone(),
         }
     }

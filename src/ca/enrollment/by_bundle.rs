@@ -9,12 +9,12 @@ use crate::ca::delivery::bundle_files::{BundleFiles, Codes, RootInProfile};
 use crate::ca::delivery::secrets::Secrets;
 use crate::ca::delivery::{Delivery, Receipt, Uncommitted, Undelivered};
 use crate::ca::issuance::issue;
-use crate::ca::issuance::plan::{HandedOut, Intent, KeyRequest, Request, plan};
+use crate::ca::issuance::plan::{Intent, KeyRequest, Request, plan};
 use crate::ca::session::Session;
 use crate::ca::{CaError, EnrollmentError};
 use crate::issuer::{Chain, Devices};
 use crate::key::Passphrase;
-use crate::model::Form;
+use crate::model::{Fact, Form};
 
 /// Delivery into the home, from where the service hands the bundle out. Nobody has it yet: there is no
 /// receipt that makes the certificate a delivered one.
@@ -121,10 +121,9 @@ pub fn invite_by_bundle(
     let intent = Intent::Invited(asking.replaces);
     let mut invitation = one(session, asking)?;
     let mut plan = plan(&session.store, &session.desk.home, &request, intent, session.now)?;
-    plan.handed_out = Some(Box::new(HandedOut {
-        invite: invitation.invite.clone(),
-        cancels: invitation.cancels.clone(),
-    }));
+    plan.handed_out = Some(Box::new(invitation.invite.clone()));
+    let cancels = invitation.cancels.iter();
+    plan.ends = cancels.map(|id| Fact::InviteCancelled { id: *id }).collect();
     let issued = issue(session, devices, vec![plan], &mut handout)?;
     invitation.invite.server_key = issued.first().map(|issued| issued.serial);
     invitation.passphrase = handout.passphrase.take();

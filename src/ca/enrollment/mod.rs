@@ -198,7 +198,7 @@ fn open(mut invites: Vec<Invited>, now: Time) -> Vec<Invite> {
 }
 
 /// The names of invites.
-pub(super) fn ids(invites: &[Invite]) -> Vec<InviteId> {
+pub(in crate::ca) fn ids(invites: &[Invite]) -> Vec<InviteId> {
     invites.iter().map(|invite| invite.id).collect()
 }
 

@@ -45,5 +45,6 @@ pub fn hand_out_again(
         remarks: Vec::new(),
         supersedes: Vec::new(),
         lost: 0,
+        cancelled: Vec::new(),
     }))
 }

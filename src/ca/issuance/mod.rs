@@ -27,8 +27,8 @@ use crate::issuer::{Devices, Order};
 use crate::key::{SoftwareKey, demand_threads, os_rng};
 use crate::model::draft::Remark;
 use crate::model::event::{Issued, KeySource};
-use crate::model::invite::EnrolledBy;
-use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Validity};
+use crate::model::invite::{EnrolledBy, Invite};
+use crate::model::{Address, Fact, Form, InviteId, Platform, Reason, Serial, Validity};
 use plan::{KeyRequest, Plan};
 
 /// A certificate that was issued, and where it lies.
@@ -52,6 +52,8 @@ pub struct Issuance {
     pub supersedes: Vec<Serial>,
     /// The number of certificates of the device that were revoked because their bundles were lost.
     pub lost: usize,
+    /// The invites of the device that were cancelled with it.
+    pub cancelled: Vec<InviteId>,
 }
 
 /// Carries out plans that were made in this session, as one batch: the only use of the devices' CA's key for
@@ -120,7 +122,7 @@ fn sign(devices: &Devices, plan: Plan) -> Result<Uncommitted, CaError> {
     let signed = devices.sign(order, rng)?;
     let invited = match &plan.handed_out {
         Some(handed_out) => {
-            let mut invite = handed_out.invite.clone();
+            let mut invite = Invite::clone(handed_out);
             invite.server_key = Some(signed.serial());
             Some(Box::new(statement::invite(devices, invite)?))
         }
@@ -212,6 +214,7 @@ fn issuance(issued: &Issued, plan: Plan, receipt: Receipt) -> Issuance {
         files: receipt.files,
         remarks: plan.draft.remarks().to_vec(),
         lost: plan.lost.len(),
+        cancelled: plan.cancels(),
         supersedes: plan.supersedes,
     }
 }

@@ -2,7 +2,8 @@
 //! or a refusal, and nothing is changed yet.
 
 use super::remembered::demand_own_name;
-use crate::ca::enrollment::handout::waits;
+use crate::ca::enrollment::handout::{ended, waits};
+use crate::ca::enrollment::{ids, open_of_device};
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::publishing::doubt::Doubts;
 use crate::ca::{CaError, IssuanceError, NotFound};
@@ -97,17 +98,11 @@ pub struct Plan {
     pub(in crate::ca) retires: Vec<Serial>,
     /// How the device comes to it, where no operator issues it.
     pub(in crate::ca) enrolled_by: Option<EnrolledBy>,
-    /// The invite by which the service hands its bundle out, where it does.
-    pub(in crate::ca) handed_out: Option<Box<HandedOut>>,
-}
-
-/// An invite that is recorded with the certificate whose bundle it hands out.
-#[derive(Debug, Clone)]
-pub struct HandedOut {
-    /// The invite. The certificate is named in it once that is signed.
-    pub(in crate::ca) invite: Invite,
-    /// The device's invites that were open until now, and are cancelled.
-    pub(in crate::ca) cancels: Vec<InviteId>,
+    /// The invite by which the service hands its bundle out, where it does. The certificate is named in it
+    /// once that is signed.
+    pub(in crate::ca) handed_out: Option<Box<Invite>>,
+    /// The events by which the device's invites end that were open until now.
+    pub(in crate::ca) ends: Vec<Fact>,
 }
 
 impl Plan {
@@ -122,6 +117,7 @@ impl Plan {
             retires: Vec::new(),
             enrolled_by: None,
             handed_out: None,
+            ends: Vec::new(),
         }
     }
 
@@ -160,7 +156,19 @@ impl Plan {
 
     /// The invite by which its bundle is handed out.
     pub(in crate::ca) fn handed_out(&self) -> Option<InviteId> {
-        self.handed_out.as_ref().map(|handed_out| handed_out.invite.id)
+        self.handed_out.as_ref().map(|invite| invite.id)
+    }
+
+    /// The device's invites that are cancelled with it. A sheet of `--replace` that lies about must not take
+    /// away what its owner has been given since.
+    pub fn cancels(&self) -> Vec<InviteId> {
+        let cancelled = self.ends.iter().filter_map(|fact| {
+            let Fact::InviteCancelled { id } = fact else {
+                return None;
+            };
+            Some(*id)
+        });
+        cancelled.collect()
     }
 
     /// The events that are recorded before the certificate itself, in the same batch.
@@ -174,9 +182,8 @@ impl Plan {
         let back = self.reinstates.iter().map(|employee| Fact::Reinstated {
             employee: employee.clone(),
         });
-        let cancels = self.handed_out.iter().flat_map(|handed_out| &handed_out.cancels);
-        let cancelled = cancels.map(|id| Fact::InviteCancelled { id: *id });
-        lost.chain(back).chain(self.replaced()).chain(cancelled).collect()
+        let ends = self.ends.iter().cloned();
+        lost.chain(back).chain(self.replaced()).chain(ends).collect()
     }
 
     /// The revocations of what a device had that enrolls itself. It has the new certificate as soon as that
@@ -275,9 +282,16 @@ pub fn plan(
             lost.push(record.clone());
         }
     }
+    let mut open = match intent {
+        Intent::Single(_) | Intent::List(_) => open_of_device(store, address, now)?,
+        Intent::Renewal(_) | Intent::RenewalOf(..) | Intent::Invited(_) => Vec::new(),
+    };
+    // The others bring nothing while this certificate is good.
+    open.retain(|invite| invite.replace);
     Ok(Plan {
         draft,
         key: request.key.clone(),
+        ends: ended(store, &ids(&open))?,
         lost,
         supersedes: with(Status::Valid).map(|record| record.serial).collect(),
         reinstates,

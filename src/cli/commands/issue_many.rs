@@ -206,6 +206,9 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
             None => {}
         }
     }
+    for id in tally.issued.iter().flat_map(|issued| &issued.cancelled) {
+        ui.more(format!("the invite {id} is cancelled with it"));
+    }
     tell_differing(&differing, context);
     tell_remembered(
         &remembered,

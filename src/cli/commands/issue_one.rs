@@ -260,6 +260,9 @@ fn tell_plan(plan: &ca::Plan, context: &Context) -> Result<Exit, Failure> {
     plan.retires()
         .iter()
         .for_each(|old| ui.more(format!("would revoke {old}, which it replaces")));
+    plan.cancels()
+        .iter()
+        .for_each(|id| ui.more(format!("would cancel the invite {id}")));
     ui.report(&Planned {
         address: plan.address().clone(),
         not_before: draft.validity().not_before,
@@ -306,6 +309,9 @@ fn tell_issued(issuance: &Issuance, replaced: &[Record], args: &DeliveryArgs, co
             ),
         });
     }
+    issuance.cancelled.iter().for_each(|id| {
+        ui.more(format!("the invite {id} is cancelled with it"));
+    });
     issuance.remarks.iter().for_each(|remark| ui.warn(remark));
     let Some(form) = issuance.form else {
         ui.hint("give the certificate to the device that made the request");

@@ -64,6 +64,41 @@ fn a_new_phone_takes_the_place_of_the_old_one_in_one_step() {
 }
 
 #[test]
+fn a_sheet_that_lies_about_takes_away_nothing_that_was_issued_since() {
+    let Some(serving) = Serving::start() else { return };
+    let home = &serving.home;
+    home.issue("carol", &[]);
+    let invites = ["alice", "bob", "carol"].map(|name| serving.invite(&[name, "--replace"]));
+    let ids = invites.each_ref().map(|invite| invite.word("id"));
+    // What is issued by an operator ends it, whether by name or by a list.
+    let said = home.run(&["issue", "alice", "--dry-run"]);
+    let would = format!("would cancel the invite {}", ids[0]);
+    assert!(said.stderr.contains(&would), "{said}");
+    home.issue("alice", &[]);
+    let list = home.write_private("people.csv", "employee,device\nbob,phone\n");
+    let said = home.run(&[
+        "issue",
+        "--from",
+        list.to_str().unwrap(),
+        "--bundle-passphrase-out",
+        "words",
+    ]);
+    let told = format!("the invite {} is cancelled with it", ids[1]);
+    assert!(said.stderr.contains(&told), "{said}");
+    // A certificate that ends before the new phone has come is renewed, and the phone may come.
+    home.renew("carol", &[]);
+    let redeem = |invite: &Invite| {
+        let body = json!({ "secret": invite.word("secret"), "csr": serving.request(invite.word("id")) });
+        serving.redeem(invite.word("id"), &body).0
+    };
+    assert_eq!(invites.each_ref().map(redeem), [410, 410, 200]);
+    for name in ["alice", "bob"] {
+        let said = home.run(&["list", name, "--json"]).json();
+        assert_eq!(said["devices"][0]["status"], "valid", "{name}: {said}");
+    }
+}
+
+#[test]
 fn what_a_run_that_was_killed_has_left_is_in_nobodys_way_and_no_sheet_takes_anothers_place() {
     if !need(&TOOLS) {
         return;
