@@ -7,6 +7,7 @@ use super::enrollment::{ids, open_of_device, open_of_employee};
 use super::session::Session;
 use super::{CaError, NotFound};
 use crate::model::{Address, Employee, Fact, InviteId, Reason, Record, Serial, Status, Time};
+use crate::store::Store;
 
 /// The certificates that are to be revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,17 +72,7 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         .iter()
         .map(|record| (record.address.clone(), record.spki_sha256))
         .collect();
-    // Whoever has the sheet of a device that is taken back must not bring it in again.
-    let mut ends = Vec::new();
-    let mut devices: Vec<&Address> = records.iter().map(|record| &record.address).collect();
-    if let Whom::Device(address) = whom {
-        devices.push(address);
-    }
-    devices.dedup();
-    for address in devices {
-        let invites = open_of_device(&session.store, address, session.clock.earliest())?;
-        ends.extend(ids(&invites));
-    }
+    let ends = invites_of(&session.store, whom, session.clock.earliest())?;
     // The certificate of a bundle that nobody has fetched yet goes with its invite.
     let ended = ended(&session.store, &ends)?;
     let mut revoked = take_back(session, employee, records, reason, ended)?;
@@ -98,6 +89,22 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         }
     }
     Ok(revoked)
+}
+
+/// The invites that end with what is revoked: whoever has the sheet of a device that is taken back must not
+/// bring it in again.
+///
+/// # Errors
+/// A damaged index.
+pub fn invites_of(store: &Store, whom: &Whom, now: Time) -> Result<Vec<InviteId>, CaError> {
+    let address = match whom {
+        Whom::Device(address) => Some(address.clone()),
+        Whom::Certificate(serial) => store.record(serial)?.map(|record| record.address),
+    };
+    Ok(match address {
+        Some(address) => ids(&open_of_device(store, &address, now)?),
+        None => Vec::new(),
+    })
 }
 
 /// Revokes a certificate of which the ledger knows nothing, because a home from an older backup has lost it.

@@ -75,11 +75,16 @@ pub fn handover<'a>(
         (Some(chosen), None) => Ok(PassphraseDelivery::Chosen(Arc::new(chosen))),
         (None, Some(path)) if several => Ok(PassphraseDelivery::List(path.clone())),
         (None, Some(path)) => Ok(PassphraseDelivery::File(path.clone())),
-        (None, None) if ui.can_ask() || args.dry_run => Ok(PassphraseDelivery::Shown(show)),
-        (None, None) => Err(
-            Failure::secret("there is no terminal to show the bundle's passphrase on")
-                .hint("give --bundle-passphrase-out FILE (or --bundle-passphrase-file for one of your own)"),
-        ),
+        (None, None) if ui.can_ask() => Ok(PassphraseDelivery::Shown(show)),
+        (None, None) => {
+            let refused = Failure::secret("there is no terminal to show the bundle's passphrase on")
+                .hint("give --bundle-passphrase-out FILE (or --bundle-passphrase-file for one of your own)");
+            if !args.dry_run {
+                return Err(refused);
+            }
+            ui.would_be_refused(&refused);
+            Ok(PassphraseDelivery::Shown(show))
+        }
     }
 }
 

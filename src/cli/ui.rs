@@ -162,6 +162,17 @@ impl Ui {
         }
     }
 
+    /// Says of a dry run why the command itself would be refused here.
+    pub fn would_be_refused(&self, why: &Failure) {
+        self.warn(format!(
+            "without --dry-run it would be refused here: {}",
+            why.message
+        ));
+        if let Some(hint) = &why.hint {
+            self.hint(hint);
+        }
+    }
+
     /// Prints lines that belong to the last message.
     pub fn more(&self, text: impl Display) {
         if self.tells_more() && !self.logged(Level::Info, "more", &text) {

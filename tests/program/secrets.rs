@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::{Finished, Home, ISSUING_PASSPHRASE, finish, is_root, need};
+use crate::support::{Finished, HOST, Home, ISSUING_PASSPHRASE, finish, is_root, need};
 
 const WRONG: &str = "not the passphrase of anything";
 
@@ -226,5 +226,59 @@ fn a_command_in_the_home_of_another_account_is_not_run() {
         let said = finish(command.env_remove("PKI_PASSPHRASE_FILE"), b"");
         assert_ne!(said.code, Some(0), "{said}");
         assert!(!ran.exists(), "{said}");
+    }
+}
+
+/// What a command asks for at a terminal and nobody gives it elsewhere.
+#[test]
+fn a_dry_run_tells_what_the_command_would_be_refused_for_where_nobody_can_be_asked() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    home.issue("alice", &[]);
+    let list = home.write_private("people.csv", "employee,device\nbob,phone\n");
+    let list = list.to_str().unwrap();
+    let key = "the passphrase of the issuing key is missing";
+    let place = "there is no terminal to show the bundle's passphrase on";
+    let out = ["--out", "new", "--bundle-passphrase-out", "words"];
+    let cases: [(&[&str], &[&str], &str); 14] = [
+        (&["issue", "bob"], &out, key),
+        (&["issue", "bob"], &[], place),
+        (&["issue", "--from", list], &out, key),
+        (&["issue", "--from", list], &[], place),
+        (&["renew", "alice"], &out, key),
+        (&["renew", "alice"], &[], place),
+        (&["renew", "--expiring", "400d"], &out, key),
+        (&["renew", "--expiring", "400d"], &[], place),
+        (&["revoke", "alice", "--yes"], &[], key),
+        (&["offboard", "alice", "--confirm", "alice"], &[], key),
+        (&["server", "add", "b.acme.example"], &[], key),
+        (&["server", "rotate", HOST, "--confirm", HOST], &[], key),
+        (&["invite", "create", "bob", "--json"], &[], key),
+        (&["invite", "create", "--from", list, "--json"], &[], key),
+    ];
+    for (command, more, refused) in cases {
+        let run = |last: &[&str]| {
+            let mut pki = home.pki(&[command, more, last].concat());
+            if refused == key {
+                pki.env_remove("PKI_PASSPHRASE_FILE");
+            }
+            finish(&mut pki, b"")
+        };
+        let dry = run(&["--dry-run"]).ok();
+        let told = format!("without --dry-run it would be refused here: {refused}");
+        assert!(dry.stderr.contains(&told), "{command:?}: {dry}");
+        let done = run(&[]).exits(4);
+        assert!(done.text().contains(refused), "{command:?}: {done}");
+    }
+    // Who says where it comes from and goes, or what needs none, is told nothing of it.
+    for good in [
+        &["issue", "bob", "--out", "new", "--bundle-passphrase-out", "words"][..],
+        &["revoke", "alice", "--no-publish"],
+    ] {
+        let dry = home.run(&[good, &["--dry-run"]].concat());
+        assert!(!dry.stderr.contains("refused here"), "{dry}");
     }
 }

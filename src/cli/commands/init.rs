@@ -106,6 +106,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let place = ca::examine(&founding, system_clock())?;
     if args.dry_run {
+        args.root.try_out_new(ui);
+        args.issuing.try_out_new(ui);
         ui.say(format!(
             "would make the PKI of {} in {}",
             founding.organization,

@@ -162,6 +162,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     if args.dry_run {
         OutputDir::try_out(&args.out, &desk.home)?;
         passphrases.try_out(&desk.home, &args.out, false)?;
+        args.issuing.try_out(&desk.home, ui);
         forecast.tell(ui);
         tell_differing(&differing, context);
         tell_remembered(&remembered, forecast.addresses(), context);

@@ -117,6 +117,7 @@ pub fn one(
         considered.tell(true, ui)?;
         OutputDir::try_out(&args.out, &desk.home)?;
         passphrases.try_out(&desk.home, &args.out, !plan.lost().is_empty())?;
+        args.issuing.try_out(&desk.home, ui);
         return tell_plan(&plan, context);
     }
     let is_typed = args.issuing.is_typed(&desk.home);

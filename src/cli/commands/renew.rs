@@ -14,7 +14,6 @@ use super::issue_many::{Work, many};
 use super::issue_one::{Considered, KeyMade, Remark, one, read_request};
 use super::renew_own;
 use super::renewal::{Changes, Renewed, like};
-use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, ahead, system_clock};
 use crate::cli::delivery_args::DeliveryArgs;
 use crate::cli::error::{Exit, Failure};
@@ -107,9 +106,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let own = due(&args, &home, context, &mut |request, serial, store, now| {
         let intent = Intent::RenewalOf(serial, old);
         forecast.see(&request, intent, &Origin::Ledger, &home, store, now)?;
-        if !args.delivery.dry_run {
-            requests.push((request, intent));
-        }
+        requests.push((request, intent));
         Ok(())
     })?;
     own.tell(&context.ui);
@@ -120,12 +117,6 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 None => "no device is without a certificate".to_owned(),
             });
         }
-        Exit::Done
-    } else if args.delivery.dry_run {
-        clock_policy(args.delivery.confirm.as_deref())?;
-        forecast.demand_policy(&Origin::Ledger)?;
-        forecast.tell(&context.ui);
-        forecast.report(&context.ui)?;
         Exit::Done
     } else {
         let work = Work {

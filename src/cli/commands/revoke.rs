@@ -8,7 +8,7 @@ use crate::ca::{self, CaError, ClockPolicy, Desk, Keys, NotFound, Revoked, Sessi
 use crate::check::Url;
 use crate::home::Home;
 use crate::issuer::Devices;
-use crate::model::{Address, Employee, Host, Reason, Serial, Time, counted};
+use crate::model::{Address, Employee, Host, InviteId, Reason, Serial, Time, counted};
 
 use crate::cli::canary::ServerArgs;
 use crate::cli::context::{Context, earliest};
@@ -82,6 +82,15 @@ struct Common {
     issuing: IssuingSecret,
 }
 
+impl Common {
+    /// Says of a dry run that nobody would give the passphrase here, where one is needed.
+    fn try_out(&self, desk: &Desk, ui: &Ui) {
+        if !self.no_publish {
+            self.issuing.try_out(&desk.home, ui);
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,8 +123,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             None => context.existing(&desk.home, addressee)?,
         }),
     };
-    let (label, accepted) = match outlook(&whom, context, &desk)? {
-        Outlook::Recorded { label, accepted } => (label, accepted),
+    let found = match outlook(&whom, context, &desk)? {
+        Outlook::Recorded(found) => found,
         Outlook::Unrecorded { serial, already } => {
             return revoke_unrecorded(args, context, &desk, serial, already);
         }
@@ -124,28 +133,36 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     };
     let reason = args.reason;
-    if accepted > 0 && !args.common.dry_run {
-        context.ui.confirm(&format!("Revoke {label} ({reason})?"))?;
+    if found.accepted > 0 && !args.common.dry_run {
+        context
+            .ui
+            .confirm(&format!("Revoke {} ({reason})?", found.label))?;
     }
     let verification = Verification::of(args.verify, args.server, &whom);
     finish(
         (args.common, verification),
         context,
         &desk,
-        (Deed::Revoked, &label),
-        accepted,
+        Deed::Revoked,
+        &found,
         |session| ca::revoke(session, &whom, reason),
     )
 }
 
+/// What is to be taken back.
+struct Found {
+    /// Whose it is.
+    label: String,
+    /// How many certificates there are to take back.
+    accepted: usize,
+    /// The invites that end with them.
+    invites: Vec<InviteId>,
+}
+
 /// What a revocation will come upon.
 enum Outlook {
-    /// Certificates that the ledger knows.
-    Recorded {
-        label: String,
-        /// How many there are to take back.
-        accepted: usize,
-    },
+    /// Certificates that the ledger knows, or the invites of a device.
+    Recorded(Found),
     /// A server's, of the servers' CA.
     Server {
         serial: Serial,
@@ -184,8 +201,12 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
         }
         (Whom::Device(address), None) => return Err(NotFound::Device(address.clone()).into()),
     };
-    let accepted = ca::to_take_back(records, earliest(&store)?).len();
-    Ok(Outlook::Recorded { label, accepted })
+    let now = earliest(&store)?;
+    Ok(Outlook::Recorded(Found {
+        label,
+        invites: ca::invites_of(&store, whom, now)?,
+        accepted: ca::to_take_back(records, now).len(),
+    }))
 }
 
 /// The device that is meant, where it has never had a certificate, and has an invite that is open: its sheet
@@ -225,14 +246,18 @@ fn revoke_unrecorded(
             "`pki list` shows what there is; one of this CA's that a restored backup has lost: `pki revoke {serial} --confirm {serial}`"
         )));
     }
-    let label = format!("certificate {serial}, which the ledger does not know,");
+    let found = Found {
+        label: format!("certificate {serial}, which the ledger does not know,"),
+        accepted: usize::from(!already),
+        invites: Vec::new(),
+    };
     let verification = Verification::of(args.verify, args.server, &Whom::Certificate(serial));
     finish(
         (args.common, verification),
         context,
         desk,
-        (Deed::Revoked, &label),
-        usize::from(!already),
+        Deed::Revoked,
+        &found,
         |session| ca::revoke_unrecorded(session, serial, args.reason),
     )
 }
@@ -254,6 +279,9 @@ fn revoke_server(
         )));
     }
     if args.common.dry_run {
+        if since.is_none() {
+            args.common.try_out(desk, ui);
+        }
         let would = format!("revoke {label}");
         ui.say(format!("would {would}"));
         ui.report(&DryRun::new(vec![would]))?;
@@ -309,31 +337,34 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         context.recover(&desk)?;
     }
     let employee = args.employee;
-    let (accepted, since) = {
+    let (found, since) = {
         let store = context.read(&desk.home)?;
         let now = earliest(&store)?;
         let records = store.employee(&employee)?;
-        let is_invited = !ca::open_of_employee(&store, &employee, now)?.is_empty();
-        if records.is_empty() && store.offboarded(&employee)?.is_none() && !is_invited {
+        let invites = ca::open_of_employee(&store, &employee, now)?;
+        let since = store.offboarded(&employee)?;
+        if records.is_empty() && since.is_none() && invites.is_empty() {
             return Err(context.nobody(&store, &employee, employee.as_str()));
         }
-        let since = store.offboarded(&employee)?;
-        let accepted = ca::to_take_back(records, now).len();
-        (accepted, since)
+        let found = Found {
+            label: employee.to_string(),
+            accepted: ca::to_take_back(records, now).len(),
+            invites: invites.iter().map(|invite| invite.id).collect(),
+        };
+        (found, since)
     };
-    if !args.common.dry_run && (accepted > 0 || since.is_none()) {
-        let question = format!("This revokes {} of {employee}.", certificates(accepted));
+    if !args.common.dry_run && (found.accepted > 0 || since.is_none()) {
+        let question = format!("This revokes {} of {employee}.", certificates(found.accepted));
         context
             .ui
             .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;
     }
-    let label = employee.to_string();
     finish(
         (args.common, None),
         context,
         &desk,
-        (Deed::Offboarded, &label),
-        accepted,
+        Deed::Offboarded,
+        &found,
         |session| ca::offboard(session, &employee),
     )
 }
@@ -359,21 +390,22 @@ fn finish(
     (common, verification): (Common, Option<Verification>),
     context: &Context,
     desk: &Desk,
-    (deed, label): (Deed, &str),
-    accepted: usize,
+    deed: Deed,
+    found: &Found,
     take_back: impl FnOnce(&mut Session<'_>) -> Result<Revoked, CaError>,
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
+    let label = &found.label;
     if common.dry_run {
-        let would = format!("revoke {} of {label}", certificates(accepted));
-        ui.say(format!("would {would}"));
-        ui.report(&DryRun::new(vec![would]))?;
-        return Ok(Exit::Done);
+        if found.accepted > 0 {
+            common.try_out(desk, ui);
+        }
+        return tell_what_would_be(found, ui);
     }
     // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and
     // publishing, or what was to follow failed.
     let publishes = !common.no_publish
-        && (accepted > 0
+        && (found.accepted > 0
             || verification.is_some()
             || !ca::owed_commands(&desk.home).is_empty()
             || !ca::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
@@ -459,6 +491,15 @@ fn finish(
         verified,
     };
     ui.report_done(&report, Ok(exit))
+}
+
+fn tell_what_would_be(found: &Found, ui: &Ui) -> Result<Exit, Failure> {
+    let revoke = format!("revoke {} of {}", certificates(found.accepted), found.label);
+    let cancel = found.invites.iter().map(|id| format!("cancel the invite {id}"));
+    let would: Vec<String> = std::iter::once(revoke).chain(cancel).collect();
+    would.iter().for_each(|would| ui.say(format!("would {would}")));
+    ui.report(&DryRun::new(would))?;
+    Ok(Exit::Done)
 }
 
 /// What is left to do by hand: nothing where commands have told everybody.

@@ -180,6 +180,7 @@ fn crl(args: CrlArgs, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let desk = context.desk()?;
     if args.dry_run {
+        args.root.try_out(&desk.home, ui);
         ui.say(format!(
             "would sign the root's CRL for {}",
             desk.home.config().root_crl_life

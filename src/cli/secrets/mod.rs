@@ -77,6 +77,17 @@ impl IssuingSecret {
             .is_typed()
     }
 
+    /// Says of a dry run that nobody would give the passphrase here.
+    pub fn try_out(&self, home: &Home, ui: &Ui) {
+        self.wanted(home.config().passphrase_command.as_deref())
+            .try_out(ui);
+    }
+
+    /// Says so of one that a home is to have which there is not yet.
+    pub fn try_out_new(&self, ui: &Ui) {
+        self.wanted(None).try_out(ui);
+    }
+
     /// A new passphrase, strong enough and not the root's.
     ///
     /// # Errors
@@ -178,6 +189,17 @@ impl RootSecret {
             command,
             mounted: false,
         }
+    }
+
+    /// Says of a dry run that nobody would give the passphrase here.
+    pub fn try_out(&self, home: &Home, ui: &Ui) {
+        self.wanted(home.config().root_passphrase_command.as_deref())
+            .try_out(ui);
+    }
+
+    /// Says so of one that a home is to have which there is not yet.
+    pub fn try_out_new(&self, ui: &Ui) {
+        self.wanted(None).try_out(ui);
     }
 
     /// A new passphrase, strong enough.

@@ -166,6 +166,13 @@ impl Wanted<'_> {
         ))
     }
 
+    /// Says of a dry run that nobody would give it here.
+    pub fn try_out(&self, ui: &Ui) {
+        if self.is_typed() && !ui.can_ask() {
+            ui.would_be_refused(&self.missing());
+        }
+    }
+
     /// A new one that is strong, and not the one of another key.
     pub fn new_passphrase(&self, other: Option<&Passphrase>, ui: &Ui) -> Result<Passphrase, Failure> {
         let taken = |passphrase: &Passphrase| other.is_some_and(|other| other.same_as(passphrase));

@@ -186,6 +186,67 @@ fn an_invite_before_is_cancelled_by_the_next_for_the_same_device() {
 }
 
 #[test]
+fn a_dry_run_names_all_that_would_change() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    let made = home.run(&[
+        "invite",
+        "create",
+        "alice",
+        "--code",
+        "--approve",
+        "--replace",
+        "--json",
+    ]);
+    let before = made.json()["id"].as_str().unwrap().to_owned();
+    let cancel = format!("cancel the invite {before}");
+    let would = |command: &[&str]| {
+        let said = home.run(&[command, &["--dry-run", "--json"]].concat());
+        serde_json::from_value::<Vec<String>>(said.json()["would"].clone()).unwrap()
+    };
+    let create = [
+        "invite",
+        "create",
+        "alice",
+        "--server-key",
+        "--out",
+        "sheets",
+        "--bundle-passphrase-out",
+        "words",
+    ];
+    assert_eq!(
+        would(&create),
+        [
+            "invite alice/phone",
+            "make its key here, and issue its certificate now",
+            &format!("{cancel} before"),
+            "write a sheet and the code as pictures into sheets",
+            "write words",
+        ]
+    );
+    for command in [&["revoke", "alice"][..], &["offboard", "alice"]] {
+        let would = would(command);
+        assert!(
+            would[0].starts_with("revoke no certificate of alice"),
+            "{would:?}"
+        );
+        assert_eq!(would[1..], [cancel.as_str()]);
+    }
+    // Who looks at it later sees on what terms it was made.
+    let shown = home.run(&["invite", "show", &before, "--json"]).json();
+    for term in ["asks_for_code", "needs_approval", "replaces"] {
+        assert_eq!(shown[term], json!(true), "{shown}");
+    }
+    let said = home.run(&["invite", "show", &before]);
+    assert!(said.stdout.contains("asks for six digits"), "{said}");
+    let said = home.run(&["invite", "cancel", &before]);
+    assert!(said.stderr.contains("destroy its sheet"), "{said}");
+}
+
+#[test]
 fn an_invite_is_open_as_long_as_was_said_and_a_month_at_most() {
     if !need(&["faketime"]) {
         return;
@@ -227,11 +288,14 @@ fn an_invite_that_cannot_be_handed_over_is_none() {
         let said = home.run(&["invite", "list", "--open", "--json"]).json();
         said["invites"].as_array().unwrap().len()
     };
-    // What would be done is told where there is nothing to show a code on.
+    // What would be done is told where there is nothing to show a code on, and that there is none.
     let said = home.run(&["invite", "create", "alice", "--dry-run"]);
     assert!(said.stderr.contains("would invite alice/phone"), "{said}");
+    let nowhere = "there is no terminal to show the code on";
+    assert!(said.stderr.contains(nowhere), "{said}");
     assert_eq!(open(&home), 0);
-    finish(&mut home.pki(&["invite", "create", "alice"]), b"").exits(4);
+    let refused = finish(&mut home.pki(&["invite", "create", "alice"]), b"").exits(4);
+    assert!(refused.stderr.contains(nowhere), "{refused}");
     // A directory that there is not yet is made; a file that cannot be is told before anything is recorded.
     let said = home.run(&["invite", "create", "alice", "--out", "new/sheets"]);
     assert_eq!(said.stdout.lines().count(), 3, "{said}");

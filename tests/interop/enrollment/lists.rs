@@ -180,6 +180,13 @@ fn a_list_that_is_invited_again_cancels_what_is_open() {
     let home = ground();
     let list = "employee,device\nalice,phone\nbob,phone\n";
     let first = invite(&home, list, &["--json"]).ok().json();
+    let dry = invite(&home, list, &["--json", "--dry-run"]).ok().json();
+    let id = |at: usize| first["invites"][at]["id"].as_str().unwrap();
+    let cancel = [0, 1].map(|at| format!("cancel the invite {} before", id(at)));
+    assert_eq!(
+        dry["would"],
+        json!(["invite alice/phone", cancel[0], "invite bob/phone", cancel[1]])
+    );
     let said = invite(&home, list, &["--json"]).ok();
     for one in first["invites"].as_array().unwrap() {
         let id = one["id"].as_str().unwrap();

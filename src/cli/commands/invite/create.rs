@@ -21,7 +21,7 @@ use crate::cli::words::Words;
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::issuer::Devices;
-use crate::model::{Address, Email, PersonName, Platform, Profile, Span};
+use crate::model::{Address, Email, Invite, PersonName, Platform, Profile, Span};
 use crate::store::Store;
 
 /// Invite a device: it makes its key itself, and gets its certificate for the code
@@ -188,23 +188,27 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
     let profile = args.profile_of(&home)?;
     let asking = |store: &Store| args.asking(asked.clone(), args.days, &profile, store);
     // Looked at once before anybody types a passphrase for what will be refused.
-    let link = {
+    let (link, before) = {
         let store = context.read(&home)?;
-        let plan = ca::plan_invite(&store, &home, &asking(&store)?, system_clock());
+        let now = system_clock();
+        let plan = ca::plan_invite(&store, &home, &asking(&store)?, now);
         plan.map_err(|why| no_invite(why, &asked.address))?;
-        Link::of(&home, &store)?
+        let before = ca::open_of_device(&store, &asked.address, now)?;
+        (Link::of(&home, &store)?, before)
     };
     demand_what_is_told(args, &home)?;
+    let place = demand_place(args, context);
     if !args.dry_run {
-        demand_place(args, context)?;
+        place?;
+    } else if let Err(why) = place {
+        ui.would_be_refused(&why);
     }
     if let Some(out) = &args.out {
         OutputDir::try_out(out, &home)?;
     }
     if args.dry_run {
-        ui.say(format!("would invite {}, for {}", asked.address, args.expires));
-        ui.report(&DryRun::new(vec![format!("invite {}", asked.address)]))?;
-        return Ok(Exit::Done);
+        args.issuing.try_out(&home, ui);
+        return tell_what_would_be(args, &asked.address, &before, context);
     }
     let (desk, invitations) = make(args, home, &|store| Ok(vec![asking(store)?]), context)?;
     let [invitation] = invitations.as_slice() else {
@@ -221,6 +225,37 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
     };
     hand_over(invitation, &link, organization, &places, context)
         .or_else(|failure| withdraw(&desk, &invitations, failure, context))
+}
+
+fn tell_what_would_be(
+    args: &CreateArgs,
+    address: &Address,
+    before: &[Invite],
+    context: &Context,
+) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let mut would = vec![format!("invite {address}")];
+    if args.server_key {
+        would.push("make its key here, and issue its certificate now".into());
+    }
+    would.extend(
+        before
+            .iter()
+            .map(|invite| format!("cancel the invite {} before", invite.id)),
+    );
+    if let Some(out) = &args.out {
+        would.push(format!(
+            "write a sheet and the code as pictures into {}",
+            out.display()
+        ));
+    }
+    would.extend(args.apart().map(|file| format!("write {}", file.display())));
+    ui.say(format!("would invite {address}, for {}", args.expires));
+    would[1..]
+        .iter()
+        .for_each(|would| ui.more(format!("would {would}")));
+    ui.report(&DryRun::new(would))?;
+    Ok(Exit::Done)
 }
 
 /// The failure where a device cannot be invited: one that has a certificate can be, in its place, and whoever

@@ -137,11 +137,35 @@ pub fn hand_over(
             .map_err(|error| Failure::secret(format!("the {what} could not be shown: {error}")))?;
         }
     }
+    if !ui.json {
+        tell_what_is_next(invitation, places, context);
+    }
     let secret = Zeroizing::new(invitation.secret.expose());
     let mut report = Report::new(invite, &text, &secret, link, &files);
     report.code = digits;
     report.passphrase = passphrase;
     ui.report_done(&report, Ok(Exit::Done))
+}
+
+/// What the operator does now: whoever has the code has the certificate.
+fn tell_what_is_next(invitation: &Invitation, places: &Places<'_>, context: &Context) {
+    let (ui, invite) = (&context.ui, &invitation.invite);
+    let employee = &invite.address.employee;
+    if places.out.is_some() {
+        ui.hint(format!(
+            "hand the sheet to {employee} as you would a key, and delete the files here"
+        ));
+    }
+    ui.hint(match invite.approve {
+        true => format!(
+            "once the device shows four words: `pki invite approve {}`",
+            invite.id
+        ),
+        false => format!(
+            "`pki invite show {}` tells whether it was used, `pki invite cancel {}` takes it back",
+            invite.id, invite.id
+        ),
+    });
 }
 
 /// Shows the code on the terminal, and the link below it.

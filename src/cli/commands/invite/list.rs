@@ -59,6 +59,12 @@ pub struct Row {
     refused: u32,
     /// Wrong codes that came with the right secret.
     wrong_codes: u32,
+    /// Whether it asks for six digits, which travel apart.
+    asks_for_code: bool,
+    /// Whether an operator approves the device's key.
+    needs_approval: bool,
+    /// Whether it takes the place of what the device has.
+    replaces: bool,
     /// Whether what was fetched is not handed out any more before its time is over.
     #[serde(skip)]
     is_suspended: bool,
@@ -81,6 +87,9 @@ impl Row {
             words: invited.words(),
             refused: invited.refused,
             wrong_codes: invited.wrong_codes,
+            asks_for_code: invite.code.is_some(),
+            needs_approval: invite.approve,
+            replaces: invite.replace,
             is_suspended: invited.suspended.is_some(),
         }
     }
@@ -121,6 +130,15 @@ impl fmt::Display for Row {
         }
         if self.server_key.is_some() {
             writeln!(f, "hands out a file, whose key was made with the invite")?;
+        }
+        for (is_so, what) in [
+            (self.asks_for_code, "asks for six digits, which travel apart"),
+            (self.needs_approval, "needs an operator who approves the device"),
+            (self.replaces, "takes the place of what the device has"),
+        ] {
+            if is_so {
+                writeln!(f, "{what}")?;
+            }
         }
         match self.remark() {
             remark if remark.is_empty() => Ok(()),

@@ -19,7 +19,7 @@ use crate::cli::people;
 use crate::cli::report::{lines, table};
 use crate::disk;
 use crate::home::Home;
-use crate::model::{Address, InviteId, counted};
+use crate::model::{Address, Invite, InviteId, counted};
 use crate::store::Store;
 
 /// How many rows, or invites, are told one by one.
@@ -58,17 +58,18 @@ pub fn many(args: &CreateArgs, list: &Path, context: &Context) -> Result<Exit, F
         asked.collect()
     };
     // Looked at once before anybody types a passphrase for what will be refused.
-    let link = {
+    let (link, before) = {
         let store = context.read(&home)?;
         demand_invitable(&people, &askings(&store)?, &home, &store)?;
         people::warn_of_slips(&unknown(&people, &store)?, &store, context)?;
-        Link::of(&home, &store)?
+        (Link::of(&home, &store)?, open_before(&people, &store)?)
     };
     if let Some(out) = &args.out {
         OutputDir::try_out(out, &home)?;
     }
     if args.dry_run {
-        return tell_what_would_be(&people, args, context);
+        args.issuing.try_out(&home, &context.ui);
+        return tell_what_would_be(&people, &before, args, context);
     }
     let (desk, invitations) = make(args, home, &askings, context)?;
     tell_cancelled(&invitations, context);
@@ -152,14 +153,41 @@ fn unknown(people: &[Person], store: &Store) -> Result<Vec<(u64, Address)>, Fail
     Ok(new)
 }
 
-fn tell_what_would_be(people: &[Person], args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
+/// The invites of each of them that are open, and that a new one cancels.
+fn open_before(people: &[Person], store: &Store) -> Result<Vec<Vec<Invite>>, Failure> {
+    let now = system_clock();
+    let open = people
+        .iter()
+        .map(|person| ca::open_of_device(store, &person.address, now));
+    Ok(open.collect::<Result<_, _>>()?)
+}
+
+fn tell_what_would_be(
+    people: &[Person],
+    before: &[Vec<Invite>],
+    args: &CreateArgs,
+    context: &Context,
+) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let devices = counted(people.len(), "device");
     ui.say(format!("would invite {devices}, for {}", args.expires));
     let mut would = Listing::dry_run(ui);
-    for person in people {
-        ui.more(format!("invite {}", person.address));
-        would.add(&format!("invite {}", person.address), |_| String::new());
+    let invite = people.iter().zip(before).flat_map(|(person, before)| {
+        let cancel = before
+            .iter()
+            .map(|invite| format!("cancel the invite {} before", invite.id));
+        std::iter::once(format!("invite {}", person.address)).chain(cancel)
+    });
+    let out = args.out.iter();
+    let write = out.map(|out| {
+        format!(
+            "write a sheet and the code of each as pictures into {}",
+            out.display()
+        )
+    });
+    for what in invite.chain(write) {
+        ui.more(&what);
+        would.add(&what, |_| String::new());
     }
     would.end()?;
     Ok(Exit::Done)

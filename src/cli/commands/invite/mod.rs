@@ -152,5 +152,8 @@ fn cancel(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
         "the invite {} for {} is cancelled",
         invite.id, invite.address
     ));
+    context
+        .ui
+        .hint("destroy its sheet and pictures: who scans them is told that they have ended");
     told(&args.id, session, context)
 }

@@ -182,6 +182,7 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
     }
     OutputDir::try_out(&common.out, &desk.home)?;
     if common.dry_run {
+        common.issuing.try_out(&desk.home, ui);
         return dry_run(
             context,
             format!("make two keys for {host} and publish their pins"),
@@ -254,6 +255,7 @@ fn import(args: ImportArgs, context: &Context) -> Result<Exit, Failure> {
         ui.hint("have the server make a key that they take, and import the certificate of that one");
     }
     if args.dry_run {
+        args.issuing.try_out(&desk.home, ui);
         let what = match known {
             Some(_) => format!("record the certificate of {host}"),
             None => format!("pin the certificate's key for {host}, and make a key in reserve"),
@@ -322,6 +324,7 @@ fn rotate(args: RotateArgs, context: &Context) -> Result<Exit, Failure> {
     ca::demand_overlap(&desk.home, &server, haste, system_clock())?;
     OutputDir::try_out(&common.out, &desk.home)?;
     if common.dry_run {
+        common.issuing.try_out(&desk.home, ui);
         return dry_run(
             context,
             format!("take the key {} of {host} into use", server.backup.pin),

@@ -94,6 +94,7 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
     drop(store);
     let is_pinned = server.may_be_pinned();
     if args.dry_run {
+        args.issuing.try_out(&desk.home, &context.ui);
         let would = match server.removed {
             None => format!("take {host} out of the register"),
             Some(_) => format!("take the pins of {host} out of the pin sets"),
