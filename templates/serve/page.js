@@ -183,12 +183,10 @@
   at('here').textContent = location.href;
   if (/FBA[NV]|Instagram|Line\/|MicroMessenger|Twitter|LinkedInApp|Snapchat|; wv\)/.test(agent)) return go('inside');
   at('typed').value = secret;
+  // Whoever types the end of the address stays on the page that lacks it.
+  if (secret.length !== 26) addEventListener('hashchange', () => location.reload());
   if (!subtle) { go('old'); at('file').hidden = false; return; }
-  if (secret.length !== 26) {
-    // Whoever types the end of the address stays on the page that lacks it.
-    addEventListener('hashchange', () => location.reload());
-    return go('incomplete');
-  }
+  if (secret.length !== 26) return go('incomplete');
   go('begin');
   at('form').addEventListener('submit', (event) => {
     event.preventDefault();

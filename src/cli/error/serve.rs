@@ -14,7 +14,7 @@ impl Advice for ServeError {
                 "set `page_certificate` and `page_key` under [serve]: browsers must trust it, so it is a public CA's"
                     .into()
             }
-            Self::NoDeviceHost => "set `device_host` under [serve] to a server of `pki server list`".into(),
+            Self::NoDeviceHost => "set `device_host` under [serve] to a server of the home: `pki server list` shows them, `pki server add HOST` takes one in".into(),
             Self::NoServersCa { host, is_known: true } => {
                 format!("run `pki server issue {host} --out DIR` once: it founds that CA, and the service renews by itself then")
             }

@@ -205,6 +205,19 @@ fn a_link_that_is_cut_off_and_a_browser_without_scripts_are_told_what_to_do() {
     // Whoever completes the address gets on, though its end alone loads nothing anew.
     browser.run(&format!("location.href = {:?}", invite.word("link")));
     wait_until("the whole link", || browser.is_shown("begin").then_some(()));
+    // So does whoever has a browser that makes no keys, and is shown the form for a file.
+    let no_keys = "Object.defineProperty(Crypto.prototype, 'subtle', { value: undefined })";
+    browser.chromium(
+        "Page.addScriptToEvaluateOnNewDocument",
+        serde_json::json!({ "source": no_keys }),
+    );
+    browser.open(cut);
+    assert!(browser.is_shown("old"));
+    browser.run(&format!("location.href = {:?}", invite.word("link")));
+    let typed = "return document.getElementById('typed').value";
+    wait_until("the secret in the form", || {
+        (browser.run(typed) == invite.word("secret")).then_some(())
+    });
     drop(browser);
     let (status, page) = serving.ask(&format!("/i/{}", invite.word("id")), "");
     assert!(status == 200 && page.contains("<noscript>"), "{page}");

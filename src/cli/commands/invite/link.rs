@@ -29,7 +29,7 @@ impl Link {
         let Some(host) = host else {
             return Err(
                 Failure::refused("pki.toml does not say where phones reach `pki serve`")
-                    .hint("set `host` under [serve], and `device_host` to a server of `pki server list`"),
+                    .hint("set `host` under [serve], and `device_host` to a server of the home: `pki server add HOST` takes one in"),
             );
         };
         let device = &device_host.as_ref().unwrap_or(host).host;
