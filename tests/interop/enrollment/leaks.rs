@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::phone::Phone;
 use super::{Invite, with_est};
-use crate::support::{ISSUING_PASSPHRASE, files_below, invite_many, requests, rounds};
+use crate::support::{ISSUING_PASSPHRASE, files_below, invite_many, requests};
 
 /// What is looked for: by their first eight octets, all texts that begin so.
 #[derive(Default)]
@@ -103,7 +103,7 @@ fn no_secret_of_an_invite_is_written_or_said_anywhere() {
         said.push(serving.redeem(invite.word("id"), &body).1);
     }
     // And very many.
-    let many = rounds(100);
+    let many = 1000;
     let invites = invite_many(&home.home(), ISSUING_PASSPHRASE, many, true);
     for (n, (invite, csr)) in invites.iter().zip(requests(many)).enumerate() {
         let (secret, code) = (&invite.secret, invite.code.as_ref().unwrap());

@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 
 use super::Serving;
 use super::phone::{Answer, Phone};
-use crate::support::{ISSUING_PASSPHRASE, Invited, Server, invite_many, requests, soak};
+use crate::support::{ISSUING_PASSPHRASE, Invited, Server, invite_many, requests};
 
 /// How many ask at the same moment.
 const CONNECTIONS: usize = 50;
+/// How many invites there are.
+const INVITES: usize = 100;
+/// How often somebody asks by each of them.
 const KEYS: usize = 100;
 
 /// Sends all of these by many connections at once, and says what came of each: a path and a body.
@@ -57,8 +60,7 @@ fn events(serving: &Serving, kind: &str) -> Vec<Value> {
 #[test]
 fn a_hundred_keys_at_once_for_each_of_many_invites_get_one_certificate_each() {
     let Some(serving) = Serving::start() else { return };
-    let many = if soak() { KEYS } else { 30 };
-    let invites = invite_many(&serving.home.home(), ISSUING_PASSPHRASE, many, false);
+    let invites = invite_many(&serving.home.home(), ISSUING_PASSPHRASE, INVITES, false);
     let requests = requests(KEYS);
     // A key that has a certificate gets no other: each invite is left one that has none, whoever was faster.
     let asked = invites
@@ -73,12 +75,12 @@ fn a_hundred_keys_at_once_for_each_of_many_invites_get_one_certificate_each() {
     }
     let issued = events(&serving, "issued");
     let of = |key: &str| -> BTreeSet<String> { issued.iter().map(|event| event[key].to_string()).collect() };
-    assert_eq!(issued.len(), many);
+    assert_eq!(issued.len(), INVITES);
     assert_eq!(
         (of("serial").len(), of("address").len(), of("enrolled_by").len()),
-        (many, many, many)
+        (INVITES, INVITES, INVITES)
     );
-    assert!(events(&serving, "invite_refused").len() <= 3 * many);
+    assert!(events(&serving, "invite_refused").len() <= 3 * INVITES);
     let said = serving.home.run(&["audit", "verify", "--json"]).json();
     assert_eq!(said["good"], true);
     assert!(!serving.log.text().contains("panicked"));
@@ -87,19 +89,18 @@ fn a_hundred_keys_at_once_for_each_of_many_invites_get_one_certificate_each() {
 #[test]
 fn one_key_that_asks_a_hundred_times_at_once_gets_the_same_certificate() {
     let Some(serving) = Serving::start() else { return };
-    let many = if soak() { 100 } else { 5 };
-    let invites = invite_many(&serving.home.home(), ISSUING_PASSPHRASE, many, false);
-    let requests = requests(many);
+    let invites = invite_many(&serving.home.home(), ISSUING_PASSPHRASE, INVITES, false);
+    let requests = requests(INVITES);
     let each = invites.iter().zip(&requests);
     let asked = each
-        .flat_map(|(invite, csr)| vec![body(invite, csr); 100])
+        .flat_map(|(invite, csr)| vec![body(invite, csr); KEYS])
         .collect();
     let answers = ask_all(&serving, serving.server.port, asked);
-    for answers in answers.chunks(100) {
+    for answers in answers.chunks(KEYS) {
         assert_eq!(answers[0].status, 200, "{}", answers[0].body);
         assert!(answers.iter().all(|answer| *answer == answers[0]));
     }
-    assert_eq!(events(&serving, "issued").len(), many);
+    assert_eq!(events(&serving, "issued").len(), INVITES);
     assert!(events(&serving, "invite_refused").is_empty());
 }
 
