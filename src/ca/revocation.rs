@@ -6,7 +6,7 @@ use super::enrollment::handout::{discard, ended};
 use super::enrollment::{ids, open_of_device, open_of_employee};
 use super::session::Session;
 use super::{CaError, NotFound};
-use crate::model::{Address, Employee, Fact, InviteId, Reason, Record, Serial, Status, Time};
+use crate::model::{Address, Employee, Fact, Invite, Reason, Record, Serial, Status, Time};
 use crate::store::Store;
 
 /// The certificates that are to be revoked.
@@ -42,7 +42,7 @@ pub struct Revoked {
     /// was revoked because somebody else may have that key: a renewal by CSR may keep the key.
     pub same_key: Vec<Serial>,
     /// The invites that were open for what is revoked, and are cancelled.
-    pub invites: Vec<InviteId>,
+    pub invites: Vec<Invite>,
 }
 
 /// Revokes the certificates of a device, or one certificate.
@@ -72,12 +72,13 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         .iter()
         .map(|record| (record.address.clone(), record.spki_sha256))
         .collect();
-    let ends = invites_of(&session.store, whom, session.clock.earliest())?;
+    let invites = invites_of(&session.store, whom, session.clock.earliest())?;
+    let ends = ids(&invites);
     // The certificate of a bundle that nobody has fetched yet goes with its invite.
     let ended = ended(&session.store, &ends)?;
     let mut revoked = take_back(session, employee, records, reason, ended)?;
     discard(&session.desk.home, &ends);
-    revoked.invites = ends;
+    revoked.invites = invites;
     if matches!(reason, Reason::Lost | Reason::Stolen | Reason::Compromised) {
         let now = session.clock.earliest();
         for (address, key) in keys {
@@ -96,15 +97,15 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
 ///
 /// # Errors
 /// A damaged index.
-pub fn invites_of(store: &Store, whom: &Whom, now: Time) -> Result<Vec<InviteId>, CaError> {
+pub fn invites_of(store: &Store, whom: &Whom, now: Time) -> Result<Vec<Invite>, CaError> {
     let address = match whom {
         Whom::Device(address) => Some(address.clone()),
         Whom::Certificate(serial) => store.record(serial)?.map(|record| record.address),
     };
-    Ok(match address {
-        Some(address) => ids(&open_of_device(store, &address, now)?),
-        None => Vec::new(),
-    })
+    match address {
+        Some(address) => open_of_device(store, &address, now),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Revokes a certificate of which the ledger knows nothing, because a home from an older backup has lost it.
@@ -156,11 +157,7 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
     let records = session.store.employee(employee)?;
     let since = session.store.offboarded(employee)?;
     // By the later of the two clocks an invite may have ended; it is cancelled all the same.
-    let invites = ids(&open_of_employee(
-        &session.store,
-        employee,
-        session.clock.earliest(),
-    )?);
+    let invites = open_of_employee(&session.store, employee, session.clock.earliest())?;
     if records.is_empty() && since.is_none() && invites.is_empty() {
         return Err(NotFound::Employee(employee.clone()).into());
     }
@@ -170,9 +167,10 @@ pub fn offboard(session: &mut Session<'_>, employee: &Employee) -> Result<Revoke
             employee: employee.clone(),
         }],
     };
-    facts.extend(ended(&session.store, &invites)?);
+    let ends = ids(&invites);
+    facts.extend(ended(&session.store, &ends)?);
     let mut revoked = take_back(session, employee.clone(), records, Reason::Left, facts)?;
-    discard(&session.desk.home, &invites);
+    discard(&session.desk.home, &ends);
     revoked.invites = invites;
     revoked.already = since.filter(|_| revoked.certificates.is_empty());
     Ok(revoked)

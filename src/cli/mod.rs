@@ -19,6 +19,7 @@ mod error;
 mod foreign_words;
 mod handed_in;
 mod interrupts;
+mod invited;
 mod listing;
 mod named;
 mod now;

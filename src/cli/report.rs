@@ -127,7 +127,7 @@ impl From<&Issuance> for IssuedReport {
                 .map(|path| path.display().to_string())
                 .collect(),
             supersedes: issuance.supersedes.clone(),
-            cancelled: issuance.cancelled.clone(),
+            cancelled: issuance.cancelled.iter().map(|invite| invite.id).collect(),
             remarks: issuance.remarks.clone(),
         }
     }

@@ -39,6 +39,9 @@ pub enum Reader {
     Gone,
 }
 
+/// What answers a question where there is nobody to ask.
+const ANSWERED_BY_YES: &str = "repeat with --yes, or at a terminal";
+
 /// The user interface: how the operator wants to be spoken to.
 pub struct Ui {
     /// Whether to print one JSON document on stdout instead of text.
@@ -414,7 +417,14 @@ impl Ui {
         if self.yes {
             return Ok(());
         }
-        self.confirm_seen(question, "repeat with --yes, or at a terminal")
+        self.confirm_seen(question, ANSWERED_BY_YES)
+    }
+
+    /// As [`Self::confirm`], of a dry run: nobody is asked, and it is told where nobody could be.
+    pub fn try_confirm(&self, question: &str) {
+        if !self.yes && !self.can_ask() {
+            self.would_be_refused(&unconfirmed(question, ANSWERED_BY_YES));
+        }
     }
 
     /// Asks whether somebody has seen for themselves what the question is about. `--yes` does not answer it;
@@ -424,7 +434,7 @@ impl Ui {
     /// Where the answer is no, or there is nobody to ask.
     pub fn confirm_seen(&self, question: &str, otherwise: &str) -> Result<(), Failure> {
         if !self.can_ask() {
-            return Err(Failure::secret(format!("a confirmation is missing: {question}")).hint(otherwise));
+            return Err(unconfirmed(question, otherwise));
         }
         // A whole line: a stray y among other letters must not revoke anything.
         let typed = prompt::line(self.terminal()?, &format!("{question} [y/N]")).map_err(prompt_failed)?;
@@ -444,8 +454,7 @@ impl Ui {
             return if given == name { Ok(()) } else { Err(differs()) };
         }
         if !self.can_ask() {
-            return Err(Failure::secret(format!("a confirmation is missing: {question}"))
-                .hint(format!("repeat with --confirm {name}")));
+            return Err(unconfirmed(question, &format!("repeat with --confirm {name}")));
         }
         let prompt = format!("{question} Type \"{name}\" to go on");
         let typed = prompt::line(self.terminal()?, &prompt).map_err(prompt_failed)?;
@@ -453,6 +462,13 @@ impl Ui {
             Ok(())
         } else {
             Err(differs())
+        }
+    }
+
+    /// As [`Self::confirm_name`], of a dry run: nobody is asked, and it is told where nobody could be.
+    pub fn try_confirm_name(&self, given: Option<&str>, name: &str, question: &str) {
+        if given != Some(name) && !self.can_ask() {
+            self.would_be_refused(&unconfirmed(question, &format!("repeat with --confirm {name}")));
         }
     }
 
@@ -534,4 +550,8 @@ impl Ui {
         }
         uninterrupted
     }
+}
+/// The failure where nobody is there to confirm something.
+fn unconfirmed(question: &str, otherwise: &str) -> Failure {
+    Failure::secret(format!("a confirmation is missing: {question}")).hint(otherwise)
 }

@@ -32,7 +32,9 @@ pub struct Lock {
 /// Takes the lock of `home`, waiting for it until `patience` is over.
 pub(super) fn take(home: &Path, patience: Duration, holder: &str) -> Result<Lock, HomeError> {
     let path = home.join(LOCK);
-    let mut file = open(&path).map_err(disk::failed("opened", &path))?;
+    let mut file = open(&path)
+        .and_then(regular)
+        .map_err(disk::failed("opened", &path))?;
     let begun = Instant::now();
     let mut announced = None;
     loop {
@@ -43,12 +45,11 @@ pub(super) fn take(home: &Path, patience: Duration, holder: &str) -> Result<Lock
                 std::thread::sleep(LOOK);
             }
             Err(Errno::WOULDBLOCK) => {
-                let mut text = String::new();
                 // Whoever holds it may just be writing its name: the name is a courtesy.
-                let _ = file.read_to_string(&mut text);
-                let holder = match text.trim() {
-                    "" => "another process".to_owned(),
-                    name => name.to_owned(),
+                let named = named(&mut file).unwrap_or_default();
+                let holder = match String::from_utf8_lossy(&named).lines().next() {
+                    None | Some("") => "another process".to_owned(),
+                    Some(name) => name.to_owned(),
                 };
                 return Err(HomeError::Busy {
                     holder,
@@ -67,14 +68,20 @@ pub(super) fn take(home: &Path, patience: Duration, holder: &str) -> Result<Lock
 /// that done once for each batch.
 fn name(file: &mut File, holder: &str) -> std::io::Result<()> {
     let name = format!("process {} ({holder})\n", std::process::id());
-    let mut before = Vec::new();
-    file.read_to_end(&mut before)?;
-    if before == name.as_bytes() {
+    if named(file)? == name.as_bytes() {
         return Ok(());
     }
     file.rewind()?;
     file.write_all(name.as_bytes())?;
     file.set_len(name.len() as u64)
+}
+
+/// What stands in the file, as far as it can be a name.
+fn named(file: &mut File) -> std::io::Result<Vec<u8>> {
+    const LONGEST: u64 = 1024;
+    let mut name = Vec::new();
+    file.take(LONGEST).read_to_end(&mut name)?;
+    Ok(name)
 }
 
 /// Leaves the lock of `home` to whoever waits for it, until one of them has it.
@@ -101,6 +108,14 @@ fn announce(home: &Path) -> Option<File> {
     flock(&waiting, FlockOperation::NonBlockingLockShared)
         .is_ok()
         .then_some(waiting)
+}
+
+/// Refuses what is no file: whoever reads a pipe waits for whoever writes to it.
+fn regular(file: File) -> std::io::Result<File> {
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is no file")),
+    }
 }
 
 /// Opens it for reading and writing: a file system of the network has no exclusive locks otherwise, and a
@@ -189,11 +204,17 @@ mod tests {
     #[test]
     fn a_pipe_in_its_place_keeps_nobody_waiting() {
         let home = tempfile::tempdir().unwrap();
-        let pipe = home.path().join(WAITING);
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-        assert!(made.unwrap().success());
+        for name in [LOCK, WAITING] {
+            let made = std::process::Command::new("mkfifo")
+                .arg(home.path().join(name))
+                .status();
+            assert!(made.unwrap().success());
+        }
         let path = home.path().to_owned();
-        let asking = std::thread::spawn(move || give_way(&path));
+        let asking = std::thread::spawn(move || {
+            give_way(&path);
+            take(&path, PATIENCE, "pki serve").map(drop)
+        });
         let begun = Instant::now();
         while !asking.is_finished() {
             assert!(
@@ -202,6 +223,22 @@ mod tests {
             );
             std::thread::sleep(Duration::from_millis(1));
         }
+        let refused = asking.join().unwrap().unwrap_err();
+        assert!(refused.to_string().contains("it is no file"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_left_of_a_longer_name_is_told_to_nobody() {
+        let home = tempfile::tempdir().unwrap();
+        let _held = take(home.path(), PATIENCE, "pki serve").unwrap();
+        // As between the two steps in which a shorter name is written.
+        std::fs::write(
+            home.path().join(LOCK),
+            "process 7 (pki issue)\nish, from a timer)\n",
+        )
+        .unwrap();
+        let busy = take(home.path(), LOOK, "pki revoke").unwrap_err();
+        assert!(matches!(busy, HomeError::Busy { holder, .. } if holder == "process 7 (pki issue)"));
     }
 
     #[test]

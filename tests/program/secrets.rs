@@ -243,7 +243,11 @@ fn a_dry_run_tells_what_the_command_would_be_refused_for_where_nobody_can_be_ask
     let key = "the passphrase of the issuing key is missing";
     let place = "there is no terminal to show the bundle's passphrase on";
     let out = ["--out", "new", "--bundle-passphrase-out", "words"];
-    let cases: [(&[&str], &[&str], &str); 14] = [
+    let question = "a confirmation is missing";
+    let cases: [(&[&str], &[&str], &str); 17] = [
+        (&["revoke", "alice"], &[], question),
+        (&["offboard", "alice"], &[], question),
+        (&["server", "remove", HOST], &[], question),
         (&["issue", "bob"], &out, key),
         (&["issue", "bob"], &[], place),
         (&["issue", "--from", list], &out, key),
@@ -274,11 +278,30 @@ fn a_dry_run_tells_what_the_command_would_be_refused_for_where_nobody_can_be_ask
         assert!(done.text().contains(refused), "{command:?}: {done}");
     }
     // Who says where it comes from and goes, or what needs none, is told nothing of it.
-    for good in [
-        &["issue", "bob", "--out", "new", "--bundle-passphrase-out", "words"][..],
-        &["revoke", "alice", "--no-publish"],
-    ] {
-        let dry = home.run(&[good, &["--dry-run"]].concat());
-        assert!(!dry.stderr.contains("refused here"), "{dry}");
-    }
+    let is_told = |command: &[&str], has_key: bool| {
+        let mut pki = home.pki(&[command, &["--dry-run"]].concat());
+        if !has_key {
+            pki.env_remove("PKI_PASSPHRASE_FILE");
+        }
+        let said = finish(&mut pki, b"");
+        said.stderr.contains("refused here")
+    };
+    assert!(!is_told(
+        &["issue", "bob", "--out", "new", "--bundle-passphrase-out", "words"],
+        true
+    ));
+    assert!(!is_told(&["publish"], false));
+    home.run(&["publish"]);
+    assert!(!is_told(&["revoke", "alice", "--yes", "--no-publish"], false));
+    // What was recorded and not published needs the key once more.
+    home.run(&["revoke", "alice", "--yes", "--no-publish"]);
+    assert!(is_told(&["revoke", "alice", "--yes"], false));
+    home.run(&["publish"]);
+    assert!(!is_told(&["revoke", "alice", "--yes"], false));
+    // A lost phone is recorded without it where nobody can tell what pki.toml says of the passphrase.
+    home.issue("carol", &[]);
+    std::fs::write(home.home().join("pki.toml"), "[").unwrap();
+    assert!(!is_told(&["revoke", "carol", "--yes"], false));
+    let mut recorded = home.pki(&["revoke", "carol", "--yes"]);
+    finish(recorded.env_remove("PKI_PASSPHRASE_FILE"), b"").exits(5);
 }

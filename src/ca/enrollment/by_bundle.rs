@@ -3,7 +3,7 @@
 //! servers let in.
 
 use super::handout;
-use super::{Asking, Invitation, one};
+use super::{Asking, Invitation, ids, one};
 use crate::bundle::MobileConfig;
 use crate::ca::delivery::bundle_files::{BundleFiles, Codes, RootInProfile};
 use crate::ca::delivery::secrets::Secrets;
@@ -122,11 +122,14 @@ pub fn invite_by_bundle(
     let mut invitation = one(session, asking)?;
     let mut plan = plan(&session.store, &session.desk.home, &request, intent, session.now)?;
     plan.handed_out = Some(Box::new(invitation.invite.clone()));
-    let cancels = invitation.cancels.iter();
-    plan.ends = cancels.map(|id| Fact::InviteCancelled { id: *id }).collect();
+    let cancels = ids(&invitation.cancels);
+    plan.ends = cancels
+        .iter()
+        .map(|id| Fact::InviteCancelled { id: *id })
+        .collect();
     let issued = issue(session, devices, vec![plan], &mut handout)?;
     invitation.invite.server_key = issued.first().map(|issued| issued.serial);
     invitation.passphrase = handout.passphrase.take();
-    handout::discard(&session.desk.home, &invitation.cancels);
+    handout::discard(&session.desk.home, &cancels);
     Ok(invitation)
 }

@@ -66,7 +66,7 @@ pub struct Invitation {
     /// Six digits that travel apart from the secret, where that was asked for; kept nowhere either.
     pub code: Option<Zeroizing<String>>,
     /// The device's invites that were open until now, and are cancelled.
-    pub cancels: Vec<InviteId>,
+    pub cancels: Vec<Invite>,
     /// The passphrase of the bundle that it hands out, where it does; kept nowhere.
     pub passphrase: Option<Passphrase>,
 }
@@ -111,12 +111,12 @@ pub fn invite(
         .collect::<Result<_, _>>()?;
     let mut facts = Vec::new();
     for (invitation, created) in invitations.iter().zip(created) {
-        facts.extend(ended(&session.store, &invitation.cancels)?);
+        facts.extend(ended(&session.store, &ids(&invitation.cancels))?);
         facts.push(Fact::InviteCreated(Box::new(created)));
     }
     session.commit(facts)?;
     for invitation in &invitations {
-        handout::discard(&session.desk.home, &invitation.cancels);
+        handout::discard(&session.desk.home, &ids(&invitation.cancels));
     }
     Ok(invitations)
 }
@@ -149,7 +149,7 @@ fn one(session: &Session<'_>, asking: Asking) -> Result<Invitation, CaError> {
         server_key: None,
     };
     Ok(Invitation {
-        cancels: ids(&open_of_device(&session.store, &invite.address, session.now)?),
+        cancels: open_of_device(&session.store, &invite.address, session.now)?,
         invite,
         secret,
         code,

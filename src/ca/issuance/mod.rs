@@ -20,7 +20,7 @@ use data_encoding::HEXLOWER;
 use rayon::prelude::*;
 
 use super::delivery::{Delivery, Receipt, Uncommitted, Undelivered};
-use super::enrollment::statement;
+use super::enrollment::{handout, ids, statement};
 use super::session::Session;
 use super::{CaError, DeliveryError, recording};
 use crate::issuer::{Devices, Order};
@@ -28,7 +28,7 @@ use crate::key::{SoftwareKey, demand_threads, os_rng};
 use crate::model::draft::Remark;
 use crate::model::event::{Issued, KeySource};
 use crate::model::invite::{EnrolledBy, Invite};
-use crate::model::{Address, Fact, Form, InviteId, Platform, Reason, Serial, Validity};
+use crate::model::{Address, Fact, Form, Platform, Reason, Serial, Validity};
 use plan::{KeyRequest, Plan};
 
 /// A certificate that was issued, and where it lies.
@@ -53,7 +53,7 @@ pub struct Issuance {
     /// The number of certificates of the device that were revoked because their bundles were lost.
     pub lost: usize,
     /// The invites of the device that were cancelled with it.
-    pub cancelled: Vec<InviteId>,
+    pub cancelled: Vec<Invite>,
 }
 
 /// Carries out plans that were made in this session, as one batch: the only use of the devices' CA's key for
@@ -77,7 +77,9 @@ pub fn issue(
         .map(|plan| sign(devices, plan))
         .collect::<Result<_, _>>()?;
     delivery.prepare(session, devices.chain(), &signed)?;
+    let ends: Vec<_> = signed.iter().flat_map(|one| ids(&one.plan.cancels)).collect();
     let batch = commit(session, signed)?;
+    handout::discard(&session.desk.home, &ends);
     let recorded: Vec<(Plan, Issued)> = batch
         .iter()
         .map(|one| (one.plan.clone(), one.committed.issued().clone()))
@@ -214,7 +216,7 @@ fn issuance(issued: &Issued, plan: Plan, receipt: Receipt) -> Issuance {
         files: receipt.files,
         remarks: plan.draft.remarks().to_vec(),
         lost: plan.lost.len(),
-        cancelled: plan.cancels(),
+        cancelled: plan.cancels,
         supersedes: plan.supersedes,
     }
 }

@@ -101,7 +101,9 @@ pub struct Plan {
     /// The invite by which the service hands its bundle out, where it does. The certificate is named in it
     /// once that is signed.
     pub(in crate::ca) handed_out: Option<Box<Invite>>,
-    /// The events by which the device's invites end that were open until now.
+    /// The device's invites that are cancelled with it.
+    pub(in crate::ca) cancels: Vec<Invite>,
+    /// The events by which invites end.
     pub(in crate::ca) ends: Vec<Fact>,
 }
 
@@ -117,6 +119,7 @@ impl Plan {
             retires: Vec::new(),
             enrolled_by: None,
             handed_out: None,
+            cancels: Vec::new(),
             ends: Vec::new(),
         }
     }
@@ -161,14 +164,8 @@ impl Plan {
 
     /// The device's invites that are cancelled with it. A sheet of `--replace` that lies about must not take
     /// away what its owner has been given since.
-    pub fn cancels(&self) -> Vec<InviteId> {
-        let cancelled = self.ends.iter().filter_map(|fact| {
-            let Fact::InviteCancelled { id } = fact else {
-                return None;
-            };
-            Some(*id)
-        });
-        cancelled.collect()
+    pub fn cancels(&self) -> &[Invite] {
+        &self.cancels
     }
 
     /// The events that are recorded before the certificate itself, in the same batch.
@@ -292,6 +289,7 @@ pub fn plan(
         draft,
         key: request.key.clone(),
         ends: ended(store, &ids(&open))?,
+        cancels: open,
         lost,
         supersedes: with(Status::Valid).map(|record| record.serial).collect(),
         reinstates,

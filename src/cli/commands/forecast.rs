@@ -10,6 +10,7 @@ use crate::model::{Address, Form, Time};
 use crate::store::Store;
 
 use crate::cli::error::{Exit, Failure};
+use crate::cli::invited::would_end;
 use crate::cli::listing::Listing;
 use crate::cli::ui::Ui;
 
@@ -53,6 +54,7 @@ impl Origin {
 pub struct Forecast {
     seen: usize,
     wanted: Lines,
+    ends: Lines,
     remarks: Lines,
     first_batch: Vec<Form>,
     already: usize,
@@ -79,6 +81,9 @@ impl Forecast {
             Ok(plan) => {
                 let address = &request.holder.address;
                 self.wanted.add(address);
+                for invite in plan.cancels() {
+                    self.ends.add(&would_end(invite));
+                }
                 for remark in plan.draft().remarks() {
                     self.remarks.add(&format_args!("{address}: {remark}"));
                 }
@@ -157,6 +162,7 @@ impl Forecast {
         self.wanted
             .iter()
             .for_each(|address| ui.more(format!("issue {address}")));
+        self.ends.iter().for_each(|end| ui.more(end));
         self.remarks.iter().for_each(|remark| ui.warn(remark));
     }
 
@@ -168,6 +174,9 @@ impl Forecast {
         let mut would = Listing::dry_run(ui);
         for address in self.wanted.iter() {
             would.add(&format!("issue {address}"), |_| String::new());
+        }
+        for end in self.ends.iter() {
+            would.add(&end, |_| String::new());
         }
         would.end()
     }

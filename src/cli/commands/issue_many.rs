@@ -20,6 +20,7 @@ use crate::cli::clock::clock_policy;
 use crate::cli::context::Context;
 use crate::cli::delivery_args::{DeliveryArgs, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::invited::has_ended;
 use crate::cli::report::{IssuedReport, table};
 
 #[derive(Debug, Serialize)]
@@ -207,8 +208,8 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
             None => {}
         }
     }
-    for id in tally.issued.iter().flat_map(|issued| &issued.cancelled) {
-        ui.more(format!("the invite {id} is cancelled with it"));
+    for invite in tally.issued.iter().flat_map(|issued| &issued.cancelled) {
+        ui.more(has_ended(invite));
     }
     tell_differing(&differing, context);
     tell_remembered(

@@ -20,6 +20,7 @@ use crate::cli::context::{Context, system_clock};
 use crate::cli::delivery_args::{DeliveryArgs, Qr, codes, handover, root};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::handed_in;
+use crate::cli::invited::{has_ended, would_end};
 use crate::cli::report::IssuedReport;
 use crate::cli::ui::Ui;
 
@@ -263,7 +264,7 @@ fn tell_plan(plan: &ca::Plan, context: &Context) -> Result<Exit, Failure> {
         .for_each(|old| ui.more(format!("would revoke {old}, which it replaces")));
     plan.cancels()
         .iter()
-        .for_each(|id| ui.more(format!("would cancel the invite {id}")));
+        .for_each(|invite| ui.more(format!("would {}", would_end(invite))));
     ui.report(&Planned {
         address: plan.address().clone(),
         not_before: draft.validity().not_before,
@@ -310,9 +311,10 @@ fn tell_issued(issuance: &Issuance, replaced: &[Record], args: &DeliveryArgs, co
             ),
         });
     }
-    issuance.cancelled.iter().for_each(|id| {
-        ui.more(format!("the invite {id} is cancelled with it"));
-    });
+    issuance
+        .cancelled
+        .iter()
+        .for_each(|invite| ui.more(has_ended(invite)));
     issuance.remarks.iter().for_each(|remark| ui.warn(remark));
     let Some(form) = issuance.form else {
         ui.hint("give the certificate to the device that made the request");

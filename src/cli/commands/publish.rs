@@ -128,7 +128,6 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
                 "--confirm HOME is remembered, which is none of --dry-run's",
             ));
         }
-        args.issuing.try_out(&desk.home, ui);
         let session = context.session(&desk, &mut policy)?;
         let behind = ca::behind_within(&session, scope()?.sources, Extent::Whole)?;
         let mut would: Vec<String> = behind.iter().map(ToString::to_string).collect();

@@ -8,11 +8,12 @@ use crate::ca::{self, CaError, ClockPolicy, Desk, Keys, NotFound, Revoked, Sessi
 use crate::check::Url;
 use crate::home::Home;
 use crate::issuer::Devices;
-use crate::model::{Address, Employee, Host, InviteId, Reason, Serial, Time, counted};
+use crate::model::{Address, Employee, Host, Invite, Reason, Serial, Time, counted};
 
 use crate::cli::canary::ServerArgs;
 use crate::cli::context::{Context, earliest};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::invited::{has_ended, would_end};
 use crate::cli::named::{Addressee, Named};
 use crate::cli::report::DryRun;
 use crate::cli::secrets::{IssuingSecret, Keyring};
@@ -83,12 +84,20 @@ struct Common {
 }
 
 impl Common {
-    /// Says of a dry run that nobody would give the passphrase here, where one is needed.
+    /// Says of a dry run that nobody would give the passphrase here. Where nobody can tell whether `pki.toml`
+    /// says who does, a revocation is recorded without it.
     fn try_out(&self, desk: &Desk, ui: &Ui) {
-        if !self.no_publish {
+        if desk.home.unread().is_none() {
             self.issuing.try_out(&desk.home, ui);
         }
     }
+}
+
+/// Whether something is left to publish: an earlier command may have been cut off between recording and
+/// publishing, or what was to follow failed.
+fn is_behind(desk: &Desk) -> Result<bool, Failure> {
+    Ok(!ca::owed_commands(&desk.home).is_empty()
+        || !ca::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty())
 }
 
 #[derive(Debug, Serialize)]
@@ -133,10 +142,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     };
     let reason = args.reason;
-    if found.accepted > 0 && !args.common.dry_run {
-        context
-            .ui
-            .confirm(&format!("Revoke {} ({reason})?", found.label))?;
+    if found.accepted > 0 {
+        let question = format!("Revoke {} ({reason})?", found.label);
+        match args.common.dry_run {
+            true => context.ui.try_confirm(&question),
+            false => context.ui.confirm(&question)?,
+        }
     }
     let verification = Verification::of(args.verify, args.server, &whom);
     finish(
@@ -156,7 +167,7 @@ struct Found {
     /// How many certificates there are to take back.
     accepted: usize,
     /// The invites that end with them.
-    invites: Vec<InviteId>,
+    invites: Vec<Invite>,
 }
 
 /// What a revocation will come upon.
@@ -279,7 +290,11 @@ fn revoke_server(
         )));
     }
     if args.common.dry_run {
+        let question = format!("Revoke {label} ({})?", args.reason);
         if since.is_none() {
+            ui.try_confirm(&question);
+        }
+        if !args.common.no_publish && (since.is_none() || is_behind(desk)?) {
             args.common.try_out(desk, ui);
         }
         let would = format!("revoke {label}");
@@ -290,10 +305,7 @@ fn revoke_server(
     let (mut exit, mut published) = (Exit::Done, false);
     if let Some(since) = since {
         ui.say(format!("{label} was revoked already, on {since}"));
-        // An earlier command may have been cut off between recording and publishing.
-        let is_behind = !ca::owed_commands(&desk.home).is_empty()
-            || !ca::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty();
-        if is_behind && !args.common.no_publish {
+        if !args.common.no_publish && is_behind(desk)? {
             let keyring = unlock(&args.common, context, desk, IssuingSecret::unlock_all)?;
             let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
             exit = publish(context, &mut session, keyring.as_ref().map(Keyring::keys))?;
@@ -349,15 +361,17 @@ pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failu
         let found = Found {
             label: employee.to_string(),
             accepted: ca::to_take_back(records, now).len(),
-            invites: invites.iter().map(|invite| invite.id).collect(),
+            invites,
         };
         (found, since)
     };
-    if !args.common.dry_run && (found.accepted > 0 || since.is_none()) {
+    if found.accepted > 0 || since.is_none() {
+        let (given, name) = (args.confirm.as_deref(), employee.as_str());
         let question = format!("This revokes {} of {employee}.", certificates(found.accepted));
-        context
-            .ui
-            .confirm_name(args.confirm.as_deref(), employee.as_str(), &question)?;
+        match args.common.dry_run {
+            true => context.ui.try_confirm_name(given, name, &question),
+            false => context.ui.confirm_name(given, name, &question)?,
+        }
     }
     finish(
         (args.common, None),
@@ -396,19 +410,14 @@ fn finish(
 ) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let label = &found.label;
+    // Nothing left to revoke needs no key, unless something is left to publish.
+    let publishes = !common.no_publish && (found.accepted > 0 || verification.is_some() || is_behind(desk)?);
     if common.dry_run {
-        if found.accepted > 0 {
+        if publishes {
             common.try_out(desk, ui);
         }
         return tell_what_would_be(found, ui);
     }
-    // Nothing left to revoke needs no key, unless an earlier command was cut off between recording and
-    // publishing, or what was to follow failed.
-    let publishes = !common.no_publish
-        && (found.accepted > 0
-            || verification.is_some()
-            || !ca::owed_commands(&desk.home).is_empty()
-            || !ca::behind(&desk.session(ClockPolicy::Lenient)?)?.is_empty());
     let issuing: Option<Devices> = match publishes {
         true => unlock(&common, context, desk, IssuingSecret::unlock)?,
         false => None,
@@ -436,8 +445,8 @@ fn finish(
             counted(revoked.devices_left, "active device")
         ));
     }
-    for id in &revoked.invites {
-        ui.say(format!("the invite {id} is cancelled with it"));
+    for invite in &revoked.invites {
+        ui.say(has_ended(invite));
     }
     for serial in &revoked.same_key {
         ui.warn(format!(
@@ -495,7 +504,7 @@ fn finish(
 
 fn tell_what_would_be(found: &Found, ui: &Ui) -> Result<Exit, Failure> {
     let revoke = format!("revoke {} of {}", certificates(found.accepted), found.label);
-    let cancel = found.invites.iter().map(|id| format!("cancel the invite {id}"));
+    let cancel = found.invites.iter().map(would_end);
     let would: Vec<String> = std::iter::once(revoke).chain(cancel).collect();
     would.iter().for_each(|would| ui.say(format!("would {would}")));
     ui.report(&DryRun::new(would))?;

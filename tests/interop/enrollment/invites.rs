@@ -76,13 +76,17 @@ fn a_sheet_that_lies_about_takes_away_nothing_that_was_issued_since() {
     assert!(said.stderr.contains(&would), "{said}");
     home.issue("alice", &[]);
     let list = home.write_private("people.csv", "employee,device\nbob,phone\n");
-    let said = home.run(&[
+    let list = [
         "issue",
         "--from",
         list.to_str().unwrap(),
         "--bundle-passphrase-out",
         "words",
-    ]);
+    ];
+    let would = home.run(&[&list[..], &["--dry-run", "--json"]].concat()).json()["would"].clone();
+    let cancel = format!("cancel the invite {}", ids[1]);
+    assert_eq!(would, json!(["issue bob/phone", cancel]));
+    let said = home.run(&list);
     let told = format!("the invite {} is cancelled with it", ids[1]);
     assert!(said.stderr.contains(&told), "{said}");
     // A certificate that ends before the new phone has come is renewed, and the phone may come.
@@ -186,6 +190,48 @@ fn an_invite_before_is_cancelled_by_the_next_for_the_same_device() {
 }
 
 #[test]
+fn a_bundle_that_nobody_has_fetched_goes_with_its_invite_and_is_named() {
+    if !need(&TOOLS) {
+        return;
+    }
+    let home = Home::with_server();
+    home.configure("host", &format!("\"{HOST}\""));
+    let handout = |id: &str| home.home().join(format!("handout/{id}.p12"));
+    let ends: [&[&str]; 4] = [
+        &[
+            "invite",
+            "create",
+            "alice",
+            "--server-key",
+            "--out",
+            "first",
+            "--bundle-passphrase-out",
+            "word",
+        ],
+        &["issue", "alice", "--bundle-passphrase-out", "words"],
+        &["revoke", "alice", "--yes"],
+        &["invite", "create", "alice", "--replace", "--out", "sheets"],
+    ];
+    for command in ends {
+        let made = home.run(&["invite", "create", "alice", "--server-key", "--replace", "--json"]);
+        let (id, serial) = (made.json()["id"].clone(), made.json()["serial"].clone());
+        let (id, serial) = (id.as_str().unwrap(), serial.as_str().unwrap());
+        assert!(handout(id).exists());
+        let would = format!("cancel the invite {id}, and revoke {serial}, which nobody has fetched");
+        let said = home.run(&[command, &["--dry-run"]].concat());
+        assert!(said.stderr.contains(&would), "{would}: {said}");
+        let said = home.run(command);
+        let told = format!(
+            "the invite {id} is cancelled with it, and {serial}, which nobody had fetched, is revoked"
+        );
+        assert!(said.stderr.contains(&told), "{told}: {said}");
+        assert!(!handout(id).exists(), "{command:?}");
+        let revoked = home.run(&["show", serial, "--json"]).json();
+        assert_eq!(revoked["status"], "revoked", "{command:?}: {revoked}");
+    }
+}
+
+#[test]
 fn a_dry_run_names_all_that_would_change() {
     if !need(&TOOLS) {
         return;
@@ -222,7 +268,7 @@ fn a_dry_run_names_all_that_would_change() {
         [
             "invite alice/phone",
             "make its key here, and issue its certificate now",
-            &format!("{cancel} before"),
+            &cancel,
             "write a sheet and the code as pictures into sheets",
             "write words",
         ]

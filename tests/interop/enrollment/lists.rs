@@ -182,7 +182,7 @@ fn a_list_that_is_invited_again_cancels_what_is_open() {
     let first = invite(&home, list, &["--json"]).ok().json();
     let dry = invite(&home, list, &["--json", "--dry-run"]).ok().json();
     let id = |at: usize| first["invites"][at]["id"].as_str().unwrap();
-    let cancel = [0, 1].map(|at| format!("cancel the invite {} before", id(at)));
+    let cancel = [0, 1].map(|at| format!("cancel the invite {}", id(at)));
     assert_eq!(
         dry["would"],
         json!(["invite alice/phone", cancel[0], "invite bob/phone", cancel[1]])
@@ -192,7 +192,7 @@ fn a_list_that_is_invited_again_cancels_what_is_open() {
         let id = one["id"].as_str().unwrap();
         assert!(
             said.stderr
-                .contains(&format!("the invite {id} before is cancelled")),
+                .contains(&format!("the invite {id} is cancelled with it")),
             "{said}"
         );
     }

@@ -14,6 +14,7 @@ use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::directory::directory;
 use crate::cli::error::{Exit, Failure};
+use crate::cli::invited::{has_ended, would_end};
 use crate::cli::named::Addressee;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::IssuingSecret;
@@ -215,8 +216,8 @@ pub fn create(args: &CreateArgs, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::refused("nothing was invited"));
     };
     let organization = &desk.home.chain().issuer().organization;
-    for id in &invitation.cancels {
-        ui.say(format!("the invite {id} before is cancelled"));
+    for before in &invitation.cancels {
+        ui.say(has_ended(before));
     }
     let places = Places {
         out: args.out.as_deref(),
@@ -238,11 +239,7 @@ fn tell_what_would_be(
     if args.server_key {
         would.push("make its key here, and issue its certificate now".into());
     }
-    would.extend(
-        before
-            .iter()
-            .map(|invite| format!("cancel the invite {} before", invite.id)),
-    );
+    would.extend(before.iter().map(would_end));
     if let Some(out) = &args.out {
         would.push(format!(
             "write a sheet and the code as pictures into {}",

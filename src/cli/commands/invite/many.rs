@@ -14,12 +14,13 @@ use crate::ca::{self, Asked, Asking, CaError, Invitation, OutputDir, Person};
 use crate::cli::commands::forecast::First;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::invited::{has_ended, would_end};
 use crate::cli::listing::Listing;
 use crate::cli::people;
 use crate::cli::report::{lines, table};
 use crate::disk;
 use crate::home::Home;
-use crate::model::{Address, Invite, InviteId, counted};
+use crate::model::{Address, Invite, counted};
 use crate::store::Store;
 
 /// How many rows, or invites, are told one by one.
@@ -173,9 +174,7 @@ fn tell_what_would_be(
     ui.say(format!("would invite {devices}, for {}", args.expires));
     let mut would = Listing::dry_run(ui);
     let invite = people.iter().zip(before).flat_map(|(person, before)| {
-        let cancel = before
-            .iter()
-            .map(|invite| format!("cancel the invite {} before", invite.id));
+        let cancel = before.iter().map(would_end);
         std::iter::once(format!("invite {}", person.address)).chain(cancel)
     });
     let out = args.out.iter();
@@ -194,9 +193,9 @@ fn tell_what_would_be(
 }
 
 fn tell_cancelled(invitations: &[Invitation], context: &Context) {
-    let cancelled: Vec<InviteId> = invitations.iter().flat_map(|one| one.cancels.clone()).collect();
-    for id in cancelled.iter().take(SHOWN) {
-        context.ui.say(format!("the invite {id} before is cancelled"));
+    let cancelled: Vec<&Invite> = invitations.iter().flat_map(|one| &one.cancels).collect();
+    for before in cancelled.iter().take(SHOWN) {
+        context.ui.say(has_ended(before));
     }
     if let more @ 1.. = cancelled.len().saturating_sub(SHOWN) {
         context.ui.more(format!("and {more} more"));

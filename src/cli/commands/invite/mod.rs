@@ -148,8 +148,11 @@ fn cancel(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
     // Taking back is refused for no clock.
     let mut session = context.session(&desk, &mut ca::ClockPolicy::Lenient)?;
     let invite = ca::cancel_invite(&mut session, &args.id)?;
+    let unfetched = invite.server_key.map_or_else(String::new, |serial| {
+        format!(", and its certificate {serial}, which nobody had fetched, is revoked")
+    });
     context.ui.say(format!(
-        "the invite {} for {} is cancelled",
+        "the invite {} for {} is cancelled{unfetched}",
         invite.id, invite.address
     ));
     context

@@ -93,8 +93,18 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
     let server = ca::removable(&store, &host, old_pins, (overlap, system_clock()))?;
     drop(store);
     let is_pinned = server.may_be_pinned();
+    let question = match (is_pinned, args.now) {
+        (true, true) => format!("Apps may go by the pins of {host}, which leave the pin sets now."),
+        (true, false) => format!("Apps may go by the pins of {host}, which leave the pin sets in {overlap}."),
+        (false, _) => format!("Take {host} out of the register?"),
+    };
+    let name = host.to_string();
     if args.dry_run {
-        args.issuing.try_out(&desk.home, &context.ui);
+        match is_pinned {
+            true => ui.try_confirm_name(confirmed, &name, &question),
+            false => ui.try_confirm(&question),
+        }
+        args.issuing.try_out(&desk.home, ui);
         let would = match server.removed {
             None => format!("take {host} out of the register"),
             Some(_) => format!("take the pins of {host} out of the pin sets"),
@@ -102,14 +112,8 @@ pub fn remove(args: RemoveArgs, context: &Context) -> Result<Exit, Failure> {
         return dry_run(context, would);
     }
     match is_pinned {
-        true => {
-            let question = match args.now {
-                true => format!("Apps may go by the pins of {host}, which leave the pin sets now."),
-                false => format!("Apps may go by the pins of {host}, which leave the pin sets in {overlap}."),
-            };
-            ui.confirm_name(confirmed, &host.to_string(), &question)?;
-        }
-        false => ui.confirm(&format!("Take {host} out of the register?"))?,
+        true => ui.confirm_name(confirmed, &name, &question)?,
+        false => ui.confirm(&question)?,
     }
     let keyring = args.issuing.unlock_all(&desk.home, ui)?;
     let mut session = context.session(&desk, &mut policy)?;
