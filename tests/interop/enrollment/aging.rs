@@ -45,6 +45,9 @@ impl Aging {
     /// Sets the clock of the service. What the kernel waits for is no quicker: whoever asks for something
     /// wakes the clerk, who then sees how late it is.
     fn set(&self, clock: &str) {
+        // Once he has answered he is done with what came before: between two looks at a clock that is set he
+        // would find that it was moved.
+        self.wake();
         std::fs::write(self.serving.home.path("clock"), clock).unwrap();
         self.wake();
     }
