@@ -50,11 +50,11 @@ pub struct Revoked {
 /// # Errors
 /// Where there is none of that name, or it cannot be recorded.
 pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<Revoked, CaError> {
+    let invites = invites_of(&session.store, whom, session.clock.earliest())?;
     let (employee, records) = match whom {
         Whom::Device(address) => {
             let records = session.store.device(address)?;
             // Its sheet may have been lost.
-            let invites = open_of_device(&session.store, address, session.clock.earliest())?;
             if records.is_empty() && invites.is_empty() {
                 return Err(NotFound::Device(address.clone()).into());
             }
@@ -72,7 +72,6 @@ pub fn revoke(session: &mut Session<'_>, whom: &Whom, reason: Reason) -> Result<
         .iter()
         .map(|record| (record.address.clone(), record.spki_sha256))
         .collect();
-    let invites = invites_of(&session.store, whom, session.clock.earliest())?;
     let ends = ids(&invites);
     // The certificate of a bundle that nobody has fetched yet goes with its invite.
     let ended = ended(&session.store, &ends)?;

@@ -15,8 +15,16 @@ pub fn would_end(invite: &Invite) -> String {
 
 /// What was done to an invite that was open.
 pub fn has_ended(invite: &Invite) -> String {
-    let unfetched = invite.server_key.map_or_else(String::new, |serial| {
+    format!(
+        "the invite {} is cancelled with it{}",
+        invite.id,
+        and_its_bundle(invite)
+    )
+}
+
+/// What was done to the certificate whose bundle it would have handed out.
+pub fn and_its_bundle(invite: &Invite) -> String {
+    invite.server_key.map_or_else(String::new, |serial| {
         format!(", and {serial}, which nobody had fetched, is revoked")
-    });
-    format!("the invite {} is cancelled with it{unfetched}", invite.id)
+    })
 }

@@ -449,26 +449,31 @@ impl Ui {
     /// # Errors
     /// Where another name is typed, or there is nobody to ask.
     pub fn confirm_name(&self, given: Option<&str>, name: &str, question: &str) -> Result<(), Failure> {
-        let differs = || Failure::secret(format!("\"{name}\" was not confirmed; nothing was changed"));
-        if let Some(given) = given {
-            return if given == name { Ok(()) } else { Err(differs()) };
-        }
-        if !self.can_ask() {
-            return Err(unconfirmed(question, &format!("repeat with --confirm {name}")));
+        if self.is_named(given, name, question)? {
+            return Ok(());
         }
         let prompt = format!("{question} Type \"{name}\" to go on");
         let typed = prompt::line(self.terminal()?, &prompt).map_err(prompt_failed)?;
-        if typed.trim() == name {
-            Ok(())
-        } else {
-            Err(differs())
+        match typed.trim() == name {
+            true => Ok(()),
+            false => Err(misnamed(name)),
         }
     }
 
     /// As [`Self::confirm_name`], of a dry run: nobody is asked, and it is told where nobody could be.
     pub fn try_confirm_name(&self, given: Option<&str>, name: &str, question: &str) {
-        if given != Some(name) && !self.can_ask() {
-            self.would_be_refused(&unconfirmed(question, &format!("repeat with --confirm {name}")));
+        if let Err(why) = self.is_named(given, name, question) {
+            self.would_be_refused(&why);
+        }
+    }
+
+    /// Whether the name was given; where it was not, somebody can be asked for it.
+    fn is_named(&self, given: Option<&str>, name: &str, question: &str) -> Result<bool, Failure> {
+        match given {
+            Some(given) if given == name => Ok(true),
+            Some(_) => Err(misnamed(name)),
+            None if self.can_ask() => Ok(false),
+            None => Err(unconfirmed(question, &format!("repeat with --confirm {name}"))),
         }
     }
 
@@ -551,6 +556,11 @@ impl Ui {
         uninterrupted
     }
 }
+/// The failure where another name was given than the one that was asked for.
+fn misnamed(name: &str) -> Failure {
+    Failure::secret(format!("\"{name}\" was not confirmed; nothing was changed"))
+}
+
 /// The failure where nobody is there to confirm something.
 fn unconfirmed(question: &str, otherwise: &str) -> Failure {
     Failure::secret(format!("a confirmation is missing: {question}")).hint(otherwise)

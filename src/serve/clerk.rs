@@ -25,8 +25,8 @@ use crate::store::Store;
 
 /// How many may wait at once; more are told to come again.
 const WAITING: usize = 1024;
-/// How many are taken at once: not all that 64 connections can bring, so that the doors read and verify the
-/// next ones while these are signed.
+/// How many are taken at once: not all that 64 connections can bring, so that the doors read the next ones
+/// while these are signed, and the threads that sign verify them while these are written down.
 const BATCH: usize = 32;
 /// How long new certificates wait for their publication, so that one publication does for many.
 const GATHERING: Duration = Duration::from_secs(2);

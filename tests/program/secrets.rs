@@ -244,9 +244,14 @@ fn a_dry_run_tells_what_the_command_would_be_refused_for_where_nobody_can_be_ask
     let place = "there is no terminal to show the bundle's passphrase on";
     let out = ["--out", "new", "--bundle-passphrase-out", "words"];
     let question = "a confirmation is missing";
-    let cases: [(&[&str], &[&str], &str); 17] = [
+    let cases: [(&[&str], &[&str], &str); 18] = [
         (&["revoke", "alice"], &[], question),
         (&["offboard", "alice"], &[], question),
+        (
+            &["offboard", "alice", "--confirm", "bob"],
+            &[],
+            "\"alice\" was not confirmed",
+        ),
         (&["server", "remove", HOST], &[], question),
         (&["issue", "bob"], &out, key),
         (&["issue", "bob"], &[], place),

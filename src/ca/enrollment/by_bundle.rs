@@ -122,14 +122,12 @@ pub fn invite_by_bundle(
     let mut invitation = one(session, asking)?;
     let mut plan = plan(&session.store, &session.desk.home, &request, intent, session.now)?;
     plan.handed_out = Some(Box::new(invitation.invite.clone()));
-    let cancels = ids(&invitation.cancels);
-    plan.ends = cancels
-        .iter()
-        .map(|id| Fact::InviteCancelled { id: *id })
-        .collect();
+    plan.cancels = invitation.cancels.clone();
+    // A certificate that nobody has fetched counts among those whose bundles were lost.
+    let cancelled = ids(&plan.cancels).into_iter();
+    plan.ends = cancelled.map(|id| Fact::InviteCancelled { id }).collect();
     let issued = issue(session, devices, vec![plan], &mut handout)?;
     invitation.invite.server_key = issued.first().map(|issued| issued.serial);
     invitation.passphrase = handout.passphrase.take();
-    handout::discard(&session.desk.home, &cancels);
     Ok(invitation)
 }

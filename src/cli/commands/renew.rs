@@ -106,7 +106,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let own = due(&args, &home, context, &mut |request, serial, store, now| {
         let intent = Intent::RenewalOf(serial, old);
         forecast.see(&request, intent, &Origin::Ledger, &home, store, now)?;
-        requests.push((request, intent));
+        // A dry run tells of as many as there are, and holds none of them.
+        if !args.delivery.dry_run {
+            requests.push((request, intent));
+        }
         Ok(())
     })?;
     own.tell(&context.ui);

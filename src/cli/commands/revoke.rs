@@ -191,6 +191,8 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
         Whom::Certificate(serial) => store.record(serial)?.into_iter().collect(),
         Whom::Device(address) => store.device(address)?,
     };
+    let now = earliest(&store)?;
+    let invites = ca::invites_of(&store, whom, now)?;
     let label = match (whom, records.first()) {
         (Whom::Certificate(serial), Some(record)) => format!("certificate {serial} of {}", record.address),
         (Whom::Device(address), Some(_)) => address.to_string(),
@@ -205,17 +207,14 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
                 already: store.revocation(serial)?.is_some(),
             });
         }
-        (Whom::Device(address), None)
-            if !ca::open_of_device(&store, address, earliest(&store)?)?.is_empty() =>
-        {
-            address.to_string()
+        (Whom::Device(address), None) if invites.is_empty() => {
+            return Err(NotFound::Device(address.clone()).into());
         }
-        (Whom::Device(address), None) => return Err(NotFound::Device(address.clone()).into()),
+        (Whom::Device(address), None) => address.to_string(),
     };
-    let now = earliest(&store)?;
     Ok(Outlook::Recorded(Found {
         label,
-        invites: ca::invites_of(&store, whom, now)?,
+        invites,
         accepted: ca::to_take_back(records, now).len(),
     }))
 }

@@ -13,6 +13,7 @@ use crate::ca::{self, CaError, EnrollmentError, NotFound};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::invited::and_its_bundle;
 use crate::cli::secrets::IssuingSecret;
 use crate::model::InviteId;
 
@@ -148,12 +149,11 @@ fn cancel(args: &CancelArgs, context: &Context) -> Result<Exit, Failure> {
     // Taking back is refused for no clock.
     let mut session = context.session(&desk, &mut ca::ClockPolicy::Lenient)?;
     let invite = ca::cancel_invite(&mut session, &args.id)?;
-    let unfetched = invite.server_key.map_or_else(String::new, |serial| {
-        format!(", and its certificate {serial}, which nobody had fetched, is revoked")
-    });
     context.ui.say(format!(
-        "the invite {} for {} is cancelled{unfetched}",
-        invite.id, invite.address
+        "the invite {} for {} is cancelled{}",
+        invite.id,
+        invite.address,
+        and_its_bundle(&invite)
     ));
     context
         .ui
