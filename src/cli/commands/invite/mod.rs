@@ -62,8 +62,8 @@ pub struct ApproveArgs {
 
 /// Take an invite back: nobody enrolls by it any more
 ///
-/// A certificate that it brought already stays: `pki revoke` takes that back. One of `--server-key` that nobody
-/// has fetched is revoked with it.
+/// A certificate that it brought already stays: `pki revoke` takes that back. One of `--server-key` that
+/// nobody has fetched is revoked with it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
