@@ -118,6 +118,7 @@ mod tests {
             state,
             known_by: KnownBy::Issuance,
             spki_sha256: [1; 32],
+            key: None,
             certificate_sha256: [1; 32],
             seq: 1,
         }

@@ -14,8 +14,8 @@ use crate::model::invite::{Approval, Invite, RefusedKey};
 use crate::model::profile::Names;
 use crate::model::server::{Certified, Certifier, OldPin, Origin, ServerCertificate, ServerDraft};
 use crate::model::{
-    Authority, Draft, Fact, Host, InviteId, InviteSecret, NameConstraints, Pin, Platform, Profile, Reason,
-    Revocation, Serial, Span, Time,
+    Authority, DeviceKey, Draft, Fact, Host, InviteId, InviteSecret, NameConstraints, Pin, Platform, Profile,
+    Reason, Revocation, Serial, Span, Time,
 };
 use crate::x509::Certificate;
 use crate::x509::crl::Terms;
@@ -215,6 +215,7 @@ impl Company {
                 superseded: true,
                 supersedes: vec![first],
                 spki_sha256: [9; 32],
+                spki: Some(DeviceKey([9; 64])),
                 certificate_sha256: [9; 32],
             }),
             Fact::Kept { serial: serial(9) },

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::Authority;
 use super::constraints::NameConstraints;
+use super::device_key::DeviceKey;
 use super::host::Host;
 use super::invite::{EnrolledBy, Invite, RefusedKey};
 use super::invite_link::InviteId;
@@ -330,6 +331,9 @@ pub struct Recovered {
     /// SHA-256 of its SubjectPublicKeyInfo.
     #[serde(with = "hex32")]
     pub spki_sha256: [u8; 32],
+    /// Its public key, where the list has it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spki: Option<DeviceKey>,
     /// SHA-256 of the certificate, DER.
     #[serde(with = "hex32")]
     pub certificate_sha256: [u8; 32],

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::device_key::DeviceKey;
 use super::revocation::{Reason, Revocation};
 use super::serial::Serial;
 use super::subject::Address;
@@ -126,6 +127,8 @@ pub struct Record {
     pub known_by: KnownBy,
     /// SHA-256 of its SubjectPublicKeyInfo, DER: the SPKI pin.
     pub spki_sha256: [u8; 32],
+    /// Its public key; not of a revoked one, nor where a published list named the certificate without its key.
+    pub key: Option<DeviceKey>,
     /// SHA-256 of the certificate, DER: `x5t#S256` of RFC 8705.
     pub certificate_sha256: [u8; 32],
     /// The number of the event that issued it.

@@ -6,9 +6,10 @@
 //! is the current one, and one that is revoked is in `revoked.map`, whatever another list says.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::file::{Draft, File};
-use crate::model::{Address, Record, Serial, Status, Time};
+use crate::model::{Address, DeviceKey, Record, Serial, Status, Time};
 use crate::store::{Changed, Content, LastLists};
 
 /// The file of the list of accepted certificates, for programs.
@@ -57,6 +58,9 @@ pub struct Told {
     /// SHA-256 of its SubjectPublicKeyInfo, base64: the SPKI pin.
     #[serde(with = "base64")]
     pub spki_sha256: [u8; 32],
+    /// Its public key: base64 of its SubjectPublicKeyInfo. Lists of versions before this one do not have it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spki: Option<DeviceKey>,
     /// SHA-256 of the certificate, base64url (RFC 8705).
     #[serde(rename = "x5t#S256", with = "base64url")]
     pub certificate_sha256: [u8; 32],
@@ -86,15 +90,22 @@ pub enum Claim {
     Revoked(Serial),
 }
 
+impl Told {
+    /// Whether key and hash, where both are told, are one key's.
+    fn has_the_key_it_says(&self) -> bool {
+        let told = |spki: DeviceKey| <[u8; 32]>::from(Sha256::digest(spki.spki())) == self.spki_sha256;
+        self.spki.is_none_or(told)
+    }
+}
+
 /// Parses a published `devices.json`.
 pub(super) fn read(octets: &[u8]) -> Option<Vec<Told>> {
     #[derive(Deserialize)]
     struct Devices {
         devices: Vec<Told>,
     }
-    serde_json::from_slice::<Devices>(octets)
-        .ok()
-        .map(|told| told.devices)
+    let Devices { devices } = serde_json::from_slice(octets).ok()?;
+    devices.iter().all(Told::has_the_key_it_says).then_some(devices)
 }
 
 /// The serial number in a line of `revoked.map`.
@@ -189,6 +200,7 @@ impl Accepted {
             serial: record.serial,
             address: record.address.clone(),
             spki_sha256: record.spki_sha256,
+            spki: record.key,
             certificate_sha256: record.certificate_sha256,
             not_after: record.validity.not_after,
             status,
@@ -255,6 +267,29 @@ mod tests {
     use crate::model::{KnownBy, Reason, Span, State, Validity};
 
     #[test]
+    fn a_list_whose_key_is_not_the_one_of_its_hash_is_damaged() {
+        let spki = DeviceKey([7; 64]);
+        let told = |spki: Option<DeviceKey>, hash: [u8; 32]| Told {
+            serial: Serial::from_random([1; 16]),
+            address: "alice/phone".parse().unwrap(),
+            spki_sha256: hash,
+            spki,
+            certificate_sha256: [2; 32],
+            not_after: Time::MAX,
+            status: Status::Valid,
+        };
+        let own = Sha256::digest(spki.spki()).into();
+        let read_back = |told: &Told| {
+            let list = serde_json::json!({ "version": 1, "devices": [told] });
+            read(list.to_string().as_bytes())
+        };
+        for good in [told(Some(spki), own), told(None, [3; 32])] {
+            assert_eq!(read_back(&good), Some(vec![good]));
+        }
+        assert_eq!(read_back(&told(Some(spki), [3; 32])), None);
+    }
+
+    #[test]
     fn only_what_is_to_be_accepted_is_told() {
         let now = Time::from_unix(1_800_000_000);
         let record = |number: u8, state, days| Record {
@@ -267,6 +302,7 @@ mod tests {
             state,
             known_by: KnownBy::Issuance,
             spki_sha256: [number; 32],
+            key: None,
             certificate_sha256: [number; 32],
             seq: 1,
         };

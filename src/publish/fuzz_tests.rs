@@ -124,6 +124,7 @@ fn lists_for_servers() {
         state,
         known_by: KnownBy::Issuance,
         spki_sha256: [octet; 32],
+        key: None,
         certificate_sha256: [octet; 32],
         seq: 1,
     };

@@ -28,6 +28,24 @@ pub(super) fn named_algorithm(tbs: &[u8]) -> der::Result<&[u8]> {
     fields.tlv_bytes()
 }
 
+/// The SubjectPublicKeyInfo of a certificate, as it stands there, without a look at anything else; `None`
+/// where these octets are no certificate.
+pub fn subject_public_key(certificate: &[u8]) -> Option<&[u8]> {
+    let read = || {
+        let mut whole = SliceReader::new(AnyRef::from_der(certificate)?.value())?;
+        let mut fields = SliceReader::new(whole.decode::<AnyRef<'_>>()?.value())?;
+        let first = fields.decode::<AnyRef<'_>>()?;
+        // A version, which may be left out, and a serial number; algorithm, issuer, validity and subject.
+        let is_version = first.tag().is_context_specific() && first.tag().number() == TagNumber(0);
+        for _ in 0..(if is_version { 5 } else { 4 }) {
+            fields.tlv_bytes()?;
+        }
+        fields.tlv_bytes()
+    };
+    let read: der::Result<&[u8]> = read();
+    read.ok()
+}
+
 /// An element in DER: its tag, its length, and these parts for its content.
 pub(super) fn tlv(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();

@@ -29,6 +29,8 @@ fn certificates_of_ours() {
             return false;
         };
         assert_eq!(read.der(), der);
+        let key = super::subject_public_key(der).and_then(|spki| PublicKey::from_spki(spki).ok());
+        assert!(key.is_none_or(|key| key == *read.public_key()));
         assert_eq!(Certificate::from_pem(read.pem().as_bytes()).as_ref(), Ok(&read));
         if cas.iter().any(|ca| read.is_issued_by(ca)) {
             assert!(

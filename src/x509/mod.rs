@@ -25,4 +25,5 @@ pub mod request;
 pub mod template;
 
 pub use certificate::{Certificate, Usage};
+pub use envelope::subject_public_key;
 pub use error::X509Error;

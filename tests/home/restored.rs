@@ -321,8 +321,17 @@ fn lists_are_compared_by_what_they_say_and_not_by_their_number() {
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["number"].as_u64()
     };
     assert!(number("web") < number("home"));
+    // With its key, by which servers verify what it signs.
+    let key = || {
+        let list: serde_json::Value = serde_json::from_str(&read(&home, "web/server/devices.json")).unwrap();
+        let mut devices = list["devices"].as_array().unwrap().iter();
+        let of_late = devices.find(|device| device["serial"] == late.as_str()).unwrap();
+        of_late["spki"].as_str().map(str::to_owned)
+    };
+    let before = key();
     let said = home.run(&["publish", "--confirm", "LEDGER", "--json"]).json();
     assert_eq!(said["recovered"], serde_json::json!([late]));
+    assert!(before.is_some() && key() == before);
 }
 
 #[test]

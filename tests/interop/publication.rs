@@ -256,6 +256,7 @@ const certificate = new crypto.X509Certificate(fs.readFileSync(process.argv[1]))
 const sha256 = (bytes, form) => crypto.createHash("sha256").update(bytes).digest(form);
 console.log(JSON.stringify({
   serial: certificate.serialNumber, address: "alice/phone", status: "valid",
+  spki: certificate.publicKey.export({ type: "spki", format: "der" }).toString("base64"),
   spki_sha256: sha256(certificate.publicKey.export({ type: "spki", format: "der" }), "base64"),
   "x5t#S256": sha256(certificate.raw, "base64url"),
   not_after: new Date(certificate.validTo).toISOString().replace(".000Z", "Z"),

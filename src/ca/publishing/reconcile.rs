@@ -154,6 +154,7 @@ impl Unknown {
                     .collect(),
                 not_after: told.not_after,
                 spki_sha256: told.spki_sha256,
+                spki: told.spki,
                 certificate_sha256: told.certificate_sha256,
                 address: told.address,
             }));

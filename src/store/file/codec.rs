@@ -1,7 +1,7 @@
 //! The encoding of values in the index: fixed widths, the highest octet first, text at the end.
 
 use super::last::LastPublication;
-use crate::model::{KnownBy, Reason, Record, Revocation, Serial, State, Time, Validity};
+use crate::model::{DeviceKey, KnownBy, Reason, Record, Revocation, Serial, State, Time, Validity};
 use crate::store::StoreError;
 
 pub(in crate::store) fn corrupt(what: &str) -> StoreError {
@@ -56,6 +56,8 @@ pub(in crate::store) fn write_record(record: &Record, offset: u64) -> Vec<u8> {
         State::Superseded => (2, Time::from_unix(0), 0),
         State::Revoked { at, reason } => (3, at, reason_octet(reason)),
     };
+    // What is revoked is listed nowhere with its key: a CRL is made of many of these.
+    let key = record.key.as_ref().filter(|_| state != 3);
     [
         &record.seq.to_be_bytes()[..],
         &offset.to_be_bytes(),
@@ -66,6 +68,8 @@ pub(in crate::store) fn write_record(record: &Record, offset: u64) -> Vec<u8> {
         &[why],
         &record.spki_sha256,
         &record.certificate_sha256,
+        &[u8::from(key.is_some())],
+        key.map_or(&[][..], |key| &key.0),
         record.address.to_string().as_bytes(),
     ]
     .concat()
@@ -92,6 +96,11 @@ pub(in crate::store) fn read_record(serial: Serial, value: &[u8]) -> Result<Reco
             _ => return None,
         };
         let (spki_sha256, certificate_sha256) = (fields.array()?, fields.array()?);
+        let key = match fields.octet()? {
+            0 => None,
+            1 if !matches!(state, State::Revoked { .. }) => Some(DeviceKey(fields.array()?)),
+            _ => return None,
+        };
         let address = std::str::from_utf8(fields.0).ok()?.parse().ok()?;
         Some(Record {
             serial,
@@ -100,6 +109,7 @@ pub(in crate::store) fn read_record(serial: Serial, value: &[u8]) -> Result<Reco
             state,
             known_by,
             spki_sha256,
+            key,
             certificate_sha256,
             seq,
         })

@@ -14,7 +14,9 @@ use super::last::LastPublication;
 use super::ledger::{Entry, Ledger, Position};
 use super::{kv, servers};
 use crate::fuzz::{self, seeds};
-use crate::model::{Authority, Event, Fact, KnownBy, Reason, Record, Serial, State, Time, Validity};
+use crate::model::{
+    Authority, DeviceKey, Event, Fact, KnownBy, Reason, Record, Serial, State, Time, Validity,
+};
 
 fn replayed(ledger: &Ledger) -> Result<(Vec<Vec<Entry>>, Position), super::super::StoreError> {
     let mut batches = Vec::new();
@@ -167,6 +169,7 @@ fn values_of_the_index() {
         state,
         known_by,
         spki_sha256: [1; 32],
+        key: Some(DeviceKey([3; 64])),
         certificate_sha256: [2; 32],
         seq: u64::MAX,
     };

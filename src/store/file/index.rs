@@ -46,8 +46,8 @@ pub(super) const HOME: &[u8] = b"h";
 /// The version of the format, and the number of the last event that was applied by it. A program of another
 /// version applies events without saying so here, and may leave out what only this one keeps.
 pub(super) const FORMAT: &[u8] = b"f";
-/// 5: invites, with the networks that bundles were handed out to.
-pub(in crate::store) const VERSION: u8 = 5;
+/// 6: records with the public keys.
+pub(in crate::store) const VERSION: u8 = 6;
 pub(super) const UNREVOKED: u8 = b'r';
 pub(super) const REVOKED: u8 = b'z';
 pub(super) const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];

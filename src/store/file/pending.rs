@@ -16,9 +16,11 @@ use super::last::LastPublication;
 use super::ledger::Entry;
 use crate::model::event::{Issued, KeySource, Recovered};
 use crate::model::{
-    Address, Authority, Event, Fact, KnownBy, Reason, Record, Revocation, Serial, State, Time, Validity,
+    Address, Authority, DeviceKey, Event, Fact, KnownBy, Reason, Record, Revocation, Serial, State, Time,
+    Validity,
 };
 use crate::store::StoreError;
+use crate::x509;
 
 impl Index {
     /// Applies acknowledged events, in their order, at once.
@@ -245,6 +247,7 @@ impl Pending<'_> {
             state,
             known_by: KnownBy::Issuance,
             spki_sha256: issued.spki_sha256,
+            key: x509::subject_public_key(&issued.certificate).and_then(DeviceKey::from_spki),
             certificate_sha256: Sha256::digest(&issued.certificate).into(),
             seq,
         };
@@ -286,6 +289,7 @@ impl Pending<'_> {
             state,
             known_by: KnownBy::List { kept: false },
             spki_sha256: recovered.spki_sha256,
+            key: recovered.spki,
             certificate_sha256: recovered.certificate_sha256,
             seq: event.seq,
         };
