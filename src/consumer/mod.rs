@@ -18,9 +18,9 @@ mod timer;
 mod upstream;
 
 pub use language::{Language, Unsayable};
-pub use pins::{PinContext, ServerTrust, render_pins, render_verifier};
+pub use pins::{PinContext, ServerTrust, render_app_code, render_pins};
 pub use render::ConsumerError;
 pub use server::{HostContext, Part, ServerContext, render_server};
-pub use target::{InvalidTarget, PinFormat, ServerTarget, Target, Template, TimerTarget, Verifier};
+pub use target::{AppCode, InvalidTarget, PinFormat, ServerTarget, Target, Template, TimerTarget};
 pub use timer::{TimerContext, render_timer};
 pub use upstream::{InvalidUpstream, Upstream};

@@ -1,11 +1,10 @@
-//! Renders the pins of servers' keys in the form that an app reads, and the reference verifiers of
-//! `pins.jws`.
+//! Renders the pins of servers' keys in the form that an app reads, and the code that apps copy.
 
 use minijinja::context;
 use minijinja::value::Value;
 
 use super::render::{ConsumerError, plain, render};
-use super::target::{PinFormat, Verifier};
+use super::target::{AppCode, PinFormat};
 use crate::model::{Host, PinSet};
 
 /// The kind of CA that certifies the servers of an app.
@@ -78,12 +77,12 @@ fn within<'a>(sets: &'a [PinSet], host: &Host) -> Option<&'a Host> {
     sets.iter().find(above).map(|set| &set.host)
 }
 
-/// Renders a reference verifier of `pins.jws`. The template has no values.
+/// Renders code for an app. The template has no values.
 ///
 /// # Errors
 /// Where the template is faulty.
-pub fn render_verifier(verifier: Verifier, template: &str) -> Result<String, ConsumerError> {
-    render(verifier.template(), template, context! {})
+pub fn render_app_code(code: AppCode, template: &str) -> Result<String, ConsumerError> {
+    render(code.template(), template, context! {})
 }
 
 #[cfg(test)]
@@ -126,9 +125,9 @@ mod tests {
                 assert!(text.contains(&pin.to_string()), "{text}");
             }
         }
-        for verifier in Verifier::ALL {
+        for verifier in AppCode::ALL {
             let text = verifier.template().text;
-            assert_eq!(render_verifier(verifier, text).unwrap(), text);
+            assert_eq!(render_app_code(verifier, text).unwrap(), text);
         }
     }
 

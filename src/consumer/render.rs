@@ -70,6 +70,18 @@ impl Fault for ConsumerError {
     }
 }
 
+/// What several templates include, by the name that they include it by.
+const PARTS: [(&str, &str); 2] = [
+    (
+        "part/accepted-devices.mjs",
+        include_str!("../../templates/part/accepted-devices.mjs"),
+    ),
+    (
+        "part/tell-device.mjs",
+        include_str!("../../templates/part/tell-device.mjs"),
+    ),
+];
+
 /// A path as text, which this language can express.
 pub(super) fn absolute(path: &Path, language: Language) -> Result<String, ConsumerError> {
     let shown = || path.display().to_string();
@@ -126,6 +138,9 @@ fn environment(language: Language) -> Result<Environment<'static>, Error> {
         .keep_trailing_newline(true)
         .build();
     environment.set_syntax(syntax?);
+    for (name, text) in PARTS {
+        environment.add_template(name, text)?;
+    }
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     // A misspelt name in somebody's template is an error, not a configuration with a hole.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);

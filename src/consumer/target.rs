@@ -14,8 +14,8 @@ pub enum Target {
     Server(ServerTarget),
     /// An app that recognises its server by the pin of its key.
     Pins(PinFormat),
-    /// An app that downloads the pin sets, and verifies them.
-    Verifier(Verifier),
+    /// An app, which has this code in it.
+    App(AppCode),
     /// The timer that runs `pki publish` on the machine of the home.
     Timer(TimerTarget),
 }
@@ -42,6 +42,8 @@ pub enum ServerTarget {
     Envoy,
     /// Node.js: the application itself.
     Node,
+    /// Node.js behind any of these: the application verifies requests that devices sign.
+    NodeRequests,
     /// Caddy.
     Caddy,
     /// AWS Application Load Balancer.
@@ -73,15 +75,21 @@ pub enum PinFormat {
     Curl,
 }
 
-/// A language that has a reference verifier of `pins.jws`.
+/// Code for an app, to copy: it verifies `pins.jws`, or signs requests with the device's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verifier {
-    /// Node.js.
-    Node,
-    /// Kotlin, for Android and the JVM.
-    Kotlin,
-    /// Swift.
-    Swift,
+pub enum AppCode {
+    /// A verifier of pins, for Node.js.
+    VerifyNode,
+    /// A verifier of pins in Kotlin, for Android and the JVM.
+    VerifyKotlin,
+    /// A verifier of pins in Swift.
+    VerifySwift,
+    /// A signer of requests in JavaScript, for `fetch`.
+    RequestsJs,
+    /// A signer of requests in Kotlin, for OkHttp.
+    RequestsKotlin,
+    /// A signer of requests in Swift, for URLSession.
+    RequestsSwift,
 }
 
 /// A template that is built in.
@@ -107,12 +115,13 @@ macro_rules! template {
 
 impl ServerTarget {
     /// Every kind of server.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Nginx,
         Self::Haproxy,
         Self::Apache,
         Self::Envoy,
         Self::Node,
+        Self::NodeRequests,
         Self::Caddy,
         Self::AwsAlb,
         Self::AwsApiGateway,
@@ -130,6 +139,7 @@ impl ServerTarget {
             Self::Apache => "apache",
             Self::Envoy => "envoy",
             Self::Node => "node",
+            Self::NodeRequests => "requests-node",
             Self::Caddy => "caddy",
             Self::AwsAlb => "aws-alb",
             Self::AwsApiGateway => "aws-api-gateway",
@@ -143,7 +153,13 @@ impl ServerTarget {
     /// Whether one configuration has room for several hosts.
     pub fn takes_several_hosts(self) -> bool {
         match self {
-            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => true,
+            Self::Nginx
+            | Self::Haproxy
+            | Self::Apache
+            | Self::Envoy
+            | Self::Node
+            | Self::NodeRequests
+            | Self::Caddy => true,
             Self::AwsAlb | Self::AwsApiGateway => false,
             Self::Freeradius | Self::Mosquitto | Self::Postgresql | Self::Openvpn => false,
         }
@@ -154,6 +170,8 @@ impl ServerTarget {
     pub fn meaningless_flags(self) -> &'static [&'static str] {
         match self {
             Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => &[],
+            // What ends TLS is in front of it, and its port is that one's.
+            Self::NodeRequests => &["--cert", "--key", "--public", "--upstream"],
             Self::AwsAlb | Self::AwsApiGateway => &[],
             // They listen where another of their files says.
             Self::Freeradius | Self::Postgresql => &["--port", "--server-dir", "--upstream"],
@@ -164,7 +182,13 @@ impl ServerTarget {
     /// The port that it listens on by default.
     pub fn default_port(self) -> u16 {
         match self {
-            Self::Nginx | Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => 443,
+            Self::Nginx
+            | Self::Haproxy
+            | Self::Apache
+            | Self::Envoy
+            | Self::Node
+            | Self::NodeRequests
+            | Self::Caddy => 443,
             Self::AwsAlb | Self::AwsApiGateway => 443,
             Self::Freeradius => 1812,
             Self::Mosquitto => 8883,
@@ -177,7 +201,9 @@ impl ServerTarget {
     pub fn has_shared_part(self) -> bool {
         match self {
             Self::Nginx => true,
-            Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::Caddy => false,
+            Self::Haproxy | Self::Apache | Self::Envoy | Self::Node | Self::NodeRequests | Self::Caddy => {
+                false
+            }
             Self::AwsAlb | Self::AwsApiGateway => false,
             Self::Freeradius | Self::Mosquitto | Self::Postgresql | Self::Openvpn => false,
         }
@@ -191,6 +217,7 @@ impl ServerTarget {
             Self::Apache => template!("config/apache.conf", Apache),
             Self::Envoy => template!("config/envoy.yaml", Json),
             Self::Node => template!("config/node.mjs", Json),
+            Self::NodeRequests => template!("requests/signed-requests.mjs", Json),
             Self::Caddy => template!("config/Caddyfile", Caddyfile),
             Self::AwsAlb => template!("config/aws-alb.sh", Shell),
             Self::AwsApiGateway => template!("config/aws-api-gateway.mjs", Json),
@@ -229,25 +256,38 @@ impl PinFormat {
     }
 }
 
-impl Verifier {
-    /// Every language.
-    pub const ALL: [Self; 3] = [Self::Node, Self::Kotlin, Self::Swift];
+impl AppCode {
+    /// All of it.
+    pub const ALL: [Self; 6] = [
+        Self::VerifyNode,
+        Self::VerifyKotlin,
+        Self::VerifySwift,
+        Self::RequestsJs,
+        Self::RequestsKotlin,
+        Self::RequestsSwift,
+    ];
 
     /// Its word on the command line.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Node => "verify-node",
-            Self::Kotlin => "verify-kotlin",
-            Self::Swift => "verify-swift",
+            Self::VerifyNode => "verify-node",
+            Self::VerifyKotlin => "verify-kotlin",
+            Self::VerifySwift => "verify-swift",
+            Self::RequestsJs => "requests-js",
+            Self::RequestsKotlin => "requests-kotlin",
+            Self::RequestsSwift => "requests-swift",
         }
     }
 
-    /// The template of its configuration.
+    /// The template of it.
     pub fn template(self) -> Template {
         match self {
-            Self::Node => template!("verify/verify-pins.mjs", Json),
-            Self::Kotlin => template!("verify/PinsVerifier.kt", Kotlin),
-            Self::Swift => template!("verify/PinsVerifier.swift", Json),
+            Self::VerifyNode => template!("verify/verify-pins.mjs", Json),
+            Self::VerifyKotlin => template!("verify/PinsVerifier.kt", Kotlin),
+            Self::VerifySwift => template!("verify/PinsVerifier.swift", Json),
+            Self::RequestsJs => template!("requests/sign-requests.mjs", Json),
+            Self::RequestsKotlin => template!("requests/RequestSigner.kt", Kotlin),
+            Self::RequestsSwift => template!("requests/RequestSigner.swift", Json),
         }
     }
 }
@@ -276,12 +316,13 @@ impl TimerTarget {
 
 impl Target {
     /// Every recipient, in the order of help.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Server(ServerTarget::Nginx),
         Self::Server(ServerTarget::Haproxy),
         Self::Server(ServerTarget::Apache),
         Self::Server(ServerTarget::Envoy),
         Self::Server(ServerTarget::Node),
+        Self::Server(ServerTarget::NodeRequests),
         Self::Server(ServerTarget::Caddy),
         Self::Server(ServerTarget::AwsAlb),
         Self::Server(ServerTarget::AwsApiGateway),
@@ -294,9 +335,12 @@ impl Target {
         Self::Pins(PinFormat::Okhttp),
         Self::Pins(PinFormat::Trustkit),
         Self::Pins(PinFormat::Curl),
-        Self::Verifier(Verifier::Node),
-        Self::Verifier(Verifier::Kotlin),
-        Self::Verifier(Verifier::Swift),
+        Self::App(AppCode::VerifyNode),
+        Self::App(AppCode::VerifyKotlin),
+        Self::App(AppCode::VerifySwift),
+        Self::App(AppCode::RequestsJs),
+        Self::App(AppCode::RequestsKotlin),
+        Self::App(AppCode::RequestsSwift),
         Self::Timer(TimerTarget::Systemd),
         Self::Timer(TimerTarget::Cron),
     ];
@@ -306,7 +350,7 @@ impl Target {
         match self {
             Self::Server(server) => server.word(),
             Self::Pins(format) => format.word(),
-            Self::Verifier(verifier) => verifier.word(),
+            Self::App(code) => code.word(),
             Self::Timer(timer) => timer.word(),
         }
     }
@@ -316,7 +360,7 @@ impl Target {
         match self {
             Self::Server(server) => server.template(),
             Self::Pins(format) => format.template(),
-            Self::Verifier(verifier) => verifier.template(),
+            Self::App(code) => code.template(),
             Self::Timer(timer) => timer.template(),
         }
     }
@@ -393,7 +437,7 @@ mod tests {
             list.dedup();
             assert_eq!(
                 list.len(),
-                ServerTarget::ALL.len() + PinFormat::ALL.len() + Verifier::ALL.len() + TimerTarget::ALL.len()
+                ServerTarget::ALL.len() + PinFormat::ALL.len() + AppCode::ALL.len() + TimerTarget::ALL.len()
             );
         }
         for (usual, word) in [

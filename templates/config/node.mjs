@@ -63,24 +63,7 @@ function identity(host) {
   };
 }
 
-// Every certificate that is accepted, by its serial number. What is not in it is locked out, a CA's own certificate, too. Where devices
-// are many, this list is written whole now and then: meanwhile a short one says what has changed, and revoked.map who is locked out.
-function acceptedDevices() {
-  const read = (name) => fs.readFileSync(`${SERVER}/${name}`, "utf8");
-  const devicesIn = (name) => {
-    const { devices } = JSON.parse(read(name));
-    for (const { serial, address } of devices) {
-      if (!/^[0-9A-F]+$/.test(serial) || !/^[a-z0-9._-]+\/[a-z0-9._-]+$/.test(address)) throw new Error(`${name} is damaged`);
-    }
-    return devices.map((device) => [device.serial, device]);
-  };
-  const devices = new Map(devicesIn("devices.json"));
-  if (fs.existsSync(`${SERVER}/devices-recent.json`)) {
-    for (const [serial, device] of devicesIn("devices-recent.json")) devices.set(serial, device);
-    for (const line of read("revoked.map").split("\n")) devices.delete(line.split(" ")[0]);
-  }
-  return devices;
-}
+{% include "part/accepted-devices.mjs" %}
 
 // By these names a proxy says who somebody is, and where from.
 const claims = new Set([
@@ -98,24 +81,7 @@ function namesOneHost({ rawHeaders }) {
   return hosts.length <= 1 && hosts.every((host) => /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]*)?$/i.test(host));
 }
 
-// For handlers that look at headers. What the client claims goes from all that Node.js has of them. It makes the first two of the third
-// when they are first read, and counts on its length: the third comes last. Trailers come after a body, and some take them for headers.
-function tellDevice(request, device) {
-  const { headers, headersDistinct = {}, rawHeaders } = request;
-  for (const all of [headers, headersDistinct]) {
-    for (const name of Object.keys(all)) {
-      if (isClaim(name)) delete all[name];
-    }
-  }
-  headers["x-client-device"] = device.address;
-  headersDistinct["x-client-device"] = [device.address];
-  request.rawHeaders = rawHeaders.filter((_, at) => !isClaim(rawHeaders[at - at % 2]));   // names and values in turn
-  request.rawHeaders.push("X-Client-Device", device.address);
-  for (const [name, nothing] of [["trailers", {}], ["trailersDistinct", {}], ["rawTrailers", []]]) {
-    Object.defineProperty(request, name, { get: () => nothing, set() {}, configurable: true });
-  }
-  request.device = device;
-}
+{% include "part/tell-device.mjs" %}
 
 // Closes the connection: `answer` is a response, or, of an Upgrade, the connection itself.
 function refuse(answer, status, why) {
@@ -171,29 +137,14 @@ export function deviceServer(handler) {
     console.error(`turned away: ${socket.authorizationError ?? error.code ?? error.message}`);
   });
 
-  function reload() {
-    try {
-      read();
-      server.setSecureContext(identity(HOSTS[0]));
-      console.log("publication read");
-    } catch (error) {
-      console.error(`publication not read: ${error.message}`);
-    }
-  }
-  // The manifest is the last file of each half that is written. It is looked up by its name twice a second, so that it is found
-  // again where its directory was replaced by another, and where the file system reports no events (NFS, a container's mount).
-  let soon;
-  const watched = [PUBLIC, SERVER].map((directory) => `${directory}/manifest.json`);
-  const changed = () => {
-    clearTimeout(soon);
-    soon = setTimeout(reload, 100);
-  };
-  for (const manifest of watched) fs.watchFile(manifest, { interval: 500 }, changed);
-  process.on("SIGHUP", reload);
+  const publication = followPublication([PUBLIC, SERVER], () => {
+    read();
+    server.setSecureContext(identity(HOSTS[0]));
+  });
+  process.on("SIGHUP", publication.again);
   server.on("close", () => {
-    clearTimeout(soon);
-    for (const manifest of watched) fs.unwatchFile(manifest, changed);
-    process.off("SIGHUP", reload);
+    publication.end();
+    process.off("SIGHUP", publication.again);
   });
   return server;
 }

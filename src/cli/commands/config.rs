@@ -34,6 +34,8 @@ Servers:    nginx, haproxy, apache, envoy, node, caddy, aws-alb, aws-api-gateway
 Services:   freeradius (or wifi), mosquitto (or mqtt), postgresql (or psql), openvpn (or vpn)
 Apps:       android, ios, okhttp, trustkit, curl: the keys of their servers (pins)
 Verifiers:  verify-node, verify-kotlin, verify-swift: of pins.jws, for pins over the air
+Requests:   requests-node lets in what a device has signed; requests-js, requests-kotlin and
+            requests-swift sign, as `pki sign-request` does
 Timers:     systemd (a script that writes the units), cron (a file for /etc/cron.d): what renews the CRLs
 
 Examples:
@@ -118,8 +120,8 @@ fn printed(args: Args, context: &Context) -> Result<(Vec<Host>, String), Failure
             let text = app(format, args.hosts.first(), args.private_ca, context)?;
             Ok((args.hosts, text))
         }
-        Target::Verifier(verifier) => {
-            let text = consumer::render_verifier(verifier, &template(&home, verifier.template())?)?;
+        Target::App(code) => {
+            let text = consumer::render_app_code(code, &template(&home, code.template())?)?;
             Ok((Vec::new(), text))
         }
         Target::Timer(timer) => Ok((Vec::new(), timer_text(timer, &args, &home)?)),
@@ -245,7 +247,7 @@ fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
     let given = match target {
         Target::Server(_) => private_ca.or(reload),
         Target::Pins(_) => args.server.given().next().or(reload),
-        Target::Verifier(_) => args.server.given().next().or(private_ca).or(reload),
+        Target::App(_) => args.server.given().next().or(private_ca).or(reload),
         Target::Timer(_) => args.server.given().next().or(private_ca),
     };
     if let Some(flag) = given {
@@ -255,7 +257,7 @@ fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
         Target::Server(server) => {
             config_server::refuse_what_makes_no_sense(server, &args.hosts, &args.server)
         }
-        Target::Pins(_) | Target::Verifier(_) if args.hosts.len() > 1 => Err(Failure::usage(format!(
+        Target::Pins(_) | Target::App(_) if args.hosts.len() > 1 => Err(Failure::usage(format!(
             "{target} takes one host, and {} are named",
             args.hosts.len()
         ))
@@ -263,7 +265,7 @@ fn refuse_what_has_no_meaning(args: &Args) -> Result<(), Failure> {
         Target::Timer(_) if !args.hosts.is_empty() => Err(Failure::usage(format!(
             "{target} is for this home, and takes no host"
         ))),
-        Target::Pins(_) | Target::Verifier(_) | Target::Timer(_) => Ok(()),
+        Target::Pins(_) | Target::App(_) | Target::Timer(_) => Ok(()),
     }
 }
 
