@@ -7,6 +7,7 @@
 mod ca;
 mod check;
 mod consumer;
+mod credential;
 mod disk;
 mod fetch;
 mod home;

@@ -52,7 +52,7 @@ use crate::model::Span;
 use crate::model::text::{in_shell, printable};
 use commands::{
     audit, ca, check, completions, config, doctor, fetch, init, invite, issue, list, pins, publish, renew,
-    revoke, root, serve, server, show,
+    revoke, root, serve, server, show, sign_request,
 };
 use context::Context;
 use error::{Exit, Failure};
@@ -76,6 +76,7 @@ Servers   config       configurations of servers and apps, the timer's, too
           server       servers' keys and certificates
           pins         which keys apps accept
           fetch        on a server: read a publication, verified
+          sign-request on a device: sign a request for curl
           check        is a live server as it should be?
 Upkeep    publish      CRLs and lists brought up to date: for a timer
           doctor       what is wrong or soon will be
@@ -90,8 +91,10 @@ fn goes_by_a_home(arguments: &str) -> bool {
     static VERBS: LazyLock<Vec<String>> = LazyLock::new(|| {
         let command = Cli::command();
         let verbs = command.get_subcommands().map(|verb| verb.get_name().to_owned());
-        // It runs where there is no home.
-        verbs.filter(|verb| verb != "fetch").collect()
+        // These run where there is no home.
+        verbs
+            .filter(|verb| !["fetch", "sign-request"].contains(&verb.as_str()))
+            .collect()
     });
     let verb = arguments.split(|c: char| !c.is_ascii_lowercase()).next();
     VERBS.iter().any(|known| Some(&**known) == verb)
@@ -183,6 +186,7 @@ enum Verb {
     Ca(ca::Verb),
     Serve(serve::Args),
     Fetch(Box<fetch::Args>),
+    SignRequest(Box<sign_request::Args>),
     Completions(completions::Args),
 }
 
@@ -306,6 +310,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Ca(verb) => ca::run(verb, context),
         Verb::Serve(args) => serve::run(args, context),
         Verb::Fetch(args) => fetch::run(*args, context),
+        Verb::SignRequest(args) => sign_request::run(*args, context),
         Verb::Completions(args) => completions::run(args, context),
     }
 }

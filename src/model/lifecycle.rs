@@ -127,7 +127,7 @@ pub struct Record {
     pub known_by: KnownBy,
     /// SHA-256 of its SubjectPublicKeyInfo, DER: the SPKI pin.
     pub spki_sha256: [u8; 32],
-    /// Its public key; not of a revoked one, nor where a published list named the certificate without its key.
+    /// Its public key; not of a revoked one, nor where a published list named the certificate without it.
     pub key: Option<DeviceKey>,
     /// SHA-256 of the certificate, DER: `x5t#S256` of RFC 8705.
     pub certificate_sha256: [u8; 32],

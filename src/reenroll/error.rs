@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::disk::{DiskError, Exposed, Shown};
+use crate::credential::CredentialError;
+use crate::disk::{DiskError, Shown};
 use crate::https::{NoTrust, Trouble};
-use crate::key::KeyError;
 use crate::model::fault::{Fault, Kind};
 use crate::x509::X509Error;
 
@@ -16,36 +16,9 @@ pub enum ReenrollError {
     /// A file of this machine could not be read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Others can read the key.
-    #[error("the key {0}")]
-    Exposed(#[from] Exposed),
-    /// The file that was given as the key is none, or does not open.
-    #[error("{path} {why}")]
-    Key {
-        /// The path of the file.
-        path: Shown,
-        /// The reason why it cannot be used.
-        why: KeyError,
-    },
-    /// The file that was given as the certificate is none.
-    #[error("{path}: {why}")]
-    Certificate {
-        /// The path of the file.
-        path: Shown,
-        /// The reason why it cannot be used.
-        why: X509Error,
-    },
-    /// Certificate and key are one file, of which not both can be exchanged one after the other.
-    #[error("{0} holds the key as well as the certificate")]
-    Together(Shown),
-    /// The key is another certificate's.
-    #[error("{key} is not the key of {certificate}")]
-    Mismatch {
-        /// The path of the key.
-        key: Shown,
-        /// The path of the certificate.
-        certificate: Shown,
-    },
+    /// The device's certificate or key cannot be used.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     /// A certificate lies where the next one would, and is of no key that is there.
     #[error("{0} is in the way: neither key that is there is its own")]
     Stray(Shown),
@@ -123,11 +96,7 @@ impl Fault for ReenrollError {
     fn kind_and_code(&self) -> (Kind, &'static str) {
         match self {
             Self::Disk(error) => error.kind_and_code(),
-            Self::Exposed(_) => (Kind::Storage, "exposed"),
-            Self::Key { why, .. } => why.kind_and_code(),
-            Self::Certificate { .. } => (Kind::BadRequest, "certificate"),
-            Self::Together(_) => (Kind::BadRequest, "together"),
-            Self::Mismatch { .. } => (Kind::Conflict, "mismatch"),
+            Self::Credential(error) => error.kind_and_code(),
             Self::Stray(_) => (Kind::Conflict, "stray"),
             Self::Root { .. } | Self::NoTrust(_) => (Kind::BadRequest, "root"),
             Self::Busy { .. } => (Kind::Busy, "busy"),

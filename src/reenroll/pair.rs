@@ -13,28 +13,17 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::error::ReenrollError;
-use crate::disk::{self, Exposed, PRIVATE_FILE, Shown, Staged};
-use crate::key::{KeyError, Passphrase, SoftwareKey, os_rng};
-use crate::model::{Contents, Kind, Time};
-use crate::x509::{Certificate, X509Error};
-
-/// The longest certificate chain or key that is read, in octets.
-const LONGEST: u64 = 1 << 20;
+use crate::credential::{self, Chain, CredentialError};
+use crate::disk::{self, PRIVATE_FILE, Shown, Staged};
+use crate::key::{Passphrase, SoftwareKey, os_rng};
+use crate::model::Time;
+use crate::x509::Certificate;
 
 /// The places of the files. Links are followed: what they lead to is exchanged, and they stay.
 #[derive(Debug)]
 pub(super) struct Pair {
     certificate: PathBuf,
     key: PathBuf,
-}
-
-/// What a file of certificates holds.
-pub(super) struct Chain {
-    /// The device's own.
-    pub own: Certificate,
-    /// What stands behind it, each in DER.
-    pub above: Vec<Vec<u8>>,
-    is_pem: bool,
 }
 
 /// What lies in the places.
@@ -60,7 +49,7 @@ impl Pair {
             key: real(key)?,
         };
         if pair.certificate == pair.key {
-            return Err(ReenrollError::Together(Shown(certificate.to_owned())));
+            return Err(CredentialError::Together(Shown(certificate.to_owned())).into());
         }
         Ok(pair)
     }
@@ -110,12 +99,12 @@ impl Pair {
 
     /// The certificate that is in place.
     pub(super) fn chain(&self) -> Result<Chain, ReenrollError> {
-        read_chain(&self.certificate)
+        Ok(credential::read_chain(&self.certificate)?)
     }
 
     /// Whether the key is encrypted.
     pub(super) fn is_encrypted(&self) -> Result<bool, ReenrollError> {
-        Ok(is_encrypted(&read_private(&self.key)?))
+        Ok(credential::is_encrypted(&self.key)?)
     }
 
     /// Looks by the keys what belongs together.
@@ -123,27 +112,30 @@ impl Pair {
         let there = |path: PathBuf| disk::is_taken(&path).then_some(path);
         let (next_chain, next_key) = (there(self.next_certificate()), there(self.next_key()));
         let chain = self.chain()?;
-        let key = read_key(&self.key, passphrase)?;
-        let next = next_key.map(|path| read_key(&path, passphrase)).transpose()?;
+        let key = credential::read_key(&self.key, passphrase)?;
+        let next = next_key
+            .map(|path| credential::read_key(&path, passphrase))
+            .transpose()?;
         let is_next_certificate = next_chain.is_some();
         let newest = match next_chain {
-            Some(path) => read_chain(&path)?,
+            Some(path) => credential::read_chain(&path)?,
             None => self.chain()?,
         };
         let is_unfinished = is_next_certificate || next.is_some();
-        if is_unfinished && belongs(&newest, next.as_ref().unwrap_or(&key)) {
+        if is_unfinished && newest.is_of(next.as_ref().unwrap_or(&key)) {
             return Ok(Standing::Unfinished(newest.own.validity().not_after));
         }
-        if belongs(&chain, &key) {
+        if chain.is_of(&key) {
             return match is_next_certificate {
                 true => Err(ReenrollError::Stray(Shown(self.next_certificate()))),
                 false => Ok(Standing::Whole(Box::new(Whole { chain, key, next }))),
             };
         }
-        Err(ReenrollError::Mismatch {
+        Err(CredentialError::Mismatch {
             key: Shown(self.key.clone()),
             certificate: Shown(self.certificate.clone()),
-        })
+        }
+        .into())
     }
 
     /// Makes the next key, and has it on disk, as private as the one in place and encrypted as that is.
@@ -152,7 +144,7 @@ impl Pair {
         passphrase: Option<&Passphrase>,
     ) -> Result<SoftwareKey, ReenrollError> {
         let place = self.next_key();
-        let unwritable = |why| ReenrollError::Key {
+        let unwritable = |why| CredentialError::Key {
             path: Shown(place.clone()),
             why,
         };
@@ -172,7 +164,7 @@ impl Pair {
 
     /// Makes sure that a certificate can be put beside the one in place, before one is asked for.
     pub(super) fn demand_room(&self) -> Result<(), ReenrollError> {
-        let longest = usize::try_from(LONGEST).unwrap_or(usize::MAX);
+        let longest = usize::try_from(credential::LONGEST).unwrap_or(usize::MAX);
         Ok(disk::demand_room(directory_of(&self.certificate), longest, 1)?)
     }
 
@@ -215,27 +207,22 @@ impl Pair {
     }
 }
 
-impl Chain {
-    /// The next chain: above it the CA that has issued it, and the root, as far as this one has them.
-    pub(super) fn next(&self, own: Certificate, issuer: &Certificate, root: &Certificate) -> Self {
-        let had_root = self.above.iter().any(|der| der == root.der());
-        let mut above = Vec::new();
-        if self.above.len() > usize::from(had_root) {
-            above.push(issuer.der().to_vec());
-        }
-        if had_root {
-            above.push(root.der().to_vec());
-        }
-        Self {
-            own,
-            above,
-            is_pem: self.is_pem,
-        }
+/// The chain that follows this one: above it the CA that has issued it, and the root, as far as this one has
+/// them.
+pub(super) fn next(was: &Chain, own: Certificate, issuer: &Certificate, root: &Certificate) -> Chain {
+    let had_root = was.above.iter().any(|der| der == root.der());
+    let mut above = Vec::new();
+    if was.above.len() > usize::from(had_root) {
+        above.push(issuer.der().to_vec());
     }
-}
-
-fn belongs(chain: &Chain, key: &SoftwareKey) -> bool {
-    chain.own.public_key() == key.public_key()
+    if had_root {
+        above.push(root.der().to_vec());
+    }
+    Chain {
+        own,
+        above,
+        is_pem: was.is_pem,
+    }
 }
 
 /// `/etc/laptop.key` and `.new`: `/etc/laptop.key.new`.
@@ -257,61 +244,6 @@ fn put(place: &Path, like: &Path, mode: u32, octets: &[u8]) -> Result<(), Reenro
     staged.sync()?;
     staged.place_new()?;
     Ok(disk::sync_directory(directory_of(place))?)
-}
-
-fn read_chain(path: &Path) -> Result<Chain, ReenrollError> {
-    let unfit = |why| ReenrollError::Certificate {
-        path: Shown(path.to_owned()),
-        why,
-    };
-    let octets = disk::read(path, LONGEST)?;
-    let contents = Contents::of(&octets);
-    if contents.holds_key() {
-        return Err(ReenrollError::Together(Shown(path.to_owned())));
-    }
-    let all = contents.all(Kind::Certificate);
-    let all = all.map_err(|why| unfit(X509Error::from(why)))?;
-    let mut all = all.into_iter().map(<[u8]>::to_vec);
-    let own = all.next().unwrap_or_default();
-    Ok(Chain {
-        own: Certificate::from_der(&own).map_err(unfit)?,
-        above: all.collect(),
-        is_pem: octets.windows(10).any(|part| part == b"-----BEGIN"),
-    })
-}
-
-/// Reads a key that nobody else can read.
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, ReenrollError> {
-    let octets = Zeroizing::new(disk::read(path, LONGEST)?);
-    let mode = disk::mode(path)?;
-    if mode & 0o077 != 0 {
-        return Err(Exposed::new(path, mode).into());
-    }
-    Ok(octets)
-}
-
-fn is_encrypted(pem: &[u8]) -> bool {
-    const BEGIN: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    pem.windows(BEGIN.len()).any(|part| part == BEGIN)
-}
-
-fn read_key(path: &Path, passphrase: Option<&Passphrase>) -> Result<SoftwareKey, ReenrollError> {
-    let octets = read_private(path)?;
-    let key = if is_encrypted(&octets) {
-        let text = std::str::from_utf8(&octets).map_err(|_| KeyError::NotEncryptedPkcs8);
-        text.and_then(|text| {
-            let passphrase = passphrase.ok_or(KeyError::WrongPassphrase)?;
-            SoftwareKey::decrypt(text, passphrase)
-        })
-    } else {
-        SoftwareKey::from_pem(&octets)
-            .or_else(|| SoftwareKey::from_sec1_pem(&octets))
-            .ok_or(KeyError::NotP256)
-    };
-    key.map_err(|why| ReenrollError::Key {
-        path: Shown(path.to_owned()),
-        why,
-    })
 }
 
 #[cfg(test)]
@@ -430,14 +362,23 @@ mod tests {
         }
         device.lay([Some(0), Some(1), None, None]);
         let both = Pair::at(&device.path("d.crt"), &device.path("d.crt"));
-        assert!(matches!(both, Err(ReenrollError::Together(_))));
+        assert!(matches!(
+            both,
+            Err(ReenrollError::Credential(CredentialError::Together(_)))
+        ));
         device.write("d.crt", &device.files[..2].concat());
         let both = device.pair().unwrap().standing(None);
-        assert!(matches!(both, Err(ReenrollError::Together(_))));
+        assert!(matches!(
+            both,
+            Err(ReenrollError::Credential(CredentialError::Together(_)))
+        ));
         device.lay([Some(0), Some(1), None, None]);
         fs::set_permissions(device.path("d.key"), fs::Permissions::from_mode(0o640)).unwrap();
         let exposed = device.pair().unwrap().standing(None);
-        assert!(matches!(exposed, Err(ReenrollError::Exposed(_))));
+        assert!(matches!(
+            exposed,
+            Err(ReenrollError::Credential(CredentialError::Exposed(_)))
+        ));
     }
 
     #[test]
@@ -455,7 +396,7 @@ mod tests {
             fs::set_permissions(device.path("d.crt"), fs::Permissions::from_mode(0o644)).unwrap();
             let pair = device.pair().unwrap();
             let was = pair.chain().unwrap();
-            pair.put_next(&was.next(own(), ca, root), &was).unwrap();
+            pair.put_next(&next(&was, own(), ca, root), &was).unwrap();
             let text = fs::read_to_string(device.path("d.crt.new")).unwrap();
             assert_eq!(text.matches(pem::CERTIFICATE).count(), 2 * written);
             assert!(text.starts_with(&device.files[2]));
@@ -466,12 +407,12 @@ mod tests {
         fs::write(device.path("d.crt"), own().der()).unwrap();
         let pair = device.pair().unwrap();
         let was = pair.chain().unwrap();
-        pair.put_next(&was.next(own(), ca, root), &was).unwrap();
+        pair.put_next(&next(&was, own(), ca, root), &was).unwrap();
         assert_eq!(fs::read(device.path("d.crt.new")).unwrap(), own().der());
 
         let key = pair.make_next_key(None).unwrap();
         assert_eq!(disk::mode(&pair.next_key()).unwrap(), 0o600);
-        let kept = read_key(&pair.next_key(), None).unwrap();
+        let kept = credential::read_key(&pair.next_key(), None).unwrap();
         assert_eq!(kept.public_key(), key.public_key());
         assert!(
             pair.make_next_key(None).is_err(),

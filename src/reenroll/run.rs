@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::answer::judge;
 use super::error::ReenrollError;
 use super::order::{Look, Order, Outcome};
-use super::pair::{Pair, Standing, Whole};
+use super::pair::{self, Pair, Standing, Whole};
 use super::service::Service;
+use crate::credential::CredentialError;
 use crate::disk::{self, Shown};
 use crate::https::Identity;
 use crate::key::{KeyError, Passphrase, SoftwareKey};
@@ -88,7 +89,10 @@ pub fn renew(order: &Order<'_>, passphrase: Option<&Passphrase>) -> Result<Outco
     );
     let judged = judged.map_err(|why| service.unfit(why))?;
     let until = judged.certificate.validity().not_after;
-    pair.put_next(&chain.next(judged.certificate, &judged.issuer, &root), &chain)?;
+    pair.put_next(
+        &pair::next(&chain, judged.certificate, &judged.issuer, &root),
+        &chain,
+    )?;
     exchange(&pair, order)?;
     Ok(Outcome::Renewed(until))
 }
@@ -146,9 +150,9 @@ fn identity(
     let made = key
         .pkcs8_pem()
         .and_then(|pem| Identity::new(&chain, &pem).ok_or(KeyError::NotP256));
-    made.map_err(|why| ReenrollError::Key {
-        path: Shown(pair.key().to_owned()),
-        why,
+    made.map_err(|why| {
+        let path = Shown(pair.key().to_owned());
+        CredentialError::Key { path, why }.into()
     })
 }
 

@@ -143,11 +143,7 @@ fn may_pass(error: &ReenrollError) -> bool {
             | Trouble::Alert(_) => false,
         },
         ReenrollError::Disk(_)
-        | ReenrollError::Exposed(_)
-        | ReenrollError::Key { .. }
-        | ReenrollError::Certificate { .. }
-        | ReenrollError::Together(_)
-        | ReenrollError::Mismatch { .. }
+        | ReenrollError::Credential(_)
         | ReenrollError::Stray(_)
         | ReenrollError::Root { .. }
         | ReenrollError::NoTrust(_)

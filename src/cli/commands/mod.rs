@@ -28,3 +28,4 @@ pub mod root;
 pub mod serve;
 pub mod server;
 pub mod show;
+pub mod sign_request;

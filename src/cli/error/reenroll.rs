@@ -3,7 +3,6 @@
 use super::Advice;
 use super::fetch::to_reach_device_face;
 use crate::https::NoTrust;
-use crate::key::KeyError;
 use crate::reenroll::{ReenrollError, Unfit};
 
 /// What brings back a device that the service refuses.
@@ -13,29 +12,7 @@ impl Advice for ReenrollError {
     fn advice(&self) -> Option<String> {
         let advice = match self {
             Self::Disk(error) => return error.advice(),
-            Self::Exposed(exposed) => return Some(exposed.remedy()),
-            Self::Key { why, .. } => match why {
-                KeyError::WrongPassphrase => {
-                    "give its passphrase with --passphrase-file PATH; FILE.new has the same as FILE"
-                }
-                KeyError::NoThreads(_) => super::THREADS,
-                KeyError::NotEncryptedPkcs8
-                | KeyError::Unsupported(_)
-                | KeyError::NotP256
-                | KeyError::PublicKey
-                | KeyError::Encryption(_) => {
-                    "name the device's key with --key FILE, PEM; `openssl pkcs8 -topk8 -in KEY -out NEW` makes the form of it that is read"
-                }
-            },
-            Self::Certificate { .. } => {
-                "name the device's own certificate with --cert FILE, the first of its file"
-            }
-            Self::Together(_) => {
-                "make two files of it, which --cert and --key name; what needs one file of both has it made by --exec 'cat …'"
-            }
-            Self::Mismatch { .. } => {
-                "name both of one device with --cert and --key; where one of them was exchanged by hand, exchange the other as well"
-            }
+            Self::Credential(error) => return error.advice(),
             Self::Stray(_) => "move it away, then run the command again",
             Self::Root { .. }
             | Self::NoTrust(NoTrust::File { .. } | NoTrust::System(_) | NoTrust::Disk(_)) => {

@@ -12,6 +12,7 @@ use crate::ca::{
 };
 use crate::check::{self, CheckError, ForgeryError, Unreachable};
 use crate::consumer::{ConsumerError, Language};
+use crate::credential::CredentialError;
 use crate::disk::{DiskError, Exposed, Modeless, Shown, failed};
 use crate::fetch::{FetchError, Serials, SourceError, Unfit};
 use crate::home::HomeError;
@@ -461,6 +462,7 @@ fn every_error_has_the_word_and_the_exit_code_that_scripts_go_by() {
         servers_looked_at(),
         network::fetches(),
         network::services(),
+        network::credentials(),
         network::renewals(),
     ];
     for Line {

@@ -98,11 +98,25 @@ pub fn services() -> Vec<Line> {
     })
 }
 
+pub fn credentials() -> Vec<Line> {
+    use CredentialError as E;
+    let key = |why| E::Key { path: shown(), why };
+    table!(CredentialError {
+        E::Disk(_) = E::Disk(disk()) => "disk", Refused;
+        E::Exposed(_) = E::Exposed(Exposed::new("/there".as_ref(), 0o777)) => "exposed", Refused;
+        E::Key { .. } = key(KeyError::WrongPassphrase) => "wrong-passphrase", Secret;
+        E::Key { .. } = key(KeyError::NoThreads(text())) => "threads", Refused;
+        E::Key { .. } = key(KeyError::NotP256) => "key", Refused;
+        E::Certificate { .. } = E::Certificate { path: shown(), why: x509() } => "certificate", Refused;
+        E::Together(_) = E::Together(shown()) => "together", Refused;
+        E::Mismatch { .. } = E::Mismatch { key: shown(), certificate: shown() } => "mismatch", Refused;
+    })
+}
+
 pub fn renewals() -> Vec<Line> {
     use crate::reenroll::Unfit as U;
     use ReenrollError as E;
     let unfit = |why| E::Unfit { url: text(), why };
-    let key = |why| E::Key { path: shown(), why };
     let file = || NoTrust::File {
         path: shown(),
         why: text(),
@@ -117,13 +131,7 @@ pub fn renewals() -> Vec<Line> {
     };
     table!(ReenrollError {
         E::Disk(_) = E::Disk(disk()) => "disk", Refused;
-        E::Exposed(_) = E::Exposed(Exposed::new("/there".as_ref(), 0o777)) => "exposed", Refused;
-        E::Key { .. } = key(KeyError::WrongPassphrase) => "wrong-passphrase", Secret;
-        E::Key { .. } = key(KeyError::NoThreads(text())) => "threads", Refused;
-        E::Key { .. } = key(KeyError::NotP256) => "key", Refused;
-        E::Certificate { .. } = E::Certificate { path: shown(), why: x509() } => "certificate", Refused;
-        E::Together(_) = E::Together(shown()) => "together", Refused;
-        E::Mismatch { .. } = E::Mismatch { key: shown(), certificate: shown() } => "mismatch", Refused;
+        E::Credential(_) = E::Credential(CredentialError::Together(shown())) => "together", Refused;
         E::Stray(_) = E::Stray(shown()) => "stray", Refused;
         E::Root { .. } = E::Root { path: shown(), why: text() } => "root", Refused;
         E::NoTrust(_) = E::NoTrust(file()) => "root", Refused;
