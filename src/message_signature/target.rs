@@ -64,7 +64,7 @@ impl FromStr for Target {
         let (text, _fragment) = text.split_once('#').unwrap_or((text, ""));
         let uri: Uri = text.parse().map_err(|_| invalid("it is not https://HOST/PATH"))?;
         let scheme = uri.scheme_str().unwrap_or_default().to_ascii_lowercase();
-        let usual = match scheme.as_str() {
+        let usual: u16 = match scheme.as_str() {
             "https" => 443,
             // For a server on the same machine.
             "http" => 80,
