@@ -35,8 +35,12 @@ export class Refusal extends Error {
   }
 
   get headers() {
-    const again = { 401: { "WWW-Authenticate": `Signature realm="${ORIGINS[0]}"`, "Accept-Signature": ACCEPTED }, 429: { "Retry-After": "90" }, 503: { "Retry-After": "5" } };
-    return { "Content-Type": "application/problem+json", "Cache-Control": "no-store", ...again[this.status] };
+    const more = {
+      401: { "WWW-Authenticate": 'Signature realm="devices"', "Accept-Signature": ACCEPTED },
+      429: { "Retry-After": String(KEPT) },
+      503: { "Retry-After": "5" },
+    };
+    return { "Content-Type": "application/problem+json", "Cache-Control": "no-store", ...more[this.status] };
   }
 
   /** A problem document (RFC 9457). */
@@ -84,7 +88,7 @@ function signatureOf(request) {
   for (const [name, most] of Object.entries(LONGEST)) {
     if ((request.headers[name]?.length ?? 0) > most) refuse("malformed", `${name} is longer than ${most} octets`);
   }
-  if (inputs.includes("\\")) refuse("malformed", "signature-input cannot be read");
+  if (inputs.includes("\\") || inputs.split('"').length % 2 === 0) refuse("malformed", "signature-input cannot be read");
   const ours = members(inputs).filter((member) => member.includes(`;tag="${TAG}"`));
   if (ours.length === 0) refuse("unsigned", `no signature has the tag ${TAG}`);
   if (ours.length > 1) refuse("malformed", `two signatures have the tag ${TAG}`);
@@ -139,16 +143,16 @@ function signedParts(request, origins) {
 
 // The signature base (RFC 9421 §2.5).
 function base({ covered, parameters }, parts) {
-  const isWhole = covered.length === Object.keys(parts).length && covered.every((name, at) => name in parts && covered.indexOf(name) === at);
+  const isWhole = covered.length === Object.keys(parts).length && covered.every((name, at) => Object.hasOwn(parts, name) && covered.indexOf(name) === at);
   if (!isWhole) refuse("components", `the signature must cover ${Object.keys(parts).join(", ")}, each once, and nothing else`);
   return Buffer.from(covered.map((name) => `"${name}": ${parts[name]}\n`).join("") + `"@signature-params": ${parameters}`, "latin1");
 }
 
 function judgeTimes({ created, expires }) {
+  if (expires <= created || expires > created + LIFE) refuse("malformed", `a signature lasts at most ${LIFE} seconds`);
   const now = Date.now() / 1000;
   if (created < now - OLDEST || created > now + NEWEST) refuse("clock", "the request was signed too long ago, or in the future: is the device's clock right?");
   if (expires < now) refuse("clock", "the signature has expired");
-  if (expires <= created || expires > created + LIFE) refuse("malformed", `a signature lasts at most ${LIFE} seconds`);
 }
 
 // Whose certificate it is that signs. What is not on the list is revoked, or was never ours: nobody is told which.
@@ -160,9 +164,11 @@ function accepted(signers, keyid) {
 }
 
 // The body as it was received, and the request as if nobody had read it yet: what reads it next finds all of it.
-function received(request, most) {
+async function received(request, most) {
   const tooLong = () => new Refusal(413, "too-large", `the body is longer than ${most} octets`);
   if (Number(request.headers["content-length"] ?? 0) > most) throw tooLong();
+  // Of chunks that end as soon as they begin, whoever listens in the same turn of the loop would hear the end, and nobody after that.
+  if (request.headers["transfer-encoding"] !== undefined) await new Promise(setImmediate);
   if (request.complete && request.readableLength === 0) return Buffer.alloc(0);
   return new Promise((resolve, reject) => {
     const chunks = [];
@@ -296,9 +302,11 @@ export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays =
     console.error(error);
     return new Refusal(500, "fault", "the request could not be verified");
   };
-  // What is left of a body is not waited for.
-  const answer = (request, response, { status, headers, body }) => {
-    response.writeHead(status, request.complete ? headers : { ...headers, Connection: "close" }).end(body);
+  // The rest of a body that is too long, or whose length nobody knows, is not waited for.
+  const headersOf = ({ headers }, { headers: asked, complete }) =>
+    complete || Number(asked["content-length"] ?? Infinity) <= maxBody ? headers : { ...headers, Connection: "close" };
+  const answer = (request, response, refusal) => {
+    response.writeHead(refusal.status, headersOf(refusal, request)).end(refusal.body);
   };
   const express = (request, response, next) => {
     verifyRequest(request).then(() => next(), (error) => answer(request, response, asRefusal(error)));
@@ -315,8 +323,8 @@ export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays =
         try {
           request.device = await verifyRequest(request.raw);
         } catch (error) {
-          const { status, headers, body } = asRefusal(error);
-          return reply.code(status).headers(request.raw.complete ? headers : { ...headers, Connection: "close" }).send(body);
+          const refusal = asRefusal(error);
+          return reply.code(refusal.status).headers(headersOf(refusal, request.raw)).send(refusal.body);
         }
         return undefined;
       });

@@ -26,6 +26,7 @@ mod pinned;
 mod pkilint;
 mod public_ca;
 mod publication;
+mod requests;
 mod root_crl_lapsed;
 mod s3;
 mod services;

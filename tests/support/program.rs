@@ -71,6 +71,13 @@ pub fn need_axe() -> Option<PathBuf> {
     there_or_skipped(script.is_file(), "axe-core").then_some(script)
 }
 
+/// As [`need`], for packages of npm's: the directory that they are in.
+pub fn need_packages(names: &[&str]) -> Option<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/npm/node_modules");
+    let is_there = |name: &&str| there_or_skipped(directory.join(name).is_dir(), name);
+    names.iter().all(is_there).then_some(directory)
+}
+
 /// A command of Python: the one of the virtual environment of this package, which has hypercorn, or the one
 /// on the path.
 pub fn python() -> Command {
