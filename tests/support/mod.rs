@@ -23,7 +23,7 @@ pub use home::{Bundle, FLEET, Home, ISSUING_PASSPHRASE, PKI, REASONS, ROOT_PASSP
 pub use invites::{Invited, invite_many, requests};
 pub use program::{
     Finished, carry_over, envoy, finish, found, need, need_axe, need_envoy, need_hypercorn, need_packages,
-    need_pkilint, need_swift_grammar, need_zxing, pkilint, program, python,
+    need_pkilint, need_site_package, need_swift_grammar, need_zxing, pkilint, program, python,
 };
 pub use server::{EC, HOST, Server, ServerCertificate, free_port, self_signed, wait_until};
 pub use soak::{rounds, soak};

@@ -97,6 +97,11 @@ pub fn need_swift_grammar() -> bool {
     )
 }
 
+/// As [`need`], for a package of Python's.
+pub fn need_site_package(name: &str) -> bool {
+    there_or_skipped(site_package(&format!("{name}/__init__.py")).is_some(), name)
+}
+
 /// A file of a package in the virtual environment of this package.
 fn site_package(file: &str) -> Option<PathBuf> {
     let pythons = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/lib")).ok()?;

@@ -48,9 +48,17 @@ function request(given) {
 }
 
 // What a server answers to these octets: 200 and the body that it has read, or the status and the word for why.
-const ask = (octets) => new Promise((resolve, reject) => {
+const ask = (octets, slowly) => new Promise((resolve, reject) => {
   const chunks = [];
-  const socket = net.connect(Number(port), "localhost", () => socket.write(octets));
+  const socket = net.connect(Number(port), "localhost", async () => {
+    // The head alone, then the first octets of the body, then the rest.
+    const head = octets.indexOf("\r\n\r\n") + 4;
+    for (const part of slowly ? [octets.slice(0, head), octets.slice(head, head + 2), octets.slice(head + 2)] : [octets]) {
+      socket.write(part);
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  });
+  socket.setNoDelay(true);
   socket.setTimeout(15000, () => socket.destroy(new Error("no answer")));
   socket.on("data", (chunk) => chunks.push(chunk)).on("error", reject).on("close", () => {
     const text = Buffer.concat(chunks).toString();
@@ -80,6 +88,9 @@ const CASES = [
   ["a long body", { method: "PUT", body: big }, `200 ${big}`],
   ["a body in chunks", { method: "POST", body: "abc", chunked: true }, "200 abc"],
   ["no octet in chunks", { method: "POST", body: "", chunked: true }, "200"],
+  ["a body that is slow", { method: "POST", body: "abcdef", slowly: true }, "200 abcdef"],
+  ["a body in chunks that is slow", { method: "POST", body: "abc", chunked: true, slowly: true }, "200 abc"],
+  ["no octet in chunks that is slow", { method: "POST", body: "", chunked: true, slowly: true }, "200"],
   ["no octet", { method: "POST", body: "" }, "200"],
   ["a token", { authorization: "Bearer word" }, "200"],
   ["a body and a token", { method: "PATCH", body: "{}", authorization: "Bearer word" }, "200 {}"],
@@ -181,7 +192,7 @@ const CASES = [
 
 let wrong = 0;
 for (const [name, given, right] of CASES) {
-  const got = await ask(typeof given === "function" ? given() : request(given));
+  const got = await ask(typeof given === "function" ? given() : request(given), given.slowly);
   if (got === right) continue;
   wrong += 1;
   console.log(`${name}: ${got.slice(0, 80)}, and not ${right.slice(0, 80)}`);

@@ -1,7 +1,9 @@
 //! Requests that devices sign, at an application that verifies them: by each framework, by foreign signers
 //! and verifiers, with what was altered, replayed or signed by whom nobody accepts.
 
-mod bad;
 mod api;
+mod bad;
+mod foreign;
+mod replays;
 
 pub use api::Api;
