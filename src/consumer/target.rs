@@ -217,7 +217,7 @@ impl ServerTarget {
             Self::Apache => template!("config/apache.conf", Apache),
             Self::Envoy => template!("config/envoy.yaml", Json),
             Self::Node => template!("config/node.mjs", Json),
-            Self::NodeRequests => template!("requests/signed-requests.mjs", Json),
+            Self::NodeRequests => template!("requests/requests.mjs", Json),
             Self::Caddy => template!("config/Caddyfile", Caddyfile),
             Self::AwsAlb => template!("config/aws-alb.sh", Shell),
             Self::AwsApiGateway => template!("config/aws-api-gateway.mjs", Json),

@@ -3,7 +3,7 @@
 // port of Redis and the package to ask it with.
 
 import http from "node:http";
-import { ownReplays, sharedReplays, signedRequests } from "./signed-requests.mjs";
+import { ownReplays, sharedReplays, signedRequests } from "./requests.mjs";
 
 const [framework, port, origin, most, redis] = process.argv.slice(2);
 

@@ -11,7 +11,7 @@ mod doubt;
 mod est;
 mod handout;
 mod invites;
-mod judges;
+pub mod judges;
 mod leaks;
 mod lists;
 mod octets;

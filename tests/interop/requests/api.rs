@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use crate::support::{HOST, Home, finish, free_port, need, need_packages, program};
 
@@ -34,7 +35,7 @@ pub fn with_devices(packages: &[&str]) -> Option<Home> {
     let place = place.to_str().unwrap();
     write(
         &home,
-        "signed-requests.mjs",
+        "requests.mjs",
         &["requests-node", HOST, "--server-dir", place],
     );
     write(&home, "sign-requests.mjs", &["requests-js"]);
@@ -72,6 +73,22 @@ pub fn certify(home: &Home, name: &str) {
     std::fs::rename(made, home.path(format!("{name}.crt"))).unwrap();
 }
 
+/// Has the same key certified anew, beside the certificate that it has.
+pub fn renew(home: &Home, name: &str) {
+    let address = format!("{name}/phone");
+    home.run(&[
+        "renew",
+        &address,
+        "--csr",
+        &format!("{name}.csr"),
+        "--out",
+        "made",
+    ])
+    .ok();
+    let made = home.path(format!("made/{name}-phone.crt"));
+    std::fs::rename(made, home.path(format!("{name}.crt"))).unwrap();
+}
+
 /// The server's own key and certificate, in `server.key` and `server.crt`.
 fn server_of_ours(home: &Home) {
     let out = home.path("of-the-server");
@@ -104,9 +121,18 @@ impl Api {
 
     /// As [`Self::start`], under another name.
     pub fn of_origin(home: Home, framework: &str, origin: &str, more: &[&str]) -> Self {
-        let port = free_port();
+        Self::at(home, framework, free_port(), origin, more)
+    }
+
+    /// As [`Self::of_origin`], at this port.
+    pub fn at(home: Home, framework: &str, port: u16, origin: &str, more: &[&str]) -> Self {
         let process = serve(&home, framework, port, origin, more);
         Self { home, port, process }
+    }
+
+    /// Waits until it has read what was published last: it looks twice a second.
+    pub fn until_read(&self) {
+        std::thread::sleep(Duration::from_millis(1500));
     }
 
     /// What a script says that is given the port and the origin.

@@ -5,5 +5,6 @@ mod api;
 mod bad;
 mod foreign;
 mod replays;
+mod signers;
 
 pub use api::Api;

@@ -1,13 +1,20 @@
-// Verifies requests to {% for host in hosts %}{{ host.host }}{% if not loop.last %}, {% endif %}{% endfor %} that devices have signed with their own keys (RFC 9421, with RFC 9530 for bodies). One that
-// nobody's device has signed, that was altered on its way, or that comes a second time, gets 401 and reaches no handler.
+// What an application at {% for host in hosts %}{{ host.host }}{% if not loop.last %}, {% endif %}{% endfor %} asks about the requests of devices.
 //
-//     import { signedRequests } from "./signed-requests.mjs";
+// Has the device signed it with its own key (RFC 9421, with RFC 9530 for bodies)? A request that nobody's device has signed, that was
+// altered on its way, or that comes a second time, gets 401 and reaches no handler:
+//
+//     import { boundTokens, signedRequests } from "./requests.mjs";
 //     const signed = signedRequests();
 //     http.createServer(signed.handler((request, response) => …request.device.address…))     plain http
 //     app.use(signed.express)                                     Express, before everything that reads bodies
 //     await fastify.register(signed.fastify)                      Fastify
 //
-// It reads every publication as it comes: a device that is revoked is out at once. Several processes that answer for one host share a
+// Was its access token issued to this device (RFC 8705)? Behind what tells `request.device`: signedRequests, or `pki config node`:
+//
+//     const bound = boundTokens({ claims: async (token) => (await jwtVerify(token, keys, { issuer, audience })).payload });
+//     app.use(signed.express, bound.express)                      and the same three forms
+//
+// Both read every publication as it comes: a device that is revoked is out at once. Several processes that answer for one host share a
 // `replays: sharedReplays(…)`. Node.js 18 or later; no other package.
 
 import { createHash, createPublicKey, timingSafeEqual, verify } from "node:crypto";
@@ -27,20 +34,12 @@ const OLDEST = 60, NEWEST = 30, LIFE = 60;   // seconds: how far off a device's 
 const LONGEST = { "signature-input": 2048, signature: 1024, "content-digest": 512, authorization: 16384 };   // octets
 const ACCEPTED = `pki=("@method" "@authority" "@target-uri");created;expires;nonce;keyid;alg="${ALGORITHM}";tag="${TAG}"`;
 
-/** Why a request reaches no handler. `code` is for programs: see the table in docs/how-to/signed-requests.md. */
+/** Why a request reaches no handler. `code` is for programs: docs/protocol.md has all of them. */
 export class Refusal extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, headers = {}) {
     super(message);
     Object.assign(this, { status, code });
-  }
-
-  get headers() {
-    const more = {
-      401: { "WWW-Authenticate": 'Signature realm="devices"', "Accept-Signature": ACCEPTED },
-      429: { "Retry-After": String(KEPT) },
-      503: { "Retry-After": "5" },
-    };
-    return { "Content-Type": "application/problem+json", "Cache-Control": "no-store", ...more[this.status] };
+    this.headers = { "Content-Type": "application/problem+json", "Cache-Control": "no-store", ...headers };
   }
 
   /** A problem document (RFC 9457). */
@@ -49,21 +48,30 @@ export class Refusal extends Error {
   }
 }
 
-const refuse = (code, message, status = 401) => {
-  throw new Refusal(status, code, message);
+const SIGN = { "WWW-Authenticate": 'Signature realm="devices"', "Accept-Signature": ACCEPTED };
+const refuse = (code, message, status = 401, headers = SIGN) => {
+  throw new Refusal(status, code, message, headers);
 };
+const refuseFor = (seconds, status, code, message) => refuse(code, message, status, { "Retry-After": String(seconds) });
 
 {% include "part/accepted-devices.mjs" %}
 
-// The same, by the hash that signatures name a certificate by. Where a list is of a `pki` before this one, it has no keys.
-function signers() {
-  const byHash = new Map();
-  for (const device of acceptedDevices().values()) byHash.set(device["x5t#S256"], { device, ends: Date.parse(device.not_after) });
-  return byHash;
+// The same, by the hash that signatures and tokens name a certificate by, as it was published last.
+function followedDevices() {
+  const read = () => new Map(Array.from(acceptedDevices().values(), (device) => [device["x5t#S256"], { device, ends: Date.parse(device.not_after) }]));
+  let known = read();
+  const { end } = followPublication([SERVER], () => {
+    known = read();
+  });
+  const find = (hash) => {
+    const found = known.get(hash);
+    return found !== undefined && found.ends >= Date.now() ? found : undefined;
+  };
+  return { find, end };
 }
 
 // A key is made of its octets once, when its device signs for the first time since the list was read.
-const keyOf = (signer) => signer.key ??= createPublicKey({ key: Buffer.from(signer.device.spki, "base64"), format: "der", type: "spki" });
+const keyOf = (found) => found.key ??= createPublicKey({ key: Buffer.from(found.device.spki, "base64"), format: "der", type: "spki" });
 
 // One signature of ours: as RFC 9651 writes it, and in no other way. Another one would not be what was signed.
 const INPUT = /^(?<label>[a-z*][a-z0-9_.*-]*)=(?<parameters>\((?<covered>"[a-z@-]+"(?: "[a-z@-]+")*)\)(?<others>(?:;[a-z]+=(?:[0-9]{1,12}|"[!#-[\]-~]*"))+))$/;
@@ -124,7 +132,7 @@ const hasBody = ({ headers }) => headers["transfer-encoding"] !== undefined || N
 function named({ headers }, origins) {
   if (origins.length === 1) return origins[0];
   const asked = (headers.host ?? "").toLowerCase();
-  return origins.find(({ host }) => host === asked) ?? refuse("host", "this host is not served here", 421);
+  return origins.find(({ host }) => host === asked) ?? refuse("host", "this host is not served here", 421, {});
 }
 
 // What is signed of the request, by name.
@@ -156,11 +164,11 @@ function judgeTimes({ created, expires }) {
 }
 
 // Whose certificate it is that signs. What is not on the list is revoked, or was never ours: nobody is told which.
-function accepted(signers, keyid) {
-  const signer = signers.get(keyid);
-  if (signer === undefined || signer.ends < Date.now()) refuse("device", "this certificate is of no device that is accepted");
-  if (signer.device.spki === undefined) refuse("unavailable", "the list of devices has no keys: publish it anew with this version of pki", 503);
-  return signer;
+function accepted(devices, keyid) {
+  const found = devices.find(keyid) ?? refuse("device", "this certificate is of no device that is accepted");
+  // The list is of a `pki` before this one.
+  if (found.device.spki === undefined) refuseFor(5, 503, "unavailable", "the list of devices has no keys: publish it anew");
+  return found;
 }
 
 // The body as it was received, and the request as if nobody had read it yet: what reads it next finds all of it.
@@ -257,11 +265,11 @@ async function judgeNonce(replays, { address }, nonce) {
     found = await replays.add(address, nonce);
   } catch (error) {
     console.error(`nonces cannot be kept: ${error.message}`);
-    refuse("unavailable", "requests cannot be taken now", 503);
+    found = error;
   }
   if (found === "seen") refuse("replayed", "this request came before");
-  if (found === "full") refuse("busy", "this device has sent too many requests: wait", 429);
-  if (found !== "new") refuse("unavailable", "requests cannot be taken now", 503);
+  if (found === "full") refuseFor(KEPT, 429, "busy", "this device has sent too many requests: wait");
+  if (found !== "new") refuseFor(5, 503, "unavailable", "requests cannot be taken now");
 }
 
 // Whoever signs is who a request comes from, whatever a client or a proxy claims, and however the header is written.
@@ -269,34 +277,8 @@ const isClaim = (name) => /^x[^a-z0-9]client[^a-z0-9]device$/i.test(name);
 
 {% include "part/tell-device.mjs" %}
 
-/**
- * Verifies requests. `origins`: by what clients name this service, scheme included; `maxBody`: the most octets of a body, 1 MiB where it
- * is not said; `replays`: where nonces are remembered. `close()` ends it.
- */
-export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays = ownReplays() } = {}) {
-  const places = origins.map((one) => new URL(one));
-  let known = signers();
-  const publication = followPublication([SERVER], () => {
-    known = signers();
-  });
-
-  /** The device that has signed a request; throws a `Refusal`. The request can be read afterwards as if nobody had. */
-  async function verifyRequest(request) {
-    const signature = signatureOf(request);
-    const parts = signedParts(request, places);
-    const signed = base(signature, parts);
-    judgeTimes(signature);
-    const signer = accepted(known, signature.keyid);
-    const isItsOwn = verify("sha256", signed, { key: keyOf(signer), dsaEncoding: "ieee-p1363" }, signature.octets);
-    if (!isItsOwn) refuse("signature", "the signature is not that of this request by this device");
-    if (parts["content-digest"] !== undefined) judgeDigest(hasBody(request) ? await received(request, maxBody) : Buffer.alloc(0), parts["content-digest"]);
-    await judgeNonce(replays, signer.device, signature.nonce);
-    // A body may have taken long: who was revoked meanwhile is out.
-    const { device } = accepted(known, signature.keyid);
-    tellDevice(request, device);
-    return device;
-  }
-
+// The forms in which frameworks take what lets a request through or throws a Refusal.
+function forms(judge, maxBody) {
   const asRefusal = (error) => {
     if (error instanceof Refusal) return error;
     console.error(error);
@@ -309,26 +291,87 @@ export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays =
     response.writeHead(refusal.status, headersOf(refusal, request)).end(refusal.body);
   };
   const express = (request, response, next) => {
-    verifyRequest(request).then(() => next(), (error) => answer(request, response, asRefusal(error)));
+    judge(request).then(() => next(), (error) => answer(request, response, asRefusal(error)));
+  };
+  const plugin = async (instance) => {
+    for (const name of ["device", "token"]) if (!instance.hasRequestDecorator(name)) instance.decorateRequest(name, null);
+    instance.addHook("onRequest", async (request, reply) => {
+      try {
+        await judge(request.raw);
+      } catch (error) {
+        const refusal = asRefusal(error);
+        return reply.code(refusal.status).headers(headersOf(refusal, request.raw)).send(refusal.body);
+      }
+      Object.assign(request, { device: request.raw.device, token: request.raw.token });
+      return undefined;
+    });
   };
   return {
-    verify: verifyRequest,
     express,
-    /** A handler of plain http that gets what is verified. */
+    /** A handler of plain http that gets what is let through. */
     handler: (handle) => (request, response) => express(request, response, () => handle(request, response)),
     /** A plugin of Fastify: for everything in the instance that it is registered in. */
-    fastify: Object.assign(async (instance) => {
-      instance.decorateRequest("device", null);
-      instance.addHook("onRequest", async (request, reply) => {
-        try {
-          request.device = await verifyRequest(request.raw);
-        } catch (error) {
-          const refusal = asRefusal(error);
-          return reply.code(refusal.status).headers(headersOf(refusal, request.raw)).send(refusal.body);
-        }
-        return undefined;
-      });
-    }, { [Symbol.for("skip-override")]: true, [Symbol.for("fastify.display-name")]: "signed-requests" }),
-    close: () => publication.end(),
+    fastify: Object.assign(plugin, { [Symbol.for("skip-override")]: true }),
   };
+}
+
+/**
+ * Verifies requests. `origins`: by what clients name this service, scheme included; `maxBody`: the most octets of a body, 1 MiB where it
+ * is not said; `replays`: where nonces are remembered. `close()` ends it.
+ */
+export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays = ownReplays() } = {}) {
+  const places = origins.map((one) => new URL(one));
+  const devices = followedDevices();
+
+  /** The device that has signed a request; throws a `Refusal`. The request can be read afterwards as if nobody had. */
+  async function verifyRequest(request) {
+    const signature = signatureOf(request);
+    const parts = signedParts(request, places);
+    const signed = base(signature, parts);
+    judgeTimes(signature);
+    const signer = accepted(devices, signature.keyid);
+    const isItsOwn = verify("sha256", signed, { key: keyOf(signer), dsaEncoding: "ieee-p1363" }, signature.octets);
+    if (!isItsOwn) refuse("signature", "the signature is not that of this request by this device");
+    if (parts["content-digest"] !== undefined) judgeDigest(hasBody(request) ? await received(request, maxBody) : Buffer.alloc(0), parts["content-digest"]);
+    await judgeNonce(replays, signer.device, signature.nonce);
+    // A body may have taken long: who was revoked meanwhile is out.
+    const { device } = accepted(devices, signature.keyid);
+    tellDevice(request, device);
+    return device;
+  }
+
+  return { verify: verifyRequest, ...forms(verifyRequest, maxBody), close: devices.end };
+}
+
+const refuseToken = (message, error = `, error="invalid_token", error_description="${message}"`) =>
+  refuse("token", message, 401, { "WWW-Authenticate": `Bearer realm="devices"${error}` });
+
+/**
+ * Lets a request through whose access token was issued to the device that it comes from (RFC 8705 §3), by the thumbprint in its `cnf`.
+ * A device has another certificate after each renewal, and the token the thumbprint of an earlier one: it is taken as long as servers
+ * accept that certificate, and it is the same device's. `strict: true` takes the certificate of the token alone.
+ *
+ * `claims(token, request)` verifies a token, and gives its claims; what it throws is a token that is not good. `device(request)` gives
+ * the device that the request comes from, where it is not in `request.device`; behind a proxy that has verified the certificate,
+ * `({ headers }) => ({ address: headers["x-client-device"] })`, which is too little for `strict`. Handlers find the claims in
+ * `request.token`.
+ */
+export function boundTokens({ claims, device = (request) => request.device, strict = false }) {
+  const devices = followedDevices();
+
+  /** The claims of a request's token; throws a `Refusal`. */
+  async function judge(request) {
+    const [, token] = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(only(request, "authorization") ?? "") ?? refuseToken("there is no access token", "");
+    const from = device(request);
+    if (!from?.address) throw new Error("boundTokens does not know which device a request comes from: see its `device`");
+    const found = await Promise.resolve(claims(token, request)).catch(() => refuseToken("the token is not good"));
+    const thumbprint = found?.cnf?.["x5t#S256"];
+    if (typeof thumbprint !== "string") refuseToken("the token is bound to no device");
+    if (strict && thumbprint !== from["x5t#S256"]) refuseToken("the token was issued to another certificate");
+    const owner = devices.find(thumbprint) ?? refuseToken("the token was issued to a certificate that is not accepted any more");
+    if (owner.device.address !== from.address) refuseToken("the token was issued to another device");
+    request.token = found;
+    return found;
+  }
+  return { verify: judge, ...forms(judge, Infinity), close: devices.end };
 }
