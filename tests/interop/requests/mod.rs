@@ -6,5 +6,6 @@ mod bad;
 mod foreign;
 mod replays;
 mod signers;
+mod tokens;
 
 pub use api::Api;
