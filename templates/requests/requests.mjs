@@ -26,7 +26,8 @@ const ORIGINS = [
   "https://{% if ':' in host.host %}[{{ host.host }}]{% else %}{{ host.host }}{% endif %}{% if port != 443 %}:{{ port }}{% endif %}",
 {% endfor %}
 ];
-const SERVER = {{ server }};   // the servers' half of the publication: this account must be able to read it ([[publish]] group = … in pki.toml)
+// The servers' half of the publication: this account must be able to read it ([[publish]] group = … in pki.toml).
+const SERVER = {{ server }};
 
 const TAG = "pki-v1";
 const ALGORITHM = "ecdsa-p256-sha256";
@@ -58,7 +59,8 @@ const refuseFor = (seconds, status, code, message) => refuse(code, message, stat
 
 // The same, by the hash that signatures and tokens name a certificate by, as it was published last.
 function followedDevices() {
-  const read = () => new Map(Array.from(acceptedDevices().values(), (device) => [device["x5t#S256"], { device, ends: Date.parse(device.not_after) }]));
+  const entry = (device) => [device["x5t#S256"], { device, ends: Date.parse(device.not_after) }];
+  const read = () => new Map(Array.from(acceptedDevices().values(), entry));
   let known = read();
   const { end } = followPublication([SERVER], () => {
     known = read();
@@ -83,10 +85,9 @@ const SIGNATURE = /^:[A-Za-z0-9+/]{86}==:$/;   // r and s, 32 octets each
 const members = (text) => (text.match(/(?:[^",]|"[^"]*")+/g) ?? []).map((member) => member.trim());
 
 // The one value of a header: an application may read another of several than the one that is signed.
-function only(request, name) {
+function only(request, name, twice = () => refuse("malformed", `${name} is there twice`)) {
   const values = request.rawHeaders.filter((_, at) => at % 2 === 1 && request.rawHeaders[at - 1].toLowerCase() === name);
-  if (values.length > 1) refuse("malformed", `${name} is there twice`);
-  return values[0];
+  return values.length > 1 ? twice() : values[0];
 }
 
 // What the signature is said to be: what it covers, its parameters, its octets. Signatures of others beside it are theirs.
@@ -151,15 +152,18 @@ function signedParts(request, origins) {
 
 // The signature base (RFC 9421 §2.5).
 function base({ covered, parameters }, parts) {
-  const isWhole = covered.length === Object.keys(parts).length && covered.every((name, at) => Object.hasOwn(parts, name) && covered.indexOf(name) === at);
-  if (!isWhole) refuse("components", `the signature must cover ${Object.keys(parts).join(", ")}, each once, and nothing else`);
+  const names = Object.keys(parts);
+  if (covered.length !== names.length || !names.every((name) => covered.includes(name))) {
+    refuse("components", `the signature must cover ${names.join(", ")}, each once, and nothing else`);
+  }
   return Buffer.from(covered.map((name) => `"${name}": ${parts[name]}\n`).join("") + `"@signature-params": ${parameters}`, "latin1");
 }
 
 function judgeTimes({ created, expires }) {
   if (expires <= created || expires > created + LIFE) refuse("malformed", `a signature lasts at most ${LIFE} seconds`);
   const now = Date.now() / 1000;
-  if (created < now - OLDEST || created > now + NEWEST) refuse("clock", "the request was signed too long ago, or in the future: is the device's clock right?");
+  if (created < now - OLDEST) refuse("clock", "the request was signed too long ago: is the device's clock right?");
+  if (created > now + NEWEST) refuse("clock", "the request was signed in the future: is the device's clock right?");
   if (expires < now) refuse("clock", "the signature has expired");
 }
 
@@ -332,7 +336,8 @@ export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays =
     const signer = accepted(devices, signature.keyid);
     const isItsOwn = verify("sha256", signed, { key: keyOf(signer), dsaEncoding: "ieee-p1363" }, signature.octets);
     if (!isItsOwn) refuse("signature", "the signature is not that of this request by this device");
-    if (parts["content-digest"] !== undefined) judgeDigest(hasBody(request) ? await received(request, maxBody) : Buffer.alloc(0), parts["content-digest"]);
+    const digest = parts["content-digest"];
+    if (digest !== undefined) judgeDigest(hasBody(request) ? await received(request, maxBody) : Buffer.alloc(0), digest);
     await judgeNonce(replays, signer.device, signature.nonce);
     // A body may have taken long: who was revoked meanwhile is out.
     const { device } = accepted(devices, signature.keyid);
@@ -361,10 +366,12 @@ export function boundTokens({ claims, device = (request) => request.device, stri
 
   /** The claims of a request's token; throws a `Refusal`. */
   async function judge(request) {
-    const [, token] = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(only(request, "authorization") ?? "") ?? refuseToken("there is no access token", "");
+    const authorization = only(request, "authorization", () => refuseToken("there are two access tokens")) ?? "";
+    const [, token] = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(authorization) ?? refuseToken("there is no access token", "");
     const from = device(request);
     if (!from?.address) throw new Error("boundTokens does not know which device a request comes from: see its `device`");
-    const found = await Promise.resolve(claims(token, request)).catch(() => refuseToken("the token is not good"));
+    const verified = async () => claims(token, request);
+    const found = await verified().catch(() => refuseToken("the token is not good"));
     const thumbprint = found?.cnf?.["x5t#S256"];
     if (typeof thumbprint !== "string") refuseToken("the token is bound to no device");
     if (strict && thumbprint !== from["x5t#S256"]) refuseToken("the token was issued to another certificate");

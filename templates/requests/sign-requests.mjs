@@ -33,8 +33,8 @@ export async function fromPem(certificate, key) {
 
 /** The headers that a request gets, by name: of this method and URL, with this body (octets) and this Authorization where it has them. */
 export async function signatureHeaders({ key, certificate }, { method, url, body, authorization, now = Date.now() }) {
-  const { href, host, hash } = new URL(url);
-  const parts = { "@method": method, "@authority": host, "@target-uri": hash === "" ? href.replace(/#$/, "") : href.slice(0, -hash.length) };
+  const { href, host } = new URL(url);
+  const parts = { "@method": method, "@authority": host, "@target-uri": href.replace(/#.*$/, "") };
   const headers = {};
   if (body !== undefined && body.length > 0) {
     headers["Content-Digest"] = parts["content-digest"] = `sha-256=:${base64(await sha256(body))}:`;

@@ -231,3 +231,13 @@ fn remake_key(home: &Home) {
 fn read() {
     std::thread::sleep(std::time::Duration::from_millis(1500));
 }
+
+#[test]
+fn only_a_good_token_of_the_device_that_asks_is_taken_by_each_framework() {
+    let Some(home) = with_devices(&["express", "fastify"]) else {
+        return;
+    };
+    std::fs::copy(data("bound.mjs"), home.path("bound.mjs")).unwrap();
+    let said = home.foreign("node", &["bound.mjs"]).ok().stdout;
+    assert_eq!(said, "51 requests, 0 with another answer\n");
+}
