@@ -3,7 +3,7 @@
 Every figure is the median of several runs, on whatever machine this is; compare figures of one run only.
 `bench.py --fetch` measures `pki fetch` alone, `bench.py --check` the examination of a server, `bench.py --lock` how
 long commands hold the home's lock, `bench.py --enroll` the service (`--enroll status` its OCSP alone, and so on; see
-`PARTS` in `service.py`), `bench.py --many` a home of 400,000 devices (1 GB of disk), and `bench.py --million` the
+`PARTS` in `service.py`), `bench.py --requests` the verifier of signed requests, `bench.py --many` a home of 400,000 devices (1 GB of disk), and `bench.py --million` the
 publication of a million revocations alone, which takes some minutes and 5 GB of disk.
 `bench.py --versus PKI` runs another version of the program and this one in turn, and gives ratios.
 """
@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 
+import signing
 import service
 from ground import FLEET, PKI, SECRET, WORK, bulk, fleet_home, home, issue, issue_for_request, median, ms, people, pki
 from ground import quick, row, run
@@ -473,6 +474,9 @@ def main():
         return
     if "--enroll" in sys.argv:
         service.measure(sys.argv[sys.argv.index("--enroll") + 1:])
+        return
+    if "--requests" in sys.argv:
+        signing.measure()
         return
     if "--beside" in sys.argv:
         beside()
