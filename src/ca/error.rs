@@ -2,6 +2,7 @@
 
 use super::delivery::error::DeliveryError;
 use super::enrollment::error::EnrollmentError;
+use super::hmac::error::HmacError;
 use super::issuance::error::IssuanceError;
 use super::key_owner::UnfitKey;
 use super::not_found::NotFound;
@@ -46,6 +47,9 @@ pub enum CaError {
     /// The register of servers does not let it.
     #[error(transparent)]
     Servers(#[from] ServersError),
+    /// There is no shared key.
+    #[error(transparent)]
+    Hmac(#[from] HmacError),
     /// No home can be founded in that place.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -111,6 +115,7 @@ impl Fault for CaError {
             Self::Delivery(error) => error.kind_and_code(),
             Self::Publishing(error) => error.kind_and_code(),
             Self::Servers(error) => error.kind_and_code(),
+            Self::Hmac(error) => error.kind_and_code(),
             Self::Setup(error) => error.kind_and_code(),
             Self::Home(error) => error.kind_and_code(),
             Self::Store(error) => error.kind_and_code(),

@@ -9,6 +9,7 @@ mod fuzz_tests;
 mod delivery;
 mod enrollment;
 mod expiry;
+mod hmac;
 mod error;
 mod issuance;
 mod key_file;
@@ -48,6 +49,8 @@ pub use enrollment::{
 };
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};
+pub use hmac::error::HmacError;
+pub use hmac::{NewSecret, device_key, hmac_host, open_secret, record_hand_out, rotate as rotate_hmac};
 pub use issuance::again::hand_out_again;
 pub use issuance::batch::{BATCH, Tally, issue_all};
 pub use issuance::canary::{Canaries, Canary, Ending, issue_canaries};

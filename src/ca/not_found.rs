@@ -21,6 +21,9 @@ pub enum NotFound {
     /// The server has no certificate of the servers' CA.
     #[error("the server {0} has no certificate that was issued here")]
     ServerCertificate(Host),
+    /// The host has no shared keys.
+    #[error("{0} has no shared keys")]
+    HmacHost(Host),
     /// There is no such invite.
     #[error("there is no invite {0}")]
     Invite(InviteId),

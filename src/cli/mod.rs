@@ -51,8 +51,8 @@ use crate::disk;
 use crate::model::Span;
 use crate::model::text::{in_shell, printable};
 use commands::{
-    audit, ca, check, completions, config, doctor, fetch, init, invite, issue, list, pins, publish, renew,
-    revoke, root, serve, server, show, sign_request,
+    audit, ca, check, completions, config, doctor, fetch, hmac, init, invite, issue, list, pins, publish,
+    renew, revoke, root, serve, server, show, sign_request,
 };
 use context::Context;
 use error::{Exit, Failure};
@@ -74,7 +74,7 @@ Devices   issue renew  a certificate for a device: pki issue alice; a newer one
           list  show   who has what; one certificate, or what a file says
 Servers   config       configurations of servers and apps, the timer's, too
           server       servers' keys and certificates
-          pins         which keys apps accept
+          pins  hmac   which keys apps accept; keys for devices that cannot sign
           fetch        on a server: read a publication, verified
           sign-request on a device: sign a request for curl
           check        is a live server as it should be?
@@ -178,6 +178,8 @@ enum Verb {
     Audit(audit::Args),
     #[command(subcommand)]
     Server(server::Verb),
+    #[command(subcommand)]
+    Hmac(hmac::Verb),
     #[command(subcommand)]
     Pins(pins::Verb),
     #[command(subcommand)]
@@ -305,6 +307,7 @@ fn verb(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Check(args) => check::run(args, context),
         Verb::Audit(args) => audit::run(args, context),
         Verb::Server(verb) => server::run(verb, context),
+        Verb::Hmac(verb) => hmac::run(verb, context),
         Verb::Pins(verb) => pins::run(verb, context),
         Verb::Root(verb) => root::run(verb, context),
         Verb::Ca(verb) => ca::run(verb, context),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use crate::model::text::{number, quoted};
+use crate::model::text::{number, quoted_url};
 
 /// The address to which a server forwards requests: `http://HOST:PORT`. Its text needs no quoting in any
 /// language.
@@ -48,7 +48,7 @@ impl FromStr for Upstream {
     type Err = InvalidUpstream;
 
     fn from_str(text: &str) -> Result<Self, InvalidUpstream> {
-        let invalid = || InvalidUpstream(quoted(text));
+        let invalid = || InvalidUpstream(quoted_url(text));
         let rest = text.strip_prefix("http://").ok_or_else(invalid)?;
         let (host, port) = rest
             .strip_suffix('/')

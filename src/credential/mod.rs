@@ -60,7 +60,11 @@ pub fn read_chain(path: &Path) -> Result<Chain, CredentialError> {
 }
 
 /// Reads a key that nobody else can read.
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
+/// As [`read_key`], whatever it is that nobody else may read.
+///
+/// # Errors
+/// Where it cannot be read, or others can read it as well.
+pub fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
     let octets = Zeroizing::new(disk::read(path, LONGEST)?);
     let mode = disk::mode(path)?;
     if mode & 0o077 != 0 {

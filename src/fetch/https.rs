@@ -7,7 +7,7 @@ use ureq::http::{HeaderMap, StatusCode, Uri, header};
 
 use super::answer::{Answer, SourceError, Validator};
 use crate::https::{self, Client, NoTrust, Resolve};
-use crate::model::text::quoted;
+use crate::model::text::{quoted, quoted_url};
 
 /// How often a server may send us elsewhere.
 const REDIRECTS: usize = 3;
@@ -65,7 +65,7 @@ impl Https {
             };
         }
         Err(SourceError::Redirect {
-            to: quoted(&uri.to_string()),
+            to: quoted_url(&uri.to_string()),
             why: "one redirect too many",
         })
     }
@@ -112,7 +112,7 @@ impl Base {
             .and_then(|value| value.to_str().ok());
         let text = location.unwrap_or_default();
         let refused = |why| SourceError::Redirect {
-            to: quoted(text),
+            to: quoted_url(text),
             why,
         };
         if text.starts_with("//") {

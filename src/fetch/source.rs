@@ -11,7 +11,7 @@ use super::answer::{Answer, SourceError, Validator};
 use super::https::Https;
 use crate::disk::{Directory, Ground};
 use crate::https::Resolve;
-use crate::model::text::quoted;
+use crate::model::text::quoted_url;
 
 /// The name of a source on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl FromStr for SourceName {
 
     fn from_str(text: &str) -> Result<Self, UnknownSource> {
         let unknown = |why| UnknownSource {
-            text: quoted(text),
+            text: quoted_url(text),
             why,
         };
         if !text.contains("://") {
@@ -51,12 +51,8 @@ impl FromStr for SourceName {
             ));
         }
         let authority = uri.authority().ok_or_else(|| unknown("it names no host"))?;
-        if let Some((_, host)) = authority.as_str().rsplit_once('@') {
-            // Which is not said again: messages go into logs.
-            return Err(UnknownSource {
-                text: quoted(&format!("https://…@{host}{}", uri.path())),
-                why: "a command line is no place for a password",
-            });
+        if authority.as_str().contains('@') {
+            return Err(unknown("a command line is no place for a password"));
         }
         if uri.query().is_some() || text.contains('#') {
             return Err(unknown("it has more than a path"));

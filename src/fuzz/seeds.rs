@@ -10,6 +10,7 @@ use crate::issuer::{Devices, Order, Root, Servers};
 use crate::key::{self, PublicKey, SoftwareKey};
 use crate::model::draft::Holder;
 use crate::model::event::{InviteCreated, Issued, KeySource, Recovered};
+use crate::model::hmac::CheckValue;
 use crate::model::invite::{Approval, Invite, RefusedKey};
 use crate::model::profile::Names;
 use crate::model::server::{Certified, Certifier, OldPin, Origin, ServerCertificate, ServerDraft};
@@ -262,6 +263,16 @@ impl Company {
                 host: host.clone(),
                 backup: pin(3),
                 old_pin: OldPin::Retires,
+            },
+            Fact::HmacRotated {
+                host: "api.acme.example".parse().unwrap(),
+                epoch: 2,
+                check: CheckValue([7; 16]),
+                previous_until: now(),
+            },
+            Fact::HmacHandedOut {
+                host: "api.acme.example".parse().unwrap(),
+                address: Some("alice/phone".parse().unwrap()),
             },
             Fact::PinsSigned {
                 number: 5,

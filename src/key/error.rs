@@ -17,6 +17,9 @@ pub enum KeyError {
     /// It opens, and is not a P-256 key.
     #[error("holds no P-256 key")]
     NotP256,
+    /// It opens, and is no secret for HMAC.
+    #[error("holds no secret for HMAC")]
+    NotHmac,
     /// A SubjectPublicKeyInfo of another algorithm or curve, or an invalid point.
     #[error("the public key is not a valid P-256 key")]
     PublicKey,
@@ -36,6 +39,7 @@ impl Fault for KeyError {
             Self::NotEncryptedPkcs8
             | Self::Unsupported(_)
             | Self::NotP256
+            | Self::NotHmac
             | Self::PublicKey
             | Self::Encryption(_) => (Kind::Damaged, "key"),
         }

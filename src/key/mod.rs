@@ -2,7 +2,9 @@
 
 #[cfg(test)]
 mod fuzz_tests;
+mod encryption;
 mod error;
+mod hmac;
 mod passphrase;
 mod public;
 mod signer;
@@ -10,6 +12,7 @@ mod software;
 mod threads;
 
 pub use error::KeyError;
+pub use hmac::HmacSecret;
 pub use passphrase::{Passphrase, UnfitPassphrase};
 pub use public::PublicKey;
 pub use signer::{Signature, Signer, SigningError, Unverified, sign};

@@ -6,18 +6,17 @@ use p256::NistP256;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::Signer as _;
 use p256::elliptic_curve::{self, Generate, Group as _};
-use pkcs8::pkcs5::pbes2;
-use pkcs8::{AssociatedOid, DecodePrivateKey, EncodePrivateKey, EncryptedPrivateKeyInfoRef, SecretDocument};
+use pkcs8::{AssociatedOid, DecodePrivateKey, EncodePrivateKey, SecretDocument};
 use rand_core::CryptoRng;
 use rustls::pki_types::PrivateSec1KeyDer;
 use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
+use super::encryption;
 use super::error::KeyError;
 use super::passphrase::Passphrase;
 use super::public::PublicKey;
 use super::signer::{Signer, SigningError, Unverified};
-use super::threads::demand_threads;
 
 /// A P-256 private key, wiped when dropped.
 pub struct SoftwareKey {
@@ -56,15 +55,7 @@ impl SoftwareKey {
     /// # Errors
     /// Where the file is something else, its derivation is out of bounds, or the passphrase is not its own.
     pub fn decrypt(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
-        let document = sealed(pem)?;
-        let sealed = encryption(&document)?;
-        demand_threads().map_err(KeyError::NoThreads)?;
-        let opened = sealed.decrypt(passphrase.expose());
-        let opened = match (opened, passphrase.expose_marked()) {
-            (Err(_), Some(marked)) => sealed.decrypt(marked),
-            (opened, _) => opened,
-        };
-        let opened = opened.map_err(|_| KeyError::WrongPassphrase)?;
+        let opened = encryption::open(pem, passphrase)?;
         SigningKey::from_pkcs8_der(opened.as_bytes())
             .map(Self::new)
             .map_err(|_| KeyError::NotP256)
@@ -90,7 +81,7 @@ impl SoftwareKey {
     /// # Errors
     /// Where the file is something else, or its derivation is out of bounds.
     pub fn examine(pem: &str) -> Result<(), KeyError> {
-        encryption(&sealed(pem)?).map(drop)
+        encryption::examine(pem)
     }
 
     /// The key as encrypted PKCS#8 in PEM: PBES2 with scrypt (N = 2^14, r = 8, p = 8; OpenSSL opens no larger
@@ -99,23 +90,7 @@ impl SoftwareKey {
     /// # Errors
     /// Should the library refuse the parameters.
     pub fn encrypt(&self, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<String, KeyError> {
-        demand_threads().map_err(KeyError::NoThreads)?;
-        let failed = |e: &dyn std::fmt::Display| KeyError::Encryption(e.to_string());
-        let (mut salt, mut iv) = ([0; 16], [0; 16]);
-        rng.fill_bytes(&mut salt);
-        rng.fill_bytes(&mut iv);
-        let cost = scrypt::Params::new(14, 8, 8).map_err(|e| failed(&e))?;
-        let parameters =
-            pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).map_err(|e| failed(&e))?;
-        let plain = self.pkcs8()?;
-        let info = pkcs8::PrivateKeyInfoRef::try_from(plain.as_slice()).map_err(|e| failed(&e))?;
-        let sealed = info
-            .encrypt_with_params(parameters, passphrase.expose())
-            .map_err(|e| failed(&e))?;
-        let pem = sealed
-            .to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF)
-            .map_err(|e| failed(&e))?;
-        Ok(pem.to_string())
+        encryption::seal(&self.pkcs8()?, passphrase, rng)
     }
 
     /// The key as plain PKCS#8, DER: for the encrypted bundle of the device that will own it.
@@ -171,52 +146,6 @@ impl Signer for SoftwareKey {
         let signature: p256::ecdsa::Signature = self.secret.sign(message);
         Ok(Unverified::new(signature.to_bytes().into()))
     }
-}
-
-/// The octets of an encrypted PKCS#8 key.
-fn sealed(pem: &str) -> Result<SecretDocument, KeyError> {
-    match SecretDocument::from_pem(pem) {
-        Ok(("ENCRYPTED PRIVATE KEY", document)) => Ok(document),
-        Ok(_) | Err(_) => Err(KeyError::NotEncryptedPkcs8),
-    }
-}
-
-/// How it is encrypted, within bounds.
-fn encryption(document: &SecretDocument) -> Result<EncryptedPrivateKeyInfoRef<'_>, KeyError> {
-    let info =
-        EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| KeyError::NotEncryptedPkcs8)?;
-    bounded(&info)?;
-    Ok(info)
-}
-
-/// Refuses key derivations that would keep the machine busy for minutes or eat its memory: the file may come
-/// from anywhere.
-fn bounded(info: &EncryptedPrivateKeyInfoRef<'_>) -> Result<(), KeyError> {
-    let unsupported = |what: String| Err(KeyError::Unsupported(what));
-    let Some(parameters) = info.encryption_algorithm.pbes2() else {
-        return unsupported("not PBES2".into());
-    };
-    match &parameters.kdf {
-        pbes2::Kdf::Scrypt(s) => {
-            let memory = s
-                .cost_parameter
-                .saturating_mul(u64::from(s.block_size))
-                .saturating_mul(128);
-            let work = memory.saturating_mul(u64::from(s.parallelization));
-            // N is a power of two above 1, and neither r nor p is 0 (RFC 7914 §6): the library panics at an N
-            // of 0.
-            let is_cost = s.cost_parameter > 1 && s.cost_parameter.is_power_of_two() && work > 0;
-            if !is_cost || memory > 256 << 20 || work > 2 << 30 {
-                return unsupported(format!("scrypt with N = {}", s.cost_parameter));
-            }
-        }
-        pbes2::Kdf::Pbkdf2(p) if p.iteration_count > 10_000_000 => {
-            return unsupported(format!("PBKDF2 with {} iterations", p.iteration_count));
-        }
-        pbes2::Kdf::Pbkdf2(_) => {}
-        other => return unsupported(format!("key derivation {}", other.oid())),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

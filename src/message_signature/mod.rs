@@ -1,11 +1,13 @@
 //! A device's side of signed requests, `pki sign-request`: an HTTP message signature (RFC 9421) by the
-//! device's own key, with a digest of the body (RFC 9530). It needs no home, and sends nothing.
+//! device's own key or a shared one, with a digest of the body (RFC 9530). It needs no home, and sends
+//! nothing.
 //!
 //! The profile is one, and what verifies it takes no other: `docs/protocol.md` has it.
 
 #[cfg(test)]
 mod fuzz_tests;
 mod method;
+mod shared_key;
 mod target;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -16,6 +18,7 @@ use crate::model::{Span, Time};
 use crate::x509::Certificate;
 
 pub use method::{InvalidMethod, Method};
+pub use shared_key::{InvalidSharedKey, SharedKey};
 pub use target::{InvalidTarget, Target};
 
 /// How long a signature lasts, in seconds: the longest that is taken.
@@ -45,18 +48,41 @@ pub struct Fields {
     pub signature: String,
 }
 
-/// Signs a request as the device of this certificate, whose key `signer` is. The nonce must be random, and
-/// of no other request.
+/// The key that signs.
+#[derive(Debug, Clone, Copy)]
+pub enum By<'a> {
+    /// The device's own, and its certificate.
+    Own(&'a dyn Signer, &'a Certificate),
+    /// One that the device has in common with the server.
+    Shared(&'a SharedKey),
+}
+
+impl By<'_> {
+    /// The name of the key, and of the algorithm.
+    fn names(&self) -> (String, &'static str) {
+        match self {
+            Self::Own(_, certificate) => (
+                BASE64URL_NOPAD.encode(&Sha256::digest(certificate.der())),
+                "ecdsa-p256-sha256",
+            ),
+            Self::Shared(key) => (key.keyid().to_owned(), "hmac-sha256"),
+        }
+    }
+
+    /// r and s, 32 octets each (RFC 9421 §3.3.4); or the hash (§3.3.3).
+    fn sign(&self, base: &[u8]) -> Result<Vec<u8>, SigningError> {
+        match self {
+            Self::Own(signer, _) => Ok(key::sign(*signer, base)?.to_fixed().to_vec()),
+            Self::Shared(key) => Ok(key.hash(base).to_vec()),
+        }
+    }
+}
+
+/// Signs a request. The nonce must be random, and of no other request.
 ///
 /// # Errors
 /// Where the key cannot be used.
-pub fn sign(
-    request: &Request<'_>,
-    signer: &dyn Signer,
-    certificate: &Certificate,
-    now: Time,
-    nonce: [u8; 16],
-) -> Result<Fields, SigningError> {
+pub fn sign(request: &Request<'_>, by: By<'_>, now: Time, nonce: [u8; 16]) -> Result<Fields, SigningError> {
     let content_digest = (!request.body.is_empty())
         .then(|| format!("sha-256=:{}:", BASE64.encode(&Sha256::digest(request.body))));
     let covered = [
@@ -71,13 +97,13 @@ pub fn sign(
         .filter_map(|(name, value)| Some((name, value?)))
         .collect();
     let names: Vec<String> = covered.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let (keyid, algorithm) = by.names();
     let parameters = format!(
-        "({names});created={created};expires={expires};nonce=\"{nonce}\";keyid=\"{key}\";alg=\"ecdsa-p256-sha256\";tag=\"pki-v1\"",
+        "({names});created={created};expires={expires};nonce=\"{nonce}\";keyid=\"{keyid}\";alg=\"{algorithm}\";tag=\"pki-v1\"",
         names = names.join(" "),
         created = now.unix(),
         expires = (now + Span::seconds(LIFE)).unix(),
         nonce = BASE64URL_NOPAD.encode(&nonce),
-        key = BASE64URL_NOPAD.encode(&Sha256::digest(certificate.der())),
     );
     // The signature base (RFC 9421 §2.5).
     let mut base: String = covered
@@ -85,12 +111,11 @@ pub fn sign(
         .map(|(name, value)| format!("\"{name}\": {value}\n"))
         .collect();
     base.push_str(&format!("\"@signature-params\": {parameters}"));
-    let signature = key::sign(signer, base.as_bytes())?;
+    let signature = by.sign(base.as_bytes())?;
     Ok(Fields {
         content_digest,
         signature_input: format!("pki={parameters}"),
-        // r and s, 32 octets each (RFC 9421 §3.3.4).
-        signature: format!("pki=:{}:", BASE64.encode(&signature.to_fixed())),
+        signature: format!("pki=:{}:", BASE64.encode(&signature)),
     })
 }
 
@@ -119,7 +144,7 @@ mod tests {
         let key = SoftwareKey::generate(&mut os_rng());
         let certificate = Company::new().device_of("alice/laptop", key.public_key());
         let now = Time::from_unix(1_800_000_000);
-        let fields = sign(request, &key, &certificate, now, [0xFB; 16]).unwrap();
+        let fields = sign(request, By::Own(&key, &certificate), now, [0xFB; 16]).unwrap();
         (fields, certificate, key)
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::authority::Authority;
 use super::constraints::NameConstraints;
 use super::device_key::DeviceKey;
+use super::hmac::CheckValue;
 use super::host::Host;
 use super::invite::{EnrolledBy, Invite, RefusedKey};
 use super::invite_link::InviteId;
@@ -187,6 +188,26 @@ pub enum Fact {
         pins: Vec<Pin>,
         /// SHA-256 of `pins.json`, hexadecimal.
         sha256: String,
+    },
+    /// A new epoch of the shared keys of a host began.
+    HmacRotated {
+        /// The host.
+        host: Host,
+        /// Its number.
+        epoch: u32,
+        /// By which its secret is known.
+        check: CheckValue,
+        /// The time until which the keys of the epoch before are good.
+        previous_until: Time,
+    },
+    /// Secrets of a host were handed out: those that all keys follow from, for the server, or the key of one
+    /// device.
+    HmacHandedOut {
+        /// The host.
+        host: Host,
+        /// The device, where it is its key.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        address: Option<Address>,
     },
     /// An invite was made: a device may enroll itself.
     InviteCreated(Box<InviteCreated>),

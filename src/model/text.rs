@@ -99,6 +99,16 @@ pub fn quoted(text: &str) -> String {
     format!("\"{shown}\"")
 }
 
+/// A URL, or what was given for one, as it may be shown in an error: without what stands before an `@`,
+/// where a password is, and without its query, where tokens are. Messages go into logs.
+pub fn quoted_url(text: &str) -> String {
+    let end = |text: &str| text.find(['?', '#']).unwrap_or(text.len());
+    match text.rsplit_once('@') {
+        Some((_, rest)) => quoted(&format!("…@{}", &rest[..end(rest)])),
+        None => quoted(&text[..end(text)]),
+    }
+}
+
 /// The octets of a text in base64, where it is the one text that they have (RFC 4648 §3.5 and §4): a decoder
 /// takes several that are padded each, one after the other, as well.
 pub fn of_base64(text: &str) -> Option<Vec<u8>> {
@@ -119,6 +129,21 @@ pub fn in_shell(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_what_is_secret_in_it() {
+        for (text, shown) in [
+            ("https://h/a?token=s3cret", "https://h/a"),
+            ("https://h/a#s3cret", "https://h/a"),
+            ("https://alice:s3cret@h/a?b", "…@h/a"),
+            ("https://alice:s3/cret@h/a", "…@h/a"),
+            ("https://alice:s3?cret@h/a", "…@h/a"),
+            ("https://alice:s3@cret@h", "…@h"),
+            ("é:s3cret@h", "…@h"),
+        ] {
+            assert_eq!(quoted_url(text), format!("\"{shown}\""));
+        }
+    }
 
     #[test]
     fn text_that_reorders_or_hides_is_refused() {

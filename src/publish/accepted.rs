@@ -64,6 +64,10 @@ pub struct Told {
     /// SHA-256 of the certificate, base64url (RFC 8705).
     #[serde(rename = "x5t#S256", with = "base64url")]
     pub certificate_sha256: [u8; 32],
+    /// The device's first certificate after its last revocation, from which its shared keys follow; where the
+    /// home has such keys.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first: Option<Serial>,
     /// The end of the validity period (notAfter), inclusive.
     pub not_after: Time,
     /// `valid` or `superseded`.
@@ -175,17 +179,17 @@ impl Accepted {
 
     /// Adds a certificate that has changed since the lists were written whole, where servers are to accept
     /// it.
-    pub fn take_changed(&mut self, changed: &Changed) {
-        self.add(&changed.record, !changed.is_listed);
+    pub fn take_changed(&mut self, changed: &Changed, first: Option<Serial>) {
+        self.add(&changed.record, first, !changed.is_listed);
     }
 
     /// Adds a certificate, where servers are to accept it: an undelivered one, whose key is lost, is left
     /// out. They must be added in the order of their serials.
-    pub fn take(&mut self, record: &Record) {
-        self.add(record, true);
+    pub fn take(&mut self, record: &Record, first: Option<Serial>) {
+        self.add(record, first, true);
     }
 
-    fn add(&mut self, record: &Record, is_new: bool) {
+    fn add(&mut self, record: &Record, first: Option<Serial>, is_new: bool) {
         let status = record.status(self.now);
         match status {
             Status::Valid | Status::Superseded => {}
@@ -202,6 +206,7 @@ impl Accepted {
             spki_sha256: record.spki_sha256,
             spki: record.key,
             certificate_sha256: record.certificate_sha256,
+            first,
             not_after: record.validity.not_after,
             status,
         };
@@ -275,6 +280,7 @@ mod tests {
             spki_sha256: hash,
             spki,
             certificate_sha256: [2; 32],
+            first: None,
             not_after: Time::MAX,
             status: Status::Valid,
         };
@@ -309,7 +315,7 @@ mod tests {
         let (at, reason) = (now, Reason::Lost);
         let told = |records: &[Record]| {
             let [kept, compared] = [Accepted::new(now), Accepted::compared(now)].map(|mut accepted| {
-                records.iter().for_each(|record| accepted.take(record));
+                records.iter().for_each(|record| accepted.take(record, None));
                 accepted.into_files([ALLOWED, DEVICES])
             });
             let said = |file: &File| (file.size, file.sha256);

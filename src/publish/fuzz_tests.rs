@@ -129,8 +129,8 @@ fn lists_for_servers() {
         seq: 1,
     };
     let mut lists = Accepted::new(seeds::now());
-    lists.take(&record(1, State::Active));
-    lists.take(&record(2, State::Superseded));
+    lists.take(&record(1, State::Active), None);
+    lists.take(&record(2, State::Superseded), Some(Serial::from_random([1; 16])));
     let files = lists.into_files([super::ALLOWED, super::DEVICES]);
     let [allowed, devices] = files.map(|file| {
         file.body()

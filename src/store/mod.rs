@@ -36,7 +36,8 @@ use crate::issuer::{Signed, SignedServer};
 use crate::model::event::Issued;
 use crate::model::server::Certified;
 use crate::model::{
-    Address, Authority, Clock, Employee, Event, Fact, Host, KnownBy, Record, Revocation, Serial, Server, Time,
+    Address, Authority, Clock, Employee, Event, Fact, HmacHost, Host, KnownBy, Record, Revocation, Serial,
+    Server, Time,
 };
 
 /// A notice for the operator: something that opening the store did on the way.
@@ -423,6 +424,31 @@ impl Store {
         let mut servers = self.known_servers()?;
         servers.retain(|server| server.removed.is_none());
         Ok(servers)
+    }
+
+    /// The epochs of a host's shared keys, where it has any.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn hmac_host(&self, host: &Host) -> Result<Option<HmacHost>, StoreError> {
+        self.index.hmac_host(host)
+    }
+
+    /// Every host that has shared keys, by name.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn hmac_hosts(&self) -> Result<Vec<HmacHost>, StoreError> {
+        self.index.hmac_hosts()
+    }
+
+    /// The first certificate of a device that was issued after every one of its own that is revoked; none
+    /// where there is none.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn first_since_revocation(&self, address: &Address) -> Result<Option<Serial>, StoreError> {
+        self.index.first_since_revocation(address)
     }
 
     /// Every server that there is or was, by name: what pins in the field stand for, and whose a key is, a

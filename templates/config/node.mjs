@@ -8,7 +8,7 @@
 // It reads every publication as it comes, also where a directory is replaced as a whole. One that cannot be read is told on stderr,
 // and what was read before stays in force. Node.js 18 or later; no other package.
 
-import { constants } from "node:crypto";
+import { constants, createHash } from "node:crypto";
 import fs from "node:fs";
 import http from "node:http";
 import https from "node:https";
@@ -96,11 +96,11 @@ function refuse(answer, status, why) {
 
 /** A server whose handler finds `request.device`: `address` ("alice/phone"), `serial`, `not_after`, `status` and the hashes. */
 export function deviceServer(handler) {
-  let accepted, contexts;
+  const accepted = devicesBy("serial");
+  let contexts;
   function read() {
-    const devices = acceptedDevices();
+    accepted.read();
     contexts = new Map(HOSTS.map((host) => [host.name, tls.createSecureContext(identity(host))]));
-    accepted = devices;
   }
   read();
   const server = https.createServer({

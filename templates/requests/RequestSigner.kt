@@ -16,9 +16,12 @@ import java.security.Signature
 import java.security.cert.X509Certificate
 import java.util.Base64
 import okhttp3.Interceptor
+import okhttp3.MediaType
 import okhttp3.Request
+import okhttp3.RequestBody
 import okhttp3.Response
 import okio.Buffer
+import okio.BufferedSink
 
 class RequestSigner(private val hosts: Set<String>, private val key: PrivateKey, certificate: X509Certificate) : Interceptor {
     private val keyId = base64url(sha256(certificate.encoded))
@@ -48,11 +51,14 @@ class RequestSigner(private val hosts: Set<String>, private val key: PrivateKey,
         )
         val builder = request.newBuilder()
         val body = request.body?.let { body -> Buffer().also { body.writeTo(it) }.readByteArray() } ?: ByteArray(0)
-        if (body.isNotEmpty()) {
+        // One of unknown length is sent in chunks, and counts as a body though there be none.
+        if (body.isNotEmpty() || request.body?.contentLength() == -1L) {
             val digest = "sha-256=:${base64(sha256(body))}:"
             builder.header("Content-Digest", digest)
             parts["content-digest"] = digest
         }
+        // What is sent is what was signed, also of a body that gives its octets once.
+        request.body?.let { builder.method(request.method, Octets(it.contentType(), body)) }
         val authorizations = request.headers("Authorization")
         if (authorizations.size > 1) throw IOException("a request has one Authorization")
         authorizations.firstOrNull()?.let { parts["authorization"] = it.trim() }
@@ -72,6 +78,14 @@ class RequestSigner(private val hosts: Set<String>, private val key: PrivateKey,
             .header("Signature-Input", "pki=$parameters")
             .header("Signature", "pki=:${base64(signature)}:")
             .build()
+    }
+
+    private class Octets(private val type: MediaType?, private val octets: ByteArray) : RequestBody() {
+        override fun contentType() = type
+        override fun contentLength() = octets.size.toLong()
+        override fun writeTo(sink: BufferedSink) {
+            sink.write(octets)
+        }
     }
 
     private companion object {

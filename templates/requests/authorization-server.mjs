@@ -10,7 +10,7 @@
 //     curl --cert alice.crt --key alice.key https://auth.acme.example/token -d grant_type=client_credentials -d client_id=alice/phone
 
 import { generateKeyPairSync } from "node:crypto";
-import Provider from "oidc-provider";
+import Provider, { errors } from "oidc-provider";
 import { deviceServer } from "./server.mjs";
 
 const [issuer, port, api] = process.argv.slice(2);
@@ -75,7 +75,7 @@ const provider = new Provider(issuer, {
       enabled: true,
       defaultResource: () => api,
       getResourceServerInfo: (_, resource) => {
-        if (resource !== api) throw new Error(`${resource} is not served`);
+        if (resource !== api) throw new errors.InvalidTarget();
         return { scope: "", audience: api, accessTokenFormat: "jwt", accessTokenTTL: 3600, jwt: { sign: { alg: "ES256" } } };
       },
       useGrantedResource: () => true,

@@ -49,7 +49,7 @@ const many = async (count, body) => {
 
 const VERIFIERS = {
   "ours: signature, times, device, nonce": (headers) => signed.verify({
-    method: "GET", url: "/orders", headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+    httpVersionMajor: 1, method: "GET", url: "/orders", headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
     rawHeaders: Object.entries(headers).flat(), complete: true, readableLength: 0,
   }),
   "http-message-signatures: signature, times": (headers) => httpbis.verifyMessage({

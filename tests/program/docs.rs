@@ -56,6 +56,11 @@ fn the_how_to_of_signed_requests_runs_as_written() {
 }
 
 #[test]
+fn the_how_to_of_shared_keys_runs_as_written() {
+    run_page("docs/how-to/hmac.md");
+}
+
+#[test]
 fn the_how_to_of_wifi_runs_as_written() {
     run_page("docs/how-to/wifi.md");
 }
@@ -543,7 +548,10 @@ fn forms(text: &str) -> Vec<String> {
         (r"\b([0-9A-F]{64}|[0-9a-f]{64})\b", "SHA256"),
         (r"\b[0-9A-F]{32}\b", "SERIAL"),
         (r"\b[0-9a-z]{4}(-[0-9a-z]{4}){4}\b", "PASSPHRASE"),
-        (r"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE[A-Za-z0-9+/]{86}==", "PUBLIC-KEY"),
+        (
+            r"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE[A-Za-z0-9+/]{86}==",
+            "PUBLIC-KEY",
+        ),
         (r"[A-Za-z0-9+/]{43}=", "SPKI"),
         (r"[A-Za-z0-9_-]{43}\b", "THUMBPRINT"),
         (r"-[0-9a-f]{8}\.", "-SERIAL."),

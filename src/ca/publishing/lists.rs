@@ -11,9 +11,9 @@ use crate::ca::CaError;
 use crate::ca::expiry::Near;
 use crate::ca::session::Session;
 use crate::home::Home;
-use crate::model::Time;
+use crate::model::{Record, Serial, Time};
 use crate::publish::{ALLOWED, Accepted, AcceptedLists, Area, DEVICES, FEW, File, Hashes, Publication};
-use crate::store::{Content, LastLists};
+use crate::store::{Content, LastLists, Store, StoreError};
 
 /// The extent to which a publication writes the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,6 +84,23 @@ pub(super) fn staging_has_short_lists(places: &[Place]) -> Result<bool, CaError>
     Ok(has.unwrap_or(false))
 }
 
+/// What the shared keys of devices follow from, where the home has such keys.
+struct Firsts<'a>(Option<&'a Store>);
+
+impl<'a> Firsts<'a> {
+    fn of(session: &'a Session<'_>) -> Result<Self, CaError> {
+        let has_some = !session.store.hmac_hosts()?.is_empty();
+        Ok(Self(has_some.then_some(&session.store)))
+    }
+
+    fn of_device(&self, record: &Record) -> Result<Option<Serial>, StoreError> {
+        match self.0 {
+            Some(store) => store.first_since_revocation(&record.address),
+            None => Ok(None),
+        }
+    }
+}
+
 fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLists>, CaError> {
     let Some(last) = session.store.last_lists()? else {
         return Ok(None);
@@ -96,12 +113,15 @@ fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLi
             Err(_) => {}
         }
     }
-    let changed = session.store.changed_since_lists(FEW)?;
-    Ok(changed.map(|changed| {
-        let mut accepted = Accepted::new(session.now);
-        changed.iter().for_each(|one| accepted.take_changed(one));
-        AcceptedLists::Recent(last, accepted)
-    }))
+    let Some(changed) = session.store.changed_since_lists(FEW)? else {
+        return Ok(None);
+    };
+    let firsts = Firsts::of(session)?;
+    let mut accepted = Accepted::new(session.now);
+    for one in &changed {
+        accepted.take_changed(one, firsts.of_device(&one.record)?);
+    }
+    Ok(Some(AcceptedLists::Recent(last, accepted)))
 }
 
 fn whole(
@@ -114,8 +134,9 @@ fn whole(
         Purpose::Compare => Accepted::compared(session.now),
     };
     let mut near = Near::new(session.desk.home.config().warn_before);
+    let firsts = Firsts::of(session)?;
     session.store.unrevoked(&mut |record| {
-        accepted.take(&record);
+        accepted.take(&record, firsts.of_device(&record)?);
         near.see(&record, session.now);
         Ok(())
     })?;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use rustls::pki_types::ServerName;
 
-use crate::model::text::quoted;
+use crate::model::text::quoted_url;
 
 /// An https URL: a host, a port, and what is asked for there. Its text form has no fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl FromStr for Url {
     type Err = InvalidUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidUrl> {
-        let shown = || quoted(text);
+        let shown = || quoted_url(text);
         let scheme = text
             .get(..8)
             .filter(|scheme| scheme.eq_ignore_ascii_case("https://"));

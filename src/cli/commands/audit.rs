@@ -98,6 +98,10 @@ impl Seen {
                 self.serials.contains(serial)
             }
             Fact::Offboarded { employee } | Fact::Reinstated { employee } => is_hers(employee),
+            Fact::HmacHandedOut {
+                address: Some(address),
+                ..
+            } => of(address),
             Fact::InviteCreated(created) if of(&created.invite.address) => {
                 self.invites.insert(created.invite.id)
             }
@@ -122,6 +126,8 @@ impl Seen {
             | Fact::ServerRemoved { .. }
             | Fact::ServerRevoked { .. }
             | Fact::PinsSigned { .. }
+            | Fact::HmacRotated { .. }
+            | Fact::HmacHandedOut { .. }
             | Fact::ClockConfirmed { .. } => false,
         }
     }
@@ -329,6 +335,22 @@ fn line(event: &Event) -> String {
             counted(pins.len(), "pin"),
             expires.date()
         ),
+        Fact::HmacRotated {
+            host,
+            epoch,
+            previous_until,
+            ..
+        } => match epoch {
+            1 => format!("hmac         {host} has shared keys"),
+            _ => format!(
+                "hmac         {host} has epoch {epoch}, the one before is good until {previous_until}"
+            ),
+        },
+        Fact::HmacHandedOut { host, address: None } => format!("hmac         secrets of {host} handed out"),
+        Fact::HmacHandedOut {
+            host,
+            address: Some(address),
+        } => format!("hmac         key of {address} for {host} handed out"),
         Fact::InviteCreated(created) => {
             let invite = &created.invite;
             let bundle = invite

@@ -11,6 +11,7 @@ pub mod config_server;
 pub mod doctor;
 pub mod fetch;
 pub mod forecast;
+pub mod hmac;
 pub mod init;
 pub mod invite;
 pub mod issue;

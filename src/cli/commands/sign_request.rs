@@ -8,10 +8,11 @@ use rand_core::Rng;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::credential::{self, CredentialError};
+use crate::credential::{self, Chain, CredentialError};
 use crate::disk::{self, Shown};
-use crate::key::os_rng;
-use crate::message_signature::{self, Fields, Method, Request, Target};
+use crate::key::{SoftwareKey, os_rng};
+use crate::message_signature::{self, By, Fields, Method, Request, SharedKey, Target};
+use crate::model::Time;
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
@@ -45,11 +46,14 @@ pub struct Args {
     #[arg(short = 'X', long, value_name = "METHOD")]
     method: Option<Method>,
     /// The device's certificate, PEM or DER
-    #[arg(long, value_name = "FILE")]
-    cert: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "key", required_unless_present = "hmac")]
+    cert: Option<PathBuf>,
     /// Its key, PEM (mode 0600). Where it is encrypted, the passphrase is given as that of an issuing key
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+    /// A shared key in the place of both: what `pki hmac show HOST ADDRESS --out FILE` has written
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cert", "key"])]
+    hmac: Option<PathBuf>,
     /// The body that is sent, octet for octet (curl: --data-binary @FILE)
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -78,19 +82,14 @@ impl fmt::Display for Report<'_> {
     }
 }
 
+/// The key that signs, as it was read.
+enum Key {
+    Own(Box<Chain>, SoftwareKey),
+    Shared(SharedKey),
+}
+
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let chain = credential::read_chain(&args.cert)?;
-    let validity = chain.own.validity();
     let now = system_clock();
-    if validity.ended(now) || now < validity.not_before {
-        return Err(Failure::refused(format!(
-            "{} is good from {} until {}, and not now: no server takes what it signs",
-            args.cert.display(),
-            validity.not_before,
-            validity.not_after
-        ))
-        .hint("name the device's newest certificate with --cert FILE, and look whether this machine's clock is right"));
-    }
     let body = match &args.data {
         Some(path) => disk::read_given(path, LONGEST_BODY)?,
         None => Vec::new(),
@@ -99,14 +98,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         Some(path) => authorization(path)?,
         None => None,
     };
-    let passphrase = credential::is_encrypted(&args.key)?
-        .then(|| args.secret.of_device(&context.ui))
-        .transpose()?;
-    let key = credential::read_key(&args.key, passphrase.as_ref())?;
-    if !chain.is_of(&key) {
-        let [key, certificate] = [&args.key, &args.cert].map(|path| Shown(path.clone()));
-        return Err(CredentialError::Mismatch { key, certificate }.into());
-    }
+    let key = match (&args.cert, &args.key, &args.hmac) {
+        (Some(cert), Some(key), _) => own(cert, key, now, &args.secret, context)?,
+        (_, _, Some(file)) => Key::Shared(shared(file)?),
+        (_, _, None) => return Err(Failure::usage("--cert and --key go together")),
+    };
     let usual = match args.data {
         Some(_) => Method::post(),
         None => Method::get(),
@@ -117,14 +113,54 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         body: &body,
         authorization: authorization.as_ref().map(|value| value.as_str()),
     };
+    let by = match &key {
+        Key::Own(chain, key) => By::Own(key, &chain.own),
+        Key::Shared(key) => By::Shared(key),
+    };
     let mut nonce = [0; 16];
     os_rng().fill_bytes(&mut nonce);
-    let fields = message_signature::sign(&request, &key, &chain.own, now, nonce).map_err(Failure::refused)?;
+    let fields = message_signature::sign(&request, by, now, nonce).map_err(Failure::refused)?;
     context.ui.report(&Report {
         headers: fields.all().collect(),
         fields: &fields,
     })?;
     Ok(Exit::Done)
+}
+
+/// The device's own key, with its certificate.
+fn own(
+    cert: &Path,
+    key: &Path,
+    now: Time,
+    secret: &IssuingSecret,
+    context: &Context,
+) -> Result<Key, Failure> {
+    let chain = credential::read_chain(cert)?;
+    let validity = chain.own.validity();
+    if validity.ended(now) || now < validity.not_before {
+        return Err(Failure::refused(format!(
+            "{} is good from {} until {}, and not now: no server takes what it signs",
+            cert.display(),
+            validity.not_before,
+            validity.not_after
+        ))
+        .hint("name the device's newest certificate with --cert FILE, and look whether this machine's clock is right"));
+    }
+    let passphrase = credential::is_encrypted(key)?
+        .then(|| secret.of_device(&context.ui))
+        .transpose()?;
+    let opened = credential::read_key(key, passphrase.as_ref())?;
+    if !chain.is_of(&opened) {
+        let [key, certificate] = [key, cert].map(|path| Shown(path.to_owned()));
+        return Err(CredentialError::Mismatch { key, certificate }.into());
+    }
+    Ok(Key::Own(Box::new(chain), opened))
+}
+
+/// A shared key, in a file that nobody else can read.
+fn shared(path: &Path) -> Result<SharedKey, Failure> {
+    let octets = credential::read_private(path)?;
+    SharedKey::read(&octets).map_err(|why| Failure::refused(format!("{} {why}", path.display())))
 }
 
 /// The value of Authorization among the headers in a file, as curl reads them.

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod enrollment;
+mod hmac;
 mod issuance;
 mod key_owner;
 mod publishing;
@@ -26,6 +27,7 @@ impl Advice for CaError {
             Self::Delivery(error) => return error.advice(),
             Self::Publishing(error) => return error.advice(),
             Self::Servers(error) => return error.advice(),
+            Self::Hmac(error) => return error.advice(),
             Self::Setup(error) => return error.advice(),
             Self::Home(error) => return error.advice(),
             Self::Store(error) => return error.advice(),

@@ -17,6 +17,7 @@ impl Advice for CredentialError {
                 KeyError::NotEncryptedPkcs8
                 | KeyError::Unsupported(_)
                 | KeyError::NotP256
+                | KeyError::NotHmac
                 | KeyError::PublicKey
                 | KeyError::Encryption(_) => {
                     "name the device's key with --key FILE, PEM; `openssl pkcs8 -topk8 -in KEY -out NEW` makes the form of it that is read"

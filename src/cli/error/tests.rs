@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Exit, Failure};
 use crate::bundle::BundleError;
 use crate::ca::{
-    CaError, Copied, DeliveryError, EnrollmentError, IssuanceError, NotFound, PublishingError, ServersError,
-    SessionError, SetupError, UnfitKey, Whom,
+    CaError, Copied, DeliveryError, EnrollmentError, HmacError, IssuanceError, NotFound, PublishingError,
+    ServersError, SessionError, SetupError, UnfitKey, Whom,
 };
 use crate::check::{self, CheckError, ForgeryError, Unreachable};
 use crate::consumer::{ConsumerError, Language};
@@ -139,6 +139,8 @@ fn changes() -> Vec<Line> {
         E::Delivery(_) = E::Delivery(DeliveryError::InHome(shown())) => "place", Refused;
         E::Publishing(_) = E::Publishing(PublishingError::PinsAhead) => "pins-ahead", Refused;
         E::Servers(_) = E::Servers(ServersError::KeyElsewhere(host())) => "key-elsewhere", Refused;
+        E::Hmac(_) = E::Hmac(HmacError::OtherSecret(shown())) => "key", Refused;
+        E::Hmac(_) = E::Hmac(HmacError::Revoked(address())) => "revoked", Refused;
         E::Setup(_) = E::Setup(SetupError::MountPoint(shown())) => "place", Refused;
         E::Home(_) = E::Home(HomeError::NoProfile(text())) => "profile", Refused;
         E::Store(_) = E::Store(StoreError::Empty) => "ledger-damaged", Refused;
@@ -152,6 +154,7 @@ fn changes() -> Vec<Line> {
         E::Key { why: KeyError::NotEncryptedPkcs8, .. } = E::Key { path: shown(), why: KeyError::NotEncryptedPkcs8 } => "key", Refused;
         E::Key { why: KeyError::Unsupported(_), .. } = E::Key { path: shown(), why: KeyError::Unsupported(text()) } => "key", Refused;
         E::Key { why: KeyError::NotP256, .. } = E::Key { path: shown(), why: KeyError::NotP256 } => "key", Refused;
+        E::Key { why: KeyError::NotHmac, .. } = E::Key { path: shown(), why: KeyError::NotHmac } => "key", Refused;
         E::Key { why: KeyError::PublicKey, .. } = E::Key { path: shown(), why: KeyError::PublicKey } => "key", Refused;
         E::Key { why: KeyError::Encryption(_), .. } = E::Key { path: shown(), why: KeyError::Encryption(text()) } => "key", Refused;
         E::Key { why: KeyError::NoThreads(_), .. } = E::Key { path: shown(), why: KeyError::NoThreads(text()) } => "threads", Refused;
@@ -182,6 +185,7 @@ fn names() -> Vec<Line> {
         E::Certificate(_) = E::Certificate(serial()) => "unknown", Refused;
         E::Server(_) = E::Server(host()) => "unknown", Refused;
         E::ServerCertificate(_) = E::ServerCertificate(host()) => "unknown", Refused;
+        E::HmacHost(_) = E::HmacHost(host()) => "unknown", Refused;
         E::Invite(_) = E::Invite(invite()) => "unknown", Refused;
     })
 }

@@ -24,6 +24,7 @@
 //! | `k` serial | a server's certificate: its end and its host |
 //! | `w` serial | the revocation of a server's certificate |
 //! | `y` | the number and the end of the last pin sets |
+//! | `t` host | the epochs of its shared keys, JSON |
 //! | `j` invite | the invite, JSON |
 //! | `e` address 00 invite | nothing: the invites of a device are found by it |
 //! | `l` | the long lists that were published: their lengths and hashes; nothing where there are none now |
@@ -46,7 +47,7 @@ pub(super) const HOME: &[u8] = b"h";
 /// The version of the format, and the number of the last event that was applied by it. A program of another
 /// version applies events without saying so here, and may leave out what only this one keeps.
 pub(super) const FORMAT: &[u8] = b"f";
-/// 6: records with the public keys.
+/// 6: records with the public keys, and shared keys.
 pub(in crate::store) const VERSION: u8 = 6;
 pub(super) const UNREVOKED: u8 = b'r';
 pub(super) const REVOKED: u8 = b'z';

@@ -141,6 +141,8 @@ impl Pending<'_> {
             | Fact::ServerRemoved { .. }
             | Fact::ServerRevoked { .. }
             | Fact::PinsSigned { .. }
+            | Fact::HmacRotated { .. }
+            | Fact::HmacHandedOut { .. }
             | Fact::ClockConfirmed { .. } => Ok(()),
         }
     }

@@ -5,6 +5,7 @@ pub mod codec;
 #[cfg(test)]
 mod fuzz_tests;
 pub mod head;
+mod hmac;
 pub mod holders;
 pub mod index;
 pub mod invites;

@@ -140,6 +140,7 @@ impl Pending<'_> {
                     Some((mut record, offset)) => {
                         record.state = State::Revoked { at, reason };
                         self.put_record(&record, offset)?;
+                        self.note_device_change(&record.address)?;
                         record.validity.not_after
                     }
                     // Only a published CRL knew of it: it stays on the CRL for good.
@@ -214,6 +215,7 @@ impl Pending<'_> {
             | Fact::ServerRemoved { .. }
             | Fact::ServerRevoked { .. }
             | Fact::PinsSigned { .. } => self.take_server(event)?,
+            Fact::HmacRotated { .. } | Fact::HmacHandedOut { .. } => self.take_hmac(event)?,
             Fact::InviteCreated(_)
             | Fact::InviteAsked { .. }
             | Fact::InviteApproved { .. }

@@ -177,6 +177,8 @@ impl Pending<'_> {
             | Fact::Reinstated { .. }
             | Fact::CrlSigned { .. }
             | Fact::Published { .. }
+            | Fact::HmacRotated { .. }
+            | Fact::HmacHandedOut { .. }
             | Fact::InviteCreated(_)
             | Fact::InviteAsked { .. }
             | Fact::InviteApproved { .. }

@@ -11,6 +11,7 @@ import okhttp3.MediaType
 import okhttp3.OkHttpClient
 import okhttp3.Request
 import okhttp3.RequestBody
+import okio.BufferedSink
 
 fun main(arguments: Array<String>) {
     val (port, other) = arguments
@@ -31,6 +32,17 @@ fun main(arguments: Array<String>) {
     ask("$api/orders") { it.post(RequestBody.create(text, "{}")).header("Authorization", "Bearer word") }
     ask("$api/orders") { it.put(RequestBody.create(text, "")) }
     ask("$api/orders") { it.delete() }
+    // A body whose length nobody knows, and that gives its octets once.
+    for (octets in listOf("once", "")) ask("$api/orders") {
+        it.post(object : RequestBody() {
+            private var isOver = false
+            override fun contentType() = text
+            override fun writeTo(sink: BufferedSink) {
+                if (!isOver) sink.writeUtf8(octets)
+                isOver = true
+            }
+        })
+    }
     // Which sends it to the API, where it is signed anew.
     ask("http://localhost:$other/redirect") { it }
     ask("http://127.0.0.1:$other/") { it }

@@ -1,14 +1,15 @@
-// An application that takes requests signed by devices alone, by one of three frameworks: node api.mjs FRAMEWORK PORT ORIGIN MOST [REDIS].
+// An application that takes requests signed by devices alone, by one of three frameworks: node api.mjs FRAMEWORK PORT ORIGIN MOST [REDIS] [SECRETS].
 // It answers with the device and with what it has read of the body. MOST is how many nonces of a device are kept; REDIS is where, by the
-// port of Redis and the package to ask it with.
+// port of Redis and the package to ask it with, or none; SECRETS is the file with those of shared keys.
 
+import fs from "node:fs";
 import http from "node:http";
 import { ownReplays, sharedReplays, signedRequests } from "./requests.mjs";
 
-const [framework, port, origin, most, redis] = process.argv.slice(2);
+const [framework, port, origin, most, redis = "none", shared] = process.argv.slice(2);
 
 async function replays() {
-  if (redis === undefined) return ownReplays(Number(most));
+  if (redis === "none") return ownReplays(Number(most));
   const [at, client] = redis.split(":");
   if (client === "ioredis") {
     const { default: Redis } = await import("ioredis");
@@ -21,7 +22,8 @@ async function replays() {
   return sharedReplays((script, keys, values) => asked.eval(script, { keys, arguments: values }), Number(most));
 }
 
-const signed = signedRequests({ origins: origin.split(","), maxBody: 1 << 16, replays: await replays() });
+const secrets = shared && JSON.parse(fs.readFileSync(shared, "utf8"));
+const signed = signedRequests({ secrets, origins: origin.split(","), maxBody: 1 << 16, replays: await replays() });
 const answer = (request, body) => JSON.stringify({ device: request.device.address, header: request.headers["x-client-device"], body });
 const listening = () => console.log("listening");
 

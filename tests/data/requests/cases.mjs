@@ -55,7 +55,7 @@ const ask = (octets, slowly) => new Promise((resolve, reject) => {
     const head = octets.indexOf("\r\n\r\n") + 4;
     for (const part of slowly ? [octets.slice(0, head), octets.slice(head, head + 2), octets.slice(head + 2)] : [octets]) {
       socket.write(part);
-      await new Promise((done) => setTimeout(done, 50));
+      await new Promise((done) => setTimeout(done, slowly));
     }
   });
   socket.setNoDelay(true);
@@ -88,9 +88,10 @@ const CASES = [
   ["a long body", { method: "PUT", body: big }, `200 ${big}`],
   ["a body in chunks", { method: "POST", body: "abc", chunked: true }, "200 abc"],
   ["no octet in chunks", { method: "POST", body: "", chunked: true }, "200"],
-  ["a body that is slow", { method: "POST", body: "abcdef", slowly: true }, "200 abcdef"],
-  ["a body in chunks that is slow", { method: "POST", body: "abc", chunked: true, slowly: true }, "200 abc"],
-  ["no octet in chunks that is slow", { method: "POST", body: "", chunked: true, slowly: true }, "200"],
+  ["a body that is slow", { method: "POST", body: "abcdef", slowly: 50 }, "200 abcdef"],
+  ["a body in chunks that is slow", { method: "POST", body: "abc", chunked: true, slowly: 50 }, "200 abc"],
+  ["no octet in chunks that is slow", { method: "POST", body: "", chunked: true, slowly: 50 }, "200"],
+  ["a body that is there after the signature", { method: "POST", body: "abcdef", life: 1, slowly: 900 }, "408 slow"],
   ["no octet", { method: "POST", body: "" }, "200"],
   ["a token", { authorization: "Bearer word" }, "200"],
   ["a body and a token", { method: "PATCH", body: "{}", authorization: "Bearer word" }, "200 {}"],

@@ -3,8 +3,10 @@
 
 mod api;
 mod bad;
+mod faults;
 mod foreign;
 mod replays;
+mod shared;
 mod signers;
 mod tokens;
 

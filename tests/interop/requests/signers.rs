@@ -192,7 +192,7 @@ fn the_signer_for_fetch_signs_what_is_taken_also_by_a_wrong_clock() {
         std::fs::copy(super::api::data("fetches.mjs"), api.home.path("fetches.mjs")).unwrap();
         let said = finish(client.current_dir(api.home.path("")), b"").ok().stdout;
         let expected = format!(
-            "200 {}\n200 {}\n200 {}\n200 {}\n{origin}/orders#part kept true\n",
+            "200 {}\n200 {}\n200 {}\n200 {}\n{origin}/orders#part error kept true\nhttps://other.example/ none kept false\n",
             answer(""),
             answer("{}"),
             answer("ab"),
@@ -242,14 +242,8 @@ fn the_app_in_kotlin_signs_what_is_taken_and_tells_nobody_else_who_it_is() {
         ]);
         finish(app.current_dir(api.home.path("")), b"").ok().stdout
     };
-    let rest = format!(
-        "200 {}\n200 {}\n200 {}\n200 {}\n200 {}\n200 elsewhere\n",
-        answer(""),
-        answer("{}"),
-        answer(""),
-        answer(""),
-        answer("")
-    );
+    let bodies = ["", "{}", "", "", "once", "", ""].map(|body| format!("200 {}\n", answer(body)));
+    let rest = bodies.concat() + "200 elsewhere\n";
     assert_eq!(run("+0"), format!("300 taken\n{rest}"));
     // The first one teaches it what time it is there.
     assert_eq!(run("+7m"), format!("299 taken\n{rest}"));

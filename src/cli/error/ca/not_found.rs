@@ -29,6 +29,11 @@ impl Advice for NotFound {
                 format!("`pki server list` shows those that there are; `pki server add {host}` takes it in")
             }
             Self::ServerCertificate(host) => format!("`pki server issue {host} --out DIR` makes one"),
+            Self::HmacHost(host) => {
+                format!(
+                    "`pki hmac show` shows those that have; `pki hmac rotate {host}` makes its first ones"
+                )
+            }
             Self::Invite(_) => "`pki invite list` shows those that there are".into(),
         })
     }

@@ -1,0 +1,25 @@
+//! The reasons for which there is no shared key.
+
+use crate::disk::Shown;
+use crate::model::Address;
+use crate::model::fault::{Fault, Kind};
+
+/// The reasons for which there is no shared key.
+#[derive(Debug, thiserror::Error)]
+pub enum HmacError {
+    /// The file that is named for the secret has another.
+    #[error("{0} is the secret of another epoch or host")]
+    OtherSecret(Shown),
+    /// The device's certificates were revoked, and it has none that is newer.
+    #[error("{0} was revoked, and has no certificate since: it has no key")]
+    Revoked(Address),
+}
+
+impl Fault for HmacError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::OtherSecret(_) => (Kind::Damaged, "key"),
+            Self::Revoked(_) => (Kind::Conflict, "revoked"),
+        }
+    }
+}

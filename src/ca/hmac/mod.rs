@@ -1,0 +1,164 @@
+//! Shared keys for devices that cannot sign: a secret for each API host and epoch lies in the home, and the
+//! key of each device follows from it.
+
+pub(in crate::ca) mod error;
+
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use super::session::Session;
+use super::{CaError, NotFound};
+use crate::disk::{self, Shown};
+use crate::home::Home;
+use crate::key::{HmacSecret, Passphrase, os_rng};
+use crate::model::{Address, Fact, HmacEpoch, HmacHost, Host, Span};
+use crate::store::Store;
+use error::HmacError;
+
+/// The longest encrypted secret that is read.
+const LONGEST: u64 = 64 << 10;
+
+/// A new secret, and its encrypted form, before it is known which epoch's it will be.
+#[derive(Debug)]
+pub struct NewSecret {
+    secret: HmacSecret,
+    sealed: String,
+}
+
+impl NewSecret {
+    /// Makes a new secret, and opens it once more: one that does not open is none. Takes as long as that
+    /// does: not to be done under the lock.
+    ///
+    /// # Errors
+    /// Where the library refuses to encrypt it.
+    pub fn make(passphrase: &Passphrase) -> Result<Self, CaError> {
+        let failed = |why| CaError::Key {
+            path: Shown("the new secret".into()),
+            why,
+        };
+        let secret = HmacSecret::generate(&mut os_rng());
+        let sealed = secret.encrypt(passphrase, &mut os_rng()).map_err(failed)?;
+        let opened = HmacSecret::decrypt(&sealed, passphrase).map_err(failed)?;
+        match opened.check(1) == secret.check(1) {
+            true => Ok(Self { secret, sealed }),
+            false => Err(CaError::ReadBack(Shown("the new secret".into()))),
+        }
+    }
+}
+
+/// The path of an epoch's secret in the home. The file is named by the check value as well: one that a run
+/// left which was cut off is in nobody's way.
+fn secret_path(home: &Home, host: &Host, epoch: &HmacEpoch) -> PathBuf {
+    let check = String::from(epoch.check);
+    let directory = home.path().join("hmac").join(host.file_stem());
+    directory.join(format!("{}-{}.key", epoch.number, &check[..8]))
+}
+
+/// Begins the next epoch of a host, or its first one. The keys of the one before are good for `overlap`
+/// longer.
+///
+/// # Errors
+/// Where the secret cannot be kept, or nothing can be recorded.
+pub fn rotate(
+    session: &mut Session<'_>,
+    host: &Host,
+    new: &NewSecret,
+    overlap: Span,
+) -> Result<HmacHost, CaError> {
+    let last = session.store.hmac_host(host)?;
+    let number = last
+        .as_ref()
+        .and_then(HmacHost::current)
+        .map_or(0, |epoch| epoch.number)
+        + 1;
+    let epoch = HmacEpoch {
+        number,
+        from: session.now,
+        until: None,
+        check: new.secret.check(number),
+    };
+    let place = secret_path(&session.desk.home, host, &epoch);
+    if let Some(directory) = place.parent() {
+        disk::ensure_directory(directory, disk::PRIVATE_DIRECTORY)?;
+        // What says that the secret is there must not outlive it.
+        for above in directory.ancestors().take(3) {
+            disk::sync_directory(above)?;
+        }
+    }
+    disk::create_private(&place, new.sealed.as_bytes())?;
+    session.commit(vec![Fact::HmacRotated {
+        host: host.clone(),
+        epoch: number,
+        check: epoch.check,
+        previous_until: session.now + overlap,
+    }])?;
+    let rotated = session.store.hmac_host(host)?;
+    rotated.ok_or_else(|| NotFound::HmacHost(host.clone()).into())
+}
+
+/// The host's epochs, where it has shared keys.
+///
+/// # Errors
+/// Where it has none.
+pub fn hmac_host(store: &Store, host: &Host) -> Result<HmacHost, CaError> {
+    let known = store.hmac_host(host)?;
+    known.ok_or_else(|| NotFound::HmacHost(host.clone()).into())
+}
+
+/// Opens the secret of an epoch. Takes as long as a key does.
+///
+/// # Errors
+/// Where it is not there, does not open, or is another.
+pub fn open_secret(
+    home: &Home,
+    host: &Host,
+    epoch: &HmacEpoch,
+    passphrase: &Passphrase,
+) -> Result<HmacSecret, CaError> {
+    let path = secret_path(home, host, epoch);
+    let octets = disk::read(&path, LONGEST)?;
+    let secret =
+        HmacSecret::decrypt(&String::from_utf8_lossy(&octets), passphrase).map_err(|why| CaError::Key {
+            path: Shown(path.clone()),
+            why,
+        })?;
+    match secret.check(epoch.number) == epoch.check {
+        true => Ok(secret),
+        false => Err(HmacError::OtherSecret(Shown(path)).into()),
+    }
+}
+
+/// The key of a device in an epoch.
+///
+/// # Errors
+/// Where the device has no certificate that servers accept, issued after its last revocation.
+pub fn device_key(
+    store: &Store,
+    secret: &HmacSecret,
+    epoch: &HmacEpoch,
+    address: &Address,
+) -> Result<Zeroizing<[u8; 32]>, CaError> {
+    if store.device(address)?.is_empty() {
+        return Err(NotFound::Device(address.clone()).into());
+    }
+    let first = store.first_since_revocation(address)?;
+    let first = first.ok_or_else(|| HmacError::Revoked(address.clone()))?;
+    Ok(secret.device_key(epoch.number, address, &first))
+}
+
+/// Records that secrets of a host are handed out: all of them to the server, or the key of one device. To be
+/// called before anybody gets them.
+///
+/// # Errors
+/// Where it cannot be recorded.
+pub fn record_hand_out(
+    session: &mut Session<'_>,
+    host: &Host,
+    address: Option<&Address>,
+) -> Result<(), CaError> {
+    session.commit(vec![Fact::HmacHandedOut {
+        host: host.clone(),
+        address: address.cloned(),
+    }])
+}

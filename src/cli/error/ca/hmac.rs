@@ -1,0 +1,17 @@
+//! Advice on shared keys that there are not.
+
+use crate::ca::HmacError;
+use crate::cli::error::Advice;
+
+impl Advice for HmacError {
+    fn advice(&self) -> Option<String> {
+        Some(match self {
+            Self::OtherSecret(_) => {
+                "put the right file back from a backup, or begin the next epoch with `pki hmac rotate`".into()
+            }
+            Self::Revoked(address) => {
+                format!("`pki issue {address}` makes it a new certificate, and then it has a key")
+            }
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Shared keys (HMAC), for devices that cannot sign.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::Api;
+use super::api::{ORIGIN, data, enroll, renew, with_devices};
+use crate::support::{HOST, Home, finish, need};
+
+/// Writes the key of Alice's phone.
+fn key(home: &Home, file: &str) {
+    home.run(&["hmac", "show", HOST, "alice/phone", "--out", file])
+        .ok();
+}
+
+#[test]
+fn a_shared_key_is_one_devices_and_does_not_come_back_with_its_name() {
+    let Some(home) = with_devices(&[]) else {
+        return;
+    };
+    home.run(&["hmac", "rotate", HOST]).ok();
+    key(&home, "alice-lost.json");
+    home.run(&["revoke", "alice", "--yes"]).ok();
+    // The next phone has a key of its own.
+    enroll(&home, "alice");
+    key(&home, "alice-before.json");
+    // The same key after a renewal, whose certificate is another.
+    renew(&home, "alice");
+    key(&home, "alice-renewed.json");
+    let text = |name: &str| std::fs::read_to_string(home.path(name)).unwrap();
+    assert_eq!(text("alice-renewed.json"), text("alice-before.json"));
+    assert_ne!(text("alice-lost.json"), text("alice-before.json"));
+    home.run(&["hmac", "rotate", HOST, "--overlap", "1d"]).ok();
+    key(&home, "alice.json");
+    home.run(&["hmac", "show", HOST, "--out", "hmac.json"]).ok();
+    let mode = std::fs::metadata(home.path("hmac.json"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    std::fs::copy(data("shared.mjs"), home.path("shared.mjs")).unwrap();
+    let api = Api::start(home, "plain", &["6000", "none", "hmac.json"]);
+    let said = api.says("shared.mjs");
+    assert_eq!(said, "18 requests, 0 with another answer\n");
+    by_the_program(&api);
+
+    // The old keys are out at once where there is no overlap.
+    let home = &api.home;
+    home.run(&["hmac", "rotate", HOST, "--overlap", "0s"]).ok();
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    home.run(&["hmac", "show", HOST, "--out", "next.json"]).ok();
+    let next: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(home.path("next.json")).unwrap()).unwrap();
+    let numbers: Vec<u64> = next["epochs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|epoch| epoch["number"].as_u64().unwrap())
+        .collect();
+    // The first one was to be good for thirty days, and was given no more.
+    assert_eq!(numbers, [1, 3]);
+}
+
+/// `pki sign-request` signs by the key, and curl sends it.
+fn by_the_program(api: &Api) {
+    if !need(&["curl"]) {
+        return;
+    }
+    let url = format!("{ORIGIN}/orders");
+    let signed = api
+        .home
+        .run(&["sign-request", &url, "--hmac", "alice.json"])
+        .ok()
+        .stdout;
+    let there = format!("http://localhost:{}/orders", api.port);
+    let said = api
+        .home
+        .foreign_given("curl", &["-sS", "-H", "@-", &there], signed.as_bytes())
+        .ok()
+        .stdout;
+    assert!(said.contains(r#""device":"alice/phone""#), "{said}");
+    let wrong = finish(
+        &mut api.home.pki(&["sign-request", &url, "--hmac", "hmac.json"]),
+        b"",
+    );
+    assert_eq!(wrong.code, Some(1), "{wrong}");
+    assert!(wrong.stderr.contains("is no key as `pki hmac show"), "{wrong}");
+}
+
+#[test]
+fn an_application_that_was_given_no_secrets_takes_no_shared_key() {
+    let Some(home) = with_devices(&[]).filter(|_| need(&["curl"])) else {
+        return;
+    };
+    home.run(&["hmac", "rotate", HOST]).ok();
+    key(&home, "alice.json");
+    let api = Api::start(home, "plain", &["6000"]);
+    let url = format!("{ORIGIN}/orders");
+    let signed = api
+        .home
+        .run(&["sign-request", &url, "--hmac", "alice.json"])
+        .ok()
+        .stdout;
+    let there = format!("http://localhost:{}/orders", api.port);
+    let said = api
+        .home
+        .foreign_given("curl", &["-sS", "-H", "@-", &there], signed.as_bytes())
+        .ok()
+        .stdout;
+    assert!(said.contains(r#""code":"malformed""#), "{said}");
+}
+
+#[test]
+fn a_key_is_shown_to_a_file_that_is_new_and_recorded_before() {
+    let Some(home) = with_devices(&[]) else {
+        return;
+    };
+    let pki = |arguments: &[&str]| finish(&mut home.pki(arguments), b"");
+    let none = pki(&["hmac", "show", HOST]);
+    assert!(
+        none.code == Some(1) && none.stderr.contains("has no shared keys"),
+        "{none}"
+    );
+    assert_eq!(pki(&["hmac", "show"]).ok().stdout, "");
+    home.run(&["hmac", "rotate", HOST]).ok();
+    let shown = pki(&["hmac", "show"]).ok().stdout;
+    assert!(shown.starts_with("api.acme.example  epoch 1, since "), "{shown}");
+    for unknown in ["eve/phone", "carol/phone"] {
+        let said = pki(&["hmac", "show", HOST, unknown, "--out", "key.json"]);
+        assert!(said.code == Some(1) && !home.path("key.json").exists(), "{said}");
+    }
+    let within = home.home().join("key.json");
+    for out in ["alice.csr", within.to_str().unwrap()] {
+        let said = pki(&["hmac", "show", HOST, "--out", out]);
+        assert_eq!(said.code, Some(1), "{said}");
+    }
+    assert!(!home.run(&["audit"]).ok().stdout.contains("handed out"));
+    key(&home, "key.json");
+    let said = home.run(&["audit", "alice"]).ok().stdout;
+    assert!(
+        said.contains("key of alice/phone for api.acme.example handed out"),
+        "{said}"
+    );
+    // A secret of another epoch or host is noticed, and no key is made of it.
+    let directory = home.home().join("hmac").join(HOST);
+    let first = std::fs::read_dir(&directory)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    home.run(&["hmac", "rotate", "other.acme.example"]).ok();
+    let others = home.home().join("hmac/other.acme.example");
+    let other = std::fs::read_dir(others).unwrap().next().unwrap().unwrap().path();
+    std::fs::copy(other, first).unwrap();
+    let said = pki(&["hmac", "show", HOST, "--out", "hmac.json"]);
+    assert!(
+        said.code == Some(1) && said.stderr.contains("is the secret of another epoch or host"),
+        "{said}"
+    );
+}
