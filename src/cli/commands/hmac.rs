@@ -95,7 +95,7 @@ struct Hosts {
 
 impl fmt::Display for Hosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for file in &self.files {
+        if let [file] = &self.files[..] {
             return writeln!(f, "{}", file.display());
         }
         for HmacHost { host, epochs } in &self.hosts {
