@@ -50,7 +50,10 @@ pub use enrollment::{
 pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};
 pub use hmac::error::HmacError;
-pub use hmac::{NewSecret, device_key, hmac_host, open_secret, record_hand_out, rotate as rotate_hmac};
+pub use hmac::{
+    KeysToHandOut, NewSecret, device_file, hmac_host, open_secret, record_hand_out, rotate as rotate_hmac,
+    server_file,
+};
 pub use issuance::again::hand_out_again;
 pub use issuance::batch::{BATCH, Tally, issue_all};
 pub use issuance::canary::{Canaries, Canary, Ending, issue_canaries};

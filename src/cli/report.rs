@@ -1,6 +1,7 @@
 //! The reports that several verbs share: one certificate of the inventory, and a certificate that was issued.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use console::measure_text_width;
@@ -110,6 +111,14 @@ pub struct IssuedReport {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cancelled: Vec<InviteId>,
     remarks: Vec<Remark>,
+}
+
+impl IssuedReport {
+    /// Adds files that were written beside the bundle.
+    pub fn add(&mut self, files: Vec<PathBuf>) {
+        self.files
+            .extend(files.iter().map(|file| file.display().to_string()));
+    }
 }
 
 impl From<&Issuance> for IssuedReport {

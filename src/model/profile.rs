@@ -20,6 +20,7 @@ pub struct Profile {
     spread: Span,
     renewals: u32,
     grace: Span,
+    hmac: Vec<Host>,
 }
 
 /// Whether people's names go into certificates (`names_in_certificates` in `pki.toml`).
@@ -122,6 +123,8 @@ struct File {
     renewals: u32,
     #[serde(default)]
     grace_days: u32,
+    #[serde(default)]
+    hmac: Vec<Host>,
 }
 
 /// How often a device renews by itself where its profile does not say it.
@@ -170,6 +173,7 @@ impl Profile {
             max_days,
             renewals,
             grace_days,
+            hmac,
         } = file;
         if days < 1 || days > max_days || max_days > Self::LIMIT {
             return Err(InvalidProfile::Lifetimes { days, max_days });
@@ -184,6 +188,7 @@ impl Profile {
             spread: Span::days(0),
             renewals,
             grace: Span::days(i64::from(grace_days)),
+            hmac,
         })
     }
 
@@ -238,6 +243,11 @@ impl Profile {
     /// For how long after its end a certificate may be renewed by its device.
     pub fn grace(&self) -> Span {
         self.grace
+    }
+
+    /// The hosts for which a device gets a shared key with its certificate.
+    pub fn hmac(&self) -> &[Host] {
+        &self.hmac
     }
 
     /// Whether `name` is fit to name a profile, and so a file among the templates.

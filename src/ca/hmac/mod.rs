@@ -2,9 +2,12 @@
 //! key of each device follows from it.
 
 pub(in crate::ca) mod error;
+mod hand_out;
 
 use std::path::PathBuf;
 
+use data_encoding::BASE64;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::session::Session;
@@ -12,9 +15,11 @@ use super::{CaError, NotFound};
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::key::{HmacSecret, Passphrase, os_rng};
-use crate::model::{Address, Fact, HmacEpoch, HmacHost, Host, Span};
+use crate::model::{Address, Fact, HmacEpoch, HmacHost, Host, Span, Time};
 use crate::store::Store;
 use error::HmacError;
+
+pub use hand_out::{KeysToHandOut, device_file};
 
 /// The longest encrypted secret that is read.
 const LONGEST: u64 = 64 << 10;
@@ -161,4 +166,30 @@ pub fn record_hand_out(
         host: host.clone(),
         address: address.cloned(),
     }])
+}
+
+/// What a server verifies by, in JSON: the secrets of these epochs.
+pub fn server_file(host: &Host, epochs: &[(&HmacEpoch, HmacSecret)]) -> Zeroizing<String> {
+    #[derive(Serialize)]
+    struct Epoch {
+        number: u32,
+        until: Option<Time>,
+        secret: Zeroizing<String>,
+    }
+    #[derive(Serialize)]
+    struct File<'a> {
+        version: u32,
+        host: &'a Host,
+        epochs: Vec<Epoch>,
+    }
+    let epochs = epochs.iter().map(|(epoch, secret)| Epoch {
+        number: epoch.number,
+        until: epoch.until,
+        secret: Zeroizing::new(BASE64.encode(secret.expose())),
+    });
+    hand_out::json(&File {
+        version: 1,
+        host,
+        epochs: epochs.collect(),
+    })
 }

@@ -4,16 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use data_encoding::BASE64;
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::ca::{self, CaError, ClockPolicy, NewSecret};
 use crate::disk;
 use crate::home::Home;
 use crate::key::{HmacSecret, Passphrase};
-use crate::model::{Address, HmacEpoch, HmacHost, Host, Span, Time};
-use crate::store::Store;
+use crate::model::{Address, HmacEpoch, HmacHost, Host, Span};
 
 use super::server::dry_run;
 use crate::cli::clock::clock_policy;
@@ -196,9 +193,11 @@ fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let passphrase = args.issuing.passphrase(&desk.home, &context.ui)?;
     let opened = opened(&desk.home, known, args.address.as_ref(), &passphrase)?;
     let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
-    let text = match &args.address {
-        None => for_server(known, &opened),
-        Some(address) => for_device(&session.store, known, &opened, address)?,
+    let text = match (&args.address, &opened[..]) {
+        (Some(address), [.., (epoch, secret)]) => {
+            ca::device_file(&session.store, &known.host, epoch, secret, address)?
+        }
+        (_, all) => ca::server_file(&known.host, all),
     };
     ca::record_hand_out(&mut session, &known.host, args.address.as_ref())?;
     disk::create_private(out, text.as_bytes())?;
@@ -235,61 +234,4 @@ fn opened<'a>(
         Ok((epoch, secret))
     });
     opened.collect()
-}
-
-/// What a server verifies by: the secrets of the epochs, in JSON.
-fn for_server(known: &HmacHost, opened: &[(&HmacEpoch, HmacSecret)]) -> Zeroizing<String> {
-    #[derive(Serialize)]
-    struct Epoch {
-        number: u32,
-        until: Option<Time>,
-        secret: Zeroizing<String>,
-    }
-    #[derive(Serialize)]
-    struct File<'a> {
-        version: u32,
-        host: &'a Host,
-        epochs: Vec<Epoch>,
-    }
-    let epochs = opened.iter().map(|(epoch, secret)| Epoch {
-        number: epoch.number,
-        until: epoch.until,
-        secret: Zeroizing::new(BASE64.encode(secret.expose())),
-    });
-    json(&File {
-        version: 1,
-        host: &known.host,
-        epochs: epochs.collect(),
-    })
-}
-
-/// What a device makes its signatures by: its key of the current epoch, in JSON.
-fn for_device(
-    store: &Store,
-    known: &HmacHost,
-    opened: &[(&HmacEpoch, HmacSecret)],
-    address: &Address,
-) -> Result<Zeroizing<String>, Failure> {
-    #[derive(Serialize)]
-    struct File<'a> {
-        version: u32,
-        host: &'a Host,
-        keyid: String,
-        key: Zeroizing<String>,
-    }
-    let (epoch, secret) = opened
-        .last()
-        .ok_or_else(|| Failure::refused("there is no epoch"))?;
-    let key = ca::device_key(store, secret, epoch, address)?;
-    Ok(json(&File {
-        version: 1,
-        host: &known.host,
-        keyid: format!("{address}/{}", epoch.number),
-        key: Zeroizing::new(BASE64.encode(&*key)),
-    }))
-}
-
-fn json(value: &impl Serialize) -> Zeroizing<String> {
-    let text = serde_json::to_string_pretty(value).expect("strings have a JSON form");
-    Zeroizing::new(Zeroizing::new(text).as_str().to_owned() + "\n")
 }

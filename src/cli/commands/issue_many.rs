@@ -2,8 +2,9 @@
 //! as a whole.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use crate::key::Passphrase;
 use crate::model::{Address, counted};
 
 use super::forecast::{Forecast, Origin};
-use super::issue_one::publish;
+use super::issue_one::{keys_to_hand_out, not_handed_out, publish};
 use crate::cli::clock::clock_policy;
 use crate::cli::context::Context;
 use crate::cli::delivery_args::{DeliveryArgs, codes, handover, root};
@@ -184,13 +185,23 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         // Nobody types a passphrase for files that cannot be written.
         OutputDir::try_out(&args.out, &desk.home)?;
     }
-    let issuing = args.issuing.unlock(&desk.home, ui)?;
+    let (issuing, passphrase) = args.issuing.open_issuing(&desk.home, ui)?;
+    let keys = keys_to_hand_out(&desk.home, &passphrase, context)?;
+    drop(passphrase);
     delivery.output().make()?;
     let mut tally = ca::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
         bar.inc(count as u64);
     });
     bar.finish_and_clear();
-    let failure = tally.stopped.take().map(Failure::from);
+    let mut failure = tally.stopped.take().map(Failure::from);
+    if requests
+        .iter()
+        .any(|(request, _)| !request.profile.hmac().is_empty())
+    {
+        let mut session = context.session(&desk, &mut policy)?;
+        let handed = hand_out(&keys, &requests, &tally, &args.out, &mut session);
+        failure = failure.or(handed.err());
+    }
     ui.say(format!(
         "issued {}, {} had a valid certificate already, {} failed",
         tally.issued.len(),
@@ -250,6 +261,25 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     Ok(Exit::Incomplete)
 }
 
+/// Hands out the shared keys of those who were issued to, where their profiles say so.
+fn hand_out(
+    keys: &ca::KeysToHandOut,
+    requests: &[(Request, Intent)],
+    tally: &Tally,
+    out: &Path,
+    session: &mut ca::Session<'_>,
+) -> Result<(), Failure> {
+    let issued: BTreeSet<&Address> = tally.issued.iter().map(|issued| &issued.address).collect();
+    for (request, _) in requests {
+        let address = &request.holder.address;
+        if issued.contains(address) {
+            keys.hand_out(session, address, request.profile.hmac(), out)
+                .map_err(not_handed_out)?;
+        }
+    }
+    Ok(())
+}
+
 /// Says that certificates have something otherwise than the list, and what to do about it.
 fn tell_differing(differing: &[Differing], context: &Context) {
     if differing.is_empty() {
@@ -290,7 +320,7 @@ fn tell_remembered(
 
 /// Makes sure that somebody wants to write down the passphrases of many bundles from a screen.
 fn demand_patience(args: &DeliveryArgs, count: usize, context: &Context) -> Result<(), Failure> {
-    let here = match args.out == std::path::Path::new(".") {
+    let here = match args.out == Path::new(".") {
         true => ", and puts the bundles into this directory",
         false => "",
     };

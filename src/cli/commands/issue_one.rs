@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::bundle::{self, Code};
 use crate::ca::{
-    self, BundleDelivery, CaError, Delivery, Intent, Issuance, IssuanceError, KeyRequest, OutputDir,
-    PassphraseDelivery, Request,
+    self, BundleDelivery, CaError, Delivery, Intent, Issuance, IssuanceError, KeyRequest, KeysToHandOut,
+    OutputDir, PassphraseDelivery, Request,
 };
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::{Address, Form, Platform, Record, Status, Time, counted};
+use crate::model::{Address, Form, Host, Platform, Record, Status, Time, counted};
 use crate::store::Store;
 
 use crate::cli::clock::clock_policy;
@@ -165,6 +165,7 @@ pub fn one(
             ),
         );
     }
+    let keys = keys_to_hand_out(&desk.home, &issuing_passphrase, context)?;
     drop(issuing_passphrase);
     delivery.warm_up(&expected)?;
     let mut session = context.session(&desk, &mut policy)?;
@@ -212,8 +213,46 @@ pub fn one(
         .filter_map(|old| session.store.record(&old.serial).ok()?)
         .collect();
     tell_issued(&issuance, &replaced, args, context);
+    let hosts = considered.request.profile.hmac();
+    let handed = keys.hand_out(&mut session, &issuance.address, hosts, &args.out);
     let published = publish(args, &mut session, &issuing, context);
-    ui.report_done(&IssuedReport::from(&issuance), published)
+    let mut report = IssuedReport::from(&issuance);
+    let outcome = match handed {
+        Ok(files) => {
+            report.add(files);
+            published
+        }
+        Err(error) => Err(not_handed_out(error)),
+    };
+    ui.report_done(&report, outcome)
+}
+
+/// The shared keys of the hosts that a profile of the home names, opened. Which profile is meant is known
+/// under the lock alone.
+pub fn keys_to_hand_out(
+    home: &Home,
+    passphrase: &Passphrase,
+    context: &Context,
+) -> Result<KeysToHandOut, Failure> {
+    let mut hosts: Vec<Host> = Vec::new();
+    // One that is damaged is told to whoever asks for it.
+    for profile in home.profiles().iter().filter_map(|name| home.profile(name).ok()) {
+        hosts.extend_from_slice(profile.hmac());
+    }
+    hosts.sort();
+    hosts.dedup();
+    match &hosts[..] {
+        [] => Ok(KeysToHandOut::default()),
+        some => Ok(KeysToHandOut::open(home, &context.read(home)?, some, passphrase)?),
+    }
+}
+
+/// The failure where a certificate was issued and a shared key not handed out.
+pub fn not_handed_out(error: CaError) -> Failure {
+    let mut failure = Failure::from(error);
+    failure.exit = Exit::Incomplete;
+    failure
+        .hint("the certificate is issued; `pki hmac show HOST ADDRESS --out FILE` hands out the shared key")
 }
 
 /// An earlier run may have been cut off between delivering and publishing: the same command is refused now,

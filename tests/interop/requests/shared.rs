@@ -111,6 +111,88 @@ fn an_application_that_was_given_no_secrets_takes_no_shared_key() {
 }
 
 #[test]
+fn a_profile_has_keys_handed_out_with_certificates() {
+    let home = Home::new();
+    let profile = home.home().join("templates/profiles/scanner.toml");
+    std::fs::create_dir_all(profile.parent().unwrap()).unwrap();
+    std::fs::write(
+        &profile,
+        format!("days = 30\nmax_days = 90\nhmac = [\"{HOST}\"]\n"),
+    )
+    .unwrap();
+    let issue = |more: &[&str]| {
+        let device = [
+            "issue",
+            "--profile",
+            "scanner",
+            "--bundle-passphrase-out",
+            "words.tsv",
+            "--out",
+            "made",
+        ];
+        finish(home.pki(&device).args(more), b"")
+    };
+    // No certificate is issued where a key cannot be handed out with it.
+    let refused = issue(&["alice/scanner"]);
+    assert!(
+        refused.code == Some(1) && refused.stderr.contains("has no shared keys"),
+        "{refused}"
+    );
+    assert_eq!(
+        home.run(&["list", "--json"]).json()["certificates"],
+        serde_json::json!([])
+    );
+
+    home.run(&["hmac", "rotate", HOST]).ok();
+    let one = [
+        "issue",
+        "alice/scanner",
+        "--profile",
+        "scanner",
+        "--bundle-passphrase-out",
+        "word",
+        "--out",
+        "made",
+    ];
+    let issued = home.run(&[&one[..], &["--json"]].concat());
+    let name = format!("alice-scanner.{HOST}.hmac.json");
+    let files = issued.ok().json()["files"].clone();
+    assert!(
+        files
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|file| file.as_str().unwrap().ends_with(&name)),
+        "{files}"
+    );
+    let read = |name: &str| std::fs::read_to_string(home.path("made").join(name)).unwrap();
+    let first = read(&name);
+    home.run(&["hmac", "show", HOST, "alice/scanner", "--out", "key.json"])
+        .ok();
+    assert_eq!(std::fs::read_to_string(home.path("key.json")).unwrap(), first);
+    let mode = std::fs::metadata(home.path("made").join(&name))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    std::fs::write(
+        home.path("people.csv"),
+        "employee,device\nbob,scanner\ncarol,scanner\n",
+    )
+    .unwrap();
+    issue(&["--from", "people.csv"]).ok();
+    for name in ["bob", "carol"] {
+        let key = read(&format!("{name}-scanner.{HOST}.hmac.json"));
+        assert!(key.contains(&format!("\"keyid\": \"{name}/scanner/1\"")), "{key}");
+    }
+    // A renewal hands it out again: the one of the epoch that is current then.
+    home.run(&["hmac", "rotate", HOST]).ok();
+    home.renew("alice/scanner", &["--out", "made"]);
+    assert!(read(&name).contains("alice/scanner/2") && read(&name) != first);
+}
+
+#[test]
 fn a_key_is_shown_to_a_file_that_is_new_and_recorded_before() {
     let Some(home) = with_devices(&[]) else {
         return;
