@@ -139,7 +139,7 @@ fn a_profile_has_keys_handed_out_with_certificates() {
         "{refused}"
     );
     assert_eq!(
-        home.run(&["list", "--json"]).json()["certificates"],
+        home.run(&["list", "--json"]).json()["devices"],
         serde_json::json!([])
     );
 
