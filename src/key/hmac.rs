@@ -81,6 +81,14 @@ impl HmacSecret {
             .ok_or(KeyError::NotHmac)
     }
 
+    /// Whether a file holds what [`Self::decrypt`] can open, as far as can be said without its passphrase.
+    ///
+    /// # Errors
+    /// Where the file is something else.
+    pub fn examine(pem: &str) -> Result<(), KeyError> {
+        encryption::examine(pem)
+    }
+
     /// The key of a device in this epoch: HKDF-SHA256 (RFC 5869) with the epoch's number for its salt.
     /// `first` is the device's first certificate after its last revocation, so that a lost phone's key does
     /// not come back with its address.

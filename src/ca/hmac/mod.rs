@@ -54,7 +54,7 @@ impl NewSecret {
 
 /// The path of an epoch's secret in the home. The file is named by the check value as well: one that a run
 /// left which was cut off is in nobody's way.
-fn secret_path(home: &Home, host: &Host, epoch: &HmacEpoch) -> PathBuf {
+pub fn secret_path(home: &Home, host: &Host, epoch: &HmacEpoch) -> PathBuf {
     let check = String::from(epoch.check);
     let directory = home.path().join("hmac").join(host.file_stem());
     directory.join(format!("{}-{}.key", epoch.number, &check[..8]))

@@ -238,10 +238,15 @@ fn a_key_is_shown_to_a_file_that_is_new_and_recorded_before() {
     home.run(&["hmac", "rotate", "other.acme.example"]).ok();
     let others = home.home().join("hmac/other.acme.example");
     let other = std::fs::read_dir(others).unwrap().next().unwrap().unwrap().path();
-    std::fs::copy(other, first).unwrap();
+    std::fs::copy(other, &first).unwrap();
     let said = pki(&["hmac", "show", HOST, "--out", "hmac.json"]);
     assert!(
         said.code == Some(1) && said.stderr.contains("is the secret of another epoch or host"),
         "{said}"
     );
+    std::fs::remove_file(&first).unwrap();
+    let said = pki(&["doctor", "--json"]).json();
+    let findings = said["findings"].as_array().unwrap();
+    let of_secrets = findings.iter().filter(|finding| finding["code"] == "hmac-secret");
+    assert_eq!(of_secrets.count(), 1, "{said}");
 }
