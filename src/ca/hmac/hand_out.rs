@@ -68,7 +68,7 @@ impl KeysToHandOut {
 /// What a device makes its signatures by, in JSON: its key of an epoch, and by what name the server knows it.
 ///
 /// # Errors
-/// As [`device_key`].
+/// Where the device has no certificate that servers accept, issued after its last revocation.
 pub fn device_file(
     store: &Store,
     host: &Host,
