@@ -22,6 +22,9 @@ pub enum CredentialError {
         /// The reason why it cannot be used.
         why: KeyError,
     },
+    /// The file that was given as the key is a bundle, which has it in it.
+    #[error("{0} is a PKCS#12 bundle, whose key must be taken out of it")]
+    Bundle(Shown),
     /// The file that was given as the certificate is none.
     #[error("{path}: {why}")]
     Certificate {
@@ -49,6 +52,7 @@ impl Fault for CredentialError {
             Self::Disk(error) => error.kind_and_code(),
             Self::Exposed(_) => (Kind::Storage, "exposed"),
             Self::Key { why, .. } => why.kind_and_code(),
+            Self::Bundle(_) => (Kind::BadRequest, "bundle"),
             Self::Certificate { .. } => (Kind::BadRequest, "certificate"),
             Self::Together(_) => (Kind::BadRequest, "together"),
             Self::Mismatch { .. } => (Kind::Conflict, "mismatch"),

@@ -45,7 +45,7 @@ pub fn read_chain(path: &Path) -> Result<Chain, CredentialError> {
     };
     let octets = disk::read(path, LONGEST)?;
     let contents = Contents::of(&octets);
-    if contents.holds_key() {
+    if contents.holds_key() && contents.all(Kind::Certificate).is_ok() {
         return Err(CredentialError::Together(Shown(path.to_owned())));
     }
     let all = contents.all(Kind::Certificate);
@@ -59,8 +59,7 @@ pub fn read_chain(path: &Path) -> Result<Chain, CredentialError> {
     })
 }
 
-/// Reads a key that nobody else can read.
-/// As [`read_key`], whatever it is that nobody else may read.
+/// Reads a file with a secret, which nobody else may be able to read.
 ///
 /// # Errors
 /// Where it cannot be read, or others can read it as well.
@@ -92,6 +91,9 @@ fn has_encrypted(pem: &[u8]) -> bool {
 /// Where it cannot be read, others can read it as well, it is no P-256 key, or does not open.
 pub fn read_key(path: &Path, passphrase: Option<&Passphrase>) -> Result<SoftwareKey, CredentialError> {
     let octets = read_private(path)?;
+    if Contents::of(&octets).instead() == Some(Kind::Pkcs12) {
+        return Err(CredentialError::Bundle(Shown(path.to_owned())));
+    }
     let key = if has_encrypted(&octets) {
         let text = std::str::from_utf8(&octets).map_err(|_| KeyError::NotEncryptedPkcs8);
         text.and_then(|text| {
@@ -99,7 +101,8 @@ pub fn read_key(path: &Path, passphrase: Option<&Passphrase>) -> Result<Software
             SoftwareKey::decrypt(text, passphrase)
         })
     } else {
-        SoftwareKey::from_pem(&octets)
+        let block = key_block(&octets);
+        SoftwareKey::from_pem(block)
             .or_else(|| SoftwareKey::from_sec1_pem(&octets))
             .ok_or(KeyError::NotP256)
     };
@@ -107,4 +110,11 @@ pub fn read_key(path: &Path, passphrase: Option<&Passphrase>) -> Result<Software
         path: Shown(path.to_owned()),
         why,
     })
+}
+
+/// The block with the key, where certificates or what openssl says of a bundle stand before it.
+fn key_block(octets: &[u8]) -> &[u8] {
+    const BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";
+    let at = octets.windows(BEGIN.len()).position(|part| part == BEGIN);
+    &octets[at.unwrap_or(0)..]
 }

@@ -16,7 +16,7 @@ use crate::disk::{self, DiskError, Exposed, Shown};
 use crate::issuer::Chain;
 use crate::model::contents;
 use crate::model::profile::InvalidProfile;
-use crate::model::{Authority, Event, Fact, NameConstraints, Profile};
+use crate::model::{Authority, Event, Fact, Host, NameConstraints, Profile};
 use crate::publish::Location;
 use crate::store::{self, Cursor, Reached, Store, StoreError};
 use crate::x509::Certificate;
@@ -180,6 +180,17 @@ impl Home {
         own.filter(|name| name != "device" && Profile::check_name(name).is_ok())
             .chain(["device".to_owned()])
             .collect()
+    }
+
+    /// The hosts that any profile names for shared keys. A profile that is damaged is told to whoever asks
+    /// for it.
+    pub fn hmac_hosts(&self) -> Vec<Host> {
+        let profiles = self.profiles();
+        let profiles = profiles.iter().filter_map(|name| self.profile(name).ok());
+        let mut hosts: Vec<Host> = profiles.flat_map(|profile| profile.hmac().to_vec()).collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
     }
 
     /// The text of a template: the home's own, or the one built in.

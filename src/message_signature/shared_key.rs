@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 /// A shared key, and by what name the server knows it.
 pub struct SharedKey {
+    host: String,
     keyid: String,
     key: hmac::Key,
 }
@@ -19,6 +20,7 @@ pub struct InvalidSharedKey(&'static str);
 #[derive(Deserialize)]
 struct File {
     version: u32,
+    host: String,
     keyid: String,
     key: Zeroizing<String>,
 }
@@ -49,9 +51,15 @@ impl SharedKey {
             .filter(|key| key.len() == 32)
             .ok_or(InvalidSharedKey("its key is not 32 octets in base64"))?;
         Ok(Self {
+            host: file.host,
             keyid: file.keyid,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
         })
+    }
+
+    /// The host that it is for.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// By what name the server knows it.

@@ -30,6 +30,15 @@ impl Target {
         &self.authority
     }
 
+    /// The host alone, without the brackets of an IPv6 address.
+    pub fn host(&self) -> &str {
+        let host = match self.authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            _ => &self.authority,
+        };
+        host.trim_matches(['[', ']'])
+    }
+
     /// The whole URL: `@target-uri`.
     pub fn uri(&self) -> &str {
         &self.uri

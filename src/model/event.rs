@@ -197,7 +197,7 @@ pub enum Fact {
         epoch: u32,
         /// By which its secret is known.
         check: CheckValue,
-        /// The time until which the keys of the epoch before are good.
+        /// The time until which the keys of the epochs before are good at most.
         previous_until: Time,
     },
     /// Secrets of a host were handed out: those that all keys follow from, for the server, or the key of one

@@ -127,7 +127,8 @@ fn status_of(denial: &Denial) -> StatusCode {
         | Denial::TooEarly(_)
         | Denial::NotYet(_)
         | Denial::Expired(_)
-        | Denial::TooOften(_) => StatusCode::FORBIDDEN,
+        | Denial::TooOften(_)
+        | Denial::NoSharedKey => StatusCode::FORBIDDEN,
         Denial::Refused(why) => status(why.kind()),
     }
 }

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use super::health::Part;
 use super::metrics::Counted;
@@ -15,10 +16,12 @@ use super::monitor::Monitor;
 use super::outcome::Outcome;
 use super::own::{Own, OwnHost};
 use super::pace::Pace;
+use super::shared_keys::SharedKeys;
 use super::tls::Current;
 use super::{Aftermath, ServeError};
 use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Keys, Refresh};
 use crate::issuer::Devices;
+use crate::model::Host;
 use crate::model::event::Issued;
 use crate::model::fault::{Fault, Kind};
 use crate::store::Store;
@@ -53,10 +56,26 @@ pub enum Refusal {
     Elsewhere,
 }
 
-struct Waiting {
-    attempt: Attempt,
-    answer: oneshot::Sender<Answer>,
+/// What somebody waits for at the counter.
+enum Waiting {
+    /// A certificate.
+    Certificate(Attempt, oneshot::Sender<Answer>),
+    /// The shared key of the device that has shown a certificate.
+    SharedKey(AskedKey, oneshot::Sender<KeyAnswer>),
 }
+
+/// A shared key that is asked for.
+pub struct AskedKey {
+    /// The certificate, DER, whose key the device has proved to have.
+    pub certificate: Vec<u8>,
+    /// The host that the key is for.
+    pub host: Host,
+    /// The network that it asks from.
+    pub from: String,
+}
+
+/// The answer to that: the file with the key, or why there is none.
+pub type KeyAnswer = Result<Zeroizing<String>, Refusal>;
 
 /// The clerk at work.
 pub struct Clerk {
@@ -77,8 +96,21 @@ impl Counter {
     /// Hands in what a device asks for, and waits for the answer.
     pub async fn enroll(&self, attempt: Attempt) -> Answer {
         let _inside = self.monitor.metrics.waiting.enter();
+        self.ask(|answer| Waiting::Certificate(attempt, answer)).await
+    }
+
+    /// Asks for a shared key, and waits for the answer.
+    pub async fn shared_key(&self, asked: AskedKey) -> KeyAnswer {
+        let _inside = self.monitor.metrics.waiting.enter();
+        self.ask(|answer| Waiting::SharedKey(asked, answer)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        made: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Waiting,
+    ) -> Result<T, Refusal> {
         let (answer, answered) = oneshot::channel();
-        match self.sender.try_send(Waiting { attempt, answer }) {
+        match self.sender.try_send(made(answer)) {
             Ok(()) => match tokio::time::timeout(ANSWERED, answered).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) | Err(_) => Err(Refusal::Unavailable),
@@ -110,6 +142,7 @@ impl Clerk {
             own,
             monitor: monitor.clone(),
             aftermath,
+            shared_keys: SharedKeys::default(),
             due: None,
             tended: Instant::now(),
             pace: Pace::begin(monitor.now()),
@@ -177,6 +210,8 @@ struct Work {
     own: Option<Own>,
     monitor: Arc<Monitor>,
     aftermath: Box<dyn Aftermath>,
+    /// What shared keys are made of, where any is asked for.
+    shared_keys: SharedKeys,
     /// When new certificates are to be published, where there are any.
     due: Option<Instant>,
     /// When it was last looked whether something follows from the time alone.
@@ -232,10 +267,22 @@ impl Work {
 
     /// Decides about all of them in one session, and answers.
     fn serve(&mut self, batch: Vec<Waiting>) {
-        let (attempts, ways): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .map(|waiting| (waiting.attempt, waiting.answer))
-            .unzip();
+        let (mut attempts, mut ways) = (Vec::new(), Vec::new());
+        for waiting in batch {
+            match waiting {
+                Waiting::Certificate(attempt, way) => {
+                    attempts.push(attempt);
+                    ways.push(way);
+                }
+                Waiting::SharedKey(asked, way) => {
+                    let answer = self.hand_out(&asked);
+                    let _ = way.send(answer);
+                }
+            }
+        }
+        if attempts.is_empty() {
+            return;
+        }
         let answers = match self.devices.clone() {
             Some(devices) if self.is_steady() => self.decide_all(&devices, &attempts),
             Some(_) => attempts.iter().map(|_| Err(Refusal::Unavailable)).collect(),
@@ -244,6 +291,29 @@ impl Work {
         for (way, answer) in ways.into_iter().zip(answers) {
             // Who has hung up asks again, and gets the same.
             let _ = way.send(answer);
+        }
+    }
+
+    /// Hands out a shared key, where this machine issues.
+    fn hand_out(&mut self, asked: &AskedKey) -> KeyAnswer {
+        if self.devices.is_none() {
+            return Err(Refusal::Elsewhere);
+        }
+        if !self.is_steady() {
+            return Err(Refusal::Unavailable);
+        }
+        match self
+            .shared_keys
+            .hand_out(&self.desk, &mut self.store, self.own.as_ref(), asked)
+        {
+            Ok(answer) => {
+                self.aftermath.happened(Outcome::of_key(asked, &answer));
+                answer.map(|shown| shown.file).map_err(Refusal::Denied)
+            }
+            Err(why) => {
+                self.aftermath.failed("no shared key was handed out", why);
+                Err(Refusal::Unavailable)
+            }
         }
     }
 

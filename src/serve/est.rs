@@ -29,6 +29,9 @@ use crate::x509::cms;
 /// Where EST is, whatever stands before it: strongSwan puts the path of its URL there (RFC 7030 §3.2.2).
 const WELL_KNOWN: &str = "/.well-known/est/";
 
+/// Below which path shared keys are, by their hosts.
+const SHARED_KEYS: &str = "/hmac/";
+
 /// What requests should have (RFC 7030 §4.5.2, in the form of RFC 9908 §3): a key of P-256
 /// (id-ecPublicKey with secp256r1) and a signature by ecdsa-with-SHA256.
 const ATTRIBUTES: &[u8] = &[
@@ -75,6 +78,13 @@ async fn answer(
         let told = in_a_line(&shared, Told::wrong_method());
         Ok(([(header::ALLOW, allow)], told).into_response())
     };
+    if let Some(host) = uri.path().strip_prefix(SHARED_KEYS) {
+        let told = match method.as_str() {
+            "GET" => shared_key(&shared, client.address.ip(), presented, host).await,
+            _ => wrong_method("GET"),
+        };
+        return told.unwrap_or_else(|told| in_a_line(&shared, told));
+    }
     let told = match (operation(uri.path()), method.as_str()) {
         (Some("cacerts"), "GET" | "HEAD") => Ok(cacerts(&shared)),
         (Some("csrattrs"), "GET" | "HEAD") => Ok(encoded("application/csrattrs", ATTRIBUTES)),
@@ -148,11 +158,7 @@ async fn renew(
     body: Body,
 ) -> Result<Response, Told> {
     let Some(Extension(presented)) = presented else {
-        return Err(Told::new(
-            StatusCode::FORBIDDEN,
-            "no-certificate",
-            "show the certificate that is to be renewed",
-        ));
+        return Err(no_certificate("show the certificate that is to be renewed"));
     };
     let certificate = presented.sha256();
     let message = "this certificate was refused too often: wait ten minutes";
@@ -167,6 +173,39 @@ async fn renew(
         shared.vain.count(certificate);
     }
     certified(answer)
+}
+
+/// The shared key for a host of the device that shows a certificate.
+async fn shared_key(
+    shared: &Shared,
+    address: std::net::IpAddr,
+    presented: Option<Extension<Presented>>,
+    host: &str,
+) -> Result<Response, Told> {
+    let Some(Extension(presented)) = presented else {
+        return Err(no_certificate("show the certificate of the device"));
+    };
+    let Ok(host) = host.parse() else {
+        return Err(Told::nothing_here());
+    };
+    let certificate = presented.sha256();
+    let message = "this certificate was refused too often: wait ten minutes";
+    shared.vain.demand_few(&certificate, message)?;
+    let asked = presented.asking_for_key(host, recorded(address));
+    let answer = shared.counter.shared_key(asked).await;
+    if let Err(Refusal::Denied(_)) = answer {
+        shared.vain.count(certificate);
+    }
+    let file = answer?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, file.as_str().to_owned()).into_response())
+}
+
+fn no_certificate(message: &'static str) -> Told {
+    Told::new(StatusCode::FORBIDDEN, "no-certificate", message)
 }
 
 pub(super) type Secret = Zeroizing<String>;

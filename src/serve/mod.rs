@@ -29,6 +29,7 @@ mod profile;
 mod proxy;
 mod request;
 mod seats;
+mod shared_keys;
 mod status;
 mod tls;
 

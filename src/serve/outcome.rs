@@ -3,7 +3,8 @@
 use data_encoding::HEXUPPER;
 use serde::Serialize;
 
-use crate::ca::{Attempt, Denial, Granted, How};
+use super::clerk::AskedKey;
+use crate::ca::{Attempt, Denial, Granted, How, ShownKey};
 use crate::model::{Address, InviteId, Serial};
 use crate::x509::Certificate;
 
@@ -79,6 +80,24 @@ impl Outcome {
                 has_names: matches!(denial, Denial::Refused(_)),
                 ..none
             },
+        }
+    }
+
+    /// What has become of a device that asked for a shared key.
+    pub(super) fn of_key(asked: &AskedKey, answer: &Result<ShownKey, Denial>) -> Self {
+        let (event, device, message) = match answer {
+            Ok(known) => ("shared-key", Some(known.address.clone()), None),
+            Err(denial) => (denial.code(), None, Some(denial.to_string())),
+        };
+        Self {
+            event,
+            invite: None,
+            device,
+            serial: None,
+            shown: shown(&asked.certificate),
+            from: Some(asked.from.clone()),
+            message,
+            has_names: false,
         }
     }
 

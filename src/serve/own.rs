@@ -52,6 +52,11 @@ impl Own {
         self.of.servers.as_ref()
     }
 
+    /// The everyday passphrase.
+    pub(super) fn passphrase(&self) -> &Passphrase {
+        &self.of.passphrase
+    }
+
     /// When the certificate in use is good.
     pub(super) fn validity(&self) -> Option<Validity> {
         self.certified.as_ref().map(|certified| certified.validity)

@@ -9,12 +9,14 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use sha2::{Digest, Sha256};
 
+use super::clerk::AskedKey;
 use crate::ca::Renewing;
 use crate::key::PublicKey;
+use crate::model::Host;
 use crate::x509::Certificate;
 
-/// A certificate that was shown by whoever has its key. It may be revoked, superseded or out of date: nothing
-/// but an attempt to renew it can be made of it.
+/// A certificate that was shown by whoever has its key. It may be revoked, superseded or out of date: what
+/// may be asked with it, the clerk decides by the ledger.
 #[derive(Debug, Clone)]
 pub struct Presented(Vec<u8>);
 
@@ -28,6 +30,15 @@ impl Presented {
     /// Its SHA-256, by which it is known.
     pub fn sha256(&self) -> [u8; 32] {
         Sha256::digest(&self.0).into()
+    }
+
+    /// A shared key that is asked for by whoever has shown it, from this network.
+    pub fn asking_for_key(self, host: Host, from: String) -> AskedKey {
+        AskedKey {
+            certificate: self.0,
+            host,
+            from,
+        }
     }
 
     /// An attempt to renew it for this key, from this network.

@@ -66,7 +66,12 @@ let followed;
 function followedDevices() {
   if (followed === undefined) {
     const accepted = devicesBy("x5t#S256");
-    accepted.read();
+    try {
+      accepted.read();
+    } catch (error) {
+      const help = "it must be the servers' half of a publication, whole, that this account can read ([[publish]] group = … in pki.toml)";
+      throw new Error(`${SERVER}: ${error.message}: ${help}`);
+    }
     const groups = new WeakMap();
     // The devices of a list by their addresses, made when one is asked for so.
     const byAddress = (list) => {
@@ -439,13 +444,22 @@ function forms(judge, maxBody) {
   };
 }
 
+// What is in the file of another host, or of a device, verifies nothing.
+function demandSecrets({ version, host, epochs }, places) {
+  const isThat = version === 1 && Array.isArray(epochs) && epochs.every(({ number, secret }) => Number.isInteger(number) && typeof secret === "string");
+  if (!isThat) throw new TypeError("`secrets` is what is in the file of `pki hmac show HOST --out FILE`, parsed");
+  if (!places.some(({ hostname }) => hostname.replace(/^\[|\]$/g, "") === host)) throw new TypeError(`these secrets are of ${host}, and not of this service`);
+}
+
 /**
  * Verifies requests. `origins`: by what clients name this service, scheme included; `maxBody`: the most octets of a body, 1 MiB where it
  * is not said; `replays`: where nonces are remembered; `secrets`: what is in the file of `pki hmac show HOST --out FILE`, for devices that
  * cannot sign and have a shared key. `close()` ends it.
  */
 export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays = ownReplays(), secrets } = {}) {
+  if (arguments.length > 1) throw new TypeError("signedRequests makes the middleware: app.use(signedRequests().express)");
   const places = origins.map((one) => new URL(one));
+  if (secrets !== undefined) demandSecrets(secrets, places);
   const devices = followedDevices();
 
   /** The device that has signed a request; throws a `Refusal`. The request can be read afterwards as if nobody had. */
@@ -456,7 +470,9 @@ export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays =
     const signed = base(signature, parts);
     judgeTimes(signature);
     const signer = accepted(devices, secrets, signature);
-    if (!signer.isItsOwn(signed, signature.octets)) refuse("signature", "the signature is not that of this request by this device");
+    if (!signer.isItsOwn(signed, signature.octets)) {
+      refuse("signature", `the signature is not that of this request, to ${parts["@target-uri"].split("?")[0]}, by this device`);
+    }
     const digest = parts["content-digest"];
     if (digest !== undefined) {
       const read = () => received(request, maxBody, signature.expires);
@@ -481,7 +497,8 @@ const refuseToken = (message, error = `, error="invalid_token", error_descriptio
  * A device has another certificate after each renewal, and the token the thumbprint of an earlier one: it is taken as long as servers
  * accept that certificate, and it is the same device's. `strict: true` takes the certificate of the token alone.
  *
- * `claims(token, request)` verifies a token, and gives its claims; what it throws is a token that is not good. `device(request)` gives
+ * `claims(token, request)` verifies a token, and gives its claims. What it throws is a token that is not good; where it cannot tell,
+ * because nobody gives it the keys, let it throw `new Refusal(503, "unavailable", "…")`. `device(request)` gives
  * the device that the request comes from, where it is not in `request.device`; behind a proxy that has verified the certificate,
  * `({ headers }) => ({ address: headers["x-client-device"] })`, which is too little for `strict`. Handlers find the claims in
  * `request.token`.
@@ -498,6 +515,7 @@ export function boundTokens({ claims, device = (request) => request.device, stri
     if (!from?.address) throw new Error("boundTokens does not know which device a request comes from: see its `device`");
     const verified = async () => claims(token, request);
     const found = await verified().catch((error) => {
+      if (error instanceof Refusal) throw error;
       // Also a fault of `claims` itself comes so.
       console.error(`a token is not good: ${error.message}`);
       return refuseToken("the token is not good");

@@ -6,8 +6,8 @@
 //     const response = await fetch("https://api.acme.example/orders?open", { method: "POST", body: JSON.stringify(order) });
 //
 // `key` is a CryptoKey (ECDSA, P-256, "sign"), which need not be extractable; `certificate` is the device's, DER or PEM. Who has them in
-// files gets both by `fromPem`. What cannot have a key of its own: `signingFetch({ sharedKey })`, with what `pki hmac show HOST ADDRESS
-// --out FILE` has written. After a renewal, make another `signingFetch` with what is new.
+// files gets both by `fromPem`. What cannot have a key of its own: `signingFetch({ sharedKey }, { origins })`, with what `pki hmac show
+// HOST ADDRESS --out FILE` has written, parsed. After a renewal, make another `signingFetch` with what is new.
 
 const { crypto } = globalThis;
 const LIFE = 60;   // seconds that a signature lasts
@@ -19,7 +19,7 @@ const sha256 = (data) => crypto.subtle.digest("SHA-256", data);
 // What stands first of this kind in a text, as octets.
 function ofPem(text, kind) {
   const [, body] = new RegExp(`-----BEGIN ${kind}-----([A-Za-z0-9+/=\\s]+)-----END ${kind}-----`).exec(text) ?? [];
-  if (body === undefined) throw new TypeError(`there is no ${kind} in this text`);
+  if (body === undefined) throw new TypeError(`there is no ${kind} in this text (PEM; of a key, as \`openssl pkcs8 -topk8 -nocrypt\` writes it)`);
   return Uint8Array.from(atob(body.replace(/\s/g, "")), (character) => character.charCodeAt(0));
 }
 
@@ -84,10 +84,11 @@ export function signingFetch(device, { origins, fetch = globalThis.fetch }) {
       const signed = await signatureHeaders(device, { method, url, body, authorization, now: Date.now() + ahead.get(origin) });
       const headers = new Headers(request.headers);
       for (const [name, value] of Object.entries(signed)) headers.set(name, value);
+      // What else a fetch is told stays: in Node.js the `dispatcher`, by which it shows the device's certificate.
       return fetch(url, {
-        method, headers, body: body.length > 0 ? body : undefined, redirect: request.redirect, signal: request.signal, cache: request.cache,
-        credentials: request.credentials, mode: request.mode, referrerPolicy: request.referrerPolicy, integrity: request.integrity,
-        keepalive: request.keepalive,
+        ...init, method, headers, body: body.length > 0 ? body : undefined, redirect: request.redirect, signal: request.signal,
+        cache: request.cache, credentials: request.credentials, mode: request.mode, referrerPolicy: request.referrerPolicy,
+        integrity: request.integrity, keepalive: request.keepalive,
       });
     };
     const response = await send();

@@ -67,6 +67,9 @@ pub enum Denial {
     /// The device has renewed as often as it may without an operator.
     #[error("this device has renewed {0} times by itself: ask for an invite")]
     TooOften(u32),
+    /// The profile of the device gives it no shared key for this host.
+    #[error("this device gets no shared key for that host")]
+    NoSharedKey,
     /// Policy, or what has become of the device meanwhile, does not let it have a certificate.
     #[error(transparent)]
     Refused(CaError),
@@ -92,6 +95,7 @@ impl Denial {
             Self::NotYet(_) => "not-yet-valid",
             Self::Expired(_) => "expired",
             Self::TooOften(_) => "too-often",
+            Self::NoSharedKey => "no-shared-key",
             Self::Refused(why) => why.code(),
         }
     }

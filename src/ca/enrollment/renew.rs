@@ -87,7 +87,7 @@ pub(super) fn decide(session: &Session<'_>, renewing: &Renewing) -> Result<Decis
 }
 
 /// The record of a certificate that was shown, octet by octet the one that was issued here.
-fn shown(session: &Session<'_>, der: &[u8]) -> Result<Option<(Record, Issued)>, CaError> {
+pub(in crate::ca) fn shown(session: &Session<'_>, der: &[u8]) -> Result<Option<(Record, Issued)>, CaError> {
     let Ok(certificate) = Certificate::from_der(der) else {
         return Ok(None);
     };

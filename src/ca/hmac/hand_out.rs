@@ -8,8 +8,9 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{device_key, hmac_host, open_secret, record_hand_out};
-use crate::ca::CaError;
+use crate::ca::enrollment::renew::shown;
 use crate::ca::session::Session;
+use crate::ca::{CaError, Denial};
 use crate::disk;
 use crate::home::Home;
 use crate::key::{HmacSecret, Passphrase};
@@ -41,6 +42,63 @@ impl KeysToHandOut {
         opened.collect::<Result<_, CaError>>().map(Self)
     }
 
+    /// Whether these are the secrets of the epochs that are current by now, of all these hosts.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn are_current(&self, store: &Store, hosts: &[Host]) -> Result<bool, CaError> {
+        for host in hosts {
+            let current = store.hmac_host(host)?;
+            let current = current.as_ref().and_then(HmacHost::current);
+            let opened = self.0.iter().find(|(known, ..)| known.host == *host);
+            if opened.map(|(_, epoch, _)| epoch) != current {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The file with the key of the device that shows this certificate, where its profile gives it one for
+    /// the host. `is_known` tells whether its hand-out is recorded already.
+    ///
+    /// # Errors
+    /// Where that cannot be recorded or read.
+    pub fn show(
+        &self,
+        session: &mut Session<'_>,
+        certificate: &[u8],
+        host: &Host,
+        is_known: &dyn Fn(&Address, u32) -> bool,
+    ) -> Result<Result<Shown, Denial>, CaError> {
+        let Some((record, issued)) = shown(session, certificate)? else {
+            return Ok(Err(Denial::Unknown));
+        };
+        let validity = record.validity;
+        if record.revocation().is_some() {
+            return Ok(Err(Denial::ShownRevoked));
+        }
+        if session.now < validity.not_before {
+            return Ok(Err(Denial::NotYet(validity.not_before)));
+        }
+        if validity.ended(session.now) {
+            return Ok(Err(Denial::Expired(validity.not_after)));
+        }
+        let profile = session.desk.home.profile(&issued.profile)?;
+        let opened = self.0.iter().find(|(known, ..)| known.host == *host);
+        let Some((_, epoch, secret)) = opened.filter(|_| profile.hmac().contains(host)) else {
+            return Ok(Err(Denial::NoSharedKey));
+        };
+        let file = device_file(&session.store, host, epoch, secret, &record.address)?;
+        if !is_known(&record.address, epoch.number) {
+            record_hand_out(session, host, Some(&record.address))?;
+        }
+        Ok(Ok(Shown {
+            address: record.address,
+            epoch: epoch.number,
+            file,
+        }))
+    }
+
     /// Writes the keys of a device to `directory`, in the place of those from before: the files.
     ///
     /// # Errors
@@ -63,6 +121,17 @@ impl KeysToHandOut {
         }
         Ok(files)
     }
+}
+
+/// The key of a device that has shown its certificate.
+#[derive(Debug)]
+pub struct Shown {
+    /// The device.
+    pub address: Address,
+    /// The epoch of the key.
+    pub epoch: u32,
+    /// The file with the key.
+    pub file: Zeroizing<String>,
 }
 
 /// What a device makes its signatures by, in JSON: its key of an epoch, and by what name the server knows it.

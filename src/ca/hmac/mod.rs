@@ -19,7 +19,7 @@ use crate::model::{Address, Fact, HmacEpoch, HmacHost, Host, Span, Time};
 use crate::store::Store;
 use error::HmacError;
 
-pub use hand_out::{KeysToHandOut, device_file};
+pub use hand_out::{KeysToHandOut, Shown as ShownKey, device_file};
 
 /// The longest encrypted secret that is read.
 const LONGEST: u64 = 64 << 10;

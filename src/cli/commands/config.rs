@@ -43,14 +43,15 @@ Examples:
   pki config nginx api.acme.example chat.acme.example > /etc/nginx/conf.d/api.conf
   pki config node api.acme.example --cert $PWD/server.crt --key $PWD/server.key > server.mjs
   pki config haproxy api.acme.example --upstream http://127.0.0.1:8000
+  pki config requests-node api.acme.example > requests.mjs
   pki config systemd > units.sh && sudo sh units.sh
   pki config android > app/src/main/res/xml/network_security_config.xml")]
 pub struct Args {
     /// Whom it is for
     #[arg(value_parser = Words::new(&Target::ALL, Target::word))]
     target: Target,
-    /// Which server [default: the only one that there is]; of nginx, apache, haproxy, envoy, node and caddy
-    /// also several
+    /// Which server [default: the only one that there is]; of nginx, apache, haproxy, envoy, node, caddy and
+    /// requests-node also several
     #[arg(value_name = "HOST")]
     hosts: Vec<Host>,
     /// Print the template that is built in, to change it and put it into the home

@@ -22,7 +22,8 @@ const SERVER: &str = "/etc/nginx/pki/server";
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Servers")]
 pub struct ServerArgs {
-    /// The port that it listens on [default: 443; of mosquitto 8883, of openvpn 1194]
+    /// The port that it listens on [default: 443; of mosquitto 8883, of openvpn 1194]; of requests-node the
+    /// one that clients ask for
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// A host's certificate, with the CA's below it; for several hosts once for each, in their order

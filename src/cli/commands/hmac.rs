@@ -16,6 +16,7 @@ use super::server::dry_run;
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
+use crate::cli::named::Addressee;
 use crate::cli::secrets::IssuingSecret;
 
 /// Shared keys for devices that cannot sign: an HMAC in the place of the device's own signature
@@ -49,8 +50,8 @@ pub struct ShowArgs {
     /// Which host [default: all of them]
     host: Option<Host>,
     /// The device whose key is written
-    #[arg(requires = "out")]
-    address: Option<Address>,
+    #[arg(value_name = "ADDRESS", requires = "out")]
+    device: Option<Addressee>,
     /// The new file for the secrets
     #[arg(long, value_name = "FILE", requires = "host")]
     out: Option<PathBuf>,
@@ -60,7 +61,7 @@ pub struct ShowArgs {
 
 /// Make the keys of a host, or the next ones: an epoch with a new secret
 ///
-/// The keys of the epoch before are good for --overlap longer: give the server the new secrets, and the
+/// All keys from before are good for --overlap longer at most: give the server the new secrets, and the
 /// devices their new keys, in that time.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -70,7 +71,7 @@ Examples:
 pub struct RotateArgs {
     /// Which host
     host: Host,
-    /// How long the keys of the epoch before are good
+    /// How long the keys from before are good at most
     #[arg(long, value_name = "DURATION", default_value = "30d")]
     overlap: Span,
     /// Say what would be done, and do nothing
@@ -149,8 +150,11 @@ fn rotate(args: &RotateArgs, context: &Context) -> Result<Exit, Failure> {
         ),
     });
     let exit = context.publish_change(&mut session, keyring.keys());
+    if number > 1 {
+        ui.more("the server goes by the file that it has until it is given a new one and started anew");
+    }
     ui.hint(format!(
-        "next, for the server: `pki hmac show {host} --out hmac.json`; for each device: `pki hmac show {host} ADDRESS --out key.json`"
+        "next, for the server: `pki hmac show {host} --out hmac-{number}.json`; for each device: `pki hmac show {host} ADDRESS --out key.json`"
     ));
     let done = Hosts {
         hosts: vec![known],
@@ -190,18 +194,19 @@ fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
     ca::demand_new_file(out, None, &desk.home)?;
     // An open index keeps others out while somebody types.
     drop(store);
+    let address = args.device.map(|device| context.to_issue(&desk.home, &device));
     let passphrase = args.issuing.passphrase(&desk.home, &context.ui)?;
-    let opened = opened(&desk.home, known, args.address.as_ref(), &passphrase)?;
+    let opened = opened(&desk.home, known, address.as_ref(), &passphrase)?;
     let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
-    let text = match (&args.address, &opened[..]) {
+    let text = match (&address, &opened[..]) {
         (Some(address), [.., (epoch, secret)]) => {
             ca::device_file(&session.store, &known.host, epoch, secret, address)?
         }
         (_, all) => ca::server_file(&known.host, all),
     };
-    ca::record_hand_out(&mut session, &known.host, args.address.as_ref())?;
+    ca::record_hand_out(&mut session, &known.host, address.as_ref())?;
     disk::create_private(out, text.as_bytes())?;
-    context.ui.hint(match &args.address {
+    context.ui.hint(match &address {
         None => "whoever reads this file can be any device: give it to the server by a safe way, readable by the application's account alone",
         Some(_) => "give it to the device by a safe way, and remove it here",
     });

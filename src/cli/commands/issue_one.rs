@@ -12,7 +12,7 @@ use crate::ca::{
 };
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::{Address, Form, Host, Platform, Record, Status, Time, counted};
+use crate::model::{Address, Form, Platform, Record, Status, Time, counted};
 use crate::store::Store;
 
 use crate::cli::clock::clock_policy;
@@ -234,13 +234,7 @@ pub fn keys_to_hand_out(
     passphrase: &Passphrase,
     context: &Context,
 ) -> Result<KeysToHandOut, Failure> {
-    let mut hosts: Vec<Host> = Vec::new();
-    // One that is damaged is told to whoever asks for it.
-    for profile in home.profiles().iter().filter_map(|name| home.profile(name).ok()) {
-        hosts.extend_from_slice(profile.hmac());
-    }
-    hosts.sort();
-    hosts.dedup();
+    let hosts = home.hmac_hosts();
     match &hosts[..] {
         [] => Ok(KeysToHandOut::default()),
         some => Ok(KeysToHandOut::open(home, &context.read(home)?, some, passphrase)?),

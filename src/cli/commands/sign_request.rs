@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(short = 'X', long, value_name = "METHOD")]
     method: Option<Method>,
     /// The device's certificate, PEM or DER
-    #[arg(long, value_name = "FILE", requires = "key", required_unless_present = "hmac")]
+    #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
     /// Its key, PEM (mode 0600). Where it is encrypted, the passphrase is given as that of an issuing key
     #[arg(long, value_name = "FILE", requires = "cert")]
@@ -54,7 +54,7 @@ pub struct Args {
     /// A shared key in the place of both: what `pki hmac show HOST ADDRESS --out FILE` has written
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cert", "key"])]
     hmac: Option<PathBuf>,
-    /// The body that is sent, octet for octet (curl: --data-binary @FILE)
+    /// The body that is sent, octet for octet: a file, or /dev/stdin (curl: --data-binary @FILE)
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// Headers that the request will have, one in a line (curl: -H @FILE). Authorization is signed; they are
@@ -100,8 +100,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let key = match (&args.cert, &args.key, &args.hmac) {
         (Some(cert), Some(key), _) => own(cert, key, now, &args.secret, context)?,
-        (_, _, Some(file)) => Key::Shared(shared(file)?),
-        (_, _, None) => return Err(Failure::usage("--cert and --key go together")),
+        (_, _, Some(file)) => Key::Shared(shared(file, &args.url)?),
+        (_, _, None) => {
+            return Err(Failure::usage("there is nothing to sign with").hint(
+                "give --cert FILE and --key FILE; or --hmac FILE, a shared key of a device that cannot sign",
+            ));
+        }
     };
     let usual = match args.data {
         Some(_) => Method::post(),
@@ -157,10 +161,23 @@ fn own(
     Ok(Key::Own(Box::new(chain), opened))
 }
 
-/// A shared key, in a file that nobody else can read.
-fn shared(path: &Path) -> Result<SharedKey, Failure> {
+/// A shared key for this host, in a file that nobody else can read.
+fn shared(path: &Path, url: &Target) -> Result<SharedKey, Failure> {
     let octets = credential::read_private(path)?;
-    SharedKey::read(&octets).map_err(|why| Failure::refused(format!("{} {why}", path.display())))
+    let shown = path.display();
+    let key = SharedKey::read(&octets).map_err(|why| Failure::refused(format!("{shown} {why}")))?;
+    match key.host() == url.host() {
+        true => Ok(key),
+        false => Err(Failure::refused(format!(
+            "{shown} is for {}, and not for {}",
+            key.host(),
+            url.host()
+        ))
+        .hint(format!(
+            "the key of this device for it: `pki hmac show {} ADDRESS --out FILE`",
+            url.host()
+        ))),
+    }
 }
 
 /// The value of Authorization among the headers in a file, as curl reads them.

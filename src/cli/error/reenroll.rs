@@ -2,7 +2,9 @@
 
 use super::Advice;
 use super::fetch::to_reach_device_face;
+use crate::credential::CredentialError;
 use crate::https::NoTrust;
+use crate::key::KeyError;
 use crate::reenroll::{ReenrollError, Unfit};
 
 /// What brings back a device that the service refuses.
@@ -12,6 +14,13 @@ impl Advice for ReenrollError {
     fn advice(&self) -> Option<String> {
         let advice = match self {
             Self::Disk(error) => return error.advice(),
+            Self::Credential(CredentialError::Key {
+                why: KeyError::WrongPassphrase,
+                ..
+            }) => "give its passphrase with --passphrase-file PATH; FILE.new has the same as FILE",
+            Self::Credential(CredentialError::Together(_)) => {
+                "make two files of it, which --cert and --key name; what needs one file of both has it made by --exec 'cat …'"
+            }
             Self::Credential(error) => return error.advice(),
             Self::Stray(_) => "move it away, then run the command again",
             Self::Root { .. }

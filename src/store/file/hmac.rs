@@ -61,8 +61,13 @@ impl Pending<'_> {
                 epochs: Vec::new(),
             },
         };
-        if let Some(last) = known.epochs.last_mut() {
-            last.until = Some(*previous_until);
+        // Whoever ends the old keys means all of them; no earlier end is put off.
+        for before in &mut known.epochs {
+            before.until = Some(
+                before
+                    .until
+                    .map_or(*previous_until, |until| until.min(*previous_until)),
+            );
         }
         known.epochs.push(HmacEpoch {
             number: *epoch,

@@ -22,6 +22,7 @@ mod race;
 mod redeeming;
 mod renewing;
 mod service;
+mod shared_key;
 mod sheet;
 mod status;
 mod strangers;
@@ -269,8 +270,13 @@ fn later(serving: Serving, ahead: &'static str) -> Option<(Serving, u16)> {
 impl Serving {
     /// What EST answers: status and body.
     fn est(&self, port: u16, operation: &str, config: &str) -> (u16, String) {
+        self.device_face(port, &format!(".well-known/est/{operation}"), config)
+    }
+
+    /// What the face of devices answers at this path: status and body.
+    fn device_face(&self, port: u16, path: &str, config: &str) -> (u16, String) {
         let url = format!(
-            "url = \"https://{HOST}:{port}/.well-known/est/{operation}\"\nresolve = \"{HOST}:{port}:127.0.0.1\"\n\
+            "url = \"https://{HOST}:{port}/{path}\"\npath-as-is\nresolve = \"{HOST}:{port}:127.0.0.1\"\n\
              noproxy = \"*\"\ncacert = \"home/public/ca/root.crt\"\nsilent\nshow-error\nmax-time = 30\n\
              write-out = \"\\n%{{http_code}}\"\n{config}"
         );

@@ -135,6 +135,43 @@ fn the_program_signs_nothing_that_no_server_would_take() {
         assert!(!said.stderr.contains("word@"), "{said}");
         refused(said, 2, what);
     }
+    // What is in the file is named for what it is, and what holds the key besides others is read.
+    home.write_private("word", "a passphrase of a bundle");
+    let bundle = [
+        "pkcs12",
+        "-export",
+        "-in",
+        "alice.crt",
+        "-inkey",
+        "alice.key",
+        "-out",
+        "alice.p12",
+        "-passout",
+        "file:word",
+    ];
+    home.foreign("openssl", &bundle).ok();
+    std::fs::set_permissions(home.path("alice.p12"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    refused(
+        sign(&["--cert", "alice.crt", "--key", "alice.p12"]),
+        1,
+        "is a PKCS#12 bundle, whose key must be taken out",
+    );
+    refused(
+        sign(&["--cert", "alice.key", "--key", "alice.key"]),
+        1,
+        "alice.key",
+    );
+    let both = ["alice.crt", "alice.key"]
+        .map(|name| std::fs::read_to_string(home.path(name)).unwrap())
+        .concat();
+    home.write_private("both.pem", &both);
+    sign(&["--cert", "alice.crt", "--key", "both.pem"]).ok();
+    refused(
+        sign(&["--cert", "both.pem", "--key", "both.pem"]),
+        1,
+        "holds the key as well as the certificate",
+    );
+    refused(sign(&[]), 2, "there is nothing to sign with");
     std::fs::set_permissions(home.path("alice.key"), std::fs::Permissions::from_mode(0o640)).unwrap();
     refused(sign(&device), 1, "alice.key");
 }

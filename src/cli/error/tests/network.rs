@@ -107,6 +107,7 @@ pub fn credentials() -> Vec<Line> {
         E::Key { .. } = key(KeyError::WrongPassphrase) => "wrong-passphrase", Secret;
         E::Key { .. } = key(KeyError::NoThreads(text())) => "threads", Refused;
         E::Key { .. } = key(KeyError::NotP256) => "key", Refused;
+        E::Bundle(_) = E::Bundle(shown()) => "bundle", Refused;
         E::Certificate { .. } = E::Certificate { path: shown(), why: x509() } => "certificate", Refused;
         E::Together(_) = E::Together(shown()) => "together", Refused;
         E::Mismatch { .. } = E::Mismatch { key: shown(), certificate: shown() } => "mismatch", Refused;

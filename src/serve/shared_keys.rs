@@ -1,0 +1,57 @@
+//! Hands out shared keys to devices that show their certificates: what the keys follow from, opened once, and
+//! which hand-outs are recorded already.
+
+use std::collections::BTreeSet;
+
+use super::clerk::AskedKey;
+use super::own::Own;
+use crate::ca::{CaError, ClockPolicy, Denial, Desk, KeysToHandOut, ShownKey};
+use crate::model::{Address, Host};
+use crate::store::Store;
+
+/// The secrets of the hosts that profiles name, and whom keys were handed out to since the service began.
+#[derive(Default)]
+pub(super) struct SharedKeys {
+    keys: KeysToHandOut,
+    handed_out: BTreeSet<(Host, Address, u32)>,
+}
+
+impl SharedKeys {
+    /// The key of the device that shows a certificate. That it was handed out is recorded once.
+    ///
+    /// # Errors
+    /// Where a secret does not open, or nothing can be recorded.
+    pub(super) fn hand_out(
+        &mut self,
+        desk: &Desk,
+        store: &mut Store,
+        own: Option<&Own>,
+        asked: &AskedKey,
+    ) -> Result<Result<ShownKey, Denial>, CaError> {
+        let (Some(own), hosts) = (own, desk.home.hmac_hosts()) else {
+            return Ok(Err(Denial::NoSharedKey));
+        };
+        if !hosts.contains(&asked.host) {
+            return Ok(Err(Denial::NoSharedKey));
+        }
+        store.catch_up()?;
+        // Not under the lock: it takes its time.
+        if !self.keys.are_current(store, &hosts)? {
+            self.keys = KeysToHandOut::open(&desk.home, store, &hosts, own.passphrase())?;
+        }
+        let mut session = desk.turn(store, ClockPolicy::Strict)?;
+        let is_known = |address: &Address, epoch: u32| {
+            let handed_out = (asked.host.clone(), address.clone(), epoch);
+            self.handed_out.contains(&handed_out)
+        };
+        let shown = self
+            .keys
+            .show(&mut session, &asked.certificate, &asked.host, &is_known)?;
+        drop(session);
+        if let Ok(shown) = &shown {
+            let handed_out = (asked.host.clone(), shown.address.clone(), shown.epoch);
+            self.handed_out.insert(handed_out);
+        }
+        Ok(shown)
+    }
+}
