@@ -94,7 +94,7 @@ fn sealed_lines() {
 fn histories() {
     let facts = seeds::Company::new().facts();
     let order = |numbers: std::ops::Range<u8>| numbers.collect::<Vec<u8>>();
-    let orders = [order(0..10), order(10..19), order(19..29)];
+    let orders = [order(0..10), order(10..21), order(21..29)];
     assert_eq!(facts.len(), 29);
     fuzz::damaged(&orders, |order| {
         let mut index = Index::new(Box::new(BTreeMap::new()));
