@@ -4,7 +4,7 @@
 mod accessible;
 mod aging;
 mod android;
-mod browser;
+pub mod browser;
 mod crowd;
 mod documented;
 mod doubt;

@@ -15,7 +15,7 @@ pub const ORIGIN: &str = "https://api.acme.example";
 pub struct Api {
     pub home: Home,
     pub port: u16,
-    process: Child,
+    _process: Node,
 }
 
 /// The home with the devices, and what `pki config` prints for requests; nothing where a program is missing.
@@ -127,7 +127,11 @@ impl Api {
     /// As [`Self::of_origin`], at this port.
     pub fn at(home: Home, framework: &str, port: u16, origin: &str, more: &[&str]) -> Self {
         let process = serve(&home, framework, port, origin, more);
-        Self { home, port, process }
+        Self {
+            home,
+            port,
+            _process: process,
+        }
     }
 
     /// Waits until it has read what was published last: it looks twice a second.
@@ -144,24 +148,34 @@ impl Api {
 }
 
 /// Starts the application, and waits until it listens.
-pub fn serve(home: &Home, framework: &str, port: u16, origin: &str, more: &[&str]) -> Child {
-    let mut node = program("node");
-    node.args(["api.mjs", framework, &port.to_string(), origin])
-        .args(more);
-    node.current_dir(home.path("")).stdout(Stdio::piped());
-    let mut process = node.spawn().unwrap();
-    let mut line = String::new();
-    let mut said = BufReader::new(process.stdout.take().unwrap());
-    said.read_line(&mut line).unwrap();
-    assert_eq!(line, "listening\n");
-    // What it says later has a reader, or it would end at the first line.
-    std::thread::spawn(move || said.lines().count());
-    process
+pub fn serve(home: &Home, framework: &str, port: u16, origin: &str, more: &[&str]) -> Node {
+    let port = port.to_string();
+    node(home, &[&["api.mjs", framework, &port, origin][..], more].concat())
 }
 
-impl Drop for Api {
+/// A process of Node.js that ends with the test.
+pub struct Node(Child);
+
+/// Starts a script, and waits until it listens.
+pub fn node(home: &Home, arguments: &[&str]) -> Node {
+    let mut node = program("node");
+    node.args(arguments)
+        .current_dir(home.path(""))
+        .stdout(Stdio::piped());
+    let mut process = node.spawn().unwrap();
+    let mut said = BufReader::new(process.stdout.take().unwrap());
+    let mut text = String::new();
+    while !text.trim_end().ends_with("listening") {
+        assert!(said.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    // What it says later has a reader, or it would end at the first line.
+    std::thread::spawn(move || said.lines().count());
+    Node(process)
+}
+
+impl Drop for Node {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

@@ -12,6 +12,7 @@ a late answer: 401 clock; the handler ran 0 times
 a device that is changed: 200 TypeError; the handler ran 0 times
 small chunks: HTTP/1.1 200 OK; the handler ran 0 times
 bodies at once: 1 of 33 refused, 200 2; the handler ran 0 times
+a million nonces: 6000, 994000, new, seen, true; the handler ran 0 times
 a list that came late: 401 device; the handler ran 0 times
 a revoked one that is listed: 401 device; the handler ran 0 times
 lists that have ended: 503 unavailable; the handler ran 0 times

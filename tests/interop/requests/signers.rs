@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::Api;
 use super::api::{ORIGIN, with_devices};
+use crate::enrollment::browser::Browser;
 use crate::enrollment::judges::SHORT_LIVED;
-use crate::support::{Finished, Home, finish, free_port, need, need_swift_grammar, program};
+use crate::support::{Finished, Home, finish, free_port, need, need_swift_grammar, program, wait_until};
 use crate::verifiers::PARSE;
 
 /// Starts the application under the name that clients on this machine have for it.
@@ -348,4 +349,22 @@ fn the_signer_in_swift_is_swift() {
     };
     assert_eq!(errors(&sample), "");
     assert_ne!(errors(&sample.replacen("guard", "guard guard", 1)), "");
+}
+
+#[test]
+fn the_signer_for_fetch_signs_in_a_browser_by_a_key_that_it_cannot_take_out() {
+    let Some(home) = with_devices(&[]).filter(|_| need(&["chromium", "chromedriver"])) else {
+        return;
+    };
+    std::fs::copy(super::api::data("browser.mjs"), home.path("browser.mjs")).unwrap();
+    let port = free_port();
+    let origin = format!("http://127.0.0.1:{port}");
+    let _server = super::api::node(&home, &["browser.mjs", &port.to_string(), &origin]);
+    let browser = Browser::start(&home, 800, &[]);
+    browser.open(&format!("{origin}/"));
+    let title = wait_until("the page has its answers", || {
+        let title = browser.run("return document.title").as_str()?.to_owned();
+        Some(title).filter(|title| title != "asks" && !title.is_empty())
+    });
+    assert_eq!(title, "200 alice/phone | 200 alice/phone {} | false");
 }

@@ -1,40 +1,10 @@
 //! Access tokens that are bound to devices (RFC 8705): an authorization server issues them to who shows a
 //! certificate of ours, and an API takes them from that device alone.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
 
-use super::api::{certify, data, renew, with_devices};
+use super::api::{Node, certify, data, node, renew, with_devices};
 use crate::support::{HOST, Home, finish, free_port, need, program};
-
-/// A process of Node.js that ends with the test.
-struct Node(Child);
-
-impl Node {
-    fn start(home: &Home, script: &str, arguments: &[&str]) -> Self {
-        let mut node = program("node");
-        node.arg(script)
-            .args(arguments)
-            .current_dir(home.path(""))
-            .stdout(Stdio::piped());
-        let mut process = node.spawn().unwrap();
-        let mut said = BufReader::new(process.stdout.take().unwrap());
-        let is_listening = |line: &String| line.trim_end().ends_with("listening");
-        let mut line = String::new();
-        while said.read_line(&mut line).unwrap() > 0 && !is_listening(&line) {}
-        assert!(is_listening(&line), "{line}");
-        std::thread::spawn(move || said.lines().count());
-        Self(process)
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// An authorization server, and two APIs that take its tokens: loosely and strictly.
 struct Company {
@@ -73,13 +43,12 @@ impl Company {
         let audience = "https://orders.acme.example";
         let at = |port: u16| port.to_string();
         let processes = [
-            Node::start(
+            node(
                 &home,
-                "authorization-server.mjs",
-                &[&issuer, &at(ports[0]), audience],
+                &["authorization-server.mjs", &issuer, &at(ports[0]), audience],
             ),
-            Node::start(&home, "tokens.mjs", &[&issuer, &at(ports[1]), audience, "loose"]),
-            Node::start(&home, "tokens.mjs", &[&issuer, &at(ports[2]), audience, "strict"]),
+            node(&home, &["tokens.mjs", &issuer, &at(ports[1]), audience, "loose"]),
+            node(&home, &["tokens.mjs", &issuer, &at(ports[2]), audience, "strict"]),
         ];
         Some(Self {
             home,
