@@ -64,7 +64,7 @@ pub fn enroll(home: &Home, name: &str) {
 }
 
 /// Has the key that a person's laptop has certified, also once more.
-pub fn certify(home: &Home, name: &str) {
+fn certify(home: &Home, name: &str) {
     let request = format!("{name}.csr");
     let address = format!("{name}/phone");
     home.run(&["issue", &address, "--csr", &request, "--out", "made"])

@@ -14,7 +14,7 @@ fn key(home: &Home, file: &str) {
 
 #[test]
 fn a_shared_key_is_one_devices_and_does_not_come_back_with_its_name() {
-    let Some(home) = with_devices(&[]) else {
+    let Some(home) = with_devices(&[]).filter(|_| need(&["curl"])) else {
         return;
     };
     home.run(&["hmac", "rotate", HOST]).ok();
@@ -61,11 +61,8 @@ fn a_shared_key_is_one_devices_and_does_not_come_back_with_its_name() {
     assert_eq!(numbers, [3]);
 }
 
-/// `pki sign-request` signs by the key, and curl sends it.
-fn by_the_program(api: &Api) {
-    if !need(&["curl"]) {
-        return;
-    }
+/// What the application answers to what `pki sign-request` signs by Alice's shared key, and curl sends.
+fn answer(api: &Api) -> String {
     let url = format!("{ORIGIN}/orders");
     let signed = api
         .home
@@ -73,18 +70,32 @@ fn by_the_program(api: &Api) {
         .ok()
         .stdout;
     let there = format!("http://localhost:{}/orders", api.port);
-    let said = api
-        .home
-        .foreign_given("curl", &["-sS", "-H", "@-", &there], signed.as_bytes())
+    let curl = ["-sS", "-H", "@-", &there];
+    api.home
+        .foreign_given("curl", &curl, signed.as_bytes())
         .ok()
-        .stdout;
+        .stdout
+}
+
+/// The program signs by a device's key for its host, and by nothing else.
+fn by_the_program(api: &Api) {
+    let said = answer(api);
     assert!(said.contains(r#""device":"alice/phone""#), "{said}");
-    let wrong = finish(
-        &mut api.home.pki(&["sign-request", &url, "--hmac", "hmac.json"]),
-        b"",
-    );
-    assert_eq!(wrong.code, Some(1), "{wrong}");
-    assert!(wrong.stderr.contains("is no key as `pki hmac show"), "{wrong}");
+    for (url, file, why) in [
+        (
+            "https://api.acme.example/",
+            "hmac.json",
+            "is no key as `pki hmac show",
+        ),
+        (
+            "https://other.example/",
+            "alice.json",
+            "is for api.acme.example, and not for other.example",
+        ),
+    ] {
+        let wrong = finish(&mut api.home.pki(&["sign-request", url, "--hmac", file]), b"");
+        assert!(wrong.code == Some(1) && wrong.stderr.contains(why), "{wrong}");
+    }
 }
 
 #[test]
@@ -94,19 +105,7 @@ fn an_application_that_was_given_no_secrets_takes_no_shared_key() {
     };
     home.run(&["hmac", "rotate", HOST]).ok();
     key(&home, "alice.json");
-    let api = Api::start(home, "plain", &["6000"]);
-    let url = format!("{ORIGIN}/orders");
-    let signed = api
-        .home
-        .run(&["sign-request", &url, "--hmac", "alice.json"])
-        .ok()
-        .stdout;
-    let there = format!("http://localhost:{}/orders", api.port);
-    let said = api
-        .home
-        .foreign_given("curl", &["-sS", "-H", "@-", &there], signed.as_bytes())
-        .ok()
-        .stdout;
+    let said = answer(&Api::start(home, "plain", &["6000"]));
     assert!(said.contains(r#""code":"malformed""#), "{said}");
 }
 
