@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Finished, Home, finish};
+use crate::support::{Finished, Home, finish, need};
 
 /// What the program says at another time; it must succeed.
 #[track_caller]
@@ -383,4 +383,33 @@ fn the_life_of_certificates_and_how_their_ends_are_spread_are_keys_of_the_config
     assert_eq!(lives(&home, "a/phone"), [ends[0]; 2]);
     home.issue("e/phone", &["--days", "60"]);
     assert_eq!(lives(&home, "e/phone"), [60]);
+}
+
+/// Only the device itself can ask for the next one, and nothing else is due.
+#[test]
+fn what_needs_a_request_is_not_said_not_to_end() {
+    if !need(&["openssl"]) {
+        return;
+    }
+    let home = Home::new();
+    let make = [
+        "req",
+        "-new",
+        "-noenc",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ];
+    let files = ["-subj", "/CN=a", "-keyout", "a.key", "-out", "a.csr"];
+    home.foreign("openssl", &[&make[..], &files].concat()).ok();
+    home.run(&["issue", "alice", "--csr", "a.csr", "--days", "8"])
+        .ok();
+    let said = finish(
+        &mut home.pki(&["renew", "--expiring", "30d", "--bundle-passphrase-out", "list"]),
+        b"",
+    );
+    assert_eq!(said.code, Some(5), "{said}");
+    assert!(said.stderr.contains("alice/phone made its own key"), "{said}");
+    assert!(!said.stderr.contains("no certificate ends"), "{said}");
 }

@@ -114,7 +114,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     })?;
     own.tell(&context.ui);
     let exit = if forecast.seen() == 0 {
-        if own.passed_over == 0 && own.enrolled.is_empty() {
+        if own.passed_over == 0 && !own.is_left() {
             context.ui.say(match args.expiring {
                 Some(within) => format!("no certificate ends within {within}, and none has ended"),
                 None => "no device is without a certificate".to_owned(),
