@@ -70,16 +70,24 @@ impl Fault for ConsumerError {
     }
 }
 
-/// What several templates include, by the name that they include it by.
-const PARTS: [(&str, &str); 2] = [
-    (
-        "part/accepted-devices.mjs",
-        include_str!("../../templates/part/accepted-devices.mjs"),
-    ),
-    (
-        "part/tell-device.mjs",
-        include_str!("../../templates/part/tell-device.mjs"),
-    ),
+macro_rules! parts {
+    ($($name:literal),+ $(,)?) => {
+        [$(($name, include_str!(concat!("../../templates/", $name)))),+]
+    };
+}
+
+/// What templates include, by the name that they include it by: what several have in common, and the sections
+/// of a long one.
+const PARTS: [(&str, &str); 9] = parts![
+    "part/accepted-devices.mjs",
+    "part/tell-device.mjs",
+    "requests/followed-devices.mjs",
+    "requests/signature.mjs",
+    "requests/keys.mjs",
+    "requests/body.mjs",
+    "requests/replays.mjs",
+    "requests/forms.mjs",
+    "requests/bound-tokens.mjs",
 ];
 
 /// A path as text, which this language can express.

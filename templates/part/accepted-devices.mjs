@@ -3,7 +3,8 @@
 // one beside it says what has changed.
 function readLists(before) {
   const { files, recent = {}, valid_until: until } = JSON.parse(fs.readFileSync(`${SERVER}/manifest.json`));
-  if (!("devices.json" in files && "revoked.map" in files && Date.parse(until) > 0)) throw new Error("its manifest is not that of a servers' half");
+  const isThat = "devices.json" in files && "revoked.map" in files && Date.parse(until) > 0;
+  if (!isThat) throw new Error("its manifest is not that of a servers' half");
   const read = (name, { sha256 }) => {
     const octets = fs.readFileSync(`${SERVER}/${name}`);
     if (createHash("sha256").update(octets).digest("hex") !== sha256) throw new Error(`${name} is not that of manifest.json`);

@@ -19,7 +19,8 @@ const sha256 = (data) => crypto.subtle.digest("SHA-256", data);
 // What stands first of this kind in a text, as octets.
 function ofPem(text, kind) {
   const [, body] = new RegExp(`-----BEGIN ${kind}-----([A-Za-z0-9+/=\\s]+)-----END ${kind}-----`).exec(text) ?? [];
-  if (body === undefined) throw new TypeError(`there is no ${kind} in this text (PEM; of a key, as \`openssl pkcs8 -topk8 -nocrypt\` writes it)`);
+  const help = "PEM; of a key, as openssl pkcs8 -topk8 -nocrypt writes it";
+  if (body === undefined) throw new TypeError(`there is no ${kind} in this text (${help})`);
   return Uint8Array.from(atob(body.replace(/\s/g, "")), (character) => character.charCodeAt(0));
 }
 
