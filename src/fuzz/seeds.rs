@@ -15,8 +15,8 @@ use crate::model::invite::{Approval, Invite, RefusedKey};
 use crate::model::profile::Names;
 use crate::model::server::{Certified, Certifier, OldPin, Origin, ServerCertificate, ServerDraft};
 use crate::model::{
-    Authority, DeviceKey, Draft, Fact, Host, InviteId, InviteSecret, NameConstraints, Pin, Platform, Profile,
-    Reason, Revocation, Serial, Span, Time,
+    Authority, Draft, Fact, Host, InviteId, InviteSecret, NameConstraints, Pin, Platform, Profile, Reason,
+    Revocation, Serial, Span, Time,
 };
 use crate::x509::Certificate;
 use crate::x509::crl::Terms;
@@ -216,7 +216,6 @@ impl Company {
                 superseded: true,
                 supersedes: vec![first],
                 spki_sha256: [9; 32],
-                spki: Some(DeviceKey([9; 64])),
                 certificate_sha256: [9; 32],
             }),
             Fact::Kept { serial: serial(9) },
@@ -273,6 +272,10 @@ impl Company {
             Fact::HmacHandedOut {
                 host: "api.acme.example".parse().unwrap(),
                 address: Some("alice/phone".parse().unwrap()),
+            },
+            Fact::HmacFirst {
+                address: "alice/phone".parse().unwrap(),
+                first: serial(9),
             },
             Fact::PinsSigned {
                 number: 5,

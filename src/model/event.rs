@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::Authority;
 use super::constraints::NameConstraints;
-use super::device_key::DeviceKey;
 use super::hmac::CheckValue;
 use super::host::Host;
 use super::invite::{EnrolledBy, Invite, RefusedKey};
@@ -209,6 +208,13 @@ pub enum Fact {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         address: Option<Address>,
     },
+    /// A published list knew of a later certificate that the shared keys of a device follow from.
+    HmacFirst {
+        /// The device.
+        address: Address,
+        /// The certificate.
+        first: Serial,
+    },
     /// An invite was made: a device may enroll itself.
     InviteCreated(Box<InviteCreated>),
     /// A key was shown with the secret of an invite, and waits for an operator.
@@ -352,9 +358,6 @@ pub struct Recovered {
     /// SHA-256 of its SubjectPublicKeyInfo.
     #[serde(with = "hex32")]
     pub spki_sha256: [u8; 32],
-    /// Its public key, where the list has it.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub spki: Option<DeviceKey>,
     /// SHA-256 of the certificate, DER.
     #[serde(with = "hex32")]
     pub certificate_sha256: [u8; 32],

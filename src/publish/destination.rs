@@ -279,15 +279,11 @@ impl Destination {
         let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
             return Ok(None);
         };
-        let devices = |path| {
-            let octets = self.listed(&manifest, path)?;
-            let told = octets.and_then(|octets| accepted::read(&octets));
-            Ok::<_, TargetError>(told.unwrap_or_default())
-        };
         // What the short list says of a certificate holds.
-        let told: BTreeMap<Serial, Told> = devices(DEVICES)?
+        let told: BTreeMap<Serial, Told> = self
+            .devices(&manifest, DEVICES)?
             .into_iter()
-            .chain(devices(RECENT_DEVICES)?)
+            .chain(self.devices(&manifest, RECENT_DEVICES)?)
             .map(|told| (told.serial, told))
             .collect();
         let revoked = self.listed(&manifest, REVOKED)?.unwrap_or_default();
@@ -296,6 +292,29 @@ impl Destination {
             accepted: told.into_values().collect(),
             revoked: revoked.lines().filter_map(revoked_serial).collect(),
         }))
+    }
+
+    /// Reads these lists of devices alone, as far as the signed manifest covers them.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn told_in(&self, lists: &[&str]) -> Result<Vec<Told>, TargetError> {
+        let jws = self.read(Manifest::JWS, LONGEST_MANIFEST)?;
+        let text = jws.and_then(|jws| self.said(&jws));
+        let Some(manifest) = text.and_then(|text| serde_json::from_slice::<Manifest>(&text).ok()) else {
+            return Ok(Vec::new());
+        };
+        let mut told = Vec::new();
+        for list in lists {
+            told.extend(self.devices(&manifest, list)?);
+        }
+        Ok(told)
+    }
+
+    fn devices(&self, manifest: &Manifest, path: &str) -> Result<Vec<Told>, TargetError> {
+        let octets = self.listed(manifest, path)?;
+        let told = octets.and_then(|octets| accepted::read(&octets));
+        Ok(told.unwrap_or_default())
     }
 
     /// The certificate of the servers' CA that is published there, DER. The root's signature in it says whose

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+use sha2::{Digest, Sha256};
 
-use crate::support::{Finished, Home, copy_of, files_below, finish, need};
+use crate::support::{Finished, HOST, Home, copy_of, files_below, finish, need};
 
 /// A home that publishes both halves outside, and whose alice has a phone. None: a program is not installed.
 fn published() -> Option<Home> {
@@ -321,17 +322,113 @@ fn lists_are_compared_by_what_they_say_and_not_by_their_number() {
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["number"].as_u64()
     };
     assert!(number("web") < number("home"));
-    // With its key, by which servers verify what it signs.
-    let key = || {
-        let list: serde_json::Value = serde_json::from_str(&read(&home, "web/server/devices.json")).unwrap();
-        let mut devices = list["devices"].as_array().unwrap().iter();
-        let of_late = devices.find(|device| device["serial"] == late.as_str()).unwrap();
-        of_late["spki"].as_str().map(str::to_owned)
-    };
-    let before = key();
     let said = home.run(&["publish", "--confirm", "LEDGER", "--json"]).json();
     assert_eq!(said["recovered"], serde_json::json!([late]));
-    assert!(before.is_some() && key() == before);
+}
+
+/// What the list says of the device at this address.
+fn listed(home: &Home, address: &str) -> serde_json::Value {
+    let list: serde_json::Value = serde_json::from_str(&read(home, "web/server/devices.json")).unwrap();
+    let mut devices = list["devices"].as_array().unwrap().iter();
+    devices
+        .find(|device| device["address"] == address)
+        .unwrap()
+        .clone()
+}
+
+/// A key is listed where the CA has certified it, and a certificate that is known by a list alone shows none.
+#[test]
+fn a_device_that_was_recovered_has_no_listed_key_until_it_is_renewed() {
+    let Some((home, _)) = restored(|home| issue(home, "late")) else {
+        return;
+    };
+    assert!(listed(&home, "late/phone")["spki"].is_string());
+    home.run(&["publish", "--confirm", "LEDGER", "-q"]).ok();
+    assert!(listed(&home, "late/phone")["spki"].is_null());
+    assert!(listed(&home, "alice/phone")["spki"].is_string());
+    home.run(&["revoke", "late", "--yes", "-q"]).ok();
+    issue(&home, "late");
+    assert!(listed(&home, "late/phone")["spki"].is_string());
+}
+
+/// The key of a phone that was lost does not come back by a backup that does not know of the loss.
+#[test]
+fn a_shared_key_that_was_lost_does_not_come_back() {
+    let Some(home) = published() else { return };
+    home.run(&["hmac", "rotate", HOST, "-q"]).ok();
+    let key = |file: &str| {
+        home.run(&["hmac", "show", HOST, "alice/phone", "--out", file, "-q"])
+            .ok();
+        read(&home, file)
+    };
+    let lost = key("lost.json");
+    let backup = copy_of(&home);
+    home.run(&["revoke", "alice", "--yes", "-q"]).ok();
+    let serial = issue(&home, "alice");
+    let next = key("next.json");
+    restore(&home, &backup);
+    assert_eq!(key("restored.json"), lost);
+    home.run(&["publish", "--confirm", "LEDGER", "-q"]).ok();
+    assert_eq!(listed(&home, "alice/phone")["first"], serial.as_str());
+    let after = key("after.json");
+    assert!(after == next && after != lost, "{after}");
+}
+
+/// Whoever can write to the home can write to its ledger, and servers take no key from it that the CA has not
+/// certified.
+#[test]
+fn a_certificate_that_was_written_into_the_ledger_brings_no_key() {
+    let Some(home) = published() else { return };
+    assert!(listed(&home, "alice/phone")["spki"].is_string());
+    let serial = issue(&home, "bob");
+    let forged = "/UID=bob\\/phone/O=Acme Ltd/CN=bob (phone)";
+    let number = format!("0x{serial}");
+    let request = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "eve.key",
+        "-out",
+        "eve.der",
+        "-outform",
+        "DER",
+        "-days",
+        "30",
+        "-set_serial",
+        &number,
+        "-subj",
+        forged,
+    ];
+    home.foreign("openssl", &request).ok();
+    let text = read(&home, "home/ledger.jsonl");
+    let certificate = BASE64.encode(&std::fs::read(home.path("eve.der")).unwrap());
+    // The chain of the ledger, and all that follows from it, are right.
+    let mut previous = String::new();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            let mut said = line.rsplit_once(",\"sha\":").unwrap().0.to_owned();
+            if !previous.is_empty() {
+                said = said.replace(event["prev"].as_str().unwrap(), &previous);
+            }
+            if event["event"] == "issued" && event["serial"] == serial.as_str() {
+                said = said.replace(event["certificate"].as_str().unwrap(), &certificate);
+            }
+            previous = HEXLOWER.encode(&Sha256::digest(&said));
+            format!("{said},\"sha\":\"{previous}\"}}\n")
+        })
+        .collect();
+    std::fs::write(home.path("home/ledger.jsonl"), lines.concat()).unwrap();
+    std::fs::remove_dir_all(home.path("home/index")).unwrap();
+    home.run(&["publish", "-q"]);
+    assert!(listed(&home, "bob/phone")["spki"].is_null());
+    assert!(listed(&home, "alice/phone")["spki"].is_string());
 }
 
 #[test]

@@ -6,14 +6,21 @@
 //! complete again. What the index remembers of the complete lists is trusted only where each place has
 //! exactly those.
 
+use std::collections::HashSet;
+
+use sha2::{Digest, Sha256};
+
 use super::targets::{Place, Role, destinations};
 use crate::ca::CaError;
 use crate::ca::expiry::Near;
 use crate::ca::session::Session;
 use crate::home::Home;
-use crate::model::{Record, Serial, Time};
-use crate::publish::{ALLOWED, Accepted, AcceptedLists, Area, DEVICES, FEW, File, Hashes, Publication};
+use crate::model::{Address, DeviceKey, Record, Serial, Time};
+use crate::publish::{
+    ALLOWED, Accepted, AcceptedLists, Area, DEVICES, FEW, File, Hashes, Publication, RECENT_DEVICES,
+};
 use crate::store::{Content, LastLists, Store, StoreError};
+use crate::x509::Certificate;
 
 /// The extent to which a publication writes the lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,7 +66,7 @@ pub(super) fn accepted<'p>(
     let lists = places.into_iter().filter(|place| place.to.area == Area::Server);
     let places: Vec<&Place> = lists.filter(|place| place.role != Role::Source).collect();
     match extent {
-        Extent::Changes => match changes(session, &places)? {
+        Extent::Changes => match changes(session, &places, purpose)? {
             Some(changes) => Ok((changes, None)),
             None => whole(session, &places, purpose),
         },
@@ -84,24 +91,109 @@ pub(super) fn staging_has_short_lists(places: &[Place]) -> Result<bool, CaError>
     Ok(has.unwrap_or(false))
 }
 
-/// What the shared keys of devices follow from, where the home has such keys.
-struct Firsts<'a>(Option<&'a Store>);
+/// What lists say of a certificate besides its record.
+struct Besides<'a> {
+    store: &'a Store,
+    /// The CA that has signed devices' certificates.
+    ca: &'a Certificate,
+    /// Whether the home has shared keys.
+    has_shared_keys: bool,
+    /// What the standing lists say of keys under their signed manifest; none where keys need not be proven.
+    proven: Option<HashSet<Saying>>,
+}
 
-impl<'a> Firsts<'a> {
-    fn of(session: &'a Session<'_>) -> Result<Self, CaError> {
-        let has_some = !session.store.hmac_hosts()?.is_empty();
-        Ok(Self(has_some.then_some(&session.store)))
+/// A few octets that stand for what a list says: which device's certificate has which key.
+type Saying = [u8; 16];
+
+fn saying(serial: Serial, address: &Address, certificate_sha256: &[u8; 32], key: &DeviceKey) -> Saying {
+    let mut hash = Sha256::new();
+    hash.update(serial.octets());
+    hash.update(certificate_sha256);
+    hash.update(key.spki());
+    hash.update(address.to_string());
+    let (mut few, whole) = ([0; 16], hash.finalize());
+    few.copy_from_slice(&whole[..16]);
+    few
+}
+
+impl<'a> Besides<'a> {
+    /// `standing` are the home's own lists that are read for what they say of keys.
+    fn of(
+        session: &'a Session<'_>,
+        places: &[&Place],
+        purpose: Purpose,
+        standing: &[&str],
+    ) -> Result<Self, CaError> {
+        let own = places.iter().find(|place| place.is_staging());
+        // Lists that cannot be read prove nothing: each certificate is looked at instead.
+        let told = || {
+            own.and_then(|place| place.to.told_in(standing).ok())
+                .unwrap_or_default()
+        };
+        let proven = (purpose == Purpose::Write).then(|| {
+            let told = told().into_iter();
+            let said = told.filter_map(|told| {
+                let key = told.spki?;
+                Some(saying(told.serial, &told.address, &told.certificate_sha256, &key))
+            });
+            said.collect()
+        });
+        Ok(Self {
+            store: &session.store,
+            ca: session.desk.home.chain().ca(),
+            has_shared_keys: !session.store.hmac_hosts()?.is_empty(),
+            proven,
+        })
     }
 
-    fn of_device(&self, record: &Record) -> Result<Option<Serial>, StoreError> {
-        match self.0 {
-            Some(store) => store.first_since_revocation(&record.address),
-            None => Ok(None),
+    /// The record with its key, where that is proven: servers take what it signs for the device's, and the
+    /// ledger alone proves nothing, because whoever can write to the home can write to it. What was listed
+    /// under the CA's signature before was proven then.
+    fn proven(&self, mut record: Record) -> Record {
+        let Some(proven) = &self.proven else {
+            return record;
+        };
+        let is_listed = record.key.is_some_and(|key| {
+            proven.contains(&saying(
+                record.serial,
+                &record.address,
+                &record.certificate_sha256,
+                &key,
+            ))
+        });
+        if !is_listed && !self.is_certified(&record) {
+            record.key = None;
+        }
+        record
+    }
+
+    /// Whether the CA has certified this key for this device by this certificate.
+    fn is_certified(&self, record: &Record) -> bool {
+        let issued = self.store.issued(record).ok().flatten();
+        let certificate = issued.and_then(|issued| Certificate::from_der(&issued.certificate).ok());
+        certificate.is_some_and(|certificate| {
+            certificate.is_issued_by(self.ca)
+                && certificate.sha256() == record.certificate_sha256
+                && certificate.serial() == record.serial.octets()
+                && certificate.user_id() == Some(&record.address.to_string())
+                && DeviceKey::from_spki(certificate.public_key().spki()) == record.key
+        })
+    }
+
+    /// What the device's shared keys follow from.
+    fn first(&self, record: &Record) -> Result<Option<Serial>, StoreError> {
+        match self.has_shared_keys {
+            true => self.store.first_since_revocation(&record.address),
+            false => Ok(None),
         }
     }
 }
 
-fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLists>, CaError> {
+fn changes(
+    session: &Session<'_>,
+    places: &[&Place],
+    purpose: Purpose,
+) -> Result<Option<AcceptedLists>, CaError> {
     let Some(last) = session.store.last_lists()? else {
         return Ok(None);
     };
@@ -116,10 +208,12 @@ fn changes(session: &Session<'_>, places: &[&Place]) -> Result<Option<AcceptedLi
     let Some(changed) = session.store.changed_since_lists(FEW)? else {
         return Ok(None);
     };
-    let firsts = Firsts::of(session)?;
+    let besides = Besides::of(session, places, purpose, &[RECENT_DEVICES])?;
     let mut accepted = Accepted::new(session.now);
-    for one in &changed {
-        accepted.take_changed(one, firsts.of_device(&one.record)?);
+    for mut one in changed {
+        one.record = besides.proven(one.record);
+        let first = besides.first(&one.record)?;
+        accepted.take_changed(&one, first);
     }
     Ok(Some(AcceptedLists::Recent(last, accepted)))
 }
@@ -134,9 +228,10 @@ fn whole(
         Purpose::Compare => Accepted::compared(session.now),
     };
     let mut near = Near::new(session.desk.home.config().warn_before);
-    let firsts = Firsts::of(session)?;
+    let besides = Besides::of(session, places, purpose, &[DEVICES, RECENT_DEVICES])?;
     session.store.unrevoked(&mut |record| {
-        accepted.take(&record, firsts.of_device(&record)?);
+        let record = besides.proven(record);
+        accepted.take(&record, besides.first(&record)?);
         near.see(&record, session.now);
         Ok(())
     })?;

@@ -5,7 +5,7 @@
 //! to accept can be revoked. Only what our CA has signed is trusted: a CRL, or a list under a signed
 //! manifest.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -38,6 +38,8 @@ pub(in crate::ca) struct Unknown {
     pub certificates: Vec<Told>,
     /// The certificates that a list calls superseded.
     superseded: HashSet<Serial>,
+    /// What the lists say that the shared keys of devices follow from, where the ledger says otherwise.
+    firsts: BTreeMap<Address, Serial>,
 }
 
 impl Unknown {
@@ -69,7 +71,13 @@ impl Unknown {
         }
         let mut certificates = Vec::new();
         let (mut superseded, mut named) = (HashSet::new(), HashSet::new());
+        let mut firsts = BTreeMap::new();
         for told in told_of {
+            if let Some(first) = told.first
+                && is_later(session, &told.address, first)?
+            {
+                firsts.insert(told.address.clone(), first);
+            }
             if told.status == Status::Superseded {
                 superseded.insert(told.serial);
             }
@@ -83,6 +91,7 @@ impl Unknown {
             revocations,
             certificates,
             superseded,
+            firsts,
         })
     }
 
@@ -154,7 +163,6 @@ impl Unknown {
                     .collect(),
                 not_after: told.not_after,
                 spki_sha256: told.spki_sha256,
-                spki: told.spki,
                 certificate_sha256: told.certificate_sha256,
                 address: told.address,
             }));
@@ -162,8 +170,25 @@ impl Unknown {
         }
         // What is known by name now is revoked by its name.
         facts.extend(self.revocations);
+        let firsts = self.firsts.into_iter();
+        facts.extend(firsts.map(|(address, first)| Fact::HmacFirst { address, first }));
         Ok(facts)
     }
+}
+
+/// Whether the shared keys of a device follow from this certificate, and not from what the ledger says: it is
+/// one that the ledger does not know, or that came later.
+fn is_later(session: &Session<'_>, address: &Address, told: Serial) -> Result<bool, CaError> {
+    let known = session.store.first_since_revocation(address)?;
+    if known == Some(told) {
+        return Ok(false);
+    }
+    let place = |serial: &Serial| Ok::<_, CaError>(session.store.record(serial)?.map(|record| record.seq));
+    let Some(told) = place(&told)? else {
+        return Ok(true);
+    };
+    let known = known.map(|known| place(&known)).transpose()?.flatten();
+    Ok(known.is_some_and(|known| known < told))
 }
 
 /// The details of the installed CRLs that must be remembered, without their octets.

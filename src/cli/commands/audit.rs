@@ -101,7 +101,8 @@ impl Seen {
             Fact::HmacHandedOut {
                 address: Some(address),
                 ..
-            } => of(address),
+            }
+            | Fact::HmacFirst { address, .. } => of(address),
             Fact::InviteCreated(created) if of(&created.invite.address) => {
                 self.invites.insert(created.invite.id)
             }
@@ -351,6 +352,9 @@ fn line(event: &Event) -> String {
             host,
             address: Some(address),
         } => format!("hmac         key of {address} for {host} handed out"),
+        Fact::HmacFirst { address, first } => {
+            format!("hmac         keys of {address} follow from {first}, as a published list knew")
+        }
         Fact::InviteCreated(created) => {
             let invite = &created.invite;
             let bundle = invite

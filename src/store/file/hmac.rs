@@ -1,12 +1,15 @@
 //! The shared keys of API hosts in the index: their epochs, and what the key of a device follows from.
 
+use serde::{Deserialize, Serialize};
+
 use super::codec::corrupt;
-use super::index::{Index, key};
+use super::index::{DEVICES_REVOKED, Index, key};
 use super::pending::Pending;
-use crate::model::{Address, Event, Fact, HmacEpoch, HmacHost, Host, Serial};
+use crate::model::{Address, Event, Fact, HmacEpoch, HmacHost, Host, Reason, Record, Serial, State};
 use crate::store::StoreError;
 
 const HMAC: u8 = b't';
+const FIRST: u8 = b'g';
 
 fn read(value: &[u8]) -> Result<HmacHost, StoreError> {
     serde_json::from_slice(value).map_err(|_| corrupt("shared keys"))
@@ -29,16 +32,39 @@ impl Index {
         Ok(hosts)
     }
 
-    /// The first certificate of a device that was issued after every one of its own that is revoked.
+    /// What the shared keys of a device follow from: its first certificate after its last revocation.
     pub(in crate::store) fn first_since_revocation(
         &self,
         address: &Address,
     ) -> Result<Option<Serial>, StoreError> {
-        let records = self.device(address)?;
-        let revoked = records.iter().rposition(|record| record.revocation().is_some());
-        let next = revoked.map_or(0, |last| last + 1);
-        Ok(records.get(next).map(|record| record.serial))
+        let value = self.map.value(&first_key(address))?;
+        let life = value.map(|value| read_life(&value)).transpose()?;
+        Ok(life.and_then(|life| life.first).map(|first| first.serial))
     }
+}
+
+/// What is remembered of a device for its shared keys.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Life {
+    /// The certificate that the keys follow from.
+    first: Option<Placed>,
+    /// The number of the event that brought its newest certificate.
+    newest: u64,
+}
+
+/// A certificate, and the number of the event that brought it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Placed {
+    serial: Serial,
+    seq: u64,
+}
+
+fn first_key(address: &Address) -> Vec<u8> {
+    key(FIRST, address.to_string().as_bytes())
+}
+
+fn read_life(value: &[u8]) -> Result<Life, StoreError> {
+    serde_json::from_slice(value).map_err(|_| corrupt("what shared keys follow from"))
 }
 
 impl Pending<'_> {
@@ -56,11 +82,19 @@ impl Pending<'_> {
         let place = key(HMAC, host.to_string().as_bytes());
         let mut known = match self.value(&place)? {
             Some(value) => read(&value)?,
-            None => HmacHost {
-                host: host.clone(),
-                epochs: Vec::new(),
-            },
+            None => {
+                // The lists that stand may not say what keys follow from.
+                self.forget_lists()?;
+                HmacHost {
+                    host: host.clone(),
+                    epochs: Vec::new(),
+                }
+            }
         };
+        // Nobody but a forger leaves a number out, or comes back to one.
+        if *epoch != known.epochs.last().map_or(0, |last| last.number) + 1 {
+            return Ok(());
+        }
         // Whoever ends the old keys means all of them; no earlier end is put off.
         for before in &mut known.epochs {
             before.until = Some(
@@ -80,15 +114,280 @@ impl Pending<'_> {
         Ok(())
     }
 
-    /// Notes that what the keys of a device follow from changes with the revocation of one of its
-    /// certificates: the others are listed otherwise.
-    pub(in crate::store) fn note_device_change(&mut self, address: &Address) -> Result<(), StoreError> {
-        if self.index.hmac_hosts()?.is_empty() {
+    fn life(&self, address: &Address) -> Result<Life, StoreError> {
+        let value = self.value(&first_key(address))?;
+        value.map_or(Ok(Life::default()), |value| read_life(&value))
+    }
+
+    fn put_life(&mut self, address: &Address, life: &Life) -> Result<(), StoreError> {
+        let value = serde_json::to_vec(life).map_err(|_| corrupt("what shared keys follow from"))?;
+        self.put(first_key(address), value);
+        Ok(())
+    }
+
+    /// Takes in that a device has another certificate.
+    pub(in crate::store) fn note_issued(
+        &mut self,
+        address: &Address,
+        serial: Serial,
+        seq: u64,
+    ) -> Result<(), StoreError> {
+        let mut life = self.life(address)?;
+        life.first.get_or_insert(Placed { serial, seq });
+        life.newest = life.newest.max(seq);
+        self.put_life(address, &life)
+    }
+
+    /// Takes in that a certificate of a device was revoked: its keys follow from what came after that. One
+    /// that nobody was given has told nobody a key, and one that a newer one replaced has lost none.
+    pub(in crate::store) fn note_revoked(
+        &mut self,
+        record: &Record,
+        was: State,
+        reason: Reason,
+    ) -> Result<(), StoreError> {
+        let mut life = self.life(&record.address)?;
+        let is_replaced = reason == Reason::Replaced && life.newest > record.seq;
+        if was == State::Undelivered || is_replaced || life.first.is_none_or(|first| first.seq > record.seq) {
             return Ok(());
         }
-        for record in self.index.device(address)? {
+        let mut after: Vec<Record> = self.device(&record.address)?;
+        after.retain(|other| other.seq > record.seq);
+        let mut first = None;
+        for other in after {
+            let is_revoked = self
+                .value(&key(DEVICES_REVOKED, other.serial.octets()))?
+                .is_some();
+            if !is_revoked && first.is_none() {
+                first = Some(Placed {
+                    serial: other.serial,
+                    seq: other.seq,
+                });
+            }
+        }
+        life.first = first;
+        self.put_life(&record.address, &life)?;
+        self.note_device_change(&record.address)
+    }
+
+    /// Takes in what a published list says that the keys of a device follow from, where that came later than
+    /// what the ledger knows: from it there is no way back to the keys of a device that was lost.
+    pub(in crate::store) fn note_told_first(
+        &mut self,
+        address: &Address,
+        told: Serial,
+        seq: u64,
+    ) -> Result<(), StoreError> {
+        let mut life = self.life(address)?;
+        let seq = self.record(&told)?.map_or(seq, |record| record.seq);
+        if life
+            .first
+            .is_some_and(|first| first.serial == told || first.seq >= seq)
+        {
+            return Ok(());
+        }
+        life.first = Some(Placed { serial: told, seq });
+        self.put_life(address, &life)?;
+        self.note_device_change(address)
+    }
+
+    /// Notes that what the keys of a device follow from is another: its certificates are listed otherwise.
+    fn note_device_change(&mut self, address: &Address) -> Result<(), StoreError> {
+        let is_waiting = |(place, _): (&Vec<u8>, _)| place.starts_with(&[HMAC]);
+        let waiting = self.writes.range(vec![HMAC]..).next();
+        if self.index.hmac_hosts()?.is_empty() && !waiting.is_some_and(is_waiting) {
+            return Ok(());
+        }
+        for record in self.device(address)? {
             self.note_change(&record.serial)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::ledger::{Entry, Position};
+    use super::super::lists::{Content, LastLists};
+    use super::*;
+    use crate::fuzz::seeds;
+    use crate::model::event::{Issued, KeySource};
+    use crate::model::{Form, Platform, Validity};
+
+    fn serial(number: u8) -> Serial {
+        Serial::from_random([number; 16])
+    }
+
+    fn phone() -> Address {
+        "alice/phone".parse().unwrap()
+    }
+
+    /// A certificate of Alice's phone; one in a bundle is delivered later.
+    fn issued(number: u8, key: KeySource) -> Fact {
+        let now = seeds::now();
+        let year = crate::model::Span::days(365);
+        Fact::Issued(Box::new(Issued {
+            serial: serial(number),
+            address: phone(),
+            name: None,
+            email: None,
+            platform: Platform::Any,
+            profile: "device".into(),
+            days: None,
+            key,
+            supersedes: Vec::new(),
+            enrolled_by: None,
+            validity: Validity {
+                not_before: now,
+                not_after: now + year,
+            },
+            spki_sha256: [number; 32],
+            certificate: vec![number],
+        }))
+    }
+
+    fn revoked(number: u8, reason: Reason) -> Fact {
+        Fact::Revoked {
+            serial: serial(number),
+            address: None,
+            reason,
+            since: None,
+        }
+    }
+
+    fn entries(facts: Vec<Fact>) -> Vec<Entry> {
+        let numbered = facts.into_iter().zip(1..);
+        numbered
+            .map(|(fact, seq)| Entry {
+                event: Event {
+                    seq,
+                    time: seeds::now(),
+                    by: "root".into(),
+                    fact,
+                },
+                offset: seq * 1000,
+                after: Position {
+                    seq,
+                    offset: (seq + 1) * 1000,
+                    sha: [7; 32],
+                },
+            })
+            .collect()
+    }
+
+    /// What keys follow from; the same however many events are written at once.
+    fn first(facts: Vec<Fact>) -> Option<Serial> {
+        let entries = entries(facts);
+        let apply = |each: usize| {
+            let mut index = Index::new(Box::new(BTreeMap::new()));
+            entries.chunks(each).for_each(|some| index.apply(some).unwrap());
+            index.first_since_revocation(&phone()).unwrap()
+        };
+        assert_eq!(apply(entries.len()), apply(1));
+        apply(1)
+    }
+
+    /// Long lists that were published before a host has keys do not say what these follow from.
+    #[test]
+    fn the_first_keys_of_a_host_have_the_lists_written_whole() {
+        let mut index = Index::new(Box::new(BTreeMap::new()));
+        let content = Content {
+            size: 1,
+            sha256: [1; 32],
+        };
+        let lists = LastLists {
+            allowed: content,
+            devices: content,
+        };
+        let rotated = |epoch| Fact::HmacRotated {
+            host: "api.acme.example".parse().unwrap(),
+            epoch,
+            check: crate::model::hmac::CheckValue([1; 16]),
+            previous_until: seeds::now(),
+        };
+        for (epoch, left) in [(1, None), (2, Some(lists))] {
+            index.put_lists(Some(&lists)).unwrap();
+            index.apply(&entries(vec![rotated(epoch)])).unwrap();
+            assert_eq!(index.last_lists().unwrap(), left);
+        }
+    }
+
+    /// Nobody but a forger leaves an epoch out, or begins one again.
+    #[test]
+    fn epochs_are_numbered_without_a_gap() {
+        let host = || "api.acme.example".parse().unwrap();
+        let rotated = |epoch, check| Fact::HmacRotated {
+            host: host(),
+            epoch,
+            check: crate::model::hmac::CheckValue([check; 16]),
+            previous_until: seeds::now(),
+        };
+        let mut index = Index::new(Box::new(BTreeMap::new()));
+        let facts = vec![rotated(1, 1), rotated(3, 3), rotated(1, 7), rotated(2, 2)];
+        index.apply(&entries(facts)).unwrap();
+        let epochs = index.hmac_host(&host()).unwrap().unwrap().epochs;
+        let known: Vec<_> = epochs
+            .iter()
+            .map(|epoch| (epoch.number, epoch.check.0[0]))
+            .collect();
+        assert_eq!(known, [(1, 1), (2, 2)]);
+    }
+
+    /// What keys follow from changes where a device was lost, and nowhere else.
+    #[test]
+    fn keys_follow_from_the_first_certificate_after_a_loss() {
+        let csr = |number| issued(number, KeySource::Request);
+        let bundle = |number| issued(number, KeySource::Bundle { p12: Form::Modern });
+        let lost = |number| revoked(number, Reason::Lost);
+        let replaced = |number| revoked(number, Reason::Replaced);
+        let told = |number| Fact::HmacFirst {
+            address: phone(),
+            first: serial(number),
+        };
+        for (what, facts, right) in [
+            ("one", vec![csr(1)], Some(1)),
+            ("renewed", vec![csr(1), csr(2)], Some(1)),
+            (
+                "renewed, and the old one revoked",
+                vec![csr(1), csr(2), replaced(1)],
+                Some(1),
+            ),
+            ("replaced by nothing", vec![csr(1), replaced(1)], None),
+            ("lost", vec![csr(1), lost(1)], None),
+            ("lost, and another one", vec![csr(1), lost(1), csr(2)], Some(2)),
+            (
+                "renewed, and the old one lost",
+                vec![csr(1), csr(2), lost(1)],
+                Some(2),
+            ),
+            (
+                "renewed, and both lost",
+                vec![csr(1), csr(2), lost(1), lost(2)],
+                None,
+            ),
+            (
+                "renewed, and both lost, the new one first",
+                vec![csr(1), csr(2), lost(2), lost(1)],
+                None,
+            ),
+            ("what nobody got", vec![csr(1), bundle(2), lost(2)], Some(1)),
+            (
+                "an old one again",
+                vec![csr(1), lost(1), csr(2), lost(1)],
+                Some(2),
+            ),
+            ("a later one in a list", vec![csr(1), csr(2), told(2)], Some(2)),
+            (
+                "an earlier one in a list",
+                vec![csr(1), lost(1), csr(2), told(1)],
+                Some(2),
+            ),
+            ("one that only a list knows", vec![csr(1), told(9)], Some(9)),
+            ("that, and a later one", vec![csr(1), told(9), csr(2)], Some(9)),
+        ] {
+            assert_eq!(first(facts), right.map(serial), "{what}");
+        }
     }
 }

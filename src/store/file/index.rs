@@ -25,6 +25,7 @@
 //! | `w` serial | the revocation of a server's certificate |
 //! | `y` | the number and the end of the last pin sets |
 //! | `t` host | the epochs of its shared keys, JSON |
+//! | `g` address | what the shared keys of the device follow from, JSON |
 //! | `j` invite | the invite, JSON |
 //! | `e` address 00 invite | nothing: the invites of a device are found by it |
 //! | `l` | the long lists that were published: their lengths and hashes; nothing where there are none now |
@@ -55,6 +56,7 @@ pub(super) const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
 pub(super) const INITIALIZED: &[u8] = b"i";
 pub(super) const PUBLICATION: &[u8] = b"n";
 pub(super) const REVOCATION: &[u8] = b"x";
+pub(super) const DEVICES: u8 = b'd';
 pub(super) const DEVICES_REVOKED: u8 = b'v';
 pub(in crate::store) const SERVERS_REVOKED: u8 = b'w';
 
@@ -202,7 +204,7 @@ impl Index {
     /// The serial numbers of the devices whose keys begin so.
     fn serials(&self, prefix: &[u8]) -> Result<Vec<Serial>, StoreError> {
         let mut serials = Vec::new();
-        self.map.scan(&key(b'd', prefix), &mut |_, value| {
+        self.map.scan(&key(DEVICES, prefix), &mut |_, value| {
             serials.push(Serial::from_octets(value).ok_or_else(|| corrupt("a device"))?);
             Ok(true)
         })?;

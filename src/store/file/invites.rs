@@ -143,6 +143,7 @@ impl Pending<'_> {
             | Fact::PinsSigned { .. }
             | Fact::HmacRotated { .. }
             | Fact::HmacHandedOut { .. }
+            | Fact::HmacFirst { .. }
             | Fact::ClockConfirmed { .. } => Ok(()),
         }
     }

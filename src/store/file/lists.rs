@@ -128,6 +128,15 @@ impl Index {
 }
 
 impl Pending<'_> {
+    /// Forgets the lists that were published whole: the next publication writes them so.
+    pub(in crate::store) fn forget_lists(&mut self) -> Result<(), StoreError> {
+        if self.value(LISTS)?.is_some() {
+            self.put(LISTS.to_vec(), Vec::new());
+        }
+        self.has_lists = None;
+        Ok(())
+    }
+
     /// Notes that a record changes, where lists were published whole that may name its certificate. What they
     /// name is what was accepted when it changed for the first time.
     pub(in crate::store) fn note_change(&mut self, serial: &Serial) -> Result<(), StoreError> {

@@ -1,5 +1,7 @@
 //! Events taken into the index: what each of them changes, held in memory until all of it is written at once.
 
+use std::collections::BTreeMap;
+
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
@@ -8,8 +10,8 @@ use super::codec::{
     write_publication, write_record,
 };
 use super::index::{
-    DEVICES_REVOKED, FORMAT, HOME, INITIALIZED, Index, PUBLICATION, RECORDS, REVOCATION, REVOKED, UNREVOKED,
-    format_of, key,
+    DEVICES, DEVICES_REVOKED, FORMAT, HOME, INITIALIZED, Index, PUBLICATION, RECORDS, REVOCATION, REVOKED,
+    UNREVOKED, format_of, key,
 };
 use super::kv::{POSITION, Writes};
 use super::last::LastPublication;
@@ -91,6 +93,25 @@ impl Pending<'_> {
             .transpose()
     }
 
+    /// The records of one device, oldest first, as they are once all that waits is written.
+    pub(in crate::store) fn device(&self, address: &Address) -> Result<Vec<Record>, StoreError> {
+        let prefix = key(DEVICES, format!("{address}\0").as_bytes());
+        let mut places: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        self.index.map.scan(&prefix, &mut |place, serial| {
+            places.insert(place.to_vec(), serial.to_vec());
+            Ok(true)
+        })?;
+        let waiting = self.writes.range(prefix.clone()..);
+        let waiting = waiting.take_while(|(place, _)| place.starts_with(&prefix));
+        places.extend(waiting.filter_map(|(place, serial)| Some((place.clone(), serial.clone()?))));
+        let damaged = || corrupt("a device");
+        let records = places.values().map(|serial| {
+            let serial = Serial::from_octets(serial).ok_or_else(damaged)?;
+            self.record(&serial)?.ok_or_else(damaged)
+        });
+        records.collect()
+    }
+
     /// The value that a key has, once all that waits is written.
     pub(in crate::store) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match self.writes.get(key) {
@@ -138,9 +159,10 @@ impl Pending<'_> {
                 let (at, reason) = (since.unwrap_or(event.time), *reason);
                 let end = match self.placed(serial)? {
                     Some((mut record, offset)) => {
+                        let was = record.state;
                         record.state = State::Revoked { at, reason };
                         self.put_record(&record, offset)?;
-                        self.note_device_change(&record.address)?;
+                        self.note_revoked(&record, was, reason)?;
                         record.validity.not_after
                     }
                     // Only a published CRL knew of it: it stays on the CRL for good.
@@ -216,6 +238,7 @@ impl Pending<'_> {
             | Fact::ServerRevoked { .. }
             | Fact::PinsSigned { .. } => self.take_server(event)?,
             Fact::HmacRotated { .. } | Fact::HmacHandedOut { .. } => self.take_hmac(event)?,
+            Fact::HmacFirst { address, first } => self.note_told_first(address, *first, event.seq)?,
             Fact::InviteCreated(_)
             | Fact::InviteAsked { .. }
             | Fact::InviteApproved { .. }
@@ -255,6 +278,7 @@ impl Pending<'_> {
         };
         self.put_record(&record, offset)?;
         self.put_device(&issued.address, seq, &issued.serial);
+        self.note_issued(&issued.address, issued.serial, seq)?;
         self.put_holder(&issued.spki_sha256, &issued.serial)?;
         match issued.key {
             KeySource::Bundle { .. } => Ok(()),
@@ -291,12 +315,14 @@ impl Pending<'_> {
             state,
             known_by: KnownBy::List { kept: false },
             spki_sha256: recovered.spki_sha256,
-            key: recovered.spki,
+            // Nobody has verified that the certificate that is named has this key.
+            key: None,
             certificate_sha256: recovered.certificate_sha256,
             seq: event.seq,
         };
         self.put_record(&record, offset)?;
         self.put_device(&recovered.address, event.seq, &serial);
+        self.note_issued(&recovered.address, serial, event.seq)?;
         self.put_holder(&recovered.spki_sha256, &serial)?;
         self.supersede(&recovered.supersedes)
     }
@@ -308,7 +334,7 @@ impl Pending<'_> {
 
     fn put_device(&mut self, address: &Address, seq: u64, serial: &Serial) {
         let device = [address.to_string().as_bytes(), &[0], &seq.to_be_bytes()].concat();
-        self.put(key(b'd', &device), serial.octets().to_vec());
+        self.put(key(DEVICES, &device), serial.octets().to_vec());
     }
 
     fn supersede(&mut self, serials: &[Serial]) -> Result<(), StoreError> {

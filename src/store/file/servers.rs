@@ -179,6 +179,7 @@ impl Pending<'_> {
             | Fact::Published { .. }
             | Fact::HmacRotated { .. }
             | Fact::HmacHandedOut { .. }
+            | Fact::HmacFirst { .. }
             | Fact::InviteCreated(_)
             | Fact::InviteAsked { .. }
             | Fact::InviteApproved { .. }

@@ -67,8 +67,15 @@ fn lives() -> Vec<Entry> {
     facts.into_iter().zip(1..).map(entry).collect()
 }
 
+type Told = (
+    Vec<Record>,
+    Vec<Vec<Record>>,
+    Vec<Revocation>,
+    (Position, Option<Serial>),
+);
+
 /// What an index says of them in the end.
-fn told(index: &Index) -> (Vec<Record>, Vec<Vec<Record>>, Vec<Revocation>, Position) {
+fn told(index: &Index) -> Told {
     let (mut unrevoked, mut revocations) = (Vec::new(), Vec::new());
     index
         .unrevoked(&mut |record| {
@@ -84,7 +91,13 @@ fn told(index: &Index) -> (Vec<Record>, Vec<Vec<Record>>, Vec<Revocation>, Posit
     let mut found = vec![index.device(&"alice/phone".parse().unwrap()).unwrap()];
     found.extend((0..4).map(|octet| index.holders_of_key(&[octet; 32]).unwrap()));
     assert!(index.is_of_this_version().unwrap());
-    (unrevoked, found, revocations, index.position().unwrap())
+    let first = index.first_since_revocation(&"alice/phone".parse().unwrap());
+    (
+        unrevoked,
+        found,
+        revocations,
+        (index.position().unwrap(), first.unwrap()),
+    )
 }
 
 #[test]
