@@ -15,6 +15,8 @@ import java.security.SecureRandom
 import java.security.Signature
 import java.security.cert.X509Certificate
 import java.util.Base64
+import java.util.concurrent.ConcurrentHashMap
+import kotlin.math.abs
 import okhttp3.Interceptor
 import okhttp3.MediaType
 import okhttp3.Request
@@ -25,16 +27,18 @@ import okio.BufferedSink
 
 class RequestSigner(private val hosts: Set<String>, private val key: PrivateKey, certificate: X509Certificate) : Interceptor {
     private val keyId = base64url(sha256(certificate.encoded))
-    /** Milliseconds that the server's clock is ahead of this one. */
-    @Volatile private var ahead = 0L
+    /** For each host, the milliseconds that its clock is ahead of this one. */
+    private val ahead = ConcurrentHashMap<String, Long>()
 
     override fun intercept(chain: Interceptor.Chain): Response {
-        if (chain.request().url.host !in hosts) return chain.proceed(chain.request())
+        val host = chain.request().url.host
+        if (host !in hosts) return chain.proceed(chain.request())
         val response = chain.proceed(signed(chain.request()))
         // OkHttp lets a network interceptor send once. So a clock that is wrong fails one request, and is known for the next.
         val there = response.headers.getDate("Date")
         if (response.code == 401 && there != null && CLOCK.containsMatchIn(response.peekBody(1024).string())) {
-            ahead = there.time - System.currentTimeMillis()
+            val found = there.time - System.currentTimeMillis()
+            if (abs(found) <= FARTHEST) ahead[host] = found
         }
         return response
     }
@@ -62,7 +66,7 @@ class RequestSigner(private val hosts: Set<String>, private val key: PrivateKey,
         val authorizations = request.headers("Authorization")
         if (authorizations.size > 1) throw IOException("a request has one Authorization")
         authorizations.firstOrNull()?.let { parts["authorization"] = it.trim() }
-        val created = (System.currentTimeMillis() + ahead) / 1000
+        val created = (System.currentTimeMillis() + (ahead[url.host] ?: 0)) / 1000
         val nonce = ByteArray(16).also { SecureRandom().nextBytes(it) }
         val parameters = parts.keys.joinToString(" ", "(", ")") { "\"$it\"" } +
             ";created=$created;expires=${created + LIFE};nonce=\"${base64url(nonce)}\";keyid=\"$keyId\"" +
@@ -91,6 +95,8 @@ class RequestSigner(private val hosts: Set<String>, private val key: PrivateKey,
     private companion object {
         /** Seconds that a signature lasts. */
         const val LIFE = 60
+        /** Milliseconds that another clock is followed: no further, or what was signed would be good some day. */
+        const val FARTHEST = 86_400_000L
         val CLOCK = Regex("\"code\"\\s*:\\s*\"clock\"")
 
         fun sha256(octets: ByteArray): ByteArray = MessageDigest.getInstance("SHA-256").digest(octets)

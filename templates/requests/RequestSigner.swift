@@ -17,12 +17,14 @@ public struct RequestNotSigned: Error { public let why: String }
 public final class RequestSigner: NSObject, URLSessionTaskDelegate {
     /// Seconds that a signature lasts.
     private static let life = 60
+    /// Seconds that another clock is followed: no further, or what was signed would be good some day.
+    private static let farthest: TimeInterval = 86_400
     private let hosts: Set<String>
     private let key: SecKey
     private let keyId: String
     private let lock = NSLock()
-    /// Seconds that the server's clock is ahead of this one.
-    private var ahead: TimeInterval = 0
+    /// For each host, the seconds that its clock is ahead of this one.
+    private var ahead: [String: TimeInterval] = [:]
 
     public init(hosts: Set<String>, key: SecKey, certificate: Data) {
         self.hosts = hosts
@@ -30,15 +32,17 @@ public final class RequestSigner: NSObject, URLSessionTaskDelegate {
         keyId = RequestSigner.base64url(Data(SHA256.hash(data: certificate)))
     }
 
-    /// Sends a request, signed where it is for one of the hosts. Where the server says that the clock is wrong, the request is signed once
+    /// Sends a request, signed where it is for one of the hosts. Where the server says that the clock is wrong, by a day at most, it is signed once
     /// more by the server's.
     public func data(for request: URLRequest, session: URLSession) async throws -> (Data, URLResponse) {
         let first = try await session.data(for: signed(request), delegate: self)
-        guard let answer = first.1 as? HTTPURLResponse, answer.statusCode == 401,
+        guard let host = request.url?.host?.lowercased(), hosts.contains(host),
+            let answer = first.1 as? HTTPURLResponse, answer.statusCode == 401,
             let problem = try? JSONSerialization.jsonObject(with: first.0) as? [String: Any], problem["code"] as? String == "clock",
-            let there = answer.value(forHTTPHeaderField: "Date").flatMap(RequestSigner.date)
+            let there = answer.value(forHTTPHeaderField: "Date").flatMap(RequestSigner.date),
+            abs(there.timeIntervalSinceNow) <= RequestSigner.farthest
         else { return first }
-        lock.withLock { ahead = there.timeIntervalSinceNow }
+        lock.withLock { ahead[host] = there.timeIntervalSinceNow }
         return try await session.data(for: signed(request), delegate: self)
     }
 
@@ -72,7 +76,7 @@ public final class RequestSigner: NSObject, URLSessionTaskDelegate {
         if let authorization = request.value(forHTTPHeaderField: "Authorization") {
             parts.append(("authorization", authorization.trimmingCharacters(in: .whitespaces)))
         }
-        let created = Int(Date().timeIntervalSince1970 + lock.withLock { ahead })
+        let created = Int(Date().timeIntervalSince1970 + lock.withLock { ahead[host] ?? 0 })
         var nonce = Data(count: 16)
         let outcome = nonce.withUnsafeMutableBytes { SecRandomCopyBytes(kSecRandomDefault, 16, $0.baseAddress!) }
         guard outcome == errSecSuccess else { throw RequestNotSigned(why: "there is no randomness") }

@@ -1,21 +1,23 @@
 // The body: it is read once for its digest, and then as if for the first time.
 
-// So many bodies of one device are read at a time: each may be as long as any.
+// So many bodies of one device are read at a time: each may be as long as any. They are known by the nonces of their requests: whoever
+// has heard one request cannot fill the device's share by sending it again and again.
 const BODIES = 32;
 const bodies = new Map();
-async function oneOfFew({ address }, read) {
-  const count = bodies.get(address) ?? 0;
-  if (count >= BODIES) refuseFor(1, 429, "busy", "this device sends too many bodies at once: wait");
-  bodies.set(address, count + 1);
+async function oneOfFew({ address }, nonce, read) {
+  const own = bodies.get(address) ?? new Set();
+  if (own.has(nonce)) refuse("replayed", "this request came before");
+  if (own.size >= BODIES) refuseFor(1, 429, "busy", "this device sends too many bodies at once: wait");
+  bodies.set(address, own.add(nonce));
   try {
     return await read();
   } finally {
-    const left = bodies.get(address) - 1;
-    if (left === 0) bodies.delete(address);
-    else bodies.set(address, left);
+    own.delete(nonce);
+    if (own.size === 0) bodies.delete(address);
   }
 }
 
+const wasCut = () => new Refusal(400, "cut", "the request was cut off");
 const isTooLong = (most) => new Refusal(413, "too-large", `the body is longer than ${most} octets`);
 
 // The body as it was received, and the request as if nobody had read it yet: what reads it next finds all of it. What has not come when
@@ -23,8 +25,13 @@ const isTooLong = (most) => new Refusal(413, "too-large", `the body is longer th
 async function received(request, most, expires) {
   if (request.readableDidRead || request.readableEnded) throw new Error("a body was read before its signature: put signedRequests first");
   if (Number(request.headers["content-length"] ?? 0) > most) throw isTooLong(most);
+  const demandWhole = () => {
+    if (request.destroyed) throw wasCut();
+  };
+  demandWhole();
   // Of chunks that end as soon as they begin, whoever listens in the same turn of the loop would hear the end, and nobody after that.
   if (request.headers["transfer-encoding"] !== undefined) await new Promise(setImmediate);
+  demandWhole();
   if (request.complete && request.readableLength === 0) return Buffer.alloc(0);
   return new Promise((resolve, reject) => {
     let body = Buffer.allocUnsafe(4096);
@@ -43,7 +50,7 @@ async function received(request, most, expires) {
       }
       length += chunk.copy(body, length);
     };
-    const cut = () => done(reject, new Refusal(400, "cut", "the request was cut off"));
+    const cut = () => done(reject, wasCut());
     const read = () => {
       // No further than what is there: a read beyond it would end the stream for whoever comes next.
       while (request.readableLength > 0) {

@@ -28,7 +28,7 @@ export function boundTokens({ claims, device = (request) => request.device, stri
     const found = await verified().catch((error) => {
       if (error instanceof Refusal) throw error;
       // Also a fault of `claims` itself comes so.
-      console.error(`a token is not good: ${error.message}`);
+      console.error(`a token is not good: ${error?.message ?? error}`);
       return refuseToken("the token is not good");
     });
     const thumbprint = found?.cnf?.["x5t#S256"];

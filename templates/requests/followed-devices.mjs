@@ -49,5 +49,6 @@ function followedDevices() {
     publication.end();
     followed = undefined;
   };
-  return { find, findAddress, end };
+  const open = (ask) => (value) => isOver ? refuseFor(60, 503, "unavailable", "requests are not verified any more") : ask(value);
+  return { find: open(find), findAddress: open(findAddress), end };
 }

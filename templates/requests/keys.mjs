@@ -1,14 +1,16 @@
 // Keys: a device's own, by the list; or a shared one, which follows from a secret.
 
 const nobody = () => refuse("device", "this is the key of no device that is accepted");
+// A shared key is known by its device's name, which is no secret: whoever has none is not told whether there is such a device.
+const noneShared = () => refuse("device", "this is not the signature of a device that is accepted, or not that of this request");
 
 // Whose key it is, and how it verifies. What is not on the list is revoked, or was never ours: nobody is told which.
 function accepted(devices, secrets, { alg, keyid }) {
   if (alg === SHARED) {
     const [, address, number] = /^(.*)\/(.*)$/.exec(keyid);
     const isMeant = (epoch) => String(epoch.number) === number && (epoch.until === null || Date.parse(epoch.until) >= Date.now());
-    const epoch = secrets.epochs.find(isMeant) ?? nobody();
-    const device = devices.findAddress(address) ?? nobody();
+    const epoch = secrets.epochs.find(isMeant) ?? noneShared();
+    const device = devices.findAddress(address) ?? noneShared();
     const isItsOwn = (signed, octets) => timingSafeEqual(createHmac("sha256", sharedKey(epoch, device)).update(signed).digest(), octets);
     return { device, isItsOwn };
   }
@@ -20,7 +22,7 @@ function accepted(devices, secrets, { alg, keyid }) {
 // The key of a device in an epoch. `first` is its first certificate after its last revocation: a lost phone's key does not come back.
 const sharedKeys = new WeakMap();
 function sharedKey({ number, secret }, device) {
-  const { address, first = nobody() } = device;
+  const { address, first = noneShared() } = device;
   const known = sharedKeys.get(device) ?? new Map();
   sharedKeys.set(device, known);
   if (!known.has(secret)) {
@@ -44,5 +46,5 @@ function publicKeyOf(device) {
     }
     publicKeys.set(device, key);
   }
-  return publicKeys.get(device) ?? refuseFor(60, 503, "unavailable", "the list of devices has no key of this one: publish it anew");
+  return publicKeys.get(device) ?? refuseFor(60, 503, "unavailable", "the list has no key of this device: publish it anew, or give the device a new certificate");
 }

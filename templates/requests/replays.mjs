@@ -25,6 +25,10 @@ export function ownReplays(most = MOST) {
   };
 }
 
+// What is not told where nonces are remembered remembers them here: all of an application in one place, or it would take a request once
+// for each of its verifiers.
+const OWN_REPLAYS = ownReplays();
+
 // Redis and Valkey run it as one step. A set for each device, in the order of time.
 const ADD = `
 local now = tonumber(redis.call('TIME')[1])
@@ -59,7 +63,7 @@ async function judgeNonce(replays, { address }, nonce) {
   try {
     found = await Promise.race([replays.add(address, nonce), late]);
   } catch (error) {
-    console.error(`nonces cannot be kept: ${error.message || error.code}`);
+    console.error(`nonces cannot be kept: ${error?.message || error?.code || error}`);
   } finally {
     clearTimeout(timer);
   }

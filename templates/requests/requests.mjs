@@ -89,7 +89,7 @@ function demandSecrets({ version, host, epochs }, places) {
  * is not said; `replays`: where nonces are remembered; `secrets`: what is in the file of `pki hmac show HOST --out FILE`, for devices that
  * cannot sign and have a shared key. `close()` ends it.
  */
-export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays = ownReplays(), secrets } = {}) {
+export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays = OWN_REPLAYS, secrets } = {}) {
   if (arguments.length > 1) throw new TypeError("signedRequests makes the middleware: app.use(signedRequests().express)");
   const places = origins.map((one) => new URL(one));
   if (secrets !== undefined) demandSecrets(secrets, places);
@@ -104,18 +104,20 @@ export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays =
     judgeTimes(signature);
     const signer = accepted(devices, secrets, signature);
     if (!signer.isItsOwn(signed, signature.octets)) {
+      if (signature.alg === SHARED) noneShared();
       refuse("signature", `the signature is not that of this request, to ${parts["@target-uri"].split("?")[0]}, by this device`);
     }
     const digest = parts["content-digest"];
     if (digest !== undefined) {
       const read = () => received(request, maxBody, signature.expires);
-      judgeDigest(hasBody(request) ? await oneOfFew(signer.device, read) : Buffer.alloc(0), digest);
+      judgeDigest(hasBody(request) ? await oneOfFew(signer.device, signature.nonce, read) : Buffer.alloc(0), digest);
     }
     await judgeNonce(replays, signer.device, signature.nonce);
     // Body and nonce may have taken long. A nonce counts only while the signature does, and who was revoked meanwhile is out.
     judgeTimes(signature);
     const { device } = accepted(devices, secrets, signature);
-    tellDevice(request, device);
+    // Who has a shared key shows no certificate, and counts for none of the device's.
+    tellDevice(request, signature.alg === SHARED ? { address: device.address } : device);
     return device;
   }
 

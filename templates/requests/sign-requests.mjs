@@ -11,6 +11,7 @@
 
 const { crypto } = globalThis;
 const LIFE = 60;   // seconds that a signature lasts
+const FARTHEST = 86_400_000;   // milliseconds that another clock is followed: no further, or what was signed would be good some day
 const octets = (text) => new TextEncoder().encode(text);
 const base64 = (buffer) => btoa(Array.from(new Uint8Array(buffer), (octet) => String.fromCharCode(octet)).join(""));
 const base64url = (buffer) => base64(buffer).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -69,7 +70,7 @@ export async function signatureHeaders(device, { method, url, body, authorizatio
 /**
  * A `fetch` that signs what it sends to these `origins`; other servers are told nothing of the device. A body is read whole before: its
  * digest stands in the head. A redirect is an error, where it is not said otherwise: what was signed is for one URL. Where a server says
- * that the clock is wrong, the request is signed once more by that server's.
+ * that the clock is wrong, by a day at most, the request is signed once more by that server's.
  */
 export function signingFetch(device, { origins, fetch = globalThis.fetch }) {
   // For each, the milliseconds that its clock is ahead of this one.
@@ -97,6 +98,7 @@ export function signingFetch(device, { origins, fetch = globalThis.fetch }) {
     if (response.status !== 401 || Number.isNaN(there)) return response;
     const { code } = await response.clone().json().catch(() => ({}));
     if (code !== "clock") return response;
+    if (Math.abs(there - Date.now()) > FARTHEST) return response;
     ahead.set(origin, there - Date.now());
     return send();
   };

@@ -134,7 +134,76 @@ const say = (what, ...said) => {
   await sleep(100);
   say("small chunks", small.came());
   say("bodies at once", `${refused} of 33 refused`, await ask(port, await sign("{}"), "{}"));
+  // What somebody has heard on its way, again and again.
+  const heard = head(await sign("{}"), { "Content-Length": 2 });
+  const again = [];
+  for (let count = 0; count < 33; count += 1) again.push(connect(port, `${heard}{`));
+  await sleep(300);
+  const repeated = again.filter(({ came }) => came() === "HTTP/1.1 401 Unauthorized").length;
+  say("one head again and again", `${repeated} of 33 refused`, await ask(port, await sign("{}"), "{}"));
+  again.forEach(({ socket }) => socket.destroy());
   server.closeAllConnections();
+}
+
+// Clients that have gone before their bodies are asked for keep nobody else from sending one.
+{
+  const app = express();
+  app.use((request, response, next) => { setTimeout(next, request.headers.late ? 300 : 0); });
+  app.use(signed().express, handle);
+  const [port, server] = await listen(app);
+  for (const kind of ["Content-Length: 2", "Transfer-Encoding: chunked"]) {
+    const [name, value] = kind.split(": ");
+    const gone = [];
+    for (let count = 0; count < 33; count += 1) gone.push(connect(port, head(await sign("{}"), { [name]: value, Late: "1" })));
+    await sleep(100);
+    gone.forEach(({ socket }) => socket.destroy());
+    await sleep(500);
+    say(`clients that have gone, ${name}`, await ask(port, await sign("{}"), "{}"));
+  }
+  server.closeAllConnections();
+}
+
+// Two verifiers in one process, and one that was closed.
+{
+  const [one, other] = [signed(), signed()];
+  const [first, server] = await listen(one.handler(handle));
+  const [second, another] = await listen(other.handler(handle));
+  const headers = await sign();
+  say("two verifiers", await ask(first, headers), await ask(second, headers));
+  one.close();
+  say("one that was closed", await ask(first, await sign()), await ask(second, await sign()));
+  server.closeAllConnections();
+  another.closeAllConnections();
+}
+
+// A place for nonces that fails with nothing.
+{
+  const [port, server] = await listen(signed({ replays: { add: () => Promise.reject(null) } }).handler(handle));
+  say("a failure that says nothing", await ask(port, await sign()));
+  server.closeAllConnections();
+}
+
+// Who has a shared key shows no certificate: a token of one is not strictly its own.
+{
+  const [secret, { hostname }] = [crypto.randomBytes(32), new URL(origin)];
+  publish({ devices: whole.devices.map((one) => ({ ...one, first: one.serial })) });
+  const { serial, "x5t#S256": thumbprint } = whole.devices.find(({ address }) => address === "alice/phone");
+  const key = crypto.hkdfSync("sha256", secret, "1", `pki/v1/http-hmac/alice/phone${serial}`, 32);
+  const sharedKey = { keyid: "alice/phone/1", key: Buffer.from(key).toString("base64") };
+  const verify = signed({ secrets: { version: 1, host: hostname, epochs: [{ number: 1, until: null, secret: secret.toString("base64") }] } });
+  const claims = () => ({ cnf: { "x5t#S256": thumbprint } });
+  await sleep(1500);
+  const said = [];
+  for (const strict of [false, true]) {
+    const [port, server] = await listen(express().use(verify.express, boundTokens({ claims, strict }).express, handle));
+    const authorization = "Bearer word";
+    const headers = await signatureHeaders({ sharedKey }, { method: "GET", url: `${origin}/`, authorization });
+    said.push(await ask(port, { ...headers, authorization }));
+    server.closeAllConnections();
+  }
+  say("a shared key and a token", ...said);
+  publish({});
+  await sleep(1500);
 }
 
 // A million nonces of one device: it has its share, and the others have theirs.

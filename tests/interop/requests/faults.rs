@@ -12,6 +12,13 @@ a late answer: 401 clock; the handler ran 0 times
 a device that is changed: 200 TypeError; the handler ran 0 times
 small chunks: HTTP/1.1 200 OK; the handler ran 0 times
 bodies at once: 1 of 33 refused, 200 2; the handler ran 0 times
+one head again and again: 32 of 33 refused, 200 2; the handler ran 0 times
+clients that have gone, Content-Length: 200 alice/phone; the handler ran 1 times
+clients that have gone, Transfer-Encoding: 200 alice/phone; the handler ran 1 times
+two verifiers: 200 alice/phone, 401 replayed; the handler ran 1 times
+one that was closed: 503 unavailable, 200 alice/phone; the handler ran 1 times
+a failure that says nothing: 503 unavailable; the handler ran 0 times
+a shared key and a token: 200 alice/phone, 401 token; the handler ran 1 times
 a million nonces: 6000, 994000, new, seen, true; the handler ran 0 times
 a list that came late: 401 device; the handler ran 0 times
 a revoked one that is listed: 401 device; the handler ran 0 times
