@@ -100,12 +100,23 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A URL, or what was given for one, as it may be shown in an error: without what stands before an `@`,
-/// where a password is, and without its query, where tokens are. Messages go into logs.
+/// where a password is, and without its query, where tokens are. Where it cannot be told what is a password,
+/// because one that is not encoded ends the authority (RFC 3986 §3.2), the scheme alone. Messages go into
+/// logs.
 pub fn quoted_url(text: &str) -> String {
-    let end = |text: &str| text.find(['?', '#']).unwrap_or(text.len());
-    match text.rsplit_once('@') {
-        Some((_, rest)) => quoted(&format!("…@{}", &rest[..end(rest)])),
-        None => quoted(&text[..end(text)]),
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + 3));
+    let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let path = &after[..after.find(['?', '#']).unwrap_or(after.len())];
+    let (hidden, place) = match authority.rsplit_once('@') {
+        Some((_, place)) => ("…@", place),
+        None => ("", authority),
+    };
+    // The colons of an address of IPv6 are in brackets.
+    let port = place.rsplit(']').next().and_then(|end| end.split_once(':'));
+    let is_port = port.is_none_or(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit()));
+    match is_port && !after.contains('@') {
+        true => quoted(&format!("{scheme}{hidden}{place}{path}")),
+        false => quoted(&format!("{scheme}…")),
     }
 }
 
@@ -135,10 +146,18 @@ mod tests {
         for (text, shown) in [
             ("https://h/a?token=s3cret", "https://h/a"),
             ("https://h/a#s3cret", "https://h/a"),
-            ("https://alice:s3cret@h/a?b", "…@h/a"),
-            ("https://alice:s3/cret@h/a", "…@h/a"),
-            ("https://alice:s3?cret@h/a", "…@h/a"),
-            ("https://alice:s3@cret@h", "…@h"),
+            ("https://h:8443/a", "https://h:8443/a"),
+            ("https://[2001:db8::1]:8443/a", "https://[2001:db8::1]:8443/a"),
+            ("https://h", "https://h"),
+            ("h:8443", "h:8443"),
+            ("https://alice:s3cret@h/a?b", "https://…@h/a"),
+            ("https://alice:s3/cret@h/a", "https://…"),
+            ("https://alice:12/cret@h/a", "https://…"),
+            ("https://alice:s3?cret@h/a", "https://…"),
+            ("https://alice:12?cret@h/a", "https://…"),
+            ("https://alice:s3@cret@h", "https://…@h"),
+            ("https://alice:s3cret", "https://…"),
+            ("https://h/a?for=alice@acme.example&token=s3cret", "https://…"),
             ("é:s3cret@h", "…@h"),
         ] {
             assert_eq!(quoted_url(text), format!("\"{shown}\""));
