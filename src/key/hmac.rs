@@ -11,7 +11,7 @@ use super::encryption;
 use super::error::KeyError;
 use super::passphrase::Passphrase;
 use crate::model::hmac::CheckValue;
-use crate::model::{Address, Serial};
+use crate::model::{Address, Host, Serial};
 
 /// id-hmacWithSHA256 (RFC 4231 §3.1): what the secret is for, as PKCS#8 says it.
 const HMAC_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
@@ -99,9 +99,12 @@ impl HmacSecret {
         )
     }
 
-    /// By what it is known for the secret of its epoch.
-    pub fn check(&self, epoch: u32) -> CheckValue {
-        let derived = self.derive(epoch.to_string().as_bytes(), "pki/v1/http-hmac-check");
+    /// By what it is known for the secret of this epoch of this host.
+    pub fn check(&self, host: &Host, epoch: u32) -> CheckValue {
+        let derived = self.derive(
+            epoch.to_string().as_bytes(),
+            &format!("pki/v1/http-hmac-check/{host}"),
+        );
         let mut value = [0; 16];
         value.copy_from_slice(&derived[..16]);
         CheckValue(value)
@@ -133,10 +136,7 @@ mod tests {
         let word = passphrase("correct horse battery");
         let pem = secret.encrypt(&word, &mut os_rng()).unwrap();
         let opened = HmacSecret::decrypt(&pem, &word).unwrap();
-        assert_eq!(
-            (opened.expose(), opened.check(3)),
-            (secret.expose(), secret.check(3))
-        );
+        assert_eq!(opened.expose(), secret.expose());
         let wrong = HmacSecret::decrypt(&pem, &passphrase("wrong"));
         assert!(matches!(wrong, Err(KeyError::WrongPassphrase)));
         assert!(matches!(
@@ -147,6 +147,23 @@ mod tests {
             .encrypt(&word, &mut os_rng())
             .unwrap();
         assert!(matches!(HmacSecret::decrypt(&key, &word), Err(KeyError::NotHmac)));
+    }
+
+    #[test]
+    fn a_secret_is_known_for_that_of_one_host_and_epoch() {
+        let check = |octet, host: &str, epoch| {
+            let secret = HmacSecret(Zeroizing::new([octet; 32]));
+            secret.check(&host.parse().unwrap(), epoch)
+        };
+        let own = check(7, "api.acme.example", 1);
+        assert_eq!(own, check(7, "api.acme.example", 1));
+        for other in [
+            check(7, "api.acme.example", 2),
+            check(7, "other.acme.example", 1),
+            check(8, "api.acme.example", 1),
+        ] {
+            assert_ne!(own, other);
+        }
     }
 
     #[test]

@@ -36,10 +36,12 @@ impl SharedKeys {
         }
         store.catch_up()?;
         // Not under the lock: it takes its time.
-        if !self.keys.are_current(store, &hosts)? {
-            self.keys = KeysToHandOut::open(&desk.home, store, &hosts, own.passphrase())?;
+        let host = std::slice::from_ref(&asked.host);
+        if !self.keys.is_current(store, &asked.host)? {
+            self.keys.open(&desk.home, store, host, own.passphrase());
         }
         let mut session = desk.turn(store, ClockPolicy::Strict)?;
+        self.keys.demand(&session.store, host)?;
         let is_known = |address: &Address, epoch: u32| {
             let handed_out = (asked.host.clone(), address.clone(), epoch);
             self.handed_out.contains(&handed_out)

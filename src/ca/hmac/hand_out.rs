@@ -1,61 +1,81 @@
 //! Hands out shared keys with certificates, where a profile says so: a file for each device and host, beside
 //! the bundle.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::error::HmacError;
 use super::{device_key, hmac_host, open_secret, record_hand_out};
 use crate::ca::enrollment::renew::shown;
 use crate::ca::session::Session;
-use crate::ca::{CaError, Denial};
+use crate::ca::{CaError, Denial, NotFound};
 use crate::disk;
 use crate::home::Home;
 use crate::key::{HmacSecret, Passphrase};
 use crate::model::{Address, HmacEpoch, HmacHost, Host};
 use crate::store::Store;
 
-/// The current secrets of the hosts that profiles name, opened before the lock is taken.
+/// The current secrets of hosts, opened before the lock is taken; or why they do not open, which concerns
+/// those alone who are to have a key of that host.
 #[derive(Debug, Default)]
-pub struct KeysToHandOut(Vec<(HmacHost, HmacEpoch, HmacSecret)>);
+pub struct KeysToHandOut(BTreeMap<Host, Result<Opened, CaError>>);
+
+#[derive(Debug)]
+struct Opened {
+    epoch: HmacEpoch,
+    secret: HmacSecret,
+}
 
 impl KeysToHandOut {
-    /// Opens the secrets of these hosts. Takes as long as a key does, for each.
-    ///
-    /// # Errors
-    /// Where a host has no shared keys, or its secret does not open.
-    pub fn open(
-        home: &Home,
-        store: &Store,
-        hosts: &[Host],
-        passphrase: &Passphrase,
-    ) -> Result<Self, CaError> {
-        let opened = hosts.iter().map(|host| {
-            let known = hmac_host(store, host)?;
-            let epoch = known.current().cloned();
-            let epoch = epoch.ok_or_else(|| crate::ca::NotFound::HmacHost(host.clone()))?;
-            let secret = open_secret(home, host, &epoch, passphrase)?;
-            Ok((known, epoch, secret))
-        });
-        opened.collect::<Result<_, CaError>>().map(Self)
+    /// Opens the secrets of these hosts anew. Takes as long as a key does, for each.
+    pub fn open(&mut self, home: &Home, store: &Store, hosts: &[Host], passphrase: &Passphrase) {
+        for host in hosts {
+            let opened = hmac_host(store, host).and_then(|known| {
+                let epoch = known.current().cloned();
+                let epoch = epoch.ok_or_else(|| NotFound::HmacHost(host.clone()))?;
+                let secret = open_secret(home, host, &epoch, passphrase)?;
+                Ok(Opened { epoch, secret })
+            });
+            self.0.insert(host.clone(), opened);
+        }
     }
 
-    /// Whether these are the secrets of the epochs that are current by now, of all these hosts.
+    /// Whether this is the secret of the epoch that is current by now.
     ///
     /// # Errors
     /// A damaged index.
-    pub fn are_current(&self, store: &Store, hosts: &[Host]) -> Result<bool, CaError> {
+    pub fn is_current(&self, store: &Store, host: &Host) -> Result<bool, CaError> {
+        let known = store.hmac_host(host)?;
+        let current = known.as_ref().and_then(HmacHost::current);
+        let opened = self.0.get(host).and_then(|opened| opened.as_ref().ok());
+        Ok(opened.is_some_and(|opened| Some(&opened.epoch) == current))
+    }
+
+    /// Demands that these hosts' secrets are there, and those of the epochs that are current by now. To be
+    /// called before what is issued cannot be taken back.
+    ///
+    /// # Errors
+    /// Where they are not, the reason for the first of them.
+    pub fn demand(&mut self, store: &Store, hosts: &[Host]) -> Result<(), CaError> {
         for host in hosts {
-            let current = store.hmac_host(host)?;
-            let current = current.as_ref().and_then(HmacHost::current);
-            let opened = self.0.iter().find(|(known, ..)| known.host == *host);
-            if opened.map(|(_, epoch, _)| epoch) != current {
-                return Ok(false);
+            match self.0.remove(host) {
+                Some(Ok(opened)) => self.0.insert(host.clone(), Ok(opened)),
+                Some(Err(why)) => return Err(why),
+                None => return Err(NotFound::HmacHost(host.clone()).into()),
+            };
+            if !self.is_current(store, host)? {
+                return Err(HmacError::Rotated(host.clone()).into());
             }
         }
-        Ok(true)
+        Ok(())
+    }
+
+    fn opened(&self, host: &Host) -> Option<&Opened> {
+        self.0.get(host)?.as_ref().ok()
     }
 
     /// The file with the key of the device that shows this certificate, where its profile gives it one for
@@ -84,8 +104,8 @@ impl KeysToHandOut {
             return Ok(Err(Denial::Expired(validity.not_after)));
         }
         let profile = session.desk.home.profile(&issued.profile)?;
-        let opened = self.0.iter().find(|(known, ..)| known.host == *host);
-        let Some((_, epoch, secret)) = opened.filter(|_| profile.hmac().contains(host)) else {
+        let opened = self.opened(host);
+        let Some(Opened { epoch, secret }) = opened.filter(|_| profile.hmac().contains(host)) else {
             return Ok(Err(Denial::NoSharedKey));
         };
         let file = device_file(&session.store, host, epoch, secret, &record.address)?;
@@ -99,23 +119,27 @@ impl KeysToHandOut {
         }))
     }
 
-    /// Writes the keys of a device to `directory`, in the place of those from before: the files.
+    /// Writes the keys of a device beside its bundle, in the place of those from before: the files.
     ///
     /// # Errors
-    /// Where that cannot be recorded or written.
+    /// Where a key is not that of the current epoch, or that cannot be recorded or written.
     pub fn hand_out(
-        &self,
+        &mut self,
         session: &mut Session<'_>,
         address: &Address,
         hosts: &[Host],
-        directory: &Path,
+        bundle: &Path,
     ) -> Result<Vec<PathBuf>, CaError> {
+        self.demand(&session.store, hosts)?;
+        // No two devices have a bundle of one name.
+        let stem = bundle.file_stem().unwrap_or_default().to_string_lossy();
         let mut files = Vec::new();
-        for (known, epoch, secret) in self.0.iter().filter(|(known, ..)| hosts.contains(&known.host)) {
-            let text = device_file(&session.store, &known.host, epoch, secret, address)?;
-            record_hand_out(session, &known.host, Some(address))?;
-            let name = format!("{}.{}.hmac.json", address.file_stem(), known.host.file_stem());
-            let file = directory.join(name);
+        for (host, Opened { epoch, secret }) in
+            hosts.iter().filter_map(|host| Some((host, self.opened(host)?)))
+        {
+            let text = device_file(&session.store, host, epoch, secret, address)?;
+            record_hand_out(session, host, Some(address))?;
+            let file = bundle.with_file_name(format!("{stem}.{}.hmac.json", host.file_stem()));
             disk::replace(&file, disk::PRIVATE_FILE, text.as_bytes())?;
             files.push(file);
         }

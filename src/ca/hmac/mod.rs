@@ -45,7 +45,7 @@ impl NewSecret {
         let secret = HmacSecret::generate(&mut os_rng());
         let sealed = secret.encrypt(passphrase, &mut os_rng()).map_err(failed)?;
         let opened = HmacSecret::decrypt(&sealed, passphrase).map_err(failed)?;
-        match opened.check(1) == secret.check(1) {
+        match opened.expose() == secret.expose() {
             true => Ok(Self { secret, sealed }),
             false => Err(CaError::ReadBack(Shown("the new secret".into()))),
         }
@@ -81,7 +81,7 @@ pub fn rotate(
         number,
         from: session.now,
         until: None,
-        check: new.secret.check(number),
+        check: new.secret.check(host, number),
     };
     let place = secret_path(&session.desk.home, host, &epoch);
     if let Some(directory) = place.parent() {
@@ -128,7 +128,7 @@ pub fn open_secret(
             path: Shown(path.clone()),
             why,
         })?;
-    match secret.check(epoch.number) == epoch.check {
+    match secret.check(host, epoch.number) == epoch.check {
         true => Ok(secret),
         false => Err(HmacError::OtherSecret(Shown(path)).into()),
     }

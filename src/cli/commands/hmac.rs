@@ -198,6 +198,10 @@ fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let passphrase = args.issuing.passphrase(&desk.home, &context.ui)?;
     let opened = opened(&desk.home, known, address.as_ref(), &passphrase)?;
     let mut session = context.session(&desk, &mut ClockPolicy::Strict)?;
+    // Others may have begun an epoch while a passphrase was typed.
+    if session.store.hmac_host(&known.host)?.as_ref() != Some(known) {
+        return Err(CaError::from(ca::HmacError::Rotated(known.host.clone())).into());
+    }
     let text = match (&address, &opened[..]) {
         (Some(address), [.., (epoch, secret)]) => {
             ca::device_file(&session.store, &known.host, epoch, secret, address)?

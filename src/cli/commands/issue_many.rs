@@ -4,7 +4,7 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::ca::{
 };
 use crate::home::Home;
 use crate::key::Passphrase;
-use crate::model::{Address, counted};
+use crate::model::{Address, Host, counted};
 
 use super::forecast::{Forecast, Origin};
 use super::issue_one::{keys_to_hand_out, not_handed_out, publish};
@@ -186,8 +186,14 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         OutputDir::try_out(&args.out, &desk.home)?;
     }
     let (issuing, passphrase) = args.issuing.open_issuing(&desk.home, ui)?;
-    let keys = keys_to_hand_out(&desk.home, &passphrase, context)?;
+    let mut keys = keys_to_hand_out(&desk.home, &passphrase, context)?;
     drop(passphrase);
+    let hosts = |(request, _): &(Request, Intent)| request.profile.hmac().to_vec();
+    let hosts: BTreeSet<Host> = requests.iter().flat_map(hosts).collect();
+    if !hosts.is_empty() {
+        let session = context.session(&desk, &mut policy)?;
+        keys.demand(&session.store, &hosts.into_iter().collect::<Vec<_>>())?;
+    }
     delivery.output().make()?;
     let mut tally = ca::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
         bar.inc(count as u64);
@@ -199,7 +205,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         .any(|(request, _)| !request.profile.hmac().is_empty())
     {
         let mut session = context.session(&desk, &mut policy)?;
-        let handed = hand_out(&keys, &requests, &tally, &args.out, &mut session);
+        let handed = hand_out(&mut keys, &requests, &tally, &mut session);
         failure = failure.or(handed.err());
     }
     ui.say(format!(
@@ -263,17 +269,19 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
 
 /// Hands out the shared keys of those who were issued to, where their profiles say so.
 fn hand_out(
-    keys: &ca::KeysToHandOut,
+    keys: &mut ca::KeysToHandOut,
     requests: &[(Request, Intent)],
     tally: &Tally,
-    out: &Path,
     session: &mut ca::Session<'_>,
 ) -> Result<(), Failure> {
-    let issued: BTreeSet<&Address> = tally.issued.iter().map(|issued| &issued.address).collect();
+    let issued = tally.issued.iter();
+    let bundles: BTreeMap<&Address, &PathBuf> = issued
+        .filter_map(|issued| Some((&issued.address, issued.files.first()?)))
+        .collect();
     for (request, _) in requests {
         let address = &request.holder.address;
-        if issued.contains(address) {
-            keys.hand_out(session, address, request.profile.hmac(), out)
+        if let Some(bundle) = bundles.get(address) {
+            keys.hand_out(session, address, request.profile.hmac(), bundle)
                 .map_err(not_handed_out)?;
         }
     }

@@ -165,7 +165,7 @@ pub fn one(
             ),
         );
     }
-    let keys = keys_to_hand_out(&desk.home, &issuing_passphrase, context)?;
+    let mut keys = keys_to_hand_out(&desk.home, &issuing_passphrase, context)?;
     drop(issuing_passphrase);
     delivery.warm_up(&expected)?;
     let mut session = context.session(&desk, &mut policy)?;
@@ -184,8 +184,10 @@ pub fn one(
     // All of them, and not the last one alone.
     let mut let_in = session.store.device(&considered.request.holder.address)?;
     let_in.retain(|old| matches!(old.status(session.now), Status::Valid | Status::Superseded));
+    let hosts = considered.request.profile.hmac().to_vec();
     let issuance = match plan {
         Ok(plan) => {
+            keys.demand(&session.store, &hosts)?;
             considered.tell(false, ui)?;
             match ca::issue(&mut session, &issuing, vec![plan], &mut delivery) {
                 Ok(issued) => issued.into_iter().next(),
@@ -213,8 +215,10 @@ pub fn one(
         .filter_map(|old| session.store.record(&old.serial).ok()?)
         .collect();
     tell_issued(&issuance, &replaced, args, context);
-    let hosts = considered.request.profile.hmac();
-    let handed = keys.hand_out(&mut session, &issuance.address, hosts, &args.out);
+    let handed = match issuance.files.first() {
+        Some(bundle) => keys.hand_out(&mut session, &issuance.address, &hosts, bundle),
+        None => Ok(Vec::new()),
+    };
     let published = publish(args, &mut session, &issuing, context);
     let mut report = IssuedReport::from(&issuance);
     let outcome = match handed {
@@ -234,11 +238,12 @@ pub fn keys_to_hand_out(
     passphrase: &Passphrase,
     context: &Context,
 ) -> Result<KeysToHandOut, Failure> {
+    let mut keys = KeysToHandOut::default();
     let hosts = home.hmac_hosts();
-    match &hosts[..] {
-        [] => Ok(KeysToHandOut::default()),
-        some => Ok(KeysToHandOut::open(home, &context.read(home)?, some, passphrase)?),
+    if !hosts.is_empty() {
+        keys.open(home, &context.read(home)?, &hosts, passphrase);
     }
+    Ok(keys)
 }
 
 /// The failure where a certificate was issued and a shared key not handed out.

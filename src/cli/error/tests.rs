@@ -140,6 +140,7 @@ fn changes() -> Vec<Line> {
         E::Publishing(_) = E::Publishing(PublishingError::PinsAhead) => "pins-ahead", Refused;
         E::Servers(_) = E::Servers(ServersError::KeyElsewhere(host())) => "key-elsewhere", Refused;
         E::Hmac(_) = E::Hmac(HmacError::OtherSecret(shown())) => "key", Refused;
+        E::Hmac(_) = E::Hmac(HmacError::Rotated(host())) => "rotated", Refused;
         E::Hmac(_) = E::Hmac(HmacError::Revoked(address())) => "revoked", Refused;
         E::Setup(_) = E::Setup(SetupError::MountPoint(shown())) => "place", Refused;
         E::Home(_) = E::Home(HomeError::NoProfile(text())) => "profile", Refused;

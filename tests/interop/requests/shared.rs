@@ -1,10 +1,11 @@
 //! Shared keys (HMAC), for devices that cannot sign.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::Api;
 use super::api::{ORIGIN, data, enroll, renew, with_devices};
-use crate::support::{HOST, Home, finish, need};
+use crate::support::{HOST, Home, ISSUING_PASSPHRASE, finish, need};
 
 /// Writes the key of Alice's phone.
 fn key(home: &Home, file: &str) {
@@ -23,8 +24,11 @@ fn a_shared_key_is_one_devices_and_does_not_come_back_with_its_name() {
     // The next phone has a key of its own.
     enroll(&home, "alice");
     key(&home, "alice-before.json");
-    // The same key after a renewal, whose certificate is another.
+    // The same key after a renewal, whose certificate is another; also where the old one is revoked for it.
+    let before = home.run(&["show", "alice/phone", "--json"]).json();
     renew(&home, "alice");
+    let old = before["serial"].as_str().unwrap();
+    home.run(&["revoke", old, "--reason", "replaced", "--yes"]).ok();
     key(&home, "alice-renewed.json");
     let text = |name: &str| std::fs::read_to_string(home.path(name)).unwrap();
     assert_eq!(text("alice-renewed.json"), text("alice-before.json"));
@@ -193,6 +197,133 @@ fn a_profile_has_keys_handed_out_with_certificates() {
         renewed.contains("alice/scanner/2") && renewed != first,
         "{renewed}"
     );
+}
+
+/// Writes a profile of devices that get keys of these hosts.
+fn write_profile(home: &Home, name: &str, hosts: &str) {
+    let profile = home.home().join(format!("templates/profiles/{name}.toml"));
+    std::fs::create_dir_all(profile.parent().unwrap()).unwrap();
+    std::fs::write(&profile, format!("days = 30\nmax_days = 90\nhmac = [{hosts}]\n")).unwrap();
+}
+
+#[test]
+fn devices_whose_names_come_to_one_name_of_a_file_have_a_key_each() {
+    let home = Home::new();
+    write_profile(&home, "scanner", &format!("\"{HOST}\""));
+    home.run(&["hmac", "rotate", HOST]).ok();
+    std::fs::write(home.path("people.csv"), "employee,device\nal,b-c\nal-b,c\n").unwrap();
+    let all = [
+        "issue",
+        "--from",
+        "people.csv",
+        "--profile",
+        "scanner",
+        "--out",
+        "made",
+    ];
+    home.run(&[&all[..], &["--bundle-passphrase-out", "words.tsv"]].concat())
+        .ok();
+    let mut named: Vec<(String, String)> = std::fs::read_dir(home.path("made"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_str().unwrap().ends_with(".hmac.json"))
+        .map(|path| {
+            let key: serde_json::Value =
+                serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            let bundle = path
+                .to_str()
+                .unwrap()
+                .replace(&format!(".{HOST}.hmac.json"), ".p12");
+            assert!(Path::new(&bundle).exists(), "{bundle}");
+            (key["keyid"].as_str().unwrap().to_owned(), bundle)
+        })
+        .collect();
+    named.sort();
+    let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["al-b/c/1", "al/b-c/1"]);
+}
+
+#[test]
+fn a_secret_that_does_not_open_keeps_those_alone_waiting_who_are_to_have_a_key_of_it() {
+    let home = Home::new();
+    write_profile(&home, "scanner", &format!("\"{HOST}\""));
+    write_profile(&home, "printer", "\"other.acme.example\"");
+    for host in [HOST, "other.acme.example"] {
+        home.run(&["hmac", "rotate", host]).ok();
+    }
+    std::fs::remove_dir_all(home.home().join("hmac").join(HOST)).unwrap();
+    let issue = |address: &str, profile: &str| {
+        let word = address.replace('/', "-");
+        let one = [
+            "issue",
+            address,
+            "--profile",
+            profile,
+            "--bundle-passphrase-out",
+            &word,
+            "--out",
+            "made",
+        ];
+        finish(&mut home.pki(&one), b"")
+    };
+    let refused = issue("alice/scanner", "scanner");
+    assert_eq!(refused.code, Some(1), "{refused}");
+    let listed = home.run(&["list", "--json"]).json();
+    assert_eq!(listed["devices"], serde_json::json!([]));
+    issue("alice/phone", "device").ok();
+    issue("alice/printer", "printer").ok();
+    std::fs::write(home.path("people.csv"), "employee,device\nbob,scanner\n").unwrap();
+    let list = [
+        "issue",
+        "--from",
+        "people.csv",
+        "--profile",
+        "scanner",
+        "--out",
+        "made",
+    ];
+    let refused = finish(
+        home.pki(&list).args(["--bundle-passphrase-out", "words.tsv"]),
+        b"",
+    );
+    assert_eq!(refused.code, Some(1), "{refused}");
+    let listed = home.run(&["list", "bob", "--json"]);
+    assert!(!listed.stdout.contains("bob/scanner"), "{listed}");
+}
+
+#[test]
+fn the_secrets_of_an_epoch_that_was_ended_meanwhile_are_not_handed_out() {
+    let Some(home) = with_devices(&[]).filter(|_| need(&["mkfifo"])) else {
+        return;
+    };
+    home.run(&["hmac", "rotate", HOST]).ok();
+    home.foreign("mkfifo", &["-m", "600", "typed"]).ok();
+    let mut command = home.pki(&[
+        "hmac",
+        "show",
+        HOST,
+        "--out",
+        "hmac.json",
+        "--passphrase-file",
+        "typed",
+    ]);
+    command.stdin(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::piped());
+    command.stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    // It is opened once the epochs were read.
+    let mut typed = std::fs::File::options()
+        .write(true)
+        .open(home.path("typed"))
+        .unwrap();
+    home.run(&["hmac", "rotate", HOST, "--overlap", "0s"]).ok();
+    std::io::Write::write_all(&mut typed, ISSUING_PASSPHRASE.as_bytes()).unwrap();
+    drop(typed);
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("begun a new epoch"), "{said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!home.path("hmac.json").exists());
 }
 
 #[test]

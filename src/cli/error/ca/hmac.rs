@@ -9,6 +9,7 @@ impl Advice for HmacError {
             Self::OtherSecret(_) => {
                 "put the right file back from a backup, or begin the next epoch with `pki hmac rotate`".into()
             }
+            Self::Rotated(_) => "run the same command again: it takes the new epoch".into(),
             Self::Revoked(address) => {
                 format!("`pki issue {address}` makes it a new certificate, and then it has a key")
             }
