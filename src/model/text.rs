@@ -104,7 +104,12 @@ pub fn quoted(text: &str) -> String {
 /// because one that is not encoded ends the authority (RFC 3986 §3.2), the scheme alone. Messages go into
 /// logs.
 pub fn quoted_url(text: &str) -> String {
-    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |at| at + 3));
+    let is_scheme = |text: &str| {
+        text.bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || b"+.-".contains(&octet))
+    };
+    let scheme = text.find("://").filter(|at| is_scheme(&text[..*at]));
+    let (scheme, rest) = text.split_at(scheme.map_or(0, |at| at + 3));
     let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let path = &after[..after.find(['?', '#']).unwrap_or(after.len())];
     let (hidden, place) = match authority.rsplit_once('@') {
@@ -112,7 +117,11 @@ pub fn quoted_url(text: &str) -> String {
         None => ("", authority),
     };
     // The colons of an address of IPv6 are in brackets.
-    let port = place.rsplit(']').next().and_then(|end| end.split_once(':'));
+    let behind = match place.strip_prefix('[') {
+        Some(address) => address.split_once(']').map_or(address, |(_, behind)| behind),
+        None => place,
+    };
+    let port = behind.split_once(':');
     let is_port = port.is_none_or(|(_, port)| port.bytes().all(|octet| octet.is_ascii_digit()));
     match is_port && !after.contains('@') {
         true => quoted(&format!("{scheme}{hidden}{place}{path}")),
@@ -159,6 +168,11 @@ mod tests {
             ("https://alice:s3cret", "https://…"),
             ("https://h/a?for=alice@acme.example&token=s3cret", "https://…"),
             ("é:s3cret@h", "…@h"),
+            ("h/a?token=s3cret&to=https://x/y", "h/a"),
+            ("alice:s3cret@h?x=https://y", "…@h"),
+            ("alice:s3://cret@h", "…"),
+            ("https://alice:s3]cret", "https://…"),
+            ("https://[alice:s3cret", "https://…"),
         ] {
             assert_eq!(quoted_url(text), format!("\"{shown}\""));
         }
