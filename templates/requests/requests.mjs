@@ -115,7 +115,9 @@ export function signedRequests({ origins = ORIGINS, maxBody = 1 << 20, replays =
     await judgeNonce(replays, signer.device, signature.nonce);
     // Body and nonce may have taken long. A nonce counts only while the signature does, and who was revoked meanwhile is out.
     judgeTimes(signature);
-    const { device } = accepted(devices, secrets, signature);
+    const { device, isItsOwn } = accepted(devices, secrets, signature);
+    // A lost device's name may be another one's by now, with a key of its own.
+    if (signature.alg === SHARED && !isItsOwn(signed, signature.octets)) noneShared();
     // Who has a shared key shows no certificate, and counts for none of the device's.
     tellDevice(request, signature.alg === SHARED ? { address: device.address } : device);
     return device;

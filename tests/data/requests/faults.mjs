@@ -202,6 +202,24 @@ const say = (what, ...said) => {
     server.closeAllConnections();
   }
   say("a shared key and a token", ...said);
+  // A body that comes once the device was lost, and its name is another one's.
+  const [port, server] = await listen(verify.handler(handle));
+  const begin = async () => {
+    const headers = await signatureHeaders({ sharedKey }, { method: "POST", url: `${origin}/`, body: octets("{}") });
+    return connect(port, `${head(headers, { "Content-Length": 2 })}{`);
+  };
+  const kept = await begin();
+  await sleep(200);
+  kept.socket.write("}");
+  await sleep(200);
+  const late = await begin();
+  await sleep(200);
+  publish({ devices: whole.devices.map((one) => ({ ...one, first: "0A" })) });
+  await sleep(1500);
+  late.socket.write("}");
+  await sleep(200);
+  say("a body behind a loss", kept.came(), late.came());
+  server.closeAllConnections();
   publish({});
   await sleep(1500);
 }

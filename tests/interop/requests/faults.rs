@@ -19,6 +19,7 @@ two verifiers: 200 alice/phone, 401 replayed; the handler ran 1 times
 one that was closed: 503 unavailable, 200 alice/phone; the handler ran 1 times
 a failure that says nothing: 503 unavailable; the handler ran 0 times
 a shared key and a token: 200 alice/phone, 401 token; the handler ran 1 times
+a body behind a loss: HTTP/1.1 200 OK, HTTP/1.1 401 Unauthorized; the handler ran 1 times
 a million nonces: 6000, 994000, new, seen, true; the handler ran 0 times
 a list that came late: 401 device; the handler ran 0 times
 a revoked one that is listed: 401 device; the handler ran 0 times
