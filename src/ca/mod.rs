@@ -51,7 +51,7 @@ pub use error::CaError;
 pub use expiry::{RenewalDue, renewal_due};
 pub use hmac::error::HmacError;
 pub use hmac::{
-    KeysToHandOut, NewSecret, ShownKey, device_file, hmac_host, open_secret, record_hand_out,
+    KeyName, KeysToHandOut, NewSecret, ShownKey, device_file, hmac_host, open_secret, record_hand_out,
     rotate as rotate_hmac, secret_path as hmac_secret_path, server_file,
 };
 pub use issuance::again::hand_out_again;

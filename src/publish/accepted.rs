@@ -77,6 +77,8 @@ pub struct Told {
 /// The contents of the lists of a published servers' half.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lists {
+    /// The number of the publication that they are of.
+    pub number: u64,
     /// The certificates that `devices.json` accepts.
     pub accepted: Vec<Told>,
     /// The certificates that `revoked.map` locks out.

@@ -289,6 +289,7 @@ impl Destination {
         let revoked = self.listed(&manifest, REVOKED)?.unwrap_or_default();
         let revoked = String::from_utf8_lossy(&revoked);
         Ok(Some(Lists {
+            number: manifest.number,
             accepted: told.into_values().collect(),
             revoked: revoked.lines().filter_map(revoked_serial).collect(),
         }))

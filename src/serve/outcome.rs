@@ -86,7 +86,7 @@ impl Outcome {
     /// What has become of a device that asked for a shared key.
     pub(super) fn of_key(asked: &AskedKey, answer: &Result<ShownKey, Denial>) -> Self {
         let (event, device, message) = match answer {
-            Ok(known) => ("shared-key", Some(known.address.clone()), None),
+            Ok(known) => ("shared-key", Some(known.key.address.clone()), None),
             Err(denial) => (denial.code(), None, Some(denial.to_string())),
         };
         Self {

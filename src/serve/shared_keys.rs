@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 
 use super::clerk::AskedKey;
 use super::own::Own;
-use crate::ca::{CaError, ClockPolicy, Denial, Desk, KeysToHandOut, ShownKey};
-use crate::model::{Address, Host};
+use crate::ca::{CaError, ClockPolicy, Denial, Desk, KeyName, KeysToHandOut, ShownKey};
 use crate::store::Store;
 
 /// The secrets of the hosts that profiles name, and whom keys were handed out to since the service began.
 #[derive(Default)]
 pub(super) struct SharedKeys {
     keys: KeysToHandOut,
-    handed_out: BTreeSet<(Host, Address, u32)>,
+    handed_out: BTreeSet<KeyName>,
 }
 
 impl SharedKeys {
@@ -42,17 +41,13 @@ impl SharedKeys {
         }
         let mut session = desk.turn(store, ClockPolicy::Strict)?;
         self.keys.demand(&session.store, host)?;
-        let is_known = |address: &Address, epoch: u32| {
-            let handed_out = (asked.host.clone(), address.clone(), epoch);
-            self.handed_out.contains(&handed_out)
-        };
+        let is_known = |key: &KeyName| self.handed_out.contains(key);
         let shown = self
             .keys
             .show(&mut session, &asked.certificate, &asked.host, &is_known)?;
         drop(session);
         if let Ok(shown) = &shown {
-            let handed_out = (asked.host.clone(), shown.address.clone(), shown.epoch);
-            self.handed_out.insert(handed_out);
+            self.handed_out.insert(shown.key.clone());
         }
         Ok(shown)
     }

@@ -374,6 +374,61 @@ fn a_shared_key_that_was_lost_does_not_come_back() {
     assert!(after == next && after != lost, "{after}");
 }
 
+/// A home that publishes and has shared keys; a backup of it; and what writes the key of Bob's phone.
+fn with_shared_keys() -> Option<(Home, Home)> {
+    let home = published()?;
+    home.run(&["hmac", "rotate", HOST, "-q"]).ok();
+    let backup = copy_of(&home);
+    Some((home, backup))
+}
+
+fn key_of_bob(home: &Home, file: &str) -> String {
+    home.run(&["hmac", "show", HOST, "bob/phone", "--out", file, "-q"])
+        .ok();
+    read(home, file)
+}
+
+/// A device that is known by a list alone keeps its key, and loses it as any other.
+#[test]
+fn the_shared_key_of_a_device_that_came_back_is_lost_with_it() {
+    let Some((home, backup)) = with_shared_keys() else {
+        return;
+    };
+    issue(&home, "bob");
+    let own = key_of_bob(&home, "own.json");
+    let renew = bundle(["renew", "bob"], "renewed");
+    home.run(&[&renew[..], &["--revoke-old", "-q"]].concat()).ok();
+    assert_eq!(key_of_bob(&home, "renewed.json"), own);
+    restore(&home, &backup);
+    home.run(&["publish", "--confirm", "LEDGER", "-q"]).ok();
+    assert_eq!(key_of_bob(&home, "back.json"), own);
+    home.run(&["revoke", "bob", "--reason", "lost", "--yes", "-q"])
+        .ok();
+    issue(&home, "bob");
+    assert_ne!(key_of_bob(&home, "next.json"), own);
+}
+
+/// What a server has that is a little behind names keys that were lost since.
+#[test]
+fn an_older_list_brings_no_shared_key_back() {
+    let Some((home, backup)) = with_shared_keys() else {
+        return;
+    };
+    issue(&home, "bob");
+    let lost = key_of_bob(&home, "lost.json");
+    copied(&home.path("web"), &home.path("behind"));
+    home.run(&["revoke", "bob", "--reason", "lost", "--yes", "-q"])
+        .ok();
+    issue(&home, "bob");
+    let own = key_of_bob(&home, "own.json");
+    restore(&home, &backup);
+    home.run(&["publish", "--confirm", "LEDGER", "-q"]).ok();
+    assert_eq!(key_of_bob(&home, "back.json"), own);
+    home.run(&["publish", "--reconcile", "behind", "-q"]);
+    let after = key_of_bob(&home, "after.json");
+    assert!(after == own && after != lost, "{after}");
+}
+
 /// Whoever can write to the home can write to its ledger, and servers take no key from it that the CA has not
 /// certified.
 #[test]

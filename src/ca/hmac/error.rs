@@ -13,8 +13,10 @@ pub enum HmacError {
     /// The host's keys have another epoch than the one whose secret was opened.
     #[error("the keys of {0} have begun a new epoch meanwhile")]
     Rotated(Host),
-    /// The device's certificates were revoked, and it has none that is newer.
-    #[error("{0} was revoked, and has no certificate since: it has no key")]
+    /// The device has no certificate that servers accept, or none that was issued since its last revocation.
+    #[error(
+        "{0} has no certificate that is accepted and was issued since its last revocation: it has no key"
+    )]
     Revoked(Address),
 }
 

@@ -16,7 +16,7 @@ use crate::ca::{CaError, Denial, NotFound};
 use crate::disk;
 use crate::home::Home;
 use crate::key::{HmacSecret, Passphrase};
-use crate::model::{Address, HmacEpoch, HmacHost, Host};
+use crate::model::{Address, HmacEpoch, HmacHost, Host, Serial, Time};
 use crate::store::Store;
 
 /// The current secrets of hosts, opened before the lock is taken; or why they do not open, which concerns
@@ -88,7 +88,7 @@ impl KeysToHandOut {
         session: &mut Session<'_>,
         certificate: &[u8],
         host: &Host,
-        is_known: &dyn Fn(&Address, u32) -> bool,
+        is_known: &dyn Fn(&KeyName) -> bool,
     ) -> Result<Result<Shown, Denial>, CaError> {
         let Some((record, issued)) = shown(session, certificate)? else {
             return Ok(Err(Denial::Unknown));
@@ -108,15 +108,17 @@ impl KeysToHandOut {
         let Some(Opened { epoch, secret }) = opened.filter(|_| profile.hmac().contains(host)) else {
             return Ok(Err(Denial::NoSharedKey));
         };
-        let file = device_file(&session.store, host, epoch, secret, &record.address)?;
-        if !is_known(&record.address, epoch.number) {
-            record_hand_out(session, host, Some(&record.address))?;
-        }
-        Ok(Ok(Shown {
-            address: record.address,
+        let file = device_file(&session.store, host, epoch, secret, &record.address, session.now)?;
+        let key = KeyName {
+            host: host.clone(),
             epoch: epoch.number,
-            file,
-        }))
+            first: session.store.first_since_revocation(&record.address)?,
+            address: record.address,
+        };
+        if !is_known(&key) {
+            record_hand_out(session, host, Some(&key.address))?;
+        }
+        Ok(Ok(Shown { key, file }))
     }
 
     /// Writes the keys of a device beside its bundle, in the place of those from before: the files.
@@ -131,15 +133,15 @@ impl KeysToHandOut {
         bundle: &Path,
     ) -> Result<Vec<PathBuf>, CaError> {
         self.demand(&session.store, hosts)?;
-        // No two devices have a bundle of one name.
+        // No two devices have a bundle of one name, and no name of a host has an `@`.
         let stem = bundle.file_stem().unwrap_or_default().to_string_lossy();
         let mut files = Vec::new();
         for (host, Opened { epoch, secret }) in
             hosts.iter().filter_map(|host| Some((host, self.opened(host)?)))
         {
-            let text = device_file(&session.store, host, epoch, secret, address)?;
+            let text = device_file(&session.store, host, epoch, secret, address, session.now)?;
             record_hand_out(session, host, Some(address))?;
-            let file = bundle.with_file_name(format!("{stem}.{}.hmac.json", host.file_stem()));
+            let file = bundle.with_file_name(format!("{stem}@{}.hmac.json", host.file_stem()));
             disk::replace(&file, disk::PRIVATE_FILE, text.as_bytes())?;
             files.push(file);
         }
@@ -147,13 +149,24 @@ impl KeysToHandOut {
     }
 }
 
+/// What a shared key follows from, and is known by: no two have all of it in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyName {
+    /// The host that the key is for.
+    pub host: Host,
+    /// Its epoch.
+    pub epoch: u32,
+    /// The device that has it.
+    pub address: Address,
+    /// The device's first certificate after its last revocation.
+    pub first: Option<Serial>,
+}
+
 /// The key of a device that has shown its certificate.
 #[derive(Debug)]
 pub struct Shown {
-    /// The device.
-    pub address: Address,
-    /// The epoch of the key.
-    pub epoch: u32,
+    /// Which key it is.
+    pub key: KeyName,
     /// The file with the key.
     pub file: Zeroizing<String>,
 }
@@ -168,6 +181,7 @@ pub fn device_file(
     epoch: &HmacEpoch,
     secret: &HmacSecret,
     address: &Address,
+    now: Time,
 ) -> Result<Zeroizing<String>, CaError> {
     #[derive(Serialize)]
     struct File<'a> {
@@ -176,7 +190,7 @@ pub fn device_file(
         keyid: String,
         key: Zeroizing<String>,
     }
-    let key = device_key(store, secret, epoch, address)?;
+    let key = device_key(store, secret, epoch, address, now)?;
     Ok(json(&File {
         version: 1,
         host,

@@ -15,11 +15,11 @@ use super::{CaError, NotFound};
 use crate::disk::{self, Shown};
 use crate::home::Home;
 use crate::key::{HmacSecret, Passphrase, os_rng};
-use crate::model::{Address, Fact, HmacEpoch, HmacHost, Host, Span, Time};
+use crate::model::{Address, Fact, HmacEpoch, HmacHost, Host, Record, Span, Status, Time};
 use crate::store::Store;
 use error::HmacError;
 
-pub use hand_out::{KeysToHandOut, Shown as ShownKey, device_file};
+pub use hand_out::{KeyName, KeysToHandOut, Shown as ShownKey, device_file};
 
 /// The longest encrypted secret that is read.
 const LONGEST: u64 = 64 << 10;
@@ -143,9 +143,15 @@ pub fn device_key(
     secret: &HmacSecret,
     epoch: &HmacEpoch,
     address: &Address,
+    now: Time,
 ) -> Result<Zeroizing<[u8; 32]>, CaError> {
-    if store.device(address)?.is_empty() {
+    let records = store.device(address)?;
+    if records.is_empty() {
         return Err(NotFound::Device(address.clone()).into());
+    }
+    let is_let_in = |record: &Record| matches!(record.status(now), Status::Valid | Status::Superseded);
+    if !records.iter().any(is_let_in) {
+        return Err(HmacError::Revoked(address.clone()).into());
     }
     let first = store.first_since_revocation(address)?;
     let first = first.ok_or_else(|| HmacError::Revoked(address.clone()))?;

@@ -172,11 +172,12 @@ impl<'a> Besides<'a> {
         let issued = self.store.issued(record).ok().flatten();
         let certificate = issued.and_then(|issued| Certificate::from_der(&issued.certificate).ok());
         certificate.is_some_and(|certificate| {
-            certificate.is_issued_by(self.ca)
-                && certificate.sha256() == record.certificate_sha256
+            certificate.sha256() == record.certificate_sha256
                 && certificate.serial() == record.serial.octets()
                 && certificate.user_id() == Some(&record.address.to_string())
                 && DeviceKey::from_spki(certificate.public_key().spki()) == record.key
+                // What takes longest comes last.
+                && certificate.is_issued_by(self.ca)
         })
     }
 

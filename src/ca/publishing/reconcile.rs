@@ -5,7 +5,7 @@
 //! to accept can be revoked. Only what our CA has signed is trusted: a CRL, or a list under a signed
 //! manifest.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -21,9 +21,10 @@ use crate::issuer::IssuerError;
 use crate::model::event::Recovered;
 use crate::model::{
     Address, Authority, Contents, Employee, Fact, Kind, KnownBy, Reason, Record, Revocation, Serial, Status,
+    Time,
 };
 use crate::publish::{
-    Access, Area, Destination, Hashes, LONGEST_CRL, Location, PublishedCrl, TargetError, Told,
+    Access, Area, Destination, Hashes, LONGEST_CRL, Lists, Location, PublishedCrl, TargetError, Told,
 };
 use crate::store::{Store, StoreError};
 use crate::x509::Certificate;
@@ -38,7 +39,8 @@ pub(in crate::ca) struct Unknown {
     pub certificates: Vec<Told>,
     /// The certificates that a list calls superseded.
     superseded: HashSet<Serial>,
-    /// What the lists say that the shared keys of devices follow from, where the ledger says otherwise.
+    /// What the newest list says that the shared keys of devices follow from, where the ledger says
+    /// otherwise.
     firsts: BTreeMap<Address, Serial>,
 }
 
@@ -51,12 +53,15 @@ impl Unknown {
         let mut revocations = revoked_by_crls(session, published)?;
         let mut seen: HashSet<Serial> = revocations.iter().filter_map(revoked).collect();
         let mut told_of = Vec::new();
-        let known = session.store.last_publication()?.server_manifest;
+        let last = session.store.last_publication()?;
+        let mut newest = Newest::after(last.server);
+        let known = last.server_manifest;
         for place in places.iter().filter(|place| place.to.area == Area::Server) {
             // A place that cannot be read is told when it cannot be written.
             let Some(lists) = place.to.lists_but(known).unwrap_or_default() else {
                 continue;
             };
+            newest.see(&lists);
             for serial in lists.revoked {
                 if session.store.revocation(&serial)?.is_none() && seen.insert(serial) {
                     revocations.push(Fact::Revoked {
@@ -71,13 +76,7 @@ impl Unknown {
         }
         let mut certificates = Vec::new();
         let (mut superseded, mut named) = (HashSet::new(), HashSet::new());
-        let mut firsts = BTreeMap::new();
         for told in told_of {
-            if let Some(first) = told.first
-                && is_later(session, &told.address, first)?
-            {
-                firsts.insert(told.address.clone(), first);
-            }
             if told.status == Status::Superseded {
                 superseded.insert(told.serial);
             }
@@ -87,6 +86,7 @@ impl Unknown {
                 certificates.push(told);
             }
         }
+        let firsts = newest.firsts(session, &revocations)?;
         Ok(Self {
             revocations,
             certificates,
@@ -176,19 +176,84 @@ impl Unknown {
     }
 }
 
-/// Whether the shared keys of a device follow from this certificate, and not from what the ledger says: it is
-/// one that the ledger does not know, or that came later.
-fn is_later(session: &Session<'_>, address: &Address, told: Serial) -> Result<bool, CaError> {
-    let known = session.store.first_since_revocation(address)?;
-    if known == Some(told) {
-        return Ok(false);
+/// What the newest of the lists says that shared keys follow from: an older one may name what was lost since.
+struct Newest {
+    /// The number of its publication, or of the last one that this home knows, which knew no less.
+    number: u64,
+    /// Of each certificate that it accepts and tells it of: its serial, its end, the device, the first
+    /// certificate.
+    told: Vec<(Serial, Time, Address, Serial)>,
+    /// The certificates that it locks out.
+    revoked: HashSet<Serial>,
+}
+
+impl Newest {
+    fn after(number: u64) -> Self {
+        Self {
+            number,
+            told: Vec::new(),
+            revoked: HashSet::new(),
+        }
     }
-    let place = |serial: &Serial| Ok::<_, CaError>(session.store.record(serial)?.map(|record| record.seq));
-    let Some(told) = place(&told)? else {
-        return Ok(true);
-    };
-    let known = known.map(|known| place(&known)).transpose()?.flatten();
-    Ok(known.is_some_and(|known| known < told))
+
+    fn see(&mut self, lists: &Lists) {
+        if lists.number <= self.number {
+            return;
+        }
+        let told = lists.accepted.iter().filter_map(|told| {
+            let first = told.first?;
+            Some((told.serial, told.not_after, told.address.clone(), first))
+        });
+        self.number = lists.number;
+        self.told = told.collect();
+        self.revoked = lists.revoked.iter().copied().collect();
+    }
+
+    /// What the keys of each device follow from, where the ledger says otherwise, or will once it has these
+    /// revocations; of no device that has lost something that the list does not know of.
+    fn firsts(
+        self,
+        session: &Session<'_>,
+        revocations: &[Fact],
+    ) -> Result<BTreeMap<Address, Serial>, CaError> {
+        let (mut reasons, mut touched, mut doubted) = (HashMap::new(), HashSet::new(), HashSet::new());
+        for fact in revocations {
+            if let Fact::Revoked {
+                serial,
+                address,
+                reason,
+                ..
+            } = fact
+            {
+                reasons.insert(*serial, *reason);
+                touched.extend(address.clone());
+                if *reason != Reason::Replaced && !self.revoked.contains(serial) {
+                    doubted.extend(address.clone());
+                }
+            }
+        }
+        let is_lost = |serial: &Serial| {
+            let known = session.store.revocation(serial)?.map(|known| known.reason);
+            let reason = known.or_else(|| reasons.get(serial).copied());
+            Ok::<_, CaError>(reason.is_some_and(|reason| reason != Reason::Replaced))
+        };
+        for (serial, _, address, _) in &self.told {
+            if is_lost(serial)? {
+                doubted.insert(address.clone());
+            }
+        }
+        let mut firsts = BTreeMap::new();
+        for (_, not_after, address, first) in self.told {
+            if not_after < session.now || doubted.contains(&address) || is_lost(&first)? {
+                continue;
+            }
+            let is_known = session.store.first_since_revocation(&address)? == Some(first);
+            if !is_known || touched.contains(&address) {
+                firsts.insert(address, first);
+            }
+        }
+        Ok(firsts)
+    }
 }
 
 /// The details of the installed CRLs that must be remembered, without their octets.

@@ -204,7 +204,7 @@ fn show(args: ShowArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let text = match (&address, &opened[..]) {
         (Some(address), [.., (epoch, secret)]) => {
-            ca::device_file(&session.store, &known.host, epoch, secret, address)?
+            ca::device_file(&session.store, &known.host, epoch, secret, address, session.now)?
         }
         (_, all) => ca::server_file(&known.host, all),
     };

@@ -199,15 +199,16 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
         bar.inc(count as u64);
     });
     bar.finish_and_clear();
-    let mut failure = tally.stopped.take().map(Failure::from);
-    if requests
+    let failure = tally.stopped.take().map(Failure::from);
+    let handed = match requests
         .iter()
         .any(|(request, _)| !request.profile.hmac().is_empty())
     {
-        let mut session = context.session(&desk, &mut policy)?;
-        let handed = hand_out(&mut keys, &requests, &tally, &mut session);
-        failure = failure.or(handed.err());
-    }
+        true => context
+            .session(&desk, &mut policy)
+            .and_then(|mut session| hand_out(&mut keys, &requests, &tally, &mut session, context)),
+        false => Ok(()),
+    };
     ui.say(format!(
         "issued {}, {} had a valid certificate already, {} failed",
         tally.issued.len(),
@@ -259,6 +260,7 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
                 failure
             }),
     };
+    let outcome = outcome.and_then(|exit| handed.map(|()| exit));
     let exit = ui.report_done(&ManyReport::new(&tally, differing, !ui.quiet), outcome)?;
     if tally.failed.is_empty() {
         return Ok(exit);
@@ -267,25 +269,37 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     Ok(Exit::Incomplete)
 }
 
-/// Hands out the shared keys of those who were issued to, where their profiles say so.
+/// Hands out the shared keys of those who were issued to, where their profiles say so. Where one cannot be
+/// handed out, the others are.
 fn hand_out(
     keys: &mut ca::KeysToHandOut,
     requests: &[(Request, Intent)],
     tally: &Tally,
     session: &mut ca::Session<'_>,
+    context: &Context,
 ) -> Result<(), Failure> {
     let issued = tally.issued.iter();
     let bundles: BTreeMap<&Address, &PathBuf> = issued
         .filter_map(|issued| Some((&issued.address, issued.files.first()?)))
         .collect();
+    let mut without = Vec::new();
     for (request, _) in requests {
         let address = &request.holder.address;
-        if let Some(bundle) = bundles.get(address) {
-            keys.hand_out(session, address, request.profile.hmac(), bundle)
-                .map_err(not_handed_out)?;
+        if let Some(bundle) = bundles.get(address)
+            && let Err(error) = keys.hand_out(session, address, request.profile.hmac(), bundle)
+        {
+            without.push((address, error));
         }
     }
-    Ok(())
+    for (address, error) in &without {
+        context
+            .ui
+            .warn(format!("{address} has got no shared key: {error}"));
+    }
+    match without.into_iter().next() {
+        Some((_, error)) => Err(not_handed_out(error)),
+        None => Ok(()),
+    }
 }
 
 /// Says that certificates have something otherwise than the list, and what to do about it.

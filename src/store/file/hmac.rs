@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::corrupt;
+use super::codec::{corrupt, read_revocation};
 use super::index::{DEVICES_REVOKED, Index, key};
 use super::pending::Pending;
-use crate::model::{Address, Event, Fact, HmacEpoch, HmacHost, Host, Reason, Record, Serial, State};
+use crate::model::{Address, Event, Fact, HmacEpoch, HmacHost, Host, KnownBy, Reason, Record, Serial, State};
 use crate::store::StoreError;
 
 const HMAC: u8 = b't';
@@ -47,16 +47,19 @@ impl Index {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Life {
     /// The certificate that the keys follow from.
-    first: Option<Placed>,
-    /// The number of the event that brought its newest certificate.
+    first: Option<First>,
+    /// The number of the event that issued its newest certificate here.
     newest: u64,
+    /// The certificate that a list named last as the first one.
+    told: Option<Serial>,
 }
 
-/// A certificate, and the number of the event that brought it.
+/// The certificate that keys follow from.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Placed {
+struct First {
     serial: Serial,
-    seq: u64,
+    /// The number of the event that issued it here; none of one that was issued to a home that was lost.
+    seq: Option<u64>,
 }
 
 fn first_key(address: &Address) -> Vec<u8> {
@@ -125,7 +128,8 @@ impl Pending<'_> {
         Ok(())
     }
 
-    /// Takes in that a device has another certificate.
+    /// Takes in that a certificate was issued to a device. One that only a list knows is not: nobody can tell
+    /// whether its keys were lost before.
     pub(in crate::store) fn note_issued(
         &mut self,
         address: &Address,
@@ -133,13 +137,18 @@ impl Pending<'_> {
         seq: u64,
     ) -> Result<(), StoreError> {
         let mut life = self.life(address)?;
-        life.first.get_or_insert(Placed { serial, seq });
+        life.first.get_or_insert(First {
+            serial,
+            seq: Some(seq),
+        });
         life.newest = life.newest.max(seq);
         self.put_life(address, &life)
     }
 
-    /// Takes in that a certificate of a device was revoked: its keys follow from what came after that. One
-    /// that nobody was given has told nobody a key, and one that a newer one replaced has lost none.
+    /// Takes in that a certificate of a device was revoked: its keys follow from what was issued after that.
+    /// One that nobody was given has told nobody a key, and one that a newer one replaced has lost none. The
+    /// keys are kept besides only where the certificate is known to be older than the one that they follow
+    /// from: where the order is not known, because a list brought one of the two back, they are given up.
     pub(in crate::store) fn note_revoked(
         &mut self,
         record: &Record,
@@ -147,46 +156,49 @@ impl Pending<'_> {
         reason: Reason,
     ) -> Result<(), StoreError> {
         let mut life = self.life(&record.address)?;
+        let Some(first) = life.first else {
+            return Ok(());
+        };
         let is_replaced = reason == Reason::Replaced && life.newest > record.seq;
-        if was == State::Undelivered || is_replaced || life.first.is_none_or(|first| first.seq > record.seq) {
+        let is_older = record.known_by == KnownBy::Issuance && first.seq.is_some_and(|seq| seq > record.seq);
+        if was == State::Undelivered || is_replaced || is_older {
             return Ok(());
         }
-        let mut after: Vec<Record> = self.device(&record.address)?;
-        after.retain(|other| other.seq > record.seq);
-        let mut first = None;
-        for other in after {
-            let is_revoked = self
-                .value(&key(DEVICES_REVOKED, other.serial.octets()))?
-                .is_some();
-            if !is_revoked && first.is_none() {
-                first = Some(Placed {
-                    serial: other.serial,
-                    seq: other.seq,
-                });
-            }
-        }
-        life.first = first;
+        let later = self.device(&record.address)?.into_iter().find(|other| {
+            other.seq > record.seq && other.known_by == KnownBy::Issuance && other.revocation().is_none()
+        });
+        life.first = later.map(|other| First {
+            serial: other.serial,
+            seq: Some(other.seq),
+        });
         self.put_life(&record.address, &life)?;
         self.note_device_change(&record.address)
     }
 
-    /// Takes in what a published list says that the keys of a device follow from, where that came later than
-    /// what the ledger knows: from it there is no way back to the keys of a device that was lost.
+    /// Takes in what a published list says that the keys of a device follow from. What was lost does not
+    /// come back by it, and nothing comes back twice.
     pub(in crate::store) fn note_told_first(
         &mut self,
         address: &Address,
         told: Serial,
-        seq: u64,
     ) -> Result<(), StoreError> {
         let mut life = self.life(address)?;
-        let seq = self.record(&told)?.map_or(seq, |record| record.seq);
-        if life
-            .first
-            .is_some_and(|first| first.serial == told || first.seq >= seq)
-        {
+        let revocation = self.value(&key(DEVICES_REVOKED, told.octets()))?;
+        let revocation = revocation
+            .map(|value| read_revocation(told, &value))
+            .transpose()?;
+        let is_lost = revocation.is_some_and(|(revocation, _)| revocation.reason != Reason::Replaced);
+        if is_lost || life.told == Some(told) {
             return Ok(());
         }
-        life.first = Some(Placed { serial: told, seq });
+        let record = self
+            .record(&told)?
+            .filter(|record| record.known_by == KnownBy::Issuance);
+        life.first = Some(First {
+            serial: told,
+            seq: record.map(|record| record.seq),
+        });
+        life.told = Some(told);
         self.put_life(address, &life)?;
         self.note_device_change(address)
     }
@@ -213,7 +225,7 @@ mod tests {
     use super::super::lists::{Content, LastLists};
     use super::*;
     use crate::fuzz::seeds;
-    use crate::model::event::{Issued, KeySource};
+    use crate::model::event::{Issued, KeySource, Recovered};
     use crate::model::{Form, Platform, Validity};
 
     fn serial(number: u8) -> Serial {
@@ -346,6 +358,17 @@ mod tests {
             address: phone(),
             first: serial(number),
         };
+        let listed = |number| {
+            Fact::Recovered(Recovered {
+                serial: serial(number),
+                address: phone(),
+                not_after: seeds::now(),
+                superseded: false,
+                supersedes: Vec::new(),
+                spki_sha256: [number; 32],
+                certificate_sha256: [number; 32],
+            })
+        };
         for (what, facts, right) in [
             ("one", vec![csr(1)], Some(1)),
             ("renewed", vec![csr(1), csr(2)], Some(1)),
@@ -380,12 +403,56 @@ mod tests {
             ),
             ("a later one in a list", vec![csr(1), csr(2), told(2)], Some(2)),
             (
-                "an earlier one in a list",
+                "a lost one in a list",
                 vec![csr(1), lost(1), csr(2), told(1)],
                 Some(2),
             ),
-            ("one that only a list knows", vec![csr(1), told(9)], Some(9)),
-            ("that, and a later one", vec![csr(1), told(9), csr(2)], Some(9)),
+            ("one of a lost home", vec![csr(1), told(9)], Some(9)),
+            (
+                "that, and renewed",
+                vec![csr(1), told(9), csr(2), replaced(1)],
+                Some(9),
+            ),
+            ("that, and an old one lost", vec![csr(1), told(9), lost(1)], None),
+            (
+                "that, and another one",
+                vec![csr(1), told(9), lost(1), csr(2)],
+                Some(2),
+            ),
+            (
+                "the same told again",
+                vec![csr(1), told(9), lost(1), told(9)],
+                None,
+            ),
+            ("a list alone", vec![listed(1)], None),
+            ("a list, and issued", vec![listed(1), csr(2)], Some(2)),
+            ("a list that tells a first one", vec![listed(1), told(9)], Some(9)),
+            ("that, and lost", vec![listed(1), told(9), lost(1)], None),
+            (
+                "that, and another one",
+                vec![listed(1), told(9), lost(1), csr(2)],
+                Some(2),
+            ),
+            (
+                "that, revoked as replaced",
+                vec![listed(1), told(9), replaced(1)],
+                None,
+            ),
+            (
+                "two of a list, in any order",
+                vec![listed(3), listed(2), told(2), lost(3), csr(4)],
+                Some(4),
+            ),
+            (
+                "lost before it is known",
+                vec![lost(1), listed(1), csr(2)],
+                Some(2),
+            ),
+            (
+                "issued, and an older one listed and lost",
+                vec![csr(2), listed(1), lost(1), csr(3)],
+                Some(3),
+            ),
         ] {
             assert_eq!(first(facts), right.map(serial), "{what}");
         }

@@ -238,7 +238,7 @@ impl Pending<'_> {
             | Fact::ServerRevoked { .. }
             | Fact::PinsSigned { .. } => self.take_server(event)?,
             Fact::HmacRotated { .. } | Fact::HmacHandedOut { .. } => self.take_hmac(event)?,
-            Fact::HmacFirst { address, first } => self.note_told_first(address, *first, event.seq)?,
+            Fact::HmacFirst { address, first } => self.note_told_first(address, *first)?,
             Fact::InviteCreated(_)
             | Fact::InviteAsked { .. }
             | Fact::InviteApproved { .. }
@@ -322,7 +322,6 @@ impl Pending<'_> {
         };
         self.put_record(&record, offset)?;
         self.put_device(&recovered.address, event.seq, &serial);
-        self.note_issued(&recovered.address, serial, event.seq)?;
         self.put_holder(&recovered.spki_sha256, &serial)?;
         self.supersede(&recovered.supersedes)
     }

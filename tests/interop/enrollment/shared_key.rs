@@ -84,6 +84,17 @@ fn a_device_fetches_its_shared_key_by_its_certificate_where_its_profile_says_so(
     serving.home.run(&["revoke", "alice", "--yes"]).ok();
     let (status, body) = serving.shared_key(port, API, &by("alice"));
     assert!(status == 403 && body.contains("revoked"), "{status} {body}");
+    // The next phone of that name has another key, which is another hand-out.
+    let invite = serving.invite(&["alice"]);
+    let csr = serving.request("again");
+    let right = format!("user = \"{}:{}\"\n", invite.word("id"), invite.word("secret"));
+    let (status, body) = serving.simple_enroll(port, &right, &csr);
+    assert_eq!(status, 200, "{body}");
+    serving.unpacked(&body, "again.pem");
+    let again = key("again");
+    assert_eq!(again["keyid"], "alice/phone/2");
+    let audit = serving.home.run(&["audit", "alice"]).ok().stdout;
+    assert_eq!(audit.matches("handed out").count(), 4, "{audit}");
     let log = std::fs::read_to_string(serving.home.path(super::LOG)).unwrap();
     assert!(!log.contains(first["key"].as_str().unwrap()), "{log}");
 }

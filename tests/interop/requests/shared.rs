@@ -158,7 +158,7 @@ fn a_profile_has_keys_handed_out_with_certificates() {
         "made",
     ];
     let issued = home.run(&[&one[..], &["--json"]].concat());
-    let name = format!("alice-scanner.{HOST}.hmac.json");
+    let name = format!("alice-scanner@{HOST}.hmac.json");
     let files = issued.ok().json()["files"].clone();
     assert!(
         files
@@ -186,7 +186,7 @@ fn a_profile_has_keys_handed_out_with_certificates() {
     .unwrap();
     issue(&["--from", "people.csv"]).ok();
     for name in ["bob", "carol"] {
-        let key = read(&format!("{name}-scanner.{HOST}.hmac.json"));
+        let key = read(&format!("{name}-scanner@{HOST}.hmac.json"));
         assert!(key.contains(&format!("\"keyid\": \"{name}/scanner/1\"")), "{key}");
     }
     // A renewal hands it out again: the one of the epoch that is current then.
@@ -209,9 +209,12 @@ fn write_profile(home: &Home, name: &str, hosts: &str) {
 #[test]
 fn devices_whose_names_come_to_one_name_of_a_file_have_a_key_each() {
     let home = Home::new();
-    write_profile(&home, "scanner", &format!("\"{HOST}\""));
-    home.run(&["hmac", "rotate", HOST]).ok();
-    std::fs::write(home.path("people.csv"), "employee,device\nal,b-c\nal-b,c\n").unwrap();
+    write_profile(&home, "scanner", &format!("\"{HOST}\", \"acme.example\""));
+    for host in [HOST, "acme.example"] {
+        home.run(&["hmac", "rotate", host]).ok();
+    }
+    let list = "employee,device\nal,b-c\nal-b,c\nx,phone\nx,phone.api\n";
+    std::fs::write(home.path("people.csv"), list).unwrap();
     let all = [
         "issue",
         "--from",
@@ -223,24 +226,30 @@ fn devices_whose_names_come_to_one_name_of_a_file_have_a_key_each() {
     ];
     home.run(&[&all[..], &["--bundle-passphrase-out", "words.tsv"]].concat())
         .ok();
-    let mut named: Vec<(String, String)> = std::fs::read_dir(home.path("made"))
+    let mut named: Vec<String> = std::fs::read_dir(home.path("made"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.to_str().unwrap().ends_with(".hmac.json"))
         .map(|path| {
             let key: serde_json::Value =
                 serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-            let bundle = path
+            let [keyid, host] = ["keyid", "host"].map(|name| key[name].as_str().unwrap());
+            let name = path
                 .to_str()
                 .unwrap()
-                .replace(&format!(".{HOST}.hmac.json"), ".p12");
-            assert!(Path::new(&bundle).exists(), "{bundle}");
-            (key["keyid"].as_str().unwrap().to_owned(), bundle)
+                .replace(&format!("@{host}.hmac.json"), ".p12");
+            assert!(Path::new(&name).exists(), "{name}");
+            format!("{keyid} {host}")
         })
         .collect();
     named.sort();
-    let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["al-b/c/1", "al/b-c/1"]);
+    let devices = ["al-b/c", "al/b-c", "x/phone", "x/phone.api"];
+    let mut right: Vec<String> = devices
+        .iter()
+        .flat_map(|device| [HOST, "acme.example"].map(|host| format!("{device}/1 {host}")))
+        .collect();
+    right.sort();
+    assert_eq!(named, right);
 }
 
 #[test]
