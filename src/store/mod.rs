@@ -451,6 +451,15 @@ impl Store {
         self.index.first_since_revocation(address)
     }
 
+    /// Whether nothing was issued to a device, and nothing of it lost, since the last publication of this
+    /// ledger.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn is_first_published(&self, address: &Address) -> Result<bool, StoreError> {
+        self.index.is_first_published(address)
+    }
+
     /// Every server that there is or was, by name: what pins in the field stand for, and whose a key is, a
     /// removal does not change.
     ///

@@ -429,6 +429,49 @@ fn an_older_list_brings_no_shared_key_back() {
     assert!(after == own && after != lost, "{after}");
 }
 
+/// What was lost or given here since the last publication, a list that was published elsewhere does not know.
+#[test]
+fn a_list_tells_no_shared_key_of_who_was_locked_out_here() {
+    for (verb, locked_out) in [
+        (
+            "revoke",
+            ["revoke", "bob/phone", "--yes", "--no-publish", "-q"].as_slice(),
+        ),
+        (
+            "offboard",
+            &["offboard", "bob", "--confirm", "bob", "--no-publish", "-q"],
+        ),
+    ] {
+        let Some(home) = published() else { return };
+        home.run(&["hmac", "rotate", HOST, "-q"]).ok();
+        issue(&home, "bob/other");
+        if verb == "revoke" {
+            issue(&home, "bob");
+        }
+        let backup = copy_of(&home);
+        if verb == "revoke" {
+            home.run(&["revoke", "bob/phone", "--yes", "-q"]).ok();
+        }
+        issue(&home, "bob");
+        let lost = key_of_bob(&home, "lost.json");
+        let renew = bundle(["renew", "bob/phone"], "renewed");
+        home.run(&[&renew[..], &["--revoke-old", "-q"]].concat()).ok();
+        std::fs::rename(home.path("web"), home.path("there")).unwrap();
+        restore(&home, &backup);
+        home.run(locked_out);
+        let issue = bundle(["issue", "bob/phone"], "again");
+        let issue = || home.run(&[&issue[..], &["--reissue", "--no-publish", "-q"]].concat());
+        if verb == "revoke" {
+            issue().ok();
+        }
+        home.run(&["publish", "--reconcile", "there", "-q"]);
+        if verb == "offboard" {
+            issue().ok();
+        }
+        assert_ne!(key_of_bob(&home, "next.json"), lost, "{verb}");
+    }
+}
+
 /// Whoever can write to the home can write to its ledger, and servers take no key from it that the CA has not
 /// certified.
 #[test]

@@ -247,6 +247,11 @@ impl Newest {
             if not_after < session.now || doubted.contains(&address) || is_lost(&first)? {
                 continue;
             }
+            // Of who left, or has lost or got something here since, the ledger knows better.
+            let has_left = session.store.offboarded(&address.employee)?.is_some();
+            if has_left || !session.store.is_first_published(&address)? {
+                continue;
+            }
             let is_known = session.store.first_since_revocation(&address)? == Some(first);
             if !is_known || touched.contains(&address) {
                 firsts.insert(address, first);

@@ -260,7 +260,13 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
                 failure
             }),
     };
-    let outcome = outcome.and_then(|exit| handed.map(|()| exit));
+    let outcome = match (outcome, handed) {
+        (Err(failure), Err(other)) => {
+            ui.warn(format!("shared keys were not handed out: {}", other.message));
+            Err(failure)
+        }
+        (outcome, handed) => outcome.and_then(|exit| handed.map(|()| exit)),
+    };
     let exit = ui.report_done(&ManyReport::new(&tally, differing, !ui.quiet), outcome)?;
     if tally.failed.is_empty() {
         return Ok(exit);

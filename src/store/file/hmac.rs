@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec::{corrupt, read_revocation};
-use super::index::{DEVICES_REVOKED, Index, key};
+use super::index::{DEVICES_REVOKED, Index, PUBLISHED_AT, key};
 use super::pending::Pending;
 use crate::model::{Address, Event, Fact, HmacEpoch, HmacHost, Host, KnownBy, Reason, Record, Serial, State};
 use crate::store::StoreError;
@@ -41,6 +41,16 @@ impl Index {
         let life = value.map(|value| read_life(&value)).transpose()?;
         Ok(life.and_then(|life| life.first).map(|first| first.serial))
     }
+
+    /// Whether nothing was issued to a device, and nothing of it lost, since the last publication: whoever
+    /// has published more since then knows more of it.
+    pub(in crate::store) fn is_first_published(&self, address: &Address) -> Result<bool, StoreError> {
+        let life = self.map.value(&first_key(address))?;
+        let life = life.map(|value| read_life(&value)).transpose()?;
+        let published = self.map.value(PUBLISHED_AT)?.unwrap_or_default();
+        let published = <[u8; 8]>::try_from(published).map_or(0, u64::from_be_bytes);
+        Ok(life.is_none_or(|life| life.changed <= published))
+    }
 }
 
 /// What is remembered of a device for its shared keys.
@@ -50,6 +60,8 @@ struct Life {
     first: Option<First>,
     /// The number of the event that issued its newest certificate here.
     newest: u64,
+    /// The number of the last event that issued a certificate to it, or by which it lost one.
+    changed: u64,
     /// The certificate that a list named last as the first one.
     told: Option<Serial>,
 }
@@ -142,30 +154,40 @@ impl Pending<'_> {
             seq: Some(seq),
         });
         life.newest = life.newest.max(seq);
+        life.changed = seq;
         self.put_life(address, &life)
     }
 
     /// Takes in that a certificate of a device was revoked: its keys follow from what was issued after that.
-    /// One that nobody was given has told nobody a key, and one that a newer one replaced has lost none. The
-    /// keys are kept besides only where the certificate is known to be older than the one that they follow
+    /// One that nobody was given has told nobody a key, where nobody says that the device is lost, and one that
+    /// a newer one replaced has lost none. The keys are kept besides only where the certificate is known to be older than the one that they follow
     /// from: where the order is not known, because a list brought one of the two back, they are given up.
     pub(in crate::store) fn note_revoked(
         &mut self,
         record: &Record,
         was: State,
         reason: Reason,
+        event: &Event,
     ) -> Result<(), StoreError> {
         let mut life = self.life(&record.address)?;
-        let Some(first) = life.first else {
-            return Ok(());
-        };
+        let is_dropped =
+            was == State::Undelivered && matches!(reason, Reason::Unspecified | Reason::Replaced);
         let is_replaced = reason == Reason::Replaced && life.newest > record.seq;
-        let is_older = record.known_by == KnownBy::Issuance && first.seq.is_some_and(|seq| seq > record.seq);
-        if was == State::Undelivered || is_replaced || is_older {
+        if is_dropped || is_replaced {
             return Ok(());
         }
+        life.changed = event.seq;
+        let is_older = |first: First| {
+            record.known_by == KnownBy::Issuance && first.seq.is_some_and(|seq| seq > record.seq)
+        };
+        if life.first.is_none_or(is_older) {
+            return self.put_life(&record.address, &life);
+        }
         let later = self.device(&record.address)?.into_iter().find(|other| {
-            other.seq > record.seq && other.known_by == KnownBy::Issuance && other.revocation().is_none()
+            other.seq > record.seq
+                && other.known_by == KnownBy::Issuance
+                && other.revocation().is_none()
+                && !other.validity.ended(event.time)
         });
         life.first = later.map(|other| First {
             serial: other.serial,
@@ -354,6 +376,7 @@ mod tests {
         let bundle = |number| issued(number, KeySource::Bundle { p12: Form::Modern });
         let lost = |number| revoked(number, Reason::Lost);
         let replaced = |number| revoked(number, Reason::Replaced);
+        let dropped = |number| revoked(number, Reason::Unspecified);
         let told = |number| Fact::HmacFirst {
             address: phone(),
             first: serial(number),
@@ -395,7 +418,12 @@ mod tests {
                 vec![csr(1), csr(2), lost(2), lost(1)],
                 None,
             ),
-            ("what nobody got", vec![csr(1), bundle(2), lost(2)], Some(1)),
+            ("what nobody got", vec![csr(1), bundle(2), dropped(2)], Some(1)),
+            (
+                "lost, and the last one never got there",
+                vec![csr(1), bundle(2), lost(2)],
+                None,
+            ),
             (
                 "an old one again",
                 vec![csr(1), lost(1), csr(2), lost(1)],

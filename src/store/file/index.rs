@@ -26,6 +26,7 @@
 //! | `y` | the number and the end of the last pin sets |
 //! | `t` host | the epochs of its shared keys, JSON |
 //! | `g` address | what the shared keys of the device follow from, JSON |
+//! | `b` | the event that was the last publication |
 //! | `j` invite | the invite, JSON |
 //! | `e` address 00 invite | nothing: the invites of a device are found by it |
 //! | `l` | the long lists that were published: their lengths and hashes; nothing where there are none now |
@@ -56,6 +57,7 @@ pub(super) const RECORDS: [u8; 2] = [UNREVOKED, REVOKED];
 pub(super) const INITIALIZED: &[u8] = b"i";
 pub(super) const PUBLICATION: &[u8] = b"n";
 pub(super) const REVOCATION: &[u8] = b"x";
+pub(super) const PUBLISHED_AT: &[u8] = b"b";
 pub(super) const DEVICES: u8 = b'd';
 pub(super) const DEVICES_REVOKED: u8 = b'v';
 pub(in crate::store) const SERVERS_REVOKED: u8 = b'w';

@@ -10,8 +10,8 @@ use super::codec::{
     write_publication, write_record,
 };
 use super::index::{
-    DEVICES, DEVICES_REVOKED, FORMAT, HOME, INITIALIZED, Index, PUBLICATION, RECORDS, REVOCATION, REVOKED,
-    UNREVOKED, format_of, key,
+    DEVICES, DEVICES_REVOKED, FORMAT, HOME, INITIALIZED, Index, PUBLICATION, PUBLISHED_AT, RECORDS,
+    REVOCATION, REVOKED, UNREVOKED, format_of, key,
 };
 use super::kv::{POSITION, Writes};
 use super::last::LastPublication;
@@ -162,7 +162,7 @@ impl Pending<'_> {
                         let was = record.state;
                         record.state = State::Revoked { at, reason };
                         self.put_record(&record, offset)?;
-                        self.note_revoked(&record, was, reason)?;
+                        self.note_revoked(&record, was, reason, event)?;
                         record.validity.not_after
                     }
                     // Only a published CRL knew of it: it stays on the CRL for good.
@@ -212,6 +212,7 @@ impl Pending<'_> {
                 server_manifest,
                 targets,
             } => {
+                self.put(PUBLISHED_AT.to_vec(), event.seq.to_be_bytes().to_vec());
                 let last = self.value(PUBLICATION)?.and_then(|last| read_publication(&last));
                 let sha256 = server_manifest
                     .as_ref()
