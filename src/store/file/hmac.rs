@@ -159,9 +159,10 @@ impl Pending<'_> {
     }
 
     /// Takes in that a certificate of a device was revoked: its keys follow from what was issued after that.
-    /// One that nobody was given has told nobody a key, where nobody says that the device is lost, and one that
-    /// a newer one replaced has lost none. The keys are kept besides only where the certificate is known to be older than the one that they follow
-    /// from: where the order is not known, because a list brought one of the two back, they are given up.
+    /// One that nobody was given has told nobody a key, where nobody says that the device is lost, and one
+    /// that a newer one replaced has lost none. The keys are kept besides only where the certificate is known
+    /// to be older than the one that they follow from: where the order is not known, because a list brought
+    /// one of the two back, they are given up.
     pub(in crate::store) fn note_revoked(
         &mut self,
         record: &Record,
