@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 const EXCHANGE: Duration = Duration::from_secs(10);
 /// How long the name service may take.
 const LOOKUP: Duration = Duration::from_secs(10);
+/// How long a server may be away that is restarted to read a publication, as Envoy is.
+pub const RESTART: Duration = Duration::from_secs(5);
+/// The pause before such a server is looked for again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A server at one of its addresses: requests that follow each other must be answered by the same address.
 #[derive(Debug, Clone)]
@@ -27,6 +31,8 @@ pub struct Server {
     pub address: SocketAddr,
     /// The time when all requests end, whatever was not asked.
     pub until: Instant,
+    /// The time since which nobody listens there, as any of the clients has found.
+    away: Arc<Mutex<Option<Instant>>>,
 }
 
 /// The reason for which a server cannot be reached.
@@ -87,8 +93,9 @@ impl Server {
                 url: url.clone(),
                 address,
                 until,
+                away: Arc::default(),
             };
-            match server.connect() {
+            match server.knock() {
                 Ok(_) => return Ok(server),
                 Err(why) => {
                     let host = host.clone();
@@ -99,11 +106,35 @@ impl Server {
         outcome
     }
 
-    /// A new connection.
+    /// A new connection. Where nobody listens any more, the server is waited for as long as a restart may
+    /// take: that it is away says nothing of whom it lets in.
     ///
     /// # Errors
     /// The system's.
     pub fn connect(&self) -> io::Result<Wire> {
+        loop {
+            match self.knock() {
+                Err(error)
+                    if error.kind() == io::ErrorKind::ConnectionRefused && self.away_for() < RESTART =>
+                {
+                    thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(error),
+                Ok(wire) => {
+                    *self.away.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    return Ok(wire);
+                }
+            }
+        }
+    }
+
+    /// How long nobody has listened there, as far as the clients have found.
+    fn away_for(&self) -> Duration {
+        let mut since = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    fn knock(&self) -> io::Result<Wire> {
         let left = left(self.until).ok_or(Late::TimeIsUp)?;
         let stream = TcpStream::connect_timeout(&self.address, CONNECT.min(left))?;
         // Small messages that wait for their answers: nothing is to be collected.
@@ -217,5 +248,47 @@ impl Write for Wire {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn found(listener: &TcpListener) -> Server {
+        let address = listener.local_addr().unwrap();
+        let url = format!("https://{address}/").parse().unwrap();
+        Server::find(url, &[], Instant::now() + Duration::from_mins(1)).unwrap()
+    }
+
+    #[test]
+    fn a_server_that_is_restarted_is_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = found(&listener);
+        drop(listener);
+        let restarted = thread::scope(|scope| {
+            let listening = scope.spawn(|| {
+                thread::sleep(Duration::from_millis(200));
+                TcpListener::bind(server.address).unwrap()
+            });
+            server.connect().unwrap();
+            listening.join().unwrap()
+        });
+        drop(restarted);
+        assert_eq!(*server.away.lock().unwrap(), None, "each absence has its own time");
+    }
+
+    #[test]
+    fn a_server_that_is_gone_is_waited_for_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = found(&listener);
+        drop(listener);
+        *server.away.lock().unwrap() = Instant::now().checked_sub(RESTART);
+        let asked = Instant::now();
+        let error = server.connect().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(asked.elapsed() < RESTART, "{:?}", asked.elapsed());
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rand_core::CryptoRng;
 
+use crate::check::client::wire::RESTART;
 use crate::check::client::{Client, Identity, Outcome, Refusal, Sessions};
 use crate::check::findings::{Acted, NewestCrl};
 use crate::check::question::insist;
@@ -85,9 +86,6 @@ const GRACE: Duration = Duration::from_millis(1500);
 /// How long an old process may go on with what it has open: ten seconds by `worker_shutdown_timeout` of nginx
 /// and `hard-stop-after` of HAProxy, as their configurations and pages have them, and one to go.
 const OLD_PROCESS: Duration = Duration::from_secs(11);
-
-/// How long a server may be away that is restarted to read a publication, as Envoy is.
-const RESTART: Duration = Duration::from_secs(5);
 
 impl Trial {
     /// Comes with valid certificates until they are let in: an application with a list of its own must read
