@@ -9,9 +9,10 @@ use crate::check::Url;
 use crate::home::Home;
 use crate::issuer::Devices;
 use crate::model::{Address, Employee, Host, Invite, Reason, Serial, Time, counted};
+use crate::store::Store;
 
 use crate::cli::canary::ServerArgs;
-use crate::cli::context::{Context, earliest};
+use crate::cli::context::{Context, Sought, earliest};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::invited::{has_ended, would_end};
 use crate::cli::named::{Addressee, Named};
@@ -125,14 +126,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     if !args.common.dry_run {
         context.recover(&desk)?;
     }
-    let whom = match &args.whom {
-        Named::Serial(serial) => Whom::Certificate(*serial),
-        Named::Addressee(addressee) => Whom::Device(match only_invited(&desk, addressee)? {
-            Some(address) => address,
-            None => context.existing(&desk.home, addressee)?,
-        }),
-    };
-    let found = match outlook(&whom, context, &desk)? {
+    let (whom, store) = meant(&args.whom, context, &desk)?;
+    context.tell_reader(&store)?;
+    let outlook = outlook(&whom, &store)?;
+    // An open index keeps others out while somebody types.
+    drop(store);
+    let found = match outlook {
         Outlook::Recorded(found) => found,
         Outlook::Unrecorded { serial, already } => {
             return revoke_unrecorded(args, context, &desk, serial, already);
@@ -185,14 +184,34 @@ enum Outlook {
     Unrecorded { serial: Serial, already: bool },
 }
 
-fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failure> {
-    let store = context.read(&desk.home)?;
+/// What is meant; and the ledger, open for more than one look: where devices are many, opening it takes longer
+/// than all that is asked of it.
+fn meant(named: &Named, context: &Context, desk: &Desk) -> Result<(Whom, Store), Failure> {
+    let store = desk.home.read()?;
+    let addressee = match named {
+        Named::Serial(serial) => return Ok((Whom::Certificate(*serial), store)),
+        Named::Addressee(addressee) => addressee,
+    };
+    if let Some(address) = only_invited(&store, addressee)? {
+        return Ok((Whom::Device(address), store));
+    }
+    match context.sought(&store, addressee)? {
+        Sought::One(address) => Ok((Whom::Device(address), store)),
+        several => {
+            drop(store);
+            let address = context.one_of(several)?;
+            Ok((Whom::Device(address), desk.home.read()?))
+        }
+    }
+}
+
+fn outlook(whom: &Whom, store: &Store) -> Result<Outlook, Failure> {
     let records = match whom {
         Whom::Certificate(serial) => store.record(serial)?.into_iter().collect(),
         Whom::Device(address) => store.device(address)?,
     };
-    let now = earliest(&store)?;
-    let invites = ca::invites_of(&store, whom, now)?;
+    let now = earliest(store)?;
+    let invites = ca::invites_of(store, whom, now)?;
     let label = match (whom, records.first()) {
         (Whom::Certificate(serial), Some(record)) => format!("certificate {serial} of {}", record.address),
         (Whom::Device(address), Some(_)) => address.to_string(),
@@ -221,8 +240,7 @@ fn outlook(whom: &Whom, context: &Context, desk: &Desk) -> Result<Outlook, Failu
 
 /// The device that is meant, where it has never had a certificate, and has an invite that is open: its sheet
 /// was lost. None where nothing or more than one is meant.
-fn only_invited(desk: &Desk, addressee: &Addressee) -> Result<Option<Address>, Failure> {
-    let store = desk.home.read()?;
+fn only_invited(store: &Store, addressee: &Addressee) -> Result<Option<Address>, Failure> {
     let (employee, records) = match addressee {
         Addressee::Device(address) => (&address.employee, store.device(address)?),
         Addressee::Employee(employee) => (employee, store.employee(employee)?),
@@ -230,7 +248,7 @@ fn only_invited(desk: &Desk, addressee: &Addressee) -> Result<Option<Address>, F
     if !records.is_empty() {
         return Ok(None);
     }
-    let open = ca::open_of_employee(&store, employee, earliest(&store)?)?;
+    let open = ca::open_of_employee(store, employee, earliest(store)?)?;
     let mut devices: Vec<Address> = open.into_iter().map(|invite| invite.address).collect();
     if let Addressee::Device(address) = addressee {
         devices.retain(|device| device == address);
