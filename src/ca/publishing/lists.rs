@@ -150,18 +150,11 @@ impl<'a> Besides<'a> {
     /// ledger alone proves nothing, because whoever can write to the home can write to it. What was listed
     /// under the CA's signature before was proven then.
     fn proven(&self, mut record: Record) -> Record {
-        let Some(proven) = &self.proven else {
+        let (Some(proven), Some(key)) = (&self.proven, record.key) else {
             return record;
         };
-        let is_listed = record.key.is_some_and(|key| {
-            proven.contains(&saying(
-                record.serial,
-                &record.address,
-                &record.certificate_sha256,
-                &key,
-            ))
-        });
-        if !is_listed && !self.is_certified(&record) {
+        let said = saying(record.serial, &record.address, &record.certificate_sha256, &key);
+        if !proven.contains(&said) && !self.is_certified(&record) {
             record.key = None;
         }
         record
