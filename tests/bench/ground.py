@@ -110,8 +110,8 @@ def bulk(name, count, label, program=PKI):
 
 
 def fleet_home(name, count):
-    """A published home of so many devices, with a key of full scrypt cost."""
+    """A published home of so many devices with keys of their own, and a key of full scrypt cost."""
     home(name, publish=True, cheap=False)
-    run(FLEET, WORK / name, str(count), "valid")
+    run(FLEET, WORK / name, str(count), "signed", SECRET)
     run(*pki(name, "publish", "--passphrase-file", SECRET))
     return name
