@@ -392,17 +392,7 @@ fn what_needs_a_request_is_not_said_not_to_end() {
         return;
     }
     let home = Home::new();
-    let make = [
-        "req",
-        "-new",
-        "-noenc",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-    ];
-    let files = ["-subj", "/CN=a", "-keyout", "a.key", "-out", "a.csr"];
-    home.foreign("openssl", &[&make[..], &files].concat()).ok();
+    home.request("a");
     home.run(&["issue", "alice", "--csr", "a.csr", "--days", "8"])
         .ok();
     let said = finish(

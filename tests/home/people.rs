@@ -186,25 +186,7 @@ fn what_a_list_has_otherwise_is_told_and_update_renews_it() {
 #[test]
 fn a_list_gives_no_bundle_to_a_device_that_made_its_own_key() {
     let home = Home::new();
-    home.foreign(
-        "openssl",
-        &[
-            "req",
-            "-new",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-subj",
-            "/CN=x",
-            "-keyout",
-            "own.key",
-            "-out",
-            "own.csr",
-        ],
-    )
-    .ok();
+    home.request("own");
     home.run(&["issue", "alice", "--csr", "own.csr", "--name", "Alice Doe"]);
     let said = list(&home, "alice,phone,Alice Roe,,\n", &["--update"]).ok();
     assert!(said.stdout.contains("already, but name is Alice Doe"), "{said}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Finished, HOST, Home, copy_of, files_below, finish, need};
+use crate::support::{EC, Finished, HOST, Home, copy_of, files_below, finish, need};
 
 /// A home that publishes both halves outside, and whose alice has a phone. None: a program is not installed.
 fn published() -> Option<Home> {
@@ -481,27 +481,18 @@ fn a_certificate_that_was_written_into_the_ledger_brings_no_key() {
     let serial = issue(&home, "bob");
     let forged = "/UID=bob\\/phone/O=Acme Ltd/CN=bob (phone)";
     let number = format!("0x{serial}");
-    let request = [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        "eve.key",
+    let mut request = vec!["req", "-x509", "-nodes", "-keyout", "eve.key", "-days", "30"];
+    request.extend(EC);
+    request.extend([
         "-out",
         "eve.der",
         "-outform",
         "DER",
-        "-days",
-        "30",
         "-set_serial",
         &number,
         "-subj",
         forged,
-    ];
+    ]);
     home.foreign("openssl", &request).ok();
     let text = read(&home, "home/ledger.jsonl");
     let certificate = BASE64.encode(&std::fs::read(home.path("eve.der")).unwrap());

@@ -529,24 +529,7 @@ fn a_server_that_made_its_own_key_is_pinned_by_its_certificate_and_certified_by_
         .ok();
     assert!(!text.stdout.contains("evil"), "{text}");
     // A key that is not the pinned one is not certified.
-    let mut other = vec![
-        "req",
-        "-new",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-    ];
-    other.extend([
-        "-nodes",
-        "-keyout",
-        "o.key",
-        "-subj",
-        "/CN=o",
-        "-out",
-        "other.csr",
-    ]);
-    home.foreign("openssl", &other).ok();
+    home.request("other");
     let said = refusal(&home, &[&ISSUE[..], &["--csr", "other.csr"]].concat());
     assert!(said.contains("neither the active nor the backup key"), "{said}");
 }

@@ -309,6 +309,17 @@ impl Home {
         finish(&mut command, input)
     }
 
+    /// Makes a new key of P-256 in NAME.key, and a request for it in NAME.csr, PEM: the request.
+    #[track_caller]
+    pub fn request(&self, name: &str) -> String {
+        let [key, request] = ["key", "csr"].map(|ending| format!("{name}.{ending}"));
+        let mut arguments = vec!["req", "-new", "-noenc", "-subj", "/CN=phone"];
+        arguments.extend(super::EC);
+        arguments.extend(["-keyout", &key, "-out", &request]);
+        self.foreign("openssl", &arguments).ok();
+        std::fs::read_to_string(self.path(request)).unwrap()
+    }
+
     /// Issues to `address`, with a generated passphrase, and says where things are.
     #[track_caller]
     pub fn issue(&self, address: &str, more: &[&str]) -> Bundle {

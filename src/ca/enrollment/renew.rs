@@ -51,17 +51,11 @@ pub fn renews_itself(
 
 pub(super) fn decide(session: &Session<'_>, renewing: &Renewing) -> Result<Decision, CaError> {
     let refused = |denial| Ok(Decision::Now(Err(denial)));
-    let Some((record, issued)) = shown(session, &renewing.certificate)? else {
-        return refused(Denial::Unknown);
+    let (record, issued) = match shown(session, &renewing.certificate)? {
+        Ok(known) => known,
+        Err(denial) => return refused(denial),
     };
-    match record.state {
-        State::Revoked { .. } => return refused(Denial::ShownRevoked),
-        State::Undelivered | State::Active | State::Superseded => {}
-    }
     let now = session.now;
-    if now < record.validity.not_before {
-        return refused(Denial::NotYet(record.validity.not_before));
-    }
     let history = session.store.device(&record.address)?;
     if let Some(next) = renewal_of(session, &history, record.serial)? {
         return match next.spki_sha256 == renewing.key.spki_sha256() {
@@ -86,8 +80,30 @@ pub(super) fn decide(session: &Session<'_>, renewing: &Renewing) -> Result<Decis
     planned(plan_of(session, issued, profile, renewing.key.clone()))
 }
 
-/// The record of a certificate that was shown, octet by octet the one that was issued here.
-pub(in crate::ca) fn shown(session: &Session<'_>, der: &[u8]) -> Result<Option<(Record, Issued)>, CaError> {
+/// The record of a certificate that was shown, octet by octet the one that was issued here; neither revoked
+/// nor of the future.
+///
+/// # Errors
+/// A damaged index or ledger.
+pub(in crate::ca) fn shown(
+    session: &Session<'_>,
+    der: &[u8],
+) -> Result<Result<(Record, Issued), Denial>, CaError> {
+    let Some((record, issued)) = known(session, der)? else {
+        return Ok(Err(Denial::Unknown));
+    };
+    match record.state {
+        State::Revoked { .. } => return Ok(Err(Denial::ShownRevoked)),
+        State::Undelivered | State::Active | State::Superseded => {}
+    }
+    let begin = record.validity.not_before;
+    Ok(match session.now < begin {
+        true => Err(Denial::NotYet(begin)),
+        false => Ok((record, issued)),
+    })
+}
+
+fn known(session: &Session<'_>, der: &[u8]) -> Result<Option<(Record, Issued)>, CaError> {
     let Ok(certificate) = Certificate::from_der(der) else {
         return Ok(None);
     };

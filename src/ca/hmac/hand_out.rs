@@ -51,8 +51,9 @@ impl KeysToHandOut {
     pub fn is_current(&self, store: &Store, host: &Host) -> Result<bool, CaError> {
         let known = store.hmac_host(host)?;
         let current = known.as_ref().and_then(HmacHost::current);
-        let opened = self.0.get(host).and_then(|opened| opened.as_ref().ok());
-        Ok(opened.is_some_and(|opened| Some(&opened.epoch) == current))
+        Ok(self
+            .opened(host)
+            .is_some_and(|opened| Some(&opened.epoch) == current))
     }
 
     /// Demands that these hosts' secrets are there, and those of the epochs that are current by now. To be
@@ -62,11 +63,10 @@ impl KeysToHandOut {
     /// Where they are not, the reason for the first of them.
     pub fn demand(&mut self, store: &Store, hosts: &[Host]) -> Result<(), CaError> {
         for host in hosts {
-            match self.0.remove(host) {
-                Some(Ok(opened)) => self.0.insert(host.clone(), Ok(opened)),
-                Some(Err(why)) => return Err(why),
-                None => return Err(NotFound::HmacHost(host.clone()).into()),
-            };
+            if self.opened(host).is_none() {
+                let why = self.0.remove(host).and_then(Result::err);
+                return Err(why.unwrap_or_else(|| NotFound::HmacHost(host.clone()).into()));
+            }
             if !self.is_current(store, host)? {
                 return Err(HmacError::Rotated(host.clone()).into());
             }
@@ -90,18 +90,12 @@ impl KeysToHandOut {
         host: &Host,
         is_known: &dyn Fn(&KeyName) -> bool,
     ) -> Result<Result<Shown, Denial>, CaError> {
-        let Some((record, issued)) = shown(session, certificate)? else {
-            return Ok(Err(Denial::Unknown));
+        let (record, issued) = match shown(session, certificate)? {
+            Ok(known) => known,
+            Err(denial) => return Ok(Err(denial)),
         };
-        let validity = record.validity;
-        if record.revocation().is_some() {
-            return Ok(Err(Denial::ShownRevoked));
-        }
-        if session.now < validity.not_before {
-            return Ok(Err(Denial::NotYet(validity.not_before)));
-        }
-        if validity.ended(session.now) {
-            return Ok(Err(Denial::Expired(validity.not_after)));
+        if record.validity.ended(session.now) {
+            return Ok(Err(Denial::Expired(record.validity.not_after)));
         }
         let profile = session.desk.home.profile(&issued.profile)?;
         let opened = self.opened(host);

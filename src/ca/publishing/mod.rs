@@ -5,6 +5,7 @@ pub mod crl;
 pub mod doubt;
 pub mod lists;
 pub mod error;
+mod firsts;
 pub mod owed;
 pub mod pending;
 pub mod pin_sets;

@@ -190,9 +190,10 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     drop(passphrase);
     let hosts = |(request, _): &(Request, Intent)| request.profile.hmac().to_vec();
     let hosts: BTreeSet<Host> = requests.iter().flat_map(hosts).collect();
+    let hosts: Vec<Host> = hosts.into_iter().collect();
     if !hosts.is_empty() {
         let session = context.session(&desk, &mut policy)?;
-        keys.demand(&session.store, &hosts.into_iter().collect::<Vec<_>>())?;
+        keys.demand(&session.store, &hosts)?;
     }
     delivery.output().make()?;
     let mut tally = ca::issue_all(&desk, policy, &issuing, &requests, &mut delivery, &mut |count| {
@@ -200,14 +201,11 @@ pub fn many(args: &DeliveryArgs, home: Home, work: Work, context: &Context) -> R
     });
     bar.finish_and_clear();
     let failure = tally.stopped.take().map(Failure::from);
-    let handed = match requests
-        .iter()
-        .any(|(request, _)| !request.profile.hmac().is_empty())
-    {
-        true => context
+    let handed = match hosts.is_empty() {
+        true => Ok(()),
+        false => context
             .session(&desk, &mut policy)
             .and_then(|mut session| hand_out(&mut keys, &requests, &tally, &mut session, context)),
-        false => Ok(()),
     };
     ui.say(format!(
         "issued {}, {} had a valid certificate already, {} failed",

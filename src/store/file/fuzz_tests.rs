@@ -12,11 +12,9 @@ use super::head::{self, Head};
 use super::index::Index;
 use super::last::LastPublication;
 use super::ledger::{Entry, Ledger, Position};
-use super::{kv, servers};
+use super::{kv, samples, servers};
 use crate::fuzz::{self, seeds};
-use crate::model::{
-    Authority, DeviceKey, Event, Fact, KnownBy, Reason, Record, Serial, State, Time, Validity,
-};
+use crate::model::{Authority, DeviceKey, Event, KnownBy, Reason, Record, Serial, State, Time, Validity};
 
 fn replayed(ledger: &Ledger) -> Result<(Vec<Vec<Entry>>, Position), super::super::StoreError> {
     let mut batches = Vec::new();
@@ -98,21 +96,8 @@ fn histories() {
     assert_eq!(facts.len(), 30);
     fuzz::damaged(&orders, |order| {
         let mut index = Index::new(Box::new(BTreeMap::new()));
-        let entry = |(number, seq): (&u8, u64)| Entry {
-            event: Event {
-                seq,
-                time: seeds::now(),
-                by: "root".into(),
-                fact: Fact::clone(&facts[usize::from(*number) % facts.len()]),
-            },
-            offset: seq * 1000,
-            after: Position {
-                seq,
-                offset: (seq + 1) * 1000,
-                sha: [7; 32],
-            },
-        };
-        let entries: Vec<Entry> = order.iter().zip(1..).map(entry).collect();
+        let fact = |number: &u8| facts[usize::from(*number) % facts.len()].clone();
+        let entries = samples::entries(order.iter().map(fact));
         let applied = index.apply(&entries);
         let mut told = 0;
         let mut count = |_: Record| {

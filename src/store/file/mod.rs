@@ -15,4 +15,6 @@ pub mod ledger;
 pub mod lists;
 pub mod open;
 pub mod pending;
+#[cfg(test)]
+mod samples;
 pub mod servers;

@@ -156,12 +156,7 @@ impl Serving {
 
     /// A new key in NAME.key, and a request for it: PEM.
     fn request(&self, name: &str) -> String {
-        let (key, csr) = (format!("{name}.key"), format!("{name}.csr"));
-        let mut arguments = vec!["req", "-new", "-noenc", "-subj", "/CN=phone", "-keyout", &key];
-        arguments.extend(crate::support::EC);
-        arguments.extend(["-out", &csr]);
-        self.home.foreign("openssl", &arguments).ok();
-        std::fs::read_to_string(self.home.path(csr)).unwrap()
+        self.home.request(name)
     }
 
     /// What is answered to a request for this invite: the status, and the body.

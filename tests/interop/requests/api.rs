@@ -47,19 +47,7 @@ pub fn with_devices(packages: &[&str]) -> Option<Home> {
 
 /// Makes a key for a person's laptop, and has it certified.
 pub fn enroll(home: &Home, name: &str) {
-    let [key, request] = ["key", "csr"].map(|ending| format!("{name}.{ending}"));
-    let subject = format!("/CN={name}");
-    let made = [
-        "req",
-        "-new",
-        "-noenc",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-    ];
-    let files = ["-subj", &subject, "-keyout", &key, "-out", &request];
-    home.foreign("openssl", &[&made[..], &files].concat()).ok();
+    home.request(name);
     certify(home, name);
 }
 

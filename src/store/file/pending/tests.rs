@@ -3,68 +3,26 @@
 use std::collections::BTreeMap;
 
 use super::super::ledger::Position;
+use super::super::samples::{BUNDLE, entries, issued, revoked, serial};
 use super::*;
-use crate::model::{Form, Platform, Reason, Span, Validity};
+use crate::model::Reason;
 
 /// The life of three certificates: one replaced, one lost, and one lost while it was never delivered.
 fn lives() -> Vec<Entry> {
-    let serial = |number: u8| Serial::from_random([number; 16]);
-    let now = Time::from_unix(1_800_000_000);
-    let issued = |number, supersedes: &[u8]| {
-        Fact::Issued(Box::new(Issued {
-            serial: serial(number),
-            address: "alice/phone".parse().unwrap(),
-            name: None,
-            email: None,
-            platform: Platform::Any,
-            profile: "device".into(),
-            days: None,
-            key: KeySource::Bundle { p12: Form::Legacy },
-            supersedes: supersedes.iter().map(|number| serial(*number)).collect(),
-            enrolled_by: None,
-            validity: Validity {
-                not_before: now,
-                not_after: now + Span::days(90),
-            },
-            spki_sha256: [number; 32],
-            certificate: vec![number; 700],
-        }))
-    };
     let delivered = |number, supersedes: &[u8]| Fact::Delivered {
         serial: serial(number),
         sha256: String::new(),
         supersedes: supersedes.iter().map(|number| serial(*number)).collect(),
     };
-    let revoked = |number| Fact::Revoked {
-        serial: serial(number),
-        address: None,
-        reason: Reason::Lost,
-        since: None,
-    };
-    let facts = [
-        issued(1, &[]),
+    entries([
+        issued(1, BUNDLE, &[]),
         delivered(1, &[]),
-        issued(2, &[1]),
+        issued(2, BUNDLE, &[1]),
         delivered(2, &[1]),
-        revoked(2),
-        issued(3, &[]),
-        revoked(3),
-    ];
-    let entry = |(fact, seq)| Entry {
-        event: Event {
-            seq,
-            time: now,
-            by: "test".into(),
-            fact,
-        },
-        offset: seq * 1000,
-        after: Position {
-            seq,
-            offset: (seq + 1) * 1000,
-            sha: [0; 32],
-        },
-    };
-    facts.into_iter().zip(1..).map(entry).collect()
+        revoked(2, Reason::Lost),
+        issued(3, BUNDLE, &[]),
+        revoked(3, Reason::Lost),
+    ])
 }
 
 type Told = (
