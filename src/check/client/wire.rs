@@ -277,7 +277,11 @@ mod tests {
             listening.join().unwrap()
         });
         drop(restarted);
-        assert_eq!(*server.away.lock().unwrap(), None, "each absence has its own time");
+        assert_eq!(
+            *server.away.lock().unwrap(),
+            None,
+            "each absence has its own time"
+        );
     }
 
     #[test]

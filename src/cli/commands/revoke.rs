@@ -1,5 +1,7 @@
 //! `pki revoke` and `pki offboard`: lock out a device, a certificate or a person.
 
+mod of_server;
+
 use std::fmt;
 
 use serde::Serialize;
@@ -17,7 +19,7 @@ use crate::cli::error::{Exit, Failure};
 use crate::cli::invited::{has_ended, would_end};
 use crate::cli::named::{Addressee, Named};
 use crate::cli::report::DryRun;
-use crate::cli::secrets::{IssuingSecret, Keyring};
+use crate::cli::secrets::IssuingSecret;
 use crate::cli::ui::Ui;
 use crate::cli::verify::{Verification, Verified};
 use crate::cli::words::Words;
@@ -137,7 +139,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             return revoke_unrecorded(args, context, &desk, serial, already);
         }
         Outlook::Server { serial, host, since } => {
-            return revoke_server(args, context, &desk, serial, host, since);
+            return of_server::revoke(args, context, &desk, serial, host, since);
         }
     };
     let reason = args.reason;
@@ -288,76 +290,6 @@ fn revoke_unrecorded(
         &found,
         |session| ca::revoke_unrecorded(session, serial, args.reason),
     )
-}
-
-/// Takes back a certificate of the servers' CA. Its key stays pinned: what must not be used again is rotated.
-fn revoke_server(
-    args: Args,
-    context: &Context,
-    desk: &Desk,
-    serial: Serial,
-    host: Host,
-    since: Option<Time>,
-) -> Result<Exit, Failure> {
-    let ui = &context.ui;
-    let label = format!("certificate {serial} of the server {host}");
-    if args.verify.is_some() {
-        return Err(Failure::usage(format!(
-            "--verify has no meaning for {label}: apps refuse it, and no server"
-        )));
-    }
-    if args.common.dry_run {
-        let question = format!("Revoke {label} ({})?", args.reason);
-        if since.is_none() {
-            ui.try_confirm(&question);
-        }
-        if !args.common.no_publish && (since.is_none() || is_behind(desk)?) {
-            args.common.try_out(desk, ui);
-        }
-        let would = format!("revoke {label}");
-        ui.say(format!("would {would}"));
-        ui.report(&DryRun::new(vec![would]))?;
-        return Ok(Exit::Done);
-    }
-    let (mut exit, mut published) = (Exit::Done, false);
-    if let Some(since) = since {
-        ui.say(format!("{label} was revoked already, on {since}"));
-        if !args.common.no_publish && is_behind(desk)? {
-            let keyring = unlock(&args.common, context, desk, IssuingSecret::unlock_all)?;
-            let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
-            exit = publish(context, &mut session, keyring.as_ref().map(Keyring::keys))?;
-            published = exit == Exit::Done;
-        }
-    } else {
-        ui.confirm(&format!("Revoke {label} ({})?", args.reason))?;
-        let keyring = match args.common.no_publish {
-            true => None,
-            false => unlock(&args.common, context, desk, IssuingSecret::unlock_all)?,
-        };
-        let mut session = context.session(desk, &mut ClockPolicy::Lenient)?;
-        ca::revoke_server(&mut session, serial, args.reason)?;
-        ui.say(format!("{label} is revoked"));
-        if args.common.no_publish {
-            exit = tell_recorded_alone(context, desk, "run `pki publish`");
-        } else {
-            exit = publish(context, &mut session, keyring.as_ref().map(Keyring::keys))?;
-            published = exit == Exit::Done;
-        }
-        if args.reason == Reason::Compromised {
-            ui.hint(format!(
-                "if somebody has its key: `pki server rotate {host} --compromised --confirm {host}`"
-            ));
-        }
-    }
-    let report = Report {
-        employee: None,
-        revoked: if since.is_none() { vec![serial] } else { Vec::new() },
-        already_since: since,
-        devices_left: 0,
-        published,
-        verified: None,
-    };
-    ui.report_done(&report, Ok(exit))
 }
 
 pub fn run_offboard(args: OffboardArgs, context: &Context) -> Result<Exit, Failure> {
