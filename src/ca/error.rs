@@ -1,5 +1,6 @@
 //! The error type of all operations on a home: [`CaError`] joins the error enums of the single subjects.
 
+use super::acme::error::AcmeError;
 use super::delivery::error::DeliveryError;
 use super::enrollment::error::EnrollmentError;
 use super::hmac::error::HmacError;
@@ -47,6 +48,9 @@ pub enum CaError {
     /// The register of servers does not let it.
     #[error(transparent)]
     Servers(#[from] ServersError),
+    /// There is no account by which a server orders certificates.
+    #[error(transparent)]
+    Acme(#[from] AcmeError),
     /// There is no shared key.
     #[error(transparent)]
     Hmac(#[from] HmacError),
@@ -115,6 +119,7 @@ impl Fault for CaError {
             Self::Delivery(error) => error.kind_and_code(),
             Self::Publishing(error) => error.kind_and_code(),
             Self::Servers(error) => error.kind_and_code(),
+            Self::Acme(error) => error.kind_and_code(),
             Self::Hmac(error) => error.kind_and_code(),
             Self::Setup(error) => error.kind_and_code(),
             Self::Home(error) => error.kind_and_code(),

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod fuzz_tests;
+mod acme;
 mod delivery;
 mod enrollment;
 mod expiry;
@@ -24,6 +25,12 @@ mod setup;
 mod timer;
 mod not_found;
 
+pub use acme::error::AcmeError;
+pub use acme::{
+    AcmeDenial, AcmeDone, AcmeRequest, NewAccount, Ordering, Revoker, account_to_end,
+    cancel as cancel_accounts, carry_out, demand_grantable, grant as grant_account, open_account,
+    open_accounts_of, secret_path as acme_secret_path,
+};
 pub use delivery::bundle_delivery::BundleDelivery;
 pub use delivery::bundle_files::{Codes, RootInProfile, apple_profile};
 pub use delivery::error::DeliveryError;

@@ -1,7 +1,7 @@
 //! The error for an employee, device, certificate or server that was named and is not in the ledger.
 
 use crate::model::fault::{Fault, Kind};
-use crate::model::{Address, Employee, Host, InviteId, Serial};
+use crate::model::{AccountId, Address, Employee, Host, InviteId, Serial};
 
 /// The employee, device, certificate or server that was named is not in the ledger.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,12 @@ pub enum NotFound {
     /// The host has no shared keys.
     #[error("{0} has no shared keys")]
     HmacHost(Host),
+    /// The server has no such account.
+    #[error("{1} has no account {0}")]
+    Account(AccountId, Host),
+    /// The server has no account that could be ended.
+    #[error("{0} has no account by which it orders certificates")]
+    Accounts(Host),
     /// There is no such invite.
     #[error("there is no invite {0}")]
     Invite(InviteId),

@@ -237,10 +237,19 @@ impl Session<'_> {
     /// # Errors
     /// Where nothing was recorded, or the outcome is unknown.
     pub fn commit_server(&mut self, signed: SignedServer) -> Result<Certified, CaError> {
+        let certified = self.commit_servers(vec![signed])?.pop();
+        Ok(certified.expect("there is one for each that was signed"))
+    }
+
+    /// The same for several, as one batch.
+    ///
+    /// # Errors
+    /// Where nothing was recorded, or the outcome is unknown.
+    pub fn commit_servers(&mut self, signed: Vec<SignedServer>) -> Result<Vec<Certified>, CaError> {
         let before = self.confirmed.iter().cloned().collect();
         let certified = self
             .store
-            .commit_server(before, signed, self.now, &self.desk.by)?;
+            .commit_servers(before, signed, self.now, &self.desk.by)?;
         self.confirmed = None;
         Ok(certified)
     }

@@ -4,7 +4,7 @@ use super::ledger::unreadable;
 use super::{Finding, Severity};
 use crate::ca::{self, Session};
 use crate::home::private;
-use crate::key::HmacSecret;
+use crate::key::Secret;
 use crate::model::Time;
 
 pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Finding>) {
@@ -19,7 +19,7 @@ pub(super) fn examine(session: &Session<'_>, now: Time, findings: &mut Vec<Findi
         let missing = known.good(now).filter_map(|epoch| {
             let path = ca::hmac_secret_path(&session.desk.home, &known.host, epoch);
             let why = match private(&path) {
-                Ok(pem) => HmacSecret::examine(&pem).err()?.to_string(),
+                Ok(pem) => Secret::examine(&pem).err()?.to_string(),
                 Err(error) => error.to_string(),
             };
             Some(Finding::new(

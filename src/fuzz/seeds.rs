@@ -8,15 +8,15 @@ use rcgen::PublicKeyData;
 use super::steady_rng;
 use crate::issuer::{Devices, Order, Root, Servers};
 use crate::key::{self, PublicKey, SoftwareKey};
+use crate::model::acme::BoundKey;
 use crate::model::draft::Holder;
 use crate::model::event::{InviteCreated, Issued, KeySource, Recovered};
-use crate::model::hmac::CheckValue;
 use crate::model::invite::{Approval, Invite, RefusedKey};
 use crate::model::profile::Names;
 use crate::model::server::{Certified, Certifier, OldPin, Origin, ServerCertificate, ServerDraft};
 use crate::model::{
-    Authority, Draft, Fact, Host, InviteId, InviteSecret, NameConstraints, Pin, Platform, Profile, Reason,
-    Revocation, Serial, Span, Time,
+    AccountId, AcmeGrant, Authority, CheckValue, Draft, Fact, Host, InviteId, InviteSecret, NameConstraints,
+    Pin, Platform, Profile, Reason, Revocation, Serial, Span, Time,
 };
 use crate::x509::Certificate;
 use crate::x509::crl::Terms;
@@ -182,6 +182,7 @@ impl Company {
         let certified = self.certified();
         let [created, approved] = self.invited();
         let id = InviteId::from_random([7; 5]);
+        let account = AccountId::from_random([7; 8]);
         let employee = address.employee.clone();
         let imported = ServerCertificate {
             issuer: Certifier::Other,
@@ -277,6 +278,24 @@ impl Company {
                 address: "alice/phone".parse().unwrap(),
                 first: serial(9),
             },
+            Fact::AcmeGranted(AcmeGrant {
+                account,
+                names: vec![
+                    "api.acme.example".parse().unwrap(),
+                    "www.acme.example".parse().unwrap(),
+                ],
+                days: Some(30),
+                check: CheckValue([8; 16]),
+            }),
+            Fact::AcmeBound {
+                account,
+                key: BoundKey {
+                    jwk: r#"{"crv":"P-256","kty":"EC","x":"AA","y":"AA"}"#.into(),
+                    proof: CheckValue([9; 16]),
+                },
+            },
+            Fact::AcmeDeactivated { account },
+            Fact::AcmeCancelled { account },
             Fact::PinsSigned {
                 number: 5,
                 expires: now() + Span::days(365),

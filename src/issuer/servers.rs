@@ -6,7 +6,7 @@ use super::subordinate::Subordinate;
 use super::{Chain, IssuerError};
 use crate::key::{PublicKey, Signer};
 use crate::model::server::{Certified, ServerDraft};
-use crate::model::{Authority, Pin, Revocation};
+use crate::model::{AccountId, Authority, Pin, Revocation};
 use crate::x509::crl;
 use crate::x509::template::Kind;
 
@@ -20,6 +20,13 @@ pub struct Servers(Subordinate);
 pub struct SignedServer(Certified);
 
 impl SignedServer {
+    /// The same, ordered by an ACME account.
+    #[must_use]
+    pub fn ordered_by(mut self, account: AccountId) -> Self {
+        self.0.account = Some(account);
+        self
+    }
+
     /// The facts that the ledger records of it.
     pub fn into_certified(self) -> Certified {
         self.0
@@ -58,6 +65,8 @@ impl Servers {
         let (serial, certificate) = self.0.certify(Kind::Server(draft), public_key, rng)?;
         Ok(SignedServer(Certified {
             host: draft.host().clone(),
+            others: draft.hosts()[1..].to_vec(),
+            account: None,
             serial,
             pin: Pin(public_key.spki_sha256()),
             validity: draft.validity(),

@@ -1,50 +1,26 @@
-//! The secrets that shared keys are derived from, encrypted at rest as keys are.
+//! The secrets that shared keys are derived from.
 
-use der::Encode;
-use der::asn1::{ObjectIdentifier, OctetStringRef};
-use pkcs8::SecretDocument;
 use rand_core::CryptoRng;
-use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use zeroize::Zeroizing;
 
-use super::encryption;
 use super::error::KeyError;
 use super::passphrase::Passphrase;
-use crate::model::hmac::CheckValue;
-use crate::model::{Address, Host, Serial};
-
-/// id-hmacWithSHA256 (RFC 4231 §3.1): what the secret is for, as PKCS#8 says it.
-const HMAC_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.2.9");
+use super::secret::Secret;
+use crate::model::{Address, CheckValue, Host, Serial};
 
 /// The secret of one epoch of a host, from which the key of each device follows. Wiped when dropped.
-pub struct HmacSecret(Zeroizing<[u8; 32]>);
-
-/// How many octets HKDF is to give.
-struct Octets(usize);
-
-impl KeyType for Octets {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
-impl std::fmt::Debug for HmacSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("HmacSecret(…)")
-    }
-}
+#[derive(Debug)]
+pub struct HmacSecret(Secret);
 
 impl HmacSecret {
     /// Makes a new one.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
-        let mut octets = Zeroizing::new([0; 32]);
-        rng.fill_bytes(&mut *octets);
-        Self(octets)
+        Self(Secret::generate(rng))
     }
 
     /// Its octets, for the server that verifies by it.
     pub fn expose(&self) -> &[u8; 32] {
-        &self.0
+        self.0.expose()
     }
 
     /// It as encrypted PKCS#8 in PEM.
@@ -52,16 +28,7 @@ impl HmacSecret {
     /// # Errors
     /// Should the library refuse the parameters.
     pub fn encrypt(&self, passphrase: &Passphrase, rng: &mut impl CryptoRng) -> Result<String, KeyError> {
-        let failed = |e: der::Error| KeyError::Encryption(e.to_string());
-        let inner = OctetStringRef::new(&self.0[..]).map_err(failed)?;
-        let inner = Zeroizing::new(inner.to_der().map_err(failed)?);
-        let algorithm = pkcs8::AlgorithmIdentifierRef {
-            oid: HMAC_WITH_SHA256,
-            parameters: None,
-        };
-        let info = pkcs8::PrivateKeyInfoRef::new(algorithm, OctetStringRef::new(&inner).map_err(failed)?);
-        let plain = SecretDocument::encode_msg(&info).map_err(failed)?;
-        encryption::seal(plain.as_bytes(), passphrase, rng)
+        self.0.encrypt(passphrase, rng)
     }
 
     /// The secret in an encrypted PKCS#8 PEM file.
@@ -69,55 +36,23 @@ impl HmacSecret {
     /// # Errors
     /// Where the file is something else, or the passphrase is not its own.
     pub fn decrypt(pem: &str, passphrase: &Passphrase) -> Result<Self, KeyError> {
-        let opened = encryption::open(pem, passphrase)?;
-        let info = pkcs8::PrivateKeyInfoRef::try_from(opened.as_bytes()).ok();
-        let inner = info
-            .as_ref()
-            .filter(|info| info.algorithm.oid == HMAC_WITH_SHA256)
-            .and_then(|info| info.private_key.as_bytes().strip_prefix(&[0x04, 32]));
-        let octets = inner.and_then(|inner| <[u8; 32]>::try_from(inner).ok());
-        octets
-            .map(|octets| Self(Zeroizing::new(octets)))
-            .ok_or(KeyError::NotHmac)
-    }
-
-    /// Whether a file holds what [`Self::decrypt`] can open, as far as can be said without its passphrase.
-    ///
-    /// # Errors
-    /// Where the file is something else.
-    pub fn examine(pem: &str) -> Result<(), KeyError> {
-        encryption::examine(pem)
+        Secret::decrypt(pem, passphrase).map(Self)
     }
 
     /// The key of a device in this epoch: HKDF-SHA256 (RFC 5869) with the epoch's number for its salt.
     /// `first` is the device's first certificate after its last revocation, so that a lost phone's key does
     /// not come back with its address.
     pub fn device_key(&self, epoch: u32, address: &Address, first: &Serial) -> Zeroizing<[u8; 32]> {
-        self.derive(
-            epoch.to_string().as_bytes(),
-            &format!("pki/v1/http-hmac/{address}{first}"),
-        )
+        let salt = epoch.to_string();
+        self.0
+            .derive(salt.as_bytes(), &format!("pki/v1/http-hmac/{address}{first}"))
     }
 
     /// By what it is known for the secret of this epoch of this host.
     pub fn check(&self, host: &Host, epoch: u32) -> CheckValue {
-        let derived = self.derive(
-            epoch.to_string().as_bytes(),
-            &format!("pki/v1/http-hmac-check/{host}"),
-        );
-        let mut value = [0; 16];
-        value.copy_from_slice(&derived[..16]);
-        CheckValue(value)
-    }
-
-    fn derive(&self, salt: &[u8], info: &str) -> Zeroizing<[u8; 32]> {
-        let mut key = Zeroizing::new([0; 32]);
-        Salt::new(HKDF_SHA256, salt)
-            .extract(&self.0[..])
-            .expand(&[info.as_bytes()], Octets(32))
-            .and_then(|okm| okm.fill(&mut *key))
-            .expect("HKDF gives 32 octets");
-        key
+        let salt = epoch.to_string();
+        self.0
+            .check(salt.as_bytes(), &format!("pki/v1/http-hmac-check/{host}"))
     }
 }
 
@@ -152,7 +87,7 @@ mod tests {
     #[test]
     fn a_secret_is_known_for_that_of_one_host_and_epoch() {
         let check = |octet, host: &str, epoch| {
-            let secret = HmacSecret(Zeroizing::new([octet; 32]));
+            let secret = HmacSecret(Secret::of([octet; 32]));
             secret.check(&host.parse().unwrap(), epoch)
         };
         let own = check(7, "api.acme.example", 1);
@@ -168,7 +103,7 @@ mod tests {
 
     #[test]
     fn each_epoch_device_and_life_of_a_device_has_a_key_of_its_own() {
-        let secret = HmacSecret(Zeroizing::new([7; 32]));
+        let secret = HmacSecret(Secret::of([7; 32]));
         let key = |epoch, address: &str, first| {
             let first = Serial::from_random([first; 16]);
             *secret.device_key(epoch, &address.parse().unwrap(), &first)

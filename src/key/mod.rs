@@ -2,19 +2,25 @@
 
 #[cfg(test)]
 mod fuzz_tests;
+mod acme;
 mod encryption;
 mod error;
 mod hmac;
+mod jwk;
 mod passphrase;
 mod public;
+mod secret;
 mod signer;
 mod software;
 mod threads;
 
+pub use acme::AcmeSecret;
 pub use error::KeyError;
 pub use hmac::HmacSecret;
+pub use jwk::{InvalidJwk, Jwk, JwkMembers, JwsAlgorithm};
 pub use passphrase::{Passphrase, UnfitPassphrase};
 pub use public::PublicKey;
+pub use secret::Secret;
 pub use signer::{Signature, Signer, SigningError, Unverified, sign};
 pub use software::SoftwareKey;
 pub use threads::demand_threads;

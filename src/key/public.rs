@@ -38,6 +38,16 @@ impl PublicKey {
             .map_err(|_| KeyError::PublicKey)
     }
 
+    /// The key with these coordinates (SEC 1 §2.3.3).
+    ///
+    /// # Errors
+    /// Where they are no point of the curve.
+    pub fn from_coordinates(x: &[u8; 32], y: &[u8; 32]) -> Result<Self, KeyError> {
+        VerifyingKey::from_sec1_bytes(&[&[0x04][..], x, y].concat())
+            .map(Self::new)
+            .map_err(|_| KeyError::PublicKey)
+    }
+
     /// The SubjectPublicKeyInfo in DER.
     pub fn spki(&self) -> &[u8] {
         &self.spki

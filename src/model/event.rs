@@ -3,9 +3,10 @@
 use super::encoding::{base64, hex32};
 use serde::{Deserialize, Serialize};
 
+use super::acme::{AccountId, AcmeGrant, BoundKey};
 use super::authority::Authority;
+use super::check_value::CheckValue;
 use super::constraints::NameConstraints;
-use super::hmac::CheckValue;
 use super::host::Host;
 use super::invite::{EnrolledBy, Invite, RefusedKey};
 use super::invite_link::InviteId;
@@ -214,6 +215,26 @@ pub enum Fact {
         address: Address,
         /// The certificate.
         first: Serial,
+    },
+    /// A server may order certificates itself.
+    AcmeGranted(AcmeGrant),
+    /// A client was bound to an account by its secret, or went over to another key by the one before.
+    AcmeBound {
+        /// The account.
+        account: AccountId,
+        /// The key of the client from now on.
+        #[serde(flatten)]
+        key: BoundKey,
+    },
+    /// An operator cancelled an account.
+    AcmeCancelled {
+        /// The account.
+        account: AccountId,
+    },
+    /// The client of an account gave it up.
+    AcmeDeactivated {
+        /// The account.
+        account: AccountId,
     },
     /// An invite was made: a device may enroll itself.
     InviteCreated(Box<InviteCreated>),

@@ -1,37 +1,11 @@
 //! Shared keys for devices that cannot sign, one for each API host and device, by epochs: what the ledger
 //! says of them. The secrets that they are derived from lie in the home.
 
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+use super::check_value::CheckValue;
 use super::host::Host;
 use super::time::Time;
-
-/// A value by which an opened secret is known for the one of its epoch, and which tells nothing of it: 16
-/// octets. Its text form is hexadecimal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct CheckValue(pub [u8; 16]);
-
-impl From<CheckValue> for String {
-    fn from(value: CheckValue) -> Self {
-        HEXLOWER.encode(&value.0)
-    }
-}
-
-impl TryFrom<String> for CheckValue {
-    type Error = InvalidCheckValue;
-
-    fn try_from(text: String) -> Result<Self, InvalidCheckValue> {
-        let octets = HEXLOWER.decode(text.as_bytes()).map_err(|_| InvalidCheckValue)?;
-        octets.try_into().map(Self).map_err(|_| InvalidCheckValue)
-    }
-}
-
-/// A text that is no check value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a check value is 16 octets in hexadecimal")]
-pub struct InvalidCheckValue;
 
 /// One epoch of the shared keys of a host: all of its keys follow from one secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

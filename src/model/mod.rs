@@ -2,7 +2,9 @@
 //!
 //! Everything that comes from outside is parsed into one of these types at the edge and trusted afterwards.
 
+pub mod acme;
 pub mod canary;
+pub mod check_value;
 pub mod clock;
 pub mod constraints;
 pub mod contents;
@@ -33,7 +35,9 @@ pub mod time;
 pub mod finding;
 pub mod fault;
 
+pub use acme::{AccountId, AcmeAccount, AcmeGrant};
 pub use authority::Authority;
+pub use check_value::CheckValue;
 pub use clock::Clock;
 pub use constraints::{Domain, IpRange, NameConstraints, Said};
 pub use contents::{Contents, Kind, Unwanted};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::acme::AccountId;
 use super::draft::Issuer;
 use super::host::Host;
 use super::pin::{Pin, PinSet, Pinned, Role};
@@ -30,7 +31,7 @@ pub struct Server {
     /// usual one.
     #[serde(default)]
     pub written_otherwise: Vec<(Pin, Pin)>,
-    /// The certificates that are known and had not ended when the last one came, the newest last.
+    /// The newest certificates that are known and had not ended when the last one came, the newest last.
     pub certificates: Vec<ServerCertificate>,
     /// The time of its removal from the register, if it is removed, and what became of its pins. The record
     /// is kept, because apps may hold the server to them.
@@ -197,13 +198,12 @@ impl Server {
 
     /// Takes in a certificate; those that have expired by `now` are forgotten.
     pub fn note_certificate(&mut self, certificate: ServerCertificate, now: Time) {
-        self.certificates.retain(|known| !known.validity.ended(now));
         if let Some(value) = certificate.key
             && self.value_of(certificate.pin) != value
         {
             self.written_otherwise.push((certificate.pin, value));
         }
-        self.certificates.push(certificate);
+        remember(&mut self.certificates, certificate, now);
     }
 
     /// The newest certificate of the key in use.
@@ -250,10 +250,23 @@ impl Server {
     }
 }
 
+/// How many certificates are remembered of one server: a client that orders without end makes nobody read
+/// all that it has.
+const REMEMBERED: usize = 100;
+
+/// Takes in a certificate; those that have ended by `now` are forgotten, and the oldest of too many.
+pub(super) fn remember(known: &mut Vec<ServerCertificate>, certificate: ServerCertificate, now: Time) {
+    known.retain(|one| !one.validity.ended(now));
+    known.push(certificate);
+    let too_many = known.len().saturating_sub(REMEMBERED);
+    known.drain(..too_many);
+}
+
 /// The contents of a server's certificate that will be signed, within policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerDraft {
-    host: Host,
+    /// Never empty.
+    hosts: Vec<Host>,
     validity: Validity,
 }
 
@@ -266,7 +279,23 @@ impl ServerDraft {
     /// # Errors
     /// A host that the CAs cannot vouch for, a life out of bounds, or an issuer that expires too soon.
     pub fn new(host: &Host, days: Option<i64>, issuer: &Issuer, now: Time) -> Result<Self, Refusal> {
-        if !issuer.constraints.iter().all(|all| all.permit_host(host)) {
+        Self::of_several(host, &[], days, issuer, now)
+    }
+
+    /// The same, of a server that has other names beside `host`.
+    ///
+    /// # Errors
+    /// As [`Self::new`], for each of the names.
+    pub fn of_several(
+        host: &Host,
+        others: &[Host],
+        days: Option<i64>,
+        issuer: &Issuer,
+        now: Time,
+    ) -> Result<Self, Refusal> {
+        let hosts: Vec<Host> = std::iter::once(host).chain(others).cloned().collect();
+        let is_permitted = |host: &&Host| issuer.constraints.iter().all(|all| all.permit_host(host));
+        if let Some(host) = hosts.iter().find(|host| !is_permitted(host)) {
             return Err(Refusal::Host(host.clone()));
         }
         let days = days.unwrap_or(Self::DAYS);
@@ -277,14 +306,19 @@ impl ServerDraft {
             });
         }
         Ok(Self {
-            host: host.clone(),
+            hosts,
             validity: issuer.validity_of(Span::days(days), now)?,
         })
     }
 
-    /// The host that the certificate names (CN and SAN).
+    /// The host that the certificate is for (CN, and the first name of the SAN).
     pub fn host(&self) -> &Host {
-        &self.host
+        &self.hosts[0]
+    }
+
+    /// Every host that the certificate names (SAN), the one that it is for first.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
     }
 
     /// The validity period of the certificate.
@@ -298,6 +332,12 @@ impl ServerDraft {
 pub struct Certified {
     /// The host that it is for.
     pub host: Host,
+    /// The other hosts that it names.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub others: Vec<Host>,
+    /// The ACME account that ordered it, where one did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub account: Option<AccountId>,
     /// Its serial number.
     pub serial: Serial,
     /// The pin of its key.
@@ -308,6 +348,24 @@ pub struct Certified {
     /// The certificate, DER.
     #[serde(with = "super::encoding::base64")]
     pub certificate: Vec<u8>,
+}
+
+impl Certified {
+    /// What is remembered of it with its server.
+    pub fn known(&self) -> ServerCertificate {
+        ServerCertificate {
+            serial: self.serial.to_string(),
+            pin: self.pin,
+            key: None,
+            validity: self.validity,
+            issuer: Certifier::Own,
+        }
+    }
+
+    /// Every host that it names, the one that it is for first.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        std::iter::once(&self.host).chain(&self.others)
+    }
 }
 
 #[cfg(test)]

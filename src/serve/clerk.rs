@@ -14,12 +14,13 @@ use super::health::Part;
 use super::metrics::Counted;
 use super::monitor::Monitor;
 use super::outcome::Outcome;
-use super::own::{Own, OwnHost};
+use super::own::{Configs, Own, OwnHost};
 use super::pace::Pace;
 use super::shared_keys::SharedKeys;
-use super::tls::Current;
 use super::{Aftermath, ServeError};
-use crate::ca::{self, Attempt, CaError, ClockPolicy, Denial, Desk, Keys, Refresh};
+use crate::ca::{
+    self, AcmeDenial, AcmeDone, AcmeRequest, Attempt, CaError, ClockPolicy, Denial, Desk, Keys, Refresh,
+};
 use crate::issuer::Devices;
 use crate::model::Host;
 use crate::model::event::Issued;
@@ -47,9 +48,9 @@ pub type Answer = Result<Issued, Refusal>;
 
 /// The reason for which there is no certificate.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum Refusal<D = Denial> {
     /// Whoever asks may not have one.
-    Denied(Denial),
+    Denied(D),
     /// The service cannot do it now: come again.
     Unavailable,
     /// Nothing is issued on this machine.
@@ -62,7 +63,20 @@ enum Waiting {
     Certificate(Attempt, oneshot::Sender<Answer>),
     /// The shared key of the device that has shown a certificate.
     SharedKey(AskedKey, oneshot::Sender<KeyAnswer>),
+    /// What a server asks for by ACME.
+    Acme(AskedAcme, oneshot::Sender<AcmeAnswer>),
 }
+
+/// What a server asks for by ACME.
+pub struct AskedAcme {
+    /// What it asks for, verified by the door.
+    pub request: AcmeRequest,
+    /// The network that it asks from.
+    pub from: String,
+}
+
+/// The answer to that.
+pub type AcmeAnswer = Result<AcmeDone, Refusal<AcmeDenial>>;
 
 /// A shared key that is asked for.
 pub struct AskedKey {
@@ -81,7 +95,7 @@ pub type KeyAnswer = Result<Zeroizing<String>, Refusal>;
 pub struct Clerk {
     thread: JoinHandle<()>,
     counter: Counter,
-    device_tls: Option<Current>,
+    own_tls: Option<Configs>,
     gone: Option<oneshot::Receiver<()>>,
 }
 
@@ -105,10 +119,16 @@ impl Counter {
         self.ask(|answer| Waiting::SharedKey(asked, answer)).await
     }
 
-    async fn ask<T>(
+    /// Hands in what a server asks for by ACME, and waits for the answer.
+    pub async fn acme(&self, asked: AskedAcme) -> AcmeAnswer {
+        let _inside = self.monitor.metrics.waiting.enter();
+        self.ask(|answer| Waiting::Acme(asked, answer)).await
+    }
+
+    async fn ask<T, D>(
         &self,
-        made: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Waiting,
-    ) -> Result<T, Refusal> {
+        made: impl FnOnce(oneshot::Sender<Result<T, Refusal<D>>>) -> Waiting,
+    ) -> Result<T, Refusal<D>> {
         let (answer, answered) = oneshot::channel();
         match self.sender.try_send(made(answer)) {
             Ok(()) => match tokio::time::timeout(ANSWERED, answered).await {
@@ -150,7 +170,10 @@ impl Clerk {
         // What servers know and this ledger has lost is taken in before anybody is answered, and a home that
         // may be a copy, or a clock in doubt, is refused here.
         work.refresh()?;
-        let device_tls = work.certify()?;
+        if work.devices.is_none() && work.own.as_ref().and_then(Own::servers).is_some() {
+            work.look()?;
+        }
+        let own_tls = work.certify()?;
         work.tell_what_ends();
         let (here, gone) = oneshot::channel();
         let thread = std::thread::Builder::new()
@@ -164,7 +187,7 @@ impl Clerk {
         Ok(Self {
             thread,
             counter: Counter { sender, monitor },
-            device_tls,
+            own_tls,
             gone: Some(gone),
         })
     }
@@ -182,9 +205,10 @@ impl Clerk {
         }
     }
 
-    /// How the face of devices is encrypted, where there is to be one. He keeps it up to date.
-    pub fn device_tls(&self) -> Option<Current> {
-        self.device_tls.clone()
+    /// How the faces are encrypted that show the home's own certificate, where there is to be one. He keeps
+    /// it up to date.
+    pub fn own_tls(&self) -> Option<Configs> {
+        self.own_tls.clone()
     }
 
     /// A way to him, for a door.
@@ -267,7 +291,7 @@ impl Work {
 
     /// Decides about all of them in one session, and answers.
     fn serve(&mut self, batch: Vec<Waiting>) {
-        let (mut attempts, mut ways) = (Vec::new(), Vec::new());
+        let (mut attempts, mut ways, mut orders) = (Vec::new(), Vec::new(), Vec::new());
         for waiting in batch {
             match waiting {
                 Waiting::Certificate(attempt, way) => {
@@ -278,7 +302,11 @@ impl Work {
                     let answer = self.hand_out(&asked);
                     let _ = way.send(answer);
                 }
+                Waiting::Acme(asked, way) => orders.push((asked, way)),
             }
+        }
+        if !orders.is_empty() {
+            self.serve_acme(orders);
         }
         if attempts.is_empty() {
             return;
@@ -292,6 +320,64 @@ impl Work {
             // Who has hung up asks again, and gets the same.
             let _ = way.send(answer);
         }
+    }
+
+    /// Decides about what servers ask for, and answers.
+    fn serve_acme(&mut self, orders: Vec<(AskedAcme, oneshot::Sender<AcmeAnswer>)>) {
+        let (asked, ways): (Vec<AskedAcme>, Vec<_>) = orders.into_iter().unzip();
+        let (requests, from): (Vec<AcmeRequest>, Vec<String>) =
+            asked.into_iter().map(|asked| (asked.request, asked.from)).unzip();
+        let answers = match self.is_steady() {
+            true => self.carry_out(&requests, &from),
+            false => requests.iter().map(|_| Err(Refusal::Unavailable)).collect(),
+        };
+        for (way, answer) in ways.into_iter().zip(answers) {
+            let _ = way.send(answer);
+        }
+    }
+
+    fn carry_out(&mut self, requests: &[AcmeRequest], from: &[String]) -> Vec<AcmeAnswer> {
+        let answers = match self.decide_acme(requests) {
+            Ok(answers) => answers,
+            Err(why) => {
+                let message = why.to_string();
+                self.monitor.health.troubled(Part::Enrolling, true, message);
+                self.aftermath.failed("no server got a certificate", why);
+                return requests.iter().map(|_| Err(Refusal::Unavailable)).collect();
+            }
+        };
+        self.monitor.health.well(Part::Enrolling);
+        let told = requests.iter().zip(from).zip(&answers);
+        for outcome in told.map(|((request, from), answer)| Outcome::of_acme(request, from, answer)) {
+            self.monitor.metrics.count(Counted::Attempt(outcome.event));
+            self.aftermath.happened(outcome);
+        }
+        let revokes = |(request, answer): (&AcmeRequest, &Result<AcmeDone, AcmeDenial>)| {
+            answer.is_ok() && matches!(request, AcmeRequest::Revoke(..))
+        };
+        if requests.iter().zip(&answers).any(revokes) {
+            match self.devices {
+                Some(_) => self.due = Some(Instant::now()),
+                None => self.aftermath.warned(
+                    "a server has revoked its certificate: run `pki publish`, for the issuing key is not open here",
+                ),
+            }
+        }
+        answers
+            .into_iter()
+            .map(|answer| answer.map_err(Refusal::Denied))
+            .collect()
+    }
+
+    fn decide_acme(
+        &mut self,
+        requests: &[AcmeRequest],
+    ) -> Result<Vec<Result<AcmeDone, AcmeDenial>>, CaError> {
+        let Some(servers) = self.own.as_ref().and_then(Own::servers) else {
+            return Err(ca::AcmeError::NoAuthority.into());
+        };
+        let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
+        ca::carry_out(&mut session, servers, requests)
     }
 
     /// Hands out a shared key, where this machine issues.
@@ -415,7 +501,7 @@ impl Work {
     }
 
     /// Sees to it that the service's own key, where it has one, has a certificate that is good for long.
-    fn certify(&mut self) -> Result<Option<Current>, CaError> {
+    fn certify(&mut self) -> Result<Option<Configs>, CaError> {
         let Some(own) = &mut self.own else {
             return Ok(None);
         };

@@ -46,7 +46,7 @@ const MOST: usize = 8192;
 /// How many of them one address has: a company behind one address is many.
 const SHARE: usize = MOST / 8;
 /// How many faces there are at most.
-const FACES: usize = 3;
+const FACES: usize = 4;
 /// How many descriptors are left for what the service itself opens: files, sockets, the home.
 const OWN: usize = 128;
 

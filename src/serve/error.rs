@@ -23,6 +23,9 @@ pub enum ServeError {
     /// `pki.toml` does not say by which name devices reach the service.
     #[error("pki.toml does not say by which name devices reach the service")]
     NoDeviceHost,
+    /// Devices and servers would know the service by different names.
+    #[error("the service has one name of its own, and pki.toml has {0} for devices and {1} for servers")]
+    TwoHosts(Host, Host),
     /// The service has no certificate for devices, because no server of this PKI has one.
     #[error(
         "the service has no certificate to show to devices as {host}: the servers' CA is not founded yet"
@@ -80,6 +83,7 @@ impl Fault for ServeError {
             | Self::NoHost
             | Self::NoPageCertificate
             | Self::NoDeviceHost
+            | Self::TwoHosts(..)
             | Self::NoServersCa { .. } => (Kind::BadRequest, "not-configured"),
             Self::ForeignSocket(_) | Self::Socket { .. } => (Kind::BadRequest, "socket"),
             Self::PageCertificate { .. } => (Kind::Storage, "page-certificate"),

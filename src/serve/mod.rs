@@ -4,6 +4,7 @@
 //! the home: he takes what waits, decides, signs and records it at once, and answers. Nothing here decides
 //! who may have a certificate.
 
+mod acme;
 mod answer;
 mod body;
 mod clerk;
@@ -46,8 +47,9 @@ pub use outcome::Outcome;
 pub use own::OwnHost;
 
 use crate::bundle::MobileConfig;
-use crate::ca::{CaError, Desk, Published};
+use crate::ca::{AcmeError, CaError, Desk, Published};
 use crate::issuer::Devices;
+use crate::key::Passphrase;
 use crate::model::Clock;
 use clerk::{Clerk, Counter};
 use connection::Face;
@@ -86,13 +88,24 @@ pub struct Places {
     pub device: Option<Place>,
     /// Status.
     pub status: Option<Place>,
+    /// ACME.
+    pub acme: Option<AcmePlace>,
 }
 
 impl Places {
     /// Whether nothing is to be served.
     pub fn are_none(&self) -> bool {
-        self.page.is_none() && self.device.is_none() && self.status.is_none()
+        self.page.is_none() && self.device.is_none() && self.status.is_none() && self.acme.is_none()
     }
+}
+
+/// Where ACME is served, and how servers call it.
+#[derive(Debug)]
+pub struct AcmePlace {
+    /// Where.
+    pub place: Place,
+    /// The origin that its URLs begin with, such as `https://pki.acme.example`.
+    pub origin: String,
 }
 
 /// Where a face is served.
@@ -139,6 +152,11 @@ const STATUS: FaceName = FaceName {
     counted: "status",
 };
 
+const ACME: FaceName = FaceName {
+    told: "ACME face",
+    counted: "acme",
+};
+
 /// A face that is to be served: where, how it is encrypted, and what answers.
 struct Planned {
     name: FaceName,
@@ -175,6 +193,7 @@ impl Service {
         if let Some(place) = self.places.status {
             planned.push(faces.status(place, devices.clone())?);
         }
+        let passphrase = self.own.as_ref().map(|own| own.passphrase.clone());
         let mut clerk = Clerk::start(desk.clone(), devices, self.own, monitor.clone(), aftermath)?;
         let gone = clerk.gone();
         // One for both faces: who has failed at one of them has failed. The clerk ends when it is gone.
@@ -182,8 +201,13 @@ impl Service {
         if let Some(place) = self.places.page {
             planned.insert(0, faces.page(place, door.clone(), page_tls.clone())?);
         }
-        if let (Some(place), Some(tls)) = (self.places.device, clerk.device_tls()) {
-            planned.push(faces.device(place, door.clone(), clerk.counter(), tls));
+        if let Some(tls) = clerk.own_tls() {
+            if let Some(place) = self.places.device {
+                planned.push(faces.device(place, door.clone(), clerk.counter(), tls.devices));
+            }
+            if let (Some(place), Some(passphrase)) = (self.places.acme, passphrase) {
+                planned.push(faces.acme(place, passphrase, clerk.counter(), tls.servers)?);
+            }
         }
         drop(door);
         let proxies = Arc::new(Proxies::new(serve.proxies.clone()));
@@ -241,6 +265,24 @@ impl Faces {
                 slots: Slots::default(),
                 form: Form::new(self.desk.clone()),
             })),
+        })
+    }
+
+    fn acme(
+        &self,
+        place: AcmePlace,
+        passphrase: Arc<Passphrase>,
+        counter: Counter,
+        tls: Current,
+    ) -> Result<Planned, ServeError> {
+        let chain = self.desk.home.servers().cloned();
+        let chain = chain.ok_or_else(|| CaError::from(AcmeError::NoAuthority))?;
+        let shared = acme::Shared::new(place.origin, self.desk.clone(), chain, passphrase, counter)?;
+        Ok(Planned {
+            name: ACME,
+            place: place.place,
+            tls: Some(tls),
+            router: acme::router(Arc::new(shared), self.monitor.clone()),
         })
     }
 

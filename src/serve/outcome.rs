@@ -4,8 +4,8 @@ use data_encoding::HEXUPPER;
 use serde::Serialize;
 
 use super::clerk::AskedKey;
-use crate::ca::{Attempt, Denial, Granted, How, ShownKey};
-use crate::model::{Address, InviteId, Serial};
+use crate::ca::{AcmeDenial, AcmeDone, AcmeRequest, Attempt, Denial, Granted, How, Revoker, ShownKey};
+use crate::model::{AccountId, AcmeGrant, Address, Host, InviteId, Serial};
 use crate::x509::Certificate;
 
 /// What has become of a device that asked for a certificate.
@@ -19,6 +19,12 @@ pub struct Outcome {
     /// The invite, of whoever has its secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invite: Option<InviteId>,
+    /// The server that asked by ACME.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// Its account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
     /// The device that has a certificate now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Address>,
@@ -47,6 +53,8 @@ impl Outcome {
             event: "",
             // Whoever lacks the secret may name any invite.
             invite: attempt.invite().filter(|_| !is_stranger),
+            host: None,
+            account: None,
             device: None,
             serial: None,
             shown: None,
@@ -92,12 +100,45 @@ impl Outcome {
         Self {
             event,
             invite: None,
+            host: None,
+            account: None,
             device,
             serial: None,
             shown: shown(&asked.certificate),
             from: Some(asked.from.clone()),
             message,
             has_names: false,
+        }
+    }
+
+    /// What has become of what a server asked for by ACME.
+    pub(super) fn of_acme(request: &AcmeRequest, from: &str, answer: &Result<AcmeDone, AcmeDenial>) -> Self {
+        let (done, grant): (_, Option<&AcmeGrant>) = match request {
+            AcmeRequest::Bind(grant, _) => ("acme-bound", Some(grant)),
+            AcmeRequest::ChangeKey(grant, ..) => ("acme-key-changed", Some(grant)),
+            AcmeRequest::Deactivate(grant, _) => ("acme-deactivated", Some(grant)),
+            AcmeRequest::Certify(ordering) => ("acme-certified", Some(&ordering.grant)),
+            AcmeRequest::Revoke(Revoker::Account(grant, _), ..) => ("acme-revoked", Some(grant)),
+            AcmeRequest::Revoke(Revoker::Holder, ..) => ("acme-revoked", None),
+        };
+        Self {
+            event: match answer {
+                Ok(_) => done,
+                Err(_) => "acme-refused",
+            },
+            invite: None,
+            host: grant.and_then(|grant| grant.names.first().cloned()),
+            account: grant.map(|grant| grant.account),
+            device: None,
+            serial: match (answer, request) {
+                (Ok(AcmeDone::Certified(certified)), _) => Some(certified.serial),
+                (_, AcmeRequest::Revoke(_, serial, _)) => Some(*serial),
+                _ => None,
+            },
+            shown: None,
+            from: Some(from.to_owned()),
+            message: answer.as_ref().err().map(ToString::to_string),
+            has_names: matches!(answer, Err(AcmeDenial::Refused(_))),
         }
     }
 

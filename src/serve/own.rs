@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::tls::{self, Current};
+use super::tls::{self, Current, OwnKey};
 use crate::ca::{self, CaError, ClockPolicy, Desk};
 use crate::issuer::Servers;
-use crate::key::{Passphrase, Signer, SoftwareKey};
+use crate::key::{Passphrase, SoftwareKey};
 use crate::model::server::Certified;
 use crate::model::{Host, Pin, Validity};
 use crate::store::Store;
@@ -20,7 +20,7 @@ pub struct OwnHost {
     /// The servers' CA, unlocked; none where the certificate that there is must do.
     pub servers: Option<Servers>,
     /// The passphrase that opens the host's keys, the next one as well.
-    pub passphrase: Passphrase,
+    pub passphrase: Arc<Passphrase>,
 }
 
 /// The host's active key and its certificate, in use.
@@ -28,7 +28,16 @@ pub(super) struct Own {
     of: OwnHost,
     key: Arc<SoftwareKey>,
     certified: Option<Certified>,
-    config: Option<Current>,
+    configs: Option<Configs>,
+}
+
+/// How the faces are encrypted that show this certificate.
+#[derive(Clone)]
+pub(super) struct Configs {
+    /// That of devices.
+    pub(super) devices: Current,
+    /// That of servers.
+    pub(super) servers: Current,
 }
 
 impl Own {
@@ -43,7 +52,7 @@ impl Own {
             of,
             key,
             certified,
-            config: None,
+            configs: None,
         })
     }
 
@@ -84,7 +93,7 @@ impl Own {
     ///
     /// # Errors
     /// Where a new one cannot be signed or recorded, or there is none.
-    pub(super) fn certify(&mut self, desk: &Desk, store: &mut Store) -> Result<Current, CaError> {
+    pub(super) fn certify(&mut self, desk: &Desk, store: &mut Store) -> Result<Configs, CaError> {
         let (host, key) = (&self.of.host, self.key.public_key());
         let before = self.certified.clone();
         let serial = before.as_ref().map(|before| before.serial);
@@ -98,19 +107,27 @@ impl Own {
         };
         let is_same = serial == Some(certified.serial);
         let certified = self.certified.insert(certified);
-        if let (Some(config), true) = (&self.config, is_same) {
-            return Ok(config.clone());
+        if let (Some(configs), true) = (&self.configs, is_same) {
+            return Ok(configs.clone());
         }
         let issuer = desk.home.servers().map(|chain| chain.ca().der().to_vec());
         let chain = std::iter::once(certified.certificate.clone()).chain(issuer);
-        let signer: Arc<dyn Signer> = self.key.clone();
-        let made = tls::of_devices(signer, chain.collect(), desk.home.chain().ca());
-        Ok(match &self.config {
-            Some(config) => {
-                config.store(Arc::new(made));
-                config.clone()
+        let own = OwnKey {
+            key: self.key.clone(),
+            chain: chain.collect(),
+        };
+        let devices = tls::of_devices(&own, desk.home.chain().ca());
+        let servers = tls::of_servers(&own);
+        Ok(match &self.configs {
+            Some(configs) => {
+                configs.devices.store(Arc::new(devices));
+                configs.servers.store(Arc::new(servers));
+                configs.clone()
             }
-            None => self.config.insert(Arc::new(ArcSwap::from_pointee(made))).clone(),
+            None => {
+                let [devices, servers] = [devices, servers].map(|made| Arc::new(ArcSwap::from_pointee(made)));
+                self.configs.insert(Configs { devices, servers }).clone()
+            }
         })
     }
 }

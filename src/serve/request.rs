@@ -20,7 +20,7 @@ pub async fn requested_key(octets: Vec<u8>) -> Result<PublicKey, Told> {
 
 /// Has work done by the threads that sign. Who answers others meanwhile is not held up; and as it comes after
 /// the batch that is being signed, these threads have work while that batch is written down.
-async fn among_signers<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Told> {
+pub async fn among_signers<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Told> {
     demand_threads().map_err(|_| Told::unavailable())?;
     let (way, done) = oneshot::channel();
     rayon::spawn_fifo(move || {

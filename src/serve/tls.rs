@@ -136,16 +136,37 @@ fn read(certificate: &Path, key: &Path) -> Result<(ServerConfig, ForeignCertific
 
 /// The configuration of the face of devices: it asks for a certificate of the issuing CA, and demands none.
 /// No session is resumed: each connection shows its certificate anew.
-pub fn of_devices(key: Arc<dyn Signer>, chain: Vec<Vec<u8>>, issuing: &Certificate) -> ServerConfig {
-    let chain = chain.into_iter().map(CertificateDer::from).collect();
-    let key = CertifiedKey::new(chain, Arc::new(Own(key)));
+pub fn of_devices(own: &OwnKey, issuing: &Certificate) -> ServerConfig {
     let mut config = builder()
         .with_client_cert_verifier(Arc::new(Anchor::new(issuing.clone())))
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
+        .with_cert_resolver(own.resolver());
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
+}
+
+/// The configuration of the face for servers, which asks for no certificate: requests are signed.
+pub fn of_servers(own: &OwnKey) -> ServerConfig {
+    let mut config = builder().with_no_client_auth().with_cert_resolver(own.resolver());
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}
+
+/// A key of the home, and its certificate with those above it, DER.
+pub struct OwnKey {
+    /// The key.
+    pub key: Arc<dyn Signer>,
+    /// The certificates.
+    pub chain: Vec<Vec<u8>>,
+}
+
+impl OwnKey {
+    fn resolver(&self) -> Arc<SingleCertAndKey> {
+        let chain = self.chain.iter().cloned().map(CertificateDer::from).collect();
+        let key = CertifiedKey::new(chain, Arc::new(Own(self.key.clone())));
+        Arc::new(SingleCertAndKey::from(key))
+    }
 }
 
 fn builder() -> rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier> {

@@ -36,8 +36,8 @@ use crate::issuer::{Signed, SignedServer};
 use crate::model::event::Issued;
 use crate::model::server::Certified;
 use crate::model::{
-    Address, Authority, Clock, Employee, Event, Fact, HmacHost, Host, KnownBy, Record, Revocation, Serial,
-    Server, Time,
+    AccountId, AcmeAccount, Address, Authority, Clock, Employee, Event, Fact, HmacHost, Host, KnownBy,
+    Record, Revocation, Serial, Server, Time,
 };
 
 /// A notice for the operator: something that opening the store did on the way.
@@ -310,20 +310,20 @@ impl Store {
         Ok(committed)
     }
 
-    /// Records a server's signed certificate. Only now may anybody see it.
+    /// Records servers' signed certificates as one batch. Only now may anybody see them.
     ///
     /// # Errors
     /// Where nothing was recorded, or the outcome is unknown.
-    pub fn commit_server(
+    pub fn commit_servers(
         &mut self,
         before: Vec<Fact>,
-        signed: SignedServer,
+        signed: Vec<SignedServer>,
         time: Time,
         by: &str,
-    ) -> Result<Certified, StoreError> {
-        let certified = signed.into_certified();
-        let fact = Fact::ServerCertified(Box::new(certified.clone()));
-        self.commit(before.into_iter().chain([fact]).collect(), time, by)?;
+    ) -> Result<Vec<Certified>, StoreError> {
+        let certified: Vec<Certified> = signed.into_iter().map(SignedServer::into_certified).collect();
+        let facts = certified.iter().cloned().map(Box::new).map(Fact::ServerCertified);
+        self.commit(before.into_iter().chain(facts).collect(), time, by)?;
         Ok(certified)
     }
 
@@ -440,6 +440,30 @@ impl Store {
     /// A damaged index.
     pub fn hmac_hosts(&self) -> Result<Vec<HmacHost>, StoreError> {
         self.index.hmac_hosts()
+    }
+
+    /// An ACME account, whatever has become of it.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn acme_account(&self, id: AccountId) -> Result<Option<AcmeAccount>, StoreError> {
+        self.index.acme_account(id)
+    }
+
+    /// Every ACME account that there is or was, by its server's name, the oldest first.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn acme_accounts(&self) -> Result<Vec<AcmeAccount>, StoreError> {
+        self.index.acme_accounts()
+    }
+
+    /// The ACME account that a certificate of the servers' CA was ordered by, where one did.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn ordered_by(&self, serial: &Serial) -> Result<Option<AccountId>, StoreError> {
+        self.index.ordered_by(serial)
     }
 
     /// The first certificate of a device that was issued after every one of its own that is revoked; none

@@ -163,18 +163,20 @@ fn server_params(
     draft: &ServerDraft,
     ski: CustomExtension,
 ) -> Result<(), X509Error> {
-    let host = draft.host();
     params
         .distinguished_name
-        .push(DnType::CommonName, host.common_name());
-    params.subject_alt_names = vec![match host {
-        Host::Name(name) => SanType::DnsName(
-            name.as_str()
-                .try_into()
-                .map_err(|e: rcgen::Error| X509Error::Build(e.to_string()))?,
-        ),
-        Host::Address(address) => SanType::IpAddress(*address),
-    }];
+        .push(DnType::CommonName, draft.host().common_name());
+    let names = draft.hosts().iter().map(|host| {
+        Ok(match host {
+            Host::Name(name) => SanType::DnsName(
+                name.as_str()
+                    .try_into()
+                    .map_err(|e: rcgen::Error| X509Error::Build(e.to_string()))?,
+            ),
+            Host::Address(address) => SanType::IpAddress(*address),
+        })
+    });
+    params.subject_alt_names = names.collect::<Result<_, X509Error>>()?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.custom_extensions.push(ski);

@@ -141,6 +141,15 @@ fn times(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Er
     )
 }
 
+/// Whether a name in a certificate is this host's (RFC 5280 §4.2.1.6).
+fn names_host(name: &GeneralName<'_>, host: &Host) -> bool {
+    match host {
+        Host::Name(text) => *name == GeneralName::DNSName(text.as_str()),
+        Host::Address(IpAddr::V4(address)) => *name == GeneralName::IPAddress(&address.octets()),
+        Host::Address(IpAddr::V6(address)) => *name == GeneralName::IPAddress(&address.octets()),
+    }
+}
+
 fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X509Error> {
     let template = expected.template;
     let identifier = template.public_key.key_identifier();
@@ -192,13 +201,14 @@ fn extensions(tbs: &TbsCertificate<'_>, expected: &Expected<'_>) -> Result<(), X
                     !critical && names.general_names.iter().eq(email.iter())
                 }
                 Kind::Server(draft) => {
-                    let (text, octets) = match draft.host() {
-                        Host::Name(name) => (Some(name.as_str()), Vec::new()),
-                        Host::Address(IpAddr::V4(address)) => (None, address.octets().to_vec()),
-                        Host::Address(IpAddr::V6(address)) => (None, address.octets().to_vec()),
-                    };
-                    let host = text.map_or(GeneralName::IPAddress(&octets), GeneralName::DNSName);
-                    !critical && names.general_names == [host]
+                    let hosts = draft.hosts();
+                    !critical
+                        && names.general_names.len() == hosts.len()
+                        && names
+                            .general_names
+                            .iter()
+                            .zip(hosts)
+                            .all(|(name, host)| names_host(name, host))
                 }
             },
             ParsedExtension::CRLDistributionPoints(points) => {

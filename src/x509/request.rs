@@ -8,6 +8,7 @@ use x509_cert::attr::Attribute;
 use x509_cert::der::oid::AssociatedOid;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 use x509_cert::request::{CertReq, CertReqInfo, Version};
 use x509_cert::spki::SubjectPublicKeyInfo;
@@ -19,6 +20,8 @@ use crate::model::{Contents, Host, Kind, Unwanted};
 
 /// ecdsa-with-SHA256 (RFC 5758 §3.2).
 const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+/// id-at-commonName (RFC 5280 appendix A.1).
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 /// The tag of the attributes.
 const ATTRIBUTES: Tag = Tag::ContextSpecific {
     constructed: true,
@@ -159,6 +162,44 @@ fn sequence(element: AnyRef<'_>) -> der::Result<&[u8]> {
 /// Anything but a request in DER.
 pub fn key(der: &[u8]) -> Result<&[u8], RequestError> {
     Ok(Parts::of(der)?.key)
+}
+
+/// The hosts that a request asks for, by its CN and its alternative names (RFC 8555 §7.4); none where it asks
+/// for anything but DNS names.
+///
+/// # Errors
+/// Anything but a request in DER whose names can be read.
+pub fn names(der: &[u8]) -> Result<Option<Vec<String>>, RequestError> {
+    let malformed = |e: der::Error| RequestError::Malformed(e.to_string());
+    let request = CertReq::from_der(der).map_err(malformed)?;
+    let mut found = Vec::new();
+    for part in request.info.subject.iter() {
+        if part.oid == COMMON_NAME {
+            let Ok(text) = std::str::from_utf8(part.value.value()) else {
+                return Ok(None);
+            };
+            found.push(text.to_ascii_lowercase());
+        }
+    }
+    let attributes = request.info.attributes.iter();
+    for attribute in attributes.filter(|attribute| attribute.oid == EXTENSION_REQUEST) {
+        for value in attribute.values.iter() {
+            let extensions: Vec<Extension> = value.decode_as().map_err(malformed)?;
+            let names = extensions
+                .iter()
+                .filter(|extension| extension.extn_id == SubjectAltName::OID);
+            for names in names {
+                let names = SubjectAltName::from_der(names.extn_value.as_bytes()).map_err(malformed)?;
+                for name in names.0 {
+                    let GeneralName::DnsName(name) = name else {
+                        return Ok(None);
+                    };
+                    found.push(name.as_str().to_ascii_lowercase());
+                }
+            }
+        }
+    }
+    Ok(Some(found))
 }
 
 /// Writes a request for the certificate of a server, or of a CA, which is named by whoever certifies it: PEM.

@@ -129,6 +129,10 @@ impl Seen {
             | Fact::PinsSigned { .. }
             | Fact::HmacRotated { .. }
             | Fact::HmacHandedOut { .. }
+            | Fact::AcmeGranted(_)
+            | Fact::AcmeBound { .. }
+            | Fact::AcmeCancelled { .. }
+            | Fact::AcmeDeactivated { .. }
             | Fact::ClockConfirmed { .. } => false,
         }
     }
@@ -355,6 +359,19 @@ fn line(event: &Event) -> String {
         Fact::HmacFirst { address, first } => {
             format!("hmac         keys of {address} follow from {first}, as a published list knew")
         }
+        Fact::AcmeGranted(grant) => {
+            let names: Vec<String> = grant.names.iter().map(ToString::to_string).collect();
+            format!(
+                "acme         account {} granted to {}",
+                grant.account,
+                names.join(", ")
+            )
+        }
+        Fact::AcmeBound { account, .. } => {
+            format!("acme         account {account} has the key of its client")
+        }
+        Fact::AcmeCancelled { account } => format!("acme         account {account} cancelled"),
+        Fact::AcmeDeactivated { account } => format!("acme         account {account} given up by its client"),
         Fact::InviteCreated(created) => {
             let invite = &created.invite;
             let bundle = invite

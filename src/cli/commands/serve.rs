@@ -4,32 +4,35 @@ mod log;
 mod systemd;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::context::Context;
 use crate::cli::error::{Exit, Failure};
-use crate::cli::secrets::{IssuingSecret, Keyring};
+use crate::cli::secrets::{IssuingSecret, Keyring, open_servers};
 use crate::home::Home;
 use crate::home::config::Serve;
 use crate::issuer::Devices;
 use crate::model::Host;
-use crate::serve::{OwnHost, Place, Places, ServeError, Service};
+use crate::serve::{AcmePlace, OwnHost, Place, Places, ServeError, Service};
 use log::Log;
 
 /// How long the service waits for another pki on the same home: a phone waits for it meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serve the page by which devices enroll themselves, and EST by which they renew
+/// Serve the page by which devices enroll themselves, EST by which they renew, and ACME for servers
 ///
-/// Goes on until it is told to end (SIGTERM), with the issuing key open. Where it listens and what it is
+/// Goes on until it is told to end (SIGTERM), with the keys open that it needs: the issuing key, that of the
+/// servers' CA with --device and --acme, and with --acme alone no other. Where it listens and what it is
 /// called stands under [serve] in pki.toml. Sockets of systemd are taken by their names: page, device,
-/// status.
+/// status, acme.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   pki serve
   pki serve --json                              a log for programs, a line of JSON for each event
   pki serve --page 127.0.0.1:8443 --device 0.0.0.0:8444 --passphrase-file /etc/pki/passphrase
+  pki serve --acme 0.0.0.0:8445                 where the company's servers order their certificates
   pki serve --no-issue --status 0.0.0.0:8080    on a machine that has no issuing key")]
 pub struct Args {
     /// Where the page listens [default: `page` under [serve] in pki.toml]
@@ -41,7 +44,11 @@ pub struct Args {
     /// Where CRLs, CA certificates, pins and OCSP are served, plain http [default: `status` under [serve]]
     #[arg(long, value_name = "ADDR")]
     status: Option<SocketAddr>,
-    /// Open no CA's key and sign nothing: what would need one is answered with 503, OCSP with tryLater
+    /// Where servers order certificates by ACME [default: `acme` under [serve] in pki.toml]
+    #[arg(long, value_name = "ADDR", conflicts_with = "no_issue")]
+    acme: Option<SocketAddr>,
+    /// Open no CA's key and sign nothing: what would need one is answered with 503, OCSP with tryLater, and
+    /// ACME is not served
     #[arg(long)]
     no_issue: bool,
     #[command(flatten)]
@@ -52,11 +59,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
     let places = places(&args, &home.config().serve)?;
     // Looked at before anybody types a passphrase for what cannot be served.
-    let host = match &places.device {
-        Some(_) => Some(device_host(&home, &args, context)?),
-        None => None,
-    };
-    let (devices, own) = unlock(&args, host, &home, context)?;
+    let host = own_host(&places, &home, &args, context)?;
+    let (devices, own) = unlock(&args, &places, host, &home, context)?;
     let log = Log::start(context, home.config().serve.log_names).map_err(ServeError::Runtime)?;
     let mut desk = context.desk_of(home);
     desk.patience = PATIENCE;
@@ -84,6 +88,9 @@ fn places(args: &Args, serve: &Serve) -> Result<Places, ServeError> {
         page: place("page", args.page, serve.page),
         device: place("device", args.device, serve.device),
         status: place("status", args.status, serve.status),
+        acme: place("acme", args.acme, serve.acme.filter(|_| !args.no_issue))
+            .map(|place| acme_place(place, serve))
+            .transpose()?,
     };
     match sockets.into_keys().next() {
         Some(name) => Err(ServeError::ForeignSocket(name)),
@@ -92,46 +99,85 @@ fn places(args: &Args, serve: &Serve) -> Result<Places, ServeError> {
     }
 }
 
-/// The host that devices know the service by: a server of the home that has, or can get, a certificate.
-fn device_host(home: &Home, args: &Args, context: &Context) -> Result<Host, Failure> {
+/// Where ACME is served, and how it is called there.
+fn acme_place(place: Place, serve: &Serve) -> Result<AcmePlace, ServeError> {
+    let port = match &place {
+        Place::Address(address) => address.port(),
+        Place::Socket(socket) => socket.local_addr().map_or(443, |address| address.port()),
+    };
+    let authority = serve.acme_authority(port).ok_or(ServeError::NoDeviceHost)?;
+    Ok(AcmePlace {
+        place,
+        origin: format!("https://{authority}"),
+    })
+}
+
+/// The host that devices and servers know the service by, where it is for them: a server of the home that
+/// has, or can get, a certificate.
+fn own_host(places: &Places, home: &Home, args: &Args, context: &Context) -> Result<Option<Host>, Failure> {
     let serve = &home.config().serve;
-    let authority = serve.device_host.as_ref().or(serve.host.as_ref());
+    let of_devices = serve.device_host.as_ref().or(serve.host.as_ref());
+    let of_servers = serve.acme_host.as_ref().or(of_devices);
+    let authority = match (&places.device, &places.acme) {
+        (None, None) => return Ok(None),
+        (Some(_), None) => of_devices,
+        (None, Some(_)) => of_servers,
+        (Some(_), Some(_)) => {
+            if let (Some(one), Some(other)) = (of_devices, of_servers)
+                && one.host != other.host
+            {
+                return Err(ServeError::TwoHosts(one.host.clone(), other.host.clone()).into());
+            }
+            of_devices
+        }
+    };
     let host = authority.ok_or(ServeError::NoDeviceHost)?.host.clone();
     if home.servers().is_none() && !args.no_issue {
         let is_known = context.read(home)?.server(&host)?.is_some();
         return Err(ServeError::NoServersCa { host, is_known }.into());
     }
-    Ok(host)
+    Ok(Some(host))
 }
 
-/// Opens what is served with.
+/// Opens what is served with, and nothing else: the issuing key is not needed where servers alone are
+/// served, nor that of the servers' CA where nobody is shown a certificate of it.
 fn unlock(
     args: &Args,
+    places: &Places,
     host: Option<Host>,
     home: &Home,
     context: &Context,
 ) -> Result<(Option<Devices>, Option<OwnHost>), Failure> {
+    let own = |host: Option<Host>, servers, passphrase| {
+        host.map(|host| OwnHost {
+            host,
+            servers,
+            passphrase: Arc::new(passphrase),
+        })
+    };
+    let is_for_devices = places.page.is_some() || places.device.is_some() || places.status.is_some();
+    if let (false, Some(chain)) = (is_for_devices, home.servers()) {
+        let passphrase = args.issuing.passphrase(home, &context.ui)?;
+        let servers = open_servers(home, chain.clone(), &passphrase)?;
+        return Ok((None, own(host, Some(servers), passphrase)));
+    }
+    if host.is_none() && !args.no_issue {
+        return Ok((Some(args.issuing.unlock(home, &context.ui)?), None));
+    }
     if !args.no_issue {
         let Keyring {
             issuing,
             servers,
             passphrase,
         } = args.issuing.unlock_all(home, &context.ui)?;
-        let own = host.map(|host| OwnHost {
-            host,
-            servers,
-            passphrase,
-        });
-        return Ok((Some(issuing), own));
+        return Ok((Some(issuing), own(host, servers, passphrase)));
     }
-    let own = match host {
-        None => None,
+    match host {
+        None => Ok((None, None)),
         // The key of the face of devices is the home's, as all keys of servers.
-        Some(host) => Some(OwnHost {
-            host,
-            servers: None,
-            passphrase: args.issuing.passphrase(home, &context.ui)?,
-        }),
-    };
-    Ok((None, own))
+        Some(host) => {
+            let passphrase = args.issuing.passphrase(home, &context.ui)?;
+            Ok((None, own(Some(host), None, passphrase)))
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Advice on changes of a home that were refused or failed: a file for each subject.
 
+mod acme;
 mod delivery;
 mod enrollment;
 mod hmac;
@@ -27,6 +28,7 @@ impl Advice for CaError {
             Self::Delivery(error) => return error.advice(),
             Self::Publishing(error) => return error.advice(),
             Self::Servers(error) => return error.advice(),
+            Self::Acme(error) => return error.advice(),
             Self::Hmac(error) => return error.advice(),
             Self::Setup(error) => return error.advice(),
             Self::Home(error) => return error.advice(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::{Exit, Failure};
 use crate::bundle::BundleError;
 use crate::ca::{
-    CaError, Copied, DeliveryError, EnrollmentError, HmacError, IssuanceError, NotFound, PublishingError,
-    ServersError, SessionError, SetupError, UnfitKey, Whom,
+    AcmeError, CaError, Copied, DeliveryError, EnrollmentError, HmacError, IssuanceError, NotFound,
+    PublishingError, ServersError, SessionError, SetupError, UnfitKey, Whom,
 };
 use crate::check::{self, CheckError, ForgeryError, Unreachable};
 use crate::consumer::{ConsumerError, Language};
@@ -23,8 +23,8 @@ use crate::key::{KeyError, SigningError, UnfitPassphrase};
 use crate::model::contents::NotUtf8;
 use crate::model::profile::{InvalidProfile, Refusal};
 use crate::model::{
-    Address, Authority, Contents, Employee, Host, InviteId, InviteState, Pin, Pinned, Reason, Role, Serial,
-    Span, Time,
+    AccountId, Address, Authority, Contents, Employee, Host, InviteId, InviteState, Pin, Pinned, Reason,
+    Role, Serial, Span, Time,
 };
 use crate::publish::{
     Area, BucketError, CredentialsError, Gone, InvalidStatement, Rejected, StoreError as Said, TargetError,
@@ -77,6 +77,10 @@ fn shown() -> Shown {
 
 fn host() -> Host {
     "api.example.com".parse().unwrap()
+}
+
+fn account() -> AccountId {
+    AccountId::from_random([7; AccountId::LENGTH])
 }
 
 fn invite() -> InviteId {
@@ -139,6 +143,10 @@ fn changes() -> Vec<Line> {
         E::Delivery(_) = E::Delivery(DeliveryError::InHome(shown())) => "place", Refused;
         E::Publishing(_) = E::Publishing(PublishingError::PinsAhead) => "pins-ahead", Refused;
         E::Servers(_) = E::Servers(ServersError::KeyElsewhere(host())) => "key-elsewhere", Refused;
+        E::Acme(_) = E::Acme(AcmeError::NoAuthority) => "not-configured", Refused;
+        E::Acme(_) = E::Acme(AcmeError::Address(host())) => "address", Refused;
+        E::Acme(_) = E::Acme(AcmeError::OtherSecret(shown())) => "key", Refused;
+        E::Acme(_) = E::Acme(AcmeError::Ended(account())) => "ended", Refused;
         E::Hmac(_) = E::Hmac(HmacError::OtherSecret(shown())) => "key", Refused;
         E::Hmac(_) = E::Hmac(HmacError::Rotated(host())) => "rotated", Refused;
         E::Hmac(_) = E::Hmac(HmacError::Revoked(address())) => "revoked", Refused;
@@ -187,6 +195,8 @@ fn names() -> Vec<Line> {
         E::Server(_) = E::Server(host()) => "unknown", Refused;
         E::ServerCertificate(_) = E::ServerCertificate(host()) => "unknown", Refused;
         E::HmacHost(_) = E::HmacHost(host()) => "unknown", Refused;
+        E::Account(..) = E::Account(account(), host()) => "unknown", Refused;
+        E::Accounts(_) = E::Accounts(host()) => "unknown", Refused;
         E::Invite(_) = E::Invite(invite()) => "unknown", Refused;
     })
 }

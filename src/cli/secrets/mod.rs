@@ -4,7 +4,7 @@
 mod keyring;
 mod wanted;
 
-pub use keyring::Keyring;
+pub use keyring::{Keyring, open_servers};
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,6 @@ use crate::issuer::{Devices, Root};
 use crate::key::Passphrase;
 use crate::model::Authority;
 use crate::x509::Certificate;
-use keyring::open_servers;
 use wanted::{Given, Wanted};
 
 /// The issuing key's passphrase: the everyday one.

@@ -5,7 +5,7 @@ mod remedy;
 mod serve;
 
 pub use publish_to::{PublishTo, Reload};
-pub use serve::{Authority, SecondTry, Serve};
+pub use serve::{ACME_DIRECTORY, Authority, SecondTry, Serve};
 
 use std::path::PathBuf;
 

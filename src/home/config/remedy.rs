@@ -32,6 +32,8 @@ const PLACES: [(&str, &[&str]); 5] = [
             "page",
             "device",
             "status",
+            "acme",
+            "acme_host",
             "page_certificate",
             "page_key",
             "on_second_try",

@@ -27,6 +27,10 @@ pub struct Serve {
     pub device: Option<SocketAddr>,
     /// The address that status is served on: CRLs, CA certificates, pins, OCSP.
     pub status: Option<SocketAddr>,
+    /// The address that servers order certificates at (ACME).
+    pub acme: Option<SocketAddr>,
+    /// The name, perhaps with a port, by which servers reach that; none where it is that of the devices.
+    pub acme_host: Option<Authority>,
     /// The certificate of the page, with those above it, PEM.
     pub page_certificate: Option<PathBuf>,
     /// The key of that certificate.
@@ -40,6 +44,28 @@ pub struct Serve {
     /// Whether the log has the names of people and devices.
     pub log_names: bool,
 }
+
+impl Serve {
+    /// The name, perhaps with a port, by which servers reach the face for ACME, where that listens at this
+    /// port.
+    pub fn acme_authority(&self, port: u16) -> Option<Authority> {
+        if self.acme_host.is_some() {
+            return self.acme_host.clone();
+        }
+        let host = self.device_host.as_ref().or(self.host.as_ref())?.host.clone();
+        let port = Some(port).filter(|port| *port != 443);
+        Some(Authority { host, port })
+    }
+
+    /// The URL that ACME clients are given, where `pki.toml` says it.
+    pub fn acme_directory(&self) -> Option<String> {
+        let authority = self.acme_authority(self.acme?.port())?;
+        Some(format!("https://{authority}{ACME_DIRECTORY}"))
+    }
+}
+
+/// The path of the directory of ACME (RFC 8555 §7.1.1).
+pub const ACME_DIRECTORY: &str = "/acme/directory";
 
 /// What follows when a second key comes with the right secret of a redeemed invite.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -104,6 +130,8 @@ pub(super) struct Table {
     page: Option<String>,
     device: Option<String>,
     status: Option<String>,
+    acme: Option<String>,
+    acme_host: Option<String>,
     page_certificate: Option<PathBuf>,
     page_key: Option<PathBuf>,
     #[serde(default)]
@@ -131,6 +159,8 @@ impl Table {
             page: address("page", self.page.as_deref())?,
             device: address("device", self.device.as_deref())?,
             status: address("status", self.status.as_deref())?,
+            acme: address("acme", self.acme.as_deref())?,
+            acme_host: read("acme_host", self.acme_host.as_deref())?,
             page_certificate: whole("page_certificate", self.page_certificate)?,
             page_key: whole("page_key", self.page_key)?,
             on_second_try: self.on_second_try,

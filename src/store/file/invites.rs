@@ -141,6 +141,10 @@ impl Pending<'_> {
             | Fact::ServerRemoved { .. }
             | Fact::ServerRevoked { .. }
             | Fact::PinsSigned { .. }
+            | Fact::AcmeGranted(_)
+            | Fact::AcmeBound { .. }
+            | Fact::AcmeCancelled { .. }
+            | Fact::AcmeDeactivated { .. }
             | Fact::HmacRotated { .. }
             | Fact::HmacHandedOut { .. }
             | Fact::HmacFirst { .. }

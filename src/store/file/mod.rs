@@ -5,6 +5,7 @@ pub mod codec;
 #[cfg(test)]
 mod fuzz_tests;
 pub mod head;
+mod acme;
 mod hmac;
 pub mod holders;
 pub mod index;

@@ -240,6 +240,10 @@ impl Pending<'_> {
             | Fact::PinsSigned { .. } => self.take_server(event)?,
             Fact::HmacRotated { .. } | Fact::HmacHandedOut { .. } => self.take_hmac(event)?,
             Fact::HmacFirst { address, first } => self.note_told_first(address, *first)?,
+            Fact::AcmeGranted(_)
+            | Fact::AcmeBound { .. }
+            | Fact::AcmeCancelled { .. }
+            | Fact::AcmeDeactivated { .. } => self.take_acme(event)?,
             Fact::InviteCreated(_)
             | Fact::InviteAsked { .. }
             | Fact::InviteApproved { .. }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use super::codec::{Fields, corrupt, reason_octet, seconds};
 use super::index::{Index, SERVERS_REVOKED, key};
 use super::pending::Pending;
-use crate::model::server::{Certifier, Origin, ServerCertificate};
-use crate::model::{Event, Fact, Host, Revocation, Serial, Server, ServerKey, Time};
+use crate::model::server::Origin;
+use crate::model::{AccountId, Event, Fact, Host, Revocation, Serial, Server, ServerKey, Time};
 use crate::store::StoreError;
 
 const SERVERS_CA: &[u8] = b"a";
 const PINS: &[u8] = b"y";
 const SERVER: u8 = b's';
 const CERTIFIED: u8 = b'k';
+const ORDERED: u8 = b'O';
 
 /// The number and expiry of the pin sets that were signed last, as the ledger has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,17 @@ impl Index {
         };
         let (_, host) = read_certified(&value)?;
         Ok(Some((host, self.revocation_of(SERVERS_REVOKED, serial)?)))
+    }
+
+    /// The ACME account that a server's certificate was ordered by.
+    pub(in crate::store) fn ordered_by(&self, serial: &Serial) -> Result<Option<AccountId>, StoreError> {
+        let Some(value) = self.map.value(&key(ORDERED, serial.octets()))? else {
+            return Ok(None);
+        };
+        let account = std::str::from_utf8(&value)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        account.map(Some).ok_or_else(|| corrupt("a server's certificate"))
     }
 
     pub(in crate::store) fn last_pins(&self) -> Result<Option<LastPins>, StoreError> {
@@ -116,16 +128,19 @@ impl Pending<'_> {
                 let end = seconds(certified.validity.not_after);
                 let value = [&end[..], certified.host.to_string().as_bytes()].concat();
                 self.put(key(CERTIFIED, certified.serial.octets()), value);
-                let known = ServerCertificate {
-                    serial: certified.serial.to_string(),
-                    pin: certified.pin,
-                    key: None,
-                    validity: certified.validity,
-                    issuer: Certifier::Own,
-                };
-                self.change_server(&certified.host, |server| {
-                    server.note_certificate(known, event.time)
-                })?;
+                if let Some(account) = certified.account {
+                    let account = account.to_string().into_bytes();
+                    self.put(key(ORDERED, certified.serial.octets()), account);
+                }
+                for host in certified.hosts() {
+                    // Nobody holds a server to its pins that is in no register.
+                    if self.value(&key(SERVER, host.to_string().as_bytes()))?.is_some() {
+                        self.change_server(host, |server| {
+                            server.note_certificate(certified.known(), event.time);
+                        })?;
+                    }
+                }
+                self.take_acme(event)?;
             }
             Fact::ServerImported { host, certificate } => {
                 self.change_server(host, |server| {
@@ -177,6 +192,10 @@ impl Pending<'_> {
             | Fact::Reinstated { .. }
             | Fact::CrlSigned { .. }
             | Fact::Published { .. }
+            | Fact::AcmeGranted(_)
+            | Fact::AcmeBound { .. }
+            | Fact::AcmeCancelled { .. }
+            | Fact::AcmeDeactivated { .. }
             | Fact::HmacRotated { .. }
             | Fact::HmacHandedOut { .. }
             | Fact::HmacFirst { .. }
@@ -235,7 +254,7 @@ pub(super) fn read_certified(value: &[u8]) -> Result<(Time, Host), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::server::{Certified, OldPin};
+    use crate::model::server::{Certified, Certifier, OldPin, ServerCertificate};
     use crate::model::{Authority, Pin, Reason, Role, Span, Validity};
     use crate::store::file::kv::{Map, Sled};
     use crate::store::file::ledger::{Entry, Ledger, Position};
@@ -271,6 +290,8 @@ mod tests {
         let certified = |octet| {
             Fact::ServerCertified(Box::new(Certified {
                 host: host(),
+                others: Vec::new(),
+                account: None,
                 serial: serial(octet),
                 pin: pin(1),
                 validity: validity(),

@@ -147,7 +147,31 @@ fn level_of(outcome: &Outcome) -> Level {
     }
 }
 
+fn of_server(outcome: &Outcome) -> String {
+    let who = match (&outcome.host, &outcome.account) {
+        (Some(host), Some(account)) => format!("{host} (account {account})"),
+        _ => "a server".to_owned(),
+    };
+    let from = outcome.from.as_deref().unwrap_or("an unknown network");
+    let serial = outcome
+        .serial
+        .map(|serial| serial.to_string())
+        .unwrap_or_default();
+    match (outcome.event, &outcome.message) {
+        ("acme-bound", _) => format!("{who} from {from} is bound to its account"),
+        ("acme-key-changed", _) => format!("{who} from {from} has changed the key of its account"),
+        ("acme-deactivated", _) => format!("{who} from {from} has given its account up"),
+        ("acme-certified", _) => format!("{who} from {from} is certified: {serial}"),
+        ("acme-revoked", _) => format!("{who} from {from} has revoked {serial}"),
+        (_, Some(message)) => format!("{who} from {from} was refused: {message}"),
+        (event, None) => format!("{who} from {from}: {event}"),
+    }
+}
+
 fn in_words(outcome: &Outcome) -> String {
+    if outcome.event.starts_with("acme-") {
+        return of_server(outcome);
+    }
     let who = match (&outcome.device, &outcome.invite, &outcome.shown) {
         (Some(device), _, _) => device.to_string(),
         (None, Some(invite), _) => format!("the device of the invite {invite}"),

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::ca::NotFound;
-use crate::model::server::Certifier;
-use crate::model::{Host, Pin, Role, Server, Time, counted};
+use crate::model::server::{Certifier, ServerCertificate};
+use crate::model::{AccountId, AcmeAccount, Host, Pin, Role, Server, Time, counted};
 
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
@@ -28,6 +28,30 @@ pub struct ListArgs {
 #[derive(Debug, Serialize)]
 struct List {
     servers: Vec<Row>,
+    /// By which servers order certificates themselves, and that have not ended.
+    accounts: Vec<AccountRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct AccountRow {
+    kid: AccountId,
+    names: Vec<Host>,
+    granted: Time,
+    /// Whether a client is bound to it.
+    bound: bool,
+    certificates: Vec<CertificateRow>,
+}
+
+impl From<&AcmeAccount> for AccountRow {
+    fn from(account: &AcmeAccount) -> Self {
+        Self {
+            kid: account.grant.account,
+            names: account.grant.names.clone(),
+            granted: account.granted,
+            bound: account.key.is_some(),
+            certificates: account.certificates.iter().map(CertificateRow::from).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +78,16 @@ struct CertificateRow {
     issuer: Certifier,
 }
 
+impl From<&ServerCertificate> for CertificateRow {
+    fn from(certificate: &ServerCertificate) -> Self {
+        Self {
+            serial: certificate.serial.clone(),
+            not_after: certificate.validity.not_after,
+            issuer: certificate.issuer,
+        }
+    }
+}
+
 impl From<&Server> for Row {
     fn from(server: &Server) -> Self {
         Self {
@@ -68,11 +102,7 @@ impl From<&Server> for Row {
                     published: key.published,
                 })
                 .collect(),
-            certificate: server.certificate().map(|certificate| CertificateRow {
-                serial: certificate.serial.clone(),
-                not_after: certificate.validity.not_after,
-                issuer: certificate.issuer,
-            }),
+            certificate: server.certificate().map(CertificateRow::from),
         }
     }
 }
@@ -100,6 +130,19 @@ impl fmt::Display for List {
                 writeln!(f, "{}{published}", key_line(key.role, key.pin, key.since))?;
             }
         }
+        for account in &self.accounts {
+            let names: Vec<String> = account.names.iter().map(ToString::to_string).collect();
+            let bound = if account.bound { "" } else { ", no client yet" };
+            writeln!(f, "{}, by ACME, account {}{bound}", names.join(", "), account.kid)?;
+            for certificate in &account.certificates {
+                writeln!(
+                    f,
+                    "  certificate {} until {}",
+                    certificate.serial,
+                    certificate.not_after.date()
+                )?;
+            }
+        }
         Ok(())
     }
 }
@@ -107,12 +150,16 @@ impl fmt::Display for List {
 pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
     let store = context.read(&home)?;
+    let mut accounts = store.acme_accounts()?;
+    accounts.retain(|account| account.ended.is_none());
     let known = match &args.host {
-        Some(host) => vec![
-            store
-                .server(host)?
-                .ok_or_else(|| NotFound::Server(host.clone()))?,
-        ],
+        Some(host) => {
+            accounts.retain(|account| account.grant.names.contains(host));
+            match store.server(host)? {
+                None if accounts.is_empty() => return Err(NotFound::Server(host.clone()).into()),
+                known => known.into_iter().collect(),
+            }
+        }
         None => store.servers()?,
     };
     drop(store);
@@ -127,9 +174,10 @@ pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
         servers.push(row);
     }
     context.ui.say(counted(servers.len(), "server"));
-    if servers.is_empty() {
+    if servers.is_empty() && accounts.is_empty() {
         context.ui.hint("`pki server add HOST` takes one in, `pki server import HOST --cert FILE` one that has its key already");
     }
-    context.ui.report(&List { servers })?;
+    let accounts: Vec<AccountRow> = accounts.iter().map(AccountRow::from).collect();
+    context.ui.report(&List { servers, accounts })?;
     Ok(Exit::Done)
 }

@@ -1,5 +1,6 @@
 //! `pki server`: the register of servers, their keys and their certificates.
 
+pub mod acme;
 pub mod certificate;
 mod pinned;
 pub mod list;
@@ -26,6 +27,7 @@ use crate::cli::in_shell;
 use crate::cli::report::DryRun;
 use crate::cli::secrets::IssuingSecret;
 use crate::cli::tips;
+use acme::{AcmeArgs, acme};
 use certificate::{CsrArgs, IssueArgs, csr, issue};
 use list::{ListArgs, list};
 use pinned::{is_of_the_service, tell_old_pins};
@@ -39,12 +41,14 @@ Examples:
   pki server add api.acme.example --out /etc/nginx/tls      its key, and one in reserve; both are pinned
   pki server csr api.acme.example                           a request for a public CA, for the same key
   pki server issue api.acme.example --out /etc/nginx/tls    or a certificate of this PKI's own servers' CA
+  pki server acme api.acme.example                          or let it order them itself, by certbot or Caddy
   pki server list                                           keys and pins, since when, certificates
   pki server rotate api.acme.example                        once a year: the key in reserve takes over")]
 pub enum Verb {
     Add(AddArgs),
     Csr(CsrArgs),
     Issue(Box<IssueArgs>),
+    Acme(AcmeArgs),
     Import(ImportArgs),
     Verify(VerifyArgs),
     Rotate(RotateArgs),
@@ -158,6 +162,7 @@ pub fn run(verb: Verb, context: &Context) -> Result<Exit, Failure> {
         Verb::Add(args) => add(args, context),
         Verb::Csr(args) => csr(args, context),
         Verb::Issue(args) => issue(*args, context),
+        Verb::Acme(args) => acme(args, context),
         Verb::Import(args) => import(args, context),
         Verb::Verify(args) => verify(args, context),
         Verb::Rotate(args) => rotate(args, context),

@@ -34,6 +34,10 @@ impl Advice for NotFound {
                     "`pki hmac show` shows those that have; `pki hmac rotate {host}` makes its first ones"
                 )
             }
+            Self::Account(..) => "`pki server list` shows those that there are".into(),
+            Self::Accounts(host) => {
+                format!("`pki server list` shows those that there are; `pki server acme {host}` grants one")
+            }
             Self::Invite(_) => "`pki invite list` shows those that there are".into(),
         })
     }

@@ -6,8 +6,8 @@ use super::super::lists::{Content, LastLists};
 use super::super::samples::{BUNDLE, entries, issued, phone, revoked, serial};
 use super::*;
 use crate::fuzz::seeds;
+use crate::model::CheckValue;
 use crate::model::event::{KeySource, Recovered};
-use crate::model::hmac::CheckValue;
 
 /// What keys follow from; the same however many events are written at once.
 fn first(facts: Vec<Fact>) -> Option<Serial> {

@@ -1,0 +1,33 @@
+//! The reasons for which a server is granted no account.
+
+use crate::disk::Shown;
+use crate::model::fault::{Fault, Kind};
+use crate::model::{AccountId, Host};
+
+/// The reasons for which there is no account by which a server orders its certificates.
+#[derive(Debug, thiserror::Error)]
+pub enum AcmeError {
+    /// Nothing would certify what is ordered.
+    #[error("there is no servers' CA yet, which would certify what is ordered")]
+    NoAuthority,
+    /// An address, which ACME clients do not order by.
+    #[error("{0} is an address: servers order certificates for names alone")]
+    Address(Host),
+    /// The file that is named for the secret has another, or the ledger says what was not granted.
+    #[error("{0} is the secret of another account, or of one that was granted otherwise")]
+    OtherSecret(Shown),
+    /// The account has ended already.
+    #[error("the account {0} has ended already")]
+    Ended(AccountId),
+}
+
+impl Fault for AcmeError {
+    fn kind_and_code(&self) -> (Kind, &'static str) {
+        match self {
+            Self::NoAuthority => (Kind::BadRequest, "not-configured"),
+            Self::Address(_) => (Kind::BadRequest, "address"),
+            Self::OtherSecret(_) => (Kind::Damaged, "key"),
+            Self::Ended(_) => (Kind::Conflict, "ended"),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Accounts by which servers order their certificates themselves (ACME, RFC 8555). An operator grants one for
+//! certain names; whoever has its secret binds a key to it, and that key orders.
+//!
+//! The ledger does not vouch for accounts: whoever can write to a home can write to that. The secret of an
+//! account lies in the home, encrypted, and what was granted and bound is known by values that follow from it.
+
+pub(in crate::ca) mod error;
+mod orders;
+
+use std::path::PathBuf;
+
+use super::session::Session;
+use super::{CaError, NotFound};
+use crate::disk::{self, Shown};
+use crate::home::Home;
+use crate::key::{AcmeSecret, Passphrase, os_rng};
+use crate::model::draft::Issuer;
+use crate::model::server::ServerDraft;
+use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Time};
+use crate::store::Store;
+use error::AcmeError;
+use rand_core::Rng;
+
+pub use orders::{AcmeDenial, AcmeDone, AcmeRequest, Ordering, Revoker, carry_out};
+
+/// The longest encrypted secret that is read.
+const LONGEST: u64 = 64 << 10;
+
+/// An account that is not granted yet: its secret, and its encrypted form.
+#[derive(Debug)]
+pub struct NewAccount {
+    grant: AcmeGrant,
+    secret: AcmeSecret,
+    sealed: String,
+}
+
+impl NewAccount {
+    /// Makes an account for these names, and opens its secret once more: one that does not open is none.
+    /// Takes as long as that does: not to be done under the lock.
+    ///
+    /// # Errors
+    /// Where the library refuses to encrypt it.
+    pub fn make(names: Vec<Host>, days: Option<i64>, passphrase: &Passphrase) -> Result<Self, CaError> {
+        let failed = |why| CaError::Key {
+            path: Shown("the new secret".into()),
+            why,
+        };
+        let rng = &mut os_rng();
+        let mut random = [0; AccountId::LENGTH];
+        rng.fill_bytes(&mut random);
+        let account = AccountId::from_random(random);
+        let secret = AcmeSecret::generate(rng);
+        let sealed = secret.encrypt(passphrase, rng).map_err(failed)?;
+        let check = secret.check(account, &names, days);
+        let opened = AcmeSecret::decrypt(&sealed, passphrase).map_err(failed)?;
+        match opened.check(account, &names, days) == check {
+            true => Ok(Self {
+                grant: AcmeGrant {
+                    account,
+                    names,
+                    days,
+                    check,
+                },
+                secret,
+                sealed,
+            }),
+            false => Err(CaError::ReadBack(Shown("the new secret".into()))),
+        }
+    }
+
+    /// What is granted.
+    pub fn grant(&self) -> &AcmeGrant {
+        &self.grant
+    }
+
+    /// The key by which the client is bound to the account: for it alone.
+    pub fn mac_key(&self) -> zeroize::Zeroizing<[u8; 32]> {
+        self.secret.mac_key(self.grant.account)
+    }
+}
+
+/// The path of an account's secret in the home.
+pub fn secret_path(home: &Home, account: AccountId) -> PathBuf {
+    home.path().join("acme").join(format!("{account}.key"))
+}
+
+/// Demands that an account may have these names, each named once.
+///
+/// # Errors
+/// Where one is an address, or the servers' CA does not vouch for it, or does not for so long.
+pub fn demand_grantable(
+    names: &[Host],
+    days: Option<i64>,
+    issuer: &Issuer,
+    now: Time,
+) -> Result<(), CaError> {
+    let is_address = |host: &&Host| matches!(host, Host::Address(_));
+    if let Some(host) = names.iter().find(is_address) {
+        return Err(AcmeError::Address(host.clone()).into());
+    }
+    if let [host, others @ ..] = names {
+        ServerDraft::of_several(host, others, days, issuer, now)?;
+    }
+    Ok(())
+}
+
+/// Grants an account: keeps its secret in the home, and records the grant.
+///
+/// # Errors
+/// Where the secret cannot be kept, or nothing can be recorded.
+pub fn grant(session: &mut Session<'_>, new: &NewAccount) -> Result<(), CaError> {
+    let place = secret_path(&session.desk.home, new.grant.account);
+    if let Some(directory) = place.parent() {
+        disk::ensure_directory(directory, disk::PRIVATE_DIRECTORY)?;
+        // What says that the secret is there must not outlive it.
+        for above in directory.ancestors().take(2) {
+            disk::sync_directory(above)?;
+        }
+    }
+    disk::create_private(&place, new.sealed.as_bytes())?;
+    session.commit(vec![Fact::AcmeGranted(new.grant.clone())])
+}
+
+/// The accounts of a server that have not ended, the oldest first.
+///
+/// # Errors
+/// A damaged index.
+pub fn open_accounts_of(store: &Store, host: &Host) -> Result<Vec<AcmeAccount>, CaError> {
+    let mut accounts = store.acme_accounts()?;
+    accounts.retain(|account| account.ended.is_none() && account.host() == host);
+    Ok(accounts)
+}
+
+/// The account of this name that an operator means to end.
+///
+/// # Errors
+/// Where there is none of this server, or it has ended.
+pub fn account_to_end(store: &Store, host: &Host, id: AccountId) -> Result<AcmeAccount, CaError> {
+    let account = store
+        .acme_account(id)?
+        .filter(|account| account.host() == host)
+        .ok_or_else(|| NotFound::Account(id, host.clone()))?;
+    match account.ended {
+        Some(_) => Err(AcmeError::Ended(id).into()),
+        None => Ok(account),
+    }
+}
+
+/// Cancels accounts: nothing is ordered by them from now on. What they have ordered stays good.
+///
+/// # Errors
+/// Where it cannot be recorded.
+pub fn cancel(session: &mut Session<'_>, accounts: &[AcmeAccount]) -> Result<(), CaError> {
+    let cancelled = accounts.iter().map(|account| Fact::AcmeCancelled {
+        account: account.grant.account,
+    });
+    session.commit(cancelled.collect())
+}
+
+/// Opens the secret of an account, and holds against it what the ledger says of the grant. Takes as long as a
+/// key does.
+///
+/// # Errors
+/// Where it is not there, does not open, or is another.
+pub fn open_account(
+    home: &Home,
+    account: &AcmeAccount,
+    passphrase: &Passphrase,
+) -> Result<AcmeSecret, CaError> {
+    let grant = &account.grant;
+    let path = secret_path(home, grant.account);
+    let octets = disk::read(&path, LONGEST)?;
+    let secret =
+        AcmeSecret::decrypt(&String::from_utf8_lossy(&octets), passphrase).map_err(|why| CaError::Key {
+            path: Shown(path.clone()),
+            why,
+        })?;
+    match secret.check(grant.account, &grant.names, grant.days) == grant.check {
+        true => Ok(secret),
+        false => Err(AcmeError::OtherSecret(Shown(path)).into()),
+    }
+}

@@ -1,0 +1,302 @@
+//! What clients of ACME ask for: whether they may have it is decided under the lock, by what the ledger says
+//! then, and all that is certified at once is recorded at once.
+
+use rayon::prelude::*;
+
+use crate::ca::key_owner::{KeyOf, demand_free_key};
+use crate::ca::servers::authority::record_servers;
+use crate::ca::servers::certificates::revoke_server;
+use crate::ca::servers::demand_active;
+use crate::ca::session::Session;
+use crate::ca::{CaError, UnfitKey};
+use crate::issuer::{IssuerError, Servers, SignedServer};
+use crate::key::{Jwk, PublicKey, demand_threads, os_rng};
+use crate::model::acme::BoundKey;
+use crate::model::server::{Certified, ServerDraft};
+use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Pin, Reason, Serial};
+
+/// What a client asks for. The door has verified its signature, and that the account's secret stands for the
+/// grant and the key that it names.
+#[derive(Debug)]
+pub enum AcmeRequest {
+    /// To be bound to an account.
+    Bind(AcmeGrant, BoundKey),
+    /// To go over from the one key to the other.
+    ChangeKey(AcmeGrant, BoundKey, BoundKey),
+    /// To give its account up.
+    Deactivate(AcmeGrant, BoundKey),
+    /// A certificate.
+    Certify(Box<Ordering>),
+    /// To have a certificate revoked.
+    Revoke(Revoker, Serial, Reason),
+}
+
+/// A certificate that is ordered.
+#[derive(Debug)]
+pub struct Ordering {
+    /// The account.
+    pub grant: AcmeGrant,
+    /// The key of its client.
+    pub key: BoundKey,
+    /// The names that the certificate is to have, never none.
+    pub names: Vec<Host>,
+    /// The key that is to be certified, whose holder has proved to have it.
+    pub public_key: PublicKey,
+}
+
+/// Who has a certificate revoked.
+#[derive(Debug)]
+pub enum Revoker {
+    /// The account that has ordered it.
+    Account(AcmeGrant, BoundKey),
+    /// Whoever holds its key.
+    Holder,
+}
+
+/// What has come of a request.
+#[derive(Debug)]
+pub enum AcmeDone {
+    /// It is recorded.
+    Recorded,
+    /// The certificate that was ordered.
+    Certified(Box<Certified>),
+}
+
+/// The reasons for which a client does not get what it asks for.
+#[derive(Debug, thiserror::Error)]
+pub enum AcmeDenial {
+    /// The account has ended, or is none.
+    #[error("the account has ended: the operator grants another one with `pki server acme {0}`")]
+    Ended(Host),
+    /// Another key was bound to the account before.
+    #[error(
+        "another client is bound to this account already: the operator grants another one with `pki server acme {0}`"
+    )]
+    Bound(Host),
+    /// The account has another key by now.
+    #[error("the account has another key by now")]
+    OtherKey,
+    /// The key is another account's.
+    #[error("this key is the one of the account {0}")]
+    KeyInUse(AccountId),
+    /// A name that was not granted.
+    #[error("the account may not order {0}")]
+    NotGranted(Host),
+    /// A name of a server that was removed since the grant.
+    #[error("the server {0} was removed since this account was granted")]
+    Removed(Host),
+    /// A server that apps hold to its pins has another key.
+    #[error(
+        "apps hold {0} to the key that it has, and this is another one: renew with the same key (certbot: --reuse-key)"
+    )]
+    Pinned(Host),
+    /// The key of the client was to be certified.
+    #[error("the key of the account cannot be certified: a server has a key of its own (RFC 8555 §11.1)")]
+    AccountKey,
+    /// Policy refuses the certificate.
+    #[error(transparent)]
+    Refused(CaError),
+    /// The certificate was revoked before.
+    #[error("the certificate is revoked already")]
+    AlreadyRevoked,
+    /// The certificate is not one that the account has ordered.
+    #[error("this account has not ordered the certificate")]
+    NotOrdered,
+}
+
+type Answer = Result<AcmeDone, AcmeDenial>;
+
+/// Decides about what clients ask for, and carries out what can be: what changes accounts first, one by one,
+/// and then the certificates, all of them in one batch. Answers in the order of the requests.
+///
+/// # Errors
+/// Where nothing more could be recorded.
+pub fn carry_out(
+    session: &mut Session<'_>,
+    servers: &Servers,
+    requests: &[AcmeRequest],
+) -> Result<Vec<Answer>, CaError> {
+    demand_threads().map_err(CaError::NoThreads)?;
+    let mut answers: Vec<Option<Answer>> = Vec::new();
+    let mut drafts = Vec::new();
+    for request in requests {
+        answers.push(change(session, request)?);
+    }
+    for (place, request) in requests.iter().enumerate() {
+        if let AcmeRequest::Certify(ordering) = request {
+            match draft(session, servers, ordering)? {
+                Ok(draft) => drafts.push((place, draft, ordering)),
+                Err(denial) => answers[place] = Some(Err(denial)),
+            }
+        }
+    }
+    if !drafts.is_empty() {
+        record_servers(session, servers.chain())?;
+        let signed: Result<Vec<SignedServer>, IssuerError> = drafts
+            .par_iter()
+            .map(|(_, draft, ordering)| {
+                let signed = servers.sign(draft, &ordering.public_key, &mut os_rng())?;
+                Ok(signed.ordered_by(ordering.grant.account))
+            })
+            .collect();
+        let certified = session.commit_servers(signed?)?;
+        for ((place, ..), certified) in drafts.into_iter().zip(certified) {
+            answers[place] = Some(Ok(AcmeDone::Certified(Box::new(certified))));
+        }
+    }
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// Carries out what changes an account, or takes a certificate back; none where a certificate is ordered.
+fn change(session: &mut Session<'_>, request: &AcmeRequest) -> Result<Option<Answer>, CaError> {
+    let facts = match request {
+        AcmeRequest::Certify(_) => return Ok(None),
+        AcmeRequest::Bind(grant, key) => match bind(session, grant, key)? {
+            Ok(facts) => facts,
+            Err(denial) => return Ok(Some(Err(denial))),
+        },
+        AcmeRequest::ChangeKey(grant, key, next) => match account(session, grant, key)? {
+            Ok(_) => match holder_of(session, next)? {
+                Some(other) => return Ok(Some(Err(AcmeDenial::KeyInUse(other)))),
+                None => vec![Fact::AcmeBound {
+                    account: grant.account,
+                    key: next.clone(),
+                }],
+            },
+            Err(denial) => return Ok(Some(Err(denial))),
+        },
+        AcmeRequest::Deactivate(grant, key) => match account(session, grant, key)? {
+            Ok(_) => vec![Fact::AcmeDeactivated {
+                account: grant.account,
+            }],
+            Err(denial) => return Ok(Some(Err(denial))),
+        },
+        AcmeRequest::Revoke(revoker, serial, reason) => {
+            return revoke(session, revoker, *serial, *reason).map(Some);
+        }
+    };
+    session.commit(facts)?;
+    Ok(Some(Ok(AcmeDone::Recorded)))
+}
+
+/// What binds a key to an account: nothing where it is bound already.
+fn bind(
+    session: &Session<'_>,
+    grant: &AcmeGrant,
+    key: &BoundKey,
+) -> Result<Result<Vec<Fact>, AcmeDenial>, CaError> {
+    let host = || grant.names[0].clone();
+    let known = session.store.acme_account(grant.account)?;
+    let Some(known) = known.filter(|known| known.ended.is_none() && known.grant == *grant) else {
+        return Ok(Err(AcmeDenial::Ended(host())));
+    };
+    match known.key {
+        Some(bound) if bound == *key => return Ok(Ok(Vec::new())),
+        Some(_) => return Ok(Err(AcmeDenial::Bound(host()))),
+        None => {}
+    }
+    Ok(match holder_of(session, key)? {
+        Some(other) => Err(AcmeDenial::KeyInUse(other)),
+        None => Ok(vec![Fact::AcmeBound {
+            account: grant.account,
+            key: key.clone(),
+        }]),
+    })
+}
+
+/// The account that a key is bound to, and that has not ended.
+fn holder_of(session: &Session<'_>, key: &BoundKey) -> Result<Option<AccountId>, CaError> {
+    let accounts = session.store.acme_accounts()?;
+    let holds = |account: &&AcmeAccount| {
+        account.ended.is_none() && account.key.as_ref().is_some_and(|bound| bound.jwk == key.jwk)
+    };
+    Ok(accounts.iter().find(holds).map(|account| account.grant.account))
+}
+
+/// The account as it is now, where it is still what the door has verified.
+fn account(
+    session: &Session<'_>,
+    grant: &AcmeGrant,
+    key: &BoundKey,
+) -> Result<Result<AcmeAccount, AcmeDenial>, CaError> {
+    let known = session.store.acme_account(grant.account)?;
+    let known = known.filter(|known| known.ended.is_none() && known.grant == *grant);
+    Ok(match known {
+        None => Err(AcmeDenial::Ended(grant.names[0].clone())),
+        Some(known) if known.key.as_ref() != Some(key) => Err(AcmeDenial::OtherKey),
+        Some(known) => Ok(known),
+    })
+}
+
+/// What an ordered certificate is to say, or why there is none.
+fn draft(
+    session: &Session<'_>,
+    servers: &Servers,
+    ordering: &Ordering,
+) -> Result<Result<ServerDraft, AcmeDenial>, CaError> {
+    let known = match account(session, &ordering.grant, &ordering.key)? {
+        Ok(known) => known,
+        Err(denial) => return Ok(Err(denial)),
+    };
+    let own = Jwk::parse(&ordering.key.jwk).ok();
+    if own.is_some_and(|own| own.public_key() == Some(&ordering.public_key)) {
+        return Ok(Err(AcmeDenial::AccountKey));
+    }
+    let pin = Pin(ordering.public_key.spki_sha256());
+    let registered = session.store.known_servers()?;
+    for name in &ordering.names {
+        if !known.grant.names.contains(name) {
+            return Ok(Err(AcmeDenial::NotGranted(name.clone())));
+        }
+        if let Some(server) = registered.iter().find(|server| server.host == *name) {
+            match server.removed {
+                Some((at, _)) if at >= known.granted => {
+                    return Ok(Err(AcmeDenial::Removed(name.clone())));
+                }
+                Some(_) => {}
+                None => match demand_active(server, pin) {
+                    Ok(()) => {}
+                    Err(UnfitKey::Dropped(host)) => {
+                        return Ok(Err(AcmeDenial::Refused(UnfitKey::Dropped(host).into())));
+                    }
+                    Err(_) => return Ok(Err(AcmeDenial::Pinned(name.clone()))),
+                },
+            }
+        }
+        match demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(name)) {
+            Ok(()) => {}
+            Err(why @ CaError::UnfitKey(_)) => return Ok(Err(AcmeDenial::Refused(why))),
+            Err(why) => return Err(why),
+        }
+    }
+    let Some((host, others)) = ordering.names.split_first() else {
+        return Ok(Err(AcmeDenial::Ended(known.host().clone())));
+    };
+    let issuer = servers.chain().issuer();
+    let draft = ServerDraft::of_several(host, others, known.grant.days, issuer, session.now);
+    Ok(draft.map_err(|why| AcmeDenial::Refused(why.into())))
+}
+
+fn revoke(
+    session: &mut Session<'_>,
+    revoker: &Revoker,
+    serial: Serial,
+    reason: Reason,
+) -> Result<Answer, CaError> {
+    if let Revoker::Account(grant, key) = revoker {
+        if let Err(denial) = account(session, grant, key)? {
+            return Ok(Err(denial));
+        }
+        if session.store.ordered_by(&serial)? != Some(grant.account) {
+            return Ok(Err(AcmeDenial::NotOrdered));
+        }
+    }
+    match session.store.certified(&serial)? {
+        None => Ok(Err(AcmeDenial::NotOrdered)),
+        Some((_, Some(_))) => Ok(Err(AcmeDenial::AlreadyRevoked)),
+        Some((_, None)) => {
+            revoke_server(session, serial, reason)?;
+            Ok(Ok(AcmeDone::Recorded))
+        }
+    }
+}

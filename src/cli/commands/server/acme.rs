@@ -1,0 +1,190 @@
+//! `pki server acme`: accounts by which servers order their certificates themselves.
+
+use std::fmt;
+
+use data_encoding::BASE64URL_NOPAD;
+use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
+
+use crate::ca::{self, AcmeError, CaError, NewAccount, NotFound};
+use crate::model::{AccountId, AcmeAccount, Host};
+
+use super::dry_run;
+use crate::cli::clock::clock_policy;
+use crate::cli::context::{Context, system_clock};
+use crate::cli::error::{Exit, Failure};
+use crate::cli::secrets::IssuingSecret;
+
+/// Let a server order its certificates itself, by ACME (certbot, Caddy, lego), or no longer
+///
+/// Prints the key identifier and the MAC key of a new account, once: the client is bound to the account by
+/// them (external account binding), and nothing is dialled. The account may order certificates for HOST and
+/// each --name, and for nothing else. `pki serve --acme ADDR` is where it orders.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  pki server acme api.acme.example
+  pki server acme api.acme.example --name www.acme.example --days 30
+  pki server acme api.acme.example --cancel       no more certificates; `pki revoke SERIAL` takes one back")]
+pub struct AcmeArgs {
+    /// Which server
+    host: Host,
+    /// Another name that it may order a certificate for; several times for several
+    #[arg(long = "name", value_name = "HOST", conflicts_with = "cancel")]
+    names: Vec<Host>,
+    /// How many days its certificates live, 1 to 398 [default: 90]
+    #[arg(long, conflicts_with = "cancel", allow_negative_numbers = true)]
+    days: Option<i64>,
+    /// End its account, or this one of several: nothing is ordered by it any more
+    #[arg(long, value_name = "KID", num_args = 0..=1)]
+    cancel: Option<Option<AccountId>>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Go on although the clock stands before the last event or far after it: --confirm CLOCK
+    #[arg(long, value_name = "NAME")]
+    confirm: Option<String>,
+    #[command(flatten)]
+    issuing: IssuingSecret,
+}
+
+/// What the client is given.
+#[derive(Debug, Serialize)]
+struct Granted {
+    host: Host,
+    names: Vec<Host>,
+    kid: AccountId,
+    #[serde(serialize_with = "text")]
+    mac_key: Zeroizing<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<String>,
+}
+
+fn text<S: Serializer>(secret: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret)
+}
+
+impl fmt::Display for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "kid        {}", self.kid)?;
+        writeln!(f, "MAC key    {}", *self.mac_key)?;
+        match &self.directory {
+            Some(directory) => writeln!(f, "directory  {directory}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The accounts that were ended.
+#[derive(Debug, Serialize)]
+struct Cancelled {
+    host: Host,
+    cancelled: Vec<AccountId>,
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+pub fn acme(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
+    match args.cancel {
+        Some(which) => cancel(&args, which, context),
+        None => grant(args, context),
+    }
+}
+
+fn grant(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let desk = context.desk()?;
+    let Some(chain) = desk.home.servers() else {
+        return Err(CaError::from(AcmeError::NoAuthority).into());
+    };
+    let mut names = vec![args.host.clone()];
+    for name in args.names {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    ca::demand_grantable(&names, args.days, chain.issuer(), system_clock())?;
+    let others = {
+        let store = context.read(&desk.home)?;
+        ca::open_accounts_of(&store, &args.host)?.len()
+    };
+    let told = names
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if args.dry_run {
+        args.issuing.try_out(&desk.home, ui);
+        return dry_run(
+            context,
+            format!("make an account that may order certificates for {told}"),
+        );
+    }
+    let keyring = args.issuing.unlock_all(&desk.home, ui)?;
+    let new = NewAccount::make(names.clone(), args.days, &keyring.passphrase)?;
+    let mut session = context.session(&desk, &mut policy)?;
+    ca::grant_account(&mut session, &new)?;
+    let kid = new.grant().account;
+    ui.say(format!("{} may order certificates for {told}", args.host));
+    if others > 0 {
+        ui.more(format!(
+            "its other accounts stay; `pki server acme {} --cancel KID` ends one",
+            args.host
+        ));
+    }
+    ui.report_done(
+        &Granted {
+            host: args.host.clone(),
+            names,
+            kid,
+            mac_key: Zeroizing::new(BASE64URL_NOPAD.encode(&*new.mac_key())),
+            directory: desk.home.config().serve.acme_directory(),
+        },
+        Ok(Exit::Done),
+    )?;
+    ui.hint("the MAC key is shown this once: give it to the client by a safe way, in a file of its own and not on a command line");
+    Ok(Exit::Done)
+}
+
+fn cancel(args: &AcmeArgs, which: Option<AccountId>, context: &Context) -> Result<Exit, Failure> {
+    let ui = &context.ui;
+    let host = &args.host;
+    let mut policy = clock_policy(args.confirm.as_deref())?;
+    let desk = context.desk()?;
+    let meant = |store: &crate::store::Store| -> Result<Vec<AcmeAccount>, CaError> {
+        let accounts = match which {
+            Some(id) => vec![ca::account_to_end(store, host, id)?],
+            None => ca::open_accounts_of(store, host)?,
+        };
+        match accounts.is_empty() {
+            true => Err(NotFound::Accounts(host.clone()).into()),
+            false => Ok(accounts),
+        }
+    };
+    let accounts = meant(&context.read(&desk.home)?)?;
+    let told: Vec<String> = accounts.iter().map(|one| one.grant.account.to_string()).collect();
+    let told = told.join(", ");
+    let question = format!("End the account {told} of {host}?");
+    if args.dry_run {
+        ui.try_confirm(&question);
+        return dry_run(context, format!("end the account {told} of {host}"));
+    }
+    ui.confirm(&question)?;
+    let mut session = context.session(&desk, &mut policy)?;
+    let accounts = meant(&session.store)?;
+    ca::cancel_accounts(&mut session, &accounts)?;
+    ui.say(format!("{host} orders nothing more by the account {told}"));
+    ui.hint("what it has ordered is good until it ends: `pki server list` shows it, `pki revoke SERIAL` takes it back");
+    ui.report_done(
+        &Cancelled {
+            host: host.clone(),
+            cancelled: accounts.iter().map(|one| one.grant.account).collect(),
+        },
+        Ok(Exit::Done),
+    )
+}
