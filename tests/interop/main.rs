@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acme;
 mod apple;
 mod aws;
 mod bundle_formats;

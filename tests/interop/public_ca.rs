@@ -9,14 +9,31 @@ use serde_json::{Value, json};
 use crate::support::{EC, HOST, Home, Server, files_below, finish, free_port, need, program, self_signed};
 
 /// An ACME server on loopback that takes every host for whose it is said to be.
-struct PublicCa {
+pub struct PublicCa {
     _server: Server,
-    directory: String,
-    http: u16,
+    /// The URL of its directory.
+    pub directory: String,
+    /// The port at which it would look for proofs.
+    pub http: u16,
 }
 
 impl PublicCa {
+    /// The account that [`Self::binding`] knows.
+    pub const KID: &str = "kid-1";
+    /// Its MAC key.
+    pub const MAC_KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+
     fn start(home: &Home) -> Self {
+        Self::with(home, false, 0)
+    }
+
+    /// One that wants clients to be bound to an account of its own, and refuses so many nonces in a hundred
+    /// that are good, to see who asks again.
+    pub fn binding(home: &Home, bad_nonces: u8) -> Self {
+        Self::with(home, true, bad_nonces)
+    }
+
+    fn with(home: &Home, is_binding: bool, bad_nonces: u8) -> Self {
         self_signed(home, "acme", "DNS:localhost,IP:127.0.0.1", 30, &EC);
         // Another may be faster on a port that was free.
         for _ in 0..5 {
@@ -29,7 +46,8 @@ impl PublicCa {
                 "httpPort": http,
                 "tlsPort": tls,
                 "ocspResponderURL": "",
-                "externalAccountBindingRequired": false,
+                "externalAccountBindingRequired": is_binding,
+                "externalAccountMACKeys": { Self::KID: Self::MAC_KEY },
             }});
             std::fs::write(home.path("pebble.json"), config.to_string()).unwrap();
             let log = File::create(home.path("pebble.log")).unwrap();
@@ -37,8 +55,7 @@ impl PublicCa {
             pebble
                 .args(["-config", "pebble.json"])
                 .envs([("PEBBLE_VA_ALWAYS_VALID", "1"), ("PEBBLE_VA_NOSLEEP", "1")])
-                // One nonce in twenty is refused otherwise, to see who asks again.
-                .env("PEBBLE_WFE_NONCEREJECT", "0")
+                .env("PEBBLE_WFE_NONCEREJECT", bad_nonces.to_string())
                 .current_dir(home.path("."))
                 .stdout(log.try_clone().unwrap())
                 .stderr(log);

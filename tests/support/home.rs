@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::copy::{files_below, reseal};
@@ -203,6 +204,46 @@ impl Home {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
+    }
+
+    /// Rewrites the ledger as whoever can write to the home might: its chain, and all that follows from it, are
+    /// right afterwards. Lines that are not changed stay as they are, octet by octet.
+    pub fn rewrite_ledger(&self, change: impl FnOnce(&mut Vec<Value>)) {
+        let place = self.home().join("ledger.jsonl");
+        let text = std::fs::read_to_string(&place).unwrap();
+        let before: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let mut events = before.clone();
+        change(&mut events);
+        let (mut previous, mut written): (Option<Value>, String) = (None, String::new());
+        for (i, mut event) in events.into_iter().enumerate() {
+            let is_same = before.get(i) == Some(&event)
+                && previous
+                    .as_ref()
+                    .is_none_or(|previous| event["prev"] == *previous);
+            let line = if is_same {
+                text.lines().nth(i).unwrap().to_owned()
+            } else {
+                let members = event.as_object_mut().unwrap();
+                members.remove("sha");
+                if let Some(previous) = &previous {
+                    members.insert("prev".into(), previous.clone());
+                }
+                members.insert("seq".into(), (i + 1).into());
+                let said = event.to_string();
+                let said = said.strip_suffix('}').unwrap();
+                let sha = data_encoding::HEXLOWER.encode(&Sha256::digest(said));
+                format!("{said},\"sha\":\"{sha}\"}}")
+            };
+            let sha = serde_json::from_str::<Value>(&line).unwrap()["sha"].clone();
+            previous = Some(sha);
+            written.push_str(&line);
+            written.push('\n');
+        }
+        std::fs::write(&place, written).unwrap();
+        std::fs::remove_dir_all(self.home().join("index")).unwrap();
     }
 
     /// Sets a key of `pki.toml`, or a `table.key`, by the line that stands for it there.

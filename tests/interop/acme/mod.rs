@@ -1,0 +1,109 @@
+//! Servers that order their certificates themselves: the clients of ACME that people have, and a hostile one.
+
+mod clients;
+mod hostile;
+mod jose;
+mod orders;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{HOST, Home, Server, need, program};
+
+/// The names that accounts of the tests may order.
+const NAMES: [&str; 2] = ["www.acme.example", "shop.acme.example"];
+/// Where the service writes what it tells.
+const LOG: &str = "serve.log";
+
+/// A home whose servers order certificates at [`HOST`].
+struct Ordering {
+    home: Home,
+    server: Server,
+}
+
+/// What a client is given.
+struct Given {
+    kid: String,
+    mac_key: String,
+}
+
+impl Ordering {
+    fn start() -> Option<Self> {
+        Self::of(Home::with_certified_server())
+    }
+
+    /// The service of a home that has the server [`HOST`], certified.
+    fn of(home: Home) -> Option<Self> {
+        Self::run(home, |command| command)
+    }
+
+    /// The same, its command changed.
+    fn run(home: Home, change: impl Fn(Command) -> Command) -> Option<Self> {
+        if !need(&["curl", "openssl"]) {
+            return None;
+        }
+        home.configure("host", &format!("\"{HOST}\""));
+        let server = Server::on_free_port(|port| {
+            let mut command = change(home.pki(&["serve", "--acme", &format!("127.0.0.1:{port}")]));
+            let log = std::fs::File::create(home.path(LOG)).unwrap();
+            command.stdin(Stdio::null()).stderr(log);
+            command
+        });
+        Some(Self {
+            server: server.expect("the service ended at once"),
+            home,
+        })
+    }
+
+    fn origin(&self) -> String {
+        format!("https://{HOST}:{}", self.server.port)
+    }
+
+    /// A new account for [`NAMES`].
+    fn account(&self) -> Given {
+        self.account_for(NAMES[0], &NAMES[1..])
+    }
+
+    fn account_for(&self, host: &str, names: &[&str]) -> Given {
+        let mut arguments = vec!["server", "acme", host, "--json"];
+        arguments.extend(names.iter().flat_map(|name| ["--name", name]));
+        let said = self.home.run(&arguments).json();
+        let word = |name: &str| said[name].as_str().unwrap().to_owned();
+        Given {
+            kid: word("kid"),
+            mac_key: word("mac_key"),
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path(LOG)).unwrap()
+    }
+
+    /// The accounts that `pki server list` shows.
+    fn accounts(&self) -> Vec<Value> {
+        let said = self.home.run(&["server", "list", "--json"]).json();
+        said["accounts"].as_array().unwrap().clone()
+    }
+}
+
+/// A program of a machine that knows the names of these tests, and whose system trusts this root alone.
+fn on_a_server(root: &Path, name: &str) -> Command {
+    let found = program(name);
+    let mut command = program("unshare");
+    // Nothing else on this machine sees what is mounted there.
+    command.args(["--map-root-user", "--mount", "sh", "-ec"]);
+    command.arg(
+        "printf '127.0.0.1 localhost %s\\n' \"$2\" >hosts\n\
+         mount --bind hosts /etc/hosts\n\
+         mount --bind \"$1\" /etc/ssl/certs/ca-certificates.crt\n\
+         shift 2\nexec \"$@\"",
+    );
+    command
+        .arg("sh")
+        .arg(root)
+        .arg(format!("{HOST} {}", NAMES.join(" ")));
+    command.arg(found.get_program());
+    command
+}
