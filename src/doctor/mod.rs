@@ -10,6 +10,7 @@ mod ledger;
 mod publication;
 mod ownership;
 mod free_space;
+mod acme;
 mod hmac;
 mod servers;
 mod timer;
@@ -196,6 +197,7 @@ fn contents(desk: &Desk, now: Time, findings: &mut Vec<Finding>) {
     handouts(&session, now, findings);
     servers::examine(&session, now, findings);
     hmac::examine(&session, now, findings);
+    acme::examine(&session, findings);
     enrollment::examine(&desk.home, store, now, findings);
     timer::examine(&session, now, findings);
     backup::examine(&session, now, findings);

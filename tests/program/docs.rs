@@ -10,6 +10,7 @@
 //!   in CI that fails.
 //! - `<!-- test: COMMAND -->` is run as well.
 //! - `<!-- not run: WHY -->` the next fence is not run.
+//! - `<!-- names: HOST HOST -->` hosts that are this machine while the page runs.
 
 #[path = "../../docs/generate-reference.rs"]
 mod reference;
@@ -58,6 +59,11 @@ fn the_how_to_of_signed_requests_runs_as_written() {
 #[test]
 fn the_how_to_of_shared_keys_runs_as_written() {
     run_page("docs/how-to/hmac.md");
+}
+
+#[test]
+fn the_how_to_of_servers_that_order_runs_as_written() {
+    run_page("docs/how-to/acme.md");
 }
 
 #[test]
@@ -310,9 +316,7 @@ fn the_page_on_files_has_every_code_of_check_and_no_other() {
 
 #[test]
 fn the_page_on_the_protocol_has_every_kind_that_the_service_answers() {
-    let parts = std::fs::read_dir(root().join("src/serve")).unwrap();
-    let files = parts.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
-    let source: String = files.collect();
+    let source = sources_in("src/serve");
     let told = Regex::new(r#"(?:Told|Self)::new\(\s*StatusCode::[A-Z_]+,\s*"([a-z-]+)""#).unwrap();
     let denials = read("src/ca/enrollment/denial.rs");
     let denied = Regex::new(r#"Self::\w+(?:\(_\))?(?: \| Self::\w+)* => "([a-z-]+)""#).unwrap();
@@ -326,6 +330,36 @@ fn the_page_on_the_protocol_has_every_kind_that_the_service_answers() {
     for kind in kinds {
         assert!(page.contains(&format!("`{kind}`")), "{kind}");
     }
+}
+
+#[test]
+fn the_page_on_acme_has_every_kind_that_the_service_answers_and_no_other() {
+    let source = sources_in("src/serve/acme");
+    let told = Regex::new(r#"StatusCode::[A-Z_]+,\s*"([a-zA-Z]+)""#).unwrap();
+    let kinds: BTreeSet<&str> = told
+        .captures_iter(&source)
+        .map(|found| found.get(1).unwrap().as_str())
+        .chain(["malformed"])
+        .collect();
+    assert!(kinds.len() > 15, "{kinds:?}");
+    let page = read("docs/acme.md");
+    let (_, table) = page.split_once("## Refusals").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let firsts: BTreeSet<&str> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap().split(','))
+        .map(|word| word.trim().trim_matches('`'))
+        .collect();
+    assert_eq!(kinds, firsts);
+}
+
+/// The files of a directory that have code, one after another.
+fn sources_in(directory: &str) -> String {
+    let parts = std::fs::read_dir(root().join(directory)).unwrap();
+    let files = parts
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.is_file());
+    files.map(|path| std::fs::read_to_string(path).unwrap()).collect()
 }
 
 #[test]
@@ -434,13 +468,17 @@ fn outcome(page: &str) -> Result<(), String> {
     std::fs::create_dir(&bin).unwrap();
     symlink(env!("CARGO_BIN_EXE_pki"), bin.join("pki")).unwrap();
     symlink(root().join("docs"), home.join("docs")).unwrap();
-    // Pages name the ports 8443 and 8444; somebody else may be listening there.
-    let listeners = [(); 2].map(|()| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
-    let [one, other] = listeners
+    // Pages name the ports 8443 to 8445; somebody else may be listening there.
+    let listeners = [(); 3].map(|()| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    let ports = listeners
         .each_ref()
         .map(|listener| listener.local_addr().unwrap().port().to_string());
     drop(listeners);
-    let steps = steps(&page.replace("8443", &one).replace("8444", &other));
+    let page = ["8443", "8444", "8445"]
+        .iter()
+        .zip(&ports)
+        .fold(page.to_owned(), |page, (named, free)| page.replace(named, free));
+    let steps = steps(&page);
 
     let mut script = String::from(PROLOGUE);
     for (number, step) in steps.iter().enumerate() {
@@ -449,7 +487,11 @@ fn outcome(page: &str) -> Result<(), String> {
     let file = home.join(".bin/page.sh");
     std::fs::write(&file, script).unwrap();
 
-    let mut command = Command::new("bash");
+    let names = named(&page, "names");
+    let mut command = match names.is_empty() {
+        true => Command::new("bash"),
+        false => knowing(&names, &bin),
+    };
     command
         .args(["--noprofile", "--norc"])
         .arg(&file)
@@ -556,6 +598,7 @@ fn forms(text: &str) -> Vec<String> {
         (r"[A-Za-z0-9_-]{43}\b", "THUMBPRINT"),
         (r"-[0-9a-f]{8}\.", "-SERIAL."),
         (r"\b\d{10}\b", "NUMBER"),
+        (r"\b[0-9a-f]{16}\b", "ACCOUNT"),
         (r"\b[0-9A-HJKMNP-TV-Z]{8}\b", "INVITE"),
         (
             r"by \S+ \(uid \d+(, (sudo by|doas by|login of) \S+)*\)",
@@ -635,8 +678,26 @@ fn comment<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
     )
 }
 
+/// A bash for which these names are this machine, and for nobody else here.
+fn knowing(names: &[String], bin: &Path) -> Command {
+    let hosts = bin.join("hosts");
+    std::fs::write(&hosts, format!("127.0.0.1 localhost {}\n", names.join(" "))).unwrap();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-ec"])
+        .arg("mount --bind \"$1\" /etc/hosts; shift; exec bash \"$@\"")
+        .arg("sh")
+        .arg(hosts);
+    command
+}
+
 fn needs(page: &str) -> Vec<String> {
-    let named = page.lines().filter_map(|line| comment(line, "needs"));
+    named(page, "needs")
+}
+
+/// What the comments of this kind name.
+fn named(page: &str, kind: &str) -> Vec<String> {
+    let named = page.lines().filter_map(|line| comment(line, kind));
     named
         .flat_map(|names| names.split_whitespace().map(str::to_owned))
         .collect()

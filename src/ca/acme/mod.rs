@@ -1,7 +1,7 @@
 //! Accounts by which servers order their certificates themselves (ACME, RFC 8555). An operator grants one for
 //! certain names; whoever has its secret binds a key to it, and that key orders.
 //!
-//! The ledger does not vouch for accounts: whoever can write to a home can write to that. The secret of an
+//! The ledger does not vouch for accounts: whoever can write to a home can write to it. The secret of an
 //! account lies in the home, encrypted, and what was granted and bound is known by values that follow from it.
 
 pub(in crate::ca) mod error;

@@ -87,7 +87,7 @@ pub enum AcmeDenial {
     Removed(Host),
     /// A server that apps hold to its pins has another key.
     #[error(
-        "apps hold {0} to the key that it has, and this is another one: renew with the same key (certbot: --reuse-key)"
+        "apps hold {0} to the key that it has, not to this one: renew with the same key (certbot: --reuse-key)"
     )]
     Pinned(Host),
     /// The key of the client was to be certified.

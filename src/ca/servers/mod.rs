@@ -99,6 +99,11 @@ pub fn import(
     demand_for(host, certificate, session.now)?;
     let pin = certificate.pin;
     demand_nobody_elses(&session.store, &session.desk.home, host, certificate)?;
+    let own = certificate.serial.parse().ok();
+    let is_own = match own {
+        Some(serial) => session.store.certified(&serial)?.is_some(),
+        None => false,
+    };
     let taken_in = Fact::ServerImported {
         host: host.clone(),
         certificate: ServerCertificate {
@@ -106,7 +111,10 @@ pub fn import(
             pin,
             key: Some(certificate.key).filter(|key| *key != pin),
             validity: certificate.validity,
-            issuer: Certifier::Other,
+            issuer: match is_own {
+                true => Certifier::Own,
+                false => Certifier::Other,
+            },
         },
     };
     match (session.store.server(host)?, backup) {

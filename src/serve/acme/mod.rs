@@ -3,6 +3,8 @@
 //! at once, and nothing is dialled.
 
 mod certify;
+#[cfg(test)]
+mod fuzz_tests;
 mod jws;
 mod nonces;
 mod objects;

@@ -92,8 +92,8 @@ fn sealed_lines() {
 fn histories() {
     let facts = seeds::Company::new().facts();
     let order = |numbers: std::ops::Range<u8>| numbers.collect::<Vec<u8>>();
-    let orders = [order(0..10), order(10..22), order(22..30)];
-    assert_eq!(facts.len(), 30);
+    let orders = [order(0..10), order(10..26), order(26..34)];
+    assert_eq!(facts.len(), 34);
     fuzz::damaged(&orders, |order| {
         let mut index = Index::new(Box::new(BTreeMap::new()));
         let fact = |number: &u8| facts[usize::from(*number) % facts.len()].clone();
@@ -114,8 +114,14 @@ fn histories() {
             Ok(())
         });
         assert!(invited <= 1);
+        let accounts = index.acme_accounts();
         let of_device = index.invites_beginning("alice/phone\0");
-        applied.is_ok() && read.is_ok() && revoked.is_ok() && invites.is_ok() && of_device.is_ok()
+        applied.is_ok()
+            && read.is_ok()
+            && revoked.is_ok()
+            && invites.is_ok()
+            && of_device.is_ok()
+            && accounts.is_ok()
     });
 }
 

@@ -11,11 +11,12 @@ use crate::store::Store;
 /// How many invites are named one by one.
 const SHOWN: usize = 5;
 
-/// Whether devices know `pki serve` by this host's key.
+/// Whether devices, or servers, know `pki serve` by this host's key.
 pub fn is_of_the_service(home: &Home, host: &Host) -> bool {
     let serve = &home.config().serve;
-    let authority = serve.device_host.as_ref().or(serve.host.as_ref());
-    authority.is_some_and(|authority| authority.host == *host)
+    let of_devices = serve.device_host.as_ref().or(serve.host.as_ref());
+    let mut authorities = of_devices.into_iter().chain(&serve.acme_host);
+    authorities.any(|authority| authority.host == *host)
 }
 
 /// Tells of the invites whose links have the pin of the key before.
