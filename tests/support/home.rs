@@ -206,8 +206,8 @@ impl Home {
         path
     }
 
-    /// Rewrites the ledger as whoever can write to the home might: its chain, and all that follows from it, are
-    /// right afterwards. Lines that are not changed stay as they are, octet by octet.
+    /// Rewrites the ledger as whoever can write to the home might: its chain, and all that follows from it,
+    /// are right afterwards. Lines that are not changed stay as they are, octet by octet.
     pub fn rewrite_ledger(&self, change: impl FnOnce(&mut Vec<Value>)) {
         let place = self.home().join("ledger.jsonl");
         let text = std::fs::read_to_string(&place).unwrap();

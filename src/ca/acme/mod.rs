@@ -2,7 +2,8 @@
 //! certain names; whoever has its secret binds a key to it, and that key orders.
 //!
 //! The ledger does not vouch for accounts: whoever can write to a home can write to it. The secret of an
-//! account lies in the home, encrypted, and what was granted and bound is known by values that follow from it.
+//! account lies in the home, encrypted, and what was granted and bound is known by values that follow from
+//! it.
 
 pub(in crate::ca) mod error;
 mod orders;

@@ -53,8 +53,8 @@ fn window(known: &KnownCertificate) -> (Time, Time) {
     (start, start + Span::seconds(life / 30))
 }
 
-/// The certificate that an order is to replace (RFC 9773 §5): one that the same account has ordered, that has
-/// a name in common, and that no other order replaces.
+/// The certificate that an order is to replace (RFC 9773 §5): one that the same account has ordered, that
+/// has a name in common, and that no other order replaces.
 pub fn replaced(shared: &Shared, asking: &Asking, id: &str, names: &[Host]) -> Result<Serial, Problem> {
     let own = |(_, known): &(Serial, KnownCertificate)| {
         known.account == Some(asking.id()) && known.hosts.iter().any(|host| names.contains(host))
