@@ -20,10 +20,12 @@ use crate::model::server::ServerDraft;
 use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Time};
 use crate::store::Store;
 use error::AcmeError;
-use rand_core::Rng;
+use rand_core::{CryptoRng, Rng};
 
 pub use orders::{AcmeDenial, AcmeDone, AcmeRequest, Ordering, Revoker, carry_out};
 
+/// The six bits that base64url writes as a hyphen (RFC 4648 §5).
+const HYPHEN: u8 = 62;
 /// The longest encrypted secret that is read.
 const LONGEST: u64 = 64 << 10;
 
@@ -50,7 +52,7 @@ impl NewAccount {
         let mut random = [0; AccountId::LENGTH];
         rng.fill_bytes(&mut random);
         let account = AccountId::from_random(random);
-        let secret = AcmeSecret::generate(rng);
+        let secret = new_secret(account, rng);
         let sealed = secret.encrypt(passphrase, rng).map_err(failed)?;
         let check = secret.check(account, &names, days);
         let opened = AcmeSecret::decrypt(&sealed, passphrase).map_err(failed)?;
@@ -77,6 +79,17 @@ impl NewAccount {
     /// The key by which the client is bound to the account: for it alone.
     pub fn mac_key(&self) -> zeroize::Zeroizing<[u8; 32]> {
         self.secret.mac_key(self.grant.account)
+    }
+}
+
+/// A new secret for an account. A MAC key that began with a hyphen in base64url would be an option to the
+/// command lines of certbot and others.
+fn new_secret(account: AccountId, rng: &mut impl CryptoRng) -> AcmeSecret {
+    loop {
+        let secret = AcmeSecret::generate(rng);
+        if secret.mac_key(account)[0] >> 2 != HYPHEN {
+            return secret;
+        }
     }
 }
 
@@ -179,5 +192,22 @@ pub fn open_account(
     match secret.check(grant.account, &grant.names, grant.days) == grant.check {
         true => Ok(secret),
         false => Err(AcmeError::OtherSecret(Shown(path)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mac_key_is_an_option_to_a_command_line() {
+        let account = AccountId::from_random([7; AccountId::LENGTH]);
+        // One in sixty-four would be.
+        for _ in 0..2000 {
+            let secret = new_secret(account, &mut os_rng());
+            let text = data_encoding::BASE64URL_NOPAD.encode(&*secret.mac_key(account));
+            assert!(!text.starts_with('-'), "{text}");
+        }
+        assert_eq!(data_encoding::BASE64URL_NOPAD.encode(&[HYPHEN << 2]), "-A");
     }
 }

@@ -5,7 +5,8 @@ use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
 
-use super::{Given, HOST, Ordering};
+use super::{Given, HOST, Ordering, go_by};
+use crate::support::{finish, program};
 
 /// What came back.
 pub struct Answer {
@@ -145,9 +146,14 @@ impl Ordering {
             "url = \"https://{HOST}:{port}{path}\"\npath-as-is\nresolve = \"{HOST}:{port}:127.0.0.1\"\n\
              noproxy = \"*\"\ncacert = \"home/public/ca/root.crt\"\nsilent\nshow-error\nmax-time = 30\ninclude\n{config}"
         );
-        let said = self
-            .home
-            .foreign_given("curl", &["--disable", "--config", "-"], url.as_bytes());
+        let mut curl = program("curl");
+        curl.args(["--disable", "--config", "-"])
+            .current_dir(self.home.path("."))
+            .env("HOME", self.home.path("."));
+        if let Some(clock) = &self.clock {
+            go_by(clock, &mut curl);
+        }
+        let said = finish(&mut curl, url.as_bytes());
         let (headers, text) = said
             .stdout
             .split_once("\r\n\r\n")

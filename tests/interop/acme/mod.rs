@@ -4,12 +4,14 @@ mod clients;
 mod hostile;
 mod jose;
 mod orders;
+mod year;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::enrollment::fake_clock;
 use crate::support::{HOST, Home, Server, need, program};
 
 /// The names that accounts of the tests may order.
@@ -21,6 +23,8 @@ const LOG: &str = "serve.log";
 struct Ordering {
     home: Home,
     server: Server,
+    /// The file that says what time it is, where that is not now.
+    clock: Option<PathBuf>,
 }
 
 /// What a client is given.
@@ -54,6 +58,7 @@ impl Ordering {
         Some(Self {
             server: server.expect("the service ended at once"),
             home,
+            clock: None,
         })
     }
 
@@ -86,6 +91,13 @@ impl Ordering {
         let said = self.home.run(&["server", "list", "--json"]).json();
         said["accounts"].as_array().unwrap().clone()
     }
+}
+
+/// Has a command go by the clock of a file.
+fn go_by(clock: &Path, command: &mut Command) {
+    fake_clock(command)
+        .env("FAKETIME_TIMESTAMP_FILE", clock)
+        .env("FAKETIME_NO_CACHE", "1");
 }
 
 /// A program of a machine that knows the names of these tests, and whose system trusts this root alone.

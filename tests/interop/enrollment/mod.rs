@@ -220,7 +220,7 @@ fn by_faked_clock(mut command: Command) -> Command {
 }
 
 /// As faketime does, which would stand between a signal and the command.
-fn fake_clock(command: &mut Command) -> &mut Command {
+pub fn fake_clock(command: &mut Command) -> &mut Command {
     command
         .env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
