@@ -39,7 +39,7 @@ fmt:
 
 # Figures for docs/benchmarks.md. `make bench BENCH=--million`: a CRL of a million entries.
 bench:
-	cargo build --release --locked --bins --example fleet --example enroll --example load
+	cargo build --release --locked --bins --example fleet --example enroll --example order --example load
 	python3 tests/bench/bench.py $(BENCH)
 
 # A CA in ./demo, a device and its QR code, a phone that enrolls itself, and a real nginx that lets them in and locks them out.

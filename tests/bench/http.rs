@@ -1,6 +1,9 @@
 //! As much of an HTTP client as measuring needs: requests as they stand, answers that have a length, and
 //! connections by as many threads that take the next request as soon as the last one is answered.
 
+// Whoever measures uses a part of it.
+#![allow(dead_code)]
+
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +14,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Whether the server takes another request on this connection.
     pub stays_open: bool,
+    /// The nonce for the next request, where the server gives one (RFC 8555 §6.5).
+    pub nonce: Option<String>,
 }
 
 /// Sends a request, head and body, and reads the answer.
@@ -41,6 +46,7 @@ pub fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<Answe
             return Ok(Answer {
                 status: head.code.unwrap_or(0),
                 stays_open: head.version == Some(1) && !closes,
+                nonce: field("replay-nonce").map(|field| String::from_utf8_lossy(field.value).into_owned()),
                 body: octets.split_off(length),
             });
         }

@@ -17,6 +17,7 @@ from unittest import mock
 from ground import PKI, ROOT, ROOT_SECRET, SECRET, TARGET, WORK, bulk, fleet_home, home, ms, pki, row, run
 
 ENROLL = TARGET / "examples" / "enroll"
+ORDER = TARGET / "examples" / "order"
 LOAD = TARGET / "examples" / "load"
 CONNECTIONS = 64
 REVOCATIONS = 100
@@ -176,6 +177,29 @@ def enrollment():
             f"p99 {grouped_p99:.0f} ms: {grouped / one:.1f} × a build that syncs each, {one:,.0f} a second", "4 ×")
 
 
+def ordering():
+    """Servers that order certificates by ACME: by one account and by many devices beside it."""
+    empty, many = of_server(home("ordering", publish=True, cheap=False)), of_server(fleet_home("ordering-many", 100_000))
+    for name in (empty, many):
+        run(*pki(name, "server", "issue", "api.acme.example", "--out", WORK / f"{name}-tls", "--passphrase-file", SECRET,
+                 "--root-passphrase-file", ROOT_SECRET))
+    for name, where in ((empty, "at an empty home"), (many, "at 100,000 records")):
+        with serving(name, "acme") as service:
+            told = []
+            for _ in range(3):
+                given = json.loads(subprocess.run(
+                    pki(name, "server", "acme", "www.acme.example", "--json", "--passphrase-file", SECRET),
+                    stdout=subprocess.PIPE, check=True).stdout)
+                told.append(json.loads(subprocess.run(
+                    [str(c) for c in (ORDER, 3000, service.ports["acme"], WORK / name / "public" / "ca" / "root.crt",
+                                      given["kid"], given["mac_key"], CONNECTIONS)],
+                    stdout=subprocess.PIPE, check=True).stdout))
+            rate, p99 = (statistics.median(one[what] for one in told) for what in ("per_second", "p99_ms"))
+            row(f"orders by ACME, four signed requests each, by {CONNECTIONS} connections of one account, {where}",
+                f"{rate:,.0f} a second, p99 {p99:.0f} ms", "500")
+            row(f"memory of the service after 9,000 of them, {where}", f"{service.memory():.0f} MB", "")
+
+
 def waiting(command):
     """How long a command takes, and for how much of that it waits for the home's lock, as strace tells; in seconds."""
     trace = WORK / "flock.trace"
@@ -325,7 +349,7 @@ def swapping():
             "another one", f"{told['failed']} failed", "0")
 
 
-PARTS = {"enrollment": enrollment, "revoking": revoking, "status": status, "page": page_and_memory, "swapping": swapping}
+PARTS = {"enrollment": enrollment, "ordering": ordering, "revoking": revoking, "status": status, "page": page_and_memory, "swapping": swapping}
 
 
 def measure(names):
