@@ -42,6 +42,10 @@ impl Advice for CaError {
                 why: KeyError::NoThreads(_),
                 ..
             } => THREADS,
+            Self::Key {
+                why: KeyError::WrongPassphrase,
+                ..
+            } => "it opens with the passphrase of the issuing key, the everyday one",
             Self::Key { .. } | Self::Bundle(_) => return None,
             Self::Exists(_) => "choose another name, or move it away",
             Self::NoThreads(_) => THREADS,
