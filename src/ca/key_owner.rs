@@ -4,7 +4,7 @@
 use super::CaError;
 use crate::home::Home;
 use crate::model::fault::{Fault, Kind};
-use crate::model::{Address, Host, Pin, Reason, State, Time};
+use crate::model::{AccountId, Address, Host, Pin, Reason, State, Time};
 use crate::store::Store;
 
 /// The reason for which a key that was handed in is not accepted.
@@ -16,6 +16,9 @@ pub enum UnfitKey {
     /// The key of a request is a server's.
     #[error("this key is the one of the server {0}")]
     OfServer(Host),
+    /// The key of a request is that of an ACME account.
+    #[error("this key is the one of the account {0}")]
+    OfAccount(AccountId),
     /// The key of a request is a CA's.
     #[error("this key is the one of a CA here")]
     OfCa,
@@ -46,7 +49,7 @@ pub enum UnfitKey {
 impl Fault for UnfitKey {
     fn kind_and_code(&self) -> (Kind, &'static str) {
         let code = match self {
-            Self::OfAnother(_) | Self::OfServer(_) | Self::OfCa => "key-in-use",
+            Self::OfAnother(_) | Self::OfServer(_) | Self::OfAccount(_) | Self::OfCa => "key-in-use",
             Self::Revoked { .. } | Self::Dropped(_) => "key-revoked",
             Self::InReserve(_) => "key-in-reserve",
             Self::Retiring(_) => "key-retiring",
@@ -63,6 +66,8 @@ pub(super) enum KeyOf<'a> {
     Device(&'a Address),
     /// A server's. Hosts may share one: a certificate can name several.
     Server(&'a Host),
+    /// An ACME account's, which signs requests and is certified for nobody.
+    Account,
 }
 
 /// Demands that nobody else has the key, and that nobody ever gave it up because somebody may have had it;
@@ -95,11 +100,25 @@ pub(super) fn demand_free_key(
         }
         match holder {
             KeyOf::Device(_) if server.had(pin) => return Err(UnfitKey::OfServer(host).into()),
+            KeyOf::Account if server.had(pin) => return Err(UnfitKey::OfServer(host).into()),
             KeyOf::Server(other) if server.backup.pin == pin && host != *other => {
                 return Err(UnfitKey::InReserve(host).into());
             }
-            KeyOf::Device(_) | KeyOf::Server(_) => {}
+            KeyOf::Device(_) | KeyOf::Server(_) | KeyOf::Account => {}
         }
+    }
+    match (store.certified_key(pin)?, holder) {
+        (Some((host, true)), _) => return Err(UnfitKey::Dropped(host).into()),
+        (Some((host, false)), KeyOf::Device(_) | KeyOf::Account) => {
+            return Err(UnfitKey::OfServer(host).into());
+        }
+        (Some((_, false)), KeyOf::Server(_)) | (None, _) => {}
+    }
+    match (store.account_of_key(pin)?, holder) {
+        (Some(account), KeyOf::Device(_) | KeyOf::Server(_)) => {
+            return Err(UnfitKey::OfAccount(account).into());
+        }
+        (Some(_), KeyOf::Account) | (None, _) => {}
     }
     let mut refused = None;
     for record in store.holders_of_key(&pin.0)? {
@@ -123,7 +142,7 @@ pub(super) fn demand_free_key(
             (_, KeyOf::Device(address)) if record.address == *address => {}
             (
                 State::Undelivered | State::Active | State::Superseded | State::Revoked { .. },
-                KeyOf::Device(_) | KeyOf::Server(_),
+                KeyOf::Device(_) | KeyOf::Server(_) | KeyOf::Account,
             ) => {
                 refused.get_or_insert(UnfitKey::OfAnother(record.address).into());
             }

@@ -291,6 +291,7 @@ impl Company {
                 account,
                 key: BoundKey {
                     jwk: r#"{"crv":"P-256","kty":"EC","x":"AA","y":"AA"}"#.into(),
+                    number: 1,
                     proof: CheckValue([9; 16]),
                 },
             },

@@ -50,9 +50,10 @@ impl AcmeSecret {
         self.0.check(b"", &granted)
     }
 
-    /// By what it is known that this key of a client was bound to the account by whoever had the secret open.
-    pub fn proof(&self, account: AccountId, jwk: &str) -> CheckValue {
-        self.0.check(b"", &format!("pki/v1/acme-bound/{account}/{jwk}"))
+    /// By what it is known that this key of a client, the one of this number, was bound to the account by whoever had the secret open.
+    pub fn proof(&self, account: AccountId, number: u32, jwk: &str) -> CheckValue {
+        self.0
+            .check(b"", &format!("pki/v1/acme-bound/{account}/{number}/{jwk}"))
     }
 }
 
@@ -73,11 +74,13 @@ mod tests {
             secret(1).check(account(1), &names("www.acme.example"), None),
             secret(1).check(account(1), &names("api.acme.example www.acme.example"), None),
             secret(1).check(account(1), &names("api.acme.example"), Some(90)),
-            secret(1).proof(account(1), "api.acme.example"),
+            secret(1).proof(account(1), 1, "api.acme.example"),
         ] {
             assert_ne!(own, other);
         }
         assert_ne!(secret(1).mac_key(account(1)), secret(1).mac_key(account(2)));
-        assert_ne!(secret(1).proof(account(1), "a"), secret(1).proof(account(1), "b"));
+        let proof = |number, jwk| secret(1).proof(account(1), number, jwk);
+        assert_ne!(proof(1, "a"), proof(1, "b"));
+        assert_ne!(proof(1, "a"), proof(2, "a"));
     }
 }

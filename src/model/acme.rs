@@ -82,6 +82,9 @@ pub struct AcmeGrant {
 pub struct BoundKey {
     /// The public key as a JWK, in the form of which thumbprints are made (RFC 7638 §3.2).
     pub jwk: String,
+    /// Its number: 1 of the first key of an account. It only rises, so that no key comes back by what stood in
+    /// the ledger before.
+    pub number: u32,
     /// By which it is known that the holder of the account's secret has bound it.
     pub proof: CheckValue,
 }
@@ -129,6 +132,11 @@ impl AcmeAccount {
         &self.grant.names[0]
     }
 
+    /// The number of the next key that is bound to it.
+    pub fn next_number(&self) -> u32 {
+        self.key.as_ref().map_or(0, |key| key.number) + 1
+    }
+
     /// The account after an event of it; none where it was never granted, as nobody but a forger has it.
     pub fn after(known: Option<Self>, event: &Event) -> Option<Self> {
         let Some(mut known) = known else {
@@ -143,7 +151,9 @@ impl AcmeAccount {
                 certificates: Vec::new(),
             });
         };
-        if let Fact::AcmeBound { key, .. } = &event.fact {
+        if let Fact::AcmeBound { key, .. } = &event.fact
+            && key.number == known.next_number()
+        {
             known.key = Some(key.clone());
         }
         if let Fact::AcmeCancelled { .. } | Fact::AcmeDeactivated { .. } = &event.fact {

@@ -37,6 +37,9 @@ pub struct Server {
     /// is kept, because apps may hold the server to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<(Time, OldPin)>,
+    /// The time of its last removal, also where it was taken in again since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_removed: Option<Time>,
 }
 
 /// A key of a server.
@@ -388,6 +391,7 @@ mod tests {
             written_otherwise: Vec::new(),
             certificates: Vec::new(),
             removed: None,
+            last_removed: None,
         }
     }
 

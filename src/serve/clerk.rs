@@ -327,7 +327,8 @@ impl Work {
         let (asked, ways): (Vec<AskedAcme>, Vec<_>) = orders.into_iter().unzip();
         let (requests, from): (Vec<AcmeRequest>, Vec<String>) =
             asked.into_iter().map(|asked| (asked.request, asked.from)).unzip();
-        let answers = match self.is_steady() {
+        let takes_back = requests.iter().all(|one| matches!(one, AcmeRequest::Revoke(..)));
+        let answers = match takes_back || self.is_steady() {
             true => self.carry_out(&requests, &from),
             false => requests.iter().map(|_| Err(Refusal::Unavailable)).collect(),
         };
@@ -337,15 +338,33 @@ impl Work {
     }
 
     fn carry_out(&mut self, requests: &[AcmeRequest], from: &[String]) -> Vec<AcmeAnswer> {
-        let answers = match self.decide_acme(requests) {
-            Ok(answers) => answers,
+        match self.decide_acme(requests) {
+            Ok(answers) => self.tell_acme(requests, from, answers),
+            // As for devices: what one of them asks for may be what cannot be done.
+            Err(why) if requests.len() > 1 && why.kind() != Kind::Busy => {
+                let each = requests.iter().zip(from);
+                each.flat_map(|(one, from)| {
+                    self.desk.home.give_way();
+                    self.carry_out(std::slice::from_ref(one), std::slice::from_ref(from))
+                })
+                .collect()
+            }
             Err(why) => {
                 let message = why.to_string();
                 self.monitor.health.troubled(Part::Enrolling, true, message);
-                self.aftermath.failed("no server got a certificate", why);
-                return requests.iter().map(|_| Err(Refusal::Unavailable)).collect();
+                self.aftermath.failed("no server got what it asked for", why);
+                requests.iter().map(|_| Err(Refusal::Unavailable)).collect()
             }
-        };
+        }
+    }
+
+    /// Tells of what was decided, and sees to what follows.
+    fn tell_acme(
+        &mut self,
+        requests: &[AcmeRequest],
+        from: &[String],
+        answers: Vec<Result<AcmeDone, AcmeDenial>>,
+    ) -> Vec<AcmeAnswer> {
         self.monitor.health.well(Part::Enrolling);
         let told = requests.iter().zip(from).zip(&answers);
         for outcome in told.map(|((request, from), answer)| Outcome::of_acme(request, from, answer)) {
@@ -357,7 +376,10 @@ impl Work {
         };
         if requests.iter().zip(&answers).any(revokes) {
             match self.devices {
-                Some(_) => self.due = Some(Instant::now()),
+                // Many are published at once, as what is issued is.
+                Some(_) => {
+                    self.due.get_or_insert_with(|| Instant::now() + GATHERING);
+                }
                 None => self.aftermath.warned(
                     "a server has revoked its certificate: run `pki publish`, for the issuing key is not open here",
                 ),
@@ -376,7 +398,13 @@ impl Work {
         let Some(servers) = self.own.as_ref().and_then(Own::servers) else {
             return Err(ca::AcmeError::NoAuthority.into());
         };
-        let mut session = self.desk.turn(&mut self.store, ClockPolicy::Strict)?;
+        // What takes something back alone is never refused for a clock in doubt.
+        let revokes = |request: &AcmeRequest| matches!(request, AcmeRequest::Revoke(..));
+        let policy = match requests.iter().all(revokes) {
+            true => ClockPolicy::Lenient,
+            false => ClockPolicy::Strict,
+        };
+        let mut session = self.desk.turn(&mut self.store, policy)?;
         ca::carry_out(&mut session, servers, requests)
     }
 

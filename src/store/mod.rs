@@ -36,7 +36,7 @@ use crate::issuer::{Signed, SignedServer};
 use crate::model::event::Issued;
 use crate::model::server::Certified;
 use crate::model::{
-    AccountId, AcmeAccount, Address, Authority, Clock, Employee, Event, Fact, HmacHost, Host, KnownBy,
+    AccountId, AcmeAccount, Address, Authority, Clock, Employee, Event, Fact, HmacHost, Host, KnownBy, Pin,
     Record, Revocation, Serial, Server, Time,
 };
 
@@ -456,6 +456,31 @@ impl Store {
     /// A damaged index.
     pub fn acme_accounts(&self) -> Result<Vec<AcmeAccount>, StoreError> {
         self.index.acme_accounts()
+    }
+
+    /// The certificates that an ACME account has ordered and that are good at `now`.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn good_of_account(&self, account: AccountId, now: Time) -> Result<Vec<Serial>, StoreError> {
+        self.index.good_of_account(account, now)
+    }
+
+    /// The host that a key was certified for by the servers' CA, and whether it was given up because somebody
+    /// else may have it.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn certified_key(&self, pin: Pin) -> Result<Option<(Host, bool)>, StoreError> {
+        self.index.certified_key(pin)
+    }
+
+    /// The ACME account that a key is bound to, or was.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn account_of_key(&self, pin: Pin) -> Result<Option<AccountId>, StoreError> {
+        self.index.account_of_key(pin)
     }
 
     /// The ACME account that a certificate of the servers' CA was ordered by, where one did.

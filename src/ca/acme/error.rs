@@ -13,6 +13,9 @@ pub enum AcmeError {
     /// An address, which ACME clients do not order by.
     #[error("{0} is an address: servers order certificates for names alone")]
     Address(Host),
+    /// More names than a certificate has.
+    #[error("an account is for {0} names at most")]
+    TooManyNames(usize),
     /// The file that is named for the secret has another, or the ledger says what was not granted.
     #[error("{0} is the secret of another account, or of one that was granted otherwise")]
     OtherSecret(Shown),
@@ -26,6 +29,7 @@ impl Fault for AcmeError {
         match self {
             Self::NoAuthority => (Kind::BadRequest, "not-configured"),
             Self::Address(_) => (Kind::BadRequest, "address"),
+            Self::TooManyNames(_) => (Kind::BadRequest, "names"),
             Self::OtherSecret(_) => (Kind::Damaged, "key"),
             Self::Ended(_) => (Kind::Conflict, "ended"),
         }

@@ -17,7 +17,7 @@ use crate::home::Home;
 use crate::key::{AcmeSecret, Passphrase, os_rng};
 use crate::model::draft::Issuer;
 use crate::model::server::ServerDraft;
-use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Time};
+use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Reason, Serial, Time};
 use crate::store::Store;
 use error::AcmeError;
 use rand_core::{CryptoRng, Rng};
@@ -26,6 +26,8 @@ pub use orders::{AcmeDenial, AcmeDone, AcmeRequest, Ordering, Revoker, carry_out
 
 /// The six bits that base64url writes as a hyphen (RFC 4648 §5).
 const HYPHEN: u8 = 62;
+/// How many names an account is granted at most, as many as one order has.
+pub const MOST_NAMES: usize = 100;
 /// The longest encrypted secret that is read.
 const LONGEST: u64 = 64 << 10;
 
@@ -108,6 +110,9 @@ pub fn demand_grantable(
     issuer: &Issuer,
     now: Time,
 ) -> Result<(), CaError> {
+    if names.len() > MOST_NAMES {
+        return Err(AcmeError::TooManyNames(MOST_NAMES).into());
+    }
     let is_address = |host: &&Host| matches!(host, Host::Address(_));
     if let Some(host) = names.iter().find(is_address) {
         return Err(AcmeError::Address(host.clone()).into());
@@ -160,15 +165,52 @@ pub fn account_to_end(store: &Store, host: &Host, id: AccountId) -> Result<AcmeA
     }
 }
 
-/// Cancels accounts: nothing is ordered by them from now on. What they have ordered stays good.
+/// Cancels accounts: nothing is ordered by them from now on. What they have ordered stays good, unless it is
+/// to be revoked for this reason. Returned are the certificates that were.
 ///
 /// # Errors
 /// Where it cannot be recorded.
-pub fn cancel(session: &mut Session<'_>, accounts: &[AcmeAccount]) -> Result<(), CaError> {
-    let cancelled = accounts.iter().map(|account| Fact::AcmeCancelled {
-        account: account.grant.account,
-    });
-    session.commit(cancelled.collect())
+pub fn cancel(
+    session: &mut Session<'_>,
+    accounts: &[AcmeAccount],
+    revoke: Option<Reason>,
+) -> Result<Vec<Serial>, CaError> {
+    let mut facts: Vec<Fact> = Vec::new();
+    let mut revoked = Vec::new();
+    for account in accounts {
+        let id = account.grant.account;
+        facts.push(Fact::AcmeCancelled { account: id });
+        let Some(reason) = revoke else { continue };
+        for serial in session.store.good_of_account(id, session.now)? {
+            let host = session.store.certified(&serial)?.map(|(host, _)| host);
+            facts.push(Fact::ServerRevoked {
+                serial,
+                host,
+                reason,
+                since: None,
+            });
+            revoked.push(serial);
+        }
+    }
+    session.commit(facts)?;
+    for account in accounts {
+        forget(&session.desk.home, account.grant.account)?;
+    }
+    Ok(revoked)
+}
+
+/// Removes the secret of an account that has ended: without it no event brings the account back.
+pub(super) fn forget(home: &Home, account: AccountId) -> Result<(), CaError> {
+    let path = secret_path(home, account);
+    match std::fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(disk::failed("removed", &path)(error).into()),
+    }
+    if let Some(directory) = path.parent() {
+        disk::sync_directory(directory)?;
+    }
+    Ok(())
 }
 
 /// Opens the secret of an account, and holds against it what the ledger says of the grant. Takes as long as a

@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::forget;
 use crate::ca::key_owner::{KeyOf, demand_free_key};
 use crate::ca::servers::authority::record_servers;
 use crate::ca::servers::certificates::revoke_server;
@@ -13,7 +14,7 @@ use crate::issuer::{IssuerError, Servers, SignedServer};
 use crate::key::{Jwk, PublicKey, demand_threads, os_rng};
 use crate::model::acme::BoundKey;
 use crate::model::server::{Certified, ServerDraft};
-use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Pin, Reason, Serial};
+use crate::model::{AccountId, AcmeAccount, AcmeGrant, Fact, Host, Pin, Reason, Serial, Server};
 
 /// What a client asks for. The door has verified its signature, and that the account's secret stands for the
 /// grant and the key that it names.
@@ -90,12 +91,15 @@ pub enum AcmeDenial {
         "apps hold {0} to the key that it has, not to this one: renew with the same key (certbot: --reuse-key)"
     )]
     Pinned(Host),
-    /// The key of the client was to be certified.
-    #[error("the key of the account cannot be certified: a server has a key of its own (RFC 8555 §11.1)")]
+    /// The key of an account was to be certified.
+    #[error("the key of an account cannot be certified: a server has a key of its own (RFC 8555 §11.1)")]
     AccountKey,
     /// Policy refuses the certificate.
     #[error(transparent)]
     Refused(CaError),
+    /// The key of an account is certified for somebody, or was given up.
+    #[error("this key cannot sign for an account: it is another's, or was given up")]
+    UnfitAccountKey,
     /// The certificate was revoked before.
     #[error("the certificate is revoked already")]
     AlreadyRevoked,
@@ -156,12 +160,9 @@ fn change(session: &mut Session<'_>, request: &AcmeRequest) -> Result<Option<Ans
             Err(denial) => return Ok(Some(Err(denial))),
         },
         AcmeRequest::ChangeKey(grant, key, next) => match account(session, grant, key)? {
-            Ok(_) => match holder_of(session, next)? {
-                Some(other) => return Ok(Some(Err(AcmeDenial::KeyInUse(other)))),
-                None => vec![Fact::AcmeBound {
-                    account: grant.account,
-                    key: next.clone(),
-                }],
+            Ok(_) => match bound_to(session, grant.account, next)? {
+                Ok(facts) => facts,
+                Err(denial) => return Ok(Some(Err(denial))),
             },
             Err(denial) => return Ok(Some(Err(denial))),
         },
@@ -176,6 +177,9 @@ fn change(session: &mut Session<'_>, request: &AcmeRequest) -> Result<Option<Ans
         }
     };
     session.commit(facts)?;
+    if let AcmeRequest::Deactivate(grant, _) = request {
+        forget(&session.desk.home, grant.account)?;
+    }
     Ok(Some(Ok(AcmeDone::Recorded)))
 }
 
@@ -195,13 +199,29 @@ fn bind(
         Some(_) => return Ok(Err(AcmeDenial::Bound(host()))),
         None => {}
     }
-    Ok(match holder_of(session, key)? {
-        Some(other) => Err(AcmeDenial::KeyInUse(other)),
-        None => Ok(vec![Fact::AcmeBound {
-            account: grant.account,
-            key: key.clone(),
-        }]),
-    })
+    bound_to(session, grant.account, key)
+}
+
+/// What records that a key is bound to an account: one that nobody else has.
+fn bound_to(
+    session: &Session<'_>,
+    account: AccountId,
+    key: &BoundKey,
+) -> Result<Result<Vec<Fact>, AcmeDenial>, CaError> {
+    if let Some(other) = holder_of(session, key)? {
+        return Ok(Err(AcmeDenial::KeyInUse(other)));
+    }
+    let parsed = Jwk::parse(&key.jwk).ok();
+    if let Some(public) = parsed.as_ref().and_then(Jwk::public_key) {
+        let pin = Pin(public.spki_sha256());
+        match demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Account) {
+            Ok(()) => {}
+            Err(CaError::UnfitKey(_)) => return Ok(Err(AcmeDenial::UnfitAccountKey)),
+            Err(why) => return Err(why),
+        }
+    }
+    let key = key.clone();
+    Ok(Ok(vec![Fact::AcmeBound { account, key }]))
 }
 
 /// The account that a key is bound to, and that has not ended.
@@ -238,36 +258,36 @@ fn draft(
         Ok(known) => known,
         Err(denial) => return Ok(Err(denial)),
     };
-    let own = Jwk::parse(&ordering.key.jwk).ok();
-    if own.is_some_and(|own| own.public_key() == Some(&ordering.public_key)) {
-        return Ok(Err(AcmeDenial::AccountKey));
-    }
     let pin = Pin(ordering.public_key.spki_sha256());
     let registered = session.store.known_servers()?;
     for name in &ordering.names {
         if !known.grant.names.contains(name) {
             return Ok(Err(AcmeDenial::NotGranted(name.clone())));
         }
-        if let Some(server) = registered.iter().find(|server| server.host == *name) {
-            match server.removed {
-                Some((at, _)) if at >= known.granted => {
-                    return Ok(Err(AcmeDenial::Removed(name.clone())));
-                }
-                Some(_) => {}
-                None => match demand_active(server, pin) {
-                    Ok(()) => {}
-                    Err(UnfitKey::Dropped(host)) => {
-                        return Ok(Err(AcmeDenial::Refused(UnfitKey::Dropped(host).into())));
-                    }
-                    Err(_) => return Ok(Err(AcmeDenial::Pinned(name.clone()))),
-                },
+        let own = registered.iter().find(|server| server.host == *name);
+        if own.is_some_and(|server| server.last_removed.is_some_and(|at| at >= known.granted)) {
+            return Ok(Err(AcmeDenial::Removed(name.clone())));
+        }
+        match holds(&registered, name).map(|server| demand_active(server, pin)) {
+            None | Some(Ok(())) => {}
+            Some(Err(UnfitKey::Dropped(host))) => {
+                return Ok(Err(AcmeDenial::Refused(UnfitKey::Dropped(host).into())));
             }
+            Some(Err(_)) => return Ok(Err(AcmeDenial::Pinned(name.clone()))),
         }
-        match demand_free_key(&session.store, &session.desk.home, pin, KeyOf::Server(name)) {
-            Ok(()) => {}
-            Err(why @ CaError::UnfitKey(_)) => return Ok(Err(AcmeDenial::Refused(why))),
-            Err(why) => return Err(why),
-        }
+    }
+    // Whose a key is does not depend on the name that it is for, but for the one in reserve of a server, which
+    // was looked at.
+    match demand_free_key(
+        &session.store,
+        &session.desk.home,
+        pin,
+        KeyOf::Server(known.host()),
+    ) {
+        Ok(()) => {}
+        Err(CaError::UnfitKey(UnfitKey::OfAccount(_))) => return Ok(Err(AcmeDenial::AccountKey)),
+        Err(why @ CaError::UnfitKey(_)) => return Ok(Err(AcmeDenial::Refused(why))),
+        Err(why) => return Err(why),
     }
     let Some((host, others)) = ordering.names.split_first() else {
         return Ok(Err(AcmeDenial::Ended(known.host().clone())));
@@ -275,6 +295,22 @@ fn draft(
     let issuer = servers.chain().issuer();
     let draft = ServerDraft::of_several(host, others, known.grant.days, issuer, session.now);
     Ok(draft.map_err(|why| AcmeDenial::Refused(why.into())))
+}
+
+/// The server by whose pins apps hold a host: its own, or the nearest above it that has them hold for the
+/// hosts below.
+fn holds<'a>(registered: &'a [Server], name: &Host) -> Option<&'a Server> {
+    let standing = || registered.iter().filter(|server| server.removed.is_none());
+    let is_below = |server: &&Server| {
+        let above = format!(".{}", server.host);
+        server.include_subdomains && name.to_string().ends_with(&above)
+    };
+    let own = standing().find(|server| server.host == *name);
+    own.or_else(|| {
+        standing()
+            .filter(is_below)
+            .max_by_key(|server| server.host.to_string().len())
+    })
 }
 
 fn revoke(

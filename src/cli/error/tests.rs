@@ -145,6 +145,7 @@ fn changes() -> Vec<Line> {
         E::Servers(_) = E::Servers(ServersError::KeyElsewhere(host())) => "key-elsewhere", Refused;
         E::Acme(_) = E::Acme(AcmeError::NoAuthority) => "not-configured", Refused;
         E::Acme(_) = E::Acme(AcmeError::Address(host())) => "address", Refused;
+        E::Acme(_) = E::Acme(AcmeError::TooManyNames(100)) => "names", Refused;
         E::Acme(_) = E::Acme(AcmeError::OtherSecret(shown())) => "key", Refused;
         E::Acme(_) = E::Acme(AcmeError::Ended(account())) => "ended", Refused;
         E::Hmac(_) = E::Hmac(HmacError::OtherSecret(shown())) => "key", Refused;
@@ -222,6 +223,7 @@ fn keys() -> Vec<Line> {
         E::Revoked { .. } = E::Revoked { address: address(), since: time(), reason: Reason::Stolen } => "key-revoked", Refused;
         E::OfAnother(_) = E::OfAnother(address()) => "key-in-use", Refused;
         E::OfServer(_) = E::OfServer(host()) => "key-in-use", Refused;
+        E::OfAccount(_) = E::OfAccount(account()) => "key-in-use", Refused;
         E::Dropped(_) = E::Dropped(host()) => "key-revoked", Refused;
         E::OfCa = E::OfCa => "key-in-use", Refused;
         E::InReserve(_) = E::InReserve(host()) => "key-in-reserve", Refused;

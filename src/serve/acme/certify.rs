@@ -14,14 +14,11 @@ use super::orders::{OrderId, State};
 use super::problem::Problem;
 use super::renewal;
 use super::{Asking, Shared, among_signers, of_this_machine, read, recorded};
-use crate::ca::{AcmeDone, AcmeRequest, Ordering, Revoker};
+use crate::ca::{AcmeDone, AcmeRequest, MOST_NAMES, Ordering, Revoker};
 use crate::key::{Jwk, PublicKey};
 use crate::model::{Host, Reason, Serial};
 use crate::x509::Certificate;
 use crate::x509::request::{self, Request};
-
-/// How many names an order has at most.
-const MOST_NAMES: usize = 100;
 
 /// What is ordered (RFC 8555 §7.4, RFC 9773 §5).
 #[derive(Deserialize)]
@@ -86,7 +83,7 @@ pub fn new_order(shared: &Shared, asking: &Asking) -> Result<Response, Problem> 
         None => Err(Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rateLimited",
-            "this account has a thousand orders that it has not finalized: each ends after an hour",
+            "this account has a thousand orders that it has not finalized, or 20,000 certificates of one day",
         )),
     }
 }
@@ -135,10 +132,10 @@ pub async fn finalize(shared: &Arc<Shared>, asking: &Asking, id: OrderId) -> Res
     let names = order.names.clone();
     let key = among_signers(move || requested(&der, &names)).await;
     let public_key = key.map_err(|_| Problem::unavailable())??;
-    let account = asking.id();
+    let (account, now) = (asking.id(), (shared.desk.clock)());
     if !shared
         .orders
-        .go_over(account, id, State::Ready, State::Processing)
+        .go_over(account, id, State::Ready, State::Processing, now)
     {
         return Err(not_ready());
     }
@@ -156,7 +153,7 @@ pub async fn finalize(shared: &Arc<Shared>, asking: &Asking, id: OrderId) -> Res
             Ok(AcmeDone::Certified(certified)) => State::Valid(certified.serial),
             Ok(AcmeDone::Recorded) | Err(_) => State::Ready,
         };
-        own.orders.go_over(account, id, State::Processing, state);
+        own.orders.go_over(account, id, State::Processing, state, now);
         answer
     });
     finished.await.map_err(|_| Problem::unavailable())??;

@@ -351,13 +351,18 @@ impl Shared {
     /// The payload of a JWS that this key has signed, and nobody has sent before. A nonce is used up by who
     /// may use it alone.
     async fn verified(&self, jws: Jws, key: Jwk) -> Result<Vec<u8>, Problem> {
+        let bad = |detail| Problem::new(StatusCode::BAD_REQUEST, "badNonce", detail);
+        let used = || bad("the nonce was used before, is too old, or was not made here");
+        // Looked at first: to verify a signature takes longer.
+        let nonce = jws.nonce.clone().ok_or_else(|| bad("the request has no nonce"))?;
+        if !self.nonces.is_good(&nonce) {
+            return Err(used());
+        }
         let verified = among_signers(move || jws.demand_signed_by(&key).map(|()| jws)).await;
         let jws = verified.map_err(|_| Problem::unavailable())??;
-        let bad = |detail| Problem::new(StatusCode::BAD_REQUEST, "badNonce", detail);
-        match jws.nonce {
-            None => Err(bad("the request has no nonce")),
-            Some(nonce) if self.nonces.take(&nonce) => Ok(jws.payload),
-            Some(_) => Err(bad("the nonce was used before, is too old, or was not made here")),
+        match self.nonces.take(&nonce) {
+            true => Ok(jws.payload),
+            false => Err(used()),
         }
     }
 
@@ -435,10 +440,7 @@ async fn new_account(
         }
     };
     let grant = account.known.grant.clone();
-    let bound = BoundKey {
-        jwk: key.text().to_owned(),
-        proof: account.secret.proof(grant.account, key.text()),
-    };
+    let bound = account.binding(key);
     shared
         .ask(AcmeRequest::Bind(grant, bound), recorded(address))
         .await?;
@@ -547,10 +549,7 @@ async fn change_key(shared: &Shared, asking: Asking) -> Result<Response, Problem
         return Err(problem);
     }
     let grant = asking.account.known.grant.clone();
-    let key = BoundKey {
-        jwk: next.text().to_owned(),
-        proof: asking.account.secret.proof(grant.account, next.text()),
-    };
+    let key = asking.account.binding(&next);
     let request = AcmeRequest::ChangeKey(grant, asking.key, key);
     shared.ask(request, asking.from).await?;
     Ok(shared.objects.account(&asking.account.known, StatusCode::OK))

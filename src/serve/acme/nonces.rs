@@ -30,6 +30,11 @@ struct Used {
 }
 
 impl Used {
+    fn has_good(&self, number: u64) -> bool {
+        let (word, bit) = Self::place(number);
+        number + GOOD >= self.next && self.bits[word] & bit == 0
+    }
+
     fn place(number: u64) -> (usize, u64) {
         let place = number % GOOD;
         (usize::try_from(place / 64).unwrap_or_default(), 1 << (place % 64))
@@ -69,36 +74,35 @@ impl Nonces {
 
     /// Uses one. Whether it was good: made here, not long ago, and not used before.
     pub fn take(&self, nonce: &str) -> bool {
-        let Some((number, tag)) = BASE64URL_NOPAD
-            .decode(nonce.as_bytes())
-            .ok()
-            .filter(|octets| octets.len() == 8 + TAG)
-            .map(|octets| {
-                let (number, tag) = octets.split_at(8);
-                (number.to_vec(), tag.to_vec())
-            })
-        else {
+        let Some(number) = self.number_of(nonce) else {
             return false;
         };
-        let own = hmac::sign(&self.key, &number);
-        let is_ours = own.as_ref()[..TAG]
-            .iter()
-            .zip(&tag)
-            .fold(0, |differs, (a, b)| differs | (a ^ b))
-            == 0;
-        let Ok(number) = <[u8; 8]>::try_from(number).map(u64::from_be_bytes) else {
-            return false;
-        };
-        if !is_ours {
-            return false;
-        }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_good = used.has_good(number);
         let (word, bit) = Used::place(number);
-        if number + GOOD < used.next || used.bits[word] & bit != 0 {
-            return false;
+        if is_good {
+            used.bits[word] |= bit;
         }
-        used.bits[word] |= bit;
-        true
+        is_good
+    }
+
+    /// Whether one could be used now.
+    pub fn is_good(&self, nonce: &str) -> bool {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        self.number_of(nonce).is_some_and(|number| used.has_good(number))
+    }
+
+    /// The number that a nonce says; none where it was not made here.
+    fn number_of(&self, nonce: &str) -> Option<u64> {
+        let octets = BASE64URL_NOPAD.decode(nonce.as_bytes()).ok()?;
+        let (number, tag) = octets.split_at_checked(8).filter(|(_, tag)| tag.len() == TAG)?;
+        let own = hmac::sign(&self.key, number);
+        let differs = own.as_ref()[..TAG]
+            .iter()
+            .zip(tag)
+            .fold(0, |differs, (a, b)| differs | (a ^ b));
+        let number: [u8; 8] = number.try_into().ok()?;
+        (differs == 0).then(|| u64::from_be_bytes(number))
     }
 }
 

@@ -62,9 +62,21 @@ pub struct Order {
     pub replaces: Option<Serial>,
 }
 
+/// How many certificates an account gets in a day: far more than servers need, and few enough that whoever
+/// breaks into one fills no disk.
+const MOST_IN_A_DAY: u32 = 20_000;
+
 /// The orders of all accounts.
 #[derive(Default)]
-pub struct Orders(Mutex<HashMap<AccountId, VecDeque<Order>>>);
+pub struct Orders(Mutex<HashMap<AccountId, Own>>);
+
+/// The orders of one account.
+#[derive(Default)]
+struct Own {
+    orders: VecDeque<Order>,
+    /// How many certificates it has got, and since when that is counted.
+    certified: Option<(u32, Time)>,
+}
 
 impl Orders {
     /// A new order. None where the account has too many that it has not finalized.
@@ -86,28 +98,31 @@ impl Orders {
         };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = all.entry(account).or_default();
-        own.retain(|order| now < order.expires);
-        if own.len() >= MOST {
-            let finished = own
-                .iter()
-                .position(|order| matches!(order.state, State::Valid(_)))?;
-            own.remove(finished);
+        own.certified = own.certified.filter(|(_, since)| now < *since + Span::days(1));
+        if own.certified.is_some_and(|(count, _)| count >= MOST_IN_A_DAY) {
+            return None;
         }
-        own.push_back(order.clone());
+        let orders = &mut own.orders;
+        orders.retain(|order| now < order.expires);
+        if orders.len() >= MOST {
+            let is_finished = |order: &Order| matches!(order.state, State::Valid(_));
+            orders.remove(orders.iter().position(is_finished)?);
+        }
+        orders.push_back(order.clone());
         Some(order)
     }
 
     /// An order of an account.
     pub fn find(&self, account: AccountId, id: OrderId, now: Time) -> Option<Order> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut own = all.get(&account)?.iter();
+        let mut own = all.get(&account)?.orders.iter();
         own.find(|order| order.id == id && now < order.expires).cloned()
     }
 
     /// All orders of an account.
     pub fn of(&self, account: AccountId, now: Time) -> Vec<OrderId> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = all.get(&account).into_iter().flatten();
+        let own = all.get(&account).into_iter().flat_map(|own| &own.orders);
         own.filter(|order| now < order.expires)
             .map(|order| order.id)
             .collect()
@@ -116,21 +131,47 @@ impl Orders {
     /// Whether a certificate was replaced already, by an order that was not given up.
     pub fn replaces(&self, account: AccountId, serial: Serial, now: Time) -> bool {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut own = all.get(&account).into_iter().flatten();
+        let mut own = all.get(&account).into_iter().flat_map(|own| &own.orders);
         own.any(|order| order.replaces == Some(serial) && now < order.expires && order.state != State::Ready)
     }
 
     /// Goes over from one state to another. False where it is in neither, or gone.
-    pub fn go_over(&self, account: AccountId, id: OrderId, from: State, to: State) -> bool {
+    pub fn go_over(&self, account: AccountId, id: OrderId, from: State, to: State, now: Time) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = all.get_mut(&account);
-        let order = own.and_then(|own| own.iter_mut().find(|order| order.id == id && order.state == from));
-        match order {
+        let Some(own) = all.get_mut(&account) else {
+            return false;
+        };
+        if let State::Valid(_) = to {
+            own.certified.get_or_insert((0, now)).0 += 1;
+        }
+        let mut orders = own.orders.iter_mut();
+        match orders.find(|order| order.id == id && order.state == from) {
             Some(order) => {
                 order.state = to;
                 true
             }
             None => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_gets_so_many_certificates_in_a_day() {
+        let (orders, now) = (Orders::default(), Time::from_unix(1_800_000_000));
+        let account = AccountId::from_random([7; AccountId::LENGTH]);
+        let serial = Serial::from_random([7; 16]);
+        let order = |now| orders.add(account, Vec::new(), None, now);
+        for _ in 0..MOST_IN_A_DAY {
+            let id = order(now).unwrap().id;
+            assert!(orders.go_over(account, id, State::Ready, State::Valid(serial), now));
+        }
+        assert!(order(now + Span::seconds(86_399)).is_none());
+        assert!(order(now + Span::days(1)).is_some());
+        let other = AccountId::from_random([8; AccountId::LENGTH]);
+        assert!(orders.add(other, Vec::new(), None, now).is_some());
     }
 }

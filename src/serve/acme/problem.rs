@@ -141,6 +141,7 @@ impl From<Refusal<AcmeDenial>> for Problem {
                 Self::new(StatusCode::FORBIDDEN, "rejectedIdentifier", said)
             }
             AcmeDenial::Pinned(_) | AcmeDenial::AccountKey => Self::bad_csr(said),
+            AcmeDenial::UnfitAccountKey => Self::new(StatusCode::BAD_REQUEST, "badPublicKey", said),
             AcmeDenial::AlreadyRevoked => Self::new(StatusCode::BAD_REQUEST, "alreadyRevoked", said),
             // Whose it is, is nothing for whoever asks.
             AcmeDenial::Refused(CaError::UnfitKey(_)) => {

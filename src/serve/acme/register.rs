@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::ca::{self, CaError, Desk};
-use crate::key::{AcmeSecret, Passphrase};
-use crate::model::acme::account_of;
+use crate::key::{AcmeSecret, Jwk, Passphrase};
+use crate::model::acme::{BoundKey, account_of};
 use crate::model::{AccountId, AcmeAccount, Fact, Host, Serial, Time, Validity};
 use crate::store::{Cursor, StoreError};
 
@@ -69,6 +69,18 @@ pub struct Account {
     pub secret: Arc<AcmeSecret>,
 }
 
+impl Account {
+    /// What binds this key to it next.
+    pub fn binding(&self, key: &Jwk) -> BoundKey {
+        let number = self.known.next_number();
+        BoundKey {
+            jwk: key.text().to_owned(),
+            number,
+            proof: self.secret.proof(self.known.grant.account, number, key.text()),
+        }
+    }
+}
+
 impl Register {
     /// Reads the whole ledger.
     ///
@@ -123,8 +135,8 @@ impl Register {
         }
     }
 
-    /// An account, whether or not it has ended; none where it was never granted, or what the ledger says is
-    /// not what its secret stands for.
+    /// An account, also one that has ended since its secret was opened; none where it was never granted, or
+    /// what the ledger says is not what its secret stands for.
     ///
     /// # Errors
     /// Where the ledger has grown and cannot be read, or the secret does not open.
@@ -137,7 +149,7 @@ impl Register {
         };
         let grant = &known.grant;
         let is_granted = secret.check(id, &grant.names, grant.days) == grant.check;
-        let is_bound = |key: &crate::model::acme::BoundKey| secret.proof(id, &key.jwk) == key.proof;
+        let is_bound = |key: &BoundKey| secret.proof(id, key.number, &key.jwk) == key.proof;
         if !is_granted || !known.key.as_ref().is_none_or(is_bound) {
             return Ok(None);
         }
@@ -151,6 +163,8 @@ impl Register {
         match opened.get(&id) {
             Some(Opened::Secret(secret)) => return Ok(Some(secret.clone())),
             Some(Opened::Not(since)) if since.elapsed() < AGAIN => return Ok(None),
+            // Its secret was removed when it ended.
+            Some(Opened::Not(_)) | None if known.ended.is_some() => return Ok(None),
             Some(Opened::Not(_)) | None => {}
         }
         let (desk, passphrase, known) = (self.desk.clone(), self.passphrase.clone(), known.clone());

@@ -3,17 +3,31 @@
 use super::codec::corrupt;
 use super::index::{Index, key};
 use super::pending::Pending;
+use crate::key::Jwk;
 use crate::model::acme::account_of;
-use crate::model::{AccountId, AcmeAccount, Event};
+use crate::model::{AccountId, AcmeAccount, Event, Fact, Pin};
 use crate::store::StoreError;
 
 const ACCOUNT: u8 = b'A';
+/// The account that a key was bound to last.
+const BOUND: u8 = b'J';
 
 impl Index {
     /// An ACME account.
     pub(in crate::store) fn acme_account(&self, id: AccountId) -> Result<Option<AcmeAccount>, StoreError> {
         let value = self.map.value(&place_of(id))?;
         value.map(|value| read(&value)).transpose()
+    }
+
+    /// The account that a key of P-256 is bound to, or was.
+    pub(in crate::store) fn account_of_key(&self, pin: Pin) -> Result<Option<AccountId>, StoreError> {
+        let Some(value) = self.map.value(&key(BOUND, &pin.0))? else {
+            return Ok(None);
+        };
+        let account = std::str::from_utf8(&value)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        account.map(Some).ok_or_else(|| corrupt("an ACME account"))
     }
 
     /// Every ACME account that there is or was, by its server's name, the oldest first.
@@ -48,6 +62,12 @@ impl Pending<'_> {
         };
         let known = self.value(&place_of(id))?;
         let known = known.map(|value| read(&value)).transpose()?;
+        if let Fact::AcmeBound { account, key: bound } = &event.fact
+            && let Some(public) = Jwk::parse(&bound.jwk).ok().as_ref().and_then(Jwk::public_key)
+        {
+            let account = account.to_string().into_bytes();
+            self.put(key(BOUND, &public.spki_sha256()), account);
+        }
         if let Some(account) = AcmeAccount::after(known, event) {
             let value = serde_json::to_vec(&account).map_err(|_| corrupt("an ACME account"))?;
             self.put(place_of(id), value);

@@ -187,6 +187,11 @@ impl Ledger {
             text.pop();
             let sha: [u8; 32] = Sha256::digest(&text[begin..]).into();
             text.extend_from_slice(format!(",\"sha\":\"{}\"}}\n", HEXLOWER.encode(&sha)).as_bytes());
+            // Nobody would read it again.
+            if (text.len() - begin) as u64 > LONGEST {
+                let why = format!("it would be longer than {} KiB", LONGEST / 1024);
+                return Err(StoreError::Encoding(why));
+            }
             let after = Position {
                 seq,
                 offset: at.offset + text.len() as u64,
@@ -248,6 +253,7 @@ impl Ledger {
         let mut position = from;
         let mut batch: Vec<Entry> = Vec::new();
         let mut line = Vec::new();
+        let mut read_again = None;
         loop {
             let begin = position.offset;
             read_line(&mut reader, &mut line).map_err(disk::failed("read", &self.path))?;
@@ -256,7 +262,20 @@ impl Ledger {
             }
             let checked = check(&line, position).filter(|(_, [i, n])| *i == batch.len() + 1 && i <= n);
             let Some((after, [i, n])) = checked else {
-                return self.tail(last, begin, position.seq + 1);
+                let tail = self.tail(last, begin, position.seq + 1);
+                let seen = (last, self.len()?);
+                match tail {
+                    // Whoever was appending when this was read is done by now, or goes on: what looked torn is
+                    // whole.
+                    Err(StoreError::Damaged { .. }) if read_again != Some(seen) => {
+                        read_again = Some(seen);
+                        reader = self.lines(last.offset)?;
+                        position = last;
+                        batch.clear();
+                        continue;
+                    }
+                    outcome => return outcome,
+                }
             };
             let event: Event = serde_json::from_slice(&line).map_err(|e| StoreError::Damaged {
                 seq: after.seq,
@@ -477,6 +496,52 @@ mod tests {
                 .unwrap(),
         );
         (ledger, entries)
+    }
+
+    /// Whoever reads takes no lock, and may see half of what is being written: that is not damage.
+    #[test]
+    fn whoever_reads_while_another_appends_finds_no_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ledger, entries) = ledger(directory.path());
+        let path = directory.path().join("ledger.jsonl");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let time = Time::from_unix(1_800_000_000);
+        let long = || (0..200).map(|_| fact(&"a".repeat(60))).collect();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut at = entries.last().unwrap().after;
+                for _ in 0..300 {
+                    at = ledger
+                        .append(at, time, "root", long())
+                        .unwrap()
+                        .pop()
+                        .unwrap()
+                        .after;
+                }
+                done.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            let (reader, mut from) = (Ledger::read(&path).unwrap(), Position::START);
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                (from, _) = reader.replay(from, |_| Ok(())).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn what_nobody_could_read_again_is_not_appended() {
+        let directory = tempfile::tempdir().unwrap();
+        let (ledger, entries) = ledger(directory.path());
+        let before = ledger.len().unwrap();
+        let time = Time::from_unix(1_800_000_000);
+        let long = Fact::Published {
+            public: 1,
+            server: 1,
+            targets: vec!["a".repeat(1 << 20)],
+            server_manifest: None,
+        };
+        let refused = ledger.append(entries.last().unwrap().after, time, "root", vec![long]);
+        assert!(matches!(refused, Err(StoreError::Encoding(_))));
+        assert_eq!(ledger.len().unwrap(), before);
     }
 
     fn replayed(ledger: &Ledger) -> Result<(Vec<Entry>, Position, Tail), StoreError> {

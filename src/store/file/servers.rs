@@ -6,7 +6,7 @@ use super::codec::{Fields, corrupt, reason_octet, seconds};
 use super::index::{Index, SERVERS_REVOKED, key};
 use super::pending::Pending;
 use crate::model::server::Origin;
-use crate::model::{AccountId, Event, Fact, Host, Revocation, Serial, Server, ServerKey, Time};
+use crate::model::{AccountId, Event, Fact, Host, Pin, Reason, Revocation, Serial, Server, ServerKey, Time};
 use crate::store::StoreError;
 
 const SERVERS_CA: &[u8] = b"a";
@@ -14,6 +14,12 @@ const PINS: &[u8] = b"y";
 const SERVER: u8 = b's';
 const CERTIFIED: u8 = b'k';
 const ORDERED: u8 = b'O';
+/// The certificates that an account has ordered, each with its end.
+const ORDERS: u8 = b'Q';
+/// The pin of the key of a certificate.
+const KEY_OF: u8 = b'K';
+/// Whose a key is that was certified for a server, and whether it was given up.
+const CERTIFIED_KEY: u8 = b'P';
 
 /// The number and expiry of the pin sets that were signed last, as the ledger has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +66,12 @@ impl Index {
         Ok(Some((host, self.revocation_of(SERVERS_REVOKED, serial)?)))
     }
 
+    /// The host that a key was certified for, and whether it was given up because somebody else may have it.
+    pub(in crate::store) fn certified_key(&self, pin: Pin) -> Result<Option<(Host, bool)>, StoreError> {
+        let value = self.map.value(&key(CERTIFIED_KEY, &pin.0))?;
+        value.map(|value| read_certified_key(&value)).transpose()
+    }
+
     /// The ACME account that a server's certificate was ordered by.
     pub(in crate::store) fn ordered_by(&self, serial: &Serial) -> Result<Option<AccountId>, StoreError> {
         let Some(value) = self.map.value(&key(ORDERED, serial.octets()))? else {
@@ -69,6 +81,31 @@ impl Index {
             .ok()
             .and_then(|text| text.parse().ok());
         account.map(Some).ok_or_else(|| corrupt("a server's certificate"))
+    }
+
+    /// The certificates that an ACME account has ordered and that are good at `now`, by serial number.
+    pub(in crate::store) fn good_of_account(
+        &self,
+        account: AccountId,
+        now: Time,
+    ) -> Result<Vec<Serial>, StoreError> {
+        let prefix = key(ORDERS, account.to_string().as_bytes());
+        let mut found = Vec::new();
+        self.map.scan(&prefix, &mut |place, end| {
+            let serial = Serial::from_octets(&place[prefix.len()..]);
+            let serial = serial.ok_or_else(|| corrupt("an order"))?;
+            if Fields(end).time().is_some_and(|end| now <= end) {
+                found.push(serial);
+            }
+            Ok(true)
+        })?;
+        let mut good = Vec::new();
+        for serial in found {
+            if self.revocation_of(SERVERS_REVOKED, &serial)?.is_none() {
+                good.push(serial);
+            }
+        }
+        Ok(good)
     }
 
     pub(in crate::store) fn last_pins(&self) -> Result<Option<LastPins>, StoreError> {
@@ -110,8 +147,10 @@ impl Pending<'_> {
                     written_otherwise: Vec::new(),
                     certificates: Vec::new(),
                     removed: None,
+                    last_removed: None,
                 };
                 if let Some(before) = before {
+                    server.last_removed = before.last_removed;
                     server.retiring = before.leaves_behind();
                     server
                         .retiring
@@ -122,14 +161,25 @@ impl Pending<'_> {
                 self.put_server(&server)?;
             }
             Fact::ServerRemoved { host, old_pins } => {
-                self.change_server(host, |server| server.removed = Some((event.time, *old_pins)))?;
+                self.change_server(host, |server| {
+                    server.removed = Some((event.time, *old_pins));
+                    server.last_removed = Some(event.time);
+                })?;
             }
             Fact::ServerCertified(certified) => {
                 let end = seconds(certified.validity.not_after);
                 let value = [&end[..], certified.host.to_string().as_bytes()].concat();
                 self.put(key(CERTIFIED, certified.serial.octets()), value);
+                self.put(key(KEY_OF, certified.serial.octets()), certified.pin.0.to_vec());
+                let place = key(CERTIFIED_KEY, &certified.pin.0);
+                if self.value(&place)?.is_none() {
+                    let value = [&[0][..], certified.host.to_string().as_bytes()].concat();
+                    self.put(place, value);
+                }
                 if let Some(account) = certified.account {
                     let account = account.to_string().into_bytes();
+                    let place = [&account[..], certified.serial.octets()].concat();
+                    self.put(key(ORDERS, &place), end.to_vec());
                     self.put(key(ORDERED, certified.serial.octets()), account);
                 }
                 for host in certified.hosts() {
@@ -169,6 +219,9 @@ impl Pending<'_> {
                 };
                 let value = [&seconds(at)[..], &[reason_octet(*reason)], &seconds(end)].concat();
                 self.put(key(SERVERS_REVOKED, serial.octets()), value);
+                if matches!(reason, Reason::Compromised | Reason::Lost | Reason::Stolen) {
+                    self.give_up_key_of(serial)?;
+                }
             }
             Fact::PinsSigned {
                 number,
@@ -212,6 +265,19 @@ impl Pending<'_> {
         Ok(())
     }
 
+    /// Nobody is to use the key of this certificate any more.
+    fn give_up_key_of(&mut self, serial: &Serial) -> Result<(), StoreError> {
+        let Some(pin) = self.value(&key(KEY_OF, serial.octets()))? else {
+            return Ok(());
+        };
+        let place = key(CERTIFIED_KEY, &pin);
+        if let Some(mut value) = self.value(&place)? {
+            value[0] = 1;
+            self.put(place, value);
+        }
+        Ok(())
+    }
+
     fn put_server(&mut self, server: &Server) -> Result<(), StoreError> {
         let value = serde_json::to_vec(server).map_err(|_| corrupt("a server"))?;
         self.put(key(SERVER, server.host.to_string().as_bytes()), value);
@@ -241,6 +307,13 @@ pub(super) fn read_server(value: &[u8]) -> Result<Server, StoreError> {
     serde_json::from_slice(value).map_err(|_| corrupt("a server"))
 }
 
+fn read_certified_key(value: &[u8]) -> Result<(Host, bool), StoreError> {
+    let (given_up, host) = value.split_first().ok_or_else(|| corrupt("a server's key"))?;
+    let host = std::str::from_utf8(host).ok().and_then(|host| host.parse().ok());
+    let host = host.ok_or_else(|| corrupt("a server's key"))?;
+    Ok((host, *given_up != 0))
+}
+
 /// The end of a server's certificate, and whose it is.
 pub(super) fn read_certified(value: &[u8]) -> Result<(Time, Host), StoreError> {
     let mut fields = Fields(value);
@@ -255,7 +328,7 @@ pub(super) fn read_certified(value: &[u8]) -> Result<(Time, Host), StoreError> {
 mod tests {
     use super::*;
     use crate::model::server::{Certified, Certifier, OldPin, ServerCertificate};
-    use crate::model::{Authority, Pin, Reason, Role, Span, Validity};
+    use crate::model::{Authority, Role, Span, Validity};
     use crate::store::file::kv::{Map, Sled};
     use crate::store::file::ledger::{Entry, Ledger, Position};
 

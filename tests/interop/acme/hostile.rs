@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::jose::{Client, Key, Request, base64url, binding, bound_by, csr, csr_of, new_account, register};
 use super::{Given, HOST, NAMES, Ordering};
-use crate::support::EC;
+use crate::support::{EC, finish};
 
 fn ledger(at: &Ordering) -> String {
     std::fs::read_to_string(at.home.home().join("ledger.jsonl")).unwrap()
@@ -419,26 +419,16 @@ fn what_stands_in_the_ledger_alone_is_no_account() {
     let given: Given = at.account();
     let client = Client::bound(&at, &given);
     client.order(&NAMES).is(201);
-    // A key that nobody has bound, as one who can append to the ledger would have it.
+    // A key that nobody has bound.
     let thief = Key::new();
     let jwk = {
         let jwk = thief.jwk();
         json!({ "crv": jwk["crv"], "kty": jwk["kty"], "x": jwk["x"], "y": jwk["y"] }).to_string()
     };
-    let proof = "00".repeat(16);
-    at.home.rewrite_ledger(|events| {
-        let mut forged = events.last().unwrap().clone();
-        let bound = events
-            .iter()
-            .find(|event| event["event"] == "acme_bound")
-            .unwrap();
-        for member in ["event", "account"] {
-            forged[member] = bound[member].clone();
-        }
-        forged["jwk"] = jwk.as_str().into();
-        forged["proof"] = proof.as_str().into();
-        forged["batch"] = json!([1, 1]);
-        events.push(forged);
+    append(&at, |bound| {
+        bound["jwk"] = jwk.as_str().into();
+        bound["number"] = 2.into();
+        bound["proof"] = "00".repeat(16).into();
     });
     let stolen = Client {
         at: &at,
@@ -446,4 +436,184 @@ fn what_stands_in_the_ledger_alone_is_no_account() {
         account: client.account.clone(),
     };
     stolen.order(&NAMES).refused(400, "accountDoesNotExist");
+}
+
+/// A key that an account has had does not come back by what the ledger said of it then.
+#[test]
+fn an_old_key_of_an_account_does_not_come_back() {
+    let Some(at) = Ordering::start() else { return };
+    let mut client = Client::bound(&at, &at.account());
+    let next = Key::new();
+    client.change_key(&next).is(200);
+    append(&at, |_| {});
+    client.order(&NAMES).refused(400, "malformed");
+    client.key = next;
+    client.order(&NAMES).is(201);
+}
+
+/// Nor does an account that was cancelled, by a ledger whose end was cut off.
+#[test]
+fn a_cancelled_account_does_not_come_back() {
+    let Some(mut at) = Ordering::start() else { return };
+    let client = Client::bound(&at, &at.account());
+    let (key, account) = (client.key, client.account);
+    at.home
+        .run(&["server", "acme", NAMES[0], "--cancel", "--yes", "-q"]);
+    at.home.rewrite_ledger(|events| {
+        assert_eq!(events.pop().unwrap()["event"], "acme_cancelled");
+    });
+    at.restart();
+    let client = Client {
+        at: &at,
+        key,
+        account,
+    };
+    assert_ne!(client.order(&NAMES).status, 201);
+}
+
+/// Appends the first binding of a key once more, changed.
+fn append(at: &Ordering, change: impl FnOnce(&mut Value)) {
+    at.home.rewrite_ledger(|events| {
+        let mut forged = events.last().unwrap().clone();
+        let bound = events
+            .iter()
+            .find(|event| event["event"] == "acme_bound")
+            .unwrap();
+        for member in ["event", "account", "jwk", "number", "proof"] {
+            forged[member] = bound[member].clone();
+        }
+        for member in [
+            "host",
+            "others",
+            "serial",
+            "pin",
+            "not_before",
+            "not_after",
+            "certificate",
+        ] {
+            forged.as_object_mut().unwrap().remove(member);
+        }
+        forged["batch"] = json!([1, 1]);
+        change(&mut forged);
+        events.push(forged);
+    });
+}
+
+#[test]
+fn a_key_that_was_given_up_is_certified_for_nobody() {
+    let Some(at) = Ordering::start() else { return };
+    let [one, other] = [at.account(), at.account()].map(|given| Client::bound(&at, &given));
+    let names = NAMES.map(|name| format!("DNS:{name}")).join(",");
+    let request = csr_of(&at, "given-up", &names, &EC);
+    let done = one.finalize(&one.order(&NAMES).is(201), &request).is(200);
+    let serial = done.json()["certificate"]
+        .as_str()
+        .unwrap()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    at.home
+        .run(&["revoke", &serial, "--reason", "compromised", "--yes", "-q"]);
+    for client in [&one, &other] {
+        client
+            .finalize(&client.order(&NAMES).is(201), &request)
+            .refused(400, "badCSR");
+    }
+    // Nor for a device, nor by the operator for a server.
+    let device = ["issue", "carl", "--csr", "given-up.csr"];
+    finish(&mut at.home.pki(&device), b"").exits(1);
+    // The same of a server of the register: its key is rotated.
+    let listed = at.home.run(&["server", "list", HOST, "--json"]).json();
+    let serial = listed["servers"][0]["certificate"]["serial"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    at.home
+        .run(&["revoke", &serial, "--reason", "compromised", "--yes", "-q"]);
+    let pinned = Client::bound(&at, &at.account_for(HOST, &[]));
+    let own = csr_of(
+        &at,
+        "own",
+        &format!("DNS:{HOST}"),
+        &["-key", &format!("tls/{HOST}.key")],
+    );
+    pinned
+        .finalize(&pinned.order(&[HOST]).is(201), &own)
+        .refused(400, "badCSR");
+    finish(&mut at.home.pki(&["server", "issue", HOST, "--out", "tls"]), b"").exits(1);
+}
+
+/// A key is one device's, or servers', or an account's.
+#[test]
+fn a_key_is_of_one_kind() {
+    let Some(at) = Ordering::start() else { return };
+    let [one, other] = [at.account(), at.account()].map(|given| Client::bound(&at, &given));
+    let names = NAMES.map(|name| format!("DNS:{name}")).join(",");
+    at.home.write_private("account.key", &one.key.pem());
+    let of_account = csr_of(&at, "account", &names, &["-key", "account.key"]);
+    other
+        .finalize(&other.order(&NAMES).is(201), &of_account)
+        .refused(400, "badCSR");
+    finish(&mut at.home.pki(&["issue", "carl", "--csr", "account.csr"]), b"").exits(1);
+    // One that is certified signs for no account, and is no device's.
+    let key = Key::new();
+    at.home.write_private("server.key", &key.pem());
+    let of_server = csr_of(&at, "server", &names, &["-key", "server.key"]);
+    one.finalize(&one.order(&NAMES).is(201), &of_server).is(200);
+    finish(&mut at.home.pki(&["issue", "carl", "--csr", "server.csr"]), b"").exits(1);
+    register(&at, &key, &at.account()).refused(400, "badPublicKey");
+    one.change_key(&key).refused(400, "badPublicKey");
+}
+
+#[test]
+fn a_server_that_was_removed_and_taken_in_again_is_ordered_for_by_accounts_of_since() {
+    let Some(at) = Ordering::start() else { return };
+    let host = "shop.acme.example";
+    let before = Client::bound(&at, &at.account_for(host, &[]));
+    at.home.run(&["server", "add", host, "--out", "shop", "-q"]);
+    at.home
+        .run(&["server", "remove", host, "--confirm", host, "--yes", "-q"]);
+    let own = csr(&at, "first", &[host]);
+    before
+        .finalize(&before.order(&[host]).is(201), &own)
+        .refused(403, "rejectedIdentifier");
+    at.home.run(&["server", "add", host, "--out", "again", "-q"]);
+    let files = at.home.home();
+    assert!(files.is_dir());
+    let names = format!("DNS:{host}");
+    let own = csr_of(&at, "second", &names, &["-key", &format!("again/{host}.key")]);
+    before
+        .finalize(&before.order(&[host]).is(201), &own)
+        .refused(403, "rejectedIdentifier");
+    let since = Client::bound(&at, &at.account_for(host, &[]));
+    since.finalize(&since.order(&[host]).is(201), &own).is(200);
+}
+
+/// What apps hold the hosts below a server to, these must show.
+#[test]
+fn below_a_server_whose_pins_hold_for_subdomains_its_key_is_the_one() {
+    let Some(at) = Ordering::start() else { return };
+    let (above, below) = ("apps.acme.example", "one.apps.acme.example");
+    at.home.run(&[
+        "server",
+        "add",
+        above,
+        "--include-subdomains",
+        "--out",
+        "apps",
+        "-q",
+    ]);
+    let client = Client::bound(&at, &at.account_for(below, &[]));
+    let order = client.order(&[below]).is(201);
+    client
+        .finalize(&order, &csr(&at, "another", &[below]))
+        .refused(400, "badCSR");
+    let own = csr_of(
+        &at,
+        "own",
+        &format!("DNS:{below}"),
+        &["-key", &format!("apps/{above}.key")],
+    );
+    client.finalize(&order, &own).is(200);
 }

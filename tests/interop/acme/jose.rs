@@ -231,6 +231,18 @@ impl<'a> Client<'a> {
         self.at.post(path, &request.signed_by(&self.key))
     }
 
+    /// Asks to go over to another key (RFC 8555 §7.3.5).
+    pub fn change_key(&self, next: &Key) -> Answer {
+        let path = "/acme/key-change";
+        let inner = Request {
+            header: json!({ "alg": "ES256", "jwk": next.jwk(), "url": self.at.url(path) }),
+            payload: json!({ "account": self.account, "oldKey": self.key.jwk() })
+                .to_string()
+                .into_bytes(),
+        };
+        self.post(path, &inner.signed_by(next))
+    }
+
     /// Reads (RFC 8555 §6.3).
     pub fn read(&self, path: &str) -> Answer {
         let mut request = self.request(path, &Value::Null);

@@ -62,6 +62,21 @@ impl Ordering {
         })
     }
 
+    /// Ends the service, and starts it again at the same port.
+    fn restart(&mut self) {
+        let port = self.server.port;
+        self.server.end();
+        let log = std::fs::File::create(self.home.path(LOG)).unwrap();
+        let mut command = self.home.pki(&["serve", "--acme", &format!("127.0.0.1:{port}")]);
+        command.stdin(Stdio::null()).stderr(log);
+        let is_up = || {
+            std::net::TcpStream::connect(("127.0.0.1", port))
+                .is_ok()
+                .then_some(port)
+        };
+        self.server = Server::start(&mut command, is_up).expect("the service ended at once");
+    }
+
     fn origin(&self) -> String {
         format!("https://{HOST}:{}", self.server.port)
     }

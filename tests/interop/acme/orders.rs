@@ -289,6 +289,16 @@ fn an_operator_ends_an_account_and_what_it_ordered_stays_good() {
     assert_eq!(kids, std::slice::from_ref(&other.kid));
     let audit = at.home.run(&["audit"]).stdout;
     assert!(!audit.contains("revoked "), "{audit}");
+    // All that one has ordered is taken back with it.
+    written(&at, "chain.pem", &certified(&left, "left", &NAMES));
+    let taken = at
+        .home
+        .run(&[
+            "server", "acme", NAMES[0], "--cancel", &other.kid, "--revoke", "--yes", "--json",
+        ])
+        .json();
+    assert_eq!(taken["revoked"], json!([serial(&at, "chain.pem")]), "{taken}");
+    assert!(at.home.run(&["audit"]).stdout.contains("(compromised)"));
     // Ended twice, and another server's.
     let run = |arguments: &[&str]| {
         let all = [&["server", "acme"], arguments, &["--yes"]].concat();

@@ -7,13 +7,14 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::ca::{self, AcmeError, CaError, NewAccount, NotFound};
-use crate::model::{AccountId, AcmeAccount, Host};
+use crate::model::{AccountId, AcmeAccount, Host, Reason, Serial, counted};
 
 use super::dry_run;
 use crate::cli::clock::clock_policy;
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::secrets::IssuingSecret;
+use crate::cli::words::Words;
 
 /// Let a server order its certificates itself, by ACME (certbot, Caddy, lego), or no longer
 ///
@@ -25,7 +26,8 @@ use crate::cli::secrets::IssuingSecret;
 Examples:
   pki server acme api.acme.example
   pki server acme api.acme.example --name www.acme.example --days 30
-  pki server acme api.acme.example --cancel       no more certificates; `pki revoke SERIAL` takes one back")]
+  pki server acme api.acme.example --cancel             no more certificates; what it has stays good
+  pki server acme api.acme.example --cancel --revoke    somebody broke into it: nothing stays good")]
 pub struct AcmeArgs {
     /// Which server
     host: Host,
@@ -38,6 +40,12 @@ pub struct AcmeArgs {
     /// End its account, or this one of several: nothing is ordered by it any more
     #[arg(long, value_name = "KID", num_args = 0..=1)]
     cancel: Option<Option<AccountId>>,
+    /// With --cancel: take back all that it has ordered, too
+    #[arg(long, requires = "cancel")]
+    revoke: bool,
+    /// Why
+    #[arg(long, requires = "revoke", default_value = "compromised", value_parser = Words::new(&Reason::ALL, Reason::word))]
+    reason: Reason,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -80,6 +88,7 @@ impl fmt::Display for Granted {
 struct Cancelled {
     host: Host,
     cancelled: Vec<AccountId>,
+    revoked: Vec<Serial>,
 }
 
 impl fmt::Display for Cancelled {
@@ -169,22 +178,43 @@ fn cancel(args: &AcmeArgs, which: Option<AccountId>, context: &Context) -> Resul
     let accounts = meant(&context.read(&desk.home)?)?;
     let told: Vec<String> = accounts.iter().map(|one| one.grant.account.to_string()).collect();
     let told = told.join(", ");
-    let question = format!("End the account {told} of {host}?");
+    let what = match args.revoke {
+        true => format!("end the account {told} of {host}, and revoke what it has ordered"),
+        false => format!("end the account {told} of {host}"),
+    };
+    let question = format!("{}?", what.replacen("end", "End", 1));
     if args.dry_run {
         ui.try_confirm(&question);
-        return dry_run(context, format!("end the account {told} of {host}"));
+        if args.revoke {
+            args.issuing.try_out(&desk.home, ui);
+        }
+        return dry_run(context, what);
     }
     ui.confirm(&question)?;
+    let keyring = match args.revoke {
+        true => Some(args.issuing.unlock_all(&desk.home, ui)?),
+        false => None,
+    };
     let mut session = context.session(&desk, &mut policy)?;
     let accounts = meant(&session.store)?;
-    ca::cancel_accounts(&mut session, &accounts)?;
+    let revoked = ca::cancel_accounts(&mut session, &accounts, args.revoke.then_some(args.reason))?;
     ui.say(format!("{host} orders nothing more by the account {told}"));
-    ui.hint("what it has ordered is good until it ends: `pki server list` shows it, `pki revoke SERIAL` takes it back");
+    let exit = match keyring {
+        Some(keyring) => {
+            ui.say(format!("{} revoked", counted(revoked.len(), "certificate")));
+            context.publish_change(&mut session, keyring.keys())
+        }
+        None => {
+            ui.hint("what it has ordered is good until it ends: `--cancel --revoke` takes all of it back, `pki revoke SERIAL` one");
+            Ok(Exit::Done)
+        }
+    };
     ui.report_done(
         &Cancelled {
             host: host.clone(),
             cancelled: accounts.iter().map(|one| one.grant.account).collect(),
+            revoked,
         },
-        Ok(Exit::Done),
+        exit,
     )
 }

@@ -6,7 +6,7 @@ use crate::cli::error::Advice;
 impl Advice for UnfitKey {
     fn advice(&self) -> Option<String> {
         Some(match self {
-            Self::OfAnother(_) | Self::OfCa | Self::OfServer(_) => {
+            Self::OfAnother(_) | Self::OfCa | Self::OfServer(_) | Self::OfAccount(_) => {
                 "have a new key made, and a request with it: a key is one device's, or a server's".into()
             }
             Self::Dropped(_) => "have a new key made, and a request or certificate with it".into(),
