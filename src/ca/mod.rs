@@ -27,9 +27,9 @@ mod not_found;
 
 pub use acme::error::AcmeError;
 pub use acme::{
-    AcmeDenial, AcmeDone, AcmeRequest, MOST_NAMES, NewAccount, Ordering, Revoker, account_to_end,
-    cancel as cancel_accounts, carry_out, demand_grantable, grant as grant_account, open_account,
-    open_accounts_of, secret_path as acme_secret_path,
+    AcmeDenial, AcmeDone, AcmeRequest, MOST_NAMES, NewAccount, Ordering, Revoker, WhichAccount,
+    accounts_to_end, cancel as cancel_accounts, carry_out, demand_grantable, grant as grant_account,
+    open_account, open_accounts_of, secret_path as acme_secret_path,
 };
 pub use delivery::bundle_delivery::BundleDelivery;
 pub use delivery::bundle_files::{Codes, RootInProfile, apple_profile};

@@ -50,7 +50,8 @@ impl AcmeSecret {
         self.0.check(b"", &granted)
     }
 
-    /// By what it is known that this key of a client, the one of this number, was bound to the account by whoever had the secret open.
+    /// By what it is known that this key of a client, the one of this number, was bound to the account by
+    /// whoever had the secret open.
     pub fn proof(&self, account: AccountId, number: u32, jwk: &str) -> CheckValue {
         self.0
             .check(b"", &format!("pki/v1/acme-bound/{account}/{number}/{jwk}"))

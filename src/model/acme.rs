@@ -82,8 +82,8 @@ pub struct AcmeGrant {
 pub struct BoundKey {
     /// The public key as a JWK, in the form of which thumbprints are made (RFC 7638 §3.2).
     pub jwk: String,
-    /// Its number: 1 of the first key of an account. It only rises, so that no key comes back by what stood in
-    /// the ledger before.
+    /// Its number: 1 of the first key of an account. It only rises, so that no key comes back by what stood
+    /// in the ledger before.
     pub number: u32,
     /// By which it is known that the holder of the account's secret has bound it.
     pub proof: CheckValue,

@@ -2,6 +2,8 @@
 //! it signed and recorded at once, and answers. So many phones cost one wait for the disk, and nothing is
 //! decided by what another is about to change.
 
+mod acme;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -65,6 +67,8 @@ enum Waiting {
     SharedKey(AskedKey, oneshot::Sender<KeyAnswer>),
     /// What a server asks for by ACME.
     Acme(AskedAcme, oneshot::Sender<AcmeAnswer>),
+    /// Nothing: a door has refused somebody, and that is to be told.
+    Refused(Box<Outcome>),
 }
 
 /// What a server asks for by ACME.
@@ -123,6 +127,11 @@ impl Counter {
     pub async fn acme(&self, asked: AskedAcme) -> AcmeAnswer {
         let _inside = self.monitor.metrics.waiting.enter();
         self.ask(|answer| Waiting::Acme(asked, answer)).await
+    }
+
+    /// Has it told that a door has refused somebody. Where the clerk has too much to do that is not told.
+    pub fn tell(&self, refused: Outcome) {
+        let _ = self.sender.try_send(Waiting::Refused(Box::new(refused)));
     }
 
     async fn ask<T, D>(
@@ -303,6 +312,10 @@ impl Work {
                     let _ = way.send(answer);
                 }
                 Waiting::Acme(asked, way) => orders.push((asked, way)),
+                Waiting::Refused(outcome) => {
+                    self.monitor.metrics.count(Counted::Attempt(outcome.event));
+                    self.aftermath.happened(*outcome);
+                }
             }
         }
         if !orders.is_empty() {
@@ -320,92 +333,6 @@ impl Work {
             // Who has hung up asks again, and gets the same.
             let _ = way.send(answer);
         }
-    }
-
-    /// Decides about what servers ask for, and answers.
-    fn serve_acme(&mut self, orders: Vec<(AskedAcme, oneshot::Sender<AcmeAnswer>)>) {
-        let (asked, ways): (Vec<AskedAcme>, Vec<_>) = orders.into_iter().unzip();
-        let (requests, from): (Vec<AcmeRequest>, Vec<String>) =
-            asked.into_iter().map(|asked| (asked.request, asked.from)).unzip();
-        let takes_back = requests.iter().all(|one| matches!(one, AcmeRequest::Revoke(..)));
-        let answers = match takes_back || self.is_steady() {
-            true => self.carry_out(&requests, &from),
-            false => requests.iter().map(|_| Err(Refusal::Unavailable)).collect(),
-        };
-        for (way, answer) in ways.into_iter().zip(answers) {
-            let _ = way.send(answer);
-        }
-    }
-
-    fn carry_out(&mut self, requests: &[AcmeRequest], from: &[String]) -> Vec<AcmeAnswer> {
-        match self.decide_acme(requests) {
-            Ok(answers) => self.tell_acme(requests, from, answers),
-            // As for devices: what one of them asks for may be what cannot be done.
-            Err(why) if requests.len() > 1 && why.kind() != Kind::Busy => {
-                let each = requests.iter().zip(from);
-                each.flat_map(|(one, from)| {
-                    self.desk.home.give_way();
-                    self.carry_out(std::slice::from_ref(one), std::slice::from_ref(from))
-                })
-                .collect()
-            }
-            Err(why) => {
-                let message = why.to_string();
-                self.monitor.health.troubled(Part::Enrolling, true, message);
-                self.aftermath.failed("no server got what it asked for", why);
-                requests.iter().map(|_| Err(Refusal::Unavailable)).collect()
-            }
-        }
-    }
-
-    /// Tells of what was decided, and sees to what follows.
-    fn tell_acme(
-        &mut self,
-        requests: &[AcmeRequest],
-        from: &[String],
-        answers: Vec<Result<AcmeDone, AcmeDenial>>,
-    ) -> Vec<AcmeAnswer> {
-        self.monitor.health.well(Part::Enrolling);
-        let told = requests.iter().zip(from).zip(&answers);
-        for outcome in told.map(|((request, from), answer)| Outcome::of_acme(request, from, answer)) {
-            self.monitor.metrics.count(Counted::Attempt(outcome.event));
-            self.aftermath.happened(outcome);
-        }
-        let revokes = |(request, answer): (&AcmeRequest, &Result<AcmeDone, AcmeDenial>)| {
-            answer.is_ok() && matches!(request, AcmeRequest::Revoke(..))
-        };
-        if requests.iter().zip(&answers).any(revokes) {
-            match self.devices {
-                // Many are published at once, as what is issued is.
-                Some(_) => {
-                    self.due.get_or_insert_with(|| Instant::now() + GATHERING);
-                }
-                None => self.aftermath.warned(
-                    "a server has revoked its certificate: run `pki publish`, for the issuing key is not open here",
-                ),
-            }
-        }
-        answers
-            .into_iter()
-            .map(|answer| answer.map_err(Refusal::Denied))
-            .collect()
-    }
-
-    fn decide_acme(
-        &mut self,
-        requests: &[AcmeRequest],
-    ) -> Result<Vec<Result<AcmeDone, AcmeDenial>>, CaError> {
-        let Some(servers) = self.own.as_ref().and_then(Own::servers) else {
-            return Err(ca::AcmeError::NoAuthority.into());
-        };
-        // What takes something back alone is never refused for a clock in doubt.
-        let revokes = |request: &AcmeRequest| matches!(request, AcmeRequest::Revoke(..));
-        let policy = match requests.iter().all(revokes) {
-            true => ClockPolicy::Lenient,
-            false => ClockPolicy::Strict,
-        };
-        let mut session = self.desk.turn(&mut self.store, policy)?;
-        ca::carry_out(&mut session, servers, requests)
     }
 
     /// Hands out a shared key, where this machine issues.

@@ -23,6 +23,12 @@ pub enum ServeError {
     /// `pki.toml` does not say by which name devices reach the service.
     #[error("pki.toml does not say by which name devices reach the service")]
     NoDeviceHost,
+    /// `pki.toml` does not say by which name servers reach the service.
+    #[error("pki.toml does not say by which name servers reach the service")]
+    NoAcmeHost,
+    /// Servers alone were to be served, without a key.
+    #[error("nothing is to be served: ACME needs the key of the servers' CA, which --no-issue leaves closed")]
+    AcmeWithoutKey,
     /// Devices and servers would know the service by different names.
     #[error("the service has one name of its own, and pki.toml has {0} for devices and {1} for servers")]
     TwoHosts(Host, Host),
@@ -84,6 +90,8 @@ impl Fault for ServeError {
             | Self::NoPageCertificate
             | Self::NoDeviceHost
             | Self::TwoHosts(..)
+            | Self::NoAcmeHost
+            | Self::AcmeWithoutKey
             | Self::NoServersCa { .. } => (Kind::BadRequest, "not-configured"),
             Self::ForeignSocket(_) | Self::Socket { .. } => (Kind::BadRequest, "socket"),
             Self::PageCertificate { .. } => (Kind::Storage, "page-certificate"),

@@ -127,7 +127,11 @@ impl Outcome {
                 Err(_) => "acme-refused",
             },
             invite: None,
-            host: grant.and_then(|grant| grant.names.first().cloned()),
+            host: if let AcmeRequest::Certify(ordering) = request {
+                ordering.names.first().cloned()
+            } else {
+                grant.and_then(|grant| grant.names.first().cloned())
+            },
             account: grant.map(|grant| grant.account),
             device: None,
             serial: match (answer, request) {
@@ -139,6 +143,22 @@ impl Outcome {
             from: Some(from.to_owned()),
             message: answer.as_ref().err().map(ToString::to_string),
             has_names: matches!(answer, Err(AcmeDenial::Refused(_))),
+        }
+    }
+
+    /// What has become of what a server asked for and the door refused.
+    pub(super) fn of_refused_acme(grant: Option<&AcmeGrant>, from: &str, message: &str) -> Self {
+        Self {
+            event: "acme-refused",
+            invite: None,
+            host: grant.and_then(|grant| grant.names.first().cloned()),
+            account: grant.map(|grant| grant.account),
+            device: None,
+            serial: None,
+            shown: None,
+            from: Some(from.to_owned()),
+            message: Some(message.to_owned()),
+            has_names: false,
         }
     }
 

@@ -12,6 +12,7 @@ mod by_device;
 mod error;
 mod file;
 mod invites;
+mod orders;
 mod published;
 mod resident;
 
@@ -36,8 +37,8 @@ use crate::issuer::{Signed, SignedServer};
 use crate::model::event::Issued;
 use crate::model::server::Certified;
 use crate::model::{
-    AccountId, AcmeAccount, Address, Authority, Clock, Employee, Event, Fact, HmacHost, Host, KnownBy, Pin,
-    Record, Revocation, Serial, Server, Time,
+    Address, Authority, Clock, Employee, Event, Fact, HmacHost, Host, KnownBy, Record, Revocation, Serial,
+    Server, Time,
 };
 
 /// A notice for the operator: something that opening the store did on the way.
@@ -440,55 +441,6 @@ impl Store {
     /// A damaged index.
     pub fn hmac_hosts(&self) -> Result<Vec<HmacHost>, StoreError> {
         self.index.hmac_hosts()
-    }
-
-    /// An ACME account, whatever has become of it.
-    ///
-    /// # Errors
-    /// A damaged index.
-    pub fn acme_account(&self, id: AccountId) -> Result<Option<AcmeAccount>, StoreError> {
-        self.index.acme_account(id)
-    }
-
-    /// Every ACME account that there is or was, by its server's name, the oldest first.
-    ///
-    /// # Errors
-    /// A damaged index.
-    pub fn acme_accounts(&self) -> Result<Vec<AcmeAccount>, StoreError> {
-        self.index.acme_accounts()
-    }
-
-    /// The certificates that an ACME account has ordered and that are good at `now`.
-    ///
-    /// # Errors
-    /// A damaged index.
-    pub fn good_of_account(&self, account: AccountId, now: Time) -> Result<Vec<Serial>, StoreError> {
-        self.index.good_of_account(account, now)
-    }
-
-    /// The host that a key was certified for by the servers' CA, and whether it was given up because somebody
-    /// else may have it.
-    ///
-    /// # Errors
-    /// A damaged index.
-    pub fn certified_key(&self, pin: Pin) -> Result<Option<(Host, bool)>, StoreError> {
-        self.index.certified_key(pin)
-    }
-
-    /// The ACME account that a key is bound to, or was.
-    ///
-    /// # Errors
-    /// A damaged index.
-    pub fn account_of_key(&self, pin: Pin) -> Result<Option<AccountId>, StoreError> {
-        self.index.account_of_key(pin)
-    }
-
-    /// The ACME account that a certificate of the servers' CA was ordered by, where one did.
-    ///
-    /// # Errors
-    /// A damaged index.
-    pub fn ordered_by(&self, serial: &Serial) -> Result<Option<AccountId>, StoreError> {
-        self.index.ordered_by(serial)
     }
 
     /// The first certificate of a device that was issued after every one of its own that is revoked; none

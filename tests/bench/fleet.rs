@@ -1,7 +1,7 @@
-//! Adds many certificates to a home's ledger, for measuring: `fleet HOME COUNT valid|revoked` copies of one,
-//! where neither keys nor signatures matter, and `fleet HOME COUNT signed PASSPHRASE-FILE` real ones, each with
-//! a key of its own, as the lists of servers say it. And holds a store open as a service would, which catches
-//! up ten times a second: `fleet HOME SECONDS hold`.
+//! Adds many certificates to a home's ledger, for measuring: `fleet HOME COUNT valid|revoked` copies of
+//! one, where neither keys nor signatures matter, and `fleet HOME COUNT signed PASSPHRASE-FILE` real ones,
+//! each with a key of its own, as the lists of servers say it. And holds a store open as a service would,
+//! which catches up ten times a second: `fleet HOME SECONDS hold`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

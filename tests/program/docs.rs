@@ -468,13 +468,13 @@ fn outcome(page: &str) -> Result<(), String> {
     std::fs::create_dir(&bin).unwrap();
     symlink(env!("CARGO_BIN_EXE_pki"), bin.join("pki")).unwrap();
     symlink(root().join("docs"), home.join("docs")).unwrap();
-    // Pages name the ports 8443 to 8445; somebody else may be listening there.
+    // Pages name the ports 8443, 8444 and 8446; somebody else may be listening there.
     let listeners = [(); 3].map(|()| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
     let ports = listeners
         .each_ref()
         .map(|listener| listener.local_addr().unwrap().port().to_string());
     drop(listeners);
-    let page = ["8443", "8444", "8445"]
+    let page = ["8443", "8444", "8446"]
         .iter()
         .zip(&ports)
         .fold(page.to_owned(), |page, (named, free)| page.replace(named, free));

@@ -19,6 +19,14 @@ pub enum AcmeError {
     /// The file that is named for the secret has another, or the ledger says what was not granted.
     #[error("{0} is the secret of another account, or of one that was granted otherwise")]
     OtherSecret(Shown),
+    /// A server has several accounts, and none was named.
+    #[error("{host} has several accounts: {}", accounts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Several {
+        /// The server.
+        host: Host,
+        /// Its accounts.
+        accounts: Vec<AccountId>,
+    },
     /// The account has ended already.
     #[error("the account {0} has ended already")]
     Ended(AccountId),
@@ -31,6 +39,7 @@ impl Fault for AcmeError {
             Self::Address(_) => (Kind::BadRequest, "address"),
             Self::TooManyNames(_) => (Kind::BadRequest, "names"),
             Self::OtherSecret(_) => (Kind::Damaged, "key"),
+            Self::Several { .. } => (Kind::Conflict, "several"),
             Self::Ended(_) => (Kind::Conflict, "ended"),
         }
     }

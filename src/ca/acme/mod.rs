@@ -150,18 +150,54 @@ pub fn open_accounts_of(store: &Store, host: &Host) -> Result<Vec<AcmeAccount>, 
     Ok(accounts)
 }
 
-/// The account of this name that an operator means to end.
+/// Which accounts of a server an operator means to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhichAccount {
+    /// The one that there is.
+    Only,
+    /// This one.
+    Named(AccountId),
+    /// Every one.
+    All,
+}
+
+/// The accounts of a server that are to be ended; where what they have ordered is to be revoked as well, also
+/// those that have ended before and have something left.
 ///
 /// # Errors
-/// Where there is none of this server, or it has ended.
-pub fn account_to_end(store: &Store, host: &Host, id: AccountId) -> Result<AcmeAccount, CaError> {
-    let account = store
-        .acme_account(id)?
-        .filter(|account| account.host() == host)
-        .ok_or_else(|| NotFound::Account(id, host.clone()))?;
-    match account.ended {
-        Some(_) => Err(AcmeError::Ended(id).into()),
-        None => Ok(account),
+/// Where there is none, the one that is named has ended, or there are several and none is named.
+pub fn accounts_to_end(
+    store: &Store,
+    host: &Host,
+    which: WhichAccount,
+    revoke: bool,
+    now: Time,
+) -> Result<Vec<AcmeAccount>, CaError> {
+    let mut accounts = store.acme_accounts()?;
+    accounts.retain(|account| account.host() == host);
+    if let WhichAccount::Named(id) = which {
+        accounts.retain(|account| account.grant.account == id);
+        return match &accounts[..] {
+            [] => Err(NotFound::Account(id, host.clone()).into()),
+            [one] if one.ended.is_some() && !revoke => Err(AcmeError::Ended(id).into()),
+            _ => Ok(accounts),
+        };
+    }
+    let mut meant = Vec::new();
+    for account in accounts {
+        let id = account.grant.account;
+        if account.ended.is_none() || (revoke && !store.good_of_account(id, now)?.is_empty()) {
+            meant.push(account);
+        }
+    }
+    match (&meant[..], which) {
+        ([], _) => Err(NotFound::Accounts(host.clone()).into()),
+        ([_, _, ..], WhichAccount::Only) => Err(AcmeError::Several {
+            host: host.clone(),
+            accounts: meant.iter().map(|account| account.grant.account).collect(),
+        }
+        .into()),
+        _ => Ok(meant),
     }
 }
 

@@ -67,11 +67,13 @@ pub enum AcmeDone {
 #[derive(Debug, thiserror::Error)]
 pub enum AcmeDenial {
     /// The account has ended, or is none.
-    #[error("the account has ended: the operator grants another one with `pki server acme {0}`")]
+    #[error(
+        "the account has ended: the operator grants another one with `pki server acme {0}`, and a --name for each other name"
+    )]
     Ended(Host),
     /// Another key was bound to the account before.
     #[error(
-        "another client is bound to this account already: the operator grants another one with `pki server acme {0}`"
+        "another client is bound to this account already: the operator grants another one with `pki server acme {0}`, and a --name for each other name"
     )]
     Bound(Host),
     /// The account has another key by now.
@@ -88,7 +90,7 @@ pub enum AcmeDenial {
     Removed(Host),
     /// A server that apps hold to its pins has another key.
     #[error(
-        "apps hold {0} to the key that it has, not to this one: renew with the same key (certbot: --reuse-key)"
+        "apps hold {0} to the key that it has, not to this one: renew with that one (certbot: --reuse-key, or --csr)"
     )]
     Pinned(Host),
     /// The key of an account was to be certified.
@@ -276,8 +278,8 @@ fn draft(
             Some(Err(_)) => return Ok(Err(AcmeDenial::Pinned(name.clone()))),
         }
     }
-    // Whose a key is does not depend on the name that it is for, but for the one in reserve of a server, which
-    // was looked at.
+    // Whose a key is does not depend on the name that it is for, but for the one in reserve of a server,
+    // which was looked at.
     match demand_free_key(
         &session.store,
         &session.desk.home,

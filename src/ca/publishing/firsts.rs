@@ -1,4 +1,5 @@
-//! Finds what a home that was restored is to derive shared keys from: the newest published list alone tells it.
+//! Finds what a home that was restored is to derive shared keys from: the newest published list alone tells
+//! it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

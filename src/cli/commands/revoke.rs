@@ -186,8 +186,8 @@ enum Outlook {
     Unrecorded { serial: Serial, already: bool },
 }
 
-/// What is meant; and the ledger, open for more than one look: where devices are many, opening it takes longer
-/// than all that is asked of it.
+/// What is meant; and the ledger, open for more than one look: where devices are many, opening it takes
+/// longer than all that is asked of it.
 fn meant(named: &Named, context: &Context, desk: &Desk) -> Result<(Whom, Store), Failure> {
     let store = desk.home.read()?;
     let addressee = match named {

@@ -32,7 +32,7 @@ Examples:
   pki serve
   pki serve --json                              a log for programs, a line of JSON for each event
   pki serve --page 127.0.0.1:8443 --device 0.0.0.0:8444 --passphrase-file /etc/pki/passphrase
-  pki serve --acme 0.0.0.0:8445                 where the company's servers order their certificates
+  pki serve --acme 0.0.0.0:8446                 where the company's servers order their certificates
   pki serve --no-issue --status 0.0.0.0:8080    on a machine that has no issuing key")]
 pub struct Args {
     /// Where the page listens [default: `page` under [serve] in pki.toml]
@@ -94,6 +94,7 @@ fn places(args: &Args, serve: &Serve) -> Result<Places, ServeError> {
     };
     match sockets.into_keys().next() {
         Some(name) => Err(ServeError::ForeignSocket(name)),
+        None if places.are_none() && args.no_issue && serve.acme.is_some() => Err(ServeError::AcmeWithoutKey),
         None if places.are_none() => Err(ServeError::NoFace),
         None => Ok(places),
     }
@@ -105,7 +106,7 @@ fn acme_place(place: Place, serve: &Serve) -> Result<AcmePlace, ServeError> {
         Place::Address(address) => address.port(),
         Place::Socket(socket) => socket.local_addr().map_or(443, |address| address.port()),
     };
-    let authority = serve.acme_authority(port).ok_or(ServeError::NoDeviceHost)?;
+    let authority = serve.acme_authority(port).ok_or(ServeError::NoAcmeHost)?;
     Ok(AcmePlace {
         place,
         origin: format!("https://{authority}"),

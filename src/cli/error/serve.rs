@@ -15,6 +15,8 @@ impl Advice for ServeError {
                     .into()
             }
             Self::NoDeviceHost => "set `device_host` under [serve] to a server of the home: `pki server list` shows them, `pki server add HOST` takes one in".into(),
+            Self::NoAcmeHost => "set `host` under [serve] to a server of the home: `pki server list` shows them, `pki server add HOST` takes one in".into(),
+            Self::AcmeWithoutKey => "leave --no-issue out, or give another face as well".into(),
             Self::TwoHosts(..) => "leave `acme_host` out, or give it the host of `device_host`, with another port; or run two services, each with the faces of one name".into(),
             Self::NoServersCa { host, is_known: true } => {
                 format!("run `pki server issue {host} --out DIR` once: it founds that CA, and the service renews by itself then")

@@ -147,6 +147,7 @@ fn changes() -> Vec<Line> {
         E::Acme(_) = E::Acme(AcmeError::Address(host())) => "address", Refused;
         E::Acme(_) = E::Acme(AcmeError::TooManyNames(100)) => "names", Refused;
         E::Acme(_) = E::Acme(AcmeError::OtherSecret(shown())) => "key", Refused;
+        E::Acme(_) = E::Acme(AcmeError::Several { host: host(), accounts: vec![account(), account()] }) => "several", Refused;
         E::Acme(_) = E::Acme(AcmeError::Ended(account())) => "ended", Refused;
         E::Hmac(_) = E::Hmac(HmacError::OtherSecret(shown())) => "key", Refused;
         E::Hmac(_) = E::Hmac(HmacError::Rotated(host())) => "rotated", Refused;

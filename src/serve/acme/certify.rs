@@ -105,7 +105,7 @@ fn name_of(identifier: &Identifier, granted: &[Host]) -> Result<Host, Problem> {
     match granted.contains(&name) {
         true => Ok(name),
         false => Err(rejected(format!(
-            "this account may not order {name}: an operator grants it with `pki server acme`"
+            "this account may not order {name}: an operator grants another account with it, `pki server acme`"
         ))),
     }
 }

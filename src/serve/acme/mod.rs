@@ -28,6 +28,7 @@ use super::body;
 use super::clerk::{AskedAcme, Counter};
 use super::limits::{Failures, network, recorded};
 use super::monitor::{self, Monitor};
+use super::outcome::Outcome;
 use super::proxy::Client;
 use super::request::among_signers;
 use crate::ca::{AcmeDenial, AcmeDone, AcmeRequest, CaError, Desk};
@@ -223,7 +224,15 @@ async fn post(
         payload,
         from: recorded(address),
     };
-    by_account(shared, resource, asking).await
+    let (grant, from) = (asking.account.known.grant.clone(), asking.from.clone());
+    let answer = by_account(shared, resource, asking).await;
+    if let Err(problem) = &answer
+        && !problem.is_told
+    {
+        let told = Outcome::of_refused_acme(Some(&grant), &from, &problem.detail);
+        shared.counter.tell(told);
+    }
+    answer
 }
 
 /// What an account asks for, verified.
@@ -434,9 +443,11 @@ async fn new_account(
         Some(account) => account,
         None => {
             shared.wrong.count(network(address));
-            return Err(Problem::unauthorized(
-                "the external account binding is by no account here, or not by its MAC key",
-            ));
+            let detail = "the external account binding is by no account here, or not by its MAC key";
+            shared
+                .counter
+                .tell(Outcome::of_refused_acme(None, &recorded(address), detail));
+            return Err(Problem::unauthorized(detail));
         }
     };
     let grant = account.known.grant.clone();

@@ -23,6 +23,8 @@ pub struct Problem {
     more: Option<(&'static str, Value)>,
     /// Where what is meant already is.
     pub location: Option<String>,
+    /// Whether the clerk has refused it, who tells of that.
+    pub is_told: bool,
 }
 
 impl Problem {
@@ -34,6 +36,7 @@ impl Problem {
             detail: detail.into(),
             more: None,
             location: None,
+            is_told: false,
         }
     }
 
@@ -127,6 +130,15 @@ impl From<InvalidJwk> for Problem {
 
 impl From<Refusal<AcmeDenial>> for Problem {
     fn from(refusal: Refusal<AcmeDenial>) -> Self {
+        Self {
+            is_told: true,
+            ..Self::of_refusal(refusal)
+        }
+    }
+}
+
+impl Problem {
+    fn of_refusal(refusal: Refusal<AcmeDenial>) -> Self {
         let denial = match refusal {
             Refusal::Denied(denial) => denial,
             Refusal::Unavailable | Refusal::Elsewhere => return Self::unavailable(),

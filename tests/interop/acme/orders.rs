@@ -281,12 +281,25 @@ fn an_operator_ends_an_account_and_what_it_ordered_stays_good() {
         .run(&["server", "acme", NAMES[0], "--cancel", &one.kid, "--yes"]);
     client.order(&NAMES).refused(403, "unauthorized");
     left.order(&NAMES).is(201);
-    let kids: Vec<String> = at
-        .accounts()
-        .iter()
-        .map(|one| one["kid"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(kids, std::slice::from_ref(&other.kid));
+    // Who was ended is shown as long as something that it has ordered is good.
+    let kids = |at: &Ordering, is_ended: bool| -> Vec<String> {
+        let accounts = at.accounts();
+        let of = accounts.iter().filter(|one| one["ended"].is_null() != is_ended);
+        of.map(|one| one["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(kids(&at, true), std::slice::from_ref(&one.kid));
+    assert_eq!(kids(&at, false), std::slice::from_ref(&other.kid));
+    let several = [at.account(), at.account()];
+    let run = |arguments: &[&str]| {
+        let all = [&["server", "acme"], arguments, &["--yes"]].concat();
+        crate::support::finish(&mut at.home.pki(&all), b"").exits(1)
+    };
+    let which = run(&[NAMES[0], "--cancel"]);
+    assert!(which.stderr.contains(&several[0].kid), "{which}");
+    for given in &several {
+        at.home
+            .run(&["server", "acme", NAMES[0], "--cancel", &given.kid, "--yes"]);
+    }
     let audit = at.home.run(&["audit"]).stdout;
     assert!(!audit.contains("revoked "), "{audit}");
     // All that one has ordered is taken back with it.
@@ -299,11 +312,15 @@ fn an_operator_ends_an_account_and_what_it_ordered_stays_good() {
         .json();
     assert_eq!(taken["revoked"], json!([serial(&at, "chain.pem")]), "{taken}");
     assert!(at.home.run(&["audit"]).stdout.contains("(compromised)"));
+    // What one that was ended has left is taken back by itself.
+    let taken = at
+        .home
+        .run(&[
+            "server", "acme", NAMES[0], "--cancel", &one.kid, "--revoke", "--yes", "--json",
+        ])
+        .json();
+    assert_eq!(taken["revoked"].as_array().unwrap().len(), 1, "{taken}");
     // Ended twice, and another server's.
-    let run = |arguments: &[&str]| {
-        let all = [&["server", "acme"], arguments, &["--yes"]].concat();
-        crate::support::finish(&mut at.home.pki(&all), b"").exits(1)
-    };
     run(&[NAMES[0], "--cancel", &one.kid]);
     run(&[HOST, "--cancel", &other.kid]);
     run(&[HOST, "--cancel"]);

@@ -6,8 +6,11 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::ca::{self, AcmeError, CaError, NewAccount, NotFound};
-use crate::model::{AccountId, AcmeAccount, Host, Reason, Serial, counted};
+use crate::ca::{self, AcmeError, CaError, NewAccount, WhichAccount};
+use crate::model::acme::InvalidAccountId;
+use crate::model::{AccountId, Host, Reason, Serial, counted};
+
+use crate::store::Store;
 
 use super::dry_run;
 use crate::cli::clock::clock_policy;
@@ -37,9 +40,9 @@ pub struct AcmeArgs {
     /// How many days its certificates live, 1 to 398 [default: 90]
     #[arg(long, conflicts_with = "cancel", allow_negative_numbers = true)]
     days: Option<i64>,
-    /// End its account, or this one of several: nothing is ordered by it any more
-    #[arg(long, value_name = "KID", num_args = 0..=1)]
-    cancel: Option<Option<AccountId>>,
+    /// End its account, one of several by its KID, or `all`: nothing is ordered by it any more
+    #[arg(long, value_name = "KID", num_args = 0..=1, default_missing_value = "", value_parser = which)]
+    cancel: Option<WhichAccount>,
     /// With --cancel: take back all that it has ordered, too
     #[arg(long, requires = "cancel")]
     revoke: bool,
@@ -54,6 +57,14 @@ pub struct AcmeArgs {
     confirm: Option<String>,
     #[command(flatten)]
     issuing: IssuingSecret,
+}
+
+fn which(text: &str) -> Result<WhichAccount, InvalidAccountId> {
+    match text {
+        "" => Ok(WhichAccount::Only),
+        "all" => Ok(WhichAccount::All),
+        id => id.parse().map(WhichAccount::Named),
+    }
 }
 
 /// What the client is given.
@@ -118,9 +129,13 @@ fn grant(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
         }
     }
     ca::demand_grantable(&names, args.days, chain.issuer(), system_clock())?;
-    let others = {
+    let (others, pinned) = {
         let store = context.read(&desk.home)?;
-        ca::open_accounts_of(&store, &args.host)?.len()
+        let mut pinned = Vec::new();
+        for name in &names {
+            pinned.extend(store.server(name)?.map(|server| server.host));
+        }
+        (ca::open_accounts_of(&store, &args.host)?.len(), pinned)
     };
     let told = names
         .iter()
@@ -157,30 +172,35 @@ fn grant(args: AcmeArgs, context: &Context) -> Result<Exit, Failure> {
         Ok(Exit::Done),
     )?;
     ui.hint("the MAC key is shown this once: give it to the client by a safe way, in a file of its own and not on a command line");
+    if desk.home.config().serve.acme_directory().is_none() {
+        ui.warn("pki.toml does not say yet where servers order: set `acme` and `host` under [serve]");
+    }
+    for name in &pinned {
+        ui.hint(format!(
+            "{name} is in the register, so apps hold it to its key: the client must order with that one (certbot: --csr, or --reuse-key)"
+        ));
+    }
     Ok(Exit::Done)
 }
 
-fn cancel(args: &AcmeArgs, which: Option<AccountId>, context: &Context) -> Result<Exit, Failure> {
+fn cancel(args: &AcmeArgs, which: WhichAccount, context: &Context) -> Result<Exit, Failure> {
     let ui = &context.ui;
     let host = &args.host;
     let mut policy = clock_policy(args.confirm.as_deref())?;
     let desk = context.desk()?;
-    let meant = |store: &crate::store::Store| -> Result<Vec<AcmeAccount>, CaError> {
-        let accounts = match which {
-            Some(id) => vec![ca::account_to_end(store, host, id)?],
-            None => ca::open_accounts_of(store, host)?,
-        };
-        match accounts.is_empty() {
-            true => Err(NotFound::Accounts(host.clone()).into()),
-            false => Ok(accounts),
-        }
+    let meant = |store: &Store, now| ca::accounts_to_end(store, host, which, args.revoke, now);
+    let accounts = {
+        let store = context.read(&desk.home)?;
+        meant(&store, system_clock())?
     };
-    let accounts = meant(&context.read(&desk.home)?)?;
     let told: Vec<String> = accounts.iter().map(|one| one.grant.account.to_string()).collect();
-    let told = told.join(", ");
+    let told = match &told[..] {
+        [one] => format!("the account {one}"),
+        several => format!("the accounts {}", several.join(", ")),
+    };
     let what = match args.revoke {
-        true => format!("end the account {told} of {host}, and revoke what it has ordered"),
-        false => format!("end the account {told} of {host}"),
+        true => format!("end {told} of {host}, and revoke all that was ordered by it"),
+        false => format!("end {told} of {host}"),
     };
     let question = format!("{}?", what.replacen("end", "End", 1));
     if args.dry_run {
@@ -196,16 +216,28 @@ fn cancel(args: &AcmeArgs, which: Option<AccountId>, context: &Context) -> Resul
         false => None,
     };
     let mut session = context.session(&desk, &mut policy)?;
-    let accounts = meant(&session.store)?;
+    let accounts = meant(&session.store, session.now)?;
     let revoked = ca::cancel_accounts(&mut session, &accounts, args.revoke.then_some(args.reason))?;
-    ui.say(format!("{host} orders nothing more by the account {told}"));
+    ui.say(format!("{host} orders nothing more by {told}"));
     let exit = match keyring {
         Some(keyring) => {
             ui.say(format!("{} revoked", counted(revoked.len(), "certificate")));
             context.publish_change(&mut session, keyring.keys())
         }
         None => {
-            ui.hint("what it has ordered is good until it ends: `--cancel --revoke` takes all of it back, `pki revoke SERIAL` one");
+            let mut good = 0;
+            for account in &accounts {
+                good += session
+                    .store
+                    .good_of_account(account.grant.account, session.now)?
+                    .len();
+            }
+            if good > 0 {
+                ui.hint(format!(
+                    "{} of it stay good until they end: `pki server list {host}` shows them; the same with --revoke takes them back",
+                    counted(good, "certificate")
+                ));
+            }
             Ok(Exit::Done)
         }
     };

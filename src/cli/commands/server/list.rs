@@ -11,6 +11,7 @@ use crate::model::{AccountId, AcmeAccount, Host, Pin, Role, Server, Time, counte
 use crate::cli::context::{Context, system_clock};
 use crate::cli::error::{Exit, Failure};
 use crate::cli::report::key_line;
+use crate::store::Store;
 
 /// Show the servers with their keys
 #[derive(Debug, clap::Args)]
@@ -28,7 +29,7 @@ pub struct ListArgs {
 #[derive(Debug, Serialize)]
 struct List {
     servers: Vec<Row>,
-    /// By which servers order certificates themselves, and that have not ended.
+    /// By which servers order certificates themselves, and those that have ended and left good certificates.
     accounts: Vec<AccountRow>,
 }
 
@@ -36,22 +37,55 @@ struct List {
 struct AccountRow {
     kid: AccountId,
     names: Vec<Host>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    days: Option<i64>,
     granted: Time,
+    /// Since when nothing is ordered by it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<Time>,
     /// Whether a client is bound to it.
     bound: bool,
-    certificates: Vec<CertificateRow>,
+    certificates: Vec<OrderedRow>,
 }
 
-impl From<&AcmeAccount> for AccountRow {
-    fn from(account: &AcmeAccount) -> Self {
-        Self {
-            kid: account.grant.account,
-            names: account.grant.names.clone(),
-            granted: account.granted,
-            bound: account.key.is_some(),
-            certificates: account.certificates.iter().map(CertificateRow::from).collect(),
+/// A certificate that an account has ordered.
+#[derive(Debug, Serialize)]
+struct OrderedRow {
+    #[serde(flatten)]
+    certificate: CertificateRow,
+    host: Option<Host>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<Time>,
+}
+
+/// The account with the certificates that have not ended; none where there is nothing left of it.
+fn account_row(account: AcmeAccount, store: &Store) -> Result<Option<AccountRow>, Failure> {
+    let mut certificates = Vec::new();
+    for known in &account.certificates {
+        if known.validity.ended(system_clock()) {
+            continue;
         }
+        let certified = match known.serial.parse() {
+            Ok(serial) => store.certified(&serial)?,
+            Err(_) => None,
+        };
+        let (host, revocation) = certified.unzip();
+        certificates.push(OrderedRow {
+            certificate: CertificateRow::from(known),
+            host,
+            revoked: revocation.flatten().map(|revocation| revocation.at),
+        });
     }
+    let has_good = certificates.iter().any(|row| row.revoked.is_none());
+    Ok((account.ended.is_none() || has_good).then_some(AccountRow {
+        kid: account.grant.account,
+        names: account.grant.names,
+        days: account.grant.days,
+        granted: account.granted,
+        ended: account.ended,
+        bound: account.key.is_some(),
+        certificates,
+    }))
 }
 
 #[derive(Debug, Serialize)]
@@ -132,15 +166,25 @@ impl fmt::Display for List {
         }
         for account in &self.accounts {
             let names: Vec<String> = account.names.iter().map(ToString::to_string).collect();
-            let bound = if account.bound { "" } else { ", no client yet" };
-            writeln!(f, "{}, by ACME, account {}{bound}", names.join(", "), account.kid)?;
-            for certificate in &account.certificates {
-                writeln!(
-                    f,
-                    "  certificate {} until {}",
-                    certificate.serial,
-                    certificate.not_after.date()
-                )?;
+            let standing = match (account.ended, account.bound) {
+                (Some(ended), _) => format!(", ended on {}", ended.date()),
+                (None, false) => ", no client yet".into(),
+                (None, true) => String::new(),
+            };
+            writeln!(
+                f,
+                "{}, by ACME, account {}{standing}",
+                names.join(", "),
+                account.kid
+            )?;
+            for row in &account.certificates {
+                let CertificateRow {
+                    serial, not_after, ..
+                } = &row.certificate;
+                let revoked = row
+                    .revoked
+                    .map_or(String::new(), |at| format!(", revoked on {}", at.date()));
+                writeln!(f, "  certificate {serial} until {}{revoked}", not_after.date())?;
             }
         }
         Ok(())
@@ -150,11 +194,13 @@ impl fmt::Display for List {
 pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
     let home = context.open()?;
     let store = context.read(&home)?;
-    let mut accounts = store.acme_accounts()?;
-    accounts.retain(|account| account.ended.is_none());
+    let mut accounts = Vec::new();
+    for account in store.acme_accounts()? {
+        accounts.extend(account_row(account, &store)?);
+    }
     let known = match &args.host {
         Some(host) => {
-            accounts.retain(|account| account.grant.names.contains(host));
+            accounts.retain(|account| account.names.contains(host));
             match store.server(host)? {
                 None if accounts.is_empty() => return Err(NotFound::Server(host.clone()).into()),
                 known => known.into_iter().collect(),
@@ -173,11 +219,12 @@ pub fn list(args: ListArgs, context: &Context) -> Result<Exit, Failure> {
         row.keys.retain(|key| stays(key, system_clock()));
         servers.push(row);
     }
-    context.ui.say(counted(servers.len(), "server"));
+    if !servers.is_empty() || accounts.is_empty() {
+        context.ui.say(counted(servers.len(), "server"));
+    }
     if servers.is_empty() && accounts.is_empty() {
         context.ui.hint("`pki server add HOST` takes one in, `pki server import HOST --cert FILE` one that has its key already");
     }
-    let accounts: Vec<AccountRow> = accounts.iter().map(AccountRow::from).collect();
     context.ui.report(&List { servers, accounts })?;
     Ok(Exit::Done)
 }

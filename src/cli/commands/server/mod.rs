@@ -226,6 +226,14 @@ fn add(args: AddArgs, context: &Context) -> Result<Exit, Failure> {
             "{host} is outside of what this PKI's own CAs may vouch for: a public CA certifies it, with `pki server csr {host}{beside}`"
         ));
     }
+    for account in session.store.acme_accounts()? {
+        if account.ended.is_none() && account.grant.names.contains(&host) {
+            ui.warn(format!(
+                "{host} orders by ACME, account {}: from now on with this key alone (certbot: --csr)",
+                account.grant.account
+            ));
+        }
+    }
     let [active, backup] = keys.map(|key| key.pin());
     let done = Done {
         host,

@@ -10,6 +10,9 @@ impl Advice for AcmeError {
             Self::Address(_) => "`pki server issue` certifies an address".into(),
             Self::TooManyNames(_) => "grant a second account for the others".into(),
             Self::OtherSecret(_) => "put the right file back from a backup, or end the account with `pki server acme HOST --cancel KID` and make another one".into(),
+            Self::Several { .. } => {
+                "name one, `--cancel KID`; `--cancel all` ends all of them".into()
+            }
             Self::Ended(_) => "`pki server list` shows those that have not".into(),
         })
     }

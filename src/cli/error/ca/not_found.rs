@@ -26,7 +26,9 @@ impl Advice for NotFound {
             },
             Self::Certificate(_) => LIST.into(),
             Self::Server(host) => {
-                format!("`pki server list` shows those that there are; `pki server add {host}` takes it in")
+                format!(
+                    "`pki server list` shows those that there are; `pki server add {host}` takes it in; of one that orders by ACME, `pki server acme {host} --cancel` ends that"
+                )
             }
             Self::ServerCertificate(host) => format!("`pki server issue {host} --out DIR` makes one"),
             Self::HmacHost(host) => {

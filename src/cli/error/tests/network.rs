@@ -82,6 +82,8 @@ pub fn services() -> Vec<Line> {
     let address = || "127.0.0.1:1".parse().unwrap();
     let io = || io::Error::from(io::ErrorKind::InvalidInput);
     table!(ServeError {
+        E::NoAcmeHost = E::NoAcmeHost => "not-configured", Refused;
+        E::AcmeWithoutKey = E::AcmeWithoutKey => "not-configured", Refused;
         E::TwoHosts(..) = E::TwoHosts(host(), host()) => "not-configured", Refused;
         E::NoFace = E::NoFace => "not-configured", Refused;
         E::NoHost = E::NoHost => "not-configured", Refused;

@@ -1,0 +1,56 @@
+//! What the store knows of accounts by which servers order their certificates, and of the keys that were
+//! certified for servers.
+
+use super::{Store, StoreError};
+use crate::model::{AccountId, AcmeAccount, Host, Pin, Serial, Time};
+
+impl Store {
+    /// An ACME account, whatever has become of it.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn acme_account(&self, id: AccountId) -> Result<Option<AcmeAccount>, StoreError> {
+        self.index.acme_account(id)
+    }
+
+    /// Every ACME account that there is or was, by its server's name, the oldest first.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn acme_accounts(&self) -> Result<Vec<AcmeAccount>, StoreError> {
+        self.index.acme_accounts()
+    }
+
+    /// The ACME account that a certificate of the servers' CA was ordered by, where one did.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn ordered_by(&self, serial: &Serial) -> Result<Option<AccountId>, StoreError> {
+        self.index.ordered_by(serial)
+    }
+
+    /// The certificates that an ACME account has ordered and that are good at `now`.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn good_of_account(&self, account: AccountId, now: Time) -> Result<Vec<Serial>, StoreError> {
+        self.index.good_of_account(account, now)
+    }
+
+    /// The host that a key was certified for by the servers' CA, and whether it was given up because somebody
+    /// else may have it.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn certified_key(&self, pin: Pin) -> Result<Option<(Host, bool)>, StoreError> {
+        self.index.certified_key(pin)
+    }
+
+    /// The ACME account that a key is bound to, or was.
+    ///
+    /// # Errors
+    /// A damaged index.
+    pub fn account_of_key(&self, pin: Pin) -> Result<Option<AccountId>, StoreError> {
+        self.index.account_of_key(pin)
+    }
+}
