@@ -89,7 +89,7 @@ impl Secret {
             .ok_or(KeyError::NotHmac)
     }
 
-    /// Whether a file holds what [`Self::decrypt`] can open, as far as can be said without its passphrase.
+    /// Whether a file holds what can be opened, as far as can be said without its passphrase.
     ///
     /// # Errors
     /// Where the file is something else.
